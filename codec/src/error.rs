@@ -1,0 +1,183 @@
+//! The one error type of the codec.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use crate::failure::Failure;
+
+/// What went wrong, where, and in which layer.
+///
+/// Errors are sticky: a decoder that has returned one returns the same one from then on. Everything decoded
+/// before the fault has been delivered by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    layer: Layer,
+    offset: u64,
+}
+
+impl Error {
+    pub(crate) fn new(layer: Layer, offset: u64, kind: ErrorKind) -> Self {
+        Self { kind, layer, offset }
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The layer that found the fault, which also says what [`offset`](Self::offset) counts.
+    pub fn layer(&self) -> Layer {
+        self.layer
+    }
+
+    /// Bytes of this layer's input before the fault.
+    ///
+    /// The input of [`Layer::EventStream`] and [`Layer::SageMaker`] is the response body. The input of the
+    /// layers below is what the container wrote: the response body with the frames taken off.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The input ended before the stream did: no terminal record, no finish reason for every choice, or in the
+    /// middle of a frame, a line or a record. An empty stream is truncated, too.
+    pub fn is_truncated(&self) -> bool {
+        matches!(self.kind, ErrorKind::Truncated { .. })
+    }
+
+    /// A bound of [`Limits`](crate::Limits) was reached.
+    pub fn is_limit(&self) -> bool {
+        matches!(self.kind, ErrorKind::Limit { .. })
+    }
+
+    /// The bytes are not what the format allows: a checksum, a length, a header.
+    pub fn is_corrupt(&self) -> bool {
+        !self.is_truncated() && !self.is_limit() && self.failure().is_none()
+    }
+
+    /// The model or the service reported that it failed.
+    pub fn is_model_failure(&self) -> bool {
+        self.failure().is_some()
+    }
+
+    /// What the model or the service said, if the error is its own.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.kind {
+            ErrorKind::Failure(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: byte {}: {}", self.layer, self.offset, self.kind)
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// The layers of a stream, outermost first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Layer {
+    /// AWS event-stream frames.
+    EventStream,
+    /// The events of SageMaker's response stream.
+    SageMaker,
+    /// Server-sent events.
+    Sse,
+    /// JSON lines.
+    JsonLines,
+    /// The records that the container wrote, whatever their framing.
+    Record,
+    /// The chat format inside the records.
+    Format,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EventStream => "eventstream",
+            Self::SageMaker => "sagemaker",
+            Self::Sse => "sse",
+            Self::JsonLines => "jsonlines",
+            Self::Record => "record",
+            Self::Format => "format",
+        })
+    }
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The input ended too early. `what` names what was unfinished; `len` is how much of it had arrived, in bytes.
+    Truncated {
+        /// What was unfinished.
+        what: &'static str,
+        /// Bytes of it that had arrived.
+        len: u64,
+    },
+    /// A bound of [`Limits`](crate::Limits) was reached.
+    Limit {
+        /// What was too large.
+        what: &'static str,
+        /// Its size as far as known, in bytes or items.
+        len: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// The first twelve bytes of a frame do not match their checksum: corrupt, or no event stream at all.
+    PreludeChecksum {
+        /// CRC-32 of the bytes received.
+        computed: u32,
+        /// CRC-32 that the frame states.
+        found: u32,
+    },
+    /// A frame does not match its checksum.
+    MessageChecksum {
+        /// CRC-32 of the bytes received.
+        computed: u32,
+        /// CRC-32 that the frame states.
+        found: u32,
+    },
+    /// The lengths in a prelude contradict each other or the format.
+    FrameLength {
+        /// Stated length of the whole frame.
+        total: u32,
+        /// Stated length of its headers.
+        headers: u32,
+    },
+    /// A header of a frame is malformed.
+    Header(&'static str),
+    /// A header of a frame has a type that the format does not define.
+    HeaderType(u8),
+    /// A value cannot be encoded in this field without changing its meaning.
+    Unencodable(&'static str),
+    /// The model or the service reported that it failed.
+    Failure(Box<Failure>),
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated { what, len: 0 } => write!(f, "truncated: {what}"),
+            Self::Truncated { what, len } => write!(f, "truncated: {what}, {len} bytes of it received"),
+            Self::Limit { what, len, limit } => write!(f, "{what} of {len} exceeds the limit of {limit}"),
+            Self::PreludeChecksum { computed, found } => {
+                write!(f, "prelude checksum mismatch: computed {computed:#010x}, found {found:#010x}")
+            }
+            Self::MessageChecksum { computed, found } => {
+                write!(f, "message checksum mismatch: computed {computed:#010x}, found {found:#010x}")
+            }
+            Self::FrameLength { total, headers } => {
+                write!(f, "impossible frame: {total} bytes in all, {headers} of them headers")
+            }
+            Self::Header(why) => write!(f, "malformed header: {why}"),
+            Self::HeaderType(found) => write!(f, "malformed header: unknown value type {found}"),
+            Self::Unencodable(what) => write!(f, "cannot be encoded: {what}"),
+            Self::Failure(failure) => failure.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The incremental decoder.
+//!
+//! A frame that lies whole in a chunk is checked and lent in place. One that does not is put together in the carry:
+//! first the twelve bytes of its prelude, which are checked before anything more is buffered, then the rest. No byte
+//! is looked at twice but for the checksum, and the carry only ever holds bytes that have arrived.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::frame::{Frame, PRELUDE_LEN, Prelude};
+use crate::carry;
+use crate::error::{Error, ErrorKind, Layer};
+use crate::input::Input;
+use crate::limits::Limits;
+
+/// Decodes frames from chunks cut anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    input: Input,
+    scanner: Scanner,
+}
+
+impl Decoder {
+    /// A decoder with the default [`Limits`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A decoder with other limits.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self { scanner: Scanner::new(limits), ..Self::default() }
+    }
+
+    /// The next frame. `Ok(None)` means that `chunk` is empty: bring the next one.
+    ///
+    /// # Errors
+    ///
+    /// A frame that is corrupt or larger than the [`Limits`] allow. A wrong length is found as soon as the twelve bytes
+    /// of the prelude are in. There is no way to find the next frame after that, so the error stays.
+    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Frame<'a>>, Error> {
+        while self.input.refill(chunk) {
+            if let Some(found) = self.scanner.next(&self.input.chunk, &mut self.input.pos)? {
+                return Ok(Some(self.scanner.frame(&found, &self.input.chunk)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The end of the input.
+    ///
+    /// # Errors
+    ///
+    /// *Truncated* in the middle of a frame; or the error that decoding ended with.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        self.scanner.finish(self.input.is_empty())
+    }
+}
+
+/// A frame that was found, to be borrowed later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// Where it starts in the chunk; `None` if it lies in the carry.
+    start: Option<usize>,
+    prelude: Prelude,
+}
+
+impl Found {
+    /// Where the payload lies: in the chunk or in the carry.
+    pub(crate) fn payload(&self) -> (bool, core::ops::Range<usize>) {
+        let start = self.start.unwrap_or(0);
+        let payload = self.prelude.payload();
+        (self.start.is_none(), start + payload.start..start + payload.end)
+    }
+}
+
+/// The decoder without its input: finds frames in slices.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scanner {
+    limits: Limits,
+    /// The beginning of a frame that did not end in its chunk, or the whole of it once it is found.
+    carry: Vec<u8>,
+    /// Set once the first twelve bytes of the carry are checked.
+    prelude: Option<Prelude>,
+    /// The carry holds a whole frame, which is lent until the next call.
+    whole: bool,
+    /// Bytes of the stream before the frame that comes next.
+    offset: u64,
+    failed: Option<Error>,
+}
+
+impl Scanner {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Finds the next frame in `chunk` from `pos` on. `None`: `pos` is at its end.
+    #[inline]
+    pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if self.whole {
+            self.whole = false;
+            self.prelude = None;
+            carry::clear(&mut self.carry);
+        }
+        let rest = &chunk[*pos..];
+        if !self.carry.is_empty() || rest.len() < PRELUDE_LEN {
+            return self.next_carried(chunk, pos);
+        }
+        let prelude = self.parse_prelude(rest)?;
+        if rest.len() < prelude.total {
+            self.prelude = Some(prelude);
+            return self.next_carried(chunk, pos);
+        }
+        self.check(prelude, &rest[..prelude.total])?;
+        let start = Some(*pos);
+        *pos += prelude.total;
+        Ok(Some(Found { start, prelude }))
+    }
+
+    /// The same for a frame that does not lie whole in one chunk.
+    fn next_carried(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
+        let mut fill = |carry: &mut Vec<u8>, len: usize| {
+            let take = (len - carry.len()).min(chunk.len() - *pos);
+            carry::push(carry, &chunk[*pos..*pos + take]);
+            *pos += take;
+            carry.len() == len
+        };
+        let prelude = match self.prelude {
+            Some(prelude) => prelude,
+            None => {
+                if !fill(&mut self.carry, PRELUDE_LEN) {
+                    return Ok(None);
+                }
+                let carry = core::mem::take(&mut self.carry);
+                let prelude = self.parse_prelude(&carry)?;
+                self.carry = carry;
+                self.prelude = Some(prelude);
+                prelude
+            }
+        };
+        if !fill(&mut self.carry, prelude.total) {
+            return Ok(None);
+        }
+        let carry = core::mem::take(&mut self.carry);
+        self.check(prelude, &carry)?;
+        self.carry = carry;
+        self.whole = true;
+        Ok(Some(Found { start: None, prelude }))
+    }
+
+    /// The frame that [`next`](Self::next) found, from the same chunk.
+    pub(crate) fn frame<'a>(&'a self, found: &Found, chunk: &'a Bytes) -> Frame<'a> {
+        match found.start {
+            Some(start) => Frame::new(&chunk[start..start + found.prelude.total], found.prelude, Some(chunk)),
+            None => Frame::new(&self.carry, found.prelude, None),
+        }
+    }
+
+    /// The frame that was put together from several chunks, while it is lent.
+    pub(crate) fn carry(&self) -> &[u8] {
+        &self.carry
+    }
+
+    /// Bytes of the stream before the frame that comes next.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The end of the input. `decoded` says whether the last chunk was decoded to its end.
+    pub(crate) fn finish(&mut self, decoded: bool) -> Result<(), Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if decoded && (self.whole || self.carry.is_empty()) {
+            return Ok(());
+        }
+        let (what, len) = ("frame ends early", self.carry.len() as u64);
+        self.fail(0, ErrorKind::Truncated { what, len })
+    }
+
+    fn parse_prelude(&mut self, bytes: &[u8]) -> Result<Prelude, Error> {
+        match Prelude::parse(bytes, &self.limits) {
+            Ok(prelude) => Ok(prelude),
+            Err(kind) => self.fail(0, kind),
+        }
+    }
+
+    fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<(), Error> {
+        match prelude.check(frame, &self.limits) {
+            Ok(()) => {
+                self.offset += prelude.total as u64;
+                Ok(())
+            }
+            Err((offset, kind)) => self.fail(offset, kind),
+        }
+    }
+
+    /// Fails for good at `offset` bytes into the current frame.
+    #[cold]
+    fn fail<T>(&mut self, offset: usize, kind: ErrorKind) -> Result<T, Error> {
+        let error = Error::new(Layer::EventStream, self.offset + offset as u64, kind);
+        self.carry = Vec::new();
+        self.failed = Some(error.clone());
+        Err(error)
+    }
+}

@@ -1,0 +1,136 @@
+//! One frame: prelude, checks, and a view of the parts.
+
+use bytes::Bytes;
+
+use super::header::{self, Headers};
+use crate::error::{Error, ErrorKind, Layer};
+use crate::limits::Limits;
+
+/// Bytes of a prelude, its checksum included.
+pub(super) const PRELUDE_LEN: usize = 12;
+/// Bytes of a frame that has neither headers nor payload.
+pub(super) const FRAME_MIN: usize = 16;
+
+/// A whole frame whose checksums and headers have been checked. Borrows from the chunk or from the decoder.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The whole frame, checked.
+    bytes: &'a [u8],
+    prelude: Prelude,
+    /// The chunk that `bytes` lies in, unless it was put together from several.
+    chunk: Option<&'a Bytes>,
+}
+
+impl<'a> Frame<'a> {
+    pub(super) fn new(bytes: &'a [u8], prelude: Prelude, chunk: Option<&'a Bytes>) -> Self {
+        Self { bytes, prelude, chunk }
+    }
+
+    /// The headers, in the order of the wire.
+    pub fn headers(&self) -> Headers<'a> {
+        Headers::new(&self.bytes[self.prelude.headers()])
+    }
+
+    /// The payload as it came.
+    pub fn payload(&self) -> &'a [u8] {
+        &self.bytes[self.prelude.payload()]
+    }
+
+    /// The payload as owned bytes: without a copy when the frame lies whole in one chunk.
+    pub fn payload_bytes(&self) -> Bytes {
+        match self.chunk {
+            Some(chunk) => chunk.slice_ref(self.payload()),
+            None => Bytes::copy_from_slice(self.payload()),
+        }
+    }
+
+    /// The frame as it came, prelude and checksums included.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// Reads the frame at the start of `bytes`, and returns it with what follows it. `Ok(None)` means that more bytes are
+/// needed.
+///
+/// # Errors
+///
+/// Those of [`Decoder::decode`](super::Decoder::decode); offsets count from the start of `bytes`.
+///
+/// ```
+/// let empty = [0, 0, 0, 16, 0, 0, 0, 0, 5, 0xc2, 0x48, 0xeb, 0x7d, 0x98, 0xc8, 0xff];
+/// let (frame, rest) = sagewire_codec::eventstream::parse(&empty, &Default::default())?.unwrap();
+/// assert!(frame.payload().is_empty() && rest.is_empty());
+/// assert!(sagewire_codec::eventstream::parse(&empty[..15], &Default::default())?.is_none());
+/// # Ok::<(), sagewire_codec::Error>(())
+/// ```
+pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Frame<'a>, &'a [u8])>, Error> {
+    let fault = |(offset, kind)| Error::new(Layer::EventStream, offset as u64, kind);
+    if bytes.len() < PRELUDE_LEN {
+        return Ok(None);
+    }
+    let prelude = Prelude::parse(bytes, limits).map_err(|kind| fault((0, kind)))?;
+    let Some((frame, rest)) = bytes.split_at_checked(prelude.total) else {
+        return Ok(None);
+    };
+    prelude.check(frame, limits).map_err(fault)?;
+    Ok(Some((Frame::new(frame, prelude, None), rest)))
+}
+
+/// The lengths of a frame, checked against each other and the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prelude {
+    /// Bytes of the whole frame.
+    pub(super) total: usize,
+    headers: usize,
+}
+
+impl Prelude {
+    /// Reads and checks the first twelve of `bytes`. Nothing has to be buffered for a frame that fails here.
+    pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ErrorKind> {
+        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let (total, headers, found) = (word(0), word(4), word(8));
+        let computed = crc32fast::hash(&bytes[..8]);
+        if computed != found {
+            return Err(ErrorKind::PreludeChecksum { computed, found });
+        }
+        // A header is at least three bytes; AWS's decoders refuse a block of one byte here already.
+        if total < FRAME_MIN as u32 || headers > total - FRAME_MIN as u32 || headers == 1 {
+            return Err(ErrorKind::FrameLength { total, headers });
+        }
+        let payload = total - headers - FRAME_MIN as u32;
+        let limit = |what, len: u32, limit: usize| ErrorKind::Limit {
+            what,
+            len: u64::from(len),
+            limit: limit as u64,
+        };
+        if headers as usize > limits.headers {
+            return Err(limit("frame headers length", headers, limits.headers));
+        }
+        if payload as usize > limits.payload {
+            return Err(limit("frame payload length", payload, limits.payload));
+        }
+        Ok(Self { total: total as usize, headers: headers as usize })
+    }
+
+    /// Checks a whole frame that this is the prelude of, with the offset in it of the first fault.
+    pub(super) fn check(&self, frame: &[u8], limits: &Limits) -> Result<(), (usize, ErrorKind)> {
+        let (covered, stated) = frame.split_at(self.total - 4);
+        let found = u32::from_be_bytes([stated[0], stated[1], stated[2], stated[3]]);
+        let computed = crc32fast::hash(covered);
+        if computed != found {
+            return Err((0, ErrorKind::MessageChecksum { computed, found }));
+        }
+        header::check(&frame[self.headers()], limits.header_count)
+            .map_err(|(offset, kind)| (PRELUDE_LEN + offset, kind))
+    }
+
+    fn headers(&self) -> core::ops::Range<usize> {
+        PRELUDE_LEN..PRELUDE_LEN + self.headers
+    }
+
+    /// Where in the frame the payload lies.
+    pub(super) fn payload(&self) -> core::ops::Range<usize> {
+        PRELUDE_LEN + self.headers..self.total - 4
+    }
+}

@@ -1,0 +1,61 @@
+//! What a model or a service says when it fails in the middle of a stream.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// A failure that was reported in the stream itself: by SageMaker in an exception frame, or by the container in a
+/// record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The name of the exception (`ModelStreamError`) or the type that the container gave its error
+    /// (`InternalServerError`); `error` where it gave none.
+    pub name: String,
+    /// The code, as text: `ModelInvocationTimeExceeded`, `500`.
+    pub code: Option<String>,
+    /// The message, empty where there was none.
+    pub message: String,
+    /// The bytes that said so: the payload of the frame, or the record.
+    pub original: Vec<u8>,
+}
+
+impl Failure {
+    pub(crate) fn new(name: impl Into<String>, code: Option<String>, message: String, original: &[u8]) -> Self {
+        Self { name: name.into(), code, message, original: original.to_vec() }
+    }
+
+    /// Whether the same request may well succeed when it is sent again: the service's own faults, throttling, and a
+    /// broken connection to the container; not a request that is too long or takes too long.
+    pub fn is_retryable(&self) -> bool {
+        const NAMES: [&str; 7] = [
+            "InternalStreamFailure",
+            "InternalFailure",
+            "ServiceUnavailable",
+            "ThrottlingException",
+            "internalServerException",
+            "serviceUnavailableException",
+            "throttlingException",
+        ];
+        const CODES: [&str; 8] =
+            ["StreamBroken", "InternalFailure", "ServiceUnavailable", "429", "500", "502", "503", "504"];
+        NAMES.contains(&self.name.as_str()) || self.code.as_deref().is_some_and(|code| CODES.contains(&code))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(code) = &self.code {
+            write!(f, " ({code})")?;
+        }
+        if !self.message.is_empty() {
+            // One line, whatever the model wrote.
+            f.write_str(": ")?;
+            for c in self.message.chars() {
+                if c.is_control() { write!(f, "{}", c.escape_default())? } else { fmt::Write::write_char(f, c)? }
+            }
+        }
+        Ok(())
+    }
+}

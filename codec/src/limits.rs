@@ -1,0 +1,44 @@
+//! The bounds of every buffer, in one place.
+
+/// Bounds on what a decoder holds. Each has a default that real streams stay far below.
+///
+/// ```
+/// use sagewire_codec::Limits;
+/// let limits = Limits { record: 64 * 1024, ..Limits::default() };
+/// assert_eq!(limits.payload, 24 * 1024 * 1024);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one frame's payload: 24 MiB, as in botocore's `eventstream.py` and in the C runtime.
+    pub payload: usize,
+    /// Bytes of one frame's headers: 128 KiB, as in botocore's `eventstream.py`.
+    pub headers: usize,
+    /// Headers of one frame: 1,024, as in aws-c-event-stream.
+    pub header_count: usize,
+    /// Bytes of one record: an unfinished line and the event that it belongs to, or one JSON document. 8 MiB, well
+    /// above the 1,000,000 bytes that Bedrock allows one `chunk`.
+    pub record: usize,
+    /// Depth of nested JSON: 128, as in serde_json.
+    pub depth: usize,
+    /// Bytes of parts held back while another part of the same choice is still open, and of tool calls' identities:
+    /// 8 MiB.
+    pub pending: usize,
+}
+
+impl Limits {
+    /// The documented defaults.
+    pub const DEFAULT: Self = Self {
+        payload: 24 * 1024 * 1024,
+        headers: 128 * 1024,
+        header_count: 1024,
+        record: 8 * 1024 * 1024,
+        depth: 128,
+        pending: 8 * 1024 * 1024,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -1,0 +1,71 @@
+//! The events of `InvokeEndpointWithResponseStream`.
+//!
+//! Source: the service model of SageMaker Runtime, shape
+//! [`ResponseStream`](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_ResponseStream.html). A
+//! `PayloadPart` carries raw bytes of the container. Where one part ends and the next begins means nothing: a part may
+//! hold five records, half a line or half a character.
+
+use alloc::string::{String, ToString};
+
+use serde::Deserialize;
+
+use crate::eventstream::{Frame, Value};
+use crate::failure::Failure;
+
+/// What a frame of the response stream says.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Bytes that the container wrote.
+    PayloadPart(&'a [u8]),
+    /// The stream failed: a modelled exception (`ModelStreamError`, `InternalStreamFailure`), an unmodelled one, or an
+    /// `error` frame. Nothing follows.
+    Failure(Failure),
+    /// A kind of event that this version does not know, or an `initial-response`, which REST services do not send.
+    Other {
+        /// `:event-type`, empty where it is missing.
+        event_type: &'a str,
+        /// The payload as it came.
+        payload: &'a [u8],
+    },
+}
+
+impl<'a> Event<'a> {
+    /// Reads a frame. Header order is not guaranteed and the content type is not required: what counts are the names.
+    pub fn parse(frame: &Frame<'a>) -> Self {
+        let headers = frame.headers();
+        let text = |name| headers.get(name).and_then(|value: Value<'a>| value.as_str());
+        let payload = frame.payload();
+        match text(":message-type") {
+            Some("exception") => {
+                let name = text(":exception-type").unwrap_or("exception");
+                Self::Failure(exception(name, payload))
+            }
+            Some("error") => {
+                let message = text(":error-message").unwrap_or_default().to_string();
+                let code = text(":error-code").map(String::from);
+                Self::Failure(Failure::new("error", code, message, payload))
+            }
+            _ => match text(":event-type") {
+                Some("PayloadPart") => Self::PayloadPart(payload),
+                event_type => Self::Other { event_type: event_type.unwrap_or_default(), payload },
+            },
+        }
+    }
+}
+
+/// The body of an exception: SageMaker capitalises its members, other services do not.
+#[derive(Default, Deserialize)]
+struct Body {
+    #[serde(default, alias = "Message", alias = "errorMessage")]
+    message: Option<String>,
+    #[serde(default, rename = "ErrorCode", alias = "code")]
+    code: Option<String>,
+}
+
+fn exception(name: &str, payload: &[u8]) -> Failure {
+    match serde_json::from_slice::<Body>(payload) {
+        Ok(body) => Failure::new(name, body.code, body.message.unwrap_or_default(), payload),
+        Err(_) => Failure::new(name, None, String::from_utf8_lossy(payload).into_owned(), payload),
+    }
+}

@@ -1,0 +1,1 @@
+//! sagewire-transport-reqwest
