@@ -123,8 +123,8 @@ pub enum ErrorKind {
     Limit {
         /// What was too large.
         what: &'static str,
-        /// Its size as far as known, in bytes or items.
-        len: u64,
+        /// Its size in bytes or items, where it is known.
+        len: Option<u64>,
         /// The bound.
         limit: u64,
     },
@@ -164,7 +164,10 @@ impl fmt::Display for ErrorKind {
         match self {
             Self::Truncated { what, len: 0 } => write!(f, "truncated: {what}"),
             Self::Truncated { what, len } => write!(f, "truncated: {what}, {len} bytes of it received"),
-            Self::Limit { what, len, limit } => write!(f, "{what} of {len} exceeds the limit of {limit}"),
+            Self::Limit { what, len: Some(len), limit } => {
+                write!(f, "{what} of {len} exceeds the limit of {limit}")
+            }
+            Self::Limit { what, len: None, limit } => write!(f, "{what} exceeds the limit of {limit}"),
             Self::PreludeChecksum { computed, found } => {
                 write!(f, "prelude checksum mismatch: computed {computed:#010x}, found {found:#010x}")
             }

@@ -21,7 +21,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(name: impl Into<String>, code: Option<String>, message: String, original: &[u8]) -> Self {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        code: Option<String>,
+        message: String,
+        original: &[u8],
+    ) -> Self {
         Self { name: name.into(), code, message, original: original.to_vec() }
     }
 
@@ -53,7 +58,11 @@ impl fmt::Display for Failure {
             // One line, whatever the model wrote.
             f.write_str(": ")?;
             for c in self.message.chars() {
-                if c.is_control() { write!(f, "{}", c.escape_default())? } else { fmt::Write::write_char(f, c)? }
+                if c.is_control() {
+                    write!(f, "{}", c.escape_default())?
+                } else {
+                    fmt::Write::write_char(f, c)?
+                }
             }
         }
         Ok(())

@@ -12,28 +12,23 @@ pub(crate) struct Input {
     pub(crate) chunk: Bytes,
     /// Everything before is decoded.
     pub(crate) pos: usize,
-    /// Bytes of the stream before `chunk`.
-    base: u64,
 }
 
 impl Input {
+    pub(crate) fn new(chunk: Bytes) -> Self {
+        Self { chunk, pos: 0 }
+    }
+
     /// Moves `next` in if the current chunk is used up. Returns whether there is something to decode.
     #[inline]
     pub(crate) fn refill(&mut self, next: &mut Bytes) -> bool {
         if self.pos < self.chunk.len() {
             return true;
         }
-        self.base += self.chunk.len() as u64;
         self.pos = 0;
         // The old chunk is dropped here also when there is no new one: an idle decoder holds no memory of its caller's.
         self.chunk = core::mem::take(next);
         !self.chunk.is_empty()
-    }
-
-    /// Bytes of the stream before [`Self::pos`].
-    #[inline]
-    pub(crate) fn offset(&self) -> u64 {
-        self.base + self.pos as u64
     }
 
     /// Whether everything that was taken over is decoded.

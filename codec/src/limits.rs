@@ -20,6 +20,10 @@ pub struct Limits {
     pub record: usize,
     /// Depth of nested JSON: 128, as in serde_json.
     pub depth: usize,
+    /// Choices of one answer: 1,024, eight times what OpenAI allows.
+    pub choices: usize,
+    /// Tool calls of one choice: 1,024.
+    pub tools: usize,
     /// Bytes of parts held back while another part of the same choice is still open, and of tool calls' identities:
     /// 8 MiB.
     pub pending: usize,
@@ -33,6 +37,8 @@ impl Limits {
         header_count: 1024,
         record: 8 * 1024 * 1024,
         depth: 128,
+        choices: 1024,
+        tools: 1024,
         pending: 8 * 1024 * 1024,
     };
 }

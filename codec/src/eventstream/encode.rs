@@ -50,7 +50,6 @@ pub(crate) fn encode_with<'a>(
     Ok(())
 }
 
-
 fn encode_header(header: &Header<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
     let name = header.name.as_bytes();
     let name_len = u8::try_from(name.len()).map_err(|_| "header name is longer than 255 bytes")?;

@@ -101,7 +101,7 @@ impl Prelude {
         let payload = total - headers - FRAME_MIN as u32;
         let limit = |what, len: u32, limit: usize| ErrorKind::Limit {
             what,
-            len: u64::from(len),
+            len: Some(u64::from(len)),
             limit: limit as u64,
         };
         if headers as usize > limits.headers {

@@ -148,7 +148,7 @@ pub(super) fn check(block: &[u8], count_limit: usize) -> Result<(), (usize, Erro
         if count > count_limit {
             return Err(fault(ErrorKind::Limit {
                 what: "number of headers",
-                len: count as u64,
+                len: Some(count as u64),
                 limit: count_limit as u64,
             }));
         }

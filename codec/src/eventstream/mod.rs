@@ -41,7 +41,7 @@ mod frame;
 mod header;
 
 pub use decoder::Decoder;
-pub(crate) use decoder::{Found, Scanner};
+pub(crate) use decoder::Scanner;
 pub use encode::encode;
 pub(crate) use encode::encode_with;
 pub use frame::{Frame, parse};

@@ -1,0 +1,54 @@
+//! What a pure core cannot know.
+
+use alloc::string::String;
+
+/// What a target format requires and the source may not say. Nothing of it is invented: what is `None` here and
+/// missing in the source is written as its default below, and reported as a [`Loss`](super::Loss) where that could
+/// mislead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Context {
+    /// Name of the answer, if the source gives none. Default: `chatcmpl-0`.
+    pub id: Option<String>,
+    /// Name of the model, if the source gives none. Default: empty.
+    pub model: Option<String>,
+    /// Seconds since the Unix epoch, if the source gives none. Default: 0.
+    pub created: Option<u64>,
+    /// How long the answer took, in milliseconds, which no source says. Default: 0.
+    pub latency_ms: Option<u64>,
+}
+
+impl Context {
+    /// A context that knows nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`id`](Self::id).
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets [`model`](Self::model).
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Sets [`created`](Self::created).
+    #[must_use]
+    pub fn created(mut self, seconds: u64) -> Self {
+        self.created = Some(seconds);
+        self
+    }
+
+    /// Sets [`latency_ms`](Self::latency_ms).
+    #[must_use]
+    pub fn latency_ms(mut self, milliseconds: u64) -> Self {
+        self.latency_ms = Some(milliseconds);
+        self
+    }
+}

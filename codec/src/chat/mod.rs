@@ -1,0 +1,26 @@
+//! The canonical chat model: what every format is read into and written from.
+//!
+//! A stream is a sequence of [`Event`]s with these promises:
+//!
+//! - [`Event::Start`] comes once, before any part.
+//! - The content of a choice is a sequence of *parts*: text, reasoning, refusal, tool call. Parts of one choice never
+//!   overlap: each is opened, filled and closed before the next opens. Parts of different choices do interleave.
+//! - [`Event::Finish`] comes at most once for a choice, after its parts. It is never invented.
+//! - [`Event::Usage`] comes whenever the source sends counts, also after the finish. The last one stands.
+//! - What the source says and the model does not know comes as [`Event::Other`].
+//!
+//! Whether the stream ended well is not an event: it is what [`Decoder::finish`](crate::Decoder::finish) returns.
+
+mod context;
+mod event;
+mod loss;
+mod parts;
+mod queue;
+mod usage;
+
+pub use context::Context;
+pub use event::{Event, FinishReason, Json, PartKind};
+pub use loss::{Loss, Losses, Outcome};
+pub(crate) use parts::{Parts, Plain, ToolKey};
+pub(crate) use queue::{Queue, Reason, Spec};
+pub use usage::Usage;

@@ -1,0 +1,375 @@
+//! Puts the parts of each choice in order.
+//!
+//! Formats differ in how they say which part a piece belongs to, and some interleave: a second tool call may begin
+//! while the first still gets input, text may come with a tool call. Canonical parts never overlap. So one part is
+//! open at a time and streams as it comes. When another begins:
+//!
+//! - after text, reasoning or a refusal, the open part ends at once;
+//! - after a tool call, it ends if its input is a whole JSON document, which is the usual case;
+//! - otherwise the new part is held back until that is so, or the choice ends.
+//!
+//! Before changing this, think of a call without arguments, of a call whose index, ID or name is missing, and of one
+//! whose ID and name are repeated in every chunk.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::queue::{Queue, Reason, Spec, Text};
+use crate::balance::{Balance, Extent};
+use crate::error::ErrorKind;
+use crate::limits::Limits;
+
+/// Kinds of parts that are nothing but text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    Text,
+    Reasoning,
+    Refusal,
+}
+
+/// What a piece of a tool call says about which call it belongs to. Empty texts are `None`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ToolKey {
+    pub(crate) index: Option<u64>,
+    pub(crate) id: Option<Text>,
+    pub(crate) name: Option<Text>,
+}
+
+/// The parts of all choices.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    choices: Vec<Choice>,
+    /// Bytes held back in all choices.
+    held: usize,
+}
+
+impl Parts {
+    /// A piece of text for a choice.
+    pub(crate) fn plain(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        record: &[u8],
+        (index, kind, text): (u32, Plain, Text),
+    ) -> Result<(), ErrorKind> {
+        if queue.bytes(record, text).is_empty() {
+            return Ok(());
+        }
+        let choice = Self::choice(&mut self.choices, limits, index)?;
+        if choice.is_blocked() {
+            let bytes = queue.bytes(record, text);
+            self.held += bytes.len();
+            match choice.waiting.back_mut() {
+                Some(Waiting::Plain(last, held)) if *last == kind => held.extend_from_slice(bytes),
+                _ => choice.waiting.push_back(Waiting::Plain(kind, bytes.to_vec())),
+            }
+            return Self::check_held(self.held, limits);
+        }
+        if choice.open != Some(Open::Plain(kind)) {
+            choice.open_plain(kind, queue);
+        }
+        choice.plain_delta(kind, text, queue);
+        Ok(())
+    }
+
+    /// A piece of a tool call for a choice.
+    pub(crate) fn tool(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        record: &[u8],
+        (index, key, input): (u32, ToolKey, Option<Text>),
+    ) -> Result<(), ErrorKind> {
+        let choice = Self::choice(&mut self.choices, limits, index)?;
+        let input = input.filter(|&input| !queue.bytes(record, input).is_empty());
+        let at = match choice.find_tool(&key, input, queue, record) {
+            Some(at) => at,
+            None if choice.tools.len() >= limits.tools => {
+                return Err(limit("number of tool calls", limits.tools));
+            }
+            None => {
+                choice.tools.push(Tool { index: key.index, ..Tool::default() });
+                choice.tools.len() - 1
+            }
+        };
+        let blocked = choice.is_blocked();
+        let tool = &mut choice.tools[at];
+        for (known, said) in [(&mut tool.id, key.id), (&mut tool.name, key.name)] {
+            if let (true, Some(said)) = (known.is_empty(), said) {
+                known.extend_from_slice(queue.bytes(record, said));
+                self.held += known.len();
+            }
+        }
+        match tool.state {
+            // There is nothing to show yet but perhaps an ID.
+            State::New if tool.name.is_empty() && input.is_none() => {}
+            State::New if blocked => {
+                tool.state = State::Waiting;
+                choice.waiting.push_back(Waiting::Tool(at));
+                self.held += choice.hold(at, input, queue, record);
+            }
+            State::New => {
+                choice.open_tool(at, queue);
+                choice.tool_delta(at, input, queue, record);
+            }
+            State::Waiting => self.held += choice.hold(at, input, queue, record),
+            State::Open => {
+                choice.tool_delta(at, input, queue, record);
+                if choice.tools[at].input.is_complete() {
+                    self.held -= choice.release(false, queue);
+                }
+            }
+            State::Ended => {
+                if let Some(bytes) =
+                    input.filter(|&input| !queue.bytes(record, input).trim_ascii().is_empty())
+                {
+                    queue.push(Spec::Malformed { bytes, why: "input for a tool call that has ended" });
+                }
+            }
+        }
+        Self::check_held(self.held, limits)
+    }
+
+    /// The part of a choice that is open.
+    pub(crate) fn open_part(&self, index: u32) -> Option<u32> {
+        let choice = self.choices.iter().find(|choice| choice.index == index)?;
+        choice.open.map(|_| choice.parts - 1)
+    }
+
+    /// A choice ends. Only the first time counts.
+    pub(crate) fn finish(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        (index, reason, stop): (u32, Reason, Option<Text>),
+    ) -> Result<(), ErrorKind> {
+        let choice = Self::choice(&mut self.choices, limits, index)?;
+        self.held -= choice.release(true, queue);
+        choice.close(queue);
+        if !core::mem::replace(&mut choice.finished, true) {
+            queue.push(Spec::Finish { choice: index, reason, stop });
+        }
+        Ok(())
+    }
+
+    /// Nothing more comes: what was held back is let go, and with `close` what is open ends.
+    pub(crate) fn end(&mut self, close: bool, queue: &mut Queue) {
+        for choice in &mut self.choices {
+            self.held -= choice.release(true, queue);
+            if close {
+                choice.close(queue);
+            }
+        }
+    }
+
+    /// Whether there is a choice, and every one has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished)
+    }
+
+    /// A choice of this index exists from here on.
+    pub(crate) fn touch(&mut self, limits: &Limits, index: u32) -> Result<(), ErrorKind> {
+        Self::choice(&mut self.choices, limits, index).map(drop)
+    }
+
+    fn choice<'a>(
+        choices: &'a mut Vec<Choice>,
+        limits: &Limits,
+        index: u32,
+    ) -> Result<&'a mut Choice, ErrorKind> {
+        let at = match choices.iter().position(|choice| choice.index == index) {
+            Some(at) => at,
+            None if choices.len() >= limits.choices => {
+                return Err(limit("number of choices", limits.choices));
+            }
+            None => {
+                choices.push(Choice { index, ..Choice::default() });
+                choices.len() - 1
+            }
+        };
+        Ok(&mut choices[at])
+    }
+
+    fn check_held(held: usize, limits: &Limits) -> Result<(), ErrorKind> {
+        if held > limits.pending { Err(limit("parts held back", limits.pending)) } else { Ok(()) }
+    }
+}
+
+#[cold]
+fn limit(what: &'static str, limit: usize) -> ErrorKind {
+    ErrorKind::Limit { what, len: None, limit: limit as u64 }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Choice {
+    index: u32,
+    /// How many parts were opened.
+    parts: u32,
+    /// The last of them, while it is open.
+    open: Option<Open>,
+    tools: Vec<Tool>,
+    waiting: VecDeque<Waiting>,
+    finished: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    Plain(Plain),
+    Tool(usize),
+}
+
+#[derive(Clone, Debug)]
+enum Waiting {
+    Plain(Plain, Vec<u8>),
+    Tool(usize),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tool {
+    index: Option<u64>,
+    id: Vec<u8>,
+    name: Vec<u8>,
+    state: State,
+    input: Balance,
+    held: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    New,
+    Waiting,
+    Open,
+    Ended,
+}
+
+impl Choice {
+    /// Whether the open part must not be ended, or others wait already.
+    fn is_blocked(&self) -> bool {
+        match self.open {
+            Some(Open::Tool(at)) => !self.waiting.is_empty() || !self.tools[at].input.is_complete(),
+            _ => false,
+        }
+    }
+
+    /// The call that a piece belongs to; `None` for a new one.
+    fn find_tool(&self, key: &ToolKey, input: Option<Text>, queue: &Queue, record: &[u8]) -> Option<usize> {
+        let same = |known: &[u8], said| known == queue.bytes(record, said);
+        let at = match (key.index, key.id) {
+            (Some(_), _) => self.tools.iter().rposition(|tool| tool.index == key.index)?,
+            (None, Some(id)) => self.tools.iter().rposition(|tool| same(&tool.id, id))?,
+            (None, None) => self.tools.len().checked_sub(1)?,
+        };
+        let tool = &self.tools[at];
+        if let Some(name) = key.name {
+            // Servers that give every call the same index or none: a name with another ID, with another name, or with
+            // input after the input was whole, begins a call.
+            let other_id = key.id.is_some_and(|id| !tool.id.is_empty() && !same(&tool.id, id));
+            let other_name = key.index.is_none() && !tool.name.is_empty() && !same(&tool.name, name);
+            let after_end = tool.input.is_complete() && input.is_some();
+            if other_id || other_name || after_end {
+                return None;
+            }
+        }
+        Some(at)
+    }
+
+    fn close(&mut self, queue: &mut Queue) {
+        if let Some(open) = self.open.take() {
+            if let Open::Tool(at) = open {
+                self.tools[at].state = State::Ended;
+            }
+            queue.push(Spec::PartEnd { choice: self.index, part: self.parts - 1 });
+        }
+    }
+
+    fn open_plain(&mut self, kind: Plain, queue: &mut Queue) {
+        self.close(queue);
+        let (choice, part) = (self.index, self.parts);
+        self.parts += 1;
+        self.open = Some(Open::Plain(kind));
+        queue.push(match kind {
+            Plain::Text => Spec::TextStart { choice, part },
+            Plain::Reasoning => Spec::ReasoningStart { choice, part },
+            Plain::Refusal => Spec::RefusalStart { choice, part },
+        });
+    }
+
+    fn plain_delta(&self, kind: Plain, text: Text, queue: &mut Queue) {
+        let (choice, part) = (self.index, self.parts - 1);
+        queue.push(match kind {
+            Plain::Text => Spec::TextDelta { choice, part, text },
+            Plain::Reasoning => Spec::ReasoningDelta { choice, part, text },
+            Plain::Refusal => Spec::RefusalDelta { choice, part, text },
+        });
+    }
+
+    fn open_tool(&mut self, at: usize, queue: &mut Queue) {
+        self.close(queue);
+        let (choice, part) = (self.index, self.parts);
+        self.parts += 1;
+        self.open = Some(Open::Tool(at));
+        let tool = &mut self.tools[at];
+        tool.state = State::Open;
+        let id = (!tool.id.is_empty()).then(|| queue.copy(&tool.id));
+        let name = queue.copy(&tool.name);
+        queue.push(Spec::ToolCallStart { choice, part, id, name });
+    }
+
+    fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut Queue, record: &[u8]) {
+        if let Some(text) = input {
+            self.tools[at].feed(queue.bytes(record, text));
+            queue.push(Spec::ToolInputDelta { choice: self.index, part: self.parts - 1, text });
+        }
+    }
+
+    fn hold(&mut self, at: usize, input: Option<Text>, queue: &Queue, record: &[u8]) -> usize {
+        let bytes = input.map_or(&[][..], |input| queue.bytes(record, input));
+        self.tools[at].feed(bytes);
+        self.tools[at].held.extend_from_slice(bytes);
+        bytes.len()
+    }
+
+    /// Opens what waits, as far as what is open may end; all of it with `force`. Returns how many bytes were let go.
+    fn release(&mut self, force: bool, queue: &mut Queue) -> usize {
+        let mut released = 0;
+        while !self.waiting.is_empty() {
+            if let (false, Some(Open::Tool(at))) = (force, self.open) {
+                if !self.tools[at].input.is_complete() {
+                    break;
+                }
+            }
+            match self.waiting.pop_front() {
+                Some(Waiting::Plain(kind, held)) => {
+                    self.open_plain(kind, queue);
+                    let text = queue.copy(&held);
+                    self.plain_delta(kind, text, queue);
+                    released += held.len();
+                }
+                Some(Waiting::Tool(at)) => {
+                    let held = core::mem::take(&mut self.tools[at].held);
+                    self.open_tool(at, queue);
+                    if !held.is_empty() {
+                        let text = queue.copy(&held);
+                        queue.push(Spec::ToolInputDelta { choice: self.index, part: self.parts - 1, text });
+                    }
+                    released += held.len();
+                }
+                None => break,
+            }
+        }
+        released
+    }
+}
+
+impl Tool {
+    fn feed(&mut self, mut input: &[u8]) {
+        // After its end a document may only have space; anything else is the model's fault and shown as it is.
+        while let Extent::End(at) | Extent::Broken(at) = self.input.feed(input) {
+            if at == 0 || at == input.len() {
+                break;
+            }
+            input = &input[at..];
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Events that were found and not yet lent.
+//!
+//! One record can hold several events, and they borrow from it. What is queued are therefore not events but where
+//! their texts lie: in the record, or in the scratch buffer where a text had to be put together. The event itself is
+//! made when it is asked for.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Event, FinishReason, Json, PartKind, Usage};
+use crate::json::{self, Str};
+
+/// Where a text lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Text {
+    Record { start: u32, end: u32 },
+    Scratch { start: u32, end: u32 },
+}
+
+/// An event, by the places of its texts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spec {
+    Start { id: Option<Text>, model: Option<Text>, created: Option<u64>, role: Option<Text> },
+    TextStart { choice: u32, part: u32 },
+    ReasoningStart { choice: u32, part: u32 },
+    RefusalStart { choice: u32, part: u32 },
+    ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text },
+    TextDelta { choice: u32, part: u32, text: Text },
+    ReasoningDelta { choice: u32, part: u32, text: Text },
+    RefusalDelta { choice: u32, part: u32, text: Text },
+    ToolInputDelta { choice: u32, part: u32, text: Text },
+    PartEnd { choice: u32, part: u32 },
+    Logprobs { choice: u32, part: Option<u32>, json: Text },
+    Finish { choice: u32, reason: Reason, stop: Option<Text> },
+    Usage,
+    Malformed { bytes: Text, why: &'static str },
+    Other { choice: Option<u32>, name: Option<Text>, json: Text },
+}
+
+/// A finish reason, by its place if it has no name here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reason {
+    Stop,
+    Length,
+    ToolCalls,
+    ContentFilter,
+    Other(Text),
+}
+
+/// The events of one record.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queue {
+    specs: Vec<Spec>,
+    /// How many of them were lent.
+    head: usize,
+    scratch: Vec<u8>,
+    usage: Usage,
+    /// Bytes before the record in what the container wrote.
+    offset: u64,
+}
+
+impl Queue {
+    /// Makes room for the events of the next record. The events of the last one were lent.
+    pub(crate) fn begin(&mut self, offset: u64) {
+        self.specs.clear();
+        self.head = 0;
+        crate::carry::clear(&mut self.scratch);
+        self.offset = offset;
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, spec: Spec) {
+        self.specs.push(spec);
+    }
+
+    pub(crate) fn push_usage(&mut self, usage: Usage) {
+        self.usage = usage;
+        self.push(Spec::Usage);
+    }
+
+    /// The place of a range of the record.
+    pub(crate) fn place(range: core::ops::Range<usize>) -> Text {
+        // A record is bounded by `Limits::record`, which is clamped to what fits.
+        Text::Record { start: range.start as u32, end: range.end as u32 }
+    }
+
+    /// The place of what a string of the record means.
+    #[inline]
+    pub(crate) fn string(&mut self, record: &[u8], string: Str) -> Text {
+        if !string.escaped {
+            return Self::place(string.start..string.end);
+        }
+        let start = self.scratch.len() as u32;
+        json::unescape(&record[string.start..string.end], &mut self.scratch);
+        Text::Scratch { start, end: self.scratch.len() as u32 }
+    }
+
+    /// The place of a copy.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> Text {
+        let start = self.scratch.len() as u32;
+        self.scratch.extend_from_slice(bytes);
+        Text::Scratch { start, end: self.scratch.len() as u32 }
+    }
+
+    /// What stands at a place.
+    #[inline]
+    pub(crate) fn bytes<'a>(&'a self, record: &'a [u8], text: Text) -> &'a [u8] {
+        match text {
+            Text::Record { start, end } => &record[start as usize..end as usize],
+            Text::Scratch { start, end } => &self.scratch[start as usize..end as usize],
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Spec> {
+        let spec = self.specs.get(self.head).copied()?;
+        self.head += 1;
+        Some(spec)
+    }
+
+    /// Makes an event of `record`, which is the one that it was found in.
+    pub(crate) fn event<'a>(&'a self, spec: Spec, record: &'a [u8]) -> Event<'a> {
+        // The record was found to be UTF-8, so nothing is replaced here.
+        let lend = |text| String::from_utf8_lossy(self.bytes(record, text));
+        let start = |choice, part, kind| Event::PartStart { choice, part, kind };
+        match spec {
+            Spec::TextDelta { choice, part, text } => Event::TextDelta { choice, part, text: lend(text) },
+            Spec::ReasoningDelta { choice, part, text } => {
+                Event::ReasoningDelta { choice, part, text: lend(text) }
+            }
+            Spec::RefusalDelta { choice, part, text } => {
+                Event::RefusalDelta { choice, part, text: lend(text) }
+            }
+            Spec::ToolInputDelta { choice, part, text } => {
+                Event::ToolInputDelta { choice, part, text: lend(text) }
+            }
+            Spec::Start { id, model, created, role } => {
+                Event::Start { id: id.map(lend), model: model.map(lend), created, role: role.map(lend) }
+            }
+            Spec::TextStart { choice, part } => start(choice, part, PartKind::Text),
+            Spec::ReasoningStart { choice, part } => start(choice, part, PartKind::Reasoning),
+            Spec::RefusalStart { choice, part } => start(choice, part, PartKind::Refusal),
+            Spec::ToolCallStart { choice, part, id, name } => {
+                start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name) })
+            }
+            Spec::PartEnd { choice, part } => Event::PartEnd { choice, part },
+            Spec::Logprobs { choice, part, json } => Event::Logprobs { choice, part, json: Json(lend(json)) },
+            Spec::Finish { choice, reason, stop } => Event::Finish {
+                choice,
+                reason: match reason {
+                    Reason::Stop => FinishReason::Stop,
+                    Reason::Length => FinishReason::Length,
+                    Reason::ToolCalls => FinishReason::ToolCalls,
+                    Reason::ContentFilter => FinishReason::ContentFilter,
+                    Reason::Other(reason) => FinishReason::Other(lend(reason)),
+                },
+                stop: stop.map(lend),
+            },
+            Spec::Usage => Event::Usage(self.usage),
+            Spec::Malformed { bytes, why } => {
+                Event::Malformed { offset: self.offset, bytes: Cow::Borrowed(self.bytes(record, bytes)), why }
+            }
+            Spec::Other { choice, name, json } => {
+                Event::Other { choice, name: name.map(lend), json: Json(lend(json)) }
+            }
+        }
+    }
+}

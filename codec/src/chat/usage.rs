@@ -1,0 +1,27 @@
+//! Token counts.
+
+use serde::Serialize;
+
+/// Token counts as the source gave them: what it did not count is `None`, and nothing is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Tokens of the request, those read from or written to a cache included (OpenAI's `prompt_tokens`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Tokens of the answer, reasoning included (OpenAI's `completion_tokens`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Sum that the source gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<u64>,
+    /// Tokens of the request that were read from a cache (OpenAI's `cached_tokens`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read_tokens: Option<u64>,
+    /// Tokens of the request that were written to a cache (OpenAI's `cache_write_tokens`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// Tokens of the answer that were reasoning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+}

@@ -1,0 +1,472 @@
+//! Stacks the layers: bytes in, chat events out.
+//!
+//! ```text
+//! chunk ─▶ frames ─▶ part ─▶ records ─▶ record ─▶ reader ─▶ queue ─▶ event
+//! ```
+//!
+//! Each layer finds the next thing in what the layer above has found, and remembers where it lies; nothing is borrowed
+//! until an event is lent. One step of [`Decoder::step`] asks the lowest layer that has something left, so a layer is
+//! asked again only when the one below has used up what it gave. Before changing this, think of what is lent: a record
+//! must stay where it is until the last of its events was taken.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use bytes::Bytes;
+
+use crate::chat::{Event, Queue, Spec};
+use crate::error::{Error, ErrorKind, Layer};
+use crate::eventstream;
+use crate::failure::Failure;
+use crate::format::openai;
+use crate::input::Input;
+use crate::limits::Limits;
+use crate::record::{self, Place, Wrapping};
+use crate::sagemaker;
+
+/// What the bytes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Framing {
+    /// Tell frames from text by the first twelve bytes: the lengths in a prelude have zero bytes, text has none.
+    #[default]
+    Auto,
+    /// Event-stream frames of SageMaker with the container's bytes in them.
+    EventStream,
+    /// The container's bytes: server-sent events. Lines that are neither fields nor JSON are ignored.
+    Sse,
+    /// The container's bytes: JSON documents, a line each or not. Lines that are no JSON are shown as malformed.
+    JsonLines,
+}
+
+/// What the records mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Tell by the shape of the records. This version reads OpenAI chat only.
+    #[default]
+    Auto,
+    /// OpenAI chat completions.
+    OpenAi,
+}
+
+/// How a stream is decoded. The default tells by the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// What the bytes are.
+    pub framing: Framing,
+    /// What the records mean.
+    pub format: Format,
+    /// Bounds of all buffers.
+    pub limits: Limits,
+}
+
+impl Options {
+    /// Options that tell everything by the bytes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`framing`](Self::framing).
+    #[must_use]
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
+    }
+
+    /// Sets [`format`](Self::format).
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Sets [`limits`](Self::limits).
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+/// Decodes a response stream to chat events.
+///
+/// ```
+/// use bytes::Bytes;
+/// use sagewire_codec::{Decoder, chat::Event};
+///
+/// let mut answer = String::new();
+/// let mut decoder = Decoder::new();
+/// for cut in [
+///     &b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"caf\xc3"[..],
+///     &b"\xa9\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"[..],
+/// ] {
+///     let mut chunk = Bytes::from_static(cut);
+///     while let Some(event) = decoder.decode(&mut chunk)? {
+///         if let Event::TextDelta { text, .. } = event {
+///             answer.push_str(&text);
+///         }
+///     }
+/// }
+/// while let Some(_held_back) = decoder.finish()? {}
+/// assert_eq!(answer, "café");
+/// # Ok::<(), sagewire_codec::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    input: Input,
+    mode: Mode,
+    frames: eventstream::Scanner,
+    part: Part,
+    records: record::Scanner,
+    record: Record,
+    reader: openai::Reader,
+    queue: Queue,
+    /// A record with its malformed UTF-8 replaced.
+    mended: Vec<u8>,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum Mode {
+    /// Fewer than twelve bytes have come: these.
+    Unknown(Vec<u8>),
+    Frames,
+    Plain,
+}
+
+/// Bytes of the container that are not decoded yet: a range of the chunk or of the frames' carry.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    carried: bool,
+    range: Range<usize>,
+}
+
+/// The record that is being read.
+#[derive(Clone, Debug, Default)]
+struct Record {
+    source: Source,
+    range: Range<usize>,
+    /// How far it was read.
+    from: usize,
+    /// Bytes of its stream before it.
+    offset: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Source {
+    #[default]
+    Chunk,
+    FrameCarry,
+    Line,
+    Data,
+    Mended,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Decoding,
+    /// The input has ended, well or with this error; what is left is being delivered.
+    Closing(Option<Error>),
+    /// Everything was delivered.
+    Ended(Option<Error>),
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// A decoder that tells framing and format by the bytes.
+    pub fn new() -> Self {
+        Self::with_options(Options::default())
+    }
+
+    /// A decoder with these options.
+    pub fn with_options(options: Options) -> Self {
+        // Places in a record are 32 bits wide, and nested JSON is walked on the stack.
+        let limits = Limits {
+            record: options.limits.record.min(u32::MAX as usize / 2),
+            payload: options.limits.payload.min(u32::MAX as usize / 2),
+            depth: options.limits.depth.min(512),
+            ..options.limits
+        };
+        let wrapping = match options.framing {
+            Framing::Sse => Some(Wrapping::Sse),
+            Framing::JsonLines => Some(Wrapping::Json),
+            Framing::Auto | Framing::EventStream => None,
+        };
+        let mode = match options.framing {
+            Framing::Auto => Mode::Unknown(Vec::new()),
+            Framing::EventStream => Mode::Frames,
+            Framing::Sse | Framing::JsonLines => Mode::Plain,
+        };
+        // Every format there is so far is read by the same reader.
+        let (Format::Auto | Format::OpenAi) = options.format;
+        Self {
+            input: Input::default(),
+            mode,
+            frames: eventstream::Scanner::new(limits),
+            part: Part::default(),
+            records: record::Scanner::new(limits, wrapping),
+            record: Record::default(),
+            reader: openai::Reader::new(limits),
+            queue: Queue::default(),
+            mended: Vec::new(),
+            state: State::Decoding,
+        }
+    }
+
+    /// The next event. `Ok(None)` means that `chunk` is empty: bring the next one.
+    ///
+    /// # Errors
+    ///
+    /// The stream is corrupt, a limit is reached, or the model or the service reported a failure. Everything before has
+    /// been delivered. The error stays: there is nothing after it.
+    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, Error> {
+        match self.step(chunk)? {
+            Some(spec) => Ok(Some(self.lend(spec))),
+            None => Ok(None),
+        }
+    }
+
+    /// The end of the input: first what was still held back, one event at a time, then `Ok(None)`, which means that the
+    /// stream is complete. Nothing else does.
+    ///
+    /// # Errors
+    ///
+    /// *Truncated* where neither a terminal record nor a finish reason for every choice was seen, or in the middle of a
+    /// frame or a record; or the error that decoding ended with.
+    pub fn finish(&mut self) -> Result<Option<Event<'_>>, Error> {
+        let none = &mut Bytes::new();
+        // What the caller did not ask for before the end still comes first.
+        if let Some(spec) = self.step(none)? {
+            return Ok(Some(self.lend(spec)));
+        }
+        if let State::Decoding = self.state {
+            if let Mode::Unknown(prefix) = &mut self.mode {
+                let prefix = core::mem::take(prefix);
+                self.mode = sniff(&prefix);
+                self.input = Input::new(Bytes::from(prefix));
+            } else {
+                self.state = State::Closing(self.frames.finish(true).err());
+            }
+            return self.finish();
+        }
+        Ok(None)
+    }
+
+    /// How the container wrapped its records, as far as it shows yet.
+    pub fn wrapping(&self) -> Option<Wrapping> {
+        self.records.wrapping()
+    }
+
+    /// Goes on until there is an event.
+    fn step(&mut self, chunk: &mut Bytes) -> Result<Option<Spec>, Error> {
+        loop {
+            if let Some(spec) = self.queue.pop() {
+                return Ok(Some(spec));
+            }
+            if self.read() {
+                continue;
+            }
+            match &mut self.state {
+                State::Ended(Some(error)) => return Err(error.clone()),
+                State::Ended(None) => return Ok(None),
+                State::Closing(error) => {
+                    let error = error.take();
+                    self.close(error);
+                }
+                State::Decoding => {
+                    if !self.next_record() && !self.next_part() && !self.input.refill(chunk) {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn lend(&self, spec: Spec) -> Event<'_> {
+        self.queue.event(spec, self.record_bytes())
+    }
+
+    fn record_bytes(&self) -> &[u8] {
+        let bytes = match self.record.source {
+            Source::Chunk => &self.input.chunk[..],
+            Source::FrameCarry => self.frames.carry(),
+            Source::Line => self.records.bytes(Place::Line, &[]),
+            Source::Data => self.records.bytes(Place::Data, &[]),
+            Source::Mended => &self.mended,
+        };
+        &bytes[self.record.range.clone()]
+    }
+
+    /// Reads the next document of the record, if it has one left.
+    fn read(&mut self) -> bool {
+        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
+        if record.from >= record.range.len() {
+            return false;
+        }
+        let bytes = match record.source {
+            Source::Chunk => &input.chunk[..],
+            Source::FrameCarry => frames.carry(),
+            Source::Line => records.bytes(Place::Line, &[]),
+            Source::Data => records.bytes(Place::Data, &[]),
+            Source::Mended => mended,
+        };
+        let bytes = &bytes[record.range.clone()];
+        record.from += bytes[record.from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if record.from == bytes.len() {
+            return true;
+        }
+        let offset = record.offset + record.from as u64;
+        queue.begin(offset);
+        match reader.read(bytes, record.from, queue) {
+            Ok(to) => record.from = to,
+            Err(kind) => {
+                self.record.from = usize::MAX;
+                self.state = State::Closing(Some(Error::new(Layer::Format, offset, kind)));
+                return true;
+            }
+        }
+        if let Some(failure) = reader.take_failure() {
+            let kind = ErrorKind::Failure(Box::new(failure));
+            self.state = State::Closing(Some(Error::new(Layer::Format, offset, kind)));
+        }
+        true
+    }
+
+    /// Finds the next record of the part.
+    fn next_record(&mut self) -> bool {
+        let Part { carried, range } = &mut self.part;
+        if range.start == range.end {
+            return false;
+        }
+        let bytes = if *carried { self.frames.carry() } else { &self.input.chunk[..] };
+        match self.records.next(&bytes[..range.end], &mut range.start) {
+            Ok(Some(found)) => self.set_record(found),
+            Ok(None) => {}
+            Err(error) => self.state = State::Closing(Some(error)),
+        }
+        true
+    }
+
+    fn set_record(&mut self, found: record::Found) {
+        let source = match found.place {
+            Place::Line => Source::Line,
+            Place::Data => Source::Data,
+            Place::Chunk if self.part.carried => Source::FrameCarry,
+            Place::Chunk => Source::Chunk,
+        };
+        self.record = Record { source, range: found.range, from: 0, offset: found.offset };
+        // JSON has to be UTF-8. What is not costs a character, as in server-sent events, and not the record.
+        if core::str::from_utf8(self.record_bytes()).is_err() {
+            self.mended = String::from_utf8_lossy(self.record_bytes()).into_owned().into_bytes();
+            self.record.source = Source::Mended;
+            self.record.range = 0..self.mended.len();
+        }
+    }
+
+    /// Finds the next part of the chunk.
+    fn next_part(&mut self) -> bool {
+        if self.input.is_empty() {
+            return false;
+        }
+        match &mut self.mode {
+            Mode::Plain => {
+                self.part = Part { carried: false, range: self.input.pos..self.input.chunk.len() };
+                self.input.pos = self.input.chunk.len();
+            }
+            Mode::Frames => self.next_frame(),
+            Mode::Unknown(prefix) => {
+                let rest = &self.input.chunk[self.input.pos..];
+                if prefix.is_empty() && rest.len() >= SNIFF_LEN {
+                    self.mode = sniff(rest);
+                } else {
+                    prefix.extend_from_slice(rest);
+                    self.input.pos = self.input.chunk.len();
+                    if prefix.len() >= SNIFF_LEN {
+                        let prefix = core::mem::take(prefix);
+                        self.mode = sniff(&prefix);
+                        self.input = Input::new(Bytes::from(prefix));
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn next_frame(&mut self) {
+        let offset = self.frames.offset();
+        let found = match self.frames.next(&self.input.chunk, &mut self.input.pos) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(error) => return self.state = State::Closing(Some(error)),
+        };
+        let (carried, range) = found.payload();
+        let frame = self.frames.frame(&found, &self.input.chunk);
+        match sagemaker::Event::parse(&frame) {
+            sagemaker::Event::PayloadPart(_) => self.part = Part { carried, range },
+            sagemaker::Event::Failure(failure) => self.fail(offset, failure),
+            // REST services do not send it; those that do say nothing with it.
+            sagemaker::Event::Other { event_type: "initial-response", .. } => {}
+            sagemaker::Event::Other { event_type: "", payload: [] } => {}
+            sagemaker::Event::Other { event_type, payload } => {
+                self.queue.begin(offset);
+                let name = Some(self.queue.copy(event_type.as_bytes()));
+                let json = Queue::place(0..payload.len());
+                self.queue.push(Spec::Other { choice: None, name, json });
+                let source = if carried { Source::FrameCarry } else { Source::Chunk };
+                self.record = Record { source, from: range.len(), range, offset };
+            }
+        }
+    }
+
+    fn fail(&mut self, offset: u64, failure: Failure) {
+        let kind = ErrorKind::Failure(Box::new(failure));
+        self.state = State::Closing(Some(Error::new(Layer::SageMaker, offset, kind)));
+    }
+
+    /// The input has ended with `error` or with nothing left. Delivers what is whole, then settles how it ended.
+    fn close(&mut self, error: Option<Error>) {
+        // After a fault of the frames, or none, what the container wrote may still be whole. Its own faults are final.
+        let final_fault =
+            matches!(&error, Some(error) if matches!(error.layer(), Layer::Record | Layer::Format));
+        let unfinished = if final_fault || self.reader.is_over() {
+            None
+        } else {
+            match self.records.finish() {
+                Ok(Some(found)) => {
+                    self.part = Part::default();
+                    self.set_record(found);
+                    self.state = State::Closing(error);
+                    return;
+                }
+                Ok(None) => None,
+                Err(unfinished) => Some(unfinished),
+            }
+        };
+        self.record = Record::default();
+        self.queue.begin(0);
+        self.reader.finish(&mut self.queue);
+        let end = self.records.consumed();
+        let error = error.or(unfinished).or_else(|| {
+            let what = "no terminal record and no finish reason";
+            let truncated = ErrorKind::Truncated { what, len: 0 };
+            (!self.reader.is_complete()).then(|| Error::new(Layer::Format, end, truncated))
+        });
+        self.state = State::Ended(error);
+    }
+}
+
+/// Bytes that tell frames from text: a prelude.
+const SNIFF_LEN: usize = 12;
+
+fn sniff(prefix: &[u8]) -> Mode {
+    if prefix[..prefix.len().min(SNIFF_LEN)].contains(&0) { Mode::Frames } else { Mode::Plain }
+}

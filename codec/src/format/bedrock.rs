@@ -1,0 +1,358 @@
+//! Bedrock ConverseStream.
+//!
+//! Source: shape `ConverseStreamOutput` of the service model `bedrock-runtime` 2023-09-30, see the
+//! [API reference](https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html).
+//!
+//! | canonical | ConverseStream |
+//! |---|---|
+//! | start | `messageStart` |
+//! | text, reasoning | blocks of `contentBlockDelta`s and `contentBlockStop`; Bedrock sends no start for them |
+//! | refusal | text (approximated) |
+//! | tool call | `contentBlockStart` with `toolUse`, deltas of its input, `contentBlockStop` |
+//! | finish | `messageStop`; a `stop` after tool calls is `tool_use`, one with a stop string `stop_sequence` |
+//! | usage | `metadata`, last; none where the source counts nothing |
+//! | failure, truncation, corruption | an exception, and no `messageStop` |
+//!
+//! Converse has one answer: choices other than the first are dropped. So are logprobs and members of unknown meaning.
+//! All of that is in [`Writer::losses`].
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::chat::{Context, Event, FinishReason, Losses, Outcome, PartKind, Usage};
+use crate::error::Error;
+use crate::eventstream::{Header, Value, encode_with};
+use crate::failure::Failure;
+use crate::json::{write_integer, write_string};
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// One JSON object a line with the event under its name: `{"messageStart":{"role":"assistant"}}`.
+    JsonLines,
+    /// Event-stream frames, as Bedrock sends them.
+    EventStream,
+}
+
+/// Writes canonical events as the events of ConverseStream.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    encoding: Encoding,
+    context: Context,
+    started: bool,
+    stopped: bool,
+    /// Blocks opened so far.
+    blocks: u64,
+    has_tools: bool,
+    usage: Option<Usage>,
+    losses: Losses,
+}
+
+impl Writer {
+    /// A writer that takes from `context` what the source does not say.
+    pub fn new(encoding: Encoding, context: Context) -> Self {
+        Self {
+            encoding,
+            context,
+            started: false,
+            stopped: false,
+            blocks: 0,
+            has_tools: false,
+            usage: None,
+            losses: Losses::default(),
+        }
+    }
+
+    /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known.
+    pub fn set_latency_ms(&mut self, milliseconds: u64) {
+        self.context.latency_ms = Some(milliseconds);
+    }
+
+    /// What could not be written, so far.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// Appends what `event` becomes to `out`.
+    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { role, .. } => self.start(role.as_deref(), out),
+            Event::PartStart { choice, .. }
+            | Event::TextDelta { choice, .. }
+            | Event::ReasoningDelta { choice, .. }
+            | Event::RefusalDelta { choice, .. }
+            | Event::ToolInputDelta { choice, .. }
+            | Event::PartEnd { choice, .. }
+            | Event::Finish { choice, .. }
+                if *choice != 0 =>
+            {
+                self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
+            }
+            Event::PartStart { part, kind, .. } => self.start_block(*part, kind, out),
+            Event::TextDelta { text, .. } => self.delta(b"{\"text\":", text, b"}", out),
+            Event::RefusalDelta { text, .. } => {
+                self.losses.add(
+                    "refusal",
+                    Outcome::Approximated,
+                    "Converse has no refusals: written as text",
+                );
+                self.delta(b"{\"text\":", text, b"}", out);
+            }
+            Event::ReasoningDelta { text, .. } => {
+                self.delta(b"{\"reasoningContent\":{\"text\":", text, b"}}", out);
+            }
+            Event::ToolInputDelta { text, .. } => self.delta(b"{\"toolUse\":{\"input\":", text, b"}}", out),
+            Event::PartEnd { .. } => {
+                let index = self.blocks.saturating_sub(1);
+                self.event("contentBlockStop", out, |out| {
+                    out.extend_from_slice(b"{\"contentBlockIndex\":");
+                    write_integer(index, out);
+                    out.push(b'}');
+                });
+            }
+            Event::Finish { reason, stop, .. } => self.stop(reason, stop.as_deref(), out),
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Logprobs { .. } => {
+                self.losses.add("logprobs", Outcome::Dropped, "Converse has no place for them");
+            }
+            Event::Malformed { .. } => {
+                self.losses.add(
+                    "malformed record",
+                    Outcome::Dropped,
+                    "what could not be read cannot be written",
+                );
+            }
+            Event::Other { .. } => {
+                self.losses.add(
+                    "other",
+                    Outcome::Dropped,
+                    "a member of unknown meaning has no place in Converse",
+                );
+            }
+        }
+    }
+
+    /// Appends the end of the stream to `out`: the stop if it is missing and the usage, or the exception that it ended
+    /// with.
+    pub fn finish(&mut self, ending: Result<(), &Error>, out: &mut Vec<u8>) {
+        if let Err(error) = ending {
+            return self.exception(error, out);
+        }
+        if !self.stopped {
+            self.losses.add("finish reason", Outcome::Defaulted, "the source gives none");
+            self.start(None, out);
+            let reason = if self.has_tools { FinishReason::ToolCalls } else { FinishReason::Stop };
+            self.stop(&reason, None, out);
+        }
+        match self.usage.take() {
+            Some(usage) => self.metadata(&usage, out),
+            None => self.losses.add("usage", Outcome::Dropped, "the source counts nothing: no metadata"),
+        }
+    }
+
+    fn start(&mut self, role: Option<&str>, out: &mut Vec<u8>) {
+        if core::mem::replace(&mut self.started, true) {
+            return;
+        }
+        if role.is_some_and(|role| role != "assistant") {
+            self.losses.add("role", Outcome::Approximated, "only the assistant answers in Converse");
+        }
+        self.event("messageStart", out, |out| out.extend_from_slice(b"{\"role\":\"assistant\"}"));
+    }
+
+    fn start_block(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
+        self.start(None, out);
+        let index = self.blocks;
+        self.blocks += 1;
+        let PartKind::ToolCall { id, name } = kind else { return };
+        self.has_tools = true;
+        if id.is_none() {
+            self.losses.add("tool call id", Outcome::Defaulted, "the source gives none");
+        }
+        let id = id.as_deref().map_or_else(|| Cow::Owned(alloc::format!("tooluse_{part}")), Cow::Borrowed);
+        let id = self.identifier("tool call id", id, b"_.:-");
+        let name = self.identifier("tool name", Cow::Borrowed(name), b"_-");
+        self.event("contentBlockStart", out, |out| {
+            out.extend_from_slice(b"{\"contentBlockIndex\":");
+            write_integer(index, out);
+            out.extend_from_slice(b",\"start\":{\"toolUse\":{\"toolUseId\":");
+            write_string(&id, out);
+            out.extend_from_slice(b",\"name\":");
+            write_string(&name, out);
+            out.extend_from_slice(b"}}}");
+        });
+    }
+
+    /// Converse allows letters, digits and `marks`, 1 to 64 of them.
+    fn identifier<'a>(&mut self, what: &'static str, text: Cow<'a, str>, marks: &[u8]) -> Cow<'a, str> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || (c.is_ascii() && marks.contains(&(c as u8)));
+        if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+            return text;
+        }
+        self.losses.add(what, Outcome::Approximated, "Converse allows 1 to 64 letters, digits and few marks");
+        let mut mended: String = text.chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
+        if mended.is_empty() {
+            mended.push('_');
+        }
+        Cow::Owned(mended)
+    }
+
+    fn delta(&mut self, before: &[u8], text: &str, after: &[u8], out: &mut Vec<u8>) {
+        let index = self.blocks.saturating_sub(1);
+        self.event("contentBlockDelta", out, |out| {
+            out.extend_from_slice(b"{\"contentBlockIndex\":");
+            write_integer(index, out);
+            out.extend_from_slice(b",\"delta\":");
+            out.extend_from_slice(before);
+            write_string(text, out);
+            out.extend_from_slice(after);
+            out.push(b'}');
+        });
+    }
+
+    fn stop(&mut self, reason: &FinishReason<'_>, stop: Option<&str>, out: &mut Vec<u8>) {
+        self.stopped = true;
+        let reason = match reason {
+            FinishReason::Stop if stop.is_some() => "stop_sequence",
+            // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
+            FinishReason::Stop if self.has_tools => {
+                self.losses.add(
+                    "finish reason",
+                    Outcome::Approximated,
+                    "`stop` after tool calls is `tool_use`",
+                );
+                "tool_use"
+            }
+            FinishReason::Stop => "end_turn",
+            FinishReason::Length => "max_tokens",
+            FinishReason::ToolCalls => "tool_use",
+            FinishReason::ContentFilter => "content_filtered",
+            FinishReason::Other(_) => {
+                self.losses.add(
+                    "finish reason",
+                    Outcome::Approximated,
+                    "Converse does not know it: `end_turn`",
+                );
+                "end_turn"
+            }
+        };
+        self.event("messageStop", out, |out| {
+            out.extend_from_slice(b"{\"stopReason\":");
+            write_string(reason, out);
+            if let Some(stop) = stop {
+                out.extend_from_slice(b",\"additionalModelResponseFields\":{\"stop_sequence\":");
+                write_string(stop, out);
+                out.push(b'}');
+            }
+            out.push(b'}');
+        });
+    }
+
+    fn metadata(&mut self, usage: &Usage, out: &mut Vec<u8>) {
+        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
+            self.losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
+        }
+        if usage.reasoning_tokens.is_some() {
+            self.losses.add("reasoning tokens", Outcome::Dropped, "Converse does not count them apart");
+        }
+        if self.context.latency_ms.is_none() {
+            self.losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
+        }
+        let latency = self.context.latency_ms.unwrap_or(0);
+        let cached =
+            usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
+        // Bedrock counts cached tokens apart.
+        let input = usage.input_tokens.unwrap_or(0).saturating_sub(cached);
+        let output = usage.output_tokens.unwrap_or(0);
+        let total = usage.total_tokens.unwrap_or(input.saturating_add(cached).saturating_add(output));
+        let counts = [
+            ("outputTokens", Some(output)),
+            ("totalTokens", Some(total)),
+            ("cacheReadInputTokens", usage.cache_read_tokens),
+            ("cacheWriteInputTokens", usage.cache_write_tokens),
+        ];
+        self.event("metadata", out, |out| {
+            out.extend_from_slice(b"{\"usage\":{\"inputTokens\":");
+            write_integer(input, out);
+            for (name, count) in counts {
+                let Some(count) = count else { continue };
+                out.push(b',');
+                write_string(name, out);
+                out.push(b':');
+                write_integer(count, out);
+            }
+            out.extend_from_slice(b"},\"metrics\":{\"latencyMs\":");
+            write_integer(latency, out);
+            out.extend_from_slice(b"}}");
+        });
+    }
+
+    fn event(&self, name: &'static str, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+        self.message([":event-type", name, "event"], out, body);
+    }
+
+    fn exception(&self, error: &Error, out: &mut Vec<u8>) {
+        let text = alloc::format!("{error}");
+        let message = match error.failure() {
+            Some(failure) if !failure.message.is_empty() => failure.message.as_str(),
+            _ => text.as_str(),
+        };
+        let name = error.failure().map_or("modelStreamErrorException", exception_name);
+        let status = error.failure().and_then(status);
+        self.message([":exception-type", name, "exception"], out, |out| {
+            out.extend_from_slice(b"{\"message\":");
+            write_string(message, out);
+            if let (Some(status), "modelStreamErrorException") = (status, name) {
+                out.extend_from_slice(b",\"originalStatusCode\":");
+                write_integer(status, out);
+                out.extend_from_slice(b",\"originalMessage\":");
+                write_string(message, out);
+            }
+            out.push(b'}');
+        });
+    }
+
+    fn message(
+        &self,
+        [kind, name, message_type]: [&'static str; 3],
+        out: &mut Vec<u8>,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) {
+        match self.encoding {
+            Encoding::JsonLines => {
+                out.push(b'{');
+                write_string(name, out);
+                out.push(b':');
+                body(out);
+                out.extend_from_slice(b"}\n");
+            }
+            Encoding::EventStream => {
+                let headers = [
+                    Header::new(kind, Value::String(name)),
+                    Header::new(":content-type", Value::String("application/json")),
+                    Header::new(":message-type", Value::String(message_type)),
+                ];
+                // These headers can be encoded, and no event comes near 4 GiB: a record is bounded far below.
+                let written = encode_with(headers, out, body);
+                debug_assert!(written.is_ok());
+            }
+        }
+    }
+}
+
+/// The exception of ConverseStream that is nearest.
+fn exception_name(failure: &Failure) -> &'static str {
+    match (failure.name.as_str(), status(failure)) {
+        ("InternalStreamFailure" | "InternalFailure", _) => "internalServerException",
+        ("ThrottlingException", _) | (_, Some(429)) => "throttlingException",
+        ("ServiceUnavailable", _) | (_, Some(503)) => "serviceUnavailableException",
+        ("ValidationError" | "ValidationException", _) | (_, Some(400 | 422)) => "validationException",
+        _ => "modelStreamErrorException",
+    }
+}
+
+fn status(failure: &Failure) -> Option<u64> {
+    failure.code.as_ref()?.parse().ok().filter(|status| (100..600).contains(status))
+}

@@ -1,0 +1,26 @@
+//! OpenAI chat completions, as OpenAI, vLLM, SGLang, llama.cpp, TGI and LMI stream them.
+//!
+//! Sources: the [API reference](https://platform.openai.com/docs/api-reference/chat-streaming) and the types of the
+//! `openai` Python package 3.52.0 for the format, vLLM 0.33.0 and SGLang 0.5.23 for their extensions, and recordings of
+//! real servers for what is really sent.
+//!
+//! | on the wire | canonical |
+//! |---|---|
+//! | `delta.content`, `message.content`, a legacy completion's `text` | text |
+//! | `reasoning_content` (DeepSeek, SGLang, LMI), `reasoning` (vLLM from 0.16) | reasoning; the first where both are sent |
+//! | `refusal` | refusal |
+//! | `tool_calls`, a list or one object; `function_call` | tool calls; `arguments` may be an object |
+//! | `logprobs`, `usage` | as they are |
+//! | `finish_reason` | finish; `error` and `abort` are a model failure |
+//! | `error`, an object or a text; `"object":"error"` | model failure |
+//! | `[DONE]` | the stream is complete, unless it failed before |
+//! | any other member that is not null | [`Event::Other`](crate::chat::Event::Other) with its name |
+//!
+//! `object`, `system_fingerprint`, `service_tier` and `obfuscation` repeat on every chunk, say nothing about the answer,
+//! and are left out.
+
+mod reader;
+mod writer;
+
+pub(crate) use reader::Reader;
+pub use writer::Writer;

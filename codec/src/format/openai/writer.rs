@@ -1,0 +1,307 @@
+//! Writes chunks.
+
+use alloc::vec::Vec;
+
+use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use crate::error::Error;
+use crate::json::{self, write_integer, write_string};
+
+/// Writes canonical events as the server-sent events of a chat completion, which any OpenAI client reads.
+///
+/// What the source does not say comes from the [`Context`]. The usage goes into the last chunk, which has no choices,
+/// before `[DONE]`. A stream that fails ends with an `error` and without `[DONE]`: nothing that is not complete looks
+/// as if it were.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    context: Context,
+    /// What every chunk begins with, up to its choices.
+    prefix: Vec<u8>,
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+    losses: Losses,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Choice {
+    index: u32,
+    /// Tool calls so far.
+    tools: u64,
+    /// The open tool call has input.
+    has_input: bool,
+    /// The open part is a tool call.
+    in_tool: bool,
+}
+
+impl Writer {
+    /// A writer that takes from `context` what the source does not say.
+    pub fn new(context: Context) -> Self {
+        Self { context, ..Self::default() }
+    }
+
+    /// What could not be written, so far.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// Appends what `event` becomes to `out`.
+    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { id, model, created, .. } => {
+                self.begin(id.as_deref(), model.as_deref(), *created);
+            }
+            Event::PartStart { choice, part, kind: PartKind::ToolCall { id, name } } => {
+                let at = self.choice(*choice, out);
+                let index = self.choices[at].tools;
+                self.choices[at] =
+                    Choice { tools: index + 1, has_input: false, in_tool: true, ..self.choices[at] };
+                if id.is_none() {
+                    self.losses.add("tool call id", Outcome::Defaulted, "the source gives none");
+                }
+                self.delta(*choice, out, |out| {
+                    out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
+                    write_integer(index, out);
+                    out.extend_from_slice(b",\"id\":");
+                    match id {
+                        Some(id) => write_string(id, out),
+                        None => write_string(&alloc::format!("call_{choice}_{part}"), out),
+                    }
+                    out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
+                    write_string(name, out);
+                    out.extend_from_slice(b",\"arguments\":\"\"}}]");
+                });
+            }
+            Event::PartStart { choice, .. } => {
+                let at = self.choice(*choice, out);
+                self.choices[at].in_tool = false;
+            }
+            Event::TextDelta { choice, text, .. } => self.text(*choice, "content", text, out),
+            Event::ReasoningDelta { choice, text, .. } => self.text(*choice, "reasoning_content", text, out),
+            Event::RefusalDelta { choice, text, .. } => self.text(*choice, "refusal", text, out),
+            Event::ToolInputDelta { choice, text, .. } => self.tool_input(*choice, text, out),
+            Event::PartEnd { choice, .. } => {
+                let at = self.choice(*choice, out);
+                // "No arguments" is an empty object to those who parse them.
+                if self.choices[at].in_tool && !self.choices[at].has_input {
+                    self.tool_input(*choice, "{}", out);
+                }
+                self.choices[at].in_tool = false;
+            }
+            Event::Logprobs { choice, json, .. } => self.member(*choice, "logprobs", json, out),
+            Event::Finish { choice, reason, stop } => {
+                self.finish_choice(*choice, reason, stop.as_deref(), out)
+            }
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Other { choice: Some(choice), name: Some(name), json } => {
+                self.member(*choice, name, json, out);
+            }
+            Event::Other { choice: None, name: Some(name), json } => {
+                self.chunk(out, |out| {
+                    out.extend_from_slice(b"],");
+                    write_member(name, json, out);
+                });
+            }
+            Event::Other { .. } => {
+                self.losses.add(
+                    "record",
+                    Outcome::Dropped,
+                    "a record of unknown meaning has no place in a chunk",
+                );
+            }
+            Event::Malformed { .. } => {
+                self.losses.add(
+                    "malformed record",
+                    Outcome::Dropped,
+                    "what could not be read cannot be written",
+                );
+            }
+        }
+    }
+
+    /// Appends the end of the stream to `out`: the usage and `[DONE]`, or the error that it ended with.
+    pub fn finish(&mut self, ending: Result<(), &Error>, out: &mut Vec<u8>) {
+        if let Some(usage) = self.usage.take() {
+            self.chunk(out, |out| {
+                out.extend_from_slice(b"],\"usage\":");
+                write_usage(&usage, out);
+            });
+        }
+        match ending {
+            Ok(()) => out.extend_from_slice(b"data: [DONE]\n\n"),
+            Err(error) => write_error(error, out),
+        }
+    }
+
+    fn begin(&mut self, id: Option<&str>, model: Option<&str>, created: Option<u64>) {
+        let Self { context, prefix, .. } = self;
+        prefix.clear();
+        prefix.extend_from_slice(b"data: {\"id\":");
+        write_string(id.or(context.id.as_deref()).unwrap_or("chatcmpl-0"), prefix);
+        prefix.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
+        write_integer(created.or(context.created).unwrap_or(0), prefix);
+        prefix.extend_from_slice(b",\"model\":");
+        write_string(model.or(context.model.as_deref()).unwrap_or(""), prefix);
+        prefix.extend_from_slice(b",\"choices\":[");
+    }
+
+    /// Where the choice stands in the list. The first time, its role is written.
+    fn choice(&mut self, index: u32, out: &mut Vec<u8>) -> usize {
+        if let Some(at) = self.choices.iter().position(|choice| choice.index == index) {
+            return at;
+        }
+        self.choices.push(Choice { index, ..Choice::default() });
+        self.delta(index, out, |out| out.extend_from_slice(b"\"role\":\"assistant\",\"content\":\"\""));
+        self.choices.len() - 1
+    }
+
+    /// Writes a chunk; `rest` follows the bracket that opens the choices.
+    fn chunk(&mut self, out: &mut Vec<u8>, rest: impl FnOnce(&mut Vec<u8>)) {
+        if self.prefix.is_empty() {
+            self.begin(None, None, None);
+        }
+        out.extend_from_slice(&self.prefix);
+        rest(out);
+        out.extend_from_slice(b"}\n\n");
+    }
+
+    fn delta(&mut self, choice: u32, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
+        self.chunk(out, |out| {
+            write_index(choice, out);
+            out.extend_from_slice(b",\"delta\":{");
+            delta(out);
+            out.extend_from_slice(b"},\"finish_reason\":null}]");
+        });
+    }
+
+    fn text(&mut self, choice: u32, name: &str, text: &str, out: &mut Vec<u8>) {
+        self.choice(choice, out);
+        self.delta(choice, out, |out| {
+            write_string(name, out);
+            out.push(b':');
+            write_string(text, out);
+        });
+    }
+
+    fn tool_input(&mut self, choice: u32, text: &str, out: &mut Vec<u8>) {
+        let at = self.choice(choice, out);
+        self.choices[at].has_input = true;
+        let index = self.choices[at].tools.saturating_sub(1);
+        self.delta(choice, out, |out| {
+            out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
+            write_integer(index, out);
+            out.extend_from_slice(b",\"function\":{\"arguments\":");
+            write_string(text, out);
+            out.extend_from_slice(b"}}]");
+        });
+    }
+
+    fn member(&mut self, choice: u32, name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
+        self.choice(choice, out);
+        self.chunk(out, |out| {
+            write_index(choice, out);
+            out.extend_from_slice(b",\"delta\":{},");
+            write_member(name, json, out);
+            out.extend_from_slice(b",\"finish_reason\":null}]");
+        });
+    }
+
+    fn finish_choice(
+        &mut self,
+        choice: u32,
+        reason: &FinishReason<'_>,
+        stop: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
+        self.choice(choice, out);
+        self.chunk(out, |out| {
+            write_index(choice, out);
+            out.extend_from_slice(b",\"delta\":{},\"finish_reason\":");
+            write_string(reason.as_str(), out);
+            if let Some(stop) = stop {
+                // vLLM's name for it.
+                out.extend_from_slice(b",\"stop_reason\":");
+                write_string(stop, out);
+            }
+            out.extend_from_slice(b"}]");
+        });
+    }
+}
+
+fn write_index(choice: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"index\":");
+    write_integer(choice.into(), out);
+}
+
+fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
+    write_string(name, out);
+    out.push(b':');
+    if json::is_document(json.as_str()) {
+        // A line end between tokens would end the line of the event.
+        out.extend(json.as_str().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+    } else {
+        write_string(json.as_str(), out);
+    }
+}
+
+fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
+    let total = usage.total_tokens.or_else(|| usage.input_tokens?.checked_add(usage.output_tokens?));
+    let counts = [
+        ("prompt_tokens", usage.input_tokens),
+        ("completion_tokens", usage.output_tokens),
+        ("total_tokens", total),
+    ];
+    let prompt_details =
+        [("cached_tokens", usage.cache_read_tokens), ("cache_write_tokens", usage.cache_write_tokens)];
+    let completion_details = [("reasoning_tokens", usage.reasoning_tokens)];
+    out.push(b'{');
+    write_counts(&counts, out);
+    for (name, details) in [
+        ("prompt_tokens_details", &prompt_details[..]),
+        ("completion_tokens_details", &completion_details[..]),
+    ] {
+        if details.iter().any(|(_, count)| count.is_some()) {
+            if out.last() != Some(&b'{') {
+                out.push(b',');
+            }
+            write_string(name, out);
+            out.extend_from_slice(b":{");
+            write_counts(details, out);
+            out.push(b'}');
+        }
+    }
+    out.push(b'}');
+}
+
+fn write_counts(counts: &[(&str, Option<u64>)], out: &mut Vec<u8>) {
+    for (name, count) in counts {
+        let Some(count) = count else { continue };
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        write_string(name, out);
+        out.push(b':');
+        write_integer(*count, out);
+    }
+}
+
+fn write_error(error: &Error, out: &mut Vec<u8>) {
+    let text = alloc::format!("{error}");
+    let (message, name, code) = match error.failure() {
+        Some(failure) => (failure.message.as_str(), failure.name.as_str(), failure.code.as_deref()),
+        None if error.is_truncated() => (text.as_str(), "stream_truncated", None),
+        None => (text.as_str(), "stream_corrupt", None),
+    };
+    out.extend_from_slice(b"data: {\"error\":{\"message\":");
+    write_string(message, out);
+    out.extend_from_slice(b",\"type\":");
+    write_string(name, out);
+    out.extend_from_slice(b",\"param\":null,\"code\":");
+    match code {
+        // vLLM and SGLang write HTTP's codes as numbers.
+        Some(code) => match code.parse() {
+            Ok(number) => write_integer(number, out),
+            Err(_) => write_string(code, out),
+        },
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b"}}\n\n");
+}

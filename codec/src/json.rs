@@ -1,0 +1,475 @@
+//! Reading JSON in place.
+//!
+//! Formats pick a few strings and numbers out of a document. This reads it without building anything: strings and
+//! numbers are found as ranges, everything else is skipped, and nothing is allocated. A document is checked whole
+//! before any of it is used, so that the second pass cannot fail half-way.
+//!
+//! It takes what [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) allows, with these decisions where it leaves room:
+//! the last of several equal names counts; numbers have any size and precision, as text; a lone surrogate escape
+//! becomes U+FFFD; nesting is bounded by [`Limits::depth`](crate::Limits::depth).
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// What is wrong with a document, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) at: usize,
+    pub(crate) why: &'static str,
+}
+
+type Result<T> = core::result::Result<T, Fault>;
+
+/// A string: what stands between the quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Str {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// It has a backslash, and so is not what it means.
+    pub(crate) escaped: bool,
+}
+
+/// What kind of value comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Null,
+    Bool,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+/// A cursor in a document, which is UTF-8.
+#[derive(Clone, Debug)]
+pub(crate) struct Json<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+    depth: usize,
+}
+
+impl<'a> Json<'a> {
+    /// A cursor at `pos` of `bytes`, for values nested at most `depth` deep.
+    pub(crate) fn new(bytes: &'a [u8], pos: usize, depth: usize) -> Self {
+        Self { bytes, pos, depth }
+    }
+
+    pub(crate) fn pos(&self) -> usize {
+        self.pos
+    }
+
+    fn fault<T>(&self, why: &'static str) -> Result<T> {
+        Err(Fault { at: self.pos, why })
+    }
+
+    #[inline]
+    fn skip_space(&mut self) -> Option<u8> {
+        loop {
+            match self.bytes.get(self.pos) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.pos += 1,
+                next => return next.copied(),
+            }
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8, why: &'static str) -> Result<()> {
+        if self.skip_space() != Some(byte) {
+            return self.fault(why);
+        }
+        self.pos += 1;
+        Ok(())
+    }
+
+    /// The kind of the value that comes next. It still has to be read or skipped.
+    #[inline]
+    pub(crate) fn kind(&mut self) -> Result<Kind> {
+        Ok(match self.skip_space() {
+            Some(b'"') => Kind::String,
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'n') => Kind::Null,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'-' | b'0'..=b'9') => Kind::Number,
+            Some(_) => return self.fault("no JSON value"),
+            None => return self.fault("value is missing"),
+        })
+    }
+
+    /// Reads an object, calling `each` with the name of every member; `each` has to read or skip its value.
+    pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &[u8]) -> Result<()>) -> Result<()> {
+        self.expect(b'{', "no object")?;
+        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: "nested too deep" })?;
+        if self.skip_space() == Some(b'}') {
+            self.pos += 1;
+        } else {
+            loop {
+                if self.skip_space() != Some(b'"') {
+                    return self.fault("name of a member is missing");
+                }
+                let name = self.string()?;
+                self.expect(b':', "colon is missing")?;
+                each(self, &unescaped(self.bytes, name))?;
+                if !self.another(b'}')? {
+                    break;
+                }
+            }
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Reads an array, calling `each` for every element; `each` has to read or skip it.
+    pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.expect(b'[', "no array")?;
+        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: "nested too deep" })?;
+        if self.skip_space() == Some(b']') {
+            self.pos += 1;
+        } else {
+            loop {
+                each(self)?;
+                if !self.another(b']')? {
+                    break;
+                }
+            }
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn another(&mut self, close: u8) -> Result<bool> {
+        match self.skip_space() {
+            Some(b',') => {
+                self.pos += 1;
+                Ok(true)
+            }
+            Some(next) if next == close => {
+                self.pos += 1;
+                Ok(false)
+            }
+            _ => self.fault("comma or closing bracket is missing"),
+        }
+    }
+
+    /// Reads a string.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<Str> {
+        self.expect(b'"', "no string")?;
+        let start = self.pos;
+        let mut escaped = false;
+        loop {
+            // Most strings are short: a loop beats a vector search that has to be called.
+            match self.bytes.get(self.pos) {
+                Some(b'"') => {
+                    self.pos += 1;
+                    return Ok(Str { start, end: self.pos - 1, escaped });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(0..=0x1f) => return self.fault("control character in a string"),
+                Some(_) => self.pos += 1,
+                None => return self.fault("string does not end"),
+            }
+        }
+    }
+
+    #[cold]
+    fn escape(&mut self) -> Result<()> {
+        match self.bytes.get(self.pos + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.pos += 2,
+            Some(b'u') => {
+                if hex4(self.bytes.get(self.pos + 2..self.pos + 6).unwrap_or_default()).is_none() {
+                    return self.fault("malformed escape");
+                }
+                self.pos += 6;
+            }
+            _ => return self.fault("malformed escape"),
+        }
+        Ok(())
+    }
+
+    /// Reads a string, and skips any other value.
+    pub(crate) fn string_or_skip(&mut self) -> Result<Option<Str>> {
+        if self.kind()? == Kind::String { self.string().map(Some) } else { self.skip().map(|_| None) }
+    }
+
+    /// Reads an integer that fits, and skips any other value.
+    pub(crate) fn integer_or_skip(&mut self) -> Result<Option<u64>> {
+        let is_number = self.kind()? == Kind::Number;
+        let range = self.skip()?;
+        if !is_number {
+            return Ok(None);
+        }
+        Ok(core::str::from_utf8(&self.bytes[range]).ok().and_then(|digits| digits.parse().ok()))
+    }
+
+    /// Skips the value that comes next, checking it, and returns where it lies.
+    pub(crate) fn skip(&mut self) -> Result<Range<usize>> {
+        let kind = self.kind()?;
+        let start = self.pos;
+        match kind {
+            Kind::String => {
+                self.string()?;
+            }
+            Kind::Object => self.object(|json, _| json.skip().map(drop))?,
+            Kind::Array => self.array(|json| json.skip().map(drop))?,
+            Kind::Number => self.number()?,
+            Kind::Null => self.literal(b"null")?,
+            Kind::Bool if self.bytes[self.pos] == b't' => self.literal(b"true")?,
+            Kind::Bool => self.literal(b"false")?,
+        }
+        Ok(start..self.pos)
+    }
+
+    fn literal(&mut self, literal: &[u8]) -> Result<()> {
+        if !self.bytes[self.pos..].starts_with(literal) {
+            return self.fault("no JSON value");
+        }
+        self.pos += literal.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<()> {
+        let digits = |json: &mut Self| {
+            let start = json.pos;
+            while json.bytes.get(json.pos).is_some_and(u8::is_ascii_digit) {
+                json.pos += 1;
+            }
+            if json.pos == start { json.fault("malformed number") } else { Ok(json.pos - start) }
+        };
+        if self.bytes[self.pos] == b'-' {
+            self.pos += 1;
+        }
+        let zero = self.bytes.get(self.pos) == Some(&b'0');
+        if digits(self)? > 1 && zero {
+            return self.fault("malformed number");
+        }
+        if self.bytes.get(self.pos) == Some(&b'.') {
+            self.pos += 1;
+            digits(self)?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.pos) {
+            self.pos += 1;
+            if let Some(b'+' | b'-') = self.bytes.get(self.pos) {
+                self.pos += 1;
+            }
+            digits(self)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a string means.
+pub(crate) fn unescaped(bytes: &[u8], string: Str) -> Cow<'_, [u8]> {
+    let raw = &bytes[string.start..string.end];
+    if !string.escaped {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = Vec::with_capacity(raw.len());
+    unescape(raw, &mut out);
+    Cow::Owned(out)
+}
+
+/// Appends what the inside of a string means. The string was checked; what is wrong all the same is left as it is.
+pub(crate) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let Some(&escape) = rest.get(at + 1) else { break };
+        rest = &rest[at + 2..];
+        match escape {
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'u' => {
+                let c = unescape_unicode(&mut rest);
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            other => out.push(other),
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Reads what follows `\u`: four digits, or a pair of surrogates.
+fn unescape_unicode(rest: &mut &[u8]) -> char {
+    let Some((digits, tail)) = rest.split_at_checked(4) else { return char::REPLACEMENT_CHARACTER };
+    let unit = hex4(digits).unwrap_or(0xfffd);
+    *rest = tail;
+    if !(0xd800..0xdc00).contains(&unit) {
+        return char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    let low = tail.strip_prefix(b"\\u").and_then(|tail| tail.get(..4)).and_then(hex4);
+    match low {
+        Some(low @ 0xdc00..0xe000) => {
+            *rest = &tail[6..];
+            char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00))
+                .unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        // Half a pair has no meaning of its own; what follows it has.
+        _ => char::REPLACEMENT_CHARACTER,
+    }
+}
+
+fn hex4(digits: &[u8]) -> Option<u32> {
+    if digits.len() != 4 {
+        return None;
+    }
+    digits.iter().try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
+}
+
+/// Whether `text` is one JSON document.
+pub(crate) fn is_document(text: &str) -> bool {
+    let mut json = Json::new(text.as_bytes(), 0, 128);
+    json.skip().is_ok_and(|range| text.as_bytes()[range.end..].trim_ascii().is_empty())
+}
+
+/// Appends `text` as a JSON string, quotes included.
+pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
+        out.extend_from_slice(&rest[..at]);
+        match rest[at] {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(control >> 4)]);
+                out.push(HEX[usize::from(control & 15)]);
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// Appends an integer.
+pub(crate) fn write_integer(mut value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use super::*;
+
+    fn check(text: &str) -> Result<Range<usize>> {
+        Json::new(text.as_bytes(), 0, 128).skip()
+    }
+
+    #[test]
+    fn accepts_what_serde_json_accepts() {
+        let cases = [
+            "null",
+            "true",
+            "false",
+            "nul",
+            "tru",
+            "0",
+            "-0",
+            "01",
+            "1.",
+            "1.5",
+            ".5",
+            "1e5",
+            "1E+5",
+            "1e",
+            "-",
+            "\"\"",
+            "\"a",
+            "\"\\n\"",
+            "\"\\x\"",
+            "\"\\u00e9\"",
+            "\"\\u00g9\"",
+            "\"\\u12\"",
+            "\"\t\"",
+            "[]",
+            "[1]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[",
+            "{}",
+            "{\"a\":1}",
+            "{\"a\":1,}",
+            "{\"a\"}",
+            "{a:1}",
+            "{\"a\":}",
+            "{1:2}",
+            "[[[[]]]]",
+            "{]",
+            " 1",
+            "",
+            " ",
+            "1e400",
+            "123456789012345678901234567890",
+            "\"\\ud83d\\ude00\"",
+            "[1,\n\t2 ]",
+            "+1",
+            "NaN",
+        ];
+        for case in cases {
+            let serde = serde_json::from_str::<&serde_json::value::RawValue>(case).is_ok();
+            let ours = check(case).is_ok_and(|range| case[range.end..].trim().is_empty());
+            assert_eq!(ours, serde, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = |n: usize| "[".repeat(n) + &"]".repeat(n);
+        assert!(check(&deep(128)).is_ok());
+        assert_eq!(check(&deep(129)), Err(Fault { at: 129, why: "nested too deep" }));
+    }
+
+    #[test]
+    fn unescapes_pairs_and_replaces_lone_surrogates() {
+        let meaning = |raw: &str| {
+            let mut out = Vec::new();
+            unescape(raw.as_bytes(), &mut out);
+            String::from_utf8(out).expect("valid UTF-8")
+        };
+        assert_eq!(meaning(r#"a\"\\\/\b\f\n\r\t\u00e9"#), "a\"\\/\u{8}\u{c}\n\r\té");
+        assert_eq!(meaning(r"\ud83d\ude00"), "😀");
+        assert_eq!(meaning(r"\ud83d!"), "\u{fffd}!");
+        assert_eq!(meaning(r"\ud83d\n"), "\u{fffd}\n");
+        assert_eq!(meaning(r"\ud83d\ud83d\ude00"), "\u{fffd}😀");
+        assert_eq!(meaning(r"\ude00"), "\u{fffd}");
+    }
+
+    #[test]
+    fn writes_what_serde_json_reads() {
+        let text: String = (0..0x300).filter_map(char::from_u32).chain("😀\u{2028}".chars()).collect();
+        let mut out = Vec::new();
+        write_string(&text, &mut out);
+        assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+        for value in [0, 9, 10, u64::MAX] {
+            out.clear();
+            write_integer(value, &mut out);
+            assert_eq!(serde_json::from_slice::<u64>(&out).expect("JSON"), value);
+        }
+    }
+}

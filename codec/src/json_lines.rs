@@ -1,0 +1,102 @@
+//! [JSON lines](https://jsonlines.org): one JSON document a line.
+//!
+//! Lines end at LF, CR LF or CR, never at U+2028 and the like, which may stand inside a document. Empty lines are
+//! skipped; containers end their answers with up to three of them. The documents themselves are not looked into.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use sagewire_codec::json_lines::Decoder;
+//!
+//! let mut decoder = Decoder::new();
+//! let mut chunk = Bytes::from_static(b"{\"a\":1}\r\n\n{\"a\":2}");
+//! assert_eq!(decoder.decode(&mut chunk)?.as_deref(), Some("{\"a\":1}"));
+//! assert_eq!(decoder.decode(&mut chunk)?, None);
+//! // The last line needs no line end.
+//! assert_eq!(decoder.finish()?.as_deref(), Some("{\"a\":2}"));
+//! assert_eq!(decoder.finish()?, None);
+//! # Ok::<(), sagewire_codec::Error>(())
+//! ```
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Layer};
+use crate::input::Input;
+use crate::limits::Limits;
+use crate::sse::{Line, Lines};
+
+/// Decodes lines from chunks cut anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    input: Input,
+    limits: Limits,
+    lines: Lines,
+    failed: Option<Error>,
+}
+
+impl Decoder {
+    /// A decoder with the default [`Limits`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A decoder with other limits; [`Limits::record`] is the one that counts here.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// The next line that is not empty, with malformed UTF-8 replaced by U+FFFD. `Ok(None)` means that `chunk` is
+    /// empty: bring the next one.
+    ///
+    /// # Errors
+    ///
+    /// A line longer than [`Limits::record`].
+    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Cow<'a, str>>, Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        while self.input.refill(chunk) {
+            let Input { chunk, pos, .. } = &mut self.input;
+            match self.lines.next(chunk, pos, self.limits.record, |_| true) {
+                Ok(Some(line)) if self.text(&line).trim_ascii().is_empty() => {}
+                Ok(Some(line)) => return Ok(Some(String::from_utf8_lossy(self.text(&line)))),
+                Ok(None) => {}
+                Err(kind) => return self.fail(kind),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The end of the input: first the last line, if it has no line end, then `Ok(None)`.
+    ///
+    /// # Errors
+    ///
+    /// The error that decoding ended with.
+    pub fn finish(&mut self) -> Result<Option<Cow<'_, str>>, Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        match self.lines.take_unfinished() {
+            Some(line) if !self.text(&line).trim_ascii().is_empty() => {
+                Ok(Some(String::from_utf8_lossy(self.text(&line))))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn text(&self, line: &Line) -> &[u8] {
+        match line {
+            Line::Chunk(range) => &self.input.chunk[range.clone()],
+            Line::Carry => self.lines.carry(),
+        }
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, kind: ErrorKind) -> Result<T, Error> {
+        let error = Error::new(Layer::JsonLines, self.lines.offset(), kind);
+        self.failed = Some(error.clone());
+        Err(error)
+    }
+}

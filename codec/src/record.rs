@@ -1,0 +1,362 @@
+//! One JSON document at a time, whatever the container wrapped it in.
+//!
+//! Strict server-sent events are what a container ought to send. What real ones send as well: JSON lines, documents
+//! one after the other or over many lines, one array, a plain body, `data:` lines without blank lines between them, a
+//! stray empty `data:`, an error as a bare line behind an event stream. This reads all of it, line by line, so that it
+//! needs no mode:
+//!
+//! | a line that begins with | is |
+//! |---|---|
+//! | `{`, or `[` before `{`, `[` or `]` | the beginning of JSON, which ends where its brackets say |
+//! | `data` | a piece of an event's data |
+//! | `event`, `id`, `retry`, `:` | another field of an event, or a comment: ignored |
+//! | `[DONE]` | itself |
+//! | anything else | ignored after the first field of an event, as the standard has it; shown as malformed before |
+//!
+//! The data of an event is a record when the blank line comes, or as soon as it is a whole JSON document. So the first
+//! token never waits for the second, and lines without blank lines between them are records of their own.
+//!
+//! Before changing this, think of every cut: what is found must not depend on where chunks end, only when it is found.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::balance::{Balance, Extent};
+use crate::carry;
+use crate::error::{Error, ErrorKind, Layer};
+use crate::limits::Limits;
+use crate::sse::{Field, Line, Lines, may_be_field};
+
+/// How the records of a stream were wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Wrapping {
+    /// Server-sent events.
+    Sse,
+    /// JSON, a line each or not.
+    Json,
+    /// Neither: plain text, which is no record.
+    Text,
+}
+
+/// Where a record lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    pub(crate) range: Range<usize>,
+    /// Bytes of the stream before it.
+    pub(crate) offset: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the chunk.
+    Chunk,
+    /// In the line that was put together.
+    Line,
+    /// In the data that was put together.
+    Data,
+}
+
+/// Finds records in chunks cut anywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scanner {
+    limits: Limits,
+    lines: Lines,
+    /// The data of an event that has not come to its end, or the beginning of a JSON document.
+    data: Vec<u8>,
+    balance: Balance,
+    state: State,
+    /// `data` is lent until the next call.
+    lent: bool,
+    /// Bytes of the stream before `data`.
+    start: u64,
+    /// Top-level arrays that are open: their elements are records.
+    arrays: u32,
+    wrapping: Option<Wrapping>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Between lines or documents.
+    #[default]
+    Line,
+    /// Blanks at the beginning of a line: JSON may be indented, a field may not.
+    Indent,
+    /// `[` at the beginning of a line: an array of records, or `[DONE]`.
+    Bracket,
+    /// An event has data.
+    Data,
+    /// A JSON document is open.
+    Json,
+}
+
+impl Scanner {
+    /// A scanner that may know how the records are wrapped.
+    pub(crate) fn new(limits: Limits, wrapping: Option<Wrapping>) -> Self {
+        Self { limits, wrapping, ..Self::default() }
+    }
+
+    /// How the records were wrapped, as far as it shows yet.
+    pub(crate) fn wrapping(&self) -> Option<Wrapping> {
+        self.wrapping
+    }
+
+    /// Bytes of the stream that were looked at.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.lines.consumed()
+    }
+
+    /// The bytes of a record that was found in `chunk`.
+    #[inline]
+    pub(crate) fn bytes<'a>(&'a self, place: Place, chunk: &'a [u8]) -> &'a [u8] {
+        match place {
+            Place::Chunk => chunk,
+            Place::Line => self.lines.carry(),
+            Place::Data => &self.data,
+        }
+    }
+
+    /// Finds the next record in `chunk` from `pos` on. `None`: `pos` is at its end.
+    #[inline]
+    pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
+        if self.lent {
+            self.lent = false;
+            carry::clear(&mut self.data);
+        }
+        self.find(chunk, pos).map_err(|kind| self.error(kind))
+    }
+
+    fn find(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, ErrorKind> {
+        loop {
+            let found = match self.state {
+                State::Json => self.json(chunk, pos)?,
+                _ => match self.lines.peek(chunk, pos) {
+                    None if *pos == chunk.len() => return Ok(None),
+                    None => self.line(chunk, pos)?,
+                    Some(next) => match (self.state, next) {
+                        (State::Bracket, b' ' | b'\t' | b'\r' | b'\n') => {
+                            self.lines.advance(pos, 1);
+                            None
+                        }
+                        (State::Bracket, b'{' | b'[' | b']') => {
+                            self.wrapping.get_or_insert(Wrapping::Json);
+                            self.arrays += 1;
+                            self.state = State::Line;
+                            None
+                        }
+                        (State::Bracket, _) => {
+                            self.state = State::Line;
+                            self.lines.begin(b"[");
+                            None
+                        }
+                        (State::Indent, b'\r' | b'\n') => {
+                            // White space alone is no blank line: nothing ends with it.
+                            self.lines.advance(pos, 1);
+                            self.state = State::Line;
+                            None
+                        }
+                        // What has data and is not a field ends it, as a blank line would.
+                        (State::Data, b'{' | b'[') => self.dispatch(),
+                        (_, b'{') => {
+                            self.wrapping.get_or_insert(Wrapping::Json);
+                            self.state = State::Json;
+                            self.start = self.lines.consumed();
+                            None
+                        }
+                        (_, b'[') => {
+                            self.lines.advance(pos, 1);
+                            self.state = State::Bracket;
+                            None
+                        }
+                        (State::Line | State::Indent, b' ' | b'\t') => {
+                            self.lines.advance(pos, 1);
+                            self.state = State::Indent;
+                            None
+                        }
+                        (State::Line | State::Indent, b',') if self.separates() => {
+                            self.lines.advance(pos, 1);
+                            None
+                        }
+                        (State::Line | State::Indent, b']') if self.arrays > 0 => {
+                            self.lines.advance(pos, 1);
+                            self.arrays -= 1;
+                            None
+                        }
+                        (State::Indent, _) => {
+                            self.state = State::Line;
+                            self.lines.begin(b" ");
+                            None
+                        }
+                        _ => self.line(chunk, pos)?,
+                    },
+                },
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Goes on with a JSON document.
+    fn json(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, ErrorKind> {
+        let rest = &chunk[*pos..];
+        let (len, whole) = match self.balance.feed(rest) {
+            Extent::Open => (rest.len(), false),
+            Extent::End(len) | Extent::Broken(len) => (len, true),
+        };
+        if self.data.len() + len > self.limits.record {
+            return Err(self.too_long());
+        }
+        let in_chunk = *pos..*pos + len;
+        self.lines.advance(pos, len);
+        if whole {
+            self.state = State::Line;
+            self.balance = Balance::default();
+            if self.data.is_empty() {
+                return Ok(Some(Found { place: Place::Chunk, range: in_chunk, offset: self.start }));
+            }
+        }
+        carry::push(&mut self.data, &chunk[in_chunk]);
+        Ok(if whole {
+            self.lent = true;
+            Some(Found { place: Place::Data, range: 0..self.data.len(), offset: self.start })
+        } else {
+            None
+        })
+    }
+
+    /// Goes on with a line that is not JSON.
+    fn line(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, ErrorKind> {
+        let sse = self.wrapping == Some(Wrapping::Sse);
+        let keep = |begin: &[u8]| may_be_field(begin) || begin[0] == b'[' || (!sse && begin[0] != b':');
+        let Some(line) = self.lines.next(chunk, pos, self.limits.record, keep)? else { return Ok(None) };
+        self.whole_line(chunk, &line, chunk.get(*pos).copied())
+    }
+
+    /// A line is whole. `next` is the byte that follows it, if known.
+    fn whole_line(
+        &mut self,
+        chunk: &[u8],
+        line: &Line,
+        next: Option<u8>,
+    ) -> Result<Option<Found>, ErrorKind> {
+        let (place, start, bytes) = match line {
+            Line::Chunk(range) => (Place::Chunk, range.start, &chunk[range.clone()]),
+            Line::Carry => (Place::Line, 0, self.lines.carry()),
+        };
+        if bytes.is_empty() {
+            return Ok(self.dispatch());
+        }
+        let whole = Found { place, range: start..start + bytes.len(), offset: self.lines.offset() };
+        let value = match Field::parse(bytes) {
+            Field::Data(value) => value,
+            Field::Unknown if bytes[0] == b'[' => return Ok(Some(whole)),
+            Field::Unknown => {
+                // Before the first field of an event, and between documents, nothing says that this is an event
+                // stream: somebody should see it. After one, the standard says: ignore.
+                let shown = self.wrapping != Some(Wrapping::Sse) && !bytes.trim_ascii().is_empty();
+                if shown {
+                    self.wrapping.get_or_insert(Wrapping::Text);
+                }
+                return Ok(shown.then_some(whole));
+            }
+            _ => {
+                self.wrapping = Some(Wrapping::Sse);
+                return Ok(None);
+            }
+        };
+        self.wrapping = Some(Wrapping::Sse);
+        let skip = bytes.len() - value.len();
+        if self.state != State::Data {
+            let ends = matches!(next, Some(b'\n' | b'\r'));
+            self.balance = Balance::default();
+            if ends || is_whole(&mut self.balance, value) {
+                let range = whole.range.start + skip..whole.range.end;
+                return Ok(Some(Found { place, range, offset: whole.offset + skip as u64 }));
+            }
+            self.start = whole.offset + skip as u64;
+            self.state = State::Data;
+            carry::push(&mut self.data, value);
+            return Ok(None);
+        }
+        if self.data.len() + 1 + value.len() > self.limits.record {
+            return Err(self.too_long());
+        }
+        carry::push(&mut self.data, b"\n");
+        carry::push(&mut self.data, value);
+        Ok(if is_whole(&mut self.balance, value) { self.dispatch() } else { None })
+    }
+
+    /// The data of an event is complete.
+    fn dispatch(&mut self) -> Option<Found> {
+        if self.state != State::Data {
+            return None;
+        }
+        self.state = State::Line;
+        self.lent = true;
+        Some(Found { place: Place::Data, range: 0..self.data.len(), offset: self.start })
+    }
+
+    /// The end of the input: what is still a whole record, one at a time.
+    ///
+    /// # Errors
+    ///
+    /// *Truncated* in the middle of a record.
+    pub(crate) fn finish(&mut self) -> Result<Option<Found>, Error> {
+        if self.lent {
+            self.lent = false;
+            carry::clear(&mut self.data);
+        }
+        let truncated = |what, len: usize| ErrorKind::Truncated { what, len: len as u64 };
+        if let Some(line) = self.lines.take_unfinished() {
+            let found = self.whole_line(&[], &line, None).map_err(|kind| self.error(kind))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        match self.state {
+            State::Data if self.balance.is_complete() || self.data.trim_ascii().is_empty() => {
+                Ok(self.dispatch())
+            }
+            State::Data | State::Json => {
+                let error = self.error(truncated("record ends early", self.data.len()));
+                self.state = State::Line;
+                Err(error)
+            }
+            _ if self.arrays > 0 || self.state == State::Bracket => {
+                Err(self.error(truncated("array of records does not end", 0)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a comma stands between documents.
+    fn separates(&self) -> bool {
+        self.arrays > 0 || self.wrapping == Some(Wrapping::Json)
+    }
+
+    #[cold]
+    fn too_long(&self) -> ErrorKind {
+        ErrorKind::Limit { what: "record", len: None, limit: self.limits.record as u64 }
+    }
+
+    #[cold]
+    fn error(&self, kind: ErrorKind) -> Error {
+        let offset =
+            if matches!(self.state, State::Data | State::Json) { self.start } else { self.lines.offset() };
+        Error::new(Layer::Record, offset, kind)
+    }
+}
+
+/// Whether the data of an event is a whole JSON document once this line of it is in.
+fn is_whole(balance: &mut Balance, mut line: &[u8]) -> bool {
+    loop {
+        match balance.feed(line) {
+            Extent::Open => return balance.is_complete(),
+            Extent::Broken(_) => return true,
+            Extent::End(len) if len == line.len() => return true,
+            Extent::End(len) => line = &line[len..],
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The strict decoder.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use bytes::Bytes;
+
+use super::{Event, Field, Line, Lines, may_be_field};
+use crate::carry;
+use crate::error::{Error, ErrorKind, Layer};
+use crate::input::Input;
+use crate::limits::Limits;
+
+/// Decodes events from chunks cut anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    input: Input,
+    limits: Limits,
+    lines: Lines,
+    /// The data of the event so far, without the line feed after its last line.
+    data: Vec<u8>,
+    /// The event has a data line, be it empty.
+    has_data: bool,
+    /// The event has a field.
+    open: bool,
+    /// `data` is lent until the next call.
+    lent: bool,
+    event: Vec<u8>,
+    id: Vec<u8>,
+    retry: Option<u64>,
+    failed: Option<Error>,
+}
+
+/// Where the data of an event lies.
+enum Data {
+    /// In the chunk.
+    Chunk(Range<usize>),
+    /// In [`Decoder::data`].
+    Joined,
+}
+
+impl Decoder {
+    /// A decoder with the default [`Limits`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A decoder with other limits; [`Limits::record`] is the one that counts here.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// The next event. `Ok(None)` means that `chunk` is empty: bring the next one.
+    ///
+    /// # Errors
+    ///
+    /// A line or an event that is larger than [`Limits::record`]. Comments and unknown fields may be of any size: they
+    /// take no memory.
+    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if self.lent {
+            self.lent = false;
+            carry::clear(&mut self.data);
+            carry::clear(&mut self.event);
+        }
+        while self.input.refill(chunk) {
+            match self.find() {
+                Ok(Some(data)) => return Ok(Some(self.event(&data))),
+                Ok(None) => {}
+                Err(kind) => return self.fail(kind),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The end of the input. As the standard has it, an event without its blank line is discarded.
+    ///
+    /// # Errors
+    ///
+    /// *Truncated* where that discarded something; or the error that decoding ended with.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let line = self.lines.take_unfinished().map_or(0, |_| self.lines.carry().len());
+        if self.input.is_empty() && line == 0 && !self.open {
+            return Ok(());
+        }
+        self.fail(ErrorKind::Truncated {
+            what: "event without its blank line",
+            len: (self.data.len() + line) as u64,
+        })
+    }
+
+    /// Finds the end of an event in the current chunk.
+    fn find(&mut self) -> Result<Option<Data>, ErrorKind> {
+        let Self { input, lines, .. } = self;
+        let chunk = &input.chunk[..];
+        // The first data line of an event, while it can stay where it is.
+        let mut first: Option<Range<usize>> = None;
+        while let Some(line) = lines.next(chunk, &mut input.pos, self.limits.record, may_be_field)? {
+            let (bytes, in_chunk) = match &line {
+                Line::Chunk(range) => (&chunk[range.clone()], Some(range.start)),
+                Line::Carry => (lines.carry(), None),
+            };
+            if bytes.is_empty() {
+                self.open = false;
+                if core::mem::take(&mut self.has_data) {
+                    self.lent = true;
+                    return Ok(Some(first.map_or(Data::Joined, Data::Chunk)));
+                }
+                carry::clear(&mut self.event);
+                continue;
+            }
+            let field = Field::parse(bytes);
+            self.open |= !matches!(field, Field::Comment | Field::Unknown);
+            match field {
+                Field::Data(value) => {
+                    if !self.has_data && in_chunk.is_some() {
+                        let end = in_chunk.unwrap_or(0) + bytes.len();
+                        first = Some(end - value.len()..end);
+                    } else {
+                        if let Some(first) = first.take() {
+                            carry::push(&mut self.data, &chunk[first]);
+                        }
+                        if self.has_data {
+                            carry::push(&mut self.data, b"\n");
+                        }
+                        carry::push(&mut self.data, value);
+                    }
+                    self.has_data = true;
+                }
+                Field::Event(value) => replace(&mut self.event, value),
+                // "If the field value does not contain U+0000 NULL, then set the last event ID buffer"
+                Field::Id(value) if !value.contains(&0) => replace(&mut self.id, value),
+                Field::Retry(value) if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
+                    // A number that no clock can hold is as good as none.
+                    let digits = core::str::from_utf8(value).unwrap_or_default();
+                    self.retry = digits.parse().ok().or(self.retry);
+                }
+                _ => {}
+            }
+            let held = first.as_ref().map_or(self.data.len(), Range::len) + self.event.len() + self.id.len();
+            if held > self.limits.record {
+                return Err(ErrorKind::Limit { what: "event", len: None, limit: self.limits.record as u64 });
+            }
+        }
+        if let Some(first) = first {
+            carry::push(&mut self.data, &chunk[first]);
+        }
+        Ok(None)
+    }
+
+    fn event(&self, data: &Data) -> Event<'_> {
+        let data = match data {
+            Data::Chunk(range) => &self.input.chunk[range.clone()],
+            Data::Joined => &self.data,
+        };
+        let event = if self.event.is_empty() { b"message" } else { &self.event[..] };
+        Event {
+            event: String::from_utf8_lossy(event),
+            data: String::from_utf8_lossy(data),
+            id: String::from_utf8_lossy(&self.id),
+            retry: self.retry,
+        }
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, kind: ErrorKind) -> Result<T, Error> {
+        let error = Error::new(Layer::Sse, self.lines.offset(), kind);
+        *self = Self { failed: Some(error.clone()), ..Self::default() };
+        Err(error)
+    }
+}
+
+fn replace(buffer: &mut Vec<u8>, value: &[u8]) {
+    carry::clear(buffer);
+    carry::push(buffer, value);
+}

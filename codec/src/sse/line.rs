@@ -1,0 +1,224 @@
+//! Lines and fields.
+//!
+//! Lines end at CR LF, LF or CR. A CR at the end of a chunk ends its line at once; if the next chunk begins with LF,
+//! that LF belongs to it. Before changing this, think of a BOM that is cut, of a CR as the last byte of everything,
+//! and of a line that is never used: it must cost no memory.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::carry;
+use crate::error::ErrorKind;
+
+const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// A line without its end.
+#[derive(Clone, Debug)]
+pub(crate) enum Line {
+    /// It lies in the chunk.
+    Chunk(Range<usize>),
+    /// It is the whole of the carry.
+    Carry,
+}
+
+/// Splits chunks into lines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines {
+    carry: Vec<u8>,
+    /// The carry holds a whole line, which is lent until the next call.
+    lent: bool,
+    /// The last line ended with CR: a LF that comes next belongs to it.
+    skip_lf: bool,
+    /// The rest of the current line is of no use.
+    discard: bool,
+    /// Bytes of the BOM seen so far; three once the start of the stream is behind us.
+    bom: u8,
+    /// Bytes of the stream that were looked at, and of those before the current line.
+    consumed: u64,
+    start: u64,
+}
+
+impl Lines {
+    /// Brings `pos` to the beginning of a line, if it can be known that there is one: past the LF of a CR LF and past
+    /// the BOM. Returns the first byte of the line, or `None` in the middle of one and at the end of the chunk.
+    #[inline]
+    pub(crate) fn peek(&mut self, chunk: &[u8], pos: &mut usize) -> Option<u8> {
+        if self.lent {
+            self.lent = false;
+            carry::clear(&mut self.carry);
+        }
+        if self.skip_lf || self.bom < 3 {
+            self.settle(chunk, pos);
+        }
+        if self.is_mid_line() {
+            return None;
+        }
+        self.start = self.consumed;
+        chunk.get(*pos).copied()
+    }
+
+    fn settle(&mut self, chunk: &[u8], pos: &mut usize) {
+        if let (true, Some(&next)) = (self.skip_lf, chunk.get(*pos)) {
+            self.skip_lf = false;
+            if next == b'\n' {
+                self.advance(pos, 1);
+            }
+        }
+        while self.bom < 3 {
+            match chunk.get(*pos) {
+                Some(&next) if next == BOM[usize::from(self.bom)] => {
+                    self.bom += 1;
+                    self.advance(pos, 1);
+                }
+                Some(_) => {
+                    // No BOM: what looked like one is the beginning of the first line.
+                    self.carry.extend_from_slice(&BOM[..usize::from(self.bom)]);
+                    self.bom = 3;
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// The next line from `pos` on. `None`: `pos` is at the end of the chunk. `keep` says of the beginning of a line
+    /// whether the line can be of use; `limit` bounds a line that is.
+    pub(crate) fn next(
+        &mut self,
+        chunk: &[u8],
+        pos: &mut usize,
+        limit: usize,
+        keep: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<Line>, ErrorKind> {
+        loop {
+            self.peek(chunk, pos);
+            let rest = &chunk[*pos..];
+            let Some(len) = memchr::memchr2(b'\n', b'\r', rest) else {
+                self.advance(pos, rest.len());
+                if !self.discard && !rest.is_empty() {
+                    carry::push(&mut self.carry, &rest[..rest.len().min(limit.saturating_add(1))]);
+                    self.discard = !keep(&self.carry);
+                    if self.discard {
+                        carry::clear(&mut self.carry);
+                    } else if self.carry.len() > limit {
+                        return Err(too_long(limit));
+                    }
+                }
+                return Ok(None);
+            };
+            let line = *pos..*pos + len;
+            self.advance(pos, len + 1);
+            if rest[len] == b'\r' {
+                self.skip_lf = true;
+                self.settle(chunk, pos);
+            }
+            if self.discard {
+                self.discard = false;
+                continue;
+            }
+            if self.carry.is_empty() {
+                if line.len() > limit && keep(&chunk[line.clone()]) {
+                    return Err(too_long(limit));
+                }
+                return Ok(Some(Line::Chunk(line)));
+            }
+            carry::push(&mut self.carry, &chunk[line]);
+            self.lent = true;
+            if self.carry.len() > limit && keep(&self.carry) {
+                return Err(too_long(limit));
+            }
+            return Ok(Some(Line::Carry));
+        }
+    }
+
+    /// Whether the last line has begun and not ended.
+    #[inline]
+    pub(crate) fn is_mid_line(&self) -> bool {
+        self.discard || (!self.lent && !self.carry.is_empty())
+    }
+
+    /// What there is of an unfinished line, at the end of the input.
+    pub(crate) fn take_unfinished(&mut self) -> Option<Line> {
+        if self.lent || self.carry.is_empty() {
+            return None;
+        }
+        self.lent = true;
+        Some(Line::Carry)
+    }
+
+    /// The line that lies in the carry.
+    pub(crate) fn carry(&self) -> &[u8] {
+        &self.carry
+    }
+
+    /// Begins a line with bytes that were taken from the stream already.
+    pub(crate) fn begin(&mut self, bytes: &[u8]) {
+        self.carry.extend_from_slice(bytes);
+        self.start = self.consumed - bytes.len() as u64;
+    }
+
+    /// Takes `len` bytes that are no lines.
+    #[inline]
+    pub(crate) fn advance(&mut self, pos: &mut usize, len: usize) {
+        *pos += len;
+        self.consumed += len as u64;
+    }
+
+    /// Bytes of the stream before the line that was returned last.
+    pub(crate) fn offset(&self) -> u64 {
+        self.start
+    }
+
+    /// Bytes of the stream that were taken.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.consumed
+    }
+}
+
+#[cold]
+fn too_long(limit: usize) -> ErrorKind {
+    ErrorKind::Limit { what: "line", len: None, limit: limit as u64 }
+}
+
+/// A line that means something. Names are compared exactly, and one space after the colon is not part of the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field<'a> {
+    Data(&'a [u8]),
+    Event(&'a [u8]),
+    Id(&'a [u8]),
+    Retry(&'a [u8]),
+    Comment,
+    Unknown,
+}
+
+impl<'a> Field<'a> {
+    /// Reads a line that is not empty.
+    #[inline]
+    pub(crate) fn parse(line: &'a [u8]) -> Self {
+        // Nearly every line of a model's stream.
+        if let Some(value) = line.strip_prefix(b"data:") {
+            return Self::Data(value.strip_prefix(b" ").unwrap_or(value));
+        }
+        let (name, value) = match memchr::memchr(b':', line) {
+            Some(0) => return Self::Comment,
+            Some(colon) => (&line[..colon], &line[colon + 1..]),
+            None => (line, &line[line.len()..]),
+        };
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match name {
+            b"data" => Self::Data(value),
+            b"event" => Self::Event(value),
+            b"id" => Self::Id(value),
+            b"retry" => Self::Retry(value),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Whether a line that begins like this can be a field that means something.
+pub(crate) fn may_be_field(begin: &[u8]) -> bool {
+    ["data", "event", "id", "retry"].iter().any(|name| {
+        let name = name.as_bytes();
+        let len = begin.len().min(name.len());
+        begin[..len] == name[..len] && begin.get(name.len()).is_none_or(|&b| b == b':')
+    })
+}

@@ -1,0 +1,184 @@
+//! Adapters for any [`Stream`] of [`Bytes`], without a runtime (feature `stream`).
+//!
+//! Each asks for one chunk at a time and only once everything of the last one was taken: back pressure reaches the
+//! connection.
+
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use crate::chat::Event;
+use crate::{Decoder, Transcoder};
+
+/// Why a stream failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error<E> {
+    /// The bytes did not come.
+    Transport(E),
+    /// The bytes came and say so.
+    Decode(crate::Error),
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(error) => error.fmt(f),
+            Self::Decode(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Transport(error) => error.source(),
+            Self::Decode(error) => error.source(),
+        }
+    }
+}
+
+/// A stream of chat events. It ends after the last event of a complete stream, and otherwise with one error.
+#[derive(Debug)]
+pub struct Events<S, E>(Adapter<S, E, Decoder>);
+
+impl<S, E> Events<S, E> {
+    /// Decodes `stream`. A stream that is not `Unpin` has to be boxed and pinned.
+    pub fn new(stream: S, decoder: Decoder) -> Self {
+        Self(Adapter::new(stream, decoder))
+    }
+}
+
+impl<S, E> Stream for Events<S, E>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Unpin,
+{
+    type Item = Result<Event<'static>, Error<E>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll(cx)
+    }
+}
+
+/// A stream of transcoded bytes. It ends after the last bytes of a complete stream, and otherwise with one error, which
+/// the bytes before it tell the target's reader, too, unless the transport failed.
+#[derive(Debug)]
+pub struct Transcoded<S, E>(Adapter<S, E, Transcoder>);
+
+impl<S, E> Transcoded<S, E> {
+    /// Transcodes `stream`. A stream that is not `Unpin` has to be boxed and pinned.
+    pub fn new(stream: S, transcoder: Transcoder) -> Self {
+        Self(Adapter::new(stream, transcoder))
+    }
+}
+
+impl<S, E> Stream for Transcoded<S, E>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: Unpin,
+{
+    type Item = Result<Bytes, Error<E>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll(cx)
+    }
+}
+
+/// The call shape that both have.
+trait Decode {
+    type Owned;
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::Error>;
+    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error>;
+}
+
+impl Decode for Decoder {
+    type Owned = Event<'static>;
+
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::Error> {
+        Ok(self.decode(chunk)?.map(Event::into_owned))
+    }
+
+    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error> {
+        Ok(self.finish()?.map(Event::into_owned))
+    }
+}
+
+impl Decode for Transcoder {
+    type Owned = Bytes;
+
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::Error> {
+        Ok(self.decode(chunk)?.map(Bytes::copy_from_slice))
+    }
+
+    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error> {
+        Ok(self.finish()?.map(Bytes::copy_from_slice))
+    }
+}
+
+#[derive(Debug)]
+struct Adapter<S, E, D> {
+    stream: S,
+    decoder: D,
+    chunk: Bytes,
+    state: State<E>,
+}
+
+#[derive(Debug)]
+enum State<E> {
+    Decoding,
+    /// The input has ended, well or with an error of the transport.
+    Finishing(Option<E>),
+    Ended,
+}
+
+impl<S, E, D> Adapter<S, E, D>
+where
+    D: Decode,
+{
+    fn new(stream: S, decoder: D) -> Self {
+        Self { stream, decoder, chunk: Bytes::new(), state: State::Decoding }
+    }
+}
+
+impl<S, E, D> Adapter<S, E, D>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    D: Decode,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<D::Owned, Error<E>>>> {
+        loop {
+            match &mut self.state {
+                State::Decoding => match self.decoder.decode(&mut self.chunk) {
+                    Ok(Some(item)) => return Poll::Ready(Some(Ok(item))),
+                    Ok(None) => match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+                        Some(Ok(chunk)) => self.chunk = chunk,
+                        Some(Err(error)) => self.state = State::Finishing(Some(error)),
+                        None => self.state = State::Finishing(None),
+                    },
+                    Err(error) => {
+                        self.state = State::Ended;
+                        return Poll::Ready(Some(Err(Error::Decode(error))));
+                    }
+                },
+                State::Finishing(fault) => {
+                    let finished = self.decoder.finish();
+                    if let Ok(Some(item)) = finished {
+                        return Poll::Ready(Some(Ok(item)));
+                    }
+                    // A broken connection explains why the stream is truncated; after a complete one it does no harm.
+                    let fault = fault.take();
+                    self.state = State::Ended;
+                    return Poll::Ready(match (finished, fault) {
+                        (Ok(_), _) => None,
+                        (Err(_), Some(fault)) => Some(Err(Error::Transport(fault))),
+                        (Err(error), None) => Some(Err(Error::Decode(error))),
+                    });
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+}

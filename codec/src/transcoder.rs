@@ -1,0 +1,159 @@
+//! Bytes in, bytes out.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::chat::{Context, Event, Losses};
+use crate::decoder::{Decoder, Options};
+use crate::error::Error;
+use crate::format::{bedrock, openai};
+
+/// What a stream is turned into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// Server-sent events of an OpenAI chat completion.
+    OpenAi,
+    /// Events of Bedrock's ConverseStream.
+    Bedrock(bedrock::Encoding),
+}
+
+/// Turns a response stream into the bytes of another, chunk by chunk.
+///
+/// A stream that fails is ended in the target's own terms, so that its reader knows, and then the error is returned.
+///
+/// ```
+/// use bytes::Bytes;
+/// use sagewire_codec::{Options, Target, Transcoder, chat::Context, format::bedrock::Encoding};
+///
+/// let mut out = Vec::new();
+/// let mut transcoder =
+///     Transcoder::new(Options::new(), Target::Bedrock(Encoding::JsonLines), Context::new());
+/// let mut chunk = Bytes::from_static(
+///     b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n",
+/// );
+/// while let Some(bytes) = transcoder.decode(&mut chunk)? {
+///     out.extend_from_slice(bytes);
+/// }
+/// while let Some(bytes) = transcoder.finish()? {
+///     out.extend_from_slice(bytes);
+/// }
+/// assert_eq!(
+///     String::from_utf8_lossy(&out),
+///     r#"{"messageStart":{"role":"assistant"}}
+/// {"contentBlockDelta":{"contentBlockIndex":0,"delta":{"text":"hi"}}}
+/// {"contentBlockStop":{"contentBlockIndex":0}}
+/// {"messageStop":{"stopReason":"end_turn"}}
+/// "#
+/// );
+/// # Ok::<(), sagewire_codec::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Transcoder {
+    decoder: Decoder,
+    writer: Writer,
+    /// Lent until the next call.
+    out: Vec<u8>,
+    /// The end was written.
+    ended: bool,
+}
+
+/// A call returns once it has this much: one large chunk must not become one huge piece.
+const PIECE: usize = 64 * 1024;
+
+#[derive(Clone, Debug)]
+enum Writer {
+    OpenAi(openai::Writer),
+    Bedrock(bedrock::Writer),
+}
+
+impl Transcoder {
+    /// A transcoder that decodes as `options` say and takes from `context` what the source does not say.
+    pub fn new(options: Options, target: Target, context: Context) -> Self {
+        let writer = match target {
+            Target::OpenAi => Writer::OpenAi(openai::Writer::new(context)),
+            Target::Bedrock(encoding) => Writer::Bedrock(bedrock::Writer::new(encoding, context)),
+        };
+        Self { decoder: Decoder::with_options(options), writer, out: Vec::new(), ended: false }
+    }
+
+    /// The next piece of output; all that `chunk` becomes, unless that is much. `Ok(None)` means that `chunk` is empty:
+    /// bring the next one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Decoder::decode`], after the piece that tells the target's reader.
+    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<&'a [u8]>, Error> {
+        self.out.clear();
+        while self.out.len() < PIECE {
+            match self.decoder.decode(chunk) {
+                Ok(Some(event)) => self.writer.write(&event, &mut self.out),
+                Ok(None) => break,
+                Err(error) => return self.fail(error),
+            }
+        }
+        Ok((!self.out.is_empty()).then_some(&self.out[..]))
+    }
+
+    /// The end of the input: first the end of the output, then `Ok(None)`, which means that the stream is complete.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Decoder::finish`], after the piece that tells the target's reader.
+    pub fn finish(&mut self) -> Result<Option<&[u8]>, Error> {
+        self.out.clear();
+        while self.out.len() < PIECE {
+            match self.decoder.finish() {
+                Ok(Some(event)) => self.writer.write(&event, &mut self.out),
+                Ok(None) => {
+                    if !core::mem::replace(&mut self.ended, true) {
+                        self.writer.finish(Ok(()), &mut self.out);
+                    }
+                    break;
+                }
+                Err(error) => return self.fail(error),
+            }
+        }
+        Ok((!self.out.is_empty()).then_some(&self.out[..]))
+    }
+
+    /// What could not be carried over, so far.
+    pub fn losses(&self) -> &Losses {
+        match &self.writer {
+            Writer::OpenAi(writer) => writer.losses(),
+            Writer::Bedrock(writer) => writer.losses(),
+        }
+    }
+
+    /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known.
+    pub fn set_latency_ms(&mut self, milliseconds: u64) {
+        if let Writer::Bedrock(writer) = &mut self.writer {
+            writer.set_latency_ms(milliseconds);
+        }
+    }
+
+    /// Ends the output with the error first.
+    fn fail(&mut self, error: Error) -> Result<Option<&[u8]>, Error> {
+        if !core::mem::replace(&mut self.ended, true) {
+            self.writer.finish(Err(&error), &mut self.out);
+        }
+        if self.out.is_empty() { Err(error) } else { Ok(Some(&self.out)) }
+    }
+}
+
+impl Writer {
+    fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::OpenAi(writer) => writer.write(event, out),
+            Self::Bedrock(writer) => writer.write(event, out),
+        }
+    }
+
+    fn finish(&mut self, ending: Result<(), &Error>, out: &mut Vec<u8>) {
+        match self {
+            Self::OpenAi(writer) => writer.finish(ending, out),
+            Self::Bedrock(writer) => writer.finish(ending, out),
+        }
+    }
+}
