@@ -39,6 +39,7 @@ impl Decoder {
     /// A frame that is corrupt or larger than the [`Limits`] allow. A wrong length is found as soon as the twelve bytes
     /// of the prelude are in. There is no way to find the next frame after that, so the error stays.
     pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Frame<'a>>, Error> {
+        self.scanner.check_failed()?;
         while self.input.refill(chunk) {
             if let Some(found) = self.scanner.next(&self.input.chunk, &mut self.input.pos)? {
                 return Ok(Some(self.scanner.frame(&found, &self.input.chunk)));
@@ -97,9 +98,7 @@ impl Scanner {
     /// Finds the next frame in `chunk` from `pos` on. `None`: `pos` is at its end.
     #[inline]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
+        self.check_failed()?;
         if self.whole {
             self.whole = false;
             self.prelude = None;
@@ -171,14 +170,20 @@ impl Scanner {
 
     /// The end of the input. `decoded` says whether the last chunk was decoded to its end.
     pub(crate) fn finish(&mut self, decoded: bool) -> Result<(), Error> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
+        self.check_failed()?;
         if decoded && (self.whole || self.carry.is_empty()) {
             return Ok(());
         }
         let (what, len) = ("frame ends early", self.carry.len() as u64);
         self.fail(0, ErrorKind::Truncated { what, len })
+    }
+
+    #[inline]
+    fn check_failed(&self) -> Result<(), Error> {
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
     }
 
     fn parse_prelude(&mut self, bytes: &[u8]) -> Result<Prelude, Error> {

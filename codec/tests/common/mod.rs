@@ -1,0 +1,142 @@
+//! What the tests share: every input is decoded in every cut that can make a difference.
+// Each test binary uses some of it.
+#![allow(dead_code, unreachable_pub)]
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use sagewire_codec::{Decoder, Error, Options, eventstream};
+
+/// The folder with vectors and recordings that are not part of this project, if there is one.
+pub fn shared(folder: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("SAGEWIRE_SHARED")?;
+    Some(PathBuf::from(root).join(folder))
+}
+
+/// A file of the project's own test data.
+pub fn testdata(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+}
+
+pub fn read_json(path: &std::path::Path) -> serde_json::Value {
+    let text = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+pub fn base64(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.decode(text).expect("base64")
+}
+
+pub fn to_base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+pub fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+/// Calls `run` with `input` cut in every way that is worth trying, and asserts that all give what whole gives.
+pub fn every_cut<T: PartialEq + std::fmt::Debug>(
+    name: &str,
+    input: &[u8],
+    run: impl Fn(Vec<Bytes>) -> T,
+) -> T {
+    let whole = run(vec![Bytes::copy_from_slice(input)]);
+    for size in [1, 2, 3, 7, 64] {
+        let chunks = input.chunks(size).map(Bytes::copy_from_slice).collect();
+        assert_eq!(run(chunks), whole, "{name}: in chunks of {size}");
+    }
+    // Every two-way split, as long as that is not too many.
+    let step = input.len() / 2_000 + 1;
+    for at in (0..=input.len()).step_by(step) {
+        let chunks = vec![Bytes::copy_from_slice(&input[..at]), Bytes::copy_from_slice(&input[at..])];
+        assert_eq!(run(chunks), whole, "{name}: split at {at}");
+    }
+    whole
+}
+
+/// The events of a stream as JSON, and how it ended.
+pub fn decode(options: Options, chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), Error>) {
+    let mut decoder = Decoder::with_options(options);
+    let mut events = Vec::new();
+    for mut chunk in chunks {
+        loop {
+            match decoder.decode(&mut chunk) {
+                Ok(Some(event)) => events.push(serde_json::to_value(&event).expect("an event is JSON")),
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(decoder.decode(&mut chunk), Err(error.clone()), "errors are sticky");
+                    assert_eq!(decoder.finish(), Err(error.clone()), "errors are sticky");
+                    return (events, Err(error));
+                }
+            }
+        }
+        assert!(chunk.is_empty(), "`Ok(None)` means that the chunk is empty");
+    }
+    loop {
+        match decoder.finish() {
+            Ok(Some(event)) => events.push(serde_json::to_value(&event).expect("an event is JSON")),
+            Ok(None) => {
+                assert_eq!(decoder.finish(), Ok(None), "the ending stays");
+                return (events, Ok(()));
+            }
+            Err(error) => {
+                assert_eq!(decoder.finish(), Err(error.clone()), "errors are sticky");
+                return (events, Err(error));
+            }
+        }
+    }
+}
+
+/// One word for an ending.
+pub fn ending(result: &Result<(), Error>) -> &'static str {
+    match result {
+        Ok(()) => "complete",
+        Err(error) if error.is_truncated() => "truncated",
+        Err(error) if error.is_model_failure() => "failure",
+        Err(error) if error.is_limit() => "limit",
+        Err(_) => "corrupt",
+    }
+}
+
+/// A `PayloadPart` frame as SageMaker sends it.
+pub fn payload_part(payload: &[u8]) -> Vec<u8> {
+    use eventstream::{Header, Value};
+    let mut out = Vec::new();
+    let headers = [
+        Header::new(":event-type", Value::String("PayloadPart")),
+        Header::new(":content-type", Value::String("application/octet-stream")),
+        Header::new(":message-type", Value::String("event")),
+    ];
+    eventstream::encode(headers, payload, &mut out).expect("a frame");
+    out
+}
+
+/// A small generator of random numbers, the same on every run.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, bound: usize) -> usize {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+
+    /// `body` cut at random into `PayloadPart` frames.
+    pub fn parts(&mut self, body: &[u8], largest: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut rest = body;
+        while !rest.is_empty() {
+            let (part, tail) = rest.split_at((1 + self.below(largest)).min(rest.len()));
+            out.extend(payload_part(part));
+            rest = tail;
+        }
+        out
+    }
+}

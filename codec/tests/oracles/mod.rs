@@ -1,0 +1,332 @@
+//! What has to hold for every input, however strange. Used by the property tests, run over the fuzzers' corpora in
+//! `tests/corpus.rs`, and the bodies of the fuzz targets in `fuzz/`.
+// Each test binary uses some of it.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod sse_reference;
+
+use bytes::Bytes;
+use sagewire_codec::chat::{Context, Event};
+use sagewire_codec::eventstream::{self, Header, Value};
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::{Decoder, Error, Framing, Limits, Options, Target, Transcoder, sse};
+
+/// Cuts `data` into chunks of random sizes, of which many are very small.
+pub fn cut(data: &[u8], mut seed: u64) -> Vec<Bytes> {
+    let mut chunks = Vec::new();
+    let mut rest = data;
+    while !rest.is_empty() {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let size = match seed >> 62 {
+            0 => 1,
+            1 => 1 + (seed >> 40) as usize % 8,
+            2 => 1 + (seed >> 40) as usize % 64,
+            _ => 1 + (seed >> 40) as usize % 1024,
+        };
+        let (chunk, tail) = rest.split_at(size.min(rest.len()));
+        chunks.push(Bytes::copy_from_slice(chunk));
+        rest = tail;
+    }
+    chunks
+}
+
+/// The first byte is the seed of the cuts, the rest the data.
+fn seeded(data: &[u8]) -> (u64, &[u8]) {
+    data.split_first().map_or((0, data), |(&seed, rest)| (seed.into(), rest))
+}
+
+// Frames.
+
+type Frames = Vec<(Vec<(String, String)>, Vec<u8>)>;
+
+fn frames_of(chunks: Vec<Bytes>) -> (Frames, Result<(), Error>) {
+    let mut decoder = eventstream::Decoder::new();
+    let mut frames = Vec::new();
+    for mut chunk in chunks {
+        loop {
+            match decoder.decode(&mut chunk) {
+                Ok(Some(frame)) => {
+                    let headers = frame.headers().iter();
+                    let headers =
+                        headers.map(|header| (header.name.to_owned(), format!("{:?}", header.value)));
+                    frames.push((headers.collect(), frame.payload().to_vec()));
+                }
+                Ok(None) => break,
+                Err(error) => return (frames, Err(error)),
+            }
+        }
+    }
+    (frames, decoder.finish())
+}
+
+/// Frames: any cut gives what whole gives; smithy sees the same frames; what is read can be written.
+pub fn frames(data: &[u8]) {
+    let (seed, data) = seeded(data);
+    let whole = frames_of(vec![Bytes::copy_from_slice(data)]);
+    assert_eq!(frames_of(cut(data, seed)), whole, "cut with {seed}");
+    let mut rest = data;
+    for (headers, payload) in &whole.0 {
+        let (frame, tail) =
+            eventstream::parse(rest, &Limits::default()).expect("read before").expect("whole");
+        let theirs = aws_smithy_eventstream::frame::read_message_from(&mut &rest[..]).expect("we accept it");
+        assert_eq!(theirs.payload(), payload);
+        assert_eq!(theirs.headers().len(), headers.len());
+        let mut written = Vec::new();
+        eventstream::encode(frame.headers(), frame.payload(), &mut written).expect("read before");
+        assert_eq!(written, frame.as_bytes());
+        rest = tail;
+    }
+    // Where we stop, smithy stops too, or it is one of the decisions that `eventstream` documents: it does not check
+    // names, the length of values, the number of headers, and what runs into the payload.
+    if let (Err(ours), Ok(theirs)) =
+        (&whole.1, aws_smithy_eventstream::frame::read_message_from(&mut &rest[..]))
+    {
+        let decided = [
+            "occurs twice",
+            "longer than 32,767",
+            "runs past the end",
+            "exceeds the limit",
+            "not UTF-8",
+            "impossible",
+        ];
+        assert!(
+            decided.iter().any(|why| ours.to_string().contains(why)),
+            "only we refuse: {ours}; {theirs:?}"
+        );
+    }
+}
+
+/// The same with mended checksums: without that, a fuzzer never gets past them.
+pub fn frames_repaired(data: &[u8]) {
+    let mut data = data.to_vec();
+    let mut at = 1;
+    while data.len() >= at + 16 {
+        // The length from what there is, the rest from the fuzzer.
+        let total =
+            16 + usize::from(u16::from_be_bytes([data[at + 2], data[at + 3]])) % (data.len() - at - 15);
+        data[at..at + 4].copy_from_slice(&(total as u32).to_be_bytes());
+        let headers = u32::from_be_bytes([data[at + 4], data[at + 5], data[at + 6], data[at + 7]]);
+        if headers as usize > total {
+            let bounded = headers % (total as u32 - 15);
+            data[at + 4..at + 8].copy_from_slice(&bounded.to_be_bytes());
+        }
+        let prelude = crc32fast::hash(&data[at..at + 8]).to_be_bytes();
+        data[at + 8..at + 12].copy_from_slice(&prelude);
+        let message = crc32fast::hash(&data[at..at + total - 4]).to_be_bytes();
+        data[at + total - 4..at + total].copy_from_slice(&message);
+        at += total;
+    }
+    frames(&data);
+}
+
+// Server-sent events.
+
+fn sse_events_of(chunks: Vec<Bytes>) -> (Vec<sse::Event<'static>>, bool) {
+    let mut decoder = sse::Decoder::new();
+    let mut events = Vec::new();
+    for mut chunk in chunks {
+        while let Some(event) = decoder.decode(&mut chunk).expect("far below the limit") {
+            events.push(event.into_owned());
+        }
+    }
+    (events, decoder.finish().is_ok())
+}
+
+/// Server-sent events: any cut gives what the literal reference gives; what is read can be written.
+pub fn sse(data: &[u8]) {
+    let (seed, data) = seeded(data);
+    let whole = sse_events_of(vec![Bytes::copy_from_slice(data)]);
+    assert_eq!(sse_events_of(cut(data, seed)), whole, "cut with {seed}");
+    assert_eq!(whole.0, sse_reference::events(data));
+    for event in &whole.0 {
+        let mut written = Vec::new();
+        event.encode(&mut written).expect("no line ends in what was a line");
+        let (again, ended) = sse_events_of(vec![Bytes::from(written)]);
+        assert!(ended && again.len() == 1);
+        assert_eq!(again[0].data, event.data);
+        assert_eq!(again[0].event, event.event);
+    }
+}
+
+// The stack.
+
+fn events_of(options: Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Result<(), Error>) {
+    let mut decoder = Decoder::with_options(options);
+    let mut events = Vec::new();
+    for mut chunk in chunks {
+        loop {
+            match decoder.decode(&mut chunk) {
+                Ok(Some(event)) => events.push(event.into_owned()),
+                Ok(None) => break,
+                Err(error) => return (events, Err(error)),
+            }
+        }
+        assert!(chunk.is_empty());
+    }
+    loop {
+        match decoder.finish() {
+            Ok(Some(event)) => events.push(event.into_owned()),
+            Ok(None) => return (events, Ok(())),
+            Err(error) => return (events, Err(error)),
+        }
+    }
+}
+
+/// `body` cut at random into `PayloadPart` frames.
+pub fn parts(body: &[u8], seed: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    for part in cut(body, seed) {
+        let headers = [
+            Header::new(":message-type", Value::String("event")),
+            Header::new(":event-type", Value::String("PayloadPart")),
+        ];
+        eventstream::encode(headers, &part, &mut out).expect("a frame");
+    }
+    out
+}
+
+/// The promises of `chat` hold.
+pub fn check_order(events: &[Event<'_>]) {
+    let mut started = false;
+    let mut open: Vec<(u32, u32, bool)> = Vec::new();
+    let mut finished = Vec::new();
+    for event in events {
+        let (choice, part) = match *event {
+            Event::Start { .. } => {
+                assert!(!started && open.is_empty(), "one start, before all parts");
+                started = true;
+                continue;
+            }
+            Event::Finish { choice, .. } => {
+                assert!(!finished.contains(&choice), "one finish a choice");
+                assert!(open.iter().all(|&(of, _, is_open)| of != choice || !is_open), "parts end first");
+                finished.push(choice);
+                continue;
+            }
+            Event::PartStart { choice, part, .. } => {
+                match open.iter_mut().find(|(of, ..)| *of == choice) {
+                    Some(last) => {
+                        assert!(!last.2, "parts do not overlap");
+                        assert_eq!(part, last.1 + 1, "parts are counted");
+                        *last = (choice, part, true);
+                    }
+                    None => {
+                        assert_eq!(part, 0);
+                        open.push((choice, part, true));
+                    }
+                }
+                continue;
+            }
+            Event::TextDelta { choice, part, ref text }
+            | Event::ReasoningDelta { choice, part, ref text }
+            | Event::RefusalDelta { choice, part, ref text }
+            | Event::ToolInputDelta { choice, part, ref text } => {
+                assert!(!text.is_empty());
+                (choice, part)
+            }
+            Event::PartEnd { choice, part } => {
+                let last = open.iter_mut().find(|last| **last == (choice, part, true));
+                last.expect("what ends was open").2 = false;
+                continue;
+            }
+            _ => continue,
+        };
+        assert!(open.contains(&(choice, part, true)), "a delta belongs to the open part");
+    }
+}
+
+/// The nested stack: text cut anywhere into parts, the frames cut anywhere into chunks, gives the same events as the
+/// text alone; and their order keeps its promises.
+pub fn nested(data: &[u8]) {
+    let (seed, body) = seeded(data);
+    for framing in [Framing::Sse, Framing::JsonLines] {
+        let plain = events_of(Options::new().framing(framing), vec![Bytes::copy_from_slice(body)]);
+        check_order(&plain.0);
+        let cuts = events_of(Options::new().framing(framing), cut(body, seed));
+        assert_eq!(cuts, plain, "cut with {seed}");
+    }
+    let frames = parts(body, seed ^ 0x5555);
+    let whole = events_of(Options::new().framing(Framing::EventStream), vec![Bytes::from(frames.clone())]);
+    check_order(&whole.0);
+    let cuts = events_of(Options::new().framing(Framing::EventStream), cut(&frames, seed));
+    assert_eq!(cuts, whole, "frames cut with {seed}");
+    let one_part = {
+        let mut frame = Vec::new();
+        let headers = [Header::new(":event-type", Value::String("PayloadPart"))];
+        eventstream::encode(headers, body, &mut frame).expect("a frame");
+        events_of(Options::new().framing(Framing::EventStream), vec![Bytes::from(frame)])
+    };
+    assert_eq!(one_part, whole, "parts cut with {seed}");
+    // Without framing the text is told from frames by its first bytes.
+    if !body.iter().take(12).any(|&byte| byte == 0) {
+        let auto = events_of(Options::new(), cut(body, seed));
+        assert_eq!(auto, one_part, "told by the bytes, cut with {seed}");
+    }
+}
+
+/// All text of a kind, over all choices and parts.
+fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
+    let mut texts: Vec<(u32, &'static str, String)> = Vec::new();
+    for event in events {
+        let (choice, kind, text) = match event {
+            Event::TextDelta { choice, text, .. } => (*choice, "text", text),
+            Event::ReasoningDelta { choice, text, .. } => (*choice, "reasoning", text),
+            Event::RefusalDelta { choice, text, .. } => (*choice, "refusal", text),
+            Event::ToolInputDelta { choice, text, .. } if text != "{}" => (*choice, "input", text),
+            _ => continue,
+        };
+        match texts.iter_mut().find(|(of, is, _)| (*of, *is) == (choice, kind)) {
+            Some((.., all)) => all.push_str(text),
+            None => texts.push((choice, kind, text.clone().into_owned())),
+        }
+    }
+    texts
+}
+
+/// Transcoding: total, the same for every cut, and what is written as OpenAI reads back as the same texts and the same
+/// kind of ending.
+pub fn transcode(data: &[u8]) {
+    let (seed, body) = seeded(data);
+    let run = |target, chunks: Vec<Bytes>| {
+        let mut transcoder = Transcoder::new(Options::new().framing(Framing::Sse), target, Context::new());
+        let mut out = Vec::new();
+        for mut chunk in chunks {
+            loop {
+                match transcoder.decode(&mut chunk) {
+                    Ok(Some(bytes)) => out.extend_from_slice(bytes),
+                    Ok(None) => break,
+                    Err(error) => return (out, Err(error)),
+                }
+            }
+        }
+        loop {
+            match transcoder.finish() {
+                Ok(Some(bytes)) => out.extend_from_slice(bytes),
+                Ok(None) => return (out, Ok(())),
+                Err(error) => return (out, Err(error)),
+            }
+        }
+    };
+    let source = events_of(Options::new().framing(Framing::Sse), vec![Bytes::copy_from_slice(body)]);
+    for target in
+        [Target::OpenAi, Target::Bedrock(Encoding::JsonLines), Target::Bedrock(Encoding::EventStream)]
+    {
+        let (out, ending) = run(target, vec![Bytes::copy_from_slice(body)]);
+        assert_eq!(run(target, cut(body, seed)), (out.clone(), ending.clone()), "cut with {seed}");
+        assert_eq!(ending, source.1);
+        match target {
+            Target::OpenAi => {
+                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
+                check_order(&events);
+                assert_eq!(texts(&events), texts(&source.0));
+                assert_eq!(again.is_ok(), ending.is_ok());
+            }
+            Target::Bedrock(Encoding::JsonLines) => {
+                for line in out.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                    serde_json::from_slice::<serde_json::Value>(line).expect("a line is JSON");
+                }
+            }
+            _ => assert!(frames_of(vec![Bytes::from(out)]).1.is_ok()),
+        }
+    }
+}
