@@ -83,7 +83,7 @@ impl Service {
         let mut response = match &rule.failure {
             Some(failure) => failed(failure, &rule.body, &call.endpoint, &region).into_response(),
             None => match call.produce(rule, body) {
-                Ok((content_type, body)) => call.response(rule, content_type, body, hold, alive),
+                Ok((content_type, body)) => call.response(rule, content_type, &body, hold, alive),
                 Err(original) => {
                     ErrorAnswer::model(&call.endpoint, &region, 400, &original, None).into_response()
                 }
@@ -155,7 +155,7 @@ impl Call {
         &self,
         rule: &Rule,
         content_type: HeaderValue,
-        body: Bytes,
+        body: &Bytes,
         hold: Hold,
         alive: Alive,
     ) -> Response<Body> {
@@ -166,14 +166,14 @@ impl Call {
         let fault = rule.fault.as_ref();
         let wire = if self.stream {
             let wire =
-                Wire::frames(&body, content_type.to_str().unwrap_or_default(), rule.cut, rule.chunks, fault);
+                Wire::frames(body, content_type.to_str().unwrap_or_default(), rule.cut, rule.chunks, fault);
             headers
                 .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.amazon.eventstream"));
             headers.insert(CONTAINER_CONTENT_TYPE, content_type);
             wire
         } else {
             headers.insert(header::CONTENT_TYPE, content_type);
-            Wire::plain(&body, rule.chunks, fault)
+            Wire::plain(body, rule.chunks, fault)
         };
         let mut response = Response::new(playback::body(wire, rule.pause, hold, alive));
         *response.headers_mut() = headers;
