@@ -128,11 +128,9 @@ impl Inner {
         let uri = format!("{}{}", self.host.url(), request.path(stream)?);
         let mut headers = request.headers(stream)?;
         let now = SystemTime::now();
-        let credentials = self
-            .credentials
-            .credentials(now)
-            .await
-            .map_err(|error| Error::with_source(Kind::Credentials("no credentials were found"), error))?;
+        let credentials = self.credentials.credentials(now).await.map_err(|error| {
+            Error::with_source(Kind::Credentials("the credentials could not be loaded"), error)
+        })?;
         let unusable = |error: http::Error| Error::with_source(Kind::Config("endpoint url".into()), error);
         let host = HeaderValue::from_str(self.host.authority()).map_err(|error| unusable(error.into()))?;
         headers.insert(header::HOST, host);
@@ -234,10 +232,10 @@ impl Builder {
     /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` are an error of [`build`](Self::build) unless there is
     /// an endpoint URL.
     pub fn from_env(self) -> Self {
-        self.from_lookup(|name| std::env::var(name).ok())
+        self.with_lookup(|name| std::env::var(name).ok())
     }
 
-    fn from_lookup(mut self, lookup: impl Fn(&str) -> Option<String>) -> Self {
+    fn with_lookup(mut self, lookup: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name| lookup(name).map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
         let is_true = |name| set(name).is_some_and(|text| text.eq_ignore_ascii_case("true"));
         self.region = self.region.or_else(|| set("AWS_REGION")).or_else(|| set("AWS_DEFAULT_REGION"));
@@ -301,7 +299,7 @@ mod tests {
     fn from(set: &[(&str, &str)], builder: Builder) -> Result<Client, Error> {
         let lookup =
             |name: &str| set.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_string());
-        builder.from_lookup(lookup).build()
+        builder.with_lookup(lookup).build()
     }
 
     #[test]

@@ -317,6 +317,25 @@ async fn nobody_may_listen() {
     assert!(error.is_connect(), "{error}");
 }
 
+/// The emulator speaks no TLS, so the handshake fails: but it is tried.
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn https_is_spoken() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    let client = builder(&emulator).endpoint_url(format!("https://{}", emulator.addr()));
+    let client = match client.build() {
+        Err(error) if error.is_config() => return println!("skipped: {error}"),
+        client => client.unwrap(),
+    };
+    let error = client.invoke(Request::new("e", "")).await.unwrap_err();
+    assert!(error.is_connect() && emulator.requests().is_empty(), "{error}");
+    let (mut sources, mut error): (String, &dyn std::error::Error) = (String::new(), &error);
+    while let Some(source) = error.source() {
+        (sources, error) = (format!("{sources}: {source}"), source);
+    }
+    assert!(sources.contains("InvalidContentType"), "{sources}");
+}
+
 /// A listener that never accepts: once its queue is full, the kernel lets further connections wait.
 #[cfg(target_os = "linux")]
 #[tokio::test]
