@@ -130,6 +130,7 @@ impl Scanner {
     fn find(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, ErrorKind> {
         loop {
             let found = match self.state {
+                State::Json if *pos == chunk.len() => return Ok(None),
                 State::Json => self.json(chunk, pos)?,
                 _ => match self.lines.peek(chunk, pos) {
                     None if *pos == chunk.len() => return Ok(None),
