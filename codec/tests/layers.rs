@@ -90,7 +90,8 @@ fn imports_point_downwards() {
 
 #[test]
 fn the_core_stays_pure() {
-    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("a manifest");
+    let manifest =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("a manifest");
     let dependencies = manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());
     let dependencies: Vec<_> = dependencies
         .expect("dependencies")
