@@ -72,10 +72,12 @@ impl Lines {
                     self.bom += 1;
                     self.advance(pos, 1);
                 }
+                Some(_) if self.bom == 0 => self.bom = 3,
                 Some(_) => {
                     // No BOM: what looked like one is the beginning of the first line.
-                    self.carry.extend_from_slice(&BOM[..usize::from(self.bom)]);
+                    let seen = usize::from(self.bom);
                     self.bom = 3;
+                    self.begin(&BOM[..seen]);
                 }
                 None => return,
             }
