@@ -1,1 +1,41 @@
-//! sagewire-emulator
+#![forbid(unsafe_code)]
+//! A local Amazon SageMaker Runtime, for tests, demos and benchmarks.
+//!
+//! It listens on loopback, serves `InvokeEndpoint` and `InvokeEndpointWithResponseStream`, and checks the signature of
+//! every request as AWS does. Without a script every endpoint is an OpenAI chat container that echoes the last user
+//! message; a [`Script`] says otherwise: what is answered, where the stream is cut, and what goes wrong.
+//!
+//! ```
+//! use sagewire_emulator::{Emulator, Script};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let script: Script = r#"{"rules": [{"endpoint": "busy", "status": 503, "retry_after": 1}]}"#.parse()?;
+//! let emulator = Emulator::builder().script(script).start().await?;
+//! assert!(emulator.url().starts_with("http://127.0.0.1:"));
+//! assert!(emulator.requests().is_empty());
+//! emulator.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Any AWS SDK can talk to it: set its endpoint URL to [`Emulator::url`], and its credentials to
+//! [`ACCESS_KEY_ID`] and [`SECRET_ACCESS_KEY`] unless others were given to the [`Builder`]. The region is free.
+//!
+//! What it does not do: the asynchronous operation, the OpenAI-compatible route, presigned URLs, TLS.
+
+mod chat;
+mod cut;
+mod emulator;
+mod error;
+mod log;
+mod playback;
+mod script;
+mod service;
+mod sigv4;
+mod socket;
+mod wire;
+
+pub use emulator::{ACCESS_KEY_ID, Builder, Emulator, SECRET_ACCESS_KEY};
+pub use log::Request;
+pub use script::{SCRIPT_HELP, Script, ScriptError};

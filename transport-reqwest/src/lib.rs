@@ -1,1 +1,54 @@
-//! sagewire-transport-reqwest
+#![forbid(unsafe_code)]
+//! Invokes Amazon SageMaker endpoints over [`reqwest`].
+//!
+//! A [`Client`] signs a [`Request`], sends it, and returns what came: the whole body of [`Client::invoke`], or the bytes
+//! of [`Client::invoke_stream`] chunk by chunk. Those are event-stream frames, cut anywhere; `sagewire-codec` reads them.
+//!
+//! ```no_run
+//! use sagewire_transport_reqwest::{Client, Request};
+//!
+//! # async fn run() -> Result<(), sagewire_transport_reqwest::Error> {
+//! let client = Client::from_env()?;
+//! let request = Request::new("my-llm", r#"{"messages": [{"role": "user", "content": "hi"}], "stream": true}"#);
+//! let mut stream = client.invoke_stream(request).await?;
+//! while let Some(chunk) = stream.chunk().await? {
+//!     println!("{} bytes of frames", chunk.len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is sent is what is signed
+//!
+//! Every header that is sent is part of the signature, but for `content-length` and, of course, `authorization`. Redirects
+//! are not followed, proxies of the environment are not used, nothing is decompressed and nothing is tried again: errors
+//! say whether trying again may help, see [`Error::is_retryable`]. The one exception is HTTP's own: a request of which no
+//! byte was sent, because a pooled connection had been closed, takes another connection.
+//!
+//! # Hosts
+//!
+//! Unless an endpoint URL is given, requests go to `https://runtime.sagemaker.REGION.SUFFIX`, with the suffix of the
+//! region's partition (`amazonaws.com`, `amazonaws.com.cn`, ...). FIPS and dual-stack hosts have to be given as URLs.
+//!
+//! # Features
+//!
+//! - `rustls` (default): `https`, through rustls with *ring* and the certificates of the platform.
+
+mod body;
+mod client;
+mod credentials;
+mod error;
+mod host;
+mod request;
+mod response;
+mod sign;
+#[cfg(feature = "rustls")]
+mod tls;
+
+pub use aws_credential_types::Credentials;
+pub use aws_credential_types::provider::ProvideCredentials;
+pub use client::{Builder, Client};
+pub use credentials::EnvCredentials;
+pub use error::{Error, ServiceError, Timeout};
+pub use request::Request;
+pub use response::{Metadata, Response, ResponseStream};

@@ -1,0 +1,163 @@
+//! Starts and stops.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::log::{Log, Request};
+use crate::script::Script;
+use crate::service::{self, Service};
+use crate::socket::{Hold, Listener};
+
+/// The access key id that requests are signed with unless the [`Builder`] is told otherwise: the one of AWS's
+/// documentation.
+pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
+/// The secret access key that belongs to [`ACCESS_KEY_ID`].
+pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// A running emulator.
+///
+/// Dropping it stops it: no more connections are accepted, and answers that are not sent yet break off.
+/// [`stop`](Self::stop) lets them end.
+#[derive(Debug)]
+#[must_use = "the emulator stops when it is dropped"]
+pub struct Emulator {
+    addr: SocketAddr,
+    log: Arc<Log>,
+    /// Stops the server when it is dropped.
+    accepting: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+    /// Breaks off answers when it is dropped.
+    alive: watch::Sender<()>,
+}
+
+impl Emulator {
+    /// Settings, to be changed and started.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The address that it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The requests received so far, refused ones included: the last 1,024, and no more than 64 MiB of bodies.
+    pub fn requests(&self) -> Vec<Request> {
+        self.log.requests()
+    }
+
+    /// Accepts no more connections, and waits until running answers have been sent. One that a script stalls is never
+    /// sent.
+    pub async fn stop(self) {
+        let Self { accepting, server, alive, .. } = self;
+        drop(accepting);
+        // It ends in an error only if it panicked, which has been printed then.
+        let _ = server.await;
+        drop(alive);
+    }
+}
+
+/// Settings of an [`Emulator`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    port: u16,
+    credentials: Credentials,
+    script: Option<Script>,
+    pause: Duration,
+    seed: u64,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            credentials: credentials(ACCESS_KEY_ID.into(), SECRET_ACCESS_KEY.into(), None),
+            script: None,
+            pause: Duration::ZERO,
+            seed: 1,
+        }
+    }
+}
+
+impl Builder {
+    /// The port to listen on. Default: 0, any free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The keys that requests must be signed with. Default: [`ACCESS_KEY_ID`] and [`SECRET_ACCESS_KEY`].
+    pub fn credentials(mut self, access_key_id: impl Into<String>, secret: impl Into<String>) -> Self {
+        let token = self.credentials.session_token().map(Into::into);
+        self.credentials = credentials(access_key_id.into(), secret.into(), token);
+        self
+    }
+
+    /// The session token that requests must have. Default: none, and a request with one is refused.
+    pub fn session_token(mut self, token: impl Into<String>) -> Self {
+        let (id, secret) = (self.credentials.access_key_id(), self.credentials.secret_access_key());
+        self.credentials = credentials(id.into(), secret.into(), Some(token.into()));
+        self
+    }
+
+    /// What to answer. Default: every endpoint is a chat container that echoes, cut at random.
+    pub fn script(mut self, script: Script) -> Self {
+        self.script = Some(script);
+        self
+    }
+
+    /// The pause between chunks when there is no script. Default: none.
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    /// Where streams are cut when there is no script: the same seed, the same cuts. Default: 1.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Listens on 127.0.0.1, and serves in tasks of the current tokio runtime, which needs its I/O and time drivers.
+    ///
+    /// # Errors
+    ///
+    /// The port is taken, or may not be used.
+    pub async fn start(self) -> io::Result<Emulator> {
+        let listener = Listener(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?);
+        let addr = listener.0.local_addr()?;
+        let script = self.script.unwrap_or_else(|| Script::echo(self.pause, self.seed));
+        let log = Arc::new(Log::default());
+        let (alive, still_alive) = watch::channel(());
+        let (accepting, stopped) = oneshot::channel::<()>();
+        let service = Arc::new(Service::new(self.credentials, script, Arc::clone(&log), still_alive));
+        let app = Router::new().fallback(service::handle).with_state(service);
+        let server = axum::serve(listener, app.into_make_service_with_connect_info::<Hold>())
+            .with_graceful_shutdown(async move {
+                // Its sender is only ever dropped.
+                let _ = stopped.await;
+            });
+        let server = tokio::spawn(async move {
+            // It ends without an error: accepting is tried again for ever.
+            let _ = server.await;
+        });
+        Ok(Emulator { addr, log, accepting, server, alive })
+    }
+}
+
+fn credentials(id: String, secret: String, token: Option<String>) -> Credentials {
+    Credentials::new(id, secret, token, None, "sagewire-emulator")
+}

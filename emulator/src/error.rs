@@ -1,0 +1,118 @@
+//! Errors in the shapes of AWS.
+//!
+//! The service's own errors say `Message`, those of the authentication in front of it `message`.
+
+use axum::http::{HeaderValue, StatusCode};
+use bytes::Bytes;
+use serde::Serialize;
+
+/// The account that all endpoints live in.
+const ACCOUNT: &str = "123456789012";
+
+/// An answer other than 200.
+#[derive(Clone, Debug)]
+pub(crate) struct ErrorAnswer {
+    pub(crate) status: StatusCode,
+    pub(crate) error_type: HeaderValue,
+    pub(crate) body: Bytes,
+}
+
+impl ErrorAnswer {
+    /// An error of the service.
+    pub(crate) fn service(status: StatusCode, error_type: HeaderValue, message: &str) -> Self {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(rename = "Message")]
+            message: &'a str,
+        }
+        Self { status, error_type, body: json(&Body { message }).into() }
+    }
+
+    /// An error of the authentication.
+    pub(crate) fn auth(status: StatusCode, error_type: HeaderValue, message: &str) -> Self {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            message: &'a str,
+        }
+        Self { status, error_type, body: json(&Body { message }).into() }
+    }
+
+    pub(crate) fn validation(message: &str) -> Self {
+        Self::service(StatusCode::BAD_REQUEST, HeaderValue::from_static("ValidationError"), message)
+    }
+
+    pub(crate) fn not_found(endpoint: &str) -> Self {
+        Self::validation(&format!("Endpoint {endpoint} of account {ACCOUNT} not found."))
+    }
+
+    /// What a path that is no operation answers.
+    pub(crate) fn unknown_operation() -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            error_type: HeaderValue::from_static("UnknownOperationException"),
+            body: "<UnknownOperationException/>\n".into(),
+        }
+    }
+
+    /// The container answered `original` with `status`. The fields are in the order of the real service.
+    pub(crate) fn model(
+        endpoint: &str,
+        region: &str,
+        status: u16,
+        original: &str,
+        message: Option<&str>,
+    ) -> Self {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Body<'a> {
+            error_code: &'a str,
+            log_stream_arn: String,
+            message: String,
+            original_message: &'a str,
+            original_status_code: u16,
+        }
+        let (side, error_code) = match status {
+            400..500 => ("client", "CLIENT_ERROR_FROM_MODEL"),
+            _ => ("server", "SERVER_ERROR_FROM_MODEL"),
+        };
+        let group = format!("/aws/sagemaker/Endpoints/{endpoint}");
+        let message = message.map_or_else(
+            || {
+                format!(
+                    "Received {side} error ({status}) from primary with message \"{original}\". See \
+                     https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logEventViewer:\
+                     group={group} in account {ACCOUNT} for more information."
+                )
+            },
+            Into::into,
+        );
+        let body = Body {
+            error_code,
+            log_stream_arn: format!("arn:aws:logs:{region}:{ACCOUNT}:log-group:{group}"),
+            message,
+            original_message: original,
+            original_status_code: status,
+        };
+        Self {
+            status: StatusCode::FAILED_DEPENDENCY,
+            error_type: HeaderValue::from_static("ModelError"),
+            body: json(&body).into(),
+        }
+    }
+}
+
+/// The type and message that the service gives an error of this status.
+pub(crate) fn default_error(status: u16) -> (&'static str, &'static str) {
+    match status {
+        400 => ("ValidationError", "1 validation error detected"),
+        403 => ("AccessDeniedException", "User is not authorized to perform: sagemaker:InvokeEndpoint"),
+        429 => ("ThrottlingException", "Rate exceeded"),
+        503 => ("ServiceUnavailable", "Service is temporarily unavailable"),
+        530 => ("InternalDependencyException", "A dependency of the service failed"),
+        _ => ("InternalFailure", "An internal failure occurred"),
+    }
+}
+
+pub(crate) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings and numbers are JSON")
+}

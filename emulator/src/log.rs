@@ -1,0 +1,75 @@
+//! What the emulator was sent.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use bytes::Bytes;
+
+/// Requests that are kept; older ones are forgotten, so that an emulator may run for days.
+const COUNT_MAX: usize = 1024;
+/// Bytes of bodies that are kept, for the same reason.
+const BODY_LEN_MAX: usize = 64 << 20;
+
+/// One request as it was received.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Names in lower case, and values. A signature or a session token reads `REDACTED`.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// The value of a header, the first if there are several. `name` in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn new(parts: &Parts, body: Bytes) -> Self {
+        let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), redact(name, value)));
+        Self {
+            method: parts.method.to_string(),
+            path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            headers: headers.collect(),
+            body,
+        }
+    }
+}
+
+fn redact(name: &header::HeaderName, value: &HeaderValue) -> String {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    match name.as_str() {
+        "x-amz-security-token" => "REDACTED".into(),
+        "authorization" => match text.split_once("Signature=") {
+            Some((before, _)) => format!("{before}Signature=REDACTED"),
+            None => "REDACTED".into(),
+        },
+        _ => text.into_owned(),
+    }
+}
+
+/// The last requests.
+#[derive(Debug, Default)]
+pub(crate) struct Log(Mutex<VecDeque<Request>>);
+
+impl Log {
+    pub(crate) fn push(&self, request: Request) {
+        let mut requests = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        requests.push_back(request);
+        let mut len: usize = requests.iter().map(|request| request.body.len()).sum();
+        while requests.len() > COUNT_MAX || len > BODY_LEN_MAX {
+            len -= requests.pop_front().map_or(0, |request| request.body.len());
+        }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).iter().cloned().collect()
+    }
+}

@@ -1,0 +1,400 @@
+//! What is answered: the file format, checked while it is read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::cut::{Chunks, Cut, Random};
+
+/// The format of a script, for `--help` texts: see [`Script`].
+pub const SCRIPT_HELP: &str = include_str!("../script.txt");
+
+/// Bytes of the longest string in the header of a frame.
+const HEADER_LEN_MAX: usize = 32_767;
+
+/// What the emulator answers.
+///
+/// ```text
+#[doc = include_str!("../script.txt")]
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    pub(crate) rules: Vec<Rule>,
+}
+
+impl Script {
+    /// Reads a script from a file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    ///
+    /// The file or a `body_file` cannot be read; JSON that is none; an unknown field, or a value out of its range.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ScriptError> {
+        let path = path.as_ref();
+        let text = read(path)?;
+        let text =
+            String::from_utf8(text.into()).map_err(|error| ScriptError::new(path, error.utf8_error()))?;
+        let mut script: Self = serde_json::from_str(&text).map_err(|error| ScriptError::new(path, error))?;
+        script.read_files(path.parent().unwrap_or(Path::new("")))?;
+        Ok(script)
+    }
+
+    /// The answer of every endpoint when there is no script.
+    pub(crate) fn echo(pause: Duration, seed: u64) -> Self {
+        let cut = Cut::Random(Random::with_seed(seed));
+        Self { rules: vec![Rule { pause, cut, ..Rule::default() }] }
+    }
+
+    fn read_files(&mut self, folder: &Path) -> Result<(), ScriptError> {
+        for rule in &mut self.rules {
+            if let Source::File(path) = &rule.body {
+                rule.body = Source::Bytes(read(&folder.join(path))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a script from text. Paths in it are relative to the current folder.
+impl FromStr for Script {
+    type Err = ScriptError;
+
+    fn from_str(text: &str) -> Result<Self, ScriptError> {
+        let mut script: Self = serde_json::from_str(text)
+            .map_err(|error| ScriptError { path: None, message: error.to_string() })?;
+        script.read_files(Path::new(""))?;
+        Ok(script)
+    }
+}
+
+/// Why a script cannot be used: with the file, and with line and column where there are any.
+#[derive(Clone, Debug)]
+pub struct ScriptError {
+    path: Option<PathBuf>,
+    message: String,
+}
+
+impl ScriptError {
+    fn new(path: &Path, error: impl fmt::Display) -> Self {
+        Self { path: Some(path.into()), message: error.to_string() }
+    }
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{}: {}", path.display(), self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for ScriptError {}
+
+fn read(path: &Path) -> Result<Bytes, ScriptError> {
+    std::fs::read(path).map(Bytes::from).map_err(|error| ScriptError::new(path, error))
+}
+
+/// One rule, checked.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "RawRule")]
+pub(crate) struct Rule {
+    /// `None`: every endpoint.
+    pub(crate) endpoint: Option<String>,
+    pub(crate) times: Option<u64>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) first_byte: Duration,
+    pub(crate) pause: Duration,
+    pub(crate) body: Source,
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) cut: Cut,
+    pub(crate) chunks: Chunks,
+    pub(crate) fault: Option<Fault>,
+    /// `None`: status 200.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Rule {
+    pub(crate) fn fits(&self, endpoint: &str) -> bool {
+        self.endpoint.as_deref().is_none_or(|name| name == endpoint)
+    }
+}
+
+/// Where the body of an answer comes from.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Source {
+    /// The chat container that echoes.
+    #[default]
+    Echo,
+    Bytes(Bytes),
+    /// Not read yet.
+    File(PathBuf),
+}
+
+/// An answer with a status other than 200.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: u16,
+    pub(crate) error_type: Option<HeaderValue>,
+    pub(crate) message: Option<String>,
+    pub(crate) original_status: u16,
+}
+
+/// What goes wrong after so many bytes of the body.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RawFault")]
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    pub(crate) after: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum FaultKind {
+    Exception(Exception),
+    Error(UnmodelledError),
+    TruncatedFrame,
+    CorruptByte,
+    Reset,
+    HangUp,
+    Stall,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exception {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) code: Option<String>,
+    pub(crate) message: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UnmodelledError {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    #[serde(default = "every")]
+    endpoint: String,
+    times: Option<u64>,
+    #[serde(default = "ok")]
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    first_byte_ms: u64,
+    #[serde(default)]
+    pause_ms: u64,
+    body: Option<String>,
+    body_base64: Option<String>,
+    body_file: Option<PathBuf>,
+    content_type: Option<String>,
+    cut: Option<Cut>,
+    chunks: Option<Chunks>,
+    fault: Option<Fault>,
+    error_type: Option<String>,
+    message: Option<String>,
+    retry_after: Option<u32>,
+    original_status: Option<u16>,
+}
+
+fn every() -> String {
+    "*".into()
+}
+
+fn ok() -> u16 {
+    200
+}
+
+impl TryFrom<RawRule> for Rule {
+    type Error = String;
+
+    fn try_from(raw: RawRule) -> Result<Self, String> {
+        if !(200..600).contains(&raw.status) {
+            return Err(format!("status: must be 200 to 599, found {}", raw.status));
+        }
+        let failed = raw.status != 200;
+        let misplaced = [
+            ("content_type", failed && raw.content_type.is_some(), "200"),
+            ("cut", failed && raw.cut.is_some(), "200"),
+            ("chunks", failed && raw.chunks.is_some(), "200"),
+            ("fault", failed && raw.fault.is_some(), "200"),
+            ("error_type", !failed && raw.error_type.is_some(), "other than 200"),
+            ("message", !failed && raw.message.is_some(), "other than 200"),
+            ("retry_after", !failed && raw.retry_after.is_some(), "other than 200"),
+            ("original_status", raw.status != 424 && raw.original_status.is_some(), "424"),
+        ];
+        if let Some((field, _, status)) = misplaced.into_iter().find(|(_, misplaced, _)| *misplaced) {
+            return Err(format!("{field}: goes with a status of {status}, found {}", raw.status));
+        }
+        let body = match (raw.body, raw.body_base64, raw.body_file) {
+            (None, None, None) => Source::Echo,
+            (Some(text), None, None) => Source::Bytes(text.into()),
+            (None, Some(text), None) => {
+                Source::Bytes(STANDARD.decode(text).map_err(|error| format!("body_base64: {error}"))?.into())
+            }
+            (None, None, Some(path)) => Source::File(path),
+            _ => return Err("only one of body, body_base64 and body_file may be given".into()),
+        };
+        let mut headers = raw
+            .headers
+            .iter()
+            .map(|(name, text)| {
+                let name =
+                    name.parse::<HeaderName>().map_err(|error| format!("headers: {name:?}: {error}"))?;
+                Ok((name, value("headers", text)?))
+            })
+            .collect::<Result<HeaderMap, String>>()?;
+        if let Some(seconds) = raw.retry_after {
+            headers.insert(axum::http::header::RETRY_AFTER, seconds.into());
+        }
+        let error_type = raw.error_type.map(|text| value("error_type", &text)).transpose()?;
+        let failure = failed.then_some(Failure {
+            status: raw.status,
+            error_type,
+            message: raw.message,
+            original_status: raw.original_status.unwrap_or(500),
+        });
+        Ok(Self {
+            endpoint: (raw.endpoint != "*").then_some(raw.endpoint),
+            times: raw.times,
+            headers,
+            first_byte: Duration::from_millis(raw.first_byte_ms),
+            pause: Duration::from_millis(raw.pause_ms),
+            body,
+            content_type: raw.content_type.map(|text| value("content_type", &text)).transpose()?,
+            cut: raw.cut.unwrap_or_default(),
+            chunks: raw.chunks.unwrap_or_default(),
+            fault: raw.fault,
+            failure,
+        })
+    }
+}
+
+fn value(field: &str, text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(text).map_err(|_| format!("{field}: {text:?} cannot be the value of a header"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFault {
+    exception: Option<Exception>,
+    error: Option<UnmodelledError>,
+    #[serde(default)]
+    truncated_frame: bool,
+    #[serde(default)]
+    corrupt_byte: bool,
+    #[serde(default)]
+    reset: bool,
+    #[serde(default)]
+    hang_up: bool,
+    #[serde(default)]
+    stall: bool,
+    #[serde(default)]
+    after: usize,
+}
+
+impl TryFrom<RawFault> for Fault {
+    type Error = &'static str;
+
+    fn try_from(raw: RawFault) -> Result<Self, &'static str> {
+        let mut kinds = [
+            raw.exception.map(FaultKind::Exception),
+            raw.error.map(FaultKind::Error),
+            raw.truncated_frame.then_some(FaultKind::TruncatedFrame),
+            raw.corrupt_byte.then_some(FaultKind::CorruptByte),
+            raw.reset.then_some(FaultKind::Reset),
+            raw.hang_up.then_some(FaultKind::HangUp),
+            raw.stall.then_some(FaultKind::Stall),
+        ]
+        .into_iter()
+        .flatten();
+        let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+            return Err(
+                "fault: exactly one of exception, error, truncated_frame, corrupt_byte, reset, hang_up and \
+                        stall must be given",
+            );
+        };
+        let fits = |texts: &[&str]| texts.iter().all(|text| text.len() <= HEADER_LEN_MAX);
+        let fits = match &kind {
+            FaultKind::Exception(exception) => fits(&[&exception.kind]),
+            FaultKind::Error(error) => fits(&[&error.code, &error.message]),
+            _ => true,
+        };
+        if !fits {
+            return Err("fault: a text is longer than the 32,767 bytes that the header of a frame may have");
+        }
+        Ok(Self { kind, after: raw.after })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str) -> String {
+        text.parse::<Script>().expect_err(text).to_string()
+    }
+
+    #[test]
+    fn the_example_of_the_help_is_a_script() {
+        let example = SCRIPT_HELP.split_once("EXAMPLE").unwrap().1;
+        let script: Script = serde_json::from_str(example).unwrap();
+        assert_eq!(script.rules.len(), 4);
+        assert!(SCRIPT_HELP.lines().count() <= 60);
+        assert!(SCRIPT_HELP.lines().all(|line| line.chars().count() <= 120));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        for (text, found) in [
+            (r#"{"rules": [{"stauts": 1}]}"#, "unknown field `stauts`"),
+            (r#"{"rules": [{"status": 99}]}"#, "status: must be 200 to 599, found 99"),
+            (r#"{"rules": [{"body": "", "body_base64": ""}]}"#, "only one of"),
+            (r#"{"rules": [{"body_base64": "?"}]}"#, "body_base64: "),
+            (r#"{"rules": [{"cut": "everywhere"}]}"#, "unknown variant `everywhere`"),
+            (r#"{"rules": [{"chunks": {"random": {"min": 0}}}]}"#, "min must be at least 1"),
+            (r#"{"rules": [{"cut": {"random": {"min": 9, "max": 8}}}]}"#, "found min 9, max 8"),
+            (r#"{"rules": [{"fault": {"after": 3}}]}"#, "fault: exactly one of"),
+            (r#"{"rules": [{"fault": {"reset": true, "stall": true}}]}"#, "fault: exactly one of"),
+            (r#"{"rules": [{"status": 503, "cut": "whole"}]}"#, "cut: goes with a status of 200, found 503"),
+            (r#"{"rules": [{"message": "x"}]}"#, "message: goes with a status of other than 200"),
+            (r#"{"rules": [{"headers": {"a b": "x"}}]}"#, "headers: \"a b\""),
+            (r#"{"rules": [{"content_type": "a\nb"}]}"#, "cannot be the value of a header"),
+        ] {
+            let error = refused(text);
+            assert!(error.contains(found) && error.contains("at line 1 column "), "{text}: {error}");
+        }
+        assert!(refused("{\n\"rules\": [{\"stauts\": 1}]}").contains("at line 2 column 19"));
+    }
+
+    #[test]
+    fn files_are_relative_to_the_script() {
+        let folder = std::env::temp_dir().join(format!("sagewire-script-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("answer.json"), "{}").unwrap();
+        let path = folder.join("script.json");
+        std::fs::write(&path, r#"{"rules": [{"body_file": "answer.json"}]}"#).unwrap();
+        let script = Script::load(&path).unwrap();
+        assert!(matches!(&script.rules[0].body, Source::Bytes(body) if body == "{}"));
+
+        std::fs::write(&path, r#"{"rules": [{"body_file": "absent"}]}"#).unwrap();
+        assert!(Script::load(&path).unwrap_err().to_string().contains("absent: "));
+        std::fs::write(&path, "[").unwrap();
+        assert!(Script::load(&path).unwrap_err().to_string().contains("script.json: "));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

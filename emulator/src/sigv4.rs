@@ -1,0 +1,300 @@
+//! Checks signatures as AWS does: the request is signed once more, as it was received, and the two are compared.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::error::ErrorAnswer;
+
+/// The name that requests to the runtime are signed for. It is not the name of the host.
+const SERVICE: &str = "sagemaker";
+/// What AWS allows a clock to be off.
+const SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+
+const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS \
+                        Secret Access Key and signing method. Consult the service documentation for details.";
+const INVALID_TOKEN: &str = "The security token included in the request is invalid.";
+
+/// Returns the region that the request is signed for.
+///
+/// # Errors
+///
+/// What AWS answers to such a request.
+pub(crate) fn verify(
+    parts: &Parts,
+    body: &[u8],
+    credentials: &Credentials,
+    now: SystemTime,
+) -> Result<String, Box<ErrorAnswer>> {
+    let authorization = text(&parts.headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
+    let Some(authorization) = authorization.strip_prefix("AWS4-HMAC-SHA256") else {
+        return Err(refuse("MissingAuthenticationTokenException", "Missing Authentication Token"));
+    };
+    let authorization = Authorization::parse(authorization)?;
+    let scope = &authorization.scope;
+    let (time, date) = time(&parts.headers)?;
+    if scope.key_id != credentials.access_key_id() {
+        return Err(refuse("UnrecognizedClientException", INVALID_TOKEN));
+    }
+    scope.check(date)?;
+    check_clock(date, time, now)?;
+    check_session_token(parts, &authorization, credentials.session_token())?;
+    for required in ["host", "x-amz-date"] {
+        if !authorization.signs(required) {
+            let message = format!("'{required}' must be a 'SignedHeader' in the AWS Authorization.");
+            return Err(refuse("InvalidSignatureException", &message));
+        }
+    }
+    let expected = signature(parts, body, &authorization, credentials, time)
+        .ok_or_else(|| refuse("InvalidSignatureException", MISMATCH))?;
+    if !equal(expected.as_bytes(), authorization.signature.as_bytes()) {
+        return Err(refuse("InvalidSignatureException", MISMATCH));
+    }
+    Ok(scope.region.into())
+}
+
+/// The parts of an `Authorization` header.
+struct Authorization<'a> {
+    scope: Scope<'a>,
+    signed_headers: Vec<&'a str>,
+    signature: &'a str,
+}
+
+impl<'a> Authorization<'a> {
+    /// Reads what follows the algorithm.
+    fn parse(text: &'a str) -> Result<Self, Box<ErrorAnswer>> {
+        let (mut credential, mut signed_headers, mut signature) = (None, None, None);
+        for field in text.split(',') {
+            match field.trim().split_once('=') {
+                Some(("Credential", value)) => credential = Some(value),
+                Some(("SignedHeaders", value)) => signed_headers = Some(value),
+                Some(("Signature", value)) => signature = Some(value),
+                _ => {}
+            }
+        }
+        let missing = |name| incomplete(&format!("Authorization header requires '{name}' parameter."));
+        let credential = credential.ok_or_else(|| missing("Credential"))?;
+        let signature = signature.ok_or_else(|| missing("Signature"))?;
+        let signed_headers = signed_headers.ok_or_else(|| missing("SignedHeaders"))?.split(';').collect();
+        Ok(Self { scope: Scope::parse(credential)?, signed_headers, signature })
+    }
+
+    fn signs(&self, name: &str) -> bool {
+        self.signed_headers.contains(&name)
+    }
+}
+
+/// `KEY/DATE/REGION/SERVICE/aws4_request`
+struct Scope<'a> {
+    key_id: &'a str,
+    date: &'a str,
+    region: &'a str,
+    service: &'a str,
+    terminator: &'a str,
+}
+
+impl<'a> Scope<'a> {
+    fn parse(credential: &'a str) -> Result<Self, Box<ErrorAnswer>> {
+        let mut fields = credential.split('/');
+        let mut next = || fields.next().unwrap_or_default();
+        let scope =
+            Self { key_id: next(), date: next(), region: next(), service: next(), terminator: next() };
+        if scope.terminator.is_empty() || fields.next().is_some() {
+            return Err(incomplete(
+                "Credential must have exactly 5 slash-delimited elements, e.g. \
+                 keyid/date/region/service/term.",
+            ));
+        }
+        Ok(scope)
+    }
+
+    fn check(&self, date: &str) -> Result<(), Box<ErrorAnswer>> {
+        let message = if self.service != SERVICE {
+            format!("Credential should be scoped to correct service: '{SERVICE}'.")
+        } else if self.region.is_empty() {
+            "Credential should be scoped to a valid region.".into()
+        } else if self.terminator != "aws4_request" {
+            "Credential should be scoped with a valid terminator: 'aws4_request'.".into()
+        } else if self.date != &date[..8] {
+            format!(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: {date}"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(refuse("InvalidSignatureException", &message))
+    }
+}
+
+fn time(headers: &HeaderMap) -> Result<(SystemTime, &str), Box<ErrorAnswer>> {
+    let date = text(headers, "x-amz-date")
+        .ok_or_else(|| incomplete("Authorization header requires existence of a 'X-Amz-Date' header."))?;
+    let time = parse_date(date).ok_or_else(|| {
+        incomplete(&format!(
+            "Date must be in ISO-8601 'basic format'. Got '{date}'. See http://en.wikipedia.org/wiki/ISO_8601"
+        ))
+    })?;
+    Ok((time, date))
+}
+
+fn check_clock(date: &str, time: SystemTime, now: SystemTime) -> Result<(), Box<ErrorAnswer>> {
+    let message = if now.duration_since(time).is_ok_and(|late| late > SKEW_MAX) {
+        format!("Signature expired: {date} is more than 5 min. earlier than the time of the service.")
+    } else if time.duration_since(now).is_ok_and(|early| early > SKEW_MAX) {
+        format!("Signature not yet current: {date} is more than 5 min. later than the time of the service.")
+    } else {
+        return Ok(());
+    };
+    Err(refuse("InvalidSignatureException", &message))
+}
+
+fn check_session_token(
+    parts: &Parts,
+    authorization: &Authorization<'_>,
+    expected: Option<&str>,
+) -> Result<(), Box<ErrorAnswer>> {
+    let name = "x-amz-security-token";
+    match (expected, text(&parts.headers, name)) {
+        (None, None) => Ok(()),
+        (Some(expected), Some(found)) if equal(expected.as_bytes(), found.as_bytes()) => {
+            if authorization.signs(name) {
+                return Ok(());
+            }
+            let message = format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.");
+            Err(refuse("InvalidSignatureException", &message))
+        }
+        _ => Err(refuse("UnrecognizedClientException", INVALID_TOKEN)),
+    }
+}
+
+/// The signature that the request should have. `None`: it cannot be signed, or says that it signs a header that it
+/// does not have.
+fn signature(
+    parts: &Parts,
+    body: &[u8],
+    authorization: &Authorization<'_>,
+    credentials: &Credentials,
+    time: SystemTime,
+) -> Option<String> {
+    let mut headers = Vec::new();
+    for name in &authorization.signed_headers {
+        let mut values = parts.headers.get_all(*name).iter().peekable();
+        values.peek()?;
+        for value in values {
+            headers.push((*name, std::str::from_utf8(value.as_bytes()).ok()?));
+        }
+    }
+    let mut settings = SigningSettings::default();
+    // What the client signed counts, whatever the header.
+    settings.excluded_headers = None;
+    // The session token, if any, is one of the headers already.
+    let (id, secret) = (credentials.access_key_id(), credentials.secret_access_key());
+    let identity = Credentials::new(id, secret, None, None, "sagewire-emulator").into();
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(authorization.scope.region)
+        .name(SERVICE)
+        .time(time)
+        .settings(settings)
+        .build()
+        .ok()?
+        .into();
+    let uri = format!("http://{}{}", text(&parts.headers, "host")?, parts.uri.path_and_query()?);
+    let request =
+        SignableRequest::new(parts.method.as_str(), uri, headers.into_iter(), SignableBody::Bytes(body))
+            .ok()?;
+    Some(sign(request, &params).ok()?.signature().into())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Compares without telling by the time it takes how much is equal.
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && std::hint::black_box(a.iter().zip(b).fold(0, |diff, (a, b)| diff | (a ^ b))) == 0
+}
+
+fn refuse(error_type: &'static str, message: &str) -> Box<ErrorAnswer> {
+    Box::new(ErrorAnswer::auth(StatusCode::FORBIDDEN, HeaderValue::from_static(error_type), message))
+}
+
+fn incomplete(message: &str) -> Box<ErrorAnswer> {
+    refuse("IncompleteSignatureException", message)
+}
+
+/// `YYYYMMDDTHHMMSSZ`, the only form that SDKs send.
+fn parse_date(text: &str) -> Option<SystemTime> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 16 || bytes[8] != b'T' || bytes[15] != b'Z' {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        let digits = &bytes[from..to];
+        digits
+            .iter()
+            .all(u8::is_ascii_digit)
+            .then(|| digits.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
+    };
+    let (year, month, day) = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
+    let (hour, minute, second) = (number(9, 11)?, number(11, 13)?, number(13, 15)?);
+    if year < 1970
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
+        return None;
+    }
+    // Days since the epoch, with years that begin in March: leap days are at their end.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1 - 719_468;
+    Some(UNIX_EPOCH + Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        let seconds = |text| parse_date(text).map(|time| time.duration_since(UNIX_EPOCH).unwrap().as_secs());
+        assert_eq!(seconds("19700101T000000Z"), Some(0));
+        assert_eq!(seconds("20000229T235959Z"), Some(951_868_799));
+        assert_eq!(seconds("20000301T000000Z"), Some(951_868_800));
+        assert_eq!(seconds("20150830T123600Z"), Some(1_440_938_160));
+        for bad in [
+            "",
+            "2015-08-30T12:36Z",
+            "20151330T123600Z",
+            "20150830T12360Z",
+            "20150830X123600Z",
+            "é0150830T123600Z",
+        ] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn authorization_headers() {
+        let text = " Credential=AKID/20150830/us-east-1/sagemaker/aws4_request,SignedHeaders=host;x-amz-date , Signature=ab";
+        let parsed = Authorization::parse(text).unwrap_or_else(|_| panic!("{text}"));
+        assert_eq!((parsed.scope.key_id, parsed.scope.region, parsed.signature), ("AKID", "us-east-1", "ab"));
+        assert!(parsed.signs("host") && parsed.signs("x-amz-date") && !parsed.signs("content-type"));
+        for (text, found) in [
+            (" SignedHeaders=host, Signature=ab", "'Credential'"),
+            (" Credential=A/B/C/D/E, Signature=ab", "'SignedHeaders'"),
+            (" Credential=A/B/C/D/E, SignedHeaders=host", "'Signature'"),
+            (" Credential=A/B/C/D, SignedHeaders=host, Signature=ab", "exactly 5"),
+            (" Credential=A/B/C/D/E/F, SignedHeaders=host, Signature=ab", "exactly 5"),
+        ] {
+            let error = Authorization::parse(text).err().unwrap_or_else(|| panic!("{text}"));
+            assert!(String::from_utf8_lossy(&error.body).contains(found), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A client without mercy: it signs as told to, and reports what came over the socket, chunk by chunk.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use sagewire_codec::eventstream::Decoder;
+use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A request that is right unless it is changed.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) body: String,
+    pub(crate) key_id: &'static str,
+    pub(crate) secret: &'static str,
+    pub(crate) token: Option<&'static str>,
+    pub(crate) service: &'static str,
+    pub(crate) time: SystemTime,
+    /// Changes the request after it has been signed.
+    pub(crate) tamper: fn(&mut String),
+}
+
+impl Request {
+    pub(crate) fn new(path: &str, body: &str) -> Self {
+        Self {
+            method: "POST",
+            path: path.into(),
+            headers: vec![("content-type", "application/json")],
+            body: body.into(),
+            key_id: ACCESS_KEY_ID,
+            secret: SECRET_ACCESS_KEY,
+            token: None,
+            service: "sagemaker",
+            time: SystemTime::now(),
+            tamper: |_| {},
+        }
+    }
+
+    pub(crate) fn unary(endpoint: &str, body: &str) -> Self {
+        Self::new(&format!("/endpoints/{endpoint}/invocations"), body)
+    }
+
+    pub(crate) fn stream(endpoint: &str, body: &str) -> Self {
+        Self::new(&format!("/endpoints/{endpoint}/invocations-response-stream"), body)
+    }
+
+    /// Sends it, and reads to the end of the connection, or until nothing has come for half a second.
+    pub(crate) async fn send(&self, emulator: &Emulator) -> Reply {
+        let mut socket = TcpStream::connect(emulator.addr()).await.unwrap();
+        socket.write_all(self.text(emulator).as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        let end = loop {
+            match tokio::time::timeout(Duration::from_millis(500), socket.read_buf(&mut bytes)).await {
+                Ok(Ok(0)) => break End::Fin,
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionReset => break End::Reset,
+                Ok(Err(error)) => panic!("{error}"),
+                Err(_) => break End::Silence,
+            }
+        };
+        Reply::parse(&bytes, end)
+    }
+
+    fn text(&self, emulator: &Emulator) -> String {
+        let host = emulator.addr().to_string();
+        let mut headers: Vec<(&str, &str)> = vec![("host", &host)];
+        headers.extend(self.headers.iter().copied());
+        let identity =
+            Credentials::new(self.key_id, self.secret, self.token.map(Into::into), None, "test").into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("eu-central-1")
+            .name(self.service)
+            .time(self.time)
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap()
+            .into();
+        let uri = format!("{}{}", emulator.url(), self.path);
+        let body = SignableBody::Bytes(self.body.as_bytes());
+        let signable = SignableRequest::new(self.method, uri, headers.iter().copied(), body).unwrap();
+        let signed = sign(signable, &params).unwrap().into_parts().0;
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
+        for (name, value) in headers.iter().copied().chain(signed.headers()) {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text += &format!("connection: close\r\ncontent-length: {}\r\n\r\n{}", self.body.len(), self.body);
+        (self.tamper)(&mut text);
+        text
+    }
+}
+
+/// How the connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Fin,
+    Reset,
+    /// It did not.
+    Silence,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) chunks: Vec<Vec<u8>>,
+    /// All of the body is there: as many bytes as promised, or the last chunk.
+    pub(crate) whole: bool,
+    pub(crate) end: End,
+}
+
+impl Reply {
+    fn parse(bytes: &[u8], end: End) -> Self {
+        let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+        let mut lines = std::str::from_utf8(&bytes[..head]).unwrap().lines();
+        let status = lines.next().unwrap()[9..12].parse().unwrap();
+        let headers: Vec<(String, String)> = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_string()))
+            .collect();
+        let mut reply = Self { status, headers, chunks: Vec::new(), whole: false, end };
+        let mut body = &bytes[head..];
+        if let Some(len) = reply.header("content-length") {
+            reply.whole = body.len() == len.parse::<usize>().unwrap();
+            reply.chunks.push(body.into());
+            return reply;
+        }
+        while let Some(line) = body.windows(2).position(|window| window == b"\r\n") {
+            let len = usize::from_str_radix(std::str::from_utf8(&body[..line]).unwrap(), 16).unwrap();
+            reply.whole = len == 0;
+            if len > 0 {
+                reply.chunks.push(body[line + 2..line + 2 + len].into());
+            }
+            body = &body[line + 4 + len..];
+        }
+        reply
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn body(&self) -> Vec<u8> {
+        self.chunks.concat()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body()).unwrap()
+    }
+
+    /// `:message-type` and payload of each frame, and the error after them.
+    pub(crate) fn frames(&self) -> (Vec<(String, Vec<u8>)>, Option<String>) {
+        let (mut decoder, mut frames) = (Decoder::new(), Vec::new());
+        let mut body = self.body().into();
+        loop {
+            match decoder.decode(&mut body) {
+                Ok(Some(frame)) => {
+                    let kind = frame.headers().get(":message-type").and_then(|value| value.as_str()).unwrap();
+                    frames.push((kind.to_string(), frame.payload().to_vec()));
+                }
+                Ok(None) => return (frames, decoder.finish().err().map(|error| error.to_string())),
+                Err(error) => return (frames, Some(error.to_string())),
+            }
+        }
+    }
+
+    /// What the container sent, from all parts together.
+    pub(crate) fn parts(&self) -> Vec<u8> {
+        let (frames, error) = self.frames();
+        assert_eq!(error, None);
+        frames.into_iter().flat_map(|(_, payload)| payload).collect()
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests over sockets.
+
+mod answers;
+mod boto3;
+mod client;
+mod signatures;
