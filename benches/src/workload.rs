@@ -229,7 +229,8 @@ impl Script {
         self.chunk(r#"{"role":"assistant","content":""}"#, "null", "null", "");
         let deltas = events.saturating_sub(4);
         // A decoder may bound the calls of one answer, so a longer stream has longer ones.
-        let call_len = (deltas / 256).max(16);
+        let call_len = (deltas / 256).max(16).min(deltas);
+        let deltas = deltas - deltas % call_len;
         for event in 0..deltas {
             let index = event / call_len;
             if event % call_len == 0 {
@@ -247,7 +248,11 @@ impl Script {
             let text = match event % call_len {
                 1 => "{\"city\": \"".to_owned(),
                 at if at + 1 == call_len => "\"}".to_owned(),
-                _ => self.token().replace(['"', '\n'], ","),
+                // The input is itself a JSON text, so what JSON escapes is escaped twice on the wire.
+                _ => {
+                    let quoted = json(&self.token());
+                    quoted[1..quoted.len() - 1].to_owned()
+                }
             };
             self.chunk(
                 &format!(
