@@ -14,6 +14,7 @@ pub mod measure;
 pub mod proof;
 pub mod random;
 pub mod reads;
+pub mod recorded;
 pub mod report;
 pub mod subjects;
 pub mod tally;

@@ -1,5 +1,6 @@
 //! Runs the subjects in turn, proves their answers and takes medians.
 
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -63,26 +64,34 @@ fn applies(measure: Measure, workload: &Workload) -> bool {
     }
 }
 
-/// Measures everything on one workload. `progress` is told what comes next.
-pub fn measure(
-    workload: &Workload,
-    plan: &Plan,
-    mut progress: impl FnMut(Measure, Option<usize>),
-) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for measure in Measure::ALL.into_iter().filter(|measure| applies(*measure, workload)) {
-        let input = if measure == Measure::Sse { &workload.sse } else { &workload.framed };
-        if measure == Measure::Limit {
-            progress(measure, None);
-            rows.extend(block(measure, workload, None, &[], plan));
-            continue;
-        }
-        for len in READS {
-            progress(measure, Some(len));
-            rows.extend(block(measure, workload, Some(len), &cut(input, len), plan));
+/// Measures everything on these workloads. `progress` is told how many of the rounds are done, of how many.
+///
+/// Each round goes through everything, so that a busy moment of the machine costs each subject one round and none its
+/// median. Within it, the subjects of one measure take turns at going first.
+pub fn measure(workloads: &[Workload], plan: &Plan, mut progress: impl FnMut(usize, usize)) -> Vec<Row> {
+    let mut blocks = Vec::new();
+    for workload in workloads {
+        for measure in Measure::ALL.into_iter().filter(|measure| applies(*measure, workload)) {
+            match measure {
+                Measure::Limit => blocks.push(Block::new(measure, workload, None, plan)),
+                _ => blocks.extend(READS.map(|len| Block::new(measure, workload, Some(len), plan))),
+            }
         }
     }
-    rows
+    for round in 0..plan.rounds {
+        progress(round, plan.rounds);
+        blocks.iter_mut().for_each(|block| block.round(round));
+    }
+    blocks.into_iter().flat_map(Block::rows).collect()
+}
+
+/// The subjects that compete on the same reads.
+struct Block<'a> {
+    measure: Measure,
+    workload: &'a Workload,
+    reads: Option<usize>,
+    chunks: Vec<Bytes>,
+    contests: Vec<Contest>,
 }
 
 /// A subject and what it has shown so far.
@@ -94,37 +103,40 @@ struct Contest {
     allocs_per_event: f64,
 }
 
-fn block(
-    measure: Measure,
-    workload: &Workload,
-    reads: Option<usize>,
-    chunks: &[Bytes],
-    plan: &Plan,
-) -> Vec<Row> {
-    let events = events(measure, workload) as f64;
-    let mut contests: Vec<Contest> = measure
-        .subjects()
-        .into_iter()
-        .map(|subject| {
-            let proven = prove(measure, &subject, workload, chunks);
-            let allocs_per_event = proven.as_ref().map_or(0.0, |_| {
-                let mut reads = Reads::new(chunks, plan.allocations);
+impl<'a> Block<'a> {
+    fn new(measure: Measure, workload: &'a Workload, reads: Option<usize>, plan: &Plan) -> Self {
+        let chunks = reads.map(|len| cut(input(measure, workload), len)).unwrap_or_default();
+        let contest = |subject: Subject| {
+            let proven = prove(measure, &subject, workload, &chunks);
+            let mut allocs_per_event = 0.0;
+            if proven.is_ok() {
+                let before = (plan.allocations)();
+                let mut reads = Reads::new(&chunks, plan.allocations);
                 (subject.run)(workload, &mut reads, &mut Tally::timed());
-                let (allocations, share) = reads.steady_allocations();
-                if chunks.is_empty() { 0.0 } else { allocations as f64 / (events * share) }
-            });
+                let (allocations, share) = match chunks.is_empty() {
+                    true => ((plan.allocations)() - before, 1.0),
+                    false => reads.steady_allocations(),
+                };
+                allocs_per_event = allocations as f64 / (events(measure, workload) as f64 * share);
+            }
             Contest { subject, proven, times: Vec::new(), allocs_per_event }
-        })
-        .collect();
+        };
+        let contests = measure.subjects().into_iter().map(contest).collect();
+        Self { measure, workload, reads, chunks, contests }
+    }
 
-    // In turn, so that a machine that slows down slows all of them.
-    for _ in 0..plan.rounds {
-        for contest in &mut contests {
+    fn round(&mut self, round: usize) {
+        // Who goes first must not be the one who brings the bytes into the cache.
+        let warm = |chunk: &Bytes| memchr::memchr_iter(b'\n', chunk).count();
+        black_box(self.chunks.iter().map(warm).sum::<usize>() + warm(input(self.measure, self.workload)));
+        let count = self.contests.len();
+        for turn in 0..count {
+            let contest = &mut self.contests[(round + turn) % count];
             let Ok(expected) = contest.proven else { continue };
             let mut tally = Tally::timed();
-            let mut reads = Reads::uncounted(chunks);
+            let mut reads = Reads::uncounted(&self.chunks);
             let start = Instant::now();
-            (contest.subject.run)(workload, &mut reads, &mut tally);
+            (contest.subject.run)(self.workload, &mut reads, &mut tally);
             contest.times.push(start.elapsed());
             if tally.answer() != expected {
                 contest.proven = Err("not the same answer every time".to_owned());
@@ -132,10 +144,11 @@ fn block(
         }
     }
 
-    let bytes = if measure == Measure::Sse { workload.sse.len() } else { workload.framed.len() } as f64;
-    contests
-        .into_iter()
-        .map(|Contest { subject, proven, times, allocs_per_event }| Row {
+    fn rows(self) -> impl Iterator<Item = Row> {
+        let Self { measure, workload, reads, contests, .. } = self;
+        let bytes = input(measure, workload).len() as f64;
+        let events = events(measure, workload) as f64;
+        contests.into_iter().map(move |Contest { subject, proven, times, allocs_per_event }| Row {
             measure,
             workload: workload.name,
             reads,
@@ -146,7 +159,12 @@ fn block(
                 Speed { mb_per_s: bytes * 1e3 / ns, ns_per_event: ns / events, allocs_per_event }
             }),
         })
-        .collect()
+    }
+}
+
+/// The bytes that are read, and that a speed counts.
+fn input(measure: Measure, workload: &Workload) -> &Bytes {
+    if measure == Measure::Sse { &workload.sse } else { &workload.framed }
 }
 
 /// What a time is divided by.

@@ -2,13 +2,18 @@
 //!
 //! Nothing here uses sagewire: the frames are put together by hand, and the truth is what the generator put in.
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 use crate::random::Random;
+use crate::recorded;
 use crate::tally::{Answer, Kind, Tally};
 
-/// The names of the generated workloads.
-pub const NAMES: [&str; 4] = ["openai", "openai-ragged", "openai-tools", "openai-changing"];
+/// The names of the workloads: four that are generated, and one of real bytes.
+pub const NAMES: [&str; 5] = ["openai", "openai-ragged", "openai-tools", "openai-changing", RECORDED];
+
+const RECORDED: &str = "recorded";
 
 /// A stream, framed and not, and what is in it.
 #[derive(Clone, Debug)]
@@ -65,9 +70,19 @@ impl Expected {
 }
 
 impl Workload {
-    /// The workload of that name with about `events` records; `None` if there is none.
-    pub fn generate(name: &str, events: usize) -> Option<Self> {
-        let name = NAMES.into_iter().find(|known| *known == name)?;
+    /// The workload of that name with about `events` records.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub fn load(name: &str, events: usize) -> Result<Self, String> {
+        let name =
+            NAMES.into_iter().find(|known| *known == name).ok_or("there is no workload of that name")?;
+        if name == RECORDED {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/testdata/recorded");
+            let (records, deltas) = recorded::stretch(&folder, events)?;
+            return Ok(Self::new(name, &records, &deltas, Cuts::Events, ""));
+        }
         let mut script = Script::new(0x5a9e_0001);
         let needle = match name {
             "openai-tools" => {
@@ -84,7 +99,7 @@ impl Workload {
             }
         };
         let cuts = if name == "openai-ragged" { Cuts::Ragged } else { Cuts::Events };
-        Some(Self::new(name, &script.records, &script.deltas, cuts, needle))
+        Ok(Self::new(name, &script.records, &script.deltas, cuts, needle))
     }
 
     /// A workload of these records and the deltas that are in them.

@@ -16,7 +16,7 @@ const USAGE: &str = "usage: compare [--json] [--quick] [--events N] [--workload 
   --json            one JSON object instead of the table
   --quick           few events and rounds: shows that it works, not how fast
   --events N        events in each workload (default 4000)
-  --workload NAME   only this one: openai, openai-ragged, openai-tools, openai-changing";
+  --workload NAME   only this one: openai, openai-ragged, openai-tools, openai-changing, recorded";
 
 struct Options {
     json: bool,
@@ -36,17 +36,22 @@ fn main() -> ExitCode {
     // A peer that panics is a row of the table, not a backtrace in it.
     std::panic::set_hook(Box::new(|_| {}));
 
-    let plan = Plan { rounds: if options.quick { 3 } else { 15 }, allocations };
+    let plan = Plan { rounds: if options.quick { 3 } else { 31 }, allocations };
     let events = options.events.unwrap_or(if options.quick { 400 } else { 4000 });
-    let mut rows = Vec::new();
-    for name in NAMES.into_iter().filter(|name| options.workload.as_deref().is_none_or(|only| only == *name))
-    {
-        let Some(workload) = Workload::generate(name, events) else { continue };
-        rows.extend(measure(&workload, &plan, |measure, reads| {
-            let reads = reads.map_or(String::new(), |reads| format!(", reads of {reads}"));
-            eprintln!("{}, {name}{reads}", measure.name());
-        }));
+    let mut workloads = Vec::new();
+    for name in NAMES {
+        if options.workload.as_deref().is_some_and(|only| only != name) {
+            continue;
+        }
+        match Workload::load(name, events) {
+            Ok(workload) => workloads.push(workload),
+            Err(why) => eprintln!("skipping {name}: {why}"),
+        }
     }
+    if workloads.is_empty() {
+        return ExitCode::FAILURE;
+    }
+    let rows = measure(&workloads, &plan, |round, rounds| eprintln!("round {} of {rounds}", round + 1));
 
     let machine = Machine::this();
     if options.json {

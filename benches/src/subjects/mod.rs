@@ -112,8 +112,8 @@ const SSE_CORE: &str = "sse-core";
 const SERDE: &str = "serde_json";
 
 /// The fastest of the peers on `openai`, which the other pipelines are built with.
-type Best = Sseer;
-const BEST: &str = SSEER;
+type Best = SseCore;
+const BEST: &str = SSE_CORE;
 
 /// Reads one workload once, telling the tally what it finds.
 pub type Run = fn(&Workload, &mut Reads<'_>, &mut Tally);
