@@ -1,5 +1,10 @@
 //! What a subject found, so that a wrong answer is never shown as a speed.
 
+use std::error::Error;
+
+/// Why a subject gave up.
+pub type Fault = Box<dyn Error + Send + Sync>;
+
 /// How much was found, and a hash of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -88,8 +93,8 @@ impl Tally {
 
     /// The subject gave up.
     #[cold]
-    pub fn fail(&mut self, why: impl ToString) {
-        self.fault.get_or_insert_with(|| why.to_string());
+    pub fn fail(&mut self, why: impl Into<Fault>) {
+        self.fault.get_or_insert_with(|| why.into().to_string());
     }
 
     /// What was found.

@@ -13,11 +13,8 @@ use futures_util::task::noop_waker_ref;
 use futures_util::{Stream, stream};
 
 use crate::reads::Reads;
-use crate::tally::Tally;
+use crate::tally::{Fault, Tally};
 use crate::workload::Workload;
-
-/// Why a subject gave up.
-pub type Fault = Box<dyn Error + Send + Sync>;
 
 /// A peer that finds events: hands the data of each event in `input` to `each`.
 pub trait Events {

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::events::{Events, Fault};
+use super::events::Events;
 use super::records::Text;
 use super::smithy::Payloads;
 use crate::reads::Reads;
-use crate::tally::Tally;
+use crate::tally::{Fault, Tally};
 use crate::workload::{DONE, Workload};
 
 /// A chunk with all that a proxy passes on.
