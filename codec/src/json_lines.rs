@@ -90,6 +90,7 @@ impl Decoder {
         match line {
             Line::Chunk(range) => &self.input.chunk[range.clone()],
             Line::Carry => self.lines.carry(),
+            Line::Discarded => &[],
         }
     }
 

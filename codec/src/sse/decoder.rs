@@ -105,6 +105,7 @@ impl Decoder {
             let (bytes, in_chunk) = match &line {
                 Line::Chunk(range) => (&chunk[range.clone()], Some(range.start)),
                 Line::Carry => (lines.carry(), None),
+                Line::Discarded => continue,
             };
             if bytes.is_empty() {
                 self.open = false;
