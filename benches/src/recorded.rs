@@ -1,5 +1,6 @@
 //! Real bytes, made long enough to measure.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -8,8 +9,16 @@ use crate::proof;
 use crate::tally::Kind;
 use crate::workload::DONE;
 
-/// The records of a stream and the deltas in them.
-pub type Records = (Vec<String>, Vec<(Kind, String)>);
+/// A recording that was made longer.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// Name of its file.
+    pub file: String,
+    /// The records of the longer stream.
+    pub records: Vec<String>,
+    /// The deltas in them.
+    pub deltas: Vec<(Kind, String)>,
+}
 
 /// The recording in `folder` with the most text deltas, its middle repeated until there are about `events` records.
 ///
@@ -19,30 +28,31 @@ pub type Records = (Vec<String>, Vec<(Kind, String)>);
 /// # Errors
 ///
 /// Why there is none.
-pub fn stretch(folder: &Path, events: usize) -> Result<Records, String> {
+pub fn stretch(folder: &Path, events: usize) -> Result<Recording, String> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(|_| "codec/testdata/recorded is not there")?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "sse"))
         .collect();
     files.sort();
-    let mut best: Option<(Vec<String>, std::ops::Range<usize>)> = None;
+    let mut best: Option<(String, Vec<String>, Range<usize>)> = None;
     for file in files {
-        let Some(records) = std::fs::read_to_string(file).ok().and_then(|text| records(&text)) else {
+        let Some(records) = std::fs::read_to_string(&file).ok().and_then(|text| records(&text)) else {
             continue;
         };
         let middle = middle(&records);
-        if middle.len() > best.as_ref().map_or(0, |(_, best)| best.len()) {
-            best = Some((records, middle));
+        if middle.len() > best.as_ref().map_or(0, |(_, _, best)| best.len()) {
+            let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            best = Some((file, records, middle));
         }
     }
-    let (records, middle) = best.ok_or("no recording of a chat's text in codec/testdata/recorded")?;
+    let (file, records, middle) = best.ok_or("no recording of a chat's text in codec/testdata/recorded")?;
     let ends = records.len() - middle.len();
     let repeated = records[middle.clone()].iter().cycle().take(events.saturating_sub(ends).max(middle.len()));
     let stretched: Vec<String> =
         records[..middle.start].iter().chain(repeated).chain(&records[middle.end..]).cloned().collect();
     let deltas = proof::deltas(stretched.iter().map(String::as_str).filter(|record| *record != DONE))?;
-    Ok((stretched, deltas))
+    Ok(Recording { file, records: stretched, deltas })
 }
 
 /// The records of a stream, if it is one of chunks.
@@ -55,7 +65,7 @@ fn records(text: &str) -> Option<Vec<String>> {
 }
 
 /// The longest run of records that hold text of the only choice and nothing else that matters.
-fn middle(records: &[String]) -> std::ops::Range<usize> {
+fn middle(records: &[String]) -> Range<usize> {
     let is_text = |record: &String| {
         let chunk: Value = serde_json::from_str(record).unwrap_or_default();
         let choice = &chunk["choices"][0];
@@ -101,8 +111,9 @@ mod tests {
         ];
         std::fs::write(folder.join("text.sse"), stream.concat()).unwrap();
         std::fs::write(folder.join("other.sse"), "data: {}\n\n").unwrap();
-        let (records, deltas) = stretch(&folder, 10).unwrap();
+        let Recording { file, records, deltas } = stretch(&folder, 10).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(file, "text.sse");
         assert_eq!(records.len(), 10);
         assert_eq!(records.last().map(String::as_str), Some(DONE));
         let text: String = deltas.iter().map(|(_, text)| text.as_str()).collect();

@@ -20,6 +20,8 @@ const RECORDED: &str = "recorded";
 pub struct Workload {
     /// What it is called in the table.
     pub name: &'static str,
+    /// The recording that it is made of; `None` where it is generated.
+    pub source: Option<String>,
     /// The bytes that the container wrote: server-sent events.
     pub sse: Bytes,
     /// The same in event-stream frames.
@@ -80,8 +82,9 @@ impl Workload {
             NAMES.into_iter().find(|known| *known == name).ok_or("there is no workload of that name")?;
         if name == RECORDED {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/testdata/recorded");
-            let (records, deltas) = recorded::stretch(&folder, events)?;
-            return Ok(Self::new(name, &records, &deltas, Cuts::Events, ""));
+            let recording = recorded::stretch(&folder, events)?;
+            let workload = Self::new(name, &recording.records, &recording.deltas, Cuts::Events, "");
+            return Ok(Self { source: Some(recording.file), ..workload });
         }
         let mut script = Script::new(0x5a9e_0001);
         let needle = match name {
@@ -136,6 +139,7 @@ impl Workload {
         };
         Self {
             name,
+            source: None,
             records: records.len() as u64,
             json_lines: Bytes::from(documents.join("\n") + "\n"),
             framed: Bytes::from(framed),

@@ -8,8 +8,7 @@ use sagewire_benches::tally::{Answer, Tally};
 use sagewire_benches::workload::{NAMES, Workload};
 
 fn workloads() -> impl Iterator<Item = Workload> {
-    // `recorded` needs files that may not be there.
-    NAMES.into_iter().filter(|name| *name != "recorded").map(|name| Workload::load(name, 600).unwrap())
+    NAMES.into_iter().map(|name| Workload::load(name, 600).unwrap())
 }
 
 #[test]
@@ -67,6 +66,9 @@ fn proven(measure: Measure, workload: &Workload, chunks: &[Bytes]) {
 #[test]
 fn the_lower_bounds_find_the_truth() {
     for workload in workloads() {
+        if workload.needle.is_empty() {
+            continue;
+        }
         for subject in Measure::Limit.subjects() {
             if let Err(fault) = prove(Measure::Limit, &subject, &workload, &[]) {
                 panic!("{} on {}: {fault}", subject.name, workload.name);

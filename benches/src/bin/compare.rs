@@ -44,7 +44,12 @@ fn main() -> ExitCode {
             continue;
         }
         match Workload::load(name, events) {
-            Ok(workload) => workloads.push(workload),
+            Ok(workload) => {
+                if let Some(file) = &workload.source {
+                    eprintln!("{name} is {file}, with its middle repeated");
+                }
+                workloads.push(workload);
+            }
             Err(why) => eprintln!("skipping {name}: {why}"),
         }
     }
