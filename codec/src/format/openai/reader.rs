@@ -386,7 +386,7 @@ impl Chunk {
                     let object = json.string_or_skip()?;
                     chunk.is_error = object.is_some_and(|object| &*unescaped(record, object) == b"error");
                 }
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         })?;
@@ -412,7 +412,7 @@ impl Chunk {
                     code = Some(Err(json.skip()?))
                 }
                 b"code" => code = non_empty(json.string_or_skip()?).map(Ok).or(code.take()),
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         })?;
@@ -457,7 +457,7 @@ impl Choice {
                 b"finish_reason" => choice.finish = json.string_or_skip()?,
                 b"stop_reason" | b"matched_stop" => choice.stop = json.string_or_skip()?.or(choice.stop),
                 b"logprobs" => choice.logprobs = skip_some(json)?,
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         })?;
@@ -470,7 +470,7 @@ impl Choice {
         Json::new(record, delta.start, depth).object(|json, name| {
             match name {
                 b"role" => role = non_empty(json.string_or_skip()?),
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         })?;
@@ -520,7 +520,7 @@ impl Delta {
                     }
                 }
                 b"function_call" => delta.function_call = skip_kind(json, Kind::Object)?,
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         })?;
@@ -556,7 +556,7 @@ impl ToolCall {
                         _ => skip_some(json)?.map(Arguments::Json),
                     }
                 }
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         })
