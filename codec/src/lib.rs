@@ -79,6 +79,7 @@ pub mod sagemaker;
 pub mod sse;
 #[cfg(feature = "stream")]
 pub mod stream;
+mod text;
 mod transcoder;
 
 pub use decoder::{Decoder, Format, Framing, Options};

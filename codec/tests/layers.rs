@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 /// What each module may use of the crate. Formats do not know each other, framings do not know what they carry.
 fn allowed(module: &str) -> &'static [&'static str] {
     match module {
-        "balance" | "carry" | "failure" | "input" | "json" | "limits" => &[],
+        "balance" | "carry" | "failure" | "input" | "json" | "limits" | "text" => &[],
         "error" => &["failure", "limits"],
         "eventstream" => &["carry", "error", "input", "limits"],
-        "sse" => &["carry", "error", "input", "limits"],
-        "json_lines" => &["error", "input", "limits", "sse"],
+        "sse" => &["carry", "error", "input", "limits", "text"],
+        "json_lines" => &["error", "input", "limits", "sse", "text"],
         "sagemaker" => &["eventstream", "failure"],
         "record" => &["balance", "carry", "error", "limits", "sse"],
-        "chat" => &["balance", "carry", "error", "json", "limits"],
+        "chat" => &["balance", "carry", "error", "json", "limits", "text"],
         "format/openai" => &["chat", "error", "failure", "json", "limits"],
         "format/bedrock" => &["chat", "error", "eventstream", "failure", "json"],
         "format" => &[],
