@@ -55,8 +55,9 @@ impl Reader {
         if self.is_over() {
             return Ok(record.len());
         }
+        // Finding the members of a document checks all of it, before any of it is used.
         let mut json = Json::new(record, from, self.limits.depth);
-        let document = match json.skip() {
+        let document = match Document::find(&mut json) {
             Ok(document) => document,
             Err(fault) => {
                 queue.push(Spec::Malformed { bytes: Queue::place(from..record.len()), why: fault.why });
@@ -71,7 +72,7 @@ impl Reader {
             self.failed = true;
             self.parts.end(false, queue);
         }
-        Ok(document.end)
+        Ok(json.pos())
     }
 
     /// The end of the input: what was held back.
@@ -94,14 +95,13 @@ impl Reader {
         self.failure.take()
     }
 
-    fn document(&mut self, record: &[u8], document: &Range<usize>, queue: &mut Queue) -> Result<(), Stop> {
-        let mut json = Json::new(record, document.start, self.limits.depth);
-        match json.kind()? {
-            Kind::Object => self.chunk(record, document, queue),
-            Kind::Array => {
+    fn document(&mut self, record: &[u8], document: &Document, queue: &mut Queue) -> Result<(), Stop> {
+        match document {
+            Document::Chunk(chunk) => self.chunk(record, chunk, queue),
+            Document::Array(range) => {
                 let mut result = Ok(());
-                json.array(|json| {
-                    let element = json.skip()?;
+                Json::new(record, range.start, self.limits.depth).array(|json| {
+                    let element = Document::find(json)?;
                     if result.is_ok() {
                         result = self.document(record, &element, queue);
                     }
@@ -109,27 +109,29 @@ impl Reader {
                 })?;
                 result
             }
-            _ => {
-                queue.push(Spec::Other { choice: None, name: None, json: Queue::place(document.clone()) });
+            Document::Other(range) => {
+                queue.push(Spec::Other { choice: None, name: None, json: Queue::place(range.clone()) });
                 Ok(())
             }
         }
     }
 
-    fn chunk(&mut self, record: &[u8], document: &Range<usize>, queue: &mut Queue) -> Result<(), Stop> {
+    fn chunk(&mut self, record: &[u8], chunk: &Chunk, queue: &mut Queue) -> Result<(), Stop> {
         let depth = self.limits.depth;
-        let chunk = Chunk::find(record, document, depth)?;
         if !self.started {
-            self.start(record, &chunk, queue)?;
+            self.start(record, chunk, queue)?;
         }
         if let Some(choices) = &chunk.choices {
             let mut position = 0;
             let mut result = Ok(());
             Json::new(record, choices.start, depth).array(|json| {
-                let is_object = json.kind()? == Kind::Object;
-                let range = json.skip()?;
-                if is_object && result.is_ok() {
-                    result = self.choice(record, &range, position, queue);
+                if json.kind()? == Kind::Object {
+                    let choice = Choice::find(json)?;
+                    if result.is_ok() {
+                        result = self.choice(record, &choice, position, queue);
+                    }
+                } else {
+                    json.skip()?;
                 }
                 position += 1;
                 Ok(())
@@ -142,15 +144,16 @@ impl Reader {
             }
         }
         if self.failure.is_none() {
-            self.failure = chunk.failure(record, document, depth)?;
+            self.failure = chunk.failure(record, depth)?;
         }
         if self.failure.is_none() && chunk.choices.is_none() && chunk.usage.is_none() {
-            queue.push(Spec::Other { choice: None, name: None, json: Queue::place(document.clone()) });
-            return Ok(());
+            queue.push(Spec::Other { choice: None, name: None, json: Queue::place(chunk.range.clone()) });
+        } else if chunk.has_others {
+            let of_error = self.failure.is_some();
+            let known = |name: &[u8]| Chunk::is_known(name) || (of_error && Chunk::is_of_error(name));
+            push_others(record, &chunk.range, depth, None, known, queue)?;
         }
-        let known =
-            |name: &[u8]| Chunk::is_known(name) || (self.failure.is_some() && Chunk::is_of_error(name));
-        push_others(record, document, depth, None, known, queue)
+        Ok(())
     }
 
     /// The answer starts with the first chunk that has an ID or a choice.
@@ -162,7 +165,7 @@ impl Reader {
         }
         self.started = true;
         let role = match &first {
-            Some(choice) => Choice::find(record, choice, depth)?.role(record, depth)?,
+            Some(choice) => choice.role(record, depth)?,
             None => None,
         };
         let mut string = |string: Option<Str>| string.map(|string| queue.string(record, string));
@@ -174,12 +177,11 @@ impl Reader {
     fn choice(
         &mut self,
         record: &[u8],
-        range: &Range<usize>,
+        choice: &Choice,
         position: u32,
         queue: &mut Queue,
     ) -> Result<(), Stop> {
         let depth = self.limits.depth;
-        let choice = Choice::find(record, range, depth)?;
         let index = choice.index.unwrap_or(position);
         self.parts.touch(&self.limits, index).map_err(Stop::Limit)?;
         if let Some(delta) = &choice.delta {
@@ -196,7 +198,7 @@ impl Reader {
             let is_stop =
                 |name: &[u8]| choice.stop.is_some() && matches!(name, b"stop_reason" | b"matched_stop");
             let known = |name: &[u8]| Choice::is_known(name) || is_stop(name);
-            push_others(record, range, depth, Some(index), known, queue)?;
+            push_others(record, &choice.range, depth, Some(index), known, queue)?;
         }
         let Some(finish) = choice.finish.filter(|finish| finish.start < finish.end) else { return Ok(()) };
         let reason = match &*unescaped(record, finish) {
@@ -208,7 +210,7 @@ impl Reader {
                 let code = String::from_utf8_lossy(reason).into_owned();
                 let message = "the model ended its answer with this finish reason".to_string();
                 self.failure =
-                    Some(Failure::new("finish_reason", Some(code), message, &record[range.clone()]));
+                    Some(Failure::new("finish_reason", Some(code), message, &record[choice.range.clone()]));
                 return Ok(());
             }
             _ => Reason::Other(queue.string(record, finish)),
@@ -343,9 +345,27 @@ fn skip_kind(json: &mut Json<'_>, kind: Kind) -> Result<Option<Range<usize>>, Fa
     Ok(matches.then_some(range))
 }
 
+/// A document, checked whole.
+enum Document {
+    Chunk(Chunk),
+    Array(Range<usize>),
+    Other(Range<usize>),
+}
+
+impl Document {
+    fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
+        Ok(match json.kind()? {
+            Kind::Object => Self::Chunk(Chunk::find(json)?),
+            Kind::Array => Self::Array(json.skip()?),
+            _ => Self::Other(json.skip()?),
+        })
+    }
+}
+
 /// The members of a chunk.
 #[derive(Default)]
 struct Chunk {
+    range: Range<usize>,
     id: Option<Str>,
     model: Option<Str>,
     created: Option<u64>,
@@ -378,9 +398,10 @@ impl Chunk {
         matches!(name, b"message" | b"type" | b"code" | b"param" | b"error_type")
     }
 
-    fn find(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Self, Stop> {
+    fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
         let mut chunk = Self::default();
-        Json::new(record, range.start, depth).object(|json, name| {
+        let start = json.pos();
+        json.object(|json, name| {
             match name {
                 b"id" => chunk.id = non_empty(json.string_or_skip()?),
                 b"model" => chunk.model = non_empty(json.string_or_skip()?),
@@ -390,29 +411,33 @@ impl Chunk {
                 b"error" => chunk.error = skip_some(json)?,
                 b"object" => {
                     let object = json.string_or_skip()?;
-                    chunk.is_error = object.is_some_and(|object| &*unescaped(record, object) == b"error");
+                    chunk.is_error = object.is_some_and(|object| &*json.unescaped(object) == b"error");
                 }
                 name => chunk.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
+        chunk.range = start..json.pos();
         Ok(chunk)
     }
 
-    fn first_choice(&self, record: &[u8], depth: usize) -> Result<Option<Range<usize>>, Stop> {
+    fn first_choice(&self, record: &[u8], depth: usize) -> Result<Option<Choice>, Stop> {
         let Some(choices) = &self.choices else { return Ok(None) };
         let mut first = None;
         Json::new(record, choices.start, depth).array(|json| {
-            let element = skip_kind(json, Kind::Object)?;
-            first = first.take().or(element);
-            Ok(())
+            if first.is_none() && json.kind()? == Kind::Object {
+                first = Some(Choice::find(json)?);
+                return Ok(());
+            }
+            json.skip().map(drop)
         })?;
         Ok(first)
     }
 
     /// The failure that the chunk reports: `"error":{…}`, `"error":"text"` with its members beside it, or the members
     /// of an error with `"object":"error"`.
-    fn failure(&self, record: &[u8], range: &Range<usize>, depth: usize) -> Result<Option<Failure>, Stop> {
+    fn failure(&self, record: &[u8], depth: usize) -> Result<Option<Failure>, Stop> {
+        let range = &self.range;
         let object = match &self.error {
             Some(error) if record[error.start] == b'{' => error,
             Some(error) if matches!(&record[error.clone()], b"false" | b"\"\"" | b"0") => return Ok(None),
@@ -446,6 +471,7 @@ impl Chunk {
 /// The members of a choice.
 #[derive(Default)]
 struct Choice {
+    range: Range<usize>,
     index: Option<u32>,
     /// `delta`, or `message` in a response that is not streamed.
     delta: Option<Range<usize>>,
@@ -462,9 +488,10 @@ impl Choice {
         matches!(name, b"index" | b"delta" | b"message" | b"text" | b"finish_reason" | b"logprobs")
     }
 
-    fn find(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Self, Stop> {
+    fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
         let mut choice = Self::default();
-        Json::new(record, range.start, depth).object(|json, name| {
+        let start = json.pos();
+        json.object(|json, name| {
             match name {
                 b"index" => {
                     choice.index = json.integer_or_skip()?.and_then(|index| u32::try_from(index).ok())
@@ -482,6 +509,7 @@ impl Choice {
             }
             Ok(())
         })?;
+        choice.range = start..json.pos();
         Ok(choice)
     }
 
