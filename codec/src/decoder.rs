@@ -16,6 +16,7 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
+use crate::carry;
 use crate::chat::{Event, Queue, Spec};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::eventstream;
@@ -364,6 +365,7 @@ impl Decoder {
             Place::Chunk => Source::Chunk,
         };
         self.record = Record { source, range: found.range, from: 0, offset: found.offset };
+        carry::clear(&mut self.mended);
         // JSON has to be UTF-8. What is not costs a character, as in server-sent events, and not the record.
         if core::str::from_utf8(self.record_bytes()).is_err() {
             self.mended = String::from_utf8_lossy(self.record_bytes()).into_owned().into_bytes();

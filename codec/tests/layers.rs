@@ -17,9 +17,18 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "format/openai" => &["chat", "error", "failure", "json", "limits"],
         "format/bedrock" => &["chat", "error", "eventstream", "failure", "json"],
         "format" => &[],
-        "decoder" => {
-            &["chat", "error", "eventstream", "failure", "format", "input", "limits", "record", "sagemaker"]
-        }
+        "decoder" => &[
+            "carry",
+            "chat",
+            "error",
+            "eventstream",
+            "failure",
+            "format",
+            "input",
+            "limits",
+            "record",
+            "sagemaker",
+        ],
         "transcoder" => &["chat", "decoder", "error", "format"],
         "stream" => &["chat", "error", "Decoder", "Transcoder", "Error"],
         other => panic!("say in this test what `{other}` may use"),

@@ -48,6 +48,9 @@ pub(crate) enum Reason {
     Other(Text),
 }
 
+/// A queue that is empty keeps room for no more than this, so that an idle stream costs little.
+const KEEP: usize = 32;
+
 /// The events of one record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
@@ -64,6 +67,9 @@ impl Queue {
     /// Makes room for the events of the next record. The events of the last one were lent.
     pub(crate) fn begin(&mut self, offset: u64) {
         self.specs.clear();
+        if self.specs.capacity() > KEEP {
+            self.specs = Vec::new();
+        }
         self.head = 0;
         crate::carry::clear(&mut self.scratch);
         self.offset = offset;

@@ -36,13 +36,21 @@ pub enum Encoding {
     EventStream,
 }
 
+#[derive(Clone, Debug)]
+struct Stop {
+    reason: &'static str,
+    /// The stop string that was met.
+    sequence: Option<String>,
+}
+
 /// Writes canonical events as the events of ConverseStream.
 #[derive(Clone, Debug)]
 pub struct Writer {
     encoding: Encoding,
     context: Context,
     started: bool,
-    stopped: bool,
+    /// Why the answer ended. Written at the end: `messageStop` comes after all blocks, `metadata` after it.
+    stop: Option<Stop>,
     /// Blocks opened so far.
     blocks: u64,
     has_tools: bool,
@@ -57,7 +65,7 @@ impl Writer {
             encoding,
             context,
             started: false,
-            stopped: false,
+            stop: None,
             blocks: 0,
             has_tools: false,
             usage: None,
@@ -112,7 +120,7 @@ impl Writer {
                     out.push(b'}');
                 });
             }
-            Event::Finish { reason, stop, .. } => self.stop(reason, stop.as_deref(), out),
+            Event::Finish { reason, stop, .. } => self.stop(reason, stop.as_deref()),
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Logprobs { .. } => {
                 self.losses.add("logprobs", Outcome::Dropped, "Converse has no place for them");
@@ -140,11 +148,14 @@ impl Writer {
         if let Err(error) = ending {
             return self.exception(error, out);
         }
-        if !self.stopped {
+        self.start(None, out);
+        if self.stop.is_none() {
             self.losses.add("finish reason", Outcome::Defaulted, "the source gives none");
-            self.start(None, out);
             let reason = if self.has_tools { FinishReason::ToolCalls } else { FinishReason::Stop };
-            self.stop(&reason, None, out);
+            self.stop(&reason, None);
+        }
+        if let Some(stop) = self.stop.take() {
+            self.message_stop(&stop, out);
         }
         match self.usage.take() {
             Some(usage) => self.metadata(&usage, out),
@@ -212,10 +223,9 @@ impl Writer {
         });
     }
 
-    fn stop(&mut self, reason: &FinishReason<'_>, stop: Option<&str>, out: &mut Vec<u8>) {
-        self.stopped = true;
+    fn stop(&mut self, reason: &FinishReason<'_>, sequence: Option<&str>) {
         let reason = match reason {
-            FinishReason::Stop if stop.is_some() => "stop_sequence",
+            FinishReason::Stop if sequence.is_some() => "stop_sequence",
             // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
             FinishReason::Stop if self.has_tools => {
                 self.losses.add(
@@ -238,12 +248,16 @@ impl Writer {
                 "end_turn"
             }
         };
+        self.stop = Some(Stop { reason, sequence: sequence.map(String::from) });
+    }
+
+    fn message_stop(&self, stop: &Stop, out: &mut Vec<u8>) {
         self.event("messageStop", out, |out| {
             out.extend_from_slice(b"{\"stopReason\":");
-            write_string(reason, out);
-            if let Some(stop) = stop {
+            write_string(stop.reason, out);
+            if let Some(sequence) = &stop.sequence {
                 out.extend_from_slice(b",\"additionalModelResponseFields\":{\"stop_sequence\":");
-                write_string(stop, out);
+                write_string(sequence, out);
                 out.push(b'}');
             }
             out.push(b'}');

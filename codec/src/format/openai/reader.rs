@@ -42,7 +42,7 @@ impl Reader {
 
     /// Reads the document that `record` has from `from` on, and returns where it ends.
     pub(crate) fn read(&mut self, record: &[u8], from: usize, queue: &mut Queue) -> Result<usize, ErrorKind> {
-        let rest = record[from..].trim_ascii();
+        let rest = record[from..].trim_ascii_start();
         // The terminal record, as a text or as a JSON string; OpenAI's own client looks at the beginning only.
         if rest.starts_with(b"[DONE]") || rest.starts_with(b"\"[DONE]") {
             self.done = true;
