@@ -15,7 +15,7 @@ use crate::output::Output;
 
 const ENDPOINT: &str = "demo-llm";
 const REGION: &str = "us-east-1";
-const PROMPT: &str = "What happens to an answer on its way to me?";
+const PROMPT: &str = "Do привет, γειά σου, 你好 and こんにちは 👋 survive the way to me?";
 /// Lines of the conversion that are shown, of its beginning and of its end.
 const SHOWN: usize = 3;
 
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 impl Default for Args {
     fn default() -> Self {
-        Self { seed: 1, pause_ms: 3 }
+        Self { seed: 1, pause_ms: 2 }
     }
 }
 
@@ -164,7 +164,7 @@ impl Answer {
                 ),
             ),
         ];
-        let rows: String = rows.iter().map(|(name, value)| format!("  {name:<14}{value}\n")).collect();
+        let rows: String = rows.iter().map(|(name, value)| format!("  {name:<15}{value}\n")).collect();
         Ok(format!("\n\n{rows}\n"))
     }
 

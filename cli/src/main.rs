@@ -25,7 +25,7 @@ use crate::fault::Fault;
 #[command(version, after_help = EXIT_CODES)]
 struct Cli {
     /// Tell more on standard error: what a conversion could not carry over, which requests the emulator was sent
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     verbose: bool,
     #[command(subcommand)]
     command: Option<Command>,
