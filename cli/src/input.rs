@@ -52,7 +52,7 @@ impl Input {
         Ok((len > 0).then(|| self.bytes.split_to(len)))
     }
 
-    /// The first `len` bytes, or all if there are fewer. They are handed out all the same.
+    /// The first `len` bytes, or all if there are fewer, before anything is handed out. They will be all the same.
     pub(crate) fn peek(&mut self, len: usize) -> Result<&[u8], Fault> {
         let mut start = Vec::new();
         while start.len() < len {
