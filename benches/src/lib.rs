@@ -1,1 +1,21 @@
-//! benches
+//! Measures sagewire and named peers in one process, on the same bytes.
+//!
+//! `cargo run --release -p sagewire-benches --bin compare` prints the table, with `--json` for machines.
+//! `cargo bench -p sagewire-benches` measures sagewire's own layers.
+//!
+//! - [`workload`]: the bytes, and the truth about them, made from a fixed seed without sagewire.
+//! - [`subjects`]: who is measured, and how it is used.
+//! - [`tally`]: what a subject found. A wrong answer is shown as wrong, never as a speed.
+//! - [`measure`](mod@measure): the subjects run in turn, round after round; medians count.
+
+pub mod counting;
+pub mod machine;
+pub mod measure;
+pub mod proof;
+pub mod random;
+pub mod reads;
+pub mod recorded;
+pub mod report;
+pub mod subjects;
+pub mod tally;
+pub mod workload;

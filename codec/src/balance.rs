@@ -93,7 +93,7 @@ mod tests {
         let cases: [(&str, Extent); 9] = [
             (r#"{"a":"}\"]","b":[1,{}]} {"#, Extent::End(23)),
             ("[DONE]", Extent::End(6)),
-            ("{\n \"a\": [\n  {},\n  {}\n ]\n}\n", Extent::End(26)),
+            ("{\n \"a\": [\n  {},\n  {}\n ]\n}\n", Extent::End(25)),
             ("{\"a\":\"b\n{\"c\":1}", Extent::Broken(7)),
             ("{\"a\":{\"b\":1}\n{\"c\":1}", Extent::Broken(13)),
             ("{\"a\":1", Extent::Open),

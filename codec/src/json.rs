@@ -55,10 +55,6 @@ impl<'a> Json<'a> {
         Self { bytes, pos, depth }
     }
 
-    pub(crate) fn pos(&self) -> usize {
-        self.pos
-    }
-
     fn fault<T>(&self, why: &'static str) -> Result<T> {
         Err(Fault { at: self.pos, why })
     }
@@ -160,7 +156,7 @@ impl<'a> Json<'a> {
         let start = self.pos;
         let mut escaped = false;
         loop {
-            // Most strings are short: a loop beats a vector search that has to be called.
+            self.pos += plain_len(&self.bytes[self.pos..]);
             match self.bytes.get(self.pos) {
                 Some(b'"') => {
                     self.pos += 1;
@@ -263,6 +259,29 @@ impl<'a> Json<'a> {
     }
 }
 
+/// How many bytes of a string have no meaning but themselves, at least as far as whole words go.
+///
+/// Most strings are short: eight bytes at a time beat a vector search that has to be called.
+#[inline]
+fn plain_len(bytes: &[u8]) -> usize {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let mut len = 0;
+    for word in bytes.chunks_exact(8) {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        // Sets the high bit of the first byte that is below `n`, for n ≤ 128; bytes above it may be wrong.
+        let below = |word: u64, n: u64| word.wrapping_sub(LOW * n) & !word & HIGH;
+        let quote = below(word ^ (LOW * u64::from(b'"')), 1);
+        let backslash = below(word ^ (LOW * u64::from(b'\\')), 1);
+        let special = quote | backslash | below(word, 0x20);
+        if special != 0 {
+            return len + (special.trailing_zeros() / 8) as usize;
+        }
+        len += 8;
+    }
+    len
+}
+
 /// What a string means.
 pub(crate) fn unescaped(bytes: &[u8], string: Str) -> Cow<'_, [u8]> {
     let raw = &bytes[string.start..string.end];
@@ -334,7 +353,10 @@ pub(crate) fn is_document(text: &str) -> bool {
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
+    loop {
+        let plain = plain_len(rest);
+        let special = rest[plain..].iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\');
+        let Some(at) = special.map(|special| plain + special) else { break };
         out.extend_from_slice(&rest[..at]);
         match rest[at] {
             b'"' => out.extend_from_slice(b"\\\""),

@@ -18,7 +18,6 @@
 //! ```
 
 use alloc::borrow::Cow;
-use alloc::string::String;
 
 use bytes::Bytes;
 
@@ -26,6 +25,7 @@ use crate::error::{Error, ErrorKind, Layer};
 use crate::input::Input;
 use crate::limits::Limits;
 use crate::sse::{Line, Lines};
+use crate::text;
 
 /// Decodes lines from chunks cut anywhere.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,7 @@ impl Decoder {
             let Input { chunk, pos, .. } = &mut self.input;
             match self.lines.next(chunk, pos, self.limits.record, |_| true) {
                 Ok(Some(line)) if self.text(&line).trim_ascii().is_empty() => {}
-                Ok(Some(line)) => return Ok(Some(String::from_utf8_lossy(self.text(&line)))),
+                Ok(Some(line)) => return Ok(Some(text::lossy(self.text(&line)))),
                 Ok(None) => {}
                 Err(kind) => return self.fail(kind),
             }
@@ -80,7 +80,7 @@ impl Decoder {
         }
         match self.lines.take_unfinished() {
             Some(line) if !self.text(&line).trim_ascii().is_empty() => {
-                Ok(Some(String::from_utf8_lossy(self.text(&line))))
+                Ok(Some(text::lossy(self.text(&line))))
             }
             _ => Ok(None),
         }
@@ -90,6 +90,7 @@ impl Decoder {
         match line {
             Line::Chunk(range) => &self.input.chunk[range.clone()],
             Line::Carry => self.lines.carry(),
+            Line::Discarded => &[],
         }
     }
 

@@ -189,6 +189,11 @@ impl Scanner {
                             self.lines.begin(b" ");
                             None
                         }
+                        (_, b':') => {
+                            // Told by its first byte: the rest of a comment may never be looked at.
+                            self.wrapping = Some(Wrapping::Sse);
+                            self.line(chunk, pos)?
+                        }
                         _ => self.line(chunk, pos)?,
                     },
                 },
@@ -245,6 +250,7 @@ impl Scanner {
         let (place, start, bytes) = match line {
             Line::Chunk(range) => (Place::Chunk, range.start, &chunk[range.clone()]),
             Line::Carry => (Place::Line, 0, self.lines.carry()),
+            Line::Discarded => return Ok(None),
         };
         if bytes.is_empty() {
             return Ok(self.dispatch());
@@ -326,7 +332,8 @@ impl Scanner {
                 Err(error)
             }
             _ if self.arrays > 0 || self.state == State::Bracket => {
-                Err(self.error(truncated("array of records does not end", 0)))
+                let kind = truncated("array of records does not end", 0);
+                Err(Error::new(Layer::Record, self.lines.consumed(), kind))
             }
             _ => Ok(None),
         }

@@ -2,7 +2,8 @@
 //! Invokes Amazon SageMaker endpoints over [`reqwest`].
 //!
 //! A [`Client`] signs a [`Request`], sends it, and returns what came: the whole body of [`Client::invoke`], or the bytes
-//! of [`Client::invoke_stream`] chunk by chunk. Those are event-stream frames, cut anywhere; `sagewire-codec` reads them.
+//! of [`Client::invoke_stream`] chunk by chunk. Those are event-stream frames, cut anywhere: [`ResponseStream::events`] and
+//! [`ResponseStream::transcoded`] read them with `sagewire-codec`.
 //!
 //! ```no_run
 //! use sagewire_transport_reqwest::{Client, Request};
@@ -52,3 +53,8 @@ pub use credentials::EnvCredentials;
 pub use error::{Error, ServiceError, Timeout};
 pub use request::Request;
 pub use response::{Metadata, Response, ResponseStream};
+
+/// The blocks of the project's README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

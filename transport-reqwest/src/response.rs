@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use http::HeaderMap;
+use sagewire_codec::stream::{Events, Transcoded};
+use sagewire_codec::{Decoder, Framing, Options, Target, Transcoder, chat};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -85,6 +87,18 @@ impl ResponseStream {
     /// The connection broke, or nothing came for the idle time. After an error, the same error again.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         self.body.chunk().await
+    }
+
+    /// The answer as chat events. The stream ends after the last event of a complete answer, and otherwise with an error.
+    pub fn events(self) -> Events<Self, Error> {
+        Events::new(self, Decoder::with_options(Options::new().framing(Framing::EventStream)))
+    }
+
+    /// The answer as the bytes of another format; `context` has what the answer does not say. The stream ends after the
+    /// last bytes of a complete answer, and otherwise with an error, which the bytes before it say in the target's terms.
+    pub fn transcoded(self, target: Target, context: chat::Context) -> Transcoded<Self, Error> {
+        let options = Options::new().framing(Framing::EventStream);
+        Transcoded::new(self, Transcoder::new(options, target, context))
     }
 }
 

@@ -267,6 +267,8 @@ impl Serialize for Json<'_> {
     }
 }
 
+// The signature is the one that serde's derive calls.
+#[allow(clippy::ptr_arg)]
 fn lossy<S: Serializer>(bytes: &Cow<'_, [u8]>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&String::from_utf8_lossy(bytes))
 }

@@ -5,11 +5,11 @@
 //! made when it is asked for.
 
 use alloc::borrow::Cow;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Event, FinishReason, Json, PartKind, Usage};
 use crate::json::{self, Str};
+use crate::text;
 
 /// Where a text lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Queue {
     /// Makes an event of `record`, which is the one that it was found in.
     pub(crate) fn event<'a>(&'a self, spec: Spec, record: &'a [u8]) -> Event<'a> {
         // The record was found to be UTF-8, so nothing is replaced here.
-        let lend = |text| String::from_utf8_lossy(self.bytes(record, text));
+        let lend = |place| text::lossy(self.bytes(record, place));
         let start = |choice, part, kind| Event::PartStart { choice, part, kind };
         match spec {
             Spec::TextDelta { choice, part, text } => Event::TextDelta { choice, part, text: lend(text) },

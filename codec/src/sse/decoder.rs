@@ -1,6 +1,5 @@
 //! The strict decoder.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -11,6 +10,7 @@ use crate::carry;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::input::Input;
 use crate::limits::Limits;
+use crate::text;
 
 /// Decodes events from chunks cut anywhere.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +105,7 @@ impl Decoder {
             let (bytes, in_chunk) = match &line {
                 Line::Chunk(range) => (&chunk[range.clone()], Some(range.start)),
                 Line::Carry => (lines.carry(), None),
+                Line::Discarded => continue,
             };
             if bytes.is_empty() {
                 self.open = false;
@@ -161,9 +162,9 @@ impl Decoder {
         };
         let event = if self.event.is_empty() { b"message" } else { &self.event[..] };
         Event {
-            event: String::from_utf8_lossy(event),
-            data: String::from_utf8_lossy(data),
-            id: String::from_utf8_lossy(&self.id),
+            event: text::lossy(event),
+            data: text::lossy(data),
+            id: text::lossy(&self.id),
             retry: self.retry,
         }
     }

@@ -19,6 +19,8 @@ pub(crate) enum Line {
     Chunk(Range<usize>),
     /// It is the whole of the carry.
     Carry,
+    /// It was of no use, and was not kept.
+    Discarded,
 }
 
 /// Splits chunks into lines.
@@ -70,10 +72,12 @@ impl Lines {
                     self.bom += 1;
                     self.advance(pos, 1);
                 }
+                Some(_) if self.bom == 0 => self.bom = 3,
                 Some(_) => {
                     // No BOM: what looked like one is the beginning of the first line.
-                    self.carry.extend_from_slice(&BOM[..usize::from(self.bom)]);
+                    let seen = usize::from(self.bom);
                     self.bom = 3;
+                    self.begin(&BOM[..seen]);
                 }
                 None => return,
             }
@@ -89,45 +93,42 @@ impl Lines {
         limit: usize,
         keep: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Line>, ErrorKind> {
-        loop {
-            self.peek(chunk, pos);
-            let rest = &chunk[*pos..];
-            let Some(len) = memchr::memchr2(b'\n', b'\r', rest) else {
-                self.advance(pos, rest.len());
-                if !self.discard && !rest.is_empty() {
-                    carry::push(&mut self.carry, &rest[..rest.len().min(limit.saturating_add(1))]);
-                    self.discard = !keep(&self.carry);
-                    if self.discard {
-                        carry::clear(&mut self.carry);
-                    } else if self.carry.len() > limit {
-                        return Err(too_long(limit));
-                    }
-                }
-                return Ok(None);
-            };
-            let line = *pos..*pos + len;
-            self.advance(pos, len + 1);
-            if rest[len] == b'\r' {
-                self.skip_lf = true;
-                self.settle(chunk, pos);
-            }
-            if self.discard {
-                self.discard = false;
-                continue;
-            }
-            if self.carry.is_empty() {
-                if line.len() > limit && keep(&chunk[line.clone()]) {
+        self.peek(chunk, pos);
+        let rest = &chunk[*pos..];
+        let Some(len) = memchr::memchr2(b'\n', b'\r', rest) else {
+            self.advance(pos, rest.len());
+            if !self.discard && !rest.is_empty() {
+                carry::push(&mut self.carry, &rest[..rest.len().min(limit.saturating_add(1))]);
+                self.discard = !keep(&self.carry);
+                if self.discard {
+                    carry::clear(&mut self.carry);
+                } else if self.carry.len() > limit {
                     return Err(too_long(limit));
                 }
-                return Ok(Some(Line::Chunk(line)));
             }
-            carry::push(&mut self.carry, &chunk[line]);
-            self.lent = true;
-            if self.carry.len() > limit && keep(&self.carry) {
+            return Ok(None);
+        };
+        let line = *pos..*pos + len;
+        self.advance(pos, len + 1);
+        if rest[len] == b'\r' {
+            self.skip_lf = true;
+            self.settle(chunk, pos);
+        }
+        if core::mem::take(&mut self.discard) {
+            return Ok(Some(Line::Discarded));
+        }
+        if self.carry.is_empty() {
+            if line.len() > limit && keep(&chunk[line.clone()]) {
                 return Err(too_long(limit));
             }
-            return Ok(Some(Line::Carry));
+            return Ok(Some(Line::Chunk(line)));
         }
+        carry::push(&mut self.carry, &chunk[line]);
+        self.lent = true;
+        if self.carry.len() > limit && keep(&self.carry) {
+            return Err(too_long(limit));
+        }
+        Ok(Some(Line::Carry))
     }
 
     /// Whether the last line has begun and not ended.

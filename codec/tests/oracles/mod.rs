@@ -82,6 +82,7 @@ pub fn frames(data: &[u8]) {
         (&whole.1, aws_smithy_eventstream::frame::read_message_from(&mut &rest[..]))
     {
         let decided = [
+            "is empty",
             "occurs twice",
             "longer than 32,767",
             "runs past the end",

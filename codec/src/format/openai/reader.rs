@@ -119,15 +119,8 @@ impl Reader {
     fn chunk(&mut self, record: &[u8], document: &Range<usize>, queue: &mut Queue) -> Result<(), Stop> {
         let depth = self.limits.depth;
         let chunk = Chunk::find(record, document, depth)?;
-        if !self.started && (chunk.id.is_some() || chunk.first_choice.is_some()) {
-            self.started = true;
-            let role = match &chunk.first_choice {
-                Some(choice) => Choice::find(record, choice, depth)?.role(record, depth)?,
-                None => None,
-            };
-            let mut string = |string: Option<Str>| string.map(|string| queue.string(record, string));
-            let (id, model, role) = (string(chunk.id), string(chunk.model), string(role));
-            queue.push(Spec::Start { id, model, created: chunk.created, role });
+        if !self.started {
+            self.start(record, &chunk, queue)?;
         }
         if let Some(choices) = &chunk.choices {
             let mut position = 0;
@@ -160,6 +153,24 @@ impl Reader {
         push_others(record, document, depth, None, known, queue)
     }
 
+    /// The answer starts with the first chunk that has an ID or a choice.
+    fn start(&mut self, record: &[u8], chunk: &Chunk, queue: &mut Queue) -> Result<(), Stop> {
+        let depth = self.limits.depth;
+        let first = chunk.first_choice(record, depth)?;
+        if chunk.id.is_none() && first.is_none() {
+            return Ok(());
+        }
+        self.started = true;
+        let role = match &first {
+            Some(choice) => Choice::find(record, choice, depth)?.role(record, depth)?,
+            None => None,
+        };
+        let mut string = |string: Option<Str>| string.map(|string| queue.string(record, string));
+        let (id, model, role) = (string(chunk.id), string(chunk.model), string(role));
+        queue.push(Spec::Start { id, model, created: chunk.created, role });
+        Ok(())
+    }
+
     fn choice(
         &mut self,
         record: &[u8],
@@ -181,9 +192,12 @@ impl Reader {
             let part = self.parts.open_part(index);
             queue.push(Spec::Logprobs { choice: index, part, json: Queue::place(logprobs) });
         }
-        let is_stop = |name: &[u8]| choice.stop.is_some() && matches!(name, b"stop_reason" | b"matched_stop");
-        let known = |name: &[u8]| Choice::is_known(name) || is_stop(name);
-        push_others(record, range, depth, Some(index), known, queue)?;
+        if choice.has_others {
+            let is_stop =
+                |name: &[u8]| choice.stop.is_some() && matches!(name, b"stop_reason" | b"matched_stop");
+            let known = |name: &[u8]| Choice::is_known(name) || is_stop(name);
+            push_others(record, range, depth, Some(index), known, queue)?;
+        }
         let Some(finish) = choice.finish.filter(|finish| finish.start < finish.end) else { return Ok(()) };
         let reason = match &*unescaped(record, finish) {
             b"stop" | b"eos_token" | b"stop_sequence" => Reason::Stop,
@@ -249,7 +263,10 @@ impl Reader {
         } else if let Some(call) = &delta.function_call {
             self.tool_call(record, call, index, queue)?;
         }
-        push_others(record, range, depth, Some(index), Delta::is_known, queue)
+        if delta.has_others {
+            push_others(record, range, depth, Some(index), Delta::is_known, queue)?;
+        }
+        Ok(())
     }
 
     fn plain(
@@ -333,10 +350,11 @@ struct Chunk {
     model: Option<Str>,
     created: Option<u64>,
     choices: Option<Range<usize>>,
-    first_choice: Option<Range<usize>>,
     usage: Option<Range<usize>>,
     error: Option<Range<usize>>,
     is_error: bool,
+    /// There are members that have no meaning here and are not null.
+    has_others: bool,
 }
 
 impl Chunk {
@@ -367,30 +385,29 @@ impl Chunk {
                 b"id" => chunk.id = non_empty(json.string_or_skip()?),
                 b"model" => chunk.model = non_empty(json.string_or_skip()?),
                 b"created" => chunk.created = json.integer_or_skip()?,
-                b"choices" => {
-                    let start = json.pos();
-                    chunk.choices = skip_kind(json, Kind::Array)?;
-                    if chunk.choices.is_some() {
-                        let mut first = None;
-                        Json::new(record, start, depth).array(|json| {
-                            let element = skip_kind(json, Kind::Object)?;
-                            first = first.take().or(element);
-                            Ok(())
-                        })?;
-                        chunk.first_choice = first;
-                    }
-                }
+                b"choices" => chunk.choices = skip_kind(json, Kind::Array)?,
                 b"usage" => chunk.usage = skip_kind(json, Kind::Object)?,
                 b"error" => chunk.error = skip_some(json)?,
                 b"object" => {
                     let object = json.string_or_skip()?;
                     chunk.is_error = object.is_some_and(|object| &*unescaped(record, object) == b"error");
                 }
-                _ => drop(json.skip()?),
+                name => chunk.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
         Ok(chunk)
+    }
+
+    fn first_choice(&self, record: &[u8], depth: usize) -> Result<Option<Range<usize>>, Stop> {
+        let Some(choices) = &self.choices else { return Ok(None) };
+        let mut first = None;
+        Json::new(record, choices.start, depth).array(|json| {
+            let element = skip_kind(json, Kind::Object)?;
+            first = first.take().or(element);
+            Ok(())
+        })?;
+        Ok(first)
     }
 
     /// The failure that the chunk reports: `"error":{…}`, `"error":"text"` with its members beside it, or the members
@@ -412,7 +429,7 @@ impl Chunk {
                     code = Some(Err(json.skip()?))
                 }
                 b"code" => code = non_empty(json.string_or_skip()?).map(Ok).or(code.take()),
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         })?;
@@ -436,6 +453,8 @@ struct Choice {
     finish: Option<Str>,
     stop: Option<Str>,
     logprobs: Option<Range<usize>>,
+    /// There are members that have no meaning here and are not null.
+    has_others: bool,
 }
 
 impl Choice {
@@ -455,9 +474,11 @@ impl Choice {
                 }
                 b"text" => choice.text = non_empty(json.string_or_skip()?),
                 b"finish_reason" => choice.finish = json.string_or_skip()?,
-                b"stop_reason" | b"matched_stop" => choice.stop = json.string_or_skip()?.or(choice.stop),
+                b"stop_reason" | b"matched_stop" if json.kind()? == Kind::String => {
+                    choice.stop = Some(json.string()?)
+                }
                 b"logprobs" => choice.logprobs = skip_some(json)?,
-                _ => drop(json.skip()?),
+                name => choice.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
@@ -470,7 +491,7 @@ impl Choice {
         Json::new(record, delta.start, depth).object(|json, name| {
             match name {
                 b"role" => role = non_empty(json.string_or_skip()?),
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         })?;
@@ -488,6 +509,8 @@ struct Delta {
     refusal: Option<Str>,
     tool_calls: Option<Range<usize>>,
     function_call: Option<Range<usize>>,
+    /// There are members that have no meaning here and are not null.
+    has_others: bool,
 }
 
 impl Delta {
@@ -520,7 +543,7 @@ impl Delta {
                     }
                 }
                 b"function_call" => delta.function_call = skip_kind(json, Kind::Object)?,
-                _ => drop(json.skip()?),
+                name => delta.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
@@ -556,7 +579,7 @@ impl ToolCall {
                         _ => skip_some(json)?.map(Arguments::Json),
                     }
                 }
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         })

@@ -1,0 +1,227 @@
+//! Runs the subjects in turn, proves their answers and takes medians.
+
+use std::hint::black_box;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::proof;
+use crate::reads::{Reads, cut};
+use crate::subjects::{Measure, Subject};
+use crate::tally::{Answer, Tally};
+use crate::workload::Workload;
+
+/// Bytes of one read: a full buffer, and what fits in one packet.
+pub const READS: [usize; 2] = [8192, 1400];
+
+/// One number of the table.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What was measured.
+    pub measure: Measure,
+    /// On which bytes.
+    pub workload: &'static str,
+    /// In reads of so many bytes; `None` where the whole lies in one slice.
+    pub reads: Option<usize>,
+    /// Who.
+    pub subject: String,
+    /// The versions of the packages that the subject is made of.
+    pub version: String,
+    /// How fast, or why there is no speed to speak of.
+    pub outcome: Result<Speed, String>,
+}
+
+/// How fast, and at what cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Speed {
+    /// Millions of input bytes in a second.
+    pub mb_per_s: f64,
+    /// Nanoseconds for each event of the workload (each frame, where frames are measured).
+    pub ns_per_event: f64,
+    /// Allocations for each event, once warm.
+    pub allocs_per_event: f64,
+}
+
+/// How to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Times that each subject runs; the median counts.
+    pub rounds: usize,
+    /// Allocations of this process so far.
+    pub allocations: fn() -> u64,
+}
+
+/// Whether it makes sense to measure this here.
+///
+/// Without frames, ragged parts are the same bytes as whole ones. Where records differ, there is no one place at which
+/// a lower bound could look for the text.
+fn applies(measure: Measure, workload: &Workload) -> bool {
+    match measure {
+        Measure::Sse => workload.name != "openai-ragged",
+        Measure::Limit => !workload.needle.is_empty(),
+        _ => true,
+    }
+}
+
+/// Measures everything on these workloads. `progress` is told how many of the rounds are done, of how many.
+///
+/// Each round goes through everything, so that a busy moment of the machine costs each subject one round and none its
+/// median. Within it, the subjects of one measure take turns at going first.
+pub fn measure(workloads: &[Workload], plan: &Plan, mut progress: impl FnMut(usize, usize)) -> Vec<Row> {
+    let mut blocks = Vec::new();
+    for workload in workloads {
+        for measure in Measure::ALL.into_iter().filter(|measure| applies(*measure, workload)) {
+            match measure {
+                Measure::Limit => blocks.push(Block::new(measure, workload, None, plan)),
+                _ => blocks.extend(READS.map(|len| Block::new(measure, workload, Some(len), plan))),
+            }
+        }
+    }
+    for round in 0..plan.rounds {
+        progress(round, plan.rounds);
+        blocks.iter_mut().for_each(|block| block.round(round));
+    }
+    blocks.into_iter().flat_map(Block::rows).collect()
+}
+
+/// The subjects that compete on the same reads.
+struct Block<'a> {
+    measure: Measure,
+    workload: &'a Workload,
+    reads: Option<usize>,
+    chunks: Vec<Bytes>,
+    contests: Vec<Contest>,
+}
+
+/// A subject and what it has shown so far.
+struct Contest {
+    subject: Subject,
+    /// The answer that every timed run has to give, or what is wrong.
+    proven: Result<Answer, String>,
+    times: Vec<Duration>,
+    allocs_per_event: f64,
+}
+
+impl<'a> Block<'a> {
+    fn new(measure: Measure, workload: &'a Workload, reads: Option<usize>, plan: &Plan) -> Self {
+        let chunks = reads.map(|len| cut(input(measure, workload), len)).unwrap_or_default();
+        let contest = |subject: Subject| {
+            let proven = prove(measure, &subject, workload, &chunks);
+            let mut allocs_per_event = 0.0;
+            if proven.is_ok() {
+                let before = (plan.allocations)();
+                let mut reads = Reads::new(&chunks, plan.allocations);
+                (subject.run)(workload, &mut reads, &mut Tally::timed());
+                let (allocations, share) = match chunks.is_empty() {
+                    true => ((plan.allocations)() - before, 1.0),
+                    false => reads.steady_allocations(),
+                };
+                allocs_per_event = allocations as f64 / (events(measure, workload) as f64 * share);
+            }
+            Contest { subject, proven, times: Vec::new(), allocs_per_event }
+        };
+        let contests = measure.subjects().into_iter().map(contest).collect();
+        Self { measure, workload, reads, chunks, contests }
+    }
+
+    fn round(&mut self, round: usize) {
+        // Who goes first must not be the one who brings the bytes into the cache.
+        let warm = |chunk: &Bytes| memchr::memchr_iter(b'\n', chunk).count();
+        black_box(self.chunks.iter().map(warm).sum::<usize>() + warm(input(self.measure, self.workload)));
+        let count = self.contests.len();
+        for turn in 0..count {
+            let contest = &mut self.contests[(round + turn) % count];
+            let Ok(expected) = contest.proven else { continue };
+            let mut tally = Tally::timed();
+            let mut reads = Reads::uncounted(&self.chunks);
+            let start = Instant::now();
+            (contest.subject.run)(self.workload, &mut reads, &mut tally);
+            contest.times.push(start.elapsed());
+            if tally.answer() != expected {
+                contest.proven = Err("not the same answer every time".to_owned());
+            }
+        }
+    }
+
+    fn rows(self) -> impl Iterator<Item = Row> {
+        let Self { measure, workload, reads, contests, .. } = self;
+        let bytes = input(measure, workload).len() as f64;
+        let events = events(measure, workload) as f64;
+        contests.into_iter().map(move |Contest { subject, proven, times, allocs_per_event }| Row {
+            measure,
+            workload: workload.name,
+            reads,
+            subject: subject.name,
+            version: subject.version,
+            outcome: proven.map(|_| {
+                let ns = median(times).as_nanos().max(1) as f64;
+                Speed { mb_per_s: bytes * 1e3 / ns, ns_per_event: ns / events, allocs_per_event }
+            }),
+        })
+    }
+}
+
+/// The bytes that are read, and that a speed counts.
+fn input(measure: Measure, workload: &Workload) -> &Bytes {
+    if measure == Measure::Sse { &workload.sse } else { &workload.framed }
+}
+
+/// What a time is divided by.
+fn events(measure: Measure, workload: &Workload) -> u64 {
+    match measure {
+        Measure::Frames => workload.truth.frames.timed.events,
+        _ => workload.records,
+    }
+}
+
+/// Runs a subject once with every byte in the hash. Returns the answer that timed runs have to give.
+///
+/// # Errors
+///
+/// What is wrong with the answer, in words: with what the subject recovered.
+pub fn prove(
+    measure: Measure,
+    subject: &Subject,
+    workload: &Workload,
+    chunks: &[Bytes],
+) -> Result<Answer, String> {
+    let run = |mut tally: Tally| {
+        let run = catch_unwind(AssertUnwindSafe(|| {
+            (subject.run)(workload, &mut Reads::uncounted(chunks), &mut tally);
+        }));
+        if run.is_err() {
+            tally.fail("panicked");
+        }
+        tally
+    };
+    let thorough = run(Tally::thorough());
+    let truth = &workload.truth;
+    let (found, expected) = match (measure, subject.name.as_str()) {
+        (Measure::Decode, _) => (Ok(thorough.answer()), truth.text),
+        (Measure::TranscodeBedrock, _) => (proof::bedrock(thorough.written()), truth.text),
+        (Measure::TranscodeOpenai, _) => (proof::openai(thorough.written()), truth.text),
+        (Measure::Frames, _) => (Ok(thorough.answer()), truth.frames.thorough),
+        (Measure::Sse, _) | (Measure::Limit, "crc + lines") => (Ok(thorough.answer()), truth.sse.thorough),
+        (Measure::Limit, "crc + lines + text") => (Ok(thorough.answer()), truth.raw),
+        // Nothing but a copy, which has no answer.
+        (Measure::Limit, _) => (Ok(thorough.answer()), thorough.answer()),
+    };
+    let recovered = |answer: Answer| {
+        let Answer { events, bytes, .. } = answer;
+        format!("{events} of {} events, {bytes} of {} bytes", expected.events, expected.bytes)
+    };
+    match (thorough.fault(), found) {
+        (Some(fault), _) => Err(format!("{fault}; recovered {}", recovered(thorough.answer()))),
+        (None, Err(fault)) => Err(format!("wrong output: {fault}")),
+        (None, Ok(found)) if found != expected => {
+            Err(format!("wrong answer; recovered {}", recovered(found)))
+        }
+        (None, Ok(_)) => Ok(run(Tally::timed()).answer()),
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}

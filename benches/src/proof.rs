@@ -1,0 +1,90 @@
+//! Reads what transcoders wrote, slowly and with none of sagewire, to see whether it says what the source said.
+
+use aws_smithy_eventstream::frame::read_message_from;
+use bytes::Buf;
+use serde_json::Value;
+
+use crate::tally::{Answer, Kind, Tally};
+use crate::workload::DONE;
+
+/// The deltas in frames of ConverseStream.
+///
+/// # Errors
+///
+/// What is wrong with them, in words.
+pub fn bedrock(mut wire: &[u8]) -> Result<Answer, String> {
+    let mut tally = Tally::timed();
+    let mut stopped = false;
+    while wire.has_remaining() {
+        let message = read_message_from(&mut wire).map_err(|error| error.to_string())?;
+        let header = |name| {
+            let mut headers = message.headers().iter();
+            headers.find(|header| header.name().as_str() == name)?.value().as_string().ok()
+        };
+        let payload: Value = serde_json::from_slice(message.payload()).map_err(|error| error.to_string())?;
+        match header(":event-type").map(|name| name.as_str()) {
+            Some("contentBlockDelta") => {
+                let delta = &payload["delta"];
+                let texts = [
+                    (Kind::Reasoning, &delta["reasoningContent"]["text"]),
+                    (Kind::Text, &delta["text"]),
+                    (Kind::ToolInput, &delta["toolUse"]["input"]),
+                ];
+                for (kind, text) in texts {
+                    tally.text(kind, text.as_str().unwrap_or_default());
+                }
+            }
+            Some("messageStop") => stopped = payload["stopReason"].is_string(),
+            Some(_) => {}
+            None => return Err("a frame that is no event".to_owned()),
+        }
+    }
+    if stopped { Ok(tally.answer()) } else { Err("no messageStop".to_owned()) }
+}
+
+/// The deltas in server-sent events of OpenAI.
+///
+/// # Errors
+///
+/// What is wrong with them, in words.
+pub fn openai(wire: &[u8]) -> Result<Answer, String> {
+    let text = std::str::from_utf8(wire).map_err(|error| error.to_string())?;
+    let mut records = Vec::new();
+    for event in text.split_terminator("\n\n") {
+        records.push(event.strip_prefix("data: ").ok_or("an event that is not one data line")?);
+    }
+    if records.pop() != Some(DONE) {
+        return Err("no [DONE]".to_owned());
+    }
+    let mut tally = Tally::timed();
+    for (kind, delta) in deltas(records)? {
+        tally.text(kind, &delta);
+    }
+    Ok(tally.answer())
+}
+
+/// The deltas in chunks of OpenAI.
+///
+/// # Errors
+///
+/// What is wrong with them, in words.
+pub fn deltas<'a>(records: impl IntoIterator<Item = &'a str>) -> Result<Vec<(Kind, String)>, String> {
+    let mut deltas = Vec::new();
+    for record in records {
+        let chunk: Value = serde_json::from_str(record).map_err(|error| error.to_string())?;
+        for choice in chunk["choices"].as_array().ok_or("a chunk without choices")? {
+            let delta = &choice["delta"];
+            let mut push = |kind, text: &Value| match text.as_str() {
+                None | Some("") => {}
+                Some(text) => deltas.push((kind, text.to_owned())),
+            };
+            push(Kind::Reasoning, &delta["reasoning_content"]);
+            push(Kind::Reasoning, &delta["reasoning"]);
+            push(Kind::Text, &delta["content"]);
+            for call in delta["tool_calls"].as_array().into_iter().flatten() {
+                push(Kind::ToolInput, &call["function"]["arguments"]);
+            }
+        }
+    }
+    Ok(deltas)
+}

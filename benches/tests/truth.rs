@@ -1,0 +1,89 @@
+//! The workloads are the same every time, and sagewire finds in them what the generator put in.
+
+use bytes::Bytes;
+use sagewire_benches::measure::{READS, prove};
+use sagewire_benches::reads::{Reads, cut};
+use sagewire_benches::subjects::{Measure, sagewire};
+use sagewire_benches::tally::{Answer, Tally};
+use sagewire_benches::workload::{NAMES, Workload};
+
+fn workloads() -> impl Iterator<Item = Workload> {
+    NAMES.into_iter().map(|name| Workload::load(name, 600).unwrap())
+}
+
+#[test]
+fn workloads_are_deterministic() {
+    for (one, two) in workloads().zip(workloads()) {
+        assert_eq!(one.framed, two.framed, "{}", one.name);
+        assert_eq!(one.sse, two.sse, "{}", one.name);
+        assert_eq!(one.truth.text, two.truth.text, "{}", one.name);
+    }
+}
+
+#[test]
+fn workloads_are_what_they_say() {
+    for workload in workloads() {
+        let Answer { events, .. } = workload.truth.text;
+        assert!((400..=600).contains(&events), "{}: {events}", workload.name);
+        assert!((550..=600).contains(&workload.records), "{}: {}", workload.name, workload.records);
+    }
+    let [openai, ragged, ..] = &workloads().collect::<Vec<_>>()[..] else { panic!("four workloads") };
+    assert_eq!(openai.sse, ragged.sse);
+    assert_eq!(openai.truth.frames.timed.events, openai.records);
+    assert_ne!(ragged.framed, openai.framed);
+    let json = openai.json_lines.len() as u64 / (openai.records - 1);
+    assert!((220..=260).contains(&json), "{json} bytes of JSON a chunk");
+}
+
+#[test]
+fn sagewire_finds_the_truth() {
+    for workload in workloads() {
+        for len in READS.into_iter().chain([97]) {
+            let framed = cut(&workload.framed, len);
+            for measure in
+                [Measure::Decode, Measure::TranscodeBedrock, Measure::TranscodeOpenai, Measure::Frames]
+            {
+                proven(measure, &workload, &framed);
+            }
+            proven(Measure::Sse, &workload, &cut(&workload.sse, len));
+
+            let mut tally = Tally::thorough();
+            let lines = cut(&workload.json_lines, len);
+            sagewire::json_lines(&workload, &mut Reads::uncounted(&lines), &mut tally);
+            assert_eq!(tally.answer(), workload.truth.json_lines.thorough, "{}", workload.name);
+        }
+    }
+}
+
+fn proven(measure: Measure, workload: &Workload, chunks: &[Bytes]) {
+    let subjects = measure.subjects();
+    assert_eq!(subjects[0].name, "sagewire");
+    if let Err(fault) = prove(measure, &subjects[0], workload, chunks) {
+        panic!("{} on {}: {fault}", measure.name(), workload.name);
+    }
+}
+
+#[test]
+fn the_lower_bounds_find_the_truth() {
+    for workload in workloads() {
+        if workload.needle.is_empty() {
+            continue;
+        }
+        for subject in Measure::Limit.subjects() {
+            if let Err(fault) = prove(Measure::Limit, &subject, &workload, &[]) {
+                panic!("{} on {}: {fault}", subject.name, workload.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_answer_is_not_proven() {
+    let workload = Workload::load("openai", 100).unwrap();
+    let subject = &Measure::Decode.subjects()[0];
+    let other = Workload::load("openai", 101).unwrap();
+    let fault = prove(Measure::Decode, subject, &workload, &cut(&other.framed, 8192)).unwrap_err();
+    assert!(fault.contains("recovered 97 of 96 events"), "{fault}");
+    let cut_short = cut(&workload.framed[..workload.framed.len() / 2], 8192);
+    assert!(prove(Measure::Decode, subject, &workload, &cut_short).is_err());
+}

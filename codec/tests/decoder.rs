@@ -1,0 +1,327 @@
+//! The stack: what real containers send, however it is wrapped and cut, and how streams end.
+
+mod common;
+mod oracles;
+
+use bytes::Bytes;
+use common::{Random, decode, every_cut};
+use proptest::prelude::*;
+use sagewire_codec::chat::Event;
+use sagewire_codec::eventstream::{self, Header, Value};
+use sagewire_codec::{Decoder, Error, Framing, Limits, Options, Wrapping};
+use serde_json::json;
+
+type Outcome = (Vec<serde_json::Value>, Result<(), Error>);
+
+#[test]
+fn streams() {
+    let vectors = common::read_json(&common::testdata("streams.json"));
+    let vectors = vectors.as_array().expect("a list");
+    for vector in vectors {
+        let name = vector["name"].as_str().expect("a name");
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let body = match vector["hex"].as_str() {
+            Some(hex) => common::hex(hex),
+            None => vector["text"].as_str().expect("text or hex").as_bytes().to_vec(),
+        };
+        let check = |how: &str, (events, ending): &Outcome| {
+            assert_eq!(&json!(events), &vector["events"], "{name} {how}");
+            let error = ending.as_ref().err().map(ToString::to_string);
+            assert_eq!(error.as_deref(), vector["error"].as_str(), "{name} {how}");
+        };
+        check("as it is", &every_cut(name, &body, |chunks| decode(Options::new(), chunks)));
+        for seed in 0..8 {
+            let frames = Random(seed).parts(&body, [1, 2, 16, 300][seed as usize % 4]);
+            if body.is_empty() {
+                continue;
+            }
+            check("in frames", &decode(Options::new(), vec![Bytes::from(frames.clone())]));
+            let chunks = frames.chunks(1 + seed as usize * 13).map(Bytes::copy_from_slice).collect();
+            check("in frames in chunks", &decode(Options::new(), chunks));
+        }
+    }
+    println!("{} streams", vectors.len());
+    assert!(vectors.len() >= 90);
+}
+
+const BODY: &[u8] = b"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
+
+fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let headers = headers.iter().map(|(name, value)| Header::new(name, Value::String(value)));
+    eventstream::encode(headers, payload, &mut out).expect("a frame");
+    out
+}
+
+fn texts(events: &[serde_json::Value]) -> String {
+    events
+        .iter()
+        .filter(|event| event["type"] == "text_delta")
+        .filter_map(|event| event["text"].as_str())
+        .collect()
+}
+
+#[test]
+fn exception_and_error_frames_anywhere() {
+    let exception = |name, payload: &str| {
+        frame(&[(":message-type", "exception"), (":exception-type", name)], payload.as_bytes())
+    };
+    let cases = [
+        (
+            exception(
+                "ModelStreamError",
+                r#"{"Message":"too slow","ErrorCode":"ModelInvocationTimeExceeded"}"#,
+            ),
+            ("ModelStreamError", Some("ModelInvocationTimeExceeded"), "too slow", false),
+        ),
+        (
+            exception("ModelStreamError", r#"{"Message":"broken","ErrorCode":"StreamBroken"}"#),
+            ("ModelStreamError", Some("StreamBroken"), "broken", true),
+        ),
+        (
+            exception("InternalStreamFailure", r#"{"Message":"sorry"}"#),
+            ("InternalStreamFailure", None, "sorry", true),
+        ),
+        (
+            exception("throttlingException", r#"{"message":"slow down"}"#),
+            ("throttlingException", None, "slow down", true),
+        ),
+        (exception("NewError", "no JSON"), ("NewError", None, "no JSON", false)),
+        (
+            frame(
+                &[(":message-type", "error"), (":error-code", "InternalFailure"), (":error-message", "é")],
+                b"",
+            ),
+            ("error", Some("InternalFailure"), "é", true),
+        ),
+        (frame(&[(":message-type", "error")], b""), ("error", None, "", false)),
+    ];
+    let part = common::payload_part(BODY);
+    let half = common::payload_part(&BODY[..30]);
+    for (fault, (name, code, message, retryable)) in cases {
+        for (before, text) in
+            [(vec![], ""), (part.clone(), "hi"), ([part.clone(), half.clone()].concat(), "hi")]
+        {
+            // What comes behind it is never delivered.
+            let stream = [before.clone(), fault.clone(), part.clone()].concat();
+            let (events, ending) = every_cut(name, &stream, |chunks| decode(Options::new(), chunks));
+            assert_eq!(texts(&events), text);
+            let error = ending.expect_err(name);
+            assert_eq!(error.offset(), before.len() as u64, "{name}");
+            let failure = error.failure().expect(name);
+            assert_eq!((failure.name.as_str(), failure.code.as_deref()), (name, code));
+            assert_eq!((failure.message.as_str(), failure.is_retryable()), (message, retryable));
+        }
+    }
+}
+
+/// A record that is whole but for its blank line is delivered before the fault that cuts it off.
+#[test]
+fn a_whole_record_before_a_fault_is_delivered() {
+    let part = common::payload_part(&BODY[..BODY.len() - 2]);
+    let exception = frame(&[(":message-type", "exception"), (":exception-type", "ModelStreamError")], b"{}");
+    let mut corrupt = common::payload_part(b"x");
+    corrupt[50] ^= 1;
+    for fault in [exception, corrupt, part[..20].to_vec()] {
+        let (events, ending) =
+            every_cut("fault", &[part.clone(), fault].concat(), |chunks| decode(Options::new(), chunks));
+        assert_eq!(texts(&events), "hi");
+        assert!(ending.is_err());
+    }
+}
+
+#[test]
+fn unknown_frames_are_kept_and_no_error() {
+    let stream = [
+        frame(&[], b""),
+        frame(&[(":message-type", "event"), (":event-type", "initial-response")], b"{}"),
+        frame(&[(":message-type", "event"), (":event-type", "Progress")], b"{\"done\":0.5}"),
+        frame(&[(":message-type", "event"), (":event-type", "Note")], b"no JSON"),
+        common::payload_part(BODY),
+        common::payload_part(b"data: [DONE]\n\n"),
+    ]
+    .concat();
+    let (events, ending) = every_cut("unknown", &stream, |chunks| decode(Options::new(), chunks));
+    assert_eq!(ending, Ok(()));
+    assert_eq!(events[0], json!({"type": "other", "name": "Progress", "json": {"done": 0.5}}));
+    assert_eq!(events[1], json!({"type": "other", "name": "Note", "json": "no JSON"}));
+    assert_eq!(texts(&events), "hi");
+}
+
+#[test]
+fn twelve_ways_to_end() {
+    let finish: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let done: &[u8] = b"data: [DONE]\n\n";
+    let error: &[u8] = b"data: {\"error\":{\"message\":\"m\"}}\n\n";
+    let part = common::payload_part;
+    let exception =
+        frame(&[(":message-type", "exception"), (":exception-type", "InternalStreamFailure")], b"{}");
+    let mut corrupt = part(finish);
+    corrupt[120] ^= 0x10;
+    let cases: [(&str, Vec<u8>, &str); 14] = [
+        ("finish and [DONE]", [part(BODY), part(finish), part(done)].concat(), "complete"),
+        ("finish alone", [part(BODY), part(finish)].concat(), "complete"),
+        ("[DONE] alone", [part(BODY), part(done)].concat(), "complete"),
+        ("nothing at all", vec![], "truncated"),
+        ("text and then nothing", part(BODY), "truncated"),
+        ("in a frame", part(BODY)[..100].to_vec(), "truncated"),
+        (
+            "in a frame behind [DONE]",
+            [part(BODY), part(done), part(done)[..3].to_vec()].concat(),
+            "truncated",
+        ),
+        ("in a record", [part(BODY), part(&finish[..20])].concat(), "truncated"),
+        ("in a character", part("data: {\"é".as_bytes().split_last().expect("bytes").1), "truncated"),
+        ("exception", [part(BODY), exception.clone()].concat(), "failure"),
+        ("exception behind [DONE]", [part(BODY), part(done), exception].concat(), "failure"),
+        ("error in the stream and [DONE]", [part(BODY), part(error), part(done)].concat(), "failure"),
+        ("corrupt frame", [part(BODY), corrupt].concat(), "corrupt"),
+        ("no frames at all", b"\0\0<html>no frames here</html>".to_vec(), "corrupt"),
+    ];
+    for (name, stream, expected) in &cases {
+        let (_, ending) = every_cut(name, stream, |chunks| decode(Options::new(), chunks));
+        assert_eq!(common::ending(&ending), *expected, "{name}");
+    }
+}
+
+#[test]
+fn limits_hold_for_every_cut() {
+    let run = |limits, body: &[u8]| {
+        every_cut("limit", body, |chunks| decode(Options::new().limits(limits), chunks))
+    };
+    let limits = Limits { record: 100, ..Limits::default() };
+    for body in [
+        [BODY, b"data: {\"a\":\"", &[b'x'; 100], b"\"}\n\n", BODY].concat(),
+        [BODY, b"{\"a\":\"", &[b'x'; 100], b"\"}\n"].concat(),
+        [BODY, b"data: {\"a\":[\ndata: \"", &[b'x'; 80], b"\",\ndata: \"1234567890123456\"]}\n\n"].concat(),
+    ] {
+        let (events, ending) = run(limits, &body);
+        assert_eq!(texts(&events), "hi");
+        let error = ending.expect_err("too long");
+        assert!(error.is_limit() && error.offset() >= BODY.len() as u64, "{error}");
+    }
+    let many = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<String>();
+    let choices = many(5, &|n| {
+        format!("data: {{\"choices\":[{{\"index\":{n},\"delta\":{{\"content\":\"x\"}}}}]}}\n\n")
+    });
+    assert!(
+        run(Limits { choices: 4, ..Limits::default() }, choices.as_bytes()).1.is_err_and(|e| e.is_limit())
+    );
+    assert!(
+        run(Limits { choices: 5, ..Limits::default() }, choices.as_bytes())
+            .1
+            .is_err_and(|e| e.is_truncated())
+    );
+    let call = |n, input: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":[{{\"index\":{n},\"id\":\"{n}\",\"function\":\
+             {{\"name\":\"f\",\"arguments\":\"{input}\"}}}}]}}}}]}}\n\n"
+        )
+    };
+    let calls = many(5, &|n| call(n, "{}"));
+    assert!(run(Limits { tools: 4, ..Limits::default() }, calls.as_bytes()).1.is_err_and(|e| e.is_limit()));
+    // The first call never ends: what the second says is held back, and that has a bound.
+    let held = [call(0, "{"), call(1, "xxxxxxxxxx"), call(1, "xxxxxxxxxx")].concat();
+    let (events, ending) = run(Limits { pending: 20, ..Limits::default() }, held.as_bytes());
+    assert!(ending.is_err_and(|error| error.is_limit()));
+    assert!(
+        events.iter().any(|event| event["text"] == "xxxxxxxxxxxxxxxxxxxx"),
+        "what was held back is delivered"
+    );
+}
+
+#[test]
+fn text_in_one_chunk_is_not_copied() {
+    let frame = Bytes::from(common::payload_part(BODY));
+    for (framing, bytes) in [(Framing::EventStream, frame), (Framing::Sse, Bytes::from_static(BODY))] {
+        let mut decoder = Decoder::with_options(Options::new().framing(framing));
+        let mut chunk = bytes.clone();
+        let mut seen = 0;
+        while let Some(event) = decoder.decode(&mut chunk).expect("good") {
+            if let Event::TextDelta { text, .. } = event {
+                assert!(matches!(text, std::borrow::Cow::Borrowed(_)));
+                assert!(bytes.as_ptr_range().contains(&text.as_ptr()));
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 1);
+    }
+}
+
+#[test]
+fn the_first_delta_comes_with_the_first_record() {
+    let mut decoder = Decoder::new();
+    // No blank line yet, only the end of the data line.
+    let mut chunk = Bytes::from_static(&BODY[..BODY.len() - 1]);
+    let mut texts = 0;
+    while let Some(event) = decoder.decode(&mut chunk).expect("good") {
+        texts += usize::from(matches!(event, Event::TextDelta { .. }));
+    }
+    assert_eq!(texts, 1);
+}
+
+#[test]
+fn a_chunk_that_comes_too_early_waits() {
+    // The caller brings the next chunk before the last one is decoded: nothing is lost or mixed.
+    let mut decoder = Decoder::new();
+    let mut first = Bytes::from(BODY.repeat(3));
+    let mut second = Bytes::from_static(b"data: [DONE]\n\n");
+    assert!(matches!(decoder.decode(&mut first), Ok(Some(Event::Start { .. }))));
+    let mut texts = 0;
+    while let Some(event) = decoder.decode(&mut second).expect("good") {
+        texts += usize::from(matches!(event, Event::TextDelta { .. }));
+    }
+    assert_eq!(texts, 3);
+    assert!(second.is_empty());
+    while decoder.finish().expect("complete").is_some() {}
+}
+
+#[test]
+fn the_wrapping_is_told() {
+    let wrapping = |framing, body: &'static str| {
+        let mut decoder = Decoder::with_options(Options::new().framing(framing));
+        let mut chunk = Bytes::from(body);
+        while let Ok(Some(_)) = decoder.decode(&mut chunk) {}
+        decoder.wrapping()
+    };
+    assert_eq!(wrapping(Framing::Auto, "data: {\"a\":1}\n\n"), Some(Wrapping::Sse));
+    assert_eq!(wrapping(Framing::Auto, ": keep-alive\n\n"), Some(Wrapping::Sse));
+    assert_eq!(wrapping(Framing::Auto, "{\"a\":1}\n{\"a\":2}\n"), Some(Wrapping::Json));
+    assert_eq!(wrapping(Framing::Auto, "[{\"a\":1},{\"a\":2}]"), Some(Wrapping::Json));
+    assert_eq!(wrapping(Framing::Auto, "<html>\n</html>\n"), Some(Wrapping::Text));
+    assert_eq!(wrapping(Framing::Sse, "<html>\n</html>\n"), Some(Wrapping::Sse));
+}
+
+/// Pieces from which strange streams are made.
+fn piece() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z\"{}\\[\\]:, é\r\n]{0,6}",
+        Just("data: ".to_owned()),
+        Just("\n\n".to_owned()),
+        Just("\r\n".to_owned()),
+        Just("[DONE]".to_owned()),
+        Just("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"é\"}}]}".to_owned()),
+        Just("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}".to_owned()),
+        Just("{\"error\":{\"message\":\"m\"}}".to_owned()),
+        Just("\u{feff}".to_owned()),
+        (0..3u8, 0..3u8, "[{}x\"]{0,3}").prop_map(|(index, id, input)| {
+            let call =
+                json!({"index": index, "id": id.to_string(), "function": {"name": "f", "arguments": input}});
+            json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}).to_string()
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_cut_gives_the_same(pieces in prop::collection::vec(piece(), 0..14), seed: u8) {
+        let body = pieces.concat();
+        oracles::nested(&[&[seed], body.as_bytes()].concat());
+    }
+
+    #[test]
+    fn transcoding_loses_no_text(pieces in prop::collection::vec(piece(), 0..14), seed: u8) {
+        let body: String = pieces.iter().map(|piece| format!("data: {piece}\n\n")).collect();
+        oracles::transcode(&[&[seed], body.as_bytes()].concat());
+    }
+}

@@ -1,0 +1,102 @@
+//! The layers point one way, and the core stays pure.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What each module may use of the crate. Formats do not know each other, framings do not know what they carry.
+fn allowed(module: &str) -> &'static [&'static str] {
+    match module {
+        "balance" | "carry" | "failure" | "input" | "json" | "limits" | "text" => &[],
+        "error" => &["failure", "limits"],
+        "eventstream" => &["carry", "error", "input", "limits"],
+        "sse" => &["carry", "error", "input", "limits", "text"],
+        "json_lines" => &["error", "input", "limits", "sse", "text"],
+        "sagemaker" => &["eventstream", "failure"],
+        "record" => &["balance", "carry", "error", "limits", "sse"],
+        "chat" => &["balance", "carry", "error", "json", "limits", "text"],
+        "format/openai" => &["chat", "error", "failure", "json", "limits"],
+        "format/bedrock" => &["chat", "error", "eventstream", "failure", "json"],
+        "format" => &[],
+        "decoder" => {
+            &["chat", "error", "eventstream", "failure", "format", "input", "limits", "record", "sagemaker"]
+        }
+        "transcoder" => &["chat", "decoder", "error", "format"],
+        "stream" => &["chat", "error", "Decoder", "Transcoder", "Error"],
+        other => panic!("say in this test what `{other}` may use"),
+    }
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn imports_point_downwards() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut uses: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in &files {
+        let name = file.strip_prefix(&root).expect("below").with_extension("");
+        let name = name.to_str().expect("UTF-8").replace('\\', "/");
+        if name == "lib" {
+            continue;
+        }
+        // Everything below a folder is one module, but for the formats, which are each their own.
+        let parts: Vec<&str> = name.split('/').collect();
+        let module = match parts[..] {
+            ["format", "mod"] => "format".to_owned(),
+            ["format", format, ..] => format!("format/{format}"),
+            [module, ..] => module.to_owned(),
+            [] => unreachable!("a path has a name"),
+        };
+        let text = std::fs::read_to_string(file).expect("UTF-8");
+        for line in text.lines().map(str::trim) {
+            if line.starts_with("//") {
+                continue;
+            }
+            for (at, _) in line.match_indices("crate::") {
+                let rest = &line[at + "crate::".len()..];
+                // `use crate::{A, B}` names several.
+                let names = match rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+                    Some((names, _)) => names.split(',').collect(),
+                    None => vec![rest],
+                };
+                for name in names {
+                    let is_name = |c: &char| c.is_alphanumeric() || *c == '_';
+                    let name = name.trim().chars().take_while(is_name).collect();
+                    uses.entry(module.clone()).or_default().push(name);
+                }
+            }
+        }
+    }
+    assert!(uses.len() >= 12, "the test reads the sources");
+    for (module, used) in &uses {
+        for name in used {
+            assert!(
+                allowed(module).contains(&name.as_str()) || *module == *name,
+                "`{module}` uses `{name}`: an upward import, or one that this test does not know"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_core_stays_pure() {
+    let manifest =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("a manifest");
+    let dependencies = manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());
+    let dependencies: Vec<_> = dependencies
+        .expect("dependencies")
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next().filter(|name| !name.is_empty()))
+        .collect();
+    assert_eq!(dependencies, ["bytes", "crc32fast", "futures-core", "memchr", "serde", "serde_json"]);
+}
