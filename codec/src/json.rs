@@ -55,6 +55,16 @@ impl<'a> Json<'a> {
         Self { bytes, pos, depth }
     }
 
+    /// How far the document was read. Before a value whose [`kind`](Self::kind) was asked, where it begins.
+    pub(crate) fn pos(&self) -> usize {
+        self.pos
+    }
+
+    /// What a string means.
+    pub(crate) fn unescaped(&self, string: Str) -> Cow<'a, [u8]> {
+        unescaped(self.bytes, string)
+    }
+
     fn fault<T>(&self, why: &'static str) -> Result<T> {
         Err(Fault { at: self.pos, why })
     }

@@ -162,6 +162,7 @@ impl Scanner {
                         (_, b'{') => {
                             self.wrapping.get_or_insert(Wrapping::Json);
                             self.state = State::Json;
+                            self.balance = Balance::default();
                             self.start = self.lines.consumed();
                             None
                         }
@@ -218,7 +219,6 @@ impl Scanner {
         self.lines.advance(pos, len);
         if whole {
             self.state = State::Line;
-            self.balance = Balance::default();
             if self.data.is_empty() {
                 return Ok(Some(Found { place: Place::Chunk, range: in_chunk, offset: self.start }));
             }

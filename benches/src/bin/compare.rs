@@ -1,5 +1,6 @@
 //! Prints how sagewire compares with named peers on this machine.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use sagewire_benches::counting::{CountingAllocator, allocations};
@@ -56,7 +57,15 @@ fn main() -> ExitCode {
     if workloads.is_empty() {
         return ExitCode::FAILURE;
     }
-    let rows = measure(&workloads, &plan, |round, rounds| eprintln!("round {} of {rounds}", round + 1));
+    let watched = std::io::stderr().is_terminal();
+    let rows = measure(&workloads, &plan, |round, rounds| {
+        if watched {
+            eprint!("\rround {} of {rounds} ", round + 1);
+        }
+    });
+    if watched {
+        eprint!("\r\x1b[K");
+    }
 
     let machine = Machine::this();
     if options.json {

@@ -2,11 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::header::{Header, Value};
+use super::header::{Header, VALUE_MAX, Value};
 use crate::error::{Error, ErrorKind, Layer};
-
-/// Bytes of the longest string or byte array: the specification's bound, below what two bytes of length could say.
-pub(super) const VALUE_MAX: usize = 32_767;
 
 /// Appends one frame to `out`.
 ///

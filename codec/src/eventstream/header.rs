@@ -5,6 +5,9 @@
 
 use crate::error::ErrorKind;
 
+/// Bytes of the longest string or byte array: the specification's bound, below what two bytes of length could say.
+pub(super) const VALUE_MAX: usize = 32_767;
+
 /// The value of a header.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
@@ -192,7 +195,7 @@ impl<'a> Raw<'a> {
             9 => 16,
             found => return Err(ErrorKind::HeaderType(found)),
         };
-        if len > super::encode::VALUE_MAX {
+        if len > VALUE_MAX {
             return Err(ErrorKind::Header("value is longer than 32,767 bytes"));
         }
         Ok(Self { name, kind, value: take(block, len)? })

@@ -19,6 +19,7 @@
 //! `object`, `system_fingerprint`, `service_tier` and `obfuscation` repeat on every chunk, say nothing about the answer,
 //! and are left out.
 
+mod chunk;
 mod reader;
 mod writer;
 

@@ -1,0 +1,323 @@
+//! Where the members of a chunk lie.
+//!
+//! Members come in any order, and what one means can depend on a later one: the choices may stand before the id, the
+//! finish reason before the delta, the delta before the index. So each object is first walked to find its members, and
+//! then read in a fixed order. The first walk over a document also checks all of it.
+
+use alloc::string::{String, ToString};
+use core::ops::Range;
+
+use crate::chat::Usage;
+use crate::failure::Failure;
+use crate::json::{Fault, Json, Kind, Str, unescaped};
+
+fn non_empty(string: Option<Str>) -> Option<Str> {
+    string.filter(|string| string.start < string.end)
+}
+
+/// Skips a value, and returns where it lies unless it is null.
+fn skip_some(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
+    let is_null = json.kind()? == Kind::Null;
+    let range = json.skip()?;
+    Ok((!is_null).then_some(range))
+}
+
+/// The same for a value of one kind; others are skipped, too, and not returned.
+fn skip_kind(json: &mut Json<'_>, kind: Kind) -> Result<Option<Range<usize>>, Fault> {
+    let matches = json.kind()? == kind;
+    let range = json.skip()?;
+    Ok(matches.then_some(range))
+}
+
+/// A document, checked whole.
+pub(super) enum Document {
+    Chunk(Chunk),
+    Array(Range<usize>),
+    Other(Range<usize>),
+}
+
+impl Document {
+    pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
+        Ok(match json.kind()? {
+            Kind::Object => Self::Chunk(Chunk::find(json)?),
+            Kind::Array => Self::Array(json.skip()?),
+            _ => Self::Other(json.skip()?),
+        })
+    }
+}
+
+/// The members of a chunk.
+#[derive(Default)]
+pub(super) struct Chunk {
+    pub(super) range: Range<usize>,
+    pub(super) id: Option<Str>,
+    pub(super) model: Option<Str>,
+    pub(super) created: Option<u64>,
+    pub(super) choices: Option<Range<usize>>,
+    pub(super) usage: Option<Range<usize>>,
+    pub(super) error: Option<Range<usize>>,
+    pub(super) is_error: bool,
+    /// There are members that have no meaning here and are not null.
+    pub(super) has_others: bool,
+}
+
+impl Chunk {
+    pub(super) fn is_known(name: &[u8]) -> bool {
+        matches!(
+            name,
+            b"id"
+                | b"model"
+                | b"created"
+                | b"choices"
+                | b"usage"
+                | b"error"
+                | b"object"
+                | b"system_fingerprint"
+                | b"service_tier"
+                | b"obfuscation"
+        )
+    }
+
+    pub(super) fn is_of_error(name: &[u8]) -> bool {
+        matches!(name, b"message" | b"type" | b"code" | b"param" | b"error_type")
+    }
+
+    pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
+        let mut chunk = Self::default();
+        let start = json.pos();
+        json.object(|json, name| {
+            match name {
+                b"id" => chunk.id = non_empty(json.string_or_skip()?),
+                b"model" => chunk.model = non_empty(json.string_or_skip()?),
+                b"created" => chunk.created = json.integer_or_skip()?,
+                b"choices" => chunk.choices = skip_kind(json, Kind::Array)?,
+                b"usage" => chunk.usage = skip_kind(json, Kind::Object)?,
+                b"error" => chunk.error = skip_some(json)?,
+                b"object" => {
+                    let object = json.string_or_skip()?;
+                    chunk.is_error = object.is_some_and(|object| &*json.unescaped(object) == b"error");
+                }
+                name => chunk.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
+            }
+            Ok(())
+        })?;
+        chunk.range = start..json.pos();
+        Ok(chunk)
+    }
+
+    pub(super) fn first_choice(&self, record: &[u8], depth: usize) -> Result<Option<Choice>, Fault> {
+        let Some(choices) = &self.choices else { return Ok(None) };
+        let mut first = None;
+        Json::new(record, choices.start, depth).array(|json| {
+            if first.is_none() && json.kind()? == Kind::Object {
+                first = Some(Choice::find(json)?);
+                return Ok(());
+            }
+            json.skip().map(drop)
+        })?;
+        Ok(first)
+    }
+
+    /// The failure that the chunk reports: `"error":{…}`, `"error":"text"` with its members beside it, or the members
+    /// of an error with `"object":"error"`.
+    pub(super) fn failure(&self, record: &[u8], depth: usize) -> Result<Option<Failure>, Fault> {
+        let range = &self.range;
+        let object = match &self.error {
+            Some(error) if record[error.start] == b'{' => error,
+            Some(error) if matches!(&record[error.clone()], b"false" | b"\"\"" | b"0") => return Ok(None),
+            Some(_) => range,
+            None if self.is_error => range,
+            None => return Ok(None),
+        };
+        let (mut name, mut code, mut message) = (None, None, None);
+        Json::new(record, object.start, depth).object(|json, member| {
+            match member {
+                b"type" | b"error_type" => name = non_empty(json.string_or_skip()?).or(name),
+                b"message" | b"error" => message = json.string_or_skip()?.or(message),
+                b"code" | b"http_status_code" if json.kind()? == Kind::Number => {
+                    code = Some(Err(json.skip()?))
+                }
+                b"code" => code = non_empty(json.string_or_skip()?).map(Ok).or(code.take()),
+                _ => json.skip().map(drop)?,
+            }
+            Ok(())
+        })?;
+        let text = |string| String::from_utf8_lossy(&unescaped(record, string)).into_owned();
+        let code = code.map(|code| match code {
+            Ok(string) => text(string),
+            Err(number) => String::from_utf8_lossy(&record[number]).into_owned(),
+        });
+        let name = name.map_or_else(|| "error".to_string(), text);
+        Ok(Some(Failure::new(name, code, message.map(text).unwrap_or_default(), &record[range.clone()])))
+    }
+}
+
+/// The members of a choice.
+#[derive(Default)]
+pub(super) struct Choice {
+    pub(super) range: Range<usize>,
+    pub(super) index: Option<u32>,
+    /// `delta`, or `message` in a response that is not streamed.
+    pub(super) delta: Option<Range<usize>>,
+    pub(super) text: Option<Str>,
+    pub(super) finish: Option<Str>,
+    pub(super) stop: Option<Str>,
+    pub(super) logprobs: Option<Range<usize>>,
+    /// There are members that have no meaning here and are not null.
+    pub(super) has_others: bool,
+}
+
+impl Choice {
+    pub(super) fn is_known(name: &[u8]) -> bool {
+        matches!(name, b"index" | b"delta" | b"message" | b"text" | b"finish_reason" | b"logprobs")
+    }
+
+    pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
+        let mut choice = Self::default();
+        let start = json.pos();
+        json.object(|json, name| {
+            match name {
+                b"index" => {
+                    choice.index = json.integer_or_skip()?.and_then(|index| u32::try_from(index).ok())
+                }
+                b"delta" | b"message" => {
+                    choice.delta = skip_kind(json, Kind::Object)?.or(choice.delta.take())
+                }
+                b"text" => choice.text = non_empty(json.string_or_skip()?),
+                b"finish_reason" => choice.finish = json.string_or_skip()?,
+                b"stop_reason" | b"matched_stop" if json.kind()? == Kind::String => {
+                    choice.stop = Some(json.string()?)
+                }
+                b"logprobs" => choice.logprobs = skip_some(json)?,
+                name => choice.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
+            }
+            Ok(())
+        })?;
+        choice.range = start..json.pos();
+        Ok(choice)
+    }
+
+    pub(super) fn role(&self, record: &[u8], depth: usize) -> Result<Option<Str>, Fault> {
+        let Some(delta) = &self.delta else { return Ok(None) };
+        let mut role = None;
+        Json::new(record, delta.start, depth).object(|json, name| {
+            match name {
+                b"role" => role = non_empty(json.string_or_skip()?),
+                _ => json.skip().map(drop)?,
+            }
+            Ok(())
+        })?;
+        Ok(role)
+    }
+}
+
+/// The members of a delta or a message.
+#[derive(Default)]
+pub(super) struct Delta {
+    pub(super) content: Option<Str>,
+    pub(super) content_parts: Option<Range<usize>>,
+    pub(super) reasoning_content: Option<Str>,
+    pub(super) reasoning: Option<Str>,
+    pub(super) refusal: Option<Str>,
+    pub(super) tool_calls: Option<Range<usize>>,
+    pub(super) function_call: Option<Range<usize>>,
+    /// There are members that have no meaning here and are not null.
+    pub(super) has_others: bool,
+}
+
+impl Delta {
+    pub(super) fn is_known(name: &[u8]) -> bool {
+        matches!(
+            name,
+            b"role"
+                | b"content"
+                | b"reasoning_content"
+                | b"reasoning"
+                | b"refusal"
+                | b"tool_calls"
+                | b"function_call"
+        )
+    }
+
+    pub(super) fn find(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Self, Fault> {
+        let mut delta = Self::default();
+        Json::new(record, range.start, depth).object(|json, name| {
+            match name {
+                b"content" if json.kind()? == Kind::Array => delta.content_parts = Some(json.skip()?),
+                b"content" => delta.content = json.string_or_skip()?,
+                b"reasoning_content" => delta.reasoning_content = non_empty(json.string_or_skip()?),
+                b"reasoning" => delta.reasoning = non_empty(json.string_or_skip()?),
+                b"refusal" => delta.refusal = json.string_or_skip()?,
+                b"tool_calls" => {
+                    delta.tool_calls = match json.kind()? {
+                        Kind::Array | Kind::Object => Some(json.skip()?),
+                        _ => json.skip().map(|_| None)?,
+                    }
+                }
+                b"function_call" => delta.function_call = skip_kind(json, Kind::Object)?,
+                name => delta.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
+            }
+            Ok(())
+        })?;
+        Ok(delta)
+    }
+}
+
+/// The members of a tool call, whichever object of it they stand in.
+#[derive(Default)]
+pub(super) struct ToolCall {
+    pub(super) index: Option<u64>,
+    pub(super) id: Option<Str>,
+    pub(super) name: Option<Str>,
+    pub(super) arguments: Option<Arguments>,
+}
+
+pub(super) enum Arguments {
+    String(Str),
+    Json(Range<usize>),
+}
+
+impl ToolCall {
+    pub(super) fn find(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
+        json.object(|json, name| {
+            match name {
+                b"index" => self.index = json.integer_or_skip()?,
+                b"id" => self.id = json.string_or_skip()?,
+                b"name" => self.name = json.string_or_skip()?,
+                b"function" | b"custom" if json.kind()? == Kind::Object => self.find(json)?,
+                b"arguments" | b"input" => {
+                    self.arguments = match json.kind()? {
+                        Kind::String => Some(Arguments::String(json.string()?)),
+                        _ => skip_some(json)?.map(Arguments::Json),
+                    }
+                }
+                _ => json.skip().map(drop)?,
+            }
+            Ok(())
+        })
+    }
+}
+
+pub(super) fn read_usage(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Option<Usage>, Fault> {
+    fn read(json: &mut Json<'_>, usage: &mut Usage) -> Result<(), Fault> {
+        json.object(|json, name| {
+            let count = match name {
+                b"prompt_tokens" | b"input_tokens" => &mut usage.input_tokens,
+                b"completion_tokens" | b"output_tokens" => &mut usage.output_tokens,
+                b"total_tokens" => &mut usage.total_tokens,
+                b"cached_tokens" => &mut usage.cache_read_tokens,
+                b"cache_write_tokens" => &mut usage.cache_write_tokens,
+                b"reasoning_tokens" => &mut usage.reasoning_tokens,
+                b"prompt_tokens_details" | b"completion_tokens_details" if json.kind()? == Kind::Object => {
+                    return read(json, usage);
+                }
+                _ => return json.skip().map(drop),
+            };
+            *count = json.integer_or_skip()?.or(*count);
+            Ok(())
+        })
+    }
+    let mut usage = Usage::default();
+    read(&mut Json::new(record, range.start, depth), &mut usage)?;
+    Ok((usage != Usage::default()).then_some(usage))
+}
