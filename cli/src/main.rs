@@ -1,2 +1,99 @@
-//! cli
-fn main() {}
+#![forbid(unsafe_code)]
+//! `sagewire`: reads and converts the streams of language models behind Amazon SageMaker endpoints.
+//!
+//! Arguments and exit codes. Each command is a module; what goes wrong in it comes back here as a [`Fault`].
+
+mod chat;
+mod decode;
+mod demo;
+mod emulate;
+mod fault;
+mod input;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::fault::Fault;
+
+/// Reads and converts the streams of language models behind Amazon SageMaker endpoints.
+///
+/// Without a command it is `sagewire demo`.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Cli {
+    /// Tell more on standard error: what a conversion could not carry over, which requests the emulator was sent
+    #[arg(short, long, global = true, display_order = 900)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the stream is complete
+  1  the input could not be read, or the output not be written
+  2  the arguments or the settings cannot be used
+  3  the stream ended early; what came is printed
+  4  the model or the service failed; what came is printed
+  5  the input is corrupt or exceeds a limit; what came before is printed
+
+Errors are one line on standard error: the layer, the byte offset in its input, and what was found there.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what all this is about: a signed, streamed call of a local endpoint, cut at random and put together again
+    Demo(demo::Args),
+    /// Decode captured bytes, and print them as text, events, frames, or another API's stream
+    Decode(decode::Args),
+    /// Ask a model behind a SageMaker endpoint, and print its answer as it comes
+    Chat(chat::Args),
+    /// Run a local SageMaker Runtime that any AWS SDK can be pointed at
+    Emulate(emulate::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => fault.report(),
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Fault> {
+    match &cli.command {
+        None => block_on(demo::run(&demo::Args::default())),
+        Some(Command::Demo(args)) => block_on(demo::run(args)),
+        Some(Command::Decode(args)) => decode::run(args, cli.verbose),
+        Some(Command::Chat(args)) => block_on(chat::run(args, cli.verbose)),
+        Some(Command::Emulate(args)) => block_on(emulate::run(args, cli.verbose)),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .map_err(|error| Fault::usage(format!("the runtime cannot be started: {error}")))?
+        .block_on(command)
+}
+
+/// Prints the help that was asked for; or what is wrong with the arguments, as one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A reader that has gone has seen enough.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let said = text.trim_start_matches("error: ").lines().map(str::trim);
+    let said: Vec<&str> = said
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    Fault::usage(format!("{} (see --help)", said.join(" "))).report()
+}

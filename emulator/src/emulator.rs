@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::log::{Log, Request};
+use crate::log::{Log, Observer, Request};
 use crate::script::Script;
 use crate::service::{self, Service};
 use crate::socket::{Hold, Listener};
@@ -78,6 +78,7 @@ pub struct Builder {
     script: Option<Script>,
     pause: Duration,
     seed: u64,
+    observer: Option<Observer>,
 }
 
 impl Default for Builder {
@@ -88,6 +89,7 @@ impl Default for Builder {
             script: None,
             pause: Duration::ZERO,
             seed: 1,
+            observer: None,
         }
     }
 }
@@ -131,6 +133,13 @@ impl Builder {
         self
     }
 
+    /// What is called with every request and the status of its answer, once that is known and before it is sent. It must
+    /// not block. Default: nothing.
+    pub fn on_request(mut self, observer: impl Fn(&Request, u16) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Observer(Arc::new(observer)));
+        self
+    }
+
     /// Listens on 127.0.0.1, and serves in tasks of the current tokio runtime, which needs its I/O and time drivers.
     ///
     /// # Errors
@@ -143,7 +152,8 @@ impl Builder {
         let log = Arc::new(Log::default());
         let (alive, still_alive) = watch::channel(());
         let (accepting, stopped) = oneshot::channel::<()>();
-        let service = Arc::new(Service::new(self.credentials, script, Arc::clone(&log), still_alive));
+        let service =
+            Arc::new(Service::new(self.credentials, script, Arc::clone(&log), self.observer, still_alive));
         let app = Router::new().fallback(service::handle).with_state(service);
         let server = axum::serve(listener, app.into_make_service_with_connect_info::<Hold>())
             .with_graceful_shutdown(async move {

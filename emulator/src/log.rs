@@ -1,7 +1,8 @@
 //! What the emulator was sent.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
@@ -52,6 +53,18 @@ fn redact(name: &header::HeaderName, value: &HeaderValue) -> String {
             None => "REDACTED".into(),
         },
         _ => text.into_owned(),
+    }
+}
+
+/// Who is told of every request, with the status of its answer.
+#[derive(Clone)]
+pub(crate) struct Observer(pub(crate) Arc<Observe>);
+
+type Observe = dyn Fn(&Request, u16) + Send + Sync;
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer").finish_non_exhaustive()
     }
 }
 

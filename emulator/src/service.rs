@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::chat;
 use crate::error::{ErrorAnswer, default_error};
-use crate::log::{self, Log};
+use crate::log::{self, Log, Observer};
 use crate::playback::{self, Alive};
 use crate::script::{Failure, Rule, Script, Source};
 use crate::sigv4;
@@ -36,14 +36,21 @@ pub(crate) struct Service {
     credentials: Credentials,
     rules: Vec<(Rule, AtomicU64)>,
     log: Arc<Log>,
+    observer: Option<Observer>,
     count: AtomicU64,
     alive: Alive,
 }
 
 impl Service {
-    pub(crate) fn new(credentials: Credentials, script: Script, log: Arc<Log>, alive: Alive) -> Self {
+    pub(crate) fn new(
+        credentials: Credentials,
+        script: Script,
+        log: Arc<Log>,
+        observer: Option<Observer>,
+        alive: Alive,
+    ) -> Self {
         let rules = script.rules.into_iter().map(|rule| (rule, AtomicU64::new(0))).collect();
-        Self { credentials, rules, log, count: AtomicU64::new(0), alive }
+        Self { credentials, rules, log, observer, count: AtomicU64::new(0), alive }
     }
 
     /// The rule that answers, which is used up by one more request.
@@ -106,8 +113,15 @@ pub(crate) async fn handle(
     let count = service.count.fetch_add(1, Ordering::Relaxed) + 1;
     let mut response = match to_bytes(body, BODY_LEN_MAX).await {
         Ok(body) => {
-            service.log.push(log::Request::new(&parts, body.clone()));
-            service.answer(&parts, &body, hold).await.unwrap_or_else(|error| error.into_response())
+            let request = log::Request::new(&parts, body.clone());
+            let observed = service.observer.as_ref().map(|observer| (observer, request.clone()));
+            service.log.push(request);
+            let response =
+                service.answer(&parts, &body, hold).await.unwrap_or_else(|error| error.into_response());
+            if let Some((Observer(tell), request)) = observed {
+                tell(&request, response.status().as_u16());
+            }
+            response
         }
         Err(_) => {
             let message =

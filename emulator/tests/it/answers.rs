@@ -1,5 +1,6 @@
 //! What is answered, and what goes wrong when it should.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::client::{End, Reply, Request};
@@ -273,4 +274,21 @@ async fn stopping_waits_for_answers_and_dropping_does_not() {
     drop(emulator);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(tokio::net::TcpStream::connect(addr).await.is_err());
+}
+
+#[tokio::test]
+async fn every_request_is_reported_with_its_status() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&seen);
+    let emulator = Emulator::builder()
+        .on_request(move |request, status| list.lock().unwrap().push((request.path.clone(), status)))
+        .start()
+        .await
+        .unwrap();
+    Request::unary("e", CHAT).send(&emulator).await;
+    Request { secret: "wrong", ..Request::stream("e", CHAT) }.send(&emulator).await;
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [("/endpoints/e/invocations".into(), 200), ("/endpoints/e/invocations-response-stream".into(), 403)]
+    );
 }

@@ -1,0 +1,268 @@
+//! `sagewire decode`: captured bytes, decoded.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use sagewire_codec::chat::Context;
+use sagewire_codec::eventstream::{self, Frame, Value};
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::{Format, Framing, Layer, Limits, Options, sagemaker, sse};
+use serde::{Serialize, Serializer};
+
+use crate::fault::{Exit, Fault};
+use crate::input::Input;
+use crate::output::{Output, Sink, Stream};
+
+/// Bytes that tell frames from text: a prelude, whose lengths have zero bytes, as text has none.
+const SNIFF_LEN: usize = 12;
+
+/// Arguments of `sagewire decode`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What the bytes are: event-stream frames with the container's bytes in them, or those bytes themselves
+    #[arg(long, value_enum, default_value_t, value_name = "FRAMING")]
+    framing: FramingArg,
+    /// What the records mean
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    from: From,
+    /// What to print
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    to: To,
+    /// Feed the decoder so many bytes at a time, at most; the output is the same for every number
+    #[arg(long, value_name = "N", default_value = "65536")]
+    chunk: NonZeroUsize,
+    /// Refuse frames with a payload of more than so many bytes
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.payload)]
+    max_frame: usize,
+    /// The captured bytes; - is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum FramingArg {
+    /// Tell frames from text by the first twelve bytes
+    #[default]
+    Auto,
+    /// AWS event-stream frames
+    #[value(name = "eventstream")]
+    EventStream,
+    /// Server-sent events
+    Sse,
+    /// JSON lines
+    #[value(name = "jsonl")]
+    JsonLines,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum From {
+    /// Tell by the shape of the records
+    #[default]
+    Auto,
+    /// OpenAI chat completions
+    #[value(name = "openai")]
+    OpenAi,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum To {
+    /// The text of the first choice, nothing else
+    #[default]
+    Text,
+    /// One canonical event as JSON a line
+    Events,
+    /// One event-stream frame as JSON a line, whatever is in it; always reads frames
+    Frames,
+    /// One server-sent event as JSON a line, by the letter of the standard
+    Sse,
+    /// The server-sent events that an OpenAI client reads
+    #[value(name = "openai")]
+    OpenAi,
+    /// One Bedrock ConverseStream event as JSON a line
+    Bedrock,
+    /// Bedrock ConverseStream as binary event-stream frames
+    BedrockWire,
+}
+
+/// Decodes, and prints as it goes.
+pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
+    let fits = match args.to {
+        To::Frames => matches!(args.framing, FramingArg::Auto | FramingArg::EventStream),
+        To::Sse => args.framing != FramingArg::JsonLines,
+        _ => true,
+    };
+    if !fits {
+        return Err(Fault::usage("--to frames and --to sse cannot be read from another --framing"));
+    }
+    let input = Input::open(&args.file, args.chunk.get())?;
+    let context = Context::new;
+    let sink = match args.to {
+        To::Text => Sink::Text,
+        To::Events => Sink::Events,
+        To::OpenAi => Sink::openai(context()),
+        To::Bedrock => Sink::bedrock(Encoding::JsonLines, context()),
+        To::BedrockWire => Sink::bedrock(Encoding::EventStream, context()),
+        To::Frames => return flushed(|output| frames(input, args.limits(), output)),
+        To::Sse => return flushed(|output| events(input, args.framing, args.limits(), output)),
+    };
+    chat(input, Stream::new(args.options(), sink, verbose))
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        let framing = match self.framing {
+            FramingArg::Auto => Framing::Auto,
+            FramingArg::EventStream => Framing::EventStream,
+            FramingArg::Sse => Framing::Sse,
+            FramingArg::JsonLines => Framing::JsonLines,
+        };
+        let format = match self.from {
+            From::Auto => Format::Auto,
+            From::OpenAi => Format::OpenAi,
+        };
+        Options::new().framing(framing).format(format).limits(self.limits())
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { payload: self.max_frame, ..Limits::DEFAULT }
+    }
+}
+
+fn chat(mut input: Input, mut stream: Stream) -> Result<(), Fault> {
+    while let Some(chunk) = input.next()? {
+        stream.feed(chunk)?;
+    }
+    stream.finish()
+}
+
+/// Writes what `decode` has decoded also where it fails.
+fn flushed(decode: impl FnOnce(&mut Output) -> Result<(), Fault>) -> Result<(), Fault> {
+    let mut output = Output::default();
+    let ending = decode(&mut output);
+    output.flush()?;
+    ending
+}
+
+fn frames(mut input: Input, limits: Limits, output: &mut Output) -> Result<(), Fault> {
+    let mut decoder = eventstream::Decoder::with_limits(limits);
+    while let Some(mut chunk) = input.next()? {
+        while let Some(frame) = decoder.decode(&mut chunk)? {
+            write_line(&FrameLine::new(&frame), output)?;
+        }
+        output.flush()?;
+    }
+    Ok(decoder.finish()?)
+}
+
+fn events(mut input: Input, framing: FramingArg, limits: Limits, output: &mut Output) -> Result<(), Fault> {
+    let mut events = sse::Decoder::with_limits(limits);
+    let framed = match framing {
+        FramingArg::Auto => input.peek(SNIFF_LEN)?.contains(&0),
+        framing => framing == FramingArg::EventStream,
+    };
+    if framed {
+        let mut frames = eventstream::Decoder::with_limits(limits);
+        let mut offset = 0;
+        while let Some(mut chunk) = input.next()? {
+            while let Some(frame) = frames.decode(&mut chunk)? {
+                match sagemaker::Event::parse(&frame) {
+                    sagemaker::Event::PayloadPart(_) => {
+                        write_events(&mut events, frame.payload_bytes(), output)?;
+                    }
+                    sagemaker::Event::Failure(failure) => {
+                        let line = format!("{}: byte {offset}: {failure}", Layer::SageMaker);
+                        return Err(Fault::Line(Exit::Failed, line));
+                    }
+                    _ => {}
+                }
+                offset += frame.as_bytes().len();
+            }
+            output.flush()?;
+        }
+        frames.finish()?;
+    } else {
+        while let Some(chunk) = input.next()? {
+            write_events(&mut events, chunk, output)?;
+            output.flush()?;
+        }
+    }
+    Ok(events.finish()?)
+}
+
+fn write_events(events: &mut sse::Decoder, mut chunk: Bytes, output: &mut Output) -> Result<(), Fault> {
+    while let Some(sse::Event { event, data, id, retry }) = events.decode(&mut chunk)? {
+        write_line(&EventLine { event: &event, data: &data, id: &id, retry }, output)?;
+    }
+    Ok(())
+}
+
+fn write_line(line: &impl Serialize, output: &mut Output) -> Result<(), Fault> {
+    let buffer = output.buffer();
+    serde_json::to_writer(&mut *buffer, line)
+        .expect("strings and numbers are JSON, and memory can be written to");
+    buffer.push(b'\n');
+    output.relieve()
+}
+
+/// A server-sent event as a line of JSON.
+#[derive(Serialize)]
+struct EventLine<'a> {
+    event: &'a str,
+    data: &'a str,
+    id: &'a str,
+    retry: Option<u64>,
+}
+
+/// A frame as a line of JSON.
+#[derive(Serialize)]
+struct FrameLine<'a> {
+    headers: Vec<HeaderLine<'a>>,
+    #[serde(serialize_with = "base64")]
+    payload: &'a [u8],
+}
+
+#[derive(Serialize)]
+struct HeaderLine<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(serialize_with = "value")]
+    value: Value<'a>,
+}
+
+impl<'a> FrameLine<'a> {
+    fn new(frame: &Frame<'a>) -> Self {
+        let headers = frame.headers().iter().map(|header| HeaderLine {
+            name: header.name,
+            kind: header.value.type_name(),
+            value: header.value,
+        });
+        Self { headers: headers.collect(), payload: frame.payload() }
+    }
+}
+
+fn value<S: Serializer>(value: &Value<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    match *value {
+        Value::Bool(bool) => serializer.serialize_bool(bool),
+        Value::Byte(number) => serializer.serialize_i8(number),
+        Value::Short(number) => serializer.serialize_i16(number),
+        Value::Integer(number) => serializer.serialize_i32(number),
+        Value::Long(number) | Value::Timestamp(number) => serializer.serialize_i64(number),
+        Value::ByteArray(bytes) => base64(&bytes, serializer),
+        Value::String(text) => serializer.serialize_str(text),
+        Value::Uuid(bytes) => serializer.serialize_str(&uuid(bytes)),
+    }
+}
+
+fn base64<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
+}
+
+/// Groups of 8, 4, 4, 4 and 12 digits.
+fn uuid(bytes: [u8; 16]) -> String {
+    let digits = format!("{:032x}", u128::from_be_bytes(bytes));
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}

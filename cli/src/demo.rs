@@ -1,0 +1,225 @@
+//! `sagewire demo`: a streamed call from end to end, without an account and without a network.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use sagewire_codec::chat::{Context, Event, Usage};
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::{Decoder, Error, Options, Target, Transcoder, eventstream};
+use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
+use sagewire_transport_reqwest::{Client, Credentials, Request};
+
+use crate::chat::refused;
+use crate::fault::{Exit, Fault};
+use crate::output::Output;
+
+const ENDPOINT: &str = "demo-llm";
+const REGION: &str = "us-east-1";
+const PROMPT: &str = "Do привет, γειά σου, 你好 and こんにちは 👋 survive the way to me?";
+/// Lines of the conversion that are shown, of its beginning and of its end.
+const SHOWN: usize = 3;
+
+/// Arguments of `sagewire demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where the answer is cut: the same number, the same cuts
+    #[arg(long, value_name = "N", default_value_t = Args::default().seed)]
+    seed: u64,
+    /// The pause after each part of the answer, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = Args::default().pause_ms)]
+    pause_ms: u64,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self { seed: 1, pause_ms: 2 }
+    }
+}
+
+/// Calls, shows the answer as it comes, and then what it was made of.
+pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
+    let pause = Duration::from_millis(args.pause_ms);
+    let emulator = Emulator::builder().seed(args.seed).pause(pause).start().await;
+    let emulator = emulator.map_err(|error| Fault::Line(Exit::Failed, format!("emulator: {error}")))?;
+    let mut output = Output::default();
+    print(&mut output, &introduction(&emulator.url(), args.seed))?;
+    let answer = call(&emulator.url(), &mut output).await?;
+    emulator.stop().await;
+    print(&mut output, &answer.summary(args.pause_ms)?)?;
+    print(&mut output, &answer.conversion()?)?;
+    print(&mut output, CLOSING)
+}
+
+const CLOSING: &str = "
+What you saw: the container's events were cut where no event ends, wrapped in frames with two checksums each, sent over
+a signed request, put together again byte by byte, read as chat events, and written as another API's stream. On a real
+endpoint the command is: sagewire chat --endpoint NAME \"...\"
+
+Next: sagewire decode --help    what else captured bytes can be turned into
+      sagewire emulate          the same endpoint for your own client, with faults if you like
+";
+
+fn introduction(url: &str, seed: u64) -> String {
+    format!(
+        "\
+sagewire reads the streams of language models behind Amazon SageMaker. All of this happens on your machine.
+
+  call    POST {url}/endpoints/{ENDPOINT}/invocations-response-stream
+  signed  AWS Signature Version 4, key {ACCESS_KEY_ID}, region {REGION}; the emulated endpoint checks it
+  cuts    at random, seed {seed}: in the middle of events, lines and characters
+  asked   {PROMPT}
+
+"
+    )
+}
+
+fn print(output: &mut Output, text: &str) -> Result<(), Fault> {
+    output.buffer().extend_from_slice(text.as_bytes());
+    output.flush()
+}
+
+/// What came, and what was found in it.
+#[derive(Debug, Default)]
+struct Answer {
+    /// The response body: event-stream frames.
+    bytes: Bytes,
+    events: u64,
+    texts: u64,
+    finish_reason: Option<String>,
+    usage: Option<Usage>,
+    first_token: Option<Duration>,
+    total: Duration,
+}
+
+impl Answer {
+    fn see(&mut self, event: &Event<'_>, start: Instant, output: &mut Output) {
+        self.events += 1;
+        match event {
+            Event::TextDelta { text, .. } => {
+                self.texts += 1;
+                self.first_token.get_or_insert_with(|| start.elapsed());
+                output.buffer().extend_from_slice(text.as_bytes());
+            }
+            Event::Finish { reason, .. } => self.finish_reason = Some(reason.as_str().into()),
+            Event::Usage(usage) => self.usage = Some(*usage),
+            _ => {}
+        }
+    }
+}
+
+async fn call(url: &str, output: &mut Output) -> Result<Answer, Fault> {
+    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "demo");
+    let client = Client::builder().region(REGION).credentials(credentials).endpoint_url(url);
+    let client = client.build().map_err(|error| refused(&error))?;
+    let body = serde_json::json!({
+        "messages": [{"role": "user", "content": PROMPT}],
+        "stream": true,
+        "stream_options": {"include_usage": true},
+    });
+    let mut answer = Answer::default();
+    let mut bytes = BytesMut::new();
+    let mut decoder = Decoder::new();
+    let start = Instant::now();
+    let request = Request::new(ENDPOINT, body.to_string());
+    let mut response = client.invoke_stream(request).await.map_err(|error| refused(&error))?;
+    while let Some(mut chunk) = response.chunk().await.map_err(|error| refused(&error))? {
+        bytes.extend_from_slice(&chunk);
+        while let Some(event) = decoder.decode(&mut chunk)? {
+            answer.see(&event, start, output);
+        }
+        output.flush()?;
+    }
+    // Only this says that the answer is complete.
+    while let Some(event) = decoder.finish()? {
+        answer.see(&event, start, output);
+    }
+    output.flush()?;
+    answer.total = start.elapsed();
+    answer.bytes = bytes.freeze();
+    Ok(answer)
+}
+
+impl Answer {
+    fn summary(&self, pause_ms: u64) -> Result<String, Error> {
+        let Parts { count, borders_in_lines, borders_in_characters } = Parts::of(self.bytes.clone())?;
+        let usage = self.usage.unwrap_or_default();
+        let number = |count: Option<u64>| count.map_or("?".into(), |count| count.to_string());
+        let (input, output) = (number(usage.input_tokens), number(usage.output_tokens));
+        let rows = [
+            ("parts", format!("{count}, in {} bytes of frames", self.bytes.len())),
+            ("cuts", format!("{borders_in_lines} inside a line, {borders_in_characters} inside a character")),
+            ("events", format!("{}, {} of them text", self.events, self.texts)),
+            ("ending", "complete".into()),
+            ("finish reason", self.finish_reason.clone().unwrap_or("none".into())),
+            ("usage", format!("{input} tokens in, {output} out")),
+            (
+                "first token",
+                format!("after {:.1} ms", self.first_token.unwrap_or_default().as_secs_f64() * 1000.0),
+            ),
+            (
+                "speed",
+                format!(
+                    "{:.0} events/s; the endpoint pauses {pause_ms} ms after each part",
+                    self.events as f64 / self.total.as_secs_f64()
+                ),
+            ),
+        ];
+        let rows: String = rows.iter().map(|(name, value)| format!("  {name:<15}{value}\n")).collect();
+        Ok(format!("\n\n{rows}\n"))
+    }
+
+    /// The beginning and the end of the same bytes as another API's stream.
+    fn conversion(&self) -> Result<String, Error> {
+        let mut transcoder =
+            Transcoder::new(Options::new(), Target::Bedrock(Encoding::JsonLines), Context::new());
+        transcoder.set_latency_ms(self.total.as_millis().try_into().unwrap_or(u64::MAX));
+        let mut converted = Vec::new();
+        let mut chunk = self.bytes.clone();
+        while let Some(piece) = transcoder.decode(&mut chunk)? {
+            converted.extend_from_slice(piece);
+        }
+        while let Some(piece) = transcoder.finish()? {
+            converted.extend_from_slice(piece);
+        }
+        let converted = String::from_utf8_lossy(&converted);
+        let lines: Vec<&str> = converted.lines().collect();
+        let (first, rest) = lines.split_at(SHOWN.min(lines.len()));
+        let (hidden, last) = rest.split_at(rest.len().saturating_sub(SHOWN));
+        let indented = |lines: &[&str]| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
+        Ok(format!(
+            "The same bytes as the stream of another API, Bedrock's ConverseStream:\n\n{}  ... {} more ...\n{}",
+            indented(first),
+            hidden.len(),
+            indented(last)
+        ))
+    }
+}
+
+/// How the answer was cut.
+#[derive(Debug, Default)]
+struct Parts {
+    count: u64,
+    borders_in_lines: u64,
+    borders_in_characters: u64,
+}
+
+impl Parts {
+    /// Looks at the borders between the payloads of `frames`.
+    fn of(mut frames: Bytes) -> Result<Self, Error> {
+        let mut parts = Self::default();
+        let mut decoder = eventstream::Decoder::new();
+        let mut before = b'\n';
+        while let Some(frame) = decoder.decode(&mut frames)? {
+            let (Some(&first), Some(&last)) = (frame.payload().first(), frame.payload().last()) else {
+                continue;
+            };
+            parts.count += 1;
+            parts.borders_in_lines += u64::from(before != b'\n');
+            // In UTF-8 the bytes of a character after its first one begin with the bits 10.
+            parts.borders_in_characters += u64::from(first & 0xc0 == 0x80);
+            before = last;
+        }
+        decoder.finish()?;
+        Ok(parts)
+    }
+}

@@ -1,0 +1,98 @@
+//! `sagewire emulate`: a local SageMaker Runtime, until it is told to stop.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SCRIPT_HELP, SECRET_ACCESS_KEY, Script};
+
+use crate::fault::{Fault, note};
+use crate::output::Output;
+
+/// How long running answers may still take after the signal to stop. One that a script stalls never ends.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Arguments of `sagewire emulate`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = SCRIPT_HELP)]
+pub(crate) struct Args {
+    /// The port to listen on, of 127.0.0.1; 0 picks a free one
+    #[arg(long, value_name = "N", default_value_t = 8787)]
+    port: u16,
+    /// What to answer; without it every endpoint is an OpenAI chat container that echoes
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// The access key id that requests must be signed with
+    #[arg(long, value_name = "ID", default_value = ACCESS_KEY_ID)]
+    access_key_id: String,
+    /// The secret access key that belongs to it
+    #[arg(long, value_name = "KEY", default_value = SECRET_ACCESS_KEY)]
+    secret_access_key: String,
+    /// The session token that requests must have; without it they must have none
+    #[arg(long, value_name = "TOKEN")]
+    session_token: Option<String>,
+    /// Where streams are cut when there is no script: the same number, the same cuts
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "script")]
+    seed: u64,
+    /// The pause between chunks when there is no script, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0, conflicts_with = "script")]
+    pause_ms: u64,
+}
+
+/// Listens until SIGINT or SIGTERM.
+pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
+    let mut builder = Emulator::builder()
+        .port(args.port)
+        .credentials(&args.access_key_id, &args.secret_access_key)
+        .seed(args.seed)
+        .pause(Duration::from_millis(args.pause_ms));
+    if let Some(token) = &args.session_token {
+        builder = builder.session_token(token);
+    }
+    if let Some(path) = &args.script {
+        builder = builder.script(Script::load(path).map_err(Fault::usage)?);
+    }
+    if verbose {
+        builder = builder.on_request(|request, status| {
+            note(&format!("{} {} {} bytes: {status}", request.method, request.path, request.body.len()));
+        });
+    }
+    // Before anybody is told that it runs, and might want to stop it.
+    let stopped = stop_signal().map_err(|error| Fault::usage(format!("signals: {error}")))?;
+    let emulator =
+        builder.start().await.map_err(|error| Fault::usage(format!("port {}: {error}", args.port)))?;
+    let mut output = Output::default();
+    output.buffer().extend_from_slice(format!("listening on {}\n", emulator.url()).as_bytes());
+    output.flush()?;
+    stopped.await;
+    // In time or not: it ends now.
+    let _ = tokio::time::timeout(GRACE, emulator.stop()).await;
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM, from now on.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    Ok(poll_fn(move |cx| {
+        if signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }))
+}
+
+/// Waits for Ctrl-C, from now on.
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut signal = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        signal.recv().await;
+    })
+}

@@ -1,0 +1,205 @@
+//! From chat events to standard output: the one path that every command's stream takes.
+
+use std::io::{self, IsTerminal, Write};
+
+use bytes::Bytes;
+use sagewire_codec::chat::{Context, Event, Losses};
+use sagewire_codec::format::{bedrock, openai};
+use sagewire_codec::{Decoder, Error, Options};
+
+use crate::fault::{Exit, Fault, note};
+
+/// Bytes that are gathered before they are written: one large chunk must not become one huge write.
+const PIECE: usize = 64 * 1024;
+
+/// Standard output, of which nothing is written until it is [flushed](Self::flush) or has become much.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    buffer: Vec<u8>,
+}
+
+impl Output {
+    /// Where the next bytes are to be appended.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Writes what was gathered, if that is much.
+    pub(crate) fn relieve(&mut self) -> Result<(), Fault> {
+        if self.buffer.len() < PIECE { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes what was gathered.
+    pub(crate) fn flush(&mut self) -> Result<(), Fault> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(&self.buffer).and_then(|()| stdout.flush());
+        self.buffer.clear();
+        written.map_err(|error| Fault::output(&error))
+    }
+}
+
+/// What chat events are written as.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// The text of the first choice.
+    Text,
+    /// One event as JSON a line.
+    Events,
+    /// Server-sent events of an OpenAI chat completion.
+    OpenAi(openai::Writer),
+    /// Events of ConverseStream.
+    Bedrock(bedrock::Writer),
+}
+
+impl Sink {
+    pub(crate) fn openai(context: Context) -> Self {
+        Self::OpenAi(openai::Writer::new(context))
+    }
+
+    pub(crate) fn bedrock(encoding: bedrock::Encoding, context: Context) -> Self {
+        Self::Bedrock(bedrock::Writer::new(encoding, context))
+    }
+
+    fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Text => {
+                if let Event::TextDelta { choice: 0, text, .. } = event {
+                    out.extend_from_slice(text.as_bytes());
+                }
+            }
+            Self::Events => {
+                let start = out.len();
+                serde_json::to_writer(&mut *out, event)
+                    .expect("events are JSON, and memory can be written to");
+                // The source's own JSON is passed on as it is, and may have lines; strings have none.
+                for byte in &mut out[start..] {
+                    if matches!(byte, b'\n' | b'\r') {
+                        *byte = b' ';
+                    }
+                }
+                out.push(b'\n');
+            }
+            Self::OpenAi(writer) => writer.write(event, out),
+            Self::Bedrock(writer) => writer.write(event, out),
+        }
+    }
+
+    fn finish(&mut self, ending: Result<(), &Error>, out: &mut Vec<u8>) {
+        match self {
+            // The prompt of a shell belongs on a line of its own; in a file every byte is the model's.
+            Self::Text if io::stdout().is_terminal() => out.push(b'\n'),
+            Self::Text | Self::Events => {}
+            Self::OpenAi(writer) => writer.finish(ending, out),
+            Self::Bedrock(writer) => writer.finish(ending, out),
+        }
+    }
+
+    fn losses(&self) -> Option<&Losses> {
+        match self {
+            Self::Text | Self::Events => None,
+            Self::OpenAi(writer) => Some(writer.losses()),
+            Self::Bedrock(writer) => Some(writer.losses()),
+        }
+    }
+}
+
+/// A stream on its way from bytes to standard output.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    decoder: Decoder,
+    printer: Printer,
+}
+
+impl Stream {
+    /// A stream that is written to `sink`; what gets lost is told if `verbose`.
+    pub(crate) fn new(options: Options, sink: Sink, verbose: bool) -> Self {
+        let printer = Printer { sink, output: Output::default(), malformed: Malformed::default(), verbose };
+        Self { decoder: Decoder::with_options(options), printer }
+    }
+
+    /// Decodes a chunk, and writes all that it becomes.
+    pub(crate) fn feed(&mut self, mut chunk: Bytes) -> Result<(), Fault> {
+        loop {
+            match self.decoder.decode(&mut chunk) {
+                Ok(Some(event)) => self.printer.print(&event)?,
+                Ok(None) => return self.printer.output.flush(),
+                Err(error) => return self.printer.end(Err(error)),
+            }
+        }
+    }
+
+    /// The end of the input: writes what was held back, and says how the stream ended.
+    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.decoder.finish() {
+                Ok(Some(event)) => self.printer.print(&event)?,
+                Ok(None) => return self.printer.end(Ok(())),
+                Err(error) => return self.printer.end(Err(error)),
+            }
+        }
+    }
+
+    /// How long the answer took, for the target that has a place for it.
+    pub(crate) fn set_latency_ms(&mut self, milliseconds: u64) {
+        if let Sink::Bedrock(writer) = &mut self.printer.sink {
+            writer.set_latency_ms(milliseconds);
+        }
+    }
+}
+
+/// The half of a stream that takes events.
+#[derive(Debug)]
+struct Printer {
+    sink: Sink,
+    output: Output,
+    malformed: Malformed,
+    verbose: bool,
+}
+
+impl Printer {
+    fn print(&mut self, event: &Event<'_>) -> Result<(), Fault> {
+        self.malformed.see(event);
+        self.sink.write(event, self.output.buffer());
+        self.output.relieve()
+    }
+
+    fn end(&mut self, ending: Result<(), Error>) -> Result<(), Fault> {
+        self.sink.finish(ending.as_ref().copied(), self.output.buffer());
+        self.output.flush()?;
+        if let (true, Some(losses)) = (self.verbose, self.sink.losses()) {
+            losses.as_slice().iter().for_each(|loss| note(&format!("note: {loss}")));
+        }
+        ending?;
+        self.malformed.check()
+    }
+}
+
+/// The records that could not be read.
+#[derive(Debug, Default)]
+struct Malformed {
+    count: u64,
+    /// Offset of the first, and what is wrong with it.
+    first: Option<(u64, &'static str)>,
+}
+
+impl Malformed {
+    fn see(&mut self, event: &Event<'_>) {
+        if let Event::Malformed { offset, why, .. } = event {
+            self.count += 1;
+            self.first.get_or_insert((*offset, why));
+        }
+    }
+
+    /// A stream that is complete but for such records is corrupt after all.
+    fn check(&self) -> Result<(), Fault> {
+        let Some((offset, why)) = self.first else { return Ok(()) };
+        let more = match self.count - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        Err(Fault::Line(Exit::Corrupt, format!("format: byte {offset}: malformed record: {why}{more}")))
+    }
+}

@@ -1,0 +1,9 @@
+//! The binary, run as a process.
+
+mod bedrock;
+mod chat;
+mod decode;
+mod demo;
+mod emulate;
+mod process;
+mod recorded;

@@ -1,0 +1,159 @@
+//! Runs the binary.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+/// How a command ended, and what it wrote.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    /// Standard output as JSON lines.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Checks that the command ended with `code`, and said why in one line, which is returned.
+    #[track_caller]
+    pub(crate) fn fails(&self, code: i32) -> &str {
+        assert_eq!(self.code, code, "{self:?}");
+        let line = self.stderr.strip_suffix('\n').expect("a line on stderr");
+        assert!(!line.is_empty() && !line.contains('\n'), "{line:?}");
+        line
+    }
+
+    /// Checks that the command ended well, and had nothing to say about it.
+    #[track_caller]
+    pub(crate) fn succeeds(self) -> Self {
+        assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{:?}", String::from_utf8_lossy(&self.stdout));
+        self
+    }
+}
+
+/// The binary, without the settings of this machine's AWS tools.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sagewire"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the binary on `input`.
+pub(crate) fn sagewire(args: &[&str], input: &[u8]) -> Run {
+    run(command(args), input)
+}
+
+pub(crate) fn run(mut command: Command, input: &[u8]) -> Run {
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // It may end before it has read everything.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    Run {
+        code: output.status.code().expect("an exit code"),
+        stdout: output.stdout,
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Decodes `input`, and checks that the result is the same however it is fed.
+#[track_caller]
+pub(crate) fn decode(args: &[&str], input: &[u8]) -> Run {
+    let fed = |chunk: &str| sagewire(&[&["decode", "--chunk", chunk], args].concat(), input);
+    let whole = fed("65536");
+    for chunk in ["1", "7"] {
+        assert_eq!(fed(chunk), whole, "--chunk {chunk} {args:?}");
+    }
+    whole
+}
+
+/// A file that is gone with the value.
+#[derive(Debug)]
+pub(crate) struct TempFile(pub(crate) PathBuf);
+
+impl TempFile {
+    pub(crate) fn new(text: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("sagewire-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// `sagewire emulate` as a process of its own.
+#[derive(Debug)]
+pub(crate) struct Emulate {
+    pub(crate) child: Child,
+    pub(crate) url: String,
+    _script: Option<TempFile>,
+}
+
+impl Emulate {
+    pub(crate) fn new(args: &[&str]) -> Self {
+        Self::start(args, None)
+    }
+
+    pub(crate) fn scripted(rules: &Value) -> Self {
+        let script = TempFile::new(&serde_json::json!({ "rules": rules }).to_string());
+        let path = script.path().to_string();
+        Self::start(&["--script", &path], Some(script))
+    }
+
+    fn start(args: &[&str], script: Option<TempFile>) -> Self {
+        let mut child = command(&[&["emulate", "--port", "0"], args].concat()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let url = line.strip_prefix("listening on ").and_then(|line| line.strip_suffix('\n'));
+        Self { child, url: url.expect("the first line").into(), _script: script }
+    }
+
+    /// Asks it with the credentials that it has unless it is told otherwise.
+    pub(crate) fn chat(&self, args: &[&str]) -> Run {
+        run(self.command(args), b"")
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let fixed = ["chat", "--endpoint", "my-llm", "--region", "us-east-1", "--endpoint-url", &self.url];
+        let mut command = command(&[&fixed, args].concat());
+        command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
+        command.env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+        command
+    }
+}
+
+impl Drop for Emulate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
