@@ -7,7 +7,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sagewire_codec::chat::Context;
-use sagewire_codec::eventstream::{self, Frame, Value};
+use sagewire_codec::eventstream::{self, Frame, SNIFF_LEN, Value, looks_like_frames};
 use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::{Format, Framing, Layer, Limits, Options, sagemaker, sse};
 use serde::{Serialize, Serializer};
@@ -15,9 +15,6 @@ use serde::{Serialize, Serializer};
 use crate::fault::{Exit, Fault};
 use crate::input::Input;
 use crate::output::{Output, Sink, Stream};
-
-/// Bytes that tell frames from text: a prelude, whose lengths have zero bytes, as text has none.
-const SNIFF_LEN: usize = 12;
 
 /// Arguments of `sagewire decode`.
 #[derive(Debug, clap::Args)]
@@ -160,7 +157,7 @@ fn frames(mut input: Input, limits: Limits, output: &mut Output) -> Result<(), F
 fn events(mut input: Input, framing: FramingArg, limits: Limits, output: &mut Output) -> Result<(), Fault> {
     let mut events = sse::Decoder::with_limits(limits);
     let framed = match framing {
-        FramingArg::Auto => input.peek(SNIFF_LEN)?.contains(&0),
+        FramingArg::Auto => looks_like_frames(input.peek(SNIFF_LEN)?),
         framing => framing == FramingArg::EventStream,
     };
     if framed {

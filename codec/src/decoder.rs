@@ -19,7 +19,7 @@ use bytes::Bytes;
 use crate::carry;
 use crate::chat::{Event, Queue, Spec};
 use crate::error::{Error, ErrorKind, Layer};
-use crate::eventstream;
+use crate::eventstream::{self, SNIFF_LEN};
 use crate::failure::Failure;
 use crate::format::openai;
 use crate::input::Input;
@@ -31,7 +31,7 @@ use crate::sagemaker;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Framing {
-    /// Tell frames from text by the first twelve bytes: the lengths in a prelude have zero bytes, text has none.
+    /// Tell frames from text by the first bytes, see [`eventstream::looks_like_frames`].
     #[default]
     Auto,
     /// Event-stream frames of SageMaker with the container's bytes in them.
@@ -133,7 +133,7 @@ pub struct Decoder {
 
 #[derive(Clone, Debug)]
 enum Mode {
-    /// Fewer than twelve bytes have come: these.
+    /// Too few bytes have come to tell: these.
     Unknown(Vec<u8>),
     Frames,
     Plain,
@@ -466,9 +466,6 @@ impl Decoder {
     }
 }
 
-/// Bytes that tell frames from text: a prelude.
-const SNIFF_LEN: usize = 12;
-
-fn sniff(prefix: &[u8]) -> Mode {
-    if prefix[..prefix.len().min(SNIFF_LEN)].contains(&0) { Mode::Frames } else { Mode::Plain }
+fn sniff(begin: &[u8]) -> Mode {
+    if eventstream::looks_like_frames(begin) { Mode::Frames } else { Mode::Plain }
 }

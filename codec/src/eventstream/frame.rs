@@ -77,6 +77,25 @@ pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Frame<'a>, 
     Ok(Some((Frame::new(frame, prelude, None), rest)))
 }
 
+/// Bytes that [`looks_like_frames`] can use.
+pub const SNIFF_LEN: usize = 6;
+
+/// Whether a body that begins with `begin` is an event stream and not text. Give it [`SNIFF_LEN`] bytes, or all there are.
+///
+/// The lengths of a prelude, which no decoder lets grow beyond 24 MiB and 128 KiB, begin with small bytes in three
+/// places. Two of them are enough, so that one corrupt byte does not make text of a stream; text has none.
+///
+/// ```
+/// use sagewire_codec::eventstream::looks_like_frames;
+/// assert!(looks_like_frames(&[0, 0, 0, 16, 0, 0, 0, 0]));
+/// assert!(!looks_like_frames(b"data: "));
+/// ```
+pub fn looks_like_frames(begin: &[u8]) -> bool {
+    let small = |at: usize, most: u8| begin.get(at).is_some_and(|&byte| byte <= most);
+    let seen = [small(0, 1), small(4, 0), small(5, 2)].into_iter().filter(|&seen| seen).count();
+    if begin.len() < SNIFF_LEN { small(0, 1) } else { seen >= 2 }
+}
+
 /// The lengths of a frame, checked against each other and the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prelude {

@@ -45,5 +45,5 @@ pub use decoder::Decoder;
 pub(crate) use decoder::Scanner;
 pub use encode::encode;
 pub(crate) use encode::encode_with;
-pub use frame::{Frame, parse};
+pub use frame::{Frame, SNIFF_LEN, looks_like_frames, parse};
 pub use header::{Header, Headers, Iter, Value};
