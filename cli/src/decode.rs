@@ -41,7 +41,7 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum FramingArg {
-    /// Tell frames from text by the first twelve bytes
+    /// Tell frames from text by the first bytes
     #[default]
     Auto,
     /// AWS event-stream frames

@@ -79,12 +79,15 @@ async fn every_cut_gives_the_same_answer() {
     }
 }
 
+/// Whether an error is the right one.
+type Expected = fn(&StreamError<Error>) -> bool;
+
 /// How the stream breaks, after how much of the body; what was read by then; what the error is.
 #[tokio::test]
 async fn every_fault_comes_after_what_was_read() {
     let body = body();
     let after = body.find("zwölf").expect("the second word");
-    let faults: [(Value, fn(&StreamError<Error>) -> bool); 6] = [
+    let faults: [(Value, Expected); 6] = [
         (
             json!({"exception": {"type": "ModelStreamError", "code": "StreamBroken", "message": "m"}, "after": after}),
             |error| matches!(error, StreamError::Decode(error) if error.failure().is_some_and(|f| f.is_retryable())),
