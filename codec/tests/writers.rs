@@ -1,0 +1,341 @@
+//! What the writers write, and what they report as lost: the list is asserted, empty included.
+
+mod common;
+
+use bytes::Bytes;
+use sagewire_codec::chat::Context;
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::{Error, Options, Target, Transcoder, eventstream};
+use serde_json::{Value, json};
+
+/// Output, losses, ending.
+fn transcode(target: Target, context: Context, body: &str) -> (Vec<u8>, Vec<String>, Result<(), Error>) {
+    let mut transcoder = Transcoder::new(Options::new(), target, context);
+    let mut out = Vec::new();
+    let mut chunk = Bytes::copy_from_slice(body.as_bytes());
+    let ending = loop {
+        match transcoder.decode(&mut chunk) {
+            Ok(Some(bytes)) => out.extend_from_slice(bytes),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let ending = ending.and_then(|()| {
+        while let Some(bytes) = transcoder.finish()? {
+            out.extend_from_slice(bytes);
+        }
+        Ok(())
+    });
+    (out, transcoder.losses().as_slice().iter().map(ToString::to_string).collect(), ending)
+}
+
+fn data(chunks: &[Value]) -> String {
+    chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect()
+}
+
+fn choice(delta: Value, finish: Option<&str>) -> Value {
+    json!({"id": "x", "created": 7, "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+}
+
+fn call(index: u32, id: &str, name: &str, arguments: &str) -> Value {
+    json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+}
+
+fn usage(usage: Value) -> Value {
+    json!({"choices": [], "usage": usage})
+}
+
+/// The events of ConverseStream, and the losses. The frames say the same as the lines.
+fn bedrock(body: &str) -> (Vec<Value>, Vec<String>) {
+    let context = || Context::new().latency_ms(12);
+    let (lines, losses, ending) = transcode(Target::Bedrock(Encoding::JsonLines), context(), body);
+    let lines: Vec<Value> = String::from_utf8(lines)
+        .expect("UTF-8")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect();
+    let (frames, same, _) = transcode(Target::Bedrock(Encoding::EventStream), context(), body);
+    assert_eq!(same, losses);
+    let mut decoder = eventstream::Decoder::new();
+    let mut chunk = Bytes::from(frames);
+    let mut events = Vec::new();
+    while let Some(frame) = decoder.decode(&mut chunk).expect("our own frames") {
+        let header = |name| frame.headers().get(name).and_then(|value| value.as_str());
+        assert_eq!(header(":content-type"), Some("application/json"));
+        let name = match header(":message-type") {
+            Some("event") => header(":event-type"),
+            Some("exception") => header(":exception-type"),
+            other => panic!("{other:?}"),
+        };
+        let payload: Value = serde_json::from_slice(frame.payload()).expect("JSON");
+        events.push(json!({name.expect("a name"): payload}));
+    }
+    decoder.finish().expect("whole frames");
+    assert_eq!(events, lines);
+    assert_eq!(
+        ending.is_ok(),
+        lines.last().is_some_and(|last| last.get("messageStop").or(last.get("metadata")).is_some())
+    );
+    (lines, losses)
+}
+
+#[test]
+fn text_and_usage_are_lossless() {
+    let counts = json!({"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12,
+        "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 1}});
+    let body = data(&[
+        choice(json!({"role": "assistant", "content": ""}), None),
+        choice(json!({"content": "a\"b\n"}), None),
+        choice(json!({"content": "😀"}), Some("stop")),
+        usage(counts),
+    ]) + "data: [DONE]\n\n";
+    let (events, losses) = bedrock(&body);
+    assert_eq!(
+        events,
+        [
+            json!({"messageStart": {"role": "assistant"}}),
+            json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "a\"b\n"}}}),
+            json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "😀"}}}),
+            json!({"contentBlockStop": {"contentBlockIndex": 0}}),
+            json!({"messageStop": {"stopReason": "end_turn"}}),
+            // Bedrock counts cached tokens apart.
+            json!({"metadata": {
+                "usage": {"inputTokens": 5, "outputTokens": 2, "totalTokens": 12,
+                    "cacheReadInputTokens": 4, "cacheWriteInputTokens": 1},
+                "metrics": {"latencyMs": 12},
+            }}),
+        ]
+    );
+    assert!(losses.is_empty(), "{losses:?}");
+}
+
+#[test]
+fn blocks_do_not_overlap() {
+    let body = data(&[
+        choice(json!({"reasoning_content": "hm"}), None),
+        choice(json!({"content": "ok"}), None),
+        choice(json!({"tool_calls": [call(0, "a", "f", "{\"x\":"), call(1, "b", "g", "{}")]}), None),
+        choice(json!({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]}), Some("tool_calls")),
+        usage(json!({"prompt_tokens": 1, "completion_tokens": 1})),
+    ]);
+    let (events, losses) = bedrock(&body);
+    let delta =
+        |index: u32, delta: Value| json!({"contentBlockDelta": {"contentBlockIndex": index, "delta": delta}});
+    let stop = |index: u32| json!({"contentBlockStop": {"contentBlockIndex": index}});
+    let start = |index: u32, id: &str, name: &str| json!({"contentBlockStart": {"contentBlockIndex": index, "start": {"toolUse": {"toolUseId": id, "name": name}}}});
+    assert_eq!(
+        events[1..13],
+        [
+            delta(0, json!({"reasoningContent": {"text": "hm"}})),
+            stop(0),
+            delta(1, json!({"text": "ok"})),
+            stop(1),
+            start(2, "a", "f"),
+            delta(2, json!({"toolUse": {"input": "{\"x\":"}})),
+            delta(2, json!({"toolUse": {"input": "1}"}})),
+            stop(2),
+            start(3, "b", "g"),
+            delta(3, json!({"toolUse": {"input": "{}"}})),
+            stop(3),
+            json!({"messageStop": {"stopReason": "tool_use"}}),
+        ]
+    );
+    assert!(losses.is_empty(), "{losses:?}");
+}
+
+#[test]
+fn stop_reasons() {
+    let of = |delta: Value, finish: Option<&str>, more: Value| {
+        let mut chunk = choice(delta, finish);
+        if let Some(more) = more.as_object() {
+            chunk["choices"][0].as_object_mut().expect("an object").extend(more.clone());
+        }
+        let (events, losses) = bedrock(
+            &(data(&[chunk, usage(json!({"prompt_tokens": 1, "completion_tokens": 1}))])
+                + "data: [DONE]\n\n"),
+        );
+        let stop = events.iter().find_map(|event| event.get("messageStop")).expect("a stop").clone();
+        (stop, losses)
+    };
+    let text = || json!({"content": "x"});
+    let tool = || json!({"tool_calls": [call(0, "a", "f", "{}")]});
+    for (delta, finish, expected) in [
+        (text(), "stop", "end_turn"),
+        (text(), "length", "max_tokens"),
+        (tool(), "tool_calls", "tool_use"),
+        (text(), "content_filter", "content_filtered"),
+    ] {
+        assert_eq!(of(delta, Some(finish), Value::Null), (json!({"stopReason": expected}), vec![]));
+    }
+    let (stop, losses) = of(text(), Some("stop"), json!({"stop_reason": "END"}));
+    assert_eq!(
+        stop,
+        json!({"stopReason": "stop_sequence", "additionalModelResponseFields": {"stop_sequence": "END"}})
+    );
+    assert!(losses.is_empty());
+    // vLLM says `stop` for a forced tool.
+    let (stop, losses) = of(tool(), Some("stop"), Value::Null);
+    assert_eq!(stop, json!({"stopReason": "tool_use"}));
+    assert_eq!(losses, ["finish reason approximated: `stop` after tool calls is `tool_use`"]);
+    let (stop, losses) = of(text(), Some("repetition"), Value::Null);
+    assert_eq!(stop, json!({"stopReason": "end_turn"}));
+    assert_eq!(losses, ["finish reason approximated: Converse does not know it: `end_turn`"]);
+    // TGI's tool streams have no finish reason, only `[DONE]`.
+    let (stop, losses) = of(tool(), None, Value::Null);
+    assert_eq!(stop, json!({"stopReason": "tool_use"}));
+    assert_eq!(losses, ["finish reason defaulted: the source gives none"]);
+}
+
+#[test]
+fn what_converse_cannot_say_is_reported() {
+    let mut second = choice(json!({"content": "no"}), Some("stop"));
+    second["choices"][0]["index"] = json!(1);
+    let mut first = choice(json!({"refusal": "never"}), Some("stop"));
+    first["choices"][0]["logprobs"] = json!({"content": []});
+    first["timings"] = json!({"n": 1});
+    let bad_names = choice(json!({"tool_calls": [call(0, "a b", "é", "{}")]}), None);
+    let (events, losses) = bedrock(&(data(&[second, bad_names, first]) + "data: {oops\n\n"));
+    assert!(!events.iter().any(|event| event.to_string().contains("no\"")));
+    assert!(events.iter().any(|event| event["contentBlockDelta"]["delta"]["text"] == "never"));
+    assert!(events.iter().any(|event| {
+        event["contentBlockStart"]["start"]["toolUse"] == json!({"toolUseId": "a_b", "name": "_"})
+    }));
+    let whats: Vec<_> = losses.iter().map(|loss| loss.split(':').next().expect("a name")).collect();
+    assert_eq!(
+        whats,
+        [
+            "choice dropped",
+            "tool call id approximated",
+            "tool name approximated",
+            "refusal approximated",
+            "logprobs dropped",
+            "finish reason approximated",
+            "other dropped",
+            "malformed record dropped",
+            "usage dropped"
+        ]
+    );
+}
+
+#[test]
+fn failures_become_exceptions() {
+    let text = choice(json!({"content": "x"}), None);
+    let of = |error: Value| {
+        let (events, _) = bedrock(&data(&[text.clone(), json!({"error": error})]));
+        assert!(events.iter().all(|event| event.get("messageStop").is_none()), "no success");
+        events.last().expect("an exception").clone()
+    };
+    assert_eq!(
+        of(json!({"message": "boom", "type": "InternalServerError", "code": 500})),
+        json!({"modelStreamErrorException": {"message": "boom", "originalStatusCode": 500, "originalMessage": "boom"}})
+    );
+    assert_eq!(of(json!({"message": "m", "code": 429})), json!({"throttlingException": {"message": "m"}}));
+    assert_eq!(
+        of(json!({"message": "m", "code": 503})),
+        json!({"serviceUnavailableException": {"message": "m"}})
+    );
+    assert_eq!(of(json!({"message": "m", "code": 400})), json!({"validationException": {"message": "m"}}));
+    let (events, _) = bedrock(&data(&[text]));
+    let last = events.last().expect("an exception");
+    assert!(
+        last["modelStreamErrorException"]["message"].as_str().is_some_and(|why| why.contains("truncated")),
+        "{last}"
+    );
+}
+
+/// The chunks that an OpenAI client reads, whether `[DONE]` ends them, and the losses.
+fn openai(context: Context, body: &str) -> (Vec<Value>, bool, Vec<String>) {
+    let (out, losses, ending) = transcode(Target::OpenAi, context, body);
+    let out = String::from_utf8(out).expect("UTF-8");
+    let mut records: Vec<_> =
+        out.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").expect("data")).collect();
+    let done = records.last() == Some(&"[DONE]");
+    if done {
+        records.pop();
+    }
+    assert_eq!(done, ending.is_ok());
+    (records.iter().map(|record| serde_json::from_str(record).expect("JSON")).collect(), done, losses)
+}
+
+#[test]
+fn openai_chunks() {
+    let mut finish = choice(json!({}), Some("stop"));
+    finish["choices"][0]["stop_reason"] = json!("END");
+    finish["timings"] = json!({"n": 1});
+    let body = data(&[
+        choice(json!({"reasoning": "hm"}), None),
+        choice(json!({"tool_calls": [call(0, "a", "f", "")]}), None),
+        choice(
+            json!({"tool_calls": [{"index": 0, "id": "b", "function": {"name": "g", "arguments": "{}"}}]}),
+            None,
+        ),
+        finish,
+        usage(
+            json!({"prompt_tokens": 3, "completion_tokens": 4, "completion_tokens_details": {"reasoning_tokens": 1}}),
+        ),
+    ]);
+    let (chunks, done, losses) = openai(Context::new(), &body);
+    assert!(done);
+    assert!(losses.is_empty(), "{losses:?}");
+    for chunk in &chunks {
+        assert_eq!((&chunk["id"], &chunk["created"], &chunk["model"]), (&json!("x"), &json!(7), &json!("m")));
+        assert_eq!(chunk["object"], "chat.completion.chunk");
+    }
+    let deltas: Vec<_> = chunks.iter().map(|chunk| chunk["choices"][0]["delta"].clone()).collect();
+    assert_eq!(
+        deltas,
+        [
+            json!({"role": "assistant", "content": ""}),
+            json!({"reasoning_content": "hm"}),
+            json!({"tool_calls": [call(0, "a", "f", "")]}),
+            // No arguments are an empty object to those who parse them.
+            json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
+            json!({"tool_calls": [call(1, "b", "g", "")]}),
+            json!({"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]}),
+            json!({}),
+            Value::Null,
+            Value::Null,
+        ]
+    );
+    assert_eq!(chunks[6]["choices"][0]["finish_reason"], "stop");
+    assert_eq!(chunks[6]["choices"][0]["stop_reason"], "END");
+    assert_eq!(chunks[7]["timings"], json!({"n": 1}));
+    assert_eq!(chunks[8]["choices"], json!([]));
+    assert_eq!(
+        chunks[8]["usage"],
+        json!({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7,
+            "completion_tokens_details": {"reasoning_tokens": 1}})
+    );
+}
+
+#[test]
+fn openai_context_fills_what_is_missing() {
+    let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}\n\ndata: [DONE]\n\n";
+    let (chunks, _, losses) = openai(Context::new().id("i").model("n").created(9), body);
+    assert_eq!(
+        (&chunks[0]["id"], &chunks[0]["created"], &chunks[0]["model"]),
+        (&json!("i"), &json!(9), &json!("n"))
+    );
+    assert_eq!(losses, ["tool call id defaulted: the source gives none"]);
+    let (chunks, ..) = openai(Context::new(), body);
+    assert_eq!(
+        (&chunks[0]["id"], &chunks[0]["created"], &chunks[0]["model"]),
+        (&json!("chatcmpl-0"), &json!(0), &json!(""))
+    );
+}
+
+#[test]
+fn openai_errors() {
+    let text = choice(json!({"content": "x"}), None);
+    let last = |body: &str| {
+        let (chunks, done, _) = openai(Context::new(), body);
+        assert!(!done);
+        chunks.last().expect("an error")["error"].clone()
+    };
+    assert_eq!(
+        last(&data(&[text.clone(), json!({"error": {"message": "boom", "type": "t", "code": 500}})])),
+        json!({"message": "boom", "type": "t", "param": null, "code": 500})
+    );
+    assert_eq!(last(&data(std::slice::from_ref(&text)))["type"], "stream_truncated");
+    assert_eq!(last("")["type"], "stream_truncated");
+}
