@@ -121,6 +121,8 @@ pub struct Decoder {
     input: Input,
     mode: Mode,
     frames: eventstream::Scanner,
+    /// The last frame was a part, and so is another with the same headers.
+    after_part: bool,
     part: Part,
     records: record::Scanner,
     record: Record,
@@ -213,6 +215,7 @@ impl Decoder {
             input: Input::default(),
             mode,
             frames: eventstream::Scanner::new(limits),
+            after_part: false,
             part: Part::default(),
             records: record::Scanner::new(limits, wrapping),
             record: Record::default(),
@@ -411,9 +414,17 @@ impl Decoder {
             Err(error) => return self.state = State::Closing(Some(error)),
         };
         let (carried, range) = found.payload();
+        if self.after_part && found.same_headers {
+            self.part = Part { carried, range };
+            return;
+        }
+        self.after_part = false;
         let frame = self.frames.frame(&found, &self.input.chunk);
         match sagemaker::Event::parse(&frame) {
-            sagemaker::Event::PayloadPart(_) => self.part = Part { carried, range },
+            sagemaker::Event::PayloadPart(_) => {
+                self.after_part = true;
+                self.part = Part { carried, range };
+            }
             sagemaker::Event::Failure(failure) => self.fail(offset, failure),
             // REST services do not send it; those that do say nothing with it.
             sagemaker::Event::Other { event_type: "initial-response", .. } => {}

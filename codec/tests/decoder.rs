@@ -148,6 +148,30 @@ fn unknown_frames_are_kept_and_no_error() {
     assert_eq!(texts(&events), "hi");
 }
 
+/// What a frame is, is remembered from one to the next: that must not reach further than equal headers.
+#[test]
+fn every_frame_is_taken_for_what_it_is() {
+    let long = "x".repeat(300);
+    let part = |extra: &str| frame(&[(":event-type", "PayloadPart"), ("extra", extra)], BODY);
+    let note = frame(&[(":event-type", "Note")], b"1");
+    let stream = [
+        part(&long),
+        frame(&[], b"not a part"),
+        part(""),
+        part(""),
+        note.clone(),
+        note,
+        part(&long),
+        part(&long),
+        common::payload_part(b"data: [DONE]\n\n"),
+    ]
+    .concat();
+    let (events, ending) = every_cut("kinds", &stream, |chunks| decode(Options::new(), chunks));
+    assert_eq!(ending, Ok(()));
+    assert_eq!(texts(&events), "hi".repeat(5));
+    assert_eq!(events.iter().filter(|event| event["type"] == "other").count(), 3);
+}
+
 #[test]
 fn twelve_ways_to_end() {
     let finish: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";

@@ -14,6 +14,9 @@ use crate::error::{Error, ErrorKind, Layer};
 use crate::input::Input;
 use crate::limits::Limits;
 
+/// Bytes of headers that are remembered: those of a `PayloadPart` take 89.
+const HEADERS_KEPT: usize = 256;
+
 /// Decodes frames from chunks cut anywhere.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
@@ -64,6 +67,8 @@ pub(crate) struct Found {
     /// Where it starts in the chunk; `None` if it lies in the carry.
     start: Option<usize>,
     prelude: Prelude,
+    /// Its headers are those of the frame before, byte for byte.
+    pub(crate) same_headers: bool,
 }
 
 impl Found {
@@ -85,6 +90,9 @@ pub(crate) struct Scanner {
     prelude: Option<Prelude>,
     /// The carry holds a whole frame, which is lent until the next call.
     whole: bool,
+    /// The headers of the last frame, which were checked, unless they were long. Nearly all frames of a stream have the
+    /// same ones.
+    headers: Option<Vec<u8>>,
     /// Bytes of the stream before the frame that comes next.
     offset: u64,
     failed: Option<Error>,
@@ -113,10 +121,10 @@ impl Scanner {
             self.prelude = Some(prelude);
             return self.next_carried(chunk, pos);
         }
-        self.check(prelude, &rest[..prelude.total])?;
+        let same_headers = self.check(prelude, &rest[..prelude.total])?;
         let start = Some(*pos);
         *pos += prelude.total;
-        Ok(Some(Found { start, prelude }))
+        Ok(Some(Found { start, prelude, same_headers }))
     }
 
     /// The same for a frame that does not lie whole in one chunk.
@@ -144,10 +152,10 @@ impl Scanner {
             return Ok(None);
         }
         let carry = core::mem::take(&mut self.carry);
-        self.check(prelude, &carry)?;
+        let same_headers = self.check(prelude, &carry)?;
         self.carry = carry;
         self.whole = true;
-        Ok(Some(Found { start: None, prelude }))
+        Ok(Some(Found { start: None, prelude, same_headers }))
     }
 
     /// The frame that [`next`](Self::next) found, from the same chunk.
@@ -193,14 +201,24 @@ impl Scanner {
         }
     }
 
-    fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<(), Error> {
-        match prelude.check(frame, &self.limits) {
-            Ok(()) => {
-                self.offset += prelude.total as u64;
-                Ok(())
-            }
-            Err((offset, kind)) => self.fail(offset, kind),
+    /// Checks a whole frame, and tells whether its headers are those of the frame before.
+    #[inline]
+    fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<bool, Error> {
+        let headers = &frame[prelude.headers()];
+        let same_headers = self.headers.as_deref() == Some(headers);
+        let mut checked = prelude.check_checksum(frame);
+        if !same_headers {
+            checked = checked.and_then(|()| prelude.check_headers(frame, &self.limits));
         }
+        if let Err((offset, kind)) = checked {
+            return self.fail(offset, kind);
+        }
+        if !same_headers {
+            // Long ones are not worth the memory.
+            self.headers = (headers.len() <= HEADERS_KEPT).then(|| headers.to_vec());
+        }
+        self.offset += prelude.total as u64;
+        Ok(same_headers)
     }
 
     /// Fails for good at `offset` bytes into the current frame.

@@ -134,17 +134,27 @@ impl Prelude {
 
     /// Checks a whole frame that this is the prelude of, with the offset in it of the first fault.
     pub(super) fn check(&self, frame: &[u8], limits: &Limits) -> Result<(), (usize, ErrorKind)> {
+        self.check_checksum(frame)?;
+        self.check_headers(frame, limits)
+    }
+
+    /// The first half of [`check`](Self::check).
+    #[inline]
+    pub(super) fn check_checksum(&self, frame: &[u8]) -> Result<(), (usize, ErrorKind)> {
         let (covered, stated) = frame.split_at(self.total - 4);
         let found = u32::from_be_bytes([stated[0], stated[1], stated[2], stated[3]]);
         let computed = crc32fast::hash(covered);
-        if computed != found {
-            return Err((0, ErrorKind::MessageChecksum { computed, found }));
-        }
+        if computed == found { Ok(()) } else { Err((0, ErrorKind::MessageChecksum { computed, found })) }
+    }
+
+    /// The second half of [`check`](Self::check).
+    pub(super) fn check_headers(&self, frame: &[u8], limits: &Limits) -> Result<(), (usize, ErrorKind)> {
         header::check(&frame[self.headers()], limits.header_count)
             .map_err(|(offset, kind)| (PRELUDE_LEN + offset, kind))
     }
 
-    fn headers(&self) -> core::ops::Range<usize> {
+    /// Where in the frame the headers lie.
+    pub(super) fn headers(&self) -> core::ops::Range<usize> {
         PRELUDE_LEN..PRELUDE_LEN + self.headers
     }
 
