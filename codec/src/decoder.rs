@@ -155,6 +155,8 @@ struct Record {
     range: Range<usize>,
     /// How far it was read.
     from: usize,
+    /// It is known to be UTF-8, or to be read some other way.
+    checked: bool,
     /// Bytes of its stream before it.
     offset: u64,
 }
@@ -167,6 +169,26 @@ enum Source {
     Line,
     Data,
     Mended,
+}
+
+impl Source {
+    /// The bytes that a record is a range of.
+    #[inline]
+    fn bytes<'a>(
+        self,
+        input: &'a Input,
+        frames: &'a eventstream::Scanner,
+        records: &'a record::Scanner,
+        mended: &'a [u8],
+    ) -> &'a [u8] {
+        match self {
+            Self::Chunk => &input.chunk,
+            Self::FrameCarry => frames.carry(),
+            Self::Line => records.bytes(Place::Line, &[]),
+            Self::Data => records.bytes(Place::Data, &[]),
+            Self::Mended => mended,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -300,29 +322,26 @@ impl Decoder {
     }
 
     fn record_bytes(&self) -> &[u8] {
-        let bytes = match self.record.source {
-            Source::Chunk => &self.input.chunk[..],
-            Source::FrameCarry => self.frames.carry(),
-            Source::Line => self.records.bytes(Place::Line, &[]),
-            Source::Data => self.records.bytes(Place::Data, &[]),
-            Source::Mended => &self.mended,
-        };
+        let bytes = self.record.source.bytes(&self.input, &self.frames, &self.records, &self.mended);
         &bytes[self.record.range.clone()]
     }
 
     /// Reads the next document of the record, if it has one left.
     fn read(&mut self) -> bool {
-        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
-        if record.from >= record.range.len() {
+        if self.record.from >= self.record.range.len() {
             return false;
         }
-        let bytes = match record.source {
-            Source::Chunk => &input.chunk[..],
-            Source::FrameCarry => frames.carry(),
-            Source::Line => records.bytes(Place::Line, &[]),
-            Source::Data => records.bytes(Place::Data, &[]),
-            Source::Mended => mended,
-        };
+        if !self.record.checked {
+            if let Err(kind) = self.check_record() {
+                self.fail_record(self.record.offset, kind);
+                return true;
+            }
+            if self.record.from > 0 {
+                return true;
+            }
+        }
+        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
+        let bytes = record.source.bytes(input, frames, records, mended);
         let bytes = &bytes[record.range.clone()];
         record.from += bytes[record.from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         if record.from == bytes.len() {
@@ -333,8 +352,7 @@ impl Decoder {
         match reader.read(bytes, record.from, queue) {
             Ok(to) => record.from = to,
             Err(kind) => {
-                self.record.from = usize::MAX;
-                self.state = State::Closing(Some(Error::new(Layer::Format, offset, kind)));
+                self.fail_record(offset, kind);
                 return true;
             }
         }
@@ -343,6 +361,11 @@ impl Decoder {
             self.state = State::Closing(Some(Error::new(Layer::Format, offset, kind)));
         }
         true
+    }
+
+    fn fail_record(&mut self, offset: u64, kind: ErrorKind) {
+        self.record.from = usize::MAX;
+        self.state = State::Closing(Some(Error::new(Layer::Format, offset, kind)));
     }
 
     /// Finds the next record of the part.
@@ -367,14 +390,25 @@ impl Decoder {
             Place::Chunk if self.part.carried => Source::FrameCarry,
             Place::Chunk => Source::Chunk,
         };
-        self.record = Record { source, range: found.range, from: 0, offset: found.offset };
+        self.record = Record { source, range: found.range, from: 0, checked: false, offset: found.offset };
         carry::clear(&mut self.mended);
-        // JSON has to be UTF-8. What is not costs a character, as in server-sent events, and not the record.
-        if core::str::from_utf8(self.record_bytes()).is_err() {
-            self.mended = String::from_utf8_lossy(self.record_bytes()).into_owned().into_bytes();
-            self.record.source = Source::Mended;
-            self.record.range = 0..self.mended.len();
+    }
+
+    /// Reads a record that is like an earlier one at once, and makes sure that any other is UTF-8.
+    fn check_record(&mut self) -> Result<(), ErrorKind> {
+        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
+        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
+        record.checked = true;
+        queue.begin(record.offset);
+        if reader.read_alike(bytes, queue)? {
+            record.from = bytes.len();
+        } else if core::str::from_utf8(bytes).is_err() {
+            // JSON has to be UTF-8. What is not costs a character, as in server-sent events, and not the record.
+            *mended = String::from_utf8_lossy(bytes).into_owned().into_bytes();
+            record.source = Source::Mended;
+            record.range = 0..mended.len();
         }
+        Ok(())
     }
 
     /// Finds the next part of the chunk.
@@ -435,7 +469,7 @@ impl Decoder {
                 let json = Queue::place(0..payload.len());
                 self.queue.push(Spec::Other { choice: None, name, json });
                 let source = if carried { Source::FrameCarry } else { Source::Chunk };
-                self.record = Record { source, from: range.len(), range, offset };
+                self.record = Record { source, from: range.len(), range, checked: true, offset };
             }
         }
     }

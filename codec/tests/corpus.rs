@@ -46,3 +46,8 @@ fn nested() {
 fn transcode() {
     assert!(run("transcode", oracles::transcode) >= 90);
 }
+
+#[test]
+fn alike() {
+    assert!(run("alike", oracles::alike) >= 90);
+}

@@ -343,6 +343,29 @@ proptest! {
         oracles::nested(&[&[seed], body.as_bytes()].concat());
     }
 
+    /// The insides of strings and numbers are put in as they are, also where that breaks the JSON around them.
+    #[test]
+    fn chunks_that_are_alike_take_an_exact_shortcut(chunks in prop::collection::vec(
+        ("(1|2|0|01|1e1|-1|\"\")", 0..2u8, 0..3usize, "([a-c]|é|\\\\[nu\"0dD8]|\"|,|\t|\u{0}|\\{|\\}|\\\\){0,5}"),
+        0..24,
+    )) {
+        let body: String = chunks
+            .iter()
+            .map(|(created, index, kind, raw)| {
+                let delta = match kind {
+                    0 => format!("\"content\":\"{raw}\""),
+                    1 => format!("\"reasoning\":\"{raw}\",\"content\":null"),
+                    _ => format!("\"tool_calls\":[{{\"index\":0,\"function\":{{\"arguments\":\"{raw}\"}}}}]"),
+                };
+                format!(
+                    "data: {{\"created\":{created},\"choices\":[{{\"index\":{index},\"delta\":{{{delta}}},\
+                     \"finish_reason\":null}}],\"obfuscation\":\"{raw}\"}}\n\n"
+                )
+            })
+            .collect();
+        oracles::alike(body.as_bytes());
+    }
+
     #[test]
     fn transcoding_loses_no_text(pieces in prop::collection::vec(piece(), 0..14), seed: u8) {
         let body: String = pieces.iter().map(|piece| format!("data: {piece}\n\n")).collect();

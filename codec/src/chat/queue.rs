@@ -80,6 +80,17 @@ impl Queue {
         self.specs.push(spec);
     }
 
+    /// Whether all that the record came to is one delta.
+    pub(crate) fn is_one_delta(&self) -> bool {
+        matches!(
+            self.specs[..],
+            [Spec::TextDelta { .. }
+                | Spec::ReasoningDelta { .. }
+                | Spec::RefusalDelta { .. }
+                | Spec::ToolInputDelta { .. }]
+        )
+    }
+
     pub(crate) fn push_usage(&mut self, usage: Usage) {
         self.usage = usage;
         self.push(Spec::Usage);

@@ -265,6 +265,31 @@ pub fn nested(data: &[u8]) {
     }
 }
 
+/// Chunks that are alike take a shortcut. The same chunks with white space that differs from one to the next cannot take
+/// it, and say the same.
+pub fn alike(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut varied = String::new();
+    for (number, line) in text.split_inclusive(['\n', '\r']).enumerate() {
+        match line.strip_prefix("data: {") {
+            Some(rest) => varied.extend(["data: {", &"       "[..number % 7], rest]),
+            None => varied.push_str(line),
+        }
+    }
+    let read = |body: &str| {
+        let (mut events, ending) =
+            events_of(Options::new().framing(Framing::Sse), vec![Bytes::copy_from_slice(body.as_bytes())]);
+        // These show the record itself, white space included.
+        events.retain(|event| !matches!(event, Event::Malformed { .. } | Event::Other { .. }));
+        let ending = ending.map_err(|error| match error.failure() {
+            Some(failure) => format!("{} {:?} {}", failure.name, failure.code, failure.message),
+            None => error.kind().to_string().split(',').next().unwrap_or_default().to_owned(),
+        });
+        (events, ending)
+    };
+    assert_eq!(read(&text), read(&varied));
+}
+
 /// All text of a kind, over all choices and parts.
 fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
     let mut texts: Vec<(u32, &'static str, String)> = Vec::new();

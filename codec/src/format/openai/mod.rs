@@ -21,6 +21,7 @@
 
 mod chunk;
 mod reader;
+mod template;
 mod writer;
 
 pub(crate) use reader::Reader;

@@ -4,6 +4,7 @@ use alloc::string::{String, ToString};
 use core::ops::Range;
 
 use super::chunk::{Arguments, Choice, Chunk, Delta, Document, ToolCall, read_usage};
+use super::template::{Call, Template};
 use crate::chat::{Parts, Plain, Queue, Reason, Spec, ToolKey};
 use crate::error::ErrorKind;
 use crate::failure::Failure;
@@ -21,6 +22,12 @@ pub(crate) struct Reader {
     /// A failure was reported: nothing that follows counts.
     failed: bool,
     failure: Option<Failure>,
+    /// What the last document came to, and how many calls it took.
+    call: Option<(Call, Str)>,
+    calls: u32,
+    templates: [Option<Template>; 2],
+    /// The template that is replaced next.
+    oldest: usize,
 }
 
 /// Why a walk over a record stopped: only limits can stop it, the JSON was checked before.
@@ -38,6 +45,29 @@ impl From<Fault> for Stop {
 impl Reader {
     pub(crate) fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// Reads `record` if it is like an earlier one, and returns whether it was. It need not be known to be UTF-8.
+    #[inline]
+    pub(crate) fn read_alike(&mut self, record: &[u8], queue: &mut Queue) -> Result<bool, ErrorKind> {
+        if self.is_over() {
+            return Ok(false);
+        }
+        let Some((call, text)) = self.templates.iter().flatten().find_map(|template| template.read(record))
+        else {
+            return Ok(false);
+        };
+        let text = queue.string(record, text);
+        match call {
+            Call::Plain { choice, kind } => {
+                self.parts.plain(&self.limits, queue, record, (choice, kind, text))?;
+            }
+            Call::Input { choice, index } => {
+                let key = ToolKey { index, ..ToolKey::default() };
+                self.parts.tool(&self.limits, queue, record, (choice, key, Some(text)))?;
+            }
+        }
+        Ok(true)
     }
 
     /// Reads the document that `record` has from `from` on, and returns where it ends.
@@ -61,15 +91,29 @@ impl Reader {
                 return Ok(record.len());
             }
         };
+        self.calls = 0;
         match self.document(record, &document, queue) {
             Ok(()) | Err(Stop::Json) => {}
             Err(Stop::Limit(kind)) => return Err(kind),
+        }
+        if let (0, true, Document::Chunk(chunk)) = (from, json.pos() == record.len(), &document) {
+            self.remember(record, chunk, queue);
         }
         if self.failure.is_some() {
             self.failed = true;
             self.parts.end(false, queue);
         }
         Ok(json.pos())
+    }
+
+    /// Makes a template of a chunk that was nothing but one delta.
+    fn remember(&mut self, record: &[u8], chunk: &Chunk, queue: &Queue) {
+        let Some((call, text)) = self.call.filter(|_| self.calls == 1 && queue.is_one_delta()) else {
+            return;
+        };
+        self.templates[self.oldest] =
+            Template::new(record, call, text, chunk.created.clone(), chunk.obfuscation);
+        self.oldest = (self.oldest + 1) % self.templates.len();
     }
 
     /// The end of the input: what was held back.
@@ -167,7 +211,9 @@ impl Reader {
         };
         let mut string = |string: Option<Str>| string.map(|string| queue.string(record, string));
         let (id, model, role) = (string(chunk.id), string(chunk.model), string(role));
-        queue.push(Spec::Start { id, model, created: chunk.created, role });
+        let created =
+            chunk.created.clone().and_then(|range| core::str::from_utf8(&record[range]).ok()?.parse().ok());
+        queue.push(Spec::Start { id, model, created, role });
         Ok(())
     }
 
@@ -277,6 +323,8 @@ impl Reader {
         queue: &mut Queue,
     ) -> Result<(), Stop> {
         let Some(text) = text.filter(|text| text.start < text.end) else { return Ok(()) };
+        self.calls += 1;
+        self.call = Some((Call::Plain { choice: index, kind }, text));
         let text = queue.string(record, text);
         self.parts.plain(&self.limits, queue, record, (index, kind, text)).map_err(Stop::Limit)
     }
@@ -294,6 +342,13 @@ impl Reader {
             string.filter(|string| string.start < string.end).map(|string| queue.string(record, string))
         };
         let key = ToolKey { index: call.index, id: string(call.id), name: string(call.name) };
+        self.calls += 1;
+        self.call = match call.arguments {
+            Some(Arguments::String(text)) if key.id.is_none() && key.name.is_none() => {
+                Some((Call::Input { choice: index, index: call.index }, text))
+            }
+            _ => None,
+        };
         let input = match call.arguments {
             Some(Arguments::String(text)) => string(Some(text)),
             Some(Arguments::Json(range)) => Some(Queue::place(range)),
