@@ -346,20 +346,27 @@ proptest! {
     /// The insides of strings and numbers are put in as they are, also where that breaks the JSON around them.
     #[test]
     fn chunks_that_are_alike_take_an_exact_shortcut(chunks in prop::collection::vec(
-        ("(1|2|0|01|1e1|-1|\"\")", 0..2u8, 0..3usize, "([a-c]|é|\\\\[nu\"0dD8]|\"|,|\t|\u{0}|\\{|\\}|\\\\){0,5}"),
+        (
+            "(1|2|0|01|1e1|-1|99999999999|\"\")",
+            ("(0|1|2|01|4294967296)", "(0|1|00|1.0)"),
+            0..4usize,
+            "([a-c]|é|\\\\[nu\"0dD8]|\"|,|\t|\u{0}|\\{|\\}|\\\\){0,5}",
+            "(null|null|\\{\\}|\\{\"a\":[1]\\}|\\{\\]|[1])",
+        ),
         0..24,
     )) {
         let body: String = chunks
             .iter()
-            .map(|(created, index, kind, raw)| {
+            .map(|(created, (index, tool), kind, raw, logprobs)| {
                 let delta = match kind {
                     0 => format!("\"content\":\"{raw}\""),
                     1 => format!("\"reasoning\":\"{raw}\",\"content\":null"),
-                    _ => format!("\"tool_calls\":[{{\"index\":0,\"function\":{{\"arguments\":\"{raw}\"}}}}]"),
+                    2 => format!("\"tool_calls\":[{{\"index\":{tool},\"function\":{{\"arguments\":\"{raw}\"}}}}]"),
+                    _ => "\"content\":\"x\"}},{\"index\":1,\"delta\":{".to_owned(),
                 };
                 format!(
                     "data: {{\"created\":{created},\"choices\":[{{\"index\":{index},\"delta\":{{{delta}}},\
-                     \"finish_reason\":null}}],\"obfuscation\":\"{raw}\"}}\n\n"
+                     \"logprobs\":{logprobs},\"finish_reason\":null}}],\"obfuscation\":\"{raw}\"}}\n\n"
                 )
             })
             .collect();

@@ -80,15 +80,21 @@ impl Queue {
         self.specs.push(spec);
     }
 
-    /// Whether all that the record came to is one delta.
+    /// Whether all that the record came to is one delta, with or without logprobs.
     pub(crate) fn is_one_delta(&self) -> bool {
-        matches!(
-            self.specs[..],
-            [Spec::TextDelta { .. }
+        let (first, rest) = match &self.specs[..] {
+            [first] => (first, None),
+            [first, second] => (first, Some(second)),
+            _ => return false,
+        };
+        let is_delta = matches!(
+            first,
+            Spec::TextDelta { .. }
                 | Spec::ReasoningDelta { .. }
                 | Spec::RefusalDelta { .. }
-                | Spec::ToolInputDelta { .. }]
-        )
+                | Spec::ToolInputDelta { .. }
+        );
+        is_delta && rest.is_none_or(|second| matches!(second, Spec::Logprobs { .. }))
     }
 
     pub(crate) fn push_usage(&mut self, usage: Usage) {

@@ -11,6 +11,11 @@ use crate::chat::Usage;
 use crate::failure::Failure;
 use crate::json::{Fault, Json, Kind, Str, unescaped};
 
+/// The value of a number, if it is an integer that fits.
+pub(super) fn integer(record: &[u8], number: Option<&Range<usize>>) -> Option<u64> {
+    core::str::from_utf8(&record[number?.clone()]).ok()?.parse().ok()
+}
+
 fn non_empty(string: Option<Str>) -> Option<Str> {
     string.filter(|string| string.start < string.end)
 }
@@ -158,7 +163,7 @@ impl Chunk {
 #[derive(Default)]
 pub(super) struct Choice {
     pub(super) range: Range<usize>,
-    pub(super) index: Option<u32>,
+    pub(super) index: Option<Range<usize>>,
     /// `delta`, or `message` in a response that is not streamed.
     pub(super) delta: Option<Range<usize>>,
     pub(super) text: Option<Str>,
@@ -179,9 +184,7 @@ impl Choice {
         let start = json.pos();
         json.object(|json, name| {
             match name {
-                b"index" => {
-                    choice.index = json.integer_or_skip()?.and_then(|index| u32::try_from(index).ok())
-                }
+                b"index" => choice.index = skip_kind(json, Kind::Number)?,
                 b"delta" | b"message" => {
                     choice.delta = skip_kind(json, Kind::Object)?.or(choice.delta.take())
                 }
@@ -268,7 +271,7 @@ impl Delta {
 /// The members of a tool call, whichever object of it they stand in.
 #[derive(Default)]
 pub(super) struct ToolCall {
-    pub(super) index: Option<u64>,
+    pub(super) index: Option<Range<usize>>,
     pub(super) id: Option<Str>,
     pub(super) name: Option<Str>,
     pub(super) arguments: Option<Arguments>,
@@ -283,7 +286,7 @@ impl ToolCall {
     pub(super) fn find(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
         json.object(|json, name| {
             match name {
-                b"index" => self.index = json.integer_or_skip()?,
+                b"index" => self.index = skip_kind(json, Kind::Number)?,
                 b"id" => self.id = json.string_or_skip()?,
                 b"name" => self.name = json.string_or_skip()?,
                 b"function" | b"custom" if json.kind()? == Kind::Object => self.find(json)?,

@@ -3,8 +3,8 @@
 use alloc::string::{String, ToString};
 use core::ops::Range;
 
-use super::chunk::{Arguments, Choice, Chunk, Delta, Document, ToolCall, read_usage};
-use super::template::{Call, Template};
+use super::chunk::{Arguments, Choice, Chunk, Delta, Document, ToolCall, integer, read_usage};
+use super::template::{Places, Target, Template};
 use crate::chat::{Parts, Plain, Queue, Reason, Spec, ToolKey};
 use crate::error::ErrorKind;
 use crate::failure::Failure;
@@ -22,9 +22,10 @@ pub(crate) struct Reader {
     /// A failure was reported: nothing that follows counts.
     failed: bool,
     failure: Option<Failure>,
-    /// What the last document came to, and how many calls it took.
-    call: Option<(Call, Str)>,
-    calls: u32,
+    /// Where the members of the last document lie, and what it came to in how many choices and calls.
+    places: Places,
+    call: Option<(Target, u32)>,
+    counts: (u32, u32),
     templates: [Option<Template>; 2],
     /// The template that is replaced next.
     oldest: usize,
@@ -53,19 +54,23 @@ impl Reader {
         if self.is_over() {
             return Ok(false);
         }
-        let Some((call, text)) = self.templates.iter().flatten().find_map(|template| template.read(record))
+        let depth = self.limits.depth;
+        let Some(call) = self.templates.iter().flatten().find_map(|template| template.read(record, depth))
         else {
             return Ok(false);
         };
-        let text = queue.string(record, text);
-        match call {
-            Call::Plain { choice, kind } => {
-                self.parts.plain(&self.limits, queue, record, (choice, kind, text))?;
+        let text = queue.string(record, call.text);
+        match call.target {
+            Target::Plain(kind) => {
+                self.parts.plain(&self.limits, queue, record, (call.choice, kind, text))?;
             }
-            Call::Input { choice, index } => {
+            Target::Input(index) => {
                 let key = ToolKey { index, ..ToolKey::default() };
-                self.parts.tool(&self.limits, queue, record, (choice, key, Some(text)))?;
+                self.parts.tool(&self.limits, queue, record, (call.choice, key, Some(text)))?;
             }
+        }
+        if let Some(logprobs) = call.logprobs {
+            self.push_logprobs(call.choice, logprobs, queue);
         }
         Ok(true)
     }
@@ -91,7 +96,7 @@ impl Reader {
                 return Ok(record.len());
             }
         };
-        self.calls = 0;
+        (self.call, self.counts) = (None, (0, 0));
         match self.document(record, &document, queue) {
             Ok(()) | Err(Stop::Json) => {}
             Err(Stop::Limit(kind)) => return Err(kind),
@@ -108,11 +113,13 @@ impl Reader {
 
     /// Makes a template of a chunk that was nothing but one delta.
     fn remember(&mut self, record: &[u8], chunk: &Chunk, queue: &Queue) {
-        let Some((call, text)) = self.call.filter(|_| self.calls == 1 && queue.is_one_delta()) else {
+        let Some((target, choice)) = self.call.filter(|_| self.counts == (1, 1) && queue.is_one_delta())
+        else {
             return;
         };
-        self.templates[self.oldest] =
-            Template::new(record, call, text, chunk.created.clone(), chunk.obfuscation);
+        let mut places = core::mem::take(&mut self.places);
+        (places.created, places.obfuscation) = (chunk.created.clone(), chunk.obfuscation);
+        self.templates[self.oldest] = Template::new(record, places, target, choice);
         self.oldest = (self.oldest + 1) % self.templates.len();
     }
 
@@ -211,8 +218,7 @@ impl Reader {
         };
         let mut string = |string: Option<Str>| string.map(|string| queue.string(record, string));
         let (id, model, role) = (string(chunk.id), string(chunk.model), string(role));
-        let created =
-            chunk.created.clone().and_then(|range| core::str::from_utf8(&record[range]).ok()?.parse().ok());
+        let created = integer(record, chunk.created.as_ref());
         queue.push(Spec::Start { id, model, created, role });
         Ok(())
     }
@@ -225,7 +231,8 @@ impl Reader {
         queue: &mut Queue,
     ) -> Result<(), Stop> {
         let depth = self.limits.depth;
-        let index = choice.index.unwrap_or(position);
+        let index = integer(record, choice.index.as_ref()).and_then(|index| u32::try_from(index).ok());
+        let index = index.unwrap_or(position);
         self.parts.touch(&self.limits, index).map_err(Stop::Limit)?;
         if let Some(delta) = &choice.delta {
             self.delta(record, delta, index, queue)?;
@@ -234,9 +241,10 @@ impl Reader {
             self.plain(record, index, Plain::Text, Some(text), queue)?;
         }
         if let Some(logprobs) = choice.logprobs.clone() {
-            let part = self.parts.open_part(index);
-            queue.push(Spec::Logprobs { choice: index, part, json: Queue::place(logprobs) });
+            self.push_logprobs(index, logprobs, queue);
         }
+        self.counts.0 += 1;
+        (self.places.choice, self.places.logprobs) = (choice.index.clone(), choice.logprobs.clone());
         if choice.has_others {
             let is_stop =
                 |name: &[u8]| choice.stop.is_some() && matches!(name, b"stop_reason" | b"matched_stop");
@@ -314,6 +322,11 @@ impl Reader {
         Ok(())
     }
 
+    fn push_logprobs(&mut self, choice: u32, logprobs: Range<usize>, queue: &mut Queue) {
+        let part = self.parts.open_part(choice);
+        queue.push(Spec::Logprobs { choice, part, json: Queue::place(logprobs) });
+    }
+
     fn plain(
         &mut self,
         record: &[u8],
@@ -323,8 +336,9 @@ impl Reader {
         queue: &mut Queue,
     ) -> Result<(), Stop> {
         let Some(text) = text.filter(|text| text.start < text.end) else { return Ok(()) };
-        self.calls += 1;
-        self.call = Some((Call::Plain { choice: index, kind }, text));
+        self.counts.1 += 1;
+        self.call = Some((Target::Plain(kind), index));
+        (self.places.text, self.places.tool) = (Some(text), None);
         let text = queue.string(record, text);
         self.parts.plain(&self.limits, queue, record, (index, kind, text)).map_err(Stop::Limit)
     }
@@ -341,11 +355,13 @@ impl Reader {
         let mut string = |string: Option<Str>| {
             string.filter(|string| string.start < string.end).map(|string| queue.string(record, string))
         };
-        let key = ToolKey { index: call.index, id: string(call.id), name: string(call.name) };
-        self.calls += 1;
+        let tool = integer(record, call.index.as_ref());
+        let key = ToolKey { index: tool, id: string(call.id), name: string(call.name) };
+        self.counts.1 += 1;
         self.call = match call.arguments {
             Some(Arguments::String(text)) if key.id.is_none() && key.name.is_none() => {
-                Some((Call::Input { choice: index, index: call.index }, text))
+                (self.places.text, self.places.tool) = (Some(text), call.index.clone());
+                Some((Target::Input(tool), index))
             }
             _ => None,
         };
