@@ -124,7 +124,30 @@ impl Scanner {
             self.lent = false;
             carry::clear(&mut self.data);
         }
+        if let Some(found) = self.whole_event(chunk, pos) {
+            return Ok(Some(found));
+        }
         self.find(chunk, pos).map_err(|kind| self.error(kind))
+    }
+
+    /// The usual case at once: an event that is one data line with a document, and its blank line, all in the chunk.
+    /// Everything else, and everything unusual about it, is left as it is.
+    #[inline]
+    fn whole_event(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
+        const DATA: &[u8] = b"data: ";
+        if self.state != State::Line || !self.lines.is_settled() {
+            return None;
+        }
+        let rest = chunk[*pos..].strip_prefix(DATA)?;
+        let len = memchr::memchr2(b'\n', b'\r', rest)?;
+        if !rest[len..].starts_with(b"\n\n") || DATA.len() + len > self.limits.record {
+            return None;
+        }
+        self.wrapping = Some(Wrapping::Sse);
+        let start = *pos + DATA.len();
+        let offset = self.lines.consumed() + DATA.len() as u64;
+        self.lines.advance(pos, DATA.len() + len + 2);
+        Some(Found { place: Place::Chunk, range: start..start + len, offset })
     }
 
     fn find(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, ErrorKind> {

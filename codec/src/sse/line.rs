@@ -59,6 +59,16 @@ impl Lines {
         chunk.get(*pos).copied()
     }
 
+    /// Whether the next byte is known to begin a line. Gives up a line that was lent.
+    #[inline]
+    pub(crate) fn is_settled(&mut self) -> bool {
+        if self.lent {
+            self.lent = false;
+            carry::clear(&mut self.carry);
+        }
+        self.carry.is_empty() && !self.discard && !self.skip_lf && self.bom == 3
+    }
+
     fn settle(&mut self, chunk: &[u8], pos: &mut usize) {
         if let (true, Some(&next)) = (self.skip_lf, chunk.get(*pos)) {
             self.skip_lf = false;
