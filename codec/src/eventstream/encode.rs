@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::frame::PRELUDE_LEN;
 use super::header::{Header, VALUE_MAX, Value};
 use crate::error::{Error, ErrorKind, Layer};
 
@@ -21,18 +22,47 @@ pub fn encode<'a>(
 }
 
 /// The same with a payload that is written in place.
-pub(crate) fn encode_with<'a>(
+fn encode_with<'a>(
     headers: impl IntoIterator<Item = Header<'a>>,
     out: &mut Vec<u8>,
     payload: impl FnOnce(&mut Vec<u8>),
 ) -> Result<(), Error> {
-    let start = out.len();
-    // Lengths and the first checksum are filled in once they are known.
-    out.extend_from_slice(&[0; 12]);
-    for header in headers {
-        encode_header(&header, out).map_err(unencodable)?;
-    }
-    let headers_len = out.len() - start - 12;
+    let start = begin(out);
+    encode_headers(headers, out)?;
+    finish(start, out.len() - start - PRELUDE_LEN, out, payload)
+}
+
+/// The same with headers that were encoded before.
+pub(crate) fn encode_block(
+    headers: &[u8],
+    out: &mut Vec<u8>,
+    payload: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), Error> {
+    let start = begin(out);
+    out.extend_from_slice(headers);
+    finish(start, headers.len(), out, payload)
+}
+
+/// Appends headers without a frame around them.
+pub(crate) fn encode_headers<'a>(
+    headers: impl IntoIterator<Item = Header<'a>>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    headers.into_iter().try_for_each(|header| encode_header(&header, out).map_err(unencodable))
+}
+
+/// Makes room for the prelude, which is filled in once the lengths are known.
+fn begin(out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(&[0; PRELUDE_LEN]);
+    out.len() - PRELUDE_LEN
+}
+
+fn finish(
+    start: usize,
+    headers_len: usize,
+    out: &mut Vec<u8>,
+    payload: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), Error> {
     payload(out);
     let total = out.len() - start + 4;
     let (Ok(total), Ok(headers_len)) = (u32::try_from(total), u32::try_from(headers_len)) else {

@@ -44,6 +44,6 @@ mod header;
 pub use decoder::Decoder;
 pub(crate) use decoder::Scanner;
 pub use encode::encode;
-pub(crate) use encode::encode_with;
+pub(crate) use encode::{encode_block, encode_headers};
 pub use frame::{Frame, SNIFF_LEN, looks_like_frames, parse};
 pub use header::{Header, Headers, Iter, Value};

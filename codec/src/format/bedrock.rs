@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 
 use crate::chat::{Context, Event, FinishReason, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
-use crate::eventstream::{Header, Value, encode_with};
+use crate::eventstream::{Header, Value, encode_block, encode_headers};
 use crate::failure::Failure;
 use crate::json::{write_integer, write_string};
 
@@ -56,6 +56,8 @@ pub struct Writer {
     has_tools: bool,
     usage: Option<Usage>,
     losses: Losses,
+    /// The headers of the last frame with the name that they give it: nearly all frames are deltas.
+    headers: (&'static str, Vec<u8>),
 }
 
 impl Writer {
@@ -70,6 +72,7 @@ impl Writer {
             has_tools: false,
             usage: None,
             losses: Losses::default(),
+            headers: ("", Vec::new()),
         }
     }
 
@@ -251,7 +254,7 @@ impl Writer {
         self.stop = Some(Stop { reason, sequence: sequence.map(String::from) });
     }
 
-    fn message_stop(&self, stop: &Stop, out: &mut Vec<u8>) {
+    fn message_stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
         self.event("messageStop", out, |out| {
             out.extend_from_slice(b"{\"stopReason\":");
             write_string(stop.reason, out);
@@ -303,11 +306,11 @@ impl Writer {
         });
     }
 
-    fn event(&self, name: &'static str, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+    fn event(&mut self, name: &'static str, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
         self.message([":event-type", name, "event"], out, body);
     }
 
-    fn exception(&self, error: &Error, out: &mut Vec<u8>) {
+    fn exception(&mut self, error: &Error, out: &mut Vec<u8>) {
         let text = alloc::format!("{error}");
         let message = match error.failure() {
             Some(failure) if !failure.message.is_empty() => failure.message.as_str(),
@@ -329,7 +332,7 @@ impl Writer {
     }
 
     fn message(
-        &self,
+        &mut self,
         [kind, name, message_type]: [&'static str; 3],
         out: &mut Vec<u8>,
         body: impl FnOnce(&mut Vec<u8>),
@@ -343,13 +346,20 @@ impl Writer {
                 out.extend_from_slice(b"}\n");
             }
             Encoding::EventStream => {
-                let headers = [
-                    Header::new(kind, Value::String(name)),
-                    Header::new(":content-type", Value::String("application/json")),
-                    Header::new(":message-type", Value::String(message_type)),
-                ];
+                let (of, block) = &mut self.headers;
+                let mut written = Ok(());
+                if *of != name {
+                    block.clear();
+                    *of = name;
+                    let headers = [
+                        Header::new(kind, Value::String(name)),
+                        Header::new(":content-type", Value::String("application/json")),
+                        Header::new(":message-type", Value::String(message_type)),
+                    ];
+                    written = encode_headers(headers, block);
+                }
                 // These headers can be encoded, and no event comes near 4 GiB: a record is bounded far below.
-                let written = encode_with(headers, out, body);
+                written = written.and_then(|()| encode_block(block, out, body));
                 debug_assert!(written.is_ok());
             }
         }
