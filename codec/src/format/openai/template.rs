@@ -58,6 +58,8 @@ pub(super) struct Template {
     bytes: Vec<u8>,
     /// In the order of the chunk.
     holes: [Option<Hole>; 6],
+    text: Range<usize>,
+    has_logprobs: bool,
     target: Target,
     choice: u32,
 }
@@ -93,8 +95,10 @@ impl Template {
             place.filter(|range| chunk[range.clone()].iter().all(u8::is_ascii_digit))
         };
         let string = |place: Option<Str>| place.map(|string| string.start..string.end);
+        let text = string(places.text)?;
+        let has_logprobs = places.logprobs.is_some();
         let mut holes = [
-            string(places.text).map(hole(Content::Text)),
+            Some(text.clone()).map(hole(Content::Text)),
             integer(places.choice).map(hole(Content::Choice)),
             integer(places.tool).map(hole(Content::Tool)),
             places.logprobs.map(hole(Content::Logprobs)),
@@ -102,12 +106,29 @@ impl Template {
             string(places.obfuscation).map(hole(Content::String)),
         ];
         holes.sort_unstable_by_key(|hole| hole.map_or(usize::MAX, |hole| hole.start));
-        Some(Self { bytes: chunk.to_vec(), holes, target, choice })
+        Some(Self { bytes: chunk.to_vec(), holes, text, has_logprobs, target, choice })
     }
 
     /// What `chunk` comes to, if it is like this one. `depth` bounds the nesting of a chunk.
     #[inline]
     pub(super) fn read(&self, chunk: &[u8], depth: usize) -> Option<Call> {
+        self.read_equal(chunk).or_else(|| self.read_alike(chunk, depth))
+    }
+
+    /// The same where nothing but the text has changed.
+    #[inline]
+    fn read_equal(&self, chunk: &[u8]) -> Option<Call> {
+        if self.has_logprobs || chunk.get(..self.text.start)? != &self.bytes[..self.text.start] {
+            return None;
+        }
+        let text = read_text(chunk, self.text.start)?;
+        if chunk[text.end..] != self.bytes[self.text.end..] || text.start == text.end {
+            return None;
+        }
+        Some(Call { target: self.target, choice: self.choice, text, logprobs: None })
+    }
+
+    fn read_alike(&self, chunk: &[u8], depth: usize) -> Option<Call> {
         let (mut at, mut of_template) = (0, 0);
         let (mut target, mut choice, mut text, mut logprobs) = (self.target, self.choice, None, None);
         for hole in self.holes.iter().map_while(Option::as_ref) {
@@ -126,9 +147,7 @@ impl Template {
                     target = Target::Input(Some(index));
                 }
                 Content::Text | Content::String => {
-                    // The literal ends with the quote that opens the string.
-                    let string = Json::new(chunk, at - 1, 0).string().ok()?;
-                    core::str::from_utf8(&chunk[string.start..string.end]).ok()?;
+                    let string = read_text(chunk, at)?;
                     at = string.end;
                     if hole.content == Content::Text {
                         text = Some(string);
@@ -152,6 +171,14 @@ impl Template {
         let text = text.filter(|text| text.start < text.end)?;
         Some(Call { target, choice, text, logprobs })
     }
+}
+
+/// The string that begins at `at`, behind its quote, which is the end of a literal.
+#[inline]
+fn read_text(chunk: &[u8], at: usize) -> Option<Str> {
+    let string = Json::new(chunk, at - 1, 0).string().ok()?;
+    core::str::from_utf8(&chunk[string.start..string.end]).ok()?;
+    Some(string)
 }
 
 #[inline]
