@@ -11,6 +11,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -136,7 +137,10 @@ pub struct Decoder {
 #[derive(Clone, Debug)]
 enum Mode {
     /// Too few bytes have come to tell: these.
-    Unknown(Vec<u8>),
+    Unknown {
+        prefix: [u8; SNIFF_LEN],
+        len: u8,
+    },
     Frames,
     Plain,
 }
@@ -195,9 +199,15 @@ impl Source {
 enum State {
     Decoding,
     /// The input has ended, well or with this error; what is left is being delivered.
-    Closing(Option<Error>),
+    Closing(Option<Box<Error>>),
     /// Everything was delivered.
-    Ended(Option<Error>),
+    Ended(Option<Box<Error>>),
+}
+
+impl State {
+    fn closing(error: Error) -> Self {
+        Self::Closing(Some(Box::new(error)))
+    }
 }
 
 impl Default for Decoder {
@@ -215,19 +225,19 @@ impl Decoder {
     /// A decoder with these options.
     pub fn with_options(options: Options) -> Self {
         // Places in a record are 32 bits wide, and nested JSON is walked on the stack.
-        let limits = Limits {
+        let limits = Arc::new(Limits {
             record: options.limits.record.min(u32::MAX as usize / 2),
             payload: options.limits.payload.min(u32::MAX as usize / 2),
             depth: options.limits.depth.min(512),
             ..options.limits
-        };
+        });
         let wrapping = match options.framing {
             Framing::Sse => Some(Wrapping::Sse),
             Framing::JsonLines => Some(Wrapping::Json),
             Framing::Auto | Framing::EventStream => None,
         };
         let mode = match options.framing {
-            Framing::Auto => Mode::Unknown(Vec::new()),
+            Framing::Auto => Mode::Unknown { prefix: [0; SNIFF_LEN], len: 0 },
             Framing::EventStream => Mode::Frames,
             Framing::Sse | Framing::JsonLines => Mode::Plain,
         };
@@ -236,10 +246,10 @@ impl Decoder {
         Self {
             input: Input::default(),
             mode,
-            frames: eventstream::Scanner::new(limits),
+            frames: eventstream::Scanner::new(limits.clone()),
             after_part: false,
             part: Part::default(),
-            records: record::Scanner::new(limits, wrapping),
+            records: record::Scanner::new(limits.clone(), wrapping),
             record: Record::default(),
             reader: openai::Reader::new(limits),
             queue: Queue::default(),
@@ -275,12 +285,10 @@ impl Decoder {
             return Ok(Some(self.lend(spec)));
         }
         if let State::Decoding = self.state {
-            if let Mode::Unknown(prefix) = &mut self.mode {
-                let prefix = core::mem::take(prefix);
-                self.mode = sniff(&prefix);
-                self.input = Input::new(Bytes::from(prefix));
+            if let Mode::Unknown { prefix, len } = self.mode {
+                self.begin(Bytes::copy_from_slice(&prefix[..usize::from(len)]));
             } else {
-                self.state = State::Closing(self.frames.finish(true).err());
+                self.state = State::Closing(self.frames.finish(true).err().map(Box::new));
             }
             return self.finish();
         }
@@ -302,11 +310,11 @@ impl Decoder {
                 continue;
             }
             match &mut self.state {
-                State::Ended(Some(error)) => return Err(error.clone()),
+                State::Ended(Some(error)) => return Err(Error::clone(error)),
                 State::Ended(None) => return Ok(None),
                 State::Closing(error) => {
                     let error = error.take();
-                    self.close(error);
+                    self.close(error.map(|error| *error));
                 }
                 State::Decoding => {
                     if !self.next_record() && !self.next_part() && !self.input.refill(chunk) {
@@ -357,15 +365,14 @@ impl Decoder {
             }
         }
         if let Some(failure) = reader.take_failure() {
-            let kind = ErrorKind::Failure(Box::new(failure));
-            self.state = State::Closing(Some(Error::new(Layer::Format, offset, kind)));
+            self.state = State::closing(Error::new(Layer::Format, offset, ErrorKind::Failure(failure)));
         }
         true
     }
 
     fn fail_record(&mut self, offset: u64, kind: ErrorKind) {
         self.record.from = usize::MAX;
-        self.state = State::Closing(Some(Error::new(Layer::Format, offset, kind)));
+        self.state = State::closing(Error::new(Layer::Format, offset, kind));
     }
 
     /// Finds the next record of the part.
@@ -378,7 +385,7 @@ impl Decoder {
         match self.records.next(&bytes[..range.end], &mut range.start) {
             Ok(Some(found)) => self.set_record(found),
             Ok(None) => {}
-            Err(error) => self.state = State::Closing(Some(error)),
+            Err(error) => self.state = State::closing(error),
         }
         true
     }
@@ -422,22 +429,28 @@ impl Decoder {
                 self.input.pos = self.input.chunk.len();
             }
             Mode::Frames => self.next_frame(),
-            Mode::Unknown(prefix) => {
+            Mode::Unknown { prefix, len } => {
                 let rest = &self.input.chunk[self.input.pos..];
-                if prefix.is_empty() && rest.len() >= SNIFF_LEN {
+                let (have, missing) = (usize::from(*len), SNIFF_LEN - usize::from(*len));
+                if have == 0 && rest.len() >= SNIFF_LEN {
                     self.mode = sniff(rest);
-                } else {
-                    prefix.extend_from_slice(rest);
+                } else if rest.len() < missing {
+                    prefix[have..have + rest.len()].copy_from_slice(rest);
+                    *len += rest.len() as u8;
                     self.input.pos = self.input.chunk.len();
-                    if prefix.len() >= SNIFF_LEN {
-                        let prefix = core::mem::take(prefix);
-                        self.mode = sniff(&prefix);
-                        self.input = Input::new(Bytes::from(prefix));
-                    }
+                } else {
+                    let chunk = [&prefix[..have], rest].concat();
+                    self.begin(Bytes::from(chunk));
                 }
             }
         }
         true
+    }
+
+    /// The beginning of the input is long enough to tell what it is.
+    fn begin(&mut self, chunk: Bytes) {
+        self.mode = sniff(&chunk);
+        self.input = Input::new(chunk);
     }
 
     fn next_frame(&mut self) {
@@ -445,7 +458,7 @@ impl Decoder {
         let found = match self.frames.next(&self.input.chunk, &mut self.input.pos) {
             Ok(Some(found)) => found,
             Ok(None) => return,
-            Err(error) => return self.state = State::Closing(Some(error)),
+            Err(error) => return self.state = State::closing(error),
         };
         let (carried, range) = found.payload();
         if self.after_part && found.same_headers {
@@ -476,7 +489,7 @@ impl Decoder {
 
     fn fail(&mut self, offset: u64, failure: Failure) {
         let kind = ErrorKind::Failure(Box::new(failure));
-        self.state = State::Closing(Some(Error::new(Layer::SageMaker, offset, kind)));
+        self.state = State::closing(Error::new(Layer::SageMaker, offset, kind));
     }
 
     /// The input has ended with `error` or with nothing left. Delivers what is whole, then settles how it ended.
@@ -491,7 +504,7 @@ impl Decoder {
                 Ok(Some(found)) => {
                     self.part = Part::default();
                     self.set_record(found);
-                    self.state = State::Closing(error);
+                    self.state = State::Closing(error.map(Box::new));
                     return;
                 }
                 Ok(None) => None,
@@ -507,7 +520,7 @@ impl Decoder {
             let truncated = ErrorKind::Truncated { what, len: 0 };
             (!self.reader.is_complete()).then(|| Error::new(Layer::Format, end, truncated))
         });
-        self.state = State::Ended(error);
+        self.state = State::Ended(error.map(Box::new));
     }
 }
 

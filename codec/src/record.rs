@@ -18,6 +18,7 @@
 //!
 //! Before changing this, think of every cut: what is found must not depend on where chunks end, only when it is found.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -61,7 +62,7 @@ pub(crate) enum Place {
 /// Finds records in chunks cut anywhere.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scanner {
-    limits: Limits,
+    limits: Arc<Limits>,
     lines: Lines,
     /// The data of an event that has not come to its end, or the beginning of a JSON document.
     data: Vec<u8>,
@@ -93,7 +94,7 @@ enum State {
 
 impl Scanner {
     /// A scanner that may know how the records are wrapped.
-    pub(crate) fn new(limits: Limits, wrapping: Option<Wrapping>) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>, wrapping: Option<Wrapping>) -> Self {
         Self { limits, wrapping, ..Self::default() }
     }
 

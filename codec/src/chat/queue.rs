@@ -5,6 +5,7 @@
 //! made when it is asked for.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Event, FinishReason, Json, PartKind, Usage};
@@ -58,7 +59,8 @@ pub(crate) struct Queue {
     /// How many of them were lent.
     head: usize,
     scratch: Vec<u8>,
-    usage: Usage,
+    /// Boxed: few records have one.
+    usage: Option<Box<Usage>>,
     /// Bytes before the record in what the container wrote.
     offset: u64,
 }
@@ -98,7 +100,10 @@ impl Queue {
     }
 
     pub(crate) fn push_usage(&mut self, usage: Usage) {
-        self.usage = usage;
+        match &mut self.usage {
+            Some(last) => **last = usage,
+            none => *none = Some(Box::new(usage)),
+        }
         self.push(Spec::Usage);
     }
 
@@ -180,7 +185,7 @@ impl Queue {
                 },
                 stop: stop.map(lend),
             },
-            Spec::Usage => Event::Usage(self.usage),
+            Spec::Usage => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
             Spec::Malformed { bytes, why } => {
                 Event::Malformed { offset: self.offset, bytes: Cow::Borrowed(self.bytes(record, bytes)), why }
             }

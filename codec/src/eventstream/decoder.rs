@@ -4,6 +4,8 @@
 //! first the twelve bytes of its prelude, which are checked before anything more is buffered, then the rest. No byte
 //! is looked at twice but for the checksum, and the carry only ever holds bytes that have arrived.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -32,7 +34,7 @@ impl Decoder {
 
     /// A decoder with other limits.
     pub fn with_limits(limits: Limits) -> Self {
-        Self { scanner: Scanner::new(limits), ..Self::default() }
+        Self { scanner: Scanner::new(Arc::new(limits)), ..Self::default() }
     }
 
     /// The next frame. `Ok(None)` means that `chunk` is empty: bring the next one.
@@ -83,7 +85,7 @@ impl Found {
 /// The decoder without its input: finds frames in slices.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scanner {
-    limits: Limits,
+    limits: Arc<Limits>,
     /// The beginning of a frame that did not end in its chunk, or the whole of it once it is found.
     carry: Vec<u8>,
     /// Set once the first twelve bytes of the carry are checked.
@@ -95,11 +97,11 @@ pub(crate) struct Scanner {
     headers: Option<Vec<u8>>,
     /// Bytes of the stream before the frame that comes next.
     offset: u64,
-    failed: Option<Error>,
+    failed: Option<Box<Error>>,
 }
 
 impl Scanner {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
         Self { limits, ..Self::default() }
     }
 
@@ -189,7 +191,7 @@ impl Scanner {
     #[inline]
     fn check_failed(&self) -> Result<(), Error> {
         match &self.failed {
-            Some(error) => Err(error.clone()),
+            Some(error) => Err(Error::clone(error)),
             None => Ok(()),
         }
     }
@@ -226,7 +228,7 @@ impl Scanner {
     fn fail<T>(&mut self, offset: usize, kind: ErrorKind) -> Result<T, Error> {
         let error = Error::new(Layer::EventStream, self.offset + offset as u64, kind);
         self.carry = Vec::new();
-        self.failed = Some(error.clone());
+        self.failed = Some(Box::new(error.clone()));
         Err(error)
     }
 }

@@ -1,6 +1,8 @@
 //! Reads chunks and whole responses into the queue of events.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use core::ops::Range;
 
 use super::chunk::{Arguments, Choice, Chunk, Delta, Document, ToolCall, integer, read_usage};
@@ -14,14 +16,21 @@ use crate::limits::Limits;
 /// Reads records into the queue of events.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reader {
-    limits: Limits,
+    limits: Arc<Limits>,
     parts: Parts,
     started: bool,
     /// `[DONE]` was seen.
     done: bool,
     /// A failure was reported: nothing that follows counts.
     failed: bool,
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
+    /// Boxed, so that a stream that has not begun is small.
+    memory: Box<Memory>,
+}
+
+/// What is remembered of the documents that were read.
+#[derive(Clone, Debug, Default)]
+struct Memory {
     /// Where the members of the last document lie, and what it came to in how many choices and calls.
     places: Places,
     call: Option<(Target, u32)>,
@@ -44,7 +53,7 @@ impl From<Fault> for Stop {
 }
 
 impl Reader {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
         Self { limits, ..Self::default() }
     }
 
@@ -55,7 +64,8 @@ impl Reader {
             return Ok(false);
         }
         let depth = self.limits.depth;
-        let Some(call) = self.templates.iter().flatten().find_map(|template| template.read(record, depth))
+        let Some(call) =
+            self.memory.templates.iter().flatten().find_map(|template| template.read(record, depth))
         else {
             return Ok(false);
         };
@@ -96,7 +106,7 @@ impl Reader {
                 return Ok(record.len());
             }
         };
-        (self.call, self.counts) = (None, (0, 0));
+        (self.memory.call, self.memory.counts) = (None, (0, 0));
         match self.document(record, &document, queue) {
             Ok(()) | Err(Stop::Json) => {}
             Err(Stop::Limit(kind)) => return Err(kind),
@@ -113,14 +123,15 @@ impl Reader {
 
     /// Makes a template of a chunk that was nothing but one delta.
     fn remember(&mut self, record: &[u8], chunk: &Chunk, queue: &Queue) {
-        let Some((target, choice)) = self.call.filter(|_| self.counts == (1, 1) && queue.is_one_delta())
+        let Some((target, choice)) =
+            self.memory.call.filter(|_| self.memory.counts == (1, 1) && queue.is_one_delta())
         else {
             return;
         };
-        let mut places = core::mem::take(&mut self.places);
+        let mut places = core::mem::take(&mut self.memory.places);
         (places.created, places.obfuscation) = (chunk.created.clone(), chunk.obfuscation);
-        self.templates[self.oldest] = Template::new(record, places, target, choice);
-        self.oldest = (self.oldest + 1) % self.templates.len();
+        self.memory.templates[self.memory.oldest] = Template::new(record, places, target, choice);
+        self.memory.oldest = (self.memory.oldest + 1) % self.memory.templates.len();
     }
 
     /// The end of the input: what was held back.
@@ -139,7 +150,7 @@ impl Reader {
     }
 
     /// The failure that the container reported, once.
-    pub(crate) fn take_failure(&mut self) -> Option<Failure> {
+    pub(crate) fn take_failure(&mut self) -> Option<Box<Failure>> {
         self.failure.take()
     }
 
@@ -192,7 +203,7 @@ impl Reader {
             }
         }
         if self.failure.is_none() {
-            self.failure = chunk.failure(record, depth)?;
+            self.failure = chunk.failure(record, depth)?.map(Box::new);
         }
         if self.failure.is_none() && chunk.choices.is_none() && chunk.usage.is_none() {
             queue.push(Spec::Other { choice: None, name: None, json: Queue::place(chunk.range.clone()) });
@@ -243,8 +254,9 @@ impl Reader {
         if let Some(logprobs) = choice.logprobs.clone() {
             self.push_logprobs(index, logprobs, queue);
         }
-        self.counts.0 += 1;
-        (self.places.choice, self.places.logprobs) = (choice.index.clone(), choice.logprobs.clone());
+        self.memory.counts.0 += 1;
+        (self.memory.places.choice, self.memory.places.logprobs) =
+            (choice.index.clone(), choice.logprobs.clone());
         if choice.has_others {
             let is_stop =
                 |name: &[u8]| choice.stop.is_some() && matches!(name, b"stop_reason" | b"matched_stop");
@@ -260,8 +272,12 @@ impl Reader {
             reason @ (b"error" | b"abort") => {
                 let code = String::from_utf8_lossy(reason).into_owned();
                 let message = "the model ended its answer with this finish reason".to_string();
-                self.failure =
-                    Some(Failure::new("finish_reason", Some(code), message, &record[choice.range.clone()]));
+                self.failure = Some(Box::new(Failure::new(
+                    "finish_reason",
+                    Some(code),
+                    message,
+                    &record[choice.range.clone()],
+                )));
                 return Ok(());
             }
             _ => Reason::Other(queue.string(record, finish)),
@@ -336,9 +352,9 @@ impl Reader {
         queue: &mut Queue,
     ) -> Result<(), Stop> {
         let Some(text) = text.filter(|text| text.start < text.end) else { return Ok(()) };
-        self.counts.1 += 1;
-        self.call = Some((Target::Plain(kind), index));
-        (self.places.text, self.places.tool) = (Some(text), None);
+        self.memory.counts.1 += 1;
+        self.memory.call = Some((Target::Plain(kind), index));
+        (self.memory.places.text, self.memory.places.tool) = (Some(text), None);
         let text = queue.string(record, text);
         self.parts.plain(&self.limits, queue, record, (index, kind, text)).map_err(Stop::Limit)
     }
@@ -357,10 +373,10 @@ impl Reader {
         };
         let tool = integer(record, call.index.as_ref());
         let key = ToolKey { index: tool, id: string(call.id), name: string(call.name) };
-        self.counts.1 += 1;
-        self.call = match call.arguments {
+        self.memory.counts.1 += 1;
+        self.memory.call = match call.arguments {
             Some(Arguments::String(text)) if key.id.is_none() && key.name.is_none() => {
-                (self.places.text, self.places.tool) = (Some(text), call.index.clone());
+                (self.memory.places.text, self.memory.places.tool) = (Some(text), call.index.clone());
                 Some((Target::Input(tool), index))
             }
             _ => None,
