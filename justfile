@@ -39,6 +39,10 @@ fuzz seconds="10":
 bench-build:
     cargo bench -p sagewire-benches --no-run
 
+# instructions of hot paths against the baseline (valgrind); `just instructions --renew` writes it
+instructions *args:
+    cargo run --release -p sagewire-benches --bin instructions -- {{ args }}
+
 # speed against named peers, as a table
 compare *args:
     cargo run --release -p sagewire-benches --bin compare -- {{ args }}

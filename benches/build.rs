@@ -1,11 +1,14 @@
-//! Captures the compiler's version, which belongs beside every number.
+//! Captures what belongs beside every number: the compiler's version, for which machine it built, and how.
 
 use std::process::Command;
 
 fn main() {
+    let var = |name| std::env::var(name).unwrap_or_default();
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let version = Command::new(rustc).arg("--version").output().ok();
     let version = version.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
     println!("cargo::rustc-env=SAGEWIRE_RUSTC={}", version.trim());
+    println!("cargo::rustc-env=SAGEWIRE_TARGET={}", var("TARGET"));
+    println!("cargo::rustc-env=SAGEWIRE_PROFILE={}", var("PROFILE"));
     println!("cargo::rerun-if-changed=build.rs");
 }

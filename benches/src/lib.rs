@@ -2,15 +2,20 @@
 //!
 //! `cargo run --release -p sagewire-benches --bin compare` prints the table, with `--json` for machines.
 //! `cargo bench -p sagewire-benches` measures sagewire's own layers.
+//! `cargo run --release -p sagewire-benches --bin instructions` fails where a hot path takes more instructions than it
+//! did.
 //!
 //! - [`workload`]: the bytes, and the truth about them, made from a fixed seed without sagewire.
 //! - [`subjects`]: who is measured, and how it is used.
 //! - [`tally`]: what a subject found. A wrong answer is shown as wrong, never as a speed.
 //! - [`measure`](mod@measure): the subjects run in turn, round after round; medians count.
+//! - [`paths`] and [`instructions`]: what is run under valgrind, and how its counts compare with those of the baseline.
 
 pub mod counting;
+pub mod instructions;
 pub mod machine;
 pub mod measure;
+pub mod paths;
 pub mod proof;
 pub mod random;
 pub mod reads;

@@ -163,7 +163,7 @@ impl<'a> Block<'a> {
 }
 
 /// The bytes that are read, and that a speed counts.
-fn input(measure: Measure, workload: &Workload) -> &Bytes {
+pub fn input(measure: Measure, workload: &Workload) -> &Bytes {
     if measure == Measure::Sse { &workload.sse } else { &workload.framed }
 }
 

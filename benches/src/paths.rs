@@ -1,0 +1,164 @@
+//! The hot paths whose instructions are counted.
+
+use bytes::Bytes;
+use sagewire_codec::Decoder;
+use sagewire_codec::chat::Event;
+
+use crate::measure::{input, prove};
+use crate::proof;
+use crate::reads::{Reads, cut};
+use crate::subjects::{Measure, Run, sagewire};
+use crate::tally::{Answer, Kind, Tally};
+use crate::workload::Workload;
+
+/// One way through the codec, on bytes that are the same every time.
+#[derive(Clone, Copy, Debug)]
+pub struct HotPath {
+    /// What it is called in the table and in the baseline.
+    pub name: &'static str,
+    workload: &'static str,
+    work: Work,
+    /// Bytes of one read.
+    read: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// What `compare` measures as well.
+    Measure(Measure),
+    /// JSON lines alone.
+    JsonLines,
+    /// From a new decoder to the first text, again and again: what a stream costs before it flows.
+    First,
+}
+
+/// Events in each workload.
+const EVENTS: usize = 2000;
+/// Streams that [`Work::First`] begins, so that no single allocation decides.
+const STREAMS: usize = 100;
+
+/// A full buffer, and what fits in one packet.
+const FULL: usize = 8192;
+const PACKET: usize = 1400;
+
+impl HotPath {
+    /// All. Their names are those of the baseline, so another name is another path.
+    pub const ALL: [Self; 13] = [
+        Self::new("frames", "openai", Work::Measure(Measure::Frames), FULL),
+        // Smaller than a frame's headers: everything is carried over.
+        Self::new("frames-64", "openai", Work::Measure(Measure::Frames), 64),
+        Self::new("sse", "openai", Work::Measure(Measure::Sse), FULL),
+        // About half a line.
+        Self::new("sse-128", "openai", Work::Measure(Measure::Sse), 128),
+        Self::new("json-lines", "openai", Work::JsonLines, FULL),
+        Self::new("decode-openai", "openai", Work::Measure(Measure::Decode), FULL),
+        Self::new("decode-openai-1400", "openai", Work::Measure(Measure::Decode), PACKET),
+        Self::new("decode-openai-ragged", "openai-ragged", Work::Measure(Measure::Decode), FULL),
+        Self::new("decode-openai-tools", "openai-tools", Work::Measure(Measure::Decode), FULL),
+        Self::new("decode-openai-changing", "openai-changing", Work::Measure(Measure::Decode), FULL),
+        Self::new("decode-first", "openai", Work::First, FULL),
+        Self::new("transcode-bedrock", "openai", Work::Measure(Measure::TranscodeBedrock), FULL),
+        Self::new("transcode-openai", "openai", Work::Measure(Measure::TranscodeOpenai), FULL),
+    ];
+
+    const fn new(name: &'static str, workload: &'static str, work: Work, read: usize) -> Self {
+        Self { name, workload, work, read }
+    }
+
+    /// Makes the input, and proves on it that the answer is right.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the answer.
+    pub fn prepare(&self) -> Result<Prepared, String> {
+        let workload = Workload::load(self.workload, EVENTS)?;
+        let (run, chunks, expected): (Run, _, _) = match self.work {
+            Work::Measure(measure) => {
+                let subject = measure.subjects().swap_remove(0);
+                let chunks = cut(input(measure, &workload), self.read);
+                let expected = prove(measure, &subject, &workload, &chunks)?;
+                (subject.run, chunks, expected)
+            }
+            Work::JsonLines => {
+                let chunks = cut(&workload.json_lines, self.read);
+                let mut tally = Tally::thorough();
+                sagewire::json_lines(&workload, &mut Reads::uncounted(&chunks), &mut tally);
+                right(&tally, workload.truth.json_lines.thorough)?;
+                (sagewire::json_lines, chunks, workload.truth.json_lines.timed)
+            }
+            Work::First => {
+                let (chunk, expected) = beginning(&workload)?;
+                let chunks = cut(&chunk.repeat(STREAMS), chunk.len());
+                let mut tally = Tally::thorough();
+                first(&workload, &mut Reads::uncounted(&chunks), &mut tally);
+                right(&tally, expected)?;
+                (first, chunks, expected)
+            }
+        };
+        Ok(Prepared { workload, chunks, run, expected })
+    }
+}
+
+/// A path that only needs to be run.
+#[derive(Debug)]
+pub struct Prepared {
+    workload: Workload,
+    chunks: Vec<Bytes>,
+    run: Run,
+    /// What each run has to answer.
+    pub expected: Answer,
+}
+
+impl Prepared {
+    /// Runs it once.
+    #[inline]
+    pub fn run(&self) -> Answer {
+        let mut tally = Tally::timed();
+        (self.run)(&self.workload, &mut Reads::uncounted(&self.chunks), &mut tally);
+        tally.answer()
+    }
+}
+
+fn right(tally: &Tally, expected: Answer) -> Result<(), String> {
+    match tally.fault() {
+        Some(fault) => Err(fault.to_owned()),
+        None if tally.answer() != expected => {
+            Err(format!("wrong answer: {:?} instead of {expected:?}", tally.answer()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Each read is the beginning of another stream.
+fn first(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
+    for mut chunk in reads {
+        let mut decoder = Decoder::new();
+        loop {
+            match decoder.decode(&mut chunk) {
+                Ok(Some(Event::TextDelta { text, .. })) => tally.text(Kind::Text, &text),
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => return tally.fail(error),
+            }
+        }
+    }
+}
+
+/// The frames of the role and of the first token, and the texts that [`STREAMS`] of them have.
+fn beginning(workload: &Workload) -> Result<(&[u8], Answer), String> {
+    let framed = &workload.framed[..];
+    let end_of_frame = |start: usize| {
+        let len = framed.get(start..)?.first_chunk()?;
+        Some(start + u32::from_be_bytes(*len) as usize)
+    };
+    let end = end_of_frame(0).and_then(end_of_frame).ok_or("a stream of fewer than two frames")?;
+
+    let sse = str::from_utf8(&workload.sse).map_err(|error| error.to_string())?;
+    let records = sse.split_terminator("\n\n").filter_map(|event| event.strip_prefix("data: "));
+    let deltas = proof::deltas(records.take(2))?;
+    let mut tally = Tally::timed();
+    for (kind, text) in std::iter::repeat_n(&deltas, STREAMS).flatten() {
+        tally.text(*kind, text);
+    }
+    Ok((&framed[..end], tally.answer()))
+}
