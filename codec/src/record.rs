@@ -160,6 +160,11 @@ impl Scanner {
                     None if *pos == chunk.len() => return Ok(None),
                     None => self.line(chunk, pos)?,
                     Some(next) => match (self.state, next) {
+                        // A blank line that ends nothing: that of an event which is a record already.
+                        (State::Line, b'\n') => {
+                            self.lines.advance(pos, 1);
+                            None
+                        }
                         (State::Bracket, b' ' | b'\t' | b'\r' | b'\n') => {
                             self.lines.advance(pos, 1);
                             None
