@@ -69,7 +69,7 @@ fn a_stream_that_waits_holds_little() {
         let mut decoder = Decoder::new();
         for chunk in chunks {
             feed(&mut decoder, chunk);
-            // What has come of the frame, the line and the event in flight is part of it: 1.4 KiB at most here.
+            // What has come of a frame, a line and an event in flight is part of it.
             most = most.max(meter.read().held);
         }
         assert!(most <= 4 * KIB, "{name}: {most} bytes");

@@ -10,7 +10,7 @@ use common::counting::{Counting, Meter};
 use common::frames::{self, frame};
 use common::{decode, ending, every_cut, leak, payload_part, sse, streams, texts};
 use sagewire_codec::eventstream::{self, Header, Value};
-use sagewire_codec::{Decoder, Error, ErrorKind, Framing, Limits, Options};
+use sagewire_codec::{Decoder, Error, ErrorKind, Framing, Limits, Options, Target, Transcoder, chat};
 use serde_json::json;
 
 #[global_allocator]
@@ -666,4 +666,366 @@ fn r17_output_is_exactly_one_event() {
     }
     assert!(written > 100 && refused > 100);
     row("R17 events with hostile fields", written + refused, "one event or refused");
+}
+
+/// The five cases that AWS's own SDKs and readers of server-sent events decide differently, as documented.
+#[test]
+fn decisions() {
+    let refused = |frame: Vec<u8>, why: &str| {
+        let (found, ending) = some_cuts(why, &frame, frames::decode);
+        let error = ending.expect_err(why);
+        assert!(found.is_empty() && error.is_corrupt() && error.to_string().contains(why), "{error}");
+    };
+    // Duplicate header names.
+    for (first, second) in [("a", "a"), ("a", "b")] {
+        let headers = [raw_text(b"n", 1, first.as_bytes()), raw_text(b"n", 1, second.as_bytes())];
+        refused(frames::raw(&headers.concat(), b""), "name occurs twice");
+    }
+    // Header values of 32,768 to 65,535 bytes, texts and bytes alike; they cannot be written either.
+    for len in [32_768u16, 65_535] {
+        let value = vec![b'x'; len.into()];
+        let stated = [&len.to_be_bytes()[..], &value].concat();
+        for kind in [6, 7] {
+            refused(frames::raw(&raw_header(b"n", kind, &stated), b""), "longer than 32,767");
+        }
+        let header = Header::new("n", Value::ByteArray(&value));
+        assert!(eventstream::encode([header], b"", &mut Vec::new()).is_err());
+    }
+    // A final CR ends its line: here the blank one.
+    let data = |input: &[u8]| {
+        let (events, ending) = every_cut("SSE", input, sse::decode);
+        (events.iter().map(|event| event["data"].clone()).collect::<Vec<_>>(), ending.is_ok())
+    };
+    assert_eq!(data(b"data: 1\r\r"), (vec![json!("1")], true));
+    assert_eq!(data(b"data: 1\n\r"), (vec![json!("1")], true));
+    assert_eq!(data(b"data: 1\r"), (vec![], false));
+    let (events, ending) =
+        every_cut("CR", &BODY.repeat(2)[..BODY.len() - 1], |chunks| decode(Options::new(), chunks));
+    assert!(texts(&events) == "hi" && ending.is_err_and(|error| error.is_truncated()));
+    // Invalid UTF-8 in data: U+FFFD, as the standard's decoder has it, and as the standard library does.
+    for bytes in [
+        &b"\xff"[..],
+        b"\xc3",
+        b"\xe2\x82",
+        b"\xed\xa0\x80",
+        b"\xf0\x9f\x98",
+        b"a\xc0\x80b",
+        b"\xf4\x90\x80\x80",
+    ] {
+        let expected = String::from_utf8_lossy(bytes);
+        assert_eq!(data(&[b"data: ", bytes, b"\n\n"].concat()), (vec![json!(expected)], true));
+        let record =
+            [b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"", bytes, b"\"}}]}\n\n"].concat();
+        let (events, _) = every_cut("UTF-8", &record, |chunks| decode(Options::new(), chunks));
+        assert_eq!(texts(&events), expected);
+    }
+    // Events without data are none; an empty data line is data.
+    assert_eq!(data(b"event: x\n\nid: 1\n\nretry: 5\n\n"), (vec![], true));
+    assert_eq!(data(b"data\n\n"), (vec![json!("")], true));
+    let (events, _) = sse::decode(vec![Bytes::from_static(b"id: 1\nretry: 5\n\nevent: x\n\ndata: 2\n\n")]);
+    assert_eq!(events, [json!({"event": "message", "data": "2", "id": "1", "retry": 5})]);
+    row("Decisions", 5, "as documented");
+}
+
+/// Gives `stream` byte by byte to `give`, and returns the bytes that were asked of the heap meanwhile.
+fn heap_of_drip(stream: &Bytes, mut give: impl FnMut(&mut Bytes)) -> u64 {
+    let meter = Meter::start();
+    for at in 0..stream.len() {
+        give(&mut stream.slice(at..=at));
+    }
+    meter.read().bytes
+}
+
+/// A decoder is superlinear in one of two ways. It moves what it holds again and again: then the bytes asked of the heap
+/// grow faster than the input, which is counted here. Or it looks again at what it holds, which nothing outside can
+/// count: therefore the last round gives 4 MiB in single bytes, of which such a decoder looks at 8.8 × 10¹² and does
+/// not come back for minutes.
+#[test]
+fn r9_linear_time() {
+    let event = |len: usize| {
+        let open = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"";
+        format!("{open}{}\"}}}}]}}\n\n", "x".repeat(len)).into_bytes()
+    };
+    let in_frame = |len| leak(payload_part(&event(len)));
+    let in_parts = |len| leak(event(len).chunks(1_000).flat_map(payload_part).collect());
+    let frame_drip = |stream: &Bytes| {
+        let mut decoder = eventstream::Decoder::new();
+        let mut frames = 0;
+        let heap = heap_of_drip(stream, |chunk| {
+            frames += usize::from(decoder.decode(chunk).expect("good").is_some());
+        });
+        assert_eq!(frames, 1);
+        heap
+    };
+    let sse_drip = |stream: &Bytes| {
+        let mut decoder = sagewire_codec::sse::Decoder::new();
+        let mut events = 0;
+        let heap = heap_of_drip(stream, |chunk| {
+            events += usize::from(decoder.decode(chunk).expect("good").is_some());
+        });
+        assert_eq!(events, 1);
+        heap
+    };
+    let stack_drip = |stream: &Bytes| {
+        let mut decoder = Decoder::new();
+        let mut deltas = 0;
+        let heap = heap_of_drip(stream, |chunk| {
+            while let Some(event) = decoder.decode(chunk).expect("good") {
+                deltas += usize::from(matches!(event, chat::Event::TextDelta { .. }));
+            }
+        });
+        assert_eq!(deltas, 1);
+        heap
+    };
+    type Stream<'a> = &'a dyn Fn(usize) -> Bytes;
+    type Drip<'a> = &'a dyn Fn(&Bytes) -> u64;
+    let drips: [(&str, Stream<'_>, Drip<'_>); 5] = [
+        ("frame", &in_frame, &frame_drip),
+        ("event", &|len| leak(event(len)), &sse_drip),
+        ("event through the stack", &|len| leak(event(len)), &stack_drip),
+        ("event in a frame", &in_frame, &stack_drip),
+        ("event in many frames", &in_parts, &stack_drip),
+    ];
+    for (name, stream, drip) in drips {
+        let [small, large] = [64 * KIB, MIB].map(|len| drip(&stream(len)));
+        let growth = large as f64 / small as f64;
+        println!(
+            "R9 {name} of 64 KiB and of 1 MiB in single bytes: {small} and {large} bytes of heap, {growth:.1}-fold"
+        );
+        // A buffer grows by a quarter at a time, so where the last step falls may cost another quarter.
+        assert!(growth <= 16.0 * 1.25, "{name}");
+        let longer = stream(4 * MIB);
+        assert!(drip(&longer) <= 20 * longer.len() as u64, "{name}");
+    }
+    // Tiny frames in one chunk cost no heap at all, however many, and stay where they are.
+    let tiny = |count: usize| leak(frames::raw(b"", b"").repeat(count));
+    for count in [6_250, 100_000] {
+        let stream = tiny(count);
+        let meter = Meter::start();
+        let mut decoder = eventstream::Decoder::new();
+        let mut chunk = stream.clone();
+        let mut found = 0;
+        while let Some(frame) = decoder.decode(&mut chunk).expect("good") {
+            assert_eq!(frame.as_bytes().as_ptr(), stream[found * 16..].as_ptr());
+            found += 1;
+        }
+        assert_eq!(found, count);
+        assert!(meter.read().bytes <= KIB as u64, "{} bytes", meter.read().bytes);
+    }
+    row("R9 inputs", drips.len() + 1, "in linear time");
+}
+
+#[test]
+fn r10_nested_cuts() {
+    let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"caf\u{e9} \\ud83d\\ude00\"}}]}\r\n\r\n: ping\n\n\
+                event: x\ndata: {\"choices\":[{\"delta\":\ndata: {\"content\":\"\u{1f642}\"},\"finish_reason\":\"stop\"}]}\n\n\
+                data: [DONE]\r\r";
+    let body = body.as_bytes();
+    let (expected, ending) = decode(Options::new(), vec![Bytes::copy_from_slice(body)]);
+    assert_eq!((texts(&expected).as_str(), &ending), ("caf\u{e9} \u{1f600}\u{1f642}", &Ok(())));
+    let part = |bytes: &[u8]| frame(&[(":event-type", "PayloadPart")], bytes);
+    let mut cuts = 0;
+    let mut check = |chunks: Vec<Bytes>, how: std::fmt::Arguments<'_>| {
+        let (events, ending) = decode(Options::new(), chunks);
+        assert!(events == expected && ending.is_ok(), "{how}: {events:#?} {ending:?}");
+        cuts += 1;
+    };
+    // Every split of the body with every split of the frames.
+    for cut in 0..body.len() {
+        let (left, right) = body.split_at(cut);
+        let frames = Bytes::from([part(left), part(right)].concat());
+        for split in 0..frames.len() {
+            check(vec![frames.slice(..split), frames.slice(split..)], format_args!("{cut}, {split}"));
+        }
+    }
+    // Every small size of parts with every small size of chunks.
+    for part_len in 1..=32 {
+        let frames: Bytes = body.chunks(part_len).flat_map(part).collect();
+        for chunk_len in 1..=48 {
+            let starts = (0..frames.len()).step_by(chunk_len);
+            let chunks = starts.map(|at| frames.slice(at..(at + chunk_len).min(frames.len()))).collect();
+            check(chunks, format_args!("parts of {part_len}, chunks of {chunk_len}"));
+        }
+    }
+    row("R10 nested cuts", cuts, "with the same events");
+}
+
+#[test]
+fn r15_json() {
+    let run = |body: &str| {
+        let found = every_cut(body, body.as_bytes(), |chunks| decode(Options::new(), chunks));
+        // Cut into parts at every byte as well: an escape, a pair or a character then lies in two frames.
+        for at in 0..=body.len().min(400) {
+            let frames =
+                [payload_part(&body.as_bytes()[..at]), payload_part(&body.as_bytes()[at..])].concat();
+            assert!(
+                decode(Options::new(), vec![Bytes::from(frames)]) == found,
+                "{body} in parts, cut at {at}"
+            );
+        }
+        found
+    };
+    let mut count = 0;
+    // What stands between the quotes, and what it means.
+    let strings: [(&str, &str); 19] = [
+        (r"\ud83d", "\u{fffd}"),
+        (r"\ude00", "\u{fffd}"),
+        (r"\ud83d\ude00", "\u{1f600}"),
+        (r"\uD83D\uDE00", "\u{1f600}"),
+        (r"\ude00\ud83d", "\u{fffd}\u{fffd}"),
+        (r"\ud83d\ud83d\ude00", "\u{fffd}\u{1f600}"),
+        (r"\ud83dx", "\u{fffd}x"),
+        (r"\ud83d\n", "\u{fffd}\n"),
+        (r"\ud83d\u0041", "\u{fffd}A"),
+        (r"\ud83d\\ude00", "\u{fffd}\\ude00"),
+        (r"a\ud800b\udfffc", "a\u{fffd}b\u{fffd}c"),
+        (r"\udbff\udfff", "\u{10ffff}"),
+        (r"\ud800\udc00", "\u{10000}"),
+        (r#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{c}\n\r\t"),
+        (r"\u0000", "\0"),
+        (r"\ufeff\u2028", "\u{feff}\u{2028}"),
+        ("\u{feff}\u{2028}\u{85}", "\u{feff}\u{2028}\u{85}"),
+        (r"\\", "\\"),
+        ("é🙂", "é🙂"),
+    ];
+    for (raw, text) in strings {
+        // Where serde_json accepts it, it means the same to it.
+        if let Ok(theirs) = serde_json::from_str::<String>(&format!("\"{raw}\"")) {
+            assert_eq!(theirs, text, "{raw}");
+        }
+        for (kind, delta) in [
+            ("text_delta", format!("\"content\":\"{raw}\"")),
+            ("reasoning_delta", format!("\"reasoning_content\":\"{raw}\"")),
+            (
+                "tool_input_delta",
+                format!(
+                    "\"tool_calls\":[{{\"index\":0,\"id\":\"1\",\"function\":{{\"name\":\"f\",\"arguments\":\"{raw}\"}}}}]"
+                ),
+            ),
+        ] {
+            let chunk = format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{{delta}}}}}]}}\n\n");
+            // Twice: the second time it is like the first, and may take the shortcut.
+            let (events, _) = run(&chunk.repeat(2));
+            let found: String = events
+                .iter()
+                .filter(|event| event["type"] == kind)
+                .filter_map(|event| event["text"].as_str())
+                .collect();
+            assert_eq!(found, text.repeat(2), "{chunk}");
+            count += 1;
+        }
+    }
+    // Halves of a pair in two deltas are two lone halves: a delta is a text of its own.
+    let delta = |content: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
+    };
+    assert_eq!(texts(&run(&[delta(r"\ud83d"), delta(r"\ude00")].concat()).0), "\u{fffd}\u{fffd}");
+    // What is no JSON costs itself, and is shown.
+    for broken in [r"\x", r"\u12", r"\u12g4", r"\ud83d\u", "\u{1}", "\t"] {
+        let (events, _) = run(&[delta("a"), delta(broken), delta("b")].concat());
+        assert_eq!(texts(&events), "ab", "{broken}");
+        assert_eq!(events.iter().filter(|event| event["type"] == "malformed").count(), 1, "{broken}");
+        count += 1;
+    }
+    // Numbers.
+    let max = u64::MAX;
+    for (number, value) in [
+        ("0".to_owned(), Some(0)),
+        (max.to_string(), Some(max)),
+        ("18446744073709551616".to_owned(), None),
+        ("1".repeat(400), None),
+        ("1e400".to_owned(), None),
+        ("-1".to_owned(), None),
+        ("-0".to_owned(), None),
+        ("1.5".to_owned(), None),
+    ] {
+        let body = format!(
+            "data: {{\"created\":{number},\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"a\"}},\"finish_reason\":\"stop\"}}],\
+             \"usage\":{{\"prompt_tokens\":{number},\"completion_tokens\":1,\"total_tokens\":{number}}}}}\n\n"
+        );
+        let (events, ending) = run(&body);
+        assert_eq!((texts(&events).as_str(), ending), ("a", Ok(())), "{number}");
+        let of = |kind: &str| events.iter().find(|event| event["type"] == kind).expect(kind);
+        assert_eq!(of("start")["created"].as_u64(), value, "{number}");
+        assert_eq!(of("usage")["input_tokens"].as_u64(), value, "{number}");
+        assert_eq!(of("usage")["output_tokens"], 1, "{number}");
+        // As an index of a choice, it is no more than none: the choice is counted by its place.
+        let (events, _) = run(&format!(
+            "data: {{\"choices\":[{{\"index\":{number},\"delta\":{{\"content\":\"a\"}}}}]}}\n\n"
+        ));
+        let delta = events.iter().find(|event| event["type"] == "text_delta").expect("a delta");
+        assert_eq!((delta["text"].as_str(), delta["choice"].as_u64()), (Some("a"), Some(0)), "{number}");
+        count += 2;
+    }
+    // Depth: the object itself is one.
+    let nested = |depth: usize| format!("data: {{\"x\":{}{}}}\n\n", "[".repeat(depth), "]".repeat(depth));
+    for (depth, good) in [(126, true), (128, false), (100_000, false)] {
+        let body = [delta("a"), nested(depth), delta("b")].concat();
+        let (events, _) = if depth < 1_000 { run(&body) } else { decode(Options::new(), vec![body.into()]) };
+        assert_eq!(texts(&events), "ab", "{depth}");
+        let malformed = events.iter().filter(|event| event["type"] == "malformed").count();
+        assert_eq!(malformed, usize::from(!good), "{depth}");
+        count += 1;
+    }
+    // The last of equal names counts, however it is written.
+    for twice in [
+        r#"{"choices":[{"index":0,"delta":{"content":"no","content":"hi"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"no","con\u0074ent":"hi"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"no"},"delta":{"content":"hi"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"no"}}],"choices":[{"index":0,"delta":{"content":"hi"}}]}"#,
+        r#"{"choices":[{"index":7,"index":0,"delta":{"content":"hi"}}]}"#,
+    ] {
+        let (events, _) = run(&format!("data: {twice}\n\n"));
+        assert_eq!(texts(&events), "hi", "{twice}");
+        let delta = events.iter().find(|event| event["type"] == "text_delta").expect("a delta");
+        assert_eq!(delta["choice"], 0, "{twice}");
+        count += 1;
+    }
+    row("R15 JSON", count, "as documented");
+}
+
+/// The writer of OpenAI chunks: whatever stands in a text, it stays in its event.
+#[test]
+fn r17_transcoded_output_is_one_event_a_chunk() {
+    let mut count = 0;
+    for nasty in NASTY {
+        let chunk = |delta: serde_json::Value, finish: Option<&str>| {
+            let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
+            json!({"id": nasty, "model": nasty, "choices": [choice], "unknown": nasty})
+        };
+        let call =
+            json!({"index": 0, "id": nasty, "function": {"name": format!("f{nasty}"), "arguments": nasty}});
+        let records = [
+            chunk(json!({"role": nasty, "content": nasty}), None),
+            chunk(json!({"reasoning_content": nasty}), None),
+            chunk(json!({"refusal": nasty}), None),
+            chunk(json!({"tool_calls": [call]}), None),
+            chunk(json!({}), Some(&format!("f{nasty}"))),
+            json!({"error": {"message": nasty, "type": nasty, "code": nasty}}),
+        ];
+        let source: String = records.iter().map(|record| format!("data: {record}\n\n")).collect();
+        let context = chat::Context::new();
+        let mut transcoder = Transcoder::new(Options::new(), Target::OpenAi, context);
+        let mut out = Vec::new();
+        let mut chunk = Bytes::from(source);
+        while let Ok(Some(bytes)) = transcoder.decode(&mut chunk) {
+            out.extend_from_slice(bytes);
+        }
+        let (events, ending) = sse::decode(vec![Bytes::from(out.clone())]);
+        assert_eq!(ending, Ok(()), "{nasty:?}");
+        let mut again = String::new();
+        for event in &events {
+            let data = event["data"].as_str().expect("text");
+            serde_json::from_str::<serde_json::Value>(data).expect("a document");
+            again.extend(["data: ", data, "\n\n"]);
+            count += 1;
+        }
+        // One data line an event, and nothing else.
+        assert_eq!(again.as_bytes(), out, "{nasty:?}");
+        let (read, ending) = decode(Options::new(), vec![Bytes::from(out)]);
+        assert_eq!(texts(&read), nasty, "{nasty:?}");
+        let error = ending.expect_err("the model failed");
+        assert_eq!(error.failure().expect("its own").message, nasty);
+    }
+    row("R17 transcoded events", count, "one document in one data line");
 }
