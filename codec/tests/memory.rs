@@ -193,7 +193,9 @@ fn decoding_allocates_nothing_in_the_steady_state() {
         for (how, chunks) in cuts(&stream) {
             let mut decoder = Decoder::new();
             let warm_up = chunks.len() / 10;
+            let meter = Meter::start();
             let before: u64 = chunks[..warm_up].iter().map(|chunk| feed(&mut decoder, chunk.clone())).sum();
+            assert!(meter.read().allocations > 0, "the allocator counts");
             let meter = Meter::start();
             let events: u64 = chunks[warm_up..].iter().map(|chunk| feed(&mut decoder, chunk.clone())).sum();
             let allocations = meter.read().allocations;

@@ -342,7 +342,8 @@ fn r5_a_wrong_length_is_refused_with_the_prelude() {
         for mut chunk in chunks {
             assert!(decoder.decode(&mut chunk).expect("allowed").is_none());
         }
-        assert!(meter.read().peak <= KIB as i64, "{} bytes for 112", meter.read().peak);
+        // At least what came, which shows that the allocator counts.
+        assert!((112..=KIB as i64).contains(&meter.read().peak), "{} bytes for 112", meter.read().peak);
     }
     row("R5 wrong lengths", wrong.len(), "refused within 12 bytes; 1 KiB at most for 24 MiB announced");
 }
