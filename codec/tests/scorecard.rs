@@ -145,6 +145,8 @@ fn r2_hostile_frames() {
         ("total 2^31", (frames::prelude(1 << 31, 0), "exceeds the limit")),
         ("total 2^32-1", (frames::prelude(u32::MAX, 0), "exceeds the limit")),
         ("one byte of headers too many", impossible(16, 1)),
+        ("two bytes of headers too many", impossible(16, 2)),
+        ("headers of one byte, which hold no header", impossible(17, 1)),
         ("headers longer than the frame", impossible(100, 101)),
         ("headers into the checksum", impossible(100, 85)),
         ("headers 2^32-1", impossible(100, u32::MAX)),
@@ -498,6 +500,9 @@ fn r8_endless_input() {
             });
             assert_eq!(fault, None, "{name}");
             assert!(peak <= KIB, "{name}: {peak} bytes");
+            let mut next = Bytes::from_static(b"\ndata: 1\n\n");
+            let event = strict.decode(&mut next).expect("good").expect("what comes behind is read");
+            assert_eq!(event.data, "1", "{name}");
             let framing = Options::new().framing(Framing::Sse).limits(limits);
             let mut stack = Decoder::with_options(framing);
             let (fault, peak) = endless(begin, filler, |chunk| {
