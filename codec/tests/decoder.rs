@@ -1,13 +1,13 @@
-//! The stack: what real containers send, however it is wrapped and cut, and how streams end.
+//! The stack: what real containers send, however it is wrapped and cut. How streams end is in `scorecard.rs`.
 
 mod common;
 mod oracles;
 
 use bytes::Bytes;
-use common::{Random, decode, every_cut};
+use common::frames::frame;
+use common::{Random, decode, every_cut, texts};
 use proptest::prelude::*;
 use sagewire_codec::chat::Event;
-use sagewire_codec::eventstream::{self, Header, Value};
 use sagewire_codec::{Decoder, Error, Framing, Limits, Options, Wrapping};
 use serde_json::json;
 
@@ -45,75 +45,6 @@ fn streams() {
 }
 
 const BODY: &[u8] = b"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
-
-fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let headers = headers.iter().map(|(name, value)| Header::new(name, Value::String(value)));
-    eventstream::encode(headers, payload, &mut out).expect("a frame");
-    out
-}
-
-fn texts(events: &[serde_json::Value]) -> String {
-    events
-        .iter()
-        .filter(|event| event["type"] == "text_delta")
-        .filter_map(|event| event["text"].as_str())
-        .collect()
-}
-
-#[test]
-fn exception_and_error_frames_anywhere() {
-    let exception = |name, payload: &str| {
-        frame(&[(":message-type", "exception"), (":exception-type", name)], payload.as_bytes())
-    };
-    let cases = [
-        (
-            exception(
-                "ModelStreamError",
-                r#"{"Message":"too slow","ErrorCode":"ModelInvocationTimeExceeded"}"#,
-            ),
-            ("ModelStreamError", Some("ModelInvocationTimeExceeded"), "too slow", false),
-        ),
-        (
-            exception("ModelStreamError", r#"{"Message":"broken","ErrorCode":"StreamBroken"}"#),
-            ("ModelStreamError", Some("StreamBroken"), "broken", true),
-        ),
-        (
-            exception("InternalStreamFailure", r#"{"Message":"sorry"}"#),
-            ("InternalStreamFailure", None, "sorry", true),
-        ),
-        (
-            exception("throttlingException", r#"{"message":"slow down"}"#),
-            ("throttlingException", None, "slow down", true),
-        ),
-        (exception("NewError", "no JSON"), ("NewError", None, "no JSON", false)),
-        (
-            frame(
-                &[(":message-type", "error"), (":error-code", "InternalFailure"), (":error-message", "é")],
-                b"",
-            ),
-            ("error", Some("InternalFailure"), "é", true),
-        ),
-        (frame(&[(":message-type", "error")], b""), ("error", None, "", false)),
-    ];
-    let part = common::payload_part(BODY);
-    let half = common::payload_part(&BODY[..30]);
-    for (fault, (name, code, message, retryable)) in cases {
-        for (before, text) in
-            [(vec![], ""), (part.clone(), "hi"), ([part.clone(), half.clone()].concat(), "hi")]
-        {
-            // What comes behind it is never delivered.
-            let stream = [before.clone(), fault.clone(), part.clone()].concat();
-            let (events, ending) = every_cut(name, &stream, |chunks| decode(Options::new(), chunks));
-            assert_eq!(texts(&events), text);
-            let error = ending.expect_err(name);
-            assert_eq!(error.offset(), before.len() as u64, "{name}");
-            let failure = error.failure().expect(name);
-            assert_eq!((failure.name.as_str(), failure.code.as_deref()), (name, code));
-            assert_eq!((failure.message.as_str(), failure.is_retryable()), (message, retryable));
-        }
-    }
-}
 
 /// A record that is whole but for its blank line is delivered before the fault that cuts it off.
 #[test]
@@ -170,42 +101,6 @@ fn every_frame_is_taken_for_what_it_is() {
     assert_eq!(ending, Ok(()));
     assert_eq!(texts(&events), "hi".repeat(5));
     assert_eq!(events.iter().filter(|event| event["type"] == "other").count(), 3);
-}
-
-#[test]
-fn twelve_ways_to_end() {
-    let finish: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-    let done: &[u8] = b"data: [DONE]\n\n";
-    let error: &[u8] = b"data: {\"error\":{\"message\":\"m\"}}\n\n";
-    let part = common::payload_part;
-    let exception =
-        frame(&[(":message-type", "exception"), (":exception-type", "InternalStreamFailure")], b"{}");
-    let mut corrupt = part(finish);
-    corrupt[120] ^= 0x10;
-    let cases: [(&str, Vec<u8>, &str); 14] = [
-        ("finish and [DONE]", [part(BODY), part(finish), part(done)].concat(), "complete"),
-        ("finish alone", [part(BODY), part(finish)].concat(), "complete"),
-        ("[DONE] alone", [part(BODY), part(done)].concat(), "complete"),
-        ("nothing at all", vec![], "truncated"),
-        ("text and then nothing", part(BODY), "truncated"),
-        ("in a frame", part(BODY)[..100].to_vec(), "truncated"),
-        (
-            "in a frame behind [DONE]",
-            [part(BODY), part(done), part(done)[..3].to_vec()].concat(),
-            "truncated",
-        ),
-        ("in a record", [part(BODY), part(&finish[..20])].concat(), "truncated"),
-        ("in a character", part("data: {\"é".as_bytes().split_last().expect("bytes").1), "truncated"),
-        ("exception", [part(BODY), exception.clone()].concat(), "failure"),
-        ("exception behind [DONE]", [part(BODY), part(done), exception].concat(), "failure"),
-        ("error in the stream and [DONE]", [part(BODY), part(error), part(done)].concat(), "failure"),
-        ("corrupt frame", [part(BODY), corrupt].concat(), "corrupt"),
-        ("no frames at all", b"\0<h>\0\0no frames here".to_vec(), "corrupt"),
-    ];
-    for (name, stream, expected) in &cases {
-        let (_, ending) = every_cut(name, stream, |chunks| decode(Options::new(), chunks));
-        assert_eq!(common::ending(&ending), *expected, "{name}");
-    }
 }
 
 #[test]

@@ -2,10 +2,15 @@
 // Each test binary uses some of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod counting;
+pub mod frames;
+pub mod sse;
+pub mod streams;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use sagewire_codec::{Decoder, Error, Options, eventstream};
+use sagewire_codec::{Decoder, Error, Options};
 
 /// The folder with vectors and recordings that are not part of this project, if there is one.
 pub fn shared(folder: &str) -> Option<PathBuf> {
@@ -104,15 +109,23 @@ pub fn ending(result: &Result<(), Error>) -> &'static str {
 
 /// A `PayloadPart` frame as SageMaker sends it.
 pub fn payload_part(payload: &[u8]) -> Vec<u8> {
-    use eventstream::{Header, Value};
-    let mut out = Vec::new();
     let headers = [
-        Header::new(":event-type", Value::String("PayloadPart")),
-        Header::new(":content-type", Value::String("application/octet-stream")),
-        Header::new(":message-type", Value::String("event")),
+        (":event-type", "PayloadPart"),
+        (":content-type", "application/octet-stream"),
+        (":message-type", "event"),
     ];
-    eventstream::encode(headers, payload, &mut out).expect("a frame");
-    out
+    frames::frame(&headers, payload)
+}
+
+/// Bytes that stay for good, so that a counting allocator sees only what a decoder holds.
+pub fn leak(bytes: Vec<u8>) -> Bytes {
+    Bytes::from_static(bytes.leak())
+}
+
+/// The text of all text deltas.
+pub fn texts(events: &[serde_json::Value]) -> String {
+    let deltas = events.iter().filter(|event| event["type"] == "text_delta");
+    deltas.filter_map(|event| event["text"].as_str()).collect()
 }
 
 /// A small generator of random numbers, the same on every run.

@@ -1,0 +1,24 @@
+//! Server-sent events as JSON.
+
+use bytes::Bytes;
+use sagewire_codec::Error;
+use sagewire_codec::sse::{Decoder, Event};
+use serde_json::json;
+
+/// An event as the vectors describe it.
+pub fn describe(event: &Event<'_>) -> serde_json::Value {
+    json!({"event": event.event, "data": event.data, "id": event.id, "retry": event.retry})
+}
+
+/// The events of a stream that is below all limits, and how it ended.
+pub fn decode(chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), Error>) {
+    let mut decoder = Decoder::new();
+    let mut events = Vec::new();
+    for mut chunk in chunks {
+        while let Some(event) = decoder.decode(&mut chunk).expect("far below the limit") {
+            events.push(describe(&event));
+        }
+        assert!(chunk.is_empty(), "`Ok(None)` means that the chunk is empty");
+    }
+    (events, decoder.finish())
+}

@@ -1,0 +1,50 @@
+//! Streams in the shape of vLLM's, made from a fixed seed.
+
+use super::Random;
+
+/// A token as a tokeniser has them: now and then something that JSON escapes or that takes more than one byte.
+fn token(random: &mut Random) -> String {
+    match random.below(20) {
+        0 => ["\n", "\n\n", " \"", "\\", "\t"][random.below(5)].to_owned(),
+        1 => ["é", " Zürich", "东京", " 🙂"][random.below(4)].to_owned(),
+        _ => format!(" {}", &"consectetur"[..1 + random.below(11)]),
+    }
+}
+
+fn record(delta: &serde_json::Value, finish: Option<&str>) -> String {
+    let chunk = serde_json::json!({
+        "id": "chatcmpl-9f2b6c0d4e5a41f7", "object": "chat.completion.chunk", "created": 1_770_933_892,
+        "model": "meta-llama/Llama-3.1-8B-Instruct",
+        "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}],
+    });
+    format!("data: {chunk}\n\n")
+}
+
+/// `count` events of text, and no ending.
+pub fn plain(count: usize) -> Vec<String> {
+    let mut random = Random(1);
+    let first = record(&serde_json::json!({"role": "assistant", "content": ""}), None);
+    let deltas = (1..count).map(|_| record(&serde_json::json!({"content": token(&mut random)}), None));
+    [first].into_iter().chain(deltas).collect()
+}
+
+/// `count` events of one tool call, and no ending.
+pub fn tool(count: usize) -> Vec<String> {
+    let mut random = Random(2);
+    let call = |function| serde_json::json!({"tool_calls": [{"index": 0, "function": function}]});
+    let open = serde_json::json!({"tool_calls": [{
+        "index": 0, "id": "chatcmpl-tool-1", "type": "function",
+        "function": {"name": "get_weather", "arguments": "{\"city\": \""},
+    }]});
+    let deltas = (1..count).map(|_| {
+        // The input is itself JSON, so what JSON escapes is escaped twice on the wire.
+        let quoted = serde_json::Value::from(token(&mut random)).to_string();
+        record(&call(serde_json::json!({"arguments": &quoted[1..quoted.len() - 1]})), None)
+    });
+    [record(&open, None)].into_iter().chain(deltas).collect()
+}
+
+/// What ends a stream well.
+pub fn ending() -> String {
+    record(&serde_json::json!({}), Some("stop")) + "data: [DONE]\n\n"
+}

@@ -1,0 +1,251 @@
+//! What a stream costs: the decoder itself, its heap while it waits and while it works, and its allocations.
+
+mod common;
+
+use std::mem::size_of;
+
+use bytes::Bytes;
+use common::counting::{Counting, Meter};
+use common::{Random, leak, payload_part, streams};
+use sagewire_codec::chat::Context;
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::{Decoder, Framing, Options, Target, Transcoder};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const KIB: i64 = 1024;
+
+/// Decodes all of `chunk` and returns how many events there were.
+fn feed(decoder: &mut Decoder, mut chunk: Bytes) -> u64 {
+    let mut events = 0;
+    while decoder.decode(&mut chunk).expect("good").is_some() {
+        events += 1;
+    }
+    events
+}
+
+#[test]
+fn size_of_the_decoder() {
+    let size = size_of::<Decoder>();
+    println!("Memory: Decoder {size} bytes");
+    // The aim is 512. This holds what there is.
+    assert!(size <= 1_248);
+}
+
+/// The streams of an afternoon, in frames, each with what it is called.
+fn workloads(events: usize) -> [(&'static str, Bytes); 3] {
+    let whole_parts = |events: &[String]| -> Vec<u8> {
+        events.iter().flat_map(|event| payload_part(event.as_bytes())).collect()
+    };
+    let plain = streams::plain(events);
+    let ragged = Random(3).parts(plain.concat().as_bytes(), 600);
+    [
+        ("plain", leak(whole_parts(&plain))),
+        ("ragged", leak(ragged)),
+        ("tool", leak(whole_parts(&streams::tool(events)))),
+    ]
+}
+
+/// `stream` in chunks of random sizes.
+fn ragged_chunks(stream: &Bytes) -> Vec<Bytes> {
+    let mut random = Random(4);
+    let mut chunks = Vec::new();
+    let mut from = 0;
+    while from < stream.len() {
+        let to = (from + 1 + random.below(1400)).min(stream.len());
+        chunks.push(stream.slice(from..to));
+        from = to;
+    }
+    chunks
+}
+
+#[test]
+fn a_stream_that_waits_holds_little() {
+    let mut most = 0;
+    for (name, stream) in workloads(2_000) {
+        let chunks = ragged_chunks(&stream);
+        let meter = Meter::start();
+        let mut decoder = Decoder::new();
+        for chunk in chunks {
+            feed(&mut decoder, chunk);
+            // What has come of a frame, a line and an event in flight is part of it.
+            most = most.max(meter.read().held);
+        }
+        assert!(most <= 4 * KIB, "{name}: {most} bytes");
+    }
+    println!("Memory: idle heap at most {most} bytes");
+}
+
+/// Where a stream stands after some of its bytes, by the wire formats alone.
+#[derive(Clone, Copy)]
+struct Flight {
+    /// Bytes of the frame that has not ended.
+    frame: usize,
+    /// Bytes behind the last blank line in the parts that have ended: the line and the event in flight.
+    event: usize,
+}
+
+/// Follows `parts`, framed, byte by byte. What was lent with the last byte of a frame counts until the decoder hears
+/// from its layer again: the frame until the next byte, the event until the next part.
+fn flights(parts: &[Vec<u8>]) -> Vec<Flight> {
+    let mut flights = Vec::new();
+    let mut behind = Flight { frame: 0, event: 0 };
+    let mut open = 0;
+    let mut last = 0;
+    for part in parts {
+        let frame = payload_part(part).len();
+        flights.extend((1..frame).map(|received| Flight { frame: received, ..behind }));
+        for &byte in part {
+            open += 1;
+            behind.event = open;
+            if byte == b'\n' && last == b'\n' {
+                open = 0;
+            }
+            last = byte;
+        }
+        flights.push(Flight { frame, ..behind });
+    }
+    flights
+}
+
+fn cut(body: &[u8], largest: usize) -> Vec<Vec<u8>> {
+    let mut random = Random(5);
+    let mut parts = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (part, tail) = rest.split_at((1 + random.below(largest)).min(rest.len()));
+        parts.push(part.to_vec());
+        rest = tail;
+    }
+    parts
+}
+
+#[test]
+fn what_is_in_flight_is_held_once() {
+    let open = "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"";
+    let one_line = format!("data: {open}{}\"}}}}]}}\n\n", "x".repeat(200_000)).into_bytes();
+    let many_lines =
+        format!("data: {open}x\"}},\"logprobs\":[\n{}data: 1]}}]}}\n\n", "data: 12345,\n".repeat(12_000))
+            .into_bytes();
+    let small = streams::plain(50).concat().into_bytes();
+    let cases = [
+        ("a large event in one part", vec![one_line.clone(), small.clone()]),
+        ("a large event in small parts", cut(&one_line, 600)),
+        ("a large event in large parts", cut(&one_line, 90_000)),
+        ("many lines in one part", vec![many_lines.clone(), small.clone()]),
+        ("many lines in small parts", cut(&many_lines, 600)),
+        ("small events in small parts", cut(&small, 300)),
+    ];
+    let mut checks = 0;
+    for (name, parts) in cases {
+        let flights = flights(&parts);
+        let stream = leak(parts.iter().flat_map(|part| payload_part(part)).collect());
+        assert_eq!(stream.len(), flights.len());
+        for size in [1, 100, 1_400, 16_384] {
+            let meter = Meter::start();
+            let mut decoder = Decoder::with_options(Options::new().framing(Framing::EventStream));
+            for from in (0..stream.len()).step_by(size) {
+                let to = (from + size).min(stream.len());
+                feed(&mut decoder, stream.slice(from..to));
+                let held = meter.read().held;
+                let Flight { frame, event } = flights[to - 1];
+                let bound = (frame + event) as i64 * 5 / 4 + 4 * KIB;
+                let how = format_args!("{name} in chunks of {size}, frame {frame}, event {event}");
+                assert!(held <= bound, "{held} of {bound} bytes held at byte {to}: {how}");
+                checks += 1;
+            }
+        }
+    }
+    println!("Memory: in flight at most 1.25 times what came and 4 KiB, {checks} of {checks} times");
+}
+
+#[test]
+fn ten_thousand_streams_that_wait() {
+    let streams = workloads(40);
+    let chunks: Vec<Vec<Bytes>> = streams.iter().map(|(_, stream)| ragged_chunks(stream)).collect();
+    let meter = Meter::start();
+    let mut decoders = Vec::with_capacity(10_000);
+    for number in 0..10_000 {
+        let mut decoder = Decoder::new();
+        // Each stops at another place.
+        let chunks = &chunks[number % chunks.len()];
+        for chunk in &chunks[..1 + number / 3 % chunks.len()] {
+            feed(&mut decoder, chunk.clone());
+        }
+        decoders.push(decoder);
+    }
+    let held = meter.read().held;
+    println!(
+        "Memory: 10,000 idle streams {:.1} MiB, {} bytes each",
+        held as f64 / 1024.0 / 1024.0,
+        held / 10_000
+    );
+    assert!(held <= 64 * 1024 * KIB);
+}
+
+const WARM_UP: usize = 500;
+const STEADY: usize = 5_000;
+
+#[test]
+fn decoding_allocates_nothing_in_the_steady_state() {
+    for (name, stream) in workloads(WARM_UP + STEADY) {
+        for (how, chunks) in cuts(&stream) {
+            let mut decoder = Decoder::new();
+            let warm_up = chunks.len() / 10;
+            let meter = Meter::start();
+            let before: u64 = chunks[..warm_up].iter().map(|chunk| feed(&mut decoder, chunk.clone())).sum();
+            assert!(meter.read().allocations > 0, "the allocator counts");
+            let meter = Meter::start();
+            let events: u64 = chunks[warm_up..].iter().map(|chunk| feed(&mut decoder, chunk.clone())).sum();
+            let allocations = meter.read().allocations;
+            println!("Allocations: decode {name} {how}: {allocations} in {events} events");
+            assert!(events + before > STEADY as u64 && events > STEADY as u64 / 2);
+            assert_eq!(allocations, 0, "{name} {how}");
+        }
+    }
+}
+
+#[test]
+fn transcoding_allocates_nothing_in_the_steady_state() {
+    let targets = [
+        ("OpenAI", Target::OpenAi),
+        ("Bedrock JSON lines", Target::Bedrock(Encoding::JsonLines)),
+        ("Bedrock frames", Target::Bedrock(Encoding::EventStream)),
+    ];
+    for (target_name, target) in targets {
+        for (name, stream) in workloads(WARM_UP + STEADY) {
+            for (how, chunks) in cuts(&stream) {
+                let mut transcoder = Transcoder::new(Options::new(), target, Context::new());
+                let mut run = |chunks: &[Bytes]| {
+                    let mut written = 0;
+                    for mut chunk in chunks.iter().cloned() {
+                        while let Some(bytes) = transcoder.decode(&mut chunk).expect("good") {
+                            written += bytes.len();
+                        }
+                    }
+                    written
+                };
+                let warm_up = chunks.len() / 10;
+                run(&chunks[..warm_up]);
+                let meter = Meter::start();
+                let written = run(&chunks[warm_up..]);
+                let allocations = meter.read().allocations;
+                println!("Allocations: {target_name} from {name} {how}: {allocations} in {written} bytes");
+                assert!(written > STEADY * 20);
+                assert_eq!(allocations, 0, "{target_name} from {name} {how}");
+            }
+        }
+    }
+}
+
+/// Chunks as a socket gives them, and a frame each.
+fn cuts(stream: &Bytes) -> [(&'static str, Vec<Bytes>); 2] {
+    let mut frames = Vec::new();
+    let mut rest = stream.clone();
+    while !rest.is_empty() {
+        let len = u32::from_be_bytes([rest[0], rest[1], rest[2], rest[3]]);
+        frames.push(rest.split_to(len as usize));
+    }
+    [("frame by frame", frames), ("in ragged chunks", ragged_chunks(stream))]
+}
