@@ -5,12 +5,15 @@ use alloc::vec::Vec;
 /// A carry that is empty keeps no more than this, so that an idle stream costs little.
 const KEEP: usize = 1024;
 
-/// Appends `bytes`, growing by a quarter at a time: a large frame must not cost twice its size.
-pub(crate) fn push(carry: &mut Vec<u8>, bytes: &[u8]) {
-    let free = carry.capacity() - carry.len();
-    if bytes.len() > free {
-        // Exact, but for the quarter that keeps the number of moves logarithmic.
-        carry.reserve_exact(bytes.len().max(carry.len() / 4).max(256));
+/// The least that a carry grows by: most frames and lines need no more.
+const LEAST: usize = 256;
+
+/// Appends `bytes`. Grows by a quarter at a time, which keeps the number of moves logarithmic without costing a large
+/// frame twice its size, and hardly beyond `most` unless the bytes themselves are more.
+pub(crate) fn push(carry: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    if bytes.len() > carry.capacity() - carry.len() {
+        let room = (carry.len() / 4).min(most.saturating_sub(carry.len()));
+        carry.reserve_exact(bytes.len().max(room).max(LEAST));
     }
     carry.extend_from_slice(bytes);
 }

@@ -318,11 +318,22 @@ impl Decoder {
                 }
                 State::Decoding => {
                     if !self.next_record() && !self.next_part() && !self.input.refill(chunk) {
+                        self.give_back();
                         return Ok(None);
                     }
                 }
             }
         }
+    }
+
+    /// Nothing is lent: a stream that waits holds what is unfinished, and no more.
+    fn give_back(&mut self) {
+        self.record = Record::default();
+        self.queue.begin(0);
+        self.frames.give_back();
+        self.records.give_back();
+        self.records.give_back_line();
+        carry::clear(&mut self.mended);
     }
 
     fn lend(&self, spec: Spec) -> Event<'_> {

@@ -355,7 +355,7 @@ fn hex4(digits: &[u8]) -> Option<u32> {
 
 /// Whether `text` is one JSON document.
 pub(crate) fn is_document(text: &str) -> bool {
-    let mut json = Json::new(text.as_bytes(), 0, 128);
+    let mut json = Json::new(text.as_bytes(), 0, 127);
     json.skip().is_ok_and(|range| text.as_bytes()[range.end..].trim_ascii().is_empty())
 }
 

@@ -18,7 +18,7 @@ pub struct Limits {
     /// Bytes of one record: an unfinished line and the event that it belongs to, or one JSON document. 8 MiB, well
     /// above the 1,000,000 bytes that Bedrock allows one `chunk`.
     pub record: usize,
-    /// Depth of nested JSON: 128, as in serde_json.
+    /// Depth of nested JSON: 127, which is what serde_json takes.
     pub depth: usize,
     /// Choices of one answer: 1,024, eight times what OpenAI allows.
     pub choices: usize,
@@ -36,7 +36,7 @@ impl Limits {
         headers: 128 * 1024,
         header_count: 1024,
         record: 8 * 1024 * 1024,
-        depth: 128,
+        depth: 127,
         choices: 1024,
         tools: 1024,
         pending: 8 * 1024 * 1024,

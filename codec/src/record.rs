@@ -121,14 +121,25 @@ impl Scanner {
     /// Finds the next record in `chunk` from `pos` on. `None`: `pos` is at its end.
     #[inline]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
-        if self.lent {
-            self.lent = false;
-            carry::clear(&mut self.data);
-        }
+        self.give_back();
         if let Some(found) = self.whole_event(chunk, pos) {
             return Ok(Some(found));
         }
         self.find(chunk, pos).map_err(|kind| self.error(kind))
+    }
+
+    /// What was lent is not needed any more.
+    #[inline]
+    pub(crate) fn give_back(&mut self) {
+        if self.lent {
+            self.lent = false;
+            carry::clear(&mut self.data);
+        }
+    }
+
+    /// The same for a line.
+    pub(crate) fn give_back_line(&mut self) {
+        self.lines.give_back();
     }
 
     /// The usual case at once: an event that is one data line with a document, and its blank line, all in the chunk.
@@ -252,7 +263,7 @@ impl Scanner {
                 return Ok(Some(Found { place: Place::Chunk, range: in_chunk, offset: self.start }));
             }
         }
-        carry::push(&mut self.data, &chunk[in_chunk]);
+        carry::push(&mut self.data, &chunk[in_chunk], self.limits.record);
         Ok(if whole {
             self.lent = true;
             Some(Found { place: Place::Data, range: 0..self.data.len(), offset: self.start })
@@ -313,14 +324,14 @@ impl Scanner {
             }
             self.start = whole.offset + skip as u64;
             self.state = State::Data;
-            carry::push(&mut self.data, value);
+            carry::push(&mut self.data, value, self.limits.record);
             return Ok(None);
         }
         if self.data.len() + 1 + value.len() > self.limits.record {
             return Err(self.too_long());
         }
-        carry::push(&mut self.data, b"\n");
-        carry::push(&mut self.data, value);
+        carry::push(&mut self.data, b"\n", self.limits.record);
+        carry::push(&mut self.data, value, self.limits.record);
         Ok(if is_whole(&mut self.balance, value) { self.dispatch() } else { None })
     }
 
@@ -340,10 +351,7 @@ impl Scanner {
     ///
     /// *Truncated* in the middle of a record.
     pub(crate) fn finish(&mut self) -> Result<Option<Found>, Error> {
-        if self.lent {
-            self.lent = false;
-            carry::clear(&mut self.data);
-        }
+        self.give_back();
         let truncated = |what, len: usize| ErrorKind::Truncated { what, len: len as u64 };
         if let Some(line) = self.lines.take_unfinished() {
             let found = self.whole_line(&[], &line, None).map_err(|kind| self.error(kind))?;

@@ -93,6 +93,9 @@ impl Transcoder {
                 Err(error) => return self.fail(error),
             }
         }
+        if self.out.is_empty() && self.out.capacity() > 2 * PIECE {
+            self.out = Vec::new();
+        }
         Ok((!self.out.is_empty()).then_some(&self.out[..]))
     }
 

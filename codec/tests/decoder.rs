@@ -195,6 +195,19 @@ fn a_chunk_that_comes_too_early_waits() {
     while decoder.finish().expect("complete").is_some() {}
 }
 
+/// Whatever is lent as JSON can be read with serde_json.
+#[test]
+fn depth_is_that_of_serde_json() {
+    for depth in [126, 127] {
+        let text = format!("{{\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let theirs = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+        let mut decoder = Decoder::new();
+        let mut chunk = Bytes::from(format!("data: {text}\n\n"));
+        let event = decoder.decode(&mut chunk).expect("good").expect("an event");
+        assert_eq!(matches!(event, Event::Other { .. }), theirs, "{} levels", depth + 1);
+    }
+}
+
 #[test]
 fn the_wrapping_is_told() {
     let wrapping = |framing, body: &'static str| {

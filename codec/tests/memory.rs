@@ -29,8 +29,7 @@ fn feed(decoder: &mut Decoder, mut chunk: Bytes) -> u64 {
 fn size_of_the_decoder() {
     let size = size_of::<Decoder>();
     println!("Memory: Decoder {size} bytes");
-    // The aim is 512. This holds what there is.
-    assert!(size <= 1_248);
+    assert!(size <= 512);
 }
 
 /// The streams of an afternoon, in frames, each with what it is called.
@@ -226,13 +225,14 @@ fn transcoding_allocates_nothing_in_the_steady_state() {
                     }
                     written
                 };
-                let warm_up = chunks.len() / 10;
+                // Until then the output buffer has grown to the largest piece.
+                let warm_up = chunks.len() / 3;
                 run(&chunks[..warm_up]);
                 let meter = Meter::start();
                 let written = run(&chunks[warm_up..]);
                 let allocations = meter.read().allocations;
                 println!("Allocations: {target_name} from {name} {how}: {allocations} in {written} bytes");
-                assert!(written > STEADY * 20);
+                assert!(written > STEADY * 15);
                 assert_eq!(allocations, 0, "{target_name} from {name} {how}");
             }
         }
@@ -248,4 +248,32 @@ fn cuts(stream: &Bytes) -> [(&'static str, Vec<Bytes>); 2] {
         frames.push(rest.split_to(len as usize));
     }
     [("frame by frame", frames), ("in ragged chunks", ragged_chunks(stream))]
+}
+
+/// Nothing is in flight: the last frame and the last event have ended, and all events were taken.
+#[test]
+fn what_was_large_is_given_back() {
+    let chunk = |content: &[u8]| {
+        [b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"", content, b"\"}}]}\n\n"].concat()
+    };
+    let cases = [
+        ("one large delta", chunk(&[b'x'; 200_000])),
+        ("escapes", chunk(&b"\\n".repeat(100_000))),
+        ("bad UTF-8", chunk(&[0xff; 10_000])),
+    ];
+    for (name, body) in cases {
+        for (how, stream) in [("in one part", payload_part(&body)), ("plain", body.clone())] {
+            let stream = leak(stream);
+            for size in [100, stream.len()] {
+                let meter = Meter::start();
+                let mut decoder = Decoder::new();
+                for at in (0..stream.len()).step_by(size) {
+                    let mut chunk = stream.slice(at..(at + size).min(stream.len()));
+                    while decoder.decode(&mut chunk).expect("good").is_some() {}
+                }
+                let held = meter.read().held;
+                assert!(held <= 4 * 1024, "{name} {how} in chunks of {size}: {held} bytes held");
+            }
+        }
+    }
 }

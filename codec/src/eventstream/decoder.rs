@@ -109,11 +109,7 @@ impl Scanner {
     #[inline]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
         self.check_failed()?;
-        if self.whole {
-            self.whole = false;
-            self.prelude = None;
-            carry::clear(&mut self.carry);
-        }
+        self.give_back();
         let rest = &chunk[*pos..];
         if !self.carry.is_empty() || rest.len() < PRELUDE_LEN {
             return self.next_carried(chunk, pos);
@@ -129,11 +125,21 @@ impl Scanner {
         Ok(Some(Found { start, prelude, same_headers }))
     }
 
+    /// What was lent is not needed any more.
+    #[inline]
+    pub(crate) fn give_back(&mut self) {
+        if self.whole {
+            self.whole = false;
+            self.prelude = None;
+            carry::clear(&mut self.carry);
+        }
+    }
+
     /// The same for a frame that does not lie whole in one chunk.
     fn next_carried(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
         let mut fill = |carry: &mut Vec<u8>, len: usize| {
             let take = (len - carry.len()).min(chunk.len() - *pos);
-            carry::push(carry, &chunk[*pos..*pos + take]);
+            carry::push(carry, &chunk[*pos..*pos + take], len);
             *pos += take;
             carry.len() == len
         };

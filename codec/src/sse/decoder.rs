@@ -125,12 +125,12 @@ impl Decoder {
                         first = Some(end - value.len()..end);
                     } else {
                         if let Some(first) = first.take() {
-                            carry::push(&mut self.data, &chunk[first]);
+                            carry::push(&mut self.data, &chunk[first], self.limits.record);
                         }
                         if self.has_data {
-                            carry::push(&mut self.data, b"\n");
+                            carry::push(&mut self.data, b"\n", self.limits.record);
                         }
-                        carry::push(&mut self.data, value);
+                        carry::push(&mut self.data, value, self.limits.record);
                     }
                     self.has_data = true;
                 }
@@ -150,7 +150,7 @@ impl Decoder {
             }
         }
         if let Some(first) = first {
-            carry::push(&mut self.data, &chunk[first]);
+            carry::push(&mut self.data, &chunk[first], self.limits.record);
         }
         Ok(None)
     }
@@ -179,5 +179,5 @@ impl Decoder {
 
 fn replace(buffer: &mut Vec<u8>, value: &[u8]) {
     carry::clear(buffer);
-    carry::push(buffer, value);
+    carry::push(buffer, value, value.len());
 }

@@ -45,10 +45,7 @@ impl Lines {
     /// the BOM. Returns the first byte of the line, or `None` in the middle of one and at the end of the chunk.
     #[inline]
     pub(crate) fn peek(&mut self, chunk: &[u8], pos: &mut usize) -> Option<u8> {
-        if self.lent {
-            self.lent = false;
-            carry::clear(&mut self.carry);
-        }
+        self.give_back();
         if self.skip_lf || self.bom < 3 {
             self.settle(chunk, pos);
         }
@@ -59,13 +56,19 @@ impl Lines {
         chunk.get(*pos).copied()
     }
 
-    /// Whether the next byte is known to begin a line. Gives up a line that was lent.
+    /// A line that was lent is not needed any more.
     #[inline]
-    pub(crate) fn is_settled(&mut self) -> bool {
+    pub(crate) fn give_back(&mut self) {
         if self.lent {
             self.lent = false;
             carry::clear(&mut self.carry);
         }
+    }
+
+    /// Whether the next byte is known to begin a line. Gives up a line that was lent.
+    #[inline]
+    pub(crate) fn is_settled(&mut self) -> bool {
+        self.give_back();
         self.carry.is_empty() && !self.discard && !self.skip_lf && self.bom == 3
     }
 
@@ -108,7 +111,8 @@ impl Lines {
         let Some(len) = memchr::memchr2(b'\n', b'\r', rest) else {
             self.advance(pos, rest.len());
             if !self.discard && !rest.is_empty() {
-                carry::push(&mut self.carry, &rest[..rest.len().min(limit.saturating_add(1))]);
+                let most = limit.saturating_add(1);
+                carry::push(&mut self.carry, &rest[..rest.len().min(most)], most);
                 self.discard = !keep(&self.carry);
                 if self.discard {
                     carry::clear(&mut self.carry);
@@ -133,7 +137,7 @@ impl Lines {
             }
             return Ok(Some(Line::Chunk(line)));
         }
-        carry::push(&mut self.carry, &chunk[line]);
+        carry::push(&mut self.carry, &chunk[line], limit);
         self.lent = true;
         if self.carry.len() > limit && keep(&self.carry) {
             return Err(too_long(limit));
