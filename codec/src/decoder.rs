@@ -332,7 +332,6 @@ impl Decoder {
         self.queue.begin(0);
         self.frames.give_back();
         self.records.give_back();
-        self.records.give_back_line();
         carry::clear(&mut self.mended);
     }
 

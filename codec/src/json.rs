@@ -126,8 +126,12 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    /// Reads an array, calling `each` for every element; `each` has to read or skip it.
-    pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+    /// Reads an array, calling `each` for every element; `each` has to read or skip it, and may stop for reasons of its
+    /// own.
+    pub(crate) fn array<E: From<Fault>>(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> core::result::Result<(), E>,
+    ) -> core::result::Result<(), E> {
         self.expect(b'[', "no array")?;
         self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: "nested too deep" })?;
         if self.skip_space() == Some(b']') {

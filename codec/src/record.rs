@@ -131,15 +131,11 @@ impl Scanner {
     /// What was lent is not needed any more.
     #[inline]
     pub(crate) fn give_back(&mut self) {
+        self.lines.give_back();
         if self.lent {
             self.lent = false;
             carry::clear(&mut self.data);
         }
-    }
-
-    /// The same for a line.
-    pub(crate) fn give_back_line(&mut self) {
-        self.lines.give_back();
     }
 
     /// The usual case at once: an event that is one data line with a document, and its blank line, all in the chunk.

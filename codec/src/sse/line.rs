@@ -65,10 +65,9 @@ impl Lines {
         }
     }
 
-    /// Whether the next byte is known to begin a line. Gives up a line that was lent.
+    /// Whether the next byte is known to begin a line. Nothing may be lent.
     #[inline]
-    pub(crate) fn is_settled(&mut self) -> bool {
-        self.give_back();
+    pub(crate) fn is_settled(&self) -> bool {
         self.carry.is_empty() && !self.discard && !self.skip_lf && self.bom == 3
     }
 

@@ -16,7 +16,8 @@ pub(super) fn integer(record: &[u8], number: Option<&Range<usize>>) -> Option<u6
     core::str::from_utf8(&record[number?.clone()]).ok()?.parse().ok()
 }
 
-fn non_empty(string: Option<Str>) -> Option<Str> {
+/// A string that is not empty: servers write `""` where they mean nothing.
+pub(super) fn non_empty(string: Option<Str>) -> Option<Str> {
     string.filter(|string| string.start < string.end)
 }
 

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::ops::Range;
 
-use super::chunk::{Arguments, Choice, Chunk, Delta, Document, ToolCall, integer, read_usage};
+use super::chunk::{Arguments, Choice, Chunk, Delta, Document, ToolCall, integer, non_empty, read_usage};
 use super::template::{Places, Target, Template};
 use crate::chat::{Parts, Plain, Queue, Reason, Spec, ToolKey};
 use crate::error::ErrorKind;
@@ -157,17 +157,10 @@ impl Reader {
     fn document(&mut self, record: &[u8], document: &Document, queue: &mut Queue) -> Result<(), Stop> {
         match document {
             Document::Chunk(chunk) => self.chunk(record, chunk, queue),
-            Document::Array(range) => {
-                let mut result = Ok(());
-                Json::new(record, range.start, self.limits.depth).array(|json| {
-                    let element = Document::find(json)?;
-                    if result.is_ok() {
-                        result = self.document(record, &element, queue);
-                    }
-                    Ok(())
-                })?;
-                result
-            }
+            Document::Array(range) => Json::new(record, range.start, self.limits.depth).array(|json| {
+                let element = Document::find(json)?;
+                self.document(record, &element, queue)
+            }),
             Document::Other(range) => {
                 queue.push(Spec::Other { choice: None, name: None, json: Queue::place(range.clone()) });
                 Ok(())
@@ -182,20 +175,16 @@ impl Reader {
         }
         if let Some(choices) = &chunk.choices {
             let mut position = 0;
-            let mut result = Ok(());
             Json::new(record, choices.start, depth).array(|json| {
                 if json.kind()? == Kind::Object {
                     let choice = Choice::find(json)?;
-                    if result.is_ok() {
-                        result = self.choice(record, &choice, position, queue);
-                    }
+                    self.choice(record, &choice, position, queue)?;
                 } else {
                     json.skip()?;
                 }
                 position += 1;
-                Ok(())
+                Ok::<_, Stop>(())
             })?;
-            result?;
         }
         if let Some(usage) = &chunk.usage {
             if let Some(usage) = read_usage(record, usage, depth)? {
@@ -263,7 +252,7 @@ impl Reader {
             let known = |name: &[u8]| Choice::is_known(name) || is_stop(name);
             push_others(record, &choice.range, depth, Some(index), known, queue)?;
         }
-        let Some(finish) = choice.finish.filter(|finish| finish.start < finish.end) else { return Ok(()) };
+        let Some(finish) = non_empty(choice.finish) else { return Ok(()) };
         let reason = match &*unescaped(record, finish) {
             b"stop" | b"eos_token" | b"stop_sequence" => Reason::Stop,
             b"length" => Reason::Length,
@@ -316,16 +305,11 @@ impl Reader {
         if let Some(calls) = &delta.tool_calls {
             let mut json = Json::new(record, calls.start, depth);
             if json.kind()? == Kind::Array {
-                let mut result = Ok(());
                 json.array(|json| {
                     let is_object = json.kind()? == Kind::Object;
                     let call = json.skip()?;
-                    if is_object && result.is_ok() {
-                        result = self.tool_call(record, &call, index, queue);
-                    }
-                    Ok(())
+                    if is_object { self.tool_call(record, &call, index, queue) } else { Ok(()) }
                 })?;
-                result?;
             } else {
                 self.tool_call(record, calls, index, queue)?;
             }
@@ -351,7 +335,7 @@ impl Reader {
         text: Option<Str>,
         queue: &mut Queue,
     ) -> Result<(), Stop> {
-        let Some(text) = text.filter(|text| text.start < text.end) else { return Ok(()) };
+        let Some(text) = non_empty(text) else { return Ok(()) };
         self.memory.counts.1 += 1;
         self.memory.call = Some((Target::Plain(kind), index));
         (self.memory.places.text, self.memory.places.tool) = (Some(text), None);
@@ -368,9 +352,7 @@ impl Reader {
     ) -> Result<(), Stop> {
         let mut call = ToolCall::default();
         call.find(&mut Json::new(record, range.start, self.limits.depth))?;
-        let mut string = |string: Option<Str>| {
-            string.filter(|string| string.start < string.end).map(|string| queue.string(record, string))
-        };
+        let mut string = |string: Option<Str>| non_empty(string).map(|string| queue.string(record, string));
         let tool = integer(record, call.index.as_ref());
         let key = ToolKey { index: tool, id: string(call.id), name: string(call.name) };
         self.memory.counts.1 += 1;
