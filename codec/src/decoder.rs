@@ -22,7 +22,7 @@ use crate::chat::{Event, Queue, Spec};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::eventstream::{self, SNIFF_LEN};
 use crate::failure::Failure;
-use crate::format::openai;
+use crate::format::openai::{self, Call};
 use crate::input::Input;
 use crate::limits::Limits;
 use crate::record::{self, Place, Wrapping};
@@ -159,6 +159,8 @@ struct Record {
     range: Range<usize>,
     /// How far it was read.
     from: usize,
+    /// It is like no earlier one.
+    compared: bool,
     /// It is known to be UTF-8, or to be read some other way.
     checked: bool,
     /// Bytes of its stream before it.
@@ -317,10 +319,11 @@ impl Decoder {
                     self.close(error.map(|error| *error));
                 }
                 State::Decoding => {
-                    if !self.next_record() && !self.next_part() && !self.input.refill(chunk) {
+                    if self.part.range.is_empty() && !self.next_part() && !self.input.refill(chunk) {
                         self.give_back();
                         return Ok(None);
                     }
+                    self.next_record();
                 }
             }
         }
@@ -350,10 +353,7 @@ impl Decoder {
             return false;
         }
         if !self.record.checked {
-            if let Err(kind) = self.check_record() {
-                self.fail_record(self.record.offset, kind);
-                return true;
-            }
+            self.check_record();
             if self.record.from > 0 {
                 return true;
             }
@@ -385,47 +385,70 @@ impl Decoder {
         self.state = State::closing(Error::new(Layer::Format, offset, kind));
     }
 
-    /// Finds the next record of the part.
-    fn next_record(&mut self) -> bool {
-        let Part { carried, range } = &mut self.part;
-        if range.start == range.end {
-            return false;
+    /// Finds the next record of the part, if there is one.
+    #[inline]
+    fn next_record(&mut self) {
+        let Self { input, frames, records, reader, part, .. } = self;
+        if part.range.is_empty() {
+            return;
         }
-        let bytes = if *carried { self.frames.carry() } else { &self.input.chunk[..] };
-        match self.records.next(&bytes[..range.end], &mut range.start) {
-            Ok(Some(found)) => self.set_record(found),
-            Ok(None) => {}
-            Err(error) => self.state = State::closing(error),
+        let bytes = if part.carried { frames.carry() } else { &input.chunk[..] };
+        let (bytes, pos) = (&bytes[..part.range.end], &mut part.range.start);
+        records.give_back();
+        // A record that is like an earlier one is read before its end is looked for.
+        let start = records.data_at(bytes, *pos);
+        let call = start.and_then(|start| reader.alike(&bytes[start..]));
+        let taken = call.as_ref().and_then(|call| records.take(bytes, pos, call.len));
+        let found = match taken.map_or_else(|| records.next(bytes, pos), |found| Ok(Some(found))) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(error) => return self.state = State::closing(error),
+        };
+        let compared = found.place == Place::Chunk && start == Some(found.range.start);
+        self.set_record(found, compared);
+        if let Some(call) = call.filter(|call| compared && call.len == self.record.range.len()) {
+            self.read_call(call);
         }
-        true
     }
 
-    fn set_record(&mut self, found: record::Found) {
+    fn set_record(&mut self, found: record::Found, compared: bool) {
         let source = match found.place {
             Place::Line => Source::Line,
             Place::Data => Source::Data,
             Place::Chunk if self.part.carried => Source::FrameCarry,
             Place::Chunk => Source::Chunk,
         };
-        self.record = Record { source, range: found.range, from: 0, checked: false, offset: found.offset };
+        let offset = found.offset;
+        self.record = Record { source, range: found.range, from: 0, compared, checked: false, offset };
         carry::clear(&mut self.mended);
     }
 
-    /// Reads a record that is like an earlier one at once, and makes sure that any other is UTF-8.
-    fn check_record(&mut self) -> Result<(), ErrorKind> {
+    /// Reads a record that is like an earlier one.
+    #[inline]
+    fn read_call(&mut self, call: Call) {
         let Self { input, frames, records, record, reader, queue, mended, .. } = self;
         let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
-        record.checked = true;
+        record.from = bytes.len();
         queue.begin(record.offset);
-        if reader.read_alike(bytes, queue)? {
-            record.from = bytes.len();
+        if let Err(kind) = reader.read_call(bytes, call, queue) {
+            self.fail_record(self.record.offset, kind);
+        }
+    }
+
+    /// Reads a record that is like an earlier one at once, and makes sure that any other is UTF-8.
+    fn check_record(&mut self) {
+        let Self { input, frames, records, record, reader, mended, .. } = self;
+        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
+        record.checked = true;
+        let call = if record.compared { None } else { reader.alike(bytes) };
+        if let Some(call) = call.filter(|call| call.len == bytes.len()) {
+            self.read_call(call);
         } else if core::str::from_utf8(bytes).is_err() {
             // JSON has to be UTF-8. What is not costs a character, as in server-sent events, and not the record.
             *mended = String::from_utf8_lossy(bytes).into_owned().into_bytes();
             record.source = Source::Mended;
             record.range = 0..mended.len();
         }
-        Ok(())
     }
 
     /// Finds the next part of the chunk.
@@ -492,7 +515,7 @@ impl Decoder {
                 let json = Queue::place(0..payload.len());
                 self.queue.push(Spec::Other { choice: None, name, json });
                 let source = if carried { Source::FrameCarry } else { Source::Chunk };
-                self.record = Record { source, from: range.len(), range, checked: true, offset };
+                self.record = Record { source, from: range.len(), range, compared: true, checked: true, offset };
             }
         }
     }
@@ -513,7 +536,7 @@ impl Decoder {
             match self.records.finish() {
                 Ok(Some(found)) => {
                     self.part = Part::default();
-                    self.set_record(found);
+                    self.set_record(found, false);
                     self.state = State::Closing(error.map(Box::new));
                     return;
                 }

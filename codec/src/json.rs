@@ -28,6 +28,8 @@ pub(crate) struct Str {
     pub(crate) end: usize,
     /// It has a backslash, and so is not what it means.
     pub(crate) escaped: bool,
+    /// All of it is ASCII, and so is UTF-8. Not always seen at the end of a buffer.
+    pub(crate) ascii: bool,
 }
 
 /// What kind of value comes next.
@@ -167,21 +169,30 @@ impl<'a> Json<'a> {
     #[inline]
     pub(crate) fn string(&mut self) -> Result<Str> {
         self.expect(b'"', "no string")?;
+        self.string_rest()
+    }
+
+    /// Reads a string whose opening quote was read.
+    #[inline]
+    pub(crate) fn string_rest(&mut self) -> Result<Str> {
         let start = self.pos;
-        let mut escaped = false;
+        let (mut escaped, mut seen) = (false, 0);
         loop {
-            self.pos += plain_len(&self.bytes[self.pos..]);
+            self.pos += plain_len(&self.bytes[self.pos..], &mut seen);
             match self.bytes.get(self.pos) {
                 Some(b'"') => {
                     self.pos += 1;
-                    return Ok(Str { start, end: self.pos - 1, escaped });
+                    return Ok(Str { start, end: self.pos - 1, escaped, ascii: seen & HIGH == 0 });
                 }
                 Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
                 }
                 Some(0..=0x1f) => return self.fault("control character in a string"),
-                Some(_) => self.pos += 1,
+                Some(&byte) => {
+                    seen |= u64::from(byte);
+                    self.pos += 1;
+                }
                 None => return self.fault("string does not end"),
             }
         }
@@ -273,16 +284,19 @@ impl<'a> Json<'a> {
     }
 }
 
-/// How many bytes of a string have no meaning but themselves, at least as far as whole words go.
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// How many bytes of a string have no meaning but themselves, at least as far as whole words go. All words that were
+/// looked at go into `seen`.
 ///
 /// Most strings are short: eight bytes at a time beat a vector search that has to be called.
 #[inline]
-fn plain_len(bytes: &[u8]) -> usize {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
+fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
     let mut len = 0;
     for word in bytes.chunks_exact(8) {
         let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        *seen |= word;
         // Sets the high bit of the first byte that is below `n`, for n ≤ 128; bytes above it may be wrong.
         let below = |word: u64, n: u64| word.wrapping_sub(LOW * n) & !word & HIGH;
         let quote = below(word ^ (LOW * u64::from(b'"')), 1);
@@ -368,7 +382,7 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
-        let plain = plain_len(rest);
+        let plain = plain_len(rest, &mut 0);
         let special = rest[plain..].iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\');
         let Some(at) = special.map(|special| plain + special) else { break };
         out.extend_from_slice(&rest[..at]);

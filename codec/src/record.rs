@@ -28,6 +28,9 @@ use crate::error::{Error, ErrorKind, Layer};
 use crate::limits::Limits;
 use crate::sse::{Field, Line, Lines, may_be_field};
 
+/// How nearly all lines begin.
+const DATA: &[u8] = b"data: ";
+
 /// How the records of a stream were wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -138,24 +141,34 @@ impl Scanner {
         }
     }
 
+    /// Where the value of a data line begins, if a line begins at `pos`, is one, and nothing is unfinished.
+    #[inline]
+    pub(crate) fn data_at(&self, chunk: &[u8], pos: usize) -> Option<usize> {
+        let is_data = self.state == State::Line && self.lines.is_settled() && chunk[pos..].starts_with(DATA);
+        is_data.then_some(pos + DATA.len())
+    }
+
+    /// Takes the event that begins at `pos` and is [one data line](Self::data_at) with `len` bytes, which have no line
+    /// end, if its blank line comes next.
+    #[inline]
+    pub(crate) fn take(&mut self, chunk: &[u8], pos: &mut usize, len: usize) -> Option<Found> {
+        let start = *pos + DATA.len();
+        if !chunk[start + len..].starts_with(b"\n\n") || DATA.len() + len > self.limits.record {
+            return None;
+        }
+        self.wrapping = Some(Wrapping::Sse);
+        let offset = self.lines.consumed() + DATA.len() as u64;
+        self.lines.advance(pos, DATA.len() + len + 2);
+        Some(Found { place: Place::Chunk, range: start..start + len, offset })
+    }
+
     /// The usual case at once: an event that is one data line with a document, and its blank line, all in the chunk.
     /// Everything else, and everything unusual about it, is left as it is.
     #[inline]
     fn whole_event(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
-        const DATA: &[u8] = b"data: ";
-        if self.state != State::Line || !self.lines.is_settled() {
-            return None;
-        }
-        let rest = chunk[*pos..].strip_prefix(DATA)?;
-        let len = memchr::memchr2(b'\n', b'\r', rest)?;
-        if !rest[len..].starts_with(b"\n\n") || DATA.len() + len > self.limits.record {
-            return None;
-        }
-        self.wrapping = Some(Wrapping::Sse);
-        let start = *pos + DATA.len();
-        let offset = self.lines.consumed() + DATA.len() as u64;
-        self.lines.advance(pos, DATA.len() + len + 2);
-        Some(Found { place: Place::Chunk, range: start..start + len, offset })
+        let start = self.data_at(chunk, *pos)?;
+        let len = memchr::memchr2(b'\n', b'\r', &chunk[start..])?;
+        self.take(chunk, pos, len)
     }
 
     fn find(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, ErrorKind> {

@@ -25,4 +25,5 @@ mod template;
 mod writer;
 
 pub(crate) use reader::Reader;
+pub(crate) use template::Call;
 pub use writer::Writer;

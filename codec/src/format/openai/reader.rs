@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use super::chunk::{Arguments, Choice, Chunk, Delta, Document, ToolCall, integer, non_empty, read_usage};
-use super::template::{Places, Target, Template};
+use super::template::{Call, Places, Target, Template};
 use crate::chat::{Parts, Plain, Queue, Reason, Spec, ToolKey};
 use crate::error::ErrorKind;
 use crate::failure::Failure;
@@ -57,18 +57,24 @@ impl Reader {
         Self { limits, ..Self::default() }
     }
 
-    /// Reads `record` if it is like an earlier one, and returns whether it was. It need not be known to be UTF-8.
+    /// What the record that `bytes` begin with comes to, if it is like an earlier one. They need not be known to be
+    /// UTF-8.
     #[inline]
-    pub(crate) fn read_alike(&mut self, record: &[u8], queue: &mut Queue) -> Result<bool, ErrorKind> {
+    pub(crate) fn alike(&mut self, bytes: &[u8]) -> Option<Call> {
         if self.is_over() {
-            return Ok(false);
+            return None;
         }
-        let depth = self.limits.depth;
-        let Some(call) =
-            self.memory.templates.iter().flatten().find_map(|template| template.read(record, depth))
-        else {
-            return Ok(false);
-        };
+        let (templates, depth) = (&mut self.memory.templates, self.limits.depth);
+        templates
+            .iter()
+            .flatten()
+            .find_map(|template| template.read_equal(bytes))
+            .or_else(|| templates.iter_mut().flatten().find_map(|template| template.read_alike(bytes, depth)))
+    }
+
+    /// Reads what `record` comes to.
+    #[inline]
+    pub(crate) fn read_call(&mut self, record: &[u8], call: Call, queue: &mut Queue) -> Result<(), ErrorKind> {
         let text = queue.string(record, call.text);
         match call.target {
             Target::Plain(kind) => {
@@ -82,7 +88,7 @@ impl Reader {
         if let Some(logprobs) = call.logprobs {
             self.push_logprobs(call.choice, logprobs, queue);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Reads the document that `record` has from `from` on, and returns where it ends.

@@ -38,15 +38,17 @@ pub(super) struct Places {
 
 /// What a chunk comes to: a piece of text or of a tool call's input, and perhaps its logprobs.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     pub(super) target: Target,
     pub(super) choice: u32,
     pub(super) text: Str,
     pub(super) logprobs: Option<Range<usize>>,
+    /// Bytes of the chunk.
+    pub(crate) len: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Plain(Plain),
     /// Input of the tool call with this index.
     Input(Option<u64>),
@@ -58,17 +60,18 @@ pub(super) struct Template {
     bytes: Vec<u8>,
     /// In the order of the chunk.
     holes: [Option<Hole>; 6],
-    text: Range<usize>,
+    text: Hole,
     has_logprobs: bool,
     target: Target,
     choice: u32,
 }
 
+/// A place in a template, which is no longer than 16 bits can say.
 #[derive(Clone, Copy, Debug)]
 struct Hole {
     content: Content,
-    start: usize,
-    end: usize,
+    start: u16,
+    end: u16,
 }
 
 /// What may stand in a hole.
@@ -84,107 +87,130 @@ enum Content {
     Integer,
 }
 
+impl Hole {
+    fn new(content: Content, range: Range<usize>) -> Self {
+        Self { content, start: range.start as u16, end: range.end as u16 }
+    }
+}
+
 impl Template {
     /// A template of `chunk`, which has its members at `places` and comes to text of `choice` for `target`.
     pub(super) fn new(chunk: &[u8], places: Places, target: Target, choice: u32) -> Option<Self> {
-        if chunk.len() > LEN_MAX {
+        // With line ends in it, it would not be found in a line.
+        if chunk.len() > LEN_MAX || memchr::memchr2(b'\n', b'\r', chunk).is_some() {
             return None;
         }
-        let hole = |content| move |range: Range<usize>| Hole { content, start: range.start, end: range.end };
+        let hole = |content| move |range| Hole::new(content, range);
         let integer = |place: Option<Range<usize>>| {
             place.filter(|range| chunk[range.clone()].iter().all(u8::is_ascii_digit))
         };
         let string = |place: Option<Str>| place.map(|string| string.start..string.end);
-        let text = string(places.text)?;
+        let text = string(places.text).map(hole(Content::Text))?;
         let has_logprobs = places.logprobs.is_some();
         let mut holes = [
-            Some(text.clone()).map(hole(Content::Text)),
+            Some(text),
             integer(places.choice).map(hole(Content::Choice)),
             integer(places.tool).map(hole(Content::Tool)),
             places.logprobs.map(hole(Content::Logprobs)),
             integer(places.created).map(hole(Content::Integer)),
             string(places.obfuscation).map(hole(Content::String)),
         ];
-        holes.sort_unstable_by_key(|hole| hole.map_or(usize::MAX, |hole| hole.start));
+        holes.sort_unstable_by_key(|hole| hole.map_or(u16::MAX, |hole| hole.start));
         Some(Self { bytes: chunk.to_vec(), holes, text, has_logprobs, target, choice })
     }
 
-    /// What `chunk` comes to, if it is like this one. `depth` bounds the nesting of a chunk.
+    /// What the chunk that `bytes` begin with comes to, where nothing but its text differs from this one.
     #[inline]
-    pub(super) fn read(&self, chunk: &[u8], depth: usize) -> Option<Call> {
-        self.read_equal(chunk).or_else(|| self.read_alike(chunk, depth))
-    }
-
-    /// The same where nothing but the text has changed.
-    #[inline]
-    fn read_equal(&self, chunk: &[u8]) -> Option<Call> {
-        if self.has_logprobs || chunk.get(..self.text.start)? != &self.bytes[..self.text.start] {
+    pub(super) fn read_equal(&self, bytes: &[u8]) -> Option<Call> {
+        let (before, after) =
+            (&self.bytes[..usize::from(self.text.start)], &self.bytes[usize::from(self.text.end)..]);
+        if self.has_logprobs || !bytes.starts_with(before) {
             return None;
         }
-        let text = read_text(chunk, self.text.start)?;
-        if chunk[text.end..] != self.bytes[self.text.end..] || text.start == text.end {
+        let text = read_text(bytes, before.len())?;
+        if !bytes[text.end..].starts_with(after) || text.start == text.end {
             return None;
         }
-        Some(Call { target: self.target, choice: self.choice, text, logprobs: None })
+        let len = text.end + after.len();
+        Some(Call { target: self.target, choice: self.choice, text, logprobs: None, len })
     }
 
-    fn read_alike(&self, chunk: &[u8], depth: usize) -> Option<Call> {
+    /// The same where other holes differ, too. What has changed for good is equal from then on. `depth` bounds the
+    /// nesting of a chunk.
+    pub(super) fn read_alike(&mut self, bytes: &[u8], depth: usize) -> Option<Call> {
         let (mut at, mut of_template) = (0, 0);
         let (mut target, mut choice, mut text, mut logprobs) = (self.target, self.choice, None, None);
-        for hole in self.holes.iter().map_while(Option::as_ref) {
-            at = skip_literal(chunk, at, &self.bytes[of_template..hole.start])?;
-            of_template = hole.end;
+        let (mut holes, mut for_good) = (self.holes, false);
+        for hole in holes.iter_mut().map_while(Option::as_mut) {
+            let (start, end) = (usize::from(hole.start), usize::from(hole.end));
+            at = skip_literal(bytes, at, &self.bytes[of_template..start])?;
+            of_template = end;
+            let begin = at;
             match hole.content {
-                Content::Integer => at = integer(chunk, at)?.1,
+                Content::Integer => {
+                    at = integer(bytes, at)?.1;
+                    for_good |= bytes[begin..at] != self.bytes[start..end];
+                }
                 Content::Choice => {
                     let index;
-                    (index, at) = integer(chunk, at)?;
+                    (index, at) = integer(bytes, at)?;
                     choice = u32::try_from(index).ok()?;
                 }
                 Content::Tool => {
                     let index;
-                    (index, at) = integer(chunk, at)?;
+                    (index, at) = integer(bytes, at)?;
                     target = Target::Input(Some(index));
+                    for_good |= target != self.target;
                 }
                 Content::Text | Content::String => {
-                    let string = read_text(chunk, at)?;
+                    let string = read_text(bytes, at)?;
                     at = string.end;
                     if hole.content == Content::Text {
                         text = Some(string);
                     }
                 }
                 Content::Logprobs => {
-                    if chunk.get(at) != Some(&b'{') {
+                    if bytes.get(at) != Some(&b'{') {
                         return None;
                     }
                     let depth = depth.saturating_sub(DEPTH_OF_CHOICE);
-                    let object = Json::new(chunk, at, depth).skip().ok()?;
-                    core::str::from_utf8(&chunk[object.clone()]).ok()?;
+                    let object = Json::new(bytes, at, depth).skip().ok()?;
+                    let json = core::str::from_utf8(&bytes[object.clone()]).ok()?;
+                    if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
+                        return None;
+                    }
                     at = object.end;
                     logprobs = Some(object);
                 }
             }
+            *hole = Hole::new(hole.content, begin..at);
         }
-        if chunk[at..] != self.bytes[of_template..] {
-            return None;
-        }
+        let len = skip_literal(bytes, at, &self.bytes[of_template..])?;
         let text = text.filter(|text| text.start < text.end)?;
-        Some(Call { target, choice, text, logprobs })
+        if for_good && len <= LEN_MAX {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(&bytes[..len]);
+            self.text = Hole::new(Content::Text, text.start..text.end);
+            (self.holes, self.target, self.choice) = (holes, target, choice);
+        }
+        Some(Call { target, choice, text, logprobs, len })
     }
 }
 
 /// The string that begins at `at`, behind its quote, which is the end of a literal.
 #[inline]
-fn read_text(chunk: &[u8], at: usize) -> Option<Str> {
-    let string = Json::new(chunk, at - 1, 0).string().ok()?;
-    core::str::from_utf8(&chunk[string.start..string.end]).ok()?;
+fn read_text(bytes: &[u8], at: usize) -> Option<Str> {
+    let string = Json::new(bytes, at, 0).string_rest().ok()?;
+    if !string.ascii {
+        core::str::from_utf8(&bytes[string.start..string.end]).ok()?;
+    }
     Some(string)
 }
 
+/// Where `literal`, which has to stand at `at`, ends.
 #[inline]
-fn skip_literal(chunk: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
-    let end = at + literal.len();
-    (chunk.get(at..end)? == literal).then_some(end)
+fn skip_literal(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
+    bytes[at..].starts_with(literal).then_some(at + literal.len())
 }
 
 /// The integer at `at`, and where it ends.
