@@ -13,7 +13,7 @@ use crate::workload::DONE;
 ///
 /// What is wrong with them, in words.
 pub fn bedrock(mut wire: &[u8]) -> Result<Answer, String> {
-    let mut tally = Tally::timed();
+    let mut tally = Tally::thorough();
     let mut stopped = false;
     while wire.has_remaining() {
         let message = read_message_from(&mut wire).map_err(|error| error.to_string())?;
@@ -56,7 +56,7 @@ pub fn openai(wire: &[u8]) -> Result<Answer, String> {
     if records.pop() != Some(DONE) {
         return Err("no [DONE]".to_owned());
     }
-    let mut tally = Tally::timed();
+    let mut tally = Tally::thorough();
     for (kind, delta) in deltas(records)? {
         tally.text(kind, &delta);
     }

@@ -124,7 +124,7 @@ impl Workload {
         let mut framed = Vec::new();
         parts.iter().for_each(|part| frame(part, &mut framed));
 
-        let (mut text, mut raw) = (Tally::timed(), Tally::timed());
+        let (mut text, mut raw) = (Tally::thorough(), Tally::thorough());
         for (kind, delta) in deltas {
             text.text(*kind, delta);
             let json = serde_json::Value::from(delta.as_str()).to_string();

@@ -27,6 +27,7 @@ use crate::input::Input;
 use crate::limits::Limits;
 use crate::record::{self, Place, Wrapping};
 use crate::sagemaker;
+use crate::text::Short;
 
 /// What the bytes are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -131,6 +132,8 @@ pub struct Decoder {
     queue: Queue,
     /// A record with its malformed UTF-8 replaced.
     mended: Vec<u8>,
+    /// A short text while it is lent.
+    short: Short,
     state: State,
 }
 
@@ -256,6 +259,7 @@ impl Decoder {
             reader: openai::Reader::new(limits),
             queue: Queue::default(),
             mended: Vec::new(),
+            short: Short::default(),
             state: State::Decoding,
         }
     }
@@ -338,13 +342,11 @@ impl Decoder {
         carry::clear(&mut self.mended);
     }
 
-    fn lend(&self, spec: Spec) -> Event<'_> {
-        self.queue.event(spec, self.record_bytes())
-    }
-
-    fn record_bytes(&self) -> &[u8] {
-        let bytes = self.record.source.bytes(&self.input, &self.frames, &self.records, &self.mended);
-        &bytes[self.record.range.clone()]
+    #[inline]
+    fn lend(&mut self, spec: Spec) -> Event<'_> {
+        let Self { input, frames, records, record, queue, mended, short, .. } = self;
+        let bytes = record.source.bytes(input, frames, records, mended);
+        queue.event(spec, &bytes[record.range.clone()], short)
     }
 
     /// Reads the next document of the record, if it has one left.
@@ -515,7 +517,8 @@ impl Decoder {
                 let json = Queue::place(0..payload.len());
                 self.queue.push(Spec::Other { choice: None, name, json });
                 let source = if carried { Source::FrameCarry } else { Source::Chunk };
-                self.record = Record { source, from: range.len(), range, compared: true, checked: true, offset };
+                self.record =
+                    Record { source, from: range.len(), range, compared: true, checked: true, offset };
             }
         }
     }

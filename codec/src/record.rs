@@ -125,8 +125,8 @@ impl Scanner {
     #[inline]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
         self.give_back();
-        if let Some(found) = self.whole_event(chunk, pos) {
-            return Ok(Some(found));
+        if let Some(found) = self.usual(chunk, pos) {
+            return Ok(found);
         }
         self.find(chunk, pos).map_err(|kind| self.error(kind))
     }
@@ -162,13 +162,34 @@ impl Scanner {
         Some(Found { place: Place::Chunk, range: start..start + len, offset })
     }
 
-    /// The usual case at once: an event that is one data line with a document, and its blank line, all in the chunk.
-    /// Everything else, and everything unusual about it, is left as it is.
+    /// The usual cases at once: an event that is one data line and its blank line, whole or the rest of one that was
+    /// cut; and the beginning of one. Everything else, and everything unusual about it, is left as it is.
     #[inline]
-    fn whole_event(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
-        let start = self.data_at(chunk, *pos)?;
-        let len = memchr::memchr2(b'\n', b'\r', &chunk[start..])?;
-        self.take(chunk, pos, len)
+    fn usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Option<Found>> {
+        let rest = &chunk[*pos..];
+        let is_cut = self.lines.begins_with(DATA);
+        if self.state != State::Line || !(is_cut || self.data_at(chunk, *pos).is_some()) {
+            return None;
+        }
+        let end = memchr::memchr2(b'\n', b'\r', rest);
+        if self.lines.carry().len() + end.unwrap_or(rest.len()) > self.limits.record {
+            return None;
+        }
+        match end {
+            Some(len) if !rest[len..].starts_with(b"\n\n") => None,
+            Some(len) if is_cut => {
+                self.wrapping = Some(Wrapping::Sse);
+                self.lines.keep(&rest[..len], pos, self.limits.record);
+                self.lines.lend(pos, 2);
+                let offset = self.lines.offset() + DATA.len() as u64;
+                Some(Some(Found { place: Place::Line, range: DATA.len()..self.lines.carry().len(), offset }))
+            }
+            Some(len) => Some(self.take(chunk, pos, len - DATA.len())),
+            None => {
+                self.lines.keep(rest, pos, self.limits.record);
+                Some(None)
+            }
+        }
     }
 
     fn find(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, ErrorKind> {

@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use core::ops::Range;
 
 /// The text that `bytes` are, with U+FFFD for what is no UTF-8.
 #[inline]
@@ -10,5 +11,53 @@ pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     match core::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
+/// Bytes of a short text: most tokens are no longer.
+const SHORT: usize = 16;
+
+/// A copy of a short text.
+///
+/// Checking text takes the library much longer where it begins at any address and has any length than where it is one
+/// aligned block: then no branch depends on either. For tokens that is the difference between 5 ns and 15 to 30 ns, a
+/// tenth of all that a token costs. So a window of fixed size is copied, checked, and then cut.
+#[derive(Clone, Debug, Default)]
+#[repr(align(16))]
+pub(crate) struct Short([u8; SHORT]);
+
+impl Short {
+    /// The text at `range` of `bytes`, as [`lossy`] has it.
+    #[inline]
+    pub(crate) fn lossy<'a>(&'a mut self, bytes: &'a [u8], range: Range<usize>) -> Cow<'a, str> {
+        if range.len() <= SHORT {
+            if let Some(window) = bytes.get(range.start..range.start + SHORT) {
+                self.0.copy_from_slice(window);
+                // Other characters may follow the text, and be cut: then it is checked by itself.
+                if let Some(text) =
+                    core::str::from_utf8(&self.0).ok().and_then(|text| text.get(..range.len()))
+                {
+                    return Cow::Borrowed(text);
+                }
+            }
+        }
+        lossy(&bytes[range])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_text_is_what_it_is_alone() {
+        let bytes = "a é\u{1f642}€ \u{fffd}".bytes().chain([0xff, 0xc3, b'"', 0xe2, 0x82, b'x']);
+        let bytes: alloc::vec::Vec<u8> = bytes.chain(*b"0123456789abcdefghij").collect();
+        for start in 0..bytes.len() {
+            for end in start..bytes.len() {
+                let expected = String::from_utf8_lossy(&bytes[start..end]);
+                assert_eq!(Short::default().lossy(&bytes, start..end), expected, "{start}..{end}");
+            }
+        }
     }
 }

@@ -28,6 +28,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "limits",
             "record",
             "sagemaker",
+            "text",
         ],
         "transcoder" => &["chat", "decoder", "error", "format"],
         "stream" => &["chat", "error", "Decoder", "Transcoder", "Error"],

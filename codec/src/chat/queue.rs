@@ -7,10 +7,11 @@
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::{Event, FinishReason, Json, PartKind, Usage};
 use crate::json::{self, Str};
-use crate::text;
+use crate::text::{self, Short};
 
 /// Where a text lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl Queue {
     }
 
     /// The place of a range of the record.
-    pub(crate) fn place(range: core::ops::Range<usize>) -> Text {
+    pub(crate) fn place(range: Range<usize>) -> Text {
         // A record is bounded by `Limits::record`, which is clamped to what fits.
         Text::Record { start: range.start as u32, end: range.end as u32 }
     }
@@ -134,9 +135,15 @@ impl Queue {
     /// What stands at a place.
     #[inline]
     pub(crate) fn bytes<'a>(&'a self, record: &'a [u8], text: Text) -> &'a [u8] {
+        let (bytes, range) = self.find(record, text);
+        &bytes[range]
+    }
+
+    #[inline]
+    fn find<'a>(&'a self, record: &'a [u8], text: Text) -> (&'a [u8], Range<usize>) {
         match text {
-            Text::Record { start, end } => &record[start as usize..end as usize],
-            Text::Scratch { start, end } => &self.scratch[start as usize..end as usize],
+            Text::Record { start, end } => (record, start as usize..end as usize),
+            Text::Scratch { start, end } => (&self.scratch, start as usize..end as usize),
         }
     }
 
@@ -147,21 +154,30 @@ impl Queue {
         Some(spec)
     }
 
+    #[inline]
+    fn delta<'a>(&'a self, record: &'a [u8], text: Text, short: &'a mut Short) -> Cow<'a, str> {
+        let (bytes, range) = self.find(record, text);
+        short.lossy(bytes, range)
+    }
+
     /// Makes an event of `record`, which is the one that it was found in.
-    pub(crate) fn event<'a>(&'a self, spec: Spec, record: &'a [u8]) -> Event<'a> {
+    #[inline]
+    pub(crate) fn event<'a>(&'a self, spec: Spec, record: &'a [u8], short: &'a mut Short) -> Event<'a> {
         // The record was found to be UTF-8, so nothing is replaced here.
         let lend = |place| text::lossy(self.bytes(record, place));
         let start = |choice, part, kind| Event::PartStart { choice, part, kind };
         match spec {
-            Spec::TextDelta { choice, part, text } => Event::TextDelta { choice, part, text: lend(text) },
+            Spec::TextDelta { choice, part, text } => {
+                Event::TextDelta { choice, part, text: self.delta(record, text, short) }
+            }
             Spec::ReasoningDelta { choice, part, text } => {
-                Event::ReasoningDelta { choice, part, text: lend(text) }
+                Event::ReasoningDelta { choice, part, text: self.delta(record, text, short) }
             }
             Spec::RefusalDelta { choice, part, text } => {
-                Event::RefusalDelta { choice, part, text: lend(text) }
+                Event::RefusalDelta { choice, part, text: self.delta(record, text, short) }
             }
             Spec::ToolInputDelta { choice, part, text } => {
-                Event::ToolInputDelta { choice, part, text: lend(text) }
+                Event::ToolInputDelta { choice, part, text: self.delta(record, text, short) }
             }
             Spec::Start { id, model, created, role } => {
                 Event::Start { id: id.map(lend), model: model.map(lend), created, role: role.map(lend) }

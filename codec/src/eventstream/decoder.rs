@@ -94,7 +94,7 @@ pub(crate) struct Scanner {
     whole: bool,
     /// The headers of the last frame, which were checked, unless they were long. Nearly all frames of a stream have the
     /// same ones.
-    headers: Option<Vec<u8>>,
+    headers: Option<Box<[u8]>>,
     /// Bytes of the stream before the frame that comes next.
     offset: u64,
     failed: Option<Box<Error>>,
@@ -223,7 +223,7 @@ impl Scanner {
         }
         if !same_headers {
             // Long ones are not worth the memory.
-            self.headers = (headers.len() <= HEADERS_KEPT).then(|| headers.to_vec());
+            self.headers = (headers.len() <= HEADERS_KEPT).then(|| headers.into());
         }
         self.offset += prelude.total as u64;
         Ok(same_headers)

@@ -144,6 +144,30 @@ impl Lines {
         Ok(Some(Line::Carry))
     }
 
+    /// Whether a line has begun and not ended, and is of use, and begins like this.
+    #[inline]
+    pub(crate) fn begins_with(&self, begin: &[u8]) -> bool {
+        !self.lent && self.carry.starts_with(begin)
+    }
+
+    /// Keeps bytes of a line that are known to have no line end. Nothing may be lent, and the line has to be of use
+    /// and within the limit.
+    #[inline]
+    pub(crate) fn keep(&mut self, bytes: &[u8], pos: &mut usize, limit: usize) {
+        if self.carry.is_empty() {
+            self.start = self.consumed;
+        }
+        carry::push(&mut self.carry, bytes, limit);
+        self.advance(pos, bytes.len());
+    }
+
+    /// The line that was kept is whole; `len` bytes of line ends follow it.
+    #[inline]
+    pub(crate) fn lend(&mut self, pos: &mut usize, len: usize) {
+        self.lent = true;
+        self.advance(pos, len);
+    }
+
     /// Whether the last line has begun and not ended.
     #[inline]
     pub(crate) fn is_mid_line(&self) -> bool {

@@ -74,7 +74,12 @@ impl Reader {
 
     /// Reads what `record` comes to.
     #[inline]
-    pub(crate) fn read_call(&mut self, record: &[u8], call: Call, queue: &mut Queue) -> Result<(), ErrorKind> {
+    pub(crate) fn read_call(
+        &mut self,
+        record: &[u8],
+        call: Call,
+        queue: &mut Queue,
+    ) -> Result<(), ErrorKind> {
         let text = queue.string(record, call.text);
         match call.target {
             Target::Plain(kind) => {

@@ -60,6 +60,8 @@ pub(super) struct Template {
     bytes: Vec<u8>,
     /// In the order of the chunk.
     holes: [Option<Hole>; 6],
+    /// Bytes that are not in holes.
+    literals: usize,
     text: Hole,
     has_logprobs: bool,
     target: Target,
@@ -116,7 +118,9 @@ impl Template {
             string(places.obfuscation).map(hole(Content::String)),
         ];
         holes.sort_unstable_by_key(|hole| hole.map_or(u16::MAX, |hole| hole.start));
-        Some(Self { bytes: chunk.to_vec(), holes, text, has_logprobs, target, choice })
+        let in_holes: usize = holes.iter().flatten().map(|hole| usize::from(hole.end - hole.start)).sum();
+        let literals = chunk.len() - in_holes;
+        Some(Self { bytes: chunk.to_vec(), holes, literals, text, has_logprobs, target, choice })
     }
 
     /// What the chunk that `bytes` begin with comes to, where nothing but its text differs from this one.
@@ -124,7 +128,7 @@ impl Template {
     pub(super) fn read_equal(&self, bytes: &[u8]) -> Option<Call> {
         let (before, after) =
             (&self.bytes[..usize::from(self.text.start)], &self.bytes[usize::from(self.text.end)..]);
-        if self.has_logprobs || !bytes.starts_with(before) {
+        if self.has_logprobs || self.is_longer_than(bytes) || !bytes.starts_with(before) {
             return None;
         }
         let text = read_text(bytes, before.len())?;
@@ -135,9 +139,18 @@ impl Template {
         Some(Call { target: self.target, choice: self.choice, text, logprobs: None, len })
     }
 
+    /// The beginning of a chunk that was cut is not worth comparing.
+    #[inline]
+    fn is_longer_than(&self, bytes: &[u8]) -> bool {
+        self.literals >= bytes.len()
+    }
+
     /// The same where other holes differ, too. What has changed for good is equal from then on. `depth` bounds the
     /// nesting of a chunk.
     pub(super) fn read_alike(&mut self, bytes: &[u8], depth: usize) -> Option<Call> {
+        if self.is_longer_than(bytes) {
+            return None;
+        }
         let (mut at, mut of_template) = (0, 0);
         let (mut target, mut choice, mut text, mut logprobs) = (self.target, self.choice, None, None);
         let (mut holes, mut for_good) = (self.holes, false);
