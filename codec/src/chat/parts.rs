@@ -82,6 +82,10 @@ impl Parts {
     ) -> Result<(), ErrorKind> {
         let choice = Self::choice(&mut self.choices, limits, index)?;
         let input = input.filter(|&input| !queue.bytes(record, input).is_empty());
+        if let Some(at) = choice.open_tool_of(&key) {
+            choice.tool_delta(at, input, queue, record);
+            return Ok(());
+        }
         let at = match choice.find_tool(&key, input, queue, record) {
             Some(at) => at,
             None if choice.tools.len() >= limits.tools => {
@@ -250,6 +254,15 @@ impl Choice {
             Some(Open::Tool(at)) => !self.waiting.is_empty() || !self.tools[at].input.is_complete(),
             _ => false,
         }
+    }
+
+    /// The open call, if this is the usual piece of it: more input, while nothing waits.
+    #[inline]
+    fn open_tool_of(&self, key: &ToolKey) -> Option<usize> {
+        let Some(Open::Tool(at)) = self.open else { return None };
+        let is_last = at + 1 == self.tools.len() && self.waiting.is_empty();
+        let is_same = key.index.is_some() && key.index == self.tools[at].index;
+        (is_last && is_same && key.id.is_none() && key.name.is_none()).then_some(at)
     }
 
     /// The call that a piece belongs to; `None` for a new one.

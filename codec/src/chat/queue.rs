@@ -83,21 +83,23 @@ impl Queue {
         self.specs.push(spec);
     }
 
-    /// Whether all that the record came to is one delta, with or without logprobs.
-    pub(crate) fn is_one_delta(&self) -> bool {
-        let (first, rest) = match &self.specs[..] {
-            [first] => (first, None),
-            [first, second] => (first, Some(second)),
-            _ => return false,
-        };
-        let is_delta = matches!(
-            first,
-            Spec::TextDelta { .. }
-                | Spec::ReasoningDelta { .. }
-                | Spec::RefusalDelta { .. }
-                | Spec::ToolInputDelta { .. }
-        );
-        is_delta && rest.is_none_or(|second| matches!(second, Spec::Logprobs { .. }))
+    /// Whether all that the record came to belongs to parts.
+    pub(crate) fn is_of_parts(&self) -> bool {
+        self.specs.iter().all(|spec| {
+            matches!(
+                spec,
+                Spec::TextStart { .. }
+                    | Spec::ReasoningStart { .. }
+                    | Spec::RefusalStart { .. }
+                    | Spec::ToolCallStart { .. }
+                    | Spec::TextDelta { .. }
+                    | Spec::ReasoningDelta { .. }
+                    | Spec::RefusalDelta { .. }
+                    | Spec::ToolInputDelta { .. }
+                    | Spec::PartEnd { .. }
+                    | Spec::Logprobs { .. }
+            )
+        })
     }
 
     pub(crate) fn push_usage(&mut self, usage: Usage) {

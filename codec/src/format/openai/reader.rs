@@ -85,8 +85,10 @@ impl Reader {
             Target::Plain(kind) => {
                 self.parts.plain(&self.limits, queue, record, (call.choice, kind, text))?;
             }
-            Target::Input(index) => {
-                let key = ToolKey { index, ..ToolKey::default() };
+            Target::Tool(index) => {
+                let mut string =
+                    |string: Option<Str>| non_empty(string).map(|string| queue.string(record, string));
+                let key = ToolKey { index, id: string(call.id), name: string(call.name) };
                 self.parts.tool(&self.limits, queue, record, (call.choice, key, Some(text)))?;
             }
         }
@@ -132,10 +134,10 @@ impl Reader {
         Ok(json.pos())
     }
 
-    /// Makes a template of a chunk that was nothing but one delta.
+    /// Makes a template of a chunk that was nothing but one piece of one part.
     fn remember(&mut self, record: &[u8], chunk: &Chunk, queue: &Queue) {
         let Some((target, choice)) =
-            self.memory.call.filter(|_| self.memory.counts == (1, 1) && queue.is_one_delta())
+            self.memory.call.filter(|_| self.memory.counts == (1, 1) && queue.is_of_parts())
         else {
             return;
         };
@@ -264,6 +266,8 @@ impl Reader {
             push_others(record, &choice.range, depth, Some(index), known, queue)?;
         }
         let Some(finish) = non_empty(choice.finish) else { return Ok(()) };
+        // What ends a choice is more than a piece of a part, also where the choice has ended before.
+        self.memory.counts.1 += 1;
         let reason = match &*unescaped(record, finish) {
             b"stop" | b"eos_token" | b"stop_sequence" => Reason::Stop,
             b"length" => Reason::Length,
@@ -349,7 +353,8 @@ impl Reader {
         let Some(text) = non_empty(text) else { return Ok(()) };
         self.memory.counts.1 += 1;
         self.memory.call = Some((Target::Plain(kind), index));
-        (self.memory.places.text, self.memory.places.tool) = (Some(text), None);
+        let places = &mut self.memory.places;
+        (places.text, places.tool, places.id, places.name) = (Some(text), None, None, None);
         let text = queue.string(record, text);
         self.parts.plain(&self.limits, queue, record, (index, kind, text)).map_err(Stop::Limit)
     }
@@ -368,9 +373,11 @@ impl Reader {
         let key = ToolKey { index: tool, id: string(call.id), name: string(call.name) };
         self.memory.counts.1 += 1;
         self.memory.call = match call.arguments {
-            Some(Arguments::String(text)) if key.id.is_none() && key.name.is_none() => {
-                (self.memory.places.text, self.memory.places.tool) = (Some(text), call.index.clone());
-                Some((Target::Input(tool), index))
+            Some(Arguments::String(text)) => {
+                let places = &mut self.memory.places;
+                (places.text, places.tool) = (Some(text), call.index.clone());
+                (places.id, places.name) = (call.id, call.name);
+                Some((Target::Tool(tool), index))
             }
             _ => None,
         };

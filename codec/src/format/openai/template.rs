@@ -27,8 +27,10 @@ pub(super) struct Places {
     pub(super) text: Option<Str>,
     /// Index of the choice.
     pub(super) choice: Option<Range<usize>>,
-    /// Index of the tool call that the text is input of.
+    /// Index, ID and name of the tool call that the text is input of.
     pub(super) tool: Option<Range<usize>>,
+    pub(super) id: Option<Str>,
+    pub(super) name: Option<Str>,
     pub(super) logprobs: Option<Range<usize>>,
     /// Means nothing once the answer has started.
     pub(super) created: Option<Range<usize>>,
@@ -36,12 +38,15 @@ pub(super) struct Places {
     pub(super) obfuscation: Option<Str>,
 }
 
-/// What a chunk comes to: a piece of text or of a tool call's input, and perhaps its logprobs.
+/// What a chunk comes to: a piece of text or of a tool call, and perhaps its logprobs.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(super) target: Target,
     pub(super) choice: u32,
+    /// Not empty, unless it is a tool call's.
     pub(super) text: Str,
+    pub(super) id: Option<Str>,
+    pub(super) name: Option<Str>,
     pub(super) logprobs: Option<Range<usize>>,
     /// Bytes of the chunk.
     pub(crate) len: usize,
@@ -50,8 +55,8 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Plain(Plain),
-    /// Input of the tool call with this index.
-    Input(Option<u64>),
+    /// The tool call with this index.
+    Tool(Option<u64>),
 }
 
 /// A chunk and its holes.
@@ -59,11 +64,12 @@ pub(crate) enum Target {
 pub(super) struct Template {
     bytes: Vec<u8>,
     /// In the order of the chunk.
-    holes: [Option<Hole>; 6],
+    holes: [Option<Hole>; 8],
     /// Bytes that are not in holes.
     literals: usize,
     text: Hole,
-    has_logprobs: bool,
+    /// More than the text has to be read.
+    has_more: bool,
     target: Target,
     choice: u32,
 }
@@ -82,6 +88,8 @@ enum Content {
     Text,
     Choice,
     Tool,
+    Id,
+    Name,
     Logprobs,
     /// A string that means nothing here.
     String,
@@ -108,11 +116,13 @@ impl Template {
         };
         let string = |place: Option<Str>| place.map(|string| string.start..string.end);
         let text = string(places.text).map(hole(Content::Text))?;
-        let has_logprobs = places.logprobs.is_some();
+        let has_more = places.id.is_some() || places.name.is_some() || places.logprobs.is_some();
         let mut holes = [
             Some(text),
             integer(places.choice).map(hole(Content::Choice)),
             integer(places.tool).map(hole(Content::Tool)),
+            string(places.id).map(hole(Content::Id)),
+            string(places.name).map(hole(Content::Name)),
             places.logprobs.map(hole(Content::Logprobs)),
             integer(places.created).map(hole(Content::Integer)),
             string(places.obfuscation).map(hole(Content::String)),
@@ -120,7 +130,7 @@ impl Template {
         holes.sort_unstable_by_key(|hole| hole.map_or(u16::MAX, |hole| hole.start));
         let in_holes: usize = holes.iter().flatten().map(|hole| usize::from(hole.end - hole.start)).sum();
         let literals = chunk.len() - in_holes;
-        Some(Self { bytes: chunk.to_vec(), holes, literals, text, has_logprobs, target, choice })
+        Some(Self { bytes: chunk.to_vec(), holes, literals, text, has_more, target, choice })
     }
 
     /// What the chunk that `bytes` begin with comes to, where nothing but its text differs from this one.
@@ -128,15 +138,22 @@ impl Template {
     pub(super) fn read_equal(&self, bytes: &[u8]) -> Option<Call> {
         let (before, after) =
             (&self.bytes[..usize::from(self.text.start)], &self.bytes[usize::from(self.text.end)..]);
-        if self.has_logprobs || self.is_longer_than(bytes) || !bytes.starts_with(before) {
+        if self.has_more || self.is_longer_than(bytes) || !bytes.starts_with(before) {
             return None;
         }
         let text = read_text(bytes, before.len())?;
-        if !bytes[text.end..].starts_with(after) || text.start == text.end {
+        if !bytes[text.end..].starts_with(after) || self.is_nothing(text) {
             return None;
         }
         let len = text.end + after.len();
-        Some(Call { target: self.target, choice: self.choice, text, logprobs: None, len })
+        let (target, choice) = (self.target, self.choice);
+        Some(Call { target, choice, text, id: None, name: None, logprobs: None, len })
+    }
+
+    /// An empty text is no delta.
+    #[inline]
+    fn is_nothing(&self, text: Str) -> bool {
+        text.start == text.end && matches!(self.target, Target::Plain(_))
     }
 
     /// The beginning of a chunk that was cut is not worth comparing.
@@ -152,7 +169,8 @@ impl Template {
             return None;
         }
         let (mut at, mut of_template) = (0, 0);
-        let (mut target, mut choice, mut text, mut logprobs) = (self.target, self.choice, None, None);
+        let (mut target, mut choice, mut logprobs) = (self.target, self.choice, None);
+        let (mut text, mut id, mut name) = (None, None, None);
         let (mut holes, mut for_good) = (self.holes, false);
         for hole in holes.iter_mut().map_while(Option::as_mut) {
             let (start, end) = (usize::from(hole.start), usize::from(hole.end));
@@ -172,14 +190,17 @@ impl Template {
                 Content::Tool => {
                     let index;
                     (index, at) = integer(bytes, at)?;
-                    target = Target::Input(Some(index));
+                    target = Target::Tool(Some(index));
                     for_good |= target != self.target;
                 }
-                Content::Text | Content::String => {
+                Content::Text | Content::Id | Content::Name | Content::String => {
                     let string = read_text(bytes, at)?;
                     at = string.end;
-                    if hole.content == Content::Text {
-                        text = Some(string);
+                    match hole.content {
+                        Content::Text => text = Some(string),
+                        Content::Id => id = Some(string),
+                        Content::Name => name = Some(string),
+                        _ => {}
                     }
                 }
                 Content::Logprobs => {
@@ -199,14 +220,14 @@ impl Template {
             *hole = Hole::new(hole.content, begin..at);
         }
         let len = skip_literal(bytes, at, &self.bytes[of_template..])?;
-        let text = text.filter(|text| text.start < text.end)?;
+        let text = text.filter(|&text| !self.is_nothing(text))?;
         if for_good && len <= LEN_MAX {
             self.bytes.clear();
             self.bytes.extend_from_slice(&bytes[..len]);
             self.text = Hole::new(Content::Text, text.start..text.end);
             (self.holes, self.target, self.choice) = (holes, target, choice);
         }
-        Some(Call { target, choice, text, logprobs, len })
+        Some(Call { target, choice, text, id, name, logprobs, len })
     }
 }
 
