@@ -24,6 +24,7 @@ use crate::eventstream::{self, SNIFF_LEN};
 use crate::failure::Failure;
 use crate::format::openai::{self, Call};
 use crate::input::Input;
+use crate::json;
 use crate::limits::Limits;
 use crate::record::{self, Place, Wrapping};
 use crate::sagemaker;
@@ -229,11 +230,11 @@ impl Decoder {
 
     /// A decoder with these options.
     pub fn with_options(options: Options) -> Self {
-        // Places in a record are 32 bits wide, and nested JSON is walked on the stack.
+        // Places in a record are 32 bits wide.
         let limits = Arc::new(Limits {
             record: options.limits.record.min(u32::MAX as usize / 2),
             payload: options.limits.payload.min(u32::MAX as usize / 2),
-            depth: options.limits.depth.min(512),
+            depth: options.limits.depth.min(json::DEPTH_MAX),
             ..options.limits
         });
         let wrapping = match options.framing {

@@ -43,6 +43,9 @@ pub(crate) enum Kind {
     Object,
 }
 
+/// The deepest nesting that can be asked for.
+pub(crate) const DEPTH_MAX: usize = 512;
+
 /// A cursor in a document, which is UTF-8.
 #[derive(Clone, Debug)]
 pub(crate) struct Json<'a> {
@@ -113,11 +116,7 @@ impl<'a> Json<'a> {
             self.pos += 1;
         } else {
             loop {
-                if self.skip_space() != Some(b'"') {
-                    return self.fault("name of a member is missing");
-                }
-                let name = self.string()?;
-                self.expect(b':', "colon is missing")?;
+                let name = self.name()?;
                 each(self, &unescaped(self.bytes, name))?;
                 if !self.another(b'}')? {
                     break;
@@ -229,6 +228,7 @@ impl<'a> Json<'a> {
     }
 
     /// Skips the value that comes next, checking it, and returns where it lies.
+    #[inline]
     pub(crate) fn skip(&mut self) -> Result<Range<usize>> {
         let kind = self.kind()?;
         let start = self.pos;
@@ -236,14 +236,82 @@ impl<'a> Json<'a> {
             Kind::String => {
                 self.string()?;
             }
-            Kind::Object => self.object(|json, _| json.skip().map(drop))?,
-            Kind::Array => self.array(|json| json.skip().map(drop))?,
-            Kind::Number => self.number()?,
-            Kind::Null => self.literal(b"null")?,
-            Kind::Bool if self.bytes[self.pos] == b't' => self.literal(b"true")?,
-            Kind::Bool => self.literal(b"false")?,
+            Kind::Object | Kind::Array => self.containers()?,
+            _ => self.scalar(kind)?,
         }
         Ok(start..self.pos)
+    }
+
+    /// Skips an object or an array with all that is in it.
+    fn containers(&mut self) -> Result<()> {
+        // One bit for each that is open: whether it is an object. No limit on depth is larger.
+        let mut objects = [0u64; DEPTH_MAX / 64];
+        let mut open = 0;
+        loop {
+            let kind = self.kind()?;
+            match kind {
+                Kind::Object | Kind::Array => {
+                    self.pos += 1;
+                    if open >= self.depth.min(DEPTH_MAX) {
+                        return self.fault("nested too deep");
+                    }
+                    let bit = 1 << (open % 64);
+                    open += 1;
+                    let close = if kind == Kind::Object { b'}' } else { b']' };
+                    let is_empty = self.skip_space() == Some(close);
+                    if kind == Kind::Object {
+                        objects[(open - 1) / 64] |= bit;
+                    } else {
+                        objects[(open - 1) / 64] &= !bit;
+                    }
+                    if !is_empty {
+                        if kind == Kind::Object {
+                            self.name()?;
+                        }
+                        continue;
+                    }
+                    self.pos += 1;
+                    open -= 1;
+                }
+                Kind::String => {
+                    self.string()?;
+                }
+                _ => self.scalar(kind)?,
+            }
+            loop {
+                let Some(last) = open.checked_sub(1) else { return Ok(()) };
+                let is_object = objects[last / 64] >> (last % 64) & 1 == 1;
+                if self.another(if is_object { b'}' } else { b']' })? {
+                    if is_object {
+                        self.name()?;
+                    }
+                    break;
+                }
+                open = last;
+            }
+        }
+    }
+
+    /// The name of a member, and the colon.
+    #[inline]
+    fn name(&mut self) -> Result<Str> {
+        if self.skip_space() != Some(b'"') {
+            return self.fault("name of a member is missing");
+        }
+        let name = self.string()?;
+        self.expect(b':', "colon is missing")?;
+        Ok(name)
+    }
+
+    /// Skips a value that is neither a string nor a container.
+    #[inline]
+    fn scalar(&mut self, kind: Kind) -> Result<()> {
+        match kind {
+            Kind::Number => self.number(),
+            Kind::Null => self.literal(b"null"),
+            _ if self.bytes[self.pos] == b't' => self.literal(b"true"),
+            _ => self.literal(b"false"),
+        }
     }
 
     fn literal(&mut self, literal: &[u8]) -> Result<()> {
@@ -311,6 +379,7 @@ fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
 }
 
 /// What a string means.
+#[inline]
 pub(crate) fn unescaped(bytes: &[u8], string: Str) -> Cow<'_, [u8]> {
     let raw = &bytes[string.start..string.end];
     if !string.escaped {

@@ -25,6 +25,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "failure",
             "format",
             "input",
+            "json",
             "limits",
             "record",
             "sagemaker",
