@@ -170,6 +170,7 @@ pub(super) struct Choice {
     pub(super) text: Option<Str>,
     pub(super) finish: Option<Str>,
     pub(super) stop: Option<Str>,
+    /// May be null.
     pub(super) logprobs: Option<Range<usize>>,
     /// There are members that have no meaning here and are not null.
     pub(super) has_others: bool,
@@ -194,7 +195,7 @@ impl Choice {
                 b"stop_reason" | b"matched_stop" if json.kind()? == Kind::String => {
                     choice.stop = Some(json.string()?)
                 }
-                b"logprobs" => choice.logprobs = skip_some(json)?,
+                b"logprobs" => choice.logprobs = Some(json.skip()?),
                 name => choice.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
             }
             Ok(())

@@ -253,7 +253,7 @@ impl Reader {
         if let Some(text) = choice.text {
             self.plain(record, index, Plain::Text, Some(text), queue)?;
         }
-        if let Some(logprobs) = choice.logprobs.clone() {
+        if let Some(logprobs) = choice.logprobs.clone().filter(|range| record[range.start] != b'n') {
             self.push_logprobs(index, logprobs, queue);
         }
         self.memory.counts.0 += 1;

@@ -31,6 +31,7 @@ pub(super) struct Places {
     pub(super) tool: Option<Range<usize>>,
     pub(super) id: Option<Str>,
     pub(super) name: Option<Str>,
+    /// An object or null.
     pub(super) logprobs: Option<Range<usize>>,
     /// Means nothing once the answer has started.
     pub(super) created: Option<Range<usize>>,
@@ -116,14 +117,16 @@ impl Template {
         };
         let string = |place: Option<Str>| place.map(|string| string.start..string.end);
         let text = string(places.text).map(hole(Content::Text))?;
-        let has_more = places.id.is_some() || places.name.is_some() || places.logprobs.is_some();
+        let logprobs = places.logprobs.filter(|range| matches!(chunk[range.start], b'{' | b'n'));
+        let has_logprobs = logprobs.as_ref().is_some_and(|range| chunk[range.start] == b'{');
+        let has_more = places.id.is_some() || places.name.is_some() || has_logprobs;
         let mut holes = [
             Some(text),
             integer(places.choice).map(hole(Content::Choice)),
             integer(places.tool).map(hole(Content::Tool)),
             string(places.id).map(hole(Content::Id)),
             string(places.name).map(hole(Content::Name)),
-            places.logprobs.map(hole(Content::Logprobs)),
+            logprobs.map(hole(Content::Logprobs)),
             integer(places.created).map(hole(Content::Integer)),
             string(places.obfuscation).map(hole(Content::String)),
         ];
@@ -203,16 +206,9 @@ impl Template {
                         _ => {}
                     }
                 }
+                Content::Logprobs if bytes[at..].starts_with(b"null") => at += 4,
                 Content::Logprobs => {
-                    if bytes.get(at) != Some(&b'{') {
-                        return None;
-                    }
-                    let depth = depth.saturating_sub(DEPTH_OF_CHOICE);
-                    let object = Json::new(bytes, at, depth).skip().ok()?;
-                    let json = core::str::from_utf8(&bytes[object.clone()]).ok()?;
-                    if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
-                        return None;
-                    }
+                    let object = read_object(bytes, at, depth.saturating_sub(DEPTH_OF_CHOICE))?;
                     at = object.end;
                     logprobs = Some(object);
                 }
@@ -221,11 +217,13 @@ impl Template {
         }
         let len = skip_literal(bytes, at, &self.bytes[of_template..])?;
         let text = text.filter(|&text| !self.is_nothing(text))?;
-        if for_good && len <= LEN_MAX {
+        let has_more = logprobs.is_some() || id.is_some() || name.is_some();
+        if (for_good || self.has_more) && !has_more && len <= LEN_MAX {
             self.bytes.clear();
             self.bytes.extend_from_slice(&bytes[..len]);
             self.text = Hole::new(Content::Text, text.start..text.end);
             (self.holes, self.target, self.choice) = (holes, target, choice);
+            self.has_more = false;
         }
         Some(Call { target, choice, text, id, name, logprobs, len })
     }
@@ -239,6 +237,17 @@ fn read_text(bytes: &[u8], at: usize) -> Option<Str> {
         core::str::from_utf8(&bytes[string.start..string.end]).ok()?;
     }
     Some(string)
+}
+
+/// The object that begins at `at`.
+fn read_object(bytes: &[u8], at: usize, depth: usize) -> Option<Range<usize>> {
+    if bytes.get(at) != Some(&b'{') {
+        return None;
+    }
+    let object = Json::new(bytes, at, depth).skip().ok()?;
+    let json = core::str::from_utf8(&bytes[object.clone()]).ok()?;
+    // A line end would end the line that the chunk stands in.
+    memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_none().then_some(object)
 }
 
 /// Where `literal`, which has to stand at `at`, ends.
