@@ -272,10 +272,7 @@ impl Decoder {
     /// The stream is corrupt, a limit is reached, or the model or the service reported a failure. Everything before has
     /// been delivered. The error stays: there is nothing after it.
     pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, Error> {
-        match self.step(chunk)? {
-            Some(spec) => Ok(Some(self.lend(spec))),
-            None => Ok(None),
-        }
+        if self.step(chunk)? { Ok(self.lend()) } else { Ok(None) }
     }
 
     /// The end of the input: first what was still held back, one event at a time, then `Ok(None)`, which means that the
@@ -288,8 +285,8 @@ impl Decoder {
     pub fn finish(&mut self) -> Result<Option<Event<'_>>, Error> {
         let none = &mut Bytes::new();
         // What the caller did not ask for before the end still comes first.
-        if let Some(spec) = self.step(none)? {
-            return Ok(Some(self.lend(spec)));
+        if self.step(none)? {
+            return Ok(self.lend());
         }
         if let State::Decoding = self.state {
             if let Mode::Unknown { prefix, len } = self.mode {
@@ -307,18 +304,18 @@ impl Decoder {
         self.records.wrapping()
     }
 
-    /// Goes on until there is an event.
-    fn step(&mut self, chunk: &mut Bytes) -> Result<Option<Spec>, Error> {
+    /// Goes on until there is an event to lend, if there is one.
+    fn step(&mut self, chunk: &mut Bytes) -> Result<bool, Error> {
         loop {
-            if let Some(spec) = self.queue.pop() {
-                return Ok(Some(spec));
+            if self.queue.advance() {
+                return Ok(true);
             }
             if self.read() {
                 continue;
             }
             match &mut self.state {
                 State::Ended(Some(error)) => return Err(Error::clone(error)),
-                State::Ended(None) => return Ok(None),
+                State::Ended(None) => return Ok(false),
                 State::Closing(error) => {
                     let error = error.take();
                     self.close(error.map(|error| *error));
@@ -326,7 +323,7 @@ impl Decoder {
                 State::Decoding => {
                     if self.part.range.is_empty() && !self.next_part() && !self.input.refill(chunk) {
                         self.give_back();
-                        return Ok(None);
+                        return Ok(false);
                     }
                     self.next_record();
                 }
@@ -344,10 +341,10 @@ impl Decoder {
     }
 
     #[inline]
-    fn lend(&mut self, spec: Spec) -> Event<'_> {
+    fn lend(&mut self) -> Option<Event<'_>> {
         let Self { input, frames, records, record, queue, mended, short, .. } = self;
         let bytes = record.source.bytes(input, frames, records, mended);
-        queue.event(spec, &bytes[record.range.clone()], short)
+        queue.event(&bytes[record.range.clone()], short)
     }
 
     /// Reads the next document of the record, if it has one left.

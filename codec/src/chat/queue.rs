@@ -149,11 +149,12 @@ impl Queue {
         }
     }
 
+    /// Goes on to the next event, which [`event`](Self::event) makes. `false` where there is none.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Spec> {
-        let spec = self.specs.get(self.head).copied()?;
-        self.head += 1;
-        Some(spec)
+    pub(crate) fn advance(&mut self) -> bool {
+        let has_more = self.head < self.specs.len();
+        self.head += usize::from(has_more);
+        has_more
     }
 
     #[inline]
@@ -162,13 +163,14 @@ impl Queue {
         short.lossy(bytes, range)
     }
 
-    /// Makes an event of `record`, which is the one that it was found in.
+    /// Makes the event that [`advance`](Self::advance) came to, of `record`, in which it was found.
     #[inline]
-    pub(crate) fn event<'a>(&'a self, spec: Spec, record: &'a [u8], short: &'a mut Short) -> Event<'a> {
+    pub(crate) fn event<'a>(&'a self, record: &'a [u8], short: &'a mut Short) -> Option<Event<'a>> {
+        let spec = self.specs.get(self.head.checked_sub(1)?)?;
         // The record was found to be UTF-8, so nothing is replaced here.
         let lend = |place| text::lossy(self.bytes(record, place));
         let start = |choice, part, kind| Event::PartStart { choice, part, kind };
-        match spec {
+        Some(match *spec {
             Spec::TextDelta { choice, part, text } => {
                 Event::TextDelta { choice, part, text: self.delta(record, text, short) }
             }
@@ -210,6 +212,6 @@ impl Queue {
             Spec::Other { choice, name, json } => {
                 Event::Other { choice, name: name.map(lend), json: Json(lend(json)) }
             }
-        }
+        })
     }
 }

@@ -117,8 +117,11 @@ impl Template {
         };
         let string = |place: Option<Str>| place.map(|string| string.start..string.end);
         let text = string(places.text).map(hole(Content::Text))?;
-        let logprobs = places.logprobs.filter(|range| matches!(chunk[range.start], b'{' | b'n'));
-        let has_logprobs = logprobs.as_ref().is_some_and(|range| chunk[range.start] == b'{');
+        let has_logprobs = match places.logprobs.as_ref().map(|range| chunk[range.start]) {
+            None | Some(b'n') => false,
+            Some(b'{') => true,
+            Some(_) => return None,
+        };
         let has_more = places.id.is_some() || places.name.is_some() || has_logprobs;
         let mut holes = [
             Some(text),
@@ -126,7 +129,7 @@ impl Template {
             integer(places.tool).map(hole(Content::Tool)),
             string(places.id).map(hole(Content::Id)),
             string(places.name).map(hole(Content::Name)),
-            logprobs.map(hole(Content::Logprobs)),
+            places.logprobs.map(hole(Content::Logprobs)),
             integer(places.created).map(hole(Content::Integer)),
             string(places.obfuscation).map(hole(Content::String)),
         ];
