@@ -22,7 +22,7 @@ use crate::chat::{Event, Queue, Spec};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::eventstream::{self, SNIFF_LEN};
 use crate::failure::Failure;
-use crate::format::openai::{self, Call};
+use crate::format::{Call, Format, Reader};
 use crate::input::Input;
 use crate::json;
 use crate::limits::Limits;
@@ -43,17 +43,6 @@ pub enum Framing {
     Sse,
     /// The container's bytes: JSON documents, a line each or not. Lines that are no JSON are shown as malformed.
     JsonLines,
-}
-
-/// What the records mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Format {
-    /// Tell by the shape of the records. This version reads OpenAI chat only.
-    #[default]
-    Auto,
-    /// OpenAI chat completions.
-    OpenAi,
 }
 
 /// How a stream is decoded. The default tells by the bytes.
@@ -129,7 +118,7 @@ pub struct Decoder {
     part: Part,
     records: record::Scanner,
     record: Record,
-    reader: openai::Reader,
+    reader: Reader,
     queue: Queue,
     /// A record with its malformed UTF-8 replaced.
     mended: Vec<u8>,
@@ -247,8 +236,6 @@ impl Decoder {
             Framing::EventStream => Mode::Frames,
             Framing::Sse | Framing::JsonLines => Mode::Plain,
         };
-        // Every format there is so far is read by the same reader.
-        let (Format::Auto | Format::OpenAi) = options.format;
         Self {
             input: Input::default(),
             mode,
@@ -257,7 +244,7 @@ impl Decoder {
             part: Part::default(),
             records: record::Scanner::new(limits.clone(), wrapping),
             record: Record::default(),
-            reader: openai::Reader::new(limits),
+            reader: Reader::new(limits, options.format),
             queue: Queue::default(),
             mended: Vec::new(),
             short: Short::default(),
@@ -531,7 +518,7 @@ impl Decoder {
         // After a fault of the frames, or none, what the container wrote may still be whole. Its own faults are final.
         let final_fault =
             matches!(&error, Some(error) if matches!(error.layer(), Layer::Record | Layer::Format));
-        let unfinished = if final_fault || self.reader.is_over() {
+        let unfinished = if final_fault || self.reader.answer().is_over() {
             None
         } else {
             match self.records.finish() {
@@ -552,7 +539,7 @@ impl Decoder {
         let error = error.or(unfinished).or_else(|| {
             let what = "no terminal record and no finish reason";
             let truncated = ErrorKind::Truncated { what, len: 0 };
-            (!self.reader.is_complete()).then(|| Error::new(Layer::Format, end, truncated))
+            (!self.reader.answer().is_complete()).then(|| Error::new(Layer::Format, end, truncated))
         });
         self.state = State::Ended(error.map(Box::new));
     }

@@ -81,9 +81,10 @@ pub mod stream;
 mod text;
 mod transcoder;
 
-pub use decoder::{Decoder, Format, Framing, Options};
+pub use decoder::{Decoder, Framing, Options};
 pub use error::{Error, ErrorKind, Layer};
 pub use failure::Failure;
+pub use format::Format;
 pub use limits::Limits;
 pub use record::Wrapping;
 pub use transcoder::{Target, Transcoder};

@@ -71,6 +71,33 @@ pub enum Event<'a> {
         /// Never empty. All deltas of the part together are the input as JSON; none at all means no arguments.
         text: Cow<'a, str>,
     },
+    /// The signature of a reasoning part, with which its provider takes it back. It may come after the part has ended.
+    ReasoningSignature {
+        /// The choice that it belongs to.
+        choice: u32,
+        /// The part that it signs.
+        part: u32,
+        /// Opaque; with several, all of them together.
+        signature: Cow<'a, str>,
+    },
+    /// Reasoning that only its provider can read, in a reasoning part.
+    Redacted {
+        /// The choice that it belongs to.
+        choice: u32,
+        /// The part that it stands in.
+        part: u32,
+        /// Opaque, in Base64.
+        data: Cow<'a, str>,
+    },
+    /// A source that a text cites.
+    Citation {
+        /// The choice that it belongs to.
+        choice: u32,
+        /// The part that was open, if one was.
+        part: Option<u32>,
+        /// As the source has it.
+        json: Json<'a>,
+    },
     /// A part is complete.
     PartEnd {
         /// The choice that it belongs to.
@@ -143,6 +170,13 @@ impl Event<'_> {
             Self::ToolInputDelta { choice, part, text } => {
                 Event::ToolInputDelta { choice, part, text: own(text) }
             }
+            Self::ReasoningSignature { choice, part, signature } => {
+                Event::ReasoningSignature { choice, part, signature: own(signature) }
+            }
+            Self::Redacted { choice, part, data } => Event::Redacted { choice, part, data: own(data) },
+            Self::Citation { choice, part, json } => {
+                Event::Citation { choice, part, json: json.into_owned() }
+            }
             Self::PartEnd { choice, part } => Event::PartEnd { choice, part },
             Self::Logprobs { choice, part, json } => {
                 Event::Logprobs { choice, part, json: json.into_owned() }
@@ -202,24 +236,45 @@ impl PartKind<'_> {
 pub enum FinishReason<'a> {
     /// The model was done, or met a stop string.
     Stop,
+    /// The model met a stop string, in a format that tells the two apart.
+    StopSequence,
     /// The limit on tokens was reached.
     Length,
+    /// The model's context is full.
+    ContextWindow,
     /// The model calls tools.
     ToolCalls,
     /// The answer was withheld.
     ContentFilter,
+    /// A guardrail of the service withheld or changed the answer.
+    Guardrail,
+    /// The model will not answer.
+    Refusal,
+    /// A long turn was interrupted, and goes on when it is sent back.
+    Pause,
+    /// The model wrote what its service cannot read.
+    MalformedOutput,
+    /// The model called a tool in a way that its service cannot read.
+    MalformedToolUse,
     /// A reason that this model has no name for, as it came.
     Other(Cow<'a, str>),
 }
 
 impl FinishReason<'_> {
-    /// OpenAI's name for the reason, or the reason as it came.
+    /// The name of the reason: OpenAI's, where it has one, or the reason as it came.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Stop => "stop",
+            Self::StopSequence => "stop_sequence",
             Self::Length => "length",
+            Self::ContextWindow => "context_window",
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
+            Self::Guardrail => "guardrail",
+            Self::Refusal => "refusal",
+            Self::Pause => "pause",
+            Self::MalformedOutput => "malformed_output",
+            Self::MalformedToolUse => "malformed_tool_use",
             Self::Other(reason) => reason,
         }
     }
@@ -228,9 +283,16 @@ impl FinishReason<'_> {
     pub fn into_owned(self) -> FinishReason<'static> {
         match self {
             Self::Stop => FinishReason::Stop,
+            Self::StopSequence => FinishReason::StopSequence,
             Self::Length => FinishReason::Length,
+            Self::ContextWindow => FinishReason::ContextWindow,
             Self::ToolCalls => FinishReason::ToolCalls,
             Self::ContentFilter => FinishReason::ContentFilter,
+            Self::Guardrail => FinishReason::Guardrail,
+            Self::Refusal => FinishReason::Refusal,
+            Self::Pause => FinishReason::Pause,
+            Self::MalformedOutput => FinishReason::MalformedOutput,
+            Self::MalformedToolUse => FinishReason::MalformedToolUse,
             Self::Other(reason) => FinishReason::Other(Cow::Owned(reason.into_owned())),
         }
     }

@@ -17,11 +17,13 @@ mod event;
 mod loss;
 mod parts;
 mod queue;
+mod sink;
 mod usage;
 
 pub use context::Context;
 pub use event::{Event, FinishReason, Json, PartKind};
 pub use loss::{Loss, Losses, Outcome};
-pub(crate) use parts::{Parts, Plain, ToolKey};
-pub(crate) use queue::{Queue, Reason, Spec};
+pub(crate) use parts::{Block, Plain, ToolKey};
+pub(crate) use queue::{Queue, Reason, Spec, Text};
+pub(crate) use sink::{Answer, Sink, Stop};
 pub use usage::Usage;

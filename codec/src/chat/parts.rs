@@ -27,6 +27,13 @@ pub(crate) enum Plain {
     Refusal,
 }
 
+/// What kind of block begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Block {
+    Plain(Plain),
+    Tool { id: Option<Text>, name: Option<Text> },
+}
+
 /// What a piece of a tool call says about which call it belongs to. Empty texts are `None`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ToolKey {
@@ -134,6 +141,56 @@ impl Parts {
         Self::check_held(self.held, limits)
     }
 
+    /// A block begins: whatever is open ends.
+    pub(crate) fn begin(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        record: &[u8],
+        (choice, index, block): (u32, u64, Block),
+    ) -> Result<(), ErrorKind> {
+        let at = Self::choice(&mut self.choices, limits, choice)?;
+        self.held -= at.release(true, queue);
+        at.close(queue);
+        at.block = Some(index);
+        match block {
+            Block::Plain(kind) => at.open_plain(kind, queue),
+            Block::Tool { id, name } => {
+                let key = ToolKey { index: Some(index), id, name };
+                return self.tool(limits, queue, record, (choice, key, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// A block ends. That of a block which another has ended says nothing.
+    pub(crate) fn end_block(&mut self, queue: &mut Queue, choice: u32, index: u64) {
+        let Some(choice) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
+        let is_open = match choice.open {
+            Some(Open::Tool(at)) => choice.tools[at].index == Some(index),
+            _ => choice.block.is_none_or(|block| block == index),
+        };
+        if is_open {
+            choice.close(queue);
+        }
+    }
+
+    /// The part of a choice that is reasoning: the last one, or a new one.
+    pub(crate) fn reasoning_part(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        choice: u32,
+    ) -> Result<u32, ErrorKind> {
+        let choice = Self::choice(&mut self.choices, limits, choice)?;
+        if let Some(part) = choice.reasoning {
+            return Ok(part);
+        }
+        self.held -= choice.release(true, queue);
+        choice.open_plain(Plain::Reasoning, queue);
+        Ok(choice.parts - 1)
+    }
+
     /// The part of a choice that is open.
     pub(crate) fn open_part(&self, index: u32) -> Option<u32> {
         let choice = self.choices.iter().find(|choice| choice.index == index)?;
@@ -211,6 +268,10 @@ struct Choice {
     parts: u32,
     /// The last of them, while it is open.
     open: Option<Open>,
+    /// The number of the block that is open, in a format that numbers them.
+    block: Option<u64>,
+    /// The last part that is reasoning.
+    reasoning: Option<u32>,
     tools: Vec<Tool>,
     waiting: VecDeque<Waiting>,
     finished: bool,
@@ -301,6 +362,9 @@ impl Choice {
         let (choice, part) = (self.index, self.parts);
         self.parts += 1;
         self.open = Some(Open::Plain(kind));
+        if kind == Plain::Reasoning {
+            self.reasoning = Some(part);
+        }
         queue.push(match kind {
             Plain::Text => Spec::TextStart { choice, part },
             Plain::Reasoning => Spec::ReasoningStart { choice, part },

@@ -32,6 +32,9 @@ pub(crate) enum Spec {
     ReasoningDelta { choice: u32, part: u32, text: Text },
     RefusalDelta { choice: u32, part: u32, text: Text },
     ToolInputDelta { choice: u32, part: u32, text: Text },
+    ReasoningSignature { choice: u32, part: u32, text: Text },
+    Redacted { choice: u32, part: u32, data: Text },
+    Citation { choice: u32, part: Option<u32>, json: Text },
     PartEnd { choice: u32, part: u32 },
     Logprobs { choice: u32, part: Option<u32>, json: Text },
     Finish { choice: u32, reason: Reason, stop: Option<Text> },
@@ -43,10 +46,7 @@ pub(crate) enum Spec {
 /// A finish reason, by its place if it has no name here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reason {
-    Stop,
-    Length,
-    ToolCalls,
-    ContentFilter,
+    Known(&'static FinishReason<'static>),
     Other(Text),
 }
 
@@ -192,15 +192,17 @@ impl Queue {
             Spec::ToolCallStart { choice, part, id, name } => {
                 start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name) })
             }
+            Spec::ReasoningSignature { choice, part, text } => {
+                Event::ReasoningSignature { choice, part, signature: lend(text) }
+            }
+            Spec::Redacted { choice, part, data } => Event::Redacted { choice, part, data: lend(data) },
+            Spec::Citation { choice, part, json } => Event::Citation { choice, part, json: Json(lend(json)) },
             Spec::PartEnd { choice, part } => Event::PartEnd { choice, part },
             Spec::Logprobs { choice, part, json } => Event::Logprobs { choice, part, json: Json(lend(json)) },
             Spec::Finish { choice, reason, stop } => Event::Finish {
                 choice,
                 reason: match reason {
-                    Reason::Stop => FinishReason::Stop,
-                    Reason::Length => FinishReason::Length,
-                    Reason::ToolCalls => FinishReason::ToolCalls,
-                    Reason::ContentFilter => FinishReason::ContentFilter,
+                    Reason::Known(reason) => reason.clone(),
                     Reason::Other(reason) => FinishReason::Other(lend(reason)),
                 },
                 stop: stop.map(lend),

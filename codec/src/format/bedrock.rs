@@ -95,6 +95,9 @@ impl Writer {
             | Event::ReasoningDelta { choice, .. }
             | Event::RefusalDelta { choice, .. }
             | Event::ToolInputDelta { choice, .. }
+            | Event::ReasoningSignature { choice, .. }
+            | Event::Redacted { choice, .. }
+            | Event::Citation { choice, .. }
             | Event::PartEnd { choice, .. }
             | Event::Finish { choice, .. }
                 if *choice != 0 =>
@@ -115,6 +118,15 @@ impl Writer {
                 self.delta(b"{\"reasoningContent\":{\"text\":", text, b"}}", out);
             }
             Event::ToolInputDelta { text, .. } => self.delta(b"{\"toolUse\":{\"input\":", text, b"}}", out),
+            Event::ReasoningSignature { signature, .. } => {
+                self.delta(b"{\"reasoningContent\":{\"signature\":", signature, b"}}", out);
+            }
+            Event::Redacted { data, .. } => {
+                self.delta(b"{\"reasoningContent\":{\"redactedContent\":", data, b"}}", out);
+            }
+            Event::Citation { .. } => {
+                self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
+            }
             Event::PartEnd { .. } => {
                 let index = self.blocks.saturating_sub(1);
                 self.event("contentBlockStop", out, |out| {
@@ -239,10 +251,19 @@ impl Writer {
                 "tool_use"
             }
             FinishReason::Stop => "end_turn",
+            FinishReason::StopSequence => "stop_sequence",
             FinishReason::Length => "max_tokens",
+            FinishReason::ContextWindow => "model_context_window_exceeded",
             FinishReason::ToolCalls => "tool_use",
             FinishReason::ContentFilter => "content_filtered",
-            FinishReason::Other(_) => {
+            FinishReason::Guardrail => "guardrail_intervened",
+            FinishReason::MalformedOutput => "malformed_model_output",
+            FinishReason::MalformedToolUse => "malformed_tool_use",
+            FinishReason::Refusal => {
+                self.losses.add("finish reason", Outcome::Approximated, "a refusal is `content_filtered`");
+                "content_filtered"
+            }
+            FinishReason::Pause | FinishReason::Other(_) => {
                 self.losses.add(
                     "finish reason",
                     Outcome::Approximated,

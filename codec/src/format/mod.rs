@@ -2,4 +2,11 @@
 //! another.
 
 pub mod bedrock;
+mod detect;
+mod failure;
 pub mod openai;
+mod reader;
+mod template;
+
+pub use reader::Format;
+pub(crate) use reader::{Call, Reader};

@@ -4,12 +4,10 @@
 //! finish reason before the delta, the delta before the index. So each object is first walked to find its members, and
 //! then read in a fixed order. The first walk over a document also checks all of it.
 
-use alloc::string::{String, ToString};
 use core::ops::Range;
 
 use crate::chat::Usage;
-use crate::failure::Failure;
-use crate::json::{Fault, Json, Kind, Str, unescaped};
+use crate::json::{Fault, Json, Kind, Str};
 
 /// The value of a number, if it is an integer that fits.
 pub(super) fn integer(record: &[u8], number: Option<&Range<usize>>) -> Option<u64> {
@@ -33,23 +31,6 @@ fn skip_kind(json: &mut Json<'_>, kind: Kind) -> Result<Option<Range<usize>>, Fa
     let matches = json.kind()? == kind;
     let range = json.skip()?;
     Ok(matches.then_some(range))
-}
-
-/// A document, checked whole.
-pub(super) enum Document {
-    Chunk(Chunk),
-    Array(Range<usize>),
-    Other(Range<usize>),
-}
-
-impl Document {
-    pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
-        Ok(match json.kind()? {
-            Kind::Object => Self::Chunk(Chunk::find(json)?),
-            Kind::Array => Self::Array(json.skip()?),
-            _ => Self::Other(json.skip()?),
-        })
-    }
 }
 
 /// The members of a chunk.
@@ -124,39 +105,6 @@ impl Chunk {
             json.skip().map(drop)
         })?;
         Ok(first)
-    }
-
-    /// The failure that the chunk reports: `"error":{…}`, `"error":"text"` with its members beside it, or the members
-    /// of an error with `"object":"error"`.
-    pub(super) fn failure(&self, record: &[u8], depth: usize) -> Result<Option<Failure>, Fault> {
-        let range = &self.range;
-        let object = match &self.error {
-            Some(error) if record[error.start] == b'{' => error,
-            Some(error) if matches!(&record[error.clone()], b"false" | b"\"\"" | b"0") => return Ok(None),
-            Some(_) => range,
-            None if self.is_error => range,
-            None => return Ok(None),
-        };
-        let (mut name, mut code, mut message) = (None, None, None);
-        Json::new(record, object.start, depth).object(|json, member| {
-            match member {
-                b"type" | b"error_type" => name = non_empty(json.string_or_skip()?).or(name),
-                b"message" | b"error" => message = json.string_or_skip()?.or(message),
-                b"code" | b"http_status_code" if json.kind()? == Kind::Number => {
-                    code = Some(Err(json.skip()?))
-                }
-                b"code" => code = non_empty(json.string_or_skip()?).map(Ok).or(code.take()),
-                _ => json.skip().map(drop)?,
-            }
-            Ok(())
-        })?;
-        let text = |string| String::from_utf8_lossy(&unescaped(record, string)).into_owned();
-        let code = code.map(|code| match code {
-            Ok(string) => text(string),
-            Err(number) => String::from_utf8_lossy(&record[number]).into_owned(),
-        });
-        let name = name.map_or_else(|| "error".to_string(), text);
-        Ok(Some(Failure::new(name, code, message.map(text).unwrap_or_default(), &record[range.clone()])))
     }
 }
 
@@ -305,7 +253,7 @@ impl ToolCall {
     }
 }
 
-pub(super) fn read_usage(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Option<Usage>, Fault> {
+pub(super) fn read_usage(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Usage, Fault> {
     fn read(json: &mut Json<'_>, usage: &mut Usage) -> Result<(), Fault> {
         json.object(|json, name| {
             let count = match name {
@@ -326,5 +274,5 @@ pub(super) fn read_usage(record: &[u8], range: &Range<usize>, depth: usize) -> R
     }
     let mut usage = Usage::default();
     read(&mut Json::new(record, range.start, depth), &mut usage)?;
-    Ok((usage != Usage::default()).then_some(usage))
+    Ok(usage)
 }

@@ -21,9 +21,7 @@
 
 mod chunk;
 mod reader;
-mod template;
 mod writer;
 
-pub(crate) use reader::Reader;
-pub(crate) use template::Call;
+pub(super) use reader::read;
 pub use writer::Writer;

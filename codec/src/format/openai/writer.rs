@@ -87,6 +87,12 @@ impl Writer {
                 self.choices[at].in_tool = false;
             }
             Event::Logprobs { choice, json, .. } => self.member(*choice, "logprobs", json, out),
+            Event::ReasoningSignature { .. } | Event::Redacted { .. } => {
+                self.losses.add("reasoning signature", Outcome::Dropped, "a chunk has no place for it");
+            }
+            Event::Citation { .. } => {
+                self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
+            }
             Event::Finish { choice, reason, stop } => {
                 self.finish_choice(*choice, reason, stop.as_deref(), out)
             }
@@ -212,10 +218,13 @@ impl Writer {
         out: &mut Vec<u8>,
     ) {
         self.choice(choice, out);
+        if !matches!(reason, FinishReason::Other(_)) && finish_reason(reason) != reason.as_str() {
+            self.losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
+        }
         self.chunk(out, |out| {
             write_index(choice, out);
             out.extend_from_slice(b",\"delta\":{},\"finish_reason\":");
-            write_string(reason.as_str(), out);
+            write_string(finish_reason(reason), out);
             if let Some(stop) = stop {
                 // vLLM's name for it.
                 out.extend_from_slice(b",\"stop_reason\":");
@@ -223,6 +232,16 @@ impl Writer {
             }
             out.extend_from_slice(b"}]");
         });
+    }
+}
+
+/// The nearest that OpenAI has a name for; what came as another name goes out as it came.
+fn finish_reason<'a>(reason: &'a FinishReason<'_>) -> &'a str {
+    match reason {
+        FinishReason::StopSequence | FinishReason::MalformedOutput | FinishReason::MalformedToolUse => "stop",
+        FinishReason::ContextWindow | FinishReason::Pause => "length",
+        FinishReason::Guardrail | FinishReason::Refusal => "content_filter",
+        reason => reason.as_str(),
     }
 }
 

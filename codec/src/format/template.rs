@@ -17,10 +17,12 @@ use crate::json::{Json, Str};
 
 /// The longest chunk that is remembered.
 const LEN_MAX: usize = 1024;
+/// Kinds of holes that a record may have.
+const HOLES: usize = 11;
 /// A choice stands in an object in an array in an object.
 const DEPTH_OF_CHOICE: usize = 3;
 
-/// Where the members of a chunk lie that may change from one to the next. All of it but the text is optional.
+/// Where the members of a record lie that may change from one to the next. All of it but the text is optional.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     /// The text of the delta.
@@ -33,10 +35,65 @@ pub(super) struct Places {
     pub(super) name: Option<Str>,
     /// An object or null.
     pub(super) logprobs: Option<Range<usize>>,
-    /// Means nothing once the answer has started.
-    pub(super) created: Option<Range<usize>>,
-    /// Means nothing.
-    pub(super) obfuscation: Option<Str>,
+    /// A number that means nothing, and changes now and then.
+    pub(super) clock: Option<Range<usize>>,
+    /// Numbers that mean nothing, and change all the time.
+    pub(super) numbers: [Option<Range<usize>>; 3],
+    /// A string that means nothing, and changes all the time.
+    pub(super) padding: Option<Str>,
+}
+
+/// What a reader found out about a record that may be the first of many alike.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace {
+    pub(super) places: Places,
+    /// What the record came to last.
+    pub(super) target: Option<(Target, u32)>,
+    /// Choices in it, and pieces of parts or other things.
+    pub(super) counts: (u32, u32),
+}
+
+impl Trace {
+    /// A piece of text of a choice.
+    pub(super) fn plain(&mut self, choice: u32, kind: Plain, text: Str) {
+        self.counts.1 += 1;
+        self.target = Some((Target::Plain(kind), choice));
+        (self.places.text, self.places.tool, self.places.id, self.places.name) =
+            (Some(text), None, None, None);
+    }
+
+    /// Something that is more than a piece of a part.
+    pub(super) fn more(&mut self) {
+        self.counts.1 += 1;
+        self.target = None;
+    }
+}
+
+/// The last records that may be the first of many alike.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Templates {
+    all: [Option<Template>; 2],
+    /// The one that is replaced next.
+    oldest: usize,
+}
+
+impl Templates {
+    /// What the record that `bytes` begin with comes to, if it is like an earlier one.
+    #[inline]
+    pub(super) fn read(&mut self, bytes: &[u8], depth: usize) -> Option<Call> {
+        let equal = self.all.iter().flatten().find_map(|template| template.read_equal(bytes));
+        equal.or_else(|| {
+            self.all.iter_mut().flatten().find_map(|template| template.read_alike(bytes, depth))
+        })
+    }
+
+    /// Remembers `record`, if it was nothing but one piece of one part.
+    pub(super) fn remember(&mut self, record: &[u8], trace: Trace) {
+        if let (Some((target, choice)), (1, 1)) = (trace.target, trace.counts) {
+            self.all[self.oldest] = Template::new(record, trace.places, target, choice);
+            self.oldest = (self.oldest + 1) % self.all.len();
+        }
+    }
 }
 
 /// What a chunk comes to: a piece of text or of a tool call, and perhaps its logprobs.
@@ -62,10 +119,10 @@ pub(crate) enum Target {
 
 /// A chunk and its holes.
 #[derive(Clone, Debug)]
-pub(super) struct Template {
+struct Template {
     bytes: Vec<u8>,
     /// In the order of the chunk.
-    holes: [Option<Hole>; 8],
+    holes: [Option<Hole>; HOLES],
     /// Bytes that are not in holes.
     literals: usize,
     text: Hole,
@@ -93,9 +150,18 @@ enum Content {
     Name,
     Logprobs,
     /// A string that means nothing here.
-    String,
-    /// An integer that means nothing here.
-    Integer,
+    Padding,
+    /// A number that means nothing here.
+    Number,
+    /// The same, which changes for good.
+    Clock,
+}
+
+impl Content {
+    /// Whether it is different in every record.
+    fn is_changing(self) -> bool {
+        matches!(self, Self::Id | Self::Name | Self::Padding | Self::Number)
+    }
 }
 
 impl Hole {
@@ -106,7 +172,7 @@ impl Hole {
 
 impl Template {
     /// A template of `chunk`, which has its members at `places` and comes to text of `choice` for `target`.
-    pub(super) fn new(chunk: &[u8], places: Places, target: Target, choice: u32) -> Option<Self> {
+    fn new(chunk: &[u8], places: Places, target: Target, choice: u32) -> Option<Self> {
         // With line ends in it, it would not be found in a line.
         if chunk.len() > LEN_MAX || memchr::memchr2(b'\n', b'\r', chunk).is_some() {
             return None;
@@ -122,7 +188,10 @@ impl Template {
             Some(b'{') => true,
             Some(_) => return None,
         };
-        let has_more = places.id.is_some() || places.name.is_some() || has_logprobs;
+        let [first, second, third] = places.numbers;
+        let has_more = has_logprobs
+            || [places.id, places.name, places.padding].iter().any(Option::is_some)
+            || [&first, &second, &third].into_iter().any(Option::is_some);
         let mut holes = [
             Some(text),
             integer(places.choice).map(hole(Content::Choice)),
@@ -130,8 +199,11 @@ impl Template {
             string(places.id).map(hole(Content::Id)),
             string(places.name).map(hole(Content::Name)),
             places.logprobs.map(hole(Content::Logprobs)),
-            integer(places.created).map(hole(Content::Integer)),
-            string(places.obfuscation).map(hole(Content::String)),
+            places.clock.map(hole(Content::Clock)),
+            first.map(hole(Content::Number)),
+            second.map(hole(Content::Number)),
+            third.map(hole(Content::Number)),
+            string(places.padding).map(hole(Content::Padding)),
         ];
         holes.sort_unstable_by_key(|hole| hole.map_or(u16::MAX, |hole| hole.start));
         let in_holes: usize = holes.iter().flatten().map(|hole| usize::from(hole.end - hole.start)).sum();
@@ -141,7 +213,7 @@ impl Template {
 
     /// What the chunk that `bytes` begin with comes to, where nothing but its text differs from this one.
     #[inline]
-    pub(super) fn read_equal(&self, bytes: &[u8]) -> Option<Call> {
+    fn read_equal(&self, bytes: &[u8]) -> Option<Call> {
         let (before, after) =
             (&self.bytes[..usize::from(self.text.start)], &self.bytes[usize::from(self.text.end)..]);
         if self.has_more || self.is_longer_than(bytes) || !bytes.starts_with(before) {
@@ -170,7 +242,7 @@ impl Template {
 
     /// The same where other holes differ, too. What has changed for good is equal from then on. `depth` bounds the
     /// nesting of a chunk.
-    pub(super) fn read_alike(&mut self, bytes: &[u8], depth: usize) -> Option<Call> {
+    fn read_alike(&mut self, bytes: &[u8], depth: usize) -> Option<Call> {
         if self.is_longer_than(bytes) {
             return None;
         }
@@ -184,8 +256,9 @@ impl Template {
             of_template = end;
             let begin = at;
             match hole.content {
-                Content::Integer => {
-                    at = integer(bytes, at)?.1;
+                Content::Number => at = number(bytes, at)?,
+                Content::Clock => {
+                    at = number(bytes, at)?;
                     for_good |= bytes[begin..at] != self.bytes[start..end];
                 }
                 Content::Choice => {
@@ -199,7 +272,7 @@ impl Template {
                     target = Target::Tool(Some(index));
                     for_good |= target != self.target;
                 }
-                Content::Text | Content::Id | Content::Name | Content::String => {
+                Content::Text | Content::Id | Content::Name | Content::Padding => {
                     let string = read_text(bytes, at)?;
                     at = string.end;
                     match hole.content {
@@ -220,8 +293,8 @@ impl Template {
         }
         let len = skip_literal(bytes, at, &self.bytes[of_template..])?;
         let text = text.filter(|&text| !self.is_nothing(text))?;
-        let has_more = logprobs.is_some() || id.is_some() || name.is_some();
-        if (for_good || self.has_more) && !has_more && len <= LEN_MAX {
+        let is_changing = holes.iter().flatten().any(|hole| hole.content.is_changing());
+        if (for_good || self.has_more) && !is_changing && logprobs.is_none() && len <= LEN_MAX {
             self.bytes.clear();
             self.bytes.extend_from_slice(&bytes[..len]);
             self.text = Hole::new(Content::Text, text.start..text.end);
@@ -257,6 +330,13 @@ fn read_object(bytes: &[u8], at: usize, depth: usize) -> Option<Range<usize>> {
 #[inline]
 fn skip_literal(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
     bytes[at..].starts_with(literal).then_some(at + literal.len())
+}
+
+/// Where the number at `at` ends.
+#[inline]
+fn number(bytes: &[u8], at: usize) -> Option<usize> {
+    let is_number = bytes.get(at).is_some_and(|&byte| byte == b'-' || byte.is_ascii_digit());
+    if is_number { Some(Json::new(bytes, at, 0).skip().ok()?.end) } else { None }
 }
 
 /// The integer at `at`, and where it ends.

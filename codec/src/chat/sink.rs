@@ -1,0 +1,274 @@
+//! Where a reader puts what one record means.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::ops::Range;
+
+use super::parts::{Block, Parts, Plain, ToolKey};
+use super::queue::{Queue, Reason, Spec, Text};
+use super::usage::Usage;
+use crate::error::ErrorKind;
+use crate::failure::Failure;
+use crate::json::{Fault, Json, Kind, Str};
+use crate::limits::Limits;
+
+/// Why a walk over a record stopped.
+pub(crate) enum Stop {
+    /// The JSON is broken. Only the first walk over a document can find that.
+    Json(Fault),
+    Limit(ErrorKind),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Json(fault)
+    }
+}
+
+/// How far the answer is, whatever its format.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    limits: Arc<Limits>,
+    parts: Parts,
+    started: bool,
+    /// The terminal record was read.
+    done: bool,
+    /// A failure was reported: nothing that follows counts.
+    failed: bool,
+    failure: Option<Box<Failure>>,
+}
+
+impl Answer {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// A place for what `record` means.
+    #[inline]
+    pub(crate) fn sink<'a>(&'a mut self, record: &'a [u8], queue: &'a mut Queue) -> Sink<'a> {
+        Sink { record, answer: self, queue }
+    }
+
+    /// How deep records may be nested.
+    #[inline]
+    pub(crate) fn depth(&self) -> usize {
+        self.limits.depth
+    }
+
+    /// The end of the input: what was held back is let go.
+    pub(crate) fn finish(&mut self, queue: &mut Queue) {
+        self.parts.end(false, queue);
+    }
+
+    /// Whether the format says that the answer is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.failed && (self.done || self.parts.is_finished())
+    }
+
+    /// Whether nothing that follows counts: the terminal record was read, or a failure.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.done || self.failed
+    }
+
+    /// The failure that the container reported, once.
+    #[inline]
+    pub(crate) fn take_failure(&mut self) -> Option<Box<Failure>> {
+        self.failure.take()
+    }
+}
+
+/// Where a reader puts what one record means.
+pub(crate) struct Sink<'a> {
+    /// The record that all places are in.
+    pub(crate) record: &'a [u8],
+    answer: &'a mut Answer,
+    queue: &'a mut Queue,
+}
+
+impl<'a> Sink<'a> {
+    /// A cursor at `pos` of the record.
+    pub(crate) fn json(&self, pos: usize) -> Json<'a> {
+        Json::new(self.record, pos, self.answer.depth())
+    }
+
+    /// How deep records may be nested.
+    pub(crate) fn depth(&self) -> usize {
+        self.answer.depth()
+    }
+
+    /// The place of what a string means.
+    #[inline]
+    pub(crate) fn string(&mut self, string: Str) -> Text {
+        self.queue.string(self.record, string)
+    }
+
+    /// The same for a string that says something.
+    #[inline]
+    pub(crate) fn non_empty(&mut self, string: Option<Str>) -> Option<Text> {
+        string.filter(|string| string.start < string.end).map(|string| self.string(string))
+    }
+
+    /// The place of a copy.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> Text {
+        self.queue.copy(bytes)
+    }
+
+    /// What stands at a place.
+    pub(crate) fn bytes(&self, text: Text) -> &[u8] {
+        self.queue.bytes(self.record, text)
+    }
+
+    /// Whether the answer has started.
+    pub(crate) fn is_started(&self) -> bool {
+        self.answer.started
+    }
+
+    /// The answer starts. Only the first time counts.
+    pub(crate) fn start(
+        &mut self,
+        id: Option<Str>,
+        model: Option<Str>,
+        created: Option<u64>,
+        role: Option<Str>,
+    ) {
+        if !core::mem::replace(&mut self.answer.started, true) {
+            let (id, model, role) = (self.non_empty(id), self.non_empty(model), self.non_empty(role));
+            self.queue.push(Spec::Start { id, model, created, role });
+        }
+    }
+
+    /// A choice of this index exists from here on.
+    pub(crate) fn touch(&mut self, choice: u32) -> Result<(), Stop> {
+        let Answer { limits, parts, .. } = &mut *self.answer;
+        parts.touch(limits, choice).map_err(Stop::Limit)
+    }
+
+    /// A piece of text for a choice; none if it is empty.
+    #[inline]
+    pub(crate) fn plain(&mut self, choice: u32, kind: Plain, text: Text) -> Result<(), Stop> {
+        let Answer { limits, parts, .. } = &mut *self.answer;
+        parts.plain(limits, self.queue, self.record, (choice, kind, text)).map_err(Stop::Limit)
+    }
+
+    /// A piece of a tool call for a choice.
+    #[inline]
+    pub(crate) fn tool(&mut self, choice: u32, key: ToolKey, input: Option<Text>) -> Result<(), Stop> {
+        let Answer { limits, parts, .. } = &mut *self.answer;
+        parts.tool(limits, self.queue, self.record, (choice, key, input)).map_err(Stop::Limit)
+    }
+
+    /// A block begins: a part in a format that numbers them, and says where they begin and end.
+    pub(crate) fn begin(&mut self, choice: u32, index: u64, block: Block) -> Result<(), Stop> {
+        let Answer { limits, parts, .. } = &mut *self.answer;
+        parts.begin(limits, self.queue, self.record, (choice, index, block)).map_err(Stop::Limit)
+    }
+
+    /// A block ends.
+    pub(crate) fn end(&mut self, choice: u32, index: u64) {
+        self.answer.parts.end_block(self.queue, choice, index);
+    }
+
+    /// The signature of a choice's reasoning.
+    pub(crate) fn signature(&mut self, choice: u32, text: Text) -> Result<(), Stop> {
+        let part = self.reasoning_part(choice)?;
+        self.queue.push(Spec::ReasoningSignature { choice, part, text });
+        Ok(())
+    }
+
+    /// Reasoning of a choice that only its provider can read.
+    pub(crate) fn redacted(&mut self, choice: u32, data: Text) -> Result<(), Stop> {
+        let part = self.reasoning_part(choice)?;
+        self.queue.push(Spec::Redacted { choice, part, data });
+        Ok(())
+    }
+
+    fn reasoning_part(&mut self, choice: u32) -> Result<u32, Stop> {
+        let Answer { limits, parts, .. } = &mut *self.answer;
+        parts.reasoning_part(limits, self.queue, choice).map_err(Stop::Limit)
+    }
+
+    /// A source that the text of a choice cites.
+    pub(crate) fn citation(&mut self, choice: u32, json: Range<usize>) {
+        let part = self.answer.parts.open_part(choice);
+        self.queue.push(Spec::Citation { choice, part, json: Queue::place(json) });
+    }
+
+    /// Probabilities of a choice's tokens.
+    pub(crate) fn logprobs(&mut self, choice: u32, json: Range<usize>) {
+        let part = self.answer.parts.open_part(choice);
+        self.queue.push(Spec::Logprobs { choice, part, json: Queue::place(json) });
+    }
+
+    /// Token counts so far.
+    pub(crate) fn usage(&mut self, usage: Usage) {
+        if usage != Usage::default() {
+            self.queue.push_usage(usage);
+        }
+    }
+
+    /// A choice ends. Only the first time counts.
+    pub(crate) fn finish(&mut self, choice: u32, reason: Reason, stop: Option<Text>) -> Result<(), Stop> {
+        let Answer { limits, parts, .. } = &mut *self.answer;
+        parts.finish(limits, self.queue, (choice, reason, stop)).map_err(Stop::Limit)
+    }
+
+    /// The terminal record: the answer is complete, unless it failed before.
+    pub(crate) fn done(&mut self) {
+        self.answer.done = true;
+        self.answer.parts.end(true, self.queue);
+    }
+
+    /// Something that has no meaning here, perhaps a choice's, and its name.
+    pub(crate) fn other(&mut self, choice: Option<u32>, name: Option<&[u8]>, json: Range<usize>) {
+        let name = name.map(|name| self.queue.copy(name));
+        self.queue.push(Spec::Other { choice, name, json: Queue::place(json) });
+    }
+
+    /// The members of an object that have no meaning here and are not null.
+    pub(crate) fn others(
+        &mut self,
+        object: &Range<usize>,
+        choice: Option<u32>,
+        known: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), Stop> {
+        Json::new(self.record, object.start, self.answer.depth()).object(|json, name| {
+            let is_null = json.kind()? == Kind::Null;
+            let value = json.skip()?;
+            if !is_null && !known(name) {
+                self.other(choice, Some(name), value);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Something that cannot be read.
+    pub(crate) fn malformed(&mut self, range: Range<usize>, why: &'static str) {
+        self.queue.push(Spec::Malformed { bytes: Queue::place(range), why });
+    }
+
+    /// The model failed. What was held back is let go; nothing that follows counts.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        if !core::mem::replace(&mut self.answer.failed, true) {
+            self.answer.failure = Some(Box::new(failure));
+        }
+    }
+
+    /// Whether this record or an earlier one reported a failure.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.answer.failed
+    }
+
+    /// The record was read.
+    pub(crate) fn close(self) {
+        if self.answer.failed {
+            self.answer.parts.end(false, self.queue);
+        }
+    }
+
+    /// Whether all that the record came to belongs to parts.
+    pub(crate) fn is_of_parts(&self) -> bool {
+        self.queue.is_of_parts()
+    }
+}

@@ -1,0 +1,175 @@
+//! Reads records of any format.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use super::template::{Target, Templates, Trace};
+pub(crate) use super::template::Call;
+use super::{detect, openai};
+use crate::chat::{Answer, Queue, Sink, Stop, ToolKey};
+use crate::error::ErrorKind;
+use crate::failure::Failure;
+use crate::json::{Json, Kind};
+use crate::limits::Limits;
+
+/// What the records of a response mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Tell by the shape of the records.
+    #[default]
+    Auto,
+    /// OpenAI chat completions, and the completions before them.
+    OpenAi,
+}
+
+/// Reads records into the queue of events.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    answer: Answer,
+    /// Boxed, so that a stream that has not begun is small.
+    memory: Box<Memory>,
+}
+
+/// What is remembered of the records that were read.
+#[derive(Clone, Debug)]
+struct Memory {
+    templates: Templates,
+    state: State,
+}
+
+/// The reader of one format.
+#[derive(Clone, Debug)]
+enum State {
+    /// No record has shown its format yet.
+    Unknown,
+    OpenAi,
+}
+
+impl State {
+    fn new(format: Format) -> Self {
+        match format {
+            Format::Auto => Self::Unknown,
+            Format::OpenAi => Self::OpenAi,
+        }
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(limits: Arc<Limits>, format: Format) -> Self {
+        let memory = Memory { templates: Templates::default(), state: State::new(format) };
+        Self { answer: Answer::new(limits), memory: Box::new(memory) }
+    }
+
+    /// How far the answer is.
+    #[inline]
+    pub(crate) fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    /// The failure that the container reported, once.
+    #[inline]
+    pub(crate) fn take_failure(&mut self) -> Option<Box<Failure>> {
+        self.answer.take_failure()
+    }
+
+    /// The end of the input: what was held back.
+    pub(crate) fn finish(&mut self, queue: &mut Queue) {
+        self.answer.finish(queue);
+    }
+
+    /// What the record that `bytes` begin with comes to, if it is like an earlier one. They need not be known to be
+    /// UTF-8.
+    #[inline]
+    pub(crate) fn alike(&mut self, bytes: &[u8]) -> Option<Call> {
+        if self.answer.is_over() {
+            return None;
+        }
+        self.memory.templates.read(bytes, self.answer.depth())
+    }
+
+    /// Reads what `record` comes to.
+    #[inline]
+    pub(crate) fn read_call(
+        &mut self,
+        record: &[u8],
+        call: Call,
+        queue: &mut Queue,
+    ) -> Result<(), ErrorKind> {
+        let mut sink = self.answer.sink(record, queue);
+        let text = sink.string(call.text);
+        let read = match call.target {
+            Target::Plain(kind) => sink.plain(call.choice, kind, text),
+            Target::Tool(index) => {
+                let key = ToolKey { index, id: sink.non_empty(call.id), name: sink.non_empty(call.name) };
+                sink.tool(call.choice, key, Some(text))
+            }
+        };
+        if let Some(logprobs) = call.logprobs {
+            sink.logprobs(call.choice, logprobs);
+        }
+        match read {
+            Err(Stop::Limit(kind)) => Err(kind),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the document that `record` has from `from` on, and returns where it ends.
+    pub(crate) fn read(&mut self, record: &[u8], from: usize, queue: &mut Queue) -> Result<usize, ErrorKind> {
+        let mut sink = self.answer.sink(record, queue);
+        let rest = record[from..].trim_ascii_start();
+        // The terminal record, as a text or as a JSON string; OpenAI's own client looks at the beginning only.
+        if rest.starts_with(b"[DONE]") || rest.starts_with(b"\"[DONE]") {
+            sink.done();
+            return Ok(record.len());
+        }
+        if self.answer.is_over() {
+            return Ok(record.len());
+        }
+        let mut sink = self.answer.sink(record, queue);
+        let mut json = Json::new(record, from, sink.depth());
+        let mut trace = Trace::default();
+        match self.memory.state.document(&mut json, &mut sink, &mut trace) {
+            Ok(()) => {}
+            Err(Stop::Limit(kind)) => return Err(kind),
+            Err(Stop::Json(fault)) => {
+                sink.malformed(from..record.len(), fault.why);
+                return Ok(record.len());
+            }
+        }
+        if from == 0 && json.pos() == record.len() && sink.is_of_parts() {
+            self.memory.templates.remember(record, trace);
+        }
+        sink.close();
+        Ok(json.pos())
+    }
+}
+
+impl State {
+    /// Reads a document. The first walk over it checks all of it, before any of it is used.
+    fn document(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
+        match json.kind()? {
+            Kind::Object => self.object(json, sink, trace),
+            Kind::Array => {
+                let array = json.skip()?;
+                trace.more();
+                Json::new(sink.record, array.start, sink.depth()).array(|json| self.document(json, sink, trace))
+            }
+            _ => {
+                sink.other(None, None, json.skip()?);
+                Ok(())
+            }
+        }
+    }
+
+    fn object(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
+        if let Self::Unknown = self {
+            if let Some(format) = detect::format(json.clone())? {
+                *self = Self::new(format);
+            }
+        }
+        match self {
+            Self::Unknown | Self::OpenAi => openai::read(json, sink, trace),
+        }
+    }
+}
