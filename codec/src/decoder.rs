@@ -15,6 +15,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::carry;
@@ -22,7 +24,7 @@ use crate::chat::{Event, Queue, Spec};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::eventstream::{self, SNIFF_LEN};
 use crate::failure::Failure;
-use crate::format::{Call, Format, Reader};
+use crate::format::{self, Call, Format, Reader, RecordKind};
 use crate::input::Input;
 use crate::json;
 use crate::limits::Limits;
@@ -113,8 +115,8 @@ pub struct Decoder {
     input: Input,
     mode: Mode,
     frames: eventstream::Scanner,
-    /// The last frame was a part, and so is another with the same headers.
-    after_part: bool,
+    /// What the last frame was, and so is another with the same headers.
+    last: Last,
     part: Part,
     records: record::Scanner,
     record: Record,
@@ -138,6 +140,15 @@ enum Mode {
     Plain,
 }
 
+/// What a frame was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Last {
+    #[default]
+    Unknown,
+    Part,
+    Event(format::Name),
+}
+
 /// Bytes of the container that are not decoded yet: a range of the chunk or of the frames' carry.
 #[derive(Clone, Debug, Default)]
 struct Part {
@@ -152,6 +163,8 @@ struct Record {
     range: Range<usize>,
     /// How far it was read.
     from: usize,
+    /// What the frame said of it that it stands in.
+    kind: RecordKind,
     /// It is like no earlier one.
     compared: bool,
     /// It is known to be UTF-8, or to be read some other way.
@@ -240,7 +253,7 @@ impl Decoder {
             input: Input::default(),
             mode,
             frames: eventstream::Scanner::new(limits.clone()),
-            after_part: false,
+            last: Last::default(),
             part: Part::default(),
             records: record::Scanner::new(limits.clone(), wrapping),
             record: Record::default(),
@@ -354,7 +367,7 @@ impl Decoder {
         }
         let offset = record.offset + record.from as u64;
         queue.begin(offset);
-        match reader.read(bytes, record.from, queue) {
+        match reader.read(bytes, record.from, record.kind, queue) {
             Ok(to) => record.from = to,
             Err(kind) => {
                 self.fail_record(offset, kind);
@@ -384,7 +397,7 @@ impl Decoder {
         records.give_back();
         // A record that is like an earlier one is read before its end is looked for.
         let start = records.data_at(bytes, *pos);
-        let call = start.and_then(|start| reader.alike(&bytes[start..]));
+        let call = start.and_then(|start| reader.alike(&bytes[start..], None));
         let taken = call.as_ref().and_then(|call| records.take(bytes, pos, call.len));
         let found = match taken.map_or_else(|| records.next(bytes, pos), |found| Ok(Some(found))) {
             Ok(Some(found)) => found,
@@ -406,7 +419,8 @@ impl Decoder {
             Place::Chunk => Source::Chunk,
         };
         let offset = found.offset;
-        self.record = Record { source, range: found.range, from: 0, compared, checked: false, offset };
+        self.record =
+            Record { source, range: found.range, from: 0, kind: None, compared, checked: false, offset };
         carry::clear(&mut self.mended);
     }
 
@@ -427,7 +441,7 @@ impl Decoder {
         let Self { input, frames, records, record, reader, mended, .. } = self;
         let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
         record.checked = true;
-        let call = if record.compared { None } else { reader.alike(bytes) };
+        let call = if record.compared { None } else { reader.alike(bytes, record.kind) };
         if let Some(call) = call.filter(|call| call.len == bytes.len()) {
             self.read_call(call);
         } else if core::str::from_utf8(bytes).is_err() {
@@ -481,31 +495,66 @@ impl Decoder {
             Err(error) => return self.state = State::closing(error),
         };
         let (carried, range) = found.payload();
-        if self.after_part && found.same_headers {
-            self.part = Part { carried, range };
-            return;
+        match self.last {
+            Last::Part if found.same_headers => return self.part = Part { carried, range },
+            Last::Event(name) if found.same_headers => return self.set_event(name, carried, range, offset),
+            _ => self.last = Last::Unknown,
         }
-        self.after_part = false;
+        let source = if carried { Source::FrameCarry } else { Source::Chunk };
         let frame = self.frames.frame(&found, &self.input.chunk);
         match sagemaker::Event::parse(&frame) {
             sagemaker::Event::PayloadPart(_) => {
-                self.after_part = true;
+                self.last = Last::Part;
                 self.part = Part { carried, range };
             }
             sagemaker::Event::Failure(failure) => self.fail(offset, failure),
             // REST services do not send it; those that do say nothing with it.
             sagemaker::Event::Other { event_type: "initial-response", .. } => {}
             sagemaker::Event::Other { event_type: "", payload: [] } => {}
+            // InvokeModelWithResponseStream wraps each record of the provider's once more.
+            sagemaker::Event::Other { event_type: "chunk", payload } => {
+                carry::clear(&mut self.mended);
+                self.record = match unwrap_chunk(payload, &mut self.mended) {
+                    Some(()) => {
+                        let (source, range) = (Source::Mended, 0..self.mended.len());
+                        Record { source, range, offset, ..Record::default() }
+                    }
+                    None => {
+                        self.queue.begin(offset);
+                        let bytes = Queue::place(0..payload.len());
+                        self.queue.push(Spec::Malformed { bytes, why: "no Base64 in a chunk" });
+                        Record {
+                            source,
+                            from: range.len(),
+                            range,
+                            checked: true,
+                            offset,
+                            ..Record::default()
+                        }
+                    }
+                };
+            }
             sagemaker::Event::Other { event_type, payload } => {
+                if let Some(name) = format::Name::parse(event_type.as_bytes()) {
+                    self.last = Last::Event(name);
+                    return self.set_event(name, carried, range, offset);
+                }
                 self.queue.begin(offset);
                 let name = Some(self.queue.copy(event_type.as_bytes()));
                 let json = Queue::place(0..payload.len());
                 self.queue.push(Spec::Other { choice: None, name, json });
                 let source = if carried { Source::FrameCarry } else { Source::Chunk };
                 self.record =
-                    Record { source, from: range.len(), range, compared: true, checked: true, offset };
+                    Record { source, from: range.len(), range, checked: true, offset, ..Record::default() };
             }
         }
+    }
+
+    /// The payload of a frame is a record.
+    fn set_event(&mut self, name: format::Name, carried: bool, range: Range<usize>, offset: u64) {
+        let source = if carried { Source::FrameCarry } else { Source::Chunk };
+        self.record = Record { source, range, kind: Some(name), offset, ..Record::default() };
+        carry::clear(&mut self.mended);
     }
 
     fn fail(&mut self, offset: u64, failure: Failure) {
@@ -543,6 +592,20 @@ impl Decoder {
         });
         self.state = State::Ended(error.map(Box::new));
     }
+}
+
+/// Appends the record in a `chunk` of InvokeModelWithResponseStream: `{"bytes":"<Base64>","p":"…"}`.
+fn unwrap_chunk(payload: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut bytes = None;
+    let read = |json: &mut json::Json<'_>, name: &[u8]| {
+        match name {
+            b"bytes" => bytes = json.string_or_skip()?,
+            _ => drop(json.skip()?),
+        }
+        Ok(())
+    };
+    json::Json::new(payload, 0, json::DEPTH_MAX).object(read).ok()?;
+    STANDARD.decode_vec(json::unescaped(payload, bytes?), out).ok()
 }
 
 fn sniff(begin: &[u8]) -> Mode {

@@ -1,28 +1,25 @@
 //! What a conversion could not carry over.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 
 /// Something that the target format cannot express as the source did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
-    /// What was lost, as a name of the canonical model: `logprobs`, `choice`, `refusal`.
-    pub what: &'static str,
+    /// What was lost: in a document its place there, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901));
+    /// in a stream its name in the canonical model, `logprobs`, `choice`, `refusal`.
+    pub what: Cow<'static, str>,
     /// What became of it.
     pub outcome: Outcome,
     /// Why.
-    pub why: &'static str,
+    pub why: Cow<'static, str>,
 }
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = match self.outcome {
-            Outcome::Dropped => "dropped",
-            Outcome::Approximated => "approximated",
-            Outcome::Defaulted => "defaulted",
-        };
-        write!(f, "{} {outcome}: {}", self.what, self.why)
+        write!(f, "{}: {}: {}", self.what, self.outcome, self.why)
     }
 }
 
@@ -32,10 +29,23 @@ impl fmt::Display for Loss {
 pub enum Outcome {
     /// It is not in the target.
     Dropped,
+    /// A number is not in the target's range: it has the nearest that is.
+    Clamped,
     /// The target has the nearest thing that it can say.
     Approximated,
     /// The target requires it, the source does not have it: it has its documented default.
     Defaulted,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dropped => "dropped",
+            Self::Clamped => "clamped",
+            Self::Approximated => "approximated",
+            Self::Defaulted => "defaulted",
+        })
+    }
 }
 
 /// The losses of one conversion, each kind once. Empty means lossless.
@@ -53,9 +63,14 @@ impl Losses {
         self.0.is_empty()
     }
 
-    pub(crate) fn add(&mut self, what: &'static str, outcome: Outcome, why: &'static str) {
-        let loss = Loss { what, outcome, why };
-        // All three are constants of a writer: the list cannot grow without bound.
+    /// Adds a loss. In a stream all three are constants of a writer, so that the list cannot grow without bound.
+    pub(crate) fn add(
+        &mut self,
+        what: impl Into<Cow<'static, str>>,
+        outcome: Outcome,
+        why: impl Into<Cow<'static, str>>,
+    ) {
+        let loss = Loss { what: what.into(), outcome, why: why.into() };
         if !self.0.contains(&loss) {
             self.0.push(loss);
         }

@@ -163,6 +163,12 @@ impl Parts {
         Ok(())
     }
 
+    /// Whether this block is open, and of this kind.
+    pub(crate) fn is_open(&self, choice: u32, index: u64, kind: Plain) -> bool {
+        let choice = self.choices.iter().find(|known| known.index == choice);
+        choice.is_some_and(|choice| choice.open == Some(Open::Plain(kind)) && choice.block == Some(index))
+    }
+
     /// A block ends. That of a block which another has ended says nothing.
     pub(crate) fn end_block(&mut self, queue: &mut Queue, choice: u32, index: u64) {
         let Some(choice) = self.choices.iter_mut().find(|known| known.index == choice) else { return };

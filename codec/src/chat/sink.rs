@@ -1,6 +1,7 @@
 //! Where a reader puts what one record means.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::ops::Range;
 
@@ -9,7 +10,7 @@ use super::queue::{Queue, Reason, Spec, Text};
 use super::usage::Usage;
 use crate::error::ErrorKind;
 use crate::failure::Failure;
-use crate::json::{Fault, Json, Kind, Str};
+use crate::json::{Fault, Json, Kind, Str, unescaped};
 use crate::limits::Limits;
 
 /// Why a walk over a record stopped.
@@ -97,6 +98,37 @@ impl<'a> Sink<'a> {
         self.answer.depth()
     }
 
+    /// Where the members of these names lie in an object, unless they are null. Of no object there are none.
+    pub(crate) fn members<const N: usize>(
+        &self,
+        object: &Range<usize>,
+        names: [&[u8]; N],
+    ) -> Result<[Option<Range<usize>>; N], Fault> {
+        let mut found = [const { None }; N];
+        if self.record[object.start] != b'{' {
+            return Ok(found);
+        }
+        self.json(object.start).object(|json, name| {
+            let is_null = json.kind()? == Kind::Null;
+            let value = json.skip()?;
+            if let (false, Some(at)) = (is_null, names.iter().position(|known| *known == name)) {
+                found[at] = Some(value);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The value at a range, if it is a string.
+    pub(crate) fn text(&self, range: &Range<usize>) -> Option<Str> {
+        if self.record[range.start] == b'"' { self.json(range.start).string().ok() } else { None }
+    }
+
+    /// What a string means.
+    pub(crate) fn to_string(&self, string: Str) -> String {
+        String::from_utf8_lossy(&unescaped(self.record, string)).into_owned()
+    }
+
     /// The place of what a string means.
     #[inline]
     pub(crate) fn string(&mut self, string: Str) -> Text {
@@ -162,6 +194,28 @@ impl<'a> Sink<'a> {
     pub(crate) fn begin(&mut self, choice: u32, index: u64, block: Block) -> Result<(), Stop> {
         let Answer { limits, parts, .. } = &mut *self.answer;
         parts.begin(limits, self.queue, self.record, (choice, index, block)).map_err(Stop::Limit)
+    }
+
+    /// A piece of text of a block, which begins with it if it has not begun; none if it is empty.
+    pub(crate) fn block(&mut self, choice: u32, index: u64, kind: Plain, text: Text) -> Result<(), Stop> {
+        if self.bytes(text).is_empty() {
+            return Ok(());
+        }
+        self.open(choice, index, kind)?;
+        self.plain(choice, kind, text)
+    }
+
+    /// A block is open from here on.
+    pub(crate) fn open(&mut self, choice: u32, index: u64, kind: Plain) -> Result<(), Stop> {
+        if self.answer.parts.is_open(choice, index, kind) {
+            return Ok(());
+        }
+        self.begin(choice, index, Block::Plain(kind))
+    }
+
+    /// The whole input of a tool call, as a JSON value and not as its text.
+    pub(crate) fn tool_json(&mut self, choice: u32, key: ToolKey, json: Range<usize>) -> Result<(), Stop> {
+        self.tool(choice, key, Some(Queue::place(json)))
     }
 
     /// A block ends.

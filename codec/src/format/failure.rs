@@ -51,7 +51,8 @@ pub(super) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
     let (mut name, mut code, mut message) = (None, None, None);
     let mut read = |object: &Range<usize>, is_inner: bool| {
         Json::new(record, object.start, depth).object(|json, member| {
-            let non_empty = |string| Option::filter(string, |string: &crate::json::Str| string.start < string.end);
+            let non_empty =
+                |string| Option::filter(string, |string: &crate::json::Str| string.start < string.end);
             match member {
                 b"type" | b"error_type" if is_inner => name = non_empty(json.string_or_skip()?).or(name),
                 b"message" | b"error_msg" if is_inner => message = json.string_or_skip()?.or(message),

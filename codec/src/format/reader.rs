@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+pub(crate) use super::template::{Call, RecordKind};
 use super::template::{Target, Templates, Trace};
-pub(crate) use super::template::Call;
-use super::{detect, openai};
+use super::{anthropic, bedrock, detect, generate, openai, responses};
 use crate::chat::{Answer, Queue, Sink, Stop, ToolKey};
 use crate::error::ErrorKind;
 use crate::failure::Failure;
@@ -21,6 +21,14 @@ pub enum Format {
     Auto,
     /// OpenAI chat completions, and the completions before them.
     OpenAi,
+    /// OpenAI Responses.
+    Responses,
+    /// Bedrock's Converse and ConverseStream.
+    Bedrock,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Text generation: TGI, JumpStart, LMI, Triton and llama-server's own shapes, which share their members.
+    Generate,
 }
 
 /// Reads records into the queue of events.
@@ -44,6 +52,10 @@ enum State {
     /// No record has shown its format yet.
     Unknown,
     OpenAi,
+    Responses(responses::Reader),
+    Bedrock,
+    Anthropic(anthropic::Reader),
+    Generate(generate::Reader),
 }
 
 impl State {
@@ -51,6 +63,10 @@ impl State {
         match format {
             Format::Auto => Self::Unknown,
             Format::OpenAi => Self::OpenAi,
+            Format::Responses => Self::Responses(responses::Reader::default()),
+            Format::Bedrock => Self::Bedrock,
+            Format::Anthropic => Self::Anthropic(anthropic::Reader::default()),
+            Format::Generate => Self::Generate(generate::Reader::default()),
         }
     }
 }
@@ -81,11 +97,11 @@ impl Reader {
     /// What the record that `bytes` begin with comes to, if it is like an earlier one. They need not be known to be
     /// UTF-8.
     #[inline]
-    pub(crate) fn alike(&mut self, bytes: &[u8]) -> Option<Call> {
+    pub(crate) fn alike(&mut self, bytes: &[u8], kind: RecordKind) -> Option<Call> {
         if self.answer.is_over() {
             return None;
         }
-        self.memory.templates.read(bytes, self.answer.depth())
+        self.memory.templates.read(bytes, kind, self.answer.depth())
     }
 
     /// Reads what `record` comes to.
@@ -100,6 +116,7 @@ impl Reader {
         let text = sink.string(call.text);
         let read = match call.target {
             Target::Plain(kind) => sink.plain(call.choice, kind, text),
+            Target::Block(kind, index) => sink.block(call.choice, index, kind, text),
             Target::Tool(index) => {
                 let key = ToolKey { index, id: sink.non_empty(call.id), name: sink.non_empty(call.name) };
                 sink.tool(call.choice, key, Some(text))
@@ -115,7 +132,13 @@ impl Reader {
     }
 
     /// Reads the document that `record` has from `from` on, and returns where it ends.
-    pub(crate) fn read(&mut self, record: &[u8], from: usize, queue: &mut Queue) -> Result<usize, ErrorKind> {
+    pub(crate) fn read(
+        &mut self,
+        record: &[u8],
+        from: usize,
+        kind: RecordKind,
+        queue: &mut Queue,
+    ) -> Result<usize, ErrorKind> {
         let mut sink = self.answer.sink(record, queue);
         let rest = record[from..].trim_ascii_start();
         // The terminal record, as a text or as a JSON string; OpenAI's own client looks at the beginning only.
@@ -129,7 +152,11 @@ impl Reader {
         let mut sink = self.answer.sink(record, queue);
         let mut json = Json::new(record, from, sink.depth());
         let mut trace = Trace::default();
-        match self.memory.state.document(&mut json, &mut sink, &mut trace) {
+        let read = match kind {
+            Some(name) => bedrock::read_event(name, &mut json, &mut sink, &mut trace),
+            None => self.memory.state.document(&mut json, &mut sink, &mut trace),
+        };
+        match read {
             Ok(()) => {}
             Err(Stop::Limit(kind)) => return Err(kind),
             Err(Stop::Json(fault)) => {
@@ -138,7 +165,7 @@ impl Reader {
             }
         }
         if from == 0 && json.pos() == record.len() && sink.is_of_parts() {
-            self.memory.templates.remember(record, trace);
+            self.memory.templates.remember(record, kind, trace);
         }
         sink.close();
         Ok(json.pos())
@@ -153,7 +180,8 @@ impl State {
             Kind::Array => {
                 let array = json.skip()?;
                 trace.more();
-                Json::new(sink.record, array.start, sink.depth()).array(|json| self.document(json, sink, trace))
+                Json::new(sink.record, array.start, sink.depth())
+                    .array(|json| self.document(json, sink, trace))
             }
             _ => {
                 sink.other(None, None, json.skip()?);
@@ -170,6 +198,10 @@ impl State {
         }
         match self {
             Self::Unknown | Self::OpenAi => openai::read(json, sink, trace),
+            Self::Responses(reader) => reader.read(json, sink, trace),
+            Self::Bedrock => bedrock::read(json, sink, trace),
+            Self::Anthropic(reader) => reader.read(json, sink, trace),
+            Self::Generate(reader) => reader.read(json, sink, trace),
         }
     }
 }

@@ -22,6 +22,9 @@ const HOLES: usize = 11;
 /// A choice stands in an object in an array in an object.
 const DEPTH_OF_CHOICE: usize = 3;
 
+/// What kind of record this is: some stand in frames that name them.
+pub(crate) type RecordKind = Option<crate::format::bedrock::Name>;
+
 /// Where the members of a record lie that may change from one to the next. All of it but the text is optional.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
@@ -62,6 +65,12 @@ impl Trace {
             (Some(text), None, None, None);
     }
 
+    /// A piece of text of a block of a choice.
+    pub(super) fn block(&mut self, choice: u32, index: u64, kind: Plain, text: Str) {
+        self.plain(choice, kind, text);
+        self.target = Some((Target::Block(kind, index), choice));
+    }
+
     /// Something that is more than a piece of a part.
     pub(super) fn more(&mut self) {
         self.counts.1 += 1;
@@ -72,25 +81,28 @@ impl Trace {
 /// The last records that may be the first of many alike.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Templates {
-    all: [Option<Template>; 2],
+    all: [Option<(RecordKind, Template)>; 2],
     /// The one that is replaced next.
     oldest: usize,
 }
 
 impl Templates {
-    /// What the record that `bytes` begin with comes to, if it is like an earlier one.
+    /// What the record of this kind that `bytes` begin with comes to, if it is like an earlier one.
     #[inline]
-    pub(super) fn read(&mut self, bytes: &[u8], depth: usize) -> Option<Call> {
-        let equal = self.all.iter().flatten().find_map(|template| template.read_equal(bytes));
+    pub(super) fn read(&mut self, bytes: &[u8], kind: RecordKind, depth: usize) -> Option<Call> {
+        let mut equal = self.all.iter().flatten().filter(|(known, _)| *known == kind);
+        let equal = equal.find_map(|(_, template)| template.read_equal(bytes));
         equal.or_else(|| {
-            self.all.iter_mut().flatten().find_map(|template| template.read_alike(bytes, depth))
+            let mut alike = self.all.iter_mut().flatten().filter(|(known, _)| *known == kind);
+            alike.find_map(|(_, template)| template.read_alike(bytes, depth))
         })
     }
 
     /// Remembers `record`, if it was nothing but one piece of one part.
-    pub(super) fn remember(&mut self, record: &[u8], trace: Trace) {
+    pub(super) fn remember(&mut self, record: &[u8], kind: RecordKind, trace: Trace) {
         if let (Some((target, choice)), (1, 1)) = (trace.target, trace.counts) {
-            self.all[self.oldest] = Template::new(record, trace.places, target, choice);
+            let template = Template::new(record, trace.places, target, choice);
+            self.all[self.oldest] = template.map(|template| (kind, template));
             self.oldest = (self.oldest + 1) % self.all.len();
         }
     }
@@ -113,6 +125,8 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Plain(Plain),
+    /// The block with this index.
+    Block(Plain, u64),
     /// The tool call with this index.
     Tool(Option<u64>),
 }
@@ -231,7 +245,7 @@ impl Template {
     /// An empty text is no delta.
     #[inline]
     fn is_nothing(&self, text: Str) -> bool {
-        text.start == text.end && matches!(self.target, Target::Plain(_))
+        text.start == text.end && !matches!(self.target, Target::Tool(_))
     }
 
     /// The beginning of a chunk that was cut is not worth comparing.

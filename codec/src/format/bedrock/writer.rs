@@ -1,20 +1,4 @@
-//! Bedrock ConverseStream.
-//!
-//! Source: shape `ConverseStreamOutput` of the service model `bedrock-runtime` 2023-09-30, see the
-//! [API reference](https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html).
-//!
-//! | canonical | ConverseStream |
-//! |---|---|
-//! | start | `messageStart` |
-//! | text, reasoning | blocks of `contentBlockDelta`s and `contentBlockStop`; Bedrock sends no start for them |
-//! | refusal | text (approximated) |
-//! | tool call | `contentBlockStart` with `toolUse`, deltas of its input, `contentBlockStop` |
-//! | finish | `messageStop`; a `stop` after tool calls is `tool_use`, one with a stop string `stop_sequence` |
-//! | usage | `metadata`, last; none where the source counts nothing |
-//! | failure, truncation, corruption | an exception, and no `messageStop` |
-//!
-//! Converse has one answer: choices other than the first are dropped. So are logprobs and members of unknown meaning.
-//! All of that is in [`Writer::losses`].
+//! Writes the events of ConverseStream.
 
 use alloc::borrow::Cow;
 use alloc::string::String;

@@ -1,0 +1,5 @@
+//! Anthropic Messages.
+
+mod reader;
+
+pub(super) use reader::Reader;
