@@ -179,14 +179,14 @@ fn stop_reasons() {
     // vLLM says `stop` for a forced tool.
     let (stop, losses) = of(tool(), Some("stop"), Value::Null);
     assert_eq!(stop, json!({"stopReason": "tool_use"}));
-    assert_eq!(losses, ["finish reason approximated: `stop` after tool calls is `tool_use`"]);
+    assert_eq!(losses, ["finish reason: approximated: `stop` after tool calls is `tool_use`"]);
     let (stop, losses) = of(text(), Some("repetition"), Value::Null);
     assert_eq!(stop, json!({"stopReason": "end_turn"}));
-    assert_eq!(losses, ["finish reason approximated: Converse does not know it: `end_turn`"]);
+    assert_eq!(losses, ["finish reason: approximated: Converse does not know it: `end_turn`"]);
     // TGI's tool streams have no finish reason, only `[DONE]`.
     let (stop, losses) = of(tool(), None, Value::Null);
     assert_eq!(stop, json!({"stopReason": "tool_use"}));
-    assert_eq!(losses, ["finish reason defaulted: the source gives none"]);
+    assert_eq!(losses, ["finish reason: defaulted: the source gives none"]);
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn openai_context_fills_what_is_missing() {
         (&chunks[0]["id"], &chunks[0]["created"], &chunks[0]["model"]),
         (&json!("i"), &json!(9), &json!("n"))
     );
-    assert_eq!(losses, ["tool call id defaulted: the source gives none"]);
+    assert_eq!(losses, ["tool call id: defaulted: the source gives none"]);
     let (chunks, ..) = openai(Context::new(), body);
     assert_eq!(
         (&chunks[0]["id"], &chunks[0]["created"], &chunks[0]["model"]),
