@@ -170,7 +170,7 @@ impl Printer {
         self.sink.finish(ending.as_ref().copied(), self.output.buffer());
         self.output.flush()?;
         if let (true, Some(losses)) = (self.verbose, self.sink.losses()) {
-            losses.as_slice().iter().for_each(|loss| note(&format!("note: {loss}")));
+            losses.as_slice().iter().for_each(|loss| note(&format!("loss: {loss}")));
         }
         ending?;
         self.malformed.check()

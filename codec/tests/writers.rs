@@ -203,19 +203,19 @@ fn what_converse_cannot_say_is_reported() {
     assert!(events.iter().any(|event| {
         event["contentBlockStart"]["start"]["toolUse"] == json!({"toolUseId": "a_b", "name": "_"})
     }));
-    let whats: Vec<_> = losses.iter().map(|loss| loss.split(':').next().expect("a name")).collect();
+    let whats: Vec<_> = losses.iter().map(|loss| loss.rsplit_once(": ").expect("a reason").0).collect();
     assert_eq!(
         whats,
         [
-            "choice dropped",
-            "tool call id approximated",
-            "tool name approximated",
-            "refusal approximated",
-            "logprobs dropped",
-            "finish reason approximated",
-            "other dropped",
-            "malformed record dropped",
-            "usage dropped"
+            "choice: dropped",
+            "tool call id: approximated",
+            "tool name: approximated",
+            "refusal: approximated",
+            "logprobs: dropped",
+            "finish reason: approximated",
+            "other: dropped",
+            "malformed record: dropped",
+            "usage: dropped"
         ]
     );
 }

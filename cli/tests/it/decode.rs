@@ -296,7 +296,7 @@ fn losses_are_told_to_those_who_ask() {
     let quiet = sagewire(&["decode", "--to", "bedrock"], BODY.as_bytes()).succeeds();
     let told = sagewire(&["decode", "-v", "--to", "bedrock"], BODY.as_bytes());
     assert_eq!((told.code, &told.stdout), (0, &quiet.stdout));
-    assert_eq!(told.stderr, "note: latency defaulted: nobody said how long it took\n");
+    assert_eq!(told.stderr, "loss: latency: defaulted: nobody said how long it took\n");
 }
 
 #[test]
