@@ -17,6 +17,7 @@ mod event;
 mod loss;
 mod parts;
 mod queue;
+pub mod request;
 mod sink;
 mod usage;
 
@@ -25,5 +26,6 @@ pub use event::{Event, FinishReason, Json, PartKind};
 pub use loss::{Loss, Losses, Outcome};
 pub(crate) use parts::{Block, Plain, ToolKey};
 pub(crate) use queue::{Queue, Reason, Spec, Text};
+pub use request::Request;
 pub(crate) use sink::{Answer, Sink, Stop};
 pub use usage::Usage;
