@@ -489,6 +489,79 @@ pub(crate) fn write_integer(mut value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Writes an object, comma by comma.
+pub(crate) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'a> Object<'a> {
+    /// Appends an object whose members `write` writes.
+    pub(crate) fn write(out: &'a mut Vec<u8>, write: impl FnOnce(&mut Object<'_>)) {
+        out.push(b'{');
+        let mut object = Object { out, is_empty: true };
+        write(&mut object);
+        object.out.push(b'}');
+    }
+
+    /// Appends a name; the value has to be appended to what this returns.
+    pub(crate) fn name(&mut self, name: &str) -> &mut Vec<u8> {
+        if !core::mem::replace(&mut self.is_empty, false) {
+            self.out.push(b',');
+        }
+        write_string(name, self.out);
+        self.out.push(b':');
+        self.out
+    }
+
+    pub(crate) fn string(&mut self, name: &str, value: &str) {
+        write_string(value, self.name(name));
+    }
+
+    pub(crate) fn integer(&mut self, name: &str, value: u64) {
+        write_integer(value, self.name(name));
+    }
+
+    /// Appends JSON as it is, or as a string where it is none.
+    pub(crate) fn json(&mut self, name: &str, json: &str) {
+        write_json(json, self.name(name));
+    }
+
+    pub(crate) fn object(&mut self, name: &str, write: impl FnOnce(&mut Object<'_>)) {
+        Object::write(self.name(name), write);
+    }
+
+    pub(crate) fn array<T>(
+        &mut self,
+        name: &str,
+        items: impl IntoIterator<Item = T>,
+        write: impl FnMut(T, &mut Vec<u8>),
+    ) {
+        write_array(items, self.name(name), write);
+    }
+}
+
+/// Appends an array whose items `write` writes.
+pub(crate) fn write_array<T>(
+    items: impl IntoIterator<Item = T>,
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(T, &mut Vec<u8>),
+) {
+    out.push(b'[');
+    for (at, item) in items.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(item, out);
+    }
+    out.push(b']');
+}
+
+/// Appends JSON as it is, or as a string where it is none.
+pub(crate) fn write_json(json: &str, out: &mut Vec<u8>) {
+    if is_document(json) { out.extend_from_slice(json.trim().as_bytes()) } else { write_string(json, out) }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::String;

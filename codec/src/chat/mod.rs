@@ -18,6 +18,7 @@ mod loss;
 mod parts;
 mod queue;
 pub mod request;
+mod response;
 mod sink;
 mod usage;
 
@@ -27,5 +28,6 @@ pub use loss::{Loss, Losses, Outcome};
 pub(crate) use parts::{Block, Plain, ToolKey};
 pub(crate) use queue::{Queue, Reason, Spec, Text};
 pub use request::Request;
+pub use response::{Choice, Response};
 pub(crate) use sink::{Answer, Sink, Stop};
 pub use usage::Usage;

@@ -23,8 +23,10 @@
 //! meaning. All of that is in [`Writer::losses`].
 
 mod reader;
+mod response;
 mod writer;
 
 pub(crate) use reader::Name;
 pub(super) use reader::{read, read_event};
+pub use response::write_response;
 pub use writer::{Encoding, Writer};

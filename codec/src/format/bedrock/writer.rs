@@ -8,7 +8,7 @@ use crate::chat::{Context, Event, FinishReason, Losses, Outcome, PartKind, Usage
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
 use crate::failure::Failure;
-use crate::json::{write_integer, write_string};
+use crate::json::{Object, write_integer, write_string};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,8 +182,8 @@ impl Writer {
             self.losses.add("tool call id", Outcome::Defaulted, "the source gives none");
         }
         let id = id.as_deref().map_or_else(|| Cow::Owned(alloc::format!("tooluse_{part}")), Cow::Borrowed);
-        let id = self.identifier("tool call id", id, b"_.:-");
-        let name = self.identifier("tool name", Cow::Borrowed(name), b"_-");
+        let id = Names::id(id, &mut self.losses);
+        let name = Names::tool(Cow::Borrowed(name), &mut self.losses);
         self.event("contentBlockStart", out, |out| {
             out.extend_from_slice(b"{\"contentBlockIndex\":");
             write_integer(index, out);
@@ -193,20 +193,6 @@ impl Writer {
             write_string(&name, out);
             out.extend_from_slice(b"}}}");
         });
-    }
-
-    /// Converse allows letters, digits and `marks`, 1 to 64 of them.
-    fn identifier<'a>(&mut self, what: &'static str, text: Cow<'a, str>, marks: &[u8]) -> Cow<'a, str> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || (c.is_ascii() && marks.contains(&(c as u8)));
-        if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
-            return text;
-        }
-        self.losses.add(what, Outcome::Approximated, "Converse allows 1 to 64 letters, digits and few marks");
-        let mut mended: String = text.chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
-        if mended.is_empty() {
-            mended.push('_');
-        }
-        Cow::Owned(mended)
     }
 
     fn delta(&mut self, before: &[u8], text: &str, after: &[u8], out: &mut Vec<u8>) {
@@ -223,39 +209,7 @@ impl Writer {
     }
 
     fn stop(&mut self, reason: &FinishReason<'_>, sequence: Option<&str>) {
-        let reason = match reason {
-            FinishReason::Stop if sequence.is_some() => "stop_sequence",
-            // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
-            FinishReason::Stop if self.has_tools => {
-                self.losses.add(
-                    "finish reason",
-                    Outcome::Approximated,
-                    "`stop` after tool calls is `tool_use`",
-                );
-                "tool_use"
-            }
-            FinishReason::Stop => "end_turn",
-            FinishReason::StopSequence => "stop_sequence",
-            FinishReason::Length => "max_tokens",
-            FinishReason::ContextWindow => "model_context_window_exceeded",
-            FinishReason::ToolCalls => "tool_use",
-            FinishReason::ContentFilter => "content_filtered",
-            FinishReason::Guardrail => "guardrail_intervened",
-            FinishReason::MalformedOutput => "malformed_model_output",
-            FinishReason::MalformedToolUse => "malformed_tool_use",
-            FinishReason::Refusal => {
-                self.losses.add("finish reason", Outcome::Approximated, "a refusal is `content_filtered`");
-                "content_filtered"
-            }
-            FinishReason::Pause | FinishReason::Other(_) => {
-                self.losses.add(
-                    "finish reason",
-                    Outcome::Approximated,
-                    "Converse does not know it: `end_turn`",
-                );
-                "end_turn"
-            }
-        };
+        let reason = stop_reason(reason, sequence.is_some(), self.has_tools, &mut self.losses);
         self.stop = Some(Stop { reason, sequence: sequence.map(String::from) });
     }
 
@@ -273,41 +227,16 @@ impl Writer {
     }
 
     fn metadata(&mut self, usage: &Usage, out: &mut Vec<u8>) {
-        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
-            self.losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
-        }
-        if usage.reasoning_tokens.is_some() {
-            self.losses.add("reasoning tokens", Outcome::Dropped, "Converse does not count them apart");
-        }
+        let counts = Counts::new(*usage, &mut self.losses);
         if self.context.latency_ms.is_none() {
             self.losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
         }
         let latency = self.context.latency_ms.unwrap_or(0);
-        let cached =
-            usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
-        // Bedrock counts cached tokens apart.
-        let input = usage.input_tokens.unwrap_or(0).saturating_sub(cached);
-        let output = usage.output_tokens.unwrap_or(0);
-        let total = usage.total_tokens.unwrap_or(input.saturating_add(cached).saturating_add(output));
-        let counts = [
-            ("outputTokens", Some(output)),
-            ("totalTokens", Some(total)),
-            ("cacheReadInputTokens", usage.cache_read_tokens),
-            ("cacheWriteInputTokens", usage.cache_write_tokens),
-        ];
         self.event("metadata", out, |out| {
-            out.extend_from_slice(b"{\"usage\":{\"inputTokens\":");
-            write_integer(input, out);
-            for (name, count) in counts {
-                let Some(count) = count else { continue };
-                out.push(b',');
-                write_string(name, out);
-                out.push(b':');
-                write_integer(count, out);
-            }
-            out.extend_from_slice(b"},\"metrics\":{\"latencyMs\":");
-            write_integer(latency, out);
-            out.extend_from_slice(b"}}");
+            Object::write(out, |object| {
+                counts.write(object.name("usage"));
+                object.object("metrics", |metrics| metrics.integer("latencyMs", latency));
+            });
         });
     }
 
@@ -368,6 +297,112 @@ impl Writer {
                 debug_assert!(written.is_ok());
             }
         }
+    }
+}
+
+/// Converse's name for the reason; `has_stop` says that a stop string was met.
+pub(super) fn stop_reason(
+    reason: &FinishReason<'_>,
+    has_stop: bool,
+    has_tools: bool,
+    losses: &mut Losses,
+) -> &'static str {
+    match reason {
+        FinishReason::Stop if has_stop => "stop_sequence",
+        // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
+        FinishReason::Stop if has_tools => {
+            losses.add("finish reason", Outcome::Approximated, "`stop` after tool calls is `tool_use`");
+            "tool_use"
+        }
+        FinishReason::Stop => "end_turn",
+        FinishReason::StopSequence => "stop_sequence",
+        FinishReason::Length => "max_tokens",
+        FinishReason::ContextWindow => "model_context_window_exceeded",
+        FinishReason::ToolCalls => "tool_use",
+        FinishReason::ContentFilter => "content_filtered",
+        FinishReason::Guardrail => "guardrail_intervened",
+        FinishReason::MalformedOutput => "malformed_model_output",
+        FinishReason::MalformedToolUse => "malformed_tool_use",
+        FinishReason::Refusal => {
+            losses.add("finish reason", Outcome::Approximated, "a refusal is `content_filtered`");
+            "content_filtered"
+        }
+        FinishReason::Pause | FinishReason::Other(_) => {
+            losses.add("finish reason", Outcome::Approximated, "Converse does not know it: `end_turn`");
+            "end_turn"
+        }
+    }
+}
+
+/// Names as Converse allows them.
+pub(super) struct Names;
+
+impl Names {
+    /// The ID of a tool call.
+    pub(super) fn id<'a>(id: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
+        Self::mended("tool call id", id, b"_.:-", losses)
+    }
+
+    /// The name of a tool.
+    pub(super) fn tool<'a>(name: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
+        Self::mended("tool name", name, b"_-", losses)
+    }
+
+    /// Letters, digits and `marks`, 1 to 64 of them.
+    fn mended<'a>(what: &'static str, text: Cow<'a, str>, marks: &[u8], losses: &mut Losses) -> Cow<'a, str> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || (c.is_ascii() && marks.contains(&(c as u8)));
+        if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+            return text;
+        }
+        losses.add(what, Outcome::Approximated, "Converse allows 1 to 64 letters, digits and few marks");
+        let mut mended: String = text.chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
+        if mended.is_empty() {
+            mended.push('_');
+        }
+        Cow::Owned(mended)
+    }
+}
+
+/// Token counts as Converse has them.
+pub(super) struct Counts {
+    input: u64,
+    output: u64,
+    total: u64,
+    cache_read: Option<u64>,
+    cache_write: Option<u64>,
+}
+
+impl Counts {
+    pub(super) fn new(usage: Usage, losses: &mut Losses) -> Self {
+        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
+            losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
+        }
+        if usage.reasoning_tokens.is_some() {
+            losses.add("reasoning tokens", Outcome::Dropped, "Converse does not count them apart");
+        }
+        let cached =
+            usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
+        // Bedrock counts cached tokens apart.
+        let input = usage.input_tokens.unwrap_or(0).saturating_sub(cached);
+        let output = usage.output_tokens.unwrap_or(0);
+        let total = usage.total_tokens.unwrap_or(input.saturating_add(cached).saturating_add(output));
+        let (cache_read, cache_write) = (usage.cache_read_tokens, usage.cache_write_tokens);
+        Self { input, output, total, cache_read, cache_write }
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        Object::write(out, |object| {
+            object.integer("inputTokens", self.input);
+            object.integer("outputTokens", self.output);
+            object.integer("totalTokens", self.total);
+            for (name, count) in
+                [("cacheReadInputTokens", self.cache_read), ("cacheWriteInputTokens", self.cache_write)]
+            {
+                if let Some(count) = count {
+                    object.integer(name, count);
+                }
+            }
+        });
     }
 }
 

@@ -21,7 +21,9 @@
 
 mod chunk;
 mod reader;
+mod response;
 mod writer;
 
 pub(super) use reader::read;
+pub use response::write_response;
 pub use writer::Writer;

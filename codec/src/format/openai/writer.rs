@@ -236,7 +236,7 @@ impl Writer {
 }
 
 /// The nearest that OpenAI has a name for; what came as another name goes out as it came.
-fn finish_reason<'a>(reason: &'a FinishReason<'_>) -> &'a str {
+pub(super) fn finish_reason<'a>(reason: &'a FinishReason<'_>) -> &'a str {
     match reason {
         FinishReason::StopSequence | FinishReason::MalformedOutput | FinishReason::MalformedToolUse => "stop",
         FinishReason::ContextWindow | FinishReason::Pause => "length",
@@ -261,7 +261,7 @@ fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
+pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
     let total = usage.total_tokens.or_else(|| usage.input_tokens?.checked_add(usage.output_tokens?));
     let counts = [
         ("prompt_tokens", usage.input_tokens),

@@ -1,0 +1,133 @@
+//! Writes whole responses.
+
+use alloc::vec::Vec;
+
+use super::writer::{finish_reason, write_usage};
+use crate::chat::request::Content;
+use crate::chat::{Choice, Context, Losses, Outcome, Response};
+use crate::json::{Object, write_string};
+
+/// Writes a response as a chat completion.
+///
+/// What the source does not say comes from the [`Context`]. Several texts of one choice become one, as the format has it.
+pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losses) {
+    let (mut out, mut losses) = (Vec::new(), Losses::default());
+    Object::write(&mut out, |object| {
+        let id = response.id.as_deref().or(context.id.as_deref());
+        object.string("id", id.unwrap_or("chatcmpl-0"));
+        object.string("object", "chat.completion");
+        object.integer("created", response.created.or(context.created).unwrap_or(0));
+        object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
+        object.array("choices", &response.choices, |choice, out| write_choice(choice, out, &mut losses));
+        if let Some(usage) = &response.usage {
+            write_usage(usage, object.name("usage"));
+        }
+        for (name, json) in &response.others {
+            match name {
+                Some(name) => object.json(name, json.as_str()),
+                None => losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place"),
+            }
+        }
+    });
+    if response.malformed > 0 {
+        losses.add("malformed record", Outcome::Dropped, "what could not be read cannot be written");
+    }
+    (out, losses)
+}
+
+fn write_choice(choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
+    if !choice.citations.is_empty() {
+        losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
+    }
+    Object::write(out, |object| {
+        object.integer("index", choice.index.into());
+        object.object("message", |message| write_message(choice, message, losses));
+        match &choice.logprobs[..] {
+            [] => {}
+            [logprobs] => object.json("logprobs", logprobs.as_str()),
+            [first, ..] => {
+                object.json("logprobs", first.as_str());
+                losses.add("logprobs", Outcome::Dropped, "those of later records: the format has one place");
+            }
+        }
+        match &choice.finish {
+            Some(reason) => {
+                let name = finish_reason(reason);
+                if name != reason.as_str() {
+                    losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
+                }
+                object.string("finish_reason", name);
+            }
+            None => object.json("finish_reason", "null"),
+        }
+        if let Some(stop) = &choice.stop {
+            // vLLM's name for it.
+            object.string("stop_reason", stop);
+        }
+        for (name, json) in &choice.others {
+            match name {
+                Some(name) => object.json(name, json.as_str()),
+                None => losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place"),
+            }
+        }
+    });
+}
+
+fn write_message(choice: &Choice, message: &mut Object<'_>, losses: &mut Losses) {
+    let joined = |texts: &mut dyn Iterator<Item = &str>| {
+        let mut texts = texts.peekable();
+        texts.peek().is_some().then(|| texts.collect::<alloc::string::String>())
+    };
+    let texts = &mut choice.content.iter().filter_map(|part| match &part.content {
+        Content::Text(text) => Some(&**text),
+        _ => None,
+    });
+    let reasonings = &mut choice.content.iter().filter_map(|part| match &part.content {
+        Content::Reasoning { text, .. } => Some(&**text),
+        _ => None,
+    });
+    let refusals = &mut choice.content.iter().filter_map(|part| match &part.content {
+        Content::Refusal(text) => Some(&**text),
+        _ => None,
+    });
+    message.string("role", "assistant");
+    match joined(texts) {
+        Some(text) => message.string("content", &text),
+        None => message.json("content", "null"),
+    }
+    if let Some(text) = joined(reasonings) {
+        message.string("reasoning_content", &text);
+    }
+    if let Some(text) = joined(refusals) {
+        message.string("refusal", &text);
+    }
+    for part in &choice.content {
+        match &part.content {
+            Content::Reasoning { signature: None, .. } => {}
+            Content::Reasoning { .. } | Content::Redacted(_) => {
+                losses.add("reasoning signature", Outcome::Dropped, "a message has no place for it");
+            }
+            Content::ToolCall { id: None, .. } => {
+                losses.add("tool call id", Outcome::Defaulted, "the source gives none");
+            }
+            _ => {}
+        }
+    }
+    let calls: Vec<_> = choice.tool_calls().collect();
+    if !calls.is_empty() {
+        message.array("tool_calls", calls.iter().enumerate(), |(at, (id, name, input)), out| {
+            Object::write(out, |call| {
+                match id {
+                    Some(id) => call.string("id", id),
+                    None => call.string("id", &alloc::format!("call_{}_{at}", choice.index)),
+                }
+                call.string("type", "function");
+                call.object("function", |function| {
+                    function.string("name", name);
+                    // "No arguments" is an empty object to those who parse them.
+                    write_string(if input.is_empty() { "{}" } else { input }, function.name("arguments"));
+                });
+            });
+        });
+    }
+}

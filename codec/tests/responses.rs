@@ -1,0 +1,122 @@
+//! Whole responses: read in one format, written in another.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use sagewire_codec::chat::{Context, Losses, Response};
+use sagewire_codec::format::{bedrock, openai};
+use sagewire_codec::{Decoder, Error};
+use serde_json::{Value, json};
+
+fn read(body: &str) -> Result<Response, Error> {
+    let mut response = Response::default();
+    let mut decoder = Decoder::new();
+    let mut chunk = Bytes::copy_from_slice(body.as_bytes());
+    while let Some(event) = decoder.decode(&mut chunk)? {
+        response.add(&event);
+    }
+    while let Some(event) = decoder.finish()? {
+        response.add(&event);
+    }
+    Ok(response)
+}
+
+fn value((bytes, losses): (Vec<u8>, Losses)) -> (Value, Vec<String>) {
+    let value = serde_json::from_slice(&bytes).expect("JSON");
+    (value, losses.as_slice().iter().map(ToString::to_string).collect())
+}
+
+fn openai_body() -> Value {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 7, "model": "m",
+        "choices": [{
+            "index": 0,
+            "message": {
+                "role": "assistant", "content": "Let me see.", "reasoning_content": "Weather, then.",
+                "tool_calls": [
+                    {"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{\"city\":\"Oslo\"}"}},
+                    {"id": "b", "type": "function", "function": {"name": "time", "arguments": "{}"}}
+                ]
+            },
+            "finish_reason": "tool_calls"
+        }],
+        "usage": {
+            "prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25,
+            "prompt_tokens_details": {"cached_tokens": 12}
+        }
+    })
+}
+
+#[test]
+fn openai_keeps_everything() {
+    let body = openai_body();
+    let response = read(&body.to_string()).expect("complete");
+    let (written, losses) = value(openai::write_response(&response, &Context::new()));
+    assert_eq!(written, body);
+    assert_eq!(losses, [""; 0]);
+}
+
+#[test]
+fn openai_to_converse_and_back() {
+    let response = read(&openai_body().to_string()).expect("complete");
+    let (converse, losses) = value(bedrock::write_response(&response, &Context::new().latency_ms(9)));
+    assert_eq!(losses, [""; 0]);
+    assert_eq!(
+        converse,
+        json!({
+            "output": {"message": {"role": "assistant", "content": [
+                {"reasoningContent": {"reasoningText": {"text": "Weather, then."}}},
+                {"text": "Let me see."},
+                {"toolUse": {"toolUseId": "a", "name": "weather", "input": {"city": "Oslo"}}},
+                {"toolUse": {"toolUseId": "b", "name": "time", "input": {}}}
+            ]}},
+            "stopReason": "tool_use",
+            "usage": {"inputTokens": 8, "outputTokens": 5, "totalTokens": 25, "cacheReadInputTokens": 12},
+            "metrics": {"latencyMs": 9}
+        })
+    );
+    let back = read(&converse.to_string()).expect("complete");
+    let context = Context::new().id("chatcmpl-1").model("m").created(7);
+    let (mut openai, losses) = value(openai::write_response(&back, &context));
+    let metrics = openai.as_object_mut().expect("an object").remove("metrics");
+    assert_eq!(metrics, Some(json!({"latencyMs": 9})), "what has no name here is kept");
+    assert_eq!(openai, openai_body());
+    assert_eq!(losses, [""; 0]);
+}
+
+#[test]
+fn what_cannot_be_said_is_reported() {
+    let body = json!({"choices": [
+        {"index": 0, "message": {"content": "a", "refusal": "no"}, "finish_reason": "stop",
+         "logprobs": {"content": []}, "stop_reason": "END"},
+        {"index": 1, "message": {"content": "b"}, "finish_reason": "stop"}
+    ]});
+    let response = read(&body.to_string()).expect("complete");
+    let (converse, losses) = value(bedrock::write_response(&response, &Context::new()));
+    assert_eq!(converse["stopReason"], "stop_sequence");
+    assert_eq!(converse["additionalModelResponseFields"]["stop_sequence"], "END");
+    assert_eq!(converse["output"]["message"]["content"], json!([{"text": "a"}, {"text": "no"}]));
+    let whats: Vec<_> = losses.iter().filter_map(|loss| loss.split(": ").next()).collect();
+    assert_eq!(whats, ["choice", "logprobs", "refusal", "usage", "latency"]);
+}
+
+#[test]
+fn samples_of_real_services() {
+    let Some(shared) = std::env::var_os("SAGEWIRE_SHARED").map(PathBuf::from) else {
+        println!("skipped: SAGEWIRE_SHARED is not set");
+        return;
+    };
+    for (name, text, tools) in [
+        ("openai-chat-response.json", true, 0),
+        ("bedrock-converse-response-text.json", true, 0),
+        ("bedrock-converse-response-reasoning.json", true, 0),
+        ("tgi-chat-response-toolcall.json", false, 1),
+    ] {
+        let body = std::fs::read_to_string(shared.join("wire/samples").join(name)).expect(name);
+        let response = read(&body).expect(name);
+        let choice = &response.choices[0];
+        assert_eq!(!choice.text().is_empty(), text, "{name}");
+        assert_eq!(choice.tool_calls().count(), tools, "{name}");
+        assert!(choice.finish.is_some(), "{name}");
+    }
+}
