@@ -20,6 +20,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "format/generate" => &["chat", "format/failure", "format/template", "json"],
         "format/responses" => &["chat", "format/failure", "format/template", "json"],
         "format/template" => &["chat", "format/bedrock", "json"],
+        "format/error" => &["json"],
         "format/failure" => &["failure", "json"],
         "format/reader" => &["chat", "error", "failure", "json", "limits"],
         "format/detect" => &["json"],

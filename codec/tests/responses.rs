@@ -120,3 +120,111 @@ fn samples_of_real_services() {
         assert!(choice.finish.is_some(), "{name}");
     }
 }
+
+mod errors {
+    use sagewire_codec::Format;
+    use sagewire_codec::format::{ErrorKind, ServiceError};
+
+    #[test]
+    fn statuses_and_names() {
+        let cases: [(u16, Option<&str>, &str, u16, ErrorKind, &str); 12] = [
+            (
+                424,
+                None,
+                r#"{"OriginalStatusCode":400,"OriginalMessage":"{\"error\":{\"message\":\"too long\",\"type\":\"BadRequestError\",\"code\":400}}","Message":"Received"}"#,
+                400,
+                ErrorKind::InvalidRequest,
+                "too long",
+            ),
+            (
+                424,
+                None,
+                r#"{"OriginalStatusCode":0,"OriginalMessage":"","Message":"no answer"}"#,
+                502,
+                ErrorKind::Server,
+                "no answer",
+            ),
+            (
+                424,
+                None,
+                r#"{"OriginalStatusCode":429,"OriginalMessage":"{\"error\":\"Model is overloaded\",\"error_type\":\"overloaded\"}"}"#,
+                429,
+                ErrorKind::RateLimit,
+                "Model is overloaded",
+            ),
+            (
+                424,
+                None,
+                r#"{"OriginalStatusCode":500,"OriginalMessage":"Internal Server Error"}"#,
+                500,
+                ErrorKind::Server,
+                "Internal Server Error",
+            ),
+            (400, Some("ThrottlingException"), r#"{"message":null}"#, 429, ErrorKind::RateLimit, ""),
+            (
+                400,
+                Some("ValidationError:http://x/"),
+                r#"{"Message":"Endpoint x not found."}"#,
+                400,
+                ErrorKind::InvalidRequest,
+                "Endpoint x not found.",
+            ),
+            (
+                403,
+                None,
+                r#"{"__type":"com.amazon#AccessDeniedException","message":"no"}"#,
+                403,
+                ErrorKind::Permission,
+                "no",
+            ),
+            (
+                400,
+                Some("ModelStreamError"),
+                r#"{"ErrorCode":"ModelInvocationTimeExceeded","Message":"slow"}"#,
+                400,
+                ErrorKind::Timeout,
+                "slow",
+            ),
+            (
+                422,
+                None,
+                r#"{"error":"`top_p` must be < 1.0","error_type":"validation"}"#,
+                422,
+                ErrorKind::InvalidRequest,
+                "`top_p` must be < 1.0",
+            ),
+            (422, None, r#"{"detail":"Field required"}"#, 422, ErrorKind::InvalidRequest, "Field required"),
+            (
+                529,
+                None,
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
+                529,
+                ErrorKind::RateLimit,
+                "Overloaded",
+            ),
+            (503, None, "upstream connect error", 503, ErrorKind::Unavailable, "upstream connect error"),
+        ];
+        for (status, name, body, expected, kind, message) in cases {
+            let error = ServiceError::read(status, name, body.as_bytes());
+            assert_eq!((error.status, error.kind, &*error.message), (expected, kind, message), "{body}");
+        }
+    }
+
+    #[test]
+    fn bodies() {
+        let error = ServiceError::read(424, None, br#"{"OriginalStatusCode":503,"OriginalMessage":"busy"}"#);
+        assert!(error.is_retryable());
+        let body = |format| String::from_utf8(error.write(format)).expect("UTF-8");
+        assert_eq!(
+            body(Format::OpenAi),
+            r#"{"error":{"message":"busy","type":"server_error","param":null,"code":null}}"#
+        );
+        assert_eq!(
+            body(Format::Anthropic),
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#
+        );
+        assert_eq!(body(Format::Bedrock), r#"{"message":"busy"}"#);
+        assert_eq!(error.bedrock_name(), "ServiceUnavailableException");
+        assert_eq!(body(Format::Generate), r#"{"error":"busy","error_type":"overloaded"}"#);
+    }
+}

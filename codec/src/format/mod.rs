@@ -4,6 +4,7 @@
 mod anthropic;
 pub mod bedrock;
 mod detect;
+mod error;
 mod failure;
 mod generate;
 pub mod openai;
@@ -12,5 +13,6 @@ mod responses;
 mod template;
 
 pub(crate) use bedrock::Name;
+pub use error::{ErrorKind, ServiceError};
 pub use reader::Format;
 pub(crate) use reader::{Call, Reader, RecordKind};

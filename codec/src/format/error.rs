@@ -1,0 +1,313 @@
+//! Errors that come with an HTTP status, of any service or container, as another API would have said them.
+//!
+//! Sources: the errors of the service models `sagemaker-runtime` 2017-05-13 and `bedrock-runtime` 2023-09-30, Anthropic's
+//! [errors](https://docs.anthropic.com/en/api/errors), OpenAI's
+//! [error codes](https://platform.openai.com/docs/guides/error-codes), and recordings of servers.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Format, failure};
+use crate::json::{DEPTH_MAX, Json, Kind, Object};
+
+/// An error that a service or a container answered.
+///
+/// ```
+/// use sagewire_codec::Format;
+/// use sagewire_codec::format::{ErrorKind, ServiceError};
+///
+/// let body = br#"{"Message":"failed","OriginalStatusCode":422,"OriginalMessage":"{\"error\":\"`top_p` must be < 1.0\"}"}"#;
+/// let error = ServiceError::read(424, Some("ModelError"), body);
+/// assert_eq!((error.status, error.kind), (422, ErrorKind::InvalidRequest));
+/// assert_eq!(
+///     String::from_utf8_lossy(&error.write(Format::Anthropic)),
+///     r#"{"type":"error","error":{"type":"invalid_request_error","message":"`top_p` must be < 1.0"}}"#
+/// );
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServiceError {
+    /// The HTTP status to answer with: the container's own where SageMaker passes it on, and 502 where the container
+    /// did not answer.
+    pub status: u16,
+    /// What is wrong, as far as other APIs tell.
+    pub kind: ErrorKind,
+    /// The name that the service or the container gave it, `error` where it gave none.
+    pub name: String,
+    /// The code that the container gave it.
+    pub code: Option<String>,
+    /// The message, empty where there is none.
+    pub message: String,
+}
+
+/// What is wrong, as far as APIs tell errors apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request cannot be taken as it is.
+    InvalidRequest,
+    /// Nobody knows who asks.
+    Authentication,
+    /// Who asks may not.
+    Permission,
+    /// There is no such endpoint or model.
+    NotFound,
+    /// The request is too large.
+    TooLarge,
+    /// Too many requests, or the model is not ready: later.
+    RateLimit,
+    /// It took too long.
+    Timeout,
+    /// The service is overloaded or away.
+    Unavailable,
+    /// The service or the model failed.
+    Server,
+}
+
+impl ErrorKind {
+    fn of(name: &str, status: u16) -> Self {
+        // A name says more than a status: SageMaker throttles with 400.
+        let by_name = [
+            ("Throttling", Self::RateLimit),
+            ("TooManyRequests", Self::RateLimit),
+            ("ModelNotReady", Self::RateLimit),
+            ("RateLimit", Self::RateLimit),
+            ("rate_limit", Self::RateLimit),
+            ("verloaded", Self::RateLimit),
+            ("AccessDenied", Self::Permission),
+            ("permission", Self::Permission),
+            ("ExpiredToken", Self::Authentication),
+            ("UnrecognizedClient", Self::Authentication),
+            ("InvalidSignature", Self::Authentication),
+            ("MissingAuthenticationToken", Self::Authentication),
+            ("authentication", Self::Authentication),
+            ("ResourceNotFound", Self::NotFound),
+            ("not_found", Self::NotFound),
+            ("Timeout", Self::Timeout),
+            ("ModelInvocationTimeExceeded", Self::Timeout),
+            ("ServiceUnavailable", Self::Unavailable),
+        ];
+        if let Some((_, kind)) = by_name.iter().find(|(part, _)| name.contains(part)) {
+            return *kind;
+        }
+        match status {
+            401 => Self::Authentication,
+            403 => Self::Permission,
+            404 => Self::NotFound,
+            408 | 504 => Self::Timeout,
+            413 => Self::TooLarge,
+            429 | 529 => Self::RateLimit,
+            503 => Self::Unavailable,
+            400..=499 if status != 424 => Self::InvalidRequest,
+            _ => Self::Server,
+        }
+    }
+
+    /// OpenAI's name for it.
+    fn openai(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::TooLarge => "invalid_request_error",
+            Self::Authentication => "authentication_error",
+            Self::Permission => "permission_error",
+            Self::NotFound => "not_found_error",
+            Self::RateLimit => "rate_limit_error",
+            Self::Timeout => "timeout",
+            Self::Unavailable | Self::Server => "server_error",
+        }
+    }
+
+    /// Anthropic's name for it.
+    fn anthropic(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request_error",
+            Self::Authentication => "authentication_error",
+            Self::Permission => "permission_error",
+            Self::NotFound => "not_found_error",
+            Self::TooLarge => "request_too_large",
+            Self::RateLimit => "rate_limit_error",
+            Self::Timeout => "timeout_error",
+            Self::Unavailable => "overloaded_error",
+            Self::Server => "api_error",
+        }
+    }
+
+    /// TGI's name for it.
+    fn tgi(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::TooLarge => "validation",
+            Self::RateLimit | Self::Unavailable => "overloaded",
+            _ => "generation",
+        }
+    }
+
+    /// Bedrock's name for it.
+    fn bedrock(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::TooLarge => "ValidationException",
+            Self::Authentication | Self::Permission => "AccessDeniedException",
+            Self::NotFound => "ResourceNotFoundException",
+            Self::RateLimit => "ThrottlingException",
+            Self::Timeout => "ModelTimeoutException",
+            Self::Unavailable => "ServiceUnavailableException",
+            Self::Server => "InternalServerException",
+        }
+    }
+}
+
+impl ServiceError {
+    /// Reads the body of an answer with this status. `error_type` is the header `x-amzn-errortype`, if there is one.
+    /// Never fails: a body that says nothing is a message.
+    ///
+    /// SageMaker's `ModelError` is unwrapped to the container's own error.
+    pub fn read(status: u16, error_type: Option<&str>, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let wrapper = Wrapper::read(text.as_bytes());
+        let name = error_type.map(local_name).or(wrapper.name.as_deref().map(local_name)).unwrap_or_default();
+        if let Some(original) = wrapper.original_status {
+            let inner = wrapper.original_message.as_deref().unwrap_or_default();
+            // 0: the container did not answer.
+            let status = if (100..600).contains(&original) { original } else { 502 };
+            let mut error = Self::of_container(status, inner);
+            if error.message.is_empty() {
+                error.message = wrapper.message.unwrap_or_default();
+            }
+            return error;
+        }
+        if !name.is_empty() {
+            let kind = ErrorKind::of(if wrapper.code.is_some() { "" } else { name }, status);
+            let kind = wrapper.code.as_deref().map_or(kind, |code| ErrorKind::of(code, status));
+            // SageMaker throttles with 400 and no message.
+            let kind = if name.contains("Throttling") { ErrorKind::RateLimit } else { kind };
+            let (name, message) = (name.to_string(), wrapper.message.unwrap_or_default());
+            let status = if kind == ErrorKind::RateLimit { 429 } else { status };
+            return Self { status, kind, name, code: wrapper.code, message };
+        }
+        Self::of_container(status, &text)
+    }
+
+    /// Reads what a container wrote.
+    fn of_container(status: u16, body: &str) -> Self {
+        let trimmed = body.trim();
+        let range = 0..trimmed.len();
+        let is_object = trimmed.starts_with('{') && crate::json::is_document(trimmed);
+        let failure = if is_object {
+            failure::read(trimmed.as_bytes(), &range, DEPTH_MAX).ok().flatten()
+        } else {
+            None
+        };
+        let (name, code, message) = match failure {
+            Some(failure) => (failure.name, failure.code, failure.message),
+            None => ("error".to_string(), None, detail(trimmed).unwrap_or_else(|| trimmed.to_string())),
+        };
+        Self { status, kind: ErrorKind::of(&name, status), name, code, message }
+    }
+
+    /// Whether the same request may well succeed when it is sent again.
+    pub fn is_retryable(&self) -> bool {
+        match self.kind {
+            ErrorKind::RateLimit | ErrorKind::Unavailable => true,
+            ErrorKind::Server => matches!(self.status, 500 | 502 | 530),
+            ErrorKind::Timeout => self.status == 504,
+            _ => false,
+        }
+    }
+
+    /// The name of Bedrock's exception, for the header `x-amzn-errortype`.
+    pub fn bedrock_name(&self) -> &'static str {
+        self.kind.bedrock()
+    }
+
+    /// The body that says this in a format: OpenAI's, Anthropic's, Bedrock's, or TGI's for text generation.
+    pub fn write(&self, format: Format) -> Vec<u8> {
+        let mut out = Vec::new();
+        Object::write(&mut out, |object| match format {
+            Format::Anthropic => {
+                object.string("type", "error");
+                object.object("error", |error| {
+                    error.string("type", self.kind.anthropic());
+                    error.string("message", &self.message);
+                });
+            }
+            Format::Bedrock => object.string("message", &self.message),
+            Format::Generate => {
+                object.string("error", &self.message);
+                object.string("error_type", self.kind.tgi());
+            }
+            _ => object.object("error", |error| {
+                error.string("message", &self.message);
+                error.string("type", self.kind.openai());
+                error.json("param", "null");
+                match &self.code {
+                    Some(code) => error.string("code", code),
+                    None => error.json("code", "null"),
+                }
+            }),
+        });
+        out
+    }
+}
+
+/// What AWS puts around a container's error.
+#[derive(Default)]
+struct Wrapper {
+    name: Option<String>,
+    code: Option<String>,
+    message: Option<String>,
+    original_status: Option<u16>,
+    original_message: Option<String>,
+}
+
+impl Wrapper {
+    fn read(body: &[u8]) -> Self {
+        let mut wrapper = Self::default();
+        let mut json = Json::new(body, 0, DEPTH_MAX);
+        if json.kind() != Ok(Kind::Object) {
+            return wrapper;
+        }
+        let read = json.object(|json, name| {
+            let text = |json: &mut Json<'_>| {
+                let string = json.string_or_skip()?;
+                Ok(string.map(|string| String::from_utf8_lossy(&json.unescaped(string)).into_owned()))
+            };
+            match name {
+                b"__type" => wrapper.name = text(json)?,
+                b"message" | b"Message" | b"errorMessage" => wrapper.message = text(json)?,
+                b"ErrorCode" => wrapper.code = text(json)?,
+                b"OriginalMessage" => wrapper.original_message = text(json)?,
+                b"OriginalStatusCode" => {
+                    wrapper.original_status =
+                        json.integer_or_skip()?.and_then(|status| status.try_into().ok());
+                }
+                _ => drop(json.skip()?),
+            }
+            Ok(())
+        });
+        if read.is_err() { Self::default() } else { wrapper }
+    }
+}
+
+/// `com.amazonaws.sagemaker#ModelError:http://internal.amazon.com/` → `ModelError`
+fn local_name(name: &str) -> &str {
+    let name = name.split(':').next().unwrap_or_default();
+    name.rsplit('#').next().unwrap_or_default()
+}
+
+/// `{"detail":…}`, as Python's servers write it: a text, or a list of what is wrong.
+fn detail(body: &str) -> Option<String> {
+    let mut json = Json::new(body.as_bytes(), 0, DEPTH_MAX);
+    let (mut string, mut range) = (None, None);
+    json.object(|json, name| {
+        match name {
+            b"detail" if json.kind()? == Kind::String => string = Some(json.string()?),
+            b"detail" => range = Some(json.skip()?),
+            _ => drop(json.skip()?),
+        }
+        Ok(())
+    })
+    .ok()?;
+    match (string, range) {
+        (Some(string), _) => Some(String::from_utf8_lossy(&json.unescaped(string)).into_owned()),
+        (None, Some(range)) => Some(body[range].to_string()),
+        _ => None,
+    }
+}
