@@ -21,6 +21,7 @@ pub mod random;
 pub mod reads;
 pub mod recorded;
 pub mod report;
+pub mod script;
 pub mod subjects;
 pub mod tally;
 pub mod workload;

@@ -1,12 +1,11 @@
 //! The hot paths whose instructions are counted.
 
-use bytes::Bytes;
 use sagewire_codec::Decoder;
 use sagewire_codec::chat::Event;
 
-use crate::measure::{input, prove};
+use crate::measure::{prove, reads};
 use crate::proof;
-use crate::reads::{Reads, cut};
+use crate::reads::{Chunks, Reads, cut};
 use crate::subjects::{Measure, Run, sagewire};
 use crate::tally::{Answer, Kind, Tally};
 use crate::workload::Workload;
@@ -75,7 +74,7 @@ impl HotPath {
         let (run, chunks, expected): (Run, _, _) = match self.work {
             Work::Measure(measure) => {
                 let subject = measure.subjects().swap_remove(0);
-                let chunks = cut(input(measure, &workload), self.read);
+                let chunks = reads(measure, &workload, self.read);
                 let expected = prove(measure, &subject, &workload, &chunks)?;
                 (subject.run, chunks, expected)
             }
@@ -103,7 +102,7 @@ impl HotPath {
 #[derive(Debug)]
 pub struct Prepared {
     workload: Workload,
-    chunks: Vec<Bytes>,
+    chunks: Chunks,
     run: Run,
     /// What each run has to answer.
     pub expected: Answer,

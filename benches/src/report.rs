@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::machine::Machine;
-use crate::measure::{READS, Row};
+use crate::measure::{READS, Row, SMALL_READ};
 use crate::subjects::{Measure, SAGEWIRE};
 
 /// One object: `machine`, and `rows` with a row for each subject, measure, workload and size of reads. A row without a
@@ -59,7 +59,8 @@ pub fn table(machine: &Machine, rows: &[Row]) -> String {
     let mut notes = Vec::new();
     for measure in Measure::ALL {
         let shown = |row: &&Row| {
-            row.measure == measure && (row.reads != Some(READS[1]) || Some(row.workload) == first)
+            let full = row.reads.is_none_or(|reads| reads == READS[0]);
+            row.measure == measure && (full || Some(row.workload) == first)
         };
         let rows: Vec<&Row> = rows.iter().filter(shown).collect();
         if !rows.is_empty() {
@@ -87,7 +88,11 @@ fn block(measure: Measure, rows: &[&Row], notes: &mut Vec<String>, out: &mut Str
     let _ = write!(out, "{:38} {:>6} {:>6}", "", "MB/s", "allocs");
     for (workload, reads) in &columns {
         let name = workload.strip_prefix("openai-").unwrap_or(workload);
-        let small = if *reads == Some(READS[1]) { " 1.4K" } else { "" };
+        let small = match reads {
+            Some(len) if *len == READS[1] => " 1.4K",
+            Some(SMALL_READ) => " 128 B",
+            _ => "",
+        };
         let _ = write!(out, " {:>12}", format!("{name}{small}"));
     }
     out.push('\n');

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use sagewire_benches::counting::{CountingAllocator, allocations};
 use sagewire_benches::machine::Machine;
 use sagewire_benches::measure::{Plan, measure};
+use sagewire_benches::recorded::LeftOut;
 use sagewire_benches::report;
 use sagewire_benches::workload::{NAMES, Workload};
 
@@ -16,7 +17,7 @@ const USAGE: &str = "usage: compare [--json] [--quick] [--events N] [--workload 
 
   --json            one JSON object instead of the table
   --quick           few events and rounds: shows that it works, not how fast
-  --events N        events in each workload (default 4000)
+  --events N        events in each workload (default 100000)
   --workload NAME   only this one: openai, openai-ragged, openai-tools, openai-changing, recorded";
 
 struct Options {
@@ -37,8 +38,8 @@ fn main() -> ExitCode {
     // A peer that panics is a row of the table, not a backtrace in it.
     std::panic::set_hook(Box::new(|_| {}));
 
-    let plan = Plan { rounds: if options.quick { 3 } else { 31 }, allocations };
-    let events = options.events.unwrap_or(if options.quick { 400 } else { 4000 });
+    let plan = Plan { rounds: if options.quick { 3 } else { 11 }, allocations };
+    let events = options.events.unwrap_or(if options.quick { 400 } else { 100_000 });
     let mut workloads = Vec::new();
     for name in NAMES {
         if options.workload.as_deref().is_some_and(|only| only != name) {
@@ -46,8 +47,11 @@ fn main() -> ExitCode {
         }
         match Workload::load(name, events) {
             Ok(workload) => {
-                if let Some(file) = &workload.source {
-                    eprintln!("{name} is {file}, with its middle repeated");
+                if !workload.files.is_empty() {
+                    eprintln!("{name} is {}, again and again", workload.files.join(", "));
+                }
+                for LeftOut { file, why } in &workload.left_out {
+                    eprintln!("{name} is without {file}: {why}");
                 }
                 workloads.push(workload);
             }

@@ -115,7 +115,7 @@ const SERDE: &str = "serde_json";
 type Best = SseCore;
 const BEST: &str = SSE_CORE;
 
-/// Reads one workload once, telling the tally what it finds.
+/// Reads one stream of a workload once, telling the tally what it finds.
 pub type Run = fn(&Workload, &mut Reads<'_>, &mut Tally);
 
 /// One who is measured.
@@ -125,11 +125,22 @@ pub struct Subject {
     pub name: String,
     /// Their versions, in the same order.
     pub version: String,
-    /// What it does.
+    /// What it does with a stream.
     pub run: Run,
 }
 
 impl Subject {
+    /// Goes through all streams, each from the beginning, unless one fails.
+    #[inline]
+    pub fn run(&self, workload: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
+        loop {
+            (self.run)(workload, reads, tally);
+            if tally.fault().is_some() || !reads.next_stream() {
+                return;
+            }
+        }
+    }
+
     fn sagewire(run: Run) -> Self {
         Self { name: SAGEWIRE.to_owned(), version: version("sagewire-codec").to_owned(), run }
     }
