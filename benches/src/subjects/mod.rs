@@ -142,14 +142,31 @@ impl Subject {
     }
 
     fn sagewire(run: Run) -> Self {
-        Self { name: SAGEWIRE.to_owned(), version: version("sagewire-codec").to_owned(), run }
+        let (name, version) = label_of_sagewire();
+        Self { name, version, run }
     }
 
     fn new(packages: &[&str], note: &str, run: Run) -> Self {
-        let versions: Vec<&str> = packages.iter().map(|package| version(package)).collect();
-        let name = [&packages.join(" + "), note].map(str::trim).join(" ").trim().to_owned();
-        Self { name, version: versions.join(" + "), run }
+        let (name, version) = label(packages, note);
+        Self { name, version, run }
     }
+}
+
+/// Name and versions of one who is made of these packages.
+fn label(packages: &[&str], note: &str) -> (String, String) {
+    let versions: Vec<&str> = packages.iter().map(|package| version(package)).collect();
+    let name = [&packages.join(" + "), note].map(str::trim).join(" ").trim().to_owned();
+    (name, versions.join(" + "))
+}
+
+/// Name and version of sagewire.
+pub fn label_of_sagewire() -> (String, String) {
+    (SAGEWIRE.to_owned(), version("sagewire-codec").to_owned())
+}
+
+/// Name and versions of the fastest peers with the smallest structs.
+pub fn label_of_best() -> (String, String) {
+    label(&[SMITHY, BEST, SERDE], "")
 }
 
 /// The subject that the others are compared with.
