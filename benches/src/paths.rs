@@ -8,7 +8,7 @@ use crate::proof;
 use crate::reads::{Chunks, Reads, cut};
 use crate::subjects::{Measure, Run, sagewire};
 use crate::tally::{Answer, Kind, Tally};
-use crate::workload::Workload;
+use crate::workload::{Expected, Workload};
 
 /// One way through the codec, on bytes that are the same every time.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +90,8 @@ impl HotPath {
                 let chunks = cut(&chunk.repeat(STREAMS), chunk.len());
                 let mut tally = Tally::thorough();
                 first(&workload, &mut Reads::uncounted(&chunks), &mut tally);
-                right(&tally, expected)?;
-                (first, chunks, expected)
+                right(&tally, expected.thorough)?;
+                (first, chunks, expected.timed)
             }
         };
         Ok(Prepared { workload, chunks, run, expected })
@@ -144,7 +144,7 @@ fn first(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
 }
 
 /// The frames of the role and of the first token, and the texts that [`STREAMS`] of them have.
-fn beginning(workload: &Workload) -> Result<(&[u8], Answer), String> {
+fn beginning(workload: &Workload) -> Result<(&[u8], Expected), String> {
     let framed = &workload.framed[..];
     let end_of_frame = |start: usize| {
         let len = framed.get(start..)?.first_chunk()?;
@@ -155,9 +155,6 @@ fn beginning(workload: &Workload) -> Result<(&[u8], Answer), String> {
     let sse = str::from_utf8(&workload.sse).map_err(|error| error.to_string())?;
     let records = sse.split_terminator("\n\n").filter_map(|event| event.strip_prefix("data: "));
     let deltas = proof::deltas(records.take(2))?;
-    let mut tally = Tally::timed();
-    for (kind, text) in std::iter::repeat_n(&deltas, STREAMS).flatten() {
-        tally.text(*kind, text);
-    }
-    Ok((&framed[..end], tally.answer()))
+    let expected = Expected::of_texts(std::iter::repeat_n(&deltas, STREAMS).flatten());
+    Ok((&framed[..end], expected))
 }

@@ -84,6 +84,18 @@ pub struct Expected {
     pub thorough: Answer,
 }
 
+impl Expected {
+    /// Of these deltas.
+    pub fn of_texts<'a>(deltas: impl Iterator<Item = &'a (Kind, String)>) -> Self {
+        let (mut timed, mut thorough) = (Tally::timed(), Tally::thorough());
+        for (kind, text) in deltas {
+            timed.text(*kind, text);
+            thorough.text(*kind, text);
+        }
+        Self { timed: timed.answer(), thorough: thorough.answer() }
+    }
+}
+
 /// Pieces that are being added up to an [`Expected`].
 #[derive(Debug)]
 struct Pieces {
