@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sagewire_benches::measure::prove;
-use sagewire_benches::reads::{Reads, cut};
+use sagewire_benches::reads::{Chunks, Reads, cut};
 use sagewire_benches::subjects::{Measure, Run, sagewire};
 use sagewire_benches::tally::Tally;
 use sagewire_benches::workload::Workload;
@@ -27,7 +27,7 @@ fn layers(criterion: &mut Criterion) {
     }
 }
 
-fn layer(criterion: &mut Criterion, measure: Measure, workload: &Workload, chunks: &[Bytes]) {
+fn layer(criterion: &mut Criterion, measure: Measure, workload: &Workload, chunks: &Chunks) {
     let subjects = measure.subjects();
     let ours = subjects.first().expect("sagewire is the first");
     if let Err(fault) = prove(measure, ours, workload, chunks) {
@@ -44,7 +44,7 @@ fn json_lines(criterion: &mut Criterion, workload: &Workload) {
     run(criterion, "json-lines", workload, &chunks, sagewire::json_lines);
 }
 
-fn run(criterion: &mut Criterion, name: &str, workload: &Workload, chunks: &[Bytes], subject: Run) {
+fn run(criterion: &mut Criterion, name: &str, workload: &Workload, chunks: &Chunks, subject: Run) {
     let len = chunks.iter().map(Bytes::len).sum::<usize>();
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Bytes(len as u64));

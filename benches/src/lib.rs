@@ -9,10 +9,13 @@
 //! - [`subjects`]: who is measured, and how it is used.
 //! - [`tally`]: what a subject found. A wrong answer is shown as wrong, never as a speed.
 //! - [`measure`](mod@measure): the subjects run in turn, round after round; medians count.
+//! - [`lost`]: what is recovered of streams as they come in practice, and how they are said to have ended.
+//! - [`streams`]: many streams in turn.
 //! - [`paths`] and [`instructions`]: what is run under valgrind, and how its counts compare with those of the baseline.
 
 pub mod counting;
 pub mod instructions;
+pub mod lost;
 pub mod machine;
 pub mod measure;
 pub mod paths;
@@ -21,6 +24,8 @@ pub mod random;
 pub mod reads;
 pub mod recorded;
 pub mod report;
+pub mod script;
+pub mod streams;
 pub mod subjects;
 pub mod tally;
 pub mod workload;

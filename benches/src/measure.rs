@@ -1,19 +1,24 @@
 //! Runs the subjects in turn, proves their answers and takes medians.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::proof;
-use crate::reads::{Reads, cut};
+use crate::reads::{Chunks, Reads};
 use crate::subjects::{Measure, Subject};
 use crate::tally::{Answer, Tally};
 use crate::workload::Workload;
 
 /// Bytes of one read: a full buffer, and what fits in one packet.
 pub const READS: [usize; 2] = [8192, 1400];
+
+/// Bytes of one read that hold about half an event: measured for server-sent events alone.
+pub const SMALL_READ: usize = 128;
 
 /// One number of the table.
 #[derive(Clone, Debug)]
@@ -71,10 +76,17 @@ fn applies(measure: Measure, workload: &Workload) -> bool {
 pub fn measure(workloads: &[Workload], plan: &Plan, mut progress: impl FnMut(usize, usize)) -> Vec<Row> {
     let mut blocks = Vec::new();
     for workload in workloads {
+        // What several measures read is in memory once.
+        let mut cuts: HashMap<(bool, usize), Rc<Chunks>> = HashMap::new();
         for measure in Measure::ALL.into_iter().filter(|measure| applies(*measure, workload)) {
-            match measure {
-                Measure::Limit => blocks.push(Block::new(measure, workload, None, plan)),
-                _ => blocks.extend(READS.map(|len| Block::new(measure, workload, Some(len), plan))),
+            if measure == Measure::Limit {
+                blocks.push(Block::new(measure, workload, None, Rc::new(Vec::new().into()), plan));
+                continue;
+            }
+            for len in READS.into_iter().chain((measure == Measure::Sse).then_some(SMALL_READ)) {
+                let chunks = cuts.entry((measure == Measure::Sse, len));
+                let chunks = chunks.or_insert_with(|| Rc::new(reads(measure, workload, len))).clone();
+                blocks.push(Block::new(measure, workload, Some(len), chunks, plan));
             }
         }
     }
@@ -90,7 +102,7 @@ struct Block<'a> {
     measure: Measure,
     workload: &'a Workload,
     reads: Option<usize>,
-    chunks: Vec<Bytes>,
+    chunks: Rc<Chunks>,
     contests: Vec<Contest>,
 }
 
@@ -104,18 +116,23 @@ struct Contest {
 }
 
 impl<'a> Block<'a> {
-    fn new(measure: Measure, workload: &'a Workload, reads: Option<usize>, plan: &Plan) -> Self {
-        let chunks = reads.map(|len| cut(input(measure, workload), len)).unwrap_or_default();
+    fn new(
+        measure: Measure,
+        workload: &'a Workload,
+        reads: Option<usize>,
+        chunks: Rc<Chunks>,
+        plan: &Plan,
+    ) -> Self {
         let contest = |subject: Subject| {
             let proven = prove(measure, &subject, workload, &chunks);
             let mut allocs_per_event = 0.0;
             if proven.is_ok() {
                 let before = (plan.allocations)();
-                let mut reads = Reads::new(&chunks, plan.allocations);
-                (subject.run)(workload, &mut reads, &mut Tally::timed());
-                let (allocations, share) = match chunks.is_empty() {
-                    true => ((plan.allocations)() - before, 1.0),
-                    false => reads.steady_allocations(),
+                let mut counted = Reads::new(&chunks, plan.allocations);
+                subject.run(workload, &mut counted, &mut Tally::timed());
+                let (allocations, share) = match reads {
+                    None => ((plan.allocations)() - before, 1.0),
+                    Some(_) => counted.steady_allocations(),
                 };
                 allocs_per_event = allocations as f64 / (events(measure, workload) as f64 * share);
             }
@@ -136,7 +153,7 @@ impl<'a> Block<'a> {
             let mut tally = Tally::timed();
             let mut reads = Reads::uncounted(&self.chunks);
             let start = Instant::now();
-            (contest.subject.run)(self.workload, &mut reads, &mut tally);
+            contest.subject.run(self.workload, &mut reads, &mut tally);
             contest.times.push(start.elapsed());
             if tally.answer() != expected {
                 contest.proven = Err("not the same answer every time".to_owned());
@@ -167,6 +184,11 @@ pub fn input(measure: Measure, workload: &Workload) -> &Bytes {
     if measure == Measure::Sse { &workload.sse } else { &workload.framed }
 }
 
+/// The same in reads of `len`.
+pub fn reads(measure: Measure, workload: &Workload, len: usize) -> Chunks {
+    if measure == Measure::Sse { workload.sse_in(len) } else { workload.framed_in(len) }
+}
+
 /// What a time is divided by.
 fn events(measure: Measure, workload: &Workload) -> u64 {
     match measure {
@@ -184,23 +206,14 @@ pub fn prove(
     measure: Measure,
     subject: &Subject,
     workload: &Workload,
-    chunks: &[Bytes],
+    chunks: &Chunks,
 ) -> Result<Answer, String> {
-    let run = |mut tally: Tally| {
-        let run = catch_unwind(AssertUnwindSafe(|| {
-            (subject.run)(workload, &mut Reads::uncounted(chunks), &mut tally);
-        }));
-        if run.is_err() {
-            tally.fail("panicked");
-        }
-        tally
-    };
-    let thorough = run(Tally::thorough());
-    let truth = &workload.truth;
+    let thorough = run(subject, workload, chunks, Tally::thorough());
+    let (truth, streams) = (&workload.truth, workload.streams());
     let (found, expected) = match (measure, subject.name.as_str()) {
         (Measure::Decode, _) => (Ok(thorough.answer()), truth.text),
-        (Measure::TranscodeBedrock, _) => (proof::bedrock(thorough.written()), truth.text),
-        (Measure::TranscodeOpenai, _) => (proof::openai(thorough.written()), truth.text),
+        (Measure::TranscodeBedrock, _) => (proof::bedrock(thorough.written(), streams), truth.text),
+        (Measure::TranscodeOpenai, _) => (proof::openai(thorough.written(), streams), truth.text),
         (Measure::Frames, _) => (Ok(thorough.answer()), truth.frames.thorough),
         (Measure::Sse, _) | (Measure::Limit, "crc + lines") => (Ok(thorough.answer()), truth.sse.thorough),
         (Measure::Limit, "crc + lines + text") => (Ok(thorough.answer()), truth.raw),
@@ -217,11 +230,26 @@ pub fn prove(
         (None, Ok(found)) if found != expected => {
             Err(format!("wrong answer; recovered {}", recovered(found)))
         }
-        (None, Ok(_)) => Ok(run(Tally::timed()).answer()),
+        (None, Ok(_)) => Ok(run(subject, workload, chunks, Tally::timed()).answer()),
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// The fault of a subject that panicked.
+pub const PANICKED: &str = "panicked";
+
+/// Runs a subject once, and turns a panic into a fault.
+pub fn run(subject: &Subject, workload: &Workload, chunks: &Chunks, mut tally: Tally) -> Tally {
+    let run = catch_unwind(AssertUnwindSafe(|| {
+        subject.run(workload, &mut Reads::uncounted(chunks), &mut tally);
+    }));
+    if run.is_err() {
+        tally.fail(PANICKED);
+    }
+    tally
+}
+
+/// The time in the middle.
+pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }

@@ -1,15 +1,14 @@
 //! The hot paths whose instructions are counted.
 
-use bytes::Bytes;
 use sagewire_codec::Decoder;
 use sagewire_codec::chat::Event;
 
-use crate::measure::{input, prove};
+use crate::measure::{prove, reads};
 use crate::proof;
-use crate::reads::{Reads, cut};
+use crate::reads::{Chunks, Reads, cut};
 use crate::subjects::{Measure, Run, sagewire};
 use crate::tally::{Answer, Kind, Tally};
-use crate::workload::Workload;
+use crate::workload::{Expected, Workload};
 
 /// One way through the codec, on bytes that are the same every time.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +74,7 @@ impl HotPath {
         let (run, chunks, expected): (Run, _, _) = match self.work {
             Work::Measure(measure) => {
                 let subject = measure.subjects().swap_remove(0);
-                let chunks = cut(input(measure, &workload), self.read);
+                let chunks = reads(measure, &workload, self.read);
                 let expected = prove(measure, &subject, &workload, &chunks)?;
                 (subject.run, chunks, expected)
             }
@@ -91,8 +90,8 @@ impl HotPath {
                 let chunks = cut(&chunk.repeat(STREAMS), chunk.len());
                 let mut tally = Tally::thorough();
                 first(&workload, &mut Reads::uncounted(&chunks), &mut tally);
-                right(&tally, expected)?;
-                (first, chunks, expected)
+                right(&tally, expected.thorough)?;
+                (first, chunks, expected.timed)
             }
         };
         Ok(Prepared { workload, chunks, run, expected })
@@ -103,7 +102,7 @@ impl HotPath {
 #[derive(Debug)]
 pub struct Prepared {
     workload: Workload,
-    chunks: Vec<Bytes>,
+    chunks: Chunks,
     run: Run,
     /// What each run has to answer.
     pub expected: Answer,
@@ -145,7 +144,7 @@ fn first(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
 }
 
 /// The frames of the role and of the first token, and the texts that [`STREAMS`] of them have.
-fn beginning(workload: &Workload) -> Result<(&[u8], Answer), String> {
+fn beginning(workload: &Workload) -> Result<(&[u8], Expected), String> {
     let framed = &workload.framed[..];
     let end_of_frame = |start: usize| {
         let len = framed.get(start..)?.first_chunk()?;
@@ -156,9 +155,6 @@ fn beginning(workload: &Workload) -> Result<(&[u8], Answer), String> {
     let sse = str::from_utf8(&workload.sse).map_err(|error| error.to_string())?;
     let records = sse.split_terminator("\n\n").filter_map(|event| event.strip_prefix("data: "));
     let deltas = proof::deltas(records.take(2))?;
-    let mut tally = Tally::timed();
-    for (kind, text) in std::iter::repeat_n(&deltas, STREAMS).flatten() {
-        tally.text(*kind, text);
-    }
-    Ok((&framed[..end], tally.answer()))
+    let expected = Expected::of_texts(std::iter::repeat_n(&deltas, STREAMS).flatten());
+    Ok((&framed[..end], expected))
 }

@@ -7,14 +7,14 @@ use serde_json::Value;
 use crate::tally::{Answer, Kind, Tally};
 use crate::workload::DONE;
 
-/// The deltas in frames of ConverseStream.
+/// The deltas in frames of ConverseStream, of so many streams.
 ///
 /// # Errors
 ///
 /// What is wrong with them, in words.
-pub fn bedrock(mut wire: &[u8]) -> Result<Answer, String> {
+pub fn bedrock(mut wire: &[u8], streams: usize) -> Result<Answer, String> {
     let mut tally = Tally::thorough();
-    let mut stopped = false;
+    let mut stopped = 0;
     while wire.has_remaining() {
         let message = read_message_from(&mut wire).map_err(|error| error.to_string())?;
         let header = |name| {
@@ -34,27 +34,35 @@ pub fn bedrock(mut wire: &[u8]) -> Result<Answer, String> {
                     tally.text(kind, text.as_str().unwrap_or_default());
                 }
             }
-            Some("messageStop") => stopped = payload["stopReason"].is_string(),
+            Some("messageStop") => stopped += usize::from(payload["stopReason"].is_string()),
             Some(_) => {}
             None => return Err("a frame that is no event".to_owned()),
         }
     }
-    if stopped { Ok(tally.answer()) } else { Err("no messageStop".to_owned()) }
+    if stopped == streams {
+        Ok(tally.answer())
+    } else {
+        Err(format!("{stopped} messageStop for {streams} streams"))
+    }
 }
 
-/// The deltas in server-sent events of OpenAI.
+/// The deltas in server-sent events of OpenAI, of so many streams.
 ///
 /// # Errors
 ///
 /// What is wrong with them, in words.
-pub fn openai(wire: &[u8]) -> Result<Answer, String> {
+pub fn openai(wire: &[u8], streams: usize) -> Result<Answer, String> {
     let text = std::str::from_utf8(wire).map_err(|error| error.to_string())?;
     let mut records = Vec::new();
     for event in text.split_terminator("\n\n") {
         records.push(event.strip_prefix("data: ").ok_or("an event that is not one data line")?);
     }
-    if records.pop() != Some(DONE) {
-        return Err("no [DONE]".to_owned());
+    let written = records.len();
+    let ended = records.last() == Some(&DONE);
+    records.retain(|record| *record != DONE);
+    let done = written - records.len();
+    if !ended || done != streams {
+        return Err(format!("{done} [DONE] for {streams} streams"));
     }
     let mut tally = Tally::thorough();
     for (kind, delta) in deltas(records)? {

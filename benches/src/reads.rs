@@ -2,13 +2,54 @@
 
 use bytes::Bytes;
 
-/// Hands the prepared reads over, one after the other, and notes the allocations in the second half of them.
+/// Streams as they arrive, each in reads of its own.
+#[derive(Clone, Debug)]
+pub struct Chunks {
+    chunks: Vec<Bytes>,
+    /// Where each stream ends in `chunks`.
+    ends: Vec<usize>,
+}
+
+impl Chunks {
+    /// Cuts streams into reads of `len`, each with memory of its own, as a socket's would be. A read never holds the
+    /// end of one stream and the beginning of another.
+    pub fn cut<'a>(streams: impl IntoIterator<Item = &'a [u8]>, len: usize) -> Self {
+        let mut cut = Self { chunks: Vec::new(), ends: Vec::new() };
+        for stream in streams {
+            cut.chunks.extend(stream.chunks(len).map(Bytes::copy_from_slice));
+            cut.ends.push(cut.chunks.len());
+        }
+        cut
+    }
+
+    /// The reads of all streams.
+    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.chunks.iter()
+    }
+}
+
+/// One stream in these reads.
+impl From<Vec<Bytes>> for Chunks {
+    fn from(chunks: Vec<Bytes>) -> Self {
+        Self { ends: vec![chunks.len()], chunks }
+    }
+}
+
+/// Cuts one stream into reads of `len`.
+pub fn cut(bytes: &[u8], len: usize) -> Chunks {
+    Chunks::cut([bytes], len)
+}
+
+/// Hands the prepared reads of a stream over, one after the other, then those of the next, and notes the allocations in
+/// the second half of all.
 ///
 /// All subjects pull from here, so that what they allocate until they are warm is told from what every event costs.
 #[derive(Debug)]
 pub struct Reads<'a> {
     chunks: &'a [Bytes],
+    ends: &'a [usize],
     next: usize,
+    stream: usize,
     allocations: fn() -> u64,
     at_half: u64,
     at_end: u64,
@@ -16,13 +57,21 @@ pub struct Reads<'a> {
 
 impl<'a> Reads<'a> {
     /// Reads of these chunks. `allocations` says how many there were so far in this process.
-    pub fn new(chunks: &'a [Bytes], allocations: fn() -> u64) -> Self {
-        Self { chunks, next: 0, allocations, at_half: 0, at_end: 0 }
+    pub fn new(chunks: &'a Chunks, allocations: fn() -> u64) -> Self {
+        let Chunks { chunks, ends } = chunks;
+        Self { chunks, ends, next: 0, stream: 0, allocations, at_half: 0, at_end: 0 }
     }
 
     /// Reads that count nothing.
-    pub fn uncounted(chunks: &'a [Bytes]) -> Self {
+    pub fn uncounted(chunks: &'a Chunks) -> Self {
         Self::new(chunks, || 0)
+    }
+
+    /// Goes on to the next stream, whether or not this one was read to its end. False after the last.
+    pub fn next_stream(&mut self) -> bool {
+        self.next = self.end();
+        self.stream += 1;
+        self.stream < self.ends.len()
     }
 
     /// Allocations while the second half of the chunks was decoded, and how large a part of the whole that half was.
@@ -31,8 +80,14 @@ impl<'a> Reads<'a> {
         let share = (self.chunks.len() - half) as f64 / self.chunks.len() as f64;
         (self.at_end.saturating_sub(self.at_half), share)
     }
+
+    #[inline]
+    fn end(&self) -> usize {
+        self.ends.get(self.stream).copied().unwrap_or_default()
+    }
 }
 
+/// The reads of one stream.
 impl Iterator for Reads<'_> {
     type Item = Bytes;
 
@@ -41,16 +96,40 @@ impl Iterator for Reads<'_> {
         if self.next == self.chunks.len() / 2 {
             self.at_half = (self.allocations)();
         }
-        let Some(chunk) = self.chunks.get(self.next) else {
+        if self.next == self.end() {
             self.at_end = (self.allocations)();
             return None;
-        };
+        }
+        let chunk = self.chunks.get(self.next)?;
         self.next += 1;
         Some(chunk.clone())
     }
 }
 
-/// Cuts bytes into reads of `len`, each with memory of its own, as a socket's would be.
-pub fn cut(bytes: &[u8], len: usize) -> Vec<Bytes> {
-    bytes.chunks(len).map(Bytes::copy_from_slice).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stream_has_its_own_reads() {
+        let chunks = Chunks::cut([&b"abcde"[..], b"", b"fg"], 2);
+        let mut reads = Reads::uncounted(&chunks);
+        assert_eq!(reads.by_ref().collect::<Vec<_>>(), ["ab", "cd", "e"]);
+        assert_eq!(reads.next(), None);
+        assert!(reads.next_stream());
+        assert_eq!(reads.next(), None);
+        assert!(reads.next_stream());
+        assert_eq!(reads.next().as_deref(), Some(&b"fg"[..]));
+        assert!(!reads.next_stream());
+        assert_eq!(reads.next(), None);
+    }
+
+    #[test]
+    fn a_stream_that_is_left_early_leaves_nothing_behind() {
+        let chunks = Chunks::cut([&b"abcde"[..], b"fg"], 2);
+        let mut reads = Reads::uncounted(&chunks);
+        assert_eq!(reads.next().as_deref(), Some(&b"ab"[..]));
+        assert!(reads.next_stream());
+        assert_eq!(reads.next().as_deref(), Some(&b"fg"[..]));
+    }
 }

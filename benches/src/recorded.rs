@@ -1,92 +1,99 @@
-//! Real bytes, made long enough to measure.
+//! Streams of real servers, as many as it takes to measure.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::proof;
-use crate::tally::Kind;
-use crate::workload::DONE;
+use crate::subjects::records::{AsyncOpenai, Record};
+use crate::tally::Tally;
+use crate::workload::{DONE, Stream, data};
 
-/// A recording that was made longer.
+/// One stream of a real server.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// Name of its file.
     pub file: String,
-    /// The records of the longer stream.
-    pub records: Vec<String>,
-    /// The deltas in them.
-    pub deltas: Vec<(Kind, String)>,
+    /// Its bytes, and the deltas in them.
+    pub stream: Stream,
 }
 
-/// The recording in `folder` with the most text deltas, its middle repeated until there are about `events` records.
-///
-/// A recording is a file `*.sse` of OpenAI chunks, one data line each, that ends with `[DONE]`. The records are kept
-/// byte for byte.
+/// A recording that is not measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Name of its file.
+    pub file: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// The recordings in `folder`, files `*.sse` of OpenAI chunks, and those that are left out: where it is not said that
+/// the stream is complete, or where not everyone can find all of its text.
 ///
 /// # Errors
 ///
 /// Why there is none.
-pub fn stretch(folder: &Path, events: usize) -> Result<Recording, String> {
+pub fn load(folder: &Path) -> Result<(Vec<Recording>, Vec<LeftOut>), String> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(|_| "codec/testdata/recorded is not there")?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "sse"))
         .collect();
     files.sort();
-    let mut best: Option<(String, Vec<String>, Range<usize>)> = None;
-    for file in files {
-        let Some(records) = std::fs::read_to_string(&file).ok().and_then(|text| records(&text)) else {
-            continue;
-        };
-        let middle = middle(&records);
-        if middle.len() > best.as_ref().map_or(0, |(_, _, best)| best.len()) {
-            let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            best = Some((file, records, middle));
+    let (mut recordings, mut left_out) = (Vec::new(), Vec::new());
+    for path in files {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
+        match stream(&text) {
+            Ok(stream) => recordings.push(Recording { file, stream }),
+            Err(why) => left_out.push(LeftOut { file, why }),
         }
     }
-    let (file, records, middle) = best.ok_or("no recording of a chat's text in codec/testdata/recorded")?;
-    let ends = records.len() - middle.len();
-    let repeated = records[middle.clone()].iter().cycle().take(events.saturating_sub(ends).max(middle.len()));
-    let stretched: Vec<String> =
-        records[..middle.start].iter().chain(repeated).chain(&records[middle.end..]).cloned().collect();
-    let deltas = proof::deltas(stretched.iter().map(String::as_str).filter(|record| *record != DONE))?;
-    Ok(Recording { file, records: stretched, deltas })
+    if recordings.is_empty() {
+        return Err("no recording of a chat in codec/testdata/recorded".to_owned());
+    }
+    Ok((recordings, left_out))
 }
 
-/// The records of a stream, if it is one of chunks.
-fn records(text: &str) -> Option<Vec<String>> {
-    let events = text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").map(str::to_owned));
-    let records = events.collect::<Option<Vec<String>>>()?;
-    let (last, chunks) = records.split_last()?;
-    let readable = proof::deltas(chunks.iter().map(String::as_str)).is_ok();
-    (last == DONE && readable).then_some(records)
+/// The recordings one after the other, again and again, until the next would bring more than `events` events; each at
+/// least once.
+pub fn repeat(recordings: &[Recording], events: usize) -> Vec<&Stream> {
+    let mut streams: Vec<&Stream> = recordings.iter().map(|recording| &recording.stream).collect();
+    let mut len: usize = streams.iter().map(|stream| stream.events.len()).sum();
+    for Recording { stream, .. } in recordings.iter().cycle() {
+        len += stream.events.len();
+        if len > events {
+            break;
+        }
+        streams.push(stream);
+    }
+    streams
 }
 
-/// The longest run of records that hold text of the only choice and nothing else that matters.
-fn middle(records: &[String]) -> Range<usize> {
-    let is_text = |record: &String| {
-        let chunk: Value = serde_json::from_str(record).unwrap_or_default();
-        let choice = &chunk["choices"][0];
-        let delta = &choice["delta"];
-        delta["content"].as_str().is_some_and(|text| !text.is_empty())
-            && ["role", "tool_calls", "reasoning", "reasoning_content"]
-                .iter()
-                .all(|name| delta[name].is_null())
-            && choice["finish_reason"].is_null()
-            && choice["index"] == 0
-            && chunk["choices"].as_array().map(Vec::len) == Some(1)
+/// The stream in a file, byte for byte.
+fn stream(text: &str) -> Result<Stream, String> {
+    let events: Vec<String> = text.split_inclusive("\n\n").map(str::to_owned).collect();
+    let records = events.iter().map(|event| data(event)).collect::<Option<Vec<&str>>>();
+    let records = records.ok_or("not every event has data")?;
+    let Some((&DONE, records)) = records.split_last() else {
+        return Err("it does not end with [DONE]".to_owned());
     };
-    let (mut longest, mut start) = (0..0, 0);
-    for (at, record) in records.iter().enumerate() {
-        if !is_text(record) {
-            start = at + 1;
-        } else if at + 1 - start > longest.len() {
-            longest = start..at + 1;
+    let deltas = proof::deltas(records.iter().copied())?;
+    let (mut found, mut expected) = (Tally::thorough(), Tally::thorough());
+    for record in records {
+        AsyncOpenai::read(record, &mut found).map_err(|error| format!("async-openai: {error}"))?;
+        let chunk: Value = serde_json::from_str(record).unwrap_or_default();
+        if chunk["choices"].as_array().into_iter().flatten().any(|choice| choice["index"] != 0) {
+            return Err("ConverseStream has no place for a second choice".to_owned());
         }
     }
-    longest
+    for (kind, text) in &deltas {
+        expected.text(*kind, text);
+    }
+    if found.answer() != expected.answer() {
+        return Err("async-openai has no field for some of its text".to_owned());
+    }
+    Ok(Stream { events, deltas })
 }
 
 #[cfg(test)]
@@ -94,34 +101,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_middle_is_repeated_and_the_ends_are_kept() {
+    fn streams_are_kept_whole_and_repeated() {
         let folder = std::env::temp_dir().join(format!("sagewire-recorded-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let chunk = |delta: &str, finish: &str| {
+        let chunk = |delta: &str| {
             format!(
-                "data: {{\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n"
+                "data: {{\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
+                 \"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":null}}]}}\n\n"
             )
         };
-        let stream = [
-            chunk(r#"{"role":"assistant","content":""}"#, "null"),
-            chunk(r#"{"content":"a"}"#, "null"),
-            chunk(r#"{"content":"b"}"#, "null"),
-            chunk("{}", r#""stop""#),
-            "data: [DONE]\n\n".to_owned(),
-        ];
-        std::fs::write(folder.join("text.sse"), stream.concat()).unwrap();
-        std::fs::write(folder.join("other.sse"), "data: {}\n\n").unwrap();
-        let Recording { file, records, deltas } = stretch(&folder, 10).unwrap();
+        let done = "data: [DONE]\n\n";
+        for (file, events) in [
+            (
+                "a.sse",
+                [chunk(r#"{"content":"a"}"#), format!("event: named\n{}", chunk("{}")), done.to_owned()],
+            ),
+            ("b.sse", [chunk(r#"{"content":"b"}"#), chunk(r#"{"content":"c"}"#), done.to_owned()]),
+            ("cut.sse", [chunk(r#"{"content":"d"}"#), String::new(), String::new()]),
+            ("error.sse", ["data: {\"error\":{}}\n\n".to_owned(), String::new(), done.to_owned()]),
+            ("think.sse", [chunk(r#"{"reasoning":"e"}"#), String::new(), done.to_owned()]),
+        ] {
+            std::fs::write(folder.join(file), events.concat()).unwrap();
+        }
+        let loaded = load(&folder);
         std::fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(file, "text.sse");
-        assert_eq!(records.len(), 10);
-        assert_eq!(records.last().map(String::as_str), Some(DONE));
-        let text: String = deltas.iter().map(|(_, text)| text.as_str()).collect();
-        assert_eq!(text, "abababa");
+        let (recordings, left_out) = loaded.unwrap();
+        let files: Vec<&str> = recordings.iter().map(|recording| recording.file.as_str()).collect();
+        assert_eq!(files, ["a.sse", "b.sse"]);
+        let files: Vec<&str> = left_out.iter().map(|left_out| left_out.file.as_str()).collect();
+        assert_eq!(files, ["cut.sse", "error.sse", "think.sse"]);
+
+        for (events, expected) in [(0, "abc"), (8, "abc"), (9, "abca"), (17, "abcabca")] {
+            let streams = repeat(&recordings, events);
+            let text: String =
+                streams.iter().flat_map(|stream| &stream.deltas).map(|(_, text)| &**text).collect();
+            assert_eq!(text, expected, "{events}");
+            assert!(streams[0].events[1].starts_with("event: named\ndata: {"));
+        }
     }
 
     #[test]
     fn without_recordings_it_says_so() {
-        assert!(stretch(Path::new("does/not/exist"), 10).is_err());
+        assert!(load(Path::new("does/not/exist")).is_err());
     }
 }

@@ -4,14 +4,20 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use crate::lost::{Ending, Recovered, Variant};
 use crate::machine::Machine;
-use crate::measure::{READS, Row};
+use crate::measure::{READS, Row, SMALL_READ};
+use crate::streams;
 use crate::subjects::{Measure, SAGEWIRE};
 
-/// One object: `machine`, and `rows` with a row for each subject, measure, workload and size of reads. A row without a
-/// speed has nulls and says why in `fault`.
-pub fn json(machine: &Machine, rows: &[Row]) -> Value {
-    let round = |number: f64| (number * 1e3).round() / 1e3;
+/// One object: `machine`, and
+///
+/// - `rows` with a row for each subject, measure, workload and size of reads,
+/// - `streams` with a row for each subject that decodes many streams in turn,
+/// - `recovered` with a row for each subject and variant of a stream.
+///
+/// A row without a speed has nulls and says why in `fault`.
+pub fn json(machine: &Machine, rows: &[Row], streams: &[streams::Row], recovered: &[Recovered]) -> Value {
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -32,25 +38,66 @@ pub fn json(machine: &Machine, rows: &[Row]) -> Value {
             value
         })
         .collect();
-    json!({ "machine": machine, "rows": rows })
+    let streams: Vec<Value> = streams.iter().map(json_of_streams).collect();
+    let recovered: Vec<Value> = recovered.iter().map(json_of_recovered).collect();
+    json!({ "machine": machine, "rows": rows, "streams": streams, "recovered": recovered })
+}
+
+fn json_of_streams(row: &streams::Row) -> Value {
+    let cost = row.outcome.as_ref().ok();
+    let mut value = json!({
+        "subject": row.subject,
+        "version": row.version,
+        "alone_mb_per_s": cost.map(|cost| round(cost.alone)),
+        "in_a_row_mb_per_s": cost.map(|cost| round(cost.in_a_row)),
+        "in_turn_mb_per_s": cost.map(|cost| round(cost.in_turn)),
+        "ratio": cost.map(|cost| round(cost.ratio())),
+        "bytes_per_stream": cost.map(|cost| round(cost.bytes_per_stream)),
+    });
+    if let Err(fault) = &row.outcome {
+        value["fault"] = json!(fault);
+    }
+    value
+}
+
+fn json_of_recovered(row: &Recovered) -> Value {
+    let mut value = json!({
+        "variant": row.variant,
+        "subject": row.subject,
+        "version": row.version,
+        "recovered": row.recovered,
+        "arrived": row.arrived,
+        "sent": row.sent,
+        "ending": row.ending.name(),
+    });
+    if let Ending::Error(fault) = &row.ending {
+        value["fault"] = json!(fault);
+    }
+    value
+}
+
+fn round(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
+}
+
+/// The machine that the numbers were taken on.
+pub fn machine(machine: &Machine) -> String {
+    let Machine { cpu, cores, os, rustc, optimised } = machine;
+    let warning = "Built without optimisations: these numbers mean nothing.\n";
+    format!("{cpu}, {cores} cores, {os}, {rustc}\n{}", if *optimised { "" } else { warning })
 }
 
 /// A block for each measure: nanoseconds an event in each column, and how many times sagewire's that is.
 ///
 /// The smaller reads are shown for the first workload only, to keep the lines short; JSON has all.
-pub fn table(machine: &Machine, rows: &[Row]) -> String {
+pub fn table(rows: &[Row]) -> String {
     let mut out = String::new();
-    let Machine { cpu, cores, os, rustc, optimised } = machine;
-    let _ = writeln!(out, "{cpu}, {cores} cores, {os}, {rustc}");
     let versions = rows.iter().flat_map(|row| row.subject.split(" + ").zip(row.version.split(" + ")));
     let versions = distinct(versions.filter(|(_, version)| !version.is_empty()).map(|(subject, version)| {
         let package = subject.split(' ').next().unwrap_or(subject);
         format!("{package} {version}")
     }));
     let _ = writeln!(out, "{}", versions.join(", "));
-    if !optimised {
-        out.push_str("Built without optimisations: these numbers mean nothing.\n");
-    }
     out.push_str(
         "Nanoseconds for each event, and how many times sagewire's. MB/s and allocations for each event\n",
     );
@@ -59,7 +106,8 @@ pub fn table(machine: &Machine, rows: &[Row]) -> String {
     let mut notes = Vec::new();
     for measure in Measure::ALL {
         let shown = |row: &&Row| {
-            row.measure == measure && (row.reads != Some(READS[1]) || Some(row.workload) == first)
+            let full = row.reads.is_none_or(|reads| reads == READS[0]);
+            row.measure == measure && (full || Some(row.workload) == first)
         };
         let rows: Vec<&Row> = rows.iter().filter(shown).collect();
         if !rows.is_empty() {
@@ -71,6 +119,71 @@ pub fn table(machine: &Machine, rows: &[Row]) -> String {
     }
     for (number, note) in notes.iter().enumerate() {
         let _ = writeln!(out, "[{}] {note}", number + 1);
+    }
+    out
+}
+
+/// Many streams in turn, compared with one alone.
+pub fn table_of_streams(plan: &streams::Plan, rows: &[streams::Row]) -> String {
+    let mut out = format!(
+        "streams: {} at once, a frame of each in turn; MB/s, and how much that is of one long stream's\n{:38}",
+        plan.streams, ""
+    );
+    for column in ["alone", "in a row", "in turn", "ratio", "bytes each"] {
+        let _ = write!(out, " {column:>10}");
+    }
+    out.push('\n');
+    for row in rows {
+        let _ = write!(out, "{:38}", short(&row.subject));
+        let _ = match &row.outcome {
+            Ok(cost) => writeln!(
+                out,
+                " {:>10.0} {:>10.0} {:>10.0} {:>9.2}x {:>10.0}",
+                cost.alone,
+                cost.in_a_row,
+                cost.in_turn,
+                cost.ratio(),
+                cost.bytes_per_stream
+            ),
+            Err(fault) => writeln!(out, " {fault}"),
+        };
+    }
+    out
+}
+
+/// Tokens that each subject recovers of each variant, and how it says that the stream ended.
+pub fn table_of_lost(variants: &[Variant], rows: &[Recovered]) -> String {
+    let line = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+        let cells: String = cells.map(|cell| format!(" {cell:>10}")).collect();
+        format!("{name:38}{cells}\n")
+    };
+    let sent = rows.first().map_or(0, |row| row.sent);
+    let mut out =
+        format!("lost: tokens recovered of {sent}, in reads of 1 to 4,096 bytes, and how the stream ended\n");
+    out += &line("", &mut variants.iter().map(|variant| variant.name.to_owned()));
+    out += &line("in the bytes", &mut variants.iter().map(|variant| variant.arrived.to_string()));
+    let subjects = distinct(rows.iter().map(|row| row.subject.as_str()));
+    for subject in &subjects {
+        let of_subject = || rows.iter().filter(|row| row.subject == *subject);
+        out += &line(&short(subject), &mut of_subject().map(|row| row.recovered.to_string()));
+        out += &line("", &mut of_subject().map(|row| row.ending.name().to_owned()));
+    }
+    out.push_str(
+        "complete: says complete, and all of the answer is there. silent: says complete, but tokens are missing.\n\
+         error: says that something is missing or wrong. No peer knows of [DONE]; their glue here does, and makes the\n\
+         error where it is missing. By the letter of the standard, no-blank is one event that never ends.\n\n",
+    );
+    for Variant { name, about, .. } in variants {
+        let _ = writeln!(out, "{name:10} {about}");
+        let fault = |row: &Recovered| match &row.ending {
+            Ending::Error(fault) if row.variant == *name => Some(fault.clone()),
+            _ => None,
+        };
+        let faults: Vec<String> = rows.iter().filter_map(fault).collect();
+        for fault in distinct(faults.iter()) {
+            let count = faults.iter().filter(|other| *other == fault).count();
+            let _ = writeln!(out, "{:10} error of {count} of {}: {fault}", "", subjects.len());
+        }
     }
     out
 }
@@ -87,7 +200,11 @@ fn block(measure: Measure, rows: &[&Row], notes: &mut Vec<String>, out: &mut Str
     let _ = write!(out, "{:38} {:>6} {:>6}", "", "MB/s", "allocs");
     for (workload, reads) in &columns {
         let name = workload.strip_prefix("openai-").unwrap_or(workload);
-        let small = if *reads == Some(READS[1]) { " 1.4K" } else { "" };
+        let small = match reads {
+            Some(len) if *len == READS[1] => " 1.4K",
+            Some(SMALL_READ) => " 128 B",
+            _ => "",
+        };
         let _ = write!(out, " {:>12}", format!("{name}{small}"));
     }
     out.push('\n');

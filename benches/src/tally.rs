@@ -52,7 +52,7 @@ impl Tally {
         Self::default()
     }
 
-    /// A tally that looks at every byte and keeps what was written.
+    /// A tally that looks at every byte, and keeps the texts and what was written.
     pub fn thorough() -> Self {
         Self { thorough: true, output: Some(Vec::new()), ..Self::default() }
     }
@@ -67,6 +67,7 @@ impl Tally {
         self.answer.bytes += text.len() as u64;
         let text = text.as_bytes();
         self.answer.hash = if self.thorough {
+            self.keep(text);
             hash(self.answer.hash ^ kind as u64, text)
         } else {
             let ends = u64::from(text[0]) << 8 | u64::from(text[text.len() - 1]);
@@ -91,6 +92,11 @@ impl Tally {
     #[inline]
     pub fn output(&mut self, piece: &[u8]) {
         self.piece(piece);
+        self.keep(piece);
+    }
+
+    #[inline]
+    fn keep(&mut self, piece: &[u8]) {
         if let Some(output) = &mut self.output {
             output.extend_from_slice(piece);
         }
@@ -112,7 +118,7 @@ impl Tally {
         self.fault.as_deref()
     }
 
-    /// All that was written, in a thorough tally.
+    /// All texts, or all that was written, in a thorough tally.
     pub fn written(&self) -> &[u8] {
         self.output.as_deref().unwrap_or_default()
     }

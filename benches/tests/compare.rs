@@ -34,6 +34,64 @@ fn json_has_the_promised_fields() {
         }
     }
     assert_eq!(rows.iter().filter(|row| row["measure"] == "limit").count(), 3);
+    assert_eq!(rows.iter().filter(|row| row["measure"] == "sse" && row["reads"] == 128).count(), 5);
+
+    let streams = report["streams"].as_array().unwrap();
+    assert_eq!(streams.len(), 2);
+    assert_eq!(streams[0]["subject"], "sagewire");
+    for row in streams {
+        for name in ["alone_mb_per_s", "in_a_row_mb_per_s", "in_turn_mb_per_s", "ratio", "bytes_per_stream"] {
+            assert!(row[name].as_f64().is_some_and(|number| number > 0.0), "{name} in {row}");
+        }
+    }
+}
+
+#[test]
+fn sagewire_loses_nothing_and_says_what_is_missing() {
+    let output = Command::new(env!("CARGO_BIN_EXE_compare"))
+        .args(["--json", "--quick", "--only", "lost"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["rows"], Value::Array(Vec::new()));
+    let recovered = report["recovered"].as_array().unwrap();
+    let ours: Vec<&Value> = recovered.iter().filter(|row| row["subject"] == "sagewire").collect();
+    assert_eq!((ours.len(), recovered.len()), (9, 63));
+    for row in ours {
+        let whole = row["arrived"] == row["sent"];
+        assert_eq!(row["recovered"], row["arrived"], "{row}");
+        assert_eq!(row["ending"], if whole { "complete" } else { "error" }, "{row}");
+    }
+    for row in recovered {
+        assert!(["variant", "subject", "version"].iter().all(|name| row[name].is_string()), "{row}");
+        assert!(row["recovered"].as_u64() <= row["sent"].as_u64(), "{row}");
+        assert_eq!(row["fault"].is_string(), row["ending"] == "error", "{row}");
+        // Where nothing is wrong with the stream, nobody may lose anything.
+        if row["variant"] == "aligned" || row["variant"] == "ragged" {
+            assert_eq!((&row["recovered"], &row["ending"]), (&row["sent"], &"complete".into()), "{row}");
+        }
+    }
+}
+
+#[test]
+fn streams_are_written_for_others() {
+    let folder = std::env::temp_dir().join(format!("sagewire-streams-{}", std::process::id()));
+    let output = Command::new(env!("CARGO_BIN_EXE_compare"))
+        .args(["--quick", "--write-streams"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    let index = std::fs::read(folder.join("streams.json")).unwrap();
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    for variant in index["variants"].as_array().unwrap() {
+        let body = std::fs::metadata(folder.join(variant["file"].as_str().unwrap())).unwrap();
+        let reads = variant["reads"].as_array().unwrap().iter().map(|len| len.as_u64().unwrap());
+        assert_eq!(reads.sum::<u64>(), body.len(), "{}", variant["name"]);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert_eq!(index["tokens"].as_array().unwrap().len(), 1000);
 }
 
 #[test]
@@ -41,4 +99,8 @@ fn unknown_arguments_are_refused() {
     let output = Command::new(env!("CARGO_BIN_EXE_compare")).arg("--fast").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
+    for args in [["--only", "nothing"], ["--workload", "nothing"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_compare")).args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+    }
 }

@@ -1,8 +1,7 @@
 //! The workloads are the same every time, and sagewire finds in them what the generator put in.
 
-use bytes::Bytes;
 use sagewire_benches::measure::{READS, prove};
-use sagewire_benches::reads::{Reads, cut};
+use sagewire_benches::reads::{Chunks, Reads, cut};
 use sagewire_benches::subjects::{Measure, sagewire};
 use sagewire_benches::tally::{Answer, Tally};
 use sagewire_benches::workload::{NAMES, Workload};
@@ -39,13 +38,13 @@ fn workloads_are_what_they_say() {
 fn sagewire_finds_the_truth() {
     for workload in workloads() {
         for len in READS.into_iter().chain([97]) {
-            let framed = cut(&workload.framed, len);
+            let framed = workload.framed_in(len);
             for measure in
                 [Measure::Decode, Measure::TranscodeBedrock, Measure::TranscodeOpenai, Measure::Frames]
             {
                 proven(measure, &workload, &framed);
             }
-            proven(Measure::Sse, &workload, &cut(&workload.sse, len));
+            proven(Measure::Sse, &workload, &workload.sse_in(len));
 
             let mut tally = Tally::thorough();
             let lines = cut(&workload.json_lines, len);
@@ -55,7 +54,7 @@ fn sagewire_finds_the_truth() {
     }
 }
 
-fn proven(measure: Measure, workload: &Workload, chunks: &[Bytes]) {
+fn proven(measure: Measure, workload: &Workload, chunks: &Chunks) {
     let subjects = measure.subjects();
     assert_eq!(subjects[0].name, "sagewire");
     if let Err(fault) = prove(measure, &subjects[0], workload, chunks) {
@@ -70,7 +69,7 @@ fn the_lower_bounds_find_the_truth() {
             continue;
         }
         for subject in Measure::Limit.subjects() {
-            if let Err(fault) = prove(Measure::Limit, &subject, &workload, &[]) {
+            if let Err(fault) = prove(Measure::Limit, &subject, &workload, &Vec::new().into()) {
                 panic!("{} on {}: {fault}", subject.name, workload.name);
             }
         }

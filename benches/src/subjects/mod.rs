@@ -115,7 +115,7 @@ const SERDE: &str = "serde_json";
 type Best = SseCore;
 const BEST: &str = SSE_CORE;
 
-/// Reads one workload once, telling the tally what it finds.
+/// Reads one stream of a workload once, telling the tally what it finds.
 pub type Run = fn(&Workload, &mut Reads<'_>, &mut Tally);
 
 /// One who is measured.
@@ -125,20 +125,48 @@ pub struct Subject {
     pub name: String,
     /// Their versions, in the same order.
     pub version: String,
-    /// What it does.
+    /// What it does with a stream.
     pub run: Run,
 }
 
 impl Subject {
+    /// Goes through all streams, each from the beginning, unless one fails.
+    #[inline]
+    pub fn run(&self, workload: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
+        loop {
+            (self.run)(workload, reads, tally);
+            if tally.fault().is_some() || !reads.next_stream() {
+                return;
+            }
+        }
+    }
+
     fn sagewire(run: Run) -> Self {
-        Self { name: SAGEWIRE.to_owned(), version: version("sagewire-codec").to_owned(), run }
+        let (name, version) = label_of_sagewire();
+        Self { name, version, run }
     }
 
     fn new(packages: &[&str], note: &str, run: Run) -> Self {
-        let versions: Vec<&str> = packages.iter().map(|package| version(package)).collect();
-        let name = [&packages.join(" + "), note].map(str::trim).join(" ").trim().to_owned();
-        Self { name, version: versions.join(" + "), run }
+        let (name, version) = label(packages, note);
+        Self { name, version, run }
     }
+}
+
+/// Name and versions of one who is made of these packages.
+fn label(packages: &[&str], note: &str) -> (String, String) {
+    let versions: Vec<&str> = packages.iter().map(|package| version(package)).collect();
+    let name = [&packages.join(" + "), note].map(str::trim).join(" ").trim().to_owned();
+    (name, versions.join(" + "))
+}
+
+/// Name and version of sagewire.
+pub fn label_of_sagewire() -> (String, String) {
+    (SAGEWIRE.to_owned(), version("sagewire-codec").to_owned())
+}
+
+/// Name and versions of the fastest peers with the smallest structs.
+pub fn label_of_best() -> (String, String) {
+    label(&[SMITHY, BEST, SERDE], "")
 }
 
 /// The subject that the others are compared with.

@@ -30,17 +30,26 @@ pub struct AsyncOpenai;
 pub struct Untyped;
 
 /// Event-stream bytes to deltas: frames with smithy, events with `P`, records with `R`.
+///
+/// None of these knows how a stream ends, so it is here that one without `[DONE]` is told from a complete one.
 pub fn decode<P: Events, R: Record>(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
+    let mut done = false;
     let found = P::each(Payloads::new(reads), |data| {
-        if data != DONE {
-            R::read(data, tally)?;
+        match data {
+            DONE => done = true,
+            _ => R::read(data, tally)?,
         }
         Ok(())
     });
-    if let Err(fault) = found {
-        tally.fail(fault);
+    match found {
+        Err(fault) => tally.fail(fault),
+        Ok(()) if !done => tally.fail(NOT_DONE),
+        Ok(()) => {}
     }
 }
+
+/// The fault of a stream without `[DONE]`, which the glue finds.
+pub const NOT_DONE: &str = "no [DONE]";
 
 /// A string that borrows unless it has escapes. (serde's derive borrows `Cow`, but not `Option<Cow>`.)
 #[derive(Debug, Deserialize, Serialize)]

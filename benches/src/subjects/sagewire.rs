@@ -24,8 +24,9 @@ pub fn decode(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     });
 }
 
+/// Tells the tally of a delta.
 #[inline]
-fn observe(event: &Event<'_>, tally: &mut Tally) {
+pub fn observe(event: &Event<'_>, tally: &mut Tally) {
     match event {
         Event::TextDelta { text, .. } => tally.text(Kind::Text, text),
         Event::ReasoningDelta { text, .. } => tally.text(Kind::Reasoning, text),

@@ -3,6 +3,7 @@
 use aws_smithy_eventstream::error::Error;
 use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
 use aws_smithy_eventstream::smithy::parse_response_headers;
+use aws_smithy_types::event_stream::Message;
 use bytes::{Buf, Bytes};
 use bytes_utils::SegmentedBuf;
 
@@ -33,11 +34,9 @@ impl Iterator for Payloads<'_, '_> {
         loop {
             if self.buffer.has_remaining() {
                 match self.decoder.decode_frame(&mut self.buffer) {
-                    Ok(DecodedFrame::Complete(message)) => match parse_response_headers(&message) {
-                        Ok(headers) if headers.smithy_type.as_str() == "PayloadPart" => {
-                            return Some(Ok(message.payload().clone()));
-                        }
-                        Ok(_) => continue,
+                    Ok(DecodedFrame::Complete(message)) => match is_part(&message) {
+                        Ok(true) => return Some(Ok(message.payload().clone())),
+                        Ok(false) => continue,
                         Err(error) => return Some(Err(error)),
                     },
                     Ok(_) => {}
@@ -47,6 +46,16 @@ impl Iterator for Payloads<'_, '_> {
             self.buffer.push(self.reads.next()?);
         }
     }
+}
+
+/// Whether a frame is a `PayloadPart` event.
+///
+/// # Errors
+///
+/// Those of smithy, where the headers are not those of an event.
+#[inline]
+pub fn is_part(message: &Message) -> Result<bool, Error> {
+    Ok(parse_response_headers(message)?.smithy_type.as_str() == "PayloadPart")
 }
 
 /// Frames alone.

@@ -1,5 +1,6 @@
 //! The strict decoder.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -36,6 +37,8 @@ pub struct Decoder {
 enum Data {
     /// In the chunk.
     Chunk(Range<usize>),
+    /// In the line that was put together, behind so many bytes.
+    Line(usize),
     /// In [`Decoder::data`].
     Joined,
 }
@@ -66,8 +69,9 @@ impl Decoder {
             carry::clear(&mut self.data);
             carry::clear(&mut self.event);
         }
+        self.lines.give_back();
         while self.input.refill(chunk) {
-            match self.find() {
+            match self.usual().map_or_else(|| self.find(), Ok) {
                 Ok(Some(data)) => return Ok(Some(self.event(&data))),
                 Ok(None) => {}
                 Err(kind) => return self.fail(kind),
@@ -93,6 +97,41 @@ impl Decoder {
             what: "event without its blank line",
             len: (self.data.len() + line) as u64,
         })
+    }
+
+    /// The usual cases at once: an event that is one data line and its blank line, whole or the rest of one that was
+    /// cut; and the beginning of one. Everything else, and everything unusual about it, is left as it is.
+    #[inline]
+    fn usual(&mut self) -> Option<Option<Data>> {
+        const DATA: &[u8] = b"data: ";
+        let Self { input, lines, .. } = self;
+        let rest = &input.chunk[input.pos..];
+        let is_cut = lines.begins_with(DATA);
+        let is_whole = rest.starts_with(DATA) && lines.is_settled();
+        if self.open || !self.event.is_empty() || !(is_cut || is_whole) {
+            return None;
+        }
+        let end = memchr::memchr2(b'\n', b'\r', rest);
+        if lines.carry().len() + end.unwrap_or(rest.len()) + self.id.len() > self.limits.record {
+            return None;
+        }
+        let start = input.pos + DATA.len();
+        match end {
+            Some(len) if !rest[len..].starts_with(b"\n\n") => None,
+            Some(len) if is_cut => {
+                lines.keep(&rest[..len], &mut input.pos, self.limits.record);
+                lines.lend(&mut input.pos, 2);
+                Some(Some(Data::Line(DATA.len())))
+            }
+            Some(len) => {
+                lines.advance(&mut input.pos, len + 2);
+                Some(Some(Data::Chunk(start..input.pos - 2)))
+            }
+            None => {
+                lines.keep(rest, &mut input.pos, self.limits.record);
+                Some(None)
+            }
+        }
     }
 
     /// Finds the end of an event in the current chunk.
@@ -158,13 +197,17 @@ impl Decoder {
     fn event(&self, data: &Data) -> Event<'_> {
         let data = match data {
             Data::Chunk(range) => &self.input.chunk[range.clone()],
+            Data::Line(start) => &self.lines.carry()[*start..],
             Data::Joined => &self.data,
         };
-        let event = if self.event.is_empty() { b"message" } else { &self.event[..] };
+        // Most events have neither, and checking nothing takes longer than seeing that there is nothing.
+        fn or<'a>(bytes: &'a [u8], none: &'static str) -> Cow<'a, str> {
+            if bytes.is_empty() { Cow::Borrowed(none) } else { text::lossy(bytes) }
+        }
         Event {
-            event: text::lossy(event),
+            event: or(&self.event, "message"),
             data: text::lossy(data),
-            id: text::lossy(&self.id),
+            id: or(&self.id, ""),
             retry: self.retry,
         }
     }
