@@ -2,7 +2,9 @@
 //!
 //! Members come in any order, and what one means can depend on a later one: the choices may stand before the id, the
 //! finish reason before the delta, the delta before the index. So each object is first walked to find its members, and
-//! then read in a fixed order. The first walk over a document also checks all of it.
+//! then read in a fixed order. The first walk over a document also checks all of it, and finds what nearly every chunk
+//! has one of: the members of the first choice, of its delta, and of the first tool call in that. Only where there are
+//! more of them is a list walked again.
 
 use core::ops::Range;
 
@@ -42,6 +44,9 @@ pub(super) struct Chunk {
     pub(super) created: Option<Range<usize>>,
     pub(super) obfuscation: Option<Str>,
     pub(super) choices: Option<Range<usize>>,
+    /// The first of them, and how many there are: nearly always it is the only one.
+    pub(super) first: Option<Choice>,
+    pub(super) count: usize,
     pub(super) usage: Option<Range<usize>>,
     pub(super) error: Option<Range<usize>>,
     pub(super) is_error: bool,
@@ -79,7 +84,10 @@ impl Chunk {
                 b"model" => chunk.model = non_empty(json.string_or_skip()?),
                 b"created" => chunk.created = skip_kind(json, Kind::Number)?,
                 b"obfuscation" => chunk.obfuscation = json.string_or_skip()?,
-                b"choices" => chunk.choices = skip_kind(json, Kind::Array)?,
+                b"choices" if json.kind()? == Kind::Array => chunk.find_choices(json)?,
+                b"choices" => {
+                    (chunk.choices, chunk.first, chunk.count) = (json.skip().map(|_| None)?, None, 0)
+                }
                 b"usage" => chunk.usage = skip_kind(json, Kind::Object)?,
                 b"error" => chunk.error = skip_some(json)?,
                 b"object" => {
@@ -94,17 +102,19 @@ impl Chunk {
         Ok(chunk)
     }
 
-    pub(super) fn first_choice(&self, record: &[u8], depth: usize) -> Result<Option<Choice>, Fault> {
-        let Some(choices) = &self.choices else { return Ok(None) };
-        let mut first = None;
-        Json::new(record, choices.start, depth).array(|json| {
-            if first.is_none() && json.kind()? == Kind::Object {
-                first = Some(Choice::find(json)?);
-                return Ok(());
+    fn find_choices(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
+        let start = json.pos();
+        (self.first, self.count) = (None, 0);
+        json.array(|json| {
+            self.count += 1;
+            if self.first.is_none() && json.kind()? == Kind::Object {
+                self.first = Some(Choice::find(json)?);
+                return Ok::<_, Fault>(());
             }
             json.skip().map(drop)
         })?;
-        Ok(first)
+        self.choices = Some(start..json.pos());
+        Ok(())
     }
 }
 
@@ -114,7 +124,7 @@ pub(super) struct Choice {
     pub(super) range: Range<usize>,
     pub(super) index: Option<Range<usize>>,
     /// `delta`, or `message` in a response that is not streamed.
-    pub(super) delta: Option<Range<usize>>,
+    pub(super) delta: Option<Delta>,
     pub(super) text: Option<Str>,
     pub(super) finish: Option<Str>,
     pub(super) stop: Option<Str>,
@@ -135,8 +145,8 @@ impl Choice {
         json.object(|json, name| {
             match name {
                 b"index" => choice.index = skip_kind(json, Kind::Number)?,
-                b"delta" | b"message" => {
-                    choice.delta = skip_kind(json, Kind::Object)?.or(choice.delta.take())
+                b"delta" | b"message" if json.kind()? == Kind::Object => {
+                    choice.delta = Some(Delta::find(json)?)
                 }
                 b"text" => choice.text = non_empty(json.string_or_skip()?),
                 b"finish_reason" => choice.finish = json.string_or_skip()?,
@@ -151,30 +161,23 @@ impl Choice {
         choice.range = start..json.pos();
         Ok(choice)
     }
-
-    pub(super) fn role(&self, record: &[u8], depth: usize) -> Result<Option<Str>, Fault> {
-        let Some(delta) = &self.delta else { return Ok(None) };
-        let mut role = None;
-        Json::new(record, delta.start, depth).object(|json, name| {
-            match name {
-                b"role" => role = non_empty(json.string_or_skip()?),
-                _ => json.skip().map(drop)?,
-            }
-            Ok(())
-        })?;
-        Ok(role)
-    }
 }
 
 /// The members of a delta or a message.
 #[derive(Default)]
 pub(super) struct Delta {
+    pub(super) range: Range<usize>,
+    pub(super) role: Option<Str>,
     pub(super) content: Option<Str>,
     pub(super) content_parts: Option<Range<usize>>,
     pub(super) reasoning_content: Option<Str>,
     pub(super) reasoning: Option<Str>,
     pub(super) refusal: Option<Str>,
+    /// A list or an object.
     pub(super) tool_calls: Option<Range<usize>>,
+    /// The first of the list, and how many there are.
+    pub(super) first_call: Option<ToolCall>,
+    pub(super) call_count: usize,
     pub(super) function_call: Option<Range<usize>>,
     /// There are members that have no meaning here and are not null.
     pub(super) has_others: bool,
@@ -194,27 +197,45 @@ impl Delta {
         )
     }
 
-    pub(super) fn find(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Self, Fault> {
+    pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
         let mut delta = Self::default();
-        Json::new(record, range.start, depth).object(|json, name| {
+        let start = json.pos();
+        json.object(|json, name| {
             match name {
+                b"role" => delta.role = non_empty(json.string_or_skip()?),
                 b"content" if json.kind()? == Kind::Array => delta.content_parts = Some(json.skip()?),
                 b"content" => delta.content = json.string_or_skip()?,
                 b"reasoning_content" => delta.reasoning_content = non_empty(json.string_or_skip()?),
                 b"reasoning" => delta.reasoning = non_empty(json.string_or_skip()?),
                 b"refusal" => delta.refusal = json.string_or_skip()?,
-                b"tool_calls" => {
-                    delta.tool_calls = match json.kind()? {
-                        Kind::Array | Kind::Object => Some(json.skip()?),
-                        _ => json.skip().map(|_| None)?,
-                    }
-                }
+                b"tool_calls" => delta.find_calls(json)?,
                 b"function_call" => delta.function_call = skip_kind(json, Kind::Object)?,
                 name => delta.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
+        delta.range = start..json.pos();
         Ok(delta)
+    }
+
+    fn find_calls(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
+        let kind = json.kind()?;
+        let start = json.pos();
+        (self.tool_calls, self.first_call, self.call_count) = (None, None, 0);
+        match kind {
+            Kind::Array => json.array(|json| {
+                self.call_count += 1;
+                if self.first_call.is_none() && json.kind()? == Kind::Object {
+                    self.first_call = Some(ToolCall::find(json)?);
+                    return Ok::<_, Fault>(());
+                }
+                json.skip().map(drop)
+            })?,
+            Kind::Object => (self.first_call, self.call_count) = (Some(ToolCall::find(json)?), 1),
+            _ => return json.skip().map(drop),
+        }
+        self.tool_calls = Some(start..json.pos());
+        Ok(())
     }
 }
 
@@ -233,13 +254,19 @@ pub(super) enum Arguments {
 }
 
 impl ToolCall {
-    pub(super) fn find(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
+    pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
+        let mut call = Self::default();
+        call.find_members(json)?;
+        Ok(call)
+    }
+
+    fn find_members(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
         json.object(|json, name| {
             match name {
                 b"index" => self.index = skip_kind(json, Kind::Number)?,
                 b"id" => self.id = json.string_or_skip()?,
                 b"name" => self.name = json.string_or_skip()?,
-                b"function" | b"custom" if json.kind()? == Kind::Object => self.find(json)?,
+                b"function" | b"custom" if json.kind()? == Kind::Object => self.find_members(json)?,
                 b"arguments" | b"input" => {
                     self.arguments = match json.kind()? {
                         Kind::String => Some(Arguments::String(json.string()?)),

@@ -2,7 +2,6 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use super::chunk::{Arguments, Choice, Chunk, Delta, ToolCall, integer, non_empty, read_usage};
 use crate::chat::{FinishReason, Plain, Queue, Reason, Sink, Stop, ToolKey};
@@ -29,26 +28,35 @@ impl Reader<'_, '_> {
         if !self.sink.is_started() {
             self.start(chunk)?;
         }
-        if let Some(choices) = &chunk.choices {
-            let mut position = 0;
-            Json::new(record, choices.start, depth).array(|json| {
-                if json.kind()? == Kind::Object {
-                    let choice = Choice::find(json)?;
-                    self.choice(&choice, position)?;
-                } else {
-                    json.skip()?;
-                }
-                position += 1;
-                Ok::<_, Stop>(())
-            })?;
+        match (&chunk.choices, &chunk.first) {
+            (Some(_), Some(choice)) if chunk.count == 1 => self.choice(choice, 0)?,
+            (Some(choices), _) => {
+                let mut position = 0;
+                Json::new(record, choices.start, depth).array(|json| {
+                    if json.kind()? == Kind::Object {
+                        let choice = Choice::find(json)?;
+                        self.choice(&choice, position)?;
+                    } else {
+                        json.skip()?;
+                    }
+                    position += 1;
+                    Ok::<_, Stop>(())
+                })?;
+            }
+            (None, _) => {}
         }
         if let Some(usage) = &chunk.usage {
             self.sink.usage(read_usage(record, usage, depth)?);
         }
-        if let (false, Some(failure)) = (self.sink.is_failed(), failure::read(record, &chunk.range, depth)?) {
-            self.sink.fail(failure);
+        let is_answer = chunk.choices.is_some() || chunk.usage.is_some();
+        if chunk.error.is_some() || chunk.is_error || !is_answer {
+            if let (false, Some(failure)) =
+                (self.sink.is_failed(), failure::read(record, &chunk.range, depth)?)
+            {
+                self.sink.fail(failure);
+            }
         }
-        if !self.sink.is_failed() && chunk.choices.is_none() && chunk.usage.is_none() {
+        if !self.sink.is_failed() && !is_answer {
             self.sink.other(None, None, chunk.range.clone());
         } else if chunk.has_others {
             let of_error = self.sink.is_failed();
@@ -61,15 +69,11 @@ impl Reader<'_, '_> {
 
     /// The answer starts with the first chunk that has an ID or a choice.
     fn start(&mut self, chunk: &Chunk) -> Result<(), Stop> {
-        let (record, depth) = (self.sink.record, self.sink.depth());
-        let first = chunk.first_choice(record, depth)?;
-        if chunk.id.is_none() && first.is_none() {
+        let record = self.sink.record;
+        if chunk.id.is_none() && chunk.first.is_none() {
             return Ok(());
         }
-        let role = match &first {
-            Some(choice) => choice.role(record, depth)?,
-            None => None,
-        };
+        let role = chunk.first.as_ref().and_then(|choice| choice.delta.as_ref()?.role);
         self.sink.start(chunk.id, chunk.model, integer(record, chunk.created.as_ref()), role);
         Ok(())
     }
@@ -118,9 +122,8 @@ impl Reader<'_, '_> {
         self.sink.finish(index, reason, stop)
     }
 
-    fn delta(&mut self, range: &Range<usize>, index: u32) -> Result<(), Stop> {
+    fn delta(&mut self, delta: &Delta, index: u32) -> Result<(), Stop> {
         let (record, depth) = (self.sink.record, self.sink.depth());
-        let delta = Delta::find(record, range, depth)?;
         self.plain(index, Plain::Reasoning, delta.reasoning_content.or(delta.reasoning))?;
         self.plain(index, Plain::Text, delta.content)?;
         if let Some(parts) = &delta.content_parts {
@@ -139,22 +142,25 @@ impl Reader<'_, '_> {
             }
         }
         self.plain(index, Plain::Refusal, delta.refusal)?;
-        if let Some(calls) = &delta.tool_calls {
-            let mut json = Json::new(record, calls.start, depth);
-            if json.kind()? == Kind::Array {
-                json.array(|json| {
-                    let is_object = json.kind()? == Kind::Object;
-                    let call = json.skip()?;
-                    if is_object { self.tool_call(&call, index) } else { Ok(()) }
-                })?;
-            } else {
-                self.tool_call(calls, index)?;
+        match (&delta.tool_calls, &delta.first_call) {
+            (Some(_), Some(call)) if delta.call_count == 1 => self.tool_call(call, index)?,
+            (Some(calls), _) => Json::new(record, calls.start, depth).array(|json| {
+                if json.kind()? == Kind::Object {
+                    let call = ToolCall::find(json)?;
+                    self.tool_call(&call, index)
+                } else {
+                    Ok(json.skip().map(drop)?)
+                }
+            })?,
+            (None, _) => {
+                if let Some(call) = &delta.function_call {
+                    let call = ToolCall::find(&mut self.sink.json(call.start))?;
+                    self.tool_call(&call, index)?;
+                }
             }
-        } else if let Some(call) = &delta.function_call {
-            self.tool_call(call, index)?;
         }
         if delta.has_others {
-            self.sink.others(range, Some(index), Delta::is_known)?;
+            self.sink.others(&delta.range, Some(index), Delta::is_known)?;
         }
         Ok(())
     }
@@ -166,21 +172,20 @@ impl Reader<'_, '_> {
         self.sink.plain(index, kind, text)
     }
 
-    fn tool_call(&mut self, range: &Range<usize>, index: u32) -> Result<(), Stop> {
-        let mut call = ToolCall::default();
-        call.find(&mut self.sink.json(range.start))?;
+    fn tool_call(&mut self, call: &ToolCall, index: u32) -> Result<(), Stop> {
         let tool = integer(self.sink.record, call.index.as_ref());
         let (id, name) = (self.sink.non_empty(call.id), self.sink.non_empty(call.name));
         self.trace.more();
-        let input = match call.arguments {
+        let input = match &call.arguments {
             Some(Arguments::String(text)) => {
+                let text = *text;
                 let places = &mut self.trace.places;
-                (places.text, places.tool) = (Some(text), call.index);
+                (places.text, places.tool) = (Some(text), call.index.clone());
                 (places.id, places.name) = (call.id, call.name);
                 self.trace.target = Some((Target::Tool(tool), index));
                 self.sink.non_empty(Some(text))
             }
-            Some(Arguments::Json(range)) => Some(Queue::place(range)),
+            Some(Arguments::Json(range)) => Some(Queue::place(range.clone())),
             None => None,
         };
         self.sink.tool(index, ToolKey { index: tool, id, name }, input)
