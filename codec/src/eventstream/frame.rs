@@ -121,11 +121,10 @@ static PRELUDE_TABLE: [[u32; 256]; 8] = {
 /// find out first how long its input is, which is a twentieth of all that a token costs.
 #[inline]
 fn prelude_checksum(total: u32, headers: u32) -> u32 {
-    let bytes = (u64::from(!total) << 32 | u64::from(headers)).to_be_bytes();
-    !bytes
-        .into_iter()
-        .zip(PRELUDE_TABLE.iter().rev())
-        .fold(0, |sum, (byte, table)| sum ^ table[usize::from(byte)])
+    let [a, b, c, d] = (!total).to_be_bytes().map(usize::from);
+    let [e, f, g, h] = headers.to_be_bytes().map(usize::from);
+    let [t0, t1, t2, t3, t4, t5, t6, t7] = &PRELUDE_TABLE;
+    !(t7[a] ^ t6[b] ^ t5[c] ^ t4[d] ^ t3[e] ^ t2[f] ^ t1[g] ^ t0[h])
 }
 
 /// The lengths of a frame, checked against each other and the limits.
