@@ -1,5 +1,6 @@
 //! Streams of real servers, as many as it takes to measure.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -70,6 +71,41 @@ pub fn repeat(recordings: &[Recording], events: usize) -> Vec<&Stream> {
     streams
 }
 
+/// The recording with the longest run of text, and that run again and again, until there are about `events` events: an
+/// answer as long as answers are.
+pub fn lengthen(recordings: &[Recording], events: usize) -> Option<(&str, Stream)> {
+    let run = |recording: &Recording| run(&recording.stream.events);
+    let longest = recordings.iter().max_by_key(|recording| run(recording).len())?;
+    let (all, run) = (&longest.stream.events, run(longest));
+    let ends = all.len() - run.len();
+    let middle = all[run.clone()].iter().cycle().take(events.saturating_sub(ends).max(run.len()));
+    let lengthened: Vec<String> =
+        all[..run.start].iter().chain(middle).chain(&all[run.end..]).cloned().collect();
+    let records = lengthened.iter().filter_map(|event| data(event)).filter(|record| *record != DONE);
+    let deltas = proof::deltas(records).ok()?;
+    Some((&longest.file, Stream { events: lengthened, deltas }))
+}
+
+/// The longest run of events that hold text of the only choice and nothing else that matters.
+fn run(events: &[String]) -> Range<usize> {
+    let is_text = |event: &String| {
+        let chunk: Value = data(event).and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
+        let choice = &chunk["choices"][0];
+        choice["delta"]["content"].as_str().is_some_and(|text| !text.is_empty())
+            && ["role", "tool_calls"].iter().all(|name| choice["delta"][name].is_null())
+            && choice["finish_reason"].is_null()
+    };
+    let (mut longest, mut start) = (0..0, 0);
+    for (at, event) in events.iter().enumerate() {
+        if !is_text(event) {
+            start = at + 1;
+        } else if at + 1 - start > longest.len() {
+            longest = start..at + 1;
+        }
+    }
+    longest
+}
+
 /// The stream in a file, byte for byte.
 fn stream(text: &str) -> Result<Stream, String> {
     let events: Vec<String> = text.split_inclusive("\n\n").map(str::to_owned).collect();
@@ -130,6 +166,10 @@ mod tests {
         assert_eq!(files, ["a.sse", "b.sse"]);
         let files: Vec<&str> = left_out.iter().map(|left_out| left_out.file.as_str()).collect();
         assert_eq!(files, ["cut.sse", "error.sse", "think.sse"]);
+
+        let (file, long) = lengthen(&recordings, 6).unwrap();
+        let text: String = long.deltas.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!((file, &*text, long.events.len()), ("b.sse", "bcbcb", 6));
 
         for (events, expected) in [(0, "abc"), (8, "abc"), (9, "abca"), (17, "abcabca")] {
             let streams = repeat(&recordings, events);

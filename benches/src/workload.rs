@@ -14,7 +14,8 @@ use crate::script::Script;
 use crate::tally::{Answer, Kind, Tally};
 
 /// The names of the workloads: four that are generated, a stream each, and one of the real bytes of many streams.
-pub const NAMES: [&str; 5] = ["openai", "openai-ragged", "openai-tools", "openai-changing", RECORDED];
+pub const NAMES: [&str; 6] =
+    ["openai", "openai-ragged", "openai-tools", "openai-changing", RECORDED, "recorded-short"];
 
 const RECORDED: &str = "recorded";
 
@@ -127,9 +128,16 @@ impl Workload {
     pub fn load(name: &str, events: usize) -> Result<Self, String> {
         let name =
             NAMES.into_iter().find(|known| *known == name).ok_or("there is no workload of that name")?;
-        if name == RECORDED {
+        if name.starts_with(RECORDED) {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/testdata/recorded");
             let (recordings, left_out) = recorded::load(&folder)?;
+            if name == RECORDED {
+                let (file, stream) = recorded::lengthen(&recordings, events).ok_or("no recording")?;
+                return Ok(Self {
+                    files: vec![file.to_owned()],
+                    ..Self::new(name, &[stream], Cuts::Events, "")
+                });
+            }
             let streams = recorded::repeat(&recordings, events);
             let files = recordings.iter().map(|recording| recording.file.clone()).collect();
             return Ok(Self { files, left_out, ..Self::new(name, &streams, Cuts::Events, "") });

@@ -21,7 +21,8 @@ const USAGE: &str =
   --json               one JSON object instead of the tables
   --quick              few events and rounds: shows that it works, not how fast
   --events N           events in each workload (default 100000)
-  --workload NAME      only this one: openai, openai-ragged, openai-tools, openai-changing, recorded
+  --workload NAME      only this one: openai, openai-ragged, openai-tools, openai-changing, recorded,
+                         recorded-short
   --only SECTION       only this one: speed, streams, lost
   --write-streams DIR  measure nothing, write the streams of `lost` to files";
 
