@@ -24,7 +24,7 @@ pub fn memcpy(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
 
 /// Both checksums of each frame, and each line end.
 pub fn crc_and_lines(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
-    check_frames(&workload.framed, tally);
+    frames(&workload.framed, tally, |_, _| {});
     let mut rest = &workload.sse[..];
     while let Some(end) = memchr(b'\n', rest) {
         if let Some(data) = rest[..end].strip_prefix(b"data: ") {
@@ -36,31 +36,65 @@ pub fn crc_and_lines(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) 
 
 /// The same, and the text in each record where it is expected to be.
 pub fn floor(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
-    check_frames(&workload.framed, tally);
-    let needle = memmem::Finder::new(workload.needle);
+    frames(&workload.framed, tally, |_, _| {});
+    let text = Text::new(workload.needle);
     let mut rest = &workload.sse[..];
     while let Some(end) = memchr(b'\n', rest) {
-        let line = &rest[..end];
-        if let Some(at) = needle.find(line) {
-            let start = at + workload.needle.len();
-            let mut close = start;
-            while let Some(at) = memchr2(b'"', b'\\', &line[close..]) {
-                close += at;
-                if line[close] == b'"' {
-                    break;
-                }
-                close += 2;
-            }
-            match std::str::from_utf8(&line[start..close]) {
-                Ok(text) => tally.text(Kind::of_needle(workload.needle), text),
-                Err(error) => return tally.fail(error),
-            }
-        }
+        text.find(&rest[..end], tally);
         rest = &rest[end + 1..];
     }
 }
 
-fn check_frames(mut rest: &[u8], tally: &mut Tally) {
+/// The same on the parts in the frames: a line that is cut is put together.
+pub fn floor_of_parts(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
+    let text = Text::new(workload.needle);
+    let mut carry = Vec::new();
+    frames(&workload.framed, tally, |mut part, tally| {
+        while let Some(end) = memchr(b'\n', part) {
+            if carry.is_empty() {
+                text.find(&part[..end], tally);
+            } else {
+                carry.extend_from_slice(&part[..end]);
+                text.find(&carry, tally);
+                carry.clear();
+            }
+            part = &part[end + 1..];
+        }
+        carry.extend_from_slice(part);
+    });
+}
+
+/// Where the text of a record is expected to be.
+struct Text {
+    needle: &'static str,
+    finder: memmem::Finder<'static>,
+}
+
+impl Text {
+    fn new(needle: &'static str) -> Self {
+        Self { needle, finder: memmem::Finder::new(needle) }
+    }
+
+    fn find(&self, line: &[u8], tally: &mut Tally) {
+        let Some(at) = self.finder.find(line) else { return };
+        let start = at + self.needle.len();
+        let mut close = start;
+        while let Some(at) = memchr2(b'"', b'\\', &line[close..]) {
+            close += at;
+            if line[close] == b'"' {
+                break;
+            }
+            close += 2;
+        }
+        match std::str::from_utf8(&line[start..close]) {
+            Ok(text) => tally.text(Kind::of_needle(self.needle), text),
+            Err(error) => tally.fail(error),
+        }
+    }
+}
+
+/// Checks both checksums of each frame, and hands over its payload.
+fn frames(mut rest: &[u8], tally: &mut Tally, mut each: impl FnMut(&[u8], &mut Tally)) {
     let number = |bytes: &[u8]| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     while rest.len() >= PRELUDE + CHECKSUM {
         let (frame, next) = rest.split_at(number(rest) as usize);
@@ -72,6 +106,7 @@ fn check_frames(mut rest: &[u8], tally: &mut Tally) {
         if prelude != number(&checked[8..]) || hasher.finalize() != number(checksum) {
             return tally.fail("checksum mismatch");
         }
+        each(&checked[PRELUDE + number(&checked[4..]) as usize..], tally);
         rest = next;
     }
 }

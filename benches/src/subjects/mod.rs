@@ -99,6 +99,7 @@ impl Measure {
                 Subject::new(&[], "memcpy", limits::memcpy),
                 Subject::new(&[], "crc + lines", limits::crc_and_lines),
                 Subject::new(&[], "crc + lines + text", limits::floor),
+                Subject::new(&[], "crc + lines + text, joined", limits::floor_of_parts),
             ],
         }
     }
