@@ -33,7 +33,7 @@ fn json_has_the_promised_fields() {
             assert!(rows.all(|row| !row["version"].as_str().unwrap().is_empty()));
         }
     }
-    assert_eq!(rows.iter().filter(|row| row["measure"] == "limit").count(), 3);
+    assert_eq!(rows.iter().filter(|row| row["measure"] == "limit").count(), 4);
     assert_eq!(rows.iter().filter(|row| row["measure"] == "sse" && row["reads"] == 128).count(), 5);
 
     let streams = report["streams"].as_array().unwrap();
