@@ -18,6 +18,7 @@
 //!
 //! Before changing this, think of every cut: what is found must not depend on where chunks end, only when it is found.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -26,6 +27,7 @@ use crate::balance::{Balance, Extent};
 use crate::carry;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::limits::Limits;
+use crate::raw::{self, Piece};
 use crate::sse::{Field, Line, Lines, may_be_field};
 
 /// How nearly all lines begin.
@@ -78,6 +80,8 @@ pub(crate) struct Scanner {
     /// Top-level arrays that are open: their elements are records.
     arrays: u32,
     wrapping: Option<Wrapping>,
+    /// There are no records, only text.
+    raw: Option<Box<raw::Scanner>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +105,11 @@ impl Scanner {
         Self { limits, wrapping, ..Self::default() }
     }
 
+    /// A scanner of plain text, whose pieces are the records.
+    pub(crate) fn raw(limits: Arc<Limits>) -> Self {
+        Self { raw: Some(Box::default()), ..Self::new(limits, Some(Wrapping::Text)) }
+    }
+
     /// How the records were wrapped, as far as it shows yet.
     pub(crate) fn wrapping(&self) -> Option<Wrapping> {
         self.wrapping
@@ -108,7 +117,7 @@ impl Scanner {
 
     /// Bytes of the stream that were looked at.
     pub(crate) fn consumed(&self) -> u64 {
-        self.lines.consumed()
+        self.raw.as_ref().map_or(self.lines.consumed(), |raw| raw.consumed())
     }
 
     /// The bytes of a record that was found in `chunk`.
@@ -117,7 +126,7 @@ impl Scanner {
         match place {
             Place::Chunk => chunk,
             Place::Line => self.lines.carry(),
-            Place::Data => &self.data,
+            Place::Data => self.raw.as_ref().map_or(&self.data, |raw| raw.held()),
         }
     }
 
@@ -125,15 +134,30 @@ impl Scanner {
     #[inline]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
         self.give_back();
+        if let Some(raw) = &mut self.raw {
+            return Ok(raw.next(chunk, pos).map(|piece| Self::piece(raw.consumed(), piece)));
+        }
         if let Some(found) = self.usual(chunk, pos) {
             return Ok(found);
         }
         self.find(chunk, pos).map_err(|kind| self.error(kind))
     }
 
+    /// A piece of plain text, which is the last of the bytes that were `consumed`.
+    fn piece(consumed: u64, piece: Piece) -> Found {
+        let (place, range) = match piece {
+            Piece::Chunk(range) => (Place::Chunk, range),
+            Piece::Held(range) => (Place::Data, range),
+        };
+        Found { place, offset: consumed.saturating_sub(range.len() as u64), range }
+    }
+
     /// What was lent is not needed any more.
     #[inline]
     pub(crate) fn give_back(&mut self) {
+        if let Some(raw) = &mut self.raw {
+            return raw.give_back();
+        }
         self.lines.give_back();
         if self.lent {
             self.lent = false;
@@ -382,6 +406,9 @@ impl Scanner {
     /// *Truncated* in the middle of a record.
     pub(crate) fn finish(&mut self) -> Result<Option<Found>, Error> {
         self.give_back();
+        if let Some(raw) = &mut self.raw {
+            return Ok(raw.finish().map(|piece| Self::piece(raw.consumed(), piece)));
+        }
         let truncated = |what, len: usize| ErrorKind::Truncated { what, len: len as u64 };
         if let Some(line) = self.lines.take_unfinished() {
             let found = self.whole_line(&[], &line, None).map_err(|kind| self.error(kind))?;

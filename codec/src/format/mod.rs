@@ -10,6 +10,8 @@ pub mod openai;
 mod reader;
 mod responses;
 mod template;
+mod text;
+pub mod tgi;
 
 pub(crate) use bedrock::Name;
 pub use reader::Format;
