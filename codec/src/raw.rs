@@ -15,17 +15,16 @@ const ERROR_MAX: usize = 4096;
 /// How errors begin.
 const NAMES: [&[u8]; 4] = [b"code", b"type", b"message", b"error"];
 
-/// Finds pieces of text in chunks cut anywhere.
-#[derive(Clone, Debug)]
-pub(crate) struct Scanner {
-    /// What was held back.
-    held: Vec<u8>,
+/// Finds pieces of text in chunks cut anywhere. What is held back is in a buffer of the caller's, who has to
+/// [take back](Self::take_back) what was lent of it before the next call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Scanner {
     /// The body may still be an error.
-    may_be_error: bool,
-    /// How much of `held` is lent until the next call.
-    lent: usize,
-    /// Bytes that were looked at.
-    consumed: u64,
+    #[default]
+    Begin,
+    Text,
+    /// The input has ended: nothing completes what was begun.
+    End,
 }
 
 /// Where a piece lies.
@@ -36,73 +35,56 @@ pub(crate) enum Piece {
     Held(Range<usize>),
 }
 
-impl Default for Scanner {
-    fn default() -> Self {
-        Self { held: Vec::new(), may_be_error: true, lent: 0, consumed: 0 }
-    }
-}
-
 impl Scanner {
-    /// What was held back.
-    pub(crate) fn held(&self) -> &[u8] {
-        &self.held
-    }
-
-    /// Bytes that were looked at.
-    pub(crate) fn consumed(&self) -> u64 {
-        self.consumed
-    }
-
-    /// What was lent is not needed any more.
-    pub(crate) fn give_back(&mut self) {
-        self.held.drain(..core::mem::take(&mut self.lent));
-        if self.held.is_empty() {
-            carry::clear(&mut self.held);
+    /// The piece of what was held back that was lent is not needed any more.
+    pub(crate) fn take_back(self, held: &mut Vec<u8>) {
+        held.drain(..self.whole(held));
+        if held.is_empty() {
+            carry::clear(held);
         }
     }
 
     /// Finds the next piece in `chunk` from `pos` on. `None`: `pos` is at its end.
-    pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Piece> {
-        self.give_back();
-        let rest = &chunk[*pos..];
-        if self.may_be_error && (!self.held.is_empty() || may_be_error(rest)) {
-            self.held.extend_from_slice(rest);
-            self.advance(pos, rest.len());
-            self.may_be_error = may_be_error(&self.held);
-            return if self.may_be_error { None } else { self.lend() };
-        }
-        self.may_be_error = false;
-        if !self.held.is_empty() {
-            // After at most three bytes it is a character, or shows to be none.
-            while *pos < chunk.len() && unfinished(&self.held) == self.held.len() {
-                self.held.push(chunk[*pos]);
-                self.advance(pos, 1);
+    pub(crate) fn next(&mut self, held: &mut Vec<u8>, chunk: &[u8], pos: &mut usize) -> Option<Piece> {
+        let (start, rest) = (*pos, &chunk[*pos..]);
+        if matches!(self, Self::Begin) && (!held.is_empty() || may_be_error(rest)) {
+            held.extend_from_slice(rest);
+            *pos = chunk.len();
+            if may_be_error(held) {
+                return None;
             }
-            return self.lend();
+            *self = Self::Text;
+            return self.lend(held);
         }
-        let (start, len) = (*pos, rest.len() - unfinished(rest));
-        self.held.extend_from_slice(&rest[len..]);
-        self.advance(pos, rest.len());
+        *self = Self::Text;
+        if !held.is_empty() {
+            // After at most three bytes it is a character, or shows to be none.
+            while *pos < chunk.len() && self.whole(held) == 0 {
+                held.push(chunk[*pos]);
+                *pos += 1;
+            }
+            return self.lend(held);
+        }
+        let len = self.whole(rest);
+        held.extend_from_slice(&rest[len..]);
+        *pos = chunk.len();
         (len > 0).then_some(Piece::Chunk(start..start + len))
     }
 
     /// The end of the input: what is still held back, be it whole or not.
-    pub(crate) fn finish(&mut self) -> Option<Piece> {
-        self.give_back();
-        self.may_be_error = false;
-        self.lent = self.held.len();
-        (self.lent > 0).then_some(Piece::Held(0..self.lent))
+    pub(crate) fn finish(&mut self, held: &[u8]) -> Option<Piece> {
+        *self = Self::End;
+        self.lend(held)
     }
 
-    fn advance(&mut self, pos: &mut usize, len: usize) {
-        *pos += len;
-        self.consumed += len as u64;
+    fn lend(self, held: &[u8]) -> Option<Piece> {
+        let len = self.whole(held);
+        (len > 0).then_some(Piece::Held(0..len))
     }
 
-    /// Lends what was held back, but for the beginning of a character.
-    fn lend(&mut self) -> Option<Piece> {
-        self.lent = self.held.len() - unfinished(&self.held);
-        (self.lent > 0).then_some(Piece::Held(0..self.lent))
+    /// How much of `text` is whole characters, or nothing that will be one.
+    fn whole(self, text: &[u8]) -> usize {
+        if matches!(self, Self::End) { text.len() } else { text.len() - unfinished(text) }
     }
 }
 
@@ -147,23 +129,28 @@ mod tests {
 
     /// All pieces, joined; each ends between characters, unless it is the last.
     fn pieces<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
-        let mut scanner = Scanner::default();
+        let (mut scanner, mut held) = (Scanner::default(), Vec::new());
         let mut pieces = Vec::new();
-        let bytes = |scanner: &Scanner, chunk: &[u8], piece| match piece {
-            Piece::Chunk(range) => chunk[range].to_vec(),
-            Piece::Held(range) => scanner.held()[range].to_vec(),
+        let mut take = |scanner: Scanner, held: &mut Vec<u8>, chunk: &[u8], piece| {
+            pieces.push(match piece {
+                Piece::Chunk(range) => chunk[range].to_vec(),
+                Piece::Held(range) => {
+                    let piece = held[range].to_vec();
+                    scanner.take_back(held);
+                    piece
+                }
+            });
         };
         for chunk in chunks {
             let mut pos = 0;
-            while let Some(piece) = scanner.next(chunk, &mut pos) {
-                pieces.push(bytes(&scanner, chunk, piece));
+            while let Some(piece) = scanner.next(&mut held, chunk, &mut pos) {
+                take(scanner, &mut held, chunk, piece);
             }
             assert_eq!(pos, chunk.len());
-            scanner.give_back();
-            assert!(scanner.held().len() <= ERROR_MAX);
+            assert!(held.len() <= ERROR_MAX);
         }
-        while let Some(piece) = scanner.finish() {
-            pieces.push(bytes(&scanner, &[], piece));
+        while let Some(piece) = scanner.finish(&held) {
+            take(scanner, &mut held, &[], piece);
         }
         pieces
     }
@@ -203,7 +190,7 @@ mod tests {
 
     #[test]
     fn only_what_may_be_an_error_is_held() {
-        let first = |text: &'static [u8]| Scanner::default().next(text, &mut 0).is_some();
+        let first = |text: &'static [u8]| Scanner::default().next(&mut Vec::new(), text, &mut 0).is_some();
         assert!(first(b"hello") && first(b"{\"answer\": 1") && first(b"{\"code\": 1} x") && first(b"{1"));
         assert!(!first(b"{") && !first(b"{\"co") && !first(b"{\"code\": 1") && !first(b"{\"code\": 1}\n"));
         let long = [b"{\"message\": \"", &[b'x'; ERROR_MAX][..]].concat();

@@ -18,7 +18,6 @@
 //!
 //! Before changing this, think of every cut: what is found must not depend on where chunks end, only when it is found.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -80,8 +79,8 @@ pub(crate) struct Scanner {
     /// Top-level arrays that are open: their elements are records.
     arrays: u32,
     wrapping: Option<Wrapping>,
-    /// There are no records, only text.
-    raw: Option<Box<raw::Scanner>>,
+    /// There are no records, only text. What is held back of it is in `data`.
+    raw: Option<raw::Scanner>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,7 +106,7 @@ impl Scanner {
 
     /// A scanner of plain text, whose pieces are the records.
     pub(crate) fn raw(limits: Arc<Limits>) -> Self {
-        Self { raw: Some(Box::default()), ..Self::new(limits, Some(Wrapping::Text)) }
+        Self { raw: Some(raw::Scanner::default()), ..Self::new(limits, Some(Wrapping::Text)) }
     }
 
     /// How the records were wrapped, as far as it shows yet.
@@ -117,7 +116,7 @@ impl Scanner {
 
     /// Bytes of the stream that were looked at.
     pub(crate) fn consumed(&self) -> u64 {
-        self.raw.as_ref().map_or(self.lines.consumed(), |raw| raw.consumed())
+        self.lines.consumed()
     }
 
     /// The bytes of a record that was found in `chunk`.
@@ -126,7 +125,7 @@ impl Scanner {
         match place {
             Place::Chunk => chunk,
             Place::Line => self.lines.carry(),
-            Place::Data => self.raw.as_ref().map_or(&self.data, |raw| raw.held()),
+            Place::Data => &self.data,
         }
     }
 
@@ -135,7 +134,10 @@ impl Scanner {
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
         self.give_back();
         if let Some(raw) = &mut self.raw {
-            return Ok(raw.next(chunk, pos).map(|piece| Self::piece(raw.consumed(), piece)));
+            let mut end = *pos;
+            let piece = raw.next(&mut self.data, chunk, &mut end);
+            self.lines.advance(pos, end - *pos);
+            return Ok(piece.map(|piece| self.piece(piece)));
         }
         if let Some(found) = self.usual(chunk, pos) {
             return Ok(found);
@@ -143,25 +145,27 @@ impl Scanner {
         self.find(chunk, pos).map_err(|kind| self.error(kind))
     }
 
-    /// A piece of plain text, which is the last of the bytes that were `consumed`.
-    fn piece(consumed: u64, piece: Piece) -> Found {
-        let (place, range) = match piece {
-            Piece::Chunk(range) => (Place::Chunk, range),
-            Piece::Held(range) => (Place::Data, range),
+    /// A piece of plain text, which is the last of the bytes that were looked at, or nearly.
+    fn piece(&mut self, piece: Piece) -> Found {
+        self.lent = matches!(piece, Piece::Held(_));
+        let (place, range, held) = match piece {
+            Piece::Chunk(range) => (Place::Chunk, range, self.data.len()),
+            Piece::Held(range) => (Place::Data, range.clone(), self.data.len() - range.len()),
         };
-        Found { place, offset: consumed.saturating_sub(range.len() as u64), range }
+        let offset = self.lines.consumed().saturating_sub((range.len() + held) as u64);
+        Found { place, range, offset }
     }
 
     /// What was lent is not needed any more.
     #[inline]
     pub(crate) fn give_back(&mut self) {
-        if let Some(raw) = &mut self.raw {
-            return raw.give_back();
-        }
         self.lines.give_back();
         if self.lent {
             self.lent = false;
-            carry::clear(&mut self.data);
+            match self.raw {
+                Some(raw) => raw.take_back(&mut self.data),
+                None => carry::clear(&mut self.data),
+            }
         }
     }
 
@@ -407,7 +411,7 @@ impl Scanner {
     pub(crate) fn finish(&mut self) -> Result<Option<Found>, Error> {
         self.give_back();
         if let Some(raw) = &mut self.raw {
-            return Ok(raw.finish().map(|piece| Self::piece(raw.consumed(), piece)));
+            return Ok(raw.finish(&self.data).map(|piece| self.piece(piece)));
         }
         let truncated = |what, len: usize| ErrorKind::Truncated { what, len: len as u64 };
         if let Some(line) = self.lines.take_unfinished() {

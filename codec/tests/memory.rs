@@ -33,7 +33,7 @@ fn size_of_the_decoder() {
 }
 
 /// The streams of an afternoon, in frames, each with what it is called.
-fn workloads(events: usize) -> [(&'static str, Bytes); 3] {
+fn workloads(events: usize) -> [(&'static str, Bytes); 5] {
     let whole_parts = |events: &[String]| -> Vec<u8> {
         events.iter().flat_map(|event| payload_part(event.as_bytes())).collect()
     };
@@ -43,6 +43,8 @@ fn workloads(events: usize) -> [(&'static str, Bytes); 3] {
         ("plain", leak(whole_parts(&plain))),
         ("ragged", leak(ragged)),
         ("tool", leak(whole_parts(&streams::tool(events)))),
+        ("TGI", leak(whole_parts(&streams::tgi(events)))),
+        ("LMI", leak(whole_parts(&streams::lmi(events)))),
     ]
 }
 
