@@ -346,6 +346,27 @@ fn an_error_after_tokens_is_a_failure() {
 }
 
 #[test]
+fn the_last_line_needs_no_end() {
+    let lines = "{\"token\": {\"id\": 1, \"text\": \"a\", \"log_prob\": -1}}\n\
+                 {\"token\": {\"id\": 2, \"text\": \"b\", \"log_prob\": -1}, \"generated_text\": \"ab\"}";
+    assert_eq!(complete("no line end", lines.as_bytes()).text(), "ab");
+    let (answer, ending) = read("cut", &lines.as_bytes()[..lines.len() - 1]);
+    assert_eq!(answer.text(), "a");
+    assert!(ending.is_err_and(|error| error.is_truncated()));
+}
+
+#[test]
+fn what_only_looks_like_an_answer_is_none() {
+    for record in
+        [r#"{"body":{"generation":{"x":1}}}"#, r#"{"generation":{"content":[1]}}"#, r#"{"body":{"x":1}}"#]
+    {
+        let (answer, ending) = read(record, format!("{record}\n").as_bytes());
+        assert_eq!((answer.text(), answer.others.len()), ("", 1), "{record}");
+        assert!(ending.is_err_and(|error| error.is_truncated()), "{record}");
+    }
+}
+
+#[test]
 fn a_malformed_record_costs_only_itself() {
     let body = [
         sse(&[token(1, "a", false)]),

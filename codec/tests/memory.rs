@@ -207,6 +207,23 @@ fn decoding_allocates_nothing_in_the_steady_state() {
     }
 }
 
+/// What takes the full parser and is one piece of text is remembered, which allocates: so nothing above took it.
+#[test]
+fn what_is_not_like_what_came_before_allocates() {
+    for stream in [streams::tgi(1_000), streams::lmi(1_000)] {
+        let varied = stream.iter().enumerate().map(|(number, record)| {
+            let spaces = &"        "[..1 + number % 7];
+            record.replacen("\"token\":", &format!("\"token\":{spaces}"), 1)
+        });
+        let stream = leak(varied.collect::<String>().into_bytes());
+        let mut decoder = Decoder::new();
+        let meter = Meter::start();
+        assert!(feed(&mut decoder, stream) > 900);
+        let allocations = meter.read().allocations;
+        assert!(allocations > 800, "{allocations}");
+    }
+}
+
 #[test]
 fn transcoding_allocates_nothing_in_the_steady_state() {
     let targets = [

@@ -52,7 +52,7 @@ fn is_of_generation(json: &Json<'_>, name: &[u8]) -> Result<bool, Fault> {
             has_generation |= name == b"generation";
             json.skip().map(drop)
         })?,
-        _ => drop(json.skip()?),
+        _ => json.skip().map(drop)?,
     }
     Ok(match name {
         b"token" => kind == Kind::Object,

@@ -43,7 +43,11 @@ impl Details {
                         details.sequences = value;
                     }
                 }
-                _ => details.has_others |= json.kind().is_ok() && is_some(sink.record, &json.skip()?),
+                _ => {
+                    json.kind()?;
+                    let value = json.skip()?;
+                    details.has_others |= is_some(sink.record, &value);
+                }
             }
             Ok(())
         })?;

@@ -260,14 +260,25 @@ impl Reader {
             None => None,
         };
         let inner = body.as_ref().unwrap_or(record);
-        let choice = if inner.has_stop_reason { 0 } else { self.next_answer() };
-        let mut text = inner.get(Member::Generation);
-        let message = text.clone().filter(|range| bytes[range.start] == b'{');
+        let value = inner.get_kind(bytes, Member::Generation, b"\"{");
+        let mut text = value.clone();
+        let message = value.clone().filter(|range| bytes[range.start] == b'{');
         if let Some(message) = &message {
             let [role, content] = sink.members(message, [b"role", b"content"])?;
-            sink.start(None, None, None, role.and_then(|range| sink.text(&range)));
-            text = content;
+            text = content.filter(|content| bytes[content.start] == b'"');
+            if text.is_some() && !sink.is_failed() {
+                sink.start(None, None, None, role.and_then(|range| sink.text(&range)));
+            }
         }
+        if text.is_none() && !inner.has_stop_reason {
+            // Whatever it is, it is no answer.
+            trace.more();
+            if let (Some(range), false) = (value.or(body.map(|body| body.range)), sink.is_failed()) {
+                sink.other(None, None, range);
+            }
+            return Ok(());
+        }
+        let choice = if inner.has_stop_reason { 0 } else { self.next_answer() };
         self.say(sink, trace, choice, text.and_then(|range| sink.text(&range)))?;
         if let Some(message) = &message {
             trace.more();
