@@ -73,6 +73,7 @@ mod input;
 mod json;
 pub mod json_lines;
 mod limits;
+mod raw;
 mod record;
 pub mod sagemaker;
 pub mod sse;

@@ -12,12 +12,15 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "sse" => &["carry", "error", "input", "limits", "text"],
         "json_lines" => &["error", "input", "limits", "sse", "text"],
         "sagemaker" => &["eventstream", "failure"],
-        "record" => &["balance", "carry", "error", "limits", "sse"],
+        "raw" => &["balance", "carry"],
+        "record" => &["balance", "carry", "error", "limits", "raw", "sse"],
         "chat" => &["balance", "carry", "error", "failure", "json", "limits", "text"],
         // What formats share stands beside them; they do not know each other.
         "format/openai" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/anthropic" => &["chat", "error", "format/failure", "format/template", "json"],
-        "format/generate" => &["chat", "format/failure", "format/template", "json"],
+        "format/generate" => &["chat", "failure", "format/failure", "format/template", "json"],
+        "format/text" => &["chat", "error", "format/failure", "json"],
+        "format/tgi" => &["chat", "error", "json"],
         "format/responses" => &["chat", "format/failure", "format/template", "json"],
         "format/template" => &["chat", "format/bedrock", "json"],
         "format/error" => &["json"],
@@ -40,7 +43,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "sagemaker",
             "text",
         ],
-        "transcoder" => &["chat", "decoder", "error", "format", "format/bedrock", "format/openai"],
+        "transcoder" => {
+            &["chat", "decoder", "error", "format", "format/bedrock", "format/openai", "format/tgi"]
+        }
         "stream" => &["chat", "error", "Decoder", "Transcoder", "Error"],
         other => panic!("say in this test what `{other}` may use"),
     }

@@ -33,7 +33,7 @@ fn size_of_the_decoder() {
 }
 
 /// The streams of an afternoon, in frames, each with what it is called.
-fn workloads(events: usize) -> [(&'static str, Bytes); 3] {
+fn workloads(events: usize) -> [(&'static str, Bytes); 5] {
     let whole_parts = |events: &[String]| -> Vec<u8> {
         events.iter().flat_map(|event| payload_part(event.as_bytes())).collect()
     };
@@ -43,6 +43,8 @@ fn workloads(events: usize) -> [(&'static str, Bytes); 3] {
         ("plain", leak(whole_parts(&plain))),
         ("ragged", leak(ragged)),
         ("tool", leak(whole_parts(&streams::tool(events)))),
+        ("TGI", leak(whole_parts(&streams::tgi(events)))),
+        ("LMI", leak(whole_parts(&streams::lmi(events)))),
     ]
 }
 
@@ -202,6 +204,23 @@ fn decoding_allocates_nothing_in_the_steady_state() {
             assert!(events + before > STEADY as u64 && events > STEADY as u64 / 2);
             assert_eq!(allocations, 0, "{name} {how}");
         }
+    }
+}
+
+/// What takes the full parser and is one piece of text is remembered, which allocates: so nothing above took it.
+#[test]
+fn what_is_not_like_what_came_before_allocates() {
+    for stream in [streams::tgi(1_000), streams::lmi(1_000)] {
+        let varied = stream.iter().enumerate().map(|(number, record)| {
+            let spaces = &"        "[..1 + number % 7];
+            record.replacen("\"token\":", &format!("\"token\":{spaces}"), 1)
+        });
+        let stream = leak(varied.collect::<String>().into_bytes());
+        let mut decoder = Decoder::new();
+        let meter = Meter::start();
+        assert!(feed(&mut decoder, stream) > 900);
+        let allocations = meter.read().allocations;
+        assert!(allocations > 800, "{allocations}");
     }
 }
 

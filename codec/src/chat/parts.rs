@@ -219,6 +219,20 @@ impl Parts {
         Ok(())
     }
 
+    /// A choice ends, and nobody says why. Nothing says so but the end of what is open.
+    pub(crate) fn end_choice(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        index: u32,
+    ) -> Result<(), ErrorKind> {
+        let choice = Self::choice(&mut self.choices, limits, index)?;
+        self.held -= choice.release(true, queue);
+        choice.close(queue);
+        choice.finished = true;
+        Ok(())
+    }
+
     /// Nothing more comes: what was held back is let go, and with `close` what is open ends.
     pub(crate) fn end(&mut self, close: bool, queue: &mut Queue) {
         for choice in &mut self.choices {

@@ -11,6 +11,8 @@ pub mod openai;
 mod reader;
 mod responses;
 mod template;
+mod text;
+pub mod tgi;
 
 pub(crate) use bedrock::Name;
 pub use error::{ErrorKind, ServiceError};

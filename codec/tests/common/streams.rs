@@ -44,6 +44,38 @@ pub fn tool(count: usize) -> Vec<String> {
     [record(&open, None)].into_iter().chain(deltas).collect()
 }
 
+/// `count` tokens of TGI's stream, and no ending. Now and then a token is special, or its probability is not known.
+pub fn tgi(count: usize) -> Vec<String> {
+    let mut random = Random(5);
+    let records = (1..=count).map(|index| {
+        let logprob = match random.below(50) {
+            0 => "null".to_owned(),
+            1 => "0.0".to_owned(),
+            2 => "-1.1920929e-7".to_owned(),
+            _ => format!("-{}.{}", random.below(3), random.below(100_000)),
+        };
+        let text = serde_json::Value::from(token(&mut random));
+        format!(
+            "data: {{\"index\":{index},\"token\":{{\"id\":{},\"text\":{text},\"logprob\":{logprob},\"special\":{}}},\
+             \"generated_text\":null,\"details\":null}}\n\n",
+            random.below(128_000),
+            random.below(100) == 0,
+        )
+    });
+    records.collect()
+}
+
+/// `count` tokens of LMI's JSON lines, and no ending.
+pub fn lmi(count: usize) -> Vec<String> {
+    let mut random = Random(6);
+    let records = (1..=count).map(|_| {
+        let text = serde_json::Value::from(token(&mut random));
+        let (id, logprob) = (random.below(128_000), random.below(100_000));
+        format!("{{\"token\": {{\"id\": {id}, \"text\": {text}, \"log_prob\": -0.{logprob}}}}}\n")
+    });
+    records.collect()
+}
+
 /// What ends a stream well.
 pub fn ending() -> String {
     record(&serde_json::json!({}), Some("stop")) + "data: [DONE]\n\n"

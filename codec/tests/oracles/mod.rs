@@ -334,9 +334,12 @@ pub fn transcode(data: &[u8]) {
         }
     };
     let source = events_of(Options::new().framing(Framing::Sse), vec![Bytes::copy_from_slice(body)]);
-    for target in
-        [Target::OpenAi, Target::Bedrock(Encoding::JsonLines), Target::Bedrock(Encoding::EventStream)]
-    {
+    for target in [
+        Target::OpenAi,
+        Target::Bedrock(Encoding::JsonLines),
+        Target::Bedrock(Encoding::EventStream),
+        Target::Tgi,
+    ] {
         let (out, ending) = run(target, vec![Bytes::copy_from_slice(body)]);
         assert_eq!(run(target, cut(body, seed)), (out.clone(), ending.clone()), "cut with {seed}");
         assert_eq!(ending, source.1);
@@ -345,6 +348,21 @@ pub fn transcode(data: &[u8]) {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
                 assert_eq!(texts(&events), texts(&source.0));
+                assert_eq!(again.is_ok(), ending.is_ok());
+            }
+            Target::Tgi => {
+                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
+                check_order(&events);
+                // One answer, and one kind of text.
+                let text = |events: &[Event<'_>]| {
+                    let texts = events.iter().filter_map(|event| match event {
+                        Event::TextDelta { choice: 0, text, .. }
+                        | Event::RefusalDelta { choice: 0, text, .. } => Some(text.clone().into_owned()),
+                        _ => None,
+                    });
+                    texts.collect::<String>()
+                };
+                assert_eq!(text(&events), text(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
             Target::Bedrock(Encoding::JsonLines) => {
