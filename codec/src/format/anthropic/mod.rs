@@ -1,5 +1,6 @@
 //! Anthropic Messages.
 
 mod reader;
+mod stop;
 
 pub(super) use reader::Reader;
