@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::chat::{Context, Event, Losses};
 use crate::decoder::{Decoder, Options};
 use crate::error::Error;
-use crate::format::{bedrock, openai};
+use crate::format::{anthropic, bedrock, openai};
 
 /// What a stream is turned into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Target {
     OpenAi,
     /// Events of Bedrock's ConverseStream.
     Bedrock(bedrock::Encoding),
+    /// Server-sent events of an Anthropic message.
+    Anthropic,
 }
 
 /// Turns a response stream into the bytes of another, chunk by chunk.
@@ -66,6 +68,7 @@ const PIECE: usize = 64 * 1024;
 enum Writer {
     OpenAi(openai::Writer),
     Bedrock(bedrock::Writer),
+    Anthropic(anthropic::Writer),
 }
 
 impl Transcoder {
@@ -74,6 +77,7 @@ impl Transcoder {
         let writer = match target {
             Target::OpenAi => Writer::OpenAi(openai::Writer::new(context)),
             Target::Bedrock(encoding) => Writer::Bedrock(bedrock::Writer::new(encoding, context)),
+            Target::Anthropic => Writer::Anthropic(anthropic::Writer::new(context)),
         };
         Self { decoder: Decoder::with_options(options), writer, out: Vec::new(), ended: false }
     }
@@ -126,6 +130,7 @@ impl Transcoder {
         match &self.writer {
             Writer::OpenAi(writer) => writer.losses(),
             Writer::Bedrock(writer) => writer.losses(),
+            Writer::Anthropic(writer) => writer.losses(),
         }
     }
 
@@ -150,6 +155,7 @@ impl Writer {
         match self {
             Self::OpenAi(writer) => writer.write(event, out),
             Self::Bedrock(writer) => writer.write(event, out),
+            Self::Anthropic(writer) => writer.write(event, out),
         }
     }
 
@@ -157,6 +163,7 @@ impl Writer {
         match self {
             Self::OpenAi(writer) => writer.finish(ending, out),
             Self::Bedrock(writer) => writer.finish(ending, out),
+            Self::Anthropic(writer) => writer.finish(ending, out),
         }
     }
 }

@@ -16,7 +16,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "chat" => &["balance", "carry", "error", "failure", "json", "limits", "text"],
         // What formats share stands beside them; they do not know each other.
         "format/openai" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
-        "format/anthropic" => &["chat", "error", "format/failure", "format/template", "json"],
+        "format/anthropic" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/generate" => &["chat", "format/failure", "format/template", "json"],
         "format/responses" => &["chat", "format/failure", "format/template", "json"],
         "format/template" => &["chat", "format/bedrock", "json"],
@@ -39,7 +39,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "sagemaker",
             "text",
         ],
-        "transcoder" => &["chat", "decoder", "error", "format", "format/bedrock", "format/openai"],
+        "transcoder" => {
+            &["chat", "decoder", "error", "format", "format/anthropic", "format/bedrock", "format/openai"]
+        }
         "stream" => &["chat", "error", "Decoder", "Transcoder", "Error"],
         other => panic!("say in this test what `{other}` may use"),
     }

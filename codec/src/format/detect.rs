@@ -1,7 +1,7 @@
 //! Tells the format of a response by the members of its records.
 
 use super::Format;
-use crate::json::{Fault, Json, unescaped};
+use crate::json::{Fault, Json};
 
 /// The format of the object that comes next, if its members tell. An error tells nothing: all formats share those.
 pub(super) fn format(mut json: Json<'_>) -> Result<Option<Format>, Fault> {
@@ -12,6 +12,7 @@ pub(super) fn format(mut json: Json<'_>) -> Result<Option<Format>, Fault> {
             b"type" | b"object" => by_type(json)?,
             b"messageStart" | b"contentBlockStart" | b"contentBlockDelta" | b"contentBlockStop"
             | b"messageStop" | b"stopReason" => Some(Format::Bedrock),
+            name if name.ends_with(b"Exception") => Some(Format::Bedrock),
             b"token" | b"generated_text" | b"generated_texts" | b"generation" | b"outputs"
             | b"text_output" | b"body" | b"content" => Some(Format::Generate),
             _ => None,

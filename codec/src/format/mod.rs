@@ -1,7 +1,7 @@
 //! The chat formats. Each is read into and written from the canonical model of [`chat`](crate::chat); none knows
 //! another.
 
-mod anthropic;
+pub mod anthropic;
 pub mod bedrock;
 mod detect;
 mod failure;
