@@ -18,7 +18,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "format/openai" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/anthropic" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/generate" => &["chat", "format/failure", "format/template", "json"],
-        "format/responses" => &["chat", "format/failure", "format/template", "json"],
+        "format/responses" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/template" => &["chat", "format/bedrock", "json"],
         "format/failure" => &["failure", "json"],
         "format/reader" => &["chat", "error", "failure", "json", "limits"],
