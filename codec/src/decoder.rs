@@ -584,7 +584,9 @@ impl Decoder {
         self.record = Record::default();
         self.queue.begin(0);
         self.reader.finish(&mut self.queue);
-        let end = self.records.consumed();
+        // Events stand in frames of their own.
+        let has_events = matches!(self.last, Last::Event(_));
+        let end = if has_events { self.frames.offset() } else { self.records.consumed() };
         let error = error.or(unfinished).or_else(|| {
             let what = "no terminal record and no finish reason";
             let truncated = ErrorKind::Truncated { what, len: 0 };

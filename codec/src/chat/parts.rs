@@ -31,7 +31,10 @@ pub(crate) enum Plain {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Block {
     Plain(Plain),
-    Tool { id: Option<Text>, name: Option<Text> },
+    Tool {
+        id: Option<Text>,
+        name: Option<Text>,
+    },
     /// One that the model has no part for. It is a place among the others, and nothing else.
     Other,
 }

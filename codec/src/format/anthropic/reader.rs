@@ -90,7 +90,12 @@ impl Reader {
     }
 
     /// Reads a whole message, or the beginning of one.
-    fn message(&mut self, sink: &mut Sink<'_>, trace: &mut Trace, message: &Range<usize>) -> Result<(), Stop> {
+    fn message(
+        &mut self,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+        message: &Range<usize>,
+    ) -> Result<(), Stop> {
         let [id, model, role, content, reason, sequence, usage] = sink.members(
             message,
             [b"id", b"model", b"role", b"content", b"stop_reason", b"stop_sequence", b"usage"],
@@ -117,7 +122,14 @@ impl Reader {
         sink.others(message, None, |name| {
             matches!(
                 name,
-                b"type" | b"id" | b"model" | b"role" | b"content" | b"stop_reason" | b"stop_sequence" | b"usage"
+                b"type"
+                    | b"id"
+                    | b"model"
+                    | b"role"
+                    | b"content"
+                    | b"stop_reason"
+                    | b"stop_sequence"
+                    | b"usage"
             )
         })
     }
@@ -277,8 +289,8 @@ fn whole_input(sink: &mut Sink<'_>, index: u64, input: Option<Range<usize>>) -> 
 }
 
 fn block_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, delta: &Range<usize>) -> Result<(), Stop> {
-    let [kind, text, thinking, input, signature, citation] = sink
-        .members(delta, [b"type", b"text", b"thinking", b"partial_json", b"signature", b"citation"])?;
+    let [kind, text, thinking, input, signature, citation] =
+        sink.members(delta, [b"type", b"text", b"thinking", b"partial_json", b"signature", b"citation"])?;
     let string = |range: Option<Range<usize>>| range.and_then(|range| sink.text(&range));
     let [kind, text, thinking, input, signature] = [kind, text, thinking, input, signature].map(string);
     let kind = kind.map(|kind| unescaped(sink.record, kind));

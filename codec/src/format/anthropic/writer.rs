@@ -120,7 +120,11 @@ impl Writer {
                 );
             }
             Event::Other { .. } => {
-                self.losses.add("other", Outcome::Dropped, "a member of unknown meaning has no place in a message");
+                self.losses.add(
+                    "other",
+                    Outcome::Dropped,
+                    "a member of unknown meaning has no place in a message",
+                );
             }
         }
     }
@@ -193,7 +197,11 @@ impl Writer {
             PartKind::Reasoning => Block::Pending,
             PartKind::Text => Block::Text,
             PartKind::Refusal => {
-                self.losses.add("refusal", Outcome::Approximated, "Anthropic has no refusals: written as text");
+                self.losses.add(
+                    "refusal",
+                    Outcome::Approximated,
+                    "Anthropic has no refusals: written as text",
+                );
                 Block::Text
             }
             PartKind::ToolCall { .. } => Block::Tool { has_input: false },
@@ -228,7 +236,11 @@ impl Writer {
         if id.chars().all(allowed) {
             return Cow::Borrowed(id);
         }
-        self.losses.add("tool call id", Outcome::Approximated, "Anthropic allows letters, digits, `_` and `-`");
+        self.losses.add(
+            "tool call id",
+            Outcome::Approximated,
+            "Anthropic allows letters, digits, `_` and `-`",
+        );
         Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect())
     }
 
@@ -304,7 +316,8 @@ impl Writer {
     }
 
     fn citation(&mut self, part: Option<u32>, json: &Json<'_>, out: &mut Vec<u8>) {
-        let is_open = self.open.as_ref().is_some_and(|open| Some(open.part) == part && open.block == Block::Text);
+        let is_open =
+            self.open.as_ref().is_some_and(|open| Some(open.part) == part && open.block == Block::Text);
         if !is_open || !is_citation(json) {
             self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             return;
@@ -373,7 +386,8 @@ impl Writer {
             reason => stop::name(reason).unwrap_or_default(),
         };
         // What came as another name goes out as it came.
-        let name = if name.is_empty() { Cow::Owned(String::from(reason.as_str())) } else { Cow::Borrowed(name) };
+        let name =
+            if name.is_empty() { Cow::Owned(String::from(reason.as_str())) } else { Cow::Borrowed(name) };
         let stop = self.stop.get_or_insert_default();
         stop.reason = Some(name);
         stop.sequence = sequence.map(String::from);
@@ -390,7 +404,11 @@ impl Writer {
             "stop_details" | "container" => &mut stop.delta,
             "context_management" => &mut stop.event,
             _ => {
-                self.losses.add("other", Outcome::Dropped, "a member of unknown meaning has no place in a message");
+                self.losses.add(
+                    "other",
+                    Outcome::Dropped,
+                    "a member of unknown meaning has no place in a message",
+                );
                 return;
             }
         };

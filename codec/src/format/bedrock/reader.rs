@@ -222,8 +222,7 @@ fn block_start(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, start: &Range
 
 /// Whether an object has no members.
 fn is_empty(sink: &Sink<'_>, object: &Range<usize>) -> bool {
-    sink.record[object.start] == b'{'
-        && sink.record[object.start + 1..object.end - 1].trim_ascii().is_empty()
+    sink.record[object.start] == b'{' && sink.record[object.start + 1..object.end - 1].trim_ascii().is_empty()
 }
 
 /// Begins a tool call, unless it is one that the service makes itself: those have a type.

@@ -120,7 +120,9 @@ impl Writer {
             Event::Redacted { data, .. } => {
                 self.delta(b"{\"reasoningContent\":{\"redactedContent\":", data, b"}}", out);
             }
-            Event::Citation { part, json, .. } if self.open == *part && part.is_some() && is_citation(json) => {
+            Event::Citation { part, json, .. }
+                if self.open == *part && part.is_some() && is_citation(json) =>
+            {
                 self.block_delta(out, |out| {
                     out.extend_from_slice(b"{\"citation\":");
                     write_json(json, out);

@@ -78,7 +78,9 @@ impl Reader {
                 };
                 let reason = reason.and_then(|range| sink.text(&range));
                 match reason.map(|reason| (reason, unescaped(sink.record, reason))) {
-                    Some((_, known)) if &*known == b"max_output_tokens" => Reason::Known(&FinishReason::Length),
+                    Some((_, known)) if &*known == b"max_output_tokens" => {
+                        Reason::Known(&FinishReason::Length)
+                    }
                     Some((_, known)) if &*known == b"content_filter" => {
                         Reason::Known(&FinishReason::ContentFilter)
                     }
@@ -122,8 +124,8 @@ impl Reader {
         (index, at_end): Place,
         item: &Range<usize>,
     ) -> Result<bool, Stop> {
-        let [kind, id, call_id, content, summary, encrypted] = sink
-            .members(item, [b"type", b"id", b"call_id", b"content", b"summary", b"encrypted_content"])?;
+        let [kind, id, call_id, content, summary, encrypted] =
+            sink.members(item, [b"type", b"id", b"call_id", b"content", b"summary", b"encrypted_content"])?;
         let place = Item { at_end, ..Item::new(sink, index, [id.as_ref(), call_id.as_ref()]) };
         let kind = kind.and_then(|range| sink.text(&range)).map(|kind| unescaped(sink.record, kind));
         match kind.as_deref() {

@@ -68,7 +68,13 @@ impl Reader {
     }
 
     /// Reads what is no event of a response: a whole one, or an error.
-    fn whole(&mut self, sink: &mut Sink<'_>, trace: &mut Trace, event: &Event, name: &[u8]) -> Result<(), Stop> {
+    fn whole(
+        &mut self,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+        event: &Event,
+        name: &[u8],
+    ) -> Result<(), Stop> {
         trace.more();
         let is_response = event.object.is_some_and(|object| &*unescaped(sink.record, object) == b"response");
         if is_response {
