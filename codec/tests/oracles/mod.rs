@@ -334,9 +334,12 @@ pub fn transcode(data: &[u8]) {
         }
     };
     let source = events_of(Options::new().framing(Framing::Sse), vec![Bytes::copy_from_slice(body)]);
-    for target in
-        [Target::OpenAi, Target::Bedrock(Encoding::JsonLines), Target::Bedrock(Encoding::EventStream)]
-    {
+    for target in [
+        Target::OpenAi,
+        Target::Anthropic,
+        Target::Bedrock(Encoding::JsonLines),
+        Target::Bedrock(Encoding::EventStream),
+    ] {
         let (out, ending) = run(target, vec![Bytes::copy_from_slice(body)]);
         assert_eq!(run(target, cut(body, seed)), (out.clone(), ending.clone()), "cut with {seed}");
         assert_eq!(ending, source.1);
@@ -345,6 +348,19 @@ pub fn transcode(data: &[u8]) {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
                 assert_eq!(texts(&events), texts(&source.0));
+                assert_eq!(again.is_ok(), ending.is_ok());
+            }
+            Target::Anthropic => {
+                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
+                check_order(&events);
+                // A message is one answer, and a refusal in it is text.
+                let of_first = |events: &[Event<'_>]| {
+                    let first = texts(events).into_iter().filter(|(choice, ..)| *choice == 0);
+                    let text = |kind: &str| matches!(kind, "text" | "refusal");
+                    let (written, others): (Vec<_>, Vec<_>) = first.partition(|(_, kind, _)| text(kind));
+                    (written.iter().map(|(.., text)| text.len()).sum::<usize>(), others)
+                };
+                assert_eq!(of_first(&events), of_first(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
             Target::Bedrock(Encoding::JsonLines) => {
