@@ -12,8 +12,8 @@ use crate::json::write_string;
 
 /// Writes canonical events as the server-sent events of a message, which any Anthropic client reads.
 ///
-/// What the source does not say comes from the [`Context`]. The message starts with its first part, so that counts which
-/// come before it are in its start; the last counts are in `message_delta`. A stream that fails ends with an `error` and
+/// What the source does not say comes from the [`Context`]. The message starts with its first part or its
+/// finish, so that counts which come before are in its start; the last counts are in `message_delta`. A stream that fails ends with an `error` and
 /// without `message_stop`: nothing that is not complete looks as if it were.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
@@ -106,7 +106,10 @@ impl Writer {
             Event::Redacted { part, data, .. } => self.redacted(*part, data, out),
             Event::Citation { part, json, .. } => self.citation(*part, json, out),
             Event::PartEnd { .. } => self.part_end(out),
-            Event::Finish { reason, stop, .. } => self.finish_reason(reason, stop.as_deref()),
+            Event::Finish { reason, stop, .. } => {
+                self.start(out);
+                self.finish_reason(reason, stop.as_deref());
+            }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Other { choice: None, name: Some(name), json } => self.other(name, json),
             Event::Logprobs { .. } => {
