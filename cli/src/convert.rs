@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use sagewire_codec::chat::{Context, Losses, Response};
-use sagewire_codec::format::{ServiceError, anthropic, bedrock, openai, tgi};
+use sagewire_codec::format::{ServiceError, bedrock, write_response};
 use sagewire_codec::{Decoder, Format, Framing, Options};
 use serde::Serialize;
 
@@ -118,13 +118,8 @@ fn response(args: &ResponseArgs) -> Result<(), Fault> {
     while let Some(event) = decoder.finish()? {
         response.add(&event);
     }
-    let context = &args.common.context;
-    let (body, losses) = match args.to {
-        To::OpenAi => openai::write_response(&response, context),
-        To::Bedrock => bedrock::write_response(&response, context),
-        To::Anthropic => anthropic::write_response(&response, context),
-        To::Tgi => tgi::write_response(&response, context),
-    };
+    let target = args.to.target(bedrock::Encoding::JsonLines);
+    let (body, losses) = write_response(target, &response, &args.common.context);
     args.common.write(body, &losses)
 }
 

@@ -1,6 +1,7 @@
 //! The formats, as they are called on the command line.
 
-use sagewire_codec::Format;
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::{Format, Target};
 
 /// What is read.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
@@ -51,4 +52,16 @@ pub(crate) enum To {
     Anthropic,
     /// TGI's generate
     Tgi,
+}
+
+impl To {
+    /// The codec's name for it; `encoding` is that of Bedrock's streams.
+    pub(crate) fn target(self, encoding: Encoding) -> Target {
+        match self {
+            Self::OpenAi => Target::OpenAi,
+            Self::Bedrock => Target::Bedrock(encoding),
+            Self::Anthropic => Target::Anthropic,
+            Self::Tgi => Target::Tgi,
+        }
+    }
 }

@@ -600,7 +600,9 @@ impl Decoder {
         let error = error.or(unfinished);
         let of_events = self.wrapping() == Some(Wrapping::Sse);
         self.reader.finish(error.is_none(), of_events, &mut self.queue);
-        let end = self.records.consumed();
+        // Events stand in frames of their own.
+        let has_events = matches!(self.last, Last::Event(_));
+        let end = if has_events { self.frames.offset() } else { self.records.consumed() };
         let error = error.or_else(|| {
             let what = "no terminal record and no finish reason";
             let truncated = ErrorKind::Truncated { what, len: 0 };

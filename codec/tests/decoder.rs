@@ -8,40 +8,12 @@ use common::frames::frame;
 use common::{Random, decode, every_cut, texts};
 use proptest::prelude::*;
 use sagewire_codec::chat::Event;
-use sagewire_codec::{Decoder, Error, Framing, Limits, Options, Wrapping};
+use sagewire_codec::{Decoder, Framing, Limits, Options, Wrapping};
 use serde_json::json;
-
-type Outcome = (Vec<serde_json::Value>, Result<(), Error>);
 
 #[test]
 fn streams() {
-    let vectors = common::read_json(&common::testdata("streams.json"));
-    let vectors = vectors.as_array().expect("a list");
-    for vector in vectors {
-        let name = vector["name"].as_str().expect("a name");
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
-        let body = match vector["hex"].as_str() {
-            Some(hex) => common::hex(hex),
-            None => vector["text"].as_str().expect("text or hex").as_bytes().to_vec(),
-        };
-        let check = |how: &str, (events, ending): &Outcome| {
-            assert_eq!(&json!(events), &vector["events"], "{name} {how}");
-            let error = ending.as_ref().err().map(ToString::to_string);
-            assert_eq!(error.as_deref(), vector["error"].as_str(), "{name} {how}");
-        };
-        check("as it is", &every_cut(name, &body, |chunks| decode(Options::new(), chunks)));
-        for seed in 0..8 {
-            let frames = Random(seed).parts(&body, [1, 2, 16, 300][seed as usize % 4]);
-            if body.is_empty() {
-                continue;
-            }
-            check("in frames", &decode(Options::new(), vec![Bytes::from(frames.clone())]));
-            let chunks = frames.chunks(1 + seed as usize * 13).map(Bytes::copy_from_slice).collect();
-            check("in frames in chunks", &decode(Options::new(), chunks));
-        }
-    }
-    println!("{} streams", vectors.len());
-    assert!(vectors.len() >= 90);
+    assert!(common::run_vectors("streams.json") >= 90);
 }
 
 const BODY: &[u8] = b"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";

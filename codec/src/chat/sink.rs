@@ -222,6 +222,19 @@ impl<'a> Sink<'a> {
         self.begin(choice, index, Block::Plain(kind))
     }
 
+    /// The same, unless it was open before, or a later one: what belongs to a block may come after its end.
+    pub(crate) fn open_new(&mut self, choice: u32, index: u64, kind: Plain) -> Result<(), Stop> {
+        if self.answer.parts.is_new(choice, index) {
+            self.begin(choice, index, Block::Plain(kind))?;
+        }
+        Ok(())
+    }
+
+    /// Whether this block is the last that began, and one that the model has no part for.
+    pub(crate) fn is_other(&self, choice: u32, index: u64) -> bool {
+        self.answer.parts.is_other(choice, index)
+    }
+
     /// The whole input of a tool call, as a JSON value and not as its text.
     pub(crate) fn tool_json(&mut self, choice: u32, key: ToolKey, json: Range<usize>) -> Result<(), Stop> {
         self.tool(choice, key, Some(Queue::place(json)))

@@ -12,6 +12,7 @@ pub(super) fn format(mut json: Json<'_>) -> Result<Option<Format>, Fault> {
             b"type" | b"object" => by_type(json)?,
             b"messageStart" | b"contentBlockStart" | b"contentBlockDelta" | b"contentBlockStop"
             | b"messageStop" | b"stopReason" => Some(Format::Bedrock),
+            name if name.ends_with(b"Exception") => Some(Format::Bedrock),
             b"generated_text" => Some(Format::Generate),
             b"token" | b"generated_texts" | b"generation" | b"outputs" | b"text_output" | b"body" => {
                 is_of_generation(json, name)?.then_some(Format::Generate)

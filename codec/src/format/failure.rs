@@ -8,6 +8,7 @@
 //! | DJL | `{"code":424,"error":"…"}`, `{"error":{"error_code":400,"error_msg":"…"}}`, the same in one `error` more |
 //! | transformers | `{"error":"…"}` |
 //! | Anthropic | `{"type":"error","error":{"type":…,"message":…}}` |
+//! | OpenAI's Responses | `{"type":"error","code":…,"message":…}` |
 //! | DJL's and TorchServe's front ends | `{"code":507,"type":"…","message":"…"}` |
 
 use alloc::string::{String, ToString};
@@ -28,14 +29,14 @@ pub(super) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
                 let value = json.skip()?;
                 error = (!is_null).then_some(value);
             }
-            b"object" => {
-                let object = json.string_or_skip()?;
-                is_error |= object.is_some_and(|object| &*json.unescaped(object) == b"error");
+            b"object" | b"type" => {
+                has_type |= name == b"type";
+                let what = json.string_or_skip()?;
+                is_error |= what.is_some_and(|what| &*json.unescaped(what) == b"error");
             }
             _ => {
                 has_code |= name == b"code";
                 has_message |= name == b"message";
-                has_type |= name == b"type";
                 json.skip()?;
             }
         }

@@ -191,6 +191,9 @@ impl Reader {
                 return Ok(record.len());
             }
         }
+        if trace.forget {
+            self.memory.templates = Templates::default();
+        }
         if from == 0 && json.pos() == record.len() && sink.is_of_parts() {
             self.memory.templates.remember(record, kind, trace);
         }

@@ -336,6 +336,7 @@ pub fn transcode(data: &[u8]) {
     let source = events_of(Options::new().framing(Framing::Sse), vec![Bytes::copy_from_slice(body)]);
     for target in [
         Target::OpenAi,
+        Target::Anthropic,
         Target::Bedrock(Encoding::JsonLines),
         Target::Bedrock(Encoding::EventStream),
         Target::Tgi,
@@ -363,6 +364,18 @@ pub fn transcode(data: &[u8]) {
                     texts.collect::<String>()
                 };
                 assert_eq!(text(&events), text(&source.0));
+            }
+            Target::Anthropic => {
+                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
+                check_order(&events);
+                // A message is one answer, and a refusal in it is text.
+                let of_first = |events: &[Event<'_>]| {
+                    let first = texts(events).into_iter().filter(|(choice, ..)| *choice == 0);
+                    let text = |kind: &str| matches!(kind, "text" | "refusal");
+                    let (written, others): (Vec<_>, Vec<_>) = first.partition(|(_, kind, _)| text(kind));
+                    (written.iter().map(|(.., text)| text.len()).sum::<usize>(), others)
+                };
+                assert_eq!(of_first(&events), of_first(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
             Target::Bedrock(Encoding::JsonLines) => {
