@@ -323,7 +323,7 @@ impl Response {
             b"stopReason" => self.stop_reason = json.string_or_skip()?,
             b"usage" => self.usage = skip_object(json)?,
             b"additionalModelResponseFields" => self.response_fields = Some(json.skip()?),
-            _ => drop(json.skip()?),
+            _ => json.skip().map(drop)?,
         }
         Ok(())
     }
