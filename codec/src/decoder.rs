@@ -602,7 +602,9 @@ fn unwrap_chunk(payload: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let read = |json: &mut json::Json<'_>, name: &[u8]| {
         match name {
             b"bytes" => bytes = json.string_or_skip()?,
-            _ => drop(json.skip()?),
+            _ => {
+                json.skip()?;
+            }
         }
         Ok(())
     };

@@ -25,6 +25,7 @@
 
 mod extras;
 mod reader;
+mod whole;
 mod writer;
 
 pub(crate) use reader::Name;
