@@ -373,7 +373,7 @@ fn signatures_are_joined() {
 fn failures_are_errors() {
     let text = choice(json!({"content": "x"}), None);
     let last = |more: &[Value]| {
-        let chunks = [&[text.clone()], more].concat();
+        let chunks = [std::slice::from_ref(&text), more].concat();
         written(&chunks, false).0.last().expect("an error").clone()
     };
     let of = |error: Value| last(&[json!({"error": error})])["error"].clone();

@@ -5,7 +5,7 @@ mod oracles;
 
 use bytes::Bytes;
 use common::frames::frame;
-use common::{Random, decode, every_cut, texts};
+use common::{decode, every_cut, texts};
 use proptest::prelude::*;
 use sagewire_codec::chat::Event;
 use sagewire_codec::{Decoder, Framing, Limits, Options, Wrapping};

@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use super::stop;
-use crate::chat::{Block, Plain, Reason, Sink, Stop, ToolKey, Usage};
+use crate::chat::{Block, Plain, Reason, Sink, Stop, Text, ToolKey, Usage};
 use crate::format::failure;
 use crate::format::template::{Target, Trace};
 use crate::json::{Fault, Json, Kind, Str, unescaped};
@@ -219,9 +219,8 @@ fn block_start(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<
         Some(b"thinking") => {
             sink.begin(CHOICE, index, Block::Plain(Plain::Reasoning))?;
             piece(sink, index, Plain::Reasoning, thinking)?;
-            if let Some(signature) = sink.non_empty(signature) {
-                sink.signature(CHOICE, signature)?;
-            }
+            let signature = sink.non_empty(signature);
+            sign(sink, index, signature)?;
         }
         Some(b"redacted_thinking") => {
             sink.begin(CHOICE, index, Block::Plain(Plain::Reasoning))?;
@@ -263,6 +262,13 @@ fn piece(sink: &mut Sink<'_>, index: u64, kind: Plain, text: Option<Str>) -> Res
         Some(text) => sink.block(CHOICE, index, kind, text),
         None => Ok(()),
     }
+}
+
+/// Signs the thinking of a block, which may have ended.
+fn sign(sink: &mut Sink<'_>, index: u64, signature: Option<Text>) -> Result<(), Stop> {
+    let Some(signature) = signature else { return Ok(()) };
+    sink.open_new(CHOICE, index, Plain::Reasoning)?;
+    sink.signature(CHOICE, signature)
 }
 
 fn whole_citations(sink: &mut Sink<'_>, citations: Option<Range<usize>>) -> Result<(), Stop> {
@@ -317,10 +323,8 @@ fn block_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, delta: &Range
         }
         (Some(b"signature_delta"), _, _, _, Some(signature), _) => {
             trace.more();
-            if let Some(signature) = sink.non_empty(Some(signature)) {
-                sink.open_new(CHOICE, index, Plain::Reasoning)?;
-                sink.signature(CHOICE, signature)?;
-            }
+            let signature = sink.non_empty(Some(signature));
+            sign(sink, index, signature)?;
         }
         (Some(b"citations_delta"), .., Some(citation)) => {
             trace.more();
@@ -378,13 +382,14 @@ impl Counts {
     /// Anthropic does not count what was cached as input; the model here does.
     fn canonical(self) -> Usage {
         let cached = self.cache_read.unwrap_or(0).saturating_add(self.cache_write.unwrap_or(0));
-        let mut usage = Usage::default();
-        usage.input_tokens = self.input.map(|tokens| tokens.saturating_add(cached));
-        usage.output_tokens = self.output;
-        usage.cache_read_tokens = self.cache_read;
-        usage.cache_write_tokens = self.cache_write;
-        usage.reasoning_tokens = self.thinking;
-        usage
+        Usage {
+            input_tokens: self.input.map(|tokens| tokens.saturating_add(cached)),
+            output_tokens: self.output,
+            cache_read_tokens: self.cache_read,
+            cache_write_tokens: self.cache_write,
+            reasoning_tokens: self.thinking,
+            total_tokens: None,
+        }
     }
 }
 

@@ -26,6 +26,7 @@
 mod extras;
 mod reader;
 mod response;
+mod whole;
 mod writer;
 
 pub(crate) use reader::Name;

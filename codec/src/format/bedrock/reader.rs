@@ -1,15 +1,16 @@
-//! Reads the events of ConverseStream, and whole responses of Converse.
+//! Reads the events of ConverseStream.
 
 use alloc::string::String;
 use core::ops::Range;
 
+use super::whole::Response;
 use crate::chat::{Block, FinishReason, Plain, Reason, Sink, Stop, ToolKey, Usage};
 use crate::failure::Failure;
 use crate::format::template::{Target, Trace};
 use crate::json::{Fault, Json, Kind, Str, unescaped};
 
 /// Converse has one answer.
-const CHOICE: u32 = 0;
+pub(super) const CHOICE: u32 = 0;
 
 /// All events, in the order in which a stream has them.
 const EVENTS: [Name; 6] = [
@@ -221,12 +222,12 @@ fn block_start(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, start: &Range
 }
 
 /// Whether an object has no members.
-fn is_empty(sink: &Sink<'_>, object: &Range<usize>) -> bool {
+pub(super) fn is_empty(sink: &Sink<'_>, object: &Range<usize>) -> bool {
     sink.record[object.start] == b'{' && sink.record[object.start + 1..object.end - 1].trim_ascii().is_empty()
 }
 
 /// Begins a tool call, unless it is one that the service makes itself: those have a type.
-fn tool_start(sink: &mut Sink<'_>, index: u64, tool: &Range<usize>) -> Result<bool, Stop> {
+pub(super) fn tool_start(sink: &mut Sink<'_>, index: u64, tool: &Range<usize>) -> Result<bool, Stop> {
     let [id, name, kind] = sink.members(tool, [b"toolUseId", b"name", b"type"])?;
     if kind.is_some() {
         return Ok(false);
@@ -278,7 +279,7 @@ fn tool_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, tool: &Range<u
     sink.tool(CHOICE, ToolKey { index: Some(index), ..ToolKey::default() }, input)
 }
 
-fn block_text(
+pub(super) fn block_text(
     sink: &mut Sink<'_>,
     trace: &mut Trace,
     index: u64,
@@ -290,7 +291,7 @@ fn block_text(
     sink.block(CHOICE, index, kind, content)
 }
 
-fn block_reasoning(
+pub(super) fn block_reasoning(
     sink: &mut Sink<'_>,
     trace: &mut Trace,
     index: u64,
@@ -315,7 +316,7 @@ fn block_reasoning(
     Ok(())
 }
 
-fn finish(sink: &mut Sink<'_>, reason: Option<Str>, stop: Option<Str>) -> Result<(), Stop> {
+pub(super) fn finish(sink: &mut Sink<'_>, reason: Option<Str>, stop: Option<Str>) -> Result<(), Stop> {
     let Some(reason) = reason else { return Ok(()) };
     let reason = match &*unescaped(sink.record, reason) {
         b"end_turn" => Reason::Known(&FinishReason::Stop),
@@ -335,7 +336,7 @@ fn finish(sink: &mut Sink<'_>, reason: Option<Str>, stop: Option<Str>) -> Result
 
 /// The stop string that was met, where the request asked for it: `{"stop_sequence":…}`, or the same in `delta`. Fields
 /// that say more than that are shown as they are, too.
-fn stop_sequence(sink: &mut Sink<'_>, fields: Option<&Range<usize>>) -> Result<Option<Str>, Stop> {
+pub(super) fn stop_sequence(sink: &mut Sink<'_>, fields: Option<&Range<usize>>) -> Result<Option<Str>, Stop> {
     let Some(fields) = fields else { return Ok(None) };
     let [mut stop, delta] = sink.members(fields, [b"stop_sequence", b"delta"])?;
     let mut is_known = is_only(sink, fields, &[b"stop_sequence", b"delta"])?;
@@ -362,7 +363,7 @@ fn is_only(sink: &Sink<'_>, object: &Range<usize>, names: &[&[u8]]) -> Result<bo
     Ok(is_only)
 }
 
-fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<(), Stop> {
+pub(super) fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<(), Stop> {
     let mut usage = Usage::default();
     sink.json(range.start).object(|json, name| {
         let count = match name {
@@ -383,126 +384,14 @@ fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The members of a whole response.
-#[derive(Default)]
-struct Response {
-    output: Option<Range<usize>>,
-    stop_reason: Option<Str>,
-    usage: Option<Range<usize>>,
-    response_fields: Option<Range<usize>>,
-}
-
-impl Response {
-    fn is_known(name: &[u8]) -> bool {
-        matches!(name, b"output" | b"stopReason" | b"usage" | b"additionalModelResponseFields")
-    }
-
-    fn member(&mut self, json: &mut Json<'_>, name: &[u8]) -> Result<(), Fault> {
-        match name {
-            b"output" => self.output = skip_object(json)?,
-            b"stopReason" => self.stop_reason = json.string_or_skip()?,
-            b"usage" => self.usage = skip_object(json)?,
-            b"additionalModelResponseFields" => self.response_fields = skip_some(json)?,
-            _ => drop(json.skip()?),
-        }
-        Ok(())
-    }
-
-    fn read(self, sink: &mut Sink<'_>, range: Range<usize>) -> Result<(), Stop> {
-        let Some(output) = self.output else {
-            sink.other(None, None, range);
-            return Ok(());
-        };
-        if let [Some(message)] = sink.members(&output, [b"message"])? {
-            let [role, content] = sink.members(&message, [b"role", b"content"])?;
-            sink.start(None, None, None, role.and_then(|range| sink.text(&range)));
-            sink.touch(CHOICE)?;
-            if let Some(content) = content.filter(|range| sink.record[range.start] == b'[') {
-                let mut index = 0;
-                sink.json(content.start).array(|json| {
-                    let is_object = json.kind()? == Kind::Object;
-                    let block = json.skip()?;
-                    if is_object {
-                        response_block(sink, index, &block)?;
-                    }
-                    index += 1;
-                    Ok::<_, Stop>(())
-                })?;
-            }
-        }
-        let stop = stop_sequence(sink, self.response_fields.as_ref())?;
-        finish(sink, self.stop_reason, stop)?;
-        if let Some(usage) = self.usage {
-            read_usage(sink, &usage)?;
-        }
-        sink.others(&range, None, Self::is_known)
-    }
-}
-
-/// Reads a block of a whole message.
-fn response_block(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<(), Stop> {
-    let [content, tool, reasoning, cited] =
-        sink.members(block, [b"text", b"toolUse", b"reasoningContent", b"citationsContent"])?;
-    let trace = &mut Trace::default();
-    let is_own = match &tool {
-        Some(tool) if sink.record[tool.start] == b'{' => tool_start(sink, index, tool)?,
-        _ => false,
-    };
-    if let Some(content) = content.and_then(|range| sink.text(&range)) {
-        block_text(sink, trace, index, Plain::Text, content)?;
-    } else if let (Some(tool), true) = (tool, is_own) {
-        let [input] = sink.members(&tool, [b"input"])?;
-        // An empty object is how Converse says that there are no arguments.
-        if let Some(input) = input.filter(|range| !is_empty(sink, range)) {
-            let key = ToolKey { index: Some(index), ..ToolKey::default() };
-            sink.tool_json(CHOICE, key, input)?;
-        }
-    } else if let Some(reasoning) = reasoning {
-        let [inner] = sink.members(&reasoning, [b"reasoningText"])?;
-        block_reasoning(sink, trace, index, inner.as_ref().unwrap_or(&reasoning))?;
-    } else if let Some(cited) = cited {
-        cited_block(sink, index, &cited)?;
-    } else {
-        sink.other(Some(CHOICE), Some(b"content"), block.clone());
-    }
-    sink.end(CHOICE, index);
-    Ok(())
-}
-
-fn cited_block(sink: &mut Sink<'_>, index: u64, cited: &Range<usize>) -> Result<(), Stop> {
-    let [content, citations] = sink.members(cited, [b"content", b"citations"])?;
-    let arrays = [content, citations].map(|range| range.filter(|range| sink.record[range.start] == b'['));
-    let [content, citations] = arrays;
-    if let Some(content) = content {
-        sink.json(content.start).array(|json| {
-            let is_object = json.kind()? == Kind::Object;
-            let piece = json.skip()?;
-            if is_object {
-                let [piece] = sink.members(&piece, [b"text"])?;
-                if let Some(piece) = piece.and_then(|range| sink.text(&range)) {
-                    block_text(sink, &mut Trace::default(), index, Plain::Text, piece)?;
-                }
-            }
-            Ok::<_, Stop>(())
-        })?;
-    }
-    if let Some(citations) = citations {
-        sink.json(citations.start).array(|json| {
-            sink.citation(CHOICE, json.skip()?);
-            Ok::<_, Stop>(())
-        })?;
-    }
-    Ok(())
-}
-
 /// Skips a value, and returns where it lies unless it is null.
-fn skip_some(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
+pub(super) fn skip_some(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
     let is_null = json.kind()? == Kind::Null;
     let range = json.skip()?;
     Ok((!is_null).then_some(range))
 }
 
-fn skip_object(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
+pub(super) fn skip_object(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
     let is_object = json.kind()? == Kind::Object;
     let range = json.skip()?;
     Ok(is_object.then_some(range))

@@ -42,9 +42,8 @@ impl Reader {
         trace.counts.0 += 1;
         let record = sink.record;
         let name = event.name.map(|name| unescaped(record, name)).unwrap_or_default();
-        let name = match name.strip_prefix(b"response.") {
-            Some(name) => name,
-            None => return self.whole(sink, trace, &event, &name),
+        let Some(name) = name.strip_prefix(b"response.") else {
+            return self.whole(sink, trace, &event, &name);
         };
         if !sink.is_started() && event.response.is_none() {
             sink.start(None, None, None, None);
