@@ -27,6 +27,23 @@ fn bedrock_vectors() {
     assert!(common::run_vectors("bedrock.json") >= 50);
 }
 
+/// A stream of Converse means the same in frames and in lines.
+#[test]
+fn frames_say_what_lines_say() {
+    let vectors = common::read_json(&common::testdata("bedrock.json"));
+    let vectors = vectors.as_array().expect("a list");
+    let mut pairs = 0;
+    for framed in vectors {
+        let name = framed["name"].as_str().expect("a name");
+        let Some(name) = name.strip_suffix("_in_frames") else { continue };
+        let lines = vectors.iter().find(|vector| vector["name"] == name).expect("its lines");
+        assert_eq!(framed["events"], lines["events"], "{name}");
+        assert_eq!(framed["error"].is_null(), lines["error"].is_null(), "{name}");
+        pairs += 1;
+    }
+    assert!(pairs >= 18);
+}
+
 /// What an answer comes to, however it was cut into events.
 #[derive(Debug, Default, PartialEq)]
 struct Answer {

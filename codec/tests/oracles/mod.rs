@@ -290,20 +290,30 @@ pub fn alike(data: &[u8]) {
     assert_eq!(read(&text), read(&varied));
 }
 
-/// All text of a kind, over all choices and parts.
+/// All text of a kind, over all choices and parts. An input of `{}` is no input.
 fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
-    let mut texts: Vec<(u32, &'static str, String)> = Vec::new();
+    let mut parts: Vec<(u32, u32, &'static str, String)> = Vec::new();
     for event in events {
-        let (choice, kind, text) = match event {
-            Event::TextDelta { choice, text, .. } => (*choice, "text", text),
-            Event::ReasoningDelta { choice, text, .. } => (*choice, "reasoning", text),
-            Event::RefusalDelta { choice, text, .. } => (*choice, "refusal", text),
-            Event::ToolInputDelta { choice, text, .. } if text != "{}" => (*choice, "input", text),
+        let (choice, part, kind, text) = match event {
+            Event::TextDelta { choice, part, text } => (*choice, *part, "text", text),
+            Event::ReasoningDelta { choice, part, text } => (*choice, *part, "reasoning", text),
+            Event::RefusalDelta { choice, part, text } => (*choice, *part, "refusal", text),
+            Event::ToolInputDelta { choice, part, text } => (*choice, *part, "input", text),
             _ => continue,
         };
-        match texts.iter_mut().find(|(of, is, _)| (*of, *is) == (choice, kind)) {
+        match parts.iter_mut().find(|(of, at, ..)| (*of, *at) == (choice, part)) {
             Some((.., all)) => all.push_str(text),
-            None => texts.push((choice, kind, text.clone().into_owned())),
+            None => parts.push((choice, part, kind, text.clone().into_owned())),
+        }
+    }
+    let mut texts: Vec<(u32, &'static str, String)> = Vec::new();
+    for (choice, _, kind, text) in parts {
+        if (kind, text.as_str()) == ("input", "{}") {
+            continue;
+        }
+        match texts.iter_mut().find(|(of, is, _)| (*of, *is) == (choice, kind)) {
+            Some((.., all)) => all.push_str(&text),
+            None => texts.push((choice, kind, text)),
         }
     }
     texts
