@@ -107,6 +107,8 @@ pub enum Layer {
     Format,
     /// A chat template, and the prompt that it makes of messages. Its input is the template.
     Template,
+    /// A request or a response of embeddings.
+    Embedding,
 }
 
 impl fmt::Display for Layer {
@@ -119,6 +121,7 @@ impl fmt::Display for Layer {
             Self::Record => "record",
             Self::Format => "format",
             Self::Template => "template",
+            Self::Embedding => "embedding",
         })
     }
 }
@@ -170,6 +173,13 @@ pub enum ErrorKind {
     HeaderType(u8),
     /// A value cannot be encoded in this field without changing its meaning.
     Unencodable(&'static str),
+    /// A document is malformed, or is not what it should be.
+    Malformed {
+        /// What it should be.
+        what: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// What was configured or asked for is malformed.
     Invalid {
         /// What it is.
@@ -232,6 +242,7 @@ impl fmt::Display for ErrorKind {
             Self::Header(why) => write!(f, "malformed header: {why}"),
             Self::HeaderType(found) => write!(f, "malformed header: unknown value type {found}"),
             Self::Unencodable(what) => write!(f, "cannot be encoded: {what}"),
+            Self::Malformed { what, why } => write!(f, "malformed {what}: {why}"),
             Self::Invalid { what, why } => write!(f, "{what}: {why}"),
             Self::Unknown { what, found, known } => write!(f, "unknown {what} `{found}`; known: {known}"),
             Self::Unsupported { what, at } => write!(f, "{what} at {at} cannot be written"),

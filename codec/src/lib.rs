@@ -48,6 +48,7 @@
 //! | [`json_lines`] | JSON lines |
 //! | [`chat`] | the canonical model between all formats |
 //! | [`format`] | the chat formats |
+//! | [`embedding`] | requests and responses of embeddings |
 //! | `chat_template` | prompts from messages, for endpoints that take nothing but text |
 //! | [`Decoder`], [`Transcoder`] | the layers stacked: bytes to events, bytes to bytes |
 //!
@@ -69,6 +70,7 @@ pub mod chat;
 #[cfg(feature = "templates")]
 pub mod chat_template;
 mod decoder;
+pub mod embedding;
 mod error;
 pub mod eventstream;
 mod failure;

@@ -41,6 +41,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         ],
         "transcoder" => &["chat", "decoder", "error", "format", "format/bedrock", "format/openai"],
         "chat_template" => &["chat", "error", "tree"],
+        "embedding" => &["chat", "error", "format/failure", "json", "text"],
         "stream" => &["chat", "error", "Decoder", "Transcoder", "Error"],
         other => panic!("say in this test what `{other}` may use"),
     }

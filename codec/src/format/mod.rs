@@ -4,7 +4,7 @@
 mod anthropic;
 pub mod bedrock;
 mod detect;
-mod failure;
+pub(crate) mod failure;
 mod generate;
 pub mod openai;
 mod reader;
