@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::json::{Fault, Json, Kind, unescaped};
 
 /// The failure that the object at `range` reports, if it does.
-pub(super) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Option<Failure>, Fault> {
+pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Option<Failure>, Fault> {
     let (mut error, mut is_error) = (None, false);
     let (mut has_code, mut has_message, mut has_type, mut members) = (false, false, false, 0);
     Json::new(record, range.start, depth).object(|json, name| {

@@ -5,7 +5,7 @@ pub mod anthropic;
 pub mod bedrock;
 mod detect;
 mod error;
-mod failure;
+pub(crate) mod failure;
 mod generate;
 pub mod openai;
 mod reader;
