@@ -1,5 +1,6 @@
 //! The one error type of the codec.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use core::fmt;
 
@@ -52,7 +53,8 @@ impl Error {
 
     /// The bytes are not what the format allows: a checksum, a length, a header.
     pub fn is_corrupt(&self) -> bool {
-        !self.is_truncated() && !self.is_limit() && self.failure().is_none()
+        let is_unwritable = matches!(self.kind, ErrorKind::Unwritable(_));
+        !self.is_truncated() && !self.is_limit() && !is_unwritable && self.failure().is_none()
     }
 
     /// The model or the service reported that it failed.
@@ -155,6 +157,19 @@ pub enum ErrorKind {
     HeaderType(u8),
     /// A value cannot be encoded in this field without changing its meaning.
     Unencodable(&'static str),
+    /// A request is no JSON, or not UTF-8.
+    Json(&'static str),
+    /// A request has something else where its format requires a certain kind of value.
+    Expected {
+        /// The value.
+        what: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A request cannot be written in the target format.
+    Unwritable(Cow<'static, str>),
     /// The model or the service reported that it failed.
     Failure(Box<Failure>),
 }
@@ -180,6 +195,9 @@ impl fmt::Display for ErrorKind {
             Self::Header(why) => write!(f, "malformed header: {why}"),
             Self::HeaderType(found) => write!(f, "malformed header: unknown value type {found}"),
             Self::Unencodable(what) => write!(f, "cannot be encoded: {what}"),
+            Self::Json(why) => write!(f, "malformed JSON: {why}"),
+            Self::Expected { what, expected, found } => write!(f, "{what}: expected {expected}, found {found}"),
+            Self::Unwritable(why) => write!(f, "cannot be written: {why}"),
             Self::Failure(failure) => failure.fmt(f),
         }
     }

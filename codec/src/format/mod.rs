@@ -8,6 +8,7 @@ mod failure;
 mod generate;
 pub mod openai;
 mod reader;
+mod request;
 mod responses;
 mod template;
 
