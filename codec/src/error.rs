@@ -196,7 +196,9 @@ impl fmt::Display for ErrorKind {
             Self::HeaderType(found) => write!(f, "malformed header: unknown value type {found}"),
             Self::Unencodable(what) => write!(f, "cannot be encoded: {what}"),
             Self::Json(why) => write!(f, "malformed JSON: {why}"),
-            Self::Expected { what, expected, found } => write!(f, "{what}: expected {expected}, found {found}"),
+            Self::Expected { what, expected, found } => {
+                write!(f, "{what}: expected {expected}, found {found}")
+            }
             Self::Unwritable(why) => write!(f, "cannot be written: {why}"),
             Self::Failure(failure) => failure.fmt(f),
         }

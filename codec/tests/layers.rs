@@ -21,6 +21,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "format/responses" => &["chat", "format/failure", "format/template", "json"],
         "format/template" => &["chat", "format/bedrock", "json"],
         "format/failure" => &["failure", "json"],
+        "format/request" => &["chat", "error", "json"],
         "format/reader" => &["chat", "error", "failure", "json", "limits"],
         "format/detect" => &["json"],
         "format/bedrock" => &["chat", "error", "eventstream", "failure", "format/template", "json"],

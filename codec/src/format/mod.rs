@@ -15,3 +15,4 @@ mod template;
 pub(crate) use bedrock::Name;
 pub use reader::Format;
 pub(crate) use reader::{Call, Reader, RecordKind};
+pub use request::{read_request, write_request};

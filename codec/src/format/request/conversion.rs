@@ -8,10 +8,10 @@ use core::cell::RefCell;
 
 use super::output::{Object, write_number};
 use super::source::Result;
-use crate::chat::request::{At, Members, Message, Param, Role};
+use crate::chat::request::{At, Members, Message, Param, Part, Role};
 use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
 use crate::error::{Error, ErrorKind, Layer};
-use crate::json::{Json, pointers, write_integer};
+use crate::json::{Json, is_document, pointers, write_integer};
 
 /// One conversion: from where to where, and what was lost on the way.
 pub(super) struct Conversion<'c, 'a> {
@@ -60,12 +60,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
         lost.dedup_by(|a, b| a.at == b.at && a.what == b.what && a.outcome == b.outcome && a.why == b.why);
         let known = |lost: &Lost| lost.at.filter(|_| !self.request.source.is_empty());
         let offsets: Vec<usize> = lost.iter().filter_map(known).map(|at| at as usize).collect();
-        let mut pointers = if offsets.is_empty() {
-            Vec::new()
-        } else {
-            pointers(self.request.source.as_bytes(), &offsets)
-        }
-        .into_iter();
+        let mut pointers =
+            if offsets.is_empty() { Vec::new() } else { pointers(self.request.source.as_bytes(), &offsets) }
+                .into_iter();
         let mut losses = Losses::default();
         for lost in lost {
             let pointer = known(&lost).and_then(|_| pointers.next());
@@ -82,7 +79,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
     /// Whether the member whose value stood at `at` has this name in the source, and the target is of its format.
     pub(super) fn is_spelled(&self, at: At, name: &str) -> bool {
         let before = at.and_then(|at| self.request.source.get(..at as usize)).filter(|_| self.same);
-        let Some(before) = before.and_then(|before| before.trim_end().strip_suffix(':')) else { return false };
+        let Some(before) = before.and_then(|before| before.trim_end().strip_suffix(':')) else {
+            return false;
+        };
         let before = before.trim_end().strip_suffix('"').and_then(|before| before.strip_suffix(name));
         before.is_some_and(|before| before.ends_with('"'))
     }
@@ -254,7 +253,10 @@ impl<'c, 'a> Conversion<'c, 'a> {
         note("return_full_text", truth(r.return_full_text));
         note("details", truth(r.details));
         if !r.tools.is_empty() {
-            note("tool_choice", r.tool_choice.as_ref().filter(|c| !c.value.is_auto()).map(|choice| choice.at));
+            note(
+                "tool_choice",
+                r.tool_choice.as_ref().filter(|c| !c.value.is_auto()).map(|choice| choice.at),
+            );
             let alone = r.parallel_tool_calls.filter(|parallel| !parallel.value);
             note("parallel_tool_calls", alone.map(|param| param.at));
         }
@@ -360,5 +362,19 @@ impl Conversion<'_, '_> {
             }
             effort => Some(effort),
         }
+    }
+}
+
+impl<'a> Conversion<'_, 'a> {
+    /// The input of a call as a JSON object.
+    pub(super) fn input<'i>(&self, part: &Part<'a>, input: &'i str) -> Result<&'i str> {
+        let trimmed = input.trim();
+        if trimmed.is_empty() {
+            return Ok("{}");
+        }
+        if self.same || (trimmed.starts_with('{') && is_document(trimmed)) {
+            return Ok(trimmed);
+        }
+        Err(self.unwritable(part.at, "the input of a call of a tool has to be a JSON object"))
     }
 }

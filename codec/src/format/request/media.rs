@@ -22,9 +22,7 @@ pub(super) fn of_url(url: Cow<'_, str>) -> Source<'_> {
     let data = start + media_type.len() + ";base64,".len();
     let end = start + media_type.len();
     match url {
-        Cow::Borrowed(url) => {
-            Source::Base64 { media_type: url[start..end].into(), data: url[data..].into() }
-        }
+        Cow::Borrowed(url) => Source::Base64 { media_type: url[start..end].into(), data: url[data..].into() },
         Cow::Owned(url) => Source::Base64 {
             media_type: Cow::Owned(url[start..end].into()),
             data: Cow::Owned(url[data..].into()),

@@ -154,7 +154,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
                 let why = "only some models take system messages within a conversation: sent as the user's";
                 self.approximated(message.at, "role", why);
             }
-            Role::Other(_) => self.approximated(message.at, "role", "the role is unknown: sent as the user's"),
+            Role::Other(_) => {
+                self.approximated(message.at, "role", "the role is unknown: sent as the user's")
+            }
             _ => {}
         }
         if message.name.is_some() {
@@ -172,11 +174,7 @@ struct Turns<'o> {
 }
 
 impl Turns<'_> {
-    fn add(
-        &mut self,
-        role: &'static str,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<bool>,
-    ) -> Result<()> {
+    fn add(&mut self, role: &'static str, write: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<()> {
         let before = self.blocks.len();
         if before > 0 {
             self.blocks.push(b',');

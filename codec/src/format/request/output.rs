@@ -103,7 +103,10 @@ impl<'o> Array<'o> {
     }
 
     /// Adds what `write` appends; nothing, if it says that it has nothing to say.
-    pub(super) fn maybe<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>) -> Result<bool, E> {
+    pub(super) fn maybe<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<bool, E> {
         let before = self.out.len();
         if !self.is_empty {
             self.out.push(b',');

@@ -248,11 +248,8 @@ impl<'a> Value<'a> for f64 {
 
 /// The path of a member, as in a JSON pointer.
 fn below<'a>(path: &str, name: Cow<'a, str>) -> Cow<'a, str> {
-    let name = if name.contains(['~', '/']) {
-        Cow::Owned(name.replace('~', "~0").replace('/', "~1"))
-    } else {
-        name
-    };
+    let name =
+        if name.contains(['~', '/']) { Cow::Owned(name.replace('~', "~0").replace('/', "~1")) } else { name };
     if path.is_empty() { name } else { Cow::Owned(format!("{path}/{name}")) }
 }
 
@@ -279,9 +276,14 @@ fn named(kind: Kind) -> &'static str {
 pub(super) fn string_member<'j>(json: &'j chat::Json<'_>, name: &str) -> Option<Cow<'j, str>> {
     let mut found = None;
     let mut source = Source::new(json.as_str());
-    let read = source.nested(&mut Vec::new(), "", |source, member| {
-        if member == name { source.value(&mut found) } else { Ok(false) }
-    });
+    let read =
+        source.nested(
+            &mut Vec::new(),
+            "",
+            |source, member| {
+                if member == name { source.value(&mut found) } else { Ok(false) }
+            },
+        );
     read.ok().and(found)
 }
 

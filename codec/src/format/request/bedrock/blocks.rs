@@ -13,8 +13,8 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::read::attach_cache;
-use crate::chat::request::{self, Content, Members, Part};
 use crate::chat::Json;
+use crate::chat::request::{self, Content, Members, Part};
 use crate::format::request::media;
 use crate::format::request::source::{Result, Source};
 use crate::json::Kind;

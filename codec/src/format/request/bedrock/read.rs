@@ -4,9 +4,12 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::blocks;
-use crate::chat::request::{Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice};
+use crate::chat::request::{
+    Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice,
+};
 use crate::chat::{Json, Request};
 use crate::format::request::source::{Result, Source, expected, place};
+use crate::format::request::thinking::thinking;
 use crate::json::{Kind, is_document};
 
 /// Reads the object that comes next.
@@ -95,27 +98,6 @@ fn additional<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<
         "thinking" => thinking(source, reasoning),
         _ => Ok(false),
     })
-}
-
-/// Reads Anthropic's `thinking`, which Claude takes on Bedrock, too.
-fn thinking<'a>(source: &mut Source<'a>, reasoning: &mut Option<Param<Reasoning<'a>>>) -> Result<bool> {
-    let at = source.at()?;
-    let (mut kind, mut budget, mut rest) = (None::<Cow<'a, str>>, None, Members::new());
-    let json = source.probe(|source| {
-        let mut again = source.clone();
-        let is_object = again.nested(&mut rest, "", |source, name| match name {
-            "type" => source.value(&mut kind),
-            "budget_tokens" => source.value(&mut budget),
-            _ => Ok(false),
-        })?;
-        if is_object { source.raw().map(Some) } else { Ok(None) }
-    })?;
-    let Some(json) = json else { return Ok(false) };
-    let is_plain = kind.as_deref() == Some("enabled") && budget.is_some() && rest.is_empty();
-    let reasoning = reasoning.get_or_insert_with(|| Param { value: Reasoning::default(), at });
-    reasoning.value.budget_tokens = budget;
-    reasoning.value.other = (!is_plain).then_some(json);
-    Ok(true)
 }
 
 fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {

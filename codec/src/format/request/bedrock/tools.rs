@@ -26,7 +26,9 @@ pub(super) fn tool_config(
     let has_own = c.same && has_below(&request.own, "toolConfig");
     let called = called(messages);
     let choice = request.tool_choice.as_ref().map(|choice| (&choice.value, choice.at));
-    if let (false, Some((ToolChoice::None, at)), true) = (request.tools.is_empty(), &choice, called.is_empty()) {
+    if let (false, Some((ToolChoice::None, at)), true) =
+        (request.tools.is_empty(), &choice, called.is_empty())
+    {
         c.approximated(*at, "tool_choice", "Converse has no choice `none`: the tools are left out");
         return;
     }

@@ -11,7 +11,7 @@ use crate::format::request::media;
 use crate::format::request::names::Names;
 use crate::format::request::output::{Array, Object, has_below};
 use crate::format::request::source::Result;
-use crate::json::{is_document, write_string};
+use crate::json::write_string;
 
 const TAKES: &[&str] = &[
     "max_tokens",
@@ -47,7 +47,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
 fn inference(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     let request = c.request;
     let max_tokens = c.max_tokens();
-    let temperature = c.unless_thinking(c.clamped(c.temperature(), "temperature", (0.0, 1.0)), "temperature", 1.0);
+    let temperature =
+        c.unless_thinking(c.clamped(c.temperature(), "temperature", (0.0, 1.0)), "temperature", 1.0);
     let top_p = c.unless_thinking(c.clamped(request.top_p, "top_p", (0.0, 1.0)), "top_p", 1.0);
     let stop: Vec<_> = request.stop.iter().filter(|stop| !stop.value.is_empty()).collect();
     let has_own = c.same && has_below(&request.own, "inferenceConfig");
@@ -387,8 +388,8 @@ impl<'a> Blocks<'_, '_, 'a> {
             "document" => &["pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"],
             "video" => &["mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp"],
             _ => &[
-                "mp3", "opus", "wav", "aac", "flac", "mp4", "ogg", "mkv", "mka", "x-aac", "m4a", "mpeg", "mpga",
-                "pcm", "webm",
+                "mp3", "opus", "wav", "aac", "flac", "mp4", "ogg", "mkv", "mka", "x-aac", "m4a", "mpeg",
+                "mpga", "pcm", "webm",
             ],
         };
         match source {
@@ -398,7 +399,11 @@ impl<'a> Blocks<'_, '_, 'a> {
                 if known.contains(&format) || c.same {
                     return Some(format);
                 }
-                c.dropped(part.at, "source", alloc::format!("Converse takes no {kind} of type {media_type:?}"));
+                c.dropped(
+                    part.at,
+                    "source",
+                    alloc::format!("Converse takes no {kind} of type {media_type:?}"),
+                );
                 None
             }
             Source::Url(url) if url.starts_with("s3://") => {
@@ -425,7 +430,8 @@ impl<'a> Blocks<'_, '_, 'a> {
     fn has_text_beside(&self, part: &Part<'a>) -> bool {
         let within = |message: &&Message<'a>| message.content.iter().any(|other| core::ptr::eq(other, part));
         let Some(message) = self.rest.iter().find(within) else { return true };
-        let is_text = |part: &Part<'_>| matches!(&part.content, Content::Text(text) if !text.trim().is_empty());
+        let is_text =
+            |part: &Part<'_>| matches!(&part.content, Content::Text(text) if !text.trim().is_empty());
         message.content.iter().any(is_text)
     }
 
@@ -460,19 +466,5 @@ impl<'a> Blocks<'_, '_, 'a> {
         }
         documents.push(clean.clone());
         clean
-    }
-}
-
-impl<'a> Conversion<'_, 'a> {
-    /// The input of a call as a JSON object.
-    pub(in crate::format::request) fn input<'i>(&self, part: &Part<'a>, input: &'i str) -> Result<&'i str> {
-        let trimmed = input.trim();
-        if trimmed.is_empty() {
-            return Ok("{}");
-        }
-        if self.same || (trimmed.starts_with('{') && is_document(trimmed)) {
-            return Ok(trimmed);
-        }
-        Err(self.unwritable(part.at, "the input of a call of a tool has to be a JSON object"))
     }
 }

@@ -108,8 +108,7 @@ fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>],
         }
     }
     if has_thoughts {
-        let name =
-            if c.is_spelled(thoughts_at, "reasoning") { "reasoning" } else { "reasoning_content" };
+        let name = if c.is_spelled(thoughts_at, "reasoning") { "reasoning" } else { "reasoning_content" };
         object.string(name, &thoughts);
     }
     if !said.is_empty() {
@@ -325,7 +324,11 @@ fn document(
         _ => false,
     };
     if is_elsewhere && !(c.same && matches!(source, Source::Url(_))) {
-        c.dropped(part.at, "source", "OpenAI's chat takes the bytes of a document: the caller has to fetch it");
+        c.dropped(
+            part.at,
+            "source",
+            "OpenAI's chat takes the bytes of a document: the caller has to fetch it",
+        );
         return false;
     }
     object.string("type", "file");

@@ -41,22 +41,21 @@ fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
     let (mut own, mut extra) = (Members::new(), Members::new());
     let (mut content, mut payloads, mut complete) = (None, 0, true);
     let taken = source.nested(&mut own, "", |source, member| {
-        let found = match member {
-            "type" => return source.value(&mut kind),
-            "prompt_cache_breakpoint" => return source.value(&mut cache),
-            "text" => text(source, Content::Text)?.map(|content| ("text", content)),
-            "refusal" => text(source, Content::Refusal)?.map(|content| ("refusal", content)),
-            "image_url" => image(source, &mut extra)?.map(|content| ("image_url", content)),
-            "video_url" => {
-                link(source, &mut extra, "video_url")?.map(|source| ("video_url", Content::Video { source }))
-            }
-            "audio_url" => {
-                link(source, &mut extra, "audio_url")?.map(|source| ("audio_url", Content::Audio { source }))
-            }
-            "input_audio" => audio(source, &mut extra)?.map(|content| ("input_audio", content)),
-            "file" => file(source, &mut extra)?.map(|content| ("file", content)),
-            _ => return Ok(false),
-        };
+        let found =
+            match member {
+                "type" => return source.value(&mut kind),
+                "prompt_cache_breakpoint" => return source.value(&mut cache),
+                "text" => text(source, Content::Text)?.map(|content| ("text", content)),
+                "refusal" => text(source, Content::Refusal)?.map(|content| ("refusal", content)),
+                "image_url" => image(source, &mut extra)?.map(|content| ("image_url", content)),
+                "video_url" => link(source, &mut extra, "video_url")?
+                    .map(|source| ("video_url", Content::Video { source })),
+                "audio_url" => link(source, &mut extra, "audio_url")?
+                    .map(|source| ("audio_url", Content::Audio { source })),
+                "input_audio" => audio(source, &mut extra)?.map(|content| ("input_audio", content)),
+                "file" => file(source, &mut extra)?.map(|content| ("file", content)),
+                _ => return Ok(false),
+            };
         payloads += 1;
         complete &= found.is_some();
         content = found;
@@ -67,7 +66,8 @@ fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
         Ok(true)
     })?;
     own.append(&mut extra);
-    let found = content.filter(|(name, _)| taken && complete && payloads == 1 && kind.as_deref() == Some(name));
+    let found =
+        content.filter(|(name, _)| taken && complete && payloads == 1 && kind.as_deref() == Some(name));
     Ok(found.map(|(_, content)| Part { cache, own, ..Part::new(content) }))
 }
 
@@ -102,9 +102,13 @@ fn link<'a>(
 ) -> Result<Option<request::Source<'a>>> {
     let mut url = None;
     source.probe(|source| {
-        source.nested(own, name, |source, member| {
-            if member == "url" { source.value(&mut url) } else { Ok(false) }
-        })?;
+        source.nested(
+            own,
+            name,
+            |source, member| {
+                if member == "url" { source.value(&mut url) } else { Ok(false) }
+            },
+        )?;
         Ok(url.map(media::of_url))
     })
 }

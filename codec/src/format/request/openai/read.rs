@@ -231,9 +231,15 @@ fn named_choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
     source.object(&mut unknown, "", |source, member| match member {
         "type" => source.value(&mut kind),
         "name" => source.value(&mut name),
-        "function" => source.nested(&mut deeper, "", |source, member| {
-            if member == "name" { source.value(&mut name) } else { Ok(false) }
-        }),
+        "function" => {
+            source.nested(
+                &mut deeper,
+                "",
+                |source, member| {
+                    if member == "name" { source.value(&mut name) } else { Ok(false) }
+                },
+            )
+        }
         "allowed_tools" => source.nested(&mut deeper, "", |source, member| match member {
             "mode" => source.value(&mut mode),
             "tools" if source.kind()?.0 == Kind::Array => {
