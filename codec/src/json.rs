@@ -465,14 +465,9 @@ fn hex4(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
 }
 
-/// Where the value that begins at `offset` lies in its document, as a JSON pointer
-/// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)).
-pub(crate) fn pointer(source: &[u8], offset: usize) -> String {
-    pointers(source, &[offset]).pop().unwrap_or_default()
-}
-
-/// The same for many offsets in ascending order, in one walk. An offset at which no value begins gets the pointer of a
-/// value beside it.
+/// Where the values that begin at `offsets`, in ascending order, lie in their document: their JSON pointers
+/// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), found in one walk. An offset at which no value begins gets the
+/// pointer of a value beside it.
 pub(crate) fn pointers(source: &[u8], offsets: &[usize]) -> Vec<String> {
     let mut walk = Walk { offsets, found: Vec::with_capacity(offsets.len()), path: String::new() };
     // A document that is broken further on has its pointers up to there.
@@ -673,10 +668,10 @@ mod tests {
         let all = pointers(source.as_bytes(), &starts);
         assert_eq!(all, ["/a/0", "/a/1", "/a/1/b~1c~0", "/a/1/é", "/d", "/d/", "/d//0", "/e"]);
         for (start, pointer_of_all) in starts.iter().zip(&all) {
-            assert_eq!(&pointer(source.as_bytes(), *start), pointer_of_all);
+            assert_eq!(pointers(source.as_bytes(), &[*start]), [pointer_of_all.clone()]);
             assert!(value.pointer(pointer_of_all).is_some());
         }
-        assert_eq!(pointer(source.as_bytes(), 1), "");
+        assert_eq!(pointers(source.as_bytes(), &[1]), [""]);
         assert_eq!(pointers(b"[1,", &[1, 1, 2, 9]), ["/0", "/0", "/0", ""]);
     }
 

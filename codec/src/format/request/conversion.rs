@@ -8,7 +8,7 @@ use core::cell::RefCell;
 
 use super::output::{Object, write_number};
 use super::source::Result;
-use crate::chat::request::{At, Members, Message, Param, Part, Role};
+use crate::chat::request::{At, Content, Members, Message, Param, Part, Role};
 use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::{Json, is_document, pointers, write_integer};
@@ -201,7 +201,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             self.note_members(&message.own, why);
             for part in &message.content {
                 self.note_members(&part.own, why);
-                if let crate::chat::request::Content::ToolResult { content, .. } = &part.content {
+                if let Content::ToolResult { content, .. } = &part.content {
                     content.iter().for_each(|part| self.note_members(&part.own, why));
                 }
             }
@@ -211,8 +211,10 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
+    /// Null says nothing, and a version of the protocol nothing that is meant for the model.
     fn note_members(&self, members: &Members<'_>, why: &'static str) {
-        for (_, member) in members.iter().filter(|(_, member)| member.value.as_str() != "null") {
+        let says = |name: &str, json: &str| json != "null" && name != "anthropic_version";
+        for (_, member) in members.iter().filter(|(name, member)| says(name, member.value.as_str())) {
             self.dropped(member.at, "others", why);
         }
     }

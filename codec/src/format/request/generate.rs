@@ -18,6 +18,8 @@ pub(super) struct Shape {
     pub(super) max_tokens: &'static str,
     pub(super) stop: &'static str,
     pub(super) n: &'static str,
+    /// Whether there is a stream is a parameter.
+    pub(super) stream_inside: bool,
     /// The prompt may be a list with one conversation in it.
     pub(super) dialogs: bool,
 }
@@ -102,7 +104,7 @@ fn parameter<'a>(
         "frequency_penalty" => source.param(&mut request.frequency_penalty),
         "presence_penalty" => source.param(&mut request.presence_penalty),
         "seed" => source.param(&mut request.seed),
-        "stream" => source.param(&mut request.stream),
+        "stream" if shape.stream_inside => source.param(&mut request.stream),
         "return_full_text" => source.param(&mut request.return_full_text),
         "details" => source.param(&mut request.details),
         "top_n_tokens" => source.param(&mut request.top_logprobs),

@@ -17,6 +17,7 @@ const PIPELINE: Shape = Shape {
     max_tokens: "max_new_tokens",
     stop: "stop",
     n: "num_return_sequences",
+    stream_inside: false,
     dialogs: false,
 };
 
@@ -26,6 +27,7 @@ const TEXT: Shape = Shape {
     max_tokens: "max_length",
     stop: "",
     n: "num_return_sequences",
+    stream_inside: false,
     dialogs: false,
 };
 

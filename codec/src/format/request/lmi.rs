@@ -18,6 +18,7 @@ const SHAPE: Shape = Shape {
     max_tokens: "max_new_tokens",
     stop: "stop_sequences",
     n: "n",
+    stream_inside: false,
     dialogs: false,
 };
 

@@ -3,7 +3,6 @@
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +11,7 @@ use super::conversion::Conversion;
 use super::output::Object;
 use super::source::string_member;
 use crate::chat::Json;
-use crate::chat::request::{Part, Source};
+use crate::chat::request::{At, Source};
 
 /// What a URL names: the bytes themselves, where it is a data URL in Base64.
 pub(super) fn of_url(url: Cow<'_, str>) -> Source<'_> {
@@ -92,13 +91,7 @@ pub(super) struct CachePoint {
 
 impl Conversion<'_, '_> {
     /// Writes the cache point of a part or a tool.
-    pub(super) fn cache(
-        &self,
-        object: &mut Object<'_>,
-        cache: &Json<'_>,
-        part: crate::chat::request::At,
-        point: &CachePoint,
-    ) {
+    pub(super) fn cache(&self, object: &mut Object<'_>, cache: &Json<'_>, at: At, point: &CachePoint) {
         if self.same {
             object.raw(point.name, cache.as_str());
             return;
@@ -110,14 +103,8 @@ impl Conversion<'_, '_> {
                 written.string("ttl", &lifetime);
             } else {
                 let why = "the target knows no cache that lasts as long: its default is used";
-                self.approximated(part, "cache", why);
+                self.approximated(at, "cache", why);
             }
         }
     }
-}
-
-/// The texts of parts, one after the other.
-pub(super) fn texts<'p, 'a>(parts: &'p [Part<'a>]) -> Vec<&'p Part<'a>> {
-    use crate::chat::request::Content;
-    parts.iter().filter(|part| matches!(part.content, Content::Text(_))).collect()
 }

@@ -24,6 +24,7 @@ const SHAPE: Shape = Shape {
     max_tokens: "max_new_tokens",
     stop: "stop",
     n: "",
+    stream_inside: false,
     dialogs: false,
 };
 

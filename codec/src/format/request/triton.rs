@@ -18,6 +18,7 @@ const SHAPE: Shape = Shape {
     max_tokens: "max_tokens",
     stop: "",
     n: "n",
+    stream_inside: true,
     dialogs: false,
 };
 

@@ -420,13 +420,17 @@ impl<'a> Blocks<'_, '_, 'a> {
     fn source(&self, kind: &str, part: &Part<'a>, source: &Source<'_>, object: &mut Object<'_>) -> bool {
         let c = self.c;
         let fits = |media_type: &str| match kind {
-            "image" => matches!(media_type, "image/jpeg" | "image/png" | "image/gif" | "image/webp"),
+            "image" => {
+                matches!(media_type, "image/jpeg" | "image/jpg" | "image/png" | "image/gif" | "image/webp")
+            }
             _ => media_type == "application/pdf",
         };
         let text;
         let (form, members): (&str, [(&str, &str); 2]) = match source {
             Source::Base64 { media_type, data } if fits(media_type) || c.same => {
-                ("base64", [("media_type", media_type), ("data", data)])
+                // A common mistake, which Anthropic does not take.
+                let jpeg = if media_type == "image/jpg" && !c.same { "image/jpeg" } else { media_type };
+                ("base64", [("media_type", jpeg), ("data", data)])
             }
             Source::Base64 { media_type, data } if kind == "document" && media_type.starts_with("text/") => {
                 let Some(decoded) = media::decoded(data) else {

@@ -103,7 +103,7 @@ fn described<'a>(
     name: &mut Option<Cow<'a, str>>,
 ) -> Result<Option<request::Source<'a>>> {
     source.probe(|source| {
-        let mut format: Option<crate::chat::request::Param<Cow<'a, str>>> = None;
+        let mut format: Option<request::Param<Cow<'a, str>>> = None;
         let (mut bytes, mut uri, mut text) = (None, None, None);
         let (mut extra, mut deeper) = (Members::new(), Members::new());
         source.nested(own, path, |source, member| match member {

@@ -10,18 +10,3 @@ mod write;
 
 pub(super) use read::read;
 pub(super) use write::write;
-
-/// Members of a request that only Converse gives a meaning.
-const OWN: &[&str] = &[
-    "system",
-    "toolConfig",
-    "inferenceConfig",
-    "additionalModelRequestFields",
-    "outputConfig",
-    "serviceTier",
-    "guardrailConfig",
-    "additionalModelResponseFieldPaths",
-    "promptVariables",
-    "requestMetadata",
-    "performanceConfig",
-];

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::chat::Outcome;
-use crate::chat::request::{Content, Message, Tool, ToolChoice};
+use crate::chat::request::{At, Content, Message, Tool, ToolChoice};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media::CachePoint;
 use crate::format::request::names::Names;
@@ -74,7 +74,7 @@ pub(super) fn tool_config(
 }
 
 /// The tools that the conversation names, and where it first does.
-fn called<'m>(messages: &'m [Message<'_>]) -> Vec<(&'m str, crate::chat::request::At)> {
+fn called<'m>(messages: &'m [Message<'_>]) -> Vec<(&'m str, At)> {
     let mut called: Vec<(&str, _)> = Vec::new();
     let mut has_results = None;
     for part in messages.iter().flat_map(|message| &message.content) {
@@ -129,7 +129,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
 fn tool_choice(
     c: &Conversion<'_, '_>,
     choice: &ToolChoice<'_>,
-    at: crate::chat::request::At,
+    at: At,
     names: &Names<'_>,
     config: &mut Object<'_>,
 ) {

@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 
 use super::messages::write_messages;
-use crate::chat::Outcome;
-use crate::chat::request::{Reasoning, ResponseFormat, Tool, ToolChoice};
+use crate::chat::request::{At, Reasoning, ResponseFormat, Tool, ToolChoice};
+use crate::chat::{Json, Outcome};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::output::{Array, Object, has_below};
-use crate::format::request::source::Result;
+use crate::format::request::source::{Result, string_member};
 
 /// Parameters that a container with OpenAI's chat takes: vLLM's and SGLang's, too.
 const TAKES: &[&str] = &[
@@ -241,16 +241,16 @@ fn response_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
 }
 
 /// How much the model thinks. A number of tokens becomes the effort that LiteLLM takes it for.
-fn effort<'r>(
-    c: &Conversion<'_, '_>,
-    reasoning: &'r Reasoning<'_>,
-    at: crate::chat::request::At,
-) -> Option<&'r str> {
+fn effort<'r>(c: &Conversion<'_, '_>, reasoning: &'r Reasoning<'_>, at: At) -> Option<&'r str> {
     if let Some(effort) = &reasoning.effort {
         if reasoning.budget_tokens.is_some() || reasoning.other.is_some() {
             c.approximated(at, "reasoning", "OpenAI has an effort only");
         }
         return Some(effort);
+    }
+    let is_disabled = |other: &Json<'_>| string_member(other, "type").as_deref() == Some("disabled");
+    if reasoning.other.as_ref().is_some_and(is_disabled) {
+        return Some("none");
     }
     let Some(budget) = reasoning.budget_tokens else {
         c.dropped(at, "reasoning", "OpenAI has an effort only");
