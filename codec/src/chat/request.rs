@@ -177,6 +177,20 @@ pub enum Role<'a> {
     Other(Cow<'a, str>),
 }
 
+impl Role<'_> {
+    /// OpenAI's name of the role, or the role as it came.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::System => "system",
+            Self::Developer => "developer",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+            Self::Other(role) => role,
+        }
+    }
+}
+
 /// A part of a message.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

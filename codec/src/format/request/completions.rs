@@ -33,6 +33,7 @@ const OWN: &[&str] = &[
 ];
 
 const TAKES: &[&str] = &[
+    "include_usage",
     "max_tokens",
     "temperature",
     "top_p",
@@ -167,7 +168,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
             options.own(&request.own, "stream_options");
         }
     }
-    c.others(&mut object);
+    c.others(&mut object, |name| name == "prompt" || OWN.contains(&name));
     if c.same {
         object.own(&request.own, "");
     }

@@ -8,7 +8,7 @@ use core::cell::RefCell;
 
 use super::output::{Object, write_number};
 use super::source::Result;
-use crate::chat::request::{At, Content, Members, Message, Param, Part, Role};
+use crate::chat::request::{At, Content, Members, Message, Param, Part};
 use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::{Json, is_document, pointers, write_integer};
@@ -57,7 +57,10 @@ impl<'c, 'a> Conversion<'c, 'a> {
     pub(super) fn losses(self) -> Losses {
         let mut lost = self.lost.into_inner();
         lost.sort_by_key(|lost| lost.at.map_or(u64::MAX, u64::from));
-        lost.dedup_by(|a, b| a.at == b.at && a.what == b.what && a.outcome == b.outcome && a.why == b.why);
+        lost.dedup_by(|a, b| {
+            let is_same = if a.at.is_some() { a.at == b.at } else { b.at.is_none() && a.what == b.what };
+            is_same && a.outcome == b.outcome && a.why == b.why
+        });
         let known = |lost: &Lost| lost.at.filter(|_| !self.request.source.is_empty());
         let offsets: Vec<usize> = lost.iter().filter_map(known).map(|at| at as usize).collect();
         let mut pointers =
@@ -84,6 +87,12 @@ impl<'c, 'a> Conversion<'c, 'a> {
         };
         let before = before.trim_end().strip_suffix('"').and_then(|before| before.strip_suffix(name));
         before.is_some_and(|before| before.ends_with('"'))
+    }
+
+    /// The byte of the source that a value begins with, where the target is of the source's format.
+    pub(super) fn first_byte(&self, at: At) -> Option<u8> {
+        let at = at.filter(|_| self.same)?;
+        self.request.source.as_bytes().get(at as usize).copied()
     }
 
     /// Appends a number as the source spelled it, if it did.
@@ -153,7 +162,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             },
             Some(temperature) => {
                 self.number(temperature, object.name("temperature"));
-                do_sample = do_sample.or(Some(true));
+                do_sample = do_sample.or((!self.same).then_some(true));
             }
             None => {}
         }
@@ -173,18 +182,25 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
-    /// Writes parameters of the source's container, where the target takes such.
-    pub(super) fn others(&self, object: &mut Object<'_>) {
-        if !self.settings.drop_others {
-            for (name, other) in &self.request.others {
+    /// Writes parameters of the source's container, where the target takes such. Names that mean something to the target
+    /// are its own.
+    pub(super) fn others(&self, object: &mut Object<'_>, is_known: impl Fn(&str) -> bool) {
+        if self.settings.drop_others {
+            return;
+        }
+        for (name, other) in &self.request.others {
+            if self.same || !is_known(name) {
                 object.raw(name, other.value.as_str());
+            } else {
+                self.dropped(other.at, "others", "in the target this name has a meaning of its own");
             }
         }
     }
 
     /// Whether any parameter of the source's container is passed on.
-    pub(super) fn has_others(&self) -> bool {
-        !self.settings.drop_others && !self.request.others.is_empty()
+    pub(super) fn has_others(&self, is_known: impl Fn(&str) -> bool) -> bool {
+        let passes = |name: &str| self.same || !is_known(name);
+        !self.settings.drop_others && self.request.others.iter().any(|(name, _)| passes(name))
     }
 
     /// Notes what has no place in any other format than the source's.
@@ -208,6 +224,13 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
         for tool in &self.request.tools {
             self.note_members(&tool.own, why);
+        }
+    }
+
+    /// Notes the parameters of the source's container, for a target that takes none.
+    pub(super) fn note_others(&self, why: &'static str) {
+        if !self.same && !self.settings.drop_others {
+            self.note_members(&self.request.others, why);
         }
     }
 
@@ -254,6 +277,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         note("response_format", shape.filter(|shape| !shape.value.is_text()).map(|shape| shape.at));
         note("return_full_text", truth(r.return_full_text));
         note("details", truth(r.details));
+        note("include_usage", truth(r.include_usage));
         if !r.tools.is_empty() {
             note(
                 "tool_choice",
@@ -318,13 +342,6 @@ impl<'c, 'a> Conversion<'c, 'a> {
             write_integer(param.value.unsigned_abs(), out);
         }
     }
-}
-
-/// The system messages that a conversation begins with, and the rest.
-pub(super) fn split_system<'m, 'a>(messages: &'m [Message<'a>]) -> (&'m [Message<'a>], &'m [Message<'a>]) {
-    let is_system = |message: &Message<'_>| matches!(message.role, Role::System | Role::Developer);
-    let first = messages.iter().position(|message| !is_system(message)).unwrap_or(messages.len());
-    messages.split_at(first)
 }
 
 /// What Claude's rules for thinking are, wherever it is asked.

@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use super::source::{Result, Source, expected, place, split_off};
+use super::source::{Result, Source, expected, place, split_off, unescaped_name};
 use crate::chat::Request;
 use crate::chat::request::Content;
 use crate::chat::request::{Members, Message, Param, Part, ResponseFormat, Role};
@@ -22,6 +22,16 @@ pub(super) struct Shape {
     pub(super) stream_inside: bool,
     /// The prompt may be a list with one conversation in it.
     pub(super) dialogs: bool,
+}
+
+impl Shape {
+    /// Whether a parameter has this name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        let beside = ["stream", "inputs", "text_inputs", "text_input", "parameters"];
+        KNOWN.contains(&name)
+            || [self.max_tokens, self.stop, self.n].contains(&name)
+            || ((self.stream_inside || self.parameters.is_empty()) && beside.contains(&name))
+    }
 }
 
 /// Reads the object that comes next.
@@ -56,14 +66,13 @@ pub(super) fn read<'a>(source: &mut Source<'a>, shape: &Shape) -> Result<Request
         return Err(expected(start, "prompt", "a string", "nothing"));
     }
     // Parameters with a value that is not theirs mean nothing to anybody else.
-    let known = |name: &str| KNOWN.contains(&name) || [shape.max_tokens, shape.stop, shape.n].contains(&name);
     if shape.parameters.is_empty() {
         others = split_off(&mut own, &[]);
     }
-    let is_known: Vec<bool> = others.iter().map(|(name, _)| known(name)).collect();
+    let is_known: Vec<bool> = others.iter().map(|(name, _)| shape.knows(name)).collect();
     for (member, is_known) in others.into_iter().zip(is_known) {
         if !is_known {
-            request.others.push(member);
+            request.others.push((unescaped_name(member.0), member.1));
         } else if shape.parameters.is_empty() {
             own.push(member);
         } else {

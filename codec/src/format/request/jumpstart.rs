@@ -3,9 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::conversion::{Conversion, split_system};
+use super::conversion::Conversion;
 use super::generate::{self, Shape};
-use super::messages::is_system;
 use super::output::{Array, Object};
 use super::source::{Result, Source};
 use crate::chat::Request;
@@ -74,8 +73,10 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     if let Some(details) = request.details {
         parameters.bool("details", details.value);
     }
-    parameters.bool("return_full_text", request.return_full_text.is_some_and(|full| full.value));
-    c.others(&mut parameters);
+    if request.return_full_text.is_some() || !c.same {
+        parameters.bool("return_full_text", request.return_full_text.is_some_and(|full| full.value));
+    }
+    c.others(&mut parameters, |name| PIPELINE.knows(name));
     if c.same {
         parameters.own(&request.own, "parameters");
     }
@@ -97,7 +98,7 @@ pub(super) fn write_text(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()
     let mut object = Object::new(out);
     object.string("text_inputs", &c.prompt()?);
     shared(c, &mut object, &TEXT);
-    c.others(&mut object);
+    c.others(&mut object, |name| TEXT.knows(name));
     if c.same {
         object.own(&c.request.own, "");
     }
@@ -111,7 +112,7 @@ fn shared(c: &Conversion<'_, '_>, parameters: &mut Object<'_>, shape: &Shape) {
     }
     c.sampling(parameters);
     // Both TGI and the pipelines take 1 as off, but TGI does not take it said.
-    c.number_member(parameters, "top_p", request.top_p.filter(|top_p| top_p.value < 1.0));
+    c.number_member(parameters, "top_p", request.top_p.filter(|top_p| top_p.value < 1.0 || c.same));
     c.signed(parameters, "top_k", request.top_k.filter(|top_k| top_k.value > 0));
     c.signed(parameters, "seed", request.seed);
     if let Some(n) = request.n.filter(|n| n.value != 1 || c.same) {
@@ -131,25 +132,19 @@ pub(super) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result
     c.note_parameters(TAKES, "the dialogs of Llama 2 have no such parameter");
     note_stream(c);
     c.note_tools();
-    let messages = c.messages(true)?;
-    let (system, rest) = split_system(&messages);
-    let turns = turns(c, rest);
-    if turns.last().is_none_or(|(role, _)| *role != "user") {
-        let at = rest.last().and_then(|message| message.at);
-        return Err(c.unwritable(at, "the last message of a dialog has to be the user's"));
-    }
+    let messages = c.messages(!c.same)?;
     let mut object = Object::new(out);
     let mut dialogs = object.array("inputs");
     let mut dialog = Array::new(dialogs.element());
-    let mut text = String::new();
-    for message in system {
-        texts(c, message, &mut text);
-    }
-    if !text.is_empty() {
-        turn(&mut dialog, "system", &text);
-    }
-    for (role, text) in &turns {
-        turn(&mut dialog, role, text);
+    if c.same {
+        for message in messages.iter() {
+            let mut text = String::new();
+            texts(c, message, &mut text);
+            let mut written = turn(&mut dialog, message.role.as_str(), &text);
+            written.own(&message.own, "");
+        }
+    } else {
+        write_turns(c, &messages, &mut dialog)?;
     }
     drop(dialog);
     drop(dialogs);
@@ -160,7 +155,7 @@ pub(super) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result
     // Its own code takes 0 as greedy.
     c.number_member(&mut parameters, "temperature", c.temperature());
     c.number_member(&mut parameters, "top_p", c.request.top_p);
-    c.others(&mut parameters);
+    c.others(&mut parameters, |name| DIALOGS.knows(name));
     if c.same {
         parameters.own(&c.request.own, "parameters");
         drop(parameters);
@@ -169,10 +164,31 @@ pub(super) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-fn turn(dialog: &mut Array<'_>, role: &str, text: &str) {
+fn write_turns(c: &Conversion<'_, '_>, messages: &[Message<'_>], dialog: &mut Array<'_>) -> Result<()> {
+    let (system, rest) = c.split_system(messages);
+    let turns = turns(c, rest);
+    if turns.last().is_none_or(|(role, _)| *role != "user") {
+        let at = rest.last().and_then(|message| message.at);
+        return Err(c.unwritable(at, "the last message of a dialog has to be the user's"));
+    }
+    let mut text = String::new();
+    for message in system {
+        texts(c, message, &mut text);
+    }
+    if !text.is_empty() {
+        turn(dialog, "system", &text);
+    }
+    for (role, text) in &turns {
+        turn(dialog, role, text);
+    }
+    Ok(())
+}
+
+fn turn<'d>(dialog: &'d mut Array<'_>, role: &str, text: &str) -> Object<'d> {
     let mut object = dialog.object();
     object.string("role", role);
     object.string("content", text);
+    object
 }
 
 /// The turns of a conversation, each in one role.
@@ -180,11 +196,12 @@ fn turns<'a>(c: &Conversion<'_, 'a>, messages: &[Message<'a>]) -> Vec<(&'static 
     let mut turns: Vec<(&'static str, String)> = Vec::new();
     for message in messages {
         let role = if message.role == Role::Assistant { "assistant" } else { "user" };
-        if is_system(message) || !matches!(message.role, Role::User | Role::Assistant) {
-            c.approximated(message.at, "role", "a dialog has no such role: sent as the user's");
-        }
         let mut text = String::new();
         texts(c, message, &mut text);
+        let is_known = matches!(message.role, Role::User | Role::Assistant);
+        if !is_known && !text.is_empty() {
+            c.approximated(message.at, "role", "a dialog has no such role: sent as the user's");
+        }
         match turns.last_mut().filter(|(last, _)| *last == role) {
             _ if text.is_empty() => {}
             Some((_, before)) => {

@@ -22,7 +22,11 @@ const SHAPE: Shape = Shape {
     dialogs: false,
 };
 
+/// Names beyond those that the formats of text generation share.
+const LMI: &[&str] = &["min_p", "logprobs", "stop"];
+
 const TAKES: &[&str] = &[
+    "include_usage",
     "max_tokens",
     "temperature",
     "top_p",
@@ -64,7 +68,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         parameters.integer("n", n.value);
     }
     c.stop(&mut parameters, "stop_sequences");
-    if !has(&request.others, "stop") {
+    if !c.same && !has(&request.others, "stop") {
         c.stop(&mut parameters, "stop");
     }
     c.number_member(&mut parameters, "frequency_penalty", request.frequency_penalty);
@@ -82,7 +86,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     if let Some(full) = request.return_full_text {
         parameters.bool("return_full_text", full.value);
     }
-    c.others(&mut parameters);
+    c.others(&mut parameters, |name| SHAPE.knows(name) || LMI.contains(&name));
     if c.same {
         parameters.own(&request.own, "parameters");
     }

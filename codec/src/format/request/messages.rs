@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::conversion::Conversion;
-use super::output::Array;
+use super::output::{Array, has};
 use super::source::Result;
 use crate::chat::request::{Content, Message, Part, Role};
 use crate::chat::{FirstMessage, Outcome, RequestFormat, SystemPlacement};
@@ -100,6 +100,18 @@ impl<'c, 'a> Conversion<'c, 'a> {
         Ok(())
     }
 
+    /// The system messages that a conversation begins with, and the rest.
+    pub(super) fn split_system<'m>(
+        &self,
+        messages: &'m [Message<'a>],
+    ) -> (&'m [Message<'a>], &'m [Message<'a>]) {
+        // Where a message of the conversation was the system's, it still is.
+        let is_apart =
+            |message: &Message<'_>| is_system(message) && self.first_byte(message.at) != Some(b'{');
+        let first = messages.iter().position(|message| !is_apart(message)).unwrap_or(messages.len());
+        messages.split_at(first)
+    }
+
     /// Writes messages as turns of blocks, as Converse and Anthropic have them: `block` appends one part, or says that
     /// it has no place.
     ///
@@ -110,7 +122,10 @@ impl<'c, 'a> Conversion<'c, 'a> {
         array: Array<'_>,
         block: &mut dyn FnMut(&Part<'a>, &'static str, &mut Vec<u8>) -> Result<bool>,
     ) -> Result<()> {
-        let mut turns = Turns { array, role: None, blocks: Vec::new() };
+        if self.same && self.settings.merge != Some(true) {
+            return self.same_turns(messages, array, block);
+        }
+        let mut turns = Turns { array, role: None, is_over: false, blocks: Vec::new() };
         let mut rest = messages;
         while let Some(first) = rest.first() {
             let role = self.turn_role(first);
@@ -124,9 +139,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             for message in now {
                 self.note_role(message, role);
             }
-            if turns.role != Some(role) || self.settings.merge == Some(false) {
-                turns.close();
-            }
+            turns.is_over = self.settings.merge == Some(false);
             for results in [true, false] {
                 for part in now.iter().flat_map(|message| &message.content) {
                     if matches!(part.content, Content::ToolResult { .. }) == results {
@@ -136,6 +149,34 @@ impl<'c, 'a> Conversion<'c, 'a> {
             }
         }
         turns.close();
+        Ok(())
+    }
+
+    /// Messages that go back to where they came from stay as they are.
+    fn same_turns(
+        &self,
+        messages: &[Message<'a>],
+        mut array: Array<'_>,
+        block: &mut dyn FnMut(&Part<'a>, &'static str, &mut Vec<u8>) -> Result<bool>,
+    ) -> Result<()> {
+        for message in messages {
+            let mut turn = array.object();
+            turn.string("role", message.role.as_str());
+            match &message.content[..] {
+                [Part { content: Content::Text(text), at, .. }] if self.first_byte(*at) == Some(b'"') => {
+                    turn.string("content", text);
+                }
+                // There was none that could be read.
+                [] if has(&message.own, "content") => {}
+                parts => {
+                    let mut content = turn.array("content");
+                    for part in parts {
+                        content.maybe(|out| block(part, self.turn_role(message), out))?;
+                    }
+                }
+            }
+            turn.own(&message.own, "");
+        }
         Ok(())
     }
 
@@ -169,25 +210,33 @@ impl<'c, 'a> Conversion<'c, 'a> {
 struct Turns<'o> {
     array: Array<'o>,
     role: Option<&'static str>,
+    /// The next block begins another turn, whatever its role.
+    is_over: bool,
     /// The blocks of the open turn.
     blocks: Vec<u8>,
 }
 
 impl Turns<'_> {
     fn add(&mut self, role: &'static str, write: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<()> {
+        let continues = self.role == Some(role) && !self.is_over;
         let before = self.blocks.len();
-        if before > 0 {
+        if continues {
             self.blocks.push(b',');
         }
-        if write(&mut self.blocks)? {
-            self.role = Some(role);
-        } else {
+        if !write(&mut self.blocks)? {
             self.blocks.truncate(before);
+        } else if !continues {
+            // What says nothing ends no turn: only now is the one before over.
+            let mut block = self.blocks.split_off(before);
+            self.close();
+            self.blocks.append(&mut block);
+            self.role = Some(role);
         }
         Ok(())
     }
 
     fn close(&mut self) {
+        self.is_over = false;
         if let Some(role) = self.role.take() {
             let mut turn = self.array.object();
             turn.string("role", role);
@@ -199,7 +248,7 @@ impl Turns<'_> {
     }
 }
 
-pub(super) fn is_system(message: &Message<'_>) -> bool {
+fn is_system(message: &Message<'_>) -> bool {
     matches!(message.role, Role::System | Role::Developer)
 }
 

@@ -293,12 +293,15 @@ pub(super) fn split_off<'a>(own: &mut Members<'a>, named: &[&str]) -> Members<'a
     own.retain_mut(|member| {
         let stays = member.0.contains('/') || named.contains(&&*member.0);
         if !stays {
-            let name = core::mem::take(&mut member.0);
-            let name =
-                if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name };
+            let name = unescaped_name(core::mem::take(&mut member.0));
             others.push((name, member.1.clone()));
         }
         stays
     });
     others
+}
+
+/// The name that a path ends with.
+pub(super) fn unescaped_name(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name }
 }

@@ -29,6 +29,7 @@ const SHAPE: Shape = Shape {
 };
 
 const TAKES: &[&str] = &[
+    "include_usage",
     "max_tokens",
     "temperature",
     "top_p",
@@ -82,8 +83,10 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         parameters.bool("details", details.value);
     }
     grammar(c, &mut parameters);
-    parameters.bool("return_full_text", wants(request.return_full_text));
-    c.others(&mut parameters);
+    if request.return_full_text.is_some() || !c.same {
+        parameters.bool("return_full_text", wants(request.return_full_text));
+    }
+    c.others(&mut parameters, |name| SHAPE.knows(name));
     if c.same {
         parameters.own(&request.own, "parameters");
     }
@@ -100,7 +103,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
 /// Between 0 and 1, without both ends.
 fn top_p(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
     match c.request.top_p {
-        Some(top_p) if top_p.value >= 1.0 => {}
+        Some(top_p) if top_p.value >= 1.0 && !c.same => {}
         Some(top_p) if top_p.value <= 0.0 => {
             c.lose(top_p.at, "top_p", Outcome::Clamped, "has to be above 0");
             parameters.raw("top_p", "0.01");
@@ -121,7 +124,8 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
         }
         ResponseFormat::JsonSchema { schema: Some(schema), name, description, .. } => {
             if (name.is_some() || description.is_some()) && !c.same {
-                c.dropped(shape.at, "response_format", "TGI's schema has no name and no description");
+                let why = "the schema is sent without its name and its description";
+                c.approximated(shape.at, "response_format", why);
             }
             let mut grammar = parameters.object("grammar");
             grammar.string("type", "json");

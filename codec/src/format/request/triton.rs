@@ -72,7 +72,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.number_member(&mut parameters, "frequency_penalty", request.frequency_penalty);
     c.number_member(&mut parameters, "presence_penalty", request.presence_penalty);
     c.number_member(&mut parameters, "repetition_penalty", request.repetition_penalty);
-    c.others(&mut parameters);
+    c.others(&mut parameters, |name| SHAPE.knows(name) || matches!(name, "min_p" | "stop"));
     if c.same {
         parameters.own(&request.own, "parameters");
         drop(parameters);

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::chat::Outcome;
 use crate::chat::request::{Content, Message, Part, ResponseFormat, Role, Source, Tool, ToolChoice};
-use crate::format::request::conversion::{Conversion, split_system};
+use crate::format::request::conversion::Conversion;
 use crate::format::request::media::{self, CachePoint};
 use crate::format::request::names::Names;
 use crate::format::request::output::{Array, Object, has_below};
@@ -13,6 +13,7 @@ use crate::format::request::source::Result;
 use crate::json::write_string;
 
 const TAKES: &[&str] = &[
+    "include_usage",
     "max_tokens",
     "temperature",
     "top_p",
@@ -32,14 +33,17 @@ const CACHE: CachePoint =
 /// Tokens of an answer that nobody limits, on top of those of its reasoning.
 const MAX_TOKENS: u64 = 4096;
 
+const UNKNOWN_TOOL: &str = "only the source's format knows this tool";
+
 const NO_INPUT: &str = "{\"type\":\"object\",\"properties\":{}}";
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.note_parameters(TAKES, "Anthropic has no such parameter");
+    c.note_others("Anthropic takes no parameters that it does not know");
     let request = c.request;
     let messages = c.messages(true)?;
-    let (system, rest) = split_system(&messages);
+    let (system, rest) = c.split_system(&messages);
     let names = Names::new(c, &messages, &request.tools, &[]);
     let mut object = Object::new(out);
     if let Some(model) = &request.model {
@@ -55,8 +59,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     tools(c, &names, &mut object);
     parameters(c, &mut object);
     output_config(c, &mut object);
-    c.others(&mut object);
     if c.same {
+        c.others(&mut object, |_| true);
         object.own(&request.own, "");
     }
     Ok(())
@@ -138,7 +142,8 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     let schema = shape.and_then(|shape| match &shape.value {
         ResponseFormat::JsonSchema { schema: Some(schema), name, description, .. } => {
             if (name.is_some() || description.is_some()) && !c.same {
-                c.dropped(shape.at, "response_format", "Anthropic's schema has no name and no description");
+                let why = "the schema is sent without its name and its description";
+                c.approximated(shape.at, "response_format", why);
             }
             Some(Ok(schema))
         }
@@ -177,7 +182,12 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) {
         Some(ToolChoice::Allowed { tools, .. }) => tools.contains(&tool.name),
         _ => true,
     };
-    if !request.tools.is_empty() {
+    let is_known = |tool: &Tool<'_>| tool.other.is_none() || c.same;
+    let has_tools = request.tools.iter().any(|tool| is_allowed(tool) && is_known(tool));
+    if !has_tools {
+        let unknown = request.tools.iter().filter(|tool| !is_known(tool));
+        unknown.for_each(|tool| c.dropped(tool.at, "tools", UNKNOWN_TOOL));
+    } else {
         let mut array = object.array("tools");
         for tool in &request.tools {
             if is_allowed(tool) {
@@ -188,7 +198,7 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) {
             }
         }
     }
-    if request.tools.is_empty() && !c.same {
+    if !has_tools && !c.same {
         return;
     }
     let alone = request.parallel_tool_calls;
@@ -233,7 +243,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
         if c.same {
             array.element().extend_from_slice(other.as_str().as_bytes());
         } else {
-            c.dropped(tool.at, "tools", "only the source's format knows this tool");
+            c.dropped(tool.at, "tools", UNKNOWN_TOOL);
         }
         return;
     }
@@ -280,11 +290,18 @@ impl<'a> Blocks<'_, '_, 'a> {
         object: &mut Object<'_>,
     ) -> Result<()> {
         if let [part] = parts {
-            if let (Content::Text(text), None, true) = (&part.content, &part.cache, part.own.is_empty()) {
-                if !text.trim().is_empty() {
-                    object.string(name, text);
-                    return Ok(());
+            let text = match &part.content {
+                Content::Text(text) => &**text,
+                Content::Json(json) => json.as_str(),
+                _ => "",
+            };
+            let was_string = !self.c.same || self.c.first_byte(part.at) == Some(b'"');
+            if !text.trim().is_empty() && part.cache.is_none() && was_string {
+                if let Content::Json(_) = &part.content {
+                    self.c.approximated(part.at, "json", "JSON is sent as text");
                 }
+                object.string(name, text);
+                return Ok(());
             }
         }
         let mut written = Vec::new();

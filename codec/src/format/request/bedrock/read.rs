@@ -8,7 +8,7 @@ use crate::chat::request::{
     Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice,
 };
 use crate::chat::{Json, Request};
-use crate::format::request::source::{Result, Source, expected, place};
+use crate::format::request::source::{Result, Source, expected, place, unescaped_name};
 use crate::format::request::thinking::thinking;
 use crate::json::{Kind, is_document};
 
@@ -49,6 +49,9 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
         }
         _ => Ok(false),
     })?;
+    for (name, _) in &mut request.others {
+        *name = unescaped_name(core::mem::take(name));
+    }
     if let Some(system) = system {
         request.messages.insert(0, system);
     }

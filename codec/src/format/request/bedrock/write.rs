@@ -6,7 +6,7 @@ use core::cell::RefCell;
 use super::tools::{CACHE, tool_config};
 use crate::chat::Outcome;
 use crate::chat::request::{Content, Message, Part, ResponseFormat, Source};
-use crate::format::request::conversion::{Conversion, split_system};
+use crate::format::request::conversion::Conversion;
 use crate::format::request::media;
 use crate::format::request::names::Names;
 use crate::format::request::output::{Array, Object, has_below};
@@ -14,6 +14,7 @@ use crate::format::request::source::Result;
 use crate::json::write_string;
 
 const TAKES: &[&str] = &[
+    "include_usage",
     "max_tokens",
     "temperature",
     "top_p",
@@ -30,7 +31,7 @@ const TAKES: &[&str] = &[
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.note_parameters(TAKES, "Converse has no such parameter");
     let messages = c.messages(true)?;
-    let (system, rest) = split_system(&messages);
+    let (system, rest) = c.split_system(&messages);
     let names = Names::new(c, &messages, &c.request.tools, &['.', ':']);
     let mut object = Object::new(out);
     let blocks = Blocks { c, names: &names, documents: RefCell::default(), rest };
@@ -85,7 +86,8 @@ fn additional(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     };
     let reasoning = request.reasoning.as_ref().map(|reasoning| &reasoning.value);
     let thinking = reasoning.filter(|r| r.budget_tokens.is_some() || r.other.is_some());
-    if top_k.is_none() && thinking.is_none() && !c.has_others() {
+    let is_known = |name: &str| matches!(name, "top_k" | "thinking");
+    if top_k.is_none() && thinking.is_none() && !c.has_others(is_known) {
         return;
     }
     let mut fields = object.object("additionalModelRequestFields");
@@ -101,7 +103,7 @@ fn additional(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
             (None, None) => {}
         }
     }
-    c.others(&mut fields);
+    c.others(&mut fields, is_known);
 }
 
 fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {

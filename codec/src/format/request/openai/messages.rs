@@ -1,16 +1,16 @@
 //! Writes the messages of a chat completion request.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use core::convert::Infallible;
+
 use crate::chat::request::{Content, Message, Part, Role, Source};
 use crate::format::request::conversion::Conversion;
-use crate::format::request::media::{self, CachePoint};
+use crate::format::request::media;
 use crate::format::request::output::{Array, Object, has};
 use crate::format::request::source::string_member;
-
-const CACHE: CachePoint =
-    CachePoint { name: "prompt_cache_breakpoint", kind: ("mode", "explicit"), lifetimes: &["30m", "12h"] };
 
 pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], mut array: Array<'_>) {
     for message in messages {
@@ -26,7 +26,7 @@ pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], m
             continue;
         }
         let mut object = array.object();
-        object.string("role", role(&message.role));
+        object.string("role", message.role.as_str());
         if let Some(name) = &message.name {
             object.string("name", name);
         }
@@ -37,17 +37,6 @@ pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], m
         if c.same {
             object.own(&message.own, "");
         }
-    }
-}
-
-fn role<'r>(role: &'r Role<'_>) -> &'r str {
-    match role {
-        Role::System => "system",
-        Role::Developer => "developer",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-        Role::Other(role) => role,
     }
 }
 
@@ -113,7 +102,7 @@ fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>],
     }
     if !said.is_empty() {
         content(c, &said, false, object);
-    } else if !has(&message.own, "content") {
+    } else if !c.same || !has(&message.own, "content") {
         object.raw("content", "null");
     }
     if has_refusal {
@@ -170,25 +159,21 @@ fn arguments(input: &str, same: bool) -> &str {
 
 /// Whether a part stood as an object of its own in the source, and the target is of its format.
 fn is_object(c: &Conversion<'_, '_>, part: &Part<'_>) -> bool {
-    let at = part.at.filter(|_| c.same);
-    at.and_then(|at| c.request.source.as_bytes().get(at as usize)) == Some(&b'{')
+    c.first_byte(part.at) == Some(b'{')
 }
 
-/// Writes `content`: a string where it is one text, which every container takes, else a list of parts.
+/// Writes `content`: a string where it is nothing but text, which every container takes, else a list of parts.
 fn content(c: &Conversion<'_, '_>, parts: &[&Part<'_>], is_user: bool, object: &mut Object<'_>) {
-    if let [part] = parts {
-        if let (Content::Text(text), None, false) = (&part.content, &part.cache, is_object(c, part)) {
-            return object.string("content", text);
-        }
-    }
-    if parts.is_empty() {
-        return object.string("content", "");
+    let cached = parts.iter().filter(|part| part.cache.is_some() && !c.same);
+    cached.for_each(|part| c.dropped(part.at, "cache", "containers with OpenAI's chat cache by themselves"));
+    if let Some(text) = only_text(c, parts) {
+        return object.string("content", &text);
     }
     let mut written = Vec::new();
     let mut array = Array::new(&mut written);
     let mut any = false;
     for part in parts {
-        let kept = array.maybe(|out| Ok::<_, ()>(write_part(c, part, is_user, out)));
+        let kept = array.maybe(|out| Ok::<_, Infallible>(write_part(c, part, is_user, out)));
         any |= kept == Ok(true);
     }
     drop(array);
@@ -196,6 +181,32 @@ fn content(c: &Conversion<'_, '_>, parts: &[&Part<'_>], is_user: bool, object: &
         object.name("content").append(&mut written);
     } else {
         object.string("content", "");
+    }
+}
+
+/// The text of parts that are nothing else. Several become one: not every container takes a list.
+fn only_text<'p>(c: &Conversion<'_, '_>, parts: &[&'p Part<'_>]) -> Option<Cow<'p, str>> {
+    let text = |part: &&'p Part<'_>| match &part.content {
+        _ if c.same && (is_object(c, part) || part.cache.is_some()) => None,
+        Content::Text(text) => Some(&**text),
+        Content::Json(json) => Some(json.as_str()),
+        _ => None,
+    };
+    let texts = parts.iter().map(text).collect::<Option<Vec<_>>>()?;
+    let json = parts.iter().filter(|part| matches!(part.content, Content::Json(_)));
+    json.for_each(|part| c.approximated(part.at, "json", "JSON is sent as text"));
+    match (&texts[..], parts) {
+        ([], _) => Some(Cow::Borrowed("")),
+        ([text], _) => Some(Cow::Borrowed(text)),
+        (_, [_, second, ..]) => {
+            c.approximated(
+                second.at,
+                "content",
+                "texts are joined by lines: not every container takes a list",
+            );
+            Some(Cow::Owned(texts.join("\n")))
+        }
+        _ => None,
     }
 }
 
@@ -242,8 +253,8 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
             false
         }
     };
-    if let (true, Some(cache)) = (written, &part.cache) {
-        c.cache(&mut object, cache, part.at, &CACHE);
+    if let (true, true, Some(cache)) = (written, c.same, &part.cache) {
+        object.raw("prompt_cache_breakpoint", cache.as_str());
     }
     if c.same {
         object.own(&part.own, "");
@@ -299,11 +310,7 @@ fn link(
 }
 
 /// The URL under which the target finds the bytes.
-fn reachable<'s>(
-    c: &Conversion<'_, '_>,
-    part: &Part<'_>,
-    source: &'s Source<'_>,
-) -> Option<alloc::borrow::Cow<'s, str>> {
+fn reachable<'s>(c: &Conversion<'_, '_>, part: &Part<'_>, source: &'s Source<'_>) -> Option<Cow<'s, str>> {
     let url = media::to_url(source).filter(|url| c.same || !url.starts_with("s3:"));
     if url.is_none() {
         c.dropped(part.at, "source", "OpenAI takes data and http URLs only: the caller has to fetch it");

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::chat::request::{self, Content, Members, Part};
 use crate::format::request::media;
-use crate::format::request::source::{Result, Source};
+use crate::format::request::source::{Result, Source, string_member};
 use crate::json::Kind;
 
 /// Reads `content`: a string, a list of parts, or null.
@@ -151,18 +151,28 @@ fn file<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Con
     })
 }
 
-/// Reads the calls of tools: a list, or the one call that some servers send instead.
+/// Reads the calls of tools: a list, or the one call that some servers send instead. A list with anything else in it is
+/// left alone.
 pub(super) fn tool_calls<'a>(source: &mut Source<'a>, calls: &mut Vec<Part<'a>>) -> Result<bool> {
-    calls.clear();
-    match source.kind()?.0 {
-        Kind::Array => source.array(|source| {
-            calls.push(tool_call(source)?);
+    let read = source.probe(|source| {
+        let (mut read, mut all) = (Vec::new(), true);
+        let mut call = |source: &mut Source<'a>| -> Result<()> {
+            let part = tool_call(source)?;
+            all &= match &part.content {
+                Content::Other(other) => string_member(other, "type").as_deref() == Some("custom"),
+                _ => true,
+            };
+            read.push(part);
             Ok(())
-        })?,
-        Kind::Object => calls.push(tool_call(source)?),
-        _ => return Ok(false),
-    }
-    Ok(true)
+        };
+        match source.kind()?.0 {
+            Kind::Array => source.array(call)?,
+            Kind::Object => call(source)?,
+            _ => return Ok(None),
+        }
+        Ok(all.then_some(read))
+    })?;
+    Ok(read.map(|read| *calls = read).is_some())
 }
 
 fn tool_call<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {

@@ -95,35 +95,44 @@ fn parameter<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>)
     }
 }
 
+/// What only assistants and tools say.
+const OF_ROLES: &[&str] =
+    &["tool_call_id", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal"];
+
 fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
     let at = source.expect("message", Kind::Object)?;
     let (_, start) = source.kind()?;
     let (mut role, mut name, mut id) = (None::<Cow<'a, str>>, None, None);
     let (mut thoughts, mut content, mut refusals, mut calls) = (None, Vec::new(), None, Vec::new());
     let mut content_at = at;
-    let mut own = Vec::new();
+    // What only some roles say is not theirs in a message of another.
+    let (mut own, mut of_role) = (Members::new(), Members::new());
     source.object(&mut own, "", |source, member| {
-        Ok(match member {
-            "role" => source.value(&mut role)?,
-            "name" => source.value(&mut name)?,
+        let at = source.at()?;
+        let taken = match member {
+            "role" => return source.value(&mut role),
+            "name" => return source.value(&mut name),
+            "content" => {
+                content_at = at;
+                return parts::content(source, &mut content);
+            }
             "tool_call_id" => source.value(&mut id)?,
             "reasoning_content" | "reasoning" if thoughts.is_none() => source.param(&mut thoughts)?,
             "refusal" => source.param(&mut refusals)?,
-            "content" => {
-                content_at = source.at()?;
-                parts::content(source, &mut content)?
-            }
             "tool_calls" => parts::tool_calls(source, &mut calls)?,
             "function_call" => {
-                let mut call = None;
-                let mut extra = Members::new();
-                let at = source.at()?;
+                let (mut call, mut extra) = (None, Members::new());
                 let taken = parts::function(source, &mut extra, "function_call", &mut call)?;
                 calls.extend(call.map(|content| Part { own: extra, at, ..Part::new(content) }));
                 taken
             }
             _ => false,
-        })
+        };
+        if let (true, Some(text)) = (taken, source.since(at)) {
+            let name = OF_ROLES.iter().find(|name| **name == member).copied().unwrap_or_default();
+            of_role.push((Cow::Borrowed(name), Param { value: Json(Cow::Borrowed(text)), at }));
+        }
+        Ok(taken)
     })?;
     let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
     let role = match &*role {
@@ -134,19 +143,28 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
         "tool" | "function" => Role::Tool,
         _ => Role::Other(role),
     };
-    let mut all = Vec::with_capacity(content.len() + calls.len());
-    if role == Role::Tool {
-        let result = Content::ToolResult { id, content, is_error: None };
-        all.push(Part { at: content_at, ..Part::new(result) });
-    } else {
-        all.extend(thoughts.map(|Param { value, at }| Part {
-            at,
-            ..Part::new(Content::Reasoning { text: value, signature: None })
-        }));
-        all.append(&mut content);
-        all.extend(refusals.map(|Param { value, at }| Part { at, ..Part::new(Content::Refusal(value)) }));
+    let mut all = Vec::with_capacity(content.len() + calls.len() + 2);
+    match role {
+        Role::Tool => {
+            own.extend(of_role.into_iter().filter(|(name, _)| name != "tool_call_id"));
+            let result = Content::ToolResult { id, content, is_error: None };
+            all.push(Part { at: content_at, ..Part::new(result) });
+        }
+        Role::Assistant => {
+            own.extend(of_role.into_iter().filter(|(name, _)| name == "tool_call_id"));
+            all.extend(thoughts.map(|Param { value, at }| Part {
+                at,
+                ..Part::new(Content::Reasoning { text: value, signature: None })
+            }));
+            all.append(&mut content);
+            all.extend(refusals.map(|Param { value, at }| Part { at, ..Part::new(Content::Refusal(value)) }));
+            all.append(&mut calls);
+        }
+        _ => {
+            own.append(&mut of_role);
+            all = content;
+        }
     }
-    all.append(&mut calls);
     Ok(Message { role, content: all, name, own, at })
 }
 

@@ -11,6 +11,7 @@ use crate::format::request::source::{Result, string_member};
 
 /// Parameters that a container with OpenAI's chat takes: vLLM's and SGLang's, too.
 const TAKES: &[&str] = &[
+    "include_usage",
     "max_tokens",
     "temperature",
     "top_p",
@@ -43,13 +44,17 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     }
     let messages = c.messages(false)?;
     write_messages(c, &messages, object.array("messages"));
-    if !request.tools.is_empty() {
+    let has_tools = request.tools.iter().any(|tool| tool.other.is_none() || c.same);
+    for tool in request.tools.iter().filter(|tool| tool.other.is_some() && !c.same) {
+        c.dropped(tool.at, "tools", "only the source's format knows this tool");
+    }
+    if has_tools {
         let mut tools = object.array("tools");
         for tool in &request.tools {
             write_tool(c, tool, &mut tools);
         }
     }
-    if !request.tools.is_empty() || c.same {
+    if has_tools || c.same {
         tool_choice(c, &mut object);
         if let Some(parallel) = request.parallel_tool_calls {
             object.bool("parallel_tool_calls", parallel.value);
@@ -63,7 +68,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         }
     }
     stream(c, &mut object);
-    c.others(&mut object);
+    c.others(&mut object, |name| name == "messages" || super::OWN.contains(&name));
     if c.same {
         object.own(&request.own, "");
     }
@@ -141,8 +146,6 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, tools: &mut Array<'_>) {
     if let Some(other) = &tool.other {
         if c.same {
             tools.element().extend_from_slice(other.as_str().as_bytes());
-        } else {
-            c.dropped(tool.at, "tools", "only the source's format knows this tool");
         }
         return;
     }
