@@ -1,5 +1,6 @@
 //! The one error type of the codec.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use core::fmt;
 
@@ -64,6 +65,7 @@ impl Error {
                 | ErrorKind::Unsupported { .. }
                 | ErrorKind::Raised { .. }
                 | ErrorKind::ControlToken { .. }
+                | ErrorKind::Unwritable(_)
         )
     }
 
@@ -217,6 +219,19 @@ pub enum ErrorKind {
         /// Where the text stands: a JSON pointer.
         at: Box<str>,
     },
+    /// A request is no JSON, or not UTF-8.
+    Json(&'static str),
+    /// A request has something else where its format requires a certain kind of value.
+    Expected {
+        /// The value.
+        what: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A request cannot be written in the target format.
+    Unwritable(Cow<'static, str>),
     /// The model or the service reported that it failed.
     Failure(Box<Failure>),
 }
@@ -255,6 +270,11 @@ impl fmt::Display for ErrorKind {
                 })
             }
             Self::ControlToken { token, at } => write!(f, "the text at {at} has the control token `{token}`"),
+            Self::Json(why) => write!(f, "malformed JSON: {why}"),
+            Self::Expected { what, expected, found } => {
+                write!(f, "{what}: expected {expected}, found {found}")
+            }
+            Self::Unwritable(why) => write!(f, "cannot be written: {why}"),
             Self::Failure(failure) => failure.fmt(f),
         }
     }

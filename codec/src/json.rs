@@ -9,6 +9,7 @@
 //! becomes U+FFFD; nesting is bounded by [`Limits::depth`](crate::Limits::depth).
 
 use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -147,6 +148,30 @@ impl<'a> Json<'a> {
         }
         self.depth += 1;
         Ok(())
+    }
+
+    /// Opens the array or the object that comes next, and tells whether anything is in it. Each element has to be read
+    /// or skipped, then [`next`](Self::next) asked.
+    pub(crate) fn open(&mut self, kind: Kind) -> Result<bool> {
+        let (open, close, why) = match kind {
+            Kind::Object => (b'{', b'}', "no object"),
+            _ => (b'[', b']', "no array"),
+        };
+        self.expect(open, why)?;
+        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: "nested too deep" })?;
+        if self.skip_space() != Some(close) {
+            return Ok(true);
+        }
+        self.pos += 1;
+        self.depth += 1;
+        Ok(false)
+    }
+
+    /// After an element of what [`open`](Self::open) opened: tells whether another follows.
+    pub(crate) fn next(&mut self, kind: Kind) -> Result<bool> {
+        let more = self.another(if kind == Kind::Object { b'}' } else { b']' })?;
+        self.depth += usize::from(!more);
+        Ok(more)
     }
 
     #[inline]
@@ -294,7 +319,7 @@ impl<'a> Json<'a> {
 
     /// The name of a member, and the colon.
     #[inline]
-    fn name(&mut self) -> Result<Str> {
+    pub(crate) fn name(&mut self) -> Result<Str> {
         if self.skip_space() != Some(b'"') {
             return self.fault("name of a member is missing");
         }
@@ -440,6 +465,61 @@ fn hex4(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
 }
 
+/// Where the values that begin at `offsets`, in ascending order, lie in their document: their JSON pointers
+/// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), found in one walk. An offset at which no value begins gets the
+/// pointer of a value beside it.
+pub(crate) fn pointers(source: &[u8], offsets: &[usize]) -> Vec<String> {
+    let mut walk = Walk { offsets, found: Vec::with_capacity(offsets.len()), path: String::new() };
+    // A document that is broken further on has its pointers up to there.
+    let _ = walk.value(&mut Json::new(source, 0, DEPTH_MAX));
+    let (mut found, last) = (walk.found, walk.path);
+    found.resize(offsets.len(), last);
+    found
+}
+
+struct Walk<'o> {
+    offsets: &'o [usize],
+    found: Vec<String>,
+    path: String,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, json: &mut Json<'_>) -> Result<()> {
+        let kind = json.kind()?;
+        let next = self.offsets.get(self.found.len()..).unwrap_or_default();
+        let here = next.iter().take_while(|offset| **offset <= json.pos).count();
+        for _ in 0..here {
+            self.found.push(self.path.clone());
+        }
+        let Some(&next) = self.offsets.get(self.found.len()) else { return json.fault("all were found") };
+        // What ends before the next offset has nothing of interest in it.
+        let mut after = json.clone();
+        if after.skip()?.end <= next {
+            *json = after;
+            return Ok(());
+        }
+        if kind != Kind::Object && kind != Kind::Array {
+            self.found.push(self.path.clone());
+            return self.value(json);
+        }
+        let (mut more, mut index, len) = (json.open(kind)?, 0, self.path.len());
+        while more {
+            self.path.push('/');
+            if kind == Kind::Object {
+                let name = json.name()?;
+                let name = String::from_utf8_lossy(&json.unescaped(name)).replace('~', "~0");
+                self.path.push_str(&name.replace('/', "~1"));
+            } else {
+                self.path.push_str(&index.to_string());
+            }
+            self.value(json)?;
+            self.path.truncate(len);
+            (more, index) = (json.next(kind)?, index + 1);
+        }
+        Ok(())
+    }
+}
+
 /// Whether `text` is one JSON document.
 pub(crate) fn is_document(text: &str) -> bool {
     let mut json = Json::new(text.as_bytes(), 0, 127);
@@ -564,8 +644,6 @@ pub(crate) fn write_json(json: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::String;
-
     use super::*;
 
     fn check(text: &str) -> Result<Range<usize>> {
@@ -650,6 +728,24 @@ mod tests {
         assert_eq!(meaning(r"\ud83d\n"), "\u{fffd}\n");
         assert_eq!(meaning(r"\ud83d\ud83d\ude00"), "\u{fffd}😀");
         assert_eq!(meaning(r"\ude00"), "\u{fffd}");
+    }
+
+    #[test]
+    fn every_value_has_its_pointer() {
+        let source = r#" {"a":[1, {"b/c~":null, "\u00e9":"x"}], "d" : {"":[[]]}, "e":2}"#;
+        let value: serde_json::Value = serde_json::from_str(source).expect("JSON");
+        let starts: Vec<usize> = ["1,", "{\"b", "null", "\"x", "{\"\"", "[[", "[]", "2}"]
+            .iter()
+            .map(|start| source.find(start).expect("it is there"))
+            .collect();
+        let all = pointers(source.as_bytes(), &starts);
+        assert_eq!(all, ["/a/0", "/a/1", "/a/1/b~1c~0", "/a/1/é", "/d", "/d/", "/d//0", "/e"]);
+        for (start, pointer_of_all) in starts.iter().zip(&all) {
+            assert_eq!(pointers(source.as_bytes(), &[*start]), [pointer_of_all.clone()]);
+            assert!(value.pointer(pointer_of_all).is_some());
+        }
+        assert_eq!(pointers(source.as_bytes(), &[1]), [""]);
+        assert_eq!(pointers(b"[1,", &[1, 1, 2, 9]), ["/0", "/0", "/0", ""]);
     }
 
     #[test]

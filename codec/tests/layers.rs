@@ -25,6 +25,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "format/template" => &["chat", "format/bedrock", "json"],
         "format/error" => &["json"],
         "format/failure" => &["failure", "json"],
+        "format/request" => &["chat", "error", "json"],
         "format/reader" => &["chat", "error", "failure", "json", "limits"],
         "format/detect" => &["json"],
         "format/bedrock" => &["chat", "error", "eventstream", "failure", "format/template", "json"],

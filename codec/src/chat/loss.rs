@@ -63,6 +63,11 @@ impl Losses {
         self.0.is_empty()
     }
 
+    /// Adds a loss that is not in the list yet.
+    pub(crate) fn push(&mut self, loss: Loss) {
+        self.0.push(loss);
+    }
+
     /// Adds a loss. In a stream all three are constants of a writer, so that the list cannot grow without bound.
     pub(crate) fn add(
         &mut self,

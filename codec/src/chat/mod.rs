@@ -19,6 +19,7 @@ mod parts;
 mod queue;
 pub mod request;
 mod response;
+mod settings;
 mod sink;
 mod usage;
 
@@ -27,7 +28,8 @@ pub use event::{Event, FinishReason, Json, PartKind};
 pub use loss::{Loss, Losses, Outcome};
 pub(crate) use parts::{Block, Plain, ToolKey};
 pub(crate) use queue::{Queue, Reason, Spec, Text};
-pub use request::Request;
+pub use request::{Request, RequestFormat};
 pub use response::{Choice, Response};
+pub use settings::{FirstMessage, Render, Rendered, Settings, SystemPlacement, ZeroTemperature};
 pub(crate) use sink::{Answer, Sink, Stop};
 pub use usage::Usage;

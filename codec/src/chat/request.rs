@@ -2,6 +2,10 @@
 //!
 //! It borrows from the document that it was read from, and remembers where in it each thing stood, so that what a target
 //! format cannot say is reported by its place in the source.
+//!
+//! What a format says and this model has no name for is kept as it came. Members that only the source's format gives a
+//! meaning are in the `own` list of what they stood in, by their path in it (`image_url/x`). They go back into the same
+//! format, and are a loss in any other. Parameters of one container are in [`Request::others`], by name.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -27,6 +31,38 @@ impl<T> Param<T> {
     }
 }
 
+/// Members as the source has them: their names or paths, their values, and where these stood.
+pub type Members<'a> = Vec<(Cow<'a, str>, Param<Json<'a>>)>;
+
+/// The formats of requests.
+///
+/// LMI's and TGI's chat routes take [`OpenAi`](Self::OpenAi). Which of the others a JumpStart model takes depends on
+/// its container: Hugging Face's TGI and LMI containers take their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestFormat {
+    /// OpenAI chat completions: `{"messages":[…]}`. Also vLLM, SGLang, and the chat of LMI and TGI.
+    OpenAi,
+    /// OpenAI completions: `{"prompt":"…"}`.
+    Completions,
+    /// Bedrock's Converse and ConverseStream.
+    Bedrock,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Text generation inference: `{"inputs":"…","parameters":{…}}`.
+    Tgi,
+    /// The LMI container's own: `{"inputs":"…","parameters":{…}}`.
+    Lmi,
+    /// JumpStart's text generation and Hugging Face's pipelines: `{"inputs":"…","parameters":{…}}`.
+    JumpStart,
+    /// JumpStart's text2text models: `{"text_inputs":"…","max_length":…}`, all in one object.
+    JumpStartText,
+    /// JumpStart's first Llama 2 chat models: `{"inputs":[[{"role":…,"content":…}]],"parameters":{…}}`.
+    JumpStartDialogs,
+    /// Triton's generate extension: `{"text_input":"…","parameters":{…}}`.
+    Triton,
+}
+
 /// A chat request, as far as any of the formats can say it. What is `None` was not said, and its default is the
 /// container's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +84,8 @@ pub struct Request<'a> {
     pub temperature: Option<Param<f64>>,
     /// Nucleus of sampling, 0 to 1.
     pub top_p: Option<Param<f64>>,
+    /// Whether tokens are sampled at all (TGI, LMI, Hugging Face).
+    pub do_sample: Option<Param<bool>>,
     /// Most likely tokens that are sampled from.
     pub top_k: Option<Param<i64>>,
     /// Least share of the likeliest token's probability (vLLM, SGLang).
@@ -88,8 +126,14 @@ pub struct Request<'a> {
     pub details: Option<Param<bool>>,
     /// A prompt as text, in place of messages (completions, text generation).
     pub prompt: Option<Param<Cow<'a, str>>>,
-    /// Members that have no name here, with the source's names: parameters of one container.
-    pub others: Vec<(Cow<'a, str>, Param<Json<'a>>)>,
+    /// Parameters of one container, by name. They go where the target takes such, if it does.
+    pub others: Members<'a>,
+    /// Members that only the source's format knows, by their path in it.
+    pub own: Members<'a>,
+    /// The format that this was read from.
+    pub format: Option<RequestFormat>,
+    /// The document that this was read from, and all of `at` counts in; empty for none.
+    pub source: &'a str,
 }
 
 /// One message of a conversation.
@@ -102,6 +146,8 @@ pub struct Message<'a> {
     pub content: Vec<Part<'a>>,
     /// Name of the speaker.
     pub name: Option<Cow<'a, str>>,
+    /// Members that only the source's format knows, by their path in the message.
+    pub own: Members<'a>,
     /// Where it stood.
     pub at: At,
 }
@@ -109,7 +155,7 @@ pub struct Message<'a> {
 impl<'a> Message<'a> {
     /// A message that no source said.
     pub fn new(role: Role<'a>, content: Vec<Part<'a>>) -> Self {
-        Self { role, content, name: None, at: None }
+        Self { role, content, name: None, own: Vec::new(), at: None }
     }
 }
 
@@ -131,6 +177,20 @@ pub enum Role<'a> {
     Other(Cow<'a, str>),
 }
 
+impl Role<'_> {
+    /// OpenAI's name of the role, or the role as it came.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::System => "system",
+            Self::Developer => "developer",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+            Self::Other(role) => role,
+        }
+    }
+}
+
 /// A part of a message.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -139,6 +199,8 @@ pub struct Part<'a> {
     pub content: Content<'a>,
     /// The provider may cache everything up to here: the source's JSON for it.
     pub cache: Option<Json<'a>>,
+    /// Members that only the source's format knows, by their path in the part.
+    pub own: Members<'a>,
     /// Where it stood.
     pub at: At,
 }
@@ -146,7 +208,7 @@ pub struct Part<'a> {
 impl<'a> Part<'a> {
     /// A part that no source said.
     pub fn new(content: Content<'a>) -> Self {
-        Self { content, cache: None, at: None }
+        Self { content, cache: None, own: Vec::new(), at: None }
     }
 }
 
@@ -250,6 +312,8 @@ pub struct Tool<'a> {
     pub cache: Option<Json<'a>>,
     /// The whole of a tool that is no function, as the source has it.
     pub other: Option<Json<'a>>,
+    /// Members that only the source's format knows, by their path in the tool.
+    pub own: Members<'a>,
     /// Where it stood.
     pub at: At,
 }
@@ -264,6 +328,7 @@ impl<'a> Tool<'a> {
             strict: None,
             cache: None,
             other: None,
+            own: Vec::new(),
             at: None,
         }
     }
@@ -281,8 +346,22 @@ pub enum ToolChoice<'a> {
     Required,
     /// This one.
     Tool(Cow<'a, str>),
+    /// Only these: at least one of them, or as it likes.
+    Allowed {
+        /// Their names.
+        tools: Vec<Cow<'a, str>>,
+        /// At least one.
+        required: bool,
+    },
     /// A choice that has no name here, as the source has it.
     Other(Json<'a>),
+}
+
+impl ToolChoice<'_> {
+    /// Whether the model may do as it likes, which is every container's default.
+    pub fn is_auto(&self) -> bool {
+        matches!(self, Self::Auto)
+    }
 }
 
 /// What shape the answer's text has to have.
@@ -308,6 +387,13 @@ pub enum ResponseFormat<'a> {
     Regex(Cow<'a, str>),
     /// A shape that has no name here, as the source has it.
     Other(Json<'a>),
+}
+
+impl ResponseFormat<'_> {
+    /// Whether any text will do, which is every container's default.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text)
+    }
 }
 
 /// How much the model thinks first.

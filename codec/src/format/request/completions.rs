@@ -1,0 +1,176 @@
+//! OpenAI completions: `{"prompt":"…"}`. A list of several prompts, or of tokens, is refused: it is not one request.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use super::conversion::Conversion;
+use super::output::{Object, has_below};
+use super::source::{Result, Source, expected, place, split_off};
+use crate::chat::Request;
+use crate::chat::request::Param;
+use crate::json::Kind;
+
+/// Members of a request that have names in the model, where their values are not theirs.
+const OWN: &[&str] = &[
+    "model",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "n",
+    "stop",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "logprobs",
+    "logit_bias",
+    "user",
+    "echo",
+    "stream",
+    "stream_options",
+];
+
+const TAKES: &[&str] = &[
+    "include_usage",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "n",
+    "stop",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "user",
+    "return_full_text",
+];
+
+/// Reads the object that comes next.
+pub(super) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
+    let (_, start) = source.kind()?;
+    let mut request = Request::default();
+    let mut own = Vec::new();
+    source.object(&mut own, "", |source, name| match name {
+        "prompt" => prompt(source, &mut request.prompt),
+        "model" => source.param(&mut request.model),
+        "max_tokens" => source.param(&mut request.max_tokens),
+        "temperature" => source.param(&mut request.temperature),
+        "top_p" => source.param(&mut request.top_p),
+        "top_k" => source.param(&mut request.top_k),
+        "min_p" => source.param(&mut request.min_p),
+        "seed" => source.param(&mut request.seed),
+        "n" => source.param(&mut request.n),
+        "stop" => source.strings(&mut request.stop, true),
+        "frequency_penalty" => source.param(&mut request.frequency_penalty),
+        "presence_penalty" => source.param(&mut request.presence_penalty),
+        "repetition_penalty" => source.param(&mut request.repetition_penalty),
+        "logprobs" => {
+            let taken = source.param(&mut request.top_logprobs)?;
+            request.logprobs = request.top_logprobs.map(|top| Param { value: true, at: top.at });
+            Ok(taken)
+        }
+        "logit_bias" => source.param(&mut request.logit_bias),
+        "user" => source.param(&mut request.user),
+        "echo" => source.param(&mut request.return_full_text),
+        "stream" => source.param(&mut request.stream),
+        "stream_options" => {
+            let Request { include_usage, own, .. } = &mut request;
+            source.nested(own, "stream_options", |source, name| {
+                if name == "include_usage" { source.param(include_usage) } else { Ok(false) }
+            })
+        }
+        _ => Ok(false),
+    })?;
+    if request.prompt.is_none() {
+        return Err(expected(start, "prompt", "a string", "nothing"));
+    }
+    request.others = split_off(&mut own, OWN);
+    request.own.append(&mut own);
+    Ok(request)
+}
+
+/// Reads a prompt, also as the only one of a list.
+fn prompt<'a>(source: &mut Source<'a>, prompt: &mut Option<Param<Cow<'a, str>>>) -> Result<bool> {
+    let (kind, at) = source.kind()?;
+    if kind != Kind::Array {
+        source.expect("prompt", Kind::String)?;
+        return source.param(prompt);
+    }
+    let mut list = Vec::new();
+    let is_list = source.strings(&mut list, false)?;
+    match (list.pop(), list.is_empty(), is_list) {
+        (Some(only), true, true) => *prompt = Some(Param { at: place(at), ..only }),
+        (_, _, true) => return Err(expected(at, "prompt", "a string", "a list of several")),
+        _ => return Err(expected(at, "prompt", "a string", "a list of tokens")),
+    }
+    Ok(true)
+}
+
+/// Appends the request.
+pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
+    c.note_parameters(TAKES, "OpenAI's completions have no such parameter");
+    let request = c.request;
+    let mut object = Object::new(out);
+    if let Some(model) = &request.model {
+        object.string("model", &model.value);
+    }
+    object.string("prompt", &c.prompt()?);
+    if let Some(tokens) = c.max_tokens() {
+        object.integer("max_tokens", tokens);
+    }
+    c.number_member(&mut object, "temperature", c.temperature());
+    c.number_member(&mut object, "top_p", request.top_p);
+    c.signed(&mut object, "top_k", request.top_k);
+    c.number_member(&mut object, "min_p", request.min_p);
+    c.signed(&mut object, "seed", request.seed);
+    if let Some(n) = request.n {
+        object.integer("n", n.value);
+    }
+    match &request.stop[..] {
+        [stop] if c.is_spelled(stop.at, "stop") => object.string("stop", &stop.value),
+        _ => c.stop(&mut object, "stop"),
+    }
+    c.number_member(&mut object, "frequency_penalty", request.frequency_penalty);
+    c.number_member(&mut object, "presence_penalty", request.presence_penalty);
+    c.number_member(&mut object, "repetition_penalty", request.repetition_penalty);
+    let wants = |param: Option<Param<bool>>| param.is_some_and(|param| param.value);
+    match request.top_logprobs {
+        Some(top) => object.integer("logprobs", top.value),
+        None if wants(request.logprobs) => object.integer("logprobs", 0),
+        None => {}
+    }
+    if let Some(bias) = &request.logit_bias {
+        object.raw("logit_bias", bias.value.as_str());
+    }
+    if let Some(user) = &request.user {
+        object.string("user", &user.value);
+    }
+    if let Some(echo) = request.return_full_text.filter(|echo| echo.value || c.same) {
+        object.bool("echo", echo.value);
+    }
+    if let Some(stream) = request.stream {
+        object.bool("stream", stream.value);
+    }
+    let has_own = c.same && has_below(&request.own, "stream_options");
+    if (request.include_usage.is_some() && (wants(request.stream) || c.same)) || has_own {
+        let mut options = object.object("stream_options");
+        if let Some(usage) = request.include_usage {
+            options.bool("include_usage", usage.value);
+        }
+        if c.same {
+            options.own(&request.own, "stream_options");
+        }
+    }
+    c.others(&mut object, |name| name == "prompt" || OWN.contains(&name));
+    if c.same {
+        object.own(&request.own, "");
+    }
+    Ok(())
+}

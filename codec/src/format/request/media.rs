@@ -1,0 +1,110 @@
+//! Media types, data URLs and cache points, which each format writes in its own way.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::conversion::Conversion;
+use super::output::Object;
+use super::source::string_member;
+use crate::chat::Json;
+use crate::chat::request::{At, Source};
+
+/// What a URL names: the bytes themselves, where it is a data URL in Base64.
+pub(super) fn of_url(url: Cow<'_, str>) -> Source<'_> {
+    let split = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+    let Some((media_type, _)) = split else { return Source::Url(url) };
+    let start = "data:".len();
+    let data = start + media_type.len() + ";base64,".len();
+    let end = start + media_type.len();
+    match url {
+        Cow::Borrowed(url) => Source::Base64 { media_type: url[start..end].into(), data: url[data..].into() },
+        Cow::Owned(url) => Source::Base64 {
+            media_type: Cow::Owned(url[start..end].into()),
+            data: Cow::Owned(url[data..].into()),
+        },
+    }
+}
+
+/// The URL of bytes or of text; `None` for a file that only its provider has.
+pub(super) fn to_url<'s>(source: &'s Source<'_>) -> Option<Cow<'s, str>> {
+    Some(match source {
+        Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}").into(),
+        Source::Url(url) => Cow::Borrowed(url),
+        Source::Text(text) => format!("data:text/plain;base64,{}", STANDARD.encode(&**text)).into(),
+        Source::File(_) => return None,
+    })
+}
+
+/// Text that stands in Base64.
+pub(super) fn decoded(data: &str) -> Option<String> {
+    String::from_utf8(STANDARD.decode(data).ok()?).ok()
+}
+
+/// Formats that Converse names, with their media types.
+const FORMATS: [(&str, &str); 15] = [
+    ("pdf", "application/pdf"),
+    ("csv", "text/csv"),
+    ("doc", "application/msword"),
+    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ("xls", "application/vnd.ms-excel"),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("html", "text/html"),
+    ("txt", "text/plain"),
+    ("md", "text/markdown"),
+    ("png", "image/png"),
+    ("jpeg", "image/jpeg"),
+    ("gif", "image/gif"),
+    ("webp", "image/webp"),
+    ("wav", "audio/wav"),
+    ("mp3", "audio/mpeg"),
+];
+
+/// The media type of what Converse or OpenAI calls by a short name; `family` is `image`, `audio`, `video`.
+pub(super) fn media_type<'a>(family: &str, name: &str) -> Cow<'a, str> {
+    match FORMATS.iter().find(|(format, _)| *format == name) {
+        Some((_, media_type)) => Cow::Borrowed(media_type),
+        None => format!("{family}/{name}").into(),
+    }
+}
+
+/// The short name of a media type.
+pub(super) fn short_name(media_type: &str) -> &str {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    match FORMATS.iter().find(|(_, known)| *known == essence) {
+        Some((format, _)) => format,
+        None if essence == "image/jpg" => "jpeg",
+        None if essence == "audio/mp3" => "mp3",
+        None => essence.split_once('/').map_or(essence, |(_, name)| name),
+    }
+}
+
+/// A cache point of the target: which member holds it, what it always says, and how long it may be asked to last.
+pub(super) struct CachePoint {
+    pub(super) name: &'static str,
+    pub(super) kind: (&'static str, &'static str),
+    pub(super) lifetimes: &'static [&'static str],
+}
+
+impl Conversion<'_, '_> {
+    /// Writes the cache point of a part or a tool.
+    pub(super) fn cache(&self, object: &mut Object<'_>, cache: &Json<'_>, at: At, point: &CachePoint) {
+        if self.same {
+            object.raw(point.name, cache.as_str());
+            return;
+        }
+        let mut written = object.object(point.name);
+        written.string(point.kind.0, point.kind.1);
+        if let Some(lifetime) = string_member(cache, "ttl") {
+            if point.lifetimes.contains(&&*lifetime) {
+                written.string("ttl", &lifetime);
+            } else {
+                let why = "the target knows no cache that lasts as long: its default is used";
+                self.approximated(at, "cache", why);
+            }
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Reading requests: the same few steps for every format.
+//!
+//! A member that is known and has the kind of value that it should have is *taken*. Everything else is kept as it came,
+//! so that nothing is lost by reading: a closure that is called with a member answers whether it took it.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::str::FromStr;
+
+use crate::chat;
+use crate::chat::request::{At, Members, Param};
+use crate::error::{Error, ErrorKind, Layer};
+use crate::json::{Fault, Json, Kind, Str, unescaped};
+
+pub(super) type Result<T> = core::result::Result<T, Error>;
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::new(Layer::Format, fault.at as u64, ErrorKind::Json(fault.why))
+    }
+}
+
+/// Nesting that is read, as deep as serde_json reads.
+const DEPTH: usize = 127;
+
+/// A cursor in a request.
+#[derive(Clone, Debug)]
+pub(super) struct Source<'a> {
+    json: Json<'a>,
+    text: &'a str,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { json: Json::new(text.as_bytes(), 0, DEPTH), text }
+    }
+
+    /// The kind of the value that comes next, and where it begins.
+    pub(super) fn kind(&mut self) -> Result<(Kind, usize)> {
+        let kind = self.json.kind()?;
+        Ok((kind, self.json.pos()))
+    }
+
+    /// Where the value that comes next begins.
+    pub(super) fn at(&mut self) -> Result<At> {
+        Ok(place(self.kind()?.1))
+    }
+
+    /// Checks the kind of the value that comes next; `what` names it.
+    pub(super) fn expect(&mut self, what: &'static str, kind: Kind) -> Result<At> {
+        let (found, at) = self.kind()?;
+        if found == kind { Ok(place(at)) } else { Err(expected(at, what, named(kind), named(found))) }
+    }
+
+    /// Fails unless nothing but white space is left.
+    pub(super) fn end(&mut self) -> Result<()> {
+        let rest = &self.text[self.json.pos()..];
+        let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
+        if blank == rest.len() {
+            return Ok(());
+        }
+        Err(Fault { at: self.json.pos() + blank, why: "more follows the document" }.into())
+    }
+
+    fn meaning(&self, string: Str) -> Cow<'a, str> {
+        if !string.escaped {
+            return Cow::Borrowed(&self.text[string.start..string.end]);
+        }
+        let bytes = unescaped(self.text.as_bytes(), string).into_owned();
+        // Escapes of UTF-8 are UTF-8: each becomes whole characters.
+        Cow::Owned(String::from_utf8(bytes).unwrap_or_default())
+    }
+
+    /// Reads a string.
+    pub(super) fn string(&mut self) -> Result<Cow<'a, str>> {
+        let string = self.json.string()?;
+        Ok(self.meaning(string))
+    }
+
+    /// Skips the value that comes next, and lends it as it is.
+    pub(super) fn raw(&mut self) -> Result<chat::Json<'a>> {
+        let range = self.json.skip()?;
+        Ok(chat::Json(Cow::Borrowed(&self.text[range])))
+    }
+
+    /// What was read since `at`.
+    pub(super) fn since(&self, at: At) -> Option<&'a str> {
+        self.text.get(at? as usize..self.json.pos())
+    }
+
+    /// Reads the object that comes next. Members that `each` does not take go to `own`, under `path`.
+    pub(super) fn object(
+        &mut self,
+        own: &mut Members<'a>,
+        path: &str,
+        mut each: impl FnMut(&mut Self, &str) -> Result<bool>,
+    ) -> Result<()> {
+        let mut more = self.json.open(Kind::Object)?;
+        while more {
+            let name = self.json.name()?;
+            let name = self.meaning(name);
+            let at = self.at()?;
+            if !each(self, &name)? {
+                own.push((below(path, name), Param { value: self.raw()?, at }));
+            }
+            more = self.json.next(Kind::Object)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the array that comes next.
+    pub(super) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        let mut more = self.json.open(Kind::Array)?;
+        while more {
+            each(self)?;
+            more = self.json.next(Kind::Array)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a value of this kind into `slot`, or leaves it alone.
+    pub(super) fn value<T: Value<'a>>(&mut self, slot: &mut Option<T>) -> Result<bool> {
+        let Some(value) = T::read(self)? else { return Ok(false) };
+        *slot = Some(value);
+        Ok(true)
+    }
+
+    /// The same for a parameter, which remembers where it stood.
+    pub(super) fn param<T: Value<'a>>(&mut self, slot: &mut Option<Param<T>>) -> Result<bool> {
+        let at = self.at()?;
+        let Some(value) = T::read(self)? else { return Ok(false) };
+        *slot = Some(Param { value, at });
+        Ok(true)
+    }
+
+    /// Reads an object member by member, or leaves a value of another kind alone.
+    pub(super) fn nested(
+        &mut self,
+        own: &mut Members<'a>,
+        path: &str,
+        each: impl FnMut(&mut Self, &str) -> Result<bool>,
+    ) -> Result<bool> {
+        let is_object = self.kind()?.0 == Kind::Object;
+        if is_object {
+            self.object(own, path, each)?;
+        }
+        Ok(is_object)
+    }
+
+    /// Reads what `read` recognises; what it does not is left alone.
+    pub(super) fn probe<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let before = self.json.clone();
+        let found = read(self)?;
+        if found.is_none() {
+            self.json = before;
+        }
+        Ok(found)
+    }
+
+    /// Reads a list of strings, or, where `single` says so, one string; leaves anything else alone.
+    pub(super) fn strings(&mut self, slot: &mut Vec<Param<Cow<'a, str>>>, single: bool) -> Result<bool> {
+        let found = self.probe(|source| {
+            let mut found = Vec::new();
+            if single && source.kind()?.0 == Kind::String {
+                let at = source.at()?;
+                found.push(Param { value: source.string()?, at });
+                return Ok(Some(found));
+            }
+            if source.kind()?.0 != Kind::Array {
+                return Ok(None);
+            }
+            let mut all = true;
+            source.array(|source| {
+                let (kind, at) = source.kind()?;
+                if kind == Kind::String {
+                    found.push(Param { value: source.string()?, at: place(at) });
+                } else {
+                    all = false;
+                    source.raw()?;
+                }
+                Ok(())
+            })?;
+            Ok(all.then_some(found))
+        })?;
+        Ok(found.map(|found| *slot = found).is_some())
+    }
+}
+
+/// What can be read into a slot.
+pub(super) trait Value<'a>: Sized {
+    /// `None`, and nothing read, where the value is of another kind.
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>>;
+}
+
+impl<'a> Value<'a> for Cow<'a, str> {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        if source.kind()?.0 == Kind::String { source.string().map(Some) } else { Ok(None) }
+    }
+}
+
+impl<'a> Value<'a> for bool {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        if source.kind()?.0 != Kind::Bool {
+            return Ok(None);
+        }
+        Ok(Some(source.raw()?.as_str() == "true"))
+    }
+}
+
+/// Any value but null, as it is.
+impl<'a> Value<'a> for chat::Json<'a> {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        if source.kind()?.0 == Kind::Null { Ok(None) } else { source.raw().map(Some) }
+    }
+}
+
+fn number<T: FromStr>(source: &mut Source<'_>) -> Result<Option<T>> {
+    source.probe(|source| {
+        let is_number = source.kind()?.0 == Kind::Number;
+        let raw = source.raw()?;
+        Ok(raw.as_str().parse().ok().filter(|_| is_number))
+    })
+}
+
+impl<'a> Value<'a> for u64 {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        number(source)
+    }
+}
+
+impl<'a> Value<'a> for i64 {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        number(source)
+    }
+}
+
+impl<'a> Value<'a> for f64 {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        // A number that is too large for its type would not come back.
+        source.probe(|source| Ok(number(source)?.filter(|value: &f64| value.is_finite())))
+    }
+}
+
+/// The path of a member, as in a JSON pointer.
+fn below<'a>(path: &str, name: Cow<'a, str>) -> Cow<'a, str> {
+    let name =
+        if name.contains(['~', '/']) { Cow::Owned(name.replace('~', "~0").replace('/', "~1")) } else { name };
+    if path.is_empty() { name } else { Cow::Owned(format!("{path}/{name}")) }
+}
+
+pub(super) fn place(at: usize) -> At {
+    u32::try_from(at).ok()
+}
+
+pub(super) fn expected(at: usize, what: &'static str, expected: &'static str, found: &'static str) -> Error {
+    Error::new(Layer::Format, at as u64, ErrorKind::Expected { what, expected, found })
+}
+
+fn named(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Null => "null",
+        Kind::Bool => "a Boolean",
+        Kind::Number => "a number",
+        Kind::String => "a string",
+        Kind::Array => "an array",
+        Kind::Object => "an object",
+    }
+}
+
+/// The string member of an object that stands for itself.
+pub(super) fn string_member<'j>(json: &'j chat::Json<'_>, name: &str) -> Option<Cow<'j, str>> {
+    let mut found = None;
+    let mut source = Source::new(json.as_str());
+    let read =
+        source.nested(
+            &mut Vec::new(),
+            "",
+            |source, member| {
+                if member == name { source.value(&mut found) } else { Ok(false) }
+            },
+        );
+    read.ok().and(found)
+}
+
+/// The members that one object took from all others: those that are not nested and that no format names.
+pub(super) fn split_off<'a>(own: &mut Members<'a>, named: &[&str]) -> Members<'a> {
+    let mut others = Vec::new();
+    own.retain_mut(|member| {
+        let stays = member.0.contains('/') || named.contains(&&*member.0);
+        if !stays {
+            let name = unescaped_name(core::mem::take(&mut member.0));
+            others.push((name, member.1.clone()));
+        }
+        stays
+    });
+    others
+}
+
+/// The name that a path ends with.
+pub(super) fn unescaped_name(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name }
+}

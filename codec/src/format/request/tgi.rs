@@ -1,0 +1,142 @@
+//! Text generation inference: `{"inputs":"…","parameters":{…}}`.
+//!
+//! | canonical | on the wire |
+//! |---|---|
+//! | prompt | `inputs` |
+//! | temperature | above 0, with `do_sample: true`; 0 is `do_sample: false` |
+//! | top_p | between 0 and 1: 1 is left out, TGI answers it with 422 |
+//! | JSON schema, regular expression | `grammar` |
+//! | top_logprobs | `top_n_tokens`, with `details` |
+//! | return_full_text | always said: on SageMaker TGI's default is to echo the prompt |
+
+use alloc::vec::Vec;
+
+use super::conversion::Conversion;
+use super::generate::{self, Shape};
+use super::output::Object;
+use super::source::{Result, Source};
+use crate::chat::request::{Param, ResponseFormat};
+use crate::chat::{Outcome, Request};
+
+const SHAPE: Shape = Shape {
+    prompt: "inputs",
+    parameters: "parameters",
+    max_tokens: "max_new_tokens",
+    stop: "stop",
+    n: "",
+    stream_inside: false,
+    dialogs: false,
+};
+
+const TAKES: &[&str] = &[
+    "include_usage",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "stop",
+    "frequency_penalty",
+    "repetition_penalty",
+    "logprobs",
+    "top_logprobs",
+    "response_format",
+    "return_full_text",
+    "details",
+];
+
+/// Reads the object that comes next.
+pub(super) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
+    generate::read(source, &SHAPE)
+}
+
+/// Appends the request.
+pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
+    c.note_parameters(TAKES, "TGI has no such parameter");
+    let request = c.request;
+    let mut object = Object::new(out);
+    object.string("inputs", &c.prompt()?);
+    let mut parameters = object.object("parameters");
+    if let Some(tokens) = c.max_tokens() {
+        parameters.integer("max_new_tokens", tokens);
+    }
+    c.sampling(&mut parameters);
+    top_p(c, &mut parameters);
+    c.signed(&mut parameters, "top_k", request.top_k.filter(|top_k| top_k.value > 0));
+    if let Some(Param { value: ..0, at }) = request.seed {
+        c.dropped(at, "seed", "TGI takes no seed below 0");
+    } else {
+        c.signed(&mut parameters, "seed", request.seed);
+    }
+    c.stop(&mut parameters, "stop");
+    let frequency = c.clamped(request.frequency_penalty, "frequency_penalty", (-2.0, 2.0));
+    c.number_member(&mut parameters, "frequency_penalty", frequency);
+    c.number_member(&mut parameters, "repetition_penalty", request.repetition_penalty);
+    let wants = |param: Option<Param<bool>>| param.is_some_and(|param| param.value);
+    let top = request.top_logprobs.filter(|top| top.value > 0);
+    if let Some(top) = top {
+        parameters.integer("top_n_tokens", top.value);
+    }
+    if wants(request.logprobs) || wants(request.include_usage) || wants(request.details) || top.is_some() {
+        parameters.bool("details", true);
+    } else if let Some(details) = request.details {
+        parameters.bool("details", details.value);
+    }
+    grammar(c, &mut parameters);
+    if request.return_full_text.is_some() || !c.same {
+        parameters.bool("return_full_text", wants(request.return_full_text));
+    }
+    c.others(&mut parameters, |name| SHAPE.knows(name));
+    if c.same {
+        parameters.own(&request.own, "parameters");
+    }
+    drop(parameters);
+    if let Some(stream) = request.stream {
+        object.bool("stream", stream.value);
+    }
+    if c.same {
+        object.own(&request.own, "");
+    }
+    Ok(())
+}
+
+/// Between 0 and 1, without both ends.
+fn top_p(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
+    match c.request.top_p {
+        Some(top_p) if top_p.value >= 1.0 && !c.same => {}
+        Some(top_p) if top_p.value <= 0.0 => {
+            c.lose(top_p.at, "top_p", Outcome::Clamped, "has to be above 0");
+            parameters.raw("top_p", "0.01");
+        }
+        top_p => c.number_member(parameters, "top_p", top_p),
+    }
+}
+
+fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
+    let Some(shape) = &c.request.response_format else { return };
+    match &shape.value {
+        ResponseFormat::Text => {}
+        ResponseFormat::JsonObject => {
+            c.approximated(shape.at, "response_format", "TGI takes a schema: that of any object is sent");
+            let mut grammar = parameters.object("grammar");
+            grammar.string("type", "json");
+            grammar.raw("value", "{\"type\":\"object\"}");
+        }
+        ResponseFormat::JsonSchema { schema: Some(schema), name, description, .. } => {
+            if (name.is_some() || description.is_some()) && !c.same {
+                let why = "the schema is sent without its name and its description";
+                c.approximated(shape.at, "response_format", why);
+            }
+            let mut grammar = parameters.object("grammar");
+            grammar.string("type", "json");
+            grammar.raw("value", schema.as_str());
+        }
+        ResponseFormat::Regex(regex) => {
+            let mut grammar = parameters.object("grammar");
+            grammar.string("type", "regex");
+            grammar.string("value", regex);
+        }
+        ResponseFormat::Other(other) if c.same => parameters.raw("grammar", other.as_str()),
+        _ => c.dropped(shape.at, "response_format", "TGI takes schemas and regular expressions only"),
+    }
+}

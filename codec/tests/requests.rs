@@ -1,0 +1,815 @@
+//! Requests: read, written, converted, and what is lost on the way.
+
+mod common;
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use sagewire_codec::chat::request::{Content, Message, Param, Part, Role, Source, Tool, ToolChoice};
+use sagewire_codec::chat::{
+    FirstMessage, Json, Losses, Outcome, Rendered, Request, RequestFormat, Settings, SystemPlacement,
+    ZeroTemperature,
+};
+use sagewire_codec::format::{read_request, write_request};
+use sagewire_codec::{Error, Layer};
+use serde_json::{Value, json};
+
+const FORMATS: [(&str, RequestFormat); 10] = [
+    ("openai", RequestFormat::OpenAi),
+    ("completions", RequestFormat::Completions),
+    ("bedrock", RequestFormat::Bedrock),
+    ("anthropic", RequestFormat::Anthropic),
+    ("tgi", RequestFormat::Tgi),
+    ("lmi", RequestFormat::Lmi),
+    ("jumpstart", RequestFormat::JumpStart),
+    ("jumpstart_text", RequestFormat::JumpStartText),
+    ("jumpstart_dialogs", RequestFormat::JumpStartDialogs),
+    ("triton", RequestFormat::Triton),
+];
+
+fn named(name: &str) -> RequestFormat {
+    FORMATS.iter().find(|(known, _)| *known == name).expect("a format").1
+}
+
+/// Any setting that changes nothing here: the request is written anew instead of copied.
+fn anew<'a>() -> Settings<'a> {
+    Settings::new().first_message(FirstMessage::Leave)
+}
+
+/// A template that says everything plainly.
+fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
+    let mut rendered = Rendered::default();
+    for tool in tools {
+        rendered.lost.push((tool.at, "tools", Outcome::Dropped, "the template has no tools".into()));
+    }
+    for message in messages {
+        rendered.text.push_str(&format!("{:?}:", message.role));
+        for part in &message.content {
+            match &part.content {
+                Content::Text(text) => rendered.text.push_str(&format!(" {text}")),
+                _ => rendered.lost.push((
+                    part.at,
+                    "content",
+                    Outcome::Dropped,
+                    "the template has text only".into(),
+                )),
+            }
+        }
+        rendered.text.push('\n');
+    }
+    Ok(rendered)
+}
+
+fn convert(from: &str, to: &str, body: &Value) -> Result<(Value, Losses), Error> {
+    convert_with(from, to, body, &Settings::new().render(&plain))
+}
+
+fn convert_with(
+    from: &str,
+    to: &str,
+    body: &Value,
+    settings: &Settings<'_>,
+) -> Result<(Value, Losses), Error> {
+    let source = body.to_string();
+    let request = read_request(named(from), source.as_bytes())?;
+    let (written, losses) = write_request(named(to), &request, settings)?;
+    let written = serde_json::from_slice(&written).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&written));
+    });
+    for loss in losses.as_slice() {
+        if loss.what.starts_with('/') {
+            assert!(body.pointer(&loss.what).is_some(), "{loss} is a place in {body}");
+        }
+    }
+    Ok((written, losses))
+}
+
+fn lines(losses: &Losses) -> Vec<String> {
+    losses.as_slice().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_is_read_comes_back() {
+    let vectors = common::read_json(&common::testdata("requests.json"));
+    let vectors = vectors["identity"].as_array().expect("a list");
+    for vector in vectors {
+        let name = vector["name"].as_str().expect("a name");
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let format = named(vector["format"].as_str().expect("a format"));
+        for source in
+            [vector["body"].to_string(), serde_json::to_string_pretty(&vector["body"]).expect("JSON")]
+        {
+            let request =
+                read_request(format, source.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (copied, losses) =
+                write_request(format, &request, &Settings::new()).expect("it can be written");
+            assert_eq!(String::from_utf8_lossy(&copied), source, "{name}");
+            assert!(losses.is_empty(), "{name}: {losses:?}");
+            // The same through the canonical model.
+            let (written, losses) = write_request(format, &request, &anew()).expect("it can be written");
+            let written: Value = serde_json::from_slice(&written).expect("JSON");
+            // Some are not written as they were; an object that becomes a string keeps its spaces.
+            let is_pretty = source.contains('\n') && vector.get("rewritten").is_some();
+            if vector["rewrites"].is_null() && !is_pretty {
+                let mut expected = vector.get("rewritten").unwrap_or(&vector["body"]).clone();
+                if let Some(dropped) = vector["rewritten_drops"].as_str() {
+                    let (object, member) = dropped.rsplit_once('/').expect("a pointer");
+                    expected
+                        .pointer_mut(object)
+                        .and_then(Value::as_object_mut)
+                        .expect("it is there")
+                        .remove(member);
+                }
+                assert_eq!(written, expected, "{name}");
+                assert!(losses.is_empty(), "{name}: {losses:?}");
+            }
+            // What was written anew says the same to the reader, and so does not change again.
+            let text = written.to_string();
+            let again =
+                read_request(format, text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (second, _) = write_request(format, &again, &anew()).expect("it can be written");
+            let second: Value = serde_json::from_slice(&second).expect("JSON");
+            assert_eq!(second, written, "{name} a second time");
+        }
+    }
+    assert!(vectors.len() >= 40, "{}", vectors.len());
+}
+
+#[test]
+fn what_is_no_request_is_refused_with_its_place() {
+    let vectors = common::read_json(&common::testdata("requests.json"));
+    for vector in vectors["errors"].as_array().expect("a list") {
+        let text = vector["text"].as_str().expect("a text");
+        let error = read_request(named(vector["format"].as_str().expect("a format")), text.as_bytes());
+        let error = error.expect_err(text);
+        assert_eq!(error.to_string(), vector["error"], "{text}");
+        assert_eq!(error.layer(), Layer::Format);
+        assert!(error.is_corrupt());
+    }
+    let error = read_request(RequestFormat::OpenAi, b"{\"a\":\"\xff\"}").expect_err("not UTF-8");
+    assert_eq!(error.to_string(), "format: byte 6: malformed JSON: not UTF-8");
+}
+
+/// One conversation with everything in it, from each format into every other, with what is lost. Reviewed by eye; written
+/// anew with `SAGEWIRE_GOLDEN=write`.
+#[test]
+fn golden_conversions() {
+    let folder = PathBuf::from(common::testdata("golden"));
+    let mut count = 0;
+    let mut files: Vec<_> =
+        fs::read_dir(&folder).expect("a folder").map(|file| file.expect("a file").path()).collect();
+    files.retain(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("request-")));
+    for path in files {
+        let mut golden: Value = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
+        let from = golden["format"].as_str().expect("a format").to_owned();
+        let mut targets = serde_json::Map::new();
+        for (to, _) in FORMATS {
+            let result = match convert(&from, to, &golden["body"]) {
+                Ok((body, losses)) => json!({"body": body, "losses": lines(&losses)}),
+                Err(error) => json!({"error": error.to_string()}),
+            };
+            targets.insert(to.to_owned(), result);
+            count += 1;
+        }
+        if std::env::var_os("SAGEWIRE_GOLDEN").is_some_and(|value| value == "write") {
+            golden["targets"] = Value::Object(targets);
+            let text = serde_json::to_string_pretty(&golden).expect("JSON");
+            fs::write(&path, text + "\n").expect("it can be written");
+            continue;
+        }
+        for (to, result) in targets {
+            assert_eq!(result, golden["targets"][&to], "{from} to {to}");
+        }
+    }
+    assert!(count >= 50, "{count}");
+}
+
+/// Converts, and expects the value at `pointer` of what was written.
+fn expect(from: &str, to: &str, body: &Value, pointer: &str, expected: Value) -> Vec<String> {
+    let (written, losses) = convert(from, to, body).expect("it can be written");
+    let found = written.pointer(pointer).cloned().unwrap_or(Value::Null);
+    assert_eq!(found, expected, "{from} to {to}: {pointer} of {written}");
+    lines(&losses)
+}
+
+fn chat(messages: Value) -> Value {
+    json!({"messages": messages})
+}
+
+const NOTHING: [String; 0] = [];
+
+#[test]
+fn the_prompt_does_not_come_back_from_tgi() {
+    let body = chat(json!([{"role": "user", "content": "hi"}]));
+    let pointer = "/parameters/return_full_text";
+    assert_eq!(expect("openai", "tgi", &body, pointer, json!(false)), NOTHING);
+    let echo = json!({"prompt": "hi", "echo": true});
+    assert_eq!(expect("completions", "tgi", &echo, pointer, json!(true)), NOTHING);
+}
+
+#[test]
+fn tgi_is_not_sent_what_it_refuses() {
+    let with = |name: &str, value: Value| {
+        let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+        body[name] = value;
+        body
+    };
+    let parameters = "/parameters";
+    let expected = json!({"return_full_text": false});
+    assert_eq!(expect("openai", "tgi", &with("top_p", json!(1.0)), parameters, expected), NOTHING);
+    let expected = json!({"do_sample": false, "return_full_text": false});
+    assert_eq!(expect("openai", "tgi", &with("temperature", json!(0)), parameters, expected), NOTHING);
+    let expected = json!({"top_p": 0.01, "return_full_text": false});
+    let losses = expect("openai", "tgi", &with("top_p", json!(0)), parameters, expected);
+    assert_eq!(losses, ["/top_p: clamped: has to be above 0"]);
+    let losses =
+        expect("openai", "tgi", &with("max_tokens", json!(0)), "/parameters/max_new_tokens", json!(1));
+    assert_eq!(losses, ["/max_tokens: clamped: has to be 1 or more"]);
+    // `n` is several answers, `best_of` is one of several.
+    let losses = expect("openai", "tgi", &with("n", json!(2)), "/parameters/best_of", Value::Null);
+    assert_eq!(losses, ["/n: dropped: TGI has no such parameter"]);
+}
+
+#[test]
+fn a_zero_temperature_is_what_the_settings_say() {
+    let body = json!({"messages": [{"role": "user", "content": "hi"}], "temperature": 0});
+    for (zero, expected, losses) in [
+        (ZeroTemperature::Greedy, json!({"do_sample": false, "return_full_text": false}), 0),
+        (ZeroTemperature::Clamp, json!({"temperature": 0.01, "return_full_text": false}), 1),
+        (ZeroTemperature::Send, json!({"temperature": 0, "return_full_text": false}), 0),
+    ] {
+        let settings = Settings::new().render(&plain).zero_temperature(zero);
+        let (written, lost) = convert_with("openai", "tgi", &body, &settings).expect("it can be written");
+        assert_eq!(written["parameters"], expected);
+        assert_eq!(lost.as_slice().len(), losses);
+    }
+}
+
+#[test]
+fn stop_strings_have_the_name_that_the_container_knows() {
+    let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+    body["stop"] = json!("a.b");
+    for (to, pointer) in [
+        ("bedrock", "/inferenceConfig/stopSequences"),
+        ("anthropic", "/stop_sequences"),
+        ("tgi", "/parameters/stop"),
+        ("lmi", "/parameters/stop"),
+        ("lmi", "/parameters/stop_sequences"),
+        ("jumpstart", "/parameters/stop"),
+        ("completions", "/stop"),
+    ] {
+        expect("openai", to, &body, pointer, json!(["a.b"]));
+    }
+    let losses = expect("openai", "triton", &body, "/parameters/stop", json!("a.b"));
+    assert_eq!(losses, NOTHING);
+}
+
+#[test]
+fn all_text_blocks_and_images_of_a_message_are_kept() {
+    let body = chat(json!([{"role": "user", "content": [
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "text", "text": "b"},
+        {"type": "image_url", "image_url": {"url": "data:image/jpg;base64,BBBB"}},
+    ]}]));
+    let expected = json!([
+        {"text": "a"}, {"image": {"format": "png", "source": {"bytes": "AAAA"}}},
+        {"text": "b"}, {"image": {"format": "jpeg", "source": {"bytes": "BBBB"}}},
+    ]);
+    assert_eq!(expect("openai", "bedrock", &body, "/messages/0/content", expected), NOTHING);
+    let jpeg = json!({"type": "base64", "media_type": "image/jpeg", "data": "BBBB"});
+    assert_eq!(expect("openai", "anthropic", &body, "/messages/0/content/3/source", jpeg).len(), 1);
+}
+
+#[test]
+fn content_is_a_string_where_it_is_only_text() {
+    let body = json!({"system": [{"text": "a"}, {"text": "b"}], "messages": [{"role": "user", "content": [{"text": "c"}]}]});
+    let expected = json!([{"role": "system", "content": "a\nb"}, {"role": "user", "content": "c"}]);
+    let losses = expect("bedrock", "openai", &body, "/messages", expected);
+    assert_eq!(
+        losses,
+        ["/system/1: approximated: texts are joined by lines: not every container takes a list"]
+    );
+}
+
+#[test]
+fn converse_gets_turns_by_turns_and_the_user_first() {
+    let body = chat(json!([
+        {"role": "system", "content": "s"},
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": " "},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+        {"role": "user", "content": "d"},
+    ]));
+    let expected = json!([
+        {"role": "user", "content": [{"text": "Please continue."}]},
+        {"role": "assistant", "content": [{"text": "a"}, {"text": "b"}]},
+        {"role": "user", "content": [{"text": "c"}, {"text": "d"}]},
+    ]);
+    let losses = expect("openai", "bedrock", &body, "/messages", expected);
+    assert_eq!(
+        losses,
+        [
+            "/messages/1: defaulted: the user has to begin the conversation: \"Please continue.\" is put before it",
+            "/messages/2/content: dropped: Converse takes no blank text",
+        ]
+    );
+    let settings = Settings::new().first_message(FirstMessage::Error);
+    let error = convert_with("openai", "bedrock", &body, &settings).expect_err("the assistant begins");
+    assert_eq!(
+        error.to_string(),
+        "format: byte 45: cannot be written: the user has to begin the conversation"
+    );
+    assert!(!error.is_corrupt());
+    let settings = Settings::new().first_message(FirstMessage::Leave).merge(false);
+    let (written, _) = convert_with("openai", "bedrock", &body, &settings).expect("it can be written");
+    let roles: Vec<_> =
+        written["messages"].as_array().expect("a list").iter().map(|m| m["role"].clone()).collect();
+    assert_eq!(roles, ["assistant", "assistant", "user", "user"]);
+}
+
+#[test]
+fn results_of_tools_stand_first_in_one_user_message() {
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": ""}});
+    let body = json!({"messages": [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "", "tool_calls": [call("1"), call("2")]},
+        {"role": "tool", "tool_call_id": "1", "content": "one"},
+        {"role": "user", "content": "and"},
+        {"role": "tool", "tool_call_id": "2", "content": "two"},
+    ]});
+    let expected = json!([
+        {"toolResult": {"toolUseId": "1", "content": [{"text": "one"}]}},
+        {"toolResult": {"toolUseId": "2", "content": [{"text": "two"}]}},
+        {"text": "and"},
+    ]);
+    expect("openai", "bedrock", &body, "/messages/2/content", expected);
+    // No arguments are an empty object, and calls in the conversation need tools.
+    expect("openai", "bedrock", &body, "/messages/1/content/0/toolUse/input", json!({}));
+    let tools =
+        json!([{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object", "properties": {}}}}}]);
+    let losses = expect("openai", "bedrock", &body, "/toolConfig/tools", tools);
+    let why = "defaulted: a conversation with calls of tools needs tools: one without a schema is sent";
+    assert!(losses.contains(&format!("/messages/1/tool_calls/0: {why}")), "{losses:?}");
+}
+
+#[test]
+fn arguments_that_are_no_object_are_an_error() {
+    for arguments in ["{\"a\":", "[]", "7"] {
+        let body = json!({"messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}]},
+        ]});
+        for to in ["bedrock", "anthropic"] {
+            let error = convert("openai", to, &body).expect_err(arguments);
+            assert!(
+                error.to_string().ends_with("the input of a call of a tool has to be a JSON object"),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn names_and_ids_are_made_to_fit_and_stay_different() {
+    let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{}"}});
+    let body = json!({"messages": [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": [call("a b", "x.y"), call("a_b", "x_y"), call("é", "x y")]},
+        {"role": "tool", "tool_call_id": "a b", "content": "r"},
+    ], "tools": [{"type": "function", "function": {"name": "x.y"}}], "tool_choice": {"type": "function", "function": {"name": "x.y"}}});
+    let (written, losses) = convert("openai", "bedrock", &body).expect("it can be written");
+    let names: Vec<_> =
+        (0..3).map(|i| written["messages"][1]["content"][i]["toolUse"]["name"].clone()).collect();
+    assert_eq!(names, ["x_y_2", "x_y", "x_y_3"]);
+    assert_eq!(written["toolConfig"]["tools"][0]["toolSpec"]["name"], "x_y_2");
+    assert_eq!(written["toolConfig"]["toolChoice"]["tool"]["name"], "x_y_2");
+    let ids: Vec<_> =
+        (0..3).map(|i| written["messages"][1]["content"][i]["toolUse"]["toolUseId"].clone()).collect();
+    assert_eq!(ids, ["a_b_2", "a_b", "_"]);
+    assert_eq!(written["messages"][2]["content"][0]["toolResult"]["toolUseId"], "a_b_2");
+    assert_eq!(losses.as_slice().len(), 4, "{losses:?}");
+}
+
+#[test]
+fn calls_without_ids_get_some() {
+    let body = json!({"messages": [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}},
+        {"role": "function", "name": "f", "content": "r"},
+    ], "functions": [{"name": "f"}]});
+    expect("openai", "bedrock", &body, "/messages/1/content/0/toolUse/toolUseId", json!("call_0"));
+    expect("openai", "bedrock", &body, "/messages/2/content/0/toolResult/toolUseId", json!("call_0"));
+}
+
+#[test]
+fn a_choice_of_no_tool_is_never_sent_as_auto() {
+    let mut body = json!({"messages": [{"role": "user", "content": "q"}],
+        "tools": [{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g"}}], "tool_choice": "none"});
+    expect("openai", "bedrock", &body, "/toolConfig", Value::Null);
+    expect("openai", "anthropic", &body, "/tool_choice", json!({"type": "none"}));
+    body["tool_choice"] = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]}});
+    for (to, tools, choice) in
+        [("bedrock", "/toolConfig/tools", "/toolConfig/toolChoice"), ("anthropic", "/tools", "/tool_choice")]
+    {
+        let (written, losses) = convert("openai", to, &body).expect("it can be written");
+        assert_eq!(written.pointer(tools).and_then(Value::as_array).map(Vec::len), Some(1));
+        assert!(written.pointer(choice).expect("a choice").to_string().contains("any"));
+        assert_eq!(losses.as_slice()[0].what, "/tools/0");
+    }
+}
+
+#[test]
+fn anthropic_requires_max_tokens() {
+    let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+    let losses = expect("openai", "anthropic", &body, "/max_tokens", json!(4096));
+    assert_eq!(losses, ["max_tokens: defaulted: Anthropic requires a number: 4096"]);
+    body["max_completion_tokens"] = json!(7);
+    assert_eq!(expect("openai", "anthropic", &body, "/max_tokens", json!(7)), NOTHING);
+    let settings = Settings::new().max_tokens(99);
+    let (written, losses) =
+        convert_with("openai", "bedrock", &chat(json!([{"role": "user", "content": "hi"}])), &settings)
+            .expect("written");
+    assert_eq!(written["inferenceConfig"]["maxTokens"], 99);
+    assert_eq!(losses.as_slice()[0].outcome, Outcome::Defaulted);
+}
+
+#[test]
+fn images_elsewhere_are_reported_where_nobody_fetches_them() {
+    let image = |url: &str| {
+        chat(
+            json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": url}}]}]),
+        )
+    };
+    let losses = expect(
+        "openai",
+        "bedrock",
+        &image("https://example.com/a.png"),
+        "/messages/0/content/1",
+        Value::Null,
+    );
+    assert_eq!(
+        losses,
+        ["/messages/0/content/1: dropped: Converse takes bytes or S3: the caller has to fetch it"]
+    );
+    let source = json!({"type": "url", "url": "https://example.com/a.png"});
+    assert_eq!(
+        expect(
+            "openai",
+            "anthropic",
+            &image("https://example.com/a.png"),
+            "/messages/0/content/1/source",
+            source
+        )
+        .len(),
+        1
+    );
+    let place = json!({"image": {"format": "jpeg", "source": {"s3Location": {"uri": "s3://b/k.jpg"}}}});
+    assert_eq!(expect("openai", "bedrock", &image("s3://b/k.jpg"), "/messages/0/content/1", place), NOTHING);
+    let bmp = image("data:image/bmp;base64,AAAA");
+    for to in ["bedrock", "anthropic"] {
+        let losses = expect("openai", to, &bmp, "/messages/0/content/1", Value::Null);
+        assert!(losses.iter().any(|loss| loss.contains("no image of type \"image/bmp\"")), "{losses:?}");
+    }
+}
+
+#[test]
+fn documents_have_names_and_a_text_beside_them() {
+    let body = chat(json!([{"role": "user", "content": [
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.b.pdf"}},
+        {"type": "file", "file": {"file_data": "data:text/plain;base64,aGk=", "filename": "a-b-pdf"}},
+    ]}]));
+    let (written, losses) = convert("openai", "bedrock", &body).expect("it can be written");
+    let names: Vec<_> = written["messages"][0]["content"]
+        .as_array()
+        .expect("blocks")
+        .iter()
+        .filter_map(|block| block.pointer("/document/name"))
+        .collect();
+    assert_eq!(names, ["a-b-pdf", "a-b-pdf-2"]);
+    assert!(written.to_string().contains("See the document."));
+    assert!(losses.as_slice().iter().any(|loss| loss.outcome == Outcome::Defaulted));
+    let text = json!({"type": "text", "media_type": "text/plain", "data": "hi"});
+    expect("openai", "anthropic", &body, "/messages/0/content/1/source", text);
+}
+
+#[test]
+fn reasoning_goes_back_with_its_signature_only() {
+    let body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "q"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "redacted_thinking", "data": "AA=="}, {"type": "text", "text": "a"}]}]});
+    let (there, losses) = convert("anthropic", "bedrock", &body).expect("it can be written");
+    assert!(losses.is_empty(), "{losses:?}");
+    let (mut back, losses) = convert("bedrock", "anthropic", &there).expect("it can be written");
+    assert!(losses.is_empty(), "{losses:?}");
+    back["messages"][0]["content"] = json!("q");
+    assert_eq!(back, body);
+}
+
+#[test]
+fn thinking_restricts_what_claude_takes() {
+    let body = json!({"model": "m", "max_tokens": 9000, "temperature": 0.5, "top_k": 4, "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "any"}, "messages": [{"role": "user", "content": "q"}]});
+    let losses = expect("anthropic", "bedrock", &body, "/toolConfig/toolChoice", json!({"auto": {}}));
+    let what: Vec<_> = losses.iter().map(|loss| loss.split(':').next().expect("a place")).collect();
+    assert_eq!(what, ["/temperature", "/tool_choice", "/top_k"], "{losses:?}");
+}
+
+#[test]
+fn a_prompt_needs_a_template() {
+    let body = chat(json!([{"role": "user", "content": "hi"}]));
+    for to in ["tgi", "lmi", "jumpstart", "jumpstart_text", "triton", "completions"] {
+        let error = convert_with("openai", to, &body, &Settings::new()).expect_err(to);
+        assert!(error.to_string().contains("a chat template is needed"), "{error}");
+        let refuses = |_: &[Message<'_>], _: &[Tool<'_>]| Err("roles must alternate".to_owned());
+        let error = convert_with("openai", to, &body, &Settings::new().render(&refuses)).expect_err(to);
+        assert!(error.to_string().ends_with("the chat template fails: roles must alternate"), "{error}");
+    }
+    // One that is there is taken.
+    let (written, losses) = convert_with("completions", "tgi", &json!({"prompt": "hi"}), &Settings::new())
+        .expect("it can be written");
+    assert_eq!(written["inputs"], "hi");
+    assert!(losses.is_empty());
+}
+
+#[test]
+fn the_system_goes_where_the_model_takes_it() {
+    let body = chat(json!([
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]));
+    for (place, index) in [(SystemPlacement::FirstUser, 0), (SystemPlacement::LastUser, 2)] {
+        for to in ["openai", "bedrock", "anthropic"] {
+            let (written, losses) =
+                convert_with("openai", to, &body, &Settings::new().system(place)).expect("written");
+            let text = written["messages"][index]["content"].to_string();
+            assert!(text.contains("s\\n\\n"), "{to}: {written}");
+            assert_eq!(losses.as_slice()[0].what, "/messages/0");
+        }
+    }
+}
+
+#[test]
+fn roles_are_merged_where_it_is_asked() {
+    let body = chat(json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]));
+    let (written, _) =
+        convert_with("openai", "openai", &body, &Settings::new().merge(true)).expect("written");
+    assert_eq!(written, chat(json!([{"role": "user", "content": "a\n\nb"}])));
+}
+
+#[test]
+fn parameters_of_a_container_are_passed_on_or_not() {
+    let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+    body["min_tokens"] = json!(2);
+    let fields = json!({"min_tokens": 2});
+    assert_eq!(expect("openai", "bedrock", &body, "/additionalModelRequestFields", fields), NOTHING);
+    let settings = Settings::new().drop_others(true);
+    let (written, losses) = convert_with("openai", "bedrock", &body, &settings).expect("it can be written");
+    assert_eq!(written.get("additionalModelRequestFields"), None);
+    assert_eq!(losses.as_slice()[0].what, "/min_tokens");
+}
+
+#[test]
+fn converse_takes_a_schema_as_a_string() {
+    let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+    body["response_format"] =
+        json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}});
+    let format = json!({"type": "json_schema", "structure": {"jsonSchema": {"schema": "{\"type\":\"object\"}", "name": "n"}}});
+    assert_eq!(expect("openai", "bedrock", &body, "/outputConfig/textFormat", format), NOTHING);
+    body["response_format"] = json!({"type": "json_object"});
+    let losses = expect("openai", "bedrock", &body, "/outputConfig", Value::Null);
+    assert_eq!(losses, ["/response_format: dropped: Converse has JSON schemas only"]);
+}
+
+#[test]
+fn cache_points_cross() {
+    let body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": [{"type": "text", "text": "q", "cache_control": {"type": "ephemeral"}}]}],
+        "tools": [{"name": "f", "input_schema": {}, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]});
+    let (there, losses) = convert("anthropic", "bedrock", &body).expect("it can be written");
+    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(there["messages"][0]["content"][1], json!({"cachePoint": {"type": "default"}}));
+    let (back, losses) = convert("bedrock", "anthropic", &there).expect("it can be written");
+    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(back, body);
+}
+
+/// A gateway changes a member; nothing else may change with it.
+#[test]
+fn what_is_changed_is_written_anew() {
+    let body = json!({"model": "m", "temperature": 1.50, "messages": [{"role": "user", "content": "hi", "later": 1}], "stop": "a", "max_completion_tokens": 5});
+    let source = body.to_string();
+    let mut request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+    request.model = Some(Param::new("other".into()));
+    request.messages[0].content[0].content = Content::Text("ho".into());
+    let (written, losses) =
+        write_request(RequestFormat::OpenAi, &request, &Settings::new()).expect("written");
+    let mut expected = body;
+    expected["model"] = json!("other");
+    expected["messages"][0]["content"] = json!("ho");
+    assert_eq!(serde_json::from_slice::<Value>(&written).expect("JSON"), expected);
+    assert!(losses.is_empty());
+}
+
+#[test]
+fn a_request_can_be_made_by_hand() {
+    let mut request = Request::default();
+    let text = Part::new(Content::Text("hi".into()));
+    let image =
+        Part::new(Content::Image { source: Source::Url("https://example.com/a.png".into()), detail: None });
+    request.messages.push(Message::new(Role::User, vec![text, image]));
+    request.tools.push(Tool::new("f"));
+    request.tool_choice = Some(Param::new(ToolChoice::Required));
+    request.seed = Some(Param::new(-3));
+    request.temperature = Some(Param::new(0.7));
+    request.others.push(("min_tokens".into(), Param::new(Json(Cow::Borrowed("2")))));
+    for (name, format) in FORMATS {
+        let (written, losses) = write_request(format, &request, &Settings::new().render(&plain))
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        serde_json::from_slice::<Value>(&written).expect("JSON");
+        for loss in losses.as_slice() {
+            assert!(!loss.what.starts_with('/'), "{loss}: there is no source");
+        }
+    }
+    let (written, _) = write_request(RequestFormat::OpenAi, &request, &Settings::new()).expect("written");
+    let expected = json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}],
+        "tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required", "seed": -3, "temperature": 0.7, "min_tokens": 2});
+    assert_eq!(serde_json::from_slice::<Value>(&written).expect("JSON"), expected);
+}
+
+#[test]
+fn strings_are_borrowed() {
+    let source = r#"{"messages":[{"role":"user","content":"hi"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}],"later":{"a":"b"}}"#;
+    let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+    assert!(matches!(&request.messages[0].content[0].content, Content::Text(Cow::Borrowed("hi"))));
+    let Content::Image { source: Source::Base64 { data: Cow::Borrowed("AAAA"), .. }, .. } =
+        &request.messages[1].content[0].content
+    else {
+        panic!("{request:?}");
+    };
+    assert!(matches!(
+        &request.others[0],
+        (Cow::Borrowed("later"), Param { value: Json(Cow::Borrowed(_)), .. })
+    ));
+}
+
+/// JSON made of words that requests are made of.
+fn document() -> impl Strategy<Value = Value> {
+    const NAMES: &[&str] = &[
+        "messages",
+        "role",
+        "content",
+        "type",
+        "text",
+        "image_url",
+        "url",
+        "tool_calls",
+        "function",
+        "name",
+        "arguments",
+        "tool_call_id",
+        "tools",
+        "tool_choice",
+        "stop",
+        "n",
+        "temperature",
+        "input",
+        "toolUse",
+        "toolResult",
+        "toolUseId",
+        "cachePoint",
+        "document",
+        "source",
+        "bytes",
+        "format",
+        "system",
+        "toolConfig",
+        "toolSpec",
+        "inputSchema",
+        "json",
+        "inferenceConfig",
+        "max_tokens",
+        "thinking",
+        "inputs",
+        "parameters",
+        "prompt",
+        "text_inputs",
+        "text_input",
+        "a/b~",
+        "response_format",
+        "json_schema",
+        "schema",
+        "metadata",
+        "user_id",
+        "cache_control",
+        "id",
+        "reasoningContent",
+        "reasoningText",
+        "additionalModelRequestFields",
+        "outputConfig",
+        "textFormat",
+        "output_config",
+        "reasoning",
+        "refusal",
+    ];
+    const WORDS: &[&str] = &[
+        "user",
+        "assistant",
+        "tool",
+        "system",
+        "text",
+        "function",
+        "auto",
+        "none",
+        "image_url",
+        "tool_use",
+        "tool_result",
+        "é\n",
+        " ",
+        "",
+        "{}",
+        "data:image/png;base64,AA",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        (-2.0..2.0).prop_map(Value::from),
+        proptest::sample::select(WORDS).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(7, 60, 5, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((proptest::sample::select(NAMES), inner), 0..6).prop_map(|members| {
+                Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+            }),
+        ]
+    })
+}
+
+/// A request with such things in all the places where they may do harm.
+fn request() -> impl Strategy<Value = Value> {
+    let blocks = || proptest::collection::vec(document(), 0..4);
+    let message = (
+        proptest::sample::select(&["user", "assistant", "tool", "system", "x"][..]),
+        prop_oneof![blocks().prop_map(Value::from), document()],
+        document(),
+    );
+    let message = message
+        .prop_map(|(role, content, calls)| json!({"role": role, "content": content, "tool_calls": [calls]}));
+    let known = (proptest::collection::vec(message, 0..4), document(), document(), document());
+    let known = known.prop_map(|(messages, a, b, tools)| {
+        json!({"messages": messages, "tools": [tools], "toolConfig": a, "tool_choice": b, "system": b, "inputs": "x", "prompt": "x", "text_input": "x", "text_inputs": "x", "parameters": a})
+    });
+    prop_oneof![document(), known]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever is read can be read again, in its own format and in all others.
+    #[test]
+    fn any_document_is_a_request_or_an_error(body in request()) {
+        let source = body.to_string();
+        for (name, format) in FORMATS {
+            let Ok(request) = read_request(format, source.as_bytes()) else { continue };
+            let (copied, losses) = write_request(format, &request, &Settings::new().render(&plain)).expect("copied");
+            prop_assert_eq!(&copied, source.as_bytes());
+            prop_assert!(losses.is_empty());
+            for (to, target) in FORMATS {
+                let Ok((written, losses)) = write_request(target, &request, &anew().render(&plain)) else { continue };
+                let written: Value = serde_json::from_slice(&written).unwrap_or_else(|error| panic!("{name} to {to}: {error}"));
+                for loss in losses.as_slice().iter().filter(|loss| loss.what.starts_with('/')) {
+                    prop_assert!(body.pointer(&loss.what).is_some(), "{}", loss);
+                }
+                let text = written.to_string();
+                let again = read_request(target, text.as_bytes()).unwrap_or_else(|error| panic!("{name} to {to}: {error}: {text}"));
+                let (second, _) = write_request(target, &again, &anew().render(&plain)).expect("written again");
+                let second: Value = serde_json::from_slice(&second).expect("JSON");
+                prop_assert_eq!(second, written, "{} to {}", name, to);
+            }
+        }
+    }
+
+    /// Broken documents are errors, and never more than that.
+    #[test]
+    fn broken_documents_are_errors(body in request(), cut in 0.0..1.0f64, byte in any::<u8>()) {
+        let mut source = body.to_string().into_bytes();
+        let at = (source.len() as f64 * cut) as usize;
+        for (_, format) in FORMATS {
+            let whole = read_request(format, &source[..at]);
+            prop_assert!(whole.is_err());
+        }
+        source[at] = byte;
+        for (_, format) in FORMATS {
+            if let Ok(request) = read_request(format, &source) {
+                for (_, target) in FORMATS {
+                    let _ = write_request(target, &request, &Settings::new().render(&plain));
+                }
+            }
+        }
+    }
+}
