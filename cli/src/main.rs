@@ -53,6 +53,8 @@ enum Command {
     Decode(decode::Args),
     /// Turn a request, a response or an error of one API into that of another
     Convert(convert::Args),
+    /// Print what can be read and written, as a table
+    Formats,
     /// Ask a model behind a SageMaker endpoint, and print its answer as it comes
     Chat(chat::Args),
     /// Run a local SageMaker Runtime that any AWS SDK can be pointed at
@@ -76,6 +78,7 @@ fn run(cli: &Cli) -> Result<(), Fault> {
         Some(Command::Demo(args)) => block_on(demo::run(args)),
         Some(Command::Decode(args)) => decode::run(args, cli.verbose),
         Some(Command::Convert(args)) => convert::run(args),
+        Some(Command::Formats) => output::print(format::table()),
         Some(Command::Chat(args)) => block_on(chat::run(args, cli.verbose)),
         Some(Command::Emulate(args)) => block_on(emulate::run(args, cli.verbose)),
     }

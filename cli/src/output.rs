@@ -41,6 +41,13 @@ impl Output {
     }
 }
 
+/// Prints a text.
+pub(crate) fn print(text: &str) -> Result<(), Fault> {
+    let mut output = Output::default();
+    output.buffer().extend_from_slice(text.as_bytes());
+    output.flush()
+}
+
 /// What chat events are written as.
 #[derive(Debug)]
 pub(crate) enum Sink {

@@ -53,7 +53,7 @@ use self::control::Tokens;
 use self::engine::Engine;
 use self::messages::{Abilities, Piece, Reader, Texts, Turn, unsupported};
 use crate::chat::request::{Message, Tool};
-use crate::chat::{Losses, Outcome};
+use crate::chat::{Losses, Outcome, Rendered};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::tree::Tree;
 
@@ -280,6 +280,31 @@ impl Template {
     /// Strings that end an answer.
     pub fn stop(&self) -> &[Cow<'static, str>] {
         &self.stop
+    }
+
+    /// The same for [`Settings::render`](crate::chat::Settings::render): what is lost by its place in the request's source.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`render`](Self::render), in words.
+    pub fn rendered(&self, messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
+        let prompt = self.render(messages, tools).map_err(|error| error.kind().to_string())?;
+        let at = |pointer: &str| {
+            let mut steps = pointer.split('/').skip(1);
+            let list = steps.next()?;
+            let index: usize = steps.next()?.parse().ok()?;
+            if list == "tools" {
+                return tools.get(index)?.at;
+            }
+            let message = messages.get(index)?;
+            let part = steps.nth(1).and_then(|part| message.content.get(part.parse::<usize>().ok()?));
+            part.map_or(message.at, |part| part.at)
+        };
+        let mut rendered = Rendered::new(prompt.text);
+        for loss in prompt.losses.as_slice() {
+            rendered.lost.push((at(&loss.what), "message", loss.outcome, loss.why.clone()));
+        }
+        Ok(rendered)
     }
 
     /// Makes a prompt of messages.
