@@ -63,8 +63,8 @@ struct Dialogs {
 impl Dialogs {
     fn answer(&self, custom_attributes: &str) -> Result<Answer, Refusal> {
         // The last of several values counts.
-        let attributes = custom_attributes.split(';').filter_map(|pair| pair.split_once('='));
-        let accepted = attributes.filter(|(name, _)| name.trim() == "accept_eula").last();
+        let mut attributes = custom_attributes.split(';').filter_map(|pair| pair.split_once('='));
+        let accepted = attributes.rfind(|(name, _)| name.trim() == "accept_eula");
         if accepted.is_none_or(|(_, value)| value.trim() != "true") {
             return Err(fail(EULA));
         }
