@@ -4,9 +4,9 @@ use std::error::Error as _;
 use std::io::{self, Read};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use sagewire_codec::Options;
 use sagewire_codec::chat::Context;
 use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::{Options, Target};
 use sagewire_transport_reqwest::{Client, Error, Request, ServiceError};
 use serde::Serialize;
 
@@ -65,6 +65,10 @@ enum To {
     OpenAi,
     /// One Bedrock ConverseStream event as JSON a line
     Bedrock,
+    /// The server-sent events that an Anthropic client reads
+    Anthropic,
+    /// The server-sent events that a TGI client reads
+    Tgi,
 }
 
 fn finite(text: &str) -> Result<f64, String> {
@@ -98,8 +102,10 @@ pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
     let sink = match args.to {
         To::Text => Sink::Text,
         To::Events => Sink::Events,
-        To::OpenAi => Sink::openai(context),
-        To::Bedrock => Sink::bedrock(Encoding::JsonLines, context),
+        To::OpenAi => Sink::stream(Target::OpenAi, context),
+        To::Anthropic => Sink::stream(Target::Anthropic, context),
+        To::Tgi => Sink::stream(Target::Tgi, context),
+        To::Bedrock => Sink::stream(Target::Bedrock(Encoding::JsonLines), context),
     };
     let mut stream = Stream::new(Options::new(), sink, verbose);
     let start = Instant::now();

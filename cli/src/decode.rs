@@ -9,10 +9,11 @@ use bytes::Bytes;
 use sagewire_codec::chat::Context;
 use sagewire_codec::eventstream::{self, Frame, SNIFF_LEN, Value, looks_like_frames};
 use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Format, Framing, Layer, Limits, Options, sagemaker, sse};
+use sagewire_codec::{Framing, Layer, Limits, Options, Target, sagemaker, sse};
 use serde::{Serialize, Serializer};
 
 use crate::fault::{Exit, Fault};
+use crate::format::From;
 use crate::input::Input;
 use crate::output::{Output, Sink, Stream};
 
@@ -54,16 +55,6 @@ enum FramingArg {
     JsonLines,
 }
 
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum From {
-    /// Tell by the shape of the records
-    #[default]
-    Auto,
-    /// OpenAI chat completions
-    #[value(name = "openai")]
-    OpenAi,
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum To {
     /// The text of the first choice, nothing else
@@ -82,6 +73,10 @@ enum To {
     Bedrock,
     /// Bedrock ConverseStream as binary event-stream frames
     BedrockWire,
+    /// The server-sent events that an Anthropic client reads
+    Anthropic,
+    /// The server-sent events that a TGI client reads
+    Tgi,
 }
 
 /// Decodes, and prints as it goes.
@@ -99,9 +94,11 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
     let sink = match args.to {
         To::Text => Sink::Text,
         To::Events => Sink::Events,
-        To::OpenAi => Sink::openai(context()),
-        To::Bedrock => Sink::bedrock(Encoding::JsonLines, context()),
-        To::BedrockWire => Sink::bedrock(Encoding::EventStream, context()),
+        To::OpenAi => Sink::stream(Target::OpenAi, context()),
+        To::Bedrock => Sink::stream(Target::Bedrock(Encoding::JsonLines), context()),
+        To::BedrockWire => Sink::stream(Target::Bedrock(Encoding::EventStream), context()),
+        To::Anthropic => Sink::stream(Target::Anthropic, context()),
+        To::Tgi => Sink::stream(Target::Tgi, context()),
         To::Frames => return flushed(|output| frames(input, args.limits(), output)),
         To::Sse => return flushed(|output| events(input, args.framing, args.limits(), output)),
     };
@@ -116,10 +113,7 @@ impl Args {
             FramingArg::Sse => Framing::Sse,
             FramingArg::JsonLines => Framing::JsonLines,
         };
-        let format = match self.from {
-            From::Auto => Format::Auto,
-            From::OpenAi => Format::OpenAi,
-        };
+        let format = self.from.format();
         Options::new().framing(framing).format(format).limits(self.limits())
     }
 

@@ -28,6 +28,8 @@ pub(crate) enum Exit {
     Failed = 4,
     /// The input is corrupt, or larger than a limit.
     Corrupt = 5,
+    /// Something could not be carried over, and that was forbidden.
+    Lossy = 6,
 }
 
 impl Fault {

@@ -4,10 +4,12 @@
 //! Arguments and exit codes. Each command is a module; what goes wrong in it comes back here as a [`Fault`].
 
 mod chat;
+mod convert;
 mod decode;
 mod demo;
 mod emulate;
 mod fault;
+mod format;
 mod input;
 mod output;
 
@@ -39,6 +41,7 @@ Exit codes:
   3  the stream ended early; what came is printed
   4  the model or the service failed; what came is printed
   5  the input is corrupt or exceeds a limit; what came before is printed
+  6  something could not be carried over, and --strict was given
 
 Errors are one line on standard error: the layer, the byte offset in its input, and what was found there.";
 
@@ -48,6 +51,8 @@ enum Command {
     Demo(demo::Args),
     /// Decode captured bytes, and print them as text, events, frames, or another API's stream
     Decode(decode::Args),
+    /// Turn a request, a response or an error of one API into that of another
+    Convert(convert::Args),
     /// Ask a model behind a SageMaker endpoint, and print its answer as it comes
     Chat(chat::Args),
     /// Run a local SageMaker Runtime that any AWS SDK can be pointed at
@@ -70,6 +75,7 @@ fn run(cli: &Cli) -> Result<(), Fault> {
         None => block_on(demo::run(&demo::Args::default())),
         Some(Command::Demo(args)) => block_on(demo::run(args)),
         Some(Command::Decode(args)) => decode::run(args, cli.verbose),
+        Some(Command::Convert(args)) => convert::run(args),
         Some(Command::Chat(args)) => block_on(chat::run(args, cli.verbose)),
         Some(Command::Emulate(args)) => block_on(emulate::run(args, cli.verbose)),
     }

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use bytes::Bytes;
 use sagewire_codec::chat::{Context, Event, Losses};
-use sagewire_codec::format::{bedrock, openai};
-use sagewire_codec::{Decoder, Error, Options};
+use sagewire_codec::format::Writer;
+use sagewire_codec::{Decoder, Error, Options, Target};
 
 use crate::fault::{Exit, Fault, note};
 
@@ -48,19 +48,13 @@ pub(crate) enum Sink {
     Text,
     /// One event as JSON a line.
     Events,
-    /// Server-sent events of an OpenAI chat completion.
-    OpenAi(openai::Writer),
-    /// Events of ConverseStream.
-    Bedrock(bedrock::Writer),
+    /// The stream of an API.
+    Stream(Writer),
 }
 
 impl Sink {
-    pub(crate) fn openai(context: Context) -> Self {
-        Self::OpenAi(openai::Writer::new(context))
-    }
-
-    pub(crate) fn bedrock(encoding: bedrock::Encoding, context: Context) -> Self {
-        Self::Bedrock(bedrock::Writer::new(encoding, context))
+    pub(crate) fn stream(target: Target, context: Context) -> Self {
+        Self::Stream(Writer::new(target, context))
     }
 
     fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
@@ -82,8 +76,7 @@ impl Sink {
                 }
                 out.push(b'\n');
             }
-            Self::OpenAi(writer) => writer.write(event, out),
-            Self::Bedrock(writer) => writer.write(event, out),
+            Self::Stream(writer) => writer.write(event, out),
         }
     }
 
@@ -92,16 +85,14 @@ impl Sink {
             // The prompt of a shell belongs on a line of its own; in a file every byte is the model's.
             Self::Text if io::stdout().is_terminal() => out.push(b'\n'),
             Self::Text | Self::Events => {}
-            Self::OpenAi(writer) => writer.finish(ending, out),
-            Self::Bedrock(writer) => writer.finish(ending, out),
+            Self::Stream(writer) => writer.finish(ending, out),
         }
     }
 
     fn losses(&self) -> Option<&Losses> {
         match self {
             Self::Text | Self::Events => None,
-            Self::OpenAi(writer) => Some(writer.losses()),
-            Self::Bedrock(writer) => Some(writer.losses()),
+            Self::Stream(writer) => Some(writer.losses()),
         }
     }
 }
@@ -144,7 +135,7 @@ impl Stream {
 
     /// How long the answer took, for the target that has a place for it.
     pub(crate) fn set_latency_ms(&mut self, milliseconds: u64) {
-        if let Sink::Bedrock(writer) = &mut self.printer.sink {
+        if let Sink::Stream(writer) = &mut self.printer.sink {
             writer.set_latency_ms(milliseconds);
         }
     }

@@ -57,6 +57,8 @@ pub struct Options {
     pub format: Format,
     /// Bounds of all buffers.
     pub limits: Limits,
+    /// Whether logprobs are events also where they come with every token, asked for or not, as in TGI's streams.
+    pub token_logprobs: bool,
 }
 
 impl Options {
@@ -76,6 +78,13 @@ impl Options {
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
+        self
+    }
+
+    /// Sets [`token_logprobs`](Self::token_logprobs).
+    #[must_use]
+    pub fn token_logprobs(mut self, wanted: bool) -> Self {
+        self.token_logprobs = wanted;
         self
     }
 
@@ -255,9 +264,12 @@ impl Decoder {
             frames: eventstream::Scanner::new(limits.clone()),
             last: Last::default(),
             part: Part::default(),
-            records: record::Scanner::new(limits.clone(), wrapping),
+            records: match options.format {
+                Format::Text => record::Scanner::raw(limits.clone()),
+                _ => record::Scanner::new(limits.clone(), wrapping),
+            },
             record: Record::default(),
-            reader: Reader::new(limits, options.format),
+            reader: Reader::new(limits, options.format, options.token_logprobs),
             queue: Queue::default(),
             mended: Vec::new(),
             short: Short::default(),
@@ -361,7 +373,9 @@ impl Decoder {
         let Self { input, frames, records, record, reader, queue, mended, .. } = self;
         let bytes = record.source.bytes(input, frames, records, mended);
         let bytes = &bytes[record.range.clone()];
-        record.from += bytes[record.from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if !reader.is_text() {
+            record.from += bytes[record.from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        }
         if record.from == bytes.len() {
             return true;
         }
@@ -583,9 +597,13 @@ impl Decoder {
         };
         self.record = Record::default();
         self.queue.begin(0);
-        self.reader.finish(&mut self.queue);
-        let end = self.records.consumed();
-        let error = error.or(unfinished).or_else(|| {
+        let error = error.or(unfinished);
+        let of_events = self.wrapping() == Some(Wrapping::Sse);
+        self.reader.finish(error.is_none(), of_events, &mut self.queue);
+        // Events stand in frames of their own.
+        let has_events = matches!(self.last, Last::Event(_));
+        let end = if has_events { self.frames.offset() } else { self.records.consumed() };
+        let error = error.or_else(|| {
             let what = "no terminal record and no finish reason";
             let truncated = ErrorKind::Truncated { what, len: 0 };
             (!self.reader.answer().is_complete()).then(|| Error::new(Layer::Format, end, truncated))
@@ -600,7 +618,7 @@ fn unwrap_chunk(payload: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let read = |json: &mut json::Json<'_>, name: &[u8]| {
         match name {
             b"bytes" => bytes = json.string_or_skip()?,
-            _ => drop(json.skip()?),
+            _ => json.skip().map(drop)?,
         }
         Ok(())
     };

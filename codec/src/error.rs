@@ -52,7 +52,19 @@ impl Error {
 
     /// The bytes are not what the format allows: a checksum, a length, a header.
     pub fn is_corrupt(&self) -> bool {
-        !self.is_truncated() && !self.is_limit() && self.failure().is_none()
+        !self.is_truncated() && !self.is_limit() && !self.is_refused() && self.failure().is_none()
+    }
+
+    /// What was configured or asked for cannot be had: it has to be changed, and was not sent.
+    pub fn is_refused(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Invalid { .. }
+                | ErrorKind::Unknown { .. }
+                | ErrorKind::Unsupported { .. }
+                | ErrorKind::Raised { .. }
+                | ErrorKind::ControlToken { .. }
+        )
     }
 
     /// The model or the service reported that it failed.
@@ -93,6 +105,10 @@ pub enum Layer {
     Record,
     /// The chat format inside the records.
     Format,
+    /// A chat template, and the prompt that it makes of messages. Its input is the template.
+    Template,
+    /// A request or a response of embeddings.
+    Embedding,
 }
 
 impl fmt::Display for Layer {
@@ -104,6 +120,8 @@ impl fmt::Display for Layer {
             Self::JsonLines => "jsonlines",
             Self::Record => "record",
             Self::Format => "format",
+            Self::Template => "template",
+            Self::Embedding => "embedding",
         })
     }
 }
@@ -155,6 +173,50 @@ pub enum ErrorKind {
     HeaderType(u8),
     /// A value cannot be encoded in this field without changing its meaning.
     Unencodable(&'static str),
+    /// A document is malformed, or is not what it should be.
+    Malformed {
+        /// What it should be.
+        what: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// What was configured or asked for is malformed.
+    Invalid {
+        /// What it is.
+        what: &'static str,
+        /// What is wrong with it.
+        why: Box<str>,
+    },
+    /// A name that is not known.
+    Unknown {
+        /// What it should be the name of.
+        what: &'static str,
+        /// The name.
+        found: Box<str>,
+        /// The names that are known.
+        known: Box<str>,
+    },
+    /// Something that the target cannot say, and without which it would say something else.
+    Unsupported {
+        /// What it is.
+        what: Box<str>,
+        /// Where it stands: a JSON pointer.
+        at: Box<str>,
+    },
+    /// A chat template refused the messages.
+    Raised {
+        /// The line of the template.
+        line: u32,
+        /// What the template said.
+        message: Box<str>,
+    },
+    /// A text has a token in it that would mean something in a prompt.
+    ControlToken {
+        /// The token.
+        token: Box<str>,
+        /// Where the text stands: a JSON pointer.
+        at: Box<str>,
+    },
     /// The model or the service reported that it failed.
     Failure(Box<Failure>),
 }
@@ -180,6 +242,19 @@ impl fmt::Display for ErrorKind {
             Self::Header(why) => write!(f, "malformed header: {why}"),
             Self::HeaderType(found) => write!(f, "malformed header: unknown value type {found}"),
             Self::Unencodable(what) => write!(f, "cannot be encoded: {what}"),
+            Self::Malformed { what, why } => write!(f, "malformed {what}: {why}"),
+            Self::Invalid { what, why } => write!(f, "{what}: {why}"),
+            Self::Unknown { what, found, known } => write!(f, "unknown {what} `{found}`; known: {known}"),
+            Self::Unsupported { what, at } => write!(f, "{what} at {at} cannot be written"),
+            Self::Raised { line, message } => {
+                write!(f, "line {line}: the template refuses: ")?;
+                // One line, whatever the template says.
+                message.chars().try_for_each(|c| match c.is_control() {
+                    true => write!(f, "{}", c.escape_default()),
+                    false => write!(f, "{c}"),
+                })
+            }
+            Self::ControlToken { token, at } => write!(f, "the text at {at} has the control token `{token}`"),
             Self::Failure(failure) => failure.fmt(f),
         }
     }

@@ -48,6 +48,8 @@
 //! | [`json_lines`] | JSON lines |
 //! | [`chat`] | the canonical model between all formats |
 //! | [`format`] | the chat formats |
+//! | [`embedding`] | requests and responses of embeddings |
+//! | `chat_template` | prompts from messages, for endpoints that take nothing but text |
 //! | [`Decoder`], [`Transcoder`] | the layers stacked: bytes to events, bytes to bytes |
 //!
 //! # Features
@@ -55,6 +57,7 @@
 //! - `std` (default): the fastest CRC and byte search that the processor has, found at run time. Without it the crate
 //!   is `no_std` with `alloc`.
 //! - `stream`: adapters for any `futures_core::Stream` of `Bytes`, in the module `stream`.
+//! - `templates`: the module `chat_template`. Its template engine needs the standard library.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -64,7 +67,10 @@ extern crate alloc;
 mod balance;
 mod carry;
 pub mod chat;
+#[cfg(feature = "templates")]
+pub mod chat_template;
 mod decoder;
+pub mod embedding;
 mod error;
 pub mod eventstream;
 mod failure;
@@ -73,6 +79,7 @@ mod input;
 mod json;
 pub mod json_lines;
 mod limits;
+mod raw;
 mod record;
 pub mod sagemaker;
 pub mod sse;
@@ -80,11 +87,13 @@ pub mod sse;
 pub mod stream;
 mod text;
 mod transcoder;
+#[cfg(feature = "templates")]
+mod tree;
 
 pub use decoder::{Decoder, Framing, Options};
 pub use error::{Error, ErrorKind, Layer};
 pub use failure::Failure;
-pub use format::Format;
+pub use format::{Format, Target};
 pub use limits::Limits;
 pub use record::Wrapping;
-pub use transcoder::{Target, Transcoder};
+pub use transcoder::Transcoder;

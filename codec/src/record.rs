@@ -26,6 +26,7 @@ use crate::balance::{Balance, Extent};
 use crate::carry;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::limits::Limits;
+use crate::raw::{self, Piece};
 use crate::sse::{Field, Line, Lines, may_be_field};
 
 /// How nearly all lines begin.
@@ -78,6 +79,8 @@ pub(crate) struct Scanner {
     /// Top-level arrays that are open: their elements are records.
     arrays: u32,
     wrapping: Option<Wrapping>,
+    /// There are no records, only text. What is held back of it is in `data`.
+    raw: Option<raw::Scanner>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +102,11 @@ impl Scanner {
     /// A scanner that may know how the records are wrapped.
     pub(crate) fn new(limits: Arc<Limits>, wrapping: Option<Wrapping>) -> Self {
         Self { limits, wrapping, ..Self::default() }
+    }
+
+    /// A scanner of plain text, whose pieces are the records.
+    pub(crate) fn raw(limits: Arc<Limits>) -> Self {
+        Self { raw: Some(raw::Scanner::default()), ..Self::new(limits, Some(Wrapping::Text)) }
     }
 
     /// How the records were wrapped, as far as it shows yet.
@@ -125,10 +133,27 @@ impl Scanner {
     #[inline]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
         self.give_back();
+        if let Some(raw) = &mut self.raw {
+            let mut end = *pos;
+            let piece = raw.next(&mut self.data, chunk, &mut end);
+            self.lines.advance(pos, end - *pos);
+            return Ok(piece.map(|piece| self.piece(piece)));
+        }
         if let Some(found) = self.usual(chunk, pos) {
             return Ok(found);
         }
         self.find(chunk, pos).map_err(|kind| self.error(kind))
+    }
+
+    /// A piece of plain text, which is the last of the bytes that were looked at, or nearly.
+    fn piece(&mut self, piece: Piece) -> Found {
+        self.lent = matches!(piece, Piece::Held(_));
+        let (place, range, held) = match piece {
+            Piece::Chunk(range) => (Place::Chunk, range, self.data.len()),
+            Piece::Held(range) => (Place::Data, range.clone(), self.data.len() - range.len()),
+        };
+        let offset = self.lines.consumed().saturating_sub((range.len() + held) as u64);
+        Found { place, range, offset }
     }
 
     /// What was lent is not needed any more.
@@ -137,7 +162,10 @@ impl Scanner {
         self.lines.give_back();
         if self.lent {
             self.lent = false;
-            carry::clear(&mut self.data);
+            match self.raw {
+                Some(raw) => raw.take_back(&mut self.data),
+                None => carry::clear(&mut self.data),
+            }
         }
     }
 
@@ -382,6 +410,9 @@ impl Scanner {
     /// *Truncated* in the middle of a record.
     pub(crate) fn finish(&mut self) -> Result<Option<Found>, Error> {
         self.give_back();
+        if let Some(raw) = &mut self.raw {
+            return Ok(raw.finish(&self.data).map(|piece| self.piece(piece)));
+        }
         let truncated = |what, len: usize| ErrorKind::Truncated { what, len: len as u64 };
         if let Some(line) = self.lines.take_unfinished() {
             let found = self.whole_line(&[], &line, None).map_err(|kind| self.error(kind))?;

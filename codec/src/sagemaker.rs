@@ -54,18 +54,27 @@ impl<'a> Event<'a> {
     }
 }
 
-/// The body of an exception: SageMaker capitalises its members, other services do not.
+/// The body of an exception: SageMaker capitalises its members, Bedrock does not.
 #[derive(Default, Deserialize)]
 struct Body {
     #[serde(default, alias = "Message", alias = "errorMessage")]
     message: Option<String>,
     #[serde(default, rename = "ErrorCode", alias = "code")]
     code: Option<String>,
+    /// Of Bedrock's `modelStreamErrorException`: what the model's own server said.
+    #[serde(default, rename = "originalStatusCode")]
+    status: Option<serde_json::Number>,
+    #[serde(default, rename = "originalMessage")]
+    original: Option<String>,
 }
 
 fn exception(name: &str, payload: &[u8]) -> Failure {
     match serde_json::from_slice::<Body>(payload) {
-        Ok(body) => Failure::new(name, body.code, body.message.unwrap_or_default(), payload),
+        Ok(body) => {
+            let code = body.code.or_else(|| body.status.map(|status| status.to_string()));
+            let message = body.message.filter(|message| !message.is_empty()).or(body.original);
+            Failure::new(name, code, message.unwrap_or_default(), payload)
+        }
         Err(_) => Failure::new(name, None, String::from_utf8_lossy(payload).into_owned(), payload),
     }
 }

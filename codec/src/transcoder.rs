@@ -4,20 +4,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::chat::{Context, Event, Losses};
+use crate::chat::{Context, Losses};
 use crate::decoder::{Decoder, Options};
 use crate::error::Error;
-use crate::format::{bedrock, openai};
-
-/// What a stream is turned into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Target {
-    /// Server-sent events of an OpenAI chat completion.
-    OpenAi,
-    /// Events of Bedrock's ConverseStream.
-    Bedrock(bedrock::Encoding),
-}
+use crate::format::{Target, Writer};
 
 /// Turns a response stream into the bytes of another, chunk by chunk.
 ///
@@ -62,20 +52,11 @@ pub struct Transcoder {
 /// A call returns once it has this much: one large chunk must not become one huge piece.
 const PIECE: usize = 64 * 1024;
 
-#[derive(Clone, Debug)]
-enum Writer {
-    OpenAi(openai::Writer),
-    Bedrock(bedrock::Writer),
-}
-
 impl Transcoder {
     /// A transcoder that decodes as `options` say and takes from `context` what the source does not say.
     pub fn new(options: Options, target: Target, context: Context) -> Self {
-        let writer = match target {
-            Target::OpenAi => Writer::OpenAi(openai::Writer::new(context)),
-            Target::Bedrock(encoding) => Writer::Bedrock(bedrock::Writer::new(encoding, context)),
-        };
-        Self { decoder: Decoder::with_options(options), writer, out: Vec::new(), ended: false }
+        let (decoder, writer) = (Decoder::with_options(options), Writer::new(target, context));
+        Self { decoder, writer, out: Vec::new(), ended: false }
     }
 
     /// The next piece of output; all that `chunk` becomes, unless that is much. `Ok(None)` means that `chunk` is empty:
@@ -123,17 +104,12 @@ impl Transcoder {
 
     /// What could not be carried over, so far.
     pub fn losses(&self) -> &Losses {
-        match &self.writer {
-            Writer::OpenAi(writer) => writer.losses(),
-            Writer::Bedrock(writer) => writer.losses(),
-        }
+        self.writer.losses()
     }
 
     /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known.
     pub fn set_latency_ms(&mut self, milliseconds: u64) {
-        if let Writer::Bedrock(writer) = &mut self.writer {
-            writer.set_latency_ms(milliseconds);
-        }
+        self.writer.set_latency_ms(milliseconds);
     }
 
     /// Ends the output with the error first.
@@ -142,21 +118,5 @@ impl Transcoder {
             self.writer.finish(Err(&error), &mut self.out);
         }
         if self.out.is_empty() { Err(error) } else { Ok(Some(&self.out)) }
-    }
-}
-
-impl Writer {
-    fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        match self {
-            Self::OpenAi(writer) => writer.write(event, out),
-            Self::Bedrock(writer) => writer.write(event, out),
-        }
-    }
-
-    fn finish(&mut self, ending: Result<(), &Error>, out: &mut Vec<u8>) {
-        match self {
-            Self::OpenAi(writer) => writer.finish(ending, out),
-            Self::Bedrock(writer) => writer.finish(ending, out),
-        }
     }
 }

@@ -6,6 +6,8 @@ use std::mem::size_of;
 
 use bytes::Bytes;
 use common::counting::{Counting, Meter};
+use common::frames::frame;
+use common::streams::Block;
 use common::{Random, leak, payload_part, streams};
 use sagewire_codec::chat::Context;
 use sagewire_codec::format::bedrock::Encoding;
@@ -33,16 +35,31 @@ fn size_of_the_decoder() {
 }
 
 /// The streams of an afternoon, in frames, each with what it is called.
-fn workloads(events: usize) -> [(&'static str, Bytes); 3] {
+fn workloads(events: usize) -> [(&'static str, Bytes); 11] {
     let whole_parts = |events: &[String]| -> Vec<u8> {
         events.iter().flat_map(|event| payload_part(event.as_bytes())).collect()
     };
     let plain = streams::plain(events);
+    let event = |(name, payload): &(&str, String)| {
+        let headers =
+            [(":event-type", *name), (":content-type", "application/json"), (":message-type", "event")];
+        frame(&headers, payload.as_bytes())
+    };
+    let message = |block| leak(whole_parts(&streams::message(block, events)));
+    let converse = |block| leak(streams::converse(block, events).iter().flat_map(event).collect());
     let ragged = Random(3).parts(plain.concat().as_bytes(), 600);
     [
         ("plain", leak(whole_parts(&plain))),
         ("ragged", leak(ragged)),
         ("tool", leak(whole_parts(&streams::tool(events)))),
+        ("TGI", leak(whole_parts(&streams::tgi(events)))),
+        ("LMI", leak(whole_parts(&streams::lmi(events)))),
+        ("message text", message(Block::Text)),
+        ("message thinking", message(Block::Reasoning)),
+        ("message tool", message(Block::Tool)),
+        ("converse text", converse(Block::Text)),
+        ("converse reasoning", converse(Block::Reasoning)),
+        ("converse tool", converse(Block::Tool)),
     ]
 }
 
@@ -205,10 +222,28 @@ fn decoding_allocates_nothing_in_the_steady_state() {
     }
 }
 
+/// What takes the full parser and is one piece of text is remembered, which allocates: so nothing above took it.
+#[test]
+fn what_is_not_like_what_came_before_allocates() {
+    for stream in [streams::tgi(1_000), streams::lmi(1_000)] {
+        let varied = stream.iter().enumerate().map(|(number, record)| {
+            let spaces = &"        "[..1 + number % 7];
+            record.replacen("\"token\":", &format!("\"token\":{spaces}"), 1)
+        });
+        let stream = leak(varied.collect::<String>().into_bytes());
+        let mut decoder = Decoder::new();
+        let meter = Meter::start();
+        assert!(feed(&mut decoder, stream) > 900);
+        let allocations = meter.read().allocations;
+        assert!(allocations > 800, "{allocations}");
+    }
+}
+
 #[test]
 fn transcoding_allocates_nothing_in_the_steady_state() {
     let targets = [
         ("OpenAI", Target::OpenAi),
+        ("Anthropic", Target::Anthropic),
         ("Bedrock JSON lines", Target::Bedrock(Encoding::JsonLines)),
         ("Bedrock frames", Target::Bedrock(Encoding::EventStream)),
     ];

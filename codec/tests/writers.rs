@@ -343,3 +343,158 @@ fn openai_errors() {
     assert_eq!(last(&data(std::slice::from_ref(&text)))["type"], "stream_truncated");
     assert_eq!(last("")["type"], "stream_truncated");
 }
+
+/// The records of a TGI stream, and the losses. Only a complete stream has a last record.
+fn tgi(body: &str) -> (Vec<Value>, Vec<String>) {
+    let (out, losses, ending) = transcode(Target::Tgi, Context::new(), body);
+    let out = String::from_utf8(out).expect("UTF-8");
+    let records = out.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").expect("data"));
+    let records: Vec<Value> = records.map(|record| serde_json::from_str(record).expect("JSON")).collect();
+    let is_last = |record: &Value| record["generated_text"].is_string();
+    assert_eq!(records.iter().filter(|record| is_last(record)).count(), usize::from(ending.is_ok()));
+    assert_eq!(records.last().is_some_and(is_last), ending.is_ok());
+    (records, losses)
+}
+
+/// What every text loses: it is no token.
+const NO_TOKENS: [&str; 2] =
+    ["token id: defaulted: a text is no token", "token logprob: defaulted: a text is no token"];
+
+fn tgi_token(index: u32, text: &str) -> Value {
+    json!({"index": index, "token": {"id": 0, "text": text, "logprob": 0.0, "special": false},
+        "generated_text": null, "details": null})
+}
+
+#[test]
+fn tgi_records() {
+    let body = data(&[
+        choice(json!({"role": "assistant", "content": "a\"b\n"}), None),
+        choice(json!({"content": "😀"}), Some("length")),
+        usage(json!({"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12})),
+    ]) + "data: [DONE]\n\n";
+    let (records, losses) = tgi(&body);
+    let details = json!({"finish_reason": "length", "generated_tokens": 2, "input_length": 10, "seed": null});
+    assert_eq!(
+        records,
+        [
+            tgi_token(1, "a\"b\n"),
+            tgi_token(2, "😀"),
+            json!({"index": 3, "token": {"id": 0, "text": "", "logprob": 0.0, "special": true},
+                "generated_text": "a\"b\n😀", "details": details}),
+        ]
+    );
+    assert_eq!(losses, NO_TOKENS);
+}
+
+#[test]
+fn tgi_finish_reasons() {
+    let finish = |reason: &str, stop: Option<&str>| {
+        let mut last = choice(json!({}), Some(reason));
+        last["choices"][0]["stop_reason"] = json!(stop);
+        let counts = usage(json!({"prompt_tokens": 1, "completion_tokens": 1}));
+        let (records, losses) = tgi(&data(&[last, counts]));
+        (records[0]["details"]["finish_reason"].as_str().expect("a reason").to_owned(), losses)
+    };
+    let none = Vec::<String>::new;
+    assert_eq!(finish("stop", None), ("eos_token".to_owned(), none()));
+    assert_eq!(finish("length", None), ("length".to_owned(), none()));
+    assert_eq!(finish("own", None), ("own".to_owned(), none()));
+    let lost = vec!["stop string: dropped: TGI does not say which one was met".to_owned()];
+    assert_eq!(finish("stop", Some("END")), ("stop_sequence".to_owned(), lost));
+    let lost = vec!["finish reason: approximated: TGI has no name for it".to_owned()];
+    assert_eq!(finish("tool_calls", None), ("eos_token".to_owned(), lost.clone()));
+    assert_eq!(finish("content_filter", None), ("eos_token".to_owned(), lost));
+}
+
+#[test]
+fn tgi_counts_are_not_made_up() {
+    let (records, losses) = tgi(&data(&[choice(json!({}), Some("stop"))]));
+    assert_eq!(records[0]["details"]["generated_tokens"], 0);
+    assert_eq!(losses, ["usage: defaulted: the source does not count"]);
+    // Without a finish reason there is no place for any of it.
+    let counts = usage(json!({"prompt_tokens": 1, "completion_tokens": 1}));
+    let (records, losses) = tgi(&(data(&[counts]) + "data: [DONE]\n\n"));
+    assert_eq!(records[0]["details"], Value::Null);
+    assert_eq!(losses, ["usage: dropped: it stands beside a finish reason, and there is none"]);
+}
+
+#[test]
+fn tgi_losses() {
+    let mut probable = choice(json!({"reasoning": "hm"}), None);
+    probable["choices"][0]["logprobs"] = json!({"content": []});
+    let mut other = choice(json!({"content": "second"}), Some("stop"));
+    other["choices"][0]["index"] = json!(1);
+    let body = data(&[
+        probable,
+        other,
+        choice(json!({"refusal": "no", "mood": 1}), None),
+        choice(json!({"tool_calls": [call(0, "a", "f", "{}")]}), Some("tool_calls")),
+        usage(
+            json!({"prompt_tokens": 1, "completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 1}}),
+        ),
+    ]);
+    let (records, losses) = tgi(&body);
+    assert_eq!(records.len(), 2);
+    assert_eq!(records[0], tgi_token(1, "no"));
+    assert_eq!(records[1]["generated_text"], "no");
+    assert_eq!(
+        losses,
+        [
+            "reasoning: dropped: TGI has one kind of text",
+            "logprobs: dropped: formats disagree on what they are",
+            "choice: dropped: TGI streams one answer",
+            "refusal: approximated: TGI has no refusals: written as text",
+            NO_TOKENS[0],
+            NO_TOKENS[1],
+            "other: dropped: a member of unknown meaning has no place in TGI's records",
+            "tool call: dropped: TGI generates text, its tools belong to its chat",
+            "finish reason: approximated: TGI has no name for it",
+            "usage details: dropped: TGI counts neither caches nor reasoning",
+        ]
+    );
+}
+
+#[test]
+fn tgi_errors() {
+    let text = choice(json!({"content": "x"}), None);
+    let last = |body: &str| {
+        let (records, losses) = tgi(body);
+        (records.last().expect("an error").clone(), losses)
+    };
+    let (error, losses) =
+        last(&data(&[text.clone(), json!({"error": {"message": "boom", "type": "t", "code": 500}})]));
+    assert_eq!(error, json!({"error": "boom", "error_type": "t"}));
+    assert_eq!(losses[2..], ["error code: dropped: TGI's errors have a type only"]);
+    assert_eq!(last(&data(std::slice::from_ref(&text))).0["error_type"], "incomplete_generation_stream");
+    assert_eq!(last("").0["error_type"], "incomplete_generation_stream");
+}
+
+/// What TGI says, written as TGI says it.
+#[test]
+fn tgi_reads_back() {
+    let details =
+        json!({"finish_reason": "eos_token", "generated_tokens": 2, "input_length": 5, "seed": null});
+    let mut last = tgi_token(2, "lo");
+    (last["generated_text"], last["details"]) = (json!("Hello"), details);
+    let body = data(&[tgi_token(1, "Hel"), last]);
+    let (out, losses, ending) = transcode(Target::Tgi, Context::new(), &body);
+    assert_eq!((losses, ending), (NO_TOKENS.map(str::to_owned).to_vec(), Ok(())));
+    let read = |bytes: &[u8]| common::decode(Options::new(), vec![Bytes::copy_from_slice(bytes)]);
+    assert_eq!(read(&out), read(body.as_bytes()));
+    let failed = data(&[tgi_token(1, "Hel"), json!({"error": "boom", "error_type": "generation"})]);
+    let (out, ..) = transcode(Target::Tgi, Context::new(), &failed);
+    assert_eq!(read(&out).0, read(failed.as_bytes()).0);
+    assert!(read(&out).1.is_err_and(|error| error.is_model_failure()));
+}
+
+#[test]
+fn tgi_repeats_no_more_than_it_says() {
+    let long = choice(json!({"content": "x".repeat(3 << 20)}), None);
+    let short = choice(json!({"content": "y"}), None);
+    let body = data(&[long.clone(), long.clone(), long, short, choice(json!({}), Some("stop"))]);
+    let (records, losses) = tgi(&body);
+    assert_eq!(records.len(), 5);
+    let repeated = records[4]["generated_text"].as_str().expect("a text");
+    assert!(repeated.len() == 6 << 20 && repeated.bytes().all(|byte| byte == b'x'), "a beginning");
+    assert_eq!(losses[2], "generated_text: approximated: it is longer than 8 MiB: its beginning");
+}

@@ -8,7 +8,7 @@ use alloc::string::String;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Context {
-    /// Name of the answer, if the source gives none. Default: `chatcmpl-0`.
+    /// Name of the answer, if the source gives none. Default: `chatcmpl-0`, for Anthropic `msg_0`.
     pub id: Option<String>,
     /// Name of the model, if the source gives none. Default: empty.
     pub model: Option<String>,

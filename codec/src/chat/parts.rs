@@ -31,7 +31,12 @@ pub(crate) enum Plain {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Block {
     Plain(Plain),
-    Tool { id: Option<Text>, name: Option<Text> },
+    Tool {
+        id: Option<Text>,
+        name: Option<Text>,
+    },
+    /// One that the model has no part for. It is a place among the others, and nothing else.
+    Other,
 }
 
 /// What a piece of a tool call says about which call it belongs to. Empty texts are `None`.
@@ -153,7 +158,9 @@ impl Parts {
         self.held -= at.release(true, queue);
         at.close(queue);
         at.block = Some(index);
+        at.is_other = matches!(block, Block::Other);
         match block {
+            Block::Other => {}
             Block::Plain(kind) => at.open_plain(kind, queue),
             Block::Tool { id, name } => {
                 let key = ToolKey { index: Some(index), id, name };
@@ -167,6 +174,18 @@ impl Parts {
     pub(crate) fn is_open(&self, choice: u32, index: u64, kind: Plain) -> bool {
         let choice = self.choices.iter().find(|known| known.index == choice);
         choice.is_some_and(|choice| choice.open == Some(Open::Plain(kind)) && choice.block == Some(index))
+    }
+
+    /// Whether no block of this number or a later one has begun.
+    pub(crate) fn is_new(&self, choice: u32, index: u64) -> bool {
+        let choice = self.choices.iter().find(|known| known.index == choice);
+        choice.is_none_or(|choice| choice.block.is_none_or(|block| block < index))
+    }
+
+    /// Whether this block is the last that began, and one that the model has no part for.
+    pub(crate) fn is_other(&self, choice: u32, index: u64) -> bool {
+        let choice = self.choices.iter().find(|known| known.index == choice);
+        choice.is_some_and(|choice| choice.is_other && choice.block == Some(index))
     }
 
     /// A block ends. That of a block which another has ended says nothing.
@@ -216,6 +235,20 @@ impl Parts {
         if !core::mem::replace(&mut choice.finished, true) {
             queue.push(Spec::Finish { choice: index, reason, stop });
         }
+        Ok(())
+    }
+
+    /// A choice ends, and nobody says why. Nothing says so but the end of what is open.
+    pub(crate) fn end_choice(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        index: u32,
+    ) -> Result<(), ErrorKind> {
+        let choice = Self::choice(&mut self.choices, limits, index)?;
+        self.held -= choice.release(true, queue);
+        choice.close(queue);
+        choice.finished = true;
         Ok(())
     }
 
@@ -274,8 +307,10 @@ struct Choice {
     parts: u32,
     /// The last of them, while it is open.
     open: Option<Open>,
-    /// The number of the block that is open, in a format that numbers them.
+    /// The number of the last block that began, in a format that numbers them.
     block: Option<u64>,
+    /// The model has no part for that block.
+    is_other: bool,
     /// The last part that is reasoning.
     reasoning: Option<u32>,
     tools: Vec<Tool>,

@@ -254,6 +254,21 @@ pub struct Tool<'a> {
     pub at: At,
 }
 
+impl<'a> Tool<'a> {
+    /// A function that no source said.
+    pub fn new(name: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            name: name.into(),
+            description: None,
+            schema: None,
+            strict: None,
+            cache: None,
+            other: None,
+            at: None,
+        }
+    }
+}
+
 /// Whether the model has to call a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

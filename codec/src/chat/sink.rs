@@ -30,6 +30,8 @@ impl From<Fault> for Stop {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
     limits: Arc<Limits>,
+    /// Logprobs are wanted also where they come unasked for.
+    token_logprobs: bool,
     parts: Parts,
     started: bool,
     /// The terminal record was read.
@@ -40,8 +42,8 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, ..Self::default() }
+    pub(crate) fn new(limits: Arc<Limits>, token_logprobs: bool) -> Self {
+        Self { limits, token_logprobs, ..Self::default() }
     }
 
     /// A place for what `record` means.
@@ -56,9 +58,11 @@ impl Answer {
         self.limits.depth
     }
 
-    /// The end of the input: what was held back is let go.
-    pub(crate) fn finish(&mut self, queue: &mut Queue) {
-        self.parts.end(false, queue);
+    /// The end of the input: what was held back is let go. `whole`: it is also the end of the answer.
+    pub(crate) fn finish(&mut self, whole: bool, queue: &mut Queue) {
+        let whole = whole && !self.failed;
+        self.done |= whole;
+        self.parts.end(whole, queue);
     }
 
     /// Whether the format says that the answer is complete.
@@ -96,6 +100,11 @@ impl<'a> Sink<'a> {
     /// How deep records may be nested.
     pub(crate) fn depth(&self) -> usize {
         self.answer.depth()
+    }
+
+    /// Whether logprobs are wanted also where they come unasked for.
+    pub(crate) fn wants_token_logprobs(&self) -> bool {
+        self.answer.token_logprobs
     }
 
     /// Where the members of these names lie in an object, unless they are null. Of no object there are none.
@@ -213,6 +222,19 @@ impl<'a> Sink<'a> {
         self.begin(choice, index, Block::Plain(kind))
     }
 
+    /// The same, unless it was open before, or a later one: what belongs to a block may come after its end.
+    pub(crate) fn open_new(&mut self, choice: u32, index: u64, kind: Plain) -> Result<(), Stop> {
+        if self.answer.parts.is_new(choice, index) {
+            self.begin(choice, index, Block::Plain(kind))?;
+        }
+        Ok(())
+    }
+
+    /// Whether this block is the last that began, and one that the model has no part for.
+    pub(crate) fn is_other(&self, choice: u32, index: u64) -> bool {
+        self.answer.parts.is_other(choice, index)
+    }
+
     /// The whole input of a tool call, as a JSON value and not as its text.
     pub(crate) fn tool_json(&mut self, choice: u32, key: ToolKey, json: Range<usize>) -> Result<(), Stop> {
         self.tool(choice, key, Some(Queue::place(json)))
@@ -265,6 +287,12 @@ impl<'a> Sink<'a> {
     pub(crate) fn finish(&mut self, choice: u32, reason: Reason, stop: Option<Text>) -> Result<(), Stop> {
         let Answer { limits, parts, .. } = &mut *self.answer;
         parts.finish(limits, self.queue, (choice, reason, stop)).map_err(Stop::Limit)
+    }
+
+    /// A choice ends, and nobody says why.
+    pub(crate) fn end_choice(&mut self, choice: u32) -> Result<(), Stop> {
+        let Answer { limits, parts, .. } = &mut *self.answer;
+        parts.end_choice(limits, self.queue, choice).map_err(Stop::Limit)
     }
 
     /// The terminal record: the answer is complete, unless it failed before.

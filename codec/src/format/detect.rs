@@ -1,19 +1,31 @@
 //! Tells the format of a response by the members of its records.
 
 use super::Format;
-use crate::json::{Fault, Json, unescaped};
+use crate::json::{Fault, Json, Kind};
 
 /// The format of the object that comes next, if its members tell. An error tells nothing: all formats share those.
 pub(super) fn format(mut json: Json<'_>) -> Result<Option<Format>, Fault> {
-    let mut found = None;
+    let (mut found, mut content_and_stop) = (None, (false, false));
     json.object(|json, name| {
         let format = match name {
             b"choices" => Some(Format::OpenAi),
             b"type" | b"object" => by_type(json)?,
             b"messageStart" | b"contentBlockStart" | b"contentBlockDelta" | b"contentBlockStop"
             | b"messageStop" | b"stopReason" => Some(Format::Bedrock),
-            b"token" | b"generated_text" | b"generated_texts" | b"generation" | b"outputs"
-            | b"text_output" | b"body" | b"content" => Some(Format::Generate),
+            name if name.ends_with(b"Exception") => Some(Format::Bedrock),
+            b"generated_text" => Some(Format::Generate),
+            b"token" | b"generated_texts" | b"generation" | b"outputs" | b"text_output" | b"body" => {
+                is_of_generation(json, name)?.then_some(Format::Generate)
+            }
+            // llama-server; others have either alone.
+            b"content" => {
+                content_and_stop.0 = json.kind()? == Kind::String;
+                None
+            }
+            b"stop" => {
+                content_and_stop.1 = json.kind()? == Kind::Bool;
+                None
+            }
             _ => None,
         };
         // What says what it is comes before what looks like it.
@@ -23,7 +35,33 @@ pub(super) fn format(mut json: Json<'_>) -> Result<Option<Format>, Fault> {
         };
         json.skip().map(drop)
     })?;
-    Ok(found)
+    Ok(found.or((content_and_stop == (true, true)).then_some(Format::Generate)))
+}
+
+/// Whether a member is what text generation has under its name. Some are names that anybody may use.
+fn is_of_generation(json: &Json<'_>, name: &[u8]) -> Result<bool, Fault> {
+    let mut json = json.clone();
+    let kind = json.kind()?;
+    let mut first = None;
+    let mut has_generation = false;
+    match kind {
+        Kind::Array => json.array(|json| {
+            first = first.or(Some(json.kind()?));
+            json.skip().map(drop)
+        })?,
+        Kind::Object => json.object(|json, name| {
+            has_generation |= name == b"generation";
+            json.skip().map(drop)
+        })?,
+        _ => json.skip().map(drop)?,
+    }
+    Ok(match name {
+        b"token" => kind == Kind::Object,
+        b"body" => has_generation,
+        b"generation" => matches!(kind, Kind::String | Kind::Object),
+        b"text_output" => kind == Kind::String || first == Some(Kind::String),
+        _ => first == Some(Kind::String),
+    })
 }
 
 /// The format that a record says it has.

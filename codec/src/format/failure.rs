@@ -5,9 +5,10 @@
 //! | OpenAI, vLLM, SGLang, TGI's Messages API | `{"error":{"message":…,"type":…,"code":…}}`; TGI has `http_status_code` |
 //! | SGLang, vLLM before 0.10 | `{"object":"error","message":…,"type":…,"code":…}` |
 //! | TGI | `{"error":"…","error_type":"…"}` |
-//! | DJL | `{"code":424,"error":"…"}`, `{"error":{"error_code":400,"error_msg":"…"}}` |
+//! | DJL | `{"code":424,"error":"…"}`, `{"error":{"error_code":400,"error_msg":"…"}}`, the same in one `error` more |
 //! | transformers | `{"error":"…"}` |
 //! | Anthropic | `{"type":"error","error":{"type":…,"message":…}}` |
+//! | OpenAI's Responses | `{"type":"error","code":…,"message":…}` |
 //! | DJL's and TorchServe's front ends | `{"code":507,"type":"…","message":"…"}` |
 
 use alloc::string::{String, ToString};
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 use crate::json::{Fault, Json, Kind, unescaped};
 
 /// The failure that the object at `range` reports, if it does.
-pub(super) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Option<Failure>, Fault> {
+pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Option<Failure>, Fault> {
     let (mut error, mut is_error) = (None, false);
     let (mut has_code, mut has_message, mut has_type, mut members) = (false, false, false, 0);
     Json::new(record, range.start, depth).object(|json, name| {
@@ -28,14 +29,14 @@ pub(super) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
                 let value = json.skip()?;
                 error = (!is_null).then_some(value);
             }
-            b"object" => {
-                let object = json.string_or_skip()?;
-                is_error |= object.is_some_and(|object| &*json.unescaped(object) == b"error");
+            b"object" | b"type" => {
+                has_type |= name == b"type";
+                let what = json.string_or_skip()?;
+                is_error |= what.is_some_and(|what| &*json.unescaped(what) == b"error");
             }
             _ => {
                 has_code |= name == b"code";
                 has_message |= name == b"message";
-                has_type |= name == b"type";
                 json.skip()?;
             }
         }
@@ -48,14 +49,15 @@ pub(super) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
         None if is_error || (has_code && has_message && members <= 2 + usize::from(has_type)) => range,
         None => return Ok(None),
     };
-    let (mut name, mut code, mut message) = (None, None, None);
-    let mut read = |object: &Range<usize>, is_inner: bool| {
+    let (mut name, mut code, mut message, mut nested) = (None, None, None, None);
+    let mut read = |object: &Range<usize>, is_inner: bool| -> Result<Option<Range<usize>>, Fault> {
         Json::new(record, object.start, depth).object(|json, member| {
             let non_empty =
                 |string| Option::filter(string, |string: &crate::json::Str| string.start < string.end);
             match member {
                 b"type" | b"error_type" if is_inner => name = non_empty(json.string_or_skip()?).or(name),
                 b"message" | b"error_msg" if is_inner => message = json.string_or_skip()?.or(message),
+                b"error" if is_inner && json.kind()? == Kind::Object => nested = Some(json.skip()?),
                 b"error" if is_inner => message = json.string_or_skip()?.or(message),
                 b"code" | b"http_status_code" | b"error_code" if json.kind()? == Kind::Number => {
                     code = Some(Err(json.skip()?));
@@ -64,12 +66,15 @@ pub(super) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
                 _ => json.skip().map(drop)?,
             }
             Ok(())
-        })
+        })?;
+        Ok(nested.take())
     };
     // A code may stand beside the error instead of in it.
     read(range, object == range)?;
     if object != range {
-        read(object, true)?;
+        if let Some(nested) = read(object, true)? {
+            read(&nested, true)?;
+        }
     }
     let text = |string| String::from_utf8_lossy(&unescaped(record, string)).into_owned();
     let code = code.map(|code| match code {

@@ -1,18 +1,22 @@
 //! The chat formats. Each is read into and written from the canonical model of [`chat`](crate::chat); none knows
 //! another.
 
-mod anthropic;
+pub mod anthropic;
 pub mod bedrock;
 mod detect;
 mod error;
-mod failure;
+pub(crate) mod failure;
 mod generate;
 pub mod openai;
 mod reader;
 mod responses;
 mod template;
+mod text;
+pub mod tgi;
+mod writer;
 
 pub(crate) use bedrock::Name;
 pub use error::{ErrorKind, ServiceError};
 pub use reader::Format;
 pub(crate) use reader::{Call, Reader, RecordKind};
+pub use writer::{Target, Writer, write_response};

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 
 pub(crate) use super::template::{Call, RecordKind};
 use super::template::{Target, Templates, Trace};
-use super::{anthropic, bedrock, detect, generate, openai, responses};
+use super::{anthropic, bedrock, detect, generate, openai, responses, text};
 use crate::chat::{Answer, Queue, Sink, Stop, ToolKey};
 use crate::error::ErrorKind;
 use crate::failure::Failure;
@@ -29,6 +29,10 @@ pub enum Format {
     Anthropic,
     /// Text generation: TGI, JumpStart, LMI, Triton and llama-server's own shapes, which share their members.
     Generate,
+    /// No records at all: all bytes of the container are text, as TorchServe streams it. This cannot be told by the
+    /// bytes, and has to be asked for. Nothing says where such an answer ends, so it is complete when the input ends,
+    /// unless that is empty; a body that is nothing but a JSON error is a failure.
+    Text,
 }
 
 /// Reads records into the queue of events.
@@ -56,6 +60,8 @@ enum State {
     Bedrock,
     Anthropic(anthropic::Reader),
     Generate(generate::Reader),
+    /// Whether anything was said.
+    Text(bool),
 }
 
 impl State {
@@ -67,14 +73,15 @@ impl State {
             Format::Bedrock => Self::Bedrock,
             Format::Anthropic => Self::Anthropic(anthropic::Reader::default()),
             Format::Generate => Self::Generate(generate::Reader::default()),
+            Format::Text => Self::Text(false),
         }
     }
 }
 
 impl Reader {
-    pub(crate) fn new(limits: Arc<Limits>, format: Format) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>, format: Format, token_logprobs: bool) -> Self {
         let memory = Memory { templates: Templates::default(), state: State::new(format) };
-        Self { answer: Answer::new(limits), memory: Box::new(memory) }
+        Self { answer: Answer::new(limits, token_logprobs), memory: Box::new(memory) }
     }
 
     /// How far the answer is.
@@ -89,9 +96,19 @@ impl Reader {
         self.answer.take_failure()
     }
 
-    /// The end of the input: what was held back.
-    pub(crate) fn finish(&mut self, queue: &mut Queue) {
-        self.answer.finish(queue);
+    /// The end of the input, which ended well or not, and whose records were events or not: what was held back.
+    pub(crate) fn finish(&mut self, is_good: bool, of_events: bool, queue: &mut Queue) {
+        let is_whole = match &self.memory.state {
+            State::Generate(reader) => !of_events && reader.is_whole_body(),
+            State::Text(said) => *said,
+            _ => false,
+        };
+        self.answer.finish(is_whole && is_good, queue);
+    }
+
+    /// Whether all bytes are text.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.memory.state, State::Text(_))
     }
 
     /// What the record that `bytes` begin with comes to, if it is like an earlier one. They need not be known to be
@@ -115,7 +132,12 @@ impl Reader {
         let mut sink = self.answer.sink(record, queue);
         let text = sink.string(call.text);
         let read = match call.target {
-            Target::Plain(kind) => sink.plain(call.choice, kind, text),
+            Target::Plain(kind) => {
+                if let State::Generate(reader) = &mut self.memory.state {
+                    reader.heard(call.choice, sink.bytes(text));
+                }
+                sink.plain(call.choice, kind, text)
+            }
             Target::Block(kind, index) => sink.block(call.choice, index, kind, text),
             Target::Tool(index) => {
                 let key = ToolKey { index, id: sink.non_empty(call.id), name: sink.non_empty(call.name) };
@@ -139,6 +161,11 @@ impl Reader {
         kind: RecordKind,
         queue: &mut Queue,
     ) -> Result<usize, ErrorKind> {
+        if let State::Text(said) = &mut self.memory.state {
+            let is_first = !core::mem::replace(said, true);
+            let sink = self.answer.sink(record, queue);
+            return text::read(is_first, sink).map(|()| record.len());
+        }
         let mut sink = self.answer.sink(record, queue);
         let rest = record[from..].trim_ascii_start();
         // The terminal record, as a text or as a JSON string; OpenAI's own client looks at the beginning only.
@@ -163,6 +190,9 @@ impl Reader {
                 sink.malformed(from..record.len(), fault.why);
                 return Ok(record.len());
             }
+        }
+        if trace.forget {
+            self.memory.templates = Templates::default();
         }
         if from == 0 && json.pos() == record.len() && sink.is_of_parts() {
             self.memory.templates.remember(record, kind, trace);
@@ -202,6 +232,7 @@ impl State {
             Self::Bedrock => bedrock::read(json, sink, trace),
             Self::Anthropic(reader) => reader.read(json, sink, trace),
             Self::Generate(reader) => reader.read(json, sink, trace),
+            Self::Text(_) => json.skip().map(drop).map_err(Stop::Json),
         }
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Trace {
     pub(super) target: Option<(Target, u32)>,
     /// Choices in it, and pieces of parts or other things.
     pub(super) counts: (u32, u32),
+    /// From here on the same bytes may mean something else.
+    pub(super) forget: bool,
 }
 
 impl Trace {

@@ -96,6 +96,52 @@ pub fn decode(options: Options, chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, 
     }
 }
 
+/// The bytes of a vector: its text, its hexadecimal digits, or its frames.
+pub fn body(vector: &serde_json::Value) -> Vec<u8> {
+    let frame = |described: &serde_json::Value| {
+        let (kind, header) = match described["exception"].as_str() {
+            Some(_) => ("exception", ":exception-type"),
+            None => ("event", ":event-type"),
+        };
+        let name = described[kind].as_str().expect("an event or an exception");
+        let headers = [(header, name), (":content-type", "application/json"), (":message-type", kind)];
+        frames::frame(&headers, described["payload"].as_str().expect("a payload").as_bytes())
+    };
+    match (vector["hex"].as_str(), vector["frames"].as_array()) {
+        (Some(digits), _) => hex(digits),
+        (None, Some(frames)) => frames.iter().flat_map(frame).collect(),
+        (None, None) => vector["text"].as_str().expect("text, hex or frames").as_bytes().to_vec(),
+    }
+}
+
+/// Runs every vector of a file in every cut, and where it is what a container wrote, in SageMaker's frames, too.
+pub fn run_vectors(file: &str) -> usize {
+    let vectors = read_json(&testdata(file));
+    let vectors = vectors.as_array().expect("a list");
+    for vector in vectors {
+        let name = vector["name"].as_str().expect("a name");
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let body = body(vector);
+        let check = |how: &str, (events, ending): &(Vec<serde_json::Value>, Result<(), Error>)| {
+            assert_eq!(&serde_json::json!(events), &vector["events"], "{name} {how}");
+            let error = ending.as_ref().err().map(ToString::to_string);
+            assert_eq!(error.as_deref(), vector["error"].as_str(), "{name} {how}");
+        };
+        check("as it is", &every_cut(name, &body, |chunks| decode(Options::new(), chunks)));
+        if body.is_empty() || vector["frames"].is_array() {
+            continue;
+        }
+        for seed in 0..8 {
+            let frames = Random(seed).parts(&body, [1, 2, 16, 300][seed as usize % 4]);
+            check("in frames", &decode(Options::new(), vec![Bytes::from(frames.clone())]));
+            let chunks = frames.chunks(1 + seed as usize * 13).map(Bytes::copy_from_slice).collect();
+            check("in frames in chunks", &decode(Options::new(), chunks));
+        }
+    }
+    println!("{file}: {} streams", vectors.len());
+    vectors.len()
+}
+
 /// One word for an ending.
 pub fn ending(result: &Result<(), Error>) -> &'static str {
     match result {

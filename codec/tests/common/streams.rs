@@ -44,6 +44,113 @@ pub fn tool(count: usize) -> Vec<String> {
     [record(&open, None)].into_iter().chain(deltas).collect()
 }
 
+/// `count` tokens of TGI's stream, and no ending. Now and then a token is special, or its probability is not known.
+pub fn tgi(count: usize) -> Vec<String> {
+    let mut random = Random(5);
+    let records = (1..=count).map(|index| {
+        let logprob = match random.below(50) {
+            0 => "null".to_owned(),
+            1 => "0.0".to_owned(),
+            2 => "-1.1920929e-7".to_owned(),
+            _ => format!("-{}.{}", random.below(3), random.below(100_000)),
+        };
+        let text = serde_json::Value::from(token(&mut random));
+        format!(
+            "data: {{\"index\":{index},\"token\":{{\"id\":{},\"text\":{text},\"logprob\":{logprob},\"special\":{}}},\
+             \"generated_text\":null,\"details\":null}}\n\n",
+            random.below(128_000),
+            random.below(100) == 0,
+        )
+    });
+    records.collect()
+}
+
+/// `count` tokens of LMI's JSON lines, and no ending.
+pub fn lmi(count: usize) -> Vec<String> {
+    let mut random = Random(6);
+    let records = (1..=count).map(|_| {
+        let text = serde_json::Value::from(token(&mut random));
+        let (id, logprob) = (random.below(128_000), random.below(100_000));
+        format!("{{\"token\": {{\"id\": {id}, \"text\": {text}, \"log_prob\": -0.{logprob}}}}}\n")
+    });
+    records.collect()
+}
+
+fn sse(event: &serde_json::Value) -> String {
+    format!("event: {}\ndata: {event}\n\n", event["type"].as_str().expect("a type"))
+}
+
+/// What a block holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    Reasoning,
+    Text,
+    Tool,
+}
+
+/// `count` texts; those of a tool are a JSON text that does not end.
+fn texts(block: Block, count: usize, random: &mut Random) -> Vec<String> {
+    let tokens = (0..count).map(|number| match block {
+        Block::Tool if number == 0 => "{\"city\": \"".to_owned(),
+        Block::Tool => {
+            let quoted = serde_json::Value::from(token(random)).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
+        }
+        _ => token(random),
+    });
+    tokens.collect()
+}
+
+/// `count` deltas of one block of an Anthropic message, and no ending.
+pub fn message(block: Block, count: usize) -> Vec<String> {
+    let sse = |event: serde_json::Value| {
+        format!("event: {}\ndata: {event}\n\n", event["type"].as_str().expect("a type"))
+    };
+    let (start, kind, member) = match block {
+        Block::Reasoning => {
+            (serde_json::json!({"type": "thinking", "thinking": ""}), "thinking_delta", "thinking")
+        }
+        Block::Text => (serde_json::json!({"type": "text", "text": ""}), "text_delta", "text"),
+        Block::Tool => (
+            serde_json::json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}),
+            "input_json_delta",
+            "partial_json",
+        ),
+    };
+    let message = serde_json::json!({"id": "msg_1", "type": "message", "role": "assistant", "content": []});
+    let mut events = vec![
+        sse(serde_json::json!({"type": "message_start", "message": message})),
+        sse(serde_json::json!({"type": "content_block_start", "index": 0, "content_block": start})),
+    ];
+    events.extend(texts(block, count, &mut Random(5)).into_iter().map(|text| {
+        let delta = serde_json::json!({"type": kind, member: text});
+        sse(serde_json::json!({"type": "content_block_delta", "index": 0, "delta": delta}))
+    }));
+    events
+}
+
+/// `count` deltas of one block of ConverseStream, each its name and its payload, padded as Bedrock pads, and no ending.
+pub fn converse(block: Block, count: usize) -> Vec<(&'static str, String)> {
+    let mut random = Random(6);
+    let mut events = vec![("messageStart", serde_json::json!({"role": "assistant", "p": "abc"}).to_string())];
+    if block == Block::Tool {
+        let start = serde_json::json!({"toolUse": {"toolUseId": "t", "name": "f"}});
+        let start = serde_json::json!({"contentBlockIndex": 0, "start": start, "p": "ab"});
+        events.push(("contentBlockStart", start.to_string()));
+    }
+    events.extend(texts(block, count, &mut Random(7)).into_iter().map(|text| {
+        let delta = match block {
+            Block::Reasoning => serde_json::json!({"reasoningContent": {"text": text}}),
+            Block::Text => serde_json::json!({"text": text}),
+            Block::Tool => serde_json::json!({"toolUse": {"input": text}}),
+        };
+        let padding = &"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[..random.below(52)];
+        let delta = serde_json::json!({"contentBlockIndex": 0, "delta": delta, "p": padding});
+        ("contentBlockDelta", delta.to_string())
+    }));
+    events
+}
+
 /// What ends a stream well.
 pub fn ending() -> String {
     record(&serde_json::json!({}), Some("stop")) + "data: [DONE]\n\n"

@@ -290,20 +290,30 @@ pub fn alike(data: &[u8]) {
     assert_eq!(read(&text), read(&varied));
 }
 
-/// All text of a kind, over all choices and parts.
+/// All text of a kind, over all choices and parts. An input of `{}` is no input.
 fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
-    let mut texts: Vec<(u32, &'static str, String)> = Vec::new();
+    let mut parts: Vec<(u32, u32, &'static str, String)> = Vec::new();
     for event in events {
-        let (choice, kind, text) = match event {
-            Event::TextDelta { choice, text, .. } => (*choice, "text", text),
-            Event::ReasoningDelta { choice, text, .. } => (*choice, "reasoning", text),
-            Event::RefusalDelta { choice, text, .. } => (*choice, "refusal", text),
-            Event::ToolInputDelta { choice, text, .. } if text != "{}" => (*choice, "input", text),
+        let (choice, part, kind, text) = match event {
+            Event::TextDelta { choice, part, text } => (*choice, *part, "text", text),
+            Event::ReasoningDelta { choice, part, text } => (*choice, *part, "reasoning", text),
+            Event::RefusalDelta { choice, part, text } => (*choice, *part, "refusal", text),
+            Event::ToolInputDelta { choice, part, text } => (*choice, *part, "input", text),
             _ => continue,
         };
-        match texts.iter_mut().find(|(of, is, _)| (*of, *is) == (choice, kind)) {
+        match parts.iter_mut().find(|(of, at, ..)| (*of, *at) == (choice, part)) {
             Some((.., all)) => all.push_str(text),
-            None => texts.push((choice, kind, text.clone().into_owned())),
+            None => parts.push((choice, part, kind, text.clone().into_owned())),
+        }
+    }
+    let mut texts: Vec<(u32, &'static str, String)> = Vec::new();
+    for (choice, _, kind, text) in parts {
+        if (kind, text.as_str()) == ("input", "{}") {
+            continue;
+        }
+        match texts.iter_mut().find(|(of, is, _)| (*of, *is) == (choice, kind)) {
+            Some((.., all)) => all.push_str(&text),
+            None => texts.push((choice, kind, text)),
         }
     }
     texts
@@ -334,9 +344,13 @@ pub fn transcode(data: &[u8]) {
         }
     };
     let source = events_of(Options::new().framing(Framing::Sse), vec![Bytes::copy_from_slice(body)]);
-    for target in
-        [Target::OpenAi, Target::Bedrock(Encoding::JsonLines), Target::Bedrock(Encoding::EventStream)]
-    {
+    for target in [
+        Target::OpenAi,
+        Target::Anthropic,
+        Target::Bedrock(Encoding::JsonLines),
+        Target::Bedrock(Encoding::EventStream),
+        Target::Tgi,
+    ] {
         let (out, ending) = run(target, vec![Bytes::copy_from_slice(body)]);
         assert_eq!(run(target, cut(body, seed)), (out.clone(), ending.clone()), "cut with {seed}");
         assert_eq!(ending, source.1);
@@ -345,6 +359,33 @@ pub fn transcode(data: &[u8]) {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
                 assert_eq!(texts(&events), texts(&source.0));
+                assert_eq!(again.is_ok(), ending.is_ok());
+            }
+            Target::Tgi => {
+                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
+                check_order(&events);
+                // One answer, and one kind of text.
+                let text = |events: &[Event<'_>]| {
+                    let texts = events.iter().filter_map(|event| match event {
+                        Event::TextDelta { choice: 0, text, .. }
+                        | Event::RefusalDelta { choice: 0, text, .. } => Some(text.clone().into_owned()),
+                        _ => None,
+                    });
+                    texts.collect::<String>()
+                };
+                assert_eq!(text(&events), text(&source.0));
+            }
+            Target::Anthropic => {
+                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
+                check_order(&events);
+                // A message is one answer, and a refusal in it is text.
+                let of_first = |events: &[Event<'_>]| {
+                    let first = texts(events).into_iter().filter(|(choice, ..)| *choice == 0);
+                    let text = |kind: &str| matches!(kind, "text" | "refusal");
+                    let (written, others): (Vec<_>, Vec<_>) = first.partition(|(_, kind, _)| text(kind));
+                    (written.iter().map(|(.., text)| text.len()).sum::<usize>(), others)
+                };
+                assert_eq!(of_first(&events), of_first(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
             Target::Bedrock(Encoding::JsonLines) => {

@@ -11,10 +11,11 @@
 //! | refusal | – | text (approximated) |
 //! | signature, redacted reasoning | `reasoningContent` | the same |
 //! | tool call | `toolUse` | `contentBlockStart`, deltas of its input, `contentBlockStop` |
-//! | citation | `citation`, `citationsContent` | – (dropped) |
-//! | finish | `messageStop`, `stopReason` | `messageStop`; a `stop` after tool calls is `tool_use`, one with a stop string `stop_sequence` |
+//! | citation | `citation`, `citationsContent` | `citation`, where it has Bedrock's shape; else dropped |
+//! | finish | `messageStop`, `stopReason`; a stop string in `additionalModelResponseFields` | `messageStop`; a `stop` after tool calls is `tool_use`, one with a stop string `stop_sequence` |
 //! | usage | `metadata`, `usage`; input counts what was cached | `metadata`, last; none where the source counts nothing |
 //! | failure, truncation, corruption | exceptions | an exception, and no `messageStop` |
+//! | other | tools that the service runs, images, members of unknown meaning | `metrics`, `trace`, `performanceConfig`, `serviceTier`, `additionalModelResponseFields`; else dropped |
 //!
 //! Events are read from frames of their own, or from JSON objects with the event under its name, in any order that
 //! servers and emulators send. A `chunk` of `InvokeModelWithResponseStream` holds a record of the provider's format.
@@ -22,8 +23,10 @@
 //! Converse has one answer: choices other than the first are dropped in writing. So are logprobs and members of unknown
 //! meaning. All of that is in [`Writer::losses`].
 
+mod extras;
 mod reader;
 mod response;
+mod whole;
 mod writer;
 
 pub(crate) use reader::Name;

@@ -1,15 +1,26 @@
-//! Reads the events of ConverseStream, and whole responses of Converse.
+//! Reads the events of ConverseStream.
 
 use alloc::string::String;
 use core::ops::Range;
 
+use super::whole::Response;
 use crate::chat::{Block, FinishReason, Plain, Reason, Sink, Stop, ToolKey, Usage};
 use crate::failure::Failure;
 use crate::format::template::{Target, Trace};
 use crate::json::{Fault, Json, Kind, Str, unescaped};
 
 /// Converse has one answer.
-const CHOICE: u32 = 0;
+pub(super) const CHOICE: u32 = 0;
+
+/// All events, in the order in which a stream has them.
+const EVENTS: [Name; 6] = [
+    Name::MessageStart,
+    Name::BlockStart,
+    Name::BlockDelta,
+    Name::BlockStop,
+    Name::MessageStop,
+    Name::Metadata,
+];
 
 /// The events of ConverseStream that are no exceptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,31 +51,53 @@ impl Name {
 /// Reads the object that comes next: an event under its name, or a whole response.
 pub(crate) fn read(json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
     let start = json.pos();
-    let (mut event, mut exception) = (None, None);
+    let mut events = [const { None }; EVENTS.len()];
+    let (mut exception, mut has_others) = (None, false);
     let mut response = Response::default();
     json.object(|json, name| {
-        if let Some(name) = Name::parse(name) {
-            event = Some((name, json.skip()?));
-        } else if name.ends_with(b"Exception") {
+        let is_object = json.kind()? == Kind::Object;
+        if let (true, Some(name)) = (is_object, Name::parse(name)) {
+            events[name as usize] = Some(json.skip()?);
+        } else if is_object && name.ends_with(b"Exception") {
             exception = Some((String::from_utf8_lossy(name).into_owned(), json.skip()?));
         } else {
+            has_others |= !Response::is_known(name) && json.kind()? != Kind::Null;
             response.member(json, name)?;
         }
         Ok(())
     })?;
     let range = start..json.pos();
-    trace.more();
-    if let Some((name, event)) = event {
-        // A template of the whole object would be one of another event.
-        return read_event(name, &mut sink.json(event.start), sink, &mut Trace::default());
-    }
     if let Some((name, body)) = exception {
-        let message = sink.members(&body, [b"message"])?[0].clone().and_then(|range| sink.text(&range));
-        let message = message.map(|message| sink.to_string(message)).unwrap_or_default();
-        sink.fail(Failure::new(name, None, message, &sink.record[body]));
+        trace.more();
+        let failure = failure(sink, name, &body)?;
+        sink.fail(failure);
         return Ok(());
     }
-    response.read(sink, range)
+    if events.iter().all(Option::is_none) {
+        trace.more();
+        return response.read(sink, range);
+    }
+    for (name, event) in EVENTS.into_iter().zip(events) {
+        if let Some(event) = event {
+            read_event(name, &mut sink.json(event.start), sink, trace)?;
+        }
+    }
+    if has_others {
+        trace.more();
+        sink.others(&range, None, |name| Name::parse(name).is_some())?;
+    }
+    Ok(())
+}
+
+/// The failure that an exception says.
+fn failure(sink: &Sink<'_>, name: String, body: &Range<usize>) -> Result<Failure, Stop> {
+    let [message, code, original] =
+        sink.members(body, [b"message", b"originalStatusCode", b"originalMessage"])?;
+    let text = |range: Option<Range<usize>>| range.and_then(|range| sink.text(&range));
+    let message = text(message).filter(|text| text.start < text.end).or(text(original));
+    let code = code.map(|range| String::from_utf8_lossy(&sink.record[range]).into_owned());
+    let message = message.map(|message| sink.to_string(message)).unwrap_or_default();
+    Ok(Failure::new(name, code, message, &sink.record[body.clone()]))
 }
 
 /// Reads the payload of an event.
@@ -87,7 +120,7 @@ pub(crate) fn read_event(
         Name::BlockStart => {
             trace.more();
             if let Some(start) = event.start {
-                block_start(sink, index, &start)?;
+                block_start(sink, trace, index, &start)?;
             }
         }
         Name::BlockDelta => {
@@ -102,10 +135,7 @@ pub(crate) fn read_event(
         }
         Name::MessageStop => {
             trace.more();
-            let stop = match event.response_fields {
-                Some(fields) => stop_sequence(sink, &fields)?,
-                None => None,
-            };
+            let stop = stop_sequence(sink, event.response_fields.as_ref())?;
             finish(sink, event.stop_reason, stop)?;
         }
         Name::Metadata => {
@@ -138,7 +168,17 @@ struct Event {
 
 impl Event {
     fn is_known(name: &[u8]) -> bool {
-        matches!(name, b"role" | b"contentBlockIndex" | b"start" | b"delta" | b"stopReason" | b"usage" | b"p")
+        matches!(
+            name,
+            b"role"
+                | b"contentBlockIndex"
+                | b"start"
+                | b"delta"
+                | b"stopReason"
+                | b"usage"
+                | b"p"
+                | b"additionalModelResponseFields"
+        )
     }
 
     fn find(&mut self, json: &mut Json<'_>) -> Result<Range<usize>, Fault> {
@@ -153,14 +193,8 @@ impl Event {
                 b"stopReason" => self.stop_reason = json.string_or_skip()?,
                 b"usage" => self.usage = skip_object(json)?,
                 b"p" => self.padding = json.string_or_skip()?,
-                name => {
-                    let is_null = json.kind()? == Kind::Null;
-                    let value = json.skip()?;
-                    self.has_others |= !is_null;
-                    if name == b"additionalModelResponseFields" {
-                        self.response_fields = Some(value);
-                    }
-                }
+                b"additionalModelResponseFields" => self.response_fields = skip_some(json)?,
+                _ => self.has_others |= skip_some(json)?.is_some(),
             }
             Ok(())
         })?;
@@ -168,55 +202,84 @@ impl Event {
     }
 }
 
-fn block_start(sink: &mut Sink<'_>, index: u64, start: &Range<usize>) -> Result<(), Stop> {
+fn block_start(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, start: &Range<usize>) -> Result<(), Stop> {
     let [tool, reasoning] = sink.members(start, [b"toolUse", b"reasoningContent"])?;
-    if let Some(tool) = tool {
-        tool_start(sink, index, &tool)?;
+    if let Some(tool) = tool.filter(|tool| sink.record[tool.start] == b'{') {
+        if tool_start(sink, index, &tool)? {
+            return Ok(());
+        }
     } else if let Some(reasoning) = reasoning {
         // Older models said here what they now say in a delta.
-        block_reasoning(sink, &mut Trace::default(), index, &reasoning)?;
-    } else if !sink.record[start.start + 1..start.end - 1].trim_ascii().is_empty() {
-        sink.other(Some(CHOICE), Some(b"start"), start.clone());
+        return block_reasoning(sink, trace, index, &reasoning);
+    } else if is_empty(sink, start) {
+        return Ok(());
     }
+    // A tool that the service runs itself, its result, an image: what the deltas of this block mean changes.
+    trace.forget = true;
+    sink.begin(CHOICE, index, Block::Other)?;
+    sink.other(Some(CHOICE), Some(b"start"), start.clone());
     Ok(())
 }
 
-fn tool_start(sink: &mut Sink<'_>, index: u64, tool: &Range<usize>) -> Result<(), Stop> {
-    let [id, name] = sink.members(tool, [b"toolUseId", b"name"])?;
+/// Whether an object has no members.
+pub(super) fn is_empty(sink: &Sink<'_>, object: &Range<usize>) -> bool {
+    sink.record[object.start] == b'{' && sink.record[object.start + 1..object.end - 1].trim_ascii().is_empty()
+}
+
+/// Begins a tool call, unless it is one that the service makes itself: those have a type.
+pub(super) fn tool_start(sink: &mut Sink<'_>, index: u64, tool: &Range<usize>) -> Result<bool, Stop> {
+    let [id, name, kind] = sink.members(tool, [b"toolUseId", b"name", b"type"])?;
+    if kind.is_some() {
+        return Ok(false);
+    }
     let [id, name] = [id, name].map(|range| range.and_then(|range| sink.text(&range)));
     let (id, name) = (sink.non_empty(id), sink.non_empty(name));
-    sink.begin(CHOICE, index, Block::Tool { id, name })
+    sink.begin(CHOICE, index, Block::Tool { id, name })?;
+    sink.others(tool, Some(CHOICE), |name| matches!(name, b"toolUseId" | b"name" | b"input"))?;
+    Ok(true)
 }
 
 fn block_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, delta: &Range<usize>) -> Result<(), Stop> {
     let [content, tool, reasoning, citation] =
         sink.members(delta, [b"text", b"toolUse", b"reasoningContent", b"citation"])?;
-    if let Some(content) = content.and_then(|range| sink.text(&range)) {
-        return block_text(sink, trace, index, Plain::Text, content);
-    }
-    if let Some(tool) = tool {
-        let [input] = sink.members(&tool, [b"input"])?;
-        let input = input.and_then(|range| sink.text(&range));
+    if sink.is_other(CHOICE, index) {
         trace.more();
-        if let Some(input) = input {
-            trace.places.text = Some(input);
-            trace.target = Some((Target::Tool(Some(index)), CHOICE));
-        }
-        let input = sink.non_empty(input);
-        return sink.tool(CHOICE, ToolKey { index: Some(index), ..ToolKey::default() }, input);
+        sink.other(Some(CHOICE), Some(b"delta"), delta.clone());
+        return Ok(());
     }
-    if let Some(reasoning) = reasoning {
-        return block_reasoning(sink, trace, index, &reasoning);
+    if let Some(content) = content.and_then(|range| sink.text(&range)) {
+        block_text(sink, trace, index, Plain::Text, content)?;
+    } else if let Some(tool) = tool {
+        tool_delta(sink, trace, index, &tool)?;
+    } else if let Some(reasoning) = reasoning {
+        block_reasoning(sink, trace, index, &reasoning)?;
+    } else if let Some(citation) = citation {
+        trace.more();
+        sink.open_new(CHOICE, index, Plain::Text)?;
+        sink.citation(CHOICE, citation);
+    } else {
+        trace.more();
+        sink.other(Some(CHOICE), Some(b"delta"), delta.clone());
+        return Ok(());
     }
-    trace.more();
-    match citation {
-        Some(citation) => sink.citation(CHOICE, citation),
-        None => sink.other(Some(CHOICE), Some(b"delta"), delta.clone()),
-    }
-    Ok(())
+    sink.others(delta, Some(CHOICE), |name| {
+        matches!(name, b"text" | b"toolUse" | b"reasoningContent" | b"citation")
+    })
 }
 
-fn block_text(
+fn tool_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, tool: &Range<usize>) -> Result<(), Stop> {
+    let [input] = sink.members(tool, [b"input"])?;
+    let input = input.and_then(|range| sink.text(&range));
+    trace.more();
+    if let Some(input) = input {
+        trace.places.text = Some(input);
+        trace.target = Some((Target::Tool(Some(index)), CHOICE));
+    }
+    let input = sink.non_empty(input);
+    sink.tool(CHOICE, ToolKey { index: Some(index), ..ToolKey::default() }, input)
+}
+
+pub(super) fn block_text(
     sink: &mut Sink<'_>,
     trace: &mut Trace,
     index: u64,
@@ -228,7 +291,7 @@ fn block_text(
     sink.block(CHOICE, index, kind, content)
 }
 
-fn block_reasoning(
+pub(super) fn block_reasoning(
     sink: &mut Sink<'_>,
     trace: &mut Trace,
     index: u64,
@@ -242,6 +305,7 @@ fn block_reasoning(
     let [signature, redacted] = [signature, redacted].map(|range| range.and_then(|range| sink.text(&range)));
     if let Some(signature) = sink.non_empty(signature) {
         trace.more();
+        sink.open_new(CHOICE, index, Plain::Reasoning)?;
         sink.signature(CHOICE, signature)?;
     }
     if let Some(redacted) = sink.non_empty(redacted) {
@@ -252,7 +316,7 @@ fn block_reasoning(
     Ok(())
 }
 
-fn finish(sink: &mut Sink<'_>, reason: Option<Str>, stop: Option<Str>) -> Result<(), Stop> {
+pub(super) fn finish(sink: &mut Sink<'_>, reason: Option<Str>, stop: Option<Str>) -> Result<(), Stop> {
     let Some(reason) = reason else { return Ok(()) };
     let reason = match &*unescaped(sink.record, reason) {
         b"end_turn" => Reason::Known(&FinishReason::Stop),
@@ -270,19 +334,36 @@ fn finish(sink: &mut Sink<'_>, reason: Option<Str>, stop: Option<Str>) -> Result
     sink.finish(CHOICE, reason, stop)
 }
 
-/// The stop string that was met, where the request asked for it: `{"stop_sequence":…}`, or the same in `delta`.
-fn stop_sequence(sink: &Sink<'_>, fields: &Range<usize>) -> Result<Option<Str>, Stop> {
-    if sink.record[fields.start] != b'{' {
-        return Ok(None);
-    }
+/// The stop string that was met, where the request asked for it: `{"stop_sequence":…}`, or the same in `delta`. Fields
+/// that say more than that are shown as they are, too.
+pub(super) fn stop_sequence(sink: &mut Sink<'_>, fields: Option<&Range<usize>>) -> Result<Option<Str>, Stop> {
+    let Some(fields) = fields else { return Ok(None) };
     let [mut stop, delta] = sink.members(fields, [b"stop_sequence", b"delta"])?;
-    if let Some(delta) = delta.filter(|delta| sink.record[delta.start] == b'{') {
-        stop = sink.members(&delta, [b"stop_sequence"])?[0].clone();
+    let mut is_known = is_only(sink, fields, &[b"stop_sequence", b"delta"])?;
+    if let Some(delta) = delta {
+        is_known &= is_only(sink, &delta, &[b"stop_sequence"])?;
+        stop = sink.members(&delta, [b"stop_sequence"])?[0].clone().or(stop);
     }
-    Ok(stop.and_then(|range| sink.text(&range)))
+    let text = stop.as_ref().and_then(|range| sink.text(range));
+    if !is_known || (stop.is_some() && text.is_none()) {
+        sink.other(None, Some(b"additionalModelResponseFields"), fields.clone());
+    }
+    Ok(text)
 }
 
-fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<(), Stop> {
+/// Whether a value is an object that has members of these names at most, but for those that are null.
+fn is_only(sink: &Sink<'_>, object: &Range<usize>, names: &[&[u8]]) -> Result<bool, Stop> {
+    let mut is_only = sink.record[object.start] == b'{';
+    if is_only {
+        sink.json(object.start).object(|json, name| {
+            is_only &= skip_some(json)?.is_none() || names.contains(&name);
+            Ok(())
+        })?;
+    }
+    Ok(is_only)
+}
+
+pub(super) fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<(), Stop> {
     let mut usage = Usage::default();
     sink.json(range.start).object(|json, name| {
         let count = match name {
@@ -303,121 +384,14 @@ fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The members of a whole response.
-#[derive(Default)]
-struct Response {
-    output: Option<Range<usize>>,
-    stop_reason: Option<Str>,
-    usage: Option<Range<usize>>,
-    response_fields: Option<Range<usize>>,
+/// Skips a value, and returns where it lies unless it is null.
+pub(super) fn skip_some(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
+    let is_null = json.kind()? == Kind::Null;
+    let range = json.skip()?;
+    Ok((!is_null).then_some(range))
 }
 
-impl Response {
-    fn is_known(name: &[u8]) -> bool {
-        matches!(name, b"output" | b"stopReason" | b"usage")
-    }
-
-    fn member(&mut self, json: &mut Json<'_>, name: &[u8]) -> Result<(), Fault> {
-        match name {
-            b"output" => self.output = skip_object(json)?,
-            b"stopReason" => self.stop_reason = json.string_or_skip()?,
-            b"usage" => self.usage = skip_object(json)?,
-            b"additionalModelResponseFields" => self.response_fields = Some(json.skip()?),
-            _ => drop(json.skip()?),
-        }
-        Ok(())
-    }
-
-    fn read(self, sink: &mut Sink<'_>, range: Range<usize>) -> Result<(), Stop> {
-        let Some(output) = self.output else {
-            sink.other(None, None, range);
-            return Ok(());
-        };
-        if let [Some(message)] = sink.members(&output, [b"message"])? {
-            let [role, content] = sink.members(&message, [b"role", b"content"])?;
-            sink.start(None, None, None, role.and_then(|range| sink.text(&range)));
-            sink.touch(CHOICE)?;
-            if let Some(content) = content.filter(|range| sink.record[range.start] == b'[') {
-                let mut index = 0;
-                sink.json(content.start).array(|json| {
-                    let is_object = json.kind()? == Kind::Object;
-                    let block = json.skip()?;
-                    if is_object {
-                        response_block(sink, index, &block)?;
-                    }
-                    index += 1;
-                    Ok::<_, Stop>(())
-                })?;
-            }
-        }
-        let stop = match &self.response_fields {
-            Some(fields) => stop_sequence(sink, fields)?,
-            None => None,
-        };
-        finish(sink, self.stop_reason, stop)?;
-        if let Some(usage) = self.usage {
-            read_usage(sink, &usage)?;
-        }
-        sink.others(&range, None, Self::is_known)
-    }
-}
-
-/// Reads a block of a whole message.
-fn response_block(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<(), Stop> {
-    let [content, tool, reasoning, cited] =
-        sink.members(block, [b"text", b"toolUse", b"reasoningContent", b"citationsContent"])?;
-    let trace = &mut Trace::default();
-    if let Some(content) = content.and_then(|range| sink.text(&range)) {
-        block_text(sink, trace, index, Plain::Text, content)?;
-    } else if let Some(tool) = tool {
-        tool_start(sink, index, &tool)?;
-        let [input] = sink.members(&tool, [b"input"])?;
-        // An empty object is how Converse says that there are no arguments.
-        let is_empty =
-            |range: &Range<usize>| sink.record[range.start + 1..range.end - 1].trim_ascii().is_empty();
-        if let Some(input) = input.filter(|range| sink.record[range.start] != b'{' || !is_empty(range)) {
-            let key = ToolKey { index: Some(index), ..ToolKey::default() };
-            sink.tool_json(CHOICE, key, input)?;
-        }
-    } else if let Some(reasoning) = reasoning {
-        let [inner] = sink.members(&reasoning, [b"reasoningText"])?;
-        block_reasoning(sink, trace, index, inner.as_ref().unwrap_or(&reasoning))?;
-    } else if let Some(cited) = cited {
-        cited_block(sink, index, &cited)?;
-    } else {
-        sink.other(Some(CHOICE), Some(b"content"), block.clone());
-    }
-    sink.end(CHOICE, index);
-    Ok(())
-}
-
-fn cited_block(sink: &mut Sink<'_>, index: u64, cited: &Range<usize>) -> Result<(), Stop> {
-    let [content, citations] = sink.members(cited, [b"content", b"citations"])?;
-    let arrays = [content, citations].map(|range| range.filter(|range| sink.record[range.start] == b'['));
-    let [content, citations] = arrays;
-    if let Some(content) = content {
-        sink.json(content.start).array(|json| {
-            let is_object = json.kind()? == Kind::Object;
-            let piece = json.skip()?;
-            if is_object {
-                let [piece] = sink.members(&piece, [b"text"])?;
-                if let Some(piece) = piece.and_then(|range| sink.text(&range)) {
-                    block_text(sink, &mut Trace::default(), index, Plain::Text, piece)?;
-                }
-            }
-            Ok::<_, Stop>(())
-        })?;
-    }
-    if let Some(citations) = citations {
-        sink.json(citations.start).array(|json| {
-            sink.citation(CHOICE, json.skip()?);
-            Ok::<_, Stop>(())
-        })?;
-    }
-    Ok(())
-}
-
-fn skip_object(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
+pub(super) fn skip_object(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
     let is_object = json.kind()? == Kind::Object;
     let range = json.skip()?;
     Ok(is_object.then_some(range))

@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::extras::{Extras, is_citation, write_json};
 use crate::chat::{Context, Event, FinishReason, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
@@ -39,6 +40,10 @@ pub struct Writer {
     blocks: u64,
     has_tools: bool,
     usage: Option<Usage>,
+    /// The part that is open.
+    open: Option<u32>,
+    /// What Bedrock said beside the answer.
+    extras: Extras,
     losses: Losses,
     /// The headers of the last frame with the name that they give it: nearly all frames are deltas.
     headers: (&'static str, Vec<u8>),
@@ -55,6 +60,8 @@ impl Writer {
             blocks: 0,
             has_tools: false,
             usage: None,
+            open: None,
+            extras: Extras::default(),
             losses: Losses::default(),
             headers: ("", Vec::new()),
         }
@@ -102,16 +109,31 @@ impl Writer {
                 self.delta(b"{\"reasoningContent\":{\"text\":", text, b"}}", out);
             }
             Event::ToolInputDelta { text, .. } => self.delta(b"{\"toolUse\":{\"input\":", text, b"}}", out),
+            Event::ReasoningSignature { part, .. } | Event::Redacted { part, .. }
+                if self.open != Some(*part) =>
+            {
+                self.losses.add("reasoning signature", Outcome::Dropped, "it came after its block had ended");
+            }
             Event::ReasoningSignature { signature, .. } => {
                 self.delta(b"{\"reasoningContent\":{\"signature\":", signature, b"}}", out);
             }
             Event::Redacted { data, .. } => {
                 self.delta(b"{\"reasoningContent\":{\"redactedContent\":", data, b"}}", out);
             }
+            Event::Citation { part, json, .. }
+                if self.open == *part && part.is_some() && is_citation(json) =>
+            {
+                self.block_delta(out, |out| {
+                    out.extend_from_slice(b"{\"citation\":");
+                    write_json(json, out);
+                    out.push(b'}');
+                });
+            }
             Event::Citation { .. } => {
                 self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             }
             Event::PartEnd { .. } => {
+                self.open = None;
                 let index = self.blocks.saturating_sub(1);
                 self.event("contentBlockStop", out, |out| {
                     out.extend_from_slice(b"{\"contentBlockIndex\":");
@@ -131,6 +153,7 @@ impl Writer {
                     "what could not be read cannot be written",
                 );
             }
+            Event::Other { choice: None, name: Some(name), json } if self.extras.take(name, json) => {}
             Event::Other { .. } => {
                 self.losses.add(
                     "other",
@@ -158,6 +181,9 @@ impl Writer {
         }
         match self.usage.take() {
             Some(usage) => self.metadata(&usage, out),
+            None if self.extras.has_metadata() => {
+                self.losses.add("other", Outcome::Dropped, "without usage there is no metadata to hold it");
+            }
             None => self.losses.add("usage", Outcome::Dropped, "the source counts nothing: no metadata"),
         }
     }
@@ -174,6 +200,7 @@ impl Writer {
 
     fn start_block(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
         self.start(None, out);
+        self.open = Some(part);
         let index = self.blocks;
         self.blocks += 1;
         let PartKind::ToolCall { id, name } = kind else { return };
@@ -196,14 +223,20 @@ impl Writer {
     }
 
     fn delta(&mut self, before: &[u8], text: &str, after: &[u8], out: &mut Vec<u8>) {
+        self.block_delta(out, |out| {
+            out.extend_from_slice(before);
+            write_string(text, out);
+            out.extend_from_slice(after);
+        });
+    }
+
+    fn block_delta(&mut self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
         let index = self.blocks.saturating_sub(1);
         self.event("contentBlockDelta", out, |out| {
             out.extend_from_slice(b"{\"contentBlockIndex\":");
             write_integer(index, out);
             out.extend_from_slice(b",\"delta\":");
-            out.extend_from_slice(before);
-            write_string(text, out);
-            out.extend_from_slice(after);
+            delta(out);
             out.push(b'}');
         });
     }
@@ -214,10 +247,14 @@ impl Writer {
     }
 
     fn message_stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
+        let fields = core::mem::take(&mut self.extras.response_fields);
         self.event("messageStop", out, |out| {
             out.extend_from_slice(b"{\"stopReason\":");
             write_string(stop.reason, out);
-            if let Some(sequence) = &stop.sequence {
+            if !fields.is_empty() {
+                // They have the stop string, if there is one.
+                out.extend_from_slice(&fields);
+            } else if let Some(sequence) = &stop.sequence {
                 out.extend_from_slice(b",\"additionalModelResponseFields\":{\"stop_sequence\":");
                 write_string(sequence, out);
                 out.push(b'}');
@@ -228,15 +265,20 @@ impl Writer {
 
     fn metadata(&mut self, usage: &Usage, out: &mut Vec<u8>) {
         let counts = Counts::new(*usage, &mut self.losses);
-        if self.context.latency_ms.is_none() {
+        let latency = self.extras.latency_ms.or(self.context.latency_ms);
+        if latency.is_none() {
             self.losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
         }
-        let latency = self.context.latency_ms.unwrap_or(0);
+        let latency = latency.unwrap_or(0);
+        let more = core::mem::take(&mut self.extras.metadata);
         self.event("metadata", out, |out| {
-            Object::write(out, |object| {
-                counts.write(object.name("usage"));
-                object.object("metrics", |metrics| metrics.integer("latencyMs", latency));
-            });
+            out.extend_from_slice(b"{\"usage\":");
+            counts.write(out);
+            out.extend_from_slice(b",\"metrics\":{\"latencyMs\":");
+            write_integer(latency, out);
+            out.push(b'}');
+            out.extend_from_slice(&more);
+            out.push(b'}');
         });
     }
 

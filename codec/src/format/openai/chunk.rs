@@ -72,7 +72,10 @@ impl Chunk {
     }
 
     pub(super) fn is_of_error(name: &[u8]) -> bool {
-        matches!(name, b"message" | b"type" | b"code" | b"param" | b"error_type")
+        matches!(
+            name,
+            b"message" | b"type" | b"code" | b"param" | b"error_type" | b"sequence_number" | b"request_id"
+        )
     }
 
     pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {

@@ -218,7 +218,10 @@ impl Writer {
         out: &mut Vec<u8>,
     ) {
         self.choice(choice, out);
-        if !matches!(reason, FinishReason::Other(_)) && finish_reason(reason) != reason.as_str() {
+        // The stop string says what the name does not.
+        let is_said = matches!(reason, FinishReason::Other(_))
+            || (matches!(reason, FinishReason::StopSequence) && stop.is_some());
+        if !is_said && finish_reason(reason) != reason.as_str() {
             self.losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
         }
         self.chunk(out, |out| {

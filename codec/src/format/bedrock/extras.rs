@@ -1,0 +1,90 @@
+//! What Bedrock says beside the answer. Its own reader shows it as it is, so that it can be written again.
+
+use alloc::vec::Vec;
+
+use crate::chat;
+use crate::json::{Json, Kind, is_document, write_string};
+
+/// The most that is kept of it.
+const LEN_MAX: usize = 64 * 1024;
+
+/// Members that Bedrock alone has. Members of the same name and another shape are not these.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Extras {
+    /// How long the answer took, as Bedrock measured.
+    pub(super) latency_ms: Option<u64>,
+    /// Of `messageStop`, with the comma before it.
+    pub(super) response_fields: Vec<u8>,
+    /// Members of `metadata`, each with the comma before it.
+    pub(super) metadata: Vec<u8>,
+}
+
+impl Extras {
+    /// Keeps a member, if it is one of Bedrock's.
+    pub(super) fn take(&mut self, name: &str, json: &chat::Json<'_>) -> bool {
+        let members = match name {
+            "metrics" => {
+                let latency = latency(json);
+                self.latency_ms = latency.or(self.latency_ms);
+                return latency.is_some();
+            }
+            // Any JSON may stand here.
+            "additionalModelResponseFields" if is_document(json.as_str()) => {
+                self.response_fields.clear();
+                &mut self.response_fields
+            }
+            "trace" | "performanceConfig" | "serviceTier" if has_only(json, |_| true) => &mut self.metadata,
+            _ => return false,
+        };
+        if members.len() + json.as_str().len() > LEN_MAX {
+            return false;
+        }
+        members.push(b',');
+        write_string(name, members);
+        members.push(b':');
+        write_json(json, members);
+        true
+    }
+
+    /// Whether there is something to say in `metadata`.
+    pub(super) fn has_metadata(&self) -> bool {
+        self.latency_ms.is_some() || !self.metadata.is_empty()
+    }
+}
+
+/// Writes JSON. A line end between its tokens would end the line of the event.
+pub(super) fn write_json(json: &chat::Json<'_>, out: &mut Vec<u8>) {
+    out.extend(json.as_str().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+}
+
+/// Whether a citation is one of Bedrock's.
+pub(super) fn is_citation(json: &chat::Json<'_>) -> bool {
+    has_only(json, |name| matches!(name, b"title" | b"source" | b"sourceContent" | b"location"))
+}
+
+/// Whether a piece of JSON is an object that has members, and only such.
+fn has_only(json: &chat::Json<'_>, is_known: impl Fn(&[u8]) -> bool) -> bool {
+    if !is_document(json.as_str()) {
+        return false;
+    }
+    let (mut count, mut all) = (0, true);
+    let read = Json::new(json.as_str().as_bytes(), 0, 127).object(|json, name| {
+        count += 1;
+        all &= is_known(name);
+        json.skip().map(drop)
+    });
+    read.is_ok() && all && count > 0
+}
+
+/// The latency of `{"latencyMs":…}`.
+fn latency(json: &chat::Json<'_>) -> Option<u64> {
+    let mut latency = None;
+    let read = Json::new(json.as_str().as_bytes(), 0, 127).object(|json, name| {
+        if name == b"latencyMs" && json.kind()? == Kind::Number {
+            latency = json.integer_or_skip()?;
+            return Ok(());
+        }
+        json.skip().map(drop)
+    });
+    if read.is_ok() && has_only(json, |name| name == b"latencyMs") { latency } else { None }
+}

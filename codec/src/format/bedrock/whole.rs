@@ -1,0 +1,125 @@
+//! Reads whole responses of Converse.
+
+use core::ops::Range;
+
+use super::reader::{
+    CHOICE, block_reasoning, block_text, finish, is_empty, read_usage, skip_object, skip_some, stop_sequence,
+    tool_start,
+};
+use crate::chat::{Plain, Sink, Stop, ToolKey};
+use crate::format::template::Trace;
+use crate::json::{Fault, Json, Kind, Str};
+
+/// The members of a whole response.
+#[derive(Default)]
+pub(super) struct Response {
+    output: Option<Range<usize>>,
+    stop_reason: Option<Str>,
+    usage: Option<Range<usize>>,
+    response_fields: Option<Range<usize>>,
+}
+
+impl Response {
+    pub(super) fn is_known(name: &[u8]) -> bool {
+        matches!(name, b"output" | b"stopReason" | b"usage" | b"additionalModelResponseFields")
+    }
+
+    pub(super) fn member(&mut self, json: &mut Json<'_>, name: &[u8]) -> Result<(), Fault> {
+        match name {
+            b"output" => self.output = skip_object(json)?,
+            b"stopReason" => self.stop_reason = json.string_or_skip()?,
+            b"usage" => self.usage = skip_object(json)?,
+            b"additionalModelResponseFields" => self.response_fields = skip_some(json)?,
+            _ => {
+                json.skip()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(self, sink: &mut Sink<'_>, range: Range<usize>) -> Result<(), Stop> {
+        let Some(output) = self.output else {
+            sink.other(None, None, range);
+            return Ok(());
+        };
+        if let [Some(message)] = sink.members(&output, [b"message"])? {
+            let [role, content] = sink.members(&message, [b"role", b"content"])?;
+            sink.start(None, None, None, role.and_then(|range| sink.text(&range)));
+            sink.touch(CHOICE)?;
+            if let Some(content) = content.filter(|range| sink.record[range.start] == b'[') {
+                let mut index = 0;
+                sink.json(content.start).array(|json| {
+                    let is_object = json.kind()? == Kind::Object;
+                    let block = json.skip()?;
+                    if is_object {
+                        response_block(sink, index, &block)?;
+                    }
+                    index += 1;
+                    Ok::<_, Stop>(())
+                })?;
+            }
+        }
+        let stop = stop_sequence(sink, self.response_fields.as_ref())?;
+        finish(sink, self.stop_reason, stop)?;
+        if let Some(usage) = self.usage {
+            read_usage(sink, &usage)?;
+        }
+        sink.others(&range, None, Self::is_known)
+    }
+}
+
+/// Reads a block of a whole message.
+fn response_block(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<(), Stop> {
+    let [content, tool, reasoning, cited] =
+        sink.members(block, [b"text", b"toolUse", b"reasoningContent", b"citationsContent"])?;
+    let trace = &mut Trace::default();
+    let is_own = match &tool {
+        Some(tool) if sink.record[tool.start] == b'{' => tool_start(sink, index, tool)?,
+        _ => false,
+    };
+    if let Some(content) = content.and_then(|range| sink.text(&range)) {
+        block_text(sink, trace, index, Plain::Text, content)?;
+    } else if let (Some(tool), true) = (tool, is_own) {
+        let [input] = sink.members(&tool, [b"input"])?;
+        // An empty object is how Converse says that there are no arguments.
+        if let Some(input) = input.filter(|range| !is_empty(sink, range)) {
+            let key = ToolKey { index: Some(index), ..ToolKey::default() };
+            sink.tool_json(CHOICE, key, input)?;
+        }
+    } else if let Some(reasoning) = reasoning {
+        let [inner] = sink.members(&reasoning, [b"reasoningText"])?;
+        block_reasoning(sink, trace, index, inner.as_ref().unwrap_or(&reasoning))?;
+    } else if let Some(cited) = cited {
+        cited_block(sink, index, &cited)?;
+    } else {
+        sink.other(Some(CHOICE), Some(b"content"), block.clone());
+    }
+    sink.end(CHOICE, index);
+    Ok(())
+}
+
+fn cited_block(sink: &mut Sink<'_>, index: u64, cited: &Range<usize>) -> Result<(), Stop> {
+    let [content, citations] = sink.members(cited, [b"content", b"citations"])?;
+    let arrays = [content, citations].map(|range| range.filter(|range| sink.record[range.start] == b'['));
+    let [content, citations] = arrays;
+    if let Some(content) = content {
+        sink.json(content.start).array(|json| {
+            let is_object = json.kind()? == Kind::Object;
+            let piece = json.skip()?;
+            if is_object {
+                let [piece] = sink.members(&piece, [b"text"])?;
+                if let Some(piece) = piece.and_then(|range| sink.text(&range)) {
+                    block_text(sink, &mut Trace::default(), index, Plain::Text, piece)?;
+                }
+            }
+            Ok::<_, Stop>(())
+        })?;
+    }
+    if let Some(citations) = citations {
+        sink.json(citations.start).array(|json| {
+            sink.citation(CHOICE, json.skip()?);
+            Ok::<_, Stop>(())
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! How an answer ended, and what it counts.
+
+use alloc::string::{String, ToString};
+use core::ops::Range;
+
+use super::record::{is_empty, number};
+use crate::chat::{FinishReason, Queue, Reason, Sink, Stop, Text, Usage};
+use crate::failure::Failure;
+use crate::json::{Fault, Kind, Str, unescaped};
+
+/// The members of `details`, and of each of its `best_of_sequences`.
+#[derive(Default)]
+pub(super) struct Details {
+    range: Range<usize>,
+    pub(super) generated_text: Option<Str>,
+    pub(super) inputs: Option<Str>,
+    pub(super) sequences: Option<Range<usize>>,
+    finish_reason: Option<Range<usize>>,
+    generated_tokens: Option<u64>,
+    input_length: Option<u64>,
+    tokens: Option<Range<usize>>,
+    has_others: bool,
+}
+
+impl Details {
+    /// Finds the members of an object that was checked.
+    pub(super) fn find(sink: &Sink<'_>, range: Range<usize>) -> Result<Self, Fault> {
+        let mut details = Self { range: range.clone(), ..Self::default() };
+        sink.json(range.start).object(|json, name| {
+            match name {
+                b"finish_reason" => details.finish_reason = Some(json.skip()?),
+                b"generated_tokens" => details.generated_tokens = json.integer_or_skip()?,
+                b"input_length" => details.input_length = json.integer_or_skip()?,
+                b"inputs" => details.inputs = json.string_or_skip()?,
+                b"generated_text" => details.generated_text = json.string_or_skip()?,
+                b"tokens" | b"best_of_sequences" => {
+                    let is_array = json.kind()? == Kind::Array;
+                    let value = json.skip()?;
+                    let value = Some(value).filter(|value| is_array && !is_empty(sink.record, value));
+                    if name == b"tokens" {
+                        details.tokens = value;
+                    } else {
+                        details.sequences = value;
+                    }
+                }
+                _ => {
+                    json.kind()?;
+                    let value = json.skip()?;
+                    details.has_others |= is_some(sink.record, &value);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(details)
+    }
+
+    fn is_known(name: &[u8]) -> bool {
+        matches!(
+            name,
+            b"finish_reason"
+                | b"generated_tokens"
+                | b"input_length"
+                | b"inputs"
+                | b"generated_text"
+                | b"tokens"
+                | b"best_of_sequences"
+        )
+    }
+
+    /// All that is said of a choice besides its text: logprobs, members of unknown meaning, and how it ended.
+    pub(super) fn read(&self, sink: &mut Sink<'_>, choice: u32) -> Result<(), Stop> {
+        if let Some(tokens) = self.tokens.clone() {
+            sink.logprobs(choice, tokens);
+        }
+        if self.has_others {
+            others(sink, &self.range, Some(choice), Self::is_known)?;
+        }
+        self.finish(sink, choice)
+    }
+
+    /// How a choice ended, where that is said.
+    pub(super) fn finish(&self, sink: &mut Sink<'_>, choice: u32) -> Result<(), Stop> {
+        finish(sink, choice, self.finish_reason.clone(), None)
+    }
+
+    /// What was counted.
+    pub(super) fn usage(&self) -> Usage {
+        Usage { input_tokens: self.input_length, output_tokens: self.generated_tokens, ..Usage::default() }
+    }
+}
+
+/// Whether a value says something: TGI and llama-server always send some lists, which mostly are empty.
+fn is_some(record: &[u8], value: &Range<usize>) -> bool {
+    record[value.start] != b'n' && !is_empty(record, value)
+}
+
+/// The members of an object that have no meaning here and say something.
+pub(super) fn others(
+    sink: &mut Sink<'_>,
+    object: &Range<usize>,
+    choice: Option<u32>,
+    known: impl Fn(&[u8]) -> bool,
+) -> Result<(), Stop> {
+    sink.json(object.start).object(|json, name| {
+        json.kind()?;
+        let value = json.skip()?;
+        if !known(name) && is_some(sink.record, &value) {
+            sink.other(choice, Some(name), value);
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// A choice ends for this reason, where there is one; it may have ended for none. The reason `error` is a failure.
+pub(super) fn finish(
+    sink: &mut Sink<'_>,
+    choice: u32,
+    reason: Option<Range<usize>>,
+    stop: Option<Text>,
+) -> Result<(), Stop> {
+    let Some(range) = reason.filter(|_| !sink.is_failed()) else { return Ok(()) };
+    let reason = match sink.text(&range).filter(|string| string.start < string.end) {
+        Some(string) => match &*unescaped(sink.record, string) {
+            b"eos_token" | b"eos" | b"stop" => Reason::Known(&FinishReason::Stop),
+            b"stop_sequence" | b"word" => Reason::Known(&FinishReason::StopSequence),
+            b"length" | b"limit" => Reason::Known(&FinishReason::Length),
+            reason @ (b"error" | b"abort") => {
+                let code = String::from_utf8_lossy(reason).into_owned();
+                let message = "the model ended its answer with this finish reason".to_string();
+                sink.fail(Failure::new("finish_reason", Some(code), message, sink.record));
+                return Ok(());
+            }
+            _ => Reason::Other(sink.string(string)),
+        },
+        // LMI on vLLM says here which token it stopped at.
+        None => match number(sink.record, Some(range)) {
+            Some(number) => Reason::Other(Queue::place(number)),
+            None => return Ok(()),
+        },
+    };
+    sink.finish(choice, reason, stop)
+}

@@ -1,0 +1,404 @@
+//! What is written as Anthropic's: the events, the losses, and that what is read of it is what was written. The golden
+//! conversions between the formats are here, too.
+
+// `json!` values are handed over where they are made.
+#![allow(clippy::needless_pass_by_value)]
+
+mod common;
+
+use bytes::Bytes;
+use sagewire_codec::chat::{Context, Event};
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::{Decoder, Error, Options, Target, Transcoder, sse};
+use serde_json::{Value, json};
+
+/// Output, losses, ending.
+fn transcode(target: Target, context: Context, body: &[u8]) -> (Vec<u8>, Vec<String>, Result<(), Error>) {
+    let mut transcoder = Transcoder::new(Options::new(), target, context);
+    let mut out = Vec::new();
+    let mut chunk = Bytes::copy_from_slice(body);
+    let ending = loop {
+        match transcoder.decode(&mut chunk) {
+            Ok(Some(bytes)) => out.extend_from_slice(bytes),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let ending = ending.and_then(|()| {
+        while let Some(bytes) = transcoder.finish()? {
+            out.extend_from_slice(bytes);
+        }
+        Ok(())
+    });
+    (out, transcoder.losses().as_slice().iter().map(ToString::to_string).collect(), ending)
+}
+
+/// The events of a stream; it has to be complete.
+fn events(body: &[u8]) -> Vec<Event<'static>> {
+    let mut decoder = Decoder::new();
+    let mut chunk = Bytes::copy_from_slice(body);
+    let mut events = Vec::new();
+    while let Some(event) = decoder.decode(&mut chunk).expect("good") {
+        events.push(event.into_owned());
+    }
+    while let Some(event) = decoder.finish().expect("complete") {
+        events.push(event.into_owned());
+    }
+    events
+}
+
+/// The data of each event. A stream that is complete keeps to Anthropic's order.
+fn data(body: Vec<u8>) -> Vec<Value> {
+    let mut decoder = sse::Decoder::new();
+    let mut chunk = Bytes::from(body);
+    let mut events = Vec::new();
+    let (mut blocks, mut open) = (0, None);
+    while let Some(event) = decoder.decode(&mut chunk).expect("lines") {
+        let data: Value = serde_json::from_str(&event.data).expect("JSON");
+        let name = data["type"].as_str().expect("a type");
+        assert_eq!(event.event, name, "the name is the type");
+        match name {
+            "message_start" => assert!(events.is_empty(), "first"),
+            "content_block_start" => {
+                assert_eq!((data["index"].as_u64(), open), (Some(blocks), None), "in order, one at a time");
+                open = Some(blocks);
+                blocks += 1;
+            }
+            "content_block_delta" => assert_eq!(data["index"].as_u64(), open, "of the open block"),
+            "content_block_stop" => {
+                assert_eq!(data["index"].as_u64(), open, "what is open ends");
+                open = None;
+            }
+            "message_delta" => assert_eq!(open, None, "after all blocks"),
+            "message_stop" => {
+                assert_eq!(events.last().map(|last: &Value| &last["type"]), Some(&json!("message_delta")));
+            }
+            "error" => {}
+            other => panic!("{other}"),
+        }
+        events.push(data);
+    }
+    decoder.finish().expect("whole events");
+    events
+}
+
+/// What is written of a stream of OpenAI's.
+fn written(chunks: &[Value], done: bool) -> (Vec<Value>, Vec<String>, Result<(), Error>) {
+    let mut body: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+    body += if done { "data: [DONE]\n\n" } else { "" };
+    let (out, losses, ending) = transcode(Target::Anthropic, Context::new(), body.as_bytes());
+    let events = data(out);
+    let is_whole = events.last().is_some_and(|last| last["type"] == "message_stop");
+    assert_eq!(is_whole, ending.is_ok(), "nothing that is not complete looks as if it were");
+    (events, losses, ending)
+}
+
+fn choice(delta: Value, finish: Option<&str>) -> Value {
+    json!({"id": "x", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+}
+
+fn call(index: u32, id: &str, arguments: &str) -> Value {
+    json!({"index": index, "id": id, "function": {"name": "f", "arguments": arguments}})
+}
+
+fn usage() -> Value {
+    json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}})
+}
+
+fn extension(target: Target) -> &'static str {
+    if matches!(target, Target::Bedrock(_)) { "jsonl" } else { "sse" }
+}
+
+/// One rich stream of each format, turned into each: reasoning with a signature and redacted, text, a citation, parallel
+/// calls of which one has no arguments, usage with a cache, and the stop reason.
+#[test]
+fn golden_conversions() {
+    let formats = [
+        ("anthropic", Target::Anthropic),
+        ("bedrock", Target::Bedrock(Encoding::JsonLines)),
+        ("openai", Target::OpenAi),
+    ];
+    let losses = common::read_json(&common::testdata("golden/losses.json"));
+    let read = |name: &str| std::fs::read(common::testdata("golden").join(name)).expect(name);
+    for (from, source) in formats {
+        let body = read(&format!("{from}.{}", extension(source)));
+        for (to, target) in formats {
+            let name = format!("{from}-to-{to}");
+            let context = Context::new().id("answer-1").model("model-1").created(1).latency_ms(9);
+            let (out, lost, ending) = transcode(target, context, &body);
+            assert_eq!(ending, Ok(()), "{name}");
+            let golden = read(&format!("{name}.{}", extension(target)));
+            assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&golden), "{name}");
+            assert_eq!(json!(lost), losses[&name], "{name}");
+            if from == to {
+                assert_eq!(events(&out), events(&body), "{name} reads back");
+            }
+            if to == "anthropic" {
+                assert!(!data(out).is_empty());
+            }
+        }
+    }
+}
+
+/// Real streams come back as they were, and nothing is lost.
+#[test]
+fn samples_read_back() {
+    let Some(folder) = common::shared("wire/samples") else {
+        println!("SAGEWIRE_SHARED is not set: skipped");
+        return;
+    };
+    let bedrock = Target::Bedrock(Encoding::JsonLines);
+    for (name, target) in [
+        ("anthropic-stream-text.jsonl", Target::Anthropic),
+        ("anthropic-stream-thinking.jsonl", Target::Anthropic),
+        ("anthropic-stream-tool-no-args.jsonl", Target::Anthropic),
+        ("anthropic-stream-refusal.jsonl", Target::Anthropic),
+        ("anthropic-stream-message-delta-input-tokens.jsonl", Target::Anthropic),
+        ("bedrock-converse-stream-text.jsonl", bedrock),
+        ("bedrock-converse-stream-reasoning.jsonl", bedrock),
+        ("bedrock-eventstream-converse.bin", bedrock),
+        ("bedrock-converse-stream-tool-no-args.jsonl", bedrock),
+        ("bedrock-converse-stream-two-tools.jsonl", bedrock),
+    ] {
+        let body = std::fs::read(folder.join(name)).expect(name);
+        let (out, losses, ending) = transcode(target, Context::new().latency_ms(1), &body);
+        assert_eq!((ending, losses), (Ok(()), vec![]), "{name}");
+        let (before, after) = (events(&body), events(&out));
+        if name.contains("tool") && target == bedrock {
+            // Made by hand: no messageStart, and counts before the end. Once written, they stay as they are.
+            assert_eq!(transcode(target, Context::new(), &out).0, out, "{name}");
+            assert_eq!(common::texts(&values(&before)), common::texts(&values(&after)), "{name}");
+        } else {
+            assert_eq!(after, before, "{name}");
+        }
+        let frames = transcode(Target::Bedrock(Encoding::EventStream), Context::new().latency_ms(1), &out).0;
+        let lines = transcode(bedrock, Context::new().latency_ms(1), &out).0;
+        assert_eq!(events(&frames), events(&lines), "{name}");
+    }
+}
+
+fn values(events: &[Event<'_>]) -> Vec<Value> {
+    events.iter().map(|event| serde_json::to_value(event).expect("JSON")).collect()
+}
+
+/// What the writers write of every vector reads back: the same parts, in the same order, with the same ending.
+#[test]
+fn vectors_read_back() {
+    let mut count = 0;
+    let all = ["anthropic.json", "bedrock.json", "responses.json", "streams.json"];
+    for vector in all.iter().flat_map(|file| match common::read_json(&common::testdata(file)) {
+        Value::Array(vectors) => vectors,
+        _ => panic!("a list"),
+    }) {
+        let name = vector["name"].as_str().expect("a name");
+        if !vector["error"].is_null() {
+            continue;
+        }
+        let body = common::body(&vector);
+        for target in [Target::Anthropic, Target::Bedrock(Encoding::JsonLines)] {
+            let (out, losses, ending) = transcode(target, Context::new().latency_ms(1), &body);
+            assert_eq!(ending, Ok(()), "{name}");
+            let again = transcode(target, Context::new().latency_ms(1), &out);
+            // Counts that nobody gave are zero where they have to be there, and then somebody gave them.
+            if !losses.iter().any(|loss| loss.starts_with("usage")) {
+                assert_eq!(again.0, out, "{name} to {target:?}: what is written stays as it is");
+            }
+            let of = |body: &[u8]| {
+                let mut events = values(&events(body));
+                events.retain(|event| event["type"] != "usage");
+                events
+            };
+            assert_eq!(of(&again.0), of(&out), "{name} to {target:?}");
+            let further: Vec<_> =
+                again.1.iter().filter(|loss| !losses.contains(loss) && !loss.starts_with("usage")).collect();
+            assert!(further.is_empty(), "{name} to {target:?}: {further:?}");
+            if target == Target::Anthropic {
+                data(out);
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 150);
+}
+
+#[test]
+fn stop_reasons() {
+    let stop = |reason: &str, tool: bool| {
+        let delta = if tool { json!({"tool_calls": [call(0, "a", "{}")]}) } else { json!({"content": "x"}) };
+        let (events, losses, _) = written(&[choice(delta, Some(reason)), usage()], true);
+        (events[events.len() - 2]["delta"]["stop_reason"].as_str().expect("a reason").to_owned(), losses)
+    };
+    for (reason, tool, expected) in [
+        ("stop", false, "end_turn"),
+        ("length", false, "max_tokens"),
+        ("tool_calls", true, "tool_use"),
+        ("repetition", false, "repetition"),
+    ] {
+        assert_eq!(stop(reason, tool), (expected.to_owned(), vec![]));
+    }
+    assert_eq!(
+        stop("stop", true),
+        (
+            "tool_use".to_owned(),
+            vec!["finish reason: approximated: `stop` after tool calls is `tool_use`".to_owned()]
+        )
+    );
+    assert_eq!(
+        stop("content_filter", false),
+        (
+            "refusal".to_owned(),
+            vec!["finish reason: approximated: what was withheld is a `refusal`".to_owned()]
+        )
+    );
+    let of_bedrock = |reason: &str| {
+        let body =
+            format!("{{\"messageStart\":{{}}}}\n{{\"messageStop\":{{\"stopReason\":\"{reason}\"}}}}\n");
+        let (out, losses, _) = transcode(Target::Anthropic, Context::new(), body.as_bytes());
+        let events = data(out);
+        (events[1]["delta"]["stop_reason"].as_str().expect("a reason").to_owned(), losses.len())
+    };
+    for (reason, expected, losses) in [
+        ("end_turn", "end_turn", 1),
+        ("stop_sequence", "stop_sequence", 1),
+        ("max_tokens", "max_tokens", 1),
+        ("tool_use", "tool_use", 1),
+        ("model_context_window_exceeded", "model_context_window_exceeded", 1),
+        ("guardrail_intervened", "refusal", 2),
+        ("content_filtered", "refusal", 2),
+        ("malformed_model_output", "end_turn", 2),
+        ("malformed_tool_use", "end_turn", 2),
+    ] {
+        // One is that nobody counted.
+        assert_eq!(of_bedrock(reason), (expected.to_owned(), losses), "{reason}");
+    }
+    let mut with_string = choice(json!({"content": "x"}), Some("stop"));
+    with_string["choices"][0]["stop_reason"] = json!("END");
+    let (events, losses, _) = written(&[with_string, usage()], true);
+    assert_eq!(events[4]["delta"], json!({"stop_reason": "stop_sequence", "stop_sequence": "END"}));
+    assert!(losses.is_empty());
+    // TGI's tool streams have no finish reason, only `[DONE]`.
+    let (events, losses, _) =
+        written(&[choice(json!({"tool_calls": [call(0, "a", "{}")]}), None), usage()], true);
+    assert_eq!(events[events.len() - 2]["delta"]["stop_reason"], "tool_use");
+    assert_eq!(losses, ["finish reason: defaulted: the source gives none"]);
+}
+
+/// All stop reasons of Converse, and back.
+#[test]
+fn stop_reasons_of_converse() {
+    for reason in [
+        "end_turn",
+        "tool_use",
+        "max_tokens",
+        "stop_sequence",
+        "guardrail_intervened",
+        "content_filtered",
+        "malformed_model_output",
+        "malformed_tool_use",
+        "model_context_window_exceeded",
+    ] {
+        let stop = format!("{{\"messageStop\":{{\"stopReason\":\"{reason}\"}}}}\n");
+        let body = format!("{{\"messageStart\":{{\"role\":\"assistant\"}}}}\n{stop}");
+        let (out, losses, _) =
+            transcode(Target::Bedrock(Encoding::JsonLines), Context::new(), body.as_bytes());
+        assert!(String::from_utf8(out).expect("UTF-8").ends_with(&stop), "{reason}");
+        assert_eq!(losses, ["usage: dropped: the source counts nothing: no metadata"], "{reason}");
+    }
+}
+
+#[test]
+fn what_a_message_cannot_say_is_reported() {
+    let mut second = choice(json!({"content": "no"}), Some("stop"));
+    second["choices"][0]["index"] = json!(1);
+    let mut first = choice(json!({"refusal": "never"}), Some("stop"));
+    first["choices"][0]["logprobs"] = json!({"content": []});
+    first["timings"] = json!({"n": 1});
+    let calls = json!({"tool_calls": [call(0, "a b", "{}"), call(1, "", "{}")]});
+    let (events, losses, _) = written(&[second, choice(calls, None), first], false);
+    assert!(!events.iter().any(|event| event.to_string().contains("\"no\"")));
+    assert!(events.iter().any(|event| event["delta"]["text"] == "never"));
+    let ids: Vec<_> = events.iter().filter_map(|event| event["content_block"]["id"].as_str()).collect();
+    assert_eq!(ids, ["a_b", "toolu_1"]);
+    let whats: Vec<_> =
+        losses.iter().map(|loss| loss.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ")).collect();
+    assert_eq!(
+        whats,
+        [
+            "choice: dropped",
+            "tool call id: approximated",
+            "tool call id: defaulted",
+            "refusal: approximated",
+            "logprobs: dropped",
+            "finish reason: approximated",
+            "other: dropped",
+            "usage: defaulted"
+        ]
+    );
+}
+
+/// What was signed when its block had ended cannot be signed any more; llama-server does that.
+#[test]
+fn a_late_signature_is_reported() {
+    let body = common::read_json(&common::testdata("anthropic.json"));
+    let late = body.as_array().expect("a list").iter().find(|vector| vector["name"] == "late_signature");
+    let body = common::body(late.expect("a vector"));
+    for target in [Target::Anthropic, Target::Bedrock(Encoding::JsonLines)] {
+        let (_, losses, _) = transcode(target, Context::new().latency_ms(1), &body);
+        assert_eq!(losses, ["reasoning signature: dropped: it came after its block had ended"]);
+    }
+}
+
+/// A signature in pieces goes out whole: clients keep the last that they hear.
+#[test]
+fn signatures_are_joined() {
+    let delta = |delta: Value| json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"reasoningContent": delta}}});
+    let lines = [
+        delta(json!({"text": "a"})),
+        delta(json!({"signature": "S1"})),
+        delta(json!({"text": "b"})),
+        delta(json!({"signature": "S2"})),
+        delta(json!({"redactedContent": "UkVE"})),
+        delta(json!({"text": "c"})),
+        json!({"messageStop": {"stopReason": "end_turn"}}),
+    ];
+    let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let events = data(transcode(Target::Anthropic, Context::new(), body.as_bytes()).0);
+    let starts: Vec<_> = events.iter().filter_map(|event| event["content_block"]["type"].as_str()).collect();
+    assert_eq!(starts, ["thinking", "redacted_thinking", "thinking"]);
+    let signatures: Vec<_> = events.iter().filter_map(|event| event["delta"]["signature"].as_str()).collect();
+    assert_eq!(signatures, ["S1S2"]);
+}
+
+#[test]
+fn failures_are_errors() {
+    let text = choice(json!({"content": "x"}), None);
+    let last = |more: &[Value]| {
+        let chunks = [std::slice::from_ref(&text), more].concat();
+        written(&chunks, false).0.last().expect("an error").clone()
+    };
+    let of = |error: Value| last(&[json!({"error": error})])["error"].clone();
+    assert_eq!(
+        of(json!({"message": "boom", "type": "InternalServerError", "code": 500})),
+        json!({"type": "api_error", "message": "boom"})
+    );
+    for (code, expected) in [
+        (400, "invalid_request_error"),
+        (401, "authentication_error"),
+        (403, "permission_error"),
+        (404, "not_found_error"),
+        (413, "request_too_large"),
+        (422, "invalid_request_error"),
+        (429, "rate_limit_error"),
+        (503, "overloaded_error"),
+        (504, "timeout_error"),
+        (599, "api_error"),
+    ] {
+        assert_eq!(of(json!({"message": "m", "code": code}))["type"], expected, "{code}");
+    }
+    assert_eq!(of(json!({"message": "m", "type": "overloaded_error"}))["type"], "overloaded_error");
+    let truncated = last(&[]);
+    assert_eq!(truncated["error"]["type"], "api_error");
+    assert!(truncated["error"]["message"].as_str().is_some_and(|why| why.contains("truncated")));
+    let (events, ..) = written(&[], false);
+    assert_eq!(events.len(), 1, "an empty stream is an error, and no message");
+}

@@ -1,0 +1,150 @@
+//! Embeddings: what containers take and answer.
+
+mod common;
+
+use sagewire_codec::Error;
+use sagewire_codec::chat::{Context, Losses};
+use sagewire_codec::embedding::{Encoding, Pooling, Reading, Request, Response, Target, Vector};
+use serde_json::Value;
+
+fn vectors(kind: &str) -> Vec<Value> {
+    let vectors = common::read_json(&common::testdata("embeddings.json"));
+    let vectors = vectors[kind].as_array().cloned().expect("a list");
+    for vector in &vectors {
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{} says why", vector["name"]);
+    }
+    vectors
+}
+
+fn check_losses(name: &Value, losses: &Losses, vector: &Value) {
+    let losses: Vec<_> = losses.as_slice().iter().map(|loss| Value::from(loss.to_string())).collect();
+    assert_eq!(Value::from(losses), vector["losses"], "{name}");
+}
+
+fn check_error(name: &Value, error: &Error, vector: &Value) {
+    let expected = vector["error"].as_str().unwrap_or_else(|| panic!("{name}: {error}"));
+    assert!(error.to_string().contains(expected), "{name}: {error}");
+}
+
+#[test]
+fn requests() {
+    let vectors = vectors("requests");
+    for vector in &vectors {
+        let name = &vector["name"];
+        let target = match vector["target"].as_str().expect("a target") {
+            "openai" => Target::OpenAi,
+            "inputs" => Target::Inputs,
+            "text_inputs" => Target::TextInputs { mode: false },
+            "text_inputs_mode" => Target::TextInputs { mode: true },
+            "text_list" => Target::TextList,
+            "text" => Target::Text,
+            "cohere" => Target::Cohere,
+            "voyage" => Target::Voyage,
+            other => panic!("{other}"),
+        };
+        let body = vector["request"].as_str().expect("a request").as_bytes();
+        match Request::read(body).and_then(|request| request.write(target)) {
+            Ok(written) => {
+                assert!(vector["error"].is_null(), "{name}: {written:?}");
+                assert_eq!(
+                    String::from_utf8_lossy(&written.bytes),
+                    vector["body"].as_str().expect("a body"),
+                    "{name}"
+                );
+                assert_eq!(written.media_type, vector["media_type"], "{name}");
+                check_losses(name, &written.losses, vector);
+            }
+            Err(error) => check_error(name, &error, vector),
+        }
+    }
+    assert!(vectors.len() >= 30);
+}
+
+/// What is written as OpenAI's is read as the same.
+#[test]
+fn openai_requests_come_back() {
+    for vector in vectors("requests") {
+        let Ok(request) = Request::read(vector["request"].as_str().expect("a request").as_bytes()) else {
+            continue;
+        };
+        let written = request.write(Target::OpenAi).expect("every request");
+        assert_eq!(Request::read(&written.bytes).expect("its own"), request, "{}", vector["name"]);
+        assert!(written.losses.is_empty());
+    }
+}
+
+fn convert(vector: &Value) -> Result<(Vec<u8>, Losses), Error> {
+    let mut reading = Reading::new();
+    reading.count = vector["count"].as_u64().map(|count| count as usize);
+    reading.pooling = vector["pooling"].as_str().map(|pooling| match pooling {
+        "mean" => Pooling::Mean,
+        "first" => Pooling::First,
+        "last" => Pooling::Last,
+        other => panic!("{other}"),
+    });
+    let encoding = if vector["base64"] == true { Encoding::Base64 } else { Encoding::Float };
+    let context = if vector["no_model"] == true { Context::new() } else { Context::new().model("m") };
+    Response::read(vector["response"].as_str().expect("a response").as_bytes(), reading)?
+        .write(encoding, &context)
+}
+
+#[test]
+fn responses() {
+    let vectors = vectors("responses");
+    for vector in &vectors {
+        let name = &vector["name"];
+        match convert(vector) {
+            Ok((written, losses)) => {
+                assert!(vector["error"].is_null(), "{name}: {}", String::from_utf8_lossy(&written));
+                assert_eq!(
+                    String::from_utf8_lossy(&written),
+                    vector["openai"].as_str().expect("openai"),
+                    "{name}"
+                );
+                check_losses(name, &losses, vector);
+                // What is written is JSON, and read as the same.
+                assert!(serde_json::from_slice::<Value>(&written).is_ok(), "{name}");
+                let again = Response::read(&written, Reading::new()).expect("its own");
+                let encoding = if vector["base64"] == true { Encoding::Base64 } else { Encoding::Float };
+                assert_eq!(again.write(encoding, &Context::new()).expect("numbers").0, written, "{name}");
+            }
+            Err(error) => {
+                check_error(name, &error, vector);
+                let kinds = [error.is_corrupt(), error.is_refused(), error.is_model_failure()];
+                assert_eq!(kinds.into_iter().filter(|is| *is).count(), 1, "{name}: {error:?}");
+            }
+        }
+    }
+    assert!(vectors.len() >= 45);
+}
+
+/// No body makes it panic: every vector cut and with a byte changed.
+#[test]
+fn broken_bodies_are_errors() {
+    for vector in vectors("responses") {
+        let body = vector["response"].as_str().expect("a response").as_bytes();
+        for at in 0..body.len() {
+            let _ = Response::read(&body[..at], Reading::new().pooling(Pooling::Mean));
+            for byte in [0, b'[', b']', b'"', b'9', 0xff] {
+                let mut body = body.to_vec();
+                body[at] = byte;
+                if let Ok(response) = Response::read(&body, Reading::new().pooling(Pooling::Last)) {
+                    let _ = response.write(Encoding::Base64, &Context::new());
+                }
+            }
+        }
+    }
+    let deep = "[".repeat(100_000);
+    assert!(Response::read(deep.as_bytes(), Reading::new()).expect_err("deep").is_corrupt());
+    assert!(Request::read(format!("{{\"input\":{deep}").as_bytes()).expect_err("deep").is_corrupt());
+}
+
+#[test]
+fn vectors_give_their_numbers() {
+    let body = br#"{"data":[{"embedding":[1.5,-2]},{"embedding":"AADAPwAAAMA="}]}"#;
+    let response = Response::read(body, Reading::new()).expect("two vectors");
+    for vector in &response.vectors {
+        assert_eq!(vector.to_floats().expect("numbers"), [1.5, -2.0]);
+    }
+    assert_eq!(Vector::Floats(vec![0.5]).to_floats().expect("numbers"), [0.5]);
+}
