@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::container::ContainerFormat;
 use crate::log::{Log, Observer, Request};
 use crate::script::Script;
 use crate::service::{self, Service};
@@ -76,6 +77,7 @@ pub struct Builder {
     port: u16,
     credentials: Credentials,
     script: Option<Script>,
+    format: ContainerFormat,
     pause: Duration,
     seed: u64,
     observer: Option<Observer>,
@@ -87,6 +89,7 @@ impl Default for Builder {
             port: 0,
             credentials: credentials(ACCESS_KEY_ID.into(), SECRET_ACCESS_KEY.into(), None),
             script: None,
+            format: ContainerFormat::default(),
             pause: Duration::ZERO,
             seed: 1,
             observer: None,
@@ -115,9 +118,16 @@ impl Builder {
         self
     }
 
-    /// What to answer. Default: every endpoint is a chat container that echoes, cut at random.
+    /// What to answer. Default: every endpoint is a container that echoes, cut at random.
     pub fn script(mut self, script: Script) -> Self {
         self.script = Some(script);
+        self
+    }
+
+    /// The container of every endpoint, as far as the script has no other answer. Default:
+    /// [`OpenAi`](ContainerFormat::OpenAi).
+    pub fn format(mut self, format: ContainerFormat) -> Self {
+        self.format = format;
         self
     }
 
@@ -152,8 +162,14 @@ impl Builder {
         let log = Arc::new(Log::default());
         let (alive, still_alive) = watch::channel(());
         let (accepting, stopped) = oneshot::channel::<()>();
-        let service =
-            Arc::new(Service::new(self.credentials, script, Arc::clone(&log), self.observer, still_alive));
+        let service = Arc::new(Service::new(
+            self.credentials,
+            script,
+            self.format,
+            Arc::clone(&log),
+            self.observer,
+            still_alive,
+        ));
         let app = Router::new().fallback(service::handle).with_state(service);
         let server = axum::serve(listener, app.into_make_service_with_connect_info::<Hold>())
             .with_graceful_shutdown(async move {

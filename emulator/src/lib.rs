@@ -2,8 +2,9 @@
 //! A local Amazon SageMaker Runtime, for tests, demos and benchmarks.
 //!
 //! It listens on loopback, serves `InvokeEndpoint` and `InvokeEndpointWithResponseStream`, and checks the signature of
-//! every request as AWS does. Without a script every endpoint is an OpenAI chat container that echoes the last user
-//! message; a [`Script`] says otherwise: what is answered, where the stream is cut, and what goes wrong.
+//! every request as AWS does. Every endpoint is a container that echoes the last user message, of whichever
+//! [`ContainerFormat`] the [`Builder`] is told; a [`Script`] says more: what is answered, where the stream is cut, and
+//! what goes wrong.
 //!
 //! ```
 //! use sagewire_emulator::{Emulator, Script};
@@ -24,7 +25,7 @@
 //!
 //! What it does not do: the asynchronous operation, the OpenAI-compatible route, presigned URLs, TLS.
 
-mod chat;
+mod container;
 mod cut;
 mod emulator;
 mod error;
@@ -36,6 +37,7 @@ mod sigv4;
 mod socket;
 mod wire;
 
+pub use container::{ContainerFormat, UnknownFormat, echo};
 pub use emulator::{ACCESS_KEY_ID, Builder, Emulator, SECRET_ACCESS_KEY};
 pub use log::Request;
 pub use script::{SCRIPT_HELP, Script, ScriptError};

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::container::ContainerFormat;
 use crate::cut::{Chunks, Cut, Random};
 
 /// The format of a script, for `--help` texts: see [`Script`].
@@ -114,6 +115,8 @@ pub(crate) struct Rule {
     pub(crate) first_byte: Duration,
     pub(crate) pause: Duration,
     pub(crate) body: Source,
+    /// Of the container that echoes. `None`: that of all endpoints.
+    pub(crate) format: Option<ContainerFormat>,
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) cut: Cut,
     pub(crate) chunks: Chunks,
@@ -131,7 +134,7 @@ impl Rule {
 /// Where the body of an answer comes from.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Source {
-    /// The chat container that echoes.
+    /// The container that echoes.
     #[default]
     Echo,
     Bytes(Bytes),
@@ -200,6 +203,7 @@ struct RawRule {
     body: Option<String>,
     body_base64: Option<String>,
     body_file: Option<PathBuf>,
+    format: Option<ContainerFormat>,
     content_type: Option<String>,
     cut: Option<Cut>,
     chunks: Option<Chunks>,
@@ -227,6 +231,7 @@ impl TryFrom<RawRule> for Rule {
         }
         let failed = raw.status != 200;
         let misplaced = [
+            ("format", failed && raw.format.is_some(), "200"),
             ("content_type", failed && raw.content_type.is_some(), "200"),
             ("cut", failed && raw.cut.is_some(), "200"),
             ("chunks", failed && raw.chunks.is_some(), "200"),
@@ -248,6 +253,9 @@ impl TryFrom<RawRule> for Rule {
             (None, None, Some(path)) => Source::File(path),
             _ => return Err("only one of body, body_base64 and body_file may be given".into()),
         };
+        if raw.format.is_some() && !matches!(body, Source::Echo) {
+            return Err("format: goes without body, body_base64 and body_file".into());
+        }
         let mut headers = raw
             .headers
             .iter()
@@ -274,6 +282,7 @@ impl TryFrom<RawRule> for Rule {
             first_byte: Duration::from_millis(raw.first_byte_ms),
             pause: Duration::from_millis(raw.pause_ms),
             body,
+            format: raw.format,
             content_type: raw.content_type.map(|text| value("content_type", &text)).transpose()?,
             cut: raw.cut.unwrap_or_default(),
             chunks: raw.chunks.unwrap_or_default(),
@@ -353,7 +362,7 @@ mod tests {
     fn the_example_of_the_help_is_a_script() {
         let example = SCRIPT_HELP.split_once("EXAMPLE").unwrap().1;
         let script: Script = serde_json::from_str(example).unwrap();
-        assert_eq!(script.rules.len(), 4);
+        assert_eq!(script.rules.len(), 5);
         assert!(SCRIPT_HELP.lines().count() <= 60);
         assert!(SCRIPT_HELP.lines().all(|line| line.chars().count() <= 120));
     }
@@ -365,6 +374,12 @@ mod tests {
             (r#"{"rules": [{"status": 99}]}"#, "status: must be 200 to 599, found 99"),
             (r#"{"rules": [{"body": "", "body_base64": ""}]}"#, "only one of"),
             (r#"{"rules": [{"body_base64": "?"}]}"#, "body_base64: "),
+            (r#"{"rules": [{"format": "tgi", "body": ""}]}"#, "format: goes without body"),
+            (
+                r#"{"rules": [{"format": "tgi", "status": 500}]}"#,
+                "format: goes with a status of 200, found 500",
+            ),
+            (r#"{"rules": [{"format": "lmi15"}]}"#, "unknown variant `lmi15`, expected one of `openai`"),
             (r#"{"rules": [{"cut": "everywhere"}]}"#, "unknown variant `everywhere`"),
             (r#"{"rules": [{"chunks": {"random": {"min": 0}}}]}"#, "min must be at least 1"),
             (r#"{"rules": [{"cut": {"random": {"min": 9, "max": 8}}}]}"#, "found min 9, max 8"),

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use axum::response::IntoResponse;
 use bytes::Bytes;
 
-use crate::chat;
+use crate::container::{self, ContainerFormat, Refusal};
 use crate::error::{ErrorAnswer, default_error};
 use crate::log::{self, Log, Observer};
 use crate::playback::{self, Alive};
@@ -35,6 +35,7 @@ const CUSTOM_ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-
 pub(crate) struct Service {
     credentials: Credentials,
     rules: Vec<(Rule, AtomicU64)>,
+    format: ContainerFormat,
     log: Arc<Log>,
     observer: Option<Observer>,
     count: AtomicU64,
@@ -45,12 +46,13 @@ impl Service {
     pub(crate) fn new(
         credentials: Credentials,
         script: Script,
+        format: ContainerFormat,
         log: Arc<Log>,
         observer: Option<Observer>,
         alive: Alive,
     ) -> Self {
         let rules = script.rules.into_iter().map(|rule| (rule, AtomicU64::new(0))).collect();
-        Self { credentials, rules, log, observer, count: AtomicU64::new(0), alive }
+        Self { credentials, rules, format, log, observer, count: AtomicU64::new(0), alive }
     }
 
     /// The rule that answers, which is used up by one more request.
@@ -89,10 +91,10 @@ impl Service {
         let _ = playback::pause(rule.first_byte, &mut alive).await;
         let mut response = match &rule.failure {
             Some(failure) => failed(failure, &rule.body, &call.endpoint, &region).into_response(),
-            None => match call.produce(rule, body) {
+            None => match call.produce(rule, self.format, parts, body) {
                 Ok((content_type, body)) => call.response(rule, content_type, &body, hold, alive),
-                Err(original) => {
-                    ErrorAnswer::model(&call.endpoint, &region, 400, &original, None).into_response()
+                Err(Refusal { status, body }) => {
+                    ErrorAnswer::model(&call.endpoint, &region, status, &body, None).into_response()
                 }
             },
         };
@@ -152,12 +154,24 @@ impl Call {
         (method == Method::POST).then(|| Self { endpoint: endpoint.into(), stream })
     }
 
-    /// What the container answers, with its content type; or the error that it answers with status 400.
-    fn produce(&self, rule: &Rule, request: &[u8]) -> Result<(HeaderValue, Bytes), String> {
+    /// What the container answers, with its content type; or its own error.
+    fn produce(
+        &self,
+        rule: &Rule,
+        format: ContainerFormat,
+        parts: &Parts,
+        body: &[u8],
+    ) -> Result<(HeaderValue, Bytes), Refusal> {
         let (content_type, body) = match &rule.body {
             Source::Bytes(body) => ("application/json", body.clone()),
             Source::Echo => {
-                let answer = chat::answer(&self.endpoint, request)?;
+                let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+                let answer = rule.format.unwrap_or(format).answer(&container::Request {
+                    endpoint: &self.endpoint,
+                    content_type: header(header::CONTENT_TYPE).unwrap_or_default(),
+                    custom_attributes: header(CUSTOM_ATTRIBUTES).unwrap_or_default(),
+                    body,
+                })?;
                 (answer.content_type, answer.body.into())
             }
             Source::File(path) => unreachable!("{} was read with the script", path.display()),

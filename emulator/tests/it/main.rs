@@ -3,4 +3,5 @@
 mod answers;
 mod boto3;
 mod client;
+mod containers;
 mod signatures;

@@ -1,0 +1,61 @@
+//! LMI with a dynamic batch: a JSON line of `outputs` for each step, and nothing at the end.
+
+use serde::Deserialize;
+
+use super::echo::Echo;
+use super::json::{Json, object};
+use super::lmi::NEW_TOKENS;
+use super::{Answer, JSON, JSON_LINES, Refusal, Request};
+
+/// Answers one prompt, or a batch of them.
+pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
+    let request: Generate =
+        serde_json::from_slice(request.body).map_err(|error| refuse(&error.to_string()))?;
+    let max = request.parameters.and_then(|parameters| parameters.max_new_tokens).unwrap_or(NEW_TOKENS);
+    let prompts = match &request.inputs {
+        Inputs::One(prompt) => std::slice::from_ref(prompt),
+        Inputs::Batch(prompts) => prompts,
+    };
+    let echoes: Vec<Echo> = prompts.iter().map(|prompt| Echo::new(prompt, Some(max))).collect();
+    if request.stream {
+        return Ok(Answer { content_type: JSON_LINES, body: lines(&echoes) });
+    }
+    let texts: Vec<Json> = echoes.iter().map(|echo| object! { "generated_text": echo.text() }).collect();
+    Ok(Answer { content_type: JSON, body: format!("{:#}", Json::from(texts)) })
+}
+
+#[derive(Deserialize)]
+struct Generate {
+    inputs: Inputs,
+    parameters: Option<Parameters>,
+    #[serde(default)]
+    stream: bool,
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    max_new_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Inputs {
+    One(String),
+    Batch(Vec<String>),
+}
+
+/// Each line has one token of every answer, without text for those that have ended.
+fn lines(echoes: &[Echo]) -> String {
+    let mut answers: Vec<_> = echoes.iter().map(Echo::tokens).collect();
+    let steps = echoes.iter().map(Echo::count).max().unwrap_or_default();
+    let line = |_| {
+        let texts = answers.iter_mut().map(|tokens| tokens.next().map_or("", |token| token.text));
+        format!("{:#}\n", object! { "outputs": texts.map(Json::from).collect::<Vec<_>>() })
+    };
+    (0..steps).map(line).collect()
+}
+
+fn refuse(why: &str) -> Refusal {
+    let body = object! { "code": 424_usize, "message": "invoke handler failure", "error": why };
+    Refusal { status: 424, body: format!("{body:#}") }
+}

@@ -1,0 +1,108 @@
+//! LMI with vLLM's asynchronous engine: vLLM's records as JSON lines, and TGI's shape for `inputs`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::chat::{ChatRequest, CompletionRequest};
+use super::echo::{Echo, Token};
+use super::json::{Json, object};
+use super::lmi::{Generate, NEW_TOKENS, Parameters};
+use super::openai::Said;
+use super::{Answer, JSON, JSON_LINES, Refusal, Request};
+
+/// Answers a completion, a prompt, or a chat: in this order.
+pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
+    let value: Value = serde_json::from_slice(request.body).map_err(|error| refuse(&error.to_string()))?;
+    let of_vllm = |error: serde_json::Error| refuse(&format!("1 validation error: {error}"));
+    if value.get("prompt").is_some() {
+        let request_body = CompletionRequest::deserialize(&value).map_err(of_vllm)?;
+        return Ok(frame(Said::to_completion(request.endpoint, &request_body)));
+    }
+    if value.get("inputs").is_some() {
+        let request = Generate::deserialize(&value).map_err(of_vllm)?;
+        return Ok(answer_inputs(&request));
+    }
+    if value.get("messages").is_some() {
+        let chat = ChatRequest::deserialize(&value).map_err(of_vllm)?;
+        if chat.messages.is_empty() {
+            return Err(error(400, "messages must not be empty"));
+        }
+        return Said::to_chat(request.endpoint, &chat).map(frame);
+    }
+    Err(refuse("invalid payload. must contain prompt, inputs, or messages"))
+}
+
+/// One record a line; the terminator becomes an empty one.
+fn frame(said: Said) -> Answer {
+    match said {
+        Said::Whole(body) => Answer { content_type: JSON, body: format!("{body}\n") },
+        Said::Stream(chunks) => {
+            let lines = chunks.iter().map(|chunk| format!("{chunk}\n"));
+            Answer { content_type: JSON_LINES, body: lines.chain(["\n".into()]).collect() }
+        }
+    }
+}
+
+fn answer_inputs(request: &Generate) -> Answer {
+    let default = Parameters::default();
+    let parameters = request.parameters.as_ref().unwrap_or(&default);
+    let echo = Echo::new(&request.inputs, Some(parameters.max_new_tokens.unwrap_or(NEW_TOKENS)));
+    if request.stream {
+        Answer { content_type: JSON_LINES, body: lines(&request.inputs, parameters, &echo) }
+    } else {
+        let body = whole(&request.inputs, parameters, &echo);
+        Answer { content_type: JSON, body: format!("{body:#}\n") }
+    }
+}
+
+fn token(token: Token<'_>) -> Json {
+    object! { "id": token.id(), "text": token.text, "logprob": token.logprob() }
+}
+
+/// The end is a token without text, which is counted and counted again; the index is that of the choice. The chunks of
+/// the usage and of the end become empty lines.
+fn lines(inputs: &str, parameters: &Parameters, echo: &Echo) -> String {
+    let line = |token: Json, generated_text: Option<String>, details: Option<Json>| {
+        let record = object! {
+            "index": 0_usize,
+            "token": token,
+            "generated_text": generated_text,
+            "details": details,
+        };
+        format!("{record:#}\n")
+    };
+    let mut body: String = echo.tokens().map(|text| line(token(text), None, None)).collect();
+    let details = parameters.details.then(|| {
+        object! {
+            "finish_reason": echo.finish_reason("stop", "length"),
+            "seed": parameters.seed,
+            "generated_tokens": echo.count() + 1,
+            "input_length": echo.prompt_tokens,
+        }
+    });
+    let end = object! { "id": 2_usize, "text": "", "logprob": 0.0 };
+    body += &line(end, Some(parameters.generated_text(inputs, echo)), details);
+    body + "\n\n"
+}
+
+/// The finish reason is the token at which it stopped, and that is none.
+fn whole(inputs: &str, parameters: &Parameters, echo: &Echo) -> Json {
+    let details = parameters.details.then(|| {
+        object! {
+            "finish_reason": (),
+            "generated_tokens": echo.count(),
+            "seed": parameters.seed,
+            "prefill": vec![],
+            "tokens": echo.tokens().map(token).collect::<Vec<_>>(),
+        }
+    });
+    object! { "generated_text": parameters.generated_text(inputs, echo) }.with("details", details)
+}
+
+fn refuse(why: &str) -> Refusal {
+    error(424, &format!("Input parsing failed: {why}"))
+}
+
+fn error(code: u16, message: &str) -> Refusal {
+    Refusal { status: code, body: format!("{:#}", object! { "code": u64::from(code), "error": message }) }
+}
