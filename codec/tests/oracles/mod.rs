@@ -374,6 +374,7 @@ pub fn transcode(data: &[u8]) {
                     texts.collect::<String>()
                 };
                 assert_eq!(text(&events), text(&source.0));
+                assert_eq!(again.is_ok(), ending.is_ok());
             }
             Target::Anthropic => {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
