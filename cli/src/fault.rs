@@ -69,6 +69,8 @@ impl From<Error> for Fault {
             Exit::Truncated
         } else if error.is_model_failure() {
             Exit::Failed
+        } else if error.is_refused() {
+            Exit::Usage
         } else {
             Exit::Corrupt
         };

@@ -2,6 +2,7 @@
 
 mod bedrock;
 mod chat;
+mod convert;
 mod decode;
 mod demo;
 mod emulate;

@@ -1,0 +1,116 @@
+//! `sagewire convert`.
+
+use serde_json::{Value, json};
+
+use crate::process::sagewire;
+
+fn value(text: &[u8]) -> Value {
+    serde_json::from_slice(text).unwrap()
+}
+
+#[test]
+fn a_request_and_what_is_lost() {
+    let request = json!({
+        "model": "m", "seed": 7, "max_tokens": 9,
+        "messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "hi"}]
+    });
+    let request = request.to_string().into_bytes();
+    let converse = sagewire(&["convert", "request", "--from", "openai", "--to", "bedrock"], &request);
+    assert_eq!(converse.code, 0);
+    assert_eq!(converse.stderr, "loss: /seed: dropped: Converse has no such parameter\n");
+    assert_eq!(
+        value(&converse.stdout),
+        json!({
+            "messages": [{"role": "user", "content": [{"text": "hi"}]}],
+            "system": [{"text": "Be short."}],
+            "inferenceConfig": {"maxTokens": 9}
+        })
+    );
+    let args =
+        ["convert", "request", "--from", "openai", "--to", "bedrock", "--strict", "--losses", "json", "-"];
+    let strict = sagewire(&args, &request);
+    assert_eq!(strict.code, 6);
+    let mut lines = strict.stderr.lines();
+    let losses: Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+    assert_eq!(losses[0]["what"], "/seed");
+    assert_eq!(lines.next(), Some("strict: 1 lost"));
+}
+
+#[test]
+fn a_prompt_needs_a_template() {
+    let request = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
+    let args = ["convert", "request", "--from", "openai", "--to", "tgi"];
+    let line = sagewire(&args, request);
+    assert!(line.fails(2).contains("chat template"), "{line:?}");
+    let tgi = sagewire(&[&args[..], &["--template", "chatml"]].concat(), request).succeeds();
+    assert_eq!(value(&tgi.stdout)["inputs"], "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+    let unknown = sagewire(&[&args[..], &["--template", "nobody"]].concat(), request);
+    assert!(unknown.fails(2).contains("known: "), "{unknown:?}");
+    let setting = sagewire(&[&args[..], &["--set", "zero-temperature=cold"]].concat(), request);
+    assert!(setting.fails(2).contains("not a setting"), "{setting:?}");
+}
+
+#[test]
+fn a_response() {
+    let tgi =
+        br#"[{"generated_text":"hi","details":{"finish_reason":"length","generated_tokens":3,"tokens":[]}}]"#;
+    let args = ["convert", "response", "--to", "openai", "--context", "id=chatcmpl-7,model=m,created=9"];
+    let openai = sagewire(&args, tgi);
+    assert_eq!(openai.code, 0, "{openai:?}");
+    let openai = value(&openai.stdout);
+    assert_eq!(openai["id"], "chatcmpl-7");
+    assert_eq!(openai["choices"][0]["message"]["content"], "hi");
+    assert_eq!(openai["choices"][0]["finish_reason"], "length");
+    assert_eq!(openai["usage"]["completion_tokens"], 3);
+    assert_eq!(sagewire(&["convert", "response", "--to", "tgi"], b"{\"choices\":[").code, 3);
+}
+
+#[test]
+fn an_error_is_unwrapped() {
+    let wrapped =
+        br#"{"Message":"Received","OriginalStatusCode":429,"OriginalMessage":"{\"error\":\"busy\"}"}"#;
+    let anthropic = sagewire(&["convert", "error", "--to", "anthropic"], wrapped);
+    assert_eq!((anthropic.code, anthropic.stderr.as_str()), (0, "status: 429, may be sent again\n"));
+    assert_eq!(
+        value(&anthropic.stdout),
+        json!({"type": "error", "error": {"type": "rate_limit_error", "message": "busy"}})
+    );
+}
+
+#[test]
+fn embeddings() {
+    let request = br#"{"model":"m","input":["a","b"]}"#;
+    let tei = sagewire(&["convert", "embedding-request", "--to", "inputs"], request);
+    assert_eq!(value(&tei.stdout), json!({"inputs": ["a", "b"]}));
+    assert!(tei.stderr.starts_with("content type: application/json\n"), "{tei:?}");
+    let args = ["convert", "embedding-response", "--context", "model=m"];
+    let openai = sagewire(&args, b"[[0.5,1.0],[2.0,3.0]]").succeeds();
+    assert_eq!(value(&openai.stdout)["data"][1]["embedding"], json!([2.0, 3.0]));
+    let tokens = sagewire(&args, b"[[[1.0,2.0],[3.0,4.0]]]");
+    assert_ne!(tokens.code, 0, "vectors of tokens are pooled only when asked: {tokens:?}");
+    let pooled = sagewire(&[&args[..], &["--pooling", "mean"]].concat(), b"[[[1.0,2.0],[3.0,4.0]]]");
+    assert_eq!(value(&pooled.stdout)["data"][0]["embedding"], json!([2.0, 3.0]));
+}
+
+#[test]
+fn streams_of_every_target() {
+    let tgi = b"data:{\"index\":1,\"token\":{\"id\":5,\"text\":\"hi\",\"logprob\":-0.5,\"special\":false},\
+        \"generated_text\":\"hi\",\"details\":{\"finish_reason\":\"eos_token\",\"generated_tokens\":1,\"seed\":null}}\n\n";
+    for (to, expected) in [
+        ("openai", "\"content\":\"hi\""),
+        ("bedrock", "\"delta\":{\"text\":\"hi\"}"),
+        ("anthropic", "{\"type\":\"text_delta\",\"text\":\"hi\"}"),
+        ("tgi", "\"generated_text\":\"hi\""),
+    ] {
+        let run = sagewire(&["decode", "--to", to], tgi).succeeds();
+        assert!(run.text().contains(expected), "{to}: {}", run.text());
+    }
+}
+
+#[test]
+fn the_table_of_formats() {
+    let table = sagewire(&["formats"], b"").succeeds();
+    for format in ["openai", "responses", "bedrock", "anthropic", "tgi", "lmi", "jumpstart", "embeddings"] {
+        assert!(table.text().lines().any(|line| line.starts_with(format)), "{format}");
+    }
+}
