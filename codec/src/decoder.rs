@@ -48,7 +48,7 @@ pub enum Framing {
 }
 
 /// How a stream is decoded. The default tells by the bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
     /// What the bytes are.
@@ -57,6 +57,9 @@ pub struct Options {
     pub format: Format,
     /// Bounds of all buffers.
     pub limits: Limits,
+    /// A format that is described in a file. It takes the place of [`format`](Self::format).
+    #[cfg(feature = "custom")]
+    pub custom: Option<Arc<format::custom::Format>>,
 }
 
 impl Options {
@@ -83,6 +86,14 @@ impl Options {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets [`custom`](Self::custom).
+    #[cfg(feature = "custom")]
+    #[must_use]
+    pub fn custom(mut self, format: impl Into<Arc<format::custom::Format>>) -> Self {
+        self.custom = Some(format.into());
         self
     }
 }
@@ -249,15 +260,22 @@ impl Decoder {
             Framing::EventStream => Mode::Frames,
             Framing::Sse | Framing::JsonLines => Mode::Plain,
         };
+        #[cfg(feature = "custom")]
+        let reader = match options.custom {
+            Some(format) => Reader::custom(limits.clone(), format),
+            None => Reader::new(limits.clone(), options.format),
+        };
+        #[cfg(not(feature = "custom"))]
+        let reader = Reader::new(limits.clone(), options.format);
         Self {
             input: Input::default(),
             mode,
             frames: eventstream::Scanner::new(limits.clone()),
             last: Last::default(),
             part: Part::default(),
-            records: record::Scanner::new(limits.clone(), wrapping),
+            records: record::Scanner::new(limits, wrapping),
             record: Record::default(),
-            reader: Reader::new(limits, options.format),
+            reader,
             queue: Queue::default(),
             mended: Vec::new(),
             short: Short::default(),

@@ -3,6 +3,8 @@
 
 mod anthropic;
 pub mod bedrock;
+#[cfg(feature = "custom")]
+pub mod custom;
 mod detect;
 pub(crate) mod failure;
 mod generate;

@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+#[cfg(feature = "custom")]
+use super::custom;
 pub(crate) use super::template::{Call, RecordKind};
 use super::template::{Target, Templates, Trace};
 use super::{anthropic, bedrock, detect, generate, openai, responses};
@@ -56,6 +58,8 @@ enum State {
     Bedrock,
     Anthropic(anthropic::Reader),
     Generate(generate::Reader),
+    #[cfg(feature = "custom")]
+    Custom(Arc<custom::Format>),
 }
 
 impl State {
@@ -74,6 +78,13 @@ impl State {
 impl Reader {
     pub(crate) fn new(limits: Arc<Limits>, format: Format) -> Self {
         let memory = Memory { templates: Templates::default(), state: State::new(format) };
+        Self { answer: Answer::new(limits), memory: Box::new(memory) }
+    }
+
+    /// The same for a format that is described in a file.
+    #[cfg(feature = "custom")]
+    pub(crate) fn custom(limits: Arc<Limits>, format: Arc<custom::Format>) -> Self {
+        let memory = Memory { templates: Templates::default(), state: State::Custom(format) };
         Self { answer: Answer::new(limits), memory: Box::new(memory) }
     }
 
@@ -175,6 +186,11 @@ impl Reader {
 impl State {
     /// Reads a document. The first walk over it checks all of it, before any of it is used.
     fn document(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
+        // What the documents of such a format are, only its paths know.
+        #[cfg(feature = "custom")]
+        if let Self::Custom(format) = self {
+            return format.read(json, sink, trace);
+        }
         match json.kind()? {
             Kind::Object => self.object(json, sink, trace),
             Kind::Array => {
@@ -202,6 +218,8 @@ impl State {
             Self::Bedrock => bedrock::read(json, sink, trace),
             Self::Anthropic(reader) => reader.read(json, sink, trace),
             Self::Generate(reader) => reader.read(json, sink, trace),
+            #[cfg(feature = "custom")]
+            Self::Custom(format) => format.read(json, sink, trace),
         }
     }
 }
