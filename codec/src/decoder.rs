@@ -48,7 +48,7 @@ pub enum Framing {
 }
 
 /// How a stream is decoded. The default tells by the bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
     /// What the bytes are.
@@ -59,6 +59,9 @@ pub struct Options {
     pub limits: Limits,
     /// Whether logprobs are events also where they come with every token, asked for or not, as in TGI's streams.
     pub token_logprobs: bool,
+    /// A format that is described in a file. It takes the place of [`format`](Self::format).
+    #[cfg(feature = "custom")]
+    pub custom: Option<Arc<format::custom::Format>>,
 }
 
 impl Options {
@@ -92,6 +95,14 @@ impl Options {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets [`custom`](Self::custom).
+    #[cfg(feature = "custom")]
+    #[must_use]
+    pub fn custom(mut self, format: impl Into<Arc<format::custom::Format>>) -> Self {
+        self.custom = Some(format.into());
         self
     }
 }
@@ -258,6 +269,13 @@ impl Decoder {
             Framing::EventStream => Mode::Frames,
             Framing::Sse | Framing::JsonLines => Mode::Plain,
         };
+        #[cfg(feature = "custom")]
+        let reader = match options.custom {
+            Some(format) => Reader::custom(limits.clone(), format),
+            None => Reader::new(limits.clone(), options.format, options.token_logprobs),
+        };
+        #[cfg(not(feature = "custom"))]
+        let reader = Reader::new(limits.clone(), options.format, options.token_logprobs);
         Self {
             input: Input::default(),
             mode,
@@ -265,11 +283,11 @@ impl Decoder {
             last: Last::default(),
             part: Part::default(),
             records: match options.format {
-                Format::Text => record::Scanner::raw(limits.clone()),
-                _ => record::Scanner::new(limits.clone(), wrapping),
+                Format::Text => record::Scanner::raw(limits),
+                _ => record::Scanner::new(limits, wrapping),
             },
             record: Record::default(),
-            reader: Reader::new(limits, options.format, options.token_logprobs),
+            reader,
             queue: Queue::default(),
             mended: Vec::new(),
             short: Short::default(),

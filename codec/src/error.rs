@@ -111,6 +111,8 @@ pub enum Layer {
     Template,
     /// A request or a response of embeddings.
     Embedding,
+    /// A format that is described in a file. Its input is the path or the text that is wrong.
+    Custom,
 }
 
 impl fmt::Display for Layer {
@@ -124,6 +126,7 @@ impl fmt::Display for Layer {
             Self::Format => "format",
             Self::Template => "template",
             Self::Embedding => "embedding",
+            Self::Custom => "custom",
         })
     }
 }

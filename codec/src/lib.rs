@@ -58,6 +58,7 @@
 //!   is `no_std` with `alloc`.
 //! - `stream`: adapters for any `futures_core::Stream` of `Bytes`, in the module `stream`.
 //! - `templates`: the module `chat_template`. Its template engine needs the standard library.
+//! - `custom`: the module `format::custom`, formats that are described in a file. Its path engine needs the standard library.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -87,7 +88,7 @@ pub mod sse;
 pub mod stream;
 mod text;
 mod transcoder;
-#[cfg(feature = "templates")]
+#[cfg(any(feature = "templates", feature = "custom"))]
 mod tree;
 
 pub use decoder::{Decoder, Framing, Options};

@@ -29,6 +29,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "format/reader" => &["chat", "error", "failure", "json", "limits"],
         "format/detect" => &["json"],
         "format/bedrock" => &["chat", "error", "eventstream", "failure", "format/template", "json"],
+        "format/custom" => &["chat", "error", "failure", "format/failure", "format/template", "json", "tree"],
         "format" => &[],
         "decoder" => &[
             "carry",
@@ -143,6 +144,7 @@ fn the_core_stays_pure() {
             "minijinja-contrib",
             "serde",
             "serde_json",
+            "serde_json_path",
         ]
     );
 }

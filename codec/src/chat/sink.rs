@@ -179,6 +179,14 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// The same, from places.
+    #[cfg(feature = "custom")]
+    pub(crate) fn start_at(&mut self, id: Option<Text>, model: Option<Text>) {
+        if !core::mem::replace(&mut self.answer.started, true) {
+            self.queue.push(Spec::Start { id, model, created: None, role: None });
+        }
+    }
+
     /// A choice of this index exists from here on.
     pub(crate) fn touch(&mut self, choice: u32) -> Result<(), Stop> {
         let Answer { limits, parts, .. } = &mut *self.answer;

@@ -3,6 +3,8 @@
 
 pub mod anthropic;
 pub mod bedrock;
+#[cfg(feature = "custom")]
+pub mod custom;
 mod detect;
 mod error;
 pub(crate) mod failure;

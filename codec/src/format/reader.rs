@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+#[cfg(feature = "custom")]
+use super::custom;
 pub(crate) use super::template::{Call, RecordKind};
 use super::template::{Target, Templates, Trace};
 use super::{anthropic, bedrock, detect, generate, openai, responses, text};
@@ -62,6 +64,8 @@ enum State {
     Generate(generate::Reader),
     /// Whether anything was said.
     Text(bool),
+    #[cfg(feature = "custom")]
+    Custom(Arc<custom::Format>),
 }
 
 impl State {
@@ -82,6 +86,13 @@ impl Reader {
     pub(crate) fn new(limits: Arc<Limits>, format: Format, token_logprobs: bool) -> Self {
         let memory = Memory { templates: Templates::default(), state: State::new(format) };
         Self { answer: Answer::new(limits, token_logprobs), memory: Box::new(memory) }
+    }
+
+    /// The same for a format that is described in a file.
+    #[cfg(feature = "custom")]
+    pub(crate) fn custom(limits: Arc<Limits>, format: Arc<custom::Format>) -> Self {
+        let memory = Memory { templates: Templates::default(), state: State::Custom(format) };
+        Self { answer: Answer::new(limits, false), memory: Box::new(memory) }
     }
 
     /// How far the answer is.
@@ -205,6 +216,11 @@ impl Reader {
 impl State {
     /// Reads a document. The first walk over it checks all of it, before any of it is used.
     fn document(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
+        // What the documents of such a format are, only its paths know.
+        #[cfg(feature = "custom")]
+        if let Self::Custom(format) = self {
+            return format.read(json, sink, trace);
+        }
         match json.kind()? {
             Kind::Object => self.object(json, sink, trace),
             Kind::Array => {
@@ -233,6 +249,8 @@ impl State {
             Self::Anthropic(reader) => reader.read(json, sink, trace),
             Self::Generate(reader) => reader.read(json, sink, trace),
             Self::Text(_) => json.skip().map(drop).map_err(Stop::Json),
+            #[cfg(feature = "custom")]
+            Self::Custom(format) => format.read(json, sink, trace),
         }
     }
 }

@@ -1,0 +1,270 @@
+//! Formats that are described in a file: a template of the request, and paths to what matters in a response.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use sagewire_codec::chat::Event;
+//! use sagewire_codec::format::custom::{Format, Spec};
+//! use sagewire_codec::{Decoder, Options};
+//!
+//! let spec: Spec = serde_json::from_str(
+//!     r#"{
+//!         "request": {"question": "{{prompt}}", "settings": {"length": "{{max_tokens}}"}},
+//!         "stream": {"text": "$.piece", "finish": "$.reason", "usage": {"output": "$.tokens"}}
+//!     }"#,
+//! )?;
+//! let format = Format::new(spec)?;
+//!
+//! let mut decoder = Decoder::with_options(Options::new().custom(format));
+//! let mut chunk = Bytes::from_static(b"{\"piece\":\"hi\"}\n{\"reason\":\"stop\",\"tokens\":1}\n");
+//! let mut text = String::new();
+//! while let Some(event) = decoder.decode(&mut chunk)? {
+//!     if let Event::TextDelta { text: piece, .. } = event {
+//!         text.push_str(&piece);
+//!     }
+//! }
+//! while let Some(_held_back) = decoder.finish()? {}
+//! assert_eq!(text, "hi");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Requests
+//!
+//! A request is any JSON with placeholders in its strings. A string that is nothing but a placeholder becomes the value
+//! itself: a number, a list. In a longer string it becomes text. What the request does not say is left out, member or item.
+//! The placeholders are `messages` (OpenAI's messages; without those of the system, where there is a `{{system}}`), `system`,
+//! `prompt` (see [`Format::write`]), `tools` (OpenAI's tools), `stop` (a list), and `model`, `max_tokens`, `temperature`,
+//! `top_p`, `top_k`, `min_p`, `seed`, `n`, `frequency_penalty`, `presence_penalty`, `repetition_penalty`, `stream` and
+//! `user`; `other.name` is a member of the source that has no name here. What the request says and the template has no place for is reported as a loss.
+//!
+//! # Responses
+//!
+//! Paths are JSONPath ([RFC 9535](https://www.rfc-editor.org/rfc/rfc9535)). `$` is a record: a JSON document, or each item of a
+//! list of documents that stands alone; a list in a server-sent event is a record itself. A record is read by the paths of
+//! [`stream`](Spec::stream), and where none of them finds anything, as a whole answer by those of
+//! [`response`](Spec::response). Members of a record that no path leads into come as
+//! [`Event::Other`](crate::chat::Event::Other). A stream is complete with a finish reason, with what
+//! [`done`](Paths::done) finds or with `[DONE]`, and truncated otherwise.
+//!
+//! This is the slow way to read: each record becomes a tree. Ten thousand records a second are no trouble; formats that the
+//! codec knows are read many times faster. The paths of a format are its author's: the work for `..` in filters grows with
+//! the square of a record.
+
+mod messages;
+mod reader;
+mod request;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+use serde_json_path::JsonPath;
+
+use self::request::Compiled;
+use crate::chat::{Sink, Stop};
+use crate::error::{Error, ErrorKind, Layer};
+use crate::format::template::Trace;
+use crate::json::Json;
+use crate::tree::Tree;
+
+pub use request::Body;
+
+/// What a file says of a format.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Spec {
+    /// The template of the request; `None` for a format that is only read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Template>,
+    /// Where a whole answer has what matters.
+    #[serde(default)]
+    pub response: Paths,
+    /// Where a record of a stream has what matters.
+    #[serde(default)]
+    pub stream: Paths,
+    /// What finish reasons mean: the format's name for each, and OpenAI's (`stop`, `length`, `tool_calls`,
+    /// `content_filter`). What is not in it is kept as it is, unless it is one of OpenAI's or TGI's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub finish_reasons: BTreeMap<String, String>,
+}
+
+/// The template of a request: any JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template(Tree);
+
+impl Serialize for Template {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Tree::deserialize(deserializer).map(Self)
+    }
+}
+
+/// Where a record has what matters: JSONPath. What a path does not find, or finds as null, the record does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Paths {
+    /// Text of the answer: strings, one behind the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// What the model thought: strings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// The finish reason: a string.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finish: Option<String>,
+    /// Found as anything but null, false, 0 and the empty string: the answer is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done: Option<String>,
+    /// Found as anything but null, false, 0 and the empty string: the model failed. Without this path, errors are told by the
+    /// shapes that servers have for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The name of the answer: a string.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The model: a string.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Token counts.
+    pub usage: UsagePaths,
+}
+
+/// Where a record has its token counts: integers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct UsagePaths {
+    /// Of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// Of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Of both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<String>,
+}
+
+/// A format, compiled.
+#[derive(Clone, Debug)]
+pub struct Format {
+    spec: Spec,
+    request: Option<Compiled>,
+    response: Queries,
+    stream: Queries,
+}
+
+/// Compiled paths.
+#[derive(Clone, Debug)]
+struct Queries {
+    text: Option<JsonPath>,
+    reasoning: Option<JsonPath>,
+    finish: Option<JsonPath>,
+    done: Option<JsonPath>,
+    error: Option<JsonPath>,
+    id: Option<JsonPath>,
+    model: Option<JsonPath>,
+    input: Option<JsonPath>,
+    output: Option<JsonPath>,
+    total: Option<JsonPath>,
+}
+
+impl Format {
+    /// Compiles a format.
+    ///
+    /// # Errors
+    ///
+    /// A path is malformed, the template has a placeholder that is not known, or a finish reason is given a meaning that is
+    /// not known. The error names the place in the file, and its offset is that in the path or the text.
+    pub fn new(spec: Spec) -> Result<Self, Error> {
+        let request = spec.request.as_ref().map(|Template(tree)| Compiled::new(tree)).transpose()?;
+        let (response, stream) =
+            (Queries::new("response", &spec.response)?, Queries::new("stream", &spec.stream)?);
+        for (reason, meaning) in &spec.finish_reasons {
+            if reader::meaning(meaning).is_none() {
+                let why = format!(
+                    "`{meaning}` is no finish reason; known: stop, length, tool_calls, content_filter"
+                );
+                return Err(invalid(&format!("/finish_reasons/{reason}"), 0, &why));
+            }
+        }
+        Ok(Self { request, response, stream, spec })
+    }
+
+    /// Reads the document that comes next.
+    pub(super) fn read(
+        &self,
+        json: &mut Json<'_>,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+    ) -> Result<(), Stop> {
+        self.document(json, sink, trace)
+    }
+
+    /// What the format was compiled from.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+}
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
+}
+
+// A tree has no numbers but finite ones.
+impl Eq for Format {}
+
+impl Queries {
+    fn new(name: &str, paths: &Paths) -> Result<Self, Error> {
+        let compile = |member: &str, path: &Option<String>| {
+            path.as_ref().map(|path| compile(&format!("/{name}/{member}"), path)).transpose()
+        };
+        Ok(Self {
+            text: compile("text", &paths.text)?,
+            reasoning: compile("reasoning", &paths.reasoning)?,
+            finish: compile("finish", &paths.finish)?,
+            done: compile("done", &paths.done)?,
+            error: compile("error", &paths.error)?,
+            id: compile("id", &paths.id)?,
+            model: compile("model", &paths.model)?,
+            input: compile("usage/input", &paths.usage.input)?,
+            output: compile("usage/output", &paths.usage.output)?,
+            total: compile("usage/total", &paths.usage.total)?,
+        })
+    }
+}
+
+/// Compiles the path that stands at `at` of the file.
+fn compile(at: &str, path: &str) -> Result<JsonPath, Error> {
+    /// Bytes of a path, and brackets in one another: its compiler recurses.
+    const LEN: usize = 1024;
+    const DEPTH: usize = 16;
+    let mut depth = 0usize;
+    for (offset, byte) in path.bytes().enumerate() {
+        match byte {
+            b'(' | b'[' => depth += 1,
+            b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH || offset >= LEN {
+            return Err(invalid(at, offset, "the path is too long or nested too deep"));
+        }
+    }
+    JsonPath::parse(path).map_err(|error| invalid(at, error.position().saturating_sub(1), error.message()))
+}
+
+/// Something in the file is wrong: at `at` of it, and there at `offset`.
+fn invalid(at: &str, offset: usize, why: &str) -> Error {
+    let why: Box<str> = format!("{at}: {why}").into();
+    Error::new(Layer::Custom, offset as u64, ErrorKind::Invalid { what: "custom format", why })
+}

@@ -1,0 +1,213 @@
+//! Formats that are described in a file.
+#![cfg(feature = "custom")]
+
+mod common;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::{Random, decode, every_cut};
+use sagewire_codec::chat::request::{Content, Message, Param, Part, Request, Role, Source, Tool};
+use sagewire_codec::chat::{Context, Json};
+use sagewire_codec::format::custom::{Format, Spec};
+use sagewire_codec::{Error, Options, Target, Transcoder};
+use serde_json::{Value, json};
+
+fn vectors() -> Value {
+    common::read_json(&common::testdata("custom.json"))
+}
+
+fn list<'a>(vectors: &'a Value, kind: &str) -> &'a [Value] {
+    let vectors = vectors[kind].as_array().expect("a list");
+    for vector in vectors {
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{} says why", vector["name"]);
+    }
+    vectors
+}
+
+fn format(spec: &Value) -> Result<Format, Error> {
+    Format::new(serde_json::from_str::<Spec>(&spec.to_string()).expect("a spec"))
+}
+
+#[test]
+fn responses() {
+    let vectors = vectors();
+    for vector in list(&vectors, "responses") {
+        let name = vector["name"].as_str().expect("a name");
+        let spec = &vectors["specs"][vector["spec"].as_str().expect("a spec")];
+        let options = Options::new().custom(format(spec).expect("a format"));
+        let body = vector["text"].as_str().expect("text").as_bytes();
+        let check = |how: &str, (events, ending): (Vec<Value>, Result<(), Error>)| {
+            assert_eq!(&json!(events), &vector["events"], "{name} {how}");
+            let error = ending.as_ref().err().map(ToString::to_string);
+            assert_eq!(error.as_deref(), vector["error"].as_str(), "{name} {how}");
+        };
+        check("as it is", every_cut(name, body, |chunks| decode(options.clone(), chunks)));
+        for seed in 0..4 {
+            let frames = Random(seed).parts(body, [1, 2, 16, 300][seed as usize]);
+            check("in frames", decode(options.clone(), vec![Bytes::from(frames)]));
+        }
+    }
+}
+
+/// A broken record costs only itself, and what numbers mean nobody has to know.
+#[test]
+fn records_that_cannot_be_read_are_shown() {
+    let vectors = vectors();
+    let options = Options::new().custom(format(&vectors["specs"]["bare"]).expect("a format"));
+    let body = b"{\"t\":\"a\"}\n{\"t\":x}\n{\"t\":\"b\",\"y\":12345678901234567890123}\n{\"t\":1e999}\n{\"f\":\"stop\"}\n";
+    let (events, ending) = every_cut("broken", body, |chunks| decode(options.clone(), chunks));
+    assert_eq!(ending, Ok(()));
+    assert_eq!(common::texts(&events), "ab");
+    assert_eq!(events.iter().filter(|event| event["type"] == "malformed").count(), 1);
+    let deep =
+        [b"{\"t\":", &b"[".repeat(200)[..], &b"]".repeat(200), b"}\n{\"t\":\"a\",\"f\":\"stop\"}\n"].concat();
+    let (events, ending) = every_cut("deep", &deep, |chunks| decode(options.clone(), chunks));
+    assert_eq!((common::texts(&events).as_str(), ending), ("a", Ok(())));
+}
+
+/// A format that is described in a file is turned into others like any format.
+#[test]
+fn it_is_transcoded() {
+    let vectors = vectors();
+    let format = Arc::new(format(&vectors["specs"]["flat"]).expect("a format"));
+    let mut transcoder = Transcoder::new(Options::new().custom(format), Target::OpenAi, Context::new());
+    let mut chunk = Bytes::from_static(b"{\"piece\":\"hi\"}\n{\"end\":{\"why\":\"EOS\"}}\n");
+    let mut out = Vec::new();
+    while let Some(bytes) = transcoder.decode(&mut chunk).expect("decodes") {
+        out.extend_from_slice(bytes);
+    }
+    while let Some(bytes) = transcoder.finish().expect("is complete") {
+        out.extend_from_slice(bytes);
+    }
+    let out = String::from_utf8(out).expect("UTF-8");
+    assert!(out.contains("\"content\":\"hi\"") && out.contains("\"finish_reason\":\"stop\""), "{out}");
+    assert!(out.ends_with("data: [DONE]\n\n"), "{out}");
+}
+
+#[test]
+fn refused() {
+    let vectors = vectors();
+    for vector in list(&vectors, "refused") {
+        let spec = serde_json::from_str::<Spec>(&vector["spec"].to_string());
+        let error = match spec {
+            Ok(spec) => {
+                let error = Format::new(spec).expect_err("is refused");
+                assert!(error.is_refused(), "{error:?}");
+                error.to_string()
+            }
+            Err(error) => error.to_string(),
+        };
+        let expected = vector["error"].as_str().expect("an error");
+        assert!(error.contains(expected), "{}: {error}", vector["name"]);
+    }
+}
+
+#[test]
+fn requests() {
+    let vectors = vectors();
+    for vector in list(&vectors, "requests") {
+        let name = &vector["name"];
+        // Parsed from text, so that the members of the template keep their order.
+        let text = std::fs::read_to_string(common::testdata("custom.json")).expect("UTF-8");
+        let line = text.lines().find(|line| line.contains(&format!("\"name\": {name},"))).expect("a line");
+        let at = line.find("\"template\": ").expect("a template") + "\"template\": ".len();
+        let end = line.find(", \"request\": ").expect("a request");
+        let spec = format!("{{\"request\": {}}}", &line[at..end]);
+        let format = Format::new(serde_json::from_str(&spec).expect("a spec")).expect("a format");
+        // A spec can be written and read again.
+        let again = serde_json::to_string(format.spec()).expect("JSON");
+        assert_eq!(&serde_json::from_str::<Spec>(&again).expect("its own"), format.spec());
+        match format.write(&request(&vector["request"]), vector["prompt"].as_str()) {
+            Ok(body) => {
+                assert_eq!(Some(&*String::from_utf8_lossy(&body.bytes)), vector["body"].as_str(), "{name}");
+                let losses: Vec<_> =
+                    body.losses.as_slice().iter().map(|loss| Value::from(loss.to_string())).collect();
+                assert_eq!(Value::from(losses), vector["losses"], "{name}");
+            }
+            Err(error) => {
+                assert!(
+                    vector["error"].as_str().is_some_and(|why| error.to_string().contains(why)),
+                    "{name}: {error}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_format_without_a_template_is_only_read() {
+    let error = Format::new(Spec::default()).expect("a format").write(&Request::default(), None);
+    assert!(error.expect_err("no template").to_string().contains("there is no template"));
+}
+
+fn request(value: &Value) -> Request<'_> {
+    let text = |value: &Value| Param::new(Cow::Owned(value.as_str().expect("text").to_owned()));
+    let mut request = Request::default();
+    for (name, value) in value.as_object().expect("members") {
+        match name.as_str() {
+            "messages" => {
+                request.messages = value.as_array().expect("messages").iter().map(message).collect()
+            }
+            "tools" => request.tools = value.as_array().expect("tools").iter().map(tool).collect(),
+            "stop" => request.stop = value.as_array().expect("stop").iter().map(text).collect(),
+            "model" => request.model = Some(text(value)),
+            "prompt" => request.prompt = Some(text(value)),
+            "max_tokens" => request.max_tokens = value.as_u64().map(Param::new),
+            "temperature" => request.temperature = value.as_f64().map(Param::new),
+            "top_p" => request.top_p = value.as_f64().map(Param::new),
+            "top_k" => request.top_k = value.as_i64().map(Param::new),
+            "stream" => request.stream = value.as_bool().map(Param::new),
+            "others" => {
+                for (name, value) in value.as_object().expect("members") {
+                    // The order of members is not serde_json's.
+                    let json =
+                        if name == "guided" { r#"{"b":[1],"a":2}"#.to_owned() } else { value.to_string() };
+                    request.others.push((Cow::Borrowed(name), Param::new(Json(Cow::Owned(json)))));
+                }
+            }
+            other => panic!("{other}"),
+        }
+    }
+    request
+}
+
+fn message(value: &Value) -> Message<'_> {
+    let role = match value["role"].as_str().expect("a role") {
+        "system" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        other => panic!("{other}"),
+    };
+    Message::new(
+        role,
+        match &value["content"] {
+            Value::String(text) => vec![Part::new(Content::Text(text.into()))],
+            parts => parts.as_array().expect("parts").iter().map(|value| Part::new(part(value))).collect(),
+        },
+    )
+}
+
+fn part(value: &Value) -> Content<'_> {
+    let text = |name: &str| value[name].as_str().map(Cow::Borrowed);
+    if let Some(text) = text("text") {
+        Content::Text(text)
+    } else if let Some(url) = text("image") {
+        Content::Image { source: Source::Url(url), detail: None }
+    } else if let Some(text) = text("document") {
+        Content::Document { source: Source::Text(text), name: None }
+    } else if let Some(name) = text("call") {
+        Content::ToolCall { id: text("id"), name, input: text("input").expect("input") }
+    } else {
+        let content = vec![Part::new(Content::Text(text("result").expect("a result")))];
+        Content::ToolResult { id: text("id"), content, is_error: None }
+    }
+}
+
+fn tool(value: &Value) -> Tool<'_> {
+    let mut tool = Tool::new(value["name"].as_str().expect("a name"));
+    tool.description = value["description"].as_str().map(Cow::Borrowed);
+    tool.schema = value["schema"].as_str().map(|schema| Json(Cow::Borrowed(schema)));
+    tool
+}
