@@ -8,7 +8,7 @@ use core::cell::RefCell;
 
 use super::output::{Object, write_number};
 use super::source::Result;
-use crate::chat::request::{At, Content, Members, Message, Param, Part};
+use crate::chat::request::{At, Content, Members, Param, Part};
 use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::{Json, is_document, pointers, write_integer};

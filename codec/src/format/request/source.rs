@@ -75,8 +75,7 @@ impl<'a> Source<'a> {
 
     /// Reads a string.
     pub(super) fn string(&mut self) -> Result<Cow<'a, str>> {
-        let string = self.json.string()?;
-        Ok(self.meaning(string))
+        Ok(self.json.meaning(self.text)?)
     }
 
     /// Skips the value that comes next, and lends it as it is.
