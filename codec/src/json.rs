@@ -548,8 +548,11 @@ fn hex4(digits: &[u8]) -> Option<u32> {
 /// Where the values that begin at `offsets`, in ascending order, lie in their document: their JSON pointers
 /// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), found in one walk. An offset at which no value begins gets the
 /// pointer of a value beside it.
-pub(crate) fn pointers(source: &[u8], offsets: &[usize]) -> Vec<String> {
-    let mut walk = Walk { offsets, found: Vec::with_capacity(offsets.len()), path: String::new() };
+///
+/// `spans` are values that are known to be whole, where they begin and end, in order: they are not walked through in
+/// vain.
+pub(crate) fn pointers(source: &[u8], offsets: &[usize], spans: &[(u32, u32)]) -> Vec<String> {
+    let mut walk = Walk { offsets, spans, found: Vec::with_capacity(offsets.len()), path: String::new() };
     // A document that is broken further on has its pointers up to there.
     let _ = walk.value(&mut Json::new(source, 0, DEPTH_MAX));
     let (mut found, last) = (walk.found, walk.path);
@@ -559,6 +562,7 @@ pub(crate) fn pointers(source: &[u8], offsets: &[usize]) -> Vec<String> {
 
 struct Walk<'o> {
     offsets: &'o [usize],
+    spans: &'o [(u32, u32)],
     found: Vec<String>,
     path: String,
 }
@@ -574,7 +578,12 @@ impl Walk<'_> {
         let Some(&next) = self.offsets.get(self.found.len()) else { return json.fault("all were found") };
         // What ends before the next offset has nothing of interest in it.
         let mut after = json.clone();
-        if after.skip()?.end <= next {
+        let span = self.spans.binary_search_by_key(&json.pos, |span| span.0 as usize);
+        match span.ok().and_then(|span| self.spans.get(span)) {
+            Some(span) => after.pos = span.1 as usize,
+            None => after.pos = after.skip()?.end,
+        }
+        if after.pos <= next {
             *json = after;
             return Ok(());
         }
@@ -745,14 +754,14 @@ mod tests {
             .iter()
             .map(|start| source.find(start).expect("it is there"))
             .collect();
-        let all = pointers(source.as_bytes(), &starts);
+        let all = pointers(source.as_bytes(), &starts, &[]);
         assert_eq!(all, ["/a/0", "/a/1", "/a/1/b~1c~0", "/a/1/é", "/d", "/d/", "/d//0", "/e"]);
         for (start, pointer_of_all) in starts.iter().zip(&all) {
-            assert_eq!(pointers(source.as_bytes(), &[*start]).first(), Some(pointer_of_all));
+            assert_eq!(pointers(source.as_bytes(), &[*start], &[]).first(), Some(pointer_of_all));
             assert!(value.pointer(pointer_of_all).is_some());
         }
-        assert_eq!(pointers(source.as_bytes(), &[1]), [""]);
-        assert_eq!(pointers(b"[1,", &[1, 1, 2, 9]), ["/0", "/0", "/0", ""]);
+        assert_eq!(pointers(source.as_bytes(), &[1], &[]), [""]);
+        assert_eq!(pointers(b"[1,", &[1, 1, 2, 9], &[]), ["/0", "/0", "/0", ""]);
     }
 
     #[test]

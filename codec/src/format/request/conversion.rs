@@ -63,9 +63,12 @@ impl<'c, 'a> Conversion<'c, 'a> {
         });
         let known = |lost: &Lost| lost.at.filter(|_| !self.request.source.is_empty());
         let offsets: Vec<usize> = lost.iter().filter_map(known).map(|at| at as usize).collect();
-        let mut pointers =
-            if offsets.is_empty() { Vec::new() } else { pointers(self.request.source.as_bytes(), &offsets) }
-                .into_iter();
+        let mut pointers = if offsets.is_empty() {
+            Vec::new()
+        } else {
+            pointers(self.request.source.as_bytes(), &offsets, &self.request.spans)
+        }
+        .into_iter();
         let mut losses = Losses::default();
         for lost in lost {
             let pointer = known(&lost).and_then(|_| pointers.next());
