@@ -237,6 +237,63 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
+    /// Reads a string and what it means, in one pass over `text`, which is the document.
+    pub(crate) fn meaning(&mut self, text: &'a str) -> Result<Cow<'a, str>> {
+        self.expect(b'"', "no string")?;
+        let start = self.pos;
+        let mut owned: Option<String> = None;
+        loop {
+            let from = self.pos;
+            loop {
+                self.pos += plain_len(&self.bytes[self.pos..], &mut 0);
+                match self.bytes.get(self.pos) {
+                    Some(b'"' | b'\\') | None => break,
+                    Some(0..=0x1f) => return self.fault("control character in a string"),
+                    Some(_) => self.pos += 1,
+                }
+            }
+            let run = text.get(from..self.pos).unwrap_or_default();
+            match self.bytes.get(self.pos) {
+                Some(b'"') => {
+                    self.pos += 1;
+                    let Some(mut owned) = owned else { return Ok(Cow::Borrowed(run)) };
+                    owned.push_str(run);
+                    return Ok(Cow::Owned(owned));
+                }
+                None => return self.fault("string does not end"),
+                Some(_) => {
+                    // Strings with one escape mostly have more: all of what was read, and as much again.
+                    let owned = owned
+                        .get_or_insert_with(|| String::with_capacity(2 * (from.max(self.pos) - start) + 64));
+                    owned.push_str(run);
+                    owned.push(self.unescaped_char()?);
+                }
+            }
+        }
+    }
+
+    /// Reads an escape.
+    fn unescaped_char(&mut self) -> Result<char> {
+        let at = self.pos;
+        self.escape()?;
+        Ok(match self.bytes[at + 1] {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let mut rest = &self.bytes[at + 2..];
+                let before = rest.len();
+                let c = unescape_unicode(&mut rest);
+                // A pair of surrogates is two escapes.
+                self.pos = at + 2 + before - rest.len();
+                c
+            }
+            other => char::from(other),
+        })
+    }
+
     /// Reads a string, and skips any other value.
     pub(crate) fn string_or_skip(&mut self) -> Result<Option<Str>> {
         if self.kind()? == Kind::String { self.string().map(Some) } else { self.skip().map(|_| None) }
@@ -387,7 +444,7 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 #[inline]
 fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
     let mut len = 0;
-    for word in bytes.chunks_exact(8) {
+    for word in bytes[..bytes.len().min(BLOCK)].chunks_exact(8) {
         let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
         *seen |= word;
         // Sets the high bit of the first byte that is below `n`, for n ≤ 128; bytes above it may be wrong.
@@ -399,6 +456,29 @@ fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
             return len + (special.trailing_zeros() / 8) as usize;
         }
         len += 8;
+    }
+    if len == BLOCK { len + plain_blocks(&bytes[BLOCK..], seen) } else { len }
+}
+
+/// Bytes that a compiler looks at at once in a long string.
+const BLOCK: usize = 64;
+
+/// The same for long strings, as far as whole blocks go.
+#[inline(never)]
+fn plain_blocks(bytes: &[u8], seen: &mut u64) -> usize {
+    let mut len = 0;
+    for block in bytes.chunks_exact(BLOCK) {
+        let (mut special, mut high) = (0, 0);
+        // Without a branch, so that it is done in vectors.
+        for &byte in block {
+            special |= u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
+            high |= byte;
+        }
+        if special != 0 {
+            break;
+        }
+        *seen |= u64::from(high);
+        len += BLOCK;
     }
     len
 }
@@ -468,8 +548,11 @@ fn hex4(digits: &[u8]) -> Option<u32> {
 /// Where the values that begin at `offsets`, in ascending order, lie in their document: their JSON pointers
 /// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), found in one walk. An offset at which no value begins gets the
 /// pointer of a value beside it.
-pub(crate) fn pointers(source: &[u8], offsets: &[usize]) -> Vec<String> {
-    let mut walk = Walk { offsets, found: Vec::with_capacity(offsets.len()), path: String::new() };
+///
+/// `spans` are values that are known to be whole, where they begin and end, in order: they are not walked through in
+/// vain.
+pub(crate) fn pointers(source: &[u8], offsets: &[usize], spans: &[(u32, u32)]) -> Vec<String> {
+    let mut walk = Walk { offsets, spans, found: Vec::with_capacity(offsets.len()), path: String::new() };
     // A document that is broken further on has its pointers up to there.
     let _ = walk.value(&mut Json::new(source, 0, DEPTH_MAX));
     let (mut found, last) = (walk.found, walk.path);
@@ -479,6 +562,7 @@ pub(crate) fn pointers(source: &[u8], offsets: &[usize]) -> Vec<String> {
 
 struct Walk<'o> {
     offsets: &'o [usize],
+    spans: &'o [(u32, u32)],
     found: Vec<String>,
     path: String,
 }
@@ -494,7 +578,12 @@ impl Walk<'_> {
         let Some(&next) = self.offsets.get(self.found.len()) else { return json.fault("all were found") };
         // What ends before the next offset has nothing of interest in it.
         let mut after = json.clone();
-        if after.skip()?.end <= next {
+        let span = self.spans.binary_search_by_key(&json.pos, |span| span.0 as usize);
+        match span.ok().and_then(|span| self.spans.get(span)) {
+            Some(span) => after.pos = span.1 as usize,
+            None => after.pos = after.skip()?.end,
+        }
+        if after.pos <= next {
             *json = after;
             return Ok(());
         }
@@ -738,14 +827,14 @@ mod tests {
             .iter()
             .map(|start| source.find(start).expect("it is there"))
             .collect();
-        let all = pointers(source.as_bytes(), &starts);
+        let all = pointers(source.as_bytes(), &starts, &[]);
         assert_eq!(all, ["/a/0", "/a/1", "/a/1/b~1c~0", "/a/1/é", "/d", "/d/", "/d//0", "/e"]);
         for (start, pointer_of_all) in starts.iter().zip(&all) {
-            assert_eq!(pointers(source.as_bytes(), &[*start]), [pointer_of_all.clone()]);
+            assert_eq!(pointers(source.as_bytes(), &[*start], &[]).first(), Some(pointer_of_all));
             assert!(value.pointer(pointer_of_all).is_some());
         }
-        assert_eq!(pointers(source.as_bytes(), &[1]), [""]);
-        assert_eq!(pointers(b"[1,", &[1, 1, 2, 9]), ["/0", "/0", "/0", ""]);
+        assert_eq!(pointers(source.as_bytes(), &[1], &[]), [""]);
+        assert_eq!(pointers(b"[1,", &[1, 1, 2, 9], &[]), ["/0", "/0", "/0", ""]);
     }
 
     #[test]

@@ -4,7 +4,6 @@ mod common;
 
 use std::borrow::Cow;
 use std::fs;
-use std::path::PathBuf;
 
 use proptest::prelude::*;
 use sagewire_codec::chat::request::{Content, Message, Param, Part, Role, Source, Tool, ToolChoice};
@@ -156,7 +155,7 @@ fn what_is_no_request_is_refused_with_its_place() {
 /// anew with `SAGEWIRE_GOLDEN=write`.
 #[test]
 fn golden_conversions() {
-    let folder = PathBuf::from(common::testdata("golden"));
+    let folder = common::testdata("golden");
     let mut count = 0;
     let mut files: Vec<_> =
         fs::read_dir(&folder).expect("a folder").map(|file| file.expect("a file").path()).collect();
@@ -187,6 +186,8 @@ fn golden_conversions() {
 }
 
 /// Converts, and expects the value at `pointer` of what was written.
+// Values are made where they are passed.
+#[allow(clippy::needless_pass_by_value)]
 fn expect(from: &str, to: &str, body: &Value, pointer: &str, expected: Value) -> Vec<String> {
     let (written, losses) = convert(from, to, body).expect("it can be written");
     let found = written.pointer(pointer).cloned().unwrap_or(Value::Null);
@@ -194,6 +195,8 @@ fn expect(from: &str, to: &str, body: &Value, pointer: &str, expected: Value) ->
     lines(&losses)
 }
 
+// The same.
+#[allow(clippy::needless_pass_by_value)]
 fn chat(messages: Value) -> Value {
     json!({"messages": messages})
 }

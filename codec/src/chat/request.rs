@@ -134,6 +134,8 @@ pub struct Request<'a> {
     pub format: Option<RequestFormat>,
     /// The document that this was read from, and all of `at` counts in; empty for none.
     pub source: &'a str,
+    /// Where large values of the source begin and end, in order: what need not be read again to find a place.
+    pub(crate) spans: Vec<(u32, u32)>,
 }
 
 /// One message of a conversation.

@@ -8,7 +8,7 @@ use core::cell::RefCell;
 
 use super::output::{Object, write_number};
 use super::source::Result;
-use crate::chat::request::{At, Content, Members, Message, Param, Part};
+use crate::chat::request::{At, Content, Members, Param, Part};
 use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::{Json, is_document, pointers, write_integer};
@@ -63,9 +63,12 @@ impl<'c, 'a> Conversion<'c, 'a> {
         });
         let known = |lost: &Lost| lost.at.filter(|_| !self.request.source.is_empty());
         let offsets: Vec<usize> = lost.iter().filter_map(known).map(|at| at as usize).collect();
-        let mut pointers =
-            if offsets.is_empty() { Vec::new() } else { pointers(self.request.source.as_bytes(), &offsets) }
-                .into_iter();
+        let mut pointers = if offsets.is_empty() {
+            Vec::new()
+        } else {
+            pointers(self.request.source.as_bytes(), &offsets, &self.request.spans)
+        }
+        .into_iter();
         let mut losses = Losses::default();
         for lost in lost {
             let pointer = known(&lost).and_then(|_| pointers.next());

@@ -221,12 +221,9 @@ fn texts(c: &Conversion<'_, '_>, message: &Message<'_>, out: &mut String) {
         c.dropped(message.at, "name", "a dialog has no names of speakers");
     }
     for part in &message.content {
-        let text = match &part.content {
-            Content::Text(text) | Content::Refusal(text) => text,
-            _ => {
-                c.dropped(part.at, "content", "a dialog has text only");
-                continue;
-            }
+        let (Content::Text(text) | Content::Refusal(text)) = &part.content else {
+            c.dropped(part.at, "content", "a dialog has text only");
+            continue;
         };
         if !out.is_empty() {
             out.push('\n');

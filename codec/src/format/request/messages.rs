@@ -13,6 +13,9 @@ use crate::chat::{FirstMessage, Outcome, RequestFormat, SystemPlacement};
 /// What is said in place of a user who said nothing.
 const CONTINUE: &str = "Please continue.";
 
+/// Appends a part as a block of a turn, or says that it has no place.
+type Block<'b, 'a> = dyn FnMut(&Part<'a>, &'static str, &mut Vec<u8>) -> Result<bool> + 'b;
+
 impl<'c, 'a> Conversion<'c, 'a> {
     /// The messages, as the settings have them. `user_first`: the target wants the user to begin.
     pub(super) fn messages(&self, user_first: bool) -> Result<Cow<'c, [Message<'a>]>> {
@@ -119,13 +122,13 @@ impl<'c, 'a> Conversion<'c, 'a> {
     pub(super) fn turns(
         &self,
         messages: &[Message<'a>],
-        array: Array<'_>,
-        block: &mut dyn FnMut(&Part<'a>, &'static str, &mut Vec<u8>) -> Result<bool>,
+        mut array: Array<'_>,
+        block: &mut Block<'_, 'a>,
     ) -> Result<()> {
         if self.same && self.settings.merge != Some(true) {
             return self.same_turns(messages, array, block);
         }
-        let mut turns = Turns { array, role: None, is_over: false, blocks: Vec::new() };
+        let mut turns = Turns { out: array.element(), role: None, is_over: false };
         let mut rest = messages;
         while let Some(first) = rest.first() {
             let role = self.turn_role(first);
@@ -157,7 +160,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         &self,
         messages: &[Message<'a>],
         mut array: Array<'_>,
-        block: &mut dyn FnMut(&Part<'a>, &'static str, &mut Vec<u8>) -> Result<bool>,
+        block: &mut Block<'_, 'a>,
     ) -> Result<()> {
         for message in messages {
             let mut turn = array.object();
@@ -208,42 +211,37 @@ impl<'c, 'a> Conversion<'c, 'a> {
 
 /// Turns that are being written: one is open once it has a block.
 struct Turns<'o> {
-    array: Array<'o>,
+    out: &'o mut Vec<u8>,
     role: Option<&'static str>,
     /// The next block begins another turn, whatever its role.
     is_over: bool,
-    /// The blocks of the open turn.
-    blocks: Vec<u8>,
 }
 
 impl Turns<'_> {
     fn add(&mut self, role: &'static str, write: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<()> {
-        let continues = self.role == Some(role) && !self.is_over;
-        let before = self.blocks.len();
-        if continues {
-            self.blocks.push(b',');
+        let before = self.out.len();
+        if self.role == Some(role) && !self.is_over {
+            self.out.push(b',');
+        } else {
+            if self.role.is_some() {
+                self.out.extend_from_slice(b"]},");
+            }
+            self.out.extend_from_slice(b"{\"role\":\"");
+            self.out.extend_from_slice(role.as_bytes());
+            self.out.extend_from_slice(b"\",\"content\":[");
         }
-        if !write(&mut self.blocks)? {
-            self.blocks.truncate(before);
-        } else if !continues {
-            // What says nothing ends no turn: only now is the one before over.
-            let mut block = self.blocks.split_off(before);
-            self.close();
-            self.blocks.append(&mut block);
-            self.role = Some(role);
+        if write(self.out)? {
+            (self.role, self.is_over) = (Some(role), false);
+        } else {
+            // What says nothing neither begins a turn nor ends one.
+            self.out.truncate(before);
         }
         Ok(())
     }
 
     fn close(&mut self) {
-        self.is_over = false;
-        if let Some(role) = self.role.take() {
-            let mut turn = self.array.object();
-            turn.string("role", role);
-            let out = turn.name("content");
-            out.push(b'[');
-            out.append(&mut self.blocks);
-            out.push(b']');
+        if self.role.take().is_some() {
+            self.out.extend_from_slice(b"]}");
         }
     }
 }

@@ -76,7 +76,9 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
     };
     let request = read(&mut cursor)?;
     cursor.end()?;
-    Ok(Request { format: Some(format), source: text, ..request })
+    let mut spans = cursor.into_spans();
+    spans.sort_unstable();
+    Ok(Request { format: Some(format), source: text, spans, ..request })
 }
 
 /// Writes a request, and says what was lost. An empty list means that the target says all that the source said.

@@ -32,7 +32,8 @@ impl<'c> Names<'c> {
         id_extra: &[char],
     ) -> Self {
         let mut this = Self::default();
-        let (mut names, mut ids): (Vec<(&'c str, At)>, Vec<(&'c str, At)>) = (Vec::new(), Vec::new());
+        let mut names: Vec<(&'c str, At)> = Vec::new();
+        let mut ids: Vec<(&'c str, At)> = Vec::new();
         let plain = tools.iter().filter(|tool| tool.other.is_none());
         names.extend(plain.map(|tool| (&*tool.name, tool.at)));
         let mut nameless: Vec<String> = Vec::new();

@@ -30,11 +30,19 @@ const DEPTH: usize = 127;
 pub(super) struct Source<'a> {
     json: Json<'a>,
     text: &'a str,
+    depth: usize,
+    /// Where large values begin and end that stand near the top.
+    spans: Vec<(u32, u32)>,
 }
+
+/// Nesting down to which spans are noted: members of the request, and messages.
+const SPAN_DEPTH: usize = 2;
+/// Bytes of a value worth noting.
+const SPAN_LEN: u32 = 128;
 
 impl<'a> Source<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { json: Json::new(text.as_bytes(), 0, DEPTH), text }
+        Self { json: Json::new(text.as_bytes(), 0, DEPTH), text, depth: 0, spans: Vec::new() }
     }
 
     /// The kind of the value that comes next, and where it begins.
@@ -75,14 +83,26 @@ impl<'a> Source<'a> {
 
     /// Reads a string.
     pub(super) fn string(&mut self) -> Result<Cow<'a, str>> {
-        let string = self.json.string()?;
-        Ok(self.meaning(string))
+        Ok(self.json.meaning(self.text)?)
     }
 
     /// Skips the value that comes next, and lends it as it is.
     pub(super) fn raw(&mut self) -> Result<chat::Json<'a>> {
         let range = self.json.skip()?;
         Ok(chat::Json(Cow::Borrowed(&self.text[range])))
+    }
+
+    /// Where large values began and ended that were read, in no order.
+    pub(super) fn into_spans(self) -> Vec<(u32, u32)> {
+        self.spans
+    }
+
+    fn note_span(&mut self, at: At) {
+        if let (Some(start), Some(end), ..=SPAN_DEPTH) = (at, place(self.json.pos()), self.depth) {
+            if end.saturating_sub(start) > SPAN_LEN {
+                self.spans.push((start, end));
+            }
+        }
     }
 
     /// What was read since `at`.
@@ -98,6 +118,7 @@ impl<'a> Source<'a> {
         mut each: impl FnMut(&mut Self, &str) -> Result<bool>,
     ) -> Result<()> {
         let mut more = self.json.open(Kind::Object)?;
+        self.depth += 1;
         while more {
             let name = self.json.name()?;
             let name = self.meaning(name);
@@ -105,18 +126,24 @@ impl<'a> Source<'a> {
             if !each(self, &name)? {
                 own.push((below(path, name), Param { value: self.raw()?, at }));
             }
+            self.note_span(at);
             more = self.json.next(Kind::Object)?;
         }
+        self.depth -= 1;
         Ok(())
     }
 
     /// Reads the array that comes next.
     pub(super) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
         let mut more = self.json.open(Kind::Array)?;
+        self.depth += 1;
         while more {
+            let at = self.at()?;
             each(self)?;
+            self.note_span(at);
             more = self.json.next(Kind::Array)?;
         }
+        self.depth -= 1;
         Ok(())
     }
 
