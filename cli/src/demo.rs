@@ -21,6 +21,8 @@ const PROMPT: &str = "Do привет, γειά σου, 你好 and こんにち�
 /// Lines of the conversion that are shown, of its beginning and of its end.
 const SHOWN: usize = 3;
 
+const UNTOLD: &str = "not told by this container, which only stops: the conversion below ends with an error";
+
 /// Arguments of `sagewire demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -176,10 +178,7 @@ impl Answer {
             ("cuts", format!("{borders_in_lines} inside a line, {borders_in_characters} inside a character")),
             ("events", format!("{}, {} of them text", self.events, self.texts)),
             ("text", format!("came whole: {} bytes, compared with what the container said", self.text.len())),
-            (
-                "ending",
-                if ask::tells_end(self.format) { "complete" } else { "not told by this container" }.into(),
-            ),
+            ("ending", if ask::tells_end(self.format) { "complete" } else { UNTOLD }.into()),
             ("finish reason", self.finish_reason.clone().unwrap_or("none".into())),
             ("usage", format!("{input} tokens in, {output} out")),
             (
@@ -236,10 +235,13 @@ impl Answer {
         let (first, rest) = lines.split_at(SHOWN.min(lines.len()));
         let (hidden, last) = rest.split_at(rest.len().saturating_sub(SHOWN));
         let indented = |lines: &[&str]| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
+        let hidden = match hidden.len() {
+            0 => String::new(),
+            count => format!("  ... {count} more ...\n"),
+        };
         Ok(format!(
-            "The same bytes as the stream of another API, Bedrock's ConverseStream:\n\n{}  ... {} more ...\n{}",
+            "The same bytes as the stream of another API, Bedrock's ConverseStream:\n\n{}{hidden}{}",
             indented(first),
-            hidden.len(),
             indented(last)
         ))
     }
