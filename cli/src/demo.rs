@@ -6,11 +6,13 @@ use bytes::{Bytes, BytesMut};
 use sagewire_codec::chat::{Context, Event, Usage};
 use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::{Decoder, Error, Options, Target, Transcoder, eventstream};
-use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
+use sagewire_emulator::{ACCESS_KEY_ID, ContainerFormat, Emulator, SECRET_ACCESS_KEY, echo};
 use sagewire_transport_reqwest::{Client, Credentials, Request};
 
+use crate::ask;
 use crate::chat::refused;
 use crate::fault::{Exit, Fault};
+use crate::format;
 use crate::output::Output;
 
 const ENDPOINT: &str = "demo-llm";
@@ -19,9 +21,14 @@ const PROMPT: &str = "Do привет, γειά σου, 你好 and こんにち�
 /// Lines of the conversion that are shown, of its beginning and of its end.
 const SHOWN: usize = 3;
 
+const UNTOLD: &str = "not told by this container, which only stops: the conversion below ends with an error";
+
 /// Arguments of `sagewire demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The container that is called
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format::container())]
+    format: ContainerFormat,
     /// Where the answer is cut: the same number, the same cuts
     #[arg(long, value_name = "N", default_value_t = Args::default().seed)]
     seed: u64,
@@ -32,19 +39,20 @@ pub(crate) struct Args {
 
 impl Default for Args {
     fn default() -> Self {
-        Self { seed: 1, pause_ms: 2 }
+        Self { format: ContainerFormat::default(), seed: 1, pause_ms: 2 }
     }
 }
 
 /// Calls, shows the answer as it comes, and then what it was made of.
 pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     let pause = Duration::from_millis(args.pause_ms);
-    let emulator = Emulator::builder().seed(args.seed).pause(pause).start().await;
+    let emulator = Emulator::builder().format(args.format).seed(args.seed).pause(pause).start().await;
     let emulator = emulator.map_err(|error| Fault::Line(Exit::Failed, format!("emulator: {error}")))?;
     let mut output = Output::default();
-    print(&mut output, &introduction(&emulator.url(), args.seed))?;
-    let answer = call(&emulator.url(), &mut output).await?;
+    print(&mut output, &introduction(&emulator.url(), args))?;
+    let answer = call(&emulator.url(), args.format, &mut output).await?;
     emulator.stop().await;
+    answer.check()?;
     print(&mut output, &answer.summary(args.pause_ms)?)?;
     print(&mut output, &answer.conversion()?)?;
     print(&mut output, CLOSING)
@@ -59,13 +67,14 @@ Next: sagewire decode --help    what else captured bytes can be turned into
       sagewire emulate          the same endpoint for your own client, with faults if you like
 ";
 
-fn introduction(url: &str, seed: u64) -> String {
+fn introduction(url: &str, Args { format, seed, .. }: &Args) -> String {
     format!(
         "\
 sagewire reads the streams of language models behind Amazon SageMaker. All of this happens on your machine.
 
   call    POST {url}/endpoints/{ENDPOINT}/invocations-response-stream
   signed  AWS Signature Version 4, key {ACCESS_KEY_ID}, region {REGION}; the emulated endpoint checks it
+  speaks  {format}
   cuts    at random, seed {seed}: in the middle of events, lines and characters
   asked   {PROMPT}
 
@@ -81,6 +90,8 @@ fn print(output: &mut Output, text: &str) -> Result<(), Fault> {
 /// What came, and what was found in it.
 #[derive(Debug, Default)]
 struct Answer {
+    format: ContainerFormat,
+    text: String,
     /// The response body: event-stream frames.
     bytes: Bytes,
     events: u64,
@@ -98,6 +109,7 @@ impl Answer {
             Event::TextDelta { text, .. } => {
                 self.texts += 1;
                 self.first_token.get_or_insert_with(|| start.elapsed());
+                self.text.push_str(text);
                 output.buffer().extend_from_slice(text.as_bytes());
             }
             Event::Finish { reason, .. } => self.finish_reason = Some(reason.as_str().into()),
@@ -107,20 +119,15 @@ impl Answer {
     }
 }
 
-async fn call(url: &str, output: &mut Output) -> Result<Answer, Fault> {
+async fn call(url: &str, format: ContainerFormat, output: &mut Output) -> Result<Answer, Fault> {
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "demo");
     let client = Client::builder().region(REGION).credentials(credentials).endpoint_url(url);
     let client = client.build().map_err(|error| refused(&error))?;
-    let body = serde_json::json!({
-        "messages": [{"role": "user", "content": PROMPT}],
-        "stream": true,
-        "stream_options": {"include_usage": true},
-    });
-    let mut answer = Answer::default();
+    let mut answer = Answer { format, ..Answer::default() };
     let mut bytes = BytesMut::new();
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::with_options(answer.options());
     let start = Instant::now();
-    let request = Request::new(ENDPOINT, body.to_string());
+    let request = Request::new(ENDPOINT, ask::body(format, PROMPT));
     let mut response = client.invoke_stream(request).await.map_err(|error| refused(&error))?;
     while let Some(mut chunk) = response.chunk().await.map_err(|error| refused(&error))? {
         bytes.extend_from_slice(&chunk);
@@ -130,8 +137,12 @@ async fn call(url: &str, output: &mut Output) -> Result<Answer, Fault> {
         output.flush()?;
     }
     // Only this says that the answer is complete.
-    while let Some(event) = decoder.finish()? {
-        answer.see(&event, start, output);
+    loop {
+        match decoder.finish() {
+            Ok(Some(event)) => answer.see(&event, start, output),
+            Ok(None) => break,
+            Err(error) => break answer.forgive(error)?,
+        }
     }
     output.flush()?;
     answer.total = start.elapsed();
@@ -140,6 +151,23 @@ async fn call(url: &str, output: &mut Output) -> Result<Answer, Fault> {
 }
 
 impl Answer {
+    fn options(&self) -> Options {
+        Options::new().format(ask::reading(self.format))
+    }
+
+    /// A stream that cannot say that it is complete looks as if it ended early.
+    fn forgive(&self, error: Error) -> Result<(), Error> {
+        if error.is_truncated() && !ask::tells_end(self.format) { Ok(()) } else { Err(error) }
+    }
+
+    /// The text must be what the container said, to the byte.
+    fn check(&self) -> Result<(), Fault> {
+        if self.text == echo(PROMPT) {
+            return Ok(());
+        }
+        Err(Fault::Line(Exit::Corrupt, "format: the text is not what the container said".into()))
+    }
+
     fn summary(&self, pause_ms: u64) -> Result<String, Error> {
         let Parts { count, borders_in_lines, borders_in_characters } = Parts::of(self.bytes.clone())?;
         let usage = self.usage.unwrap_or_default();
@@ -149,7 +177,8 @@ impl Answer {
             ("parts", format!("{count}, in {} bytes of frames", self.bytes.len())),
             ("cuts", format!("{borders_in_lines} inside a line, {borders_in_characters} inside a character")),
             ("events", format!("{}, {} of them text", self.events, self.texts)),
-            ("ending", "complete".into()),
+            ("text", format!("came whole: {} bytes, compared with what the container said", self.text.len())),
+            ("ending", if ask::tells_end(self.format) { "complete" } else { UNTOLD }.into()),
             ("finish reason", self.finish_reason.clone().unwrap_or("none".into())),
             ("usage", format!("{input} tokens in, {output} out")),
             (
@@ -172,35 +201,47 @@ impl Answer {
     /// How long the decoder alone takes for what came.
     fn decode_again(&self) -> Result<Duration, Error> {
         let start = Instant::now();
-        let mut decoder = Decoder::new();
+        let mut decoder = Decoder::with_options(self.options());
         let mut chunk = self.bytes.clone();
         while decoder.decode(&mut chunk)?.is_some() {}
-        while decoder.finish()?.is_some() {}
-        Ok(start.elapsed())
+        loop {
+            match decoder.finish() {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(start.elapsed()),
+                Err(error) => return self.forgive(error).map(|()| start.elapsed()),
+            }
+        }
     }
 
     /// The beginning and the end of the same bytes as another API's stream.
     fn conversion(&self) -> Result<String, Error> {
         let mut transcoder =
-            Transcoder::new(Options::new(), Target::Bedrock(Encoding::JsonLines), Context::new());
+            Transcoder::new(self.options(), Target::Bedrock(Encoding::JsonLines), Context::new());
         transcoder.set_latency_ms(self.total.as_millis().try_into().unwrap_or(u64::MAX));
         let mut converted = Vec::new();
         let mut chunk = self.bytes.clone();
         while let Some(piece) = transcoder.decode(&mut chunk)? {
             converted.extend_from_slice(piece);
         }
-        while let Some(piece) = transcoder.finish()? {
-            converted.extend_from_slice(piece);
+        loop {
+            match transcoder.finish() {
+                Ok(Some(piece)) => converted.extend_from_slice(piece),
+                Ok(None) => break,
+                Err(error) => break self.forgive(error)?,
+            }
         }
         let converted = String::from_utf8_lossy(&converted);
         let lines: Vec<&str> = converted.lines().collect();
         let (first, rest) = lines.split_at(SHOWN.min(lines.len()));
         let (hidden, last) = rest.split_at(rest.len().saturating_sub(SHOWN));
         let indented = |lines: &[&str]| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
+        let hidden = match hidden.len() {
+            0 => String::new(),
+            count => format!("  ... {count} more ...\n"),
+        };
         Ok(format!(
-            "The same bytes as the stream of another API, Bedrock's ConverseStream:\n\n{}  ... {} more ...\n{}",
+            "The same bytes as the stream of another API, Bedrock's ConverseStream:\n\n{}{hidden}{}",
             indented(first),
-            hidden.len(),
             indented(last)
         ))
     }

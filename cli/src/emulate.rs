@@ -4,9 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SCRIPT_HELP, SECRET_ACCESS_KEY, Script};
+use sagewire_emulator::{ACCESS_KEY_ID, ContainerFormat, Emulator, SCRIPT_HELP, SECRET_ACCESS_KEY, Script};
 
 use crate::fault::{Fault, note};
+use crate::format;
 use crate::output::Output;
 
 /// How long running answers may still take after the signal to stop. One that a script stalls never ends.
@@ -19,7 +20,10 @@ pub(crate) struct Args {
     /// The port to listen on, of 127.0.0.1; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 8787)]
     port: u16,
-    /// What to answer; without it every endpoint is an OpenAI chat container that echoes
+    /// The container of every endpoint, which echoes
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format::container())]
+    format: ContainerFormat,
+    /// What to answer; without it, and where it has no body, the container answers
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
     /// The access key id that requests must be signed with
@@ -43,6 +47,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
     let mut builder = Emulator::builder()
         .port(args.port)
+        .format(args.format)
         .credentials(&args.access_key_id, &args.secret_access_key)
         .seed(args.seed)
         .pause(Duration::from_millis(args.pause_ms));

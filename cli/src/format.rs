@@ -1,7 +1,15 @@
 //! The formats, as they are called on the command line.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::{Format, Target, chat, embedding};
+use sagewire_emulator::ContainerFormat;
+
+/// Reads the name of a container's format.
+pub(crate) fn container() -> impl TypedValueParser<Value = ContainerFormat> {
+    PossibleValuesParser::new(ContainerFormat::ALL.map(ContainerFormat::name))
+        .try_map(|name| name.parse::<ContainerFormat>())
+}
 
 /// What is read.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]

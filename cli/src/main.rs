@@ -3,6 +3,7 @@
 //!
 //! Arguments and exit codes. Each command is a module; what goes wrong in it comes back here as a [`Fault`].
 
+mod ask;
 mod chat;
 mod convert;
 mod decode;

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::process::{command, sagewire};
+use crate::process::{FORMATS, command, sagewire};
 
 #[test]
 fn it_shows_a_call_from_end_to_end() {
@@ -29,6 +29,22 @@ fn it_shows_a_call_from_end_to_end() {
         assert!(run.text().contains(found), "{found} is not in\n{}", run.text());
     }
     assert!(!run.text().contains(" 0 inside a character"));
+}
+
+#[test]
+fn every_container_is_read() {
+    for (format, ending) in FORMATS {
+        let run = sagewire(&["demo", "--format", format, "--pause-ms", "0"], b"").succeeds();
+        let speaks = format!("  speaks  {format}\n");
+        let ending = format!("  ending         {ending}");
+        let text = "  text           came whole: ";
+        for found in [&*speaks, "survive the way to me?”\n\nNo model has read this", text, &ending] {
+            assert!(run.text().contains(found), "{format}: {found} is not in\n{}", run.text());
+        }
+    }
+    let unknown = sagewire(&["demo", "--format", "bedrock"], b"");
+    let line = unknown.fails(2);
+    assert!(FORMATS.iter().all(|(format, _)| line.contains(format)), "{line}");
 }
 
 #[test]

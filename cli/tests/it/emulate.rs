@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::process::{Emulate, TempFile, run, sagewire};
+use crate::process::{Emulate, FORMATS, TempFile, run, sagewire};
 
 #[test]
 fn the_first_line_says_where() {
@@ -43,6 +43,28 @@ fn requests_are_told_to_those_who_ask() {
     assert_eq!(lines.len(), 2);
     assert!(lines[0].starts_with("POST /endpoints/my-llm/invocations-response-stream "), "{told}");
     assert!(lines[0].ends_with(" bytes: 200") && lines[1].ends_with(" bytes: 403"), "{told}");
+}
+
+/// Asked as OpenAI's clients ask: those that take it answer, in whichever shape, the others refuse.
+#[test]
+fn the_container_is_that_which_was_asked_for() {
+    for (format, _) in FORMATS {
+        let run = Emulate::new(&["--format", format]).chat(&["--max-tokens", "500", "hi"]);
+        match format {
+            "openai" | "anthropic" | "tgi" | "lmi" | "lmi-vllm" => {
+                assert!(run.succeeds().text().starts_with("You said: “hi”\n\n"), "{format}");
+            }
+            _ => assert!(run.fails(4).starts_with("service: 424 ModelError: Received "), "{format}"),
+        }
+    }
+    let run = sagewire(&["emulate", "--format", "bedrock"], b"");
+    assert!(run.fails(2).starts_with("usage: invalid value 'bedrock' for '--format <FORMAT>'"));
+}
+
+#[test]
+fn a_script_may_name_the_container() {
+    let emulate = Emulate::scripted(&json!([{"format": "lmi", "cut": "characters"}]));
+    assert_eq!(emulate.chat(&["--max-tokens", "2", "hi"]).succeeds().text(), "You said:");
 }
 
 #[test]

@@ -8,6 +8,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
+/// All containers that are emulated, and what the demo says of the end of their streams.
+pub(crate) const FORMATS: [(&str, &str); 11] = [
+    ("openai", "complete"),
+    ("anthropic", "complete"),
+    ("responses", "complete"),
+    ("tgi", "complete"),
+    ("jumpstart", "complete"),
+    ("lmi", "complete"),
+    ("lmi-vllm", "complete"),
+    ("lmi-outputs", "not told by this container"),
+    ("triton", "not told by this container"),
+    ("llama-server", "complete"),
+    ("torchserve", "complete"),
+];
+
 /// How a command ended, and what it wrote.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Run {
