@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Output, State, Value};
 
 use super::date::Date;
@@ -234,6 +234,13 @@ fn add_filters(environment: &mut Environment<'static>, limit: usize) {
             filter.call(state, &arguments)
         });
     }
+    // As Python sees them: a text is both, and none is neither.
+    let is_sequence = |value: &Value| {
+        value.is_undefined() || matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map)
+    };
+    environment.add_test("sequence", move |value: &Value| is_sequence(value));
+    environment
+        .add_test("iterable", move |value: &Value| is_sequence(value) || value.kind() == ValueKind::Iterable);
     // These show what is none of a prompt's business, or write what nothing counts.
     for name in ["pprint", "zip", "chain"] {
         environment.remove_filter(name);
