@@ -273,25 +273,33 @@ impl<'a> Json<'a> {
     }
 
     /// Reads an escape.
+    #[inline]
     fn unescaped_char(&mut self) -> Result<char> {
-        let at = self.pos;
+        let simple = match self.bytes.get(self.pos + 1) {
+            Some(b'n') => '\n',
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b't') => '\t',
+            Some(b'r') => '\r',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            _ => return self.unescaped_unicode(),
+        };
+        self.pos += 2;
+        Ok(simple)
+    }
+
+    #[cold]
+    fn unescaped_unicode(&mut self) -> Result<char> {
+        let at = self.pos + 2;
         self.escape()?;
-        Ok(match self.bytes[at + 1] {
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let mut rest = &self.bytes[at + 2..];
-                let before = rest.len();
-                let c = unescape_unicode(&mut rest);
-                // A pair of surrogates is two escapes.
-                self.pos = at + 2 + before - rest.len();
-                c
-            }
-            other => char::from(other),
-        })
+        let digits = self.bytes.get(at..).unwrap_or_default();
+        let mut rest = digits;
+        let c = unescape_unicode(&mut rest);
+        // A pair of surrogates is two escapes.
+        self.pos = at + digits.len() - rest.len();
+        Ok(c)
     }
 
     /// Reads a string, and skips any other value.

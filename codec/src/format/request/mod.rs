@@ -61,7 +61,7 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
         Error::new(Layer::Format, error.valid_up_to() as u64, ErrorKind::Json("not UTF-8"))
     })?;
     let mut cursor = Source::new(text);
-    cursor.expect("request", Kind::Object)?;
+    let start = cursor.expect("request", Kind::Object)?;
     let read = match format {
         RequestFormat::OpenAi => openai::read,
         RequestFormat::Completions => completions::read,
@@ -75,6 +75,7 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
         RequestFormat::Triton => triton::read,
     };
     let request = read(&mut cursor)?;
+    cursor.note_span(start);
     cursor.end()?;
     let mut spans = cursor.into_spans();
     spans.sort_unstable();

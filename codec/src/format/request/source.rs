@@ -97,7 +97,8 @@ impl<'a> Source<'a> {
         self.spans
     }
 
-    fn note_span(&mut self, at: At) {
+    /// Notes the value that was just read.
+    pub(super) fn note_span(&mut self, at: At) {
         if let (Some(start), Some(end), ..=SPAN_DEPTH) = (at, place(self.json.pos()), self.depth) {
             if end.saturating_sub(start) > SPAN_LEN {
                 self.spans.push((start, end));

@@ -13,7 +13,11 @@ pub(super) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
     let at = source.at()?;
     parts.clear();
     match source.kind()?.0 {
-        Kind::String => parts.push(Part { at, ..Part::new(Content::Text(source.string()?)) }),
+        Kind::String => {
+            // Room for one: nearly all messages are one text.
+            parts.reserve_exact(1);
+            parts.push(Part { at, ..Part::new(Content::Text(source.string()?)) });
+        }
         Kind::Array => source.array(|source| {
             parts.push(part(source)?);
             Ok(())

@@ -2,10 +2,11 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::parts;
 use crate::chat::request::{
-    Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice,
+    At, Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice,
 };
 use crate::chat::{Json, Request};
 use crate::format::request::source::{Result, Source, expected, split_off};
@@ -96,8 +97,29 @@ fn parameter<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>)
 }
 
 /// What only assistants and tools say.
-const OF_ROLES: &[&str] =
-    &["tool_call_id", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal"];
+const OF_ROLES: [&str; 6] =
+    ["tool_call_id", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal"];
+
+/// Which of them a message has, until its role is known.
+#[derive(Default)]
+struct OfRole<'a>([Option<(&'a str, At)>; 6]);
+
+impl<'a> OfRole<'a> {
+    fn note(&mut self, member: &str, json: &'a str, at: At) {
+        if let Some(index) = OF_ROLES.iter().position(|name| *name == member) {
+            self.0[index] = Some((json, at));
+        }
+    }
+
+    /// Those that stay as they came.
+    fn members(self, stays: impl Fn(&str) -> bool) -> impl Iterator<Item = (Cow<'a, str>, Param<Json<'a>>)> {
+        let all = OF_ROLES.into_iter().zip(self.0).filter(move |(name, _)| stays(name));
+        all.filter_map(|(name, noted)| {
+            let (json, at) = noted?;
+            Some((Cow::Borrowed(name), Param { value: Json(Cow::Borrowed(json)), at }))
+        })
+    }
+}
 
 fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
     let at = source.expect("message", Kind::Object)?;
@@ -106,7 +128,7 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
     let (mut thoughts, mut content, mut refusals, mut calls) = (None, Vec::new(), None, Vec::new());
     let mut content_at = at;
     // What only some roles say is not theirs in a message of another.
-    let (mut own, mut of_role) = (Members::new(), Members::new());
+    let (mut own, mut of_role) = (Members::new(), OfRole::default());
     source.object(&mut own, "", |source, member| {
         let at = source.at()?;
         let taken = match member {
@@ -129,8 +151,7 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
             _ => false,
         };
         if let (true, Some(text)) = (taken, source.since(at)) {
-            let name = OF_ROLES.iter().find(|name| **name == member).copied().unwrap_or_default();
-            of_role.push((Cow::Borrowed(name), Param { value: Json(Cow::Borrowed(text)), at }));
+            of_role.note(member, text, at);
         }
         Ok(taken)
     })?;
@@ -143,15 +164,21 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
         "tool" | "function" => Role::Tool,
         _ => Role::Other(role),
     };
-    let mut all = Vec::with_capacity(content.len() + calls.len() + 2);
+    let mut all = Vec::new();
     match role {
         Role::Tool => {
-            own.extend(of_role.into_iter().filter(|(name, _)| name != "tool_call_id"));
+            own.extend(of_role.members(|name| name != "tool_call_id"));
             let result = Content::ToolResult { id, content, is_error: None };
+            all.reserve_exact(1);
             all.push(Part { at: content_at, ..Part::new(result) });
         }
         Role::Assistant => {
-            own.extend(of_role.into_iter().filter(|(name, _)| name == "tool_call_id"));
+            own.extend(of_role.members(|name| name == "tool_call_id"));
+            let others = usize::from(thoughts.is_some()) + usize::from(refusals.is_some()) + calls.len();
+            if thoughts.is_none() {
+                all = mem::take(&mut content);
+            }
+            all.reserve_exact(content.len() + others);
             all.extend(thoughts.map(|Param { value, at }| Part {
                 at,
                 ..Part::new(Content::Reasoning { text: value, signature: None })
@@ -161,7 +188,7 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
             all.append(&mut calls);
         }
         _ => {
-            own.append(&mut of_role);
+            own.extend(of_role.members(|_| true));
             all = content;
         }
     }
