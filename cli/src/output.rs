@@ -56,12 +56,12 @@ pub(crate) enum Sink {
     /// One event as JSON a line.
     Events,
     /// The stream of an API.
-    Stream(Writer),
+    Stream(Box<Writer>),
 }
 
 impl Sink {
     pub(crate) fn stream(target: Target, context: Context) -> Self {
-        Self::Stream(Writer::new(target, context))
+        Self::Stream(Box::new(Writer::new(target, context)))
     }
 
     fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {

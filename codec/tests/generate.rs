@@ -387,7 +387,7 @@ fn logprobs_of_tokens_come_where_they_are_wanted() {
         token(2, "hi", false),
         last(token(3, "!", false), "hi!", details("length")),
     ]);
-    let run = |options: Options| every_cut("logprobs", &body, |chunks| decode(options, chunks));
+    let run = |options: Options| every_cut("logprobs", &body, |chunks| decode(options.clone(), chunks));
     let (events, ending) = run(Options::new().token_logprobs(true));
     let answer = Answer::new(&events);
     assert_eq!((answer.text(), ending), ("hi!", Ok(())));

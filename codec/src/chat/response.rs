@@ -111,14 +111,14 @@ impl Response {
             | Event::ReasoningDelta { choice, part, text }
             | Event::RefusalDelta { choice, part, text }
             | Event::ToolInputDelta { choice, part, text } => {
-                match self.part(*choice, *part).map(|part| &mut part.content) {
-                    Some(
-                        Content::Text(whole)
-                        | Content::Reasoning { text: whole, .. }
-                        | Content::Refusal(whole)
-                        | Content::ToolCall { input: whole, .. },
-                    ) => whole.to_mut().push_str(text),
-                    _ => {}
+                if let Some(
+                    Content::Text(whole)
+                    | Content::Reasoning { text: whole, .. }
+                    | Content::Refusal(whole)
+                    | Content::ToolCall { input: whole, .. },
+                ) = self.part(*choice, *part).map(|part| &mut part.content)
+                {
+                    whole.to_mut().push_str(text);
                 }
             }
             Event::ReasoningSignature { choice, part, signature: more } => {

@@ -278,7 +278,7 @@ impl Wrapper {
                     wrapper.original_status =
                         json.integer_or_skip()?.and_then(|status| status.try_into().ok());
                 }
-                _ => drop(json.skip()?),
+                _ => json.skip().map(drop)?,
             }
             Ok(())
         });
@@ -300,7 +300,7 @@ fn detail(body: &str) -> Option<String> {
         match name {
             b"detail" if json.kind()? == Kind::String => string = Some(json.string()?),
             b"detail" => range = Some(json.skip()?),
-            _ => drop(json.skip()?),
+            _ => json.skip().map(drop)?,
         }
         Ok(())
     })
