@@ -248,6 +248,6 @@ mod tests {
         assert_eq!(Chunks::Frames.ranges(6, &[2, 6]), [0..2, 2..6]);
         assert_eq!(Chunks::Whole.ranges(6, &[2, 6]), whole(6));
         assert_eq!(Chunks::Bytes.ranges(2, &[2]), [0..1, 1..2]);
-        assert_eq!(Chunks::Whole.ranges(0, &[]), []);
+        assert!(Chunks::Whole.ranges(0, &[]).is_empty());
     }
 }
