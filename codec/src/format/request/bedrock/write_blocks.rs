@@ -9,7 +9,7 @@ use super::tools::CACHE;
 use crate::chat::Outcome;
 use crate::chat::request::{Content, Message, Part, Source};
 use crate::format::request::conversion::Conversion;
-use crate::format::request::media::{self, CachePoint};
+use crate::format::request::media;
 use crate::format::request::names::Names;
 use crate::format::request::output::{Array, Object, has_below};
 use crate::format::request::source::Result;
