@@ -152,6 +152,7 @@ impl<'a> Json<'a> {
 
     /// Opens the array or the object that comes next, and tells whether anything is in it. Each element has to be read
     /// or skipped, then [`next`](Self::next) asked.
+    #[inline]
     pub(crate) fn open(&mut self, kind: Kind) -> Result<bool> {
         let (open, close, why) = match kind {
             Kind::Object => (b'{', b'}', "no object"),
@@ -168,6 +169,7 @@ impl<'a> Json<'a> {
     }
 
     /// After an element of what [`open`](Self::open) opened: tells whether another follows.
+    #[inline]
     pub(crate) fn next(&mut self, kind: Kind) -> Result<bool> {
         let more = self.another(if kind == Kind::Object { b'}' } else { b']' })?;
         self.depth += usize::from(!more);
@@ -842,7 +844,8 @@ mod tests {
             assert!(value.pointer(pointer_of_all).is_some());
         }
         assert_eq!(pointers(source.as_bytes(), &[1], &[]), [""]);
-        assert_eq!(pointers(b"[1,", &[1, 1, 2, 9], &[]), ["/0", "/0", "/0", ""]);
+        assert_eq!(pointers(b"[1 , 2]", &[1, 1, 2, 5, 99], &[]), ["/0", "/0", "/1", "/1", ""]);
+        assert_eq!(pointers(b"[[1],2]", &[5], &[(0, 7), (1, 4)]), ["/1"]);
     }
 
     #[test]

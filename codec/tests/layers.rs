@@ -148,3 +148,27 @@ fn the_core_stays_pure() {
         ]
     );
 }
+
+/// The formats of requests lie in one folder with what they share, and do not know each other either.
+#[test]
+fn formats_of_requests_do_not_know_each_other() {
+    const FORMATS: [&str; 8] =
+        ["anthropic", "bedrock", "completions", "jumpstart", "lmi", "openai", "tgi", "triton"];
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/format/request");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    for file in &files {
+        let name = file.strip_prefix(&root).expect("below").with_extension("");
+        let module = name.iter().next().and_then(|part| part.to_str()).expect("a name").to_owned();
+        if module == "mod" {
+            continue;
+        }
+        let text = std::fs::read_to_string(file).expect("UTF-8");
+        for other in FORMATS.iter().filter(|other| **other != module) {
+            for import in [format!("request::{other}"), format!("use super::{other}::")] {
+                assert!(!text.contains(&import), "{name:?} uses {import}");
+            }
+        }
+    }
+    assert!(files.len() > FORMATS.len());
+}

@@ -46,12 +46,14 @@ impl<'a> Source<'a> {
     }
 
     /// The kind of the value that comes next, and where it begins.
+    #[inline]
     pub(super) fn kind(&mut self) -> Result<(Kind, usize)> {
         let kind = self.json.kind()?;
         Ok((kind, self.json.pos()))
     }
 
     /// Where the value that comes next begins.
+    #[inline]
     pub(super) fn at(&mut self) -> Result<At> {
         Ok(place(self.kind()?.1))
     }
@@ -72,6 +74,7 @@ impl<'a> Source<'a> {
         Err(Fault { at: self.json.pos() + blank, why: "more follows the document" }.into())
     }
 
+    #[inline]
     fn meaning(&self, string: Str) -> Cow<'a, str> {
         if !string.escaped {
             return Cow::Borrowed(&self.text[string.start..string.end]);
@@ -82,6 +85,7 @@ impl<'a> Source<'a> {
     }
 
     /// Reads a string.
+    #[inline]
     pub(super) fn string(&mut self) -> Result<Cow<'a, str>> {
         Ok(self.json.meaning(self.text)?)
     }
@@ -98,6 +102,7 @@ impl<'a> Source<'a> {
     }
 
     /// Notes the value that was just read.
+    #[inline]
     pub(super) fn note_span(&mut self, at: At) {
         if let (Some(start), Some(end), ..=SPAN_DEPTH) = (at, place(self.json.pos()), self.depth) {
             if end.saturating_sub(start) > SPAN_LEN {
@@ -149,6 +154,7 @@ impl<'a> Source<'a> {
     }
 
     /// Reads a value of this kind into `slot`, or leaves it alone.
+    #[inline]
     pub(super) fn value<T: Value<'a>>(&mut self, slot: &mut Option<T>) -> Result<bool> {
         let Some(value) = T::read(self)? else { return Ok(false) };
         *slot = Some(value);
@@ -156,6 +162,7 @@ impl<'a> Source<'a> {
     }
 
     /// The same for a parameter, which remembers where it stood.
+    #[inline]
     pub(super) fn param<T: Value<'a>>(&mut self, slot: &mut Option<Param<T>>) -> Result<bool> {
         let at = self.at()?;
         let Some(value) = T::read(self)? else { return Ok(false) };

@@ -6,6 +6,7 @@
 mod blocks;
 mod read;
 mod write;
+mod write_blocks;
 
 pub(super) use read::read;
 pub(super) use write::write;

@@ -7,6 +7,7 @@ mod blocks;
 mod read;
 mod tools;
 mod write;
+mod write_blocks;
 
 pub(super) use read::read;
 pub(super) use write::write;

@@ -1,0 +1,235 @@
+//! Writes content blocks.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use crate::chat::request::{Content, Message, Part, Source};
+use crate::format::request::conversion::Conversion;
+use crate::format::request::media::{self, CachePoint};
+use crate::format::request::names::Names;
+use crate::format::request::output::{Array, Object};
+use crate::format::request::source::Result;
+
+pub(super) const CACHE: CachePoint =
+    CachePoint { name: "cache_control", kind: ("type", "ephemeral"), lifetimes: &["5m", "1h"] };
+
+/// What is needed to write blocks.
+pub(super) struct Blocks<'b, 'c, 'a> {
+    pub(super) c: &'b Conversion<'c, 'a>,
+    pub(super) names: &'b Names<'b>,
+    /// The part that the answer goes on from, if the conversation ends with the model.
+    pub(super) prefill: Option<&'b Part<'a>>,
+}
+
+impl<'a> Blocks<'_, '_, 'a> {
+    pub(super) fn system(&self, system: &[Message<'a>], object: &mut Object<'_>) -> Result<()> {
+        let parts: Vec<_> = system.iter().flat_map(|message| &message.content).collect();
+        for message in system.iter().filter(|message| message.name.is_some()) {
+            self.c.dropped(message.at, "name", "Anthropic knows no names of speakers");
+        }
+        self.content("system", &parts, "system", object)
+    }
+
+    /// Writes a string where it is one plain text, else a list of blocks; nothing where there are none.
+    fn content(
+        &self,
+        name: &str,
+        parts: &[&Part<'a>],
+        role: &'static str,
+        object: &mut Object<'_>,
+    ) -> Result<()> {
+        if let [part] = parts {
+            let text = match &part.content {
+                Content::Text(text) => &**text,
+                Content::Json(json) => json.as_str(),
+                _ => "",
+            };
+            let was_string = !self.c.same || self.c.first_byte(part.at) == Some(b'"');
+            if !text.trim().is_empty() && part.cache.is_none() && was_string {
+                if let Content::Json(_) = &part.content {
+                    self.c.approximated(part.at, "json", "JSON is sent as text");
+                }
+                object.string(name, text);
+                return Ok(());
+            }
+        }
+        let mut written = Vec::new();
+        let mut array = Array::new(&mut written);
+        let mut any = false;
+        for part in parts {
+            any |= array.maybe(|out| self.write(part, role, out))?;
+        }
+        drop(array);
+        if any {
+            object.name(name).append(&mut written);
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(&self, part: &Part<'a>, role: &'static str, out: &mut Vec<u8>) -> Result<bool> {
+        if let Content::Other(other) = &part.content {
+            if self.c.same {
+                out.extend_from_slice(other.as_str().as_bytes());
+            } else {
+                self.c.dropped(part.at, "content", "only the source's format knows this part");
+            }
+            return Ok(self.c.same);
+        }
+        let before = out.len();
+        let mut object = Object::new(out);
+        let written = self.block(part, role, &mut object)?;
+        if let (true, Some(cache)) = (written, &part.cache) {
+            self.c.cache(&mut object, cache, part.at, &CACHE);
+        }
+        if self.c.same {
+            object.own(&part.own, "");
+        }
+        drop(object);
+        if !written {
+            out.truncate(before);
+        }
+        Ok(written)
+    }
+
+    fn block(&self, part: &Part<'a>, role: &'static str, object: &mut Object<'_>) -> Result<bool> {
+        let c = self.c;
+        match &part.content {
+            Content::Text(text) => return Ok(self.text(part, text, object)),
+            Content::Json(json) => {
+                c.approximated(part.at, "json", "JSON is sent as text");
+                return Ok(self.text(part, json.as_str(), object));
+            }
+            Content::Refusal(text) => {
+                c.approximated(part.at, "refusal", "Anthropic has no refusals: sent as text");
+                return Ok(self.text(part, text, object));
+            }
+            Content::Reasoning { text, signature } => {
+                if signature.is_none() && !c.same {
+                    c.dropped(part.at, "reasoning", "without its signature the model does not take it back");
+                    return Ok(false);
+                }
+                object.string("type", "thinking");
+                object.string("thinking", text);
+                if let Some(signature) = signature {
+                    object.string("signature", signature);
+                }
+            }
+            Content::Redacted(data) => {
+                object.string("type", "redacted_thinking");
+                object.string("data", data);
+            }
+            Content::ToolCall { id, name, input } => {
+                object.string("type", "tool_use");
+                object.string("id", self.names.id(part, id));
+                object.string("name", self.names.name(name));
+                object.raw("input", c.input(part, input)?);
+            }
+            Content::ToolResult { id, content, is_error } => {
+                object.string("type", "tool_result");
+                object.string("tool_use_id", self.names.id(part, id));
+                let content: Vec<_> = content.iter().collect();
+                self.content("content", &content, "user", object)?;
+                if let Some(is_error) = is_error.filter(|is_error| *is_error || c.same) {
+                    object.bool("is_error", is_error);
+                }
+            }
+            _ => return Ok(self.medium(part, role, object)),
+        }
+        Ok(true)
+    }
+
+    fn text(&self, part: &Part<'a>, text: &str, object: &mut Object<'_>) -> bool {
+        let c = self.c;
+        if text.trim().is_empty() && !c.same {
+            c.dropped(part.at, "content", "Anthropic takes no blank text");
+            return false;
+        }
+        object.string("type", "text");
+        let is_prefill = self.prefill.is_some_and(|prefill| core::ptr::eq(prefill, part)) && !c.same;
+        let trimmed = text.trim_end();
+        if is_prefill && trimmed.len() < text.len() {
+            c.approximated(part.at, "content", "a begun answer must not end in white space");
+            object.string("text", trimmed);
+        } else {
+            object.string("text", text);
+        }
+        true
+    }
+
+    fn medium(&self, part: &Part<'a>, role: &'static str, object: &mut Object<'_>) -> bool {
+        let c = self.c;
+        if role != "user" && !c.same {
+            c.dropped(part.at, "content", "Anthropic takes media in messages of the user only");
+            return false;
+        }
+        match &part.content {
+            Content::Image { source, detail } => {
+                if detail.as_deref().is_some_and(|detail| detail != "auto") {
+                    c.dropped(part.at, "detail", "Anthropic looks at images in one way");
+                }
+                self.source("image", part, source, object)
+            }
+            Content::Document { source, name } => {
+                let written = self.source("document", part, source, object);
+                if let (true, Some(name)) = (written, name) {
+                    object.string("title", name);
+                }
+                written
+            }
+            _ => {
+                c.dropped(part.at, "content", "Anthropic takes images and documents only");
+                false
+            }
+        }
+    }
+
+    fn source(&self, kind: &str, part: &Part<'a>, source: &Source<'_>, object: &mut Object<'_>) -> bool {
+        let c = self.c;
+        let fits = |media_type: &str| match kind {
+            "image" => {
+                matches!(media_type, "image/jpeg" | "image/jpg" | "image/png" | "image/gif" | "image/webp")
+            }
+            _ => media_type == "application/pdf",
+        };
+        let text;
+        let (form, members): (&str, [(&str, &str); 2]) = match source {
+            Source::Base64 { media_type, data } if fits(media_type) || c.same => {
+                // A common mistake, which Anthropic does not take.
+                let jpeg = if media_type == "image/jpg" && !c.same { "image/jpeg" } else { media_type };
+                ("base64", [("media_type", jpeg), ("data", data)])
+            }
+            Source::Base64 { media_type, data } if kind == "document" && media_type.starts_with("text/") => {
+                let Some(decoded) = media::decoded(data) else {
+                    c.dropped(part.at, "source", "the document is not text in UTF-8");
+                    return false;
+                };
+                text = decoded;
+                ("text", [("media_type", "text/plain"), ("data", &text)])
+            }
+            Source::Base64 { media_type, .. } => {
+                let why = format!("Anthropic takes no {kind} of type {media_type:?}");
+                c.dropped(part.at, "source", why);
+                return false;
+            }
+            Source::Text(text) if kind == "document" || c.same => {
+                ("text", [("media_type", "text/plain"), ("data", text)])
+            }
+            Source::Url(url) if c.same || url.starts_with("http") => ("url", [("url", url), ("", "")]),
+            Source::File(id) if c.same => ("file", [("file_id", id), ("", "")]),
+            _ => {
+                c.dropped(part.at, "source", "Anthropic cannot fetch it: the caller has to");
+                return false;
+            }
+        };
+        object.string("type", kind);
+        let mut written = object.object("source");
+        written.string("type", form);
+        for (name, value) in members.iter().filter(|(name, _)| !name.is_empty()) {
+            written.string(name, value);
+        }
+        if c.same {
+            written.own(&part.own, "source");
+        }
+        true
+    }
+}
