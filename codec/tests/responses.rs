@@ -127,7 +127,8 @@ mod errors {
 
     #[test]
     fn statuses_and_names() {
-        let cases: [(u16, Option<&str>, &str, u16, ErrorKind, &str); 12] = [
+        type Case = (u16, Option<&'static str>, &'static str, u16, ErrorKind, &'static str);
+        let cases: [Case; 12] = [
             (
                 424,
                 None,
