@@ -88,8 +88,8 @@ fn embeddings() {
     assert_eq!(value(&openai.stdout)["data"][1]["embedding"], json!([2.0, 3.0]));
     let tokens = sagewire(&args, b"[[[1.0,2.0],[3.0,4.0]]]");
     assert_ne!(tokens.code, 0, "vectors of tokens are pooled only when asked: {tokens:?}");
-    let pooled = sagewire(&[&args[..], &["--pooling", "mean"]].concat(), b"[[[1.0,2.0],[3.0,4.0]]]");
-    assert_eq!(value(&pooled.stdout)["data"][0]["embedding"], json!([2.0, 3.0]));
+    let pooled = sagewire(&[&args[..], &["--pooling", "mean"]].concat(), b"[[[1.0,2.0],[4.0,5.0]]]");
+    assert_eq!(value(&pooled.stdout)["data"][0]["embedding"], json!([2.5, 3.5]));
 }
 
 #[test]
