@@ -334,6 +334,20 @@ impl<'a> Json<'a> {
         Ok(start..self.pos)
     }
 
+    /// Skips a value, and returns where it lies unless it is null.
+    pub(crate) fn skip_some(&mut self) -> Result<Option<Range<usize>>> {
+        let is_null = self.kind()? == Kind::Null;
+        let range = self.skip()?;
+        Ok((!is_null).then_some(range))
+    }
+
+    /// The same for a value of one kind; others are skipped, too, and not returned.
+    pub(crate) fn skip_kind(&mut self, kind: Kind) -> Result<Option<Range<usize>>> {
+        let matches = self.kind()? == kind;
+        let range = self.skip()?;
+        Ok(matches.then_some(range))
+    }
+
     /// Skips an object or an array with all that is in it.
     fn containers(&mut self) -> Result<()> {
         // One bit for each that is open: whether it is an object. No limit on depth is larger.

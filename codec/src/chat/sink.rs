@@ -118,14 +118,32 @@ impl<'a> Sink<'a> {
             return Ok(found);
         }
         self.json(object.start).object(|json, name| {
-            let is_null = json.kind()? == Kind::Null;
-            let value = json.skip()?;
-            if let (false, Some(at)) = (is_null, names.iter().position(|known| *known == name)) {
+            let value = json.skip_some()?;
+            if let (Some(value), Some(at)) = (value, names.iter().position(|known| *known == name)) {
                 found[at] = Some(value);
             }
             Ok(())
         })?;
         Ok(found)
+    }
+
+    /// Hands over the objects in an array, each with its index in it. Of no array there are none.
+    pub(crate) fn objects(
+        &mut self,
+        array: &Range<usize>,
+        mut each: impl FnMut(&mut Self, u64, Range<usize>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        if self.record[array.start] != b'[' {
+            return Ok(());
+        }
+        let mut index = 0;
+        self.json(array.start).array(|json| {
+            if let Some(object) = json.skip_kind(Kind::Object)? {
+                each(self, index, object)?;
+            }
+            index += 1;
+            Ok(())
+        })
     }
 
     /// The value at a range, if it is a string.
@@ -323,10 +341,9 @@ impl<'a> Sink<'a> {
         known: impl Fn(&[u8]) -> bool,
     ) -> Result<(), Stop> {
         Json::new(self.record, object.start, self.answer.depth()).object(|json, name| {
-            let is_null = json.kind()? == Kind::Null;
-            let value = json.skip()?;
-            if !is_null && !known(name) {
-                self.other(choice, Some(name), value);
+            match json.skip_some()? {
+                Some(value) if !known(name) => self.other(choice, Some(name), value),
+                _ => {}
             }
             Ok(())
         })?;

@@ -206,13 +206,10 @@ impl<'a> Reader<'a> {
     fn members(&self, range: &Range<usize>) -> Result<Vec<(String, Range<usize>)>, Fault> {
         let mut members: Vec<(String, Range<usize>)> = Vec::new();
         self.cursor(range).object(|json, name| {
-            let is_null = json.kind()? == Kind::Null;
-            let value = json.skip()?;
+            let value = json.skip_some()?;
             let name = String::from_utf8_lossy(name).into_owned();
             members.retain(|(known, _)| *known != name);
-            if !is_null {
-                members.push((name, value));
-            }
+            members.extend(value.map(|value| (name, value)));
             Ok(())
         })?;
         Ok(members)

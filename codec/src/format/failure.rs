@@ -24,11 +24,7 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
     Json::new(record, range.start, depth).object(|json, name| {
         members += 1;
         match name {
-            b"error" => {
-                let is_null = json.kind()? == Kind::Null;
-                let value = json.skip()?;
-                error = (!is_null).then_some(value);
-            }
+            b"error" => error = json.skip_some()?,
             b"object" | b"type" => {
                 has_type |= name == b"type";
                 let what = json.string_or_skip()?;

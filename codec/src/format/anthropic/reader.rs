@@ -104,17 +104,11 @@ impl Reader {
             [id, model, role, reason, sequence].map(|range| range.and_then(|range| sink.text(&range)));
         sink.start(id, model, None, role);
         sink.touch(CHOICE)?;
-        if let Some(content) = content.filter(|range| sink.record[range.start] == b'[') {
-            let mut index = 0;
-            sink.json(content.start).array(|json| {
-                let is_object = json.kind()? == Kind::Object;
-                let block = json.skip()?;
-                if is_object {
-                    trace.forget |= block_start(sink, index, &block)?;
-                    sink.end(CHOICE, index);
-                }
-                index += 1;
-                Ok::<_, Stop>(())
+        if let Some(content) = content {
+            sink.objects(&content, |sink, index, block| {
+                trace.forget |= block_start(sink, index, &block)?;
+                sink.end(CHOICE, index);
+                Ok(())
             })?;
         }
         finish(sink, reason, sequence)?;
@@ -185,10 +179,10 @@ impl Event {
             match name {
                 b"type" => event.name = json.string_or_skip()?,
                 b"index" => event.index = json.integer_or_skip()?.unwrap_or(0),
-                b"message" => event.message = skip_object(json)?,
-                b"content_block" => event.block = skip_object(json)?,
-                b"delta" => event.delta = skip_object(json)?,
-                b"usage" => event.usage = skip_object(json)?,
+                b"message" => event.message = json.skip_kind(Kind::Object)?,
+                b"content_block" => event.block = json.skip_kind(Kind::Object)?,
+                b"delta" => event.delta = json.skip_kind(Kind::Object)?,
+                b"usage" => event.usage = json.skip_kind(Kind::Object)?,
                 _ => {
                     event.has_others |= json.kind()? != Kind::Null;
                     json.skip()?;
@@ -391,10 +385,4 @@ impl Counts {
             total_tokens: None,
         }
     }
-}
-
-fn skip_object(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
-    let is_object = json.kind()? == Kind::Object;
-    let range = json.skip()?;
-    Ok(is_object.then_some(range))
 }

@@ -188,13 +188,13 @@ impl Event {
             match name {
                 b"role" => self.role = json.string_or_skip()?,
                 b"contentBlockIndex" => self.index = json.integer_or_skip()?,
-                b"start" => self.start = skip_object(json)?,
-                b"delta" => self.delta = skip_object(json)?,
+                b"start" => self.start = json.skip_kind(Kind::Object)?,
+                b"delta" => self.delta = json.skip_kind(Kind::Object)?,
                 b"stopReason" => self.stop_reason = json.string_or_skip()?,
-                b"usage" => self.usage = skip_object(json)?,
+                b"usage" => self.usage = json.skip_kind(Kind::Object)?,
                 b"p" => self.padding = json.string_or_skip()?,
-                b"additionalModelResponseFields" => self.response_fields = skip_some(json)?,
-                _ => self.has_others |= skip_some(json)?.is_some(),
+                b"additionalModelResponseFields" => self.response_fields = json.skip_some()?,
+                _ => self.has_others |= json.skip_some()?.is_some(),
             }
             Ok(())
         })?;
@@ -356,7 +356,7 @@ fn is_only(sink: &Sink<'_>, object: &Range<usize>, names: &[&[u8]]) -> Result<bo
     let mut is_only = sink.record[object.start] == b'{';
     if is_only {
         sink.json(object.start).object(|json, name| {
-            is_only &= skip_some(json)?.is_none() || names.contains(&name);
+            is_only &= json.skip_some()?.is_none() || names.contains(&name);
             Ok(())
         })?;
     }
@@ -382,17 +382,4 @@ pub(super) fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<()
     usage.input_tokens = usage.input_tokens.map(|tokens| tokens.saturating_add(cached));
     sink.usage(usage);
     Ok(())
-}
-
-/// Skips a value, and returns where it lies unless it is null.
-pub(super) fn skip_some(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
-    let is_null = json.kind()? == Kind::Null;
-    let range = json.skip()?;
-    Ok((!is_null).then_some(range))
-}
-
-pub(super) fn skip_object(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
-    let is_object = json.kind()? == Kind::Object;
-    let range = json.skip()?;
-    Ok(is_object.then_some(range))
 }

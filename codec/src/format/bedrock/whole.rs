@@ -3,8 +3,7 @@
 use core::ops::Range;
 
 use super::reader::{
-    CHOICE, block_reasoning, block_text, finish, is_empty, read_usage, skip_object, skip_some, stop_sequence,
-    tool_start,
+    CHOICE, block_reasoning, block_text, finish, is_empty, read_usage, stop_sequence, tool_start,
 };
 use crate::chat::{Plain, Sink, Stop, ToolKey};
 use crate::format::template::Trace;
@@ -26,10 +25,10 @@ impl Response {
 
     pub(super) fn member(&mut self, json: &mut Json<'_>, name: &[u8]) -> Result<(), Fault> {
         match name {
-            b"output" => self.output = skip_object(json)?,
+            b"output" => self.output = json.skip_kind(Kind::Object)?,
             b"stopReason" => self.stop_reason = json.string_or_skip()?,
-            b"usage" => self.usage = skip_object(json)?,
-            b"additionalModelResponseFields" => self.response_fields = skip_some(json)?,
+            b"usage" => self.usage = json.skip_kind(Kind::Object)?,
+            b"additionalModelResponseFields" => self.response_fields = json.skip_some()?,
             _ => {
                 json.skip()?;
             }
@@ -46,17 +45,8 @@ impl Response {
             let [role, content] = sink.members(&message, [b"role", b"content"])?;
             sink.start(None, None, None, role.and_then(|range| sink.text(&range)));
             sink.touch(CHOICE)?;
-            if let Some(content) = content.filter(|range| sink.record[range.start] == b'[') {
-                let mut index = 0;
-                sink.json(content.start).array(|json| {
-                    let is_object = json.kind()? == Kind::Object;
-                    let block = json.skip()?;
-                    if is_object {
-                        response_block(sink, index, &block)?;
-                    }
-                    index += 1;
-                    Ok::<_, Stop>(())
-                })?;
+            if let Some(content) = content {
+                sink.objects(&content, |sink, index, block| response_block(sink, index, &block))?;
             }
         }
         let stop = stop_sequence(sink, self.response_fields.as_ref())?;
@@ -100,22 +90,16 @@ fn response_block(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Resu
 
 fn cited_block(sink: &mut Sink<'_>, index: u64, cited: &Range<usize>) -> Result<(), Stop> {
     let [content, citations] = sink.members(cited, [b"content", b"citations"])?;
-    let arrays = [content, citations].map(|range| range.filter(|range| sink.record[range.start] == b'['));
-    let [content, citations] = arrays;
     if let Some(content) = content {
-        sink.json(content.start).array(|json| {
-            let is_object = json.kind()? == Kind::Object;
-            let piece = json.skip()?;
-            if is_object {
-                let [piece] = sink.members(&piece, [b"text"])?;
-                if let Some(piece) = piece.and_then(|range| sink.text(&range)) {
-                    block_text(sink, &mut Trace::default(), index, Plain::Text, piece)?;
-                }
+        sink.objects(&content, |sink, _, piece| {
+            let [piece] = sink.members(&piece, [b"text"])?;
+            match piece.and_then(|range| sink.text(&range)) {
+                Some(piece) => block_text(sink, &mut Trace::default(), index, Plain::Text, piece),
+                None => Ok(()),
             }
-            Ok::<_, Stop>(())
         })?;
     }
-    if let Some(citations) = citations {
+    if let Some(citations) = citations.filter(|range| sink.record[range.start] == b'[') {
         sink.json(citations.start).array(|json| {
             sink.citation(CHOICE, json.skip()?);
             Ok::<_, Stop>(())

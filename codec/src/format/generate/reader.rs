@@ -212,12 +212,7 @@ impl Reader {
         sink: &mut Sink<'_>,
         trace: &mut Trace,
     ) -> Result<(), Stop> {
-        sink.json(sequences.start).array(|json| {
-            let is_object = json.kind()? == Kind::Object;
-            let sequence = json.skip()?;
-            if !is_object {
-                return Ok(());
-            }
+        sink.objects(sequences, |sink, _, sequence| {
             let details = Details::find(sink, sequence)?;
             let choice = self.next_answer();
             self.say(sink, trace, choice, details.generated_text)?;

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::json::{Fault, Json, Kind};
+use crate::json::{Fault, Json};
 
 /// The shapes of records. They share few members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,16 +119,14 @@ impl Record {
             incomplete: 0,
         };
         json.object(|json, name| {
-            let is_null = json.kind()? == Kind::Null;
-            let value = json.skip()?;
-            let value = (!is_null).then_some(value);
+            let value = json.skip_some()?;
             match member(name) {
                 Some((member, shapes)) => {
                     record.has_stop_reason |= member == Member::StopReason;
-                    record.incomplete |= if is_null { 0 } else { !shapes };
+                    record.incomplete |= if value.is_some() { !shapes } else { 0 };
                     record.members[member as usize] = value;
                 }
-                None => record.incomplete |= if is_null { 0 } else { u8::MAX },
+                None => record.incomplete |= if value.is_some() { u8::MAX } else { 0 },
             }
             Ok(())
         })?;

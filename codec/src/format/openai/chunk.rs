@@ -21,20 +21,6 @@ pub(super) fn non_empty(string: Option<Str>) -> Option<Str> {
     string.filter(|string| string.start < string.end)
 }
 
-/// Skips a value, and returns where it lies unless it is null.
-fn skip_some(json: &mut Json<'_>) -> Result<Option<Range<usize>>, Fault> {
-    let is_null = json.kind()? == Kind::Null;
-    let range = json.skip()?;
-    Ok((!is_null).then_some(range))
-}
-
-/// The same for a value of one kind; others are skipped, too, and not returned.
-fn skip_kind(json: &mut Json<'_>, kind: Kind) -> Result<Option<Range<usize>>, Fault> {
-    let matches = json.kind()? == kind;
-    let range = json.skip()?;
-    Ok(matches.then_some(range))
-}
-
 /// The members of a chunk.
 #[derive(Default)]
 pub(super) struct Chunk {
@@ -85,19 +71,19 @@ impl Chunk {
             match name {
                 b"id" => chunk.id = non_empty(json.string_or_skip()?),
                 b"model" => chunk.model = non_empty(json.string_or_skip()?),
-                b"created" => chunk.created = skip_kind(json, Kind::Number)?,
+                b"created" => chunk.created = json.skip_kind(Kind::Number)?,
                 b"obfuscation" => chunk.obfuscation = json.string_or_skip()?,
                 b"choices" if json.kind()? == Kind::Array => chunk.find_choices(json)?,
                 b"choices" => {
                     (chunk.choices, chunk.first, chunk.count) = (json.skip().map(|_| None)?, None, 0)
                 }
-                b"usage" => chunk.usage = skip_kind(json, Kind::Object)?,
-                b"error" => chunk.error = skip_some(json)?,
+                b"usage" => chunk.usage = json.skip_kind(Kind::Object)?,
+                b"error" => chunk.error = json.skip_some()?,
                 b"object" => {
                     let object = json.string_or_skip()?;
                     chunk.is_error = object.is_some_and(|object| &*json.unescaped(object) == b"error");
                 }
-                name => chunk.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
+                name => chunk.has_others |= json.skip_some()?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
@@ -147,7 +133,7 @@ impl Choice {
         let start = json.pos();
         json.object(|json, name| {
             match name {
-                b"index" => choice.index = skip_kind(json, Kind::Number)?,
+                b"index" => choice.index = json.skip_kind(Kind::Number)?,
                 b"delta" | b"message" if json.kind()? == Kind::Object => {
                     choice.delta = Some(Delta::find(json)?)
                 }
@@ -157,7 +143,7 @@ impl Choice {
                     choice.stop = Some(json.string()?)
                 }
                 b"logprobs" => choice.logprobs = Some(json.skip()?),
-                name => choice.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
+                name => choice.has_others |= json.skip_some()?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
@@ -212,8 +198,8 @@ impl Delta {
                 b"reasoning" => delta.reasoning = non_empty(json.string_or_skip()?),
                 b"refusal" => delta.refusal = json.string_or_skip()?,
                 b"tool_calls" => delta.find_calls(json)?,
-                b"function_call" => delta.function_call = skip_kind(json, Kind::Object)?,
-                name => delta.has_others |= skip_some(json)?.is_some() && !Self::is_known(name),
+                b"function_call" => delta.function_call = json.skip_kind(Kind::Object)?,
+                name => delta.has_others |= json.skip_some()?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
@@ -266,14 +252,14 @@ impl ToolCall {
     fn find_members(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
         json.object(|json, name| {
             match name {
-                b"index" => self.index = skip_kind(json, Kind::Number)?,
+                b"index" => self.index = json.skip_kind(Kind::Number)?,
                 b"id" => self.id = json.string_or_skip()?,
                 b"name" => self.name = json.string_or_skip()?,
                 b"function" | b"custom" if json.kind()? == Kind::Object => self.find_members(json)?,
                 b"arguments" | b"input" => {
                     self.arguments = match json.kind()? {
                         Kind::String => Some(Arguments::String(json.string()?)),
-                        _ => skip_some(json)?.map(Arguments::Json),
+                        _ => json.skip_some()?.map(Arguments::Json),
                     }
                 }
                 _ => json.skip().map(drop)?,

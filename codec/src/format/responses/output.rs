@@ -36,16 +36,12 @@ impl Reader {
         self.start(sink, response)?;
         let [output, status, details, error, usage] =
             sink.members(response, [b"output", b"status", b"incomplete_details", b"error", b"usage"])?;
-        if let Some(output) = output.filter(|range| sink.record[range.start] == b'[') {
-            let mut index = 0;
-            sink.json(output.start).array(|json| {
-                let is_object = json.kind()? == Kind::Object;
-                let item = json.skip()?;
-                if is_object && !self.item(sink, trace, (Some(index), true), &item)? {
+        if let Some(output) = output {
+            sink.objects(&output, |sink, index, item| {
+                if !self.item(sink, trace, (Some(index), true), &item)? {
                     sink.other(Some(CHOICE), Some(b"output"), item);
                 }
-                index += 1;
-                Ok::<_, Stop>(())
+                Ok(())
             })?;
         }
         let status = status.and_then(|range| sink.text(&range));
@@ -211,16 +207,12 @@ impl Reader {
         place: Item,
         contents: Option<Range<usize>>,
     ) -> Result<(), Stop> {
-        let Some(contents) = contents.filter(|range| sink.record[range.start] == b'[') else { return Ok(()) };
-        let mut index = 0;
-        sink.json(contents.start).array(|json| {
-            let is_object = json.kind()? == Kind::Object;
-            let content = json.skip()?;
-            if is_object && !self.content(sink, trace, (place, index), &content)? {
+        let Some(contents) = contents else { return Ok(()) };
+        sink.objects(&contents, |sink, index, content| {
+            if !self.content(sink, trace, (place, index), &content)? {
                 sink.other(Some(CHOICE), Some(b"content"), content);
             }
-            index += 1;
-            Ok::<_, Stop>(())
+            Ok(())
         })
     }
 
