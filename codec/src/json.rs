@@ -370,13 +370,14 @@ impl<'a> Json<'a> {
                     } else {
                         objects[(open - 1) / 64] &= !bit;
                     }
-                    if !is_empty {
-                        if kind == Kind::Object {
-                            self.name()?;
-                        }
+                    if is_empty {
+                        self.pos += 1;
+                    } else if kind == Kind::Object {
+                        self.name()?;
+                        continue;
+                    } else if !self.rest_of_integers() {
                         continue;
                     }
-                    self.pos += 1;
                     open -= 1;
                 }
                 Kind::String => {
@@ -394,6 +395,31 @@ impl<'a> Json<'a> {
                     break;
                 }
                 open = last;
+            }
+        }
+    }
+
+    /// Skips the rest of an array of plain integers without spaces, which the bytes of a token and tokens of a prompt
+    /// are: half of all logprobs. Anything else is left as it is.
+    #[inline]
+    fn rest_of_integers(&mut self) -> bool {
+        let mut rest = &self.bytes[self.pos..];
+        loop {
+            rest = match rest {
+                [b'0', rest @ ..] => rest,
+                [b'1'..=b'9', ..] => {
+                    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                    &rest[digits..]
+                }
+                _ => return false,
+            };
+            match rest {
+                [b',', next @ ..] => rest = next,
+                [b']', next @ ..] => {
+                    self.pos = self.bytes.len() - next.len();
+                    return true;
+                }
+                _ => return false,
             }
         }
     }

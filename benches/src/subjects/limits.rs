@@ -64,6 +64,30 @@ pub fn floor_of_parts(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally)
     });
 }
 
+/// Each data line of the reads, which is put together where it is cut, as text.
+pub fn lines_of_reads(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
+    let line = |line: &[u8], tally: &mut Tally| match line.strip_prefix(b"data: ").map(std::str::from_utf8) {
+        Some(Ok(text)) => tally.piece(text.as_bytes()),
+        Some(Err(error)) => tally.fail(error),
+        None => {}
+    };
+    let mut carry = Vec::new();
+    for chunk in reads {
+        let mut rest = &chunk[..];
+        while let Some(end) = memchr2(b'\n', b'\r', rest) {
+            if carry.is_empty() {
+                line(&rest[..end], tally);
+            } else {
+                carry.extend_from_slice(&rest[..end]);
+                line(&carry, tally);
+                carry.clear();
+            }
+            rest = &rest[end + 1..];
+        }
+        carry.extend_from_slice(rest);
+    }
+}
+
 /// Where the text of a record is expected to be.
 struct Text {
     needle: &'static str,

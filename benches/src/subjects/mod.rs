@@ -94,6 +94,7 @@ impl Measure {
                 Subject::new(&[SSEER], "", events::sse::<Sseer>),
                 Subject::new(&[SSE_STREAM], "", events::sse::<SseStream>),
                 Subject::new(&[SSE_CORE], "", events::sse::<SseCore>),
+                Subject::new(&[], "lines + UTF-8, joined", limits::lines_of_reads),
             ],
             Self::Limit => vec![
                 Subject::new(&[], "memcpy", limits::memcpy),
