@@ -9,7 +9,9 @@ use core::ops::Range;
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     // The check is several times faster than the search for what to replace.
     match core::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
+        // The length is that of `bytes`, as it is known already. To take it from `text`, in one load with the address,
+        // would wait for what the check has just written.
+        Ok(text) => Cow::Borrowed(text.get(..bytes.len()).unwrap_or(text)),
         Err(_) => String::from_utf8_lossy(bytes),
     }
 }

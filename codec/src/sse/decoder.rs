@@ -135,6 +135,7 @@ impl Decoder {
     }
 
     /// Finds the end of an event in the current chunk.
+    #[inline(never)]
     fn find(&mut self) -> Result<Option<Data>, ErrorKind> {
         let Self { input, lines, .. } = self;
         let chunk = &input.chunk[..];
