@@ -665,6 +665,11 @@ pub(crate) fn is_document(text: &str) -> bool {
     json.skip().is_ok_and(|range| text.as_bytes()[range.end..].trim_ascii().is_empty())
 }
 
+/// `text`, if it is one JSON object and nothing else.
+pub(crate) fn as_object(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| text.starts_with('{') && is_document(text))
+}
+
 /// Appends `text` as a JSON string, quotes included.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');

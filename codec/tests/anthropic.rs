@@ -7,31 +7,11 @@
 mod common;
 
 use bytes::Bytes;
+use common::transcode;
 use sagewire_codec::chat::{Context, Event};
 use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Decoder, Error, Options, Target, Transcoder, sse};
+use sagewire_codec::{Decoder, Error, Target, sse};
 use serde_json::{Value, json};
-
-/// Output, losses, ending.
-fn transcode(target: Target, context: Context, body: &[u8]) -> (Vec<u8>, Vec<String>, Result<(), Error>) {
-    let mut transcoder = Transcoder::new(Options::new(), target, context);
-    let mut out = Vec::new();
-    let mut chunk = Bytes::copy_from_slice(body);
-    let ending = loop {
-        match transcoder.decode(&mut chunk) {
-            Ok(Some(bytes)) => out.extend_from_slice(bytes),
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    let ending = ending.and_then(|()| {
-        while let Some(bytes) = transcoder.finish()? {
-            out.extend_from_slice(bytes);
-        }
-        Ok(())
-    });
-    (out, transcoder.losses().as_slice().iter().map(ToString::to_string).collect(), ending)
-}
 
 /// The events of a stream; it has to be complete.
 fn events(body: &[u8]) -> Vec<Event<'static>> {

@@ -6,31 +6,11 @@
 mod common;
 
 use bytes::Bytes;
+use common::transcode;
 use sagewire_codec::chat::Context;
 use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Error, Options, Target, Transcoder, eventstream};
+use sagewire_codec::{Options, Target, eventstream};
 use serde_json::{Value, json};
-
-/// Output, losses, ending.
-fn transcode(target: Target, context: Context, body: &str) -> (Vec<u8>, Vec<String>, Result<(), Error>) {
-    let mut transcoder = Transcoder::new(Options::new(), target, context);
-    let mut out = Vec::new();
-    let mut chunk = Bytes::copy_from_slice(body.as_bytes());
-    let ending = loop {
-        match transcoder.decode(&mut chunk) {
-            Ok(Some(bytes)) => out.extend_from_slice(bytes),
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    let ending = ending.and_then(|()| {
-        while let Some(bytes) = transcoder.finish()? {
-            out.extend_from_slice(bytes);
-        }
-        Ok(())
-    });
-    (out, transcoder.losses().as_slice().iter().map(ToString::to_string).collect(), ending)
-}
 
 fn data(chunks: &[Value]) -> String {
     chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect()

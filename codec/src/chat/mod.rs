@@ -29,6 +29,7 @@ pub use loss::{Loss, Losses, Outcome};
 pub(crate) use parts::{Block, Plain, ToolKey};
 pub(crate) use queue::{Queue, Reason, Spec, Text};
 pub use request::{Request, RequestFormat};
+pub(crate) use response::input_object;
 pub use response::{Choice, Response};
 pub use settings::{FirstMessage, Render, Rendered, Settings, SystemPlacement, ZeroTemperature};
 pub(crate) use sink::{Answer, Sink, Stop};

@@ -5,7 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::request::{Content, Part};
-use super::{Event, FinishReason, Json, PartKind, Usage};
+use crate::json;
+
+use super::{Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 
 /// A whole answer: what the events of a stream, or of a response that was not streamed, add up to.
 ///
@@ -67,6 +69,18 @@ pub struct Choice {
 }
 
 impl Choice {
+    const fn new(index: u32) -> Self {
+        Self {
+            index,
+            content: Vec::new(),
+            finish: None,
+            stop: None,
+            logprobs: Vec::new(),
+            citations: Vec::new(),
+            others: Vec::new(),
+        }
+    }
+
     /// All its text.
     pub fn text(&self) -> String {
         let texts = self.content.iter().filter_map(|part| match &part.content {
@@ -85,7 +99,60 @@ impl Choice {
     }
 }
 
+impl Choice {
+    /// Why it ended, for a format that always says so; and whether it calls tools.
+    pub(crate) fn reason(&self, losses: &mut Losses) -> (Cow<'_, FinishReason<'static>>, bool) {
+        let has_tools = self.tool_calls().next().is_some();
+        let reason = match &self.finish {
+            Some(reason) => Cow::Borrowed(reason),
+            None => {
+                losses.add("finish reason", Outcome::Defaulted, "the source gives none");
+                Cow::Owned(if has_tools { FinishReason::ToolCalls } else { FinishReason::Stop })
+            }
+        };
+        (reason, has_tools)
+    }
+}
+
+/// The input of a tool call, for a format that wants an object.
+pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, str> {
+    if input.trim().is_empty() {
+        return Cow::Borrowed("{}");
+    }
+    if let Some(object) = json::as_object(input) {
+        return Cow::Borrowed(object);
+    }
+    losses.add("tool call input", Outcome::Approximated, "the format wants an object: it is a member of one");
+    let mut object = Vec::new();
+    json::Object::write(&mut object, |object| object.json("input", input));
+    Cow::Owned(String::from_utf8_lossy(&object).into_owned())
+}
+
 impl Response {
+    /// All that a format can say that has one answer, with no place for logprobs, citations and members of unknown
+    /// meaning: the first choice. The rest goes into `losses`.
+    pub(crate) fn only_choice(&self, losses: &mut Losses) -> &Choice {
+        static NONE: Choice = Choice::new(0);
+        let choice = self.choices.first().unwrap_or(&NONE);
+        let drops = [
+            (self.choices.len() > 1, "choice", "the format has one answer"),
+            (!choice.logprobs.is_empty(), "logprobs", "formats disagree on what they are"),
+            (!choice.citations.is_empty(), "citation", "formats disagree on what a citation is"),
+            (
+                !(choice.others.is_empty() && self.others.is_empty()),
+                "other",
+                "a member of unknown meaning has no place",
+            ),
+            (self.malformed > 0, "malformed record", "what could not be read cannot be written"),
+        ];
+        for (is_lost, what, why) in drops {
+            if is_lost {
+                losses.add(what, Outcome::Dropped, why);
+            }
+        }
+        choice
+    }
+
     /// Adds what the next event says.
     pub fn add(&mut self, event: &Event<'_>) {
         match event {
@@ -157,7 +224,7 @@ impl Response {
         let at = match self.choices.binary_search_by_key(&index, |choice| choice.index) {
             Ok(at) => at,
             Err(at) => {
-                self.choices.insert(at, Choice { index, ..Choice::default() });
+                self.choices.insert(at, Choice::new(index));
                 at
             }
         };

@@ -189,7 +189,7 @@ impl ServiceError {
     fn of_container(status: u16, body: &str) -> Self {
         let trimmed = body.trim();
         let range = 0..trimmed.len();
-        let is_object = trimmed.starts_with('{') && crate::json::is_document(trimmed);
+        let is_object = crate::json::as_object(trimmed).is_some();
         let failure = if is_object {
             failure::read(trimmed.as_bytes(), &range, DEPTH_MAX).ok().flatten()
         } else {

@@ -10,7 +10,8 @@ pub mod streams;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use sagewire_codec::{Decoder, Error, Options};
+use sagewire_codec::chat::Context;
+use sagewire_codec::{Decoder, Error, Options, Target, Transcoder};
 
 /// The folder with vectors and recordings that are not part of this project, if there is one.
 pub fn shared(folder: &str) -> Option<PathBuf> {
@@ -198,4 +199,28 @@ impl Random {
         }
         out
     }
+}
+
+/// What a stream becomes as that of another API, what is lost on the way, and how it ends.
+pub fn transcode(
+    target: Target,
+    context: Context,
+    body: impl AsRef<[u8]>,
+) -> (Vec<u8>, Vec<String>, Result<(), Error>) {
+    let mut transcoder = Transcoder::new(Options::new(), target, context);
+    let (mut out, mut chunk) = (Vec::new(), Bytes::copy_from_slice(body.as_ref()));
+    let ending = loop {
+        match transcoder.decode(&mut chunk) {
+            Ok(Some(bytes)) => out.extend_from_slice(bytes),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let ending = ending.and_then(|()| {
+        while let Some(bytes) = transcoder.finish()? {
+            out.extend_from_slice(bytes);
+        }
+        Ok(())
+    });
+    (out, transcoder.losses().as_slice().iter().map(ToString::to_string).collect(), ending)
 }

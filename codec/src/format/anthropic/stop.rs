@@ -1,6 +1,6 @@
 //! The names of stop reasons.
 
-use crate::chat::FinishReason;
+use crate::chat::{FinishReason, Losses, Outcome};
 
 /// What each stop reason means. A reason that is not here is kept as it came.
 static REASONS: [(&str, FinishReason<'static>); 7] = [
@@ -18,7 +18,29 @@ pub(super) fn read(name: &[u8]) -> Option<&'static FinishReason<'static>> {
     REASONS.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, reason)| reason)
 }
 
-/// The stop reason that means the same.
-pub(super) fn name(reason: &FinishReason<'_>) -> Option<&'static str> {
-    REASONS.iter().find(|(_, known)| known == reason).map(|(name, _)| *name)
+/// The stop reason that says the same or the nearest; what came as another name goes out as it came. `has_stop` says
+/// that a stop string was met.
+pub(super) fn write<'a>(
+    reason: &'a FinishReason<'_>,
+    has_stop: bool,
+    has_tools: bool,
+    losses: &mut Losses,
+) -> &'a str {
+    let (name, why) = match reason {
+        FinishReason::Stop if has_stop => return "stop_sequence",
+        // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
+        FinishReason::Stop if has_tools => ("tool_use", "`stop` after tool calls is `tool_use`"),
+        FinishReason::ContentFilter | FinishReason::Guardrail => {
+            ("refusal", "what was withheld is a `refusal`")
+        }
+        FinishReason::MalformedOutput | FinishReason::MalformedToolUse => {
+            ("end_turn", "malformed output is `end_turn`")
+        }
+        reason => {
+            let name = REASONS.iter().find(|(_, known)| known == reason).map(|(name, _)| *name);
+            return name.unwrap_or(reason.as_str());
+        }
+    };
+    losses.add("finish reason", Outcome::Approximated, why);
+    name
 }

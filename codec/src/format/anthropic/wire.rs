@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::chat::{self, Usage};
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::json::{Json, is_document, unescaped, write_integer, write_string};
+use crate::json::{Json, as_object, unescaped, write_integer, write_string};
 
 /// Writes an event: the line with its name, and its data, of which `members` writes all but the type.
 pub(super) fn event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
@@ -31,7 +31,7 @@ pub(super) fn write_json(json: &chat::Json<'_>, out: &mut Vec<u8>) {
 
 /// Whether a piece of JSON is an object.
 pub(super) fn is_object(json: &chat::Json<'_>) -> bool {
-    json.as_str().trim_start().starts_with('{') && is_document(json.as_str())
+    as_object(json.as_str()).is_some()
 }
 
 /// Whether a citation is one of Anthropic's, whose types all end alike.

@@ -371,33 +371,10 @@ impl Writer {
     }
 
     fn finish_reason(&mut self, reason: &FinishReason<'_>, sequence: Option<&str>) {
-        let name = match reason {
-            FinishReason::Stop if sequence.is_some() => "stop_sequence",
-            // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
-            FinishReason::Stop if self.has_tools => {
-                self.approximated("`stop` after tool calls is `tool_use`");
-                "tool_use"
-            }
-            FinishReason::ContentFilter | FinishReason::Guardrail => {
-                self.approximated("what was withheld is a `refusal`");
-                "refusal"
-            }
-            FinishReason::MalformedOutput | FinishReason::MalformedToolUse => {
-                self.approximated("malformed output is `end_turn`");
-                "end_turn"
-            }
-            reason => stop::name(reason).unwrap_or_default(),
-        };
-        // What came as another name goes out as it came.
-        let name =
-            if name.is_empty() { Cow::Owned(String::from(reason.as_str())) } else { Cow::Borrowed(name) };
+        let name = stop::write(reason, sequence.is_some(), self.has_tools, &mut self.losses);
         let stop = self.stop.get_or_insert_default();
-        stop.reason = Some(name);
+        stop.reason = Some(Cow::Owned(String::from(name)));
         stop.sequence = sequence.map(String::from);
-    }
-
-    fn approximated(&mut self, why: &'static str) {
-        self.losses.add("finish reason", Outcome::Approximated, why);
     }
 
     /// Members of a message that Anthropic alone has, and that its own readers show as they are.

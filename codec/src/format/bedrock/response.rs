@@ -5,31 +5,15 @@ use alloc::vec::Vec;
 
 use super::writer::{Counts, Names, stop_reason};
 use crate::chat::request::Content;
-use crate::chat::{Choice, Context, FinishReason, Losses, Outcome, Response};
-use crate::json::{self, Object};
+use crate::chat::{Context, Losses, Outcome, Response, input_object};
+use crate::json::Object;
 
 /// Writes a response as one of Converse.
 ///
 /// Converse has one answer: the first choice is written. The latency, which no source says, comes from the [`Context`].
 pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
-    let empty = Choice::default();
-    let choice = response.choices.first().unwrap_or(&empty);
-    if response.choices.len() > 1 {
-        losses.add("choice", Outcome::Dropped, "Converse has one answer");
-    }
-    if !choice.logprobs.is_empty() {
-        losses.add("logprobs", Outcome::Dropped, "Converse has no place for them");
-    }
-    if !choice.citations.is_empty() {
-        losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
-    }
-    if !choice.others.is_empty() || !response.others.is_empty() {
-        losses.add("other", Outcome::Dropped, "a member of unknown meaning has no place in Converse");
-    }
-    if response.malformed > 0 {
-        losses.add("malformed record", Outcome::Dropped, "what could not be read cannot be written");
-    }
+    let choice = response.only_choice(&mut losses);
     Object::write(&mut out, |object| {
         object.object("output", |output| {
             output.object("message", |message| {
@@ -39,11 +23,7 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
                 });
             });
         });
-        let has_tools = choice.tool_calls().next().is_some();
-        let reason = choice.finish.clone().unwrap_or_else(|| {
-            losses.add("finish reason", Outcome::Defaulted, "the source gives none");
-            if has_tools { FinishReason::ToolCalls } else { FinishReason::Stop }
-        });
+        let (reason, has_tools) = choice.reason(&mut losses);
         let stop = choice.stop.as_deref();
         object.string("stopReason", stop_reason(&reason, stop.is_some(), has_tools, &mut losses));
         Counts::new(response.usage.unwrap_or_default(), &mut losses).write(object.name("usage"));
@@ -86,14 +66,7 @@ fn write_block(at: usize, content: &Content<'_>, block: &mut Object<'_>, losses:
             );
             tool.string("toolUseId", &Names::id(given, losses));
             tool.string("name", &Names::tool(Cow::Borrowed(name), losses));
-            let input = if input.trim().is_empty() { "{}" } else { input };
-            let is_object = json::is_document(input) && input.trim_start().starts_with('{');
-            if is_object {
-                tool.json("input", input);
-            } else {
-                losses.add("tool call input", Outcome::Approximated, "Converse wants an object");
-                tool.object("input", |object| object.json("input", input));
-            }
+            tool.json("input", &input_object(input, losses));
         }),
         _ => {
             losses.add("part", Outcome::Dropped, "Converse has no such block");

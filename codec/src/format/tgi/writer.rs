@@ -25,7 +25,8 @@ pub struct Writer {
     generated_text: String,
     /// The text was too long for that.
     is_cut: bool,
-    finish: Option<FinishReason<'static>>,
+    /// TGI's name for why it ended.
+    finish: Option<String>,
     usage: Usage,
     losses: Losses,
 }
@@ -65,15 +66,8 @@ impl Writer {
                 self.text(text, out);
             }
             Event::Finish { reason, stop, .. } => {
-                let reason = if stop.is_some() && *reason == FinishReason::Stop {
-                    FinishReason::StopSequence
-                } else {
-                    reason.clone().into_owned()
-                };
-                if stop.is_some() {
-                    lose("stop string", "TGI does not say which one was met");
-                }
-                self.finish = Some(reason);
+                let reason = finish_reason(reason, stop.as_deref(), &mut self.losses);
+                self.finish = Some(String::from(reason));
             }
             Event::Usage(usage) => self.usage = *usage,
             Event::Logprobs { .. } => lose("logprobs", "formats disagree on what they are"),
@@ -147,9 +141,9 @@ impl Writer {
         out.extend_from_slice(b"}\n\n");
     }
 
-    fn details(&mut self, reason: &FinishReason<'_>, out: &mut Vec<u8>) {
+    fn details(&mut self, reason: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"finish_reason\":");
-        write_string(self.finish_reason(reason), out);
+        write_string(reason, out);
         for (name, count) in
             [("generated_tokens", self.usage.output_tokens), ("input_length", self.usage.input_tokens)]
         {
@@ -161,28 +155,8 @@ impl Writer {
             out.push(b':');
             write_integer(count.unwrap_or(0), out);
         }
-        let Usage { cache_read_tokens, cache_write_tokens, reasoning_tokens, .. } = self.usage;
-        if cache_read_tokens.or(cache_write_tokens).or(reasoning_tokens).is_some() {
-            self.losses.add("usage details", Outcome::Dropped, "TGI counts neither caches nor reasoning");
-        }
+        report_usage(&self.usage, &mut self.losses);
         out.extend_from_slice(b",\"seed\":null}");
-    }
-
-    /// The nearest that TGI has a name for; what came as another name goes out as it came.
-    fn finish_reason<'a>(&mut self, reason: &'a FinishReason<'_>) -> &'a str {
-        match reason {
-            FinishReason::Stop => "eos_token",
-            FinishReason::StopSequence => "stop_sequence",
-            FinishReason::Length => "length",
-            FinishReason::Other(reason) => reason,
-            reason => {
-                self.losses.add("finish reason", Outcome::Approximated, "TGI has no name for it");
-                match reason {
-                    FinishReason::ContextWindow | FinishReason::Pause => "length",
-                    _ => "eos_token",
-                }
-            }
-        }
     }
 
     fn error(&mut self, error: &Error, out: &mut Vec<u8>) {
@@ -202,5 +176,37 @@ impl Writer {
         out.extend_from_slice(b",\"error_type\":");
         write_string(name, out);
         out.extend_from_slice(b"}\n\n");
+    }
+}
+
+/// The nearest that TGI has a name for; what came as another name goes out as it came.
+pub(super) fn finish_reason<'a>(
+    reason: &'a FinishReason<'_>,
+    stop: Option<&str>,
+    losses: &mut Losses,
+) -> &'a str {
+    if stop.is_some() {
+        losses.add("stop string", Outcome::Dropped, "TGI does not say which one was met");
+    }
+    match reason {
+        FinishReason::Stop if stop.is_some() => "stop_sequence",
+        FinishReason::Stop => "eos_token",
+        FinishReason::StopSequence => "stop_sequence",
+        FinishReason::Length => "length",
+        FinishReason::Other(reason) => reason,
+        reason => {
+            losses.add("finish reason", Outcome::Approximated, "TGI has no name for it");
+            match reason {
+                FinishReason::ContextWindow | FinishReason::Pause => "length",
+                _ => "eos_token",
+            }
+        }
+    }
+}
+
+/// What of the counts has no place.
+pub(super) fn report_usage(usage: &Usage, losses: &mut Losses) {
+    if usage.cache_read_tokens.or(usage.cache_write_tokens).or(usage.reasoning_tokens).is_some() {
+        losses.add("usage details", Outcome::Dropped, "TGI counts neither caches nor reasoning");
     }
 }
