@@ -41,6 +41,8 @@ pub enum Framing {
     Auto,
     /// Event-stream frames of SageMaker with the container's bytes in them.
     EventStream,
+    /// The container's bytes, told by the first of them: for a transport that has removed the frames.
+    Unframed,
     /// The container's bytes: server-sent events. Lines that are neither fields nor JSON are ignored.
     Sse,
     /// The container's bytes: JSON documents, a line each or not. Lines that are no JSON are shown as malformed.
@@ -262,12 +264,12 @@ impl Decoder {
         let wrapping = match options.framing {
             Framing::Sse => Some(Wrapping::Sse),
             Framing::JsonLines => Some(Wrapping::Json),
-            Framing::Auto | Framing::EventStream => None,
+            Framing::Auto | Framing::EventStream | Framing::Unframed => None,
         };
         let mode = match options.framing {
             Framing::Auto => Mode::Unknown { prefix: [0; SNIFF_LEN], len: 0 },
             Framing::EventStream => Mode::Frames,
-            Framing::Sse | Framing::JsonLines => Mode::Plain,
+            Framing::Unframed | Framing::Sse | Framing::JsonLines => Mode::Plain,
         };
         #[cfg(feature = "custom")]
         let reader = match options.custom {
@@ -327,6 +329,14 @@ impl Decoder {
             return self.finish();
         }
         Ok(None)
+    }
+
+    /// The service says that the stream failed, as an exception frame does: for a transport that has removed the frames.
+    /// To be called when [`decode`](Self::decode) wants the next chunk. What was held back comes first, then the error.
+    pub fn fail(&mut self, failure: Failure) {
+        if let State::Decoding = self.state {
+            self.fail_at(self.records.consumed(), failure);
+        }
     }
 
     /// How the container wrapped its records, as far as it shows yet.
@@ -539,7 +549,7 @@ impl Decoder {
                 self.last = Last::Part;
                 self.part = Part { carried, range };
             }
-            sagemaker::Event::Failure(failure) => self.fail(offset, failure),
+            sagemaker::Event::Failure(failure) => self.fail_at(offset, failure),
             // REST services do not send it; those that do say nothing with it.
             sagemaker::Event::Other { event_type: "initial-response", .. } => {}
             sagemaker::Event::Other { event_type: "", payload: [] } => {}
@@ -589,7 +599,7 @@ impl Decoder {
         carry::clear(&mut self.mended);
     }
 
-    fn fail(&mut self, offset: u64, failure: Failure) {
+    fn fail_at(&mut self, offset: u64, failure: Failure) {
         let kind = ErrorKind::Failure(Box::new(failure));
         self.state = State::closing(Error::new(Layer::SageMaker, offset, kind));
     }

@@ -21,13 +21,18 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(
+    /// A failure that no bytes said in so many words: for a transport that has removed the frames.
+    pub fn new(name: impl Into<String>, code: Option<String>, message: impl Into<String>) -> Self {
+        Self { name: name.into(), code, message: message.into(), original: Vec::new() }
+    }
+
+    pub(crate) fn of(
         name: impl Into<String>,
         code: Option<String>,
-        message: String,
+        message: impl Into<String>,
         original: &[u8],
     ) -> Self {
-        Self { name: name.into(), code, message, original: original.to_vec() }
+        Self { original: original.to_vec(), ..Self::new(name, code, message) }
     }
 
     /// Whether the same request may well succeed when it is sent again: the service's own faults, throttling, and a

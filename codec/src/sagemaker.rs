@@ -44,7 +44,7 @@ impl<'a> Event<'a> {
             Some("error") => {
                 let message = text(":error-message").unwrap_or_default().to_string();
                 let code = text(":error-code").map(String::from);
-                Self::Failure(Failure::new("error", code, message, payload))
+                Self::Failure(Failure::of("error", code, message, payload))
             }
             _ => match text(":event-type") {
                 Some("PayloadPart") => Self::PayloadPart(payload),
@@ -73,8 +73,8 @@ fn exception(name: &str, payload: &[u8]) -> Failure {
         Ok(body) => {
             let code = body.code.or_else(|| body.status.map(|status| status.to_string()));
             let message = body.message.filter(|message| !message.is_empty()).or(body.original);
-            Failure::new(name, code, message.unwrap_or_default(), payload)
+            Failure::of(name, code, message.unwrap_or_default(), payload)
         }
-        Err(_) => Failure::new(name, None, String::from_utf8_lossy(payload).into_owned(), payload),
+        Err(_) => Failure::of(name, None, String::from_utf8_lossy(payload).into_owned(), payload),
     }
 }

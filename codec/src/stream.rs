@@ -11,7 +11,24 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::chat::Event;
+use crate::failure::Failure;
 use crate::{Decoder, Transcoder};
+
+/// What a transport brings: a body of a response brings [`Bytes`]; a transport that has removed the frames brings what was
+/// in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chunk {
+    /// Bytes, cut anywhere.
+    Bytes(Bytes),
+    /// An exception of the service. Nothing follows.
+    Failure(Failure),
+}
+
+impl From<Bytes> for Chunk {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
 
 /// Why a stream failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +68,10 @@ impl<S, E> Events<S, E> {
     }
 }
 
-impl<S, E> Stream for Events<S, E>
+impl<S, C, E> Stream for Events<S, E>
 where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    S: Stream<Item = Result<C, E>> + Unpin,
+    C: Into<Chunk>,
     E: Unpin,
 {
     type Item = Result<Event<'static>, Error<E>>;
@@ -75,9 +93,10 @@ impl<S, E> Transcoded<S, E> {
     }
 }
 
-impl<S, E> Stream for Transcoded<S, E>
+impl<S, C, E> Stream for Transcoded<S, E>
 where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    S: Stream<Item = Result<C, E>> + Unpin,
+    C: Into<Chunk>,
     E: Unpin,
 {
     type Item = Result<Bytes, Error<E>>;
@@ -92,6 +111,7 @@ trait Decode {
     type Owned;
     fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::Error>;
     fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error>;
+    fn fail(&mut self, failure: Failure);
 }
 
 impl Decode for Decoder {
@@ -104,6 +124,10 @@ impl Decode for Decoder {
     fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error> {
         Ok(self.finish()?.map(Event::into_owned))
     }
+
+    fn fail(&mut self, failure: Failure) {
+        self.fail(failure);
+    }
 }
 
 impl Decode for Transcoder {
@@ -115,6 +139,10 @@ impl Decode for Transcoder {
 
     fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error> {
         Ok(self.finish()?.map(Bytes::copy_from_slice))
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.fail(failure);
     }
 }
 
@@ -145,16 +173,25 @@ where
 
 impl<S, E, D> Adapter<S, E, D>
 where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
     D: Decode,
 {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<D::Owned, Error<E>>>> {
+    fn poll<C>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<D::Owned, Error<E>>>>
+    where
+        S: Stream<Item = Result<C, E>> + Unpin,
+        C: Into<Chunk>,
+    {
         loop {
             match &mut self.state {
                 State::Decoding => match self.decoder.decode(&mut self.chunk) {
                     Ok(Some(item)) => return Poll::Ready(Some(Ok(item))),
                     Ok(None) => match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-                        Some(Ok(chunk)) => self.chunk = chunk,
+                        Some(Ok(chunk)) => match chunk.into() {
+                            Chunk::Bytes(bytes) => self.chunk = bytes,
+                            Chunk::Failure(failure) => {
+                                self.decoder.fail(failure);
+                                self.state = State::Finishing(None);
+                            }
+                        },
                         Some(Err(error)) => self.state = State::Finishing(Some(error)),
                         None => self.state = State::Finishing(None),
                     },

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::chat::{Context, Losses};
 use crate::decoder::{Decoder, Options};
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::format::{Target, Writer};
 
 /// Turns a response stream into the bytes of another, chunk by chunk.
@@ -71,7 +72,7 @@ impl Transcoder {
             match self.decoder.decode(chunk) {
                 Ok(Some(event)) => self.writer.write(&event, &mut self.out),
                 Ok(None) => break,
-                Err(error) => return self.fail(error),
+                Err(error) => return self.end(error),
             }
         }
         if self.out.is_empty() && self.out.capacity() > 2 * PIECE {
@@ -96,10 +97,15 @@ impl Transcoder {
                     }
                     break;
                 }
-                Err(error) => return self.fail(error),
+                Err(error) => return self.end(error),
             }
         }
         Ok((!self.out.is_empty()).then_some(&self.out[..]))
+    }
+
+    /// The service says that the stream failed: see [`Decoder::fail`].
+    pub fn fail(&mut self, failure: Failure) {
+        self.decoder.fail(failure);
     }
 
     /// What could not be carried over, so far.
@@ -113,7 +119,7 @@ impl Transcoder {
     }
 
     /// Ends the output with the error first.
-    fn fail(&mut self, error: Error) -> Result<Option<&[u8]>, Error> {
+    fn end(&mut self, error: Error) -> Result<Option<&[u8]>, Error> {
         if !core::mem::replace(&mut self.ended, true) {
             self.writer.finish(Err(&error), &mut self.out);
         }

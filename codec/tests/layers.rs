@@ -45,11 +45,11 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "sagemaker",
             "text",
         ],
-        "transcoder" => &["chat", "decoder", "error", "format"],
+        "transcoder" => &["chat", "decoder", "error", "failure", "format"],
         "format/writer" => &["chat", "error"],
         "chat_template" => &["chat", "error", "tree"],
         "embedding" => &["chat", "error", "format/failure", "json", "text"],
-        "stream" => &["chat", "error", "Decoder", "Transcoder", "Error"],
+        "stream" => &["chat", "error", "failure", "Decoder", "Transcoder", "Error"],
         other => panic!("say in this test what `{other}` may use"),
     }
 }

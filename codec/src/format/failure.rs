@@ -78,5 +78,5 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
         Err(number) => String::from_utf8_lossy(&record[number]).into_owned(),
     });
     let name = name.map_or_else(|| "error".to_string(), text);
-    Ok(Some(Failure::new(name, code, message.map(text).unwrap_or_default(), &record[range.clone()])))
+    Ok(Some(Failure::of(name, code, message.map(text).unwrap_or_default(), &record[range.clone()])))
 }

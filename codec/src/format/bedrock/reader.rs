@@ -97,7 +97,7 @@ fn failure(sink: &Sink<'_>, name: String, body: &Range<usize>) -> Result<Failure
     let message = text(message).filter(|text| text.start < text.end).or(text(original));
     let code = code.map(|range| String::from_utf8_lossy(&sink.record[range]).into_owned());
     let message = message.map(|message| sink.to_string(message)).unwrap_or_default();
-    Ok(Failure::new(name, code, message, &sink.record[body.clone()]))
+    Ok(Failure::of(name, code, message, &sink.record[body.clone()]))
 }
 
 /// Reads the payload of an event.

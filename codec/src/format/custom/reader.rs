@@ -176,7 +176,7 @@ fn failed(error: &Value, record: &[u8]) -> Failure {
         _ => text(&["message", "error", "detail"]).unwrap_or_else(|| error.to_string()),
     };
     let name = text(&["type", "error_type", "name"]).unwrap_or_else(|| "error".to_string());
-    Failure::new(name, text(&["code", "status"]), message, record)
+    Failure::of(name, text(&["code", "status"]), message, record)
 }
 
 /// The document that comes next, as a tree. It was checked, and so was its depth.

@@ -128,7 +128,7 @@ pub(super) fn finish(
             reason @ (b"error" | b"abort") => {
                 let code = String::from_utf8_lossy(reason).into_owned();
                 let message = "the model ended its answer with this finish reason".to_string();
-                sink.fail(Failure::new("finish_reason", Some(code), message, sink.record));
+                sink.fail(Failure::of("finish_reason", Some(code), message, sink.record));
                 return Ok(());
             }
             _ => Reason::Other(sink.string(string)),

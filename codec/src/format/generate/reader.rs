@@ -164,7 +164,7 @@ impl Reader {
         let choice = choice.unwrap_or(0);
         if let (Some(message), false) = (token.error, sink.is_failed()) {
             trace.more();
-            sink.fail(Failure::new("error", None, sink.to_string(message), sink.record));
+            sink.fail(Failure::of("error", None, sink.to_string(message), sink.record));
         }
         self.say(sink, trace, choice, token.text.filter(|_| !token.is_special))?;
         let count = if is_choice {

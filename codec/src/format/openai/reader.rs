@@ -113,7 +113,7 @@ impl Reader<'_, '_> {
                 let code = String::from_utf8_lossy(reason).into_owned();
                 let message = "the model ended its answer with this finish reason".to_string();
                 let original = &record[choice.range.clone()];
-                self.sink.fail(Failure::new("finish_reason", Some(code), message, original));
+                self.sink.fail(Failure::of("finish_reason", Some(code), message, original));
                 return Ok(());
             }
             _ => Reason::Other(self.sink.string(finish)),

@@ -286,7 +286,7 @@ fn failure(
         range.and_then(|range| sink.text(&range)).map(|text| sink.to_string(text))
     };
     let name = String::from_utf8_lossy(status).to_string();
-    Ok(Failure::new(name, text(code), text(message).unwrap_or_default(), &sink.record[response.clone()]))
+    Ok(Failure::of(name, text(code), text(message).unwrap_or_default(), &sink.record[response.clone()]))
 }
 
 fn read_usage(sink: &mut Sink<'_>, usage: Option<Range<usize>>) -> Result<(), Stop> {
