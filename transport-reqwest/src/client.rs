@@ -5,28 +5,24 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sagewire_codec::Framing;
+use sagewire_transport::{
+    AsyncRequest, AsyncResponse, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
+    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport, impl_services, read_body,
+    read_error_body,
+};
 use tokio::time::timeout;
 
-use crate::body::Body;
+use crate::body::chunks;
+use crate::clock::Clock;
 use crate::credentials::{Cache, EnvCredentials};
-use crate::error::{Error, Kind, Progress, ServiceError, Timeout};
 use crate::host::Host;
-use crate::request::Request;
-use crate::response::{Metadata, Response, ResponseStream};
 use crate::sign::sign;
 
-/// A loopback connection is there in no time, one across an ocean in a few hundred milliseconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A container must answer within 60 seconds; AWS advises clients to wait for 70.
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(70);
-/// That of botocore.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The service's own bound is 25 MB.
 const RESPONSE_LEN_MAX: usize = 32 << 20;
-/// An error that takes more than this to explain is not read any further.
-const ERROR_LEN_MAX: usize = 1 << 20;
 
-/// Invokes the endpoints of one region. Clones share their connections.
+/// Invokes the endpoints of a region. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Inner>);
 
@@ -36,10 +32,29 @@ struct Inner {
     host: Host,
     region: String,
     credentials: Cache,
-    connect_timeout: Duration,
-    first_byte_timeout: Duration,
-    idle_timeout: Duration,
+    clock: Clock,
+    timeouts: Timeouts,
+    retry: Retry,
     max_response_len: usize,
+}
+
+/// A request that is checked, but not signed yet: each try has a signature of its own.
+struct Prepared {
+    path: String,
+    region: Option<String>,
+    headers: HeaderMap,
+    body: bytes::Bytes,
+}
+
+impl Prepared {
+    fn new(
+        endpoint: &Endpoint,
+        operation: Operation,
+        headers: HeaderMap,
+        body: bytes::Bytes,
+    ) -> Result<Self, Error> {
+        Ok(Self { path: endpoint.path(operation)?, region: endpoint.region.clone(), headers, body })
+    }
 }
 
 impl Client {
@@ -74,10 +89,16 @@ impl Client {
     ///
     /// See [`Error`]. A status other than 200 is one.
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
-        let (headers, body) = self.send(request, false).await?;
-        let metadata = Metadata::new(&headers, false);
-        let body = Body::new(body, self.0.idle_timeout, false).collect(self.0.max_response_len).await?;
-        Ok(Response { metadata, body })
+        let headers = request.headers(Operation::Invoke)?;
+        let prepared = Prepared::new(&request.endpoint, Operation::Invoke, headers, request.body)?;
+        let deadline = Deadline::new(&self.0.timeouts);
+        let attempt = || async {
+            let (headers, body) = self.0.send(&prepared, StatusCode::OK, deadline).await?;
+            let body = chunks(body);
+            let body = read_body(body, &self.0.timeouts, deadline, self.0.max_response_len).await?;
+            Ok(Response::new(Metadata::new(&headers, Operation::Invoke), body))
+        };
+        deadline.bound(self.0.retry.run(attempt)).await
     }
 
     /// Invokes an endpoint, and waits until its answer begins.
@@ -86,62 +107,138 @@ impl Client {
     ///
     /// See [`Error`]. A status other than 200 is one, and so is a response that is no event stream.
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
-        let (headers, body) = self.send(request, true).await?;
-        let metadata = Metadata::new(&headers, true);
+        let headers = request.headers(Operation::Stream)?;
+        let prepared = Prepared::new(&request.endpoint, Operation::Stream, headers, request.body)?;
+        let deadline = Deadline::new(&self.0.timeouts);
+        let attempt = || self.0.send(&prepared, StatusCode::OK, deadline);
+        let (headers, body) = deadline.bound(self.0.retry.run(attempt)).await?;
+        let (body, timeouts) = (chunks(body), &self.0.timeouts);
         if !is_event_stream(&headers) {
             let found = headers.get(header::CONTENT_TYPE);
             let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-            let body = Body::new(body, self.0.idle_timeout, false).collect_some(ERROR_LEN_MAX).await;
-            return Err(Error::new(Kind::ContentType { found, body }));
+            return Err(Error::content_type(found, read_error_body(body, timeouts, deadline).await));
         }
-        Ok(ResponseStream::new(metadata, Body::new(body, self.0.idle_timeout, true)))
+        let metadata = Metadata::new(&headers, Operation::Stream);
+        Ok(ResponseStream::new(metadata, Framing::EventStream, body, timeouts, deadline))
     }
 
-    /// Headers and body of a response with status 200.
-    async fn send(&self, request: Request, stream: bool) -> Result<(HeaderMap, reqwest::Body), Error> {
-        let inner = &*self.0;
-        let request = inner.sign(request, stream).await?;
-        let sent = timeout(inner.first_byte_timeout, inner.http.execute(request)).await;
-        let response = sent
-            .map_err(|_| {
-                Error::new(Kind::Timeout(Timeout::FirstByte, inner.first_byte_timeout, Progress::default()))
-            })?
-            .map_err(|error| Error::from_send(error, inner.connect_timeout))?;
-        let (parts, body) = http::Response::from(response).into_parts();
-        match parts.status {
-            StatusCode::OK => Ok((parts.headers, body)),
-            status if status.is_redirection() => {
-                let location = parts.headers.get(header::LOCATION);
-                let location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-                Err(Error::new(Kind::Redirect { status: status.as_u16(), location }))
-            }
-            status => {
-                let body = Body::new(body, inner.idle_timeout, false).collect_some(ERROR_LEN_MAX).await;
-                Err(Error::new(Kind::Service(ServiceError::new(status, &parts.headers, body))))
-            }
-        }
+    /// Has an endpoint invoked, which puts its answer into S3.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. A status other than 202 is one.
+    pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
+        let (headers, body) = (request.headers()?, request.body());
+        let prepared = Prepared::new(&request.endpoint, Operation::Async, headers, body)?;
+        let deadline = Deadline::new(&self.0.timeouts);
+        let attempt = || async {
+            let (headers, body) = self.0.send(&prepared, StatusCode::ACCEPTED, deadline).await?;
+            let body = read_body(chunks(body), &self.0.timeouts, deadline, self.0.max_response_len).await?;
+            Ok(AsyncResponse::new(&headers, &body))
+        };
+        deadline.bound(self.0.retry.run(attempt)).await
     }
 }
 
+impl Transport for Client {
+    async fn invoke(&self, request: Request) -> Result<Response, Error> {
+        Client::invoke(self, request).await
+    }
+
+    async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
+        Client::invoke_stream(self, request).await
+    }
+
+    async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
+        Client::invoke_async(self, request).await
+    }
+}
+
+impl_services!(Client);
+
 impl Inner {
-    async fn sign(&self, request: Request, stream: bool) -> Result<reqwest::Request, Error> {
-        let uri = format!("{}{}", self.host.url(), request.path(stream)?);
-        let mut headers = request.headers(stream)?;
-        let now = SystemTime::now();
-        let credentials = self.credentials.credentials(now).await.map_err(|error| {
-            Error::with_source(Kind::Credentials("the credentials could not be loaded"), error)
-        })?;
-        let unusable = |error: http::Error| Error::with_source(Kind::Config("endpoint url".into()), error);
-        let host = HeaderValue::from_str(self.host.authority()).map_err(|error| unusable(error.into()))?;
-        headers.insert(header::HOST, host);
-        let mut signed = http::Request::post(uri).body(request.body).map_err(unusable)?;
+    /// Headers and body of a response with this status. A clock that is wrong is put right, once.
+    async fn send(
+        &self,
+        prepared: &Prepared,
+        status: StatusCode,
+        deadline: Deadline,
+    ) -> Result<(HeaderMap, reqwest::Body), Error> {
+        let was = self.clock.offset();
+        let (headers, error) = match self.send_once(prepared, status, deadline).await? {
+            Ok(answer) => return Ok(answer),
+            Err(refused) => refused,
+        };
+        if error.status != 403 || !self.clock.correct(was, &headers, &error) {
+            return Err(error.into());
+        }
+        let again = self.send_once(prepared, status, deadline).await?;
+        again.map_err(|(_, error)| error.into())
+    }
+
+    async fn send_once(
+        &self,
+        prepared: &Prepared,
+        status: StatusCode,
+        deadline: Deadline,
+    ) -> Result<Result<(HeaderMap, reqwest::Body), (HeaderMap, ServiceError)>, Error> {
+        let request = self.sign(prepared).await?;
+        let (url, times) = (request.url().clone(), &self.timeouts);
+        let sent = timeout(times.first_byte, self.http.execute(request)).await;
+        let response = sent
+            .map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))?
+            .map_err(|error| from_send(error, times.connect))?;
+        if *response.url() != url {
+            // A client of the caller's own followed it.
+            return Err(Error::redirect(302, Some(response.url().to_string())));
+        }
+        let (parts, body) = http::Response::from(response).into_parts();
+        if parts.status == status {
+            return Ok(Ok((parts.headers, body)));
+        }
+        if parts.status.is_redirection() {
+            let location = parts.headers.get(header::LOCATION);
+            let location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            return Err(Error::redirect(parts.status.as_u16(), location));
+        }
+        let body = read_error_body(chunks(body), times, deadline).await;
+        let error = ServiceError::new(parts.status, &parts.headers, body);
+        Ok(Err((parts.headers, error)))
+    }
+
+    async fn sign(&self, prepared: &Prepared) -> Result<reqwest::Request, Error> {
+        let credentials = self
+            .credentials
+            .credentials(SystemTime::now())
+            .await
+            .map_err(|error| Error::credentials("the credentials could not be loaded").because(error))?;
+        let (host, region) = match prepared.region.as_deref().filter(|region| *region != self.region) {
+            Some(region) => (&self.host.of_other_region(region)?, region),
+            None => (&self.host, self.region.as_str()),
+        };
+        let unusable = |error: http::Error| Error::config("endpoint url").because(error);
+        let uri = format!("{}{}", host.url(), prepared.path);
+        let mut headers = prepared.headers.clone();
+        let authority = HeaderValue::from_str(host.authority()).map_err(|error| unusable(error.into()))?;
+        headers.insert(header::HOST, authority);
+        let mut signed = http::Request::post(uri).body(prepared.body.clone()).map_err(unusable)?;
         *signed.headers_mut() = headers;
         // The time may have passed while the provider was asked.
-        sign(&mut signed, &credentials, &self.region, SystemTime::now())?;
-        signed.try_into().map_err(|error: reqwest::Error| {
-            Error::with_source(Kind::Config("endpoint url".into()), error.without_url())
-        })
+        sign(&mut signed, &credentials, region, self.clock.now())?;
+        signed
+            .try_into()
+            .map_err(|error: reqwest::Error| Error::config("endpoint url").because(error.without_url()))
     }
+}
+
+/// The request was not sent, or no response began.
+fn from_send(error: reqwest::Error, connect_timeout: Duration) -> Error {
+    let kind = match (error.is_connect(), error.is_timeout()) {
+        (true, true) => Error::timed_out(Timeout::Connect, connect_timeout),
+        (true, false) => Error::connect(),
+        _ => Error::broken_off(),
+    };
+    kind.because(error.without_url())
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -158,11 +255,11 @@ pub struct Builder {
     region: Option<String>,
     credentials: Option<SharedCredentialsProvider>,
     endpoint_url: Option<String>,
-    /// A variable of the environment that asks for what only an endpoint URL can give.
-    unsupported: Option<&'static str>,
-    connect_timeout: Duration,
-    first_byte_timeout: Duration,
-    idle_timeout: Duration,
+    http: Option<reqwest::Client>,
+    fips: bool,
+    dual_stack: bool,
+    timeouts: Timeouts,
+    retry: Retry,
     max_response_len: usize,
 }
 
@@ -172,10 +269,11 @@ impl Default for Builder {
             region: None,
             credentials: None,
             endpoint_url: None,
-            unsupported: None,
-            connect_timeout: CONNECT_TIMEOUT,
-            first_byte_timeout: FIRST_BYTE_TIMEOUT,
-            idle_timeout: IDLE_TIMEOUT,
+            http: None,
+            fips: false,
+            dual_stack: false,
+            timeouts: Timeouts::default(),
+            retry: Retry::default(),
             max_response_len: RESPONSE_LEN_MAX,
         }
     }
@@ -201,21 +299,59 @@ impl Builder {
         self
     }
 
-    /// How long a connection may take. Default: 5 seconds.
+    /// Hosts that are validated for FIPS 140. Not with an endpoint URL.
+    pub fn fips(mut self, fips: bool) -> Self {
+        self.fips = fips;
+        self
+    }
+
+    /// Hosts that have IPv6 addresses, too. Not with an endpoint URL.
+    pub fn dual_stack(mut self, dual_stack: bool) -> Self {
+        self.dual_stack = dual_stack;
+        self
+    }
+
+    /// An HTTP client of one's own, in place of the one that [`build`](Self::build) makes. Its connect timeout is its own
+    /// affair. It must neither follow redirects nor decompress nor try again: [`http_client`](crate::http_client) has a
+    /// builder that is set up so. A redirect that it followed all the same is an error.
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// The times that bound a call.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets [`Timeouts::connect`].
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.timeouts.connect = timeout;
         self
     }
 
-    /// How long it may take from sending the request, connecting included, until a response begins. Default: 70 seconds.
+    /// Sets [`Timeouts::first_byte`].
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
-        self.first_byte_timeout = timeout;
+        self.timeouts.first_byte = timeout;
         self
     }
 
-    /// How long to wait for more of the body. Default: 60 seconds.
+    /// Sets [`Timeouts::idle`].
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout;
+        self.timeouts.idle = timeout;
+        self
+    }
+
+    /// Sets [`Timeouts::total`].
+    pub fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.total = Some(timeout);
+        self
+    }
+
+    /// How often a call is tried. Default: 3 times; [`Retry::never`] is one.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
         self
     }
 
@@ -229,8 +365,7 @@ impl Builder {
     /// endpoint URL from `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME` or `AWS_ENDPOINT_URL` (unless
     /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true), the credentials from [`EnvCredentials`].
     ///
-    /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` are an error of [`build`](Self::build) unless there is
-    /// an endpoint URL.
+    /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose the host.
     pub fn from_env(self) -> Self {
         self.with_lookup(|name| std::env::var(name).ok())
     }
@@ -243,8 +378,8 @@ impl Builder {
             let names = ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_ENDPOINT_URL"];
             self.endpoint_url = self.endpoint_url.or_else(|| names.into_iter().find_map(set));
         }
-        self.unsupported =
-            ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"].into_iter().find(|name| is_true(name));
+        self.fips |= is_true("AWS_USE_FIPS_ENDPOINT");
+        self.dual_stack |= is_true("AWS_USE_DUALSTACK_ENDPOINT");
         self.credentials =
             self.credentials.or_else(|| Some(SharedCredentialsProvider::new(EnvCredentials::new())));
         self
@@ -256,40 +391,54 @@ impl Builder {
     ///
     /// No region, no credentials, an endpoint URL that cannot be used, or no certificates to trust.
     pub fn build(self) -> Result<Client, Error> {
-        let config = |what: &str| Error::new(Kind::Config(what.into()));
-        let region = self.region.ok_or_else(|| config("the region is not set"))?;
-        let credentials = self.credentials.ok_or_else(|| config("the credentials are not set"))?;
-        let host = match (&self.endpoint_url, self.unsupported) {
-            (Some(url), _) => Host::parse(url)?,
-            (None, Some(name)) => return Err(config(&format!("{name} needs an endpoint url"))),
-            (None, None) => Host::of_region(&region)?,
+        let region = self.region.ok_or_else(|| Error::config("the region is not set"))?;
+        let credentials = self.credentials.ok_or_else(|| Error::config("the credentials are not set"))?;
+        let host = match &self.endpoint_url {
+            Some(_) if self.fips || self.dual_stack => {
+                let which = if self.fips { "FIPS" } else { "dual stack" };
+                return Err(Error::config(format!("{which} does not go with an endpoint url")));
+            }
+            Some(url) => Host::parse(url)?,
+            None => Host::of_region(&region, self.fips, self.dual_stack)?,
         };
-        let http = reqwest::Client::builder()
-            .connect_timeout(self.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .http1_only();
-        #[cfg(feature = "rustls")]
-        let http = http.tls_backend_preconfigured(crate::tls::config(host.is_https())?);
-        #[cfg(not(feature = "rustls"))]
-        if host.is_https() {
-            return Err(config("https needs the feature rustls"));
-        }
-        let http = http.build().map_err(|error| {
-            Error::with_source(Kind::Config("the http client cannot be built".into()), error)
-        })?;
+        let http = match self.http {
+            Some(http) => http,
+            None => http_client(host.is_https())?
+                .connect_timeout(self.timeouts.connect)
+                .build()
+                .map_err(|error| Error::config("the http client cannot be built").because(error))?,
+        };
         Ok(Client(Arc::new(Inner {
             http,
             host,
             region,
             credentials: Cache::new(credentials),
-            connect_timeout: self.connect_timeout,
-            first_byte_timeout: self.first_byte_timeout,
-            idle_timeout: self.idle_timeout,
+            clock: Clock::default(),
+            timeouts: self.timeouts,
+            retry: self.retry,
             max_response_len: self.max_response_len,
         })))
     }
+}
+
+/// What [`Builder::build`] makes its HTTP client with: no redirects, no proxies, no decompression, no tries of its own,
+/// and for `https` rustls with the certificates of the platform, HTTP/2 where the server has it.
+///
+/// # Errors
+///
+/// `https` is wanted, and the feature `rustls` is not there, or there are no certificates to trust.
+pub fn http_client(https: bool) -> Result<reqwest::ClientBuilder, Error> {
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy();
+    #[cfg(feature = "rustls")]
+    let http = http.tls_backend_preconfigured(crate::tls::config(https)?);
+    #[cfg(not(feature = "rustls"))]
+    if https {
+        return Err(Error::config("https needs the feature rustls"));
+    }
+    Ok(http)
 }
 
 #[cfg(test)]
@@ -316,9 +465,10 @@ mod tests {
 
         assert!(from(&[], Client::builder()).unwrap_err().to_string().contains("region is not set"));
         let fips = [region, ("AWS_USE_FIPS_ENDPOINT", "true")];
-        let error = from(&fips, Client::builder()).unwrap_err();
-        assert_eq!(error.to_string(), "invalid configuration: AWS_USE_FIPS_ENDPOINT needs an endpoint url");
-        assert!(from(&fips, Client::builder().endpoint_url("http://c")).is_ok());
+        let client = from(&fips, Client::builder()).unwrap();
+        assert_eq!(client.endpoint_url(), "https://runtime-fips.sagemaker.eu-west-1.amazonaws.com");
+        let error = from(&fips, Client::builder().endpoint_url("http://c")).unwrap_err();
+        assert_eq!(error.to_string(), "invalid configuration: FIPS does not go with an endpoint url");
         let error = Client::builder().region("us-east-1").build().unwrap_err();
         assert!(error.is_config() && error.to_string().contains("credentials are not set"));
     }
@@ -331,9 +481,8 @@ mod tests {
             ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"),
             ("AWS_USE_DUALSTACK_ENDPOINT", "true"),
         ];
-        assert!(
-            from(&set, Client::builder()).unwrap_err().to_string().contains("AWS_USE_DUALSTACK_ENDPOINT")
-        );
+        let client = from(&set, Client::builder()).unwrap();
+        assert_eq!(client.endpoint_url(), "https://runtime.sagemaker.eu-west-1.api.aws");
     }
 
     #[test]

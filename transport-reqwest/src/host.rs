@@ -1,19 +1,41 @@
 //! Where requests go.
 
 use reqwest::Url;
+use sagewire_transport::Error;
 
-use crate::error::{Error, Kind};
+/// A partition of AWS: the prefixes of its regions, and its domains. The first is for everything that is not known, as in
+/// AWS's own rules.
+struct Partition {
+    prefix: &'static str,
+    domain: &'static str,
+    dual_stack: &'static str,
+    /// The name of the hosts for FIPS.
+    fips: &'static str,
+}
 
-/// Prefixes of regions, and the domains of their partitions; the rest is `aws`.
-const PARTITIONS: [(&str, &str); 7] = [
-    ("cn-", "amazonaws.com.cn"),
-    ("us-gov-", "amazonaws.com"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("us-isof-", "csp.hci.ic.gov"),
-    ("eusc-", "amazonaws.eu"),
-];
+const FIPS: &str = "runtime.sagemaker-fips";
+
+/// Source: the endpoint rules of SageMaker Runtime and the partitions in AWS's SDKs.
+const PARTITIONS: [Partition; 8] = {
+    const fn partition(
+        prefix: &'static str,
+        domain: &'static str,
+        dual_stack: &'static str,
+        fips: &'static str,
+    ) -> Partition {
+        Partition { prefix, domain, dual_stack, fips }
+    }
+    [
+        partition("", "amazonaws.com", "api.aws", "runtime-fips.sagemaker"),
+        partition("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn", FIPS),
+        partition("us-gov-", "amazonaws.com", "api.aws", "runtime.sagemaker"),
+        partition("us-iso-", "c2s.ic.gov", "api.aws.ic.gov", FIPS),
+        partition("us-isob-", "sc2s.sgov.gov", "api.aws.scloud", FIPS),
+        partition("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", FIPS),
+        partition("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov", FIPS),
+        partition("eusc-", "amazonaws.eu", "api.amazonwebservices.eu", FIPS),
+    ]
+};
 
 /// A checked endpoint URL.
 #[derive(Clone, Debug)]
@@ -23,40 +45,61 @@ pub(crate) struct Host {
     /// The value of the `host` header.
     authority: String,
     https: bool,
+    /// How it was made of a region, if it was: for FIPS, and for dual stack.
+    of_region: Option<(bool, bool)>,
 }
 
 impl Host {
     /// The runtime of a region.
-    pub(crate) fn of_region(region: &str) -> Result<Self, Error> {
+    pub(crate) fn of_region(region: &str, fips: bool, dual_stack: bool) -> Result<Self, Error> {
         if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(config(format!("{region:?} is not the name of a region")));
+            return Err(Error::config(format!("{region:?} is not the name of a region")));
         }
-        let suffix = PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix));
-        let suffix = suffix.map_or("amazonaws.com", |(_, suffix)| suffix);
-        Self::parse(&format!("https://runtime.sagemaker.{region}.{suffix}"))
+        let [unknown, known @ ..] = &PARTITIONS;
+        let partition =
+            known.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(unknown);
+        let name = match (fips, dual_stack) {
+            (true, true) => FIPS,
+            (true, false) => partition.fips,
+            _ => "runtime.sagemaker",
+        };
+        let domain = if dual_stack { partition.dual_stack } else { partition.domain };
+        let host = Self::parse(&format!("https://{name}.{region}.{domain}"))?;
+        Ok(Self { of_region: Some((fips, dual_stack)), ..host })
+    }
+
+    /// The same for another region; an endpoint URL stays what it is.
+    pub(crate) fn of_other_region(&self, region: &str) -> Result<Self, Error> {
+        match self.of_region {
+            Some((fips, dual_stack)) => Self::of_region(region, fips, dual_stack),
+            None => Ok(self.clone()),
+        }
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let url: Url = text.parse().map_err(|error| config(format!("endpoint url: {error}")))?;
+        let url: Url = text.parse().map_err(|error| Error::config(format!("endpoint url: {error}")))?;
         let https = match url.scheme() {
             "http" => false,
             "https" => true,
             scheme => {
-                return Err(config(format!("endpoint url: scheme {scheme:?} is neither http nor https")));
+                return Err(Error::config(format!(
+                    "endpoint url: scheme {scheme:?} is neither http nor https"
+                )));
             }
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(config("endpoint url: must not have a user or a password".into()));
+            return Err(Error::config("endpoint url: must not have a user or a password"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(config("endpoint url: must not have a query or a fragment".into()));
+            return Err(Error::config("endpoint url: must not have a query or a fragment"));
         }
-        let name = url.host_str().ok_or_else(|| config("endpoint url: has no host".into()))?;
+        let name = url.host_str().ok_or_else(|| Error::config("endpoint url: has no host"))?;
         let authority = match url.port() {
             Some(port) => format!("{name}:{port}"),
             None => name.into(),
         };
-        Ok(Self { url: url.as_str().trim_end_matches('/').into(), authority, https })
+        let url = url.as_str().trim_end_matches('/').into();
+        Ok(Self { url, authority, https, of_region: None })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -70,10 +113,6 @@ impl Host {
     pub(crate) fn is_https(&self) -> bool {
         self.https
     }
-}
-
-fn config(what: String) -> Error {
-    Error::new(Kind::Config(what))
 }
 
 #[cfg(test)]
@@ -94,12 +133,12 @@ mod tests {
             ("us-isof-south-1", "csp.hci.ic.gov"),
             ("eusc-de-east-1", "amazonaws.eu"),
         ] {
-            let host = Host::of_region(region).unwrap();
+            let host = Host::of_region(region, false, false).unwrap();
             assert_eq!(host.url(), format!("https://runtime.sagemaker.{region}.{suffix}"));
             assert_eq!(host.authority(), format!("runtime.sagemaker.{region}.{suffix}"));
         }
         for region in ["", "us-east-1/", "a.b", "é"] {
-            assert!(Host::of_region(region).unwrap_err().is_config(), "{region}");
+            assert!(Host::of_region(region, false, false).unwrap_err().is_config(), "{region}");
         }
     }
 
@@ -117,5 +156,26 @@ mod tests {
             let error = Host::parse(url).unwrap_err();
             assert!(error.is_config() && !format!("{error} {error:?}").contains("secret"), "{url}");
         }
+    }
+
+    #[test]
+    fn fips_and_dual_stack_have_hosts_of_their_own() {
+        for (region, fips, dual_stack, host) in [
+            ("us-east-1", false, true, "runtime.sagemaker.us-east-1.api.aws"),
+            ("us-east-1", true, false, "runtime-fips.sagemaker.us-east-1.amazonaws.com"),
+            ("us-east-1", true, true, "runtime.sagemaker-fips.us-east-1.api.aws"),
+            ("us-gov-west-1", true, false, "runtime.sagemaker.us-gov-west-1.amazonaws.com"),
+            ("us-gov-west-1", true, true, "runtime.sagemaker-fips.us-gov-west-1.api.aws"),
+            ("cn-north-1", true, false, "runtime.sagemaker-fips.cn-north-1.amazonaws.com.cn"),
+            ("eusc-de-east-1", false, true, "runtime.sagemaker.eusc-de-east-1.api.amazonwebservices.eu"),
+        ] {
+            let found = Host::of_region(region, fips, dual_stack).unwrap();
+            assert_eq!(found.authority(), host);
+            let there =
+                Host::of_region("eu-west-1", fips, dual_stack).unwrap().of_other_region(region).unwrap();
+            assert_eq!(there.authority(), host);
+        }
+        let url = Host::parse("http://127.0.0.1:8080").unwrap();
+        assert_eq!(url.of_other_region("us-east-1").unwrap().url(), "http://127.0.0.1:8080");
     }
 }

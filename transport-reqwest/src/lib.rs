@@ -37,22 +37,21 @@
 
 mod body;
 mod client;
+mod clock;
 mod credentials;
-mod error;
 mod host;
-mod request;
-mod response;
 mod sign;
 #[cfg(feature = "rustls")]
 mod tls;
 
 pub use aws_credential_types::Credentials;
 pub use aws_credential_types::provider::ProvideCredentials;
-pub use client::{Builder, Client};
+pub use client::{Builder, Client, http_client};
 pub use credentials::EnvCredentials;
-pub use error::{Error, ServiceError, Timeout};
-pub use request::Request;
-pub use response::{Metadata, Response, ResponseStream};
+pub use sagewire_transport::{
+    AsyncRequest, AsyncResponse, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream, Metadata,
+    Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport,
+};
 
 /// The blocks of the project's README, compiled and run.
 #[cfg(doctest)]

@@ -7,8 +7,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-
-use crate::error::{Error, Kind};
+use sagewire_transport::Error;
 
 /// The name that requests to the runtime are signed for. It is not the name of the host.
 const SERVICE: &str = "sagemaker";
@@ -20,7 +19,7 @@ pub(crate) fn sign(
     region: &str,
     time: SystemTime,
 ) -> Result<(), Error> {
-    let unusable = || Error::new(Kind::Credentials("the credentials cannot be used to sign"));
+    let unusable = || Error::credentials("the credentials cannot be used to sign");
     let identity = credentials.clone().into();
     let params = v4::SigningParams::builder()
         .identity(&identity)

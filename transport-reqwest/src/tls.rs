@@ -6,11 +6,11 @@ use rustls::client::{ClientConfig, WantsClientCert};
 use rustls::{ConfigBuilder, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use crate::error::{Error, Kind};
+use sagewire_transport::Error;
 
 /// The settings of TLS. A client of an `http` endpoint never uses them, and must not fail for want of certificates.
 pub(crate) fn config(https: bool) -> Result<ClientConfig, Error> {
-    let unusable = |error| Error::with_source(Kind::Config("tls cannot be set up".into()), error);
+    let unusable = |error| Error::config("tls cannot be set up").because(error);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(unusable)?;
@@ -19,5 +19,7 @@ pub(crate) fn config(https: bool) -> Result<ClientConfig, Error> {
     } else {
         builder.with_root_certificates(RootCertStore::empty())
     };
-    Ok(builder.with_no_client_auth())
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
 }

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use sagewire_codec::eventstream::Decoder;
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY, Script};
-use sagewire_transport_reqwest::{Builder, Client, Credentials, Error, Request, ResponseStream, Timeout};
+use sagewire_transport_reqwest::{
+    Builder, Client, Credentials, Endpoint, Error, Request, ResponseStream, Retry, Timeout,
+};
 use serde_json::{Value, json};
 
 const CHAT: &str = r#"{"messages": [{"role": "user", "content": "hi"}], "stream": true}"#;
@@ -19,7 +21,11 @@ fn keys(token: Option<&str>) -> Credentials {
 }
 
 fn builder(emulator: &Emulator) -> Builder {
-    Client::builder().region("us-east-1").credentials(keys(None)).endpoint_url(emulator.url())
+    Client::builder()
+        .region("us-east-1")
+        .credentials(keys(None))
+        .endpoint_url(emulator.url())
+        .retry(Retry::never())
 }
 
 fn client(emulator: &Emulator) -> Client {
@@ -109,19 +115,18 @@ async fn a_stream_is_a_stream() {
 async fn every_header_is_signed() {
     let emulator = Emulator::builder().session_token("token").start().await.unwrap();
     let client = builder(&emulator).credentials(keys(Some("token"))).build().unwrap();
-    let request = || {
-        Request::new("my-llm", CHAT)
-            .accept("text/event-stream")
-            .inference_component("ic-1")
-            .target_variant("blue")
-            .target_container_hostname("primary")
-            .session_id("session-1")
-            .custom_attributes("a=1;  b=two words")
-            .inference_id("id 1")
-            .prefix_aware_id("prefix")
-    };
-    read(client.invoke_stream(request()).await.unwrap()).await.1.unwrap();
-    client.invoke(request().target_model("a/b.tar.gz").enable_explanations("`true`")).await.unwrap();
+    let mut endpoint = Endpoint::new("my-llm")
+        .inference_component("ic-1")
+        .target_variant("blue")
+        .target_container_hostname("primary")
+        .session_id("session-1")
+        .inference_id("id 1")
+        .prefix_aware_id("prefix");
+    endpoint.custom_attributes = Some("a=1;  b=two words".into());
+    let request = |endpoint: Endpoint| Request::new(endpoint, CHAT).accept("text/event-stream");
+    read(client.invoke_stream(request(endpoint.clone())).await.unwrap()).await.1.unwrap();
+    let endpoint = endpoint.target_model("a/b.tar.gz").enable_explanations("`true`");
+    client.invoke(request(endpoint)).await.unwrap();
 
     let requests = emulator.requests();
     for (request, accept) in requests.iter().zip(["x-amzn-sagemaker-accept", "accept"]) {
@@ -154,10 +159,8 @@ async fn every_header_is_signed() {
 async fn nothing_is_sent_of_what_cannot_be() {
     let emulator = Emulator::builder().start().await.unwrap();
     let client = client(&emulator);
-    for request in
-        [Request::new("e", CHAT).target_model("m"), Request::new("e", CHAT).enable_explanations("`true`")]
-    {
-        let error = client.invoke_stream(request).await.unwrap_err();
+    for endpoint in [Endpoint::new("e").target_model("m"), Endpoint::new("e").enable_explanations("`true`")] {
+        let error = client.invoke_stream(Request::new(endpoint, CHAT)).await.unwrap_err();
         assert!(error.is_invalid_request() && !error.is_retryable(), "{error}");
     }
     let bad = builder(&emulator).credentials(Credentials::new("id\n", "secret", None, None, "test"));
@@ -383,7 +386,7 @@ async fn sessions_are_reported() {
         "x-amzn-sagemaker-custom-attributes": "a=1",
     }}))
     .await;
-    let request = Request::new("e", "").session_id("NEW_SESSION");
+    let request = Request::new(Endpoint::new("e").session_id("NEW_SESSION"), "");
     let metadata = client(&emulator).invoke(request).await.unwrap().metadata;
     assert_eq!(metadata.new_session_id.as_deref(), Some("s1; Expires=2026-01-01T00:00:00Z"));
     assert_eq!(metadata.closed_session_id.as_deref(), Some("s0"));

@@ -1,4 +1,6 @@
 //! Everything that can go wrong, as one type.
+//!
+//! The constructors are for those who write a transport.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -8,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use sagewire_codec::Failure;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -38,6 +41,9 @@ pub(crate) enum Kind {
     Redirect { status: u16, location: Option<String> },
     ContentType { found: Option<String>, body: Bytes },
     TooLarge { limit: usize },
+    Failure(Failure),
+    Codec(sagewire_codec::Error),
+    Layer(String),
 }
 
 /// How far a response had come.
@@ -59,6 +65,8 @@ pub enum Timeout {
     FirstByte,
     /// Nothing more of the body came in time.
     Idle,
+    /// All of it, further tries included, was not done in time.
+    Total,
 }
 
 /// An error that the service answered.
@@ -93,18 +101,68 @@ impl Error {
         Self(Arc::new(Inner { kind, source: None }))
     }
 
-    pub(crate) fn with_source(kind: Kind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self(Arc::new(Inner { kind, source: Some(source.into()) }))
+    /// The settings cannot be used: `what` says which and why.
+    pub fn config(what: impl Into<String>) -> Self {
+        Self::new(Kind::Config(what.into()))
     }
 
-    /// The request was not sent, or no response began.
-    pub(crate) fn from_send(error: reqwest::Error, connect_timeout: Duration) -> Self {
-        let kind = match (error.is_connect(), error.is_timeout()) {
-            (true, true) => Kind::Timeout(Timeout::Connect, connect_timeout, Progress::default()),
-            (true, false) => Kind::Connect,
-            _ => Kind::BrokenOff(Progress::default()),
-        };
-        Self::with_source(kind, error.without_url())
+    /// There are no credentials, or none that can be used. `what` must not hold any of them.
+    pub fn credentials(what: &'static str) -> Self {
+        Self::new(Kind::Credentials(what))
+    }
+
+    /// No connection could be made.
+    pub fn connect() -> Self {
+        Self::new(Kind::Connect)
+    }
+
+    /// A time was up before a response began.
+    pub fn timed_out(which: Timeout, after: Duration) -> Self {
+        Self::new(Kind::Timeout(which, after, Progress::default()))
+    }
+
+    /// The connection broke before the response was whole.
+    pub fn broken_off() -> Self {
+        Self::new(Kind::BrokenOff(Progress::default()))
+    }
+
+    /// The service answered with a redirect.
+    pub fn redirect(status: u16, location: Option<String>) -> Self {
+        Self::new(Kind::Redirect { status, location })
+    }
+
+    /// The service answered something other than an event stream: its content type, and the beginning of its body.
+    pub fn content_type(found: Option<String>, body: Bytes) -> Self {
+        Self::new(Kind::ContentType { found, body })
+    }
+
+    /// The response is larger than `limit` bytes.
+    pub fn too_large(limit: usize) -> Self {
+        Self::new(Kind::TooLarge { limit })
+    }
+
+    /// The same error, which `source` led to.
+    #[must_use]
+    pub fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner { source: Some(source.into()), ..inner })),
+            Err(shared) => Self(shared),
+        }
+    }
+
+    /// The same error after so much of the body, of which some may have been handed out.
+    pub(crate) fn after(self, progress: Progress) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(Inner { kind, source }) => {
+                let kind = match kind {
+                    Kind::Timeout(which, after, _) => Kind::Timeout(which, after, progress),
+                    Kind::BrokenOff(_) => Kind::BrokenOff(progress),
+                    kind => kind,
+                };
+                Self(Arc::new(Inner { kind, source }))
+            }
+            Err(shared) => Self(shared),
+        }
     }
 
     /// The client's settings cannot be used.
@@ -171,9 +229,26 @@ impl Error {
         matches!(self.0.kind, Kind::ContentType { .. })
     }
 
-    /// The response is larger than [`Builder::max_response_len`](crate::Builder::max_response_len).
+    /// The response is larger than the client allows.
     pub fn is_too_large(&self) -> bool {
         matches!(self.0.kind, Kind::TooLarge { .. })
+    }
+
+    /// The failure that the service reported within the stream, where the transport has removed the frames around it. With
+    /// frames it is in the error of the decoder.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.0.kind {
+            Kind::Failure(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// A request could not be written in the container's format, or a whole response could not be read.
+    pub fn codec(&self) -> Option<&sagewire_codec::Error> {
+        match &self.0.kind {
+            Kind::Codec(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// HTTP status of a service error or a redirect.
@@ -200,13 +275,15 @@ impl Error {
 
     /// The same request may succeed if it is sent again, and nothing of an answer has been handed out yet.
     ///
-    /// True of connections that failed or broke, of times that were up, of throttling, of statuses 500 and above, and of
+    /// True of connections that failed or broke, of times that were up but the total one, of throttling, of statuses 500 and above, and of
     /// a `ModelError` whose container did not answer, or answered 503 or 504.
     pub fn is_retryable(&self) -> bool {
         match &self.0.kind {
             Kind::Connect => true,
+            Kind::Timeout(Timeout::Total, ..) => false,
             Kind::Timeout(_, _, progress) | Kind::BrokenOff(progress) => !progress.delivered,
             Kind::Service(error) => error.is_transient(),
+            // It was told after the response had begun, and perhaps after some of it.
             _ => false,
         }
     }
@@ -221,6 +298,9 @@ impl fmt::Display for Error {
             Kind::Connect => write!(f, "connecting failed"),
             Kind::Timeout(Timeout::Connect, after, _) => write!(f, "no connection within {after:?}"),
             Kind::Timeout(Timeout::FirstByte, after, _) => write!(f, "no response within {after:?}"),
+            Kind::Timeout(Timeout::Total, after, Progress { received, .. }) => {
+                write!(f, "not done within {after:?}, after {received} bytes of the response")
+            }
             Kind::Timeout(Timeout::Idle, after, Progress { received, .. }) => {
                 write!(f, "nothing came for {after:?} after {received} bytes of the response")
             }
@@ -243,8 +323,29 @@ impl fmt::Display for Error {
                 let body = String::from_utf8_lossy(body);
                 write!(f, "the response is {} instead of an event stream: {}", Shown(found), Shown(&body))
             }
+            Kind::Failure(failure) => failure.fmt(f),
+            Kind::Codec(error) => error.fmt(f),
+            Kind::Layer(what) => f.write_str(what),
             Kind::TooLarge { limit } => write!(f, "the response is larger than the limit of {limit} bytes"),
         }
+    }
+}
+
+impl From<ServiceError> for Error {
+    fn from(error: ServiceError) -> Self {
+        Self::new(Kind::Service(error))
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::new(Kind::Failure(failure))
+    }
+}
+
+impl From<sagewire_codec::Error> for Error {
+    fn from(error: sagewire_codec::Error) -> Self {
+        Self::new(Kind::Codec(error))
     }
 }
 
@@ -255,7 +356,8 @@ impl StdError for Error {
 }
 
 impl ServiceError {
-    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+    /// What a response says that has another status than 200 or 202.
+    pub fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         // A body that is no JSON object, such as that of a load balancer, is kept as it is.
         let parsed: Body = serde_json::from_slice(&body).unwrap_or_default();

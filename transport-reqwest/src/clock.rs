@@ -1,0 +1,96 @@
+//! The time that requests are signed with.
+//!
+//! The service refuses a signature whose time is more than five minutes off. Where this machine's clock is, the service's
+//! own time, in the `Date` of the refusal, says by how much.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, header};
+use sagewire_transport::ServiceError;
+
+/// A difference that the service cannot mean: it accepts five minutes. AWS's SDKs correct from four on.
+const TOLERATED: i64 = 4 * 60;
+/// What the service says of a signature whose time is off, and of what follows from that.
+const REFUSALS: [&str; 6] = [
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "RequestInTheFuture",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "AuthFailure",
+];
+
+/// The machine's clock, and by how many seconds the service's is ahead of it.
+#[derive(Debug, Default)]
+pub(crate) struct Clock(AtomicI64);
+
+impl Clock {
+    pub(crate) fn offset(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        shift(SystemTime::now(), self.offset())
+    }
+
+    /// Learns from a refusal of a request that was signed with the offset `was`. Tells whether another try makes sense.
+    pub(crate) fn correct(&self, was: i64, headers: &HeaderMap, error: &ServiceError) -> bool {
+        self.correct_at(SystemTime::now(), was, headers, error)
+    }
+
+    fn correct_at(&self, now: SystemTime, was: i64, headers: &HeaderMap, error: &ServiceError) -> bool {
+        let is_refusal = error.error_type.as_deref().is_some_and(|name| REFUSALS.contains(&name));
+        let date =
+            headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let (true, Some(date)) = (is_refusal, date) else { return false };
+        let ahead = match date.duration_since(now) {
+            Ok(ahead) => seconds(ahead),
+            Err(behind) => -seconds(behind.duration()),
+        };
+        if (ahead - was).abs() < TOLERATED {
+            return false;
+        }
+        self.0.store(ahead, Ordering::Relaxed);
+        true
+    }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4)
+}
+
+fn shift(time: SystemTime, seconds: i64) -> SystemTime {
+    let by = Duration::from_secs(seconds.unsigned_abs());
+    let shifted = if seconds < 0 { time.checked_sub(by) } else { time.checked_add(by) };
+    shifted.unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn the_services_time_counts_once() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        for (date, error, was, corrected) in [
+            ("Sun, 06 Nov 1994 09:49:37 GMT", "InvalidSignatureException", 0, Some(3600)),
+            ("Sun, 06 Nov 1994 07:49:37 GMT", "RequestExpired", 0, Some(-3600)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", "InvalidSignatureException", 0, None),
+            ("Sun, 06 Nov 1994 09:49:37 GMT", "InvalidSignatureException", 3600, None),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", "InvalidSignatureException", 3600, Some(0)),
+            ("Sun, 06 Nov 1994 09:49:37 GMT", "AccessDeniedException", 0, None),
+            ("soon", "RequestExpired", 0, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::DATE, HeaderValue::from_static(date));
+            headers.insert("x-amzn-errortype", HeaderValue::from_static(error));
+            let error = ServiceError::new(StatusCode::FORBIDDEN, &headers, Default::default());
+            let clock = Clock(AtomicI64::new(was));
+            assert_eq!(clock.correct_at(now, was, &headers, &error), corrected.is_some(), "{date} {was}");
+            assert_eq!(clock.offset(), corrected.unwrap_or(was), "{date} {was}");
+        }
+    }
+}

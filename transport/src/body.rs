@@ -1,0 +1,179 @@
+//! The body of a response, as it arrives, and the times that bound it.
+//!
+//! The idle time runs while the caller waits for bytes, not while the caller is busy with the last ones. The total time
+//! runs always.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use sagewire_codec::stream::Chunk;
+use tokio::time::{Instant, Sleep};
+
+use crate::error::{Error, Progress, Timeout};
+
+/// What a transport brings of a body: bytes as they come, none of them empty, and at most one failure at the end.
+pub type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, Error>> + Send>>;
+
+/// The times that bound a call. The first three are checked where nothing comes, the last one always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// How long a connection may take. Default: 5 seconds.
+    pub connect: Duration,
+    /// How long it may take from sending the request, connecting included, until a response begins. Default: 70 seconds:
+    /// a container must answer within 60, and AWS advises clients to wait for 70.
+    pub first_byte: Duration,
+    /// How long to wait for more of the body. Default: 60 seconds.
+    pub idle: Duration,
+    /// How long all of it may take: every try, and the body to its end. Default: no bound.
+    pub total: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let [connect, first_byte, idle] = [5, 70, 60].map(Duration::from_secs);
+        Self { connect, first_byte, idle, total: None }
+    }
+}
+
+/// When a call has to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    at: Option<Instant>,
+    total: Duration,
+}
+
+impl Deadline {
+    /// That of a call that begins now.
+    pub fn new(timeouts: &Timeouts) -> Self {
+        let total = timeouts.total.unwrap_or_default();
+        Self { at: timeouts.total.and_then(|total| Instant::now().checked_add(total)), total }
+    }
+
+    /// Waits for `future`, until the deadline at most.
+    ///
+    /// # Errors
+    ///
+    /// The future's, or [`Timeout::Total`].
+    pub async fn bound<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match self.at {
+            None => future.await,
+            Some(at) => {
+                let timed = tokio::time::timeout_at(at, future).await;
+                timed.unwrap_or_else(|_| Err(Error::timed_out(Timeout::Total, self.total)))
+            }
+        }
+    }
+}
+
+pub(crate) struct Body {
+    chunks: Chunks,
+    idle: Duration,
+    deadline: Deadline,
+    /// Made when it is first waited for.
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// The sleep was set when the current wait began.
+    waiting: bool,
+    received: u64,
+    /// Chunks are handed out as they come.
+    delivers: bool,
+    end: Option<Result<(), Error>>,
+}
+
+impl Body {
+    pub(crate) fn new(chunks: Chunks, idle: Duration, deadline: Deadline, delivers: bool) -> Self {
+        Self { chunks, idle, deadline, sleep: None, waiting: false, received: 0, delivers, end: None }
+    }
+
+    /// The next chunk, never an empty one; `None` at the end. The same error again after an error.
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
+        if let Some(end) = &self.end {
+            return Poll::Ready(end.clone().map(|()| None));
+        }
+        let end = match ready!(self.poll_inner(cx)) {
+            Ok(Some(chunk)) => {
+                if let Chunk::Bytes(bytes) = &chunk {
+                    self.received += bytes.len() as u64;
+                }
+                return Poll::Ready(Ok(Some(chunk)));
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.sleep = None;
+        Poll::Ready(self.end.insert(end).clone().map(|()| None))
+    }
+
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
+        loop {
+            match self.chunks.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Ok(Chunk::Bytes(bytes)))) if bytes.is_empty() => {}
+                Poll::Ready(chunk) => {
+                    self.waiting = false;
+                    return Poll::Ready(chunk.transpose().map_err(|error| error.after(self.progress())));
+                }
+                Poll::Pending => {
+                    let (which, after) = ready!(self.poll_time(cx));
+                    return Poll::Ready(Err(Error::timed_out(which, after).after(self.progress())));
+                }
+            }
+        }
+    }
+
+    /// Waits until a time is up.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<(Timeout, Duration)> {
+        // A time that the clock cannot hold never comes: a century will do.
+        let far = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(far)));
+        if !self.waiting {
+            self.waiting = true;
+            let idle = Instant::now() + self.idle.min(far);
+            sleep.as_mut().reset(self.deadline.at.map_or(idle, |at| at.min(idle)));
+        }
+        ready!(sleep.as_mut().poll(cx));
+        let is_total = self.deadline.at.is_some_and(|at| at <= sleep.deadline());
+        Poll::Ready(if is_total { (Timeout::Total, self.deadline.total) } else { (Timeout::Idle, self.idle) })
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { received: self.received, delivered: self.delivers && self.received > 0 }
+    }
+
+    /// The next bytes. A failure is an error.
+    pub(crate) async fn bytes(&mut self) -> Result<Option<Bytes>, Error> {
+        match poll_fn(|cx| self.poll_chunk(cx)).await? {
+            Some(Chunk::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(Chunk::Failure(failure)) => Err(failure.into()),
+            None => Ok(None),
+        }
+    }
+
+    /// The whole body.
+    pub(crate) async fn collect(mut self, limit: usize) -> Result<Bytes, Error> {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.bytes().await? {
+            if chunk.len() > limit - whole.len() {
+                return Err(Error::too_large(limit));
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The beginning of a body that explains an error: what comes of it, and no more than `limit`.
+    pub(crate) async fn collect_some(mut self, limit: usize) -> Bytes {
+        let mut some = BytesMut::new();
+        while let Ok(Some(chunk)) = self.bytes().await {
+            let room = limit - some.len();
+            some.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() >= room {
+                break;
+            }
+        }
+        some.freeze()
+    }
+}

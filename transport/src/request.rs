@@ -1,0 +1,264 @@
+//! What an endpoint is asked.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::endpoint::{Endpoint, Operation, check, header_value, invalid, is_text};
+use crate::error::Error;
+
+const JSON: &str = "application/json";
+const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
+/// Bytes of a body that an asynchronous invocation may have in itself.
+const INLINE_MAX: usize = 128_000;
+
+/// An invocation of an endpoint.
+///
+/// What SageMaker does not know, such as an `authorization` of the container's own, cannot be sent: the service removes
+/// every other header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// Who is asked.
+    pub endpoint: Endpoint,
+    /// What is asked, as the container takes it.
+    pub body: Bytes,
+    /// The media type of the body. Default: `application/json`.
+    pub content_type: String,
+    /// The media type that the container is asked for.
+    pub accept: Option<String>,
+}
+
+impl Request {
+    /// A request to an endpoint, or to one by its name, with a JSON body.
+    pub fn new(endpoint: impl Into<Endpoint>, body: impl Into<Bytes>) -> Self {
+        Self { endpoint: endpoint.into(), body: body.into(), content_type: JSON.into(), accept: None }
+    }
+
+    /// Sets [`content_type`](Self::content_type).
+    #[must_use]
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = content_type.into();
+        self
+    }
+
+    /// Sets [`accept`](Self::accept).
+    #[must_use]
+    pub fn accept(mut self, accept: impl Into<String>) -> Self {
+        self.accept = Some(accept.into());
+        self
+    }
+
+    /// All headers of the request that the operation knows, `accept` always among them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Endpoint::headers`].
+    pub fn headers(&self, operation: Operation) -> Result<HeaderMap, Error> {
+        let mut headers = self.endpoint.headers(operation)?;
+        set_media_types(&mut headers, operation, &self.content_type, self.accept.as_deref())?;
+        Ok(headers)
+    }
+}
+
+/// What an asynchronous invocation is asked.
+///
+/// The service answers at once with where the container's answer will be put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AsyncRequest {
+    /// Who is asked.
+    pub endpoint: Endpoint,
+    /// What is asked.
+    pub input: Input,
+    /// The media type of the input. Default: `application/json`.
+    pub content_type: String,
+    /// The media type that the container is asked for.
+    pub accept: Option<String>,
+    /// What the path of the answer in S3 has in addition: at most 512 characters.
+    pub output_path_extension: Option<String>,
+    /// The name of the file that holds the answer: 1 to 32 characters.
+    pub filename: Option<String>,
+    /// How long the request may wait for an instance: 1 minute to 6 hours, which is the default. Whole seconds count.
+    pub request_ttl: Option<Duration>,
+    /// How long the container may take: 1 second to 1 hour; the default is 15 minutes. Whole seconds count.
+    pub invocation_timeout: Option<Duration>,
+}
+
+/// Where the body of an asynchronous invocation is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// In S3: `s3://bucket/key`.
+    Location(String),
+    /// In the request: at most 128,000 bytes.
+    Inline(Bytes),
+}
+
+impl AsyncRequest {
+    /// A request whose JSON body is in S3, or in the request.
+    pub fn new(endpoint: impl Into<Endpoint>, input: Input) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            input,
+            content_type: JSON.into(),
+            accept: None,
+            output_path_extension: None,
+            filename: None,
+            request_ttl: None,
+            invocation_timeout: None,
+        }
+    }
+
+    /// The body that is sent: none where the input is in S3.
+    pub fn body(&self) -> Bytes {
+        match &self.input {
+            Input::Location(_) => Bytes::new(),
+            Input::Inline(body) => body.clone(),
+        }
+    }
+
+    /// All headers of the request, checked against the model of the service.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Endpoint::headers`], for [`Operation::Async`].
+    pub fn headers(&self) -> Result<HeaderMap, Error> {
+        let mut headers = self.endpoint.headers(Operation::Async)?;
+        set_media_types(&mut headers, Operation::Async, &self.content_type, self.accept.as_deref())?;
+        let is_location = |text: &str| text.starts_with("s3://") || text.starts_with("https://");
+        let location = match &self.input {
+            Input::Location(location) => Some(location.as_str()),
+            Input::Inline(body) if body.len() > INLINE_MAX => {
+                let len = body.len();
+                return Err(invalid(format!(
+                    "body has {len} bytes, more than the {INLINE_MAX} allowed inline"
+                )));
+            }
+            Input::Inline(_) => None,
+        };
+        let texts = [
+            ("input_location", "inputlocation", location, 1024, is_location as fn(&str) -> bool),
+            (
+                "output_path_extension",
+                "s3outputpathextension",
+                self.output_path_extension.as_deref(),
+                512,
+                |_| true,
+            ),
+            ("filename", "filename", self.filename.as_deref(), 32, is_text),
+        ];
+        for (field, name, value, max, fits) in texts {
+            let Some(value) = value else { continue };
+            check(field, value, max, fits)?;
+            headers.insert(amzn(name)?, header_value(field, value)?);
+        }
+        let times = [
+            ("request_ttl", "requestttlseconds", self.request_ttl, 60..=21_600),
+            ("invocation_timeout", "invocationtimeoutseconds", self.invocation_timeout, 1..=3_600),
+        ];
+        for (field, name, time, range) in times {
+            let Some(seconds) = time.map(|time| time.as_secs()) else { continue };
+            if !range.contains(&seconds) {
+                let (least, most) = (range.start(), range.end());
+                return Err(invalid(format!("{field} is {seconds} seconds, allowed are {least} to {most}")));
+            }
+            headers.insert(amzn(name)?, HeaderValue::from(seconds));
+        }
+        Ok(headers)
+    }
+}
+
+/// Two of the operations have these headers for themselves, as the response has its own.
+fn set_media_types(
+    headers: &mut HeaderMap,
+    operation: Operation,
+    content_type: &str,
+    accept: Option<&str>,
+) -> Result<(), Error> {
+    check("content_type", content_type, 1024, |_| true)?;
+    let content_type = header_value("content_type", content_type)?;
+    match operation {
+        Operation::Async => headers.insert(amzn("content-type")?, content_type),
+        _ => headers.insert(header::CONTENT_TYPE, content_type),
+    };
+    // An HTTP client would add it unsigned.
+    headers.insert(header::ACCEPT, ANYTHING);
+    if let Some(accept) = accept {
+        check("accept", accept, 1024, |_| true)?;
+        let name = if operation == Operation::Invoke { header::ACCEPT } else { amzn("accept")? };
+        headers.insert(name, header_value("accept", accept)?);
+    }
+    Ok(())
+}
+
+fn amzn(name: &str) -> Result<HeaderName, Error> {
+    format!("x-amzn-sagemaker-{name}").parse().map_err(|_| invalid(format!("{name} is no header")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_goes_where_the_operation_wants_it() {
+        let request = Request::new("e", "").accept("text/event-stream");
+        let unary = request.headers(Operation::Invoke).unwrap();
+        assert_eq!(unary["accept"], "text/event-stream");
+        assert!(!unary.contains_key("x-amzn-sagemaker-accept"));
+        let stream = request.headers(Operation::Stream).unwrap();
+        assert_eq!(stream["accept"], ANYTHING);
+        assert_eq!(stream["x-amzn-sagemaker-accept"], "text/event-stream");
+    }
+
+    #[test]
+    fn asynchronous_invocations_have_headers_of_their_own() {
+        let inline = AsyncRequest::new("e", Input::Inline("{}".into()));
+        let headers = inline.headers().unwrap();
+        assert_eq!(headers["x-amzn-sagemaker-content-type"], "application/json");
+        assert!(!headers.contains_key("content-type") && inline.body() == "{}");
+
+        let mut stored = AsyncRequest::new("e", Input::Location("s3://bucket/key".into()));
+        stored.request_ttl = Some(Duration::from_secs(60));
+        stored.invocation_timeout = Some(Duration::from_secs(3600));
+        stored.filename = Some("answer.json".into());
+        stored.output_path_extension = Some("a/b".into());
+        let headers = stored.headers().unwrap();
+        assert_eq!(headers["x-amzn-sagemaker-inputlocation"], "s3://bucket/key");
+        assert_eq!(headers["x-amzn-sagemaker-requestttlseconds"], "60");
+        assert_eq!(headers["x-amzn-sagemaker-invocationtimeoutseconds"], "3600");
+        assert_eq!(headers["x-amzn-sagemaker-filename"], "answer.json");
+        assert_eq!(headers["x-amzn-sagemaker-s3outputpathextension"], "a/b");
+        assert!(stored.body().is_empty());
+    }
+
+    #[test]
+    fn what_an_asynchronous_invocation_cannot_say_is_named() {
+        let location = |location: &str| AsyncRequest::new("e", Input::Location(location.into()));
+        let with = |set: fn(&mut AsyncRequest)| {
+            let mut request = location("s3://b/k");
+            set(&mut request);
+            request
+        };
+        for (request, found) in [
+            (location("bucket/key"), "input_location"),
+            (AsyncRequest::new("e", Input::Inline(vec![0; 128_001].into())), "body has 128001 bytes"),
+            (
+                with(|request| request.request_ttl = Some(Duration::from_secs(59))),
+                "request_ttl is 59 seconds",
+            ),
+            (
+                with(|request| request.invocation_timeout = Some(Duration::from_millis(900))),
+                "invocation_timeout is 0 seconds, allowed are 1 to 3600",
+            ),
+            (with(|request| request.filename = Some(String::new())), "filename"),
+            (
+                with(|request| request.endpoint.target_model = Some("m".into())),
+                "target_model is not available",
+            ),
+        ] {
+            let error = request.headers().unwrap_err();
+            assert!(error.is_invalid_request() && error.to_string().contains(found), "{error}");
+        }
+    }
+}

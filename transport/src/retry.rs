@@ -1,0 +1,123 @@
+//! Trying again.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+
+use crate::error::Error;
+
+/// How often a call is tried, and how long is waited between.
+///
+/// Only what [`Error::is_retryable`] allows is tried again, and never after something of an answer was handed out. The
+/// waits grow twofold, with jitter; the service's `Retry-After` takes their place where it is longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// Tries in all. Default: 3. With 1 there is one only.
+    pub attempts: usize,
+    /// The first wait, about. Default: 200 milliseconds.
+    pub first_wait: Duration,
+    /// The longest wait. Default: 20 seconds. A `Retry-After` beyond it ends the tries.
+    pub longest_wait: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 3, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(20) }
+    }
+}
+
+impl Retry {
+    /// One try.
+    pub fn never() -> Self {
+        Self::default().attempts(1)
+    }
+
+    /// Sets [`attempts`](Self::attempts).
+    #[must_use]
+    pub fn attempts(mut self, attempts: usize) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Calls `attempt` until it succeeds, or fails for good.
+    ///
+    /// # Errors
+    ///
+    /// Those of the last attempt.
+    pub async fn run<T, F, R>(&self, attempt: F) -> Result<T, Error>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<T, Error>>,
+    {
+        let longest = self.longest_wait;
+        let waits = ExponentialBuilder::default()
+            .with_jitter()
+            .with_min_delay(self.first_wait)
+            .with_max_delay(longest)
+            .with_max_times(self.attempts.saturating_sub(1));
+        attempt
+            .retry(waits)
+            .sleep(tokio::time::sleep)
+            .when(move |error| {
+                error.is_retryable() && error.retry_after().is_none_or(|after| after <= longest)
+            })
+            .adjust(|error, wait| wait.map(|wait| error.retry_after().map_or(wait, |after| after.max(wait))))
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use http::{HeaderMap, HeaderValue, StatusCode, header};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::error::{ServiceError, Timeout};
+
+    fn throttled(after: Option<&'static str>) -> Error {
+        let mut headers = HeaderMap::new();
+        headers.extend(after.map(|after| (header::RETRY_AFTER, HeaderValue::from_static(after))));
+        ServiceError::new(StatusCode::TOO_MANY_REQUESTS, &headers, Default::default()).into()
+    }
+
+    /// How many tries there were, and how long they took.
+    async fn run(retry: Retry, errors: &[Error]) -> (usize, Duration, Result<(), Error>) {
+        let (count, start) = (Cell::new(0), Instant::now());
+        let result = retry
+            .run(|| async {
+                let at = count.replace(count.get() + 1);
+                errors.get(at).cloned().map_or(Ok(()), Err)
+            })
+            .await;
+        (count.get(), start.elapsed(), result)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_tried_again_is_so_often() {
+        let many = vec![throttled(None); 10];
+        for (retry, errors, count, succeeds) in [
+            (Retry::default(), &many[..2], 3, true),
+            (Retry::default(), &many, 3, false),
+            (Retry::never(), &many, 1, false),
+            (Retry::default().attempts(5), &many[..4], 5, true),
+            (Retry::default(), &[Error::config("no")], 1, false),
+            (Retry::default(), &[Error::timed_out(Timeout::Total, Duration::ZERO)], 1, false),
+            (Retry::default(), &[Error::connect()], 2, true),
+        ] {
+            let (found, took, result) = run(retry, errors).await;
+            assert_eq!((found, result.is_ok()), (count, succeeds), "{errors:?}");
+            assert!(took <= Duration::from_secs(5), "{took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_service_says_how_long_to_wait() {
+        let (count, took, _) = run(Retry::default(), &[throttled(Some("7"))]).await;
+        assert_eq!((count, took.as_secs()), (2, 7));
+        let (count, took, result) = run(Retry::default(), &[throttled(Some("21"))]).await;
+        assert!(count == 1 && took < Duration::from_secs(1) && result.is_err(), "{took:?}");
+    }
+}
