@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Event, Losses};
-use sagewire_codec::format::Writer;
+use sagewire_codec::chat::{Context, Event, Losses, Response};
+use sagewire_codec::format::{Writer, write_response};
 use sagewire_codec::{Decoder, Error, Options, Target};
 
 use crate::fault::{Exit, Fault, note};
@@ -57,11 +57,27 @@ pub(crate) enum Sink {
     Events,
     /// The stream of an API.
     Stream(Box<Writer>),
+    /// The whole answer of an API.
+    Whole(Box<Whole>),
+}
+
+/// A whole answer, which is written when it is complete.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    target: Target,
+    context: Context,
+    response: Response,
+    losses: Losses,
 }
 
 impl Sink {
     pub(crate) fn stream(target: Target, context: Context) -> Self {
         Self::Stream(Box::new(Writer::new(target, context)))
+    }
+
+    pub(crate) fn whole(target: Target, context: Context) -> Self {
+        let (response, losses) = (Response::default(), Losses::default());
+        Self::Whole(Box::new(Whole { target, context, response, losses }))
     }
 
     fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
@@ -84,6 +100,7 @@ impl Sink {
                 out.push(b'\n');
             }
             Self::Stream(writer) => writer.write(event, out),
+            Self::Whole(whole) => whole.response.add(event),
         }
     }
 
@@ -93,6 +110,13 @@ impl Sink {
             Self::Text if io::stdout().is_terminal() => out.push(b'\n'),
             Self::Text | Self::Events => {}
             Self::Stream(writer) => writer.finish(ending, out),
+            Self::Whole(whole) if ending.is_ok() => {
+                let (body, losses) = write_response(whole.target, &whole.response, &whole.context);
+                out.extend(body);
+                out.push(b'\n');
+                whole.losses = losses;
+            }
+            Self::Whole(_) => {}
         }
     }
 
@@ -100,6 +124,7 @@ impl Sink {
         match self {
             Self::Text | Self::Events => None,
             Self::Stream(writer) => Some(writer.losses()),
+            Self::Whole(whole) => Some(&whole.losses),
         }
     }
 }
@@ -142,8 +167,10 @@ impl Stream {
 
     /// How long the answer took, for the target that has a place for it.
     pub(crate) fn set_latency_ms(&mut self, milliseconds: u64) {
-        if let Sink::Stream(writer) = &mut self.printer.sink {
-            writer.set_latency_ms(milliseconds);
+        match &mut self.printer.sink {
+            Sink::Stream(writer) => writer.set_latency_ms(milliseconds),
+            Sink::Whole(whole) => whole.context = whole.context.clone().latency_ms(milliseconds),
+            Sink::Text | Sink::Events => {}
         }
     }
 }
