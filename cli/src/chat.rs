@@ -109,11 +109,14 @@ impl Parameters {
 pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
     let request = args.request(verbose)?;
     let client = args.client()?;
-    if args.no_stream {
-        args.whole(&client, request, verbose).await
-    } else {
-        args.streamed(&client, request, verbose).await
+    let stream = match args.no_stream {
+        true => args.whole(&client, request, verbose).await?,
+        false => args.streamed(&client, request, verbose).await?,
+    };
+    if stream.is_cut() && args.parameters.max_tokens.is_none() {
+        note("note: the answer ends where the container's own limit of tokens is; --max-tokens sets another");
     }
+    Ok(())
 }
 
 impl Args {
@@ -153,8 +156,8 @@ impl Args {
         Ok(request)
     }
 
-    fn options(&self) -> Options {
-        self.from.as_ref().unwrap_or(&self.format.response).apply(Options::new())
+    fn reading(&self) -> &Reading {
+        self.from.as_ref().unwrap_or(&self.format.response)
     }
 
     fn sink(&self) -> Sink {
@@ -168,8 +171,8 @@ impl Args {
         }
     }
 
-    async fn streamed(&self, client: &Client, request: Request, verbose: bool) -> Result<(), Fault> {
-        let mut stream = Stream::new(self.options(), self.sink(), verbose);
+    async fn streamed(&self, client: &Client, request: Request, verbose: bool) -> Result<Stream, Fault> {
+        let mut stream = Stream::new(self.reading().apply(Options::new()), self.sink(), verbose);
         let start = Instant::now();
         let mut response = client.invoke_stream(request).await.map_err(|error| refused(&error))?;
         let mut received: u64 = 0;
@@ -194,22 +197,25 @@ impl Args {
                 let hint = "some containers of this format never say that they are done; --no-stream asks for one piece";
                 Err(Fault::Line(Exit::Truncated, format!("{line}; hint: {hint}")))
             }
-            (ending, _) => ending,
+            (ending, _) => ending.map(|()| stream),
         }
     }
 
-    async fn whole(&self, client: &Client, request: Request, verbose: bool) -> Result<(), Fault> {
+    async fn whole(&self, client: &Client, request: Request, verbose: bool) -> Result<Stream, Fault> {
         let start = Instant::now();
         let response = client.invoke(request).await.map_err(|error| broken_off(&error))?;
-        // A container that was asked for one piece may stream all the same. What is no stream is JSON, whatever it looks like.
-        let framing = match response.metadata.content_type.as_deref() {
-            Some(content_type) if content_type.starts_with("text/event-stream") => Framing::Sse,
-            _ => Framing::JsonLines,
+        // A container that was asked for one piece may stream all the same.
+        let options = match response.metadata.content_type.as_deref() {
+            Some(content_type) if content_type.starts_with("text/event-stream") => {
+                self.reading().apply(Options::new().framing(Framing::Sse))
+            }
+            _ => self.reading().apply_to_whole(Options::new()),
         };
-        let mut stream = Stream::new(self.options().framing(framing), self.sink(), verbose);
+        let mut stream = Stream::new(options, self.sink(), verbose);
         stream.set_latency_ms(start.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
         stream.feed(response.body)?;
-        stream.finish()
+        stream.finish()?;
+        Ok(stream)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use sagewire_codec::chat::{Context, Loss, RequestFormat, Response};
 use sagewire_codec::format::{ServiceError, read_request, write_response};
-use sagewire_codec::{Decoder, Format, Framing, Options, Target, embedding};
+use sagewire_codec::{Decoder, Format, Options, Target, embedding};
 
 use crate::fault::{Fault, note};
 use crate::format::{self, CUSTOM_HELP, EmbeddingFormat, Reading, Writing};
@@ -181,9 +181,7 @@ fn embedding_response(args: &EmbeddingResponseArgs) -> Result<(), Fault> {
 fn response(args: &ResponseArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
     let mut response = Response::default();
-    // A whole response is JSON, whatever it looks like.
-    let options = args.from.apply(Options::new().framing(Framing::JsonLines));
-    let mut decoder = Decoder::with_options(options);
+    let mut decoder = Decoder::with_options(args.from.apply_to_whole(Options::new()));
     let mut chunk = Bytes::from(body);
     while let Some(event) = decoder.decode(&mut chunk)? {
         response.add(&event);

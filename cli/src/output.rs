@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Event, Losses, Response};
+use sagewire_codec::chat::{Context, Event, FinishReason, Losses, Response};
 use sagewire_codec::format::{Writer, write_response};
-use sagewire_codec::{Decoder, Error, Options, Target};
+use sagewire_codec::{Decoder, Error, Layer, Options, Target};
 
 use crate::fault::{Exit, Fault, note};
 
@@ -139,7 +139,8 @@ pub(crate) struct Stream {
 impl Stream {
     /// A stream that is written to `sink`; what gets lost is told if `verbose`.
     pub(crate) fn new(options: Options, sink: Sink, verbose: bool) -> Self {
-        let printer = Printer { sink, output: Output::default(), malformed: Malformed::default(), verbose };
+        let (output, malformed) = (Output::default(), Malformed::default());
+        let printer = Printer { sink, output, malformed, verbose, is_told: false, is_cut: false };
         Self { decoder: Decoder::with_options(options), printer }
     }
 
@@ -165,6 +166,11 @@ impl Stream {
         }
     }
 
+    /// Whether the answer ended at a limit of tokens.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.printer.is_cut
+    }
+
     /// How long the answer took, for the target that has a place for it.
     pub(crate) fn set_latency_ms(&mut self, milliseconds: u64) {
         match &mut self.printer.sink {
@@ -182,11 +188,17 @@ struct Printer {
     output: Output,
     malformed: Malformed,
     verbose: bool,
+    /// Something was understood.
+    is_told: bool,
+    /// A choice ended at a limit of tokens.
+    is_cut: bool,
 }
 
 impl Printer {
     fn print(&mut self, event: &Event<'_>) -> Result<(), Fault> {
         self.malformed.see(event);
+        self.is_told |= !matches!(event, Event::Malformed { .. } | Event::Other { .. });
+        self.is_cut |= matches!(event, Event::Finish { reason: FinishReason::Length, .. });
         self.sink.write(event, self.output.buffer());
         self.output.relieve()
     }
@@ -197,8 +209,20 @@ impl Printer {
         if let (true, Some(losses)) = (self.verbose, self.sink.losses()) {
             losses.as_slice().iter().for_each(|loss| note(&format!("loss: {loss}")));
         }
-        ending?;
-        self.malformed.check()
+        match ending {
+            Ok(()) => self.malformed.check(),
+            // All of it was read, and none of it was understood.
+            Err(error)
+                if error.is_truncated()
+                    && error.layer() == Layer::Format
+                    && error.offset() > 0
+                    && !self.is_told =>
+            {
+                let hint = "nothing of it is of the format that it was read as, see --from";
+                Err(Fault::Line(Exit::Truncated, format!("{error}; hint: {hint}")))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

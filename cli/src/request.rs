@@ -1,5 +1,6 @@
 //! Requests, as a format takes them.
 
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
 use sagewire_codec::chat::request::{Content, Message, Role, Tool};
@@ -10,7 +11,7 @@ use sagewire_codec::chat_template::{Date, Template};
 use sagewire_codec::format::{custom, write_request};
 use time::OffsetDateTime;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, note};
 use crate::format::Writing;
 use crate::input;
 
@@ -91,14 +92,29 @@ fn known(
     if prompting.is_none() && request.prompt.is_none() && takes_prompt(format) && !goes_back {
         return Err(no_template());
     }
-    let render = |messages: &[Message<'_>], tools: &[Tool<'_>]| match prompting {
-        Some(Prompting::Template(template)) => template.rendered(messages, tools),
-        _ => as_it_is(messages, tools).map(Rendered::new),
+    let (is_rendered, refused) = (Cell::new(false), RefCell::new(None));
+    let render = |messages: &[Message<'_>], tools: &[Tool<'_>]| {
+        is_rendered.set(true);
+        match prompting {
+            Some(Prompting::Template(template)) => template.rendered(messages, tools),
+            _ => as_it_is(messages, tools).map(Rendered::new),
+        }
+        .inspect_err(|why| drop(refused.replace(Some(why.clone()))))
     };
     let settings = if prompting.is_some() { settings.render(&render) } else { settings };
-    let (body, losses) = write_request(format, request, &settings)?;
+    let written = write_request(format, request, &settings);
+    if let Some(why) = refused.take() {
+        return Err(Fault::usage(format!("--template: {why}")));
+    }
+    let (body, losses) = written?;
+    if matches!(prompting, Some(Prompting::Template(_))) && !is_rendered.get() {
+        note(UNUSED);
+    }
     Ok((body, losses.as_slice().to_vec()))
 }
+
+/// A template that somebody gave for nothing.
+const UNUSED: &str = "note: --template is not used: this format takes messages, or there is a prompt already";
 
 fn described(
     format: &custom::Format,
@@ -115,8 +131,10 @@ fn described(
                 prompt.text
             }
             Prompting::AsItIs => as_it_is(&request.messages, &request.tools)
-                .map_err(|why| Fault::usage(format!("--template {AS_IT_IS}: {why}")))?,
+                .map_err(|why| Fault::usage(format!("--template: {why}")))?,
         });
+    } else if matches!(prompting, Some(Prompting::Template(_))) {
+        note(UNUSED);
     }
     let body = format.write(request, prompt.as_deref())?;
     losses.extend_from_slice(body.losses.as_slice());
@@ -137,12 +155,10 @@ fn takes_prompt(format: RequestFormat) -> bool {
 }
 
 fn no_template() -> Fault {
-    let families: Vec<&str> = Template::families().collect();
-    let families = families.join(", ");
-    Fault::usage(format!(
-        "this format takes a prompt, and only a chat template makes one of messages: give --template the name of the \
-         model, its tokenizer_config.json, a family ({families}), or none to send a single message as it is"
-    ))
+    Fault::usage(
+        "this format takes a prompt, which a chat template makes of messages: give --template the name of the model or of \
+         a family (llama3, chatml, …), the path of its tokenizer_config.json, or none to send a single message as it is",
+    )
 }
 
 /// The name for no template.
@@ -161,9 +177,7 @@ fn as_it_is(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<String, Stri
         [message] if message.role == Role::User && tools.is_empty() => text(message),
         _ => None,
     }
-    .ok_or_else(|| {
-        "only a single message of the user can be sent as it is, of text and without tools".to_owned()
-    })
+    .ok_or_else(|| "none is for a single message of the user, of text and without tools".to_owned())
 }
 
 impl Prompting {
@@ -189,8 +203,10 @@ impl Prompting {
 
 fn tokenizer_config(path: &Path) -> Result<Template, String> {
     let json = input::read_text(path)?;
+    let beside = path.with_file_name("chat_template.jinja");
+    let hint = if beside.is_file() { "; hint: chat_template.jinja stands beside it" } else { "" };
     let template = Template::from_tokenizer_config(&json);
-    template.map_err(|error| format!("{}: {}", path.display(), error.kind()))
+    template.map_err(|error| format!("{}: {}{hint}", path.display(), error.kind()))
 }
 
 /// A template in a file of its own; the tokens that it names are in the file beside it.

@@ -17,54 +17,54 @@ pub(super) struct Choice<T> {
     pub(super) value: T,
 }
 
-/// Reads one of the names.
-pub(super) fn among<T>(choices: Vec<Choice<T>>) -> impl TypedValueParser<Value = T>
-where
-    T: Clone + Send + Sync + 'static,
-{
-    let values = choices.iter().map(|choice| {
-        PossibleValue::new(choice.name).aliases(choice.aliases.iter().copied()).help(choice.help)
-    });
-    PossibleValuesParser::new(values).map(move |name| {
-        let found = choices.iter().find(|choice| choice.name == name || choice.aliases.contains(&&*name));
-        found.expect("no other name gets here").value.clone()
-    })
-}
-
 /// Reads the file of this path, or says what is wrong with it.
 pub(super) type Load<T> = fn(&str) -> Result<T, String>;
 
-/// Reads what `names` reads, or the path of a file behind `custom:`.
+/// Reads one of the names, or `custom:` and the path of a file: with `load`, or why none can be used here.
 #[derive(Clone, Debug)]
-pub(super) struct OrCustom<P, T> {
-    pub(super) names: P,
-    /// Reads the file; or why none can be used here.
-    pub(super) load: Result<Load<T>, &'static str>,
+pub(super) struct Choices<T> {
+    choices: Vec<Choice<T>>,
+    load: Result<Load<T>, &'static str>,
 }
 
-impl<P, T> TypedValueParser for OrCustom<P, T>
-where
-    P: TypedValueParser<Value = T>,
-    T: Clone + Send + Sync + 'static,
-{
+impl<T> Choices<T> {
+    pub(super) fn new(choices: Vec<Choice<T>>, load: Result<Load<T>, &'static str>) -> Self {
+        Self { choices, load }
+    }
+
+    fn values(&self) -> impl Iterator<Item = PossibleValue> {
+        let value =
+            |choice: &Choice<T>| PossibleValue::new(choice.name).aliases(choice.aliases).help(choice.help);
+        let custom = PossibleValue::new("custom:FILE").help("What the JSON in FILE describes: see below");
+        self.choices.iter().map(value).chain(self.load.is_ok().then_some(custom))
+    }
+
+    fn load(&self, path: &str) -> Result<T, String> {
+        match (path, self.load) {
+            (_, Err(refusal)) => Err(refusal.into()),
+            ("", _) => Err("the path of a file has to follow".into()),
+            (path, Ok(load)) => load(path),
+        }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Choices<T> {
     type Value = T;
 
     fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, Error> {
-        let Some(path) = value.to_str().and_then(|value| value.strip_prefix(CUSTOM)) else {
-            return self.names.parse_ref(command, arg, value);
-        };
-        let load = self.load;
-        let path = path.to_owned();
-        let parser = StringValueParser::new().try_map(move |_| match load {
-            Ok(load) => load(&path),
-            Err(refusal) => Err(refusal.to_owned()),
-        });
-        parser.parse_ref(command, arg, value)
+        if let Some(path) = value.to_str().and_then(|value| value.strip_prefix(CUSTOM)) {
+            let (this, path) = (self.clone(), path.to_owned());
+            return StringValueParser::new()
+                .try_map(move |_| this.load(&path))
+                .parse_ref(command, arg, value);
+        }
+        let name = PossibleValuesParser::new(self.values()).parse_ref(command, arg, value)?;
+        let found =
+            self.choices.iter().find(|choice| choice.name == name || choice.aliases.contains(&&*name));
+        Ok(found.expect("no other name gets here").value.clone())
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let custom = PossibleValue::new("custom:FILE").help("What the JSON in FILE describes: see below");
-        let custom = self.load.is_ok().then_some(custom);
-        Some(Box::new(self.names.possible_values()?.chain(custom)))
+        Some(Box::new(self.values()))
     }
 }

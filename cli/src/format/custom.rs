@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sagewire_codec::format::custom::{Format, Paths, Spec};
 use sagewire_codec::{Error, ErrorKind};
+use serde_json::Value;
 
 use crate::input;
 
@@ -39,15 +40,27 @@ pub(super) fn load(path: &str) -> Result<Arc<Format>, String> {
 /// Compiles a description. What is wrong with it is told with its place.
 pub(super) fn compile(text: &str) -> Result<Format, String> {
     let spec: Spec = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    Format::new(spec).map_err(|error| told(&error))
+    Format::new(spec).map_err(|error| told(&error, text))
 }
 
-/// The member, what is wrong with it, and where in it.
-fn told(error: &Error) -> String {
-    match error.kind() {
-        ErrorKind::Invalid { why, .. } => format!("{why} (byte {} of it)", error.offset()),
-        kind => kind.to_string(),
+/// The member, its text, what is wrong with it, and where in it.
+fn told(error: &Error, text: &str) -> String {
+    let ErrorKind::Invalid { why, .. } = error.kind() else { return error.kind().to_string() };
+    let found = why.split_once(": ").and_then(|(at, why)| {
+        let description: Value = serde_json::from_str(text).ok()?;
+        let found = description.pointer(at)?.as_str()?;
+        Some(format!("{at}: `{found}` at byte {}: {why}", error.offset()))
+    });
+    found.unwrap_or_else(|| why.to_string())
+}
+
+/// The format as whole answers have it. Some of them would pass for a record of a stream, and not for the last.
+pub(super) fn of_whole_answers(format: &Arc<Format>) -> Arc<Format> {
+    let mut spec = format.spec().clone();
+    if spec.response != Paths::default() {
+        spec.stream = Paths::default();
     }
+    Format::new(spec).map_or_else(|_| Arc::clone(format), Arc::new)
 }
 
 /// Whether the format says how it is read.

@@ -2,6 +2,8 @@
 
 mod choice;
 mod custom;
+mod embedding;
+mod table;
 
 use std::sync::Arc;
 
@@ -9,151 +11,15 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sagewire_codec::chat::RequestFormat;
 use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::format::custom as codec;
-use sagewire_codec::{Format, Options, Target, embedding};
+use sagewire_codec::{Format, Framing, Options, Target};
 use sagewire_emulator::ContainerFormat;
 
-use self::choice::{Choice, OrCustom, among};
+use self::choice::{Choice, Choices};
+use self::table::{FORMATS, Request, Row, TARGETS};
 
 pub(crate) use custom::HELP as CUSTOM_HELP;
-
-/// A format and what can be done with it.
-struct Row {
-    name: &'static str,
-    aliases: &'static [&'static str],
-    help: &'static str,
-    request: Request,
-    response: Format,
-}
-
-/// How the requests of a format are known.
-enum Request {
-    /// Read and written.
-    Full(RequestFormat),
-    /// Written by this description, as far as a plain question goes.
-    Plain(&'static str),
-}
-
-const FORMATS: [Row; 13] = [
-    Row {
-        name: "openai",
-        aliases: &[],
-        help: "OpenAI chat completions: also vLLM, SGLang, llama.cpp, and the chat of TGI and LMI",
-        request: Request::Full(RequestFormat::OpenAi),
-        response: Format::OpenAi,
-    },
-    Row {
-        name: "completions",
-        aliases: &["openai-completions"],
-        help: "OpenAI completions: text, of the same servers",
-        request: Request::Full(RequestFormat::Completions),
-        response: Format::OpenAi,
-    },
-    Row {
-        name: "responses",
-        aliases: &[],
-        help: "OpenAI Responses",
-        request: Request::Plain(include_str!("responses.json")),
-        response: Format::Responses,
-    },
-    Row {
-        name: "bedrock",
-        aliases: &[],
-        help: "Bedrock's Converse and ConverseStream",
-        request: Request::Full(RequestFormat::Bedrock),
-        response: Format::Bedrock,
-    },
-    Row {
-        name: "anthropic",
-        aliases: &[],
-        help: "Anthropic Messages",
-        request: Request::Full(RequestFormat::Anthropic),
-        response: Format::Anthropic,
-    },
-    Row {
-        name: "tgi",
-        aliases: &["generate"],
-        help: "TGI's own generate: text",
-        request: Request::Full(RequestFormat::Tgi),
-        response: Format::Generate,
-    },
-    Row {
-        name: "lmi",
-        aliases: &["lmi-vllm", "lmi-outputs"],
-        help: "LMI's own, of all generations: text",
-        request: Request::Full(RequestFormat::Lmi),
-        response: Format::Generate,
-    },
-    Row {
-        name: "jumpstart",
-        aliases: &[],
-        help: "JumpStart's text generation, and Hugging Face's pipelines: text",
-        request: Request::Full(RequestFormat::JumpStart),
-        response: Format::Generate,
-    },
-    Row {
-        name: "jumpstart-text",
-        aliases: &[],
-        help: "JumpStart's text2text models: text",
-        request: Request::Full(RequestFormat::JumpStartText),
-        response: Format::Generate,
-    },
-    Row {
-        name: "jumpstart-dialogs",
-        aliases: &[],
-        help: "JumpStart's first Llama 2 chat models",
-        request: Request::Full(RequestFormat::JumpStartDialogs),
-        response: Format::Generate,
-    },
-    Row {
-        name: "triton",
-        aliases: &[],
-        help: "Triton's generate extension: text",
-        request: Request::Full(RequestFormat::Triton),
-        response: Format::Generate,
-    },
-    Row {
-        name: "llama-server",
-        aliases: &[],
-        help: "llama.cpp's own /completion: text",
-        request: Request::Plain(include_str!("llama-server.json")),
-        response: Format::Generate,
-    },
-    Row {
-        name: "text",
-        aliases: &["torchserve"],
-        help: "Raw text, as TorchServe streams it",
-        request: Request::Plain(include_str!("text.json")),
-        response: Format::Text,
-    },
-];
-
-/// What is written of streams, and of whole answers.
-const TARGETS: [Choice<Target>; 4] = [
-    Choice {
-        name: "openai",
-        aliases: &[],
-        help: "OpenAI chat completions; streams as server-sent events",
-        value: Target::OpenAi,
-    },
-    Choice {
-        name: "bedrock",
-        aliases: &[],
-        help: "Bedrock's Converse; streams as one ConverseStream event as JSON a line",
-        value: Target::Bedrock(Encoding::JsonLines),
-    },
-    Choice {
-        name: "anthropic",
-        aliases: &[],
-        help: "Anthropic Messages; streams as server-sent events",
-        value: Target::Anthropic,
-    },
-    Choice {
-        name: "tgi",
-        aliases: &[],
-        help: "TGI's generate; streams as server-sent events",
-        value: Target::Tgi,
-    },
-];
+pub(crate) use embedding::EmbeddingFormat;
+pub(crate) use table::TABLE;
 
 /// How a request is written.
 #[derive(Clone, Debug)]
@@ -179,6 +45,15 @@ impl Reading {
         match self {
             Self::Known(format) => options.format(*format),
             Self::Custom(format) => options.custom(Arc::clone(format)),
+        }
+    }
+
+    /// Sets what a whole answer means, which is JSON, whatever it looks like.
+    pub(crate) fn apply_to_whole(&self, options: Options) -> Options {
+        let options = options.framing(Framing::JsonLines);
+        match self {
+            Self::Known(format) => options.format(*format),
+            Self::Custom(format) => options.custom(custom::of_whole_answers(format)),
         }
     }
 }
@@ -249,26 +124,25 @@ pub(crate) fn emulated() -> impl TypedValueParser<Value = ContainerFormat> {
 
 /// Reads the format of a container that is called.
 pub(crate) fn containers() -> impl TypedValueParser<Value = Container> {
-    let names = among(choices(|row| Some(Container::of(row))));
-    OrCustom { names, load: Ok(Container::custom) }
+    Choices::new(choices(|row| Some(Container::of(row))), Ok(Container::custom))
 }
 
 /// Reads the format of a request that is read.
 pub(crate) fn requests_read() -> impl TypedValueParser<Value = RequestFormat> {
-    let names = among(choices(|row| match row.request {
+    let known = choices(|row| match row.request {
         Request::Full(format) => Some(format),
         Request::Plain(_) => None,
-    }));
-    OrCustom { names, load: Err("requests of such a format can be written, but not read") }
+    });
+    Choices::new(known, Err("requests of such a format can be written, but not read"))
 }
 
 /// Reads the format of a request that is written.
 pub(crate) fn requests_written() -> impl TypedValueParser<Value = Writing> {
-    let names = among(choices(|row| match row.request {
+    let known = choices(|row| match row.request {
         Request::Full(format) => Some(Writing::Known(format)),
         Request::Plain(_) => None,
-    }));
-    OrCustom { names, load: Ok(|path| load_written(path).map(Writing::Custom)) }
+    });
+    Choices::new(known, Ok(|path| load_written(path).map(Writing::Custom)))
 }
 
 /// Reads the format of a response that is read.
@@ -280,17 +154,17 @@ pub(crate) fn responses_read() -> impl TypedValueParser<Value = Reading> {
         value: Reading::Known(Format::Auto),
     }]);
     all.extend(choices(|row| Some(Reading::Known(row.response))));
-    OrCustom { names: among(all), load: Ok(load_read) }
+    Choices::new(all, Ok(load_read))
 }
 
 /// Reads the format of a response that is written.
 pub(crate) fn responses_written() -> impl TypedValueParser<Value = Target> {
-    OrCustom { names: among(TARGETS.into()), load: Err(UNWRITTEN) }
+    Choices::new(TARGETS.into(), Err(UNWRITTEN))
 }
 
 /// Reads what is printed of a container's answer.
 pub(crate) fn printed() -> impl TypedValueParser<Value = To> {
-    OrCustom { names: among(printable()), load: Err(UNWRITTEN) }
+    Choices::new(printable(), Err(UNWRITTEN))
 }
 
 /// Reads what is printed of captured bytes.
@@ -307,7 +181,7 @@ pub(crate) fn printed_of_captures() -> impl TypedValueParser<Value = To> {
     ] {
         all.push(Choice { name, aliases: &[], help, value });
     }
-    OrCustom { names: among(all), load: Err(UNWRITTEN) }
+    Choices::new(all, Err(UNWRITTEN))
 }
 
 const UNWRITTEN: &str = "answers in such a format can be read, but not written";
@@ -354,69 +228,6 @@ fn load_read(path: &str) -> Result<Reading, String> {
         }
     }
 }
-
-/// A format of requests for embeddings.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum EmbeddingFormat {
-    /// OpenAI
-    #[value(name = "openai")]
-    OpenAi,
-    /// `inputs`: TEI, the Hugging Face containers, LMI
-    #[value(alias = "tei")]
-    Inputs,
-    /// `text_inputs`: JumpStart
-    #[value(name = "jumpstart")]
-    TextInputs,
-    /// `text_inputs` with `"mode": "embedding"`: JumpStart's sentence similarity models
-    #[value(name = "jumpstart-mode")]
-    TextInputsMode,
-    /// A JSON list of texts as application/x-text
-    #[value(name = "text-list")]
-    TextList,
-    /// One text as application/x-text
-    Text,
-    /// Cohere
-    Cohere,
-    /// Voyage
-    Voyage,
-}
-
-impl EmbeddingFormat {
-    /// The codec's name for it.
-    pub(crate) fn target(self) -> embedding::Target {
-        match self {
-            Self::OpenAi => embedding::Target::OpenAi,
-            Self::Inputs => embedding::Target::Inputs,
-            Self::TextInputs => embedding::Target::TextInputs { mode: false },
-            Self::TextInputsMode => embedding::Target::TextInputs { mode: true },
-            Self::TextList => embedding::Target::TextList,
-            Self::Text => embedding::Target::Text,
-            Self::Cohere => embedding::Target::Cohere,
-            Self::Voyage => embedding::Target::Voyage,
-        }
-    }
-}
-
-/// What is read and written.
-pub(crate) const TABLE: &str = "\
-FORMAT             REQUEST       RESPONSE      STREAM        WHAT
-openai             read, write   read, write   read, write   chat completions of OpenAI, vLLM, SGLang, llama.cpp, TGI, LMI
-completions        read, write   read          read          completions as text, of the same
-responses          -             read          read          OpenAI Responses
-bedrock            read, write   read, write   read, write   Converse, ConverseStream; InvokeModel's chunks are read
-anthropic          read, write   read, write   read, write   Messages
-tgi                read, write   read, write   read, write   TGI's generate
-lmi                read, write   read          read          DJL-Serving, three generations
-jumpstart          read, write   read          -             Hugging Face and text-to-text models, Llama 2 dialogs
-triton             read, write   read          read          Triton's generate extension
-llama-server       -             read          read          llama.cpp's own /completion
-text               -             read          read          raw text, as TorchServe sends it
-embeddings         read, write   read, write   -             OpenAI's to and from TEI, JumpStart, Cohere, Voyage
-custom:FILE        write         read          read          what a JSON file describes: see sagewire decode --help
-
-Streams are written as server-sent events; ConverseStream as frames or as JSON lines too. What a conversion cannot carry
-over is told on standard error. sagewire chat puts its question in the words of responses, llama-server and text as well.
-";
 
 #[cfg(test)]
 mod tests {
