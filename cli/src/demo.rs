@@ -59,17 +59,21 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     answer.check()?;
     print(&mut output, &answer.summary(args.pause_ms)?)?;
     print(&mut output, &answer.conversion()?)?;
-    print(&mut output, CLOSING)
+    print(&mut output, &closing(args.format))
 }
 
-const CLOSING: &str = "
+fn closing(format: ContainerFormat) -> String {
+    format!(
+        "
 What you saw: the container's events were cut where no event ends, wrapped in frames with two checksums each, sent over
 a signed request, put together again byte by byte, read as chat events, and written as another API's stream. On a real
-endpoint the command is: sagewire chat --endpoint NAME \"...\"
+endpoint the command is: sagewire chat --endpoint NAME --format {format} \"...\"
 
 Next: sagewire decode --help    what else captured bytes can be turned into
       sagewire emulate          the same endpoint for your own client, with faults if you like
-";
+"
+    )
+}
 
 fn introduction(url: &str, Args { format, seed, .. }: &Args) -> String {
     format!(

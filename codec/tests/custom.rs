@@ -138,7 +138,8 @@ fn requests() {
 
 #[test]
 fn a_format_knows_its_placeholders() {
-    let format = format(&json!({"request": {"a": ["x {{prompt}}"], "b": "{{ other.k }}"}})).expect("a format");
+    let format =
+        format(&json!({"request": {"a": ["x {{prompt}}"], "b": "{{ other.k }}"}})).expect("a format");
     assert!(format.asks_for("prompt") && format.asks_for("other.k"));
     assert!(!format.asks_for("stream") && !format.asks_for("k"));
     assert!(!Format::new(Spec::default()).expect("a format").asks_for("prompt"));
