@@ -1,47 +1,60 @@
-//! A prompt in the words of each container.
+//! A question, as a request that a container takes.
 
-use sagewire_codec::Format;
+use sagewire_codec::chat::request::{Content, Message, Param, Part, Role};
+use sagewire_codec::chat::{Request, RequestFormat};
 use sagewire_emulator::ContainerFormat;
-use serde_json::{Value, json};
 
-/// Tokens that are asked for: more than the answer has, and than most containers give unless they are told to.
-const TOKENS: u32 = 500;
+use crate::format::Writing;
 
-/// The body of a request for a streamed answer, which does not repeat the prompt.
-pub(crate) fn body(format: ContainerFormat, prompt: &str) -> String {
-    let messages = || json!([{"role": "user", "content": prompt}]);
-    let body: Value = match format {
-        ContainerFormat::Anthropic => json!({"max_tokens": TOKENS, "messages": messages(), "stream": true}),
-        ContainerFormat::Responses => json!({"input": prompt, "stream": true}),
-        ContainerFormat::Tgi | ContainerFormat::Lmi | ContainerFormat::LmiVllm => {
-            let parameters = json!({"max_new_tokens": TOKENS, "return_full_text": false, "details": true});
-            json!({"inputs": prompt, "parameters": parameters, "stream": true})
-        }
-        ContainerFormat::JumpStart => {
-            json!({"inputs": prompt, "parameters": {"max_new_tokens": TOKENS, "return_full_text": false}})
-        }
-        ContainerFormat::LmiOutputs => {
-            json!({"inputs": prompt, "parameters": {"max_new_tokens": TOKENS}, "stream": true})
-        }
-        ContainerFormat::Triton => {
-            json!({"text_input": prompt, "parameters": {"max_tokens": TOKENS, "stream": true}})
-        }
-        ContainerFormat::LlamaServer => json!({"prompt": prompt, "n_predict": TOKENS, "stream": true}),
-        ContainerFormat::TorchServe => json!({ "prompt": prompt }),
-        _ => json!({"messages": messages(), "stream": true, "stream_options": {"include_usage": true}}),
-    };
-    body.to_string()
+/// The request that asks `prompt`. It says of streams and of token counts what the format has words for: nobody asked for
+/// these in words, so it is no loss if they are not said.
+pub(crate) fn request<'a>(
+    to: &Writing,
+    system: Option<&'a str>,
+    prompt: &'a str,
+    streamed: bool,
+) -> Request<'a> {
+    let message =
+        |role, text: &'a str| Message::new(role, Vec::from([Part::new(Content::Text(text.into()))]));
+    let system = system.map(|text| message(Role::System, text));
+    let mut request = Request::default();
+    request.messages = system.into_iter().chain([message(Role::User, prompt)]).collect();
+    if says_stream(to) {
+        request.stream = Some(Param::new(streamed));
+    }
+    if says_usage(to) {
+        request.include_usage = Some(Param::new(true));
+    }
+    request
 }
 
-/// What the answer has to be read as: only plain text cannot be told by its shape.
-pub(crate) fn reading(format: ContainerFormat) -> Format {
-    match format {
-        ContainerFormat::TorchServe => Format::Text,
-        _ => Format::Auto,
+fn says_stream(to: &Writing) -> bool {
+    match to {
+        Writing::Known(RequestFormat::JumpStartText | RequestFormat::JumpStartDialogs) => false,
+        Writing::Known(_) => true,
+        Writing::Custom(format) => format.asks_for("stream"),
+    }
+}
+
+fn says_usage(to: &Writing) -> bool {
+    match to {
+        Writing::Known(
+            RequestFormat::JumpStart
+            | RequestFormat::JumpStartText
+            | RequestFormat::JumpStartDialogs
+            | RequestFormat::Triton,
+        )
+        | Writing::Custom(_) => false,
+        Writing::Known(_) => true,
     }
 }
 
 /// Whether a stream says that it is complete. Some only stop.
 pub(crate) fn tells_end(format: ContainerFormat) -> bool {
     !matches!(format, ContainerFormat::LmiOutputs | ContainerFormat::Triton)
+}
+
+/// Whether there are containers of this format whose streams only stop.
+pub(crate) fn may_only_stop(to: &Writing) -> bool {
+    matches!(to, Writing::Known(RequestFormat::Lmi | RequestFormat::Triton))
 }

@@ -1,26 +1,22 @@
 //! `sagewire chat`: asks an endpoint, and prints the answer as it comes.
 
-use std::error::Error as _;
 use std::io::{self, Read};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sagewire_codec::chat::Context;
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Options, Target};
-use sagewire_transport_reqwest::{Client, Error, Request, ServiceError};
-use serde::Serialize;
+use sagewire_codec::chat::request::{Param, Request as Question};
+use sagewire_codec::{Framing, Options};
+use sagewire_transport_reqwest::{Client, Error, Request};
 
-use crate::fault::{Exit, Fault};
+use crate::fault::{Exit, Fault, note};
+use crate::format::{self, CUSTOM_HELP, Container, Reading, To};
 use crate::output::{Sink, Stream};
-
-/// Characters of a service's message that are shown.
-const MESSAGE_MAX: usize = 1000;
+use crate::service::refused;
+use crate::{ask, losses, request};
 
 /// Arguments of `sagewire chat`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-The request is signed with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. What is not given above comes
-from AWS_REGION or AWS_DEFAULT_REGION, and from AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME or AWS_ENDPOINT_URL.")]
+#[command(after_help = ENVIRONMENT, after_long_help = format!("{ENVIRONMENT}\n\n{CUSTOM_HELP}"))]
 pub(crate) struct Args {
     /// Name of the endpoint
     #[arg(long, value_name = "NAME")]
@@ -34,41 +30,61 @@ pub(crate) struct Args {
     /// The inference component, where the endpoint has several
     #[arg(long, value_name = "NAME")]
     inference_component: Option<String>,
+    /// What the container is told besides, where it asks for it: accept_eula=true
+    #[arg(long, value_name = "TEXT")]
+    custom_attributes: Option<String>,
+    /// What the container takes and answers
+    #[arg(long, value_name = "FORMAT", default_value = "openai", value_parser = format::containers())]
+    format: Container,
+    /// What the answer is read as, if it is not what its shape or --format tells
+    #[arg(long, value_name = "FORMAT", value_parser = format::responses_read())]
+    from: Option<Reading>,
     /// What to print
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", default_value = "text", value_parser = format::printed())]
     to: To,
+    /// Ask for the answer in one piece; what is printed of it is in one piece too
+    #[arg(long)]
+    no_stream: bool,
+    #[command(flatten)]
+    writing: request::Args,
+    #[command(flatten)]
+    losses: losses::Args,
+    #[command(flatten)]
+    parameters: Parameters,
     /// A system message before the prompt
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// How many tokens the answer may have
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<u64>,
-    /// How freely the model chooses its words
-    #[arg(long, value_name = "X", value_parser = finite)]
-    temperature: Option<f64>,
-    /// The model, for containers that serve several or ask for its name
-    #[arg(long, value_name = "NAME")]
-    model: Option<String>,
     /// What to ask; - reads it from standard input
     prompt: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum To {
-    /// The text of the answer, nothing else
-    #[default]
-    Text,
-    /// One canonical event as JSON a line
-    Events,
-    /// The server-sent events that an OpenAI client reads
-    #[value(name = "openai")]
-    OpenAi,
-    /// One Bedrock ConverseStream event as JSON a line
-    Bedrock,
-    /// The server-sent events that an Anthropic client reads
-    Anthropic,
-    /// The server-sent events that a TGI client reads
-    Tgi,
+const ENVIRONMENT: &str = "\
+The request is signed with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. What is not given above comes
+from AWS_REGION or AWS_DEFAULT_REGION, and from AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME or AWS_ENDPOINT_URL.
+
+What --format has no words for is told on standard error, and with --strict nothing is sent then.";
+
+/// What the model is told besides the messages.
+#[derive(Debug, clap::Args)]
+struct Parameters {
+    /// How many tokens the answer may have
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u64>,
+    /// How freely the model chooses its words
+    #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
+    temperature: Option<f64>,
+    /// From how much of the likeliest words it chooses, 0 to 1
+    #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
+    top_p: Option<f64>,
+    /// The same number, the same answer, where the container can
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    seed: Option<i64>,
+    /// A string that ends the answer; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// The model, for containers that serve several or ask for its name
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
 }
 
 fn finite(text: &str) -> Result<f64, String> {
@@ -78,57 +94,136 @@ fn finite(text: &str) -> Result<f64, String> {
     }
 }
 
+impl Parameters {
+    fn apply<'a>(&'a self, question: &mut Question<'a>) {
+        question.max_tokens = self.max_tokens.map(Param::new);
+        question.temperature = self.temperature.map(Param::new);
+        question.top_p = self.top_p.map(Param::new);
+        question.seed = self.seed.map(Param::new);
+        question.stop = self.stop.iter().map(|stop| Param::new(stop.into())).collect();
+        question.model = self.model.as_deref().map(|model| Param::new(model.into()));
+    }
+}
+
 /// Asks, and prints the answer.
 pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
-    let prompt = match args.prompt.as_str() {
-        "-" => read_prompt()?,
-        prompt => prompt.into(),
+    let request = args.request(verbose)?;
+    let client = args.client()?;
+    let stream = match args.no_stream {
+        true => args.whole(&client, request, verbose).await?,
+        false => args.streamed(&client, request, verbose).await?,
     };
-    let mut client = Client::builder();
-    if let Some(region) = &args.region {
-        client = client.region(region);
+    if stream.is_cut() && args.parameters.max_tokens.is_none() {
+        note("note: the answer ends where the container's own limit of tokens is; --max-tokens sets another");
     }
-    if let Some(url) = &args.endpoint_url {
-        client = client.endpoint_url(url);
-    }
-    let client = client.from_env().build().map_err(|error| refused(&error))?;
-    let mut request = Request::new(&args.endpoint, body(args, &prompt));
-    if let Some(name) = &args.inference_component {
-        request = request.inference_component(name);
+    Ok(())
+}
+
+impl Args {
+    fn client(&self) -> Result<Client, Fault> {
+        let mut client = Client::builder();
+        if let Some(region) = &self.region {
+            client = client.region(region);
+        }
+        if let Some(url) = &self.endpoint_url {
+            client = client.endpoint_url(url);
+        }
+        client.from_env().build().map_err(|error| refused(&error))
     }
 
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let context = Context::new().created(now.as_secs());
-    let sink = match args.to {
-        To::Text => Sink::Text,
-        To::Events => Sink::Events,
-        To::OpenAi => Sink::stream(Target::OpenAi, context),
-        To::Anthropic => Sink::stream(Target::Anthropic, context),
-        To::Tgi => Sink::stream(Target::Tgi, context),
-        To::Bedrock => Sink::stream(Target::Bedrock(Encoding::JsonLines), context),
-    };
-    let mut stream = Stream::new(Options::new(), sink, verbose);
-    let start = Instant::now();
-    let mut response = client.invoke_stream(request).await.map_err(|error| refused(&error))?;
-    let mut received: u64 = 0;
-    let broken = loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) => {
-                received += chunk.len() as u64;
-                stream.feed(chunk)?;
+    /// The request in the words of the container. What it has no words for is told.
+    fn request(&self, verbose: bool) -> Result<Request, Fault> {
+        let prompt = match self.prompt.as_str() {
+            "-" => read_prompt()?,
+            prompt => prompt.into(),
+        };
+        let to = &self.format.request;
+        let mut question = ask::request(to, self.system.as_deref(), &prompt, !self.no_stream);
+        self.parameters.apply(&mut question);
+        let (body, losses) = self.writing.write(to, &question)?;
+        self.losses.tell(&losses);
+        self.losses.check(&losses, ", nothing was sent")?;
+        if verbose {
+            note(&format!("request: {}", String::from_utf8_lossy(&body)));
+        }
+        let mut request = Request::new(&self.endpoint, body);
+        if let Some(name) = &self.inference_component {
+            request = request.inference_component(name);
+        }
+        if let Some(text) = &self.custom_attributes {
+            request = request.custom_attributes(text);
+        }
+        Ok(request)
+    }
+
+    fn reading(&self) -> &Reading {
+        self.from.as_ref().unwrap_or(&self.format.response)
+    }
+
+    fn sink(&self) -> Sink {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let context = Context::new().created(now.as_secs());
+        match self.to {
+            To::Api(target) if self.no_stream => Sink::whole(target, context),
+            To::Api(target) => Sink::stream(target, context),
+            To::Events => Sink::Events,
+            _ => Sink::Text,
+        }
+    }
+
+    async fn streamed(&self, client: &Client, request: Request, verbose: bool) -> Result<Stream, Fault> {
+        let mut stream = Stream::new(self.reading().apply(Options::new()), self.sink(), verbose);
+        let start = Instant::now();
+        let mut response = client.invoke_stream(request).await.map_err(|error| refused(&error))?;
+        let mut received: u64 = 0;
+        let broken = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    received += chunk.len() as u64;
+                    stream.feed(chunk)?;
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(error),
             }
-            Ok(None) => break None,
-            Err(error) => break Some(error),
+        };
+        stream.set_latency_ms(start.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
+        match (stream.finish(), broken) {
+            // The stream ended early because the connection did. If it did not, the connection does not matter.
+            (Err(Fault::Line(Exit::Truncated, _)), Some(error)) => {
+                let line = format!("transport: byte {received}: truncated: {error}");
+                Err(Fault::Line(Exit::Truncated, line))
+            }
+            (Err(Fault::Line(Exit::Truncated, line)), None) if ask::may_only_stop(&self.format.request) => {
+                let hint = "some containers of this format never say that they are done; --no-stream asks for one piece";
+                Err(Fault::Line(Exit::Truncated, format!("{line}; hint: {hint}")))
+            }
+            (ending, _) => ending.map(|()| stream),
         }
-    };
-    stream.set_latency_ms(start.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
-    match (stream.finish(), broken) {
-        // The stream ended early because the connection did. If it did not, the connection does not matter.
-        (Err(Fault::Line(Exit::Truncated, _)), Some(error)) => {
-            let line = format!("transport: byte {received}: truncated: {error}");
-            Err(Fault::Line(Exit::Truncated, line))
-        }
-        (ending, _) => ending,
+    }
+
+    async fn whole(&self, client: &Client, request: Request, verbose: bool) -> Result<Stream, Fault> {
+        let start = Instant::now();
+        let response = client.invoke(request).await.map_err(|error| broken_off(&error))?;
+        // A container that was asked for one piece may stream all the same.
+        let options = match response.metadata.content_type.as_deref() {
+            Some(content_type) if content_type.starts_with("text/event-stream") => {
+                self.reading().apply(Options::new().framing(Framing::Sse))
+            }
+            _ => self.reading().apply_to_whole(Options::new()),
+        };
+        let mut stream = Stream::new(options, self.sink(), verbose);
+        stream.set_latency_ms(start.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
+        stream.feed(response.body)?;
+        stream.finish()?;
+        Ok(stream)
+    }
+}
+
+/// A body of one piece that did not come whole ended early, and nothing of it can be used.
+fn broken_off(error: &Error) -> Fault {
+    match refused(error) {
+        Fault::Line(_, line) if error.is_broken_off() => Fault::Line(Exit::Truncated, line),
+        fault => fault,
     }
 }
 
@@ -138,102 +233,4 @@ fn read_prompt() -> Result<String, Fault> {
         Ok(_) => Ok(prompt),
         Err(error) => Err(Fault::input("standard input", &error)),
     }
-}
-
-/// The request of an OpenAI chat completion.
-fn body(args: &Args, prompt: &str) -> String {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        model: Option<&'a str>,
-        messages: Vec<Message<'a>>,
-        stream: bool,
-        stream_options: StreamOptions,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        max_tokens: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        temperature: Option<f64>,
-    }
-    #[derive(Serialize)]
-    struct Message<'a> {
-        role: &'a str,
-        content: &'a str,
-    }
-    #[derive(Serialize)]
-    struct StreamOptions {
-        include_usage: bool,
-    }
-    let system = args.system.as_deref().map(|content| Message { role: "system", content });
-    let user = Message { role: "user", content: prompt };
-    let body = Body {
-        model: args.model.as_deref(),
-        messages: system.into_iter().chain([user]).collect(),
-        stream: true,
-        stream_options: StreamOptions { include_usage: true },
-        max_tokens: args.max_tokens,
-        temperature: args.temperature,
-    };
-    serde_json::to_string(&body).expect("strings and numbers are JSON")
-}
-
-/// No answer has begun.
-pub(crate) fn refused(error: &Error) -> Fault {
-    if let Some(error) = error.service() {
-        return Fault::Line(Exit::Failed, service_line(error));
-    }
-    let mut what = error.to_string();
-    if let Some(cause) = root_cause(error) {
-        what = format!("{what}: {cause}");
-    }
-    if error.is_config() || error.is_credentials() || error.is_invalid_request() {
-        return Fault::usage(format!("{what} (see chat --help)"));
-    }
-    Fault::Line(Exit::Failed, format!("transport: {what}"))
-}
-
-/// The error at the end of the chain: those before say only that there was one.
-fn root_cause(error: &Error) -> Option<String> {
-    let mut cause = error.source()?;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    Some(cause.to_string())
-}
-
-fn service_line(error: &ServiceError) -> String {
-    let mut line = format!("service: {}", error.status);
-    if let Some(name) = &error.error_type {
-        line = format!("{line} {name}");
-    }
-    let body = String::from_utf8_lossy(&error.body);
-    let message = error.message.as_deref().unwrap_or(&body).trim();
-    if let Some((end, _)) = message.char_indices().nth(MESSAGE_MAX) {
-        line = format!("{line}: {}…", &message[..end]);
-    } else if !message.is_empty() {
-        line = format!("{line}: {message}");
-    }
-    if let Some(id) = &error.request_id {
-        line = format!("{line} (request {id})");
-    }
-    match hint(error) {
-        Some(hint) => format!("{line}; hint: {hint}"),
-        None => line,
-    }
-}
-
-/// What to look at first.
-fn hint(error: &ServiceError) -> Option<&'static str> {
-    if error.status != 403 {
-        return None;
-    }
-    Some(match error.error_type.as_deref() {
-        Some("InvalidSignatureException" | "SignatureDoesNotMatch") => {
-            "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clock is wrong"
-        }
-        Some("UnrecognizedClientException" | "InvalidClientTokenId") => {
-            "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN is unknown there"
-        }
-        Some("ExpiredTokenException" | "ExpiredToken") => "AWS_SESSION_TOKEN has expired",
-        _ => "the credentials need the permission sagemaker:InvokeEndpointWithResponseStream",
-    })
 }

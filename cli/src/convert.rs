@@ -3,19 +3,15 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use sagewire_codec::chat::request::{Message, Tool};
-use sagewire_codec::chat::{
-    Context, FirstMessage, Losses, Response, Settings, SystemPlacement, ZeroTemperature,
-};
-use sagewire_codec::chat_template::Template;
-use sagewire_codec::format::{ServiceError, bedrock, read_request, write_request, write_response};
-use sagewire_codec::{Decoder, Format, Framing, Options, embedding};
-use serde::Serialize;
+use sagewire_codec::chat::{Context, Loss, RequestFormat, Response};
+use sagewire_codec::format::{ServiceError, read_request, write_response};
+use sagewire_codec::{Decoder, Format, Options, Target, embedding};
 
-use crate::fault::{Exit, Fault, note};
-use crate::format::{EmbeddingFormat, From, RequestFormat, To};
+use crate::fault::{Fault, note};
+use crate::format::{self, CUSTOM_HELP, EmbeddingFormat, Reading, Writing};
 use crate::input::Input;
 use crate::output::Output;
+use crate::{losses, request};
 
 /// Arguments of `sagewire convert`.
 #[derive(Debug, clap::Args)]
@@ -27,8 +23,10 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// A request
+    #[command(after_long_help = CUSTOM_HELP)]
     Request(RequestArgs),
     /// A response that was not streamed
+    #[command(after_long_help = CUSTOM_HELP)]
     Response(ResponseArgs),
     /// OpenAI's request for embeddings
     EmbeddingRequest(EmbeddingRequestArgs),
@@ -41,19 +39,13 @@ enum What {
 #[derive(Debug, clap::Args)]
 struct RequestArgs {
     /// What it is
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = format::requests_read())]
     from: RequestFormat,
     /// What it becomes
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    to: RequestFormat,
-    /// The chat template, for formats that take text: a family (llama3, chatml, …), the name of a model, or the path of a
-    /// tokenizer_config.json
-    #[arg(long, value_name = "NAME|FILE")]
-    template: Option<String>,
-    /// How it is written: zero-temperature=greedy|clamp|send, max-tokens=N, others=keep|drop,
-    /// system=keep|first-user|last-user, merge=true|false, first-message=insert|error|leave
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    settings: Vec<String>,
+    #[arg(long, value_name = "FORMAT", value_parser = format::requests_written())]
+    to: Writing,
+    #[command(flatten)]
+    writing: request::Args,
     #[command(flatten)]
     common: Common,
 }
@@ -92,11 +84,11 @@ enum PoolingArg {
 #[derive(Debug, clap::Args)]
 struct ResponseArgs {
     /// What it is; told by its shape if nothing is said
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    from: From,
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format::responses_read())]
+    from: Reading,
     /// What it becomes
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    to: To,
+    #[arg(long, value_name = "FORMAT", value_parser = format::responses_written())]
+    to: Target,
     #[command(flatten)]
     common: Common,
 }
@@ -104,8 +96,8 @@ struct ResponseArgs {
 #[derive(Debug, clap::Args)]
 struct ErrorArgs {
     /// What it becomes
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    to: To,
+    #[arg(long, value_name = "FORMAT", value_parser = format::responses_written())]
+    to: Target,
     /// The HTTP status that it came with
     #[arg(long, value_name = "STATUS", default_value_t = 424)]
     status: u16,
@@ -121,24 +113,11 @@ struct Common {
     /// What the source does not say: id=NAME, model=NAME, created=SECONDS, latency_ms=N, separated by commas
     #[arg(long, value_name = "KEY=VALUE,…", value_parser = context, default_value = "")]
     context: Context,
-    /// How losses are told on standard error
-    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
-    losses: How,
-    /// Exit with 6 if anything is lost
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    losses: losses::Args,
     /// The JSON; - is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum How {
-    /// One line each
-    #[default]
-    Text,
-    /// One JSON array
-    Json,
 }
 
 /// A context as it is written on the command line.
@@ -170,64 +149,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Fault> {
 }
 
 fn request(args: &RequestArgs) -> Result<(), Fault> {
-    let template = args.template.as_deref().map(template).transpose()?;
-    let render = |messages: &[Message<'_>], tools: &[Tool<'_>]| match &template {
-        Some(template) => template.rendered(messages, tools),
-        None => Err("there is no chat template: give --template".to_owned()),
-    };
-    let mut settings = args.settings()?;
-    if template.is_some() {
-        settings = settings.render(&render);
-    }
     let body = args.common.read()?;
-    let request = read_request(args.from.format(), &body)?;
-    let (body, losses) = write_request(args.to.format(), &request, &settings)?;
+    let request = read_request(args.from, &body)?;
+    let (body, losses) = args.writing.write(&args.to, &request)?;
     args.common.write(body, &losses)
-}
-
-/// A template by its name, or of a file.
-fn template(name: &str) -> Result<Template, Fault> {
-    let unusable = |error| Fault::usage(format!("--template: {error}"));
-    if !std::path::Path::new(name).is_file() {
-        return Template::named(name).map_err(|error| unusable(error.kind().to_string()));
-    }
-    let json = std::fs::read_to_string(name).map_err(|error| unusable(format!("{name}: {error}")))?;
-    Template::from_tokenizer_config(&json).map_err(|error| unusable(error.to_string()))
-}
-
-impl RequestArgs {
-    fn settings(&self) -> Result<Settings<'static>, Fault> {
-        let mut settings = Settings::new();
-        for pair in &self.settings {
-            let unusable = || Fault::usage(format!("--set {pair}: not a setting (see --help)"));
-            let number = |text: &str| text.parse().map_err(|_| unusable());
-            settings = match pair.split_once('=').ok_or_else(unusable)? {
-                ("zero-temperature", "greedy") => settings.zero_temperature(ZeroTemperature::Greedy),
-                ("zero-temperature", "clamp") => settings.zero_temperature(ZeroTemperature::Clamp),
-                ("zero-temperature", "send") => settings.zero_temperature(ZeroTemperature::Send),
-                ("max-tokens", tokens) => settings.max_tokens(number(tokens)?),
-                ("others", "keep") => settings.drop_others(false),
-                ("others", "drop") => settings.drop_others(true),
-                ("system", "keep") => settings.system(SystemPlacement::Keep),
-                ("system", "first-user") => settings.system(SystemPlacement::FirstUser),
-                ("system", "last-user") => settings.system(SystemPlacement::LastUser),
-                ("merge", "true") => settings.merge(true),
-                ("merge", "false") => settings.merge(false),
-                ("first-message", "insert") => settings.first_message(FirstMessage::Insert),
-                ("first-message", "error") => settings.first_message(FirstMessage::Error),
-                ("first-message", "leave") => settings.first_message(FirstMessage::Leave),
-                _ => return Err(unusable()),
-            };
-        }
-        Ok(settings)
-    }
 }
 
 fn embedding_request(args: &EmbeddingRequestArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
     let body = embedding::Request::read(&body)?.write(args.to.target())?;
     note(&format!("content type: {}", body.media_type));
-    args.common.write(body.bytes, &body.losses)
+    args.common.write(body.bytes, body.losses.as_slice())
 }
 
 fn embedding_response(args: &EmbeddingResponseArgs) -> Result<(), Fault> {
@@ -243,15 +175,13 @@ fn embedding_response(args: &EmbeddingResponseArgs) -> Result<(), Fault> {
     let encoding = if args.base64 { embedding::Encoding::Base64 } else { embedding::Encoding::Float };
     let response = embedding::Response::read(&body, reading)?;
     let (body, losses) = response.write(encoding, &args.common.context)?;
-    args.common.write(body, &losses)
+    args.common.write(body, losses.as_slice())
 }
 
 fn response(args: &ResponseArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
     let mut response = Response::default();
-    // A whole response is JSON, whatever it looks like.
-    let options = Options::new().framing(Framing::JsonLines).format(args.from.format());
-    let mut decoder = Decoder::with_options(options);
+    let mut decoder = Decoder::with_options(args.from.apply_to_whole(Options::new()));
     let mut chunk = Bytes::from(body);
     while let Some(event) = decoder.decode(&mut chunk)? {
         response.add(&event);
@@ -259,23 +189,22 @@ fn response(args: &ResponseArgs) -> Result<(), Fault> {
     while let Some(event) = decoder.finish()? {
         response.add(&event);
     }
-    let target = args.to.target(bedrock::Encoding::JsonLines);
-    let (body, losses) = write_response(target, &response, &args.common.context);
-    args.common.write(body, &losses)
+    let (body, losses) = write_response(args.to, &response, &args.common.context);
+    args.common.write(body, losses.as_slice())
 }
 
 fn error(args: &ErrorArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
     let error = ServiceError::read(args.status, args.error_type.as_deref(), &body);
     let format = match args.to {
-        To::OpenAi => Format::OpenAi,
-        To::Bedrock => Format::Bedrock,
-        To::Anthropic => Format::Anthropic,
-        To::Tgi => Format::Generate,
+        Target::Bedrock(_) => Format::Bedrock,
+        Target::Anthropic => Format::Anthropic,
+        Target::Tgi => Format::Generate,
+        _ => Format::OpenAi,
     };
     let retry = if error.is_retryable() { "may be sent again" } else { "not to be sent again" };
     note(&format!("status: {}, {retry}", error.status));
-    args.common.write(error.write(format), &Losses::default())
+    args.common.write(error.write(format), &[])
 }
 
 impl Common {
@@ -291,36 +220,15 @@ impl Common {
         Ok(body)
     }
 
-    fn write(&self, body: Vec<u8>, losses: &Losses) -> Result<(), Fault> {
+    fn write(&self, body: Vec<u8>, losses: &[Loss]) -> Result<(), Fault> {
         let mut output = Output::default();
         output.buffer().extend(body);
         output.buffer().push(b'\n');
         output.flush()?;
-        match self.losses {
-            How::Text => losses.as_slice().iter().for_each(|loss| note(&format!("loss: {loss}"))),
-            How::Json => {
-                let lines: Vec<Line<'_>> = losses
-                    .as_slice()
-                    .iter()
-                    .map(|loss| Line { what: &loss.what, outcome: loss.outcome.to_string(), why: &loss.why })
-                    .collect();
-                note(&serde_json::to_string(&lines).expect("strings are JSON"));
-            }
-        }
-        match losses.as_slice().len() {
-            0 => Ok(()),
-            count if self.strict => Err(Fault::Line(Exit::Lossy, format!("strict: {count} lost"))),
-            _ => Ok(()),
-        }
+        self.losses.tell(losses);
+        self.losses.check(losses, "")
     }
 }
 
 /// Bytes of the largest document that is converted: SageMaker takes and gives no more.
 const BODY_MAX: usize = 25 * 1024 * 1024;
-
-#[derive(Serialize)]
-struct Line<'a> {
-    what: &'a str,
-    outcome: String,
-    why: &'a str,
-}

@@ -8,26 +8,26 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sagewire_codec::chat::Context;
 use sagewire_codec::eventstream::{self, Frame, SNIFF_LEN, Value, looks_like_frames};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Framing, Layer, Limits, Options, Target, sagemaker, sse};
+use sagewire_codec::{Framing, Layer, Limits, Options, sagemaker, sse};
 use serde::{Serialize, Serializer};
 
 use crate::fault::{Exit, Fault};
-use crate::format::From;
+use crate::format::{self, CUSTOM_HELP, Reading, To};
 use crate::input::Input;
 use crate::output::{Output, Sink, Stream};
 
 /// Arguments of `sagewire decode`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = CUSTOM_HELP)]
 pub(crate) struct Args {
     /// What the bytes are: event-stream frames with the container's bytes in them, or those bytes themselves
     #[arg(long, value_enum, default_value_t, value_name = "FRAMING")]
     framing: FramingArg,
     /// What the records mean
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    from: From,
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format::responses_read())]
+    from: Reading,
     /// What to print
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", default_value = "text", value_parser = format::printed_of_captures())]
     to: To,
     /// Feed the decoder so many bytes at a time, at most; the output is the same for every number
     #[arg(long, value_name = "N", default_value = "65536")]
@@ -55,30 +55,6 @@ enum FramingArg {
     JsonLines,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum To {
-    /// The text of the first choice, nothing else
-    #[default]
-    Text,
-    /// One canonical event as JSON a line
-    Events,
-    /// One event-stream frame as JSON a line, whatever is in it; always reads frames
-    Frames,
-    /// One server-sent event as JSON a line, by the letter of the standard
-    Sse,
-    /// The server-sent events that an OpenAI client reads
-    #[value(name = "openai")]
-    OpenAi,
-    /// One Bedrock ConverseStream event as JSON a line
-    Bedrock,
-    /// Bedrock ConverseStream as binary event-stream frames
-    BedrockWire,
-    /// The server-sent events that an Anthropic client reads
-    Anthropic,
-    /// The server-sent events that a TGI client reads
-    Tgi,
-}
-
 /// Decodes, and prints as it goes.
 pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
     let fits = match args.to {
@@ -90,15 +66,10 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
         return Err(Fault::usage("--to frames and --to sse cannot be read from another --framing"));
     }
     let input = Input::open(&args.file, args.chunk.get())?;
-    let context = Context::new;
     let sink = match args.to {
         To::Text => Sink::Text,
         To::Events => Sink::Events,
-        To::OpenAi => Sink::stream(Target::OpenAi, context()),
-        To::Bedrock => Sink::stream(Target::Bedrock(Encoding::JsonLines), context()),
-        To::BedrockWire => Sink::stream(Target::Bedrock(Encoding::EventStream), context()),
-        To::Anthropic => Sink::stream(Target::Anthropic, context()),
-        To::Tgi => Sink::stream(Target::Tgi, context()),
+        To::Api(target) => Sink::stream(target, Context::new()),
         To::Frames => return flushed(|output| frames(input, args.limits(), output)),
         To::Sse => return flushed(|output| events(input, args.framing, args.limits(), output)),
     };
@@ -113,8 +84,7 @@ impl Args {
             FramingArg::Sse => Framing::Sse,
             FramingArg::JsonLines => Framing::JsonLines,
         };
-        let format = self.from.format();
-        Options::new().framing(framing).format(format).limits(self.limits())
+        self.from.apply(Options::new().framing(framing).limits(self.limits()))
     }
 
     fn limits(&self) -> Limits {

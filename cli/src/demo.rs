@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use sagewire_codec::chat::request::Param;
 use sagewire_codec::chat::{Context, Event, Usage};
 use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::{Decoder, Error, Options, Target, Transcoder, eventstream};
@@ -10,14 +11,17 @@ use sagewire_emulator::{ACCESS_KEY_ID, ContainerFormat, Emulator, SECRET_ACCESS_
 use sagewire_transport_reqwest::{Client, Credentials, Request};
 
 use crate::ask;
-use crate::chat::refused;
 use crate::fault::{Exit, Fault};
-use crate::format;
+use crate::format::{self, Container};
 use crate::output::Output;
+use crate::request;
+use crate::service::refused;
 
 const ENDPOINT: &str = "demo-llm";
 const REGION: &str = "us-east-1";
 const PROMPT: &str = "Do привет, γειά σου, 你好 and こんにちは 👋 survive the way to me?";
+/// Tokens that are asked for: more than the answer has, and than most containers give unless they are told to.
+const TOKENS: u64 = 500;
 /// Lines of the conversion that are shown, of its beginning and of its end.
 const SHOWN: usize = 3;
 
@@ -27,7 +31,7 @@ const UNTOLD: &str = "not told by this container, which only stops: the conversi
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The container that is called
-    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format::container())]
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format::emulated())]
     format: ContainerFormat,
     /// Where the answer is cut: the same number, the same cuts
     #[arg(long, value_name = "N", default_value_t = Args::default().seed)]
@@ -55,17 +59,21 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     answer.check()?;
     print(&mut output, &answer.summary(args.pause_ms)?)?;
     print(&mut output, &answer.conversion()?)?;
-    print(&mut output, CLOSING)
+    print(&mut output, &closing(args.format))
 }
 
-const CLOSING: &str = "
+fn closing(format: ContainerFormat) -> String {
+    format!(
+        "
 What you saw: the container's events were cut where no event ends, wrapped in frames with two checksums each, sent over
 a signed request, put together again byte by byte, read as chat events, and written as another API's stream. On a real
-endpoint the command is: sagewire chat --endpoint NAME \"...\"
+endpoint the command is: sagewire chat --endpoint NAME --format {format} \"...\"
 
 Next: sagewire decode --help    what else captured bytes can be turned into
       sagewire emulate          the same endpoint for your own client, with faults if you like
-";
+"
+    )
+}
 
 fn introduction(url: &str, Args { format, seed, .. }: &Args) -> String {
     format!(
@@ -127,7 +135,7 @@ async fn call(url: &str, format: ContainerFormat, output: &mut Output) -> Result
     let mut bytes = BytesMut::new();
     let mut decoder = Decoder::with_options(answer.options());
     let start = Instant::now();
-    let request = Request::new(ENDPOINT, ask::body(format, PROMPT));
+    let request = Request::new(ENDPOINT, question(format)?);
     let mut response = client.invoke_stream(request).await.map_err(|error| refused(&error))?;
     while let Some(mut chunk) = response.chunk().await.map_err(|error| refused(&error))? {
         bytes.extend_from_slice(&chunk);
@@ -150,9 +158,18 @@ async fn call(url: &str, format: ContainerFormat, output: &mut Output) -> Result
     Ok(answer)
 }
 
+/// The body that asks for a streamed answer.
+fn question(format: ContainerFormat) -> Result<Vec<u8>, Fault> {
+    let to = Container::emulated(format).request;
+    let mut request = ask::request(&to, None, PROMPT, true);
+    request.max_tokens = Some(Param::new(TOKENS));
+    let (body, _) = request::Args::as_it_is().write(&to, &request)?;
+    Ok(body)
+}
+
 impl Answer {
     fn options(&self) -> Options {
-        Options::new().format(ask::reading(self.format))
+        Container::emulated(self.format).response.apply(Options::new())
     }
 
     /// A stream that cannot say that it is complete looks as if it ended early.

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 8787)]
     port: u16,
     /// The container of every endpoint, which echoes
-    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format::container())]
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format::emulated())]
     format: ContainerFormat,
     /// What to answer; without it, and where it has no body, the container answers
     #[arg(long, value_name = "FILE")]

@@ -1,5 +1,6 @@
 //! Captured bytes, as they come.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,6 +13,21 @@ use crate::fault::Fault;
 const BLOCK: usize = 64 * 1024;
 /// Bytes that are read at once at most, whatever size of chunk is asked for.
 const BLOCK_MAX: usize = 1024 * 1024;
+
+/// Bytes of the largest file that is a setting. Some tokenizer_config.json have megabytes.
+const TEXT_MAX: u64 = 16 * 1024 * 1024;
+
+/// Reads a file that is a setting: a chat template, the description of a format. What is wrong is told with its name.
+pub(crate) fn read_text(path: &Path) -> Result<String, String> {
+    let unusable = |why: &dyn fmt::Display| format!("{}: {why}", path.display());
+    let file = File::open(path).map_err(|error| unusable(&error))?;
+    let mut text = String::new();
+    file.take(TEXT_MAX + 1).read_to_string(&mut text).map_err(|error| unusable(&error))?;
+    if text.len() as u64 > TEXT_MAX {
+        return Err(unusable(&format_args!("has more than {TEXT_MAX} bytes")));
+    }
+    Ok(text)
+}
 
 /// A file or standard input, in chunks of a given size. It never waits for a whole chunk when some bytes are there.
 pub(crate) struct Input {

@@ -12,7 +12,10 @@ mod emulate;
 mod fault;
 mod format;
 mod input;
+mod losses;
 mod output;
+mod request;
+mod service;
 
 use std::process::ExitCode;
 
@@ -27,7 +30,8 @@ use crate::fault::Fault;
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 struct Cli {
-    /// Tell more on standard error: what a conversion could not carry over, which requests the emulator was sent
+    /// Tell more on standard error: what an answer loses on its way, what chat sends,
+    /// which requests the emulator was sent
     #[arg(short, long, global = true, display_order = 900)]
     verbose: bool,
     #[command(subcommand)]
@@ -79,7 +83,7 @@ fn run(cli: &Cli) -> Result<(), Fault> {
         Some(Command::Demo(args)) => block_on(demo::run(args)),
         Some(Command::Decode(args)) => decode::run(args, cli.verbose),
         Some(Command::Convert(args)) => convert::run(args),
-        Some(Command::Formats) => output::print(format::table()),
+        Some(Command::Formats) => output::print(format::TABLE),
         Some(Command::Chat(args)) => block_on(chat::run(args, cli.verbose)),
         Some(Command::Emulate(args)) => block_on(emulate::run(args, cli.verbose)),
     }
@@ -106,4 +110,16 @@ fn refuse(error: &clap::Error) -> ExitCode {
         .filter(|line| !line.is_empty())
         .collect();
     Fault::usage(format!("{} (see --help)", said.join(" "))).report()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_do_not_clash() {
+        Cli::command().debug_assert();
+    }
 }

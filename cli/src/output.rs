@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Event, Losses};
-use sagewire_codec::format::Writer;
-use sagewire_codec::{Decoder, Error, Options, Target};
+use sagewire_codec::chat::{Context, Event, FinishReason, Losses, Response};
+use sagewire_codec::format::{Writer, write_response};
+use sagewire_codec::{Decoder, Error, Layer, Options, Target};
 
 use crate::fault::{Exit, Fault, note};
 
@@ -57,11 +57,27 @@ pub(crate) enum Sink {
     Events,
     /// The stream of an API.
     Stream(Box<Writer>),
+    /// The whole answer of an API.
+    Whole(Box<Whole>),
+}
+
+/// A whole answer, which is written when it is complete.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    target: Target,
+    context: Context,
+    response: Response,
+    losses: Losses,
 }
 
 impl Sink {
     pub(crate) fn stream(target: Target, context: Context) -> Self {
         Self::Stream(Box::new(Writer::new(target, context)))
+    }
+
+    pub(crate) fn whole(target: Target, context: Context) -> Self {
+        let (response, losses) = (Response::default(), Losses::default());
+        Self::Whole(Box::new(Whole { target, context, response, losses }))
     }
 
     fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
@@ -84,6 +100,7 @@ impl Sink {
                 out.push(b'\n');
             }
             Self::Stream(writer) => writer.write(event, out),
+            Self::Whole(whole) => whole.response.add(event),
         }
     }
 
@@ -93,6 +110,13 @@ impl Sink {
             Self::Text if io::stdout().is_terminal() => out.push(b'\n'),
             Self::Text | Self::Events => {}
             Self::Stream(writer) => writer.finish(ending, out),
+            Self::Whole(whole) if ending.is_ok() => {
+                let (body, losses) = write_response(whole.target, &whole.response, &whole.context);
+                out.extend(body);
+                out.push(b'\n');
+                whole.losses = losses;
+            }
+            Self::Whole(_) => {}
         }
     }
 
@@ -100,6 +124,7 @@ impl Sink {
         match self {
             Self::Text | Self::Events => None,
             Self::Stream(writer) => Some(writer.losses()),
+            Self::Whole(whole) => Some(&whole.losses),
         }
     }
 }
@@ -114,7 +139,8 @@ pub(crate) struct Stream {
 impl Stream {
     /// A stream that is written to `sink`; what gets lost is told if `verbose`.
     pub(crate) fn new(options: Options, sink: Sink, verbose: bool) -> Self {
-        let printer = Printer { sink, output: Output::default(), malformed: Malformed::default(), verbose };
+        let (output, malformed) = (Output::default(), Malformed::default());
+        let printer = Printer { sink, output, malformed, verbose, is_told: false, is_cut: false };
         Self { decoder: Decoder::with_options(options), printer }
     }
 
@@ -140,10 +166,17 @@ impl Stream {
         }
     }
 
+    /// Whether the answer ended at a limit of tokens.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.printer.is_cut
+    }
+
     /// How long the answer took, for the target that has a place for it.
     pub(crate) fn set_latency_ms(&mut self, milliseconds: u64) {
-        if let Sink::Stream(writer) = &mut self.printer.sink {
-            writer.set_latency_ms(milliseconds);
+        match &mut self.printer.sink {
+            Sink::Stream(writer) => writer.set_latency_ms(milliseconds),
+            Sink::Whole(whole) => whole.context = whole.context.clone().latency_ms(milliseconds),
+            Sink::Text | Sink::Events => {}
         }
     }
 }
@@ -155,11 +188,17 @@ struct Printer {
     output: Output,
     malformed: Malformed,
     verbose: bool,
+    /// Something was understood.
+    is_told: bool,
+    /// A choice ended at a limit of tokens.
+    is_cut: bool,
 }
 
 impl Printer {
     fn print(&mut self, event: &Event<'_>) -> Result<(), Fault> {
         self.malformed.see(event);
+        self.is_told |= !matches!(event, Event::Malformed { .. } | Event::Other { .. });
+        self.is_cut |= matches!(event, Event::Finish { reason: FinishReason::Length, .. });
         self.sink.write(event, self.output.buffer());
         self.output.relieve()
     }
@@ -170,8 +209,20 @@ impl Printer {
         if let (true, Some(losses)) = (self.verbose, self.sink.losses()) {
             losses.as_slice().iter().for_each(|loss| note(&format!("loss: {loss}")));
         }
-        ending?;
-        self.malformed.check()
+        match ending {
+            Ok(()) => self.malformed.check(),
+            // All of it was read, and none of it was understood.
+            Err(error)
+                if error.is_truncated()
+                    && error.layer() == Layer::Format
+                    && error.offset() > 0
+                    && !self.is_told =>
+            {
+                let hint = "nothing of it is of the format that it was read as, see --from";
+                Err(Fault::Line(Exit::Truncated, format!("{error}; hint: {hint}")))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

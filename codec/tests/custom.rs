@@ -137,6 +137,15 @@ fn requests() {
 }
 
 #[test]
+fn a_format_knows_its_placeholders() {
+    let format =
+        format(&json!({"request": {"a": ["x {{prompt}}"], "b": "{{ other.k }}"}})).expect("a format");
+    assert!(format.asks_for("prompt") && format.asks_for("other.k"));
+    assert!(!format.asks_for("stream") && !format.asks_for("k"));
+    assert!(!Format::new(Spec::default()).expect("a format").asks_for("prompt"));
+}
+
+#[test]
 fn a_format_without_a_template_is_only_read() {
     let error = Format::new(Spec::default()).expect("a format").write(&Request::default(), None);
     assert!(error.expect_err("no template").to_string().contains("there is no template"));

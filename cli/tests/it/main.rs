@@ -3,8 +3,10 @@
 mod bedrock;
 mod chat;
 mod convert;
+mod custom;
 mod decode;
 mod demo;
 mod emulate;
+mod formats;
 mod process;
 mod recorded;

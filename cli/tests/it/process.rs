@@ -107,8 +107,13 @@ pub(crate) struct TempFile(pub(crate) PathBuf);
 
 impl TempFile {
     pub(crate) fn new(text: &str) -> Self {
+        Self::ending("", text)
+    }
+
+    /// A file whose name ends so.
+    pub(crate) fn ending(end: &str, text: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("sagewire-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("sagewire-{}-{}{end}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         fs::write(&path, text).unwrap();
         Self(path)

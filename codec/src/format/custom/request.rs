@@ -143,6 +143,11 @@ fn string(text: &str, at: &str, names: &mut Vec<String>) -> Result<Node, Error> 
 }
 
 impl Format {
+    /// Whether the template of the request has a placeholder of this name: `prompt`, `stream`.
+    pub fn asks_for(&self, name: &str) -> bool {
+        self.request.as_ref().is_some_and(|compiled| compiled.has(name))
+    }
+
     /// Writes a request. `prompt` is what `{{prompt}}` stands for where the request itself has no prompt: the messages as one
     /// text, as the module `chat_template` makes it.
     ///

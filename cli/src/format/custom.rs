@@ -1,0 +1,75 @@
+//! Formats that are described in a file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sagewire_codec::format::custom::{Format, Paths, Spec};
+use sagewire_codec::{Error, ErrorKind};
+use serde_json::Value;
+
+use crate::input;
+
+/// What such a file is, for the help of the commands that take one.
+pub(crate) const HELP: &str = r#"Formats of your own:
+  custom:FILE is a format that FILE describes, as JSON: what a request looks like, and where an answer has what matters.
+
+    {
+      "request": {"question": "{{prompt}}", "settings": {"length": "{{max_tokens}}"}, "stream": "{{stream}}"},
+      "stream": {"text": "$.piece", "finish": "$.reason", "usage": {"input": "$.read", "output": "$.written"}},
+      "response": {"text": "$.answers[0].text", "finish": "$.answers[0].reason"},
+      "finish_reasons": {"EOS": "stop", "MAX": "length"}
+    }
+
+  request         any JSON. A string that is only {{NAME}} becomes the value, in a longer string it becomes text, and what was
+                  not asked for is left out. NAME is messages (OpenAI's), system, prompt (made by --template), tools, stop,
+                  model, max_tokens, temperature, top_p, top_k, min_p, seed, n, frequency_penalty, presence_penalty,
+                  repetition_penalty, stream or user; other.X is a parameter X that has no name here
+  stream          JSONPath (RFC 9535) into each record of a stream: text, reasoning, finish, done, error, id, model, and
+                  usage with input, output, total
+  response        the same into an answer that is not streamed
+  finish_reasons  what the format's finish reasons mean: stop, length, tool_calls or content_filter
+
+All members may be left out."#;
+
+/// Reads a file.
+pub(super) fn load(path: &str) -> Result<Arc<Format>, String> {
+    let text = input::read_text(Path::new(path))?;
+    compile(&text).map(Arc::new).map_err(|why| format!("{path}: {why}"))
+}
+
+/// Compiles a description. What is wrong with it is told with its place.
+pub(super) fn compile(text: &str) -> Result<Format, String> {
+    let spec: Spec = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Format::new(spec).map_err(|error| told(&error, text))
+}
+
+/// The member, its text, what is wrong with it, and where in it.
+fn told(error: &Error, text: &str) -> String {
+    let ErrorKind::Invalid { why, .. } = error.kind() else { return error.kind().to_string() };
+    let found = why.split_once(": ").and_then(|(at, why)| {
+        let description: Value = serde_json::from_str(text).ok()?;
+        let found = description.pointer(at)?.as_str()?;
+        Some(format!("{at}: `{found}` at byte {}: {why}", error.offset()))
+    });
+    found.unwrap_or_else(|| why.to_string())
+}
+
+/// The format as whole answers have it. Some of them would pass for a record of a stream, and not for the last.
+pub(super) fn of_whole_answers(format: &Arc<Format>) -> Arc<Format> {
+    let mut spec = format.spec().clone();
+    if spec.response != Paths::default() {
+        spec.stream = Paths::default();
+    }
+    Format::new(spec).map_or_else(|_| Arc::clone(format), Arc::new)
+}
+
+/// Whether the format says how it is read.
+pub(super) fn is_read(format: &Format) -> bool {
+    let unread = Paths::default();
+    format.spec().stream != unread || format.spec().response != unread
+}
+
+/// Whether the format says how it is written.
+pub(super) fn is_written(format: &Format) -> bool {
+    format.spec().request.is_some()
+}

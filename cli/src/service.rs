@@ -1,0 +1,81 @@
+//! What is said when no answer begins.
+
+use std::error::Error as _;
+
+use sagewire_transport_reqwest::{Error, ServiceError};
+
+use crate::fault::{Exit, Fault};
+
+/// Characters of a service's message that are shown.
+const MESSAGE_MAX: usize = 1000;
+
+/// No answer has begun.
+pub(crate) fn refused(error: &Error) -> Fault {
+    if let Some(error) = error.service() {
+        return Fault::Line(Exit::Failed, service_line(error));
+    }
+    let mut what = error.to_string();
+    if let Some(cause) = root_cause(error) {
+        what = format!("{what}: {cause}");
+    }
+    if error.is_config() || error.is_credentials() || error.is_invalid_request() {
+        return Fault::usage(format!("{what} (see chat --help)"));
+    }
+    Fault::Line(Exit::Failed, format!("transport: {what}"))
+}
+
+/// The error at the end of the chain: those before say only that there was one.
+fn root_cause(error: &Error) -> Option<String> {
+    let mut cause = error.source()?;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Some(cause.to_string())
+}
+
+fn service_line(error: &ServiceError) -> String {
+    let mut line = format!("service: {}", error.status);
+    if let Some(name) = &error.error_type {
+        line = format!("{line} {name}");
+    }
+    let body = String::from_utf8_lossy(&error.body);
+    let message = error.message.as_deref().unwrap_or(&body).trim();
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_MAX) {
+        line = format!("{line}: {}…", &message[..end]);
+    } else if !message.is_empty() {
+        line = format!("{line}: {message}");
+    }
+    if let Some(id) = &error.request_id {
+        line = format!("{line} (request {id})");
+    }
+    match hint(error) {
+        Some(hint) => format!("{line}; hint: {hint}"),
+        None => line,
+    }
+}
+
+/// What to look at first.
+fn hint(error: &ServiceError) -> Option<&'static str> {
+    if error.original_message.as_deref().is_some_and(|message| message.contains("accept_eula")) {
+        return Some("--custom-attributes accept_eula=true, once the licence is read and accepted");
+    }
+    // The container has read the request, and cannot take it.
+    if let Some(400 | 415 | 422 | 424) = error.original_status_code {
+        return Some("is --format what this container takes? (see sagewire formats)");
+    }
+    if error.status != 403 {
+        return None;
+    }
+    Some(match error.error_type.as_deref() {
+        Some("InvalidSignatureException" | "SignatureDoesNotMatch") => {
+            "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clock is wrong"
+        }
+        Some("UnrecognizedClientException" | "InvalidClientTokenId") => {
+            "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN is unknown there"
+        }
+        Some("ExpiredTokenException" | "ExpiredToken") => "AWS_SESSION_TOKEN has expired",
+        _ => {
+            "the credentials need the permissions sagemaker:InvokeEndpoint and sagemaker:InvokeEndpointWithResponseStream"
+        }
+    })
+}

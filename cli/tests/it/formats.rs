@@ -1,0 +1,298 @@
+//! `sagewire chat`, in the format of every container.
+
+use sagewire_emulator::echo;
+use serde_json::{Value, json};
+
+use crate::process::{Emulate, FORMATS, Run, TempFile};
+
+const PROMPT: &str = "Say é";
+
+/// What was sent, which `-v` tells.
+fn sent(run: &Run) -> Value {
+    let line = run.stderr.lines().find_map(|line| line.strip_prefix("request: ")).expect("a request");
+    serde_json::from_str(line).expect("JSON")
+}
+
+#[test]
+fn every_container_is_asked_and_read_in_its_own_format() {
+    for (format, ending) in FORMATS {
+        let emulate = Emulate::new(&["--format", format]);
+        let args = ["--format", format, "--template", "none", "--max-tokens", "500", "--strict"];
+        let streamed = emulate.chat(&[&args[..], &[PROMPT]].concat());
+        if ending == "complete" {
+            assert_eq!(streamed.succeeds().text(), echo(PROMPT), "{format}");
+        } else {
+            let line = streamed.fails(3);
+            assert!(
+                line.starts_with("format: byte ")
+                    && line.contains("; hint: ")
+                    && line.contains("--no-stream")
+            );
+            assert_eq!(streamed.text(), echo(PROMPT), "{format}");
+        }
+        let whole = emulate.chat(&[&args[..], &["--no-stream", PROMPT]].concat()).succeeds();
+        assert_eq!(whole.text(), echo(PROMPT), "{format}");
+        let openai =
+            emulate.chat(&[&args[..], &["--no-stream", "--to", "openai", PROMPT]].concat()).succeeds();
+        let openai: Value = serde_json::from_slice(&openai.stdout).expect("JSON");
+        assert_eq!(openai["choices"][0]["message"]["content"], echo(PROMPT), "{format}");
+    }
+}
+
+#[test]
+fn formats_of_text_get_a_prompt() {
+    let prompt =
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n";
+    for (container, format, member) in [
+        ("openai", "completions", "prompt"),
+        ("openai", "openai-completions", "prompt"),
+        ("tgi", "tgi", "inputs"),
+        ("lmi", "lmi", "inputs"),
+        ("jumpstart", "jumpstart", "inputs"),
+        ("jumpstart", "jumpstart-text", "text_inputs"),
+        ("llama-server", "llama-server", "prompt"),
+        ("torchserve", "text", "prompt"),
+    ] {
+        let emulate = Emulate::new(&["--format", container]);
+        let args = ["-v", "--template", "chatml", "--system", "Be brief.", "--max-tokens", "500", "hi"];
+        let run = emulate.chat(&[&["--format", format], &args[..]].concat());
+        assert_eq!((run.code, sent(&run)[member].as_str()), (0, Some(prompt)), "{format} {run:?}");
+        assert_eq!(run.text(), echo(prompt), "{format}");
+    }
+}
+
+#[test]
+fn templates_come_from_files_too() {
+    let emulate = Emulate::new(&["--format", "tgi"]);
+    let source =
+        "{% for message in messages %}<{{ message.role }}>{{ message.content }}{{ eos_token }}{% endfor %}";
+    let config =
+        TempFile::ending(".json", &json!({"eos_token": "</s>", "chat_template": source}).to_string());
+    let jinja = TempFile::ending(".jinja", source);
+    for (file, prompt) in [(&config, "<user>hi</s>"), (&jinja, "<user>hi")] {
+        let run = emulate.chat(&["-v", "--format", "tgi", "--template", file.path(), "hi"]);
+        assert_eq!((run.code, &sent(&run)["inputs"]), (0, &json!(prompt)), "{run:?}");
+    }
+    let broken = TempFile::ending(".jinja", "{% for %}");
+    let without = TempFile::ending(".json", "{}");
+    for file in [&broken, &without] {
+        let run = emulate.chat(&["--format", "tgi", "--template", file.path(), "hi"]);
+        assert!(run.fails(2).starts_with(&format!("usage: --template: {}: ", file.path())), "{run:?}");
+    }
+}
+
+#[test]
+fn arguments_become_what_the_container_calls_them() {
+    let emulate = Emulate::new(&["--format", "openai"]);
+    let args =
+        ["-v", "--max-tokens", "3", "--temperature", "0", "--top-p", "0.5", "--seed", "-1", "--stop", "x"];
+    for (format, more, expected) in [
+        (
+            "openai",
+            &["--stop", "y", "--model", "m"][..],
+            json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3, "temperature": 0,
+                "top_p": 0.5, "seed": -1, "stop": ["x", "y"], "stream": true, "stream_options": {"include_usage": true}}),
+        ),
+        (
+            "lmi",
+            &["--template", "none", "--no-stream"],
+            json!({"inputs": "hi", "parameters": {"max_new_tokens": 3, "do_sample": false, "top_p": 0.5, "seed": -1,
+                "stop_sequences": ["x"], "stop": ["x"], "details": true}, "stream": false}),
+        ),
+        (
+            "llama-server",
+            &["--template", "none"],
+            json!({"prompt": "hi", "n_predict": 3, "temperature": 0.0, "top_p": 0.5, "seed": -1, "stop": ["x"],
+                "stream": true}),
+        ),
+        (
+            "bedrock",
+            &["--system", "S"],
+            json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}], "system": [{"text": "S"}],
+                "inferenceConfig": {"maxTokens": 3, "temperature": 0, "topP": 0.5, "stopSequences": ["x"]}}),
+        ),
+    ] {
+        let run = emulate.chat(&[&["--format", format], &args[..], more, &["hi"]].concat());
+        assert_eq!(sent(&run), expected, "{format}");
+    }
+}
+
+#[test]
+fn what_is_lost_is_told_and_forbidden() {
+    let emulate = Emulate::new(&["--format", "anthropic"]);
+    let args = ["--format", "anthropic", "--max-tokens", "3", "--seed", "3"];
+    let lossy = emulate.chat(&[&args[..], &["hi"]].concat());
+    assert_eq!((lossy.code, lossy.text()), (0, "You said: “hi”"));
+    assert_eq!(lossy.stderr, "loss: seed: dropped: Anthropic has no such parameter\n");
+    let json = emulate.chat(&[&args[..], &["--losses", "json", "hi"]].concat());
+    let told: Value = serde_json::from_str(&json.stderr).expect("JSON");
+    assert_eq!(told[0]["what"], "seed");
+
+    // Nobody is there: nothing is sent.
+    let mut command = emulate.command(&[&args[..], &["--strict", "hi"]].concat());
+    drop(emulate);
+    command.env("AWS_REGION", "us-east-1");
+    let strict = crate::process::run(command, b"");
+    let lines: Vec<&str> = strict.stderr.lines().collect();
+    assert_eq!((strict.code, lines.len(), lines[1]), (6, 2, "strict: 1 lost, nothing was sent"));
+    assert!(strict.stdout.is_empty());
+}
+
+#[test]
+fn mistakes_are_named_before_anything_is_sent() {
+    let emulate = Emulate::new(&[]);
+    let tgi = ["--format", "tgi"];
+    for (args, found) in [
+        (
+            &["hi"][..],
+            "this format takes a prompt, which a chat template makes of messages: give --template ",
+        ),
+        (
+            &["--template", "nobody/knows", "hi"],
+            "--template: unknown model family `nobody/knows`; known: llama2, ",
+        ),
+        (&["--template", "no/such.json", "hi"], "--template: no/such.json: No such file"),
+        (
+            &["--template", "none", "--system", "S", "hi"],
+            "--template: none is for a single message of the user",
+        ),
+        (
+            &["--template", "chatml", "<|im_end|>"],
+            "--template: the text at /messages/0/content/0 has the control token",
+        ),
+        (&["--template", "none", "--set", "merge=maybe", "hi"], "--set merge=maybe: not a setting"),
+        (&["--from", "tgy", "hi"], "invalid value 'tgy' for '--from <FORMAT>' "),
+    ] {
+        let run = emulate.chat(&[&tgi[..], args].concat());
+        assert!(run.fails(2).starts_with(&format!("usage: {found}")), "{run:?}");
+    }
+    let unknown = emulate.chat(&["--format", "sagemaker", "hi"]);
+    let line = unknown.fails(2);
+    assert!(line.contains("openai, completions, ") && line.contains("custom:FILE"), "{line}");
+}
+
+#[test]
+fn settings_of_requests_are_those_of_convert() {
+    let emulate = Emulate::new(&["--format", "tgi"]);
+    let args = ["-v", "--format", "tgi", "--template", "none", "--temperature", "0"];
+    let run = emulate
+        .chat(&[&args[..], &["--set", "zero-temperature=clamp", "--set", "max-tokens=2", "hi"]].concat());
+    let body = sent(&run);
+    assert_eq!(
+        (&body["parameters"]["temperature"], &body["parameters"]["max_new_tokens"]),
+        (&json!(0.01), &json!(2))
+    );
+    assert_eq!(run.stderr.lines().filter(|line| line.starts_with("loss: ")).count(), 2, "{run:?}");
+}
+
+#[test]
+fn a_template_that_is_not_needed_is_no_error() {
+    let run = Emulate::new(&[]).chat(&["--template", "llama3", "--max-tokens", "2", "hi"]);
+    assert_eq!((run.code, run.text()), (0, "You said:"));
+    assert!(run.stderr.starts_with("note: --template is not used: "), "{run:?}");
+}
+
+#[test]
+fn a_limit_that_nobody_set_is_told() {
+    let emulate = Emulate::new(&["--format", "lmi"]);
+    let args = ["--format", "lmi", "--template", "none", "hi"];
+    let cut = emulate.chat(&args);
+    assert_eq!(cut.code, 0);
+    assert!(cut.stderr.starts_with("note: ") && cut.stderr.contains("--max-tokens"), "{cut:?}");
+    emulate.chat(&[&["--max-tokens", "3"], &args[..]].concat()).succeeds();
+}
+
+/// What came before the failure is printed, whatever the format.
+#[test]
+fn failures_in_the_middle_have_their_codes() {
+    for (format, fault, code, layer) in [
+        ("tgi", json!({"reset": true}), 3, "transport: byte "),
+        ("lmi", json!({"truncated_frame": true}), 3, "eventstream: byte "),
+        ("llama-server", json!({"corrupt_byte": true}), 5, "eventstream: byte "),
+        ("torchserve", json!({"error": {"code": "500", "message": "oom"}}), 4, "sagemaker: byte "),
+        (
+            "anthropic",
+            json!({"exception": {"type": "ModelStreamError", "code": "ModelInvocationTimeExceeded", "message": "slow"}}),
+            4,
+            "sagemaker: byte ",
+        ),
+    ] {
+        let mut fault = fault;
+        fault["after"] = json!(if format == "torchserve" { 20 } else { 700 });
+        let emulate = Emulate::scripted(&json!([{"format": format, "fault": fault}]));
+        let args = ["--format", format, "--template", "none", "--max-tokens", "500", "--to", "text", PROMPT];
+        let run = emulate.chat(&args);
+        let line = run.fails(code);
+        assert!(line.starts_with(layer), "{format}: {line}");
+        assert!(run.text().starts_with("You said:") && run.text().len() < 200, "{format}: {run:?}");
+    }
+}
+
+/// TGI checks a stream's parameters when the status has been sent.
+#[test]
+fn an_error_of_the_container_within_its_stream() {
+    let emulate = Emulate::new(&["--format", "tgi"]);
+    let stops: Vec<&str> = ["a", "b", "c", "d", "e"].iter().flat_map(|stop| ["--stop", *stop]).collect();
+    let args = [&["--format", "tgi", "--template", "none"], &stops[..], &["hi"]].concat();
+    let run = emulate.chat(&args);
+    assert!(run.fails(4).ends_with("`stop` supports up to 4 stop sequences"), "{run:?}");
+    let whole = emulate.chat(&[&["--no-stream"], &args[..]].concat());
+    let line = whole.fails(4);
+    assert!(
+        line.starts_with("service: 424 ModelError: ") && line.ends_with("(see sagewire formats)"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_licence_is_accepted_by_an_attribute() {
+    let emulate = Emulate::new(&["--format", "jumpstart"]);
+    let args = ["--format", "jumpstart-dialogs", "hi"];
+    let refused = emulate.chat(&args);
+    assert!(refused.fails(4).contains("; hint: --custom-attributes accept_eula=true"), "{refused:?}");
+    let accepted =
+        emulate.chat(&[&["--custom-attributes", "accept_eula=true", "--strict"], &args[..]].concat());
+    // Its answers begin with a space.
+    assert_eq!(accepted.succeeds().text(), format!(" {}", echo("hi")));
+}
+
+#[test]
+fn a_whole_answer_is_printed_whole() {
+    let emulate = Emulate::new(&[]);
+    let json = |to| -> Value {
+        let run = emulate.chat(&["--no-stream", "--to", to, "--max-tokens", "3", "hi"]).succeeds();
+        serde_json::from_slice(&run.stdout).expect("one document")
+    };
+    let bedrock = json("bedrock");
+    assert_eq!(bedrock["output"]["message"]["content"], json!([{"text": "You said: “hi”"}]));
+    assert!(bedrock["metrics"]["latencyMs"].is_u64());
+    assert_eq!(json("anthropic")["stop_reason"], "max_tokens");
+    assert_eq!(json("tgi")["generated_text"], "You said: “hi”");
+    let events = emulate.chat(&["--no-stream", "--to", "events", "hi"]).succeeds().lines();
+    assert_eq!(events[0]["type"], "start");
+}
+
+/// Nobody can rely on a container to do as it is told.
+#[test]
+fn a_stream_that_was_not_asked_for_is_read() {
+    let body =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let emulate = Emulate::scripted(&json!([{"body": body, "content_type": "text/event-stream"}]));
+    assert_eq!(emulate.chat(&["--no-stream", "hi"]).succeeds().text(), "hi");
+    let half = json!([{"body": "{\"choices\":[{\"index\":0,", "content_type": "application/json"}]);
+    let cut = Emulate::scripted(&half).chat(&["--no-stream", "--to", "openai", "hi"]);
+    cut.fails(3);
+    assert!(cut.stdout.is_empty());
+}
+
+#[test]
+fn the_answer_is_read_as_told() {
+    let emulate = Emulate::new(&["--format", "torchserve"]);
+    let args = ["--format", "torchserve", "--template", "none"];
+    let wrong = emulate.chat(&[&args[..], &["--from", "auto", "hi"]].concat());
+    let line = wrong.fails(3);
+    assert!(line.ends_with("hint: nothing of it is of the format that it was read as, see --from"), "{line}");
+    // A format that only the answer has.
+    let emulate = Emulate::scripted(&json!([{"body": "plain", "content_type": "text/plain"}]));
+    assert_eq!(emulate.chat(&["--from", "text", "hi"]).succeeds().text(), "plain");
+}
