@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use sagewire_codec::chat::Context;
 use sagewire_codec::chat::request::{Param, Request as Question};
 use sagewire_codec::{Framing, Options};
-use sagewire_transport_reqwest::{Client, Error, Request};
+use sagewire_transport_reqwest::{Client, Endpoint, Error, Request};
 
 use crate::fault::{Exit, Fault, note};
 use crate::format::{self, CUSTOM_HELP, Container, Reading, To};
@@ -146,14 +146,10 @@ impl Args {
         if verbose {
             note(&format!("request: {}", String::from_utf8_lossy(&body)));
         }
-        let mut request = Request::new(&self.endpoint, body);
-        if let Some(name) = &self.inference_component {
-            request = request.inference_component(name);
-        }
-        if let Some(text) = &self.custom_attributes {
-            request = request.custom_attributes(text);
-        }
-        Ok(request)
+        let mut endpoint = Endpoint::new(&self.endpoint);
+        endpoint.inference_component = self.inference_component.clone();
+        endpoint.custom_attributes = self.custom_attributes.clone();
+        Ok(Request::new(endpoint, body))
     }
 
     fn reading(&self) -> &Reading {
