@@ -132,3 +132,92 @@ fn signature(token: &Token, region: &str, credentials: &Credentials, time: Syste
     let request = SignableRequest::new("POST", url, std::iter::empty(), SignableBody::Bytes(b"")).ok()?;
     Some(sign(request, &params).ok()?.signature().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    /// Presigned by botocore 1.43.11 for us-west-2 at [`MINTED`], as SageMaker's Python SDK does it, before the version.
+    const SIGNED: &str = "sagemaker.amazonaws.com/?Action=CallWithBearerToken&X-Amz-Algorithm=AWS4-HMAC-SHA256\
+                          &X-Amz-Credential=AKIDEXAMPLE%2F20260101%2Fus-west-2%2Fsagemaker%2Faws4_request\
+                          &X-Amz-Date=20260101T000000Z&X-Amz-Expires=43200&X-Amz-SignedHeaders=host\
+                          &X-Amz-Signature=83ac6359039767a855c30239fe8a0eefcc62c708272da0648e679e3ace435777";
+    /// The same with a session token.
+    const OF_SESSION: &str = "sagemaker.amazonaws.com/?Action=CallWithBearerToken&X-Amz-Algorithm=AWS4-HMAC-SHA256\
+                              &X-Amz-Credential=AKIDEXAMPLE%2F20260101%2Fus-west-2%2Fsagemaker%2Faws4_request\
+                              &X-Amz-Date=20260101T000000Z&X-Amz-Expires=43200&X-Amz-SignedHeaders=host\
+                              &X-Amz-Security-Token=session%2Ftoken%2B%3D\
+                              &X-Amz-Signature=2fb757b853d435772a5f291a8cd0e61c050d8196b64936b8bf35e4c99b68e2dc";
+    /// 2026-01-01T00:00:00Z
+    const MINTED: u64 = 1_767_225_600;
+
+    fn check(signed: &str, session: Option<&str>, age: i64) -> Result<String, String> {
+        let token = STANDARD.encode(format!("{signed}{VERSION}"));
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_str(&format!("{PREFIX}{token}")).unwrap());
+        let (id, secret) = (crate::ACCESS_KEY_ID, crate::SECRET_ACCESS_KEY);
+        let credentials = Credentials::new(id, secret, session.map(Into::into), None, "test");
+        let now = UNIX_EPOCH + Duration::from_secs(MINTED.checked_add_signed(age).unwrap());
+        verify(&headers, &credentials, now).map_err(|error| error.error_type.to_str().unwrap().into())
+    }
+
+    #[test]
+    fn tokens_of_the_service_s_own_generator_pass() {
+        assert_eq!(check(SIGNED, None, 0), Ok("us-west-2".into()));
+        assert_eq!(check(OF_SESSION, Some("session/token+="), 0), Ok("us-west-2".into()));
+    }
+
+    #[test]
+    fn tokens_have_their_time() {
+        let error = |name: &str| Err(name.to_string());
+        assert_eq!(check(SIGNED, None, 43_200), Ok("us-west-2".into()));
+        assert_eq!(check(SIGNED, None, 43_201), error("ExpiredTokenException"));
+        assert_eq!(check(SIGNED, None, -300), Ok("us-west-2".into()));
+        assert_eq!(check(SIGNED, None, -301), error("InvalidSignatureException"));
+    }
+
+    #[test]
+    fn what_is_changed_after_signing_is_found() {
+        for (from, to, found) in [
+            ("us-west-2", "us-east-1", "InvalidSignatureException"),
+            ("Expires=43200", "Expires=43199", "InvalidSignatureException"),
+            ("2Fsagemaker%2F", "2Fs3%2F", "InvalidSignatureException"),
+            ("Expires=43200", "Expires=43201", "UnrecognizedClientException"),
+            ("Expires=43200", "Expires=0", "UnrecognizedClientException"),
+            ("Date=20260101T", "Date=2026", "UnrecognizedClientException"),
+            ("AKIDEXAMPLE", "AKIDOTHER", "UnrecognizedClientException"),
+            ("CallWithBearerToken", "CallWithBearer", "UnrecognizedClientException"),
+            ("&X-Amz-Date", "&More=1&X-Amz-Date", "UnrecognizedClientException"),
+            ("&X-Amz-Expires=43200", "", "UnrecognizedClientException"),
+            ("host&", "host&X-Amz-Expires=43200&", "UnrecognizedClientException"),
+            ("sagemaker.amazonaws.com/", "example.com/", "UnrecognizedClientException"),
+            ("%2F2026", "%G2026", "UnrecognizedClientException"),
+        ] {
+            assert!(SIGNED.contains(from), "{from}");
+            assert_eq!(check(&SIGNED.replace(from, to), None, 0), Err(found.into()), "{from} {to}");
+        }
+        assert_eq!(check(SIGNED, Some("token"), 0), Err("UnrecognizedClientException".into()));
+        assert_eq!(check(OF_SESSION, None, 0), Err("UnrecognizedClientException".into()));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let (id, secret) = (crate::ACCESS_KEY_ID, crate::SECRET_ACCESS_KEY);
+        let credentials = Credentials::new(id, secret, None, None, "test");
+        for (text, found) in [
+            ("", "MissingAuthenticationTokenException"),
+            ("Bearer sk-1", "MissingAuthenticationTokenException"),
+            ("Bearer sagemaker-api-key-", "UnrecognizedClientException"),
+            ("Bearer sagemaker-api-key-%%%", "UnrecognizedClientException"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("authorization", HeaderValue::from_static(text));
+            let error = verify(&headers, &credentials, UNIX_EPOCH).unwrap_err();
+            assert_eq!(error.error_type, found, "{text}");
+        }
+    }
+}

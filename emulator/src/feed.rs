@@ -23,6 +23,12 @@ pub(crate) struct Said {
     pub(crate) body: SaidBody,
 }
 
+impl Said {
+    pub(crate) fn ok(content_type: HeaderValue, body: SaidBody) -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), content_type: Some(content_type), body }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum SaidBody {
     Whole(Bytes),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 
@@ -75,33 +75,28 @@ impl Invocation {
     /// What the container answers.
     pub(crate) async fn ask(&self, rule: &Rule, body: &Bytes, limits: &Limits) -> Result<Said, Failed> {
         let json = HeaderValue::from_static("application/json");
-        let (content_type, body) = match &rule.body {
-            Source::Bytes(body) => (json, SaidBody::Whole(body.clone())),
-            Source::Chunks(chunks) => (json, SaidBody::Flow(Flow::Scripted(chunks.clone().into_iter()))),
+        let mut said = match &rule.body {
+            Source::Bytes(body) => Said::ok(json, SaidBody::Whole(body.clone())),
+            Source::Chunks(chunks) => {
+                Said::ok(json, SaidBody::Flow(Flow::Scripted(chunks.clone().into_iter())))
+            }
             Source::Echo => match self.upstream(rule) {
                 Some(upstream) => {
-                    let headers = &self.parts.headers;
-                    let mut said = upstream.ask(self.call.operation, headers, body.clone(), limits).await?;
-                    if let Some(content_type) = &rule.content_type {
-                        said.content_type = Some(content_type.clone());
-                    }
-                    return Ok(said);
+                    upstream.ask(self.call.operation, &self.parts.headers, body.clone(), limits).await?
                 }
                 None => self.echo(rule, body)?,
             },
             Source::File(path) => unreachable!("{} was read with the script", path.display()),
         };
-        let content_type = rule.content_type.clone().unwrap_or(content_type);
-        Ok(Said {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            content_type: (!content_type.is_empty()).then_some(content_type),
-            body,
-        })
+        if let Some(content_type) = &rule.content_type {
+            // A recording says so where the container named none.
+            said.content_type = Some(content_type.clone()).filter(|value| !value.is_empty());
+        }
+        Ok(said)
     }
 
     /// What the emulated container answers.
-    fn echo(&self, rule: &Rule, body: &[u8]) -> Result<(HeaderValue, SaidBody), Failed> {
+    fn echo(&self, rule: &Rule, body: &[u8]) -> Result<Said, Failed> {
         let headers = front::to_container(self.call.operation, &self.parts.headers);
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let answer = rule.format.unwrap_or(self.service.settings.format).answer(&container::Request {
@@ -110,12 +105,22 @@ impl Invocation {
             custom_attributes: header(CUSTOM_ATTRIBUTES),
             body,
         });
-        let answer = answer.map_err(|refusal| Failed::Model {
-            status: refusal.status,
-            original: refusal.body,
-            message: None,
-        })?;
-        Ok((HeaderValue::from_static(answer.content_type), SaidBody::Whole(answer.body.into())))
+        match answer {
+            Ok(answer) => {
+                let content_type = HeaderValue::from_static(answer.content_type);
+                Ok(Said::ok(content_type, SaidBody::Whole(answer.body.into())))
+            }
+            // On this route a container's error passes as it is.
+            Err(refusal) if self.call.operation == Operation::OpenAi => {
+                let json = HeaderValue::from_static("application/json");
+                let status =
+                    StatusCode::from_u16(refusal.status).expect("a container's status is one of HTTP");
+                Ok(Said { status, ..Said::ok(json, SaidBody::Whole(refusal.body.into())) })
+            }
+            Err(refusal) => {
+                Err(Failed::Model { status: refusal.status, original: refusal.body, message: None })
+            }
+        }
     }
 
     fn respond(
@@ -146,7 +151,9 @@ impl Invocation {
     pub(crate) fn failed(&self, failure: &Failure, body: &Source) -> Response<Body> {
         match body {
             // On this route a container's error passes as it is.
-            Source::Bytes(body) if self.call.operation == Operation::OpenAi => {
+            Source::Bytes(body)
+                if self.call.operation == Operation::OpenAi && failure.original_status.is_none() =>
+            {
                 let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
                 let status = StatusCode::from_u16(failure.status).expect("the script was checked");
                 (status, headers, body.clone()).into_response()
@@ -160,14 +167,15 @@ fn failed(failure: &Failure, body: &Source, endpoint: &str, region: &str) -> Err
     let status = StatusCode::from_u16(failure.status).expect("the script was checked");
     let (error_type, default_message) = default_error(failure.status);
     let message = failure.message.as_deref();
+    let original_status = failure.original_status.unwrap_or(500);
     let mut answer = match body {
         Source::Bytes(original) if failure.status == 424 => {
             let original = String::from_utf8_lossy(original);
-            ErrorAnswer::model(endpoint, region, failure.original_status, &original, message)
+            ErrorAnswer::model(endpoint, region, original_status, &original, message)
         }
         _ if failure.status == 424 => {
             let original = r#"{"error":{"message":"out of memory","type":"InternalServerError","param":null,"code":500}}"#;
-            ErrorAnswer::model(endpoint, region, failure.original_status, original, message)
+            ErrorAnswer::model(endpoint, region, original_status, original, message)
         }
         Source::Bytes(body) => {
             ErrorAnswer { status, error_type: HeaderValue::from_static(error_type), body: body.clone() }

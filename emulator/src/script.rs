@@ -151,7 +151,8 @@ pub(crate) struct Failure {
     pub(crate) status: u16,
     pub(crate) error_type: Option<HeaderValue>,
     pub(crate) message: Option<String>,
-    pub(crate) original_status: u16,
+    /// The container's, of one that the service wraps.
+    pub(crate) original_status: Option<u16>,
 }
 
 /// What goes wrong after so many bytes of the body.
@@ -274,7 +275,7 @@ impl TryFrom<RawRule> for Rule {
             status: raw.status,
             error_type,
             message: raw.message,
-            original_status: raw.original_status.unwrap_or(500),
+            original_status: raw.original_status,
         });
         Ok(Self {
             endpoint: (raw.endpoint != "*").then_some(raw.endpoint),
