@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How a container's body is cut into `PayloadPart`s.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Cut {
     Whole,
@@ -28,10 +28,18 @@ impl Cut {
             Self::Random(random) => random.ranges(body.len()),
         }
     }
+
+    /// The cut of one of the chunks that a body comes in. Else chance would do the same to each of them.
+    pub(crate) fn of_chunk(self, index: u64) -> Self {
+        match self {
+            Self::Random(random) => Self::Random(random.of_chunk(index)),
+            other => other,
+        }
+    }
 }
 
 /// How frames are cut into HTTP chunks.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Chunks {
     #[default]
@@ -51,10 +59,18 @@ impl Chunks {
             Self::Random(random) => random.ranges(len),
         }
     }
+
+    /// The chunks of one of the chunks that a body comes in.
+    pub(crate) fn of_chunk(self, index: u64) -> Self {
+        match self {
+            Self::Random(random) => Self::Random(random.of_chunk(index)),
+            other => other,
+        }
+    }
 }
 
 /// Pieces of random length, the same for the same seed.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(try_from = "RawRandom")]
 pub(crate) struct Random {
     seed: u64,
@@ -67,6 +83,10 @@ impl Random {
     pub(crate) fn with_seed(seed: u64) -> Self {
         let RawRandom { min, max, .. } = RawRandom::default();
         Self { seed, min, max }
+    }
+
+    fn of_chunk(self, index: u64) -> Self {
+        Self { seed: self.seed.wrapping_add(index), ..self }
     }
 
     fn ranges(self, len: usize) -> Vec<Range<usize>> {

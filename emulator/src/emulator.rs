@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +13,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::container::ContainerFormat;
-use crate::log::{Log, Observer, Request};
+use crate::limits::Limits;
+use crate::log::{Log, Observer, Reporter, Request};
+use crate::record::Recorder;
 use crate::script::Script;
-use crate::service::{self, Service};
+use crate::service::{self, Service, Settings};
 use crate::socket::{Hold, Listener};
+use crate::upstream::Upstream;
 
 /// The access key id that requests are signed with unless the [`Builder`] is told otherwise: the one of AWS's
 /// documentation.
@@ -80,7 +84,12 @@ pub struct Builder {
     format: ContainerFormat,
     pause: Duration,
     seed: u64,
+    upstream: Option<Upstream>,
+    limits: Limits,
+    record: Option<PathBuf>,
+    storage: Option<PathBuf>,
     observer: Option<Observer>,
+    reporter: Reporter,
 }
 
 impl Default for Builder {
@@ -92,7 +101,12 @@ impl Default for Builder {
             format: ContainerFormat::default(),
             pause: Duration::ZERO,
             seed: 1,
+            upstream: None,
+            limits: Limits::default(),
+            record: None,
+            storage: None,
             observer: None,
+            reporter: Reporter::default(),
         }
     }
 }
@@ -131,6 +145,42 @@ impl Builder {
         self
     }
 
+    /// A real container, in place of the emulated one of every endpoint: it answers where the script has no other
+    /// answer and names no format. What it says is cut, paused and broken as the script tells, chunk by chunk, and no
+    /// more than a chunk is read before the client has asked for it. Default: none.
+    pub fn upstream(mut self, upstream: Upstream) -> Self {
+        self.upstream = Some(upstream);
+        self
+    }
+
+    /// What the service does not exceed. Default: as the service's documentation has it.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A folder for what passes between clients and the [`upstream`](Self::upstream): one [`Script`] a call, which
+    /// replays it. It has the headers that the container saw, and so none with a signature, a key or a token; but it has
+    /// the bodies as they were. It is made if it is not there. Default: nothing is kept.
+    pub fn record(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.record = Some(folder.into());
+        self
+    }
+
+    /// A folder that plays S3 for asynchronous requests: `s3://BUCKET/KEY` is the file `BUCKET/KEY` in it. Default:
+    /// none, and an asynchronous request is taken, but the container is not asked.
+    pub fn storage(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.storage = Some(folder.into());
+        self
+    }
+
+    /// What is called with a sentence about each recording or asynchronous answer that could not be written. It must
+    /// not block. Default: nothing.
+    pub fn on_failure(mut self, reporter: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.reporter = Reporter(Some(Arc::new(reporter)));
+        self
+    }
+
     /// The pause between chunks when there is no script. Default: none.
     pub fn pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
@@ -154,22 +204,27 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The port is taken, or may not be used.
+    /// The port is taken, or may not be used; or the folder for recordings cannot be made.
     pub async fn start(self) -> io::Result<Emulator> {
         let listener = Listener(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?);
         let addr = listener.0.local_addr()?;
-        let script = self.script.unwrap_or_else(|| Script::echo(self.pause, self.seed));
+        let recorder = self.record.map(|folder| Recorder::new(&folder, self.reporter.clone())).transpose()?;
         let log = Arc::new(Log::default());
         let (alive, still_alive) = watch::channel(());
         let (accepting, stopped) = oneshot::channel::<()>();
-        let service = Arc::new(Service::new(
-            self.credentials,
-            script,
-            self.format,
-            Arc::clone(&log),
-            self.observer,
-            still_alive,
-        ));
+        let settings = Settings {
+            credentials: self.credentials,
+            script: self.script.unwrap_or_else(|| Script::echo(self.pause, self.seed)),
+            format: self.format,
+            upstream: self.upstream,
+            limits: self.limits,
+            recorder: recorder.map(Arc::new),
+            storage: self.storage,
+            log: Arc::clone(&log),
+            observer: self.observer,
+            reporter: self.reporter,
+        };
+        let service = Arc::new(Service::new(settings, still_alive));
         let app = Router::new().fallback(service::handle).with_state(service);
         let server = axum::serve(listener, app.into_make_service_with_connect_info::<Hold>())
             .with_graceful_shutdown(async move {

@@ -6,8 +6,10 @@ use axum::http::{HeaderValue, StatusCode};
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::script::Exception;
+
 /// The account that all endpoints live in.
-const ACCOUNT: &str = "123456789012";
+pub(crate) const ACCOUNT: &str = "123456789012";
 
 /// An answer other than 200.
 #[derive(Clone, Debug)]
@@ -39,6 +41,15 @@ impl ErrorAnswer {
 
     pub(crate) fn validation(message: &str) -> Self {
         Self::service(StatusCode::BAD_REQUEST, HeaderValue::from_static("ValidationError"), message)
+    }
+
+    /// What would be an exception in a stream, before there is one.
+    pub(crate) fn stream(exception: &Exception) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            error_type: HeaderValue::from_str(&exception.kind).expect("the name of an exception"),
+            body: exception.payload().into(),
+        }
     }
 
     pub(crate) fn not_found(endpoint: &str) -> Self {
@@ -97,6 +108,51 @@ impl ErrorAnswer {
             status: StatusCode::FAILED_DEPENDENCY,
             error_type: HeaderValue::from_static("ModelError"),
             body: json(&body).into(),
+        }
+    }
+}
+
+/// Why there is no answer of a container that the service could hand on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// The container answered with a status other than 200; or not at all, which is status 0.
+    Model { status: u16, original: String, message: Option<String> },
+    /// A stream did not begin in time.
+    StreamTime,
+    /// The emulator is being stopped.
+    Stopped,
+}
+
+impl Failed {
+    /// No answer came, for this reason.
+    pub(crate) fn unanswered(why: impl Into<String>) -> Self {
+        Self::Model { status: 0, original: why.into(), message: None }
+    }
+
+    /// An answer came, but not to its end, or it has no end within the limit.
+    pub(crate) fn unloaded() -> Self {
+        let message = "Received server error (500) from primary and could not load the entire response body.";
+        Self::Model { status: 500, original: String::new(), message: Some(message.into()) }
+    }
+
+    pub(crate) fn timed_out() -> Self {
+        Self::unanswered(
+            "Your invocation timed out while waiting for a response from container primary. Review the latency \
+             metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
+        )
+    }
+
+    pub(crate) fn answer(&self, endpoint: &str, region: &str) -> ErrorAnswer {
+        match self {
+            Self::Model { status, original, message } => {
+                ErrorAnswer::model(endpoint, region, *status, original, message.as_deref())
+            }
+            Self::StreamTime => ErrorAnswer::stream(&Exception::time_exceeded()),
+            Self::Stopped => {
+                let (error_type, message) = default_error(503);
+                let error_type = HeaderValue::from_static(error_type);
+                ErrorAnswer::service(StatusCode::SERVICE_UNAVAILABLE, error_type, message)
+            }
         }
     }
 }

@@ -25,19 +25,31 @@
 //!
 //! What it does not do: the asynchronous operation, the OpenAI-compatible route, presigned URLs, TLS.
 
+mod asynchronous;
+mod bearer;
+mod call;
 mod container;
 mod cut;
 mod emulator;
 mod error;
+mod feed;
+mod front;
+mod invocation;
+mod limits;
 mod log;
 mod playback;
+mod record;
 mod script;
 mod service;
 mod sigv4;
 mod socket;
+mod upstream;
 mod wire;
+mod work;
 
 pub use container::{ContainerFormat, UnknownFormat, echo};
 pub use emulator::{ACCESS_KEY_ID, Builder, Emulator, SECRET_ACCESS_KEY};
+pub use limits::Limits;
 pub use log::Request;
 pub use script::{SCRIPT_HELP, Script, ScriptError};
+pub use upstream::{InvalidUpstream, Upstream};

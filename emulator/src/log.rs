@@ -68,6 +68,26 @@ impl fmt::Debug for Observer {
     }
 }
 
+/// Who is told of what could not be written.
+#[derive(Clone, Default)]
+pub(crate) struct Reporter(pub(crate) Option<Arc<Report>>);
+
+type Report = dyn Fn(&str) + Send + Sync;
+
+impl Reporter {
+    pub(crate) fn tell(&self, failure: &str) {
+        if let Some(report) = &self.0 {
+            report(failure);
+        }
+    }
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter").finish_non_exhaustive()
+    }
+}
+
 /// The last requests.
 #[derive(Debug, Default)]
 pub(crate) struct Log(Mutex<VecDeque<Request>>);

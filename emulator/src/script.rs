@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use crate::container::ContainerFormat;
 use crate::cut::{Chunks, Cut, Random};
@@ -138,6 +139,8 @@ pub(crate) enum Source {
     #[default]
     Echo,
     Bytes(Bytes),
+    /// In chunks, each after a pause.
+    Chunks(Vec<(Duration, Bytes)>),
     /// Not read yet.
     File(PathBuf),
 }
@@ -148,7 +151,8 @@ pub(crate) struct Failure {
     pub(crate) status: u16,
     pub(crate) error_type: Option<HeaderValue>,
     pub(crate) message: Option<String>,
-    pub(crate) original_status: u16,
+    /// The container's, of one that the service wraps.
+    pub(crate) original_status: Option<u16>,
 }
 
 /// What goes wrong after so many bytes of the body.
@@ -170,16 +174,17 @@ pub(crate) enum FaultKind {
     Stall,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Exception {
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<String>,
     pub(crate) message: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UnmodelledError {
     pub(crate) code: String,
@@ -203,6 +208,10 @@ struct RawRule {
     body: Option<String>,
     body_base64: Option<String>,
     body_file: Option<PathBuf>,
+    body_chunks: Option<Vec<RawChunk>>,
+    /// What a recording answered. It is there for its readers.
+    #[serde(rename = "request")]
+    _request: Option<IgnoredAny>,
     format: Option<ContainerFormat>,
     content_type: Option<String>,
     cut: Option<Cut>,
@@ -236,6 +245,7 @@ impl TryFrom<RawRule> for Rule {
             ("cut", failed && raw.cut.is_some(), "200"),
             ("chunks", failed && raw.chunks.is_some(), "200"),
             ("fault", failed && raw.fault.is_some(), "200"),
+            ("body_chunks", failed && raw.body_chunks.is_some(), "200"),
             ("error_type", !failed && raw.error_type.is_some(), "other than 200"),
             ("message", !failed && raw.message.is_some(), "other than 200"),
             ("retry_after", !failed && raw.retry_after.is_some(), "other than 200"),
@@ -244,17 +254,9 @@ impl TryFrom<RawRule> for Rule {
         if let Some((field, _, status)) = misplaced.into_iter().find(|(_, misplaced, _)| *misplaced) {
             return Err(format!("{field}: goes with a status of {status}, found {}", raw.status));
         }
-        let body = match (raw.body, raw.body_base64, raw.body_file) {
-            (None, None, None) => Source::Echo,
-            (Some(text), None, None) => Source::Bytes(text.into()),
-            (None, Some(text), None) => {
-                Source::Bytes(STANDARD.decode(text).map_err(|error| format!("body_base64: {error}"))?.into())
-            }
-            (None, None, Some(path)) => Source::File(path),
-            _ => return Err("only one of body, body_base64 and body_file may be given".into()),
-        };
+        let body = source(raw.body, raw.body_base64, raw.body_file, raw.body_chunks)?;
         if raw.format.is_some() && !matches!(body, Source::Echo) {
-            return Err("format: goes without body, body_base64 and body_file".into());
+            return Err("format: goes without body, body_base64, body_file and body_chunks".into());
         }
         let mut headers = raw
             .headers
@@ -273,7 +275,7 @@ impl TryFrom<RawRule> for Rule {
             status: raw.status,
             error_type,
             message: raw.message,
-            original_status: raw.original_status.unwrap_or(500),
+            original_status: raw.original_status,
         });
         Ok(Self {
             endpoint: (raw.endpoint != "*").then_some(raw.endpoint),
@@ -289,6 +291,53 @@ impl TryFrom<RawRule> for Rule {
             fault: raw.fault,
             failure,
         })
+    }
+}
+
+fn source(
+    text: Option<String>,
+    base64: Option<String>,
+    file: Option<PathBuf>,
+    chunks: Option<Vec<RawChunk>>,
+) -> Result<Source, String> {
+    let mut sources = [
+        text.map(|text| Ok(Source::Bytes(text.into()))),
+        base64.map(|text| Ok(Source::Bytes(decoded("body_base64", &text)?))),
+        file.map(|path| Ok(Source::File(path))),
+        chunks.map(|chunks| {
+            Ok(Source::Chunks(chunks.into_iter().map(RawChunk::read).collect::<Result<_, String>>()?))
+        }),
+    ]
+    .into_iter()
+    .flatten();
+    match (sources.next(), sources.next()) {
+        (None, _) => Ok(Source::Echo),
+        (Some(source), None) => source,
+        _ => Err("only one of body, body_base64, body_file and body_chunks may be given".into()),
+    }
+}
+
+fn decoded(field: &str, text: &str) -> Result<Bytes, String> {
+    Ok(STANDARD.decode(text).map_err(|error| format!("{field}: {error}"))?.into())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawChunk {
+    #[serde(default)]
+    pause_ms: u64,
+    text: Option<String>,
+    base64: Option<String>,
+}
+
+impl RawChunk {
+    fn read(self) -> Result<(Duration, Bytes), String> {
+        let bytes = match (self.text, self.base64) {
+            (Some(text), None) => text.into(),
+            (None, Some(text)) => decoded("body_chunks: base64", &text)?,
+            _ => return Err("body_chunks: exactly one of text and base64 must be given".into()),
+        };
+        Ok((Duration::from_millis(self.pause_ms), bytes))
     }
 }
 

@@ -11,13 +11,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use crate::error::ErrorAnswer;
 
 /// The name that requests to the runtime are signed for. It is not the name of the host.
-const SERVICE: &str = "sagemaker";
+pub(crate) const SERVICE: &str = "sagemaker";
 /// What AWS allows a clock to be off.
-const SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+pub(crate) const SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 
-const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS \
+pub(crate) const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS \
                         Secret Access Key and signing method. Consult the service documentation for details.";
-const INVALID_TOKEN: &str = "The security token included in the request is invalid.";
+pub(crate) const INVALID_TOKEN: &str = "The security token included in the request is invalid.";
 
 /// Returns the region that the request is signed for.
 ///
@@ -89,16 +89,16 @@ impl<'a> Authorization<'a> {
 }
 
 /// `KEY/DATE/REGION/SERVICE/aws4_request`
-struct Scope<'a> {
-    key_id: &'a str,
+pub(crate) struct Scope<'a> {
+    pub(crate) key_id: &'a str,
     date: &'a str,
-    region: &'a str,
+    pub(crate) region: &'a str,
     service: &'a str,
     terminator: &'a str,
 }
 
 impl<'a> Scope<'a> {
-    fn parse(credential: &'a str) -> Result<Self, Box<ErrorAnswer>> {
+    pub(crate) fn parse(credential: &'a str) -> Result<Self, Box<ErrorAnswer>> {
         let mut fields = credential.split('/');
         let mut next = || fields.next().unwrap_or_default();
         let scope =
@@ -112,7 +112,7 @@ impl<'a> Scope<'a> {
         Ok(scope)
     }
 
-    fn check(&self, date: &str) -> Result<(), Box<ErrorAnswer>> {
+    pub(crate) fn check(&self, date: &str) -> Result<(), Box<ErrorAnswer>> {
         let message = if self.service != SERVICE {
             format!("Credential should be scoped to correct service: '{SERVICE}'.")
         } else if self.region.is_empty() {
@@ -215,11 +215,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Compares without telling by the time it takes how much is equal.
-fn equal(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && std::hint::black_box(a.iter().zip(b).fold(0, |diff, (a, b)| diff | (a ^ b))) == 0
 }
 
-fn refuse(error_type: &'static str, message: &str) -> Box<ErrorAnswer> {
+pub(crate) fn refuse(error_type: &'static str, message: &str) -> Box<ErrorAnswer> {
     Box::new(ErrorAnswer::auth(StatusCode::FORBIDDEN, HeaderValue::from_static(error_type), message))
 }
 
@@ -228,7 +228,7 @@ fn incomplete(message: &str) -> Box<ErrorAnswer> {
 }
 
 /// `YYYYMMDDTHHMMSSZ`, the only form that SDKs send.
-fn parse_date(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse_date(text: &str) -> Option<SystemTime> {
     let bytes = text.as_bytes();
     if bytes.len() != 16 || bytes[8] != b'T' || bytes[15] != b'Z' {
         return None;

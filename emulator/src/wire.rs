@@ -81,6 +81,38 @@ impl Wire {
     }
 }
 
+impl Exception {
+    /// The stream did not end in time.
+    pub(crate) fn time_exceeded() -> Self {
+        let message =
+            "Your model primary did not complete sending the inference response in the allotted time.";
+        Self::of_stream("ModelInvocationTimeExceeded", message)
+    }
+
+    /// The container broke off.
+    pub(crate) fn broken() -> Self {
+        Self::of_stream(
+            "StreamBroken",
+            "Your model primary broke off before its inference response was complete.",
+        )
+    }
+
+    fn of_stream(code: &str, message: &str) -> Self {
+        Self { kind: "ModelStreamError".into(), code: Some(code.into()), message: message.into() }
+    }
+
+    pub(crate) fn payload(&self) -> String {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Payload<'a> {
+            message: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            error_code: Option<&'a str>,
+        }
+        json(&Payload { message: &self.message, error_code: self.code.as_deref() })
+    }
+}
+
 /// Frames one after the other, and where each ends.
 #[derive(Default)]
 struct Frames {
@@ -99,20 +131,12 @@ impl Frames {
     }
 
     fn exception(&mut self, exception: &Exception) {
-        #[derive(Serialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Payload<'a> {
-            message: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            error_code: Option<&'a str>,
-        }
         let headers = [
             (":exception-type", exception.kind.as_str()),
             (":content-type", "application/json"),
             (":message-type", "exception"),
         ];
-        let payload = Payload { message: &exception.message, error_code: exception.code.as_deref() };
-        self.frame(headers, json(&payload).as_bytes());
+        self.frame(headers, exception.payload().as_bytes());
     }
 
     fn error(&mut self, error: &UnmodelledError) {

@@ -82,7 +82,7 @@ async fn paths_and_names_are_checked() {
     for (method, path) in [
         ("POST", "/"),
         ("POST", "/endpoints/known"),
-        ("POST", "/endpoints/known/async-invocations"),
+        ("POST", "/endpoints/known/async-invocations/more"),
         ("POST", "/endpoints/known/invocations/more"),
         ("GET", "/endpoints/known/invocations"),
     ] {

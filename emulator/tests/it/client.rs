@@ -3,8 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    SignableBody, SignableRequest, SignatureLocation, SigningInstructions, SigningSettings, sign,
+};
 use aws_sigv4::sign::v4;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use sagewire_codec::eventstream::Decoder;
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +26,8 @@ pub(crate) struct Request {
     pub(crate) token: Option<&'static str>,
     pub(crate) service: &'static str,
     pub(crate) time: SystemTime,
+    /// Instead of a signature.
+    pub(crate) bearer: Option<String>,
     /// Changes the request after it has been signed.
     pub(crate) tamper: fn(&mut String),
 }
@@ -38,6 +44,7 @@ impl Request {
             token: None,
             service: "sagemaker",
             time: SystemTime::now(),
+            bearer: None,
             tamper: |_| {},
         }
     }
@@ -50,10 +57,53 @@ impl Request {
         Self::new(&format!("/endpoints/{endpoint}/invocations-response-stream"), body)
     }
 
-    /// Sends it, and reads to the end of the connection, or until nothing has come for half a second.
-    pub(crate) async fn send(&self, emulator: &Emulator) -> Reply {
+    /// A request to the OpenAI route, with a token that is minted for it.
+    pub(crate) fn openai(endpoint: &str, body: &str) -> Self {
+        let mut request = Self::new(&format!("/endpoints/{endpoint}/openai/v1/chat/completions"), body);
+        request.bearer = Some(request.token());
+        request
+    }
+
+    /// A bearer token of this request's keys and time.
+    pub(crate) fn token(&self) -> String {
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(Duration::from_secs(60));
+        let url = "https://sagemaker.amazonaws.com/?Action=CallWithBearerToken";
+        let signable = SignableRequest::new("POST", url, std::iter::empty(), SignableBody::Bytes(b""));
+        let signed = self.sign(signable.unwrap(), settings);
+        let mut token = url.trim_start_matches("https://").to_string();
+        for (name, value) in signed.params() {
+            token += &format!("&{name}={}", value.replace('/', "%2F"));
+        }
+        format!("sagemaker-api-key-{}", STANDARD.encode(token + "&Version=1"))
+    }
+
+    fn sign(&self, signable: SignableRequest<'_>, settings: SigningSettings) -> SigningInstructions {
+        let identity =
+            Credentials::new(self.key_id, self.secret, self.token.map(Into::into), None, "test").into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("eu-central-1")
+            .name(self.service)
+            .time(self.time)
+            .settings(settings)
+            .build()
+            .unwrap()
+            .into();
+        sign(signable, &params).unwrap().into_parts().0
+    }
+
+    /// Sends it, and leaves the rest to the caller.
+    pub(crate) async fn connect(&self, emulator: &Emulator) -> TcpStream {
         let mut socket = TcpStream::connect(emulator.addr()).await.unwrap();
         socket.write_all(self.text(emulator).as_bytes()).await.unwrap();
+        socket
+    }
+
+    /// Sends it, and reads to the end of the connection, or until nothing has come for half a second.
+    pub(crate) async fn send(&self, emulator: &Emulator) -> Reply {
+        let mut socket = self.connect(emulator).await;
         let mut bytes = Vec::new();
         let end = loop {
             match tokio::time::timeout(Duration::from_millis(500), socket.read_buf(&mut bytes)).await {
@@ -71,23 +121,17 @@ impl Request {
         let host = emulator.addr().to_string();
         let mut headers: Vec<(&str, &str)> = vec![("host", &host)];
         headers.extend(self.headers.iter().copied());
-        let identity =
-            Credentials::new(self.key_id, self.secret, self.token.map(Into::into), None, "test").into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region("eu-central-1")
-            .name(self.service)
-            .time(self.time)
-            .settings(SigningSettings::default())
-            .build()
-            .unwrap()
-            .into();
         let uri = format!("{}{}", emulator.url(), self.path);
         let body = SignableBody::Bytes(self.body.as_bytes());
         let signable = SignableRequest::new(self.method, uri, headers.iter().copied(), body).unwrap();
-        let signed = sign(signable, &params).unwrap().into_parts().0;
+        let signed = self.sign(signable, SigningSettings::default());
+        let bearer = self.bearer.as_ref().map(|token| format!("Bearer {token}"));
+        let signed: Vec<(&str, &str)> = match &bearer {
+            Some(bearer) => vec![("authorization", bearer)],
+            None => signed.headers().collect(),
+        };
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
-        for (name, value) in headers.iter().copied().chain(signed.headers()) {
+        for (name, value) in headers.iter().copied().chain(signed) {
             text += &format!("{name}: {value}\r\n");
         }
         text += &format!("connection: close\r\ncontent-length: {}\r\n\r\n{}", self.body.len(), self.body);

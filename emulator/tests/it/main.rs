@@ -1,7 +1,12 @@
 //! Tests over sockets.
 
 mod answers;
+mod asynchronous;
 mod boto3;
 mod client;
+mod container;
 mod containers;
+mod openai;
+mod recordings;
 mod signatures;
+mod upstream;

@@ -1,0 +1,232 @@
+//! `InvokeEndpointAsync`: what is taken, and a folder that plays S3.
+//!
+//! `s3://BUCKET/KEY` is `FOLDER/BUCKET/KEY`.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::error::{ACCOUNT, ErrorAnswer, json};
+use crate::limits::Limits;
+
+const INPUT: &str = "x-amzn-sagemaker-inputlocation";
+const INFERENCE_ID: &str = "x-amzn-sagemaker-inference-id";
+const OUTPUT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-outputlocation");
+const FAILURE: HeaderName = HeaderName::from_static("x-amzn-sagemaker-failurelocation");
+
+/// Where the request's body is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Inline(Bytes),
+    At(Location),
+}
+
+/// A request that was taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) input: Input,
+    pub(crate) output: Location,
+    pub(crate) failure: Location,
+    /// What the container may take.
+    pub(crate) timeout: Duration,
+    inference_id: String,
+}
+
+impl Job {
+    /// Checks a request. `id` is its number.
+    ///
+    /// # Errors
+    ///
+    /// What the service does not take.
+    pub(crate) fn parse(
+        headers: &HeaderMap,
+        body: &Bytes,
+        endpoint: &str,
+        region: &str,
+        id: &str,
+        limits: &Limits,
+    ) -> Result<Self, Box<ErrorAnswer>> {
+        let fields = Fields(headers);
+        // An answer is written to the end of its time: the rest of the time a request may wait does not matter here.
+        fields.number("x-amzn-sagemaker-requestttlseconds", 60..=21_600)?;
+        let timeout = fields.number("x-amzn-sagemaker-invocationtimeoutseconds", 1..=3600)?.unwrap_or(900);
+        let extension = fields.text("x-amzn-sagemaker-s3outputpathextension", 512)?;
+        let file = fields.text("x-amzn-sagemaker-filename", 32)?;
+        let inference_id = fields.text(INFERENCE_ID, 64)?;
+        let input = input(fields.text(INPUT, 1024)?, body, limits)?;
+        let bucket = format!("sagemaker-{region}-{ACCOUNT}");
+        let folder = extension.map_or(String::new(), |extension| format!("{}/", extension.trim_matches('/')));
+        let location = |kind: &str, name: &str| {
+            let key = format!("async-endpoint-{kind}/{endpoint}/{folder}{name}");
+            Location { bucket: bucket.clone(), key }
+        };
+        Ok(Self {
+            input,
+            output: location("outputs", file.map_or(&format!("{id}.out"), |file| file)),
+            failure: location("failures", &format!("{id}-error.out")),
+            timeout: Duration::from_secs(timeout),
+            inference_id: inference_id.unwrap_or(id).into(),
+        })
+    }
+
+    /// What the client is told at once.
+    pub(crate) fn accepted(&self) -> Response<Body> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Accepted<'a> {
+            inference_id: &'a str,
+        }
+        let mut response = Response::new(Body::from(json(&Accepted { inference_id: &self.inference_id })));
+        *response.status_mut() = StatusCode::ACCEPTED;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(OUTPUT, self.output.header());
+        headers.insert(FAILURE, self.failure.header());
+        response
+    }
+}
+
+fn input(location: Option<&str>, body: &Bytes, limits: &Limits) -> Result<Input, Box<ErrorAnswer>> {
+    let refused = |message: &str| Err(Box::new(ErrorAnswer::validation(message)));
+    match location {
+        Some(_) if !body.is_empty() => refused("Only one of InputLocation and Body may be given"),
+        None if body.is_empty() => refused("One of InputLocation and Body must be given"),
+        None if body.len() > limits.inline_len => {
+            let (found, max) = (body.len(), limits.inline_len);
+            refused(&format!("Body must be at most {max} bytes, found {found}; use InputLocation instead"))
+        }
+        None => Ok(Input::Inline(body.clone())),
+        Some(text) => match Location::parse(text) {
+            Some(location) => Ok(Input::At(location)),
+            None => refused(&format!(
+                "1 validation error detected: Value '{text}' at 'inputLocation' failed to satisfy constraint: Member \
+                 must satisfy regular expression pattern: ^(https|s3)://([^/]+)/?(.*)$"
+            )),
+        },
+    }
+}
+
+/// Headers with bounds.
+struct Fields<'a>(&'a HeaderMap);
+
+impl<'a> Fields<'a> {
+    fn text(&self, name: &str, len_max: usize) -> Result<Option<&'a str>, Box<ErrorAnswer>> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        match value.to_str() {
+            Ok(text) if (1..=len_max).contains(&text.len()) => Ok(Some(text)),
+            _ => Err(Box::new(ErrorAnswer::validation(&format!(
+                "1 validation error detected: {name} must have 1 to {len_max} characters of ASCII"
+            )))),
+        }
+    }
+
+    fn number(
+        &self,
+        name: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Box<ErrorAnswer>> {
+        let Some(text) = self.text(name, 20)? else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| {
+            Box::new(ErrorAnswer::validation(&format!(
+                "1 validation error detected: {name} must be {} to {}, found {text}",
+                range.start(),
+                range.end()
+            )))
+        })
+    }
+}
+
+/// A place in S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    bucket: String,
+    key: String,
+}
+
+impl Location {
+    /// `s3://BUCKET/KEY`, or an address over `https`, which is that of a bucket as well.
+    fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("s3://").or_else(|| text.strip_prefix("https://"))?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        (!bucket.is_empty()).then(|| Self { bucket: bucket.into(), key: key.into() })
+    }
+
+    fn header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.to_string())
+            .expect("a region and headers of the request are the values of a header")
+    }
+
+    /// The file in the folder that plays S3. `None`: it would be outside of it.
+    fn file(&self, folder: &Path) -> Option<PathBuf> {
+        let mut path = folder.to_path_buf();
+        for name in std::iter::once(self.bucket.as_str()).chain(self.key.split('/')) {
+            let mut components = Path::new(name).components();
+            let (Some(Component::Normal(component)), None) = (components.next(), components.next()) else {
+                return None;
+            };
+            path.push(component);
+        }
+        Some(path)
+    }
+
+    /// Reads what is there.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it cannot be read.
+    pub(crate) fn read(&self, folder: &Path) -> io::Result<Bytes> {
+        let file = self.file(folder).ok_or_else(outside)?;
+        fs::read(file).map(Bytes::from)
+    }
+
+    /// Writes a file, which is whole when it can be seen.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub(crate) fn write(&self, folder: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file(folder).ok_or_else(outside)?;
+        fs::create_dir_all(file.parent().unwrap_or(folder))?;
+        let mut part = file.clone().into_os_string();
+        part.push(".part");
+        fs::write(&part, bytes)?;
+        fs::rename(part, file)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+fn outside() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the key is not the name of a file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_stay_in_their_folder() {
+        let file = |text| Location::parse(text).unwrap().file(Path::new("s3"));
+        assert_eq!(file("s3://bucket/a/b.json"), Some(Path::new("s3/bucket/a/b.json").into()));
+        assert_eq!(file("https://host/key"), Some(Path::new("s3/host/key").into()));
+        for outside in ["s3://../key", "s3://b/../../key", "s3://b/./key", "s3://b//key", "s3://b/", "s3://b"]
+        {
+            assert_eq!(file(outside), None, "{outside}");
+        }
+        for none in ["", "s3://", "s3:///key", "file:///etc/passwd", "bucket/key"] {
+            assert_eq!(Location::parse(none), None, "{none}");
+        }
+    }
+}

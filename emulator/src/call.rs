@@ -1,0 +1,84 @@
+//! What a request asks for: an operation on an endpoint.
+
+use axum::http::Method;
+
+/// An operation of the runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// `InvokeEndpoint`
+    Unary,
+    /// `InvokeEndpointWithResponseStream`
+    Stream,
+    /// `InvokeEndpointAsync`
+    Asynchronous,
+    /// The route for OpenAI's clients, of the endpoint or of one of its inference components.
+    OpenAi,
+}
+
+/// An operation on an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) endpoint: String,
+    pub(crate) operation: Operation,
+}
+
+impl Call {
+    /// `None`: there is no such operation.
+    pub(crate) fn parse(method: &Method, path: &str) -> Option<Self> {
+        let (endpoint, operation) = path.strip_prefix("/endpoints/")?.split_once('/')?;
+        let operation = match operation {
+            "invocations" => Operation::Unary,
+            "invocations-response-stream" => Operation::Stream,
+            "async-invocations" => Operation::Asynchronous,
+            _ if is_openai(operation) => Operation::OpenAi,
+            _ => return None,
+        };
+        (method == Method::POST).then(|| Self { endpoint: endpoint.into(), operation })
+    }
+
+    /// `^[a-zA-Z0-9](-*[a-zA-Z0-9])*`, at most 63 characters.
+    pub(crate) fn has_endpoint_name(&self) -> bool {
+        is_name(&self.endpoint)
+    }
+}
+
+fn is_openai(operation: &str) -> bool {
+    const CHAT: &str = "openai/v1/chat/completions";
+    let component = operation.strip_prefix("inference-components/").and_then(|rest| rest.split_once('/'));
+    match component {
+        Some((component, rest)) => is_name(component) && rest == CHAT,
+        None => operation == CHAT,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    bytes.len() <= 63
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+        && [bytes.first(), bytes.last()].iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        let operation = |path| Call::parse(&Method::POST, path).map(|call| call.operation);
+        for (path, expected) in [
+            ("/endpoints/e/invocations", Some(Operation::Unary)),
+            ("/endpoints/e/invocations-response-stream", Some(Operation::Stream)),
+            ("/endpoints/e/async-invocations", Some(Operation::Asynchronous)),
+            ("/endpoints/e/openai/v1/chat/completions", Some(Operation::OpenAi)),
+            ("/endpoints/e/inference-components/ic-1/openai/v1/chat/completions", Some(Operation::OpenAi)),
+            ("/endpoints/e/inference-components//openai/v1/chat/completions", None),
+            ("/endpoints/e/inference-components/ic-1/invocations", None),
+            ("/endpoints/e/openai/v1/completions", None),
+            ("/endpoints/e", None),
+            ("/invocations", None),
+        ] {
+            assert_eq!(operation(path), expected, "{path}");
+        }
+        assert_eq!(Call::parse(&Method::GET, "/endpoints/e/invocations"), None);
+    }
+}
