@@ -19,7 +19,8 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "format/openai" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/anthropic" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/generate" => &["chat", "failure", "format/failure", "format/template", "json"],
-        "format/text" => &["chat", "error", "format/failure", "json"],
+        // What was held back of a text is what may be an error.
+        "format/text" => &["chat", "error", "format/failure", "json", "raw"],
         "format/tgi" => &["chat", "error", "json"],
         "format/responses" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/template" => &["chat", "format/bedrock", "json"],
