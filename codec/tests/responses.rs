@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use sagewire_codec::chat::{Context, Losses, Response};
 use sagewire_codec::format::{bedrock, openai};
-use sagewire_codec::{Decoder, Error};
+use sagewire_codec::{Decoder, Error, Options, Target, Transcoder};
 use serde_json::{Value, json};
 
 fn read(body: &str) -> Result<Response, Error> {
@@ -82,6 +82,48 @@ fn openai_to_converse_and_back() {
     assert_eq!(metrics, Some(json!({"latencyMs": 9})), "what has no name here is kept");
     assert_eq!(openai, openai_body());
     assert_eq!(losses, [""; 0]);
+}
+
+/// Members of other formats do not take the place of OpenAI's own, in a whole answer and in a stream; and of several with
+/// one name there is one place.
+#[test]
+fn members_of_others_take_no_places() {
+    let delta =
+        |index: u32, delta: Value| json!({"contentBlockDelta": {"contentBlockIndex": index, "delta": delta}});
+    let lines = [
+        json!({"messageStart": {"role": "assistant", "choices": [], "mood": 1}}),
+        delta(0, json!({"text": "right"})),
+        json!({"contentBlockStart": {"contentBlockIndex": 1, "start": {"picture": 1}}}),
+        delta(1, json!({"content": "wrong"})),
+        json!({"contentBlockStart": {"contentBlockIndex": 2, "start": {"picture": 2}}}),
+        json!({"messageStop": {"stopReason": "end_turn"}}),
+    ];
+    let body = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let (written, losses) =
+        value(openai::write_response(&read(&body).expect("complete"), &Context::new().created(1)));
+    assert_eq!(
+        written["choices"],
+        json!([{"index": 0, "message": {"role": "assistant", "content": "right"}, "finish_reason": "stop", "start": {"picture": 2}}])
+    );
+    assert_eq!(written["mood"], 1);
+    assert_eq!(
+        losses,
+        [
+            "other: dropped: those of earlier records: the format has one place",
+            "other: dropped: in OpenAI's this name has a meaning of its own",
+        ]
+    );
+    let mut transcoder = Transcoder::new(Options::new(), Target::OpenAi, Context::new());
+    let (mut chunk, mut stream) = (Bytes::from(body), Vec::new());
+    while let Some(bytes) = transcoder.decode(&mut chunk).expect("good") {
+        stream.extend_from_slice(bytes);
+    }
+    while let Some(bytes) = transcoder.finish().expect("complete") {
+        stream.extend_from_slice(bytes);
+    }
+    let again = read(&String::from_utf8(stream).expect("UTF-8")).expect("complete");
+    assert_eq!(again.choices[0].text(), "right");
+    assert!(!transcoder.losses().is_empty());
 }
 
 #[test]
@@ -209,6 +251,17 @@ mod errors {
             let error = ServiceError::read(status, name, body.as_bytes());
             assert_eq!((error.status, error.kind, &*error.message), (expected, kind, message), "{body}");
         }
+    }
+
+    /// An error without a message is one all the same, also in a stream.
+    #[test]
+    fn an_empty_message_is_an_error() {
+        let body = br#"{"error":"","error_type":"overloaded"}"#;
+        let error = super::read(std::str::from_utf8(body).expect("text")).expect_err("an error");
+        assert!(error.is_model_failure(), "{error}");
+        let error = ServiceError::read(429, None, body);
+        assert_eq!((&*error.name, &*error.message, error.kind), ("overloaded", "", ErrorKind::RateLimit));
+        assert_eq!(error.write(Format::Generate), body);
     }
 
     #[test]

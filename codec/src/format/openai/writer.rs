@@ -2,9 +2,13 @@
 
 use alloc::vec::Vec;
 
+use super::chunk::{self, Chunk};
 use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::{self, write_integer, write_string};
+
+/// Why a member of another format is dropped.
+pub(super) const OWN: &str = "in OpenAI's this name has a meaning of its own";
 
 /// Writes canonical events as the server-sent events of a chat completion, which any OpenAI client reads.
 ///
@@ -97,16 +101,19 @@ impl Writer {
                 self.finish_choice(*choice, reason, stop.as_deref(), out)
             }
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Other { choice: Some(choice), name: Some(name), json } => {
+            Event::Other { choice: Some(choice), name: Some(name), json }
+                if !chunk::Choice::is_known(name.as_bytes()) =>
+            {
                 self.member(*choice, name, json, out);
             }
-            Event::Other { choice: None, name: Some(name), json } => {
+            Event::Other { choice: None, name: Some(name), json } if !Chunk::is_known(name.as_bytes()) => {
                 self.chunk(out, |out| {
                     out.extend_from_slice(b"],");
                     write_member(name, json, out);
                 });
             }
-            Event::Other { .. } => {
+            Event::Other { name: Some(_), .. } => self.losses.add("other", Outcome::Dropped, OWN),
+            Event::Other { name: None, .. } => {
                 self.losses.add(
                     "record",
                     Outcome::Dropped,
