@@ -3,7 +3,26 @@
 // Each test binary uses some of it.
 #![allow(dead_code, unreachable_pub)]
 
+#[cfg(feature = "templates")]
+mod chat_templates;
+#[cfg(feature = "custom")]
+mod custom;
+mod embeddings;
+mod errors;
+mod readers;
+mod requests;
+mod responses;
 pub mod sse_reference;
+
+#[cfg(feature = "templates")]
+pub use chat_templates::chat_templates;
+#[cfg(feature = "custom")]
+pub use custom::custom;
+pub use embeddings::embeddings;
+pub use errors::errors;
+pub use readers::readers;
+pub use requests::requests;
+pub use responses::responses;
 
 use bytes::Bytes;
 use sagewire_codec::chat::{Context, Event};
@@ -28,6 +47,11 @@ pub fn cut(data: &[u8], mut seed: u64) -> Vec<Bytes> {
         rest = tail;
     }
     chunks
+}
+
+/// The parts of an input that has several: what stands between bytes of 0xFF, which no text has.
+fn split(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    data.split(|byte| *byte == 0xff)
 }
 
 /// The first byte is the seed of the cuts, the rest the data.
