@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use sagewire_codec::chat::{Context, Losses, Response};
-use sagewire_codec::format::{bedrock, openai};
+use sagewire_codec::format::{bedrock, openai, write_response};
 use sagewire_codec::{Decoder, Error, Options, Target, Transcoder};
 use serde_json::{Value, json};
 
@@ -161,6 +161,23 @@ fn samples_of_real_services() {
         assert_eq!(choice.tool_calls().count(), tools, "{name}");
         assert!(choice.finish.is_some(), "{name}");
     }
+}
+
+/// A whole answer of TGI reports what a stream of it does.
+#[test]
+fn what_tgi_cannot_say_is_reported() {
+    let body = json!({"type": "message", "role": "assistant", "content": [
+        {"type": "text", "text": "a", "citations": [{"type": "char_location"}]}
+    ], "stop_reason": "stop_sequence", "stop_sequence": "END",
+        "usage": {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 3}});
+    let response = read(&body.to_string()).expect("complete");
+    let (tgi, losses) = value(write_response(Target::Tgi, &response, &Context::new()));
+    assert_eq!(
+        (&tgi["generated_text"], &tgi["details"]["finish_reason"]),
+        (&json!("a"), &json!("stop_sequence"))
+    );
+    let whats: Vec<_> = losses.iter().filter_map(|loss| loss.split(": ").next()).collect();
+    assert_eq!(whats, ["citation", "stop string", "input tokens", "usage details"]);
 }
 
 mod errors {

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::chunk::{self, Chunk};
-use super::writer::{OWN, finish_reason, write_usage};
+use super::writer::{OWN, finish_reason, note_finish_reason, write_usage};
 use crate::chat::request::Content;
 use crate::chat::{Choice, Context, Json, Losses, Outcome, Response};
 use crate::json::{Object, write_string};
@@ -50,11 +50,8 @@ fn write_choice(choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
         }
         match &choice.finish {
             Some(reason) => {
-                let name = finish_reason(reason);
-                if name != reason.as_str() {
-                    losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
-                }
-                object.string("finish_reason", name);
+                note_finish_reason(reason, choice.stop.as_deref(), losses);
+                object.string("finish_reason", finish_reason(reason));
             }
             None => object.json("finish_reason", "null"),
         }

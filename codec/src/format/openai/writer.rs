@@ -225,12 +225,7 @@ impl Writer {
         out: &mut Vec<u8>,
     ) {
         self.choice(choice, out);
-        // The stop string says what the name does not.
-        let is_said = matches!(reason, FinishReason::Other(_))
-            || (matches!(reason, FinishReason::StopSequence) && stop.is_some());
-        if !is_said && finish_reason(reason) != reason.as_str() {
-            self.losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
-        }
+        note_finish_reason(reason, stop, &mut self.losses);
         self.chunk(out, |out| {
             write_index(choice, out);
             out.extend_from_slice(b",\"delta\":{},\"finish_reason\":");
@@ -242,6 +237,15 @@ impl Writer {
             }
             out.extend_from_slice(b"}]");
         });
+    }
+}
+
+/// Notes a finish reason that OpenAI has no name for. The stop string says what the name does not.
+pub(super) fn note_finish_reason(reason: &FinishReason<'_>, stop: Option<&str>, losses: &mut Losses) {
+    let is_said = matches!(reason, FinishReason::Other(_))
+        || (matches!(reason, FinishReason::StopSequence) && stop.is_some());
+    if !is_said && finish_reason(reason) != reason.as_str() {
+        losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
     }
 }
 

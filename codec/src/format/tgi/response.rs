@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::writer::{finish_reason, note_details};
 use crate::chat::request::Content;
 use crate::chat::{Choice, Context, FinishReason, Losses, Outcome, Response};
 use crate::json::Object;
@@ -14,18 +15,7 @@ pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let empty = Choice::default();
     let choice = response.choices.first().unwrap_or(&empty);
-    if response.choices.len() > 1 {
-        losses.add("choice", Outcome::Dropped, "TGI answers once");
-    }
-    if !choice.logprobs.is_empty() {
-        losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
-    }
-    if !choice.others.is_empty() || !response.others.is_empty() {
-        losses.add("other", Outcome::Dropped, "a member of unknown meaning has no place");
-    }
-    if response.malformed > 0 {
-        losses.add("malformed record", Outcome::Dropped, "what could not be read cannot be written");
-    }
+    report(response, choice, &mut losses);
     let mut text = alloc::string::String::new();
     for part in &choice.content {
         match &part.content {
@@ -43,8 +33,12 @@ pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
     Object::write(&mut out, |object| {
         object.string("generated_text", &text);
         if let Some(reason) = &choice.finish {
+            let reason = match reason {
+                FinishReason::Stop if choice.stop.is_some() => &FinishReason::StopSequence,
+                reason => reason,
+            };
             object.object("details", |details| {
-                details.string("finish_reason", finish_reason(reason, choice.stop.is_some(), &mut losses));
+                details.string("finish_reason", finish_reason(reason, &mut losses));
                 let generated = response.usage.and_then(|usage| usage.output_tokens);
                 if generated.is_none() {
                     losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
@@ -59,15 +53,25 @@ pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
     (out, losses)
 }
 
-fn finish_reason(reason: &FinishReason<'_>, has_stop: bool, losses: &mut Losses) -> &'static str {
-    match reason {
-        FinishReason::StopSequence => "stop_sequence",
-        FinishReason::Stop if has_stop => "stop_sequence",
-        FinishReason::Stop => "eos_token",
-        FinishReason::Length => "length",
-        _ => {
-            losses.add("finish reason", Outcome::Approximated, "TGI has no name for it: `eos_token`");
-            "eos_token"
+/// What TGI has no place for.
+fn report(response: &Response, choice: &Choice, losses: &mut Losses) {
+    let usage = response.usage.unwrap_or_default();
+    let has_others = !choice.others.is_empty() || !response.others.is_empty();
+    let uncounted = choice.finish.is_none() && usage.output_tokens.is_some();
+    let drops = [
+        (response.choices.len() > 1, "choice", "TGI answers once"),
+        (!choice.logprobs.is_empty(), "logprobs", "formats disagree on what they are"),
+        (!choice.citations.is_empty(), "citation", "TGI has no place for it"),
+        (choice.stop.is_some(), "stop string", "TGI does not say which one was met"),
+        (usage.input_tokens.is_some(), "input tokens", "TGI counts them in streams only"),
+        (uncounted, "usage", "it stands beside a finish reason, and there is none"),
+        (has_others, "other", "a member of unknown meaning has no place"),
+        (response.malformed > 0, "malformed record", "what could not be read cannot be written"),
+    ];
+    for (is_lost, what, why) in drops {
+        if is_lost {
+            losses.add(what, Outcome::Dropped, why);
         }
     }
+    note_details(&usage, losses);
 }

@@ -149,7 +149,7 @@ impl Writer {
 
     fn details(&mut self, reason: &FinishReason<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"finish_reason\":");
-        write_string(self.finish_reason(reason), out);
+        write_string(finish_reason(reason, &mut self.losses), out);
         for (name, count) in
             [("generated_tokens", self.usage.output_tokens), ("input_length", self.usage.input_tokens)]
         {
@@ -161,28 +161,8 @@ impl Writer {
             out.push(b':');
             write_integer(count.unwrap_or(0), out);
         }
-        let Usage { cache_read_tokens, cache_write_tokens, reasoning_tokens, .. } = self.usage;
-        if cache_read_tokens.or(cache_write_tokens).or(reasoning_tokens).is_some() {
-            self.losses.add("usage details", Outcome::Dropped, "TGI counts neither caches nor reasoning");
-        }
+        note_details(&self.usage, &mut self.losses);
         out.extend_from_slice(b",\"seed\":null}");
-    }
-
-    /// The nearest that TGI has a name for; what came as another name goes out as it came.
-    fn finish_reason<'a>(&mut self, reason: &'a FinishReason<'_>) -> &'a str {
-        match reason {
-            FinishReason::Stop => "eos_token",
-            FinishReason::StopSequence => "stop_sequence",
-            FinishReason::Length => "length",
-            FinishReason::Other(reason) => reason,
-            reason => {
-                self.losses.add("finish reason", Outcome::Approximated, "TGI has no name for it");
-                match reason {
-                    FinishReason::ContextWindow | FinishReason::Pause => "length",
-                    _ => "eos_token",
-                }
-            }
-        }
     }
 
     fn error(&mut self, error: &Error, out: &mut Vec<u8>) {
@@ -202,5 +182,30 @@ impl Writer {
         out.extend_from_slice(b",\"error_type\":");
         write_string(name, out);
         out.extend_from_slice(b"}\n\n");
+    }
+}
+
+/// Counts that TGI has no place for.
+pub(super) fn note_details(usage: &Usage, losses: &mut Losses) {
+    let Usage { cache_read_tokens, cache_write_tokens, reasoning_tokens, .. } = usage;
+    if cache_read_tokens.or(*cache_write_tokens).or(*reasoning_tokens).is_some() {
+        losses.add("usage details", Outcome::Dropped, "TGI counts neither caches nor reasoning");
+    }
+}
+
+/// The nearest that TGI has a name for; what came as another name goes out as it came.
+pub(super) fn finish_reason<'a>(reason: &'a FinishReason<'_>, losses: &mut Losses) -> &'a str {
+    match reason {
+        FinishReason::Stop => "eos_token",
+        FinishReason::StopSequence => "stop_sequence",
+        FinishReason::Length => "length",
+        FinishReason::Other(reason) => reason,
+        reason => {
+            losses.add("finish reason", Outcome::Approximated, "TGI has no name for it");
+            match reason {
+                FinishReason::ContextWindow | FinishReason::Pause => "length",
+                _ => "eos_token",
+            }
+        }
     }
 }
