@@ -1,7 +1,7 @@
 //! What has to hold for every input, however strange. Used by the property tests, run over the fuzzers' corpora in
 //! `tests/corpus.rs`, and the bodies of the fuzz targets in `fuzz/`.
 // Each test binary uses some of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 #[cfg(feature = "templates")]
 mod chat_templates;
