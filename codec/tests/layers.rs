@@ -150,6 +150,25 @@ fn the_core_stays_pure() {
     );
 }
 
+/// What the architecture names is there.
+#[test]
+fn the_architecture_names_files_that_are_there() {
+    let codec = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(codec.join("../ARCHITECTURE.md")).expect("a page");
+    let mut count = 0;
+    for name in
+        text.split('`').skip(1).step_by(2).filter(|name| !name.contains(' ') && !name.contains("NAME"))
+    {
+        if !(name.contains('/') || name.ends_with(".rs")) {
+            continue;
+        }
+        let folders = [codec.join(".."), codec.clone(), codec.join("src")];
+        assert!(folders.iter().any(|folder| folder.join(name).exists()), "there is no {name}");
+        count += 1;
+    }
+    assert!(count >= 12, "{count} names");
+}
+
 /// The formats of requests lie in one folder with what they share, and do not know each other either.
 #[test]
 fn formats_of_requests_do_not_know_each_other() {
