@@ -14,7 +14,6 @@
 //! members; version 2 requires `embedding_types`, with which version 1 answers as version 2 does.
 
 use alloc::borrow::Cow;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -139,7 +138,6 @@ impl<'a> Request<'a> {
                 }
                 _ => {
                     let name = Cow::Owned(String::from_utf8_lossy(name).into_owned());
-                    request.others.retain(|(known, _)| *known != name);
                     request.others.push((name, other()));
                 }
             }
@@ -152,6 +150,7 @@ impl<'a> Request<'a> {
             Ok(())
         })
         .map_err(|fault| malformed(WHAT, fault))?;
+        request.others = super::last_of_each(request.others);
         Ok(request)
     }
 
@@ -432,8 +431,7 @@ impl Writer<'_, '_> {
 
     /// Reports a member that is not written.
     fn lose(&mut self, name: &str, why: &'static str) {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        self.losses.add(pointer, Outcome::Dropped, why);
+        self.losses.push(super::dropped(name, why));
     }
 }
 
