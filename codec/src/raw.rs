@@ -100,7 +100,7 @@ fn unfinished(text: &[u8]) -> usize {
 }
 
 /// Whether a body that begins so may be nothing but a JSON error.
-fn may_be_error(body: &[u8]) -> bool {
+pub(crate) fn may_be_error(body: &[u8]) -> bool {
     if body.len() > ERROR_MAX {
         return false;
     }

@@ -51,3 +51,40 @@ fn transcode() {
 fn alike() {
     assert!(run("alike", oracles::alike) >= 90);
 }
+
+#[test]
+fn readers() {
+    assert!(run("readers", oracles::readers) >= 20);
+}
+
+#[test]
+fn requests() {
+    assert!(run("requests", oracles::requests) >= 20);
+}
+
+#[test]
+fn responses() {
+    assert!(run("responses", oracles::responses) >= 20);
+}
+
+#[test]
+fn errors() {
+    assert!(run("errors", oracles::errors) >= 20);
+}
+
+#[test]
+fn embeddings() {
+    assert!(run("embeddings", oracles::embeddings) >= 20);
+}
+
+#[cfg(feature = "templates")]
+#[test]
+fn chat_templates() {
+    assert!(run("chat_templates", oracles::chat_templates) >= 20);
+}
+
+#[cfg(feature = "custom")]
+#[test]
+fn custom() {
+    assert!(run("custom", oracles::custom) >= 20);
+}

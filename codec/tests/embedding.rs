@@ -139,6 +139,18 @@ fn broken_bodies_are_errors() {
     assert!(Request::read(format!("{{\"input\":{deep}").as_bytes()).expect_err("deep").is_corrupt());
 }
 
+/// A hundred thousand members take no time that grows with their square.
+#[test]
+fn members_are_many() {
+    let members: String = (0..100_000).map(|number| format!(",\"m{number}\":1")).collect();
+    let body = format!("{{\"embeddings\":[[1]]{members}}}");
+    let response = Response::read(body.as_bytes(), Reading::new()).expect("one vector");
+    assert_eq!(response.losses.as_slice().len(), 100_000);
+    let body = format!("{{\"input\":\"a\"{members}}}");
+    let written = Request::read(body.as_bytes()).expect("a request").write(Target::TextList);
+    assert_eq!(written.expect("one text").losses.as_slice().len(), 100_000);
+}
+
 #[test]
 fn vectors_give_their_numbers() {
     let body = br#"{"data":[{"embedding":[1.5,-2]},{"embedding":"AADAPwAAAMA="}]}"#;

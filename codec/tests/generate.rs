@@ -419,6 +419,8 @@ fn plain_text_is_read_as_it_comes() {
         "café 😀\r\n",
         "data: {\"a\":1}\n\n[DONE]",
         "{\"answer\": 42}",
+        // Nothing is held back for an error that stands behind something else, so that it is none however it comes.
+        "{\"body\": 1, \"error\": \"x\"}",
         "[DONE]",
         "{",
         "\"x\"",

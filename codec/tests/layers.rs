@@ -19,7 +19,8 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "format/openai" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/anthropic" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/generate" => &["chat", "failure", "format/failure", "format/template", "json"],
-        "format/text" => &["chat", "error", "format/failure", "json"],
+        // What was held back of a text is what may be an error.
+        "format/text" => &["chat", "error", "format/failure", "json", "raw"],
         "format/tgi" => &["chat", "error", "json"],
         "format/responses" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/template" => &["chat", "format/bedrock", "json"],
@@ -147,6 +148,25 @@ fn the_core_stays_pure() {
             "serde_json_path",
         ]
     );
+}
+
+/// What the architecture names is there.
+#[test]
+fn the_architecture_names_files_that_are_there() {
+    let codec = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(codec.join("../ARCHITECTURE.md")).expect("a page");
+    let mut count = 0;
+    for name in
+        text.split('`').skip(1).step_by(2).filter(|name| !name.contains(' ') && !name.contains("NAME"))
+    {
+        if !(name.contains('/') || name.ends_with(".rs")) {
+            continue;
+        }
+        let folders = [codec.join(".."), codec.clone(), codec.join("src")];
+        assert!(folders.iter().any(|folder| folder.join(name).exists()), "there is no {name}");
+        count += 1;
+    }
+    assert!(count >= 12, "{count} names");
 }
 
 /// The formats of requests lie in one folder with what they share, and do not know each other either.

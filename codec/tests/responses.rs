@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use sagewire_codec::chat::{Context, Losses, Response};
-use sagewire_codec::format::{bedrock, openai};
-use sagewire_codec::{Decoder, Error};
+use sagewire_codec::format::{bedrock, openai, write_response};
+use sagewire_codec::{Decoder, Error, Options, Target, Transcoder};
 use serde_json::{Value, json};
 
 fn read(body: &str) -> Result<Response, Error> {
@@ -84,6 +84,48 @@ fn openai_to_converse_and_back() {
     assert_eq!(losses, [""; 0]);
 }
 
+/// Members of other formats do not take the place of OpenAI's own, in a whole answer and in a stream; and of several with
+/// one name there is one place.
+#[test]
+fn members_of_others_take_no_places() {
+    let delta =
+        |index: u32, delta: Value| json!({"contentBlockDelta": {"contentBlockIndex": index, "delta": delta}});
+    let lines = [
+        json!({"messageStart": {"role": "assistant", "choices": [], "mood": 1}}),
+        delta(0, json!({"text": "right"})),
+        json!({"contentBlockStart": {"contentBlockIndex": 1, "start": {"picture": 1}}}),
+        delta(1, json!({"content": "wrong"})),
+        json!({"contentBlockStart": {"contentBlockIndex": 2, "start": {"picture": 2}}}),
+        json!({"messageStop": {"stopReason": "end_turn"}}),
+    ];
+    let body = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let (written, losses) =
+        value(openai::write_response(&read(&body).expect("complete"), &Context::new().created(1)));
+    assert_eq!(
+        written["choices"],
+        json!([{"index": 0, "message": {"role": "assistant", "content": "right"}, "finish_reason": "stop", "start": {"picture": 2}}])
+    );
+    assert_eq!(written["mood"], 1);
+    assert_eq!(
+        losses,
+        [
+            "other: dropped: those of earlier records: the format has one place",
+            "other: dropped: in OpenAI's this name has a meaning of its own",
+        ]
+    );
+    let mut transcoder = Transcoder::new(Options::new(), Target::OpenAi, Context::new());
+    let (mut chunk, mut stream) = (Bytes::from(body), Vec::new());
+    while let Some(bytes) = transcoder.decode(&mut chunk).expect("good") {
+        stream.extend_from_slice(bytes);
+    }
+    while let Some(bytes) = transcoder.finish().expect("complete") {
+        stream.extend_from_slice(bytes);
+    }
+    let again = read(&String::from_utf8(stream).expect("UTF-8")).expect("complete");
+    assert_eq!(again.choices[0].text(), "right");
+    assert!(!transcoder.losses().is_empty());
+}
+
 #[test]
 fn what_cannot_be_said_is_reported() {
     let body = json!({"choices": [
@@ -119,6 +161,23 @@ fn samples_of_real_services() {
         assert_eq!(choice.tool_calls().count(), tools, "{name}");
         assert!(choice.finish.is_some(), "{name}");
     }
+}
+
+/// A whole answer of TGI reports what a stream of it does.
+#[test]
+fn what_tgi_cannot_say_is_reported() {
+    let body = json!({"type": "message", "role": "assistant", "content": [
+        {"type": "text", "text": "a", "citations": [{"type": "char_location"}]}
+    ], "stop_reason": "stop_sequence", "stop_sequence": "END",
+        "usage": {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 3}});
+    let response = read(&body.to_string()).expect("complete");
+    let (tgi, losses) = value(write_response(Target::Tgi, &response, &Context::new()));
+    assert_eq!(
+        (&tgi["generated_text"], &tgi["details"]["finish_reason"]),
+        (&json!("a"), &json!("stop_sequence"))
+    );
+    let whats: Vec<_> = losses.iter().filter_map(|loss| loss.split(": ").next()).collect();
+    assert_eq!(whats, ["citation", "stop string", "input tokens", "usage details"]);
 }
 
 mod errors {
@@ -209,6 +268,17 @@ mod errors {
             let error = ServiceError::read(status, name, body.as_bytes());
             assert_eq!((error.status, error.kind, &*error.message), (expected, kind, message), "{body}");
         }
+    }
+
+    /// An error without a message is one all the same, also in a stream.
+    #[test]
+    fn an_empty_message_is_an_error() {
+        let body = br#"{"error":"","error_type":"overloaded"}"#;
+        let error = super::read(std::str::from_utf8(body).expect("text")).expect_err("an error");
+        assert!(error.is_model_failure(), "{error}");
+        let error = ServiceError::read(429, None, body);
+        assert_eq!((&*error.name, &*error.message, error.kind), ("overloaded", "", ErrorKind::RateLimit));
+        assert_eq!(error.write(Format::Generate), body);
     }
 
     #[test]

@@ -22,13 +22,15 @@ pub enum Control {
 }
 
 /// What stands behind the first character of an escaped token.
-const BREAK: char = '\u{200b}';
+pub(super) const BREAK: char = '\u{200b}';
 
 /// The tokens that mean something in a prompt.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tokens {
     /// Sorted by their first byte, so that a text is searched for few of them.
     all: Vec<Box<str>>,
+    /// Bytes of the longest.
+    longest: usize,
 }
 
 impl Tokens {
@@ -37,7 +39,8 @@ impl Tokens {
             tokens.into_iter().filter(|token| !token.trim().is_empty()).map(Into::into).collect();
         all.sort();
         all.dedup();
-        Self { all }
+        let longest = all.iter().map(|token| token.len()).max().unwrap_or(0);
+        Self { all, longest }
     }
 
     /// The token that `text` begins with.
@@ -56,6 +59,20 @@ impl Tokens {
     /// The first token in a text.
     pub(super) fn first(&self, text: &str) -> Option<&str> {
         self.find(text).map(|(_, token)| token)
+    }
+
+    /// The token that begins in one text and ends in the one behind it, where neither has one of its own.
+    pub(super) fn across(&self, before: &str, behind: &str) -> Option<&str> {
+        let mut from = before.len().saturating_sub(self.longest);
+        let mut to = self.longest.min(behind.len());
+        while !before.is_char_boundary(from) {
+            from += 1;
+        }
+        while !behind.is_char_boundary(to) {
+            to -= 1;
+        }
+        let border = [&before[from..], &behind[..to]].concat();
+        self.first(&border)
     }
 
     /// The same text without tokens.

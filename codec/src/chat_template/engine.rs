@@ -324,13 +324,13 @@ fn without_generation_tags(source: &str) -> String {
     while let Some(at) = rest.find("{%") {
         let (before, tag) = rest.split_at(at);
         out.push_str(before);
-        let Some(end) = tag.find("%}") else {
+        // The percent sign of `{%}` does not end what it begins.
+        let Some(len) = tag[2..].find("%}") else {
             rest = tag;
             break;
         };
-        let (tag, behind) = tag.split_at(end + 2);
-        let inside = &tag[2..tag.len() - 2];
-        match inside.trim_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '-' | '+')) {
+        let (tag, behind) = tag.split_at(2 + len + 2);
+        match tag[2..2 + len].trim_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '-' | '+')) {
             "generation" => out.push_str(&tag.replace("generation", "if true")),
             "endgeneration" => out.push_str(&tag.replace("endgeneration", "endif")),
             _ => out.push_str(tag),

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::control::{Control, Tokens};
+use super::control::{BREAK, Control, Tokens};
 use crate::chat::request::{Content, Message, Part, Role};
 use crate::chat::{Losses, Outcome};
 use crate::error::{Error, ErrorKind, Layer};
@@ -114,6 +114,23 @@ impl Texts<'_> {
         }
     }
 
+    /// A text that comes to stand behind another, so that no token begins in one and ends in the other.
+    fn behind(&mut self, before: &str, text: &mut String, at: &str) -> Result<(), Error> {
+        let Some(token) = self.tokens.across(before, text) else { return Ok(()) };
+        match self.control {
+            Control::Allow => {}
+            Control::Refuse => {
+                let (token, at) = (token.into(), at.into());
+                return Err(Error::new(Layer::Template, 0, ErrorKind::ControlToken { token, at }));
+            }
+            Control::Escape => {
+                text.insert(0, BREAK);
+                self.losses.add(at.to_string(), Outcome::Approximated, "a control token was escaped");
+            }
+        }
+        Ok(())
+    }
+
     fn drop(&mut self, at: &str, why: &'static str) {
         self.losses.add(at.to_string(), Outcome::Dropped, why);
     }
@@ -178,7 +195,7 @@ impl<'a, 'b> Reader<'a, 'b> {
                 let rest = Turn { role: role.clone(), name: turn.name.clone(), ..Turn::default() };
                 let begun = core::mem::replace(&mut turn, rest);
                 if !begun.is_empty() {
-                    self.turns.push(begun);
+                    self.push(begun, &at)?;
                 }
                 self.result(id.as_deref(), content, *is_error, &at)?;
             } else {
@@ -187,8 +204,24 @@ impl<'a, 'b> Reader<'a, 'b> {
         }
         // A message of nothing but results is no message of its own.
         if !turn.is_empty() || self.turns.len() == before {
-            self.turns.push(turn);
+            self.push(turn, at)?;
         }
+        Ok(())
+    }
+
+    /// Adds a message that stands at `at`. Templates put its texts behind each other.
+    fn push(&mut self, mut turn: Turn, at: &str) -> Result<(), Error> {
+        let between = if turn.has_images() { "" } else { "\n" };
+        let mut said = String::new();
+        for piece in &mut turn.pieces {
+            let Piece::Text(text) = piece else { continue };
+            if !said.is_empty() {
+                said.push_str(between);
+                self.texts.behind(&said, text, at)?;
+            }
+            said.push_str(text);
+        }
+        self.turns.push(turn);
         Ok(())
     }
 
@@ -203,8 +236,10 @@ impl<'a, 'b> Reader<'a, 'b> {
                     self.texts.drop(at, "a prompt has no signature of reasoning");
                 }
                 if self.abilities.reasoning {
-                    let text = self.texts.text(text, at)?;
-                    turn.reasoning.get_or_insert_default().push_str(&text);
+                    let mut text = self.texts.text(text, at)?;
+                    let before = turn.reasoning.get_or_insert_default();
+                    self.texts.behind(before, &mut text, at)?;
+                    before.push_str(&text);
                 } else {
                     self.texts.drop(at, "the template has no reasoning");
                 }
@@ -254,7 +289,6 @@ impl<'a, 'b> Reader<'a, 'b> {
         for (index, part) in content.iter().enumerate() {
             self.part(&part.content, &mut turn, &format!("{at}/content/{index}"))?;
         }
-        self.turns.push(turn);
-        Ok(())
+        self.push(turn, at)
     }
 }

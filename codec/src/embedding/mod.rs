@@ -28,9 +28,13 @@ pub use response::{Reading, Response};
 pub use vector::{Encoding, Pooling, Vector};
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::chat::{Loss, Outcome};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::{Fault, Json, unescaped};
 
@@ -55,6 +59,21 @@ fn string<'a>(body: &'a [u8], range: &Range<usize>) -> Result<Option<Cow<'a, str
         Cow::Borrowed(bytes) => crate::text::lossy(bytes),
         Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
     }))
+}
+
+/// Of several members with a name, the last counts.
+fn last_of_each<'a, T>(members: Vec<(Cow<'a, str>, T)>) -> Vec<(Cow<'a, str>, T)> {
+    let mut seen = BTreeSet::new();
+    let members = members.into_iter().rev();
+    let mut last: Vec<_> = members.filter(|(name, _)| seen.insert(name.clone())).collect();
+    last.reverse();
+    last
+}
+
+/// Something that the target has no place for: the member of this name.
+fn dropped(name: &str, why: &'static str) -> Loss {
+    let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+    Loss { what: Cow::Owned(pointer), outcome: Outcome::Dropped, why: Cow::Borrowed(why) }
 }
 
 /// Whether nothing but space is behind `end`.

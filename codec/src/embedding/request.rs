@@ -14,7 +14,6 @@
 //! members; version 2 requires `embedding_types`, with which version 1 answers as version 2 does.
 
 use alloc::borrow::Cow;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -139,7 +138,6 @@ impl<'a> Request<'a> {
                 }
                 _ => {
                     let name = Cow::Owned(String::from_utf8_lossy(name).into_owned());
-                    request.others.retain(|(known, _)| *known != name);
                     request.others.push((name, other()));
                 }
             }
@@ -152,6 +150,7 @@ impl<'a> Request<'a> {
             Ok(())
         })
         .map_err(|fault| malformed(WHAT, fault))?;
+        request.others = super::last_of_each(request.others);
         Ok(request)
     }
 
@@ -172,7 +171,7 @@ impl<'a> Request<'a> {
     /// The target cannot take the input: tokens where it wants texts, or several texts where it wants one.
     pub fn write(&self, target: Target) -> Result<Body, Error> {
         let losses = Losses::default();
-        let mut writer = Writer { request: self, out: Vec::new(), members: 0, losses };
+        let mut writer = Writer { request: self, out: Vec::new(), own: Vec::new(), losses };
         let media_type = match target {
             Target::TextList | Target::Text => "application/x-text",
             _ => "application/json",
@@ -240,7 +239,8 @@ fn is_integer(number: &str) -> bool {
 struct Writer<'a, 'b> {
     request: &'a Request<'b>,
     out: Vec<u8>,
-    members: usize,
+    /// The target's own members that were written.
+    own: Vec<&'static str>,
     losses: Losses,
 }
 
@@ -337,21 +337,26 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn name(&mut self, name: &str) {
-        self.out.push(if self.members == 0 { b'{' } else { b',' });
-        self.members += 1;
+    fn name(&mut self, name: &'static str) {
+        self.own.push(name);
+        self.begin(name);
+    }
+
+    /// A member begins.
+    fn begin(&mut self, name: &str) {
+        self.out.push(if self.out.is_empty() { b'{' } else { b',' });
         write_string(name, &mut self.out);
         self.out.push(b':');
     }
 
-    fn string(&mut self, name: &str, value: Option<&str>) {
+    fn string(&mut self, name: &'static str, value: Option<&str>) {
         if let Some(value) = value {
             self.name(name);
             write_string(value, &mut self.out);
         }
     }
 
-    fn integer(&mut self, name: &str, value: Option<u64>) {
+    fn integer(&mut self, name: &'static str, value: Option<u64>) {
         if let Some(value) = value {
             self.name(name);
             write_integer(value, &mut self.out);
@@ -359,7 +364,7 @@ impl Writer<'_, '_> {
     }
 
     /// The input as it is: one text, several, or tokens.
-    fn input(&mut self, name: &str) {
+    fn input(&mut self, name: &'static str) {
         self.name(name);
         match &self.request.input {
             Input::Text(text) => write_string(text, &mut self.out),
@@ -394,7 +399,11 @@ impl Writer<'_, '_> {
     /// What the container of the target may know.
     fn others(&mut self) {
         for (name, json) in &self.request.others {
-            self.name(name);
+            if self.own.contains(&&**name) {
+                self.lose(name, "in the target this name has a meaning of its own");
+                continue;
+            }
+            self.begin(name);
             self.out.extend_from_slice(json.as_str().as_bytes());
         }
     }
@@ -416,9 +425,13 @@ impl Writer<'_, '_> {
         self.drop_dimensions();
         self.drop_user();
         for (name, _) in &self.request.others {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            self.losses.add(pointer, Outcome::Dropped, "the target has no place for it");
+            self.lose(name, "the target has no place for it");
         }
+    }
+
+    /// Reports a member that is not written.
+    fn lose(&mut self, name: &str, why: &'static str) {
+        self.losses.push(super::dropped(name, why));
     }
 }
 

@@ -203,16 +203,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The members of an object that are not null. Of several with a name, the last counts.
-    fn members(&self, range: &Range<usize>) -> Result<Vec<(String, Range<usize>)>, Fault> {
-        let mut members: Vec<(String, Range<usize>)> = Vec::new();
+    fn members(&self, range: &Range<usize>) -> Result<Vec<(Cow<'static, str>, Range<usize>)>, Fault> {
+        let mut members = Vec::new();
         self.cursor(range).object(|json, name| {
             let value = json.skip_some()?;
-            let name = String::from_utf8_lossy(name).into_owned();
-            members.retain(|(known, _)| *known != name);
-            members.extend(value.map(|value| (name, value)));
+            members.push((Cow::Owned(String::from_utf8_lossy(name).into_owned()), value));
             Ok(())
         })?;
-        Ok(members)
+        let members = super::last_of_each(members).into_iter();
+        Ok(members.filter_map(|(name, value)| Some((name, value?))).collect())
     }
 
     fn object(&mut self, range: &Range<usize>) -> Result<(), Stop> {
@@ -227,7 +226,7 @@ impl<'a> Reader<'a> {
             return Err(Fault { at: range.start, why: "there are no vectors in it" }.into());
         }
         for (name, value) in &members {
-            match name.as_str() {
+            match &**name {
                 "data" => self.data(value)?,
                 "embedding" | "embeddings" if !is_openai => self.embeddings(value, &format!("/{name}"))?,
                 "model" => self.response.model = super::string(self.text.as_bytes(), value)?,
@@ -241,8 +240,8 @@ impl<'a> Reader<'a> {
                     self.response.others.push((Cow::Owned(name.into()), json));
                 }
                 name => {
-                    let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-                    self.response.losses.add(pointer, Outcome::Dropped, "the target has no place for it");
+                    let why = "the target has no place for it";
+                    self.response.losses.push(super::dropped(name, why));
                 }
             }
         }
@@ -255,7 +254,7 @@ impl<'a> Reader<'a> {
         for object in self.objects(range)? {
             let (mut vector, mut index) = (None, found.len() as u64);
             for (name, value) in self.members(&object)? {
-                match name.as_str() {
+                match &*name {
                     "embedding" => vector = Some(value),
                     "index" => index = self.text[value].parse().unwrap_or(index),
                     _ => {}
@@ -333,7 +332,8 @@ impl<'a> Reader<'a> {
     fn vector(&self, range: &Range<usize>, at: &str) -> Result<Vector<'a>, Stop> {
         let offset = |fault: Fault| Fault { at: range.start + fault.at, ..fault };
         if let Some(text) = super::string(self.text.as_bytes(), range)? {
-            return Ok(Vector::Base64(text));
+            let fault = Fault { at: range.start, why: "a vector is empty" };
+            return if text.is_empty() { Err(fault.into()) } else { Ok(Vector::Base64(text)) };
         }
         let json = &self.text[range.clone()];
         match self.depth(range) {

@@ -19,12 +19,14 @@ use crate::json::{Fault, Json, Kind, unescaped};
 
 /// The failure that the object at `range` reports, if it does.
 pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Option<Failure>, Fault> {
-    let (mut error, mut is_error) = (None, false);
+    let (mut error, mut is_error, mut is_typed) = (None, false, false);
     let (mut has_code, mut has_message, mut has_type, mut members) = (false, false, false, 0);
     Json::new(record, range.start, depth).object(|json, name| {
         members += 1;
         match name {
             b"error" => error = json.skip_some()?,
+            // TGI's, whatever its message.
+            b"error_type" => is_typed = json.string_or_skip()?.is_some_and(|what| what.start < what.end),
             b"object" | b"type" => {
                 has_type |= name == b"type";
                 let what = json.string_or_skip()?;
@@ -40,7 +42,9 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
     })?;
     let object = match &error {
         Some(error) if record[error.start] == b'{' => error,
-        Some(error) if matches!(&record[error.clone()], b"false" | b"\"\"" | b"0") => return Ok(None),
+        Some(error) if !is_typed && matches!(&record[error.clone()], b"false" | b"\"\"" | b"0") => {
+            return Ok(None);
+        }
         Some(_) => range,
         None if is_error || (has_code && has_message && members <= 2 + usize::from(has_type)) => range,
         None => return Ok(None),

@@ -4,13 +4,15 @@ use crate::chat::{Plain, Queue, Sink, Stop};
 use crate::error::ErrorKind;
 use crate::format::failure;
 use crate::json::Json;
+use crate::raw;
 
 const CHOICE: u32 = 0;
 
 /// Reads a piece of the text. The first one is the whole body where that may be an error.
 pub(super) fn read(is_first: bool, mut sink: Sink<'_>) -> Result<(), ErrorKind> {
     let (record, depth) = (sink.record, sink.depth());
-    if is_first && record.trim_ascii().starts_with(b"{") {
+    // What does not begin as errors do was not held back, and may come in pieces another time.
+    if is_first && record.trim_ascii().starts_with(b"{") && raw::may_be_error(record) {
         let mut json = Json::new(record, 0, depth);
         let is_whole = |json: &Json<'_>| record[json.pos()..].trim_ascii().is_empty();
         if let Some(object) = json.skip().ok().filter(|_| is_whole(&json)) {

@@ -1,10 +1,13 @@
 //! Writes whole responses.
 
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::writer::{finish_reason, write_usage};
+use super::chunk::{self, Chunk};
+use super::writer::{OWN, finish_reason, note_finish_reason, write_usage};
 use crate::chat::request::Content;
-use crate::chat::{Choice, Context, Losses, Outcome, Response};
+use crate::chat::{Choice, Context, Json, Losses, Outcome, Response};
 use crate::json::{Object, write_string};
 
 /// Writes a response as a chat completion.
@@ -22,12 +25,7 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         if let Some(usage) = &response.usage {
             write_usage(usage, object.name("usage"));
         }
-        for (name, json) in &response.others {
-            match name {
-                Some(name) => object.json(name, json.as_str()),
-                None => losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place"),
-            }
-        }
+        write_others(&response.others, Chunk::is_known, object, &mut losses);
     });
     if response.malformed > 0 {
         losses.add("malformed record", Outcome::Dropped, "what could not be read cannot be written");
@@ -52,11 +50,8 @@ fn write_choice(choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
         }
         match &choice.finish {
             Some(reason) => {
-                let name = finish_reason(reason);
-                if name != reason.as_str() {
-                    losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
-                }
-                object.string("finish_reason", name);
+                note_finish_reason(reason, choice.stop.as_deref(), losses);
+                object.string("finish_reason", finish_reason(reason));
             }
             None => object.json("finish_reason", "null"),
         }
@@ -64,19 +59,35 @@ fn write_choice(choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
             // vLLM's name for it.
             object.string("stop_reason", stop);
         }
-        for (name, json) in &choice.others {
-            match name {
-                Some(name) => object.json(name, json.as_str()),
-                None => losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place"),
+        write_others(&choice.others, chunk::Choice::is_known, object, losses);
+    });
+}
+
+/// Writes the members that have no meaning here. Of several with one name, the last is written, which counts for readers.
+fn write_others(
+    others: &[(Option<String>, Json<'_>)],
+    is_known: fn(&[u8]) -> bool,
+    object: &mut Object<'_>,
+    losses: &mut Losses,
+) {
+    let named = others.iter().enumerate().filter_map(|(at, (name, _))| Some((name.as_deref()?, at)));
+    let last: BTreeMap<&str, usize> = named.collect();
+    for (at, (name, json)) in others.iter().enumerate() {
+        match name.as_deref() {
+            None => losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place"),
+            Some(name) if is_known(name.as_bytes()) => losses.add("other", Outcome::Dropped, OWN),
+            Some(name) if last.get(name) == Some(&at) => object.json(name, json.as_str()),
+            Some(_) => {
+                losses.add("other", Outcome::Dropped, "those of earlier records: the format has one place")
             }
         }
-    });
+    }
 }
 
 fn write_message(choice: &Choice, message: &mut Object<'_>, losses: &mut Losses) {
     let joined = |texts: &mut dyn Iterator<Item = &str>| {
         let mut texts = texts.peekable();
-        texts.peek().is_some().then(|| texts.collect::<alloc::string::String>())
+        texts.peek().is_some().then(|| texts.collect::<String>())
     };
     let texts = &mut choice.content.iter().filter_map(|part| match &part.content {
         Content::Text(text) => Some(&**text),

@@ -2,9 +2,13 @@
 
 use alloc::vec::Vec;
 
+use super::chunk::{self, Chunk};
 use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::{self, write_integer, write_string};
+
+/// Why a member of another format is dropped.
+pub(super) const OWN: &str = "in OpenAI's this name has a meaning of its own";
 
 /// Writes canonical events as the server-sent events of a chat completion, which any OpenAI client reads.
 ///
@@ -97,16 +101,19 @@ impl Writer {
                 self.finish_choice(*choice, reason, stop.as_deref(), out)
             }
             Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Other { choice: Some(choice), name: Some(name), json } => {
+            Event::Other { choice: Some(choice), name: Some(name), json }
+                if !chunk::Choice::is_known(name.as_bytes()) =>
+            {
                 self.member(*choice, name, json, out);
             }
-            Event::Other { choice: None, name: Some(name), json } => {
+            Event::Other { choice: None, name: Some(name), json } if !Chunk::is_known(name.as_bytes()) => {
                 self.chunk(out, |out| {
                     out.extend_from_slice(b"],");
                     write_member(name, json, out);
                 });
             }
-            Event::Other { .. } => {
+            Event::Other { name: Some(_), .. } => self.losses.add("other", Outcome::Dropped, OWN),
+            Event::Other { name: None, .. } => {
                 self.losses.add(
                     "record",
                     Outcome::Dropped,
@@ -218,12 +225,7 @@ impl Writer {
         out: &mut Vec<u8>,
     ) {
         self.choice(choice, out);
-        // The stop string says what the name does not.
-        let is_said = matches!(reason, FinishReason::Other(_))
-            || (matches!(reason, FinishReason::StopSequence) && stop.is_some());
-        if !is_said && finish_reason(reason) != reason.as_str() {
-            self.losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
-        }
+        note_finish_reason(reason, stop, &mut self.losses);
         self.chunk(out, |out| {
             write_index(choice, out);
             out.extend_from_slice(b",\"delta\":{},\"finish_reason\":");
@@ -235,6 +237,15 @@ impl Writer {
             }
             out.extend_from_slice(b"}]");
         });
+    }
+}
+
+/// Notes a finish reason that OpenAI has no name for. The stop string says what the name does not.
+pub(super) fn note_finish_reason(reason: &FinishReason<'_>, stop: Option<&str>, losses: &mut Losses) {
+    let is_said = matches!(reason, FinishReason::Other(_))
+        || (matches!(reason, FinishReason::StopSequence) && stop.is_some());
+    if !is_said && finish_reason(reason) != reason.as_str() {
+        losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
     }
 }
 

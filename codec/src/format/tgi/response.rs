@@ -14,6 +14,17 @@ use crate::json::Object;
 pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
+    let usage = response.usage.unwrap_or_default();
+    report_usage(&usage, &mut losses);
+    if usage.input_tokens.is_some() {
+        losses.add("input tokens", Outcome::Dropped, "TGI counts them in streams only");
+    }
+    if choice.finish.is_none() && usage.output_tokens.is_some() {
+        losses.add("usage", Outcome::Dropped, "it stands beside a finish reason, and there is none");
+    }
+    if choice.stop.is_some() {
+        losses.add("stop string", Outcome::Dropped, "TGI does not say which one was met");
+    }
     let mut text = alloc::string::String::new();
     for part in &choice.content {
         match &part.content {
@@ -33,14 +44,9 @@ pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
         if let Some(reason) = &choice.finish {
             object.object("details", |details| {
                 details.string("finish_reason", finish_reason(reason, choice.stop.as_deref(), &mut losses));
-                let usage = response.usage.unwrap_or_default();
                 if usage.output_tokens.is_none() {
                     losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
                 }
-                if usage.input_tokens.is_some() {
-                    losses.add("input tokens", Outcome::Dropped, "TGI counts them in streams only");
-                }
-                report_usage(&usage, &mut losses);
                 details.integer("generated_tokens", usage.output_tokens.unwrap_or(0));
                 details.json("seed", "null");
                 details.json("prefill", "[]");

@@ -1,0 +1,48 @@
+//! Formats that are described in a file, by somebody who may have meant harm.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sagewire_codec::chat::RequestFormat;
+use sagewire_codec::format::custom::{Format, Spec};
+use sagewire_codec::format::read_request;
+use sagewire_codec::{Framing, Options};
+use serde_json::Value;
+
+use super::readers::{check_ending, response};
+use super::{check_order, cut, events_of, seeded, split};
+
+/// Custom formats: the first byte is the seed of the cuts, the rest a file, records that are read by it, and an OpenAI
+/// request that is written by it. Total; a file that is refused is refused with its place; a file can be written and read
+/// again; the same events for every cut; what is written is JSON.
+pub fn custom(data: &[u8]) {
+    let (seed, data) = seeded(data);
+    let mut texts = split(data);
+    let mut next = || texts.next().unwrap_or_default();
+    let (file, records, request) = (next(), next(), next());
+    let Ok(spec) = serde_json::from_slice::<Spec>(file) else { return };
+    let again = serde_json::to_string(&spec).expect("a file");
+    assert_eq!(serde_json::from_str::<Spec>(&again).expect("its own"), spec);
+    let format = match Format::new(spec) {
+        Ok(format) => Arc::new(format),
+        Err(error) => {
+            assert!(error.is_refused() && error.to_string().contains('/'), "{error}");
+            return;
+        }
+    };
+    for framing in [Framing::Sse, Framing::JsonLines] {
+        let options = Options::new().custom(Arc::clone(&format)).framing(framing);
+        let whole = events_of(options.clone(), vec![Bytes::copy_from_slice(records)]);
+        check_order(&whole.0);
+        check_ending(&whole.1);
+        assert_eq!(events_of(options, cut(records, seed)), whole, "cut with {seed}");
+        response(&whole.0);
+    }
+    let Ok(request) = read_request(RequestFormat::OpenAi, request) else { return };
+    match format.write(&request, Some("a prompt")) {
+        Ok(body) => {
+            serde_json::from_slice::<Value>(&body.bytes).expect("JSON");
+        }
+        Err(error) => assert!(error.is_refused(), "{error:?}"),
+    }
+}

@@ -1,0 +1,114 @@
+//! Requests and responses of embeddings.
+
+use sagewire_codec::chat::Context;
+use sagewire_codec::embedding::{Encoding, Pooling, Reading, Request, Response, Target};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::seeded;
+
+const TARGETS: [Target; 8] = [
+    Target::OpenAi,
+    Target::Inputs,
+    Target::TextInputs { mode: false },
+    Target::TextInputs { mode: true },
+    Target::TextList,
+    Target::Text,
+    Target::Cohere,
+    Target::Voyage,
+];
+
+/// Embeddings: the first byte says whether it is a request or a response, and how it is read. Total; what is written is
+/// JSON; as many texts are asked for and as many vectors come back as there were, and their numbers are the same.
+pub fn embeddings(data: &[u8]) {
+    let (choice, body) = seeded(data);
+    if choice % 2 == 0 {
+        request(body);
+    } else {
+        let pooling = [None, Some(Pooling::Mean), Some(Pooling::First), Some(Pooling::Last)];
+        let mut reading = Reading::new();
+        reading.pooling = pooling[choice as usize / 2 % 4];
+        reading.count = (choice >= 128).then_some(choice as usize % 8);
+        response(body, reading);
+    }
+}
+
+fn request(body: &[u8]) {
+    let request = match Request::read(body) {
+        Ok(request) => request,
+        Err(error) => {
+            assert!(error.is_corrupt() && error.offset() <= body.len() as u64, "{error}");
+            return;
+        }
+    };
+    for target in TARGETS {
+        let written = match request.write(target) {
+            Ok(written) => written,
+            Err(error) => {
+                assert!(error.is_refused(), "{target:?}: {error:?}");
+                assert_ne!(target, Target::OpenAi, "every request is its own: {error}");
+                continue;
+            }
+        };
+        if target == Target::Text {
+            assert!(std::str::from_utf8(&written.bytes).is_ok());
+            continue;
+        }
+        // Numbers of others may be larger than a float.
+        serde_json::from_slice::<&RawValue>(&written.bytes)
+            .unwrap_or_else(|error| panic!("{target:?}: {error}"));
+        if target == Target::OpenAi {
+            assert!(written.losses.is_empty());
+            assert_eq!(Request::read(&written.bytes).expect("its own"), request);
+        } else if let Some(count) = serde_json::from_slice(&written.bytes).ok().and_then(|body| texts(&body))
+        {
+            assert_eq!(count, request.input.count(), "{target:?}");
+        }
+    }
+}
+
+/// How many texts a body has; `None` for tokens.
+fn texts(body: &Value) -> Option<usize> {
+    let list =
+        ["input", "inputs", "text_inputs", "texts"].iter().find_map(|name| body.get(name)).unwrap_or(body);
+    match list {
+        Value::String(_) => Some(1),
+        Value::Array(texts) if texts.iter().all(Value::is_string) => Some(texts.len()),
+        _ => None,
+    }
+}
+
+fn response(body: &[u8], reading: Reading) {
+    let response = match Response::read(body, reading) {
+        Ok(response) => response,
+        Err(error) => {
+            let is = [error.is_corrupt(), error.is_refused(), error.is_model_failure()];
+            assert_eq!(is.into_iter().filter(|is| *is).count(), 1, "{error:?}");
+            return;
+        }
+    };
+    if let Some(count) = reading.count {
+        assert_eq!(response.vectors.len(), count);
+    }
+    let floats: Vec<_> = response.vectors.iter().map(|vector| vector.to_floats().ok()).collect();
+    for encoding in [Encoding::Float, Encoding::Base64] {
+        let Ok((written, _)) = response.write(encoding, &Context::new().model("m")) else {
+            // JSON has no infinity.
+            let is_finite =
+                |floats: &Option<Vec<f32>>| floats.iter().flatten().all(|float| float.is_finite());
+            let can_be_written = !floats.contains(&None) && floats.iter().all(is_finite);
+            assert!(!can_be_written, "what has numbers can be written");
+            continue;
+        };
+        serde_json::from_slice::<&RawValue>(&written).expect("JSON");
+        let again = Response::read(&written, Reading::new()).expect("its own");
+        assert_eq!(again.vectors.len(), response.vectors.len());
+        for (vector, floats) in again.vectors.iter().zip(&floats) {
+            let Some(floats) = floats else { continue };
+            let same = vector.to_floats().expect("its own");
+            // Not a number is not equal to itself.
+            let bits = |floats: &[f32]| floats.iter().map(|float| float.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&same), bits(floats), "{encoding:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Errors of services and containers, as every API would have said them.
+
+use bytes::Bytes;
+use sagewire_codec::format::ServiceError;
+use sagewire_codec::{Format, Options};
+use serde_json::Value;
+
+use super::{events_of, seeded};
+
+const STATUSES: [u16; 16] = [0, 200, 400, 401, 403, 404, 408, 413, 422, 424, 429, 500, 502, 503, 504, 530];
+const TYPES: [Option<&str>; 8] = [
+    None,
+    Some("ModelError"),
+    Some("ThrottlingException"),
+    Some("com.amazonaws.sagemaker#ModelError:http://internal.amazon.com/"),
+    Some("ValidationError"),
+    Some("ModelNotReadyException"),
+    Some("AccessDeniedException"),
+    Some(""),
+];
+
+/// Errors: the first byte says the status and the header, the rest is the body. Whatever it is, every format's body of it
+/// is JSON and has the message; a stream that has such a record in it has failed, and says the same.
+pub fn errors(data: &[u8]) {
+    let (choice, body) = seeded(data);
+    let status = STATUSES[choice as usize % 16];
+    let error = ServiceError::read(status, TYPES[choice as usize / 16 % 8], body);
+    assert!(!error.name.is_empty());
+    assert!(error.status == status || (100..600).contains(&error.status), "{}", error.status);
+    let _ = error.is_retryable();
+    assert!(!error.bedrock_name().is_empty());
+    for format in [
+        Format::OpenAi,
+        Format::Anthropic,
+        Format::Bedrock,
+        Format::Generate,
+        Format::Responses,
+        Format::Text,
+        Format::Auto,
+    ] {
+        let written = error.write(format);
+        let value: Value = serde_json::from_slice(&written).expect("JSON");
+        assert!(value.is_object());
+        let again = ServiceError::read(error.status, None, &written);
+        if format == Format::Bedrock {
+            assert_eq!(value["message"], error.message);
+            continue;
+        }
+        if !error.message.is_empty() {
+            assert_eq!(again.message, error.message, "{format:?}");
+        }
+        let (_, ending) = events_of(Options::new(), vec![Bytes::from(written)]);
+        let failed = ending.expect_err("an error is no answer");
+        let failure = failed.failure().unwrap_or_else(|| panic!("{format:?} does not say so: {value}"));
+        if !error.message.is_empty() {
+            assert_eq!(failure.message, error.message, "{format:?} in a stream");
+        }
+    }
+}

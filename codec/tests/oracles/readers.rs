@@ -1,0 +1,150 @@
+//! The readers of all formats, each asked for by its name, on bytes that may be anything.
+
+use bytes::Bytes;
+use sagewire_codec::chat::request::Content;
+use sagewire_codec::chat::{Event, Response};
+use sagewire_codec::{Decoder, Error, Format, Framing, Limits, Options};
+
+use super::{check_order, cut, events_of, parts, seeded};
+
+const FORMATS: [Format; 7] = [
+    Format::Auto,
+    Format::OpenAi,
+    Format::Responses,
+    Format::Bedrock,
+    Format::Anthropic,
+    Format::Generate,
+    Format::Text,
+];
+
+/// What the first byte says: the format, the framing, and whether the container's bytes are put into frames.
+pub(super) fn options(choice: u8) -> (Options, bool) {
+    let (format, rest) = (FORMATS[usize::from(choice % 7)], choice / 7);
+    let framing =
+        [Framing::Auto, Framing::Sse, Framing::JsonLines, Framing::EventStream][usize::from(rest % 4)];
+    let mut options = Options::new().format(format).framing(framing).token_logprobs(rest / 4 % 2 == 1);
+    if rest / 8 % 2 == 1 {
+        options.limits =
+            Limits { record: 512, depth: 8, choices: 3, tools: 3, pending: 64, ..Limits::default() };
+    }
+    (options, framing == Framing::EventStream && rest / 16 % 2 == 0)
+}
+
+/// One of the four endings, and no other.
+pub(super) fn check_ending(ending: &Result<(), Error>) {
+    let Err(error) = ending else { return };
+    let is = [error.is_truncated(), error.is_model_failure(), error.is_limit(), error.is_corrupt()];
+    assert_eq!(is.into_iter().filter(|is| *is).count(), 1, "one ending: {error:?}");
+    assert!(!error.to_string().contains('\n'), "an error is one line: {error}");
+}
+
+/// An ending stays, whatever comes behind it.
+fn check_sticky(options: Options, chunks: Vec<Bytes>) {
+    let mut decoder = Decoder::with_options(options);
+    let mut failed = None;
+    for mut chunk in chunks {
+        while failed.is_none() {
+            match decoder.decode(&mut chunk) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(error) = &failed {
+            assert_eq!(decoder.decode(&mut chunk), Err(error.clone()), "errors are sticky");
+        }
+    }
+    let ending = loop {
+        match decoder.finish() {
+            Ok(Some(_)) => assert_eq!(failed, None, "nothing comes behind an error"),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    if let Some(error) = failed {
+        assert_eq!(ending, Err(error), "errors are sticky");
+    }
+    for _ in 0..2 {
+        assert_eq!(decoder.finish().map(|event| assert_eq!(event, None)), ending, "the ending stays");
+    }
+}
+
+/// The events do not outgrow what they were made of.
+fn check_bounds(events: &[Event<'_>], len: usize) {
+    let mut texts = 0;
+    for event in events {
+        texts += match event {
+            Event::TextDelta { text, .. }
+            | Event::ReasoningDelta { text, .. }
+            | Event::RefusalDelta { text, .. }
+            | Event::ToolInputDelta { text, .. } => text.len(),
+            _ => 0,
+        };
+    }
+    // A byte that is no UTF-8 becomes three. A tool's input may be written out of JSON, and adds its brackets.
+    assert!(texts <= 3 * len + 16, "{texts} bytes of text out of {len}");
+    assert!(events.len() <= 8 * len + 16, "{} events out of {len} bytes", events.len());
+}
+
+/// The whole answer that events add up to. It is total, and has all their text.
+pub(super) fn response(events: &[Event<'_>]) -> Response {
+    let mut response = Response::default();
+    let mut texts = String::new();
+    let mut last = 0;
+    for event in events {
+        response.add(event);
+        if let Event::TextDelta { choice, text, .. } = event {
+            last = *choice;
+            texts.push_str(text);
+        }
+    }
+    let all = |choice: &sagewire_codec::chat::Choice| choice.text().len();
+    assert_eq!(response.choices.iter().map(all).sum::<usize>(), texts.len());
+    if let [choice] = &response.choices[..] {
+        assert_eq!(choice.text(), texts);
+        assert!(texts.is_empty() || choice.index == last);
+    }
+    for choice in &response.choices {
+        let calls = choice.content.iter().filter(|part| matches!(part.content, Content::ToolCall { .. }));
+        assert_eq!(choice.tool_calls().count(), calls.count());
+    }
+    response
+}
+
+/// The same for every cut. Plain text comes as it comes, so that only all of it together is the same.
+fn events(options: &Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Result<(), Error>) {
+    let (events, ending) = events_of(options.clone(), chunks);
+    if options.format != Format::Text {
+        return (events, ending);
+    }
+    let mut joined: Vec<Event<'static>> = Vec::new();
+    for event in events {
+        match (joined.last_mut(), event) {
+            (Some(Event::TextDelta { text, .. }), Event::TextDelta { text: more, .. }) => {
+                text.to_mut().push_str(&more)
+            }
+            (_, event) => joined.push(event),
+        }
+    }
+    (joined, ending)
+}
+
+/// The readers: the first byte says which, and how the bytes come; the rest is what they read, cut anywhere. Total, the
+/// same events for every cut, in an order that keeps its promises; one ending, which stays; no more of it than came; and
+/// the whole answer has all the text.
+pub fn readers(data: &[u8]) {
+    let (choice, data) = seeded(data);
+    let (seed, body) = seeded(data);
+    let (options, framed) = options(choice as u8);
+    let bytes = if framed { parts(body, seed ^ 0x5555) } else { body.to_vec() };
+    let whole = events(&options, vec![Bytes::from(bytes.clone())]);
+    check_order(&whole.0);
+    check_ending(&whole.1);
+    check_bounds(&whole.0, bytes.len());
+    let cuts = cut(&bytes, seed);
+    assert_eq!(events(&options, cuts.clone()), whole, "cut with {seed}");
+    let single = bytes.chunks(1).map(Bytes::copy_from_slice).collect();
+    assert_eq!(events(&options, single), whole, "byte by byte");
+    check_sticky(options, cuts);
+    response(&whole.0);
+}

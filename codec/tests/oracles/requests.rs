@@ -1,0 +1,274 @@
+//! Requests of every format, written as every other.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use sagewire_codec::chat::request::{At, Content, Message, Part, Role, Tool};
+use sagewire_codec::chat::{FirstMessage, Loss, Losses, Outcome, Rendered, Request, RequestFormat, Settings};
+use sagewire_codec::format::{read_request, write_request};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::seeded;
+
+const FORMATS: [RequestFormat; 10] = [
+    RequestFormat::OpenAi,
+    RequestFormat::Completions,
+    RequestFormat::Bedrock,
+    RequestFormat::Anthropic,
+    RequestFormat::Tgi,
+    RequestFormat::Lmi,
+    RequestFormat::JumpStart,
+    RequestFormat::JumpStartText,
+    RequestFormat::JumpStartDialogs,
+    RequestFormat::Triton,
+];
+
+/// A template that says all texts plainly.
+fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
+    let mut rendered = Rendered::default();
+    for tool in tools {
+        rendered.lost.push((tool.at, "tools", Outcome::Dropped, "the template has no tools".into()));
+    }
+    for message in messages {
+        rendered.text.push_str(&format!("{:?}:", message.role));
+        for part in &message.content {
+            match &part.content {
+                Content::Text(text) => rendered.text.push_str(&format!(" {text}")),
+                _ => rendered.lost.push((
+                    part.at,
+                    "content",
+                    Outcome::Dropped,
+                    "the template has text only".into(),
+                )),
+            }
+        }
+        rendered.text.push('\n');
+    }
+    Ok(rendered)
+}
+
+/// Any setting that changes nothing here: the request is written anew instead of copied.
+fn anew<'a>() -> Settings<'a> {
+    Settings::new().first_message(FirstMessage::Leave).render(&plain)
+}
+
+/// Requests: the first byte picks the format that the rest is read as and the one that it is written as. Total; a request
+/// goes back into its own format byte for byte; what is written is JSON and a request, which says the same when it is
+/// written again; texts of the user, roles, most tokens and names of tools are kept, or are on the list of losses.
+pub fn requests(data: &[u8]) {
+    let (choice, body) = seeded(data);
+    let (from, to) = (FORMATS[choice as usize % 10], FORMATS[choice as usize / 10 % 10]);
+    let request = match read_request(from, body) {
+        Ok(request) => request,
+        Err(error) => {
+            assert!(error.is_corrupt(), "{error:?}");
+            assert!(error.offset() <= body.len() as u64, "{error}");
+            return;
+        }
+    };
+    let (copied, losses) = write_request(from, &request, &Settings::new()).expect("copied");
+    assert_eq!((&copied[..], losses.is_empty()), (body, true), "{from:?}");
+    let settings = if choice < 100 { anew() } else { Settings::new().render(&plain) };
+    fixed_point(from, &request);
+    let (written, losses) = match write_request(to, &request, &settings) {
+        Ok(written) => written,
+        Err(error) => {
+            assert!(error.is_refused(), "{from:?} to {to:?}: {error:?}");
+            assert!(error.offset() <= body.len() as u64, "{error}");
+            return;
+        }
+    };
+    check_json(body, &written);
+    let again = read_request(to, &written)
+        .unwrap_or_else(|error| panic!("{from:?} to {to:?}: {error}: {}", String::from_utf8_lossy(&written)));
+    if let Some(places) = places(body, &losses) {
+        let kept = Kept { source: &request, target: &again, losses: losses.as_slice(), places: &places };
+        kept.check(from, to);
+    }
+    fixed_point(to, &again);
+}
+
+/// What was written is JSON. serde_json wants more of it than the grammar does, where the source did as well.
+fn check_json(source: &[u8], written: &[u8]) {
+    let show = || String::from_utf8_lossy(written).into_owned();
+    serde_json::from_slice::<&RawValue>(written).unwrap_or_else(|error| panic!("{error}: {}", show()));
+    let is_flat = source.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() < 100;
+    if is_flat && serde_json::from_slice::<Value>(source).is_ok() {
+        serde_json::from_slice::<Value>(written).unwrap_or_else(|error| panic!("{error}: {}", show()));
+    }
+}
+
+/// A request that was written in its own format says the same, and is written the same but for the order of its members.
+fn fixed_point(format: RequestFormat, request: &Request<'_>) {
+    let Ok((first, _)) = write_request(format, request, &anew()) else { return };
+    let again = read_request(format, &first)
+        .unwrap_or_else(|error| panic!("{format:?}: {error}: {}", String::from_utf8_lossy(&first)));
+    let (second, _) = write_request(format, &again, &anew()).expect("written before");
+    if first != second {
+        let value = |text: &[u8]| serde_json::from_slice::<Value>(text).map_err(|_| text.to_vec());
+        assert_eq!(
+            value(&second),
+            value(&first),
+            "{format:?}: {}",
+            String::from_utf8_lossy(request.source.as_bytes())
+        );
+    }
+}
+
+/// What stands at a JSON pointer, as a range of the document.
+fn find(document: &str, pointer: &str) -> Option<Range<usize>> {
+    let mut value: &RawValue = serde_json::from_str(document).ok()?;
+    for step in pointer.split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        value = if value.get().starts_with('[') {
+            serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()?.into_iter().nth(step.parse().ok()?)?
+        } else {
+            let members: std::collections::BTreeMap<Cow<'_, str>, &RawValue> =
+                serde_json::from_str(value.get()).ok()?;
+            members.get(&*step)?
+        };
+    }
+    let start = value.get().as_ptr() as usize - document.as_ptr() as usize;
+    Some(start..start + value.get().len())
+}
+
+/// Where what was lost stands. What has a member twice, or a name that is no text, has no place to be told by a pointer.
+fn places(body: &[u8], losses: &Losses) -> Option<Vec<Range<usize>>> {
+    let document = std::str::from_utf8(body).expect("it was read");
+    let mut pointers = losses.as_slice().iter().map(|loss| &*loss.what).filter(|what| what.starts_with('/'));
+    let places = pointers.try_fold(Vec::new(), |mut places, pointer| {
+        places.push(find(document, pointer)?);
+        Some(places)
+    });
+    // A member that stands twice was found where it counts, or where it does not.
+    places.filter(|_| serde_json::from_slice::<Value>(body).is_ok() && !has_twice(document))
+}
+
+/// Whether a document has a member twice: as a value it is shorter then, but for its spaces and escapes.
+fn has_twice(document: &str) -> bool {
+    let members = |text: &str| text.matches("\":").count() + text.matches("\" :").count();
+    let value: Value = serde_json::from_str(document).expect("JSON");
+    members(&value.to_string()) < members(document)
+}
+
+struct Kept<'k, 'a> {
+    source: &'k Request<'a>,
+    target: &'k Request<'a>,
+    losses: &'k [Loss],
+    places: &'k [Range<usize>],
+}
+
+impl Kept<'_, '_> {
+    /// Whether the list of losses names what stood at `at`, or what it stood in.
+    fn names(&self, at: At) -> bool {
+        let at = at.map(|at| at as usize);
+        at.is_none_or(|at| self.places.iter().any(|place| place.contains(&at)))
+    }
+
+    /// Whether it names anything in what begins at `at`.
+    fn names_within(&self, range: Range<usize>) -> bool {
+        self.places.iter().any(|place| place.start < range.end && range.start < place.end)
+    }
+
+    fn check(&self, from: RequestFormat, to: RequestFormat) {
+        let how = format!("{from:?} to {to:?}, losses {:?}", self.losses);
+        self.texts(&how);
+        self.roles(&how);
+        self.tokens(&how);
+        self.tools(&how);
+    }
+
+    /// The texts of the user, or the prompt, in their order.
+    fn texts(&self, how: &str) {
+        let all: String = match &self.target.prompt {
+            Some(prompt) => prompt.value.to_string(),
+            None => user_texts(self.target).map(|(_, text)| text).collect::<Vec<_>>().join("\n"),
+        };
+        let mut rest = &all[..];
+        let prompt = self.source.prompt.as_ref().map(|prompt| (None, &*prompt.value));
+        for (part, text) in user_texts(self.source).chain(prompt) {
+            let is_named = part.is_some_and(|(message, part)| self.names(message) || self.names(part));
+            if is_named || text.trim().is_empty() {
+                continue;
+            }
+            match rest.find(text) {
+                Some(at) => rest = &rest[at + text.len()..],
+                None => panic!("{how}: the text {text:?} is not in {all:?}"),
+            }
+        }
+    }
+
+    /// Who speaks, turn by turn, where nothing in the conversation was lost.
+    fn roles(&self, how: &str) {
+        let has_all = !self.source.messages.is_empty() && !self.target.messages.is_empty();
+        let is_touched = self.losses.iter().any(|loss| !loss.what.starts_with('/'))
+            || self.source.messages.iter().any(|message| {
+                let begin = message.at.unwrap_or(0) as usize;
+                let len = RawValueLen(self.source.source).at(begin);
+                message.at.is_none() || self.names_within(begin..begin + len)
+            });
+        if has_all && !is_touched {
+            assert_eq!(turns(self.target), turns(self.source), "{how}");
+        }
+    }
+
+    fn tokens(&self, how: &str) {
+        let (source, target) = (self.source.max_tokens, self.target.max_tokens);
+        match source {
+            Some(tokens) if !self.names(tokens.at) => {
+                assert_eq!(target.map(|param| param.value), Some(tokens.value), "{how}");
+            }
+            None if target.is_some() => {
+                let is_named = self.losses.iter().any(|loss| loss.what == "max_tokens");
+                assert!(is_named, "{how}: {target:?} is made up");
+            }
+            _ => {}
+        }
+    }
+
+    fn tools(&self, how: &str) {
+        // A choice of none may be said by sending no tools.
+        if self.source.tool_choice.as_ref().is_some_and(|choice| self.names(choice.at)) {
+            return;
+        }
+        for tool in self.source.tools.iter().filter(|tool| tool.other.is_none() && !self.names(tool.at)) {
+            let is_there = self.target.tools.iter().any(|other| other.name == tool.name);
+            assert!(is_there, "{how}: the tool {:?} is gone", tool.name);
+        }
+    }
+}
+
+/// How long the value is that begins at a place.
+struct RawValueLen<'a>(&'a str);
+
+impl RawValueLen<'_> {
+    fn at(&self, begin: usize) -> usize {
+        let mut values = serde_json::Deserializer::from_str(&self.0[begin..]).into_iter::<&RawValue>();
+        values.next().and_then(Result::ok).map_or(0, |value| value.get().len())
+    }
+}
+
+/// The texts of the user, with where their messages and they themselves stood.
+fn user_texts<'r>(request: &'r Request<'_>) -> impl Iterator<Item = (Option<(At, At)>, &'r str)> {
+    let messages = request.messages.iter().filter(|message| matches!(message.role, Role::User));
+    messages.flat_map(|message| {
+        message.content.iter().filter_map(|part: &Part<'_>| match &part.content {
+            Content::Text(text) => Some((Some((message.at, part.at)), &**text)),
+            _ => None,
+        })
+    })
+}
+
+/// Who speaks in turn, without the system. Results of tools are the user's.
+fn turns(request: &Request<'_>) -> Vec<String> {
+    let roles = request.messages.iter().filter_map(|message| match &message.role {
+        Role::System | Role::Developer => None,
+        Role::User | Role::Tool => Some("user"),
+        Role::Assistant => Some("assistant"),
+        other => Some(other.as_str()),
+    });
+    let mut turns: Vec<_> = roles.map(str::to_owned).collect();
+    turns.dedup();
+    turns
+}

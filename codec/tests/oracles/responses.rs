@@ -1,0 +1,75 @@
+//! Whole answers of any format, written as all others.
+
+use bytes::Bytes;
+use sagewire_codec::chat::request::Content;
+use sagewire_codec::chat::{Choice, Context, Response};
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::format::write_response;
+use sagewire_codec::{Format, Framing, Options, Target};
+use serde_json::value::RawValue;
+
+use super::readers::{options, response};
+use super::{events_of, seeded};
+
+const TARGETS: [(Target, Format); 4] = [
+    (Target::OpenAi, Format::OpenAi),
+    (Target::Anthropic, Format::Anthropic),
+    (Target::Bedrock(Encoding::JsonLines), Format::Bedrock),
+    (Target::Tgi, Format::Generate),
+];
+
+/// The text of a choice, and what formats without refusals write as text.
+fn text(choice: &Choice) -> String {
+    let texts = choice.content.iter().filter_map(|part| match &part.content {
+        Content::Text(text) | Content::Refusal(text) => Some(&**text),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// Reads what was written.
+fn read(body: Vec<u8>, format: Format) -> Response {
+    let options = Options::new().format(format).framing(Framing::JsonLines);
+    response(&events_of(options, vec![Bytes::from(body)]).0)
+}
+
+/// Whole answers: the first byte says the format, the rest is the body. Whatever was read of it can be written in every
+/// format; what is written is JSON, and has the text of the first answer, and in OpenAI's that of all.
+pub fn responses(data: &[u8]) {
+    let (choice, body) = seeded(data);
+    let mut options = options(choice as u8).0;
+    options.framing = if choice >= 128 { Framing::Auto } else { Framing::JsonLines };
+    let source = response(&events_of(options, vec![Bytes::copy_from_slice(body)]).0);
+    for (target, format) in TARGETS {
+        let (written, losses) = write_response(target, &source, &Context::new());
+        // Members that have no name here go out as they came: with half a surrogate pair, or a number like 1e999.
+        serde_json::from_slice::<&RawValue>(&written)
+            .unwrap_or_else(|error| panic!("{target:?}: {error}: {}", String::from_utf8_lossy(&written)));
+        let shown = String::from_utf8_lossy(&written).into_owned();
+        let again = read(written, format);
+        assert_eq!(again.malformed, 0, "{target:?}");
+        let texts = |response: &Response| response.choices.first().map(text).unwrap_or_default();
+        assert_eq!(texts(&again), texts(&source), "{target:?}: {shown}");
+        if target == Target::OpenAi {
+            let all = |response: &Response| {
+                response.choices.iter().map(text).filter(|text| !text.is_empty()).collect::<Vec<_>>()
+            };
+            assert_eq!(all(&again), all(&source));
+        } else if source.choices.len() > 1 {
+            assert!(losses.as_slice().iter().any(|loss| loss.what == "choice"), "{target:?}: {losses:?}");
+        }
+        if target != Target::Tgi {
+            check_calls(source.choices.first(), again.choices.first(), &format!("{target:?}: {shown}"));
+        }
+    }
+}
+
+/// The calls of tools are there. One without a name is none to a reader.
+fn check_calls(source: Option<&Choice>, again: Option<&Choice>, how: &str) {
+    let calls = |choice: Option<&Choice>| {
+        let calls = choice.into_iter().flat_map(Choice::tool_calls);
+        calls.filter(|(_, name, _)| !name.is_empty()).count()
+    };
+    // Where a name is needed, it has one when it was written.
+    assert!(calls(again) >= calls(source), "calls of tools, {how}");
+}

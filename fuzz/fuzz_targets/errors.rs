@@ -1,0 +1,7 @@
+//! See `oracles::errors`.
+#![no_main]
+
+#[path = "../../codec/tests/oracles/mod.rs"]
+mod oracles;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| oracles::errors(data));
