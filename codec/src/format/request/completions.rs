@@ -4,11 +4,11 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::conversion::Conversion;
-use super::output::{Object, has_below};
+use super::output::{Own, has_below};
 use super::source::{Result, Source, expected, place, split_off};
 use crate::chat::Request;
 use crate::chat::request::Param;
-use crate::json::Kind;
+use crate::json::{Kind, Object};
 
 /// Members of a request that have names in the model, where their values are not theirs.
 const OWN: &[&str] = &[
@@ -160,7 +160,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     }
     let has_own = c.same && has_below(&request.own, "stream_options");
     if (request.include_usage.is_some() && (wants(request.stream) || c.same)) || has_own {
-        let mut options = object.object("stream_options");
+        let mut options = object.begin_object("stream_options");
         if let Some(usage) = request.include_usage {
             options.bool("include_usage", usage.value);
         }

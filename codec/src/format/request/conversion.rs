@@ -6,12 +6,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use super::output::{Object, write_number};
 use super::source::Result;
 use crate::chat::request::{At, Content, Members, Param, Part};
 use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
 use crate::error::{Error, ErrorKind, Layer};
-use crate::json::{Json, is_document, pointers, write_integer};
+use crate::json::{Json, Object, is_document, pointers, write_integer, write_number};
 
 /// One conversion: from where to where, and what was lost on the way.
 pub(super) struct Conversion<'c, 'a> {
@@ -328,7 +327,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     /// Writes strings as an array.
     pub(super) fn stop(&self, object: &mut Object<'_>, name: &str) {
         if !self.request.stop.is_empty() {
-            let mut array = object.array(name);
+            let mut array = object.begin_array(name);
             for stop in &self.request.stop {
                 crate::json::write_string(&stop.value, array.element());
             }

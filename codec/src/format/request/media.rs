@@ -8,10 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::conversion::Conversion;
-use super::output::Object;
 use super::source::string_member;
 use crate::chat::Json;
 use crate::chat::request::{At, Source};
+use crate::json::Object;
 
 /// What a URL names: the bytes themselves, where it is a data URL in Base64.
 pub(super) fn of_url(url: Cow<'_, str>) -> Source<'_> {
@@ -96,7 +96,7 @@ impl Conversion<'_, '_> {
             object.raw(point.name, cache.as_str());
             return;
         }
-        let mut written = object.object(point.name);
+        let mut written = object.begin_object(point.name);
         written.string(point.kind.0, point.kind.1);
         if let Some(lifetime) = string_member(cache, "ttl") {
             if point.lifetimes.contains(&&*lifetime) {

@@ -5,10 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::conversion::Conversion;
-use super::output::{Array, has};
+use super::output::{Own, has};
 use super::source::Result;
 use crate::chat::request::{Content, Message, Part, Role};
 use crate::chat::{FirstMessage, Outcome, RequestFormat, SystemPlacement};
+use crate::json::Array;
 
 /// What is said in place of a user who said nothing.
 const CONTINUE: &str = "Please continue.";
@@ -163,7 +164,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         block: &mut Block<'_, 'a>,
     ) -> Result<()> {
         for message in messages {
-            let mut turn = array.object();
+            let mut turn = array.begin_object();
             turn.string("role", message.role.as_str());
             match &message.content[..] {
                 [Part { content: Content::Text(text), at, .. }] if self.first_byte(*at) == Some(b'"') => {
@@ -172,7 +173,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
                 // There was none that could be read.
                 [] if has(&message.own, "content") => {}
                 parts => {
-                    let mut content = turn.array("content");
+                    let mut content = turn.begin_array("content");
                     for part in parts {
                         content.maybe(|out| block(part, self.turn_role(message), out))?;
                     }

@@ -58,7 +58,8 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
         return Err(Error::new(Layer::Format, 0, kind));
     }
     let text = core::str::from_utf8(source).map_err(|error| {
-        Error::new(Layer::Format, error.valid_up_to() as u64, ErrorKind::Json("not UTF-8"))
+        let kind = ErrorKind::Malformed { what: "JSON", why: "not UTF-8" };
+        Error::new(Layer::Format, error.valid_up_to() as u64, kind)
     })?;
     let mut cursor = Source::new(text);
     let start = cursor.expect("request", Kind::Object)?;

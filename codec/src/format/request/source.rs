@@ -18,7 +18,7 @@ pub(super) type Result<T> = core::result::Result<T, Error>;
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        Self::new(Layer::Format, fault.at as u64, ErrorKind::Json(fault.why))
+        Self::new(Layer::Format, fault.at as u64, ErrorKind::Malformed { what: "JSON", why: fault.why })
     }
 }
 

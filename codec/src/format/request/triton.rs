@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 
 use super::conversion::Conversion;
 use super::generate::{self, Shape};
-use super::output::Object;
+use super::output::Own;
 use super::source::{Result, Source};
 use crate::chat::Request;
+use crate::json::Object;
 
 const SHAPE: Shape = Shape {
     prompt: "text_input",
@@ -47,7 +48,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     let request = c.request;
     let mut object = Object::new(out);
     object.string("text_input", &c.prompt()?);
-    let mut parameters = object.object("parameters");
+    let mut parameters = object.begin_object("parameters");
     if let Some(stream) = request.stream {
         parameters.bool("stream", stream.value);
     }

@@ -7,8 +7,9 @@ use crate::chat::request::{Content, Message, Part, Source};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media::{self, CachePoint};
 use crate::format::request::names::Names;
-use crate::format::request::output::{Array, Object};
+use crate::format::request::output::Own;
 use crate::format::request::source::Result;
+use crate::json::{Array, Object};
 
 pub(super) const CACHE: CachePoint =
     CachePoint { name: "cache_control", kind: ("type", "ephemeral"), lifetimes: &["5m", "1h"] };
@@ -222,7 +223,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             }
         };
         object.string("type", kind);
-        let mut written = object.object("source");
+        let mut written = object.begin_object("source");
         written.string("type", form);
         for (name, value) in members.iter().filter(|(name, _)| !name.is_empty()) {
             written.string(name, value);

@@ -9,8 +9,9 @@ use core::convert::Infallible;
 use crate::chat::request::{Content, Message, Part, Role, Source};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media;
-use crate::format::request::output::{Array, Object, has};
+use crate::format::request::output::{Own, has};
 use crate::format::request::source::string_member;
+use crate::json::{Array, Object};
 
 pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], mut array: Array<'_>) {
     for message in messages {
@@ -25,7 +26,7 @@ pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], m
         if parts.is_empty() && !message.content.is_empty() {
             continue;
         }
-        let mut object = array.object();
+        let mut object = array.begin_object();
         object.string("role", message.role.as_str());
         if let Some(name) = &message.name {
             object.string("name", name);
@@ -42,7 +43,7 @@ pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], m
 
 fn result(c: &Conversion<'_, '_>, message: &Message<'_>, part: &Part<'_>, array: &mut Array<'_>) {
     let Content::ToolResult { id, content: parts, is_error } = &part.content else { return };
-    let mut object = array.object();
+    let mut object = array.begin_object();
     // Before tools had IDs, there were functions.
     let is_function = id.is_none() && message.name.is_some();
     object.string("role", if is_function { "function" } else { "tool" });
@@ -114,7 +115,7 @@ fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>],
 fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<'_>) {
     if let [part] = calls {
         if let Content::ToolCall { id: None, name, input } = &part.content {
-            let mut call = object.object("function_call");
+            let mut call = object.begin_object("function_call");
             call.string("name", name);
             call.string("arguments", arguments(input, c.same));
             if c.same {
@@ -126,19 +127,19 @@ fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<
     if calls.is_empty() {
         return;
     }
-    let mut array = object.array("tool_calls");
+    let mut array = object.begin_array("tool_calls");
     for part in calls {
         if part.cache.is_some() {
             c.dropped(part.at, "cache", "OpenAI's calls of tools have no cache points");
         }
         match &part.content {
             Content::ToolCall { id, name, input } => {
-                let mut call = array.object();
+                let mut call = array.begin_object();
                 if let Some(id) = id {
                     call.string("id", id);
                 }
                 call.string("type", "function");
-                let mut function = call.object("function");
+                let mut function = call.begin_object("function");
                 function.string("name", name);
                 function.string("arguments", arguments(input, c.same));
                 if c.same {
@@ -237,7 +238,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
         Content::Image { source, detail } => image(c, part, source, detail.as_deref(), &mut object),
         Content::Audio { source: Source::Base64 { media_type, data } } => {
             object.string("type", "input_audio");
-            let mut audio = object.object("input_audio");
+            let mut audio = object.begin_object("input_audio");
             audio.string("data", data);
             audio.string("format", media::short_name(media_type));
             if c.same {
@@ -281,7 +282,7 @@ fn image(
 ) -> bool {
     let Some(url) = reachable(c, part, source) else { return false };
     object.string("type", "image_url");
-    let mut image = object.object("image_url");
+    let mut image = object.begin_object("image_url");
     image.string("url", &url);
     if let Some(detail) = detail {
         image.string("detail", detail);
@@ -301,7 +302,7 @@ fn link(
 ) -> bool {
     let Some(url) = reachable(c, part, source) else { return false };
     object.string("type", kind);
-    let mut link = object.object(kind);
+    let mut link = object.begin_object(kind);
     link.string("url", &url);
     if c.same {
         link.own(&part.own, kind);
@@ -339,7 +340,7 @@ fn document(
         return false;
     }
     object.string("type", "file");
-    let mut file = object.object("file");
+    let mut file = object.begin_object("file");
     match source {
         Source::File(id) => file.string("file_id", id),
         Source::Base64 { media_type, data } if media_type.is_empty() => file.string("file_data", data),

@@ -1,0 +1,226 @@
+//! Writing JSON as it comes, without building it first.
+
+use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
+
+use super::is_document;
+use super::string::plain_len;
+
+/// Appends `text` as a JSON string, quotes included.
+pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let plain = plain_len(rest, &mut 0);
+        let special = rest[plain..].iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\');
+        let Some(at) = special.map(|special| plain + special) else { break };
+        out.extend_from_slice(&rest[..at]);
+        match rest[at] {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(control >> 4)]);
+                out.push(HEX[usize::from(control & 15)]);
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// Appends an integer.
+pub(crate) fn write_integer(mut value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a number. JSON has no infinities, which become null.
+pub(crate) fn write_number(value: f64, out: &mut Vec<u8>) {
+    struct Bytes<'o>(&'o mut Vec<u8>);
+    impl fmt::Write for Bytes<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+    // Appending to memory does not fail.
+    let _ = if value.is_finite() { write!(Bytes(out), "{value}") } else { write!(Bytes(out), "null") };
+}
+
+/// An object that is being written, comma by comma. It is closed when it is dropped.
+///
+/// [`object`](Self::object) and [`array`](Self::array) write a member at once; what they begin can also be held, and
+/// handed on, for as long as it is written.
+pub(crate) struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'o> Object<'o> {
+    /// Begins an object.
+    pub(crate) fn new(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, is_empty: true }
+    }
+
+    /// Appends an object whose members `write` writes.
+    pub(crate) fn write(out: &'o mut Vec<u8>, write: impl FnOnce(&mut Object<'_>)) {
+        write(&mut Object::new(out));
+    }
+
+    /// Appends a name; the value has to be appended to what this returns.
+    pub(crate) fn name(&mut self, name: &str) -> &mut Vec<u8> {
+        if !core::mem::replace(&mut self.is_empty, false) {
+            self.out.push(b',');
+        }
+        write_string(name, self.out);
+        self.out.push(b':');
+        self.out
+    }
+
+    pub(crate) fn string(&mut self, name: &str, value: &str) {
+        write_string(value, self.name(name));
+    }
+
+    pub(crate) fn integer(&mut self, name: &str, value: u64) {
+        write_integer(value, self.name(name));
+    }
+
+    pub(crate) fn bool(&mut self, name: &str, value: bool) {
+        self.raw(name, if value { "true" } else { "false" });
+    }
+
+    /// Appends JSON, which it is known to be.
+    pub(crate) fn raw(&mut self, name: &str, json: &str) {
+        self.name(name).extend_from_slice(json.as_bytes());
+    }
+
+    /// Appends JSON as it is, or as a string where it is none.
+    pub(crate) fn json(&mut self, name: &str, json: &str) {
+        write_json(json, self.name(name));
+    }
+
+    /// Appends an object whose members `write` writes.
+    pub(crate) fn object(&mut self, name: &str, write: impl FnOnce(&mut Object<'_>)) {
+        write(&mut self.begin_object(name));
+    }
+
+    /// Appends an array whose items `write` writes.
+    pub(crate) fn array<T>(
+        &mut self,
+        name: &str,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(T, &mut Vec<u8>),
+    ) {
+        let mut array = self.begin_array(name);
+        for item in items {
+            write(item, array.element());
+        }
+    }
+
+    /// Begins a member that is an object.
+    pub(crate) fn begin_object(&mut self, name: &str) -> Object<'_> {
+        Object::new(self.name(name))
+    }
+
+    /// Begins a member that is an array.
+    pub(crate) fn begin_array(&mut self, name: &str) -> Array<'_> {
+        Array::new(self.name(name))
+    }
+}
+
+impl Drop for Object<'_> {
+    fn drop(&mut self) {
+        self.out.push(b'}');
+    }
+}
+
+/// An array that is being written, comma by comma. It is closed when it is dropped.
+pub(crate) struct Array<'o> {
+    out: &'o mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'o> Array<'o> {
+    /// Begins an array.
+    pub(crate) fn new(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'[');
+        Self { out, is_empty: true }
+    }
+
+    /// Begins an element, which has to be appended to what this returns.
+    pub(crate) fn element(&mut self) -> &mut Vec<u8> {
+        if !core::mem::replace(&mut self.is_empty, false) {
+            self.out.push(b',');
+        }
+        self.out
+    }
+
+    /// Begins an element that is an object.
+    pub(crate) fn begin_object(&mut self) -> Object<'_> {
+        Object::new(self.element())
+    }
+
+    /// Adds what `write` appends; nothing, if it says that it has nothing to say.
+    pub(crate) fn maybe<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let before = self.out.len();
+        if !self.is_empty {
+            self.out.push(b',');
+        }
+        if write(self.out)? {
+            self.is_empty = false;
+            return Ok(true);
+        }
+        self.out.truncate(before);
+        Ok(false)
+    }
+}
+
+impl Drop for Array<'_> {
+    fn drop(&mut self) {
+        self.out.push(b']');
+    }
+}
+
+/// Appends JSON as it is, or as a string where it is none.
+pub(crate) fn write_json(json: &str, out: &mut Vec<u8>) {
+    if is_document(json) { out.extend_from_slice(json.trim().as_bytes()) } else { write_string(json, out) }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use super::*;
+
+    #[test]
+    fn writes_what_serde_json_reads() {
+        let text: String = (0..0x300).filter_map(char::from_u32).chain("😀\u{2028}".chars()).collect();
+        let mut out = Vec::new();
+        write_string(&text, &mut out);
+        assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+        for value in [0, 9, 10, u64::MAX] {
+            out.clear();
+            write_integer(value, &mut out);
+            assert_eq!(serde_json::from_slice::<u64>(&out).expect("JSON"), value);
+        }
+    }
+}
