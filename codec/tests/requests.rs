@@ -647,12 +647,13 @@ fn a_request_can_be_made_by_hand() {
 fn strings_are_borrowed() {
     let source = r#"{"messages":[{"role":"user","content":"hi"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}],"later":{"a":"b"}}"#;
     let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
-    assert!(matches!(&request.messages[0].content[0].content, Content::Text(Cow::Borrowed("hi"))));
-    let Content::Image { source: Source::Base64 { data: Cow::Borrowed("AAAA"), .. }, .. } =
-        &request.messages[1].content[0].content
+    let Content::Text(text) = &request.messages[0].content[0].content else { panic!("{request:?}") };
+    assert_eq!(text.borrowed(), Some("hi"));
+    let Content::Image { source: Source::Base64 { data, .. }, .. } = &request.messages[1].content[0].content
     else {
         panic!("{request:?}");
     };
+    assert_eq!(data.borrowed(), Some("AAAA"));
     assert!(matches!(
         &request.others[0],
         (Cow::Borrowed("later"), Param { value: Json(Cow::Borrowed(_)), .. })

@@ -273,12 +273,22 @@ impl<'a> Json<'a> {
     /// The name of a member, and the colon.
     #[inline]
     pub(crate) fn name(&mut self) -> Result<Str> {
-        if self.skip_space() != Some(b'"') {
-            return self.fault("name of a member is missing");
-        }
+        self.expect_name()?;
         let name = self.string()?;
-        self.expect(b':', "colon is missing")?;
+        self.expect_colon()?;
         Ok(name)
+    }
+
+    /// Fails unless a name comes next.
+    #[inline]
+    pub(crate) fn expect_name(&mut self) -> Result<()> {
+        if self.skip_space() == Some(b'"') { Ok(()) } else { self.fault("name of a member is missing") }
+    }
+
+    /// Reads the colon behind a name.
+    #[inline]
+    pub(crate) fn expect_colon(&mut self) -> Result<()> {
+        self.expect(b':', "colon is missing")
     }
 
     /// Skips a value that is neither a string nor a container.

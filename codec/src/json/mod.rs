@@ -15,8 +15,8 @@ mod write;
 
 pub(crate) use cursor::Json;
 pub(crate) use pointer::pointers;
-pub(crate) use string::{unescape, unescaped};
-pub(crate) use write::{Array, Object, write_integer, write_number, write_string};
+pub(crate) use string::{Escapes, unescape, unescaped};
+pub(crate) use write::{Array, Object, write_escaped, write_integer, write_number, write_string};
 
 /// What is wrong with a document, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

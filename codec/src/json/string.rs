@@ -1,12 +1,12 @@
 //! Strings: where they end, and what they mean.
 
 use alloc::borrow::Cow;
-use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::{Json, Result, Str};
 
-impl<'a> Json<'a> {
+impl Json<'_> {
     /// Reads a string.
     #[inline]
     pub(crate) fn string(&mut self) -> Result<Str> {
@@ -55,74 +55,156 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    /// Reads a string and what it means, in one pass over `text`, which is the document.
-    pub(crate) fn meaning(&mut self, text: &'a str) -> Result<Cow<'a, str>> {
+    /// Reads a string, for those who may want it as it stands.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<(Range<usize>, Escapes)> {
         self.expect(b'"', "no string")?;
         let start = self.pos;
-        let mut owned: Option<String> = None;
-        loop {
-            let from = self.pos;
-            loop {
-                self.pos += plain_len(&self.bytes[self.pos..], &mut 0);
-                match self.bytes.get(self.pos) {
-                    Some(b'"' | b'\\') | None => break,
-                    Some(0..=0x1f) => return self.fault("control character in a string"),
-                    Some(_) => self.pos += 1,
-                }
-            }
-            let run = text.get(from..self.pos).unwrap_or_default();
-            match self.bytes.get(self.pos) {
-                Some(b'"') => {
-                    self.pos += 1;
-                    let Some(mut owned) = owned else { return Ok(Cow::Borrowed(run)) };
-                    owned.push_str(run);
-                    return Ok(Cow::Owned(owned));
-                }
-                None => return self.fault("string does not end"),
-                Some(_) => {
-                    // Strings with one escape mostly have more: all of what was read, and as much again.
-                    let owned = owned
-                        .get_or_insert_with(|| String::with_capacity(2 * (from.max(self.pos) - start) + 64));
-                    owned.push_str(run);
-                    owned.push(self.unescaped_char()?);
-                }
+        // Names, and words like them, end within the first eight bytes.
+        if let Some(word) = self.bytes.get(start..start + 8) {
+            let special = specials(u64::from_le_bytes(word.try_into().unwrap_or_default()));
+            let end = start + (special.trailing_zeros() / 8) as usize;
+            if special != 0 && self.bytes.get(end) == Some(&b'"') {
+                self.pos = end + 1;
+                return Ok((start..end, Escapes::None));
             }
         }
-    }
-
-    /// Reads an escape.
-    #[inline]
-    fn unescaped_char(&mut self) -> Result<char> {
-        let simple = match self.bytes.get(self.pos + 1) {
-            Some(b'n') => '\n',
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b't') => '\t',
-            Some(b'r') => '\r',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            _ => return self.unescaped_unicode(),
+        // What comes back fits into registers.
+        let (end, ending) = string_end(self.bytes, start);
+        self.pos = end;
+        let escapes = match ending {
+            Ending::Quote(escapes) => escapes,
+            Ending::Fault(why) => return self.fault(why.as_str()),
         };
-        self.pos += 2;
-        Ok(simple)
+        self.pos += 1;
+        Ok((start..end, escapes))
     }
+}
 
+/// How the search for the end of a string ended.
+enum Ending {
+    Quote(Escapes),
+    Fault(Why),
+}
+
+#[derive(Clone, Copy)]
+enum Why {
+    Control,
+    Escape,
+    End,
+}
+
+impl Why {
     #[cold]
-    fn unescaped_unicode(&mut self) -> Result<char> {
-        let at = self.pos + 2;
-        self.escape()?;
-        let digits = self.bytes.get(at..).unwrap_or_default();
-        let mut rest = digits;
-        let c = unescape_unicode(&mut rest);
-        // A pair of surrogates is two escapes.
-        self.pos = at + digits.len() - rest.len();
-        Ok(c)
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control character in a string",
+            Self::Escape => "malformed escape",
+            Self::End => "string does not end",
+        }
     }
+}
+
+/// Where the string ends that goes on at `at`, or where it is wrong.
+fn string_end(bytes: &[u8], mut at: usize) -> (usize, Ending) {
+    let mut escapes = Escapes::None;
+    loop {
+        at = plain_end(bytes, at);
+        match bytes.get(at) {
+            Some(b'"') => return (at, Ending::Quote(escapes)),
+            Some(b'\\') => {
+                let found;
+                (at, found) = skip_escapes(bytes, at);
+                match found {
+                    Some(found) => escapes = escapes.max(found),
+                    None => return (at, Ending::Fault(Why::Escape)),
+                }
+            }
+            Some(0..=0x1f) => return (at, Ending::Fault(Why::Control)),
+            Some(_) => at += 1,
+            None => return (at, Ending::Fault(Why::End)),
+        }
+    }
+}
+
+/// Skips an escape, and those that follow it at once. `None`: one is malformed.
+#[inline]
+fn skip_escapes(bytes: &[u8], mut at: usize) -> (usize, Option<Escapes>) {
+    let mut escapes = Escapes::Whole;
+    while let Some(b'\\') = bytes.get(at) {
+        match bytes.get(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
+            Some(b'u') => {
+                let Some(unit) = unit(bytes, at) else { return (at, None) };
+                at += 6;
+                if unit & 0xf800 == 0xd800 {
+                    match unit_of_escape(bytes, at) {
+                        Some(0xdc00..0xe000) if unit < 0xdc00 => at += 6,
+                        _ => escapes = Escapes::Halved,
+                    }
+                }
+            }
+            _ => return (at, None),
+        }
+    }
+    (at, Some(escapes))
+}
+
+/// What the four digits behind the `\u` at `at` are.
+#[inline]
+fn unit(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at + 2..at + 6).and_then(hex4)
+}
+
+/// The same, if there is such an escape at all.
+fn unit_of_escape(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 2).filter(|escape| *escape == b"\\u").and_then(|_| unit(bytes, at))
+}
+
+/// What a string has in it beyond what means itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Escapes {
+    None,
+    /// Escapes that any reader takes.
+    Whole,
+    /// Half a pair of surrogates, too.
+    Halved,
 }
 
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The first byte of `word` that means more than itself in a string, in the high bit of its place; places behind it may be
+/// wrong.
+#[inline]
+fn specials(word: u64) -> u64 {
+    // Sets the high bit of the first byte that is below `n`, for n ≤ 128; bytes above it may be wrong.
+    let below = |word: u64, n: u64| word.wrapping_sub(LOW * n) & !word & HIGH;
+    let quote = below(word ^ (LOW * u64::from(b'"')), 1);
+    let backslash = below(word ^ (LOW * u64::from(b'\\')), 1);
+    quote | backslash | below(word, 0x20)
+}
+
+/// Where the bytes that mean nothing but themselves end, at least as far as whole words go.
+#[inline]
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+    let mut words = 0;
+    while let Some(word) = bytes.get(at..at + 8) {
+        let special = specials(u64::from_le_bytes(word.try_into().unwrap_or_default()));
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+        words += 1;
+        if words == WORDS {
+            at += plain_blocks(&bytes[at..], &mut 0);
+        }
+    }
+    at
+}
+
+/// Words after which a string is taken for a long one.
+const WORDS: usize = 4;
 
 /// How many bytes of a string have no meaning but themselves, at least as far as whole words go. All words that were
 /// looked at go into `seen`.
@@ -134,11 +216,7 @@ pub(super) fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
     for word in bytes[..bytes.len().min(BLOCK)].chunks_exact(8) {
         let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
         *seen |= word;
-        // Sets the high bit of the first byte that is below `n`, for n ≤ 128; bytes above it may be wrong.
-        let below = |word: u64, n: u64| word.wrapping_sub(LOW * n) & !word & HIGH;
-        let quote = below(word ^ (LOW * u64::from(b'"')), 1);
-        let backslash = below(word ^ (LOW * u64::from(b'\\')), 1);
-        let special = quote | backslash | below(word, 0x20);
+        let special = specials(word);
         if special != 0 {
             return len + (special.trailing_zeros() / 8) as usize;
         }
@@ -225,15 +303,29 @@ fn unescape_unicode(rest: &mut &[u8]) -> char {
     }
 }
 
+#[inline]
 fn hex4(digits: &[u8]) -> Option<u32> {
-    if digits.len() != 4 {
-        return None;
-    }
-    digits.iter().try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
+    let [a, b, c, d] = *digits else { return None };
+    let [a, b, c, d] = [a, b, c, d].map(|digit| u32::from(HEX[usize::from(digit)]));
+    ((a | b | c | d) < 16).then_some(a << 12 | b << 8 | c << 4 | d)
 }
+
+/// What hexadecimal digits mean; 255 for what is none.
+const HEX: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        table[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        table[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
+
     use super::*;
 
     #[test]

@@ -9,6 +9,12 @@ use super::string::plain_len;
 /// Appends `text` as a JSON string, quotes included.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
+    write_escaped(text, out);
+    out.push(b'"');
+}
+
+/// The same without the quotes.
+pub(crate) fn write_escaped(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     loop {
         let plain = plain_len(rest, &mut 0);
@@ -31,7 +37,6 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
-    out.push(b'"');
 }
 
 /// Appends an integer.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use super::source::Result;
-use crate::chat::request::{At, Content, Members, Param, Part};
+use crate::chat::request::{At, Content, Members, Param, Part, Text};
 use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::{Json, Object, is_document, pointers, write_integer, write_number};
@@ -294,7 +294,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     /// Writes the prompt: the request's own, or what the chat template makes of its messages.
-    pub(super) fn prompt(&self) -> Result<Cow<'c, str>> {
+    pub(super) fn prompt(&self) -> Result<Cow<'c, Text<'a>>> {
         if let Some(prompt) = &self.request.prompt {
             for message in &self.request.messages {
                 self.dropped(message.at, "messages", "the prompt is sent in place of messages");
@@ -314,7 +314,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         for (at, what, outcome, why) in rendered.lost {
             self.lose(at, what, outcome, why);
         }
-        Ok(Cow::Owned(rendered.text))
+        Ok(Cow::Owned(rendered.text.into()))
     }
 
     /// Notes that all tools are lost.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::conversion::Conversion;
 use super::generate::{self, Shape};
-use super::output::Own;
+use super::output::Put;
 use super::source::{Result, Source};
 use crate::chat::Request;
 use crate::chat::request::{Content, Message, Role};
@@ -66,7 +66,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.note_parameters(TAKES, "JumpStart's text generation has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
-    object.string("inputs", &c.prompt()?);
+    object.text("inputs", &*c.prompt()?);
     let mut parameters = object.begin_object("parameters");
     shared(c, &mut parameters, &PIPELINE);
     c.stop(&mut parameters, "stop");
@@ -97,7 +97,7 @@ pub(super) fn write_text(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()
     c.note_parameters(TAKES, "JumpStart's text2text has no such parameter");
     note_stream(c);
     let mut object = Object::new(out);
-    object.string("text_inputs", &c.prompt()?);
+    object.text("text_inputs", &*c.prompt()?);
     shared(c, &mut object, &TEXT);
     c.others(&mut object, |name| TEXT.knows(name));
     if c.same {

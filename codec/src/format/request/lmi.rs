@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::conversion::Conversion;
 use super::generate::{self, Shape};
-use super::output::{Own, has};
+use super::output::{Put, has};
 use super::source::{Result, Source};
 use crate::chat::Request;
 use crate::chat::request::Param;
@@ -55,7 +55,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.note_parameters(TAKES, "LMI has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
-    object.string("inputs", &c.prompt()?);
+    object.text("inputs", &*c.prompt()?);
     let mut parameters = object.begin_object("parameters");
     if let Some(tokens) = c.max_tokens() {
         parameters.integer("max_new_tokens", tokens);

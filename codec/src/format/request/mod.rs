@@ -102,6 +102,10 @@ pub fn write_request(
         return Ok((source.into(), Losses::default()));
     }
     let conversion = Conversion::new(format, request, settings);
+    if let (Some(prompts), false) = (&request.prompts, format == RequestFormat::Completions) {
+        let why = "several prompts are several requests, and tokens are no text: only completions take them";
+        return Err(conversion.unwritable(prompts.at, why));
+    }
     // What is not written is mostly punctuation; what is added is little.
     let mut out = Vec::with_capacity(source.len() + source.len() / 8 + 256);
     conversion.note_own();

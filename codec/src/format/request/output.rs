@@ -1,15 +1,23 @@
 //! What requests put into an object beyond what [`json`](crate::json) writes.
 
-use crate::chat::request::Members;
+use crate::chat::request::{Members, Text};
 use crate::json::Object;
 
-/// Members that only the source's format knows.
-pub(super) trait Own {
+/// What the canonical model has, as members.
+pub(super) trait Put {
+    /// Appends a text, as it is where it comes from JSON.
+    fn text(&mut self, name: &str, text: &Text<'_>);
+
     /// Puts members back that stood right under `path`.
     fn own(&mut self, own: &Members<'_>, path: &str);
 }
 
-impl Own for Object<'_> {
+impl Put for Object<'_> {
+    #[inline]
+    fn text(&mut self, name: &str, text: &Text<'_>) {
+        text.write(self.name(name));
+    }
+
     fn own(&mut self, own: &Members<'_>, path: &str) {
         for (name, member) in own {
             let rest = if path.is_empty() {

@@ -5,14 +5,13 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
 use crate::chat;
-use crate::chat::request::{At, Members, Param};
+use crate::chat::request::{At, Members, Param, Text};
 use crate::error::{Error, ErrorKind, Layer};
-use crate::json::{Fault, Json, Kind, Str, unescaped};
+use crate::json::{Escapes, Fault, Json, Kind};
 
 pub(super) type Result<T> = core::result::Result<T, Error>;
 
@@ -74,20 +73,28 @@ impl<'a> Source<'a> {
         Err(Fault { at: self.json.pos() + blank, why: "more follows the document" }.into())
     }
 
+    /// Reads the name of a member, and the colon.
     #[inline]
-    fn meaning(&self, string: Str) -> Cow<'a, str> {
-        if !string.escaped {
-            return Cow::Borrowed(&self.text[string.start..string.end]);
-        }
-        let bytes = unescaped(self.text.as_bytes(), string).into_owned();
-        // Escapes of UTF-8 are UTF-8: each becomes whole characters.
-        Cow::Owned(String::from_utf8(bytes).unwrap_or_default())
+    fn name(&mut self) -> Result<Cow<'a, str>> {
+        self.json.expect_name()?;
+        let name = self.string()?;
+        self.json.expect_colon()?;
+        Ok(name)
     }
 
     /// Reads a string.
     #[inline]
     pub(super) fn string(&mut self) -> Result<Cow<'a, str>> {
-        Ok(self.json.meaning(self.text)?)
+        let (range, escapes) = self.json.text()?;
+        let raw = self.text.get(range).unwrap_or_default();
+        Ok(if escapes == Escapes::None { Cow::Borrowed(raw) } else { meaning(raw, escapes) })
+    }
+
+    /// Reads a string that stays as it is until somebody looks at it.
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<Text<'a>> {
+        let (range, escapes) = self.json.text()?;
+        Ok(Text::of_json(&self.text[range], escapes))
     }
 
     /// Skips the value that comes next, and lends it as it is.
@@ -126,8 +133,7 @@ impl<'a> Source<'a> {
         let mut more = self.json.open(Kind::Object)?;
         self.depth += 1;
         while more {
-            let name = self.json.name()?;
-            let name = self.meaning(name);
+            let name = self.name()?;
             let at = self.at()?;
             if !each(self, &name)? {
                 own.push((below(path, name), Param { value: self.raw()?, at }));
@@ -226,6 +232,11 @@ impl<'a> Source<'a> {
     }
 }
 
+#[cold]
+fn meaning(raw: &str, escapes: Escapes) -> Cow<'_, str> {
+    Text::of_json(raw, escapes).into_cow()
+}
+
 /// What can be read into a slot.
 pub(super) trait Value<'a>: Sized {
     /// `None`, and nothing read, where the value is of another kind.
@@ -233,8 +244,16 @@ pub(super) trait Value<'a>: Sized {
 }
 
 impl<'a> Value<'a> for Cow<'a, str> {
+    #[inline]
     fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
         if source.kind()?.0 == Kind::String { source.string().map(Some) } else { Ok(None) }
+    }
+}
+
+impl<'a> Value<'a> for Text<'a> {
+    #[inline]
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        if source.kind()?.0 == Kind::String { source.text().map(Some) } else { Ok(None) }
     }
 }
 

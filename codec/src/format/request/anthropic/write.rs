@@ -8,7 +8,7 @@ use crate::chat::Outcome;
 use crate::chat::request::{ResponseFormat, Role, Tool, ToolChoice};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::names::Names;
-use crate::format::request::output::{Own, has_below};
+use crate::format::request::output::{Put, has_below};
 use crate::format::request::source::Result;
 use crate::json::{Array, Object, write_string};
 
@@ -247,7 +247,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
     let mut written = array.begin_object();
     written.string("name", names.name(&tool.name));
     if let Some(description) = &tool.description {
-        written.string("description", description);
+        written.text("description", description);
     }
     written.raw("input_schema", tool.schema.as_ref().map_or(NO_INPUT, |schema| schema.as_str()));
     if let Some(strict) = tool.strict {

@@ -7,7 +7,7 @@ use crate::chat::request::{At, Content, Message, Tool, ToolChoice};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media::CachePoint;
 use crate::format::request::names::Names;
-use crate::format::request::output::{Own, has_below};
+use crate::format::request::output::{Put, has_below};
 use crate::json::{Array, Object};
 
 pub(super) const CACHE: CachePoint =
@@ -105,8 +105,8 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
     let mut written = array.begin_object();
     let mut spec = written.begin_object("toolSpec");
     spec.string("name", names.name(&tool.name));
-    if let Some(description) = tool.description.as_deref().filter(|text| !text.trim().is_empty()) {
-        spec.string("description", description);
+    if let Some(description) = tool.description.as_ref().filter(|text| !text.is_blank()) {
+        spec.text("description", description);
     }
     let mut schema = spec.begin_object("inputSchema");
     schema.raw("json", tool.schema.as_ref().map_or(NO_INPUT, |schema| schema.as_str()));

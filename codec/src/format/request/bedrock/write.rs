@@ -8,7 +8,7 @@ use super::write_blocks::Blocks;
 use crate::chat::request::ResponseFormat;
 use crate::format::request::conversion::Conversion;
 use crate::format::request::names::Names;
-use crate::format::request::output::{Own, has_below};
+use crate::format::request::output::{Put, has_below};
 use crate::format::request::source::Result;
 use crate::json::{Object, write_string};
 

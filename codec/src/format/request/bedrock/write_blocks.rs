@@ -7,11 +7,11 @@ use core::cell::RefCell;
 
 use super::tools::CACHE;
 use crate::chat::Outcome;
-use crate::chat::request::{Content, Message, Part, Source};
+use crate::chat::request::{Content, Message, Part, Source, Text};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media;
 use crate::format::request::names::Names;
-use crate::format::request::output::{Own, has_below};
+use crate::format::request::output::{Put, has_below};
 use crate::format::request::source::Result;
 use crate::json::{Array, Object};
 
@@ -99,7 +99,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 }
                 let mut reasoning = object.begin_object("reasoningContent");
                 let mut inner = reasoning.begin_object("reasoningText");
-                inner.string("text", text);
+                inner.text("text", text);
                 if let Some(signature) = signature {
                     inner.string("signature", signature);
                 }
@@ -145,17 +145,17 @@ impl<'a> Blocks<'_, '_, 'a> {
         Ok(())
     }
 
-    fn text(&self, part: &Part<'a>, text: &str, object: &mut Object<'_>) -> bool {
-        if text.trim().is_empty() && !self.c.same {
+    fn text(&self, part: &Part<'a>, text: &Text<'_>, object: &mut Object<'_>) -> bool {
+        if text.is_blank() && !self.c.same {
             self.c.dropped(part.at, "content", "Converse takes no blank text");
             return false;
         }
         if has_below(&part.own, "citationsContent") && self.c.same {
             let mut cited = object.begin_object("citationsContent");
-            cited.begin_array("content").begin_object().string("text", text);
+            cited.begin_array("content").begin_object().text("text", text);
             cited.own(&part.own, "citationsContent");
         } else {
-            object.string("text", text);
+            object.text("text", text);
         }
         true
     }
@@ -202,8 +202,8 @@ impl<'a> Blocks<'_, '_, 'a> {
         let mut written = medium.begin_object("source");
         let path = format!("{kind}/source");
         match source {
-            Source::Base64 { data, .. } => written.string("bytes", data),
-            Source::Text(text) => written.string("text", text),
+            Source::Base64 { data, .. } => written.text("bytes", data),
+            Source::Text(text) => written.text("text", text),
             Source::Url(uri) => {
                 let mut place = written.begin_object("s3Location");
                 place.string("uri", uri);
@@ -267,8 +267,7 @@ impl<'a> Blocks<'_, '_, 'a> {
     fn has_text_beside(&self, part: &Part<'a>) -> bool {
         let within = |message: &&Message<'a>| message.content.iter().any(|other| core::ptr::eq(other, part));
         let Some(message) = self.rest.iter().find(within) else { return true };
-        let is_text =
-            |part: &Part<'_>| matches!(&part.content, Content::Text(text) if !text.trim().is_empty());
+        let is_text = |part: &Part<'_>| matches!(&part.content, Content::Text(text) if !text.is_blank());
         message.content.iter().any(is_text)
     }
 

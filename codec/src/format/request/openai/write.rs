@@ -6,7 +6,7 @@ use super::messages::write_messages;
 use crate::chat::request::{At, Reasoning, ResponseFormat, Tool, ToolChoice};
 use crate::chat::{Json, Outcome};
 use crate::format::request::conversion::Conversion;
-use crate::format::request::output::{Own, has_below};
+use crate::format::request::output::{Put, has_below};
 use crate::format::request::source::{Result, string_member};
 use crate::json::{Array, Object};
 
@@ -158,7 +158,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, tools: &mut Array<'_>) {
     let mut function = written.begin_object("function");
     function.string("name", &tool.name);
     if let Some(description) = &tool.description {
-        function.string("description", description);
+        function.text("description", description);
     }
     if let Some(schema) = &tool.schema {
         function.raw("parameters", schema.as_str());
