@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 use super::Json;
 pub use super::text::Text;
+use crate::json::Landmarks;
 
 /// Bytes of the source document before a value; `None` for what no source said.
 pub type At = Option<u32>;
@@ -138,8 +139,8 @@ pub struct Request<'a> {
     pub format: Option<RequestFormat>,
     /// The document that this was read from, and all of `at` counts in; empty for none.
     pub source: &'a str,
-    /// Where large values of the source begin and end, in order: what need not be read again to find a place.
-    pub(crate) spans: Vec<(u32, u32)>,
+    /// Where things stand in the source.
+    pub(crate) landmarks: Landmarks,
 }
 
 /// One message of a conversation.

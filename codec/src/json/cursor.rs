@@ -36,6 +36,14 @@ impl<'a> Json<'a> {
 
     #[inline]
     pub(super) fn skip_space(&mut self) -> Option<u8> {
+        // Mostly there is none.
+        match self.bytes.get(self.pos) {
+            Some(&byte) if byte > b' ' => Some(byte),
+            _ => self.skip_blank(),
+        }
+    }
+
+    fn skip_blank(&mut self) -> Option<u8> {
         loop {
             match self.bytes.get(self.pos) {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => self.pos += 1,

@@ -14,7 +14,7 @@ mod string;
 mod write;
 
 pub(crate) use cursor::Json;
-pub(crate) use pointer::pointers;
+pub(crate) use pointer::{Landmarks, pointers};
 pub(crate) use string::{Escapes, unescape, unescaped};
 pub(crate) use write::{Array, Object, write_escaped, write_integer, write_number, write_string};
 

@@ -5,14 +5,21 @@ use alloc::vec::Vec;
 
 use super::{DEPTH_MAX, Json, Kind, Result};
 
+/// What is known of where things stand in a document, so that a place in it is found without walking through all that
+/// comes before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Landmarks {
+    /// Where large values begin and end, in order of their beginning.
+    pub(crate) spans: Vec<(u32, u32)>,
+    /// Of long arrays: where the array begins, where one of its elements does, and which that is. In order.
+    pub(crate) elements: Vec<(u32, u32, u32)>,
+}
+
 /// Where the values that begin at `offsets`, in ascending order, lie in their document: their JSON pointers
 /// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), found in one walk. An offset at which no value begins gets the
 /// pointer of a value beside it.
-///
-/// `spans` are values that are known to be whole, where they begin and end, in order: they are not walked through in
-/// vain.
-pub(crate) fn pointers(source: &[u8], offsets: &[usize], spans: &[(u32, u32)]) -> Vec<String> {
-    let mut walk = Walk { offsets, spans, found: Vec::with_capacity(offsets.len()), path: String::new() };
+pub(crate) fn pointers(source: &[u8], offsets: &[usize], landmarks: &Landmarks) -> Vec<String> {
+    let mut walk = Walk { offsets, landmarks, found: Vec::with_capacity(offsets.len()), path: String::new() };
     // A document that is broken further on has its pointers up to there.
     let _ = walk.value(&mut Json::new(source, 0, DEPTH_MAX));
     let (mut found, last) = (walk.found, walk.path);
@@ -22,7 +29,7 @@ pub(crate) fn pointers(source: &[u8], offsets: &[usize], spans: &[(u32, u32)]) -
 
 struct Walk<'o> {
     offsets: &'o [usize],
-    spans: &'o [(u32, u32)],
+    landmarks: &'o Landmarks,
     found: Vec<String>,
     path: String,
 }
@@ -38,8 +45,9 @@ impl Walk<'_> {
         let Some(&next) = self.offsets.get(self.found.len()) else { return json.fault("all were found") };
         // What ends before the next offset has nothing of interest in it.
         let mut after = json.clone();
-        let span = self.spans.binary_search_by_key(&json.pos, |span| span.0 as usize);
-        match span.ok().and_then(|span| self.spans.get(span)) {
+        let spans = &self.landmarks.spans;
+        let span = spans.binary_search_by_key(&json.pos, |span| span.0 as usize);
+        match span.ok().and_then(|span| spans.get(span)) {
             Some(span) => after.pos = span.1 as usize,
             None => after.pos = after.skip()?.end,
         }
@@ -51,8 +59,12 @@ impl Walk<'_> {
             self.found.push(self.path.clone());
             return self.value(json);
         }
+        let start = json.pos;
         let (mut more, mut index, len) = (json.open(kind)?, 0, self.path.len());
         while more {
+            if let Some((at, known)) = self.landmark(start, json.pos).filter(|_| kind == Kind::Array) {
+                (json.pos, index) = (at, known);
+            }
             self.path.push('/');
             if kind == Kind::Object {
                 let name = json.name()?;
@@ -66,6 +78,16 @@ impl Walk<'_> {
             (more, index) = (json.next(kind)?, index + 1);
         }
         Ok(())
+    }
+
+    /// The last known element of the array at `start` that is not behind the next offset, if it is before that and behind
+    /// `pos`.
+    fn landmark(&self, start: usize, pos: usize) -> Option<(usize, u32)> {
+        let next = *self.offsets.get(self.found.len())?;
+        let elements = &self.landmarks.elements;
+        let known = |element: &(u32, u32, u32)| (element.0 as usize, element.1 as usize) <= (start, next);
+        let (array, at, index) = *elements.get(elements.partition_point(known).checked_sub(1)?)?;
+        (array as usize == start && at as usize > pos).then_some((at as usize, index))
     }
 }
 
@@ -81,14 +103,22 @@ mod tests {
             .iter()
             .map(|start| source.find(start).expect("it is there"))
             .collect();
-        let all = pointers(source.as_bytes(), &starts, &[]);
+        let none = Landmarks::default();
+        let all = pointers(source.as_bytes(), &starts, &none);
         assert_eq!(all, ["/a/0", "/a/1", "/a/1/b~1c~0", "/a/1/é", "/d", "/d/", "/d//0", "/e"]);
         for (start, pointer_of_all) in starts.iter().zip(&all) {
-            assert_eq!(pointers(source.as_bytes(), &[*start], &[]).first(), Some(pointer_of_all));
+            assert_eq!(pointers(source.as_bytes(), &[*start], &none).first(), Some(pointer_of_all));
             assert!(value.pointer(pointer_of_all).is_some());
         }
-        assert_eq!(pointers(source.as_bytes(), &[1], &[]), [""]);
-        assert_eq!(pointers(b"[1 , 2]", &[1, 1, 2, 5, 99], &[]), ["/0", "/0", "/1", "/1", ""]);
-        assert_eq!(pointers(b"[[1],2]", &[5], &[(0, 7), (1, 4)]), ["/1"]);
+        assert_eq!(pointers(source.as_bytes(), &[1], &none), [""]);
+        assert_eq!(pointers(b"[1 , 2]", &[1, 1, 2, 5, 99], &none), ["/0", "/0", "/1", "/1", ""]);
+        let some = Landmarks { spans: Vec::from([(0, 7), (1, 4)]), elements: Vec::new() };
+        assert_eq!(pointers(b"[[1],2]", &[5], &some), ["/1"]);
+        // What is wrong before a landmark is not looked at.
+        let source = b"[[x,x,1,[2],3],[4,5]]";
+        let spans = Vec::from([(0, 21), (1, 14)]);
+        let some = Landmarks { spans, elements: Vec::from([(1, 6, 2), (1, 12, 4)]) };
+        assert_eq!(pointers(source, &[6], &some), ["/0/2"]);
+        assert_eq!(pointers(source, &[9, 12], &some), ["/0/3/0", "/0/4"]);
     }
 }

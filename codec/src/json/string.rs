@@ -203,6 +203,25 @@ fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// Where the first byte is, from `at` on, that means more than itself in a string; the end, where none does.
+#[inline]
+pub(super) fn special_at(bytes: &[u8], at: usize) -> usize {
+    let at = plain_end(bytes, at);
+    let rest = bytes.len() - at;
+    match bytes.last_chunk() {
+        _ if rest == 0 || rest >= 8 => at,
+        // The last eight bytes, without those before `at`. In their place come zeros, which are found if nothing else is.
+        Some(word) => {
+            let special = specials(u64::from_le_bytes(*word) >> (8 * (8 - rest)));
+            at + (special.trailing_zeros() / 8) as usize
+        }
+        None => {
+            let is_plain = |byte: &&u8| **byte >= 0x20 && !matches!(byte, b'"' | b'\\');
+            at + bytes[at..].iter().take_while(is_plain).count()
+        }
+    }
+}
+
 /// Words after which a string is taken for a long one.
 const WORDS: usize = 4;
 
@@ -211,7 +230,7 @@ const WORDS: usize = 4;
 ///
 /// Most strings are short: eight bytes at a time beat a vector search that has to be called.
 #[inline]
-pub(super) fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
+fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
     let mut len = 0;
     for word in bytes[..bytes.len().min(BLOCK)].chunks_exact(8) {
         let word = u64::from_le_bytes(word.try_into().unwrap_or_default());

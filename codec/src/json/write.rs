@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
 use super::is_document;
-use super::string::plain_len;
+use super::string::special_at;
 
 /// Appends `text` as a JSON string, quotes included.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
@@ -15,29 +15,46 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
 
 /// The same without the quotes.
 pub(crate) fn write_escaped(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
+    let bytes = text.as_bytes();
+    let mut at = 0;
     loop {
-        let plain = plain_len(rest, &mut 0);
-        let special = rest[plain..].iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\');
-        let Some(at) = special.map(|special| plain + special) else { break };
-        out.extend_from_slice(&rest[..at]);
-        match rest[at] {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            control => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(control >> 4)]);
-                out.push(HEX[usize::from(control & 15)]);
+        let end = special_at(bytes, at);
+        out.extend_from_slice(&bytes[at..end]);
+        at = end;
+        // Escapes that follow each other, as in code, are written at once.
+        loop {
+            let Some(&byte) = bytes.get(at) else { return };
+            match ESCAPES[usize::from(byte)] {
+                0 => break,
+                b'u' => {
+                    let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+                    out.extend_from_slice(b"\\u00");
+                    out.extend_from_slice(&digits);
+                }
+                escape => out.extend_from_slice(&[b'\\', escape]),
             }
+            at += 1;
         }
-        rest = &rest[at + 1..];
     }
-    out.extend_from_slice(rest);
 }
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// What follows the backslash of each byte that needs one; 0 for all others.
+const ESCAPES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        table[control] = b'u';
+        control += 1;
+    }
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table[b'\n' as usize] = b'n';
+    table[b'\r' as usize] = b'r';
+    table[b'\t' as usize] = b't';
+    table
+};
 
 /// Appends an integer.
 pub(crate) fn write_integer(mut value: u64, out: &mut Vec<u8>) {
@@ -222,6 +239,19 @@ mod tests {
         let mut out = Vec::new();
         write_string(&text, &mut out);
         assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+        // Every length, with up to two bytes that need escapes, anywhere.
+        for len in 0..100 {
+            for (first, second) in
+                (0..len).flat_map(|first| (first..len.min(first + 12)).map(move |second| (first, second)))
+            {
+                let mut bytes = Vec::from_iter((0..len).map(|index| b'a' + (index % 26) as u8));
+                (bytes[first], bytes[second]) = (b"\"\\\n\x01"[first % 4], b"\"\\\n\x01"[second % 4]);
+                let text = String::from_utf8(bytes).expect("ASCII");
+                out.clear();
+                write_string(&text, &mut out);
+                assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+            }
+        }
         for value in [0, 9, 10, u64::MAX] {
             out.clear();
             write_integer(value, &mut out);

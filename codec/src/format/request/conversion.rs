@@ -65,7 +65,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         let mut pointers = if offsets.is_empty() {
             Vec::new()
         } else {
-            pointers(self.request.source.as_bytes(), &offsets, &self.request.spans)
+            pointers(self.request.source.as_bytes(), &offsets, &self.request.landmarks)
         }
         .into_iter();
         let mut losses = Losses::default();

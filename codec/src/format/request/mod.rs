@@ -78,9 +78,7 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
     let request = read(&mut cursor)?;
     cursor.note_span(start);
     cursor.end()?;
-    let mut spans = cursor.into_spans();
-    spans.sort_unstable();
-    Ok(Request { format: Some(format), source: text, spans, ..request })
+    Ok(Request { format: Some(format), source: text, landmarks: cursor.into_landmarks(), ..request })
 }
 
 /// Writes a request, and says what was lost. An empty list means that the target says all that the source said.

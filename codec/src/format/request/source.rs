@@ -11,7 +11,7 @@ use core::str::FromStr;
 use crate::chat;
 use crate::chat::request::{At, Members, Param, Text};
 use crate::error::{Error, ErrorKind, Layer};
-use crate::json::{Escapes, Fault, Json, Kind};
+use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
 
 pub(super) type Result<T> = core::result::Result<T, Error>;
 
@@ -30,18 +30,20 @@ pub(super) struct Source<'a> {
     json: Json<'a>,
     text: &'a str,
     depth: usize,
-    /// Where large values begin and end that stand near the top.
-    spans: Vec<(u32, u32)>,
+    /// What stands near the top: values as they end, elements in order.
+    landmarks: Landmarks,
 }
 
 /// Nesting down to which spans are noted: members of the request, and messages.
 const SPAN_DEPTH: usize = 2;
 /// Bytes of a value worth noting.
 const SPAN_LEN: u32 = 128;
+/// Elements of an array of which one is noted.
+const STRIDE: u32 = 16;
 
 impl<'a> Source<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { json: Json::new(text.as_bytes(), 0, DEPTH), text, depth: 0, spans: Vec::new() }
+        Self { json: Json::new(text.as_bytes(), 0, DEPTH), text, depth: 0, landmarks: Landmarks::default() }
     }
 
     /// The kind of the value that comes next, and where it begins.
@@ -103,9 +105,13 @@ impl<'a> Source<'a> {
         Ok(chat::Json(Cow::Borrowed(&self.text[range])))
     }
 
-    /// Where large values began and ended that were read, in no order.
-    pub(super) fn into_spans(self) -> Vec<(u32, u32)> {
-        self.spans
+    /// Where things stand that were read.
+    pub(super) fn into_landmarks(self) -> Landmarks {
+        let mut landmarks = self.landmarks;
+        landmarks.spans.sort_unstable();
+        // What was read twice is there twice.
+        landmarks.elements.sort_unstable();
+        landmarks
     }
 
     /// Notes the value that was just read.
@@ -113,7 +119,7 @@ impl<'a> Source<'a> {
     pub(super) fn note_span(&mut self, at: At) {
         if let (Some(start), Some(end), ..=SPAN_DEPTH) = (at, place(self.json.pos()), self.depth) {
             if end.saturating_sub(start) > SPAN_LEN {
-                self.spans.push((start, end));
+                self.landmarks.spans.push((start, end));
             }
         }
     }
@@ -147,16 +153,39 @@ impl<'a> Source<'a> {
 
     /// Reads the array that comes next.
     pub(super) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        let (start, mut index) = (self.at()?, 0);
         let mut more = self.json.open(Kind::Array)?;
         self.depth += 1;
         while more {
             let at = self.at()?;
+            if let (Some(start), Some(at), 1.., 0, ..=SPAN_DEPTH) =
+                (start, at, index, index % STRIDE, self.depth)
+            {
+                self.landmarks.elements.push((start, at, index));
+            }
+            index += 1;
             each(self)?;
             self.note_span(at);
             more = self.json.next(Kind::Array)?;
         }
         self.depth -= 1;
         Ok(())
+    }
+
+    /// Reads the array that comes next, element by element, into `list`.
+    pub(super) fn list<T>(
+        &mut self,
+        list: &mut Vec<T>,
+        mut each: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<()> {
+        self.array(|source| {
+            if list.len() == list.capacity() {
+                // Elements are large, and a long list is copied each time that it grows.
+                list.reserve(4 + 3 * list.len());
+            }
+            list.push(each(source)?);
+            Ok(())
+        })
     }
 
     /// Reads a value of this kind into `slot`, or leaves it alone.

@@ -20,7 +20,7 @@ pub(super) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
     let at = source.at()?;
     parts.clear();
     match source.kind()?.0 {
-        Kind::String => parts.push(Part { at, ..Part::new(Content::Text(source.text()?)) }),
+        Kind::String => *parts = Vec::from([Part { at, ..Part::new(Content::Text(source.text()?)) }]),
         Kind::Array => source.array(|source| {
             let at = source.at()?;
             let known = source.probe(block)?;

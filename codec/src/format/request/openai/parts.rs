@@ -15,8 +15,7 @@ pub(super) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
     match source.kind()?.0 {
         Kind::String => {
             // Room for one: nearly all messages are one text.
-            parts.reserve_exact(1);
-            parts.push(Part { at, ..Part::new(Content::Text(source.text()?)) });
+            *parts = Vec::from([Part { at, ..Part::new(Content::Text(source.text()?)) }]);
         }
         Kind::Array => source.array(|source| {
             parts.push(part(source)?);
