@@ -222,8 +222,6 @@ pub enum ErrorKind {
         /// Where the text stands: a JSON pointer.
         at: Box<str>,
     },
-    /// A request is no JSON, or not UTF-8.
-    Json(&'static str),
     /// A request has something else where its format requires a certain kind of value.
     Expected {
         /// The value.
@@ -273,7 +271,6 @@ impl fmt::Display for ErrorKind {
                 })
             }
             Self::ControlToken { token, at } => write!(f, "the text at {at} has the control token `{token}`"),
-            Self::Json(why) => write!(f, "malformed JSON: {why}"),
             Self::Expected { what, expected, found } => {
                 write!(f, "{what}: expected {expected}, found {found}")
             }

@@ -164,22 +164,22 @@ fn message(value: &Value) -> Message<'_> {
 fn part(value: &Value) -> Content<'_> {
     let id = text(value, "id");
     if let Some(text) = text(value, "text") {
-        Content::Text(text)
+        Content::Text(text.into())
     } else if let Some(text) = text(value, "reasoning") {
-        Content::Reasoning { text, signature: None }
+        Content::Reasoning { text: text.into(), signature: None }
     } else if let Some(url) = text(value, "image") {
         Content::Image { source: Source::Url(url), detail: None }
     } else if let Some(name) = text(value, "call") {
-        Content::ToolCall { id, name, input: text(value, "input").expect("input") }
+        Content::ToolCall { id, name, input: text(value, "input").expect("input").into() }
     } else {
-        let content = vec![Part::new(Content::Text(text(value, "result").expect("a result")))];
+        let content = vec![Part::new(Content::Text(text(value, "result").expect("a result").into()))];
         Content::ToolResult { id, content, is_error: None }
     }
 }
 
 fn tool(value: &Value) -> Tool<'_> {
     let mut tool = Tool::new(text(value, "name").expect("a name"));
-    tool.description = text(value, "description");
+    tool.description = text(value, "description").map(Into::into);
     tool.schema = text(value, "schema").map(Json);
     tool
 }

@@ -162,7 +162,7 @@ fn request(value: &Value) -> Request<'_> {
             "tools" => request.tools = value.as_array().expect("tools").iter().map(tool).collect(),
             "stop" => request.stop = value.as_array().expect("stop").iter().map(text).collect(),
             "model" => request.model = Some(text(value)),
-            "prompt" => request.prompt = Some(text(value)),
+            "prompt" => request.prompt = Some(Param::new(value.as_str().expect("a text").into())),
             "max_tokens" => request.max_tokens = value.as_u64().map(Param::new),
             "temperature" => request.temperature = value.as_f64().map(Param::new),
             "top_p" => request.top_p = value.as_f64().map(Param::new),
@@ -201,22 +201,22 @@ fn message(value: &Value) -> Message<'_> {
 fn part(value: &Value) -> Content<'_> {
     let text = |name: &str| value[name].as_str().map(Cow::Borrowed);
     if let Some(text) = text("text") {
-        Content::Text(text)
+        Content::Text(text.into())
     } else if let Some(url) = text("image") {
         Content::Image { source: Source::Url(url), detail: None }
     } else if let Some(text) = text("document") {
-        Content::Document { source: Source::Text(text), name: None }
+        Content::Document { source: Source::Text(text.into()), name: None }
     } else if let Some(name) = text("call") {
-        Content::ToolCall { id: text("id"), name, input: text("input").expect("input") }
+        Content::ToolCall { id: text("id"), name, input: text("input").expect("input").into() }
     } else {
-        let content = vec![Part::new(Content::Text(text("result").expect("a result")))];
+        let content = vec![Part::new(Content::Text(text("result").expect("a result").into()))];
         Content::ToolResult { id: text("id"), content, is_error: None }
     }
 }
 
 fn tool(value: &Value) -> Tool<'_> {
     let mut tool = Tool::new(value["name"].as_str().expect("a name"));
-    tool.description = value["description"].as_str().map(Cow::Borrowed);
+    tool.description = value["description"].as_str().map(Into::into);
     tool.schema = value["schema"].as_str().map(|schema| Json(Cow::Borrowed(schema)));
     tool
 }

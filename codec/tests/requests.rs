@@ -643,16 +643,80 @@ fn a_request_can_be_made_by_hand() {
     assert_eq!(serde_json::from_slice::<Value>(&written).expect("JSON"), expected);
 }
 
+/// Several prompts are several requests, and tokens are no text.
+#[test]
+fn prompts_in_lists_stay_with_completions() {
+    for prompt in [json!(["a", "b"]), json!([1, 2]), json!([[1, 2]])] {
+        let body = json!({"prompt": prompt, "seed": 1});
+        for (to, _) in FORMATS {
+            match convert("completions", to, &body) {
+                Ok((written, losses)) => assert!(to == "completions" && losses.is_empty() && written == body),
+                Err(error) => {
+                    let why = "only completions take them";
+                    assert!(to != "completions" && error.is_refused(), "{to}: {error}");
+                    assert!(error.to_string().ends_with(why), "{error}");
+                    assert_eq!(error.offset(), 10);
+                }
+            }
+        }
+    }
+    expect("completions", "tgi", &json!({"prompt": ["a"]}), "/inputs", json!("a"));
+}
+
+/// What a document escapes goes on as it is, unless no reader has to take it.
+#[test]
+fn escapes_go_on_as_they_are() {
+    let body = |text: &str| format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#);
+    for (text, bedrock) in [
+        (r"a\u00e9\/\n\ud83d\ude00 ", r"a\u00e9\/\n\ud83d\ude00 "),
+        (r"\ud83d", "\u{fffd}"),
+        (r"\ude00\ud83d\n", "\u{fffd}\u{fffd}\\n"),
+    ] {
+        let source = body(text);
+        let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+        let write = || write_request(RequestFormat::Bedrock, &request, &Settings::new()).expect("written").0;
+        let expected = format!(r#"{{"messages":[{{"role":"user","content":[{{"text":"{bedrock}"}}]}}]}}"#);
+        assert_eq!(String::from_utf8(write()).expect("UTF-8"), expected);
+        let Content::Text(text) = &request.messages[0].content[0].content else { panic!("{request:?}") };
+        let meaning: String = serde_json::from_str(&format!("\"{bedrock}\"")).expect("a string");
+        assert_eq!(**text, *meaning);
+        assert_eq!(String::from_utf8(write()).expect("UTF-8"), expected, "looking changes nothing");
+    }
+    for blank in [r"", r" \n", r"\u2003\t"] {
+        let body = serde_json::from_str(&body(blank)).expect("JSON");
+        let (_, losses) = convert("openai", "anthropic", &body).expect("it can be written");
+        assert!(lines(&losses).iter().any(|line| line.contains("no blank text")), "{blank}: {losses:?}");
+    }
+    for broken in [r"\", r"\x", r"\u12", r"\u12g4", "\u{1}", r"\ud83d\u", r"a\"] {
+        read_request(RequestFormat::OpenAi, body(broken).as_bytes()).expect_err(broken);
+    }
+}
+
+/// The place of a loss is found in long lists, too.
+#[test]
+fn places_in_long_lists_are_found() {
+    let message = |index: u32| {
+        let role = if index % 2 == 0 { "user" } else { "assistant" };
+        json!({"role": role, "content": "hi", "name": "n"})
+    };
+    let body = chat((0..100).map(message).collect());
+    let (_, losses) = convert("openai", "bedrock", &body).expect("it can be written");
+    let found: Vec<_> = losses.as_slice().iter().map(|loss| loss.what.clone()).collect();
+    let expected: Vec<_> = (0..100).map(|index| format!("/messages/{index}")).collect();
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn strings_are_borrowed() {
     let source = r#"{"messages":[{"role":"user","content":"hi"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}],"later":{"a":"b"}}"#;
     let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
-    assert!(matches!(&request.messages[0].content[0].content, Content::Text(Cow::Borrowed("hi"))));
-    let Content::Image { source: Source::Base64 { data: Cow::Borrowed("AAAA"), .. }, .. } =
-        &request.messages[1].content[0].content
+    let Content::Text(text) = &request.messages[0].content[0].content else { panic!("{request:?}") };
+    assert_eq!(text.borrowed(), Some("hi"));
+    let Content::Image { source: Source::Base64 { data, .. }, .. } = &request.messages[1].content[0].content
     else {
         panic!("{request:?}");
     };
+    assert_eq!(data.borrowed(), Some("AAAA"));
     assert!(matches!(
         &request.others[0],
         (Cow::Borrowed("later"), Param { value: Json(Cow::Borrowed(_)), .. })

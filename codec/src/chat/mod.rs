@@ -21,6 +21,7 @@ pub mod request;
 mod response;
 mod settings;
 mod sink;
+mod text;
 mod usage;
 
 pub use context::Context;

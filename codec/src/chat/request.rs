@@ -11,6 +11,8 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::Json;
+pub use super::text::Text;
+use crate::json::Landmarks;
 
 /// Bytes of the source document before a value; `None` for what no source said.
 pub type At = Option<u32>;
@@ -125,7 +127,10 @@ pub struct Request<'a> {
     /// Whether details of the generation are wanted (TGI, LMI).
     pub details: Option<Param<bool>>,
     /// A prompt as text, in place of messages (completions, text generation).
-    pub prompt: Option<Param<Cow<'a, str>>>,
+    pub prompt: Option<Param<Text<'a>>>,
+    /// Several prompts, or prompts of tokens, as the source has them: a list. Only completions take them, in place of
+    /// [`prompt`](Self::prompt).
+    pub prompts: Option<Param<Json<'a>>>,
     /// Parameters of one container, by name. They go where the target takes such, if it does.
     pub others: Members<'a>,
     /// Members that only the source's format knows, by their path in it.
@@ -134,8 +139,8 @@ pub struct Request<'a> {
     pub format: Option<RequestFormat>,
     /// The document that this was read from, and all of `at` counts in; empty for none.
     pub source: &'a str,
-    /// Where large values of the source begin and end, in order: what need not be read again to find a place.
-    pub(crate) spans: Vec<(u32, u32)>,
+    /// Where things stand in the source.
+    pub(crate) landmarks: Landmarks,
 }
 
 /// One message of a conversation.
@@ -219,18 +224,18 @@ impl<'a> Part<'a> {
 #[non_exhaustive]
 pub enum Content<'a> {
     /// Text.
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     /// What the model thought.
     Reasoning {
         /// The text of it.
-        text: Cow<'a, str>,
+        text: Text<'a>,
         /// With which its provider takes it back.
         signature: Option<Cow<'a, str>>,
     },
     /// Reasoning that only its provider can read, in Base64.
     Redacted(Cow<'a, str>),
     /// Why the model would not answer.
-    Refusal(Cow<'a, str>),
+    Refusal(Text<'a>),
     /// An image.
     Image {
         /// Where its bytes are.
@@ -262,7 +267,7 @@ pub enum Content<'a> {
         /// The tool.
         name: Cow<'a, str>,
         /// Its input, a JSON text; empty for no arguments.
-        input: Cow<'a, str>,
+        input: Text<'a>,
     },
     /// What a tool returned.
     ToolResult {
@@ -288,14 +293,14 @@ pub enum Source<'a> {
         /// Media type, `image/png`.
         media_type: Cow<'a, str>,
         /// The bytes.
-        data: Cow<'a, str>,
+        data: Text<'a>,
     },
     /// Elsewhere: `https` or `s3`.
     Url(Cow<'a, str>),
     /// With the provider, under this ID.
     File(Cow<'a, str>),
     /// Here, as plain text.
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
 }
 
 /// A tool that the model may call.
@@ -305,7 +310,7 @@ pub struct Tool<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
     /// What it does.
-    pub description: Option<Cow<'a, str>>,
+    pub description: Option<Text<'a>>,
     /// JSON schema of its input.
     pub schema: Option<Json<'a>>,
     /// Whether the input has to follow the schema exactly.

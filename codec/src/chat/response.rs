@@ -4,10 +4,9 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::request::{Content, Part};
-use crate::json;
-
+use super::request::{Content, Part, Text};
 use super::{Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use crate::json;
 
 /// A whole answer: what the events of a stream, or of a response that was not streamed, add up to.
 ///
@@ -163,13 +162,13 @@ impl Response {
             }
             Event::PartStart { choice, kind, .. } => {
                 let content = match kind {
-                    PartKind::Text => Content::Text(Cow::default()),
-                    PartKind::Reasoning => Content::Reasoning { text: Cow::default(), signature: None },
-                    PartKind::Refusal => Content::Refusal(Cow::default()),
+                    PartKind::Text => Content::Text(Text::default()),
+                    PartKind::Reasoning => Content::Reasoning { text: Text::default(), signature: None },
+                    PartKind::Refusal => Content::Refusal(Text::default()),
                     PartKind::ToolCall { id, name } => Content::ToolCall {
                         id: id.as_deref().map(|id| String::from(id).into()),
                         name: String::from(&**name).into(),
-                        input: Cow::default(),
+                        input: Text::default(),
                     },
                 };
                 self.choice(*choice).content.push(Part::new(content));

@@ -141,20 +141,22 @@ fn message(text: &str, harmless: bool) -> Message<'_> {
         shown.split('~').map(|text| Part::new(make(content(text)))).collect::<Vec<_>>()
     };
     let parts = match letters.next() {
-        Some(b'r') => several(|text| Content::Reasoning { text, signature: None }),
+        Some(b'r') => several(|text| Content::Reasoning { text: text.into(), signature: None }),
         Some(b'i') => {
-            let mut parts = several(Content::Text);
+            let mut parts = several(|text| Content::Text(text.into()));
             parts.push(Part::new(Content::Image { source: Source::Url("https://x".into()), detail: None }));
             parts
         }
-        Some(b'c') => several(|input| Content::ToolCall { id: Some("1".into()), name: "f".into(), input }),
+        Some(b'c') => {
+            several(|input| Content::ToolCall { id: Some("1".into()), name: "f".into(), input: input.into() })
+        }
         Some(b'n') => several(|name| Content::ToolCall { id: None, name, input: "{}".into() }),
         Some(b'j') => several(|text| Content::Json(Json(text))),
         Some(b'e') => {
-            let content = several(Content::Text);
+            let content = several(|text| Content::Text(text.into()));
             vec![Part::new(Content::ToolResult { id: Some("1".into()), content, is_error: Some(true) })]
         }
-        _ => several(Content::Text),
+        _ => several(|text| Content::Text(text.into())),
     };
     let mut message = Message::new(role, parts);
     if text.len() % 5 == 0 {

@@ -219,7 +219,7 @@ impl Writer<'_, '_> {
             "system" => messages::system(&request.messages, &mut self.losses)?.map(Tree::String),
             "prompt" => {
                 let prompt = request.prompt.as_ref().map(|prompt| &*prompt.value).or(self.prompt);
-                let prompt = prompt.ok_or_else(|| {
+                let prompt = prompt.filter(|_| request.prompts.is_none()).ok_or_else(|| {
                     let what = "a request without a prompt, which the template asks for,".into();
                     Error::new(Layer::Custom, 0, ErrorKind::Unsupported { what, at: "/prompt".into() })
                 })?;

@@ -1,14 +1,16 @@
-//! OpenAI completions: `{"prompt":"…"}`. A list of several prompts, or of tokens, is refused: it is not one request.
+//! OpenAI completions: `{"prompt":"…"}`.
+//!
+//! A list of one text is that text. Several prompts, and tokens, are kept for completions alone: they are several
+//! conversations, or no text, so no other format is written from them.
 
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::conversion::Conversion;
-use super::output::{Object, has_below};
+use super::output::{Put, has_below};
 use super::source::{Result, Source, expected, place, split_off};
 use crate::chat::Request;
 use crate::chat::request::Param;
-use crate::json::Kind;
+use crate::json::{Kind, Object};
 
 /// Members of a request that have names in the model, where their values are not theirs.
 const OWN: &[&str] = &[
@@ -58,7 +60,7 @@ pub(super) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     let mut request = Request::default();
     let mut own = Vec::new();
     source.object(&mut own, "", |source, name| match name {
-        "prompt" => prompt(source, &mut request.prompt),
+        "prompt" => prompt(source, &mut request),
         "model" => source.param(&mut request.model),
         "max_tokens" => source.param(&mut request.max_tokens),
         "temperature" => source.param(&mut request.temperature),
@@ -88,7 +90,7 @@ pub(super) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
         }
         _ => Ok(false),
     })?;
-    if request.prompt.is_none() {
+    if request.prompt.is_none() && request.prompts.is_none() {
         return Err(expected(start, "prompt", "a string", "nothing"));
     }
     request.others = split_off(&mut own, OWN);
@@ -97,18 +99,31 @@ pub(super) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
 }
 
 /// Reads a prompt, also as the only one of a list.
-fn prompt<'a>(source: &mut Source<'a>, prompt: &mut Option<Param<Cow<'a, str>>>) -> Result<bool> {
+fn prompt<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
     let (kind, at) = source.kind()?;
+    (request.prompt, request.prompts) = (None, None);
     if kind != Kind::Array {
         source.expect("prompt", Kind::String)?;
-        return source.param(prompt);
+        return source.param(&mut request.prompt);
     }
-    let mut list = Vec::new();
-    let is_list = source.strings(&mut list, false)?;
-    match (list.pop(), list.is_empty(), is_list) {
-        (Some(only), true, true) => *prompt = Some(Param { at: place(at), ..only }),
-        (_, _, true) => return Err(expected(at, "prompt", "a string", "a list of several")),
-        _ => return Err(expected(at, "prompt", "a string", "a list of tokens")),
+    let mut count = 0;
+    request.prompt = source.probe(|source| {
+        let mut only = None;
+        source.array(|source| {
+            count += 1;
+            if !source.value(&mut only)? {
+                count += 1;
+                source.raw()?;
+            }
+            Ok(())
+        })?;
+        Ok(only.filter(|_| count == 1).map(|value| Param { value, at: place(at) }))
+    })?;
+    if count == 0 {
+        return Err(expected(at, "prompt", "a string", "an empty list"));
+    }
+    if request.prompt.is_none() {
+        source.param(&mut request.prompts)?;
     }
     Ok(true)
 }
@@ -121,7 +136,10 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     if let Some(model) = &request.model {
         object.string("model", &model.value);
     }
-    object.string("prompt", &c.prompt()?);
+    match &request.prompts {
+        Some(prompts) => object.raw("prompt", prompts.value.as_str()),
+        None => object.text("prompt", &*c.prompt()?),
+    }
     if let Some(tokens) = c.max_tokens() {
         object.integer("max_tokens", tokens);
     }
@@ -160,7 +178,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     }
     let has_own = c.same && has_below(&request.own, "stream_options");
     if (request.include_usage.is_some() && (wants(request.stream) || c.same)) || has_own {
-        let mut options = object.object("stream_options");
+        let mut options = object.begin_object("stream_options");
         if let Some(usage) = request.include_usage {
             options.bool("include_usage", usage.value);
         }

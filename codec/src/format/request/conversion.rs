@@ -6,12 +6,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use super::output::{Object, write_number};
 use super::source::Result;
-use crate::chat::request::{At, Content, Members, Param, Part};
+use crate::chat::request::{At, Content, Members, Param, Part, Text};
 use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
 use crate::error::{Error, ErrorKind, Layer};
-use crate::json::{Json, is_document, pointers, write_integer};
+use crate::json::{Json, Object, is_document, pointers, write_integer, write_number};
 
 /// One conversion: from where to where, and what was lost on the way.
 pub(super) struct Conversion<'c, 'a> {
@@ -66,7 +65,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         let mut pointers = if offsets.is_empty() {
             Vec::new()
         } else {
-            pointers(self.request.source.as_bytes(), &offsets, &self.request.spans)
+            pointers(self.request.source.as_bytes(), &offsets, &self.request.landmarks)
         }
         .into_iter();
         let mut losses = Losses::default();
@@ -295,7 +294,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     /// Writes the prompt: the request's own, or what the chat template makes of its messages.
-    pub(super) fn prompt(&self) -> Result<Cow<'c, str>> {
+    pub(super) fn prompt(&self) -> Result<Cow<'c, Text<'a>>> {
         if let Some(prompt) = &self.request.prompt {
             for message in &self.request.messages {
                 self.dropped(message.at, "messages", "the prompt is sent in place of messages");
@@ -315,7 +314,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         for (at, what, outcome, why) in rendered.lost {
             self.lose(at, what, outcome, why);
         }
-        Ok(Cow::Owned(rendered.text))
+        Ok(Cow::Owned(rendered.text.into()))
     }
 
     /// Notes that all tools are lost.
@@ -328,7 +327,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     /// Writes strings as an array.
     pub(super) fn stop(&self, object: &mut Object<'_>, name: &str) {
         if !self.request.stop.is_empty() {
-            let mut array = object.array(name);
+            let mut array = object.begin_array(name);
             for stop in &self.request.stop {
                 crate::json::write_string(&stop.value, array.element());
             }

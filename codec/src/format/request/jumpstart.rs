@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 
 use super::conversion::Conversion;
 use super::generate::{self, Shape};
-use super::output::{Array, Object};
+use super::output::Put;
 use super::source::{Result, Source};
 use crate::chat::Request;
 use crate::chat::request::{Content, Message, Role};
+use crate::json::{Array, Object};
 
 const PIPELINE: Shape = Shape {
     prompt: "inputs",
@@ -65,8 +66,8 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.note_parameters(TAKES, "JumpStart's text generation has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
-    object.string("inputs", &c.prompt()?);
-    let mut parameters = object.object("parameters");
+    object.text("inputs", &*c.prompt()?);
+    let mut parameters = object.begin_object("parameters");
     shared(c, &mut parameters, &PIPELINE);
     c.stop(&mut parameters, "stop");
     c.number_member(&mut parameters, "repetition_penalty", request.repetition_penalty);
@@ -96,7 +97,7 @@ pub(super) fn write_text(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()
     c.note_parameters(TAKES, "JumpStart's text2text has no such parameter");
     note_stream(c);
     let mut object = Object::new(out);
-    object.string("text_inputs", &c.prompt()?);
+    object.text("text_inputs", &*c.prompt()?);
     shared(c, &mut object, &TEXT);
     c.others(&mut object, |name| TEXT.knows(name));
     if c.same {
@@ -134,7 +135,7 @@ pub(super) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result
     c.note_tools();
     let messages = c.messages(!c.same)?;
     let mut object = Object::new(out);
-    let mut dialogs = object.array("inputs");
+    let mut dialogs = object.begin_array("inputs");
     let mut dialog = Array::new(dialogs.element());
     if c.same {
         for message in messages.iter() {
@@ -148,7 +149,7 @@ pub(super) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result
     }
     drop(dialog);
     drop(dialogs);
-    let mut parameters = object.object("parameters");
+    let mut parameters = object.begin_object("parameters");
     if let Some(tokens) = c.max_tokens() {
         parameters.integer("max_new_tokens", tokens);
     }
@@ -185,7 +186,7 @@ fn write_turns(c: &Conversion<'_, '_>, messages: &[Message<'_>], dialog: &mut Ar
 }
 
 fn turn<'d>(dialog: &'d mut Array<'_>, role: &str, text: &str) -> Object<'d> {
-    let mut object = dialog.object();
+    let mut object = dialog.begin_object();
     object.string("role", role);
     object.string("content", text);
     object

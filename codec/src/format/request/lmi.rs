@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 
 use super::conversion::Conversion;
 use super::generate::{self, Shape};
-use super::output::{Object, has};
+use super::output::{Put, has};
 use super::source::{Result, Source};
 use crate::chat::Request;
 use crate::chat::request::Param;
+use crate::json::Object;
 
 const SHAPE: Shape = Shape {
     prompt: "inputs",
@@ -54,8 +55,8 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.note_parameters(TAKES, "LMI has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
-    object.string("inputs", &c.prompt()?);
-    let mut parameters = object.object("parameters");
+    object.text("inputs", &*c.prompt()?);
+    let mut parameters = object.begin_object("parameters");
     if let Some(tokens) = c.max_tokens() {
         parameters.integer("max_new_tokens", tokens);
     }

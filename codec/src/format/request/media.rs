@@ -8,25 +8,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::conversion::Conversion;
-use super::output::Object;
 use super::source::string_member;
 use crate::chat::Json;
-use crate::chat::request::{At, Source};
+use crate::chat::request::{At, Source, Text};
+use crate::json::Object;
 
 /// What a URL names: the bytes themselves, where it is a data URL in Base64.
-pub(super) fn of_url(url: Cow<'_, str>) -> Source<'_> {
+pub(super) fn of_url(url: Text<'_>) -> Source<'_> {
     let split = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-    let Some((media_type, _)) = split else { return Source::Url(url) };
-    let start = "data:".len();
-    let data = start + media_type.len() + ";base64,".len();
-    let end = start + media_type.len();
-    match url {
-        Cow::Borrowed(url) => Source::Base64 { media_type: url[start..end].into(), data: url[data..].into() },
-        Cow::Owned(url) => Source::Base64 {
-            media_type: Cow::Owned(url[start..end].into()),
-            data: Cow::Owned(url[data..].into()),
-        },
-    }
+    let Some((media_type, data)) = split else { return Source::Url(url.into_cow()) };
+    let (start, len) = ("data:".len(), url.len());
+    let media_type = url.cut(start..start + media_type.len()).into_cow();
+    Source::Base64 { media_type, data: url.cut(len - data.len()..len) }
 }
 
 /// The URL of bytes or of text; `None` for a file that only its provider has.
@@ -96,7 +89,7 @@ impl Conversion<'_, '_> {
             object.raw(point.name, cache.as_str());
             return;
         }
-        let mut written = object.object(point.name);
+        let mut written = object.begin_object(point.name);
         written.string(point.kind.0, point.kind.1);
         if let Some(lifetime) = string_member(cache, "ttl") {
             if point.lifetimes.contains(&&*lifetime) {

@@ -5,10 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::conversion::Conversion;
-use super::output::{Array, has};
+use super::output::{Put, has};
 use super::source::Result;
 use crate::chat::request::{Content, Message, Part, Role};
 use crate::chat::{FirstMessage, Outcome, RequestFormat, SystemPlacement};
+use crate::json::Array;
 
 /// What is said in place of a user who said nothing.
 const CONTINUE: &str = "Please continue.";
@@ -163,16 +164,16 @@ impl<'c, 'a> Conversion<'c, 'a> {
         block: &mut Block<'_, 'a>,
     ) -> Result<()> {
         for message in messages {
-            let mut turn = array.object();
+            let mut turn = array.begin_object();
             turn.string("role", message.role.as_str());
             match &message.content[..] {
                 [Part { content: Content::Text(text), at, .. }] if self.first_byte(*at) == Some(b'"') => {
-                    turn.string("content", text);
+                    turn.text("content", text);
                 }
                 // There was none that could be read.
                 [] if has(&message.own, "content") => {}
                 parts => {
-                    let mut content = turn.array("content");
+                    let mut content = turn.begin_array("content");
                     for part in parts {
                         content.maybe(|out| block(part, self.turn_role(message), out))?;
                     }
@@ -252,7 +253,7 @@ fn is_system(message: &Message<'_>) -> bool {
 
 /// Whether a message is nothing but white space.
 fn is_blank(message: &Message<'_>) -> bool {
-    message.content.iter().all(|part| matches!(&part.content, Content::Text(text) if text.trim().is_empty()))
+    message.content.iter().all(|part| matches!(&part.content, Content::Text(text) if text.is_blank()))
 }
 
 /// Makes one of messages that follow each other in one role. Two texts become one, so that text stays plain text.

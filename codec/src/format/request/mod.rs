@@ -58,7 +58,8 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
         return Err(Error::new(Layer::Format, 0, kind));
     }
     let text = core::str::from_utf8(source).map_err(|error| {
-        Error::new(Layer::Format, error.valid_up_to() as u64, ErrorKind::Json("not UTF-8"))
+        let kind = ErrorKind::Malformed { what: "JSON", why: "not UTF-8" };
+        Error::new(Layer::Format, error.valid_up_to() as u64, kind)
     })?;
     let mut cursor = Source::new(text);
     let start = cursor.expect("request", Kind::Object)?;
@@ -77,9 +78,7 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
     let request = read(&mut cursor)?;
     cursor.note_span(start);
     cursor.end()?;
-    let mut spans = cursor.into_spans();
-    spans.sort_unstable();
-    Ok(Request { format: Some(format), source: text, spans, ..request })
+    Ok(Request { format: Some(format), source: text, landmarks: cursor.into_landmarks(), ..request })
 }
 
 /// Writes a request, and says what was lost. An empty list means that the target says all that the source said.
@@ -101,6 +100,10 @@ pub fn write_request(
         return Ok((source.into(), Losses::default()));
     }
     let conversion = Conversion::new(format, request, settings);
+    if let (Some(prompts), false) = (&request.prompts, format == RequestFormat::Completions) {
+        let why = "several prompts are several requests, and tokens are no text: only completions take them";
+        return Err(conversion.unwritable(prompts.at, why));
+    }
     // What is not written is mostly punctuation; what is added is little.
     let mut out = Vec::with_capacity(source.len() + source.len() / 8 + 256);
     conversion.note_own();

@@ -5,20 +5,19 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
 use crate::chat;
-use crate::chat::request::{At, Members, Param};
+use crate::chat::request::{At, Members, Param, Text};
 use crate::error::{Error, ErrorKind, Layer};
-use crate::json::{Fault, Json, Kind, Str, unescaped};
+use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
 
 pub(super) type Result<T> = core::result::Result<T, Error>;
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        Self::new(Layer::Format, fault.at as u64, ErrorKind::Json(fault.why))
+        Self::new(Layer::Format, fault.at as u64, ErrorKind::Malformed { what: "JSON", why: fault.why })
     }
 }
 
@@ -31,18 +30,20 @@ pub(super) struct Source<'a> {
     json: Json<'a>,
     text: &'a str,
     depth: usize,
-    /// Where large values begin and end that stand near the top.
-    spans: Vec<(u32, u32)>,
+    /// What stands near the top: values as they end, elements in order.
+    landmarks: Landmarks,
 }
 
 /// Nesting down to which spans are noted: members of the request, and messages.
 const SPAN_DEPTH: usize = 2;
 /// Bytes of a value worth noting.
 const SPAN_LEN: u32 = 128;
+/// Elements of an array of which one is noted.
+const STRIDE: u32 = 16;
 
 impl<'a> Source<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { json: Json::new(text.as_bytes(), 0, DEPTH), text, depth: 0, spans: Vec::new() }
+        Self { json: Json::new(text.as_bytes(), 0, DEPTH), text, depth: 0, landmarks: Landmarks::default() }
     }
 
     /// The kind of the value that comes next, and where it begins.
@@ -74,20 +75,28 @@ impl<'a> Source<'a> {
         Err(Fault { at: self.json.pos() + blank, why: "more follows the document" }.into())
     }
 
+    /// Reads the name of a member, and the colon.
     #[inline]
-    fn meaning(&self, string: Str) -> Cow<'a, str> {
-        if !string.escaped {
-            return Cow::Borrowed(&self.text[string.start..string.end]);
-        }
-        let bytes = unescaped(self.text.as_bytes(), string).into_owned();
-        // Escapes of UTF-8 are UTF-8: each becomes whole characters.
-        Cow::Owned(String::from_utf8(bytes).unwrap_or_default())
+    fn name(&mut self) -> Result<Cow<'a, str>> {
+        self.json.expect_name()?;
+        let name = self.string()?;
+        self.json.expect_colon()?;
+        Ok(name)
     }
 
     /// Reads a string.
     #[inline]
     pub(super) fn string(&mut self) -> Result<Cow<'a, str>> {
-        Ok(self.json.meaning(self.text)?)
+        let (range, escapes) = self.json.text()?;
+        let raw = self.text.get(range).unwrap_or_default();
+        Ok(if escapes == Escapes::None { Cow::Borrowed(raw) } else { meaning(raw, escapes) })
+    }
+
+    /// Reads a string that stays as it is until somebody looks at it.
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<Text<'a>> {
+        let (range, escapes) = self.json.text()?;
+        Ok(Text::of_json(&self.text[range], escapes))
     }
 
     /// Skips the value that comes next, and lends it as it is.
@@ -96,9 +105,13 @@ impl<'a> Source<'a> {
         Ok(chat::Json(Cow::Borrowed(&self.text[range])))
     }
 
-    /// Where large values began and ended that were read, in no order.
-    pub(super) fn into_spans(self) -> Vec<(u32, u32)> {
-        self.spans
+    /// Where things stand that were read.
+    pub(super) fn into_landmarks(self) -> Landmarks {
+        let mut landmarks = self.landmarks;
+        landmarks.spans.sort_unstable();
+        // What was read twice is there twice.
+        landmarks.elements.sort_unstable();
+        landmarks
     }
 
     /// Notes the value that was just read.
@@ -106,7 +119,7 @@ impl<'a> Source<'a> {
     pub(super) fn note_span(&mut self, at: At) {
         if let (Some(start), Some(end), ..=SPAN_DEPTH) = (at, place(self.json.pos()), self.depth) {
             if end.saturating_sub(start) > SPAN_LEN {
-                self.spans.push((start, end));
+                self.landmarks.spans.push((start, end));
             }
         }
     }
@@ -126,8 +139,7 @@ impl<'a> Source<'a> {
         let mut more = self.json.open(Kind::Object)?;
         self.depth += 1;
         while more {
-            let name = self.json.name()?;
-            let name = self.meaning(name);
+            let name = self.name()?;
             let at = self.at()?;
             if !each(self, &name)? {
                 own.push((below(path, name), Param { value: self.raw()?, at }));
@@ -141,16 +153,39 @@ impl<'a> Source<'a> {
 
     /// Reads the array that comes next.
     pub(super) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        let (start, mut index) = (self.at()?, 0);
         let mut more = self.json.open(Kind::Array)?;
         self.depth += 1;
         while more {
             let at = self.at()?;
+            if let (Some(start), Some(at), 1.., 0, ..=SPAN_DEPTH) =
+                (start, at, index, index % STRIDE, self.depth)
+            {
+                self.landmarks.elements.push((start, at, index));
+            }
+            index += 1;
             each(self)?;
             self.note_span(at);
             more = self.json.next(Kind::Array)?;
         }
         self.depth -= 1;
         Ok(())
+    }
+
+    /// Reads the array that comes next, element by element, into `list`.
+    pub(super) fn list<T>(
+        &mut self,
+        list: &mut Vec<T>,
+        mut each: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<()> {
+        self.array(|source| {
+            if list.len() == list.capacity() {
+                // Elements are large, and a long list is copied each time that it grows.
+                list.reserve(4 + 3 * list.len());
+            }
+            list.push(each(source)?);
+            Ok(())
+        })
     }
 
     /// Reads a value of this kind into `slot`, or leaves it alone.
@@ -226,6 +261,11 @@ impl<'a> Source<'a> {
     }
 }
 
+#[cold]
+fn meaning(raw: &str, escapes: Escapes) -> Cow<'_, str> {
+    Text::of_json(raw, escapes).into_cow()
+}
+
 /// What can be read into a slot.
 pub(super) trait Value<'a>: Sized {
     /// `None`, and nothing read, where the value is of another kind.
@@ -233,8 +273,16 @@ pub(super) trait Value<'a>: Sized {
 }
 
 impl<'a> Value<'a> for Cow<'a, str> {
+    #[inline]
     fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
         if source.kind()?.0 == Kind::String { source.string().map(Some) } else { Ok(None) }
+    }
+}
+
+impl<'a> Value<'a> for Text<'a> {
+    #[inline]
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        if source.kind()?.0 == Kind::String { source.text().map(Some) } else { Ok(None) }
     }
 }
 

@@ -13,10 +13,11 @@ use alloc::vec::Vec;
 
 use super::conversion::Conversion;
 use super::generate::{self, Shape};
-use super::output::Object;
+use super::output::Put;
 use super::source::{Result, Source};
 use crate::chat::request::{Param, ResponseFormat};
 use crate::chat::{Outcome, Request};
+use crate::json::Object;
 
 const SHAPE: Shape = Shape {
     prompt: "inputs",
@@ -55,8 +56,8 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.note_parameters(TAKES, "TGI has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
-    object.string("inputs", &c.prompt()?);
-    let mut parameters = object.object("parameters");
+    object.text("inputs", &*c.prompt()?);
+    let mut parameters = object.begin_object("parameters");
     if let Some(tokens) = c.max_tokens() {
         parameters.integer("max_new_tokens", tokens);
     }
@@ -118,7 +119,7 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
         ResponseFormat::Text => {}
         ResponseFormat::JsonObject => {
             c.approximated(shape.at, "response_format", "TGI takes a schema: that of any object is sent");
-            let mut grammar = parameters.object("grammar");
+            let mut grammar = parameters.begin_object("grammar");
             grammar.string("type", "json");
             grammar.raw("value", "{\"type\":\"object\"}");
         }
@@ -127,12 +128,12 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
                 let why = "the schema is sent without its name and its description";
                 c.approximated(shape.at, "response_format", why);
             }
-            let mut grammar = parameters.object("grammar");
+            let mut grammar = parameters.begin_object("grammar");
             grammar.string("type", "json");
             grammar.raw("value", schema.as_str());
         }
         ResponseFormat::Regex(regex) => {
-            let mut grammar = parameters.object("grammar");
+            let mut grammar = parameters.begin_object("grammar");
             grammar.string("type", "regex");
             grammar.string("value", regex);
         }

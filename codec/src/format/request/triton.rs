@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 
 use super::conversion::Conversion;
 use super::generate::{self, Shape};
-use super::output::Object;
+use super::output::Put;
 use super::source::{Result, Source};
 use crate::chat::Request;
+use crate::json::Object;
 
 const SHAPE: Shape = Shape {
     prompt: "text_input",
@@ -46,8 +47,8 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.note_parameters(TAKES, "Triton's generate has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
-    object.string("text_input", &c.prompt()?);
-    let mut parameters = object.object("parameters");
+    object.text("text_input", &*c.prompt()?);
+    let mut parameters = object.begin_object("parameters");
     if let Some(stream) = request.stream {
         parameters.bool("stream", stream.value);
     }

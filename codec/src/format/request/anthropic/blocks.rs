@@ -11,7 +11,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::chat::Json;
-use crate::chat::request::{self, Content, Members, Part};
+use crate::chat::request::{self, Content, Members, Part, Text};
 use crate::format::request::source::{Result, Source};
 use crate::json::Kind;
 
@@ -20,7 +20,7 @@ pub(super) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
     let at = source.at()?;
     parts.clear();
     match source.kind()?.0 {
-        Kind::String => parts.push(Part { at, ..Part::new(Content::Text(source.string()?)) }),
+        Kind::String => *parts = Vec::from([Part { at, ..Part::new(Content::Text(source.text()?)) }]),
         Kind::Array => source.array(|source| {
             let at = source.at()?;
             let known = source.probe(block)?;
@@ -38,8 +38,8 @@ pub(super) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
 /// The members that a block may have, whatever its type.
 #[derive(Default)]
 struct Block<'a> {
-    text: Option<Cow<'a, str>>,
-    thinking: Option<Cow<'a, str>>,
+    text: Option<Text<'a>>,
+    thinking: Option<Text<'a>>,
     signature: Option<Cow<'a, str>>,
     data: Option<Cow<'a, str>>,
     source: Option<request::Source<'a>>,
@@ -106,7 +106,8 @@ fn meaning<'a>(kind: &str, block: Block<'a>) -> Option<(Content<'a>, u32)> {
             (Content::Document { source: block.source?, name: block.title }, used)
         }
         "tool_use" => {
-            let call = Content::ToolCall { id: Some(block.id?), name: block.name?, input: block.input?.0 };
+            let call =
+                Content::ToolCall { id: Some(block.id?), name: block.name?, input: block.input?.0.into() };
             (call, 3)
         }
         "tool_result" => {

@@ -20,10 +20,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             source.expect("messages", Kind::Array)?;
             has_messages = true;
             request.messages.clear();
-            source.array(|source| {
-                request.messages.push(message(source)?);
-                Ok(())
-            })?;
+            source.list(&mut request.messages, message)?;
             Ok(true)
         }
         "system" => {

@@ -8,9 +8,9 @@ use crate::chat::Outcome;
 use crate::chat::request::{ResponseFormat, Role, Tool, ToolChoice};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::names::Names;
-use crate::format::request::output::{Array, Object, has_below};
+use crate::format::request::output::{Put, has_below};
 use crate::format::request::source::Result;
-use crate::json::write_string;
+use crate::json::{Array, Object, write_string};
 
 const TAKES: &[&str] = &[
     "include_usage",
@@ -52,7 +52,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     let prefill = rest.last().filter(|message| message.role == Role::Assistant);
     let blocks = Blocks { c, names: &names, prefill: prefill.and_then(|message| message.content.last()) };
     blocks.system(system, &mut object)?;
-    c.turns(rest, object.array("messages"), &mut |part, role, out| blocks.write(part, role, out))?;
+    c.turns(rest, object.begin_array("messages"), &mut |part, role, out| blocks.write(part, role, out))?;
     tools(c, &names, &mut object);
     parameters(c, &mut object);
     output_config(c, &mut object);
@@ -91,7 +91,7 @@ fn parameters(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         c.dropped(stop.at, "stop", "Anthropic takes no blank stop strings");
     }
     if request.stop.iter().any(|stop| !blank(&stop.value)) {
-        let mut array = object.array("stop_sequences");
+        let mut array = object.begin_array("stop_sequences");
         for stop in request.stop.iter().filter(|stop| !blank(&stop.value)) {
             write_string(&stop.value, array.element());
         }
@@ -101,7 +101,7 @@ fn parameters(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     }
     let has_own = c.same && has_below(&request.own, "metadata");
     if request.user.is_some() || has_own {
-        let mut metadata = object.object("metadata");
+        let mut metadata = object.begin_object("metadata");
         if let Some(user) = &request.user {
             metadata.string("user_id", &user.value);
         }
@@ -125,11 +125,11 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         if let Some(other) = &reasoning.other {
             object.raw("thinking", other.as_str());
         } else if let Some(budget) = reasoning.budget_tokens {
-            let mut thinking = object.object("thinking");
+            let mut thinking = object.begin_object("thinking");
             thinking.string("type", "enabled");
             thinking.integer("budget_tokens", budget);
         } else if reasoning.effort.as_deref() == Some("none") && !c.same {
-            object.object("thinking").string("type", "disabled");
+            object.begin_object("thinking").string("type", "disabled");
         }
     }
     let is_none = |effort: &&str| *effort == "none" && !c.same;
@@ -154,13 +154,13 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     if effort.is_none() && schema.is_none() && !has_own {
         return;
     }
-    let mut config = object.object("output_config");
+    let mut config = object.begin_object("output_config");
     if let Some(effort) = effort {
         config.string("effort", effort);
     }
     match schema {
         Some(Ok(schema)) => {
-            let mut format = config.object("format");
+            let mut format = config.begin_object("format");
             format.string("type", "json_schema");
             format.raw("schema", schema.as_str());
         }
@@ -185,7 +185,7 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) {
         let unknown = request.tools.iter().filter(|tool| !is_known(tool));
         unknown.for_each(|tool| c.dropped(tool.at, "tools", UNKNOWN_TOOL));
     } else {
-        let mut array = object.array("tools");
+        let mut array = object.begin_array("tools");
         for tool in &request.tools {
             if is_allowed(tool) {
                 write_tool(c, tool, names, &mut array);
@@ -202,7 +202,7 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) {
     let is_alone = alone.is_some_and(|parallel| !parallel.value);
     let Some(choice) = choice else {
         if is_alone {
-            let mut choice = object.object("tool_choice");
+            let mut choice = object.begin_object("tool_choice");
             choice.string("type", "auto");
             choice.bool("disable_parallel_tool_use", true);
         }
@@ -222,7 +222,7 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) {
         ToolChoice::Required | ToolChoice::Allowed { required: true, .. } => ("any", None),
         ToolChoice::Tool(name) => ("tool", Some(names.name(name))),
     };
-    let mut written = object.object("tool_choice");
+    let mut written = object.begin_object("tool_choice");
     written.string("type", kind);
     if let Some(name) = name {
         written.string("name", name);
@@ -244,10 +244,10 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
         }
         return;
     }
-    let mut written = array.object();
+    let mut written = array.begin_object();
     written.string("name", names.name(&tool.name));
     if let Some(description) = &tool.description {
-        written.string("description", description);
+        written.text("description", description);
     }
     written.raw("input_schema", tool.schema.as_ref().map_or(NO_INPUT, |schema| schema.as_str()));
     if let Some(strict) = tool.strict {

@@ -1,14 +1,16 @@
 //! Writes content blocks.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 
-use crate::chat::request::{Content, Message, Part, Source};
+use crate::chat::request::{Content, Message, Part, Source, Text};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media::{self, CachePoint};
 use crate::format::request::names::Names;
-use crate::format::request::output::{Array, Object};
+use crate::format::request::output::Put;
 use crate::format::request::source::Result;
+use crate::json::{Array, Object};
 
 pub(super) const CACHE: CachePoint =
     CachePoint { name: "cache_control", kind: ("type", "ephemeral"), lifetimes: &["5m", "1h"] };
@@ -40,16 +42,17 @@ impl<'a> Blocks<'_, '_, 'a> {
     ) -> Result<()> {
         if let [part] = parts {
             let text = match &part.content {
-                Content::Text(text) => &**text,
-                Content::Json(json) => json.as_str(),
-                _ => "",
+                Content::Text(text) => Some(Cow::Borrowed(text)),
+                Content::Json(json) => Some(Cow::Owned(Text::from(json.as_str()))),
+                _ => None,
             };
+            let text = text.filter(|text| !text.is_blank());
             let was_string = !self.c.same || self.c.first_byte(part.at) == Some(b'"');
-            if !text.trim().is_empty() && part.cache.is_none() && was_string {
+            if let (Some(text), None, true) = (text, &part.cache, was_string) {
                 if let Content::Json(_) = &part.content {
                     self.c.approximated(part.at, "json", "JSON is sent as text");
                 }
-                object.string(name, text);
+                object.text(name, &text);
                 return Ok(());
             }
         }
@@ -97,7 +100,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             Content::Text(text) => return Ok(self.text(part, text, object)),
             Content::Json(json) => {
                 c.approximated(part.at, "json", "JSON is sent as text");
-                return Ok(self.text(part, json.as_str(), object));
+                return Ok(self.text(part, &json.as_str().into(), object));
             }
             Content::Refusal(text) => {
                 c.approximated(part.at, "refusal", "Anthropic has no refusals: sent as text");
@@ -109,7 +112,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                     return Ok(false);
                 }
                 object.string("type", "thinking");
-                object.string("thinking", text);
+                object.text("thinking", text);
                 if let Some(signature) = signature {
                     object.string("signature", signature);
                 }
@@ -138,20 +141,19 @@ impl<'a> Blocks<'_, '_, 'a> {
         Ok(true)
     }
 
-    fn text(&self, part: &Part<'a>, text: &str, object: &mut Object<'_>) -> bool {
+    fn text(&self, part: &Part<'a>, text: &Text<'_>, object: &mut Object<'_>) -> bool {
         let c = self.c;
-        if text.trim().is_empty() && !c.same {
+        if text.is_blank() && !c.same {
             c.dropped(part.at, "content", "Anthropic takes no blank text");
             return false;
         }
         object.string("type", "text");
         let is_prefill = self.prefill.is_some_and(|prefill| core::ptr::eq(prefill, part)) && !c.same;
-        let trimmed = text.trim_end();
-        if is_prefill && trimmed.len() < text.len() {
+        if is_prefill && text.ends_with(char::is_whitespace) {
             c.approximated(part.at, "content", "a begun answer must not end in white space");
-            object.string("text", trimmed);
+            object.string("text", text.trim_end());
         } else {
-            object.string("text", text);
+            object.text("text", text);
         }
         true
     }
@@ -191,20 +193,18 @@ impl<'a> Blocks<'_, '_, 'a> {
             }
             _ => media_type == "application/pdf",
         };
-        let text;
-        let (form, members): (&str, [(&str, &str); 2]) = match source {
+        let (form, media_type, (name, value)) = match source {
             Source::Base64 { media_type, data } if fits(media_type) || c.same => {
                 // A common mistake, which Anthropic does not take.
                 let jpeg = if media_type == "image/jpg" && !c.same { "image/jpeg" } else { media_type };
-                ("base64", [("media_type", jpeg), ("data", data)])
+                ("base64", jpeg, ("data", Cow::Borrowed(data)))
             }
             Source::Base64 { media_type, data } if kind == "document" && media_type.starts_with("text/") => {
                 let Some(decoded) = media::decoded(data) else {
                     c.dropped(part.at, "source", "the document is not text in UTF-8");
                     return false;
                 };
-                text = decoded;
-                ("text", [("media_type", "text/plain"), ("data", &text)])
+                ("text", "text/plain", ("data", Cow::Owned(decoded.into())))
             }
             Source::Base64 { media_type, .. } => {
                 let why = format!("Anthropic takes no {kind} of type {media_type:?}");
@@ -212,21 +212,24 @@ impl<'a> Blocks<'_, '_, 'a> {
                 return false;
             }
             Source::Text(text) if kind == "document" || c.same => {
-                ("text", [("media_type", "text/plain"), ("data", text)])
+                ("text", "text/plain", ("data", Cow::Borrowed(text)))
             }
-            Source::Url(url) if c.same || url.starts_with("http") => ("url", [("url", url), ("", "")]),
-            Source::File(id) if c.same => ("file", [("file_id", id), ("", "")]),
+            Source::Url(url) if c.same || url.starts_with("http") => {
+                ("url", "", ("url", Cow::Owned(Text::from(&**url))))
+            }
+            Source::File(id) if c.same => ("file", "", ("file_id", Cow::Owned(Text::from(&**id)))),
             _ => {
                 c.dropped(part.at, "source", "Anthropic cannot fetch it: the caller has to");
                 return false;
             }
         };
         object.string("type", kind);
-        let mut written = object.object("source");
+        let mut written = object.begin_object("source");
         written.string("type", form);
-        for (name, value) in members.iter().filter(|(name, _)| !name.is_empty()) {
-            written.string(name, value);
+        if !media_type.is_empty() {
+            written.string("media_type", media_type);
         }
+        written.text(name, &value);
         if c.same {
             written.own(&part.own, "source");
         }

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use super::read::attach_cache;
 use crate::chat::Json;
-use crate::chat::request::{self, Content, Members, Part};
+use crate::chat::request::{self, Content, Members, Part, Text};
 use crate::format::request::media;
 use crate::format::request::source::{Result, Source};
 use crate::json::Kind;
@@ -158,7 +158,7 @@ fn tool_use<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option
             "input" => source.value(&mut input),
             _ => Ok(false),
         })?;
-        let input = input.map(|input: Json<'a>| input.0).unwrap_or_default();
+        let input = input.map(|input: Json<'a>| Text::from(input.0)).unwrap_or_default();
         Ok(name.map(|name| Content::ToolCall { id, name, input }))
     })
 }

@@ -21,10 +21,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
         "messages" => {
             source.expect("messages", Kind::Array)?;
             request.messages.clear();
-            source.array(|source| {
-                request.messages.push(message(source)?);
-                Ok(())
-            })?;
+            source.list(&mut request.messages, message)?;
             Ok(true)
         }
         "system" => {

@@ -7,7 +7,8 @@ use crate::chat::request::{At, Content, Message, Tool, ToolChoice};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media::CachePoint;
 use crate::format::request::names::Names;
-use crate::format::request::output::{Array, Object, has_below};
+use crate::format::request::output::{Put, has_below};
+use crate::json::{Array, Object};
 
 pub(super) const CACHE: CachePoint =
     CachePoint { name: "cachePoint", kind: ("type", "default"), lifetimes: &["5m", "1h"] };
@@ -45,8 +46,8 @@ pub(super) fn tool_config(
         }
         return;
     }
-    let mut config = object.object("toolConfig");
-    let mut array = config.array("tools");
+    let mut config = object.begin_object("toolConfig");
+    let mut array = config.begin_array("tools");
     for tool in &request.tools {
         if !allowed.iter().any(|kept| core::ptr::eq(*kept, tool)) {
             c.approximated(tool.at, "tools", "Converse has no list of allowed tools: others are left out");
@@ -58,10 +59,10 @@ pub(super) fn tool_config(
         for (name, at) in called {
             let why = "a conversation with calls of tools needs tools: one without a schema is sent";
             c.lose(at, "tools", Outcome::Defaulted, why);
-            let mut tool = array.object();
-            let mut spec = tool.object("toolSpec");
+            let mut tool = array.begin_object();
+            let mut spec = tool.begin_object("toolSpec");
             spec.string("name", names.name(name));
-            spec.object("inputSchema").raw("json", NO_INPUT);
+            spec.begin_object("inputSchema").raw("json", NO_INPUT);
         }
     }
     drop(array);
@@ -101,13 +102,13 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
         }
         return;
     }
-    let mut written = array.object();
-    let mut spec = written.object("toolSpec");
+    let mut written = array.begin_object();
+    let mut spec = written.begin_object("toolSpec");
     spec.string("name", names.name(&tool.name));
-    if let Some(description) = tool.description.as_deref().filter(|text| !text.trim().is_empty()) {
-        spec.string("description", description);
+    if let Some(description) = tool.description.as_ref().filter(|text| !text.is_blank()) {
+        spec.text("description", description);
     }
-    let mut schema = spec.object("inputSchema");
+    let mut schema = spec.begin_object("inputSchema");
     schema.raw("json", tool.schema.as_ref().map_or(NO_INPUT, |schema| schema.as_str()));
     if c.same {
         schema.own(&tool.own, "toolSpec/inputSchema");
@@ -122,7 +123,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
     drop(spec);
     drop(written);
     if let Some(cache) = &tool.cache {
-        c.cache(&mut array.object(), cache, tool.at, &CACHE);
+        c.cache(&mut array.begin_object(), cache, tool.at, &CACHE);
     }
 }
 
@@ -140,18 +141,18 @@ fn tool_choice(
     };
     if forced && c.thinks() {
         c.approximated(at, "tool_choice", "a model that thinks chooses tools by itself");
-        config.object("toolChoice").object("auto");
+        config.begin_object("toolChoice").begin_object("auto");
         return;
     }
     match choice {
         ToolChoice::Auto | ToolChoice::Allowed { required: false, .. } => {
-            config.object("toolChoice").object("auto");
+            config.begin_object("toolChoice").begin_object("auto");
         }
         ToolChoice::Required | ToolChoice::Allowed { required: true, .. } => {
-            config.object("toolChoice").object("any");
+            config.begin_object("toolChoice").begin_object("any");
         }
         ToolChoice::Tool(name) => {
-            config.object("toolChoice").object("tool").string("name", names.name(name));
+            config.begin_object("toolChoice").begin_object("tool").string("name", names.name(name));
         }
         ToolChoice::None => {
             let why = "Converse has no choice `none`, and a conversation with calls of tools needs tools";

@@ -8,9 +8,9 @@ use super::write_blocks::Blocks;
 use crate::chat::request::ResponseFormat;
 use crate::format::request::conversion::Conversion;
 use crate::format::request::names::Names;
-use crate::format::request::output::{Object, has_below};
+use crate::format::request::output::{Put, has_below};
 use crate::format::request::source::Result;
-use crate::json::write_string;
+use crate::json::{Object, write_string};
 
 const TAKES: &[&str] = &[
     "include_usage",
@@ -34,7 +34,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     let names = Names::new(c, &messages, &c.request.tools, &['.', ':']);
     let mut object = Object::new(out);
     let blocks = Blocks { c, names: &names, documents: RefCell::default(), rest };
-    c.turns(rest, object.array("messages"), &mut |part, role, out| blocks.write(part, role, out))?;
+    c.turns(rest, object.begin_array("messages"), &mut |part, role, out| blocks.write(part, role, out))?;
     blocks.system(system, &mut object)?;
     inference(c, &mut object);
     tool_config(c, &messages, &names, &mut object);
@@ -55,14 +55,14 @@ fn inference(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     if max_tokens.is_none() && temperature.is_none() && top_p.is_none() && stop.is_empty() && !has_own {
         return;
     }
-    let mut config = object.object("inferenceConfig");
+    let mut config = object.begin_object("inferenceConfig");
     if let Some(tokens) = max_tokens {
         config.integer("maxTokens", tokens);
     }
     c.number_member(&mut config, "temperature", temperature);
     c.number_member(&mut config, "topP", top_p);
     if !stop.is_empty() {
-        let mut array = config.array("stopSequences");
+        let mut array = config.begin_array("stopSequences");
         for stop in stop {
             write_string(&stop.value, array.element());
         }
@@ -89,13 +89,13 @@ fn additional(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     if top_k.is_none() && thinking.is_none() && !c.has_others(is_known) {
         return;
     }
-    let mut fields = object.object("additionalModelRequestFields");
+    let mut fields = object.begin_object("additionalModelRequestFields");
     c.signed(&mut fields, "top_k", top_k);
     if let Some(reasoning) = thinking {
         match (&reasoning.other, reasoning.budget_tokens) {
             (Some(other), _) => fields.raw("thinking", other.as_str()),
             (None, Some(budget)) => {
-                let mut thinking = fields.object("thinking");
+                let mut thinking = fields.begin_object("thinking");
                 thinking.string("type", "enabled");
                 thinking.integer("budget_tokens", budget);
             }
@@ -121,16 +121,16 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     if effort.is_none() && shape.is_none() && !has_own {
         return;
     }
-    let mut config = object.object("outputConfig");
+    let mut config = object.begin_object("outputConfig");
     if let Some(effort) = effort {
         config.string("effort", effort);
     }
     match shape.map(|shape| &shape.value) {
         Some(ResponseFormat::JsonSchema { name, description, schema: Some(schema), .. }) => {
-            let mut format = config.object("textFormat");
+            let mut format = config.begin_object("textFormat");
             format.string("type", "json_schema");
-            let mut structure = format.object("structure");
-            let mut json = structure.object("jsonSchema");
+            let mut structure = format.begin_object("structure");
+            let mut json = structure.begin_object("jsonSchema");
             json.string("schema", schema.as_str());
             if let Some(name) = name {
                 json.string("name", name);
@@ -154,7 +154,7 @@ fn rest_of(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         let fits = |ch: char| ch.is_ascii_alphanumeric() || ch.is_whitespace() || ":_@$#=/+,-.".contains(ch);
         if user.value.len() <= 256 && user.value.chars().all(fits) {
             c.approximated(user.at, "user", "Converse has metadata only: `requestMetadata.user`");
-            object.object("requestMetadata").string("user", &user.value);
+            object.begin_object("requestMetadata").string("user", &user.value);
         } else {
             c.dropped(user.at, "user", "metadata takes 256 letters, digits and :_@$#=/+,-.");
         }
@@ -167,7 +167,7 @@ fn rest_of(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
             _ => None,
         };
         match known {
-            Some(known) => object.object("serviceTier").string("type", known),
+            Some(known) => object.begin_object("serviceTier").string("type", known),
             None if tier.value == "auto" => {}
             None => c.dropped(tier.at, "service_tier", "Converse has no such tier"),
         }

@@ -7,12 +7,13 @@ use core::cell::RefCell;
 
 use super::tools::CACHE;
 use crate::chat::Outcome;
-use crate::chat::request::{Content, Message, Part, Source};
+use crate::chat::request::{Content, Message, Part, Source, Text};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media;
 use crate::format::request::names::Names;
-use crate::format::request::output::{Array, Object, has_below};
+use crate::format::request::output::{Put, has_below};
 use crate::format::request::source::Result;
+use crate::json::{Array, Object};
 
 /// What is needed to write blocks.
 pub(super) struct Blocks<'b, 'c, 'a> {
@@ -96,9 +97,9 @@ impl<'a> Blocks<'_, '_, 'a> {
                     c.dropped(part.at, "reasoning", "without its signature the model does not take it back");
                     return Ok(false);
                 }
-                let mut reasoning = object.object("reasoningContent");
-                let mut inner = reasoning.object("reasoningText");
-                inner.string("text", text);
+                let mut reasoning = object.begin_object("reasoningContent");
+                let mut inner = reasoning.begin_object("reasoningText");
+                inner.text("text", text);
                 if let Some(signature) = signature {
                     inner.string("signature", signature);
                 }
@@ -108,9 +109,11 @@ impl<'a> Blocks<'_, '_, 'a> {
                     reasoning.own(&part.own, "reasoningContent");
                 }
             }
-            Content::Redacted(data) => object.object("reasoningContent").string("redactedContent", data),
+            Content::Redacted(data) => {
+                object.begin_object("reasoningContent").string("redactedContent", data)
+            }
             Content::ToolCall { id, name, input } => {
-                let mut call = object.object("toolUse");
+                let mut call = object.begin_object("toolUse");
                 call.string("toolUseId", self.names.id(part, id));
                 call.string("name", self.names.name(name));
                 call.raw("input", c.input(part, input)?);
@@ -119,7 +122,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 }
             }
             Content::ToolResult { id, content, is_error } => {
-                let mut result = object.object("toolResult");
+                let mut result = object.begin_object("toolResult");
                 result.string("toolUseId", self.names.id(part, id));
                 self.result(content, &mut result)?;
                 if let Some(is_error) = is_error {
@@ -135,24 +138,24 @@ impl<'a> Blocks<'_, '_, 'a> {
     }
 
     fn result(&self, content: &[Part<'a>], result: &mut Object<'_>) -> Result<()> {
-        let mut array = result.array("content");
+        let mut array = result.begin_array("content");
         for part in content {
             array.maybe(|out| self.write(part, "user", out))?;
         }
         Ok(())
     }
 
-    fn text(&self, part: &Part<'a>, text: &str, object: &mut Object<'_>) -> bool {
-        if text.trim().is_empty() && !self.c.same {
+    fn text(&self, part: &Part<'a>, text: &Text<'_>, object: &mut Object<'_>) -> bool {
+        if text.is_blank() && !self.c.same {
             self.c.dropped(part.at, "content", "Converse takes no blank text");
             return false;
         }
         if has_below(&part.own, "citationsContent") && self.c.same {
-            let mut cited = object.object("citationsContent");
-            cited.array("content").object().string("text", text);
+            let mut cited = object.begin_object("citationsContent");
+            cited.begin_array("content").begin_object().text("text", text);
             cited.own(&part.own, "citationsContent");
         } else {
-            object.string("text", text);
+            object.text("text", text);
         }
         true
     }
@@ -188,7 +191,7 @@ impl<'a> Blocks<'_, '_, 'a> {
         format: &str,
         object: &mut Object<'_>,
     ) -> Result<bool> {
-        let mut medium = object.object(kind);
+        let mut medium = object.begin_object(kind);
         if !format.is_empty() {
             medium.string("format", format);
         }
@@ -196,13 +199,13 @@ impl<'a> Blocks<'_, '_, 'a> {
             let name = self.document_name(part, name.as_deref());
             medium.string("name", &name);
         }
-        let mut written = medium.object("source");
+        let mut written = medium.begin_object("source");
         let path = format!("{kind}/source");
         match source {
-            Source::Base64 { data, .. } => written.string("bytes", data),
-            Source::Text(text) => written.string("text", text),
+            Source::Base64 { data, .. } => written.text("bytes", data),
+            Source::Text(text) => written.text("text", text),
             Source::Url(uri) => {
-                let mut place = written.object("s3Location");
+                let mut place = written.begin_object("s3Location");
                 place.string("uri", uri);
                 if self.c.same {
                     place.own(&part.own, &format!("{path}/s3Location"));
@@ -264,8 +267,7 @@ impl<'a> Blocks<'_, '_, 'a> {
     fn has_text_beside(&self, part: &Part<'a>) -> bool {
         let within = |message: &&Message<'a>| message.content.iter().any(|other| core::ptr::eq(other, part));
         let Some(message) = self.rest.iter().find(within) else { return true };
-        let is_text =
-            |part: &Part<'_>| matches!(&part.content, Content::Text(text) if !text.trim().is_empty());
+        let is_text = |part: &Part<'_>| matches!(&part.content, Content::Text(text) if !text.is_blank());
         message.content.iter().any(is_text)
     }
 

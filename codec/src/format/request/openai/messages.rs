@@ -1,16 +1,16 @@
 //! Writes the messages of a chat completion request.
 
 use alloc::borrow::Cow;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use core::convert::Infallible;
 
-use crate::chat::request::{Content, Message, Part, Role, Source};
+use crate::chat::request::{Content, Message, Part, Role, Source, Text};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media;
-use crate::format::request::output::{Array, Object, has};
+use crate::format::request::output::{Put, has};
 use crate::format::request::source::string_member;
+use crate::json::{Array, Object, write_escaped};
 
 pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], mut array: Array<'_>) {
     for message in messages {
@@ -25,7 +25,7 @@ pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], m
         if parts.is_empty() && !message.content.is_empty() {
             continue;
         }
-        let mut object = array.object();
+        let mut object = array.begin_object();
         object.string("role", message.role.as_str());
         if let Some(name) = &message.name {
             object.string("name", name);
@@ -42,7 +42,7 @@ pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], m
 
 fn result(c: &Conversion<'_, '_>, message: &Message<'_>, part: &Part<'_>, array: &mut Array<'_>) {
     let Content::ToolResult { id, content: parts, is_error } = &part.content else { return };
-    let mut object = array.object();
+    let mut object = array.begin_object();
     // Before tools had IDs, there were functions.
     let is_function = id.is_none() && message.name.is_some();
     object.string("role", if is_function { "function" } else { "tool" });
@@ -66,8 +66,7 @@ fn result(c: &Conversion<'_, '_>, message: &Message<'_>, part: &Part<'_>, array:
 }
 
 fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>], object: &mut Object<'_>) {
-    let (mut thoughts, mut refusal) = (String::new(), String::new());
-    let (mut has_thoughts, mut has_refusal, mut thoughts_at) = (false, false, None);
+    let (mut thoughts, mut refusal, mut thoughts_at) = (None, None, None);
     let (mut said, mut calls) = (Vec::new(), Vec::new());
     for part in parts {
         match &part.content {
@@ -75,14 +74,12 @@ fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>],
                 if signature.is_some() {
                     c.dropped(part.at, "signature", "OpenAI's reasoning has no signature");
                 }
-                thoughts.push_str(text);
-                has_thoughts = true;
+                append(&mut thoughts, text);
                 thoughts_at = thoughts_at.or(part.at);
             }
             Content::Redacted(_) => c.dropped(part.at, "redacted", "OpenAI has no redacted reasoning"),
             Content::Refusal(text) if !is_object(c, part) => {
-                refusal.push_str(text);
-                has_refusal = true;
+                append(&mut refusal, text);
             }
             Content::ToolCall { .. } => calls.push(*part),
             Content::Other(other) if c.same && string_member(other, "type").as_deref() == Some("custom") => {
@@ -96,27 +93,35 @@ fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>],
             }
         }
     }
-    if has_thoughts {
+    if let Some(thoughts) = thoughts {
         let name = if c.is_spelled(thoughts_at, "reasoning") { "reasoning" } else { "reasoning_content" };
-        object.string(name, &thoughts);
+        object.text(name, &thoughts);
     }
     if !said.is_empty() {
         content(c, &said, false, object);
     } else if !c.same || !has(&message.own, "content") {
         object.raw("content", "null");
     }
-    if has_refusal {
-        object.string("refusal", &refusal);
+    if let Some(refusal) = refusal {
+        object.text("refusal", &refusal);
     }
     write_calls(c, &calls, object);
+}
+
+/// Adds a text to others; one alone stays as it is.
+fn append<'p, 'a>(texts: &mut Option<Cow<'p, Text<'a>>>, text: &'p Text<'a>) {
+    match texts {
+        None => *texts = Some(Cow::Borrowed(text)),
+        Some(texts) => texts.to_mut().to_mut().push_str(text),
+    }
 }
 
 fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<'_>) {
     if let [part] = calls {
         if let Content::ToolCall { id: None, name, input } = &part.content {
-            let mut call = object.object("function_call");
+            let mut call = object.begin_object("function_call");
             call.string("name", name);
-            call.string("arguments", arguments(input, c.same));
+            write_arguments(c, &mut call, input);
             if c.same {
                 call.own(&part.own, "function_call");
             }
@@ -126,21 +131,21 @@ fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<
     if calls.is_empty() {
         return;
     }
-    let mut array = object.array("tool_calls");
+    let mut array = object.begin_array("tool_calls");
     for part in calls {
         if part.cache.is_some() {
             c.dropped(part.at, "cache", "OpenAI's calls of tools have no cache points");
         }
         match &part.content {
             Content::ToolCall { id, name, input } => {
-                let mut call = array.object();
+                let mut call = array.begin_object();
                 if let Some(id) = id {
                     call.string("id", id);
                 }
                 call.string("type", "function");
-                let mut function = call.object("function");
+                let mut function = call.begin_object("function");
                 function.string("name", name);
-                function.string("arguments", arguments(input, c.same));
+                write_arguments(c, &mut function, input);
                 if c.same {
                     function.own(&part.own, "function");
                     drop(function);
@@ -153,8 +158,12 @@ fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<
     }
 }
 
-fn arguments(input: &str, same: bool) -> &str {
-    if input.is_empty() && !same { "{}" } else { input }
+fn write_arguments(c: &Conversion<'_, '_>, function: &mut Object<'_>, input: &Text<'_>) {
+    if input.is_empty() && !c.same {
+        function.string("arguments", "{}");
+    } else {
+        function.text("arguments", input);
+    }
 }
 
 /// Whether a part stood as an object of its own in the source, and the target is of its format.
@@ -166,8 +175,8 @@ fn is_object(c: &Conversion<'_, '_>, part: &Part<'_>) -> bool {
 fn content(c: &Conversion<'_, '_>, parts: &[&Part<'_>], is_user: bool, object: &mut Object<'_>) {
     let cached = parts.iter().filter(|part| part.cache.is_some() && !c.same);
     cached.for_each(|part| c.dropped(part.at, "cache", "containers with OpenAI's chat cache by themselves"));
-    if let Some(text) = only_text(c, parts) {
-        return object.string("content", &text);
+    if is_text(c, parts) {
+        return write_text(c, parts, object.name("content"));
     }
     let mut written = Vec::new();
     let mut array = Array::new(&mut written);
@@ -184,30 +193,36 @@ fn content(c: &Conversion<'_, '_>, parts: &[&Part<'_>], is_user: bool, object: &
     }
 }
 
-/// The text of parts that are nothing else. Several become one: not every container takes a list.
-fn only_text<'p>(c: &Conversion<'_, '_>, parts: &[&'p Part<'_>]) -> Option<Cow<'p, str>> {
-    let text = |part: &&'p Part<'_>| match &part.content {
-        _ if c.same && (is_object(c, part) || part.cache.is_some()) => None,
-        Content::Text(text) => Some(&**text),
-        Content::Json(json) => Some(json.as_str()),
-        _ => None,
+/// Whether parts are nothing but text. Several become one: not every container takes a list.
+fn is_text(c: &Conversion<'_, '_>, parts: &[&Part<'_>]) -> bool {
+    let is_text = |part: &&Part<'_>| match &part.content {
+        _ if c.same && (is_object(c, part) || part.cache.is_some()) => false,
+        Content::Text(_) | Content::Json(_) => true,
+        _ => false,
     };
-    let texts = parts.iter().map(text).collect::<Option<Vec<_>>>()?;
-    let json = parts.iter().filter(|part| matches!(part.content, Content::Json(_)));
-    json.for_each(|part| c.approximated(part.at, "json", "JSON is sent as text"));
-    match (&texts[..], parts) {
-        ([], _) => Some(Cow::Borrowed("")),
-        ([text], _) => Some(Cow::Borrowed(text)),
-        (_, [_, second, ..]) => {
-            c.approximated(
-                second.at,
-                "content",
-                "texts are joined by lines: not every container takes a list",
-            );
-            Some(Cow::Owned(texts.join("\n")))
+    parts.iter().all(is_text)
+}
+
+fn write_text(c: &Conversion<'_, '_>, parts: &[&Part<'_>], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for (index, part) in parts.iter().enumerate() {
+        if index == 1 {
+            let why = "texts are joined by lines: not every container takes a list";
+            c.approximated(part.at, "content", why);
         }
-        _ => None,
+        if index > 0 {
+            out.extend_from_slice(b"\\n");
+        }
+        match &part.content {
+            Content::Json(json) => {
+                c.approximated(part.at, "json", "JSON is sent as text");
+                write_escaped(json.as_str(), out);
+            }
+            Content::Text(text) => text.write_inside(out),
+            _ => {}
+        }
     }
+    out.push(b'"');
 }
 
 fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut Vec<u8>) -> bool {
@@ -225,7 +240,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
         Content::Text(text) => text_part(&mut object, "text", text),
         Content::Json(json) => {
             c.approximated(part.at, "json", "JSON is sent as text");
-            text_part(&mut object, "text", json.as_str())
+            text_part(&mut object, "text", &json.as_str().into())
         }
         Content::Refusal(text) => text_part(&mut object, "refusal", text),
         Content::Other(other) if c.same => {
@@ -237,8 +252,8 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
         Content::Image { source, detail } => image(c, part, source, detail.as_deref(), &mut object),
         Content::Audio { source: Source::Base64 { media_type, data } } => {
             object.string("type", "input_audio");
-            let mut audio = object.object("input_audio");
-            audio.string("data", data);
+            let mut audio = object.begin_object("input_audio");
+            audio.text("data", data);
             audio.string("format", media::short_name(media_type));
             if c.same {
                 audio.own(&part.own, "input_audio");
@@ -266,9 +281,9 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
     written
 }
 
-fn text_part(object: &mut Object<'_>, kind: &str, text: &str) -> bool {
+fn text_part(object: &mut Object<'_>, kind: &str, text: &Text<'_>) -> bool {
     object.string("type", kind);
-    object.string(kind, text);
+    object.text(kind, text);
     true
 }
 
@@ -281,7 +296,7 @@ fn image(
 ) -> bool {
     let Some(url) = reachable(c, part, source) else { return false };
     object.string("type", "image_url");
-    let mut image = object.object("image_url");
+    let mut image = object.begin_object("image_url");
     image.string("url", &url);
     if let Some(detail) = detail {
         image.string("detail", detail);
@@ -301,7 +316,7 @@ fn link(
 ) -> bool {
     let Some(url) = reachable(c, part, source) else { return false };
     object.string("type", kind);
-    let mut link = object.object(kind);
+    let mut link = object.begin_object(kind);
     link.string("url", &url);
     if c.same {
         link.own(&part.own, kind);
@@ -339,10 +354,10 @@ fn document(
         return false;
     }
     object.string("type", "file");
-    let mut file = object.object("file");
+    let mut file = object.begin_object("file");
     match source {
         Source::File(id) => file.string("file_id", id),
-        Source::Base64 { media_type, data } if media_type.is_empty() => file.string("file_data", data),
+        Source::Base64 { media_type, data } if media_type.is_empty() => file.text("file_data", data),
         _ => {
             if let Some(url) = media::to_url(source) {
                 file.string("file_data", &url);

@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::chat::request::{self, Content, Members, Part};
+use crate::chat::request::{self, Content, Members, Part, Text};
 use crate::format::request::media;
 use crate::format::request::source::{Result, Source, string_member};
 use crate::json::Kind;
@@ -15,8 +15,7 @@ pub(super) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
     match source.kind()?.0 {
         Kind::String => {
             // Room for one: nearly all messages are one text.
-            parts.reserve_exact(1);
-            parts.push(Part { at, ..Part::new(Content::Text(source.string()?)) });
+            *parts = Vec::from([Part { at, ..Part::new(Content::Text(source.text()?)) }]);
         }
         Kind::Array => source.array(|source| {
             parts.push(part(source)?);
@@ -77,7 +76,7 @@ fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
 
 fn text<'a>(
     source: &mut Source<'a>,
-    content: impl FnOnce(Cow<'a, str>) -> Content<'a>,
+    content: impl FnOnce(Text<'a>) -> Content<'a>,
 ) -> Result<Option<Content<'a>>> {
     let mut text = None;
     source.value(&mut text)?;
@@ -85,7 +84,7 @@ fn text<'a>(
 }
 
 fn image<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
-    let (mut url, mut detail) = (None::<Cow<'a, str>>, None);
+    let (mut url, mut detail) = (None::<Text<'a>>, None);
     source.probe(|source| {
         let is_object = source.nested(own, "image_url", |source, member| match member {
             "url" => source.value(&mut url),
@@ -132,7 +131,7 @@ fn audio<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Co
 }
 
 fn file<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
-    let (mut data, mut id, mut name) = (None::<Cow<'a, str>>, None, None);
+    let (mut data, mut id, mut name) = (None::<Text<'a>>, None, None);
     source.probe(|source| {
         source.nested(own, "file", |source, member| match member {
             "file_data" => source.value(&mut data),
@@ -144,7 +143,7 @@ fn file<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Con
             (Some(data), None) => match media::of_url(data) {
                 // Base64 alone, without its type.
                 request::Source::Url(data) if !data.contains(':') => {
-                    request::Source::Base64 { media_type: Cow::Borrowed(""), data }
+                    request::Source::Base64 { media_type: Cow::Borrowed(""), data: data.into() }
                 }
                 source => source,
             },
@@ -215,13 +214,13 @@ pub(super) fn function<'a>(
     path: &str,
     call: &mut Option<Content<'a>>,
 ) -> Result<bool> {
-    let (mut name, mut input) = (None, None::<Cow<'a, str>>);
+    let (mut name, mut input) = (None, None::<Text<'a>>);
     let mut extra = Members::new();
     let read = source.probe(|source| {
         source.nested(&mut extra, path, |source, member| match member {
             "name" => source.value(&mut name),
             "arguments" if source.kind()?.0 == Kind::Object => {
-                input = Some(source.raw()?.0);
+                input = Some(source.raw()?.0.into());
                 Ok(true)
             }
             "arguments" => source.value(&mut input),

@@ -2,11 +2,10 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use core::mem;
 
 use super::parts;
 use crate::chat::request::{
-    At, Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice,
+    At, Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Text, Tool, ToolChoice,
 };
 use crate::chat::{Json, Request};
 use crate::format::request::source::{Result, Source, expected, split_off};
@@ -24,10 +23,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             "messages" => {
                 source.expect("messages", Kind::Array)?;
                 let mut read = Vec::new();
-                source.array(|source| {
-                    read.push(message(source)?);
-                    Ok(())
-                })?;
+                source.list(&mut read, message)?;
                 messages = Some(read);
                 true
             }
@@ -100,60 +96,81 @@ fn parameter<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>)
 const OF_ROLES: [&str; 6] =
     ["tool_call_id", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal"];
 
-/// Which of them a message has, until its role is known.
+/// The same, as a message has it, until its role is known. Most messages have none of it.
 #[derive(Default)]
-struct OfRole<'a>([Option<(&'a str, At)>; 6]);
+struct OfRole<'a> {
+    id: Option<Cow<'a, str>>,
+    thoughts: Option<Param<Text<'a>>>,
+    refusal: Option<Param<Text<'a>>>,
+    calls: Vec<Part<'a>>,
+    members: [Option<(&'a str, At)>; 6],
+}
 
 impl<'a> OfRole<'a> {
-    fn note(&mut self, member: &str, json: &'a str, at: At) {
-        if let Some(index) = OF_ROLES.iter().position(|name| *name == member) {
-            self.0[index] = Some((json, at));
+    fn read(&mut self, source: &mut Source<'a>, member: &str) -> Result<bool> {
+        let at = source.at()?;
+        let taken = match member {
+            "tool_call_id" => source.value(&mut self.id)?,
+            "reasoning_content" | "reasoning" if self.thoughts.is_none() => {
+                source.param(&mut self.thoughts)?
+            }
+            "refusal" => source.param(&mut self.refusal)?,
+            "tool_calls" => parts::tool_calls(source, &mut self.calls)?,
+            "function_call" => {
+                let (mut call, mut extra) = (None, Members::new());
+                let taken = parts::function(source, &mut extra, "function_call", &mut call)?;
+                self.calls.extend(call.map(|content| Part { own: extra, at, ..Part::new(content) }));
+                taken
+            }
+            _ => false,
+        };
+        if let (true, Some(json)) = (taken, source.since(at)) {
+            if let Some(index) = OF_ROLES.iter().position(|name| *name == member) {
+                self.members[index] = Some((json, at));
+            }
         }
+        Ok(taken)
     }
 
-    /// Those that stay as they came.
-    fn members(self, stays: impl Fn(&str) -> bool) -> impl Iterator<Item = (Cow<'a, str>, Param<Json<'a>>)> {
-        let all = OF_ROLES.into_iter().zip(self.0).filter(move |(name, _)| stays(name));
-        all.filter_map(|(name, noted)| {
+    /// Puts members back that stay as they came.
+    fn put_back(&self, own: &mut Members<'a>, stays: impl Fn(&str) -> bool) {
+        let all = OF_ROLES.into_iter().zip(self.members).filter(|(name, _)| stays(name));
+        own.extend(all.filter_map(|(name, noted)| {
             let (json, at) = noted?;
             Some((Cow::Borrowed(name), Param { value: Json(Cow::Borrowed(json)), at }))
-        })
+        }));
+    }
+
+    /// What an assistant says: its thoughts, its text, a refusal, calls of tools.
+    fn parts(self, mut content: Vec<Part<'a>>) -> Vec<Part<'a>> {
+        let thoughts = self.thoughts.map(|Param { value, at }| Part {
+            at,
+            ..Part::new(Content::Reasoning { text: value, signature: None })
+        });
+        content.reserve_exact(usize::from(thoughts.is_some()) + 1 + self.calls.len());
+        content.splice(..0, thoughts);
+        let refusal = self.refusal.map(|Param { value, at }| (at, Content::Refusal(value)));
+        content.extend(refusal.map(|(at, refusal)| Part { at, ..Part::new(refusal) }));
+        content.extend(self.calls);
+        content
     }
 }
 
 fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
     let at = source.expect("message", Kind::Object)?;
     let (_, start) = source.kind()?;
-    let (mut role, mut name, mut id) = (None::<Cow<'a, str>>, None, None);
-    let (mut thoughts, mut content, mut refusals, mut calls) = (None, Vec::new(), None, Vec::new());
-    let mut content_at = at;
+    let (mut role, mut name, mut content, mut content_at) = (None::<Cow<'a, str>>, None, Vec::new(), at);
     // What only some roles say is not theirs in a message of another.
-    let (mut own, mut of_role) = (Members::new(), OfRole::default());
-    source.object(&mut own, "", |source, member| {
-        let at = source.at()?;
-        let taken = match member {
-            "role" => return source.value(&mut role),
-            "name" => return source.value(&mut name),
-            "content" => {
-                content_at = at;
-                return parts::content(source, &mut content);
-            }
-            "tool_call_id" => source.value(&mut id)?,
-            "reasoning_content" | "reasoning" if thoughts.is_none() => source.param(&mut thoughts)?,
-            "refusal" => source.param(&mut refusals)?,
-            "tool_calls" => parts::tool_calls(source, &mut calls)?,
-            "function_call" => {
-                let (mut call, mut extra) = (None, Members::new());
-                let taken = parts::function(source, &mut extra, "function_call", &mut call)?;
-                calls.extend(call.map(|content| Part { own: extra, at, ..Part::new(content) }));
-                taken
-            }
-            _ => false,
-        };
-        if let (true, Some(text)) = (taken, source.since(at)) {
-            of_role.note(member, text, at);
+    let (mut own, mut of_role) = (Members::new(), None::<OfRole<'a>>);
+    source.object(&mut own, "", |source, member| match member {
+        "role" => source.value(&mut role),
+        "name" => source.value(&mut name),
+        "content" => {
+            content_at = source.at()?;
+            parts::content(source, &mut content)
         }
-        Ok(taken)
+        _ if OF_ROLES.contains(&member) => of_role.get_or_insert_default().read(source, member),
+        _ => Ok(false),
     })?;
     let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
     let role = match &*role {
@@ -164,35 +181,23 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
         "tool" | "function" => Role::Tool,
         _ => Role::Other(role),
     };
-    let mut all = Vec::new();
-    match role {
-        Role::Tool => {
-            own.extend(of_role.members(|name| name != "tool_call_id"));
-            let result = Content::ToolResult { id, content, is_error: None };
-            all.reserve_exact(1);
-            all.push(Part { at: content_at, ..Part::new(result) });
-        }
-        Role::Assistant => {
-            own.extend(of_role.members(|name| name == "tool_call_id"));
-            let others = usize::from(thoughts.is_some()) + usize::from(refusals.is_some()) + calls.len();
-            if thoughts.is_none() {
-                all = mem::take(&mut content);
-            }
-            all.reserve_exact(content.len() + others);
-            all.extend(thoughts.map(|Param { value, at }| Part {
-                at,
-                ..Part::new(Content::Reasoning { text: value, signature: None })
-            }));
-            all.append(&mut content);
-            all.extend(refusals.map(|Param { value, at }| Part { at, ..Part::new(Content::Refusal(value)) }));
-            all.append(&mut calls);
-        }
-        _ => {
-            own.extend(of_role.members(|_| true));
-            all = content;
-        }
+    if let Some(said) = &of_role {
+        said.put_back(&mut own, |name| match role {
+            Role::Tool => name != "tool_call_id",
+            Role::Assistant => name == "tool_call_id",
+            _ => true,
+        });
     }
-    Ok(Message { role, content: all, name, own, at })
+    let content = match (&role, of_role) {
+        (Role::Tool, said) => {
+            let id = said.and_then(|said| said.id);
+            let result = Content::ToolResult { id, content, is_error: None };
+            Vec::from([Part { at: content_at, ..Part::new(result) }])
+        }
+        (Role::Assistant, Some(said)) => said.parts(content),
+        _ => content,
+    };
+    Ok(Message { role, content, name, own, at })
 }
 
 /// Reads the tools: `tools`, or `functions`, which are the same without their wrapping.

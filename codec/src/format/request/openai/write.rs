@@ -6,8 +6,9 @@ use super::messages::write_messages;
 use crate::chat::request::{At, Reasoning, ResponseFormat, Tool, ToolChoice};
 use crate::chat::{Json, Outcome};
 use crate::format::request::conversion::Conversion;
-use crate::format::request::output::{Array, Object, has_below};
+use crate::format::request::output::{Put, has_below};
 use crate::format::request::source::{Result, string_member};
+use crate::json::{Array, Object};
 
 /// Parameters that a container with OpenAI's chat takes: vLLM's and SGLang's, too.
 const TAKES: &[&str] = &[
@@ -43,13 +44,13 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         object.string("model", &model.value);
     }
     let messages = c.messages(false)?;
-    write_messages(c, &messages, object.array("messages"));
+    write_messages(c, &messages, object.begin_array("messages"));
     let has_tools = request.tools.iter().any(|tool| tool.other.is_none() || c.same);
     for tool in request.tools.iter().filter(|tool| tool.other.is_some() && !c.same) {
         c.dropped(tool.at, "tools", "only the source's format knows this tool");
     }
     if has_tools {
-        let mut tools = object.array("tools");
+        let mut tools = object.begin_array("tools");
         for tool in &request.tools {
             write_tool(c, tool, &mut tools);
         }
@@ -132,7 +133,7 @@ fn stream(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     let has_own = c.same && has_below(&request.own, "stream_options");
     let is_stream = request.stream.is_some_and(|stream| stream.value);
     if (request.include_usage.is_some() && (is_stream || c.same)) || has_own {
-        let mut options = object.object("stream_options");
+        let mut options = object.begin_object("stream_options");
         if let Some(usage) = request.include_usage {
             options.bool("include_usage", usage.value);
         }
@@ -152,12 +153,12 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, tools: &mut Array<'_>) {
     if tool.cache.is_some() {
         c.dropped(tool.at, "cache", "OpenAI's tools have no cache points");
     }
-    let mut written = tools.object();
+    let mut written = tools.begin_object();
     written.string("type", "function");
-    let mut function = written.object("function");
+    let mut function = written.begin_object("function");
     function.string("name", &tool.name);
     if let Some(description) = &tool.description {
-        function.string("description", description);
+        function.text("description", description);
     }
     if let Some(schema) = &tool.schema {
         function.raw("parameters", schema.as_str());
@@ -176,21 +177,21 @@ fn tool_choice(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     let Some(choice) = &c.request.tool_choice else { return };
     let function = |object: &mut Object<'_>, name: &str| {
         object.string("type", "function");
-        object.object("function").string("name", name);
+        object.begin_object("function").string("name", name);
     };
     match &choice.value {
         ToolChoice::Auto => object.string("tool_choice", "auto"),
         ToolChoice::None => object.string("tool_choice", "none"),
         ToolChoice::Required => object.string("tool_choice", "required"),
-        ToolChoice::Tool(name) => function(&mut object.object("tool_choice"), name),
+        ToolChoice::Tool(name) => function(&mut object.begin_object("tool_choice"), name),
         ToolChoice::Allowed { tools, required } => {
-            let mut choice = object.object("tool_choice");
+            let mut choice = object.begin_object("tool_choice");
             choice.string("type", "allowed_tools");
-            let mut allowed = choice.object("allowed_tools");
+            let mut allowed = choice.begin_object("allowed_tools");
             allowed.string("mode", if *required { "required" } else { "auto" });
-            let mut list = allowed.array("tools");
+            let mut list = allowed.begin_array("tools");
             for name in tools {
-                function(&mut list.object(), name);
+                function(&mut list.begin_object(), name);
             }
         }
         ToolChoice::Other(other) if c.same => object.raw("tool_choice", other.as_str()),
@@ -212,10 +213,10 @@ fn response_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
             return c.dropped(shape.at, "response_format", "OpenAI's chat has JSON schemas only");
         }
     };
-    let mut written = object.object("response_format");
+    let mut written = object.begin_object("response_format");
     written.string("type", kind);
     if let ResponseFormat::JsonSchema { name, description, schema, strict } = &shape.value {
-        let mut json = written.object("json_schema");
+        let mut json = written.begin_object("json_schema");
         match name {
             Some(name) => json.string("name", name),
             None if c.same => {}

@@ -1,0 +1,364 @@
+//! Strings: where they end, and what they mean.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::{Json, Result, Str};
+
+impl Json<'_> {
+    /// Reads a string.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<Str> {
+        self.expect(b'"', "no string")?;
+        self.string_rest()
+    }
+
+    /// Reads a string whose opening quote was read.
+    #[inline]
+    pub(crate) fn string_rest(&mut self) -> Result<Str> {
+        let start = self.pos;
+        let (mut escaped, mut seen) = (false, 0);
+        loop {
+            self.pos += plain_len(&self.bytes[self.pos..], &mut seen);
+            match self.bytes.get(self.pos) {
+                Some(b'"') => {
+                    self.pos += 1;
+                    return Ok(Str { start, end: self.pos - 1, escaped, ascii: seen & HIGH == 0 });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(0..=0x1f) => return self.fault("control character in a string"),
+                Some(&byte) => {
+                    seen |= u64::from(byte);
+                    self.pos += 1;
+                }
+                None => return self.fault("string does not end"),
+            }
+        }
+    }
+
+    #[cold]
+    fn escape(&mut self) -> Result<()> {
+        match self.bytes.get(self.pos + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.pos += 2,
+            Some(b'u') => {
+                if hex4(self.bytes.get(self.pos + 2..self.pos + 6).unwrap_or_default()).is_none() {
+                    return self.fault("malformed escape");
+                }
+                self.pos += 6;
+            }
+            _ => return self.fault("malformed escape"),
+        }
+        Ok(())
+    }
+
+    /// Reads a string, for those who may want it as it stands.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<(Range<usize>, Escapes)> {
+        self.expect(b'"', "no string")?;
+        let start = self.pos;
+        // Names, and words like them, end within the first eight bytes.
+        if let Some(word) = self.bytes.get(start..start + 8) {
+            let special = specials(u64::from_le_bytes(word.try_into().unwrap_or_default()));
+            let end = start + (special.trailing_zeros() / 8) as usize;
+            if special != 0 && self.bytes.get(end) == Some(&b'"') {
+                self.pos = end + 1;
+                return Ok((start..end, Escapes::None));
+            }
+        }
+        // What comes back fits into registers.
+        let (end, ending) = string_end(self.bytes, start);
+        self.pos = end;
+        let escapes = match ending {
+            Ending::Quote(escapes) => escapes,
+            Ending::Fault(why) => return self.fault(why.as_str()),
+        };
+        self.pos += 1;
+        Ok((start..end, escapes))
+    }
+}
+
+/// How the search for the end of a string ended.
+enum Ending {
+    Quote(Escapes),
+    Fault(Why),
+}
+
+#[derive(Clone, Copy)]
+enum Why {
+    Control,
+    Escape,
+    End,
+}
+
+impl Why {
+    #[cold]
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control character in a string",
+            Self::Escape => "malformed escape",
+            Self::End => "string does not end",
+        }
+    }
+}
+
+/// Where the string ends that goes on at `at`, or where it is wrong.
+fn string_end(bytes: &[u8], mut at: usize) -> (usize, Ending) {
+    let mut escapes = Escapes::None;
+    loop {
+        at = plain_end(bytes, at);
+        match bytes.get(at) {
+            Some(b'"') => return (at, Ending::Quote(escapes)),
+            Some(b'\\') => {
+                let found;
+                (at, found) = skip_escapes(bytes, at);
+                match found {
+                    Some(found) => escapes = escapes.max(found),
+                    None => return (at, Ending::Fault(Why::Escape)),
+                }
+            }
+            Some(0..=0x1f) => return (at, Ending::Fault(Why::Control)),
+            Some(_) => at += 1,
+            None => return (at, Ending::Fault(Why::End)),
+        }
+    }
+}
+
+/// Skips an escape, and those that follow it at once. `None`: one is malformed.
+#[inline]
+fn skip_escapes(bytes: &[u8], mut at: usize) -> (usize, Option<Escapes>) {
+    let mut escapes = Escapes::Whole;
+    while let Some(b'\\') = bytes.get(at) {
+        match bytes.get(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
+            Some(b'u') => {
+                let Some(unit) = unit(bytes, at) else { return (at, None) };
+                at += 6;
+                if unit & 0xf800 == 0xd800 {
+                    match unit_of_escape(bytes, at) {
+                        Some(0xdc00..0xe000) if unit < 0xdc00 => at += 6,
+                        _ => escapes = Escapes::Halved,
+                    }
+                }
+            }
+            _ => return (at, None),
+        }
+    }
+    (at, Some(escapes))
+}
+
+/// What the four digits behind the `\u` at `at` are.
+#[inline]
+fn unit(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at + 2..at + 6).and_then(hex4)
+}
+
+/// The same, if there is such an escape at all.
+fn unit_of_escape(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 2).filter(|escape| *escape == b"\\u").and_then(|_| unit(bytes, at))
+}
+
+/// What a string has in it beyond what means itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Escapes {
+    None,
+    /// Escapes that any reader takes.
+    Whole,
+    /// Half a pair of surrogates, too.
+    Halved,
+}
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The first byte of `word` that means more than itself in a string, in the high bit of its place; places behind it may be
+/// wrong.
+#[inline]
+fn specials(word: u64) -> u64 {
+    // Sets the high bit of the first byte that is below `n`, for n ≤ 128; bytes above it may be wrong.
+    let below = |word: u64, n: u64| word.wrapping_sub(LOW * n) & !word & HIGH;
+    let quote = below(word ^ (LOW * u64::from(b'"')), 1);
+    let backslash = below(word ^ (LOW * u64::from(b'\\')), 1);
+    quote | backslash | below(word, 0x20)
+}
+
+/// Where the bytes that mean nothing but themselves end, at least as far as whole words go.
+#[inline]
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+    let mut words = 0;
+    while let Some(word) = bytes.get(at..at + 8) {
+        let special = specials(u64::from_le_bytes(word.try_into().unwrap_or_default()));
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+        words += 1;
+        if words == WORDS {
+            at += plain_blocks(&bytes[at..], &mut 0);
+        }
+    }
+    at
+}
+
+/// Where the first byte is, from `at` on, that means more than itself in a string; the end, where none does.
+#[inline]
+pub(super) fn special_at(bytes: &[u8], at: usize) -> usize {
+    let at = plain_end(bytes, at);
+    let rest = bytes.len() - at;
+    match bytes.last_chunk() {
+        _ if rest == 0 || rest >= 8 => at,
+        // The last eight bytes, without those before `at`. In their place come zeros, which are found if nothing else is.
+        Some(word) => {
+            let special = specials(u64::from_le_bytes(*word) >> (8 * (8 - rest)));
+            at + (special.trailing_zeros() / 8) as usize
+        }
+        None => {
+            let is_plain = |byte: &&u8| **byte >= 0x20 && !matches!(byte, b'"' | b'\\');
+            at + bytes[at..].iter().take_while(is_plain).count()
+        }
+    }
+}
+
+/// Words after which a string is taken for a long one.
+const WORDS: usize = 4;
+
+/// How many bytes of a string have no meaning but themselves, at least as far as whole words go. All words that were
+/// looked at go into `seen`.
+///
+/// Most strings are short: eight bytes at a time beat a vector search that has to be called.
+#[inline]
+fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
+    let mut len = 0;
+    for word in bytes[..bytes.len().min(BLOCK)].chunks_exact(8) {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        *seen |= word;
+        let special = specials(word);
+        if special != 0 {
+            return len + (special.trailing_zeros() / 8) as usize;
+        }
+        len += 8;
+    }
+    if len == BLOCK { len + plain_blocks(&bytes[BLOCK..], seen) } else { len }
+}
+
+/// Bytes that a compiler looks at at once in a long string.
+const BLOCK: usize = 64;
+
+/// The same for long strings, as far as whole blocks go.
+#[inline(never)]
+fn plain_blocks(bytes: &[u8], seen: &mut u64) -> usize {
+    let mut len = 0;
+    for block in bytes.chunks_exact(BLOCK) {
+        let (mut special, mut high) = (0, 0);
+        // Without a branch, so that it is done in vectors.
+        for &byte in block {
+            special |= u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
+            high |= byte;
+        }
+        if special != 0 {
+            break;
+        }
+        *seen |= u64::from(high);
+        len += BLOCK;
+    }
+    len
+}
+
+/// What a string means.
+#[inline]
+pub(crate) fn unescaped(bytes: &[u8], string: Str) -> Cow<'_, [u8]> {
+    let raw = &bytes[string.start..string.end];
+    if !string.escaped {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = Vec::with_capacity(raw.len());
+    unescape(raw, &mut out);
+    Cow::Owned(out)
+}
+
+/// Appends what the inside of a string means. The string was checked; what is wrong all the same is left as it is.
+pub(crate) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let Some(&escape) = rest.get(at + 1) else { break };
+        rest = &rest[at + 2..];
+        match escape {
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'u' => {
+                let c = unescape_unicode(&mut rest);
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            other => out.push(other),
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Reads what follows `\u`: four digits, or a pair of surrogates.
+fn unescape_unicode(rest: &mut &[u8]) -> char {
+    let Some((digits, tail)) = rest.split_at_checked(4) else { return char::REPLACEMENT_CHARACTER };
+    let unit = hex4(digits).unwrap_or(0xfffd);
+    *rest = tail;
+    if !(0xd800..0xdc00).contains(&unit) {
+        return char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    let low = tail.strip_prefix(b"\\u").and_then(|tail| tail.get(..4)).and_then(hex4);
+    match low {
+        Some(low @ 0xdc00..0xe000) => {
+            *rest = &tail[6..];
+            char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00))
+                .unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        // Half a pair has no meaning of its own; what follows it has.
+        _ => char::REPLACEMENT_CHARACTER,
+    }
+}
+
+#[inline]
+fn hex4(digits: &[u8]) -> Option<u32> {
+    let [a, b, c, d] = *digits else { return None };
+    let [a, b, c, d] = [a, b, c, d].map(|digit| u32::from(HEX[usize::from(digit)]));
+    ((a | b | c | d) < 16).then_some(a << 12 | b << 8 | c << 4 | d)
+}
+
+/// What hexadecimal digits mean; 255 for what is none.
+const HEX: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        table[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        table[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use super::*;
+
+    #[test]
+    fn unescapes_pairs_and_replaces_lone_surrogates() {
+        let meaning = |raw: &str| {
+            let mut out = Vec::new();
+            unescape(raw.as_bytes(), &mut out);
+            String::from_utf8(out).expect("valid UTF-8")
+        };
+        assert_eq!(meaning(r#"a\"\\\/\b\f\n\r\t\u00e9"#), "a\"\\/\u{8}\u{c}\n\r\té");
+        assert_eq!(meaning(r"\ud83d\ude00"), "😀");
+        assert_eq!(meaning(r"\ud83d!"), "\u{fffd}!");
+        assert_eq!(meaning(r"\ud83d\n"), "\u{fffd}\n");
+        assert_eq!(meaning(r"\ud83d\ud83d\ude00"), "\u{fffd}😀");
+        assert_eq!(meaning(r"\ude00"), "\u{fffd}");
+    }
+}
