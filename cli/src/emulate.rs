@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sagewire_emulator::{ACCESS_KEY_ID, ContainerFormat, Emulator, SCRIPT_HELP, SECRET_ACCESS_KEY, Script};
+use sagewire_emulator::{
+    ACCESS_KEY_ID, ContainerFormat, Emulator, SCRIPT_HELP, SECRET_ACCESS_KEY, Script, Upstream,
+};
 
 use crate::fault::{Fault, note};
 use crate::format;
@@ -26,6 +28,17 @@ pub(crate) struct Args {
     /// What to answer; without it, and where it has no body, the container answers
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    /// A real container that answers instead, over http: its /invocations, or the path of the URL; for the OpenAI
+    /// route its /v1/chat/completions
+    #[arg(long, value_name = "URL", conflicts_with = "format")]
+    upstream: Option<Upstream>,
+    /// Keep what passes to and from the real container: a script for each call, without keys and signatures but with
+    /// the bodies as they are
+    #[arg(long, value_name = "DIR", requires = "upstream")]
+    record: Option<PathBuf>,
+    /// A folder that plays S3 for asynchronous calls, DIR/BUCKET/KEY; without it they are accepted and nothing more
+    #[arg(long, value_name = "DIR")]
+    storage: Option<PathBuf>,
     /// The access key id that requests must be signed with
     #[arg(long, value_name = "ID", default_value = ACCESS_KEY_ID)]
     access_key_id: String,
@@ -57,6 +70,19 @@ pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
     if let Some(path) = &args.script {
         builder = builder.script(Script::load(path).map_err(Fault::usage)?);
     }
+    if let Some(upstream) = &args.upstream {
+        builder = builder.upstream(upstream.clone());
+    }
+    if let Some(folder) = &args.record {
+        // A folder that cannot be made should not be blamed on the port.
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Fault::usage(format!("{}: {error}", folder.display())))?;
+        builder = builder.record(folder);
+    }
+    if let Some(folder) = &args.storage {
+        builder = builder.storage(folder);
+    }
+    builder = builder.on_failure(note);
     if verbose {
         builder = builder.on_request(|request, status| {
             note(&format!("{} {} {} bytes: {status}", request.method, request.path, request.body.len()));

@@ -1,10 +1,10 @@
 #![forbid(unsafe_code)]
 //! A local Amazon SageMaker Runtime, for tests, demos and benchmarks.
 //!
-//! It listens on loopback, serves `InvokeEndpoint` and `InvokeEndpointWithResponseStream`, and checks the signature of
-//! every request as AWS does. Every endpoint is a container that echoes the last user message, of whichever
-//! [`ContainerFormat`] the [`Builder`] is told; a [`Script`] says more: what is answered, where the stream is cut, and
-//! what goes wrong.
+//! It listens on loopback, serves `InvokeEndpoint`, `InvokeEndpointWithResponseStream`, `InvokeEndpointAsync` and the
+//! route for OpenAI's clients, and checks the signature or the bearer token of every request as AWS does. Every endpoint
+//! is a container that echoes the last user message, of whichever [`ContainerFormat`] the [`Builder`] is told; a
+//! [`Script`] says more: what is answered, where the stream is cut, and what goes wrong.
 //!
 //! ```
 //! use sagewire_emulator::{Emulator, Script};
@@ -23,7 +23,34 @@
 //! Any AWS SDK can talk to it: set its endpoint URL to [`Emulator::url`], and its credentials to
 //! [`ACCESS_KEY_ID`] and [`SECRET_ACCESS_KEY`] unless others were given to the [`Builder`]. The region is free.
 //!
-//! What it does not do: the asynchronous operation, the OpenAI-compatible route, presigned URLs, TLS.
+//! # In front of a real container
+//!
+//! With an [`Upstream`] it is SageMaker's front before a container on the same machine, so that the two can be tested
+//! together:
+//!
+//! ```no_run
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! use sagewire_emulator::{Emulator, Upstream};
+//!
+//! let container: Upstream = "http://localhost:8080".parse()?;
+//! let emulator = Emulator::builder().upstream(container).record("recordings").start().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - The container sees the headers that the operation has, and no others. Of its own, the client sees the content type,
+//!   the custom attributes and the sessions; on the OpenAI route all.
+//! - Its status other than 200 becomes a `ModelError`, as does a container that does not answer, takes longer than
+//!   [`Limits::unary`], or whose answer is too long. On the OpenAI route its errors pass as they are.
+//! - Its stream is cut at random, without waiting for more than one chunk. One that breaks ends in a `ModelStreamError`
+//!   with `StreamBroken`, one that takes longer than [`Limits::stream`] with `ModelInvocationTimeExceeded`; before the
+//!   first byte that is the call's status. On the OpenAI route, which has no frames, the connection breaks.
+//! - A client that leaves takes the container's connection with it, and one that reads slowly is not read ahead for.
+//! - [`Builder::record`] keeps every call as a script that replays to the same bytes.
+//!
+//! Asynchronous calls are accepted; with [`Builder::storage`] the container's answer is put where the client was told.
+//!
+//! What it does not do: presigned URLs, TLS on either side, waiting in a queue.
 
 mod asynchronous;
 mod bearer;

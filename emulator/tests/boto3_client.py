@@ -43,3 +43,10 @@ try:
     sys.exit("no error")
 except client.exceptions.ModelError as error:
     assert error.response["OriginalStatusCode"] == 400, error.response
+
+answer = client.invoke_endpoint_async(
+    EndpointName="my-llm", InputLocation="s3://bucket/key", InferenceId="mine", ContentType="application/json"
+)
+assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202, answer
+assert answer["InferenceId"] == "mine", answer
+assert answer["OutputLocation"].startswith("s3://") and answer["FailureLocation"].startswith("s3://"), answer

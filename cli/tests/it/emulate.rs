@@ -1,6 +1,8 @@
 //! `sagewire emulate`.
 
-use std::io::Read;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
 
 use serde_json::json;
@@ -65,6 +67,72 @@ fn the_container_is_that_which_was_asked_for() {
 fn a_script_may_name_the_container() {
     let emulate = Emulate::scripted(&json!([{"format": "lmi", "cut": "characters"}]));
     assert_eq!(emulate.chat(&["--max-tokens", "2", "hi"]).succeeds().text(), "You said:");
+}
+
+/// A container that streams the same answer to everybody, and its address.
+fn container() -> String {
+    const EVENTS: [&str; 3] = [
+        "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"你\"}}]}\n\n",
+        "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"好\"},\
+         \"finish_reason\":\"stop\"}]}\n\n",
+        "data: [DONE]\n\n",
+    ];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let (mut socket, mut request) = (socket.unwrap(), vec![]);
+            let mut byte = [0];
+            // The body of a chat ends its one object.
+            while !(request.ends_with(b"}") && request.windows(4).any(|window| window == b"\r\n\r\n")) {
+                socket.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+            socket.write_all(head.as_bytes()).unwrap();
+            for event in EVENTS {
+                socket.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).unwrap();
+            }
+            socket.write_all(b"0\r\n\r\n").unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn a_real_container_answers_is_recorded_and_replayed() {
+    let folder = std::env::temp_dir().join(format!("sagewire-recordings-{}", std::process::id()));
+    let calls = folder.join("calls");
+    let recorded = Emulate::new(&["--upstream", &container(), "--record", calls.to_str().unwrap()]);
+    let answer = recorded.chat(&["--to", "events", "hi"]).succeeds();
+    assert!(answer.text().contains("你") && answer.text().contains("好"), "{}", answer.text());
+    drop(recorded);
+    let call = calls.join("000001-my-llm.json");
+    assert!(!fs::read_to_string(&call).unwrap().contains("AKIDEXAMPLE"));
+    let replayed = Emulate::new(&["--script", call.to_str().unwrap()]);
+    assert_eq!(replayed.chat(&["--to", "events", "hi"]).succeeds(), answer);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn containers_that_cannot_be_called_are_named() {
+    for (args, found) in [
+        (["--upstream", "https://localhost"], "not an http URL"),
+        (["--upstream", "localhost:8000"], "not an http URL"),
+        (["--record", "calls"], "--upstream <URL>"),
+    ] {
+        let run = sagewire(&[&["emulate", "--port", "0"], &args[..]].concat(), b"");
+        assert!(run.fails(2).contains(found), "{run:?}");
+    }
+    let run = sagewire(&["emulate", "--upstream", "http://localhost", "--format", "tgi"], b"");
+    assert!(run.fails(2).contains("cannot be used with"), "{run:?}");
+    let run = sagewire(&["emulate", "--upstream", "http://localhost", "--record", "/dev/null/calls"], b"");
+    assert!(run.fails(2).starts_with("usage: /dev/null/calls: "), "{run:?}");
+    // One that is not there is the model's failure.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let run = Emulate::new(&["--upstream", &format!("http://{port}")]).chat(&["hi"]);
+    assert!(run.fails(4).starts_with("service: 424 ModelError: Received server error (0) from primary"));
 }
 
 #[test]

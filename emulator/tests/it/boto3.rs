@@ -21,5 +21,5 @@ async fn boto3_reads_what_was_sent() {
     let (unary, streamed) = stdout.trim_end().split_once('\n').unwrap();
     assert_eq!(unary, streamed);
     assert!(unary.len() > 2 * 10_000);
-    assert_eq!(emulator.requests().len(), 3);
+    assert_eq!(emulator.requests().len(), 4);
 }

@@ -38,8 +38,11 @@ fn read(file: &PathBuf) -> Value {
     script["rules"][0].take()
 }
 
+/// Status, whether the end came, headers, chunks.
+type Seen = (u16, bool, Vec<(String, String)>, Vec<Vec<u8>>);
+
 /// All that should be the same.
-fn seen(reply: &Reply) -> (u16, bool, Vec<(String, String)>, Vec<Vec<u8>>) {
+fn seen(reply: &Reply) -> Seen {
     let headers = reply.headers.iter().filter(|(name, _)| !["date", "set-cookie"].contains(&name.as_str()));
     let mut headers: Vec<(String, String)> = headers.cloned().collect();
     headers.sort();
@@ -216,7 +219,7 @@ async fn what_cannot_be_recorded_is_told_and_passes() {
         builder.on_failure(move |text| tell.lock().unwrap().push(text.to_string())).start().await.unwrap();
     std::fs::remove_dir_all(&folder.0).unwrap();
     assert_eq!(Request::stream("e", "{}").send(&emulator).await.parts(), EVENTS.concat().as_bytes());
-    let told = told.lock().unwrap();
+    let told = std::mem::take(&mut *told.lock().unwrap());
     assert!(told.len() == 1 && told[0].starts_with("recording in "), "{told:?}");
     assert!(Emulator::builder().record("/dev/null/no").start().await.is_err());
 }
