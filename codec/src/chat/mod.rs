@@ -22,6 +22,7 @@ mod response;
 mod settings;
 mod sink;
 mod text;
+mod tool_names;
 mod usage;
 
 pub use context::Context;
@@ -33,4 +34,5 @@ pub use request::{Request, RequestFormat};
 pub use response::{Choice, Response};
 pub use settings::{FirstMessage, Render, Rendered, Settings, SystemPlacement, ZeroTemperature};
 pub(crate) use sink::{Answer, Sink, Stop};
+pub use tool_names::ToolNames;
 pub use usage::Usage;
