@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::chat::{Context, Losses};
+use crate::chat::{Context, Losses, ToolNames};
 use crate::decoder::{Decoder, Options};
 use crate::error::Error;
 use crate::failure::Failure;
@@ -44,6 +44,7 @@ use crate::format::{Target, Writer};
 pub struct Transcoder {
     decoder: Decoder,
     writer: Writer,
+    names: ToolNames,
     /// Lent until the next call.
     out: Vec<u8>,
     /// The end was written.
@@ -57,7 +58,7 @@ impl Transcoder {
     /// A transcoder that decodes as `options` say and takes from `context` what the source does not say.
     pub fn new(options: Options, target: Target, context: Context) -> Self {
         let (decoder, writer) = (Decoder::with_options(options), Writer::new(target, context));
-        Self { decoder, writer, out: Vec::new(), ended: false }
+        Self { decoder, writer, names: ToolNames::default(), out: Vec::new(), ended: false }
     }
 
     /// The next piece of output; all that `chunk` becomes, unless that is much. `Ok(None)` means that `chunk` is empty:
@@ -70,7 +71,7 @@ impl Transcoder {
         self.out.clear();
         while self.out.len() < PIECE {
             match self.decoder.decode(chunk) {
-                Ok(Some(event)) => self.writer.write(&event, &mut self.out),
+                Ok(Some(event)) => self.writer.write(&self.names.restore(event), &mut self.out),
                 Ok(None) => break,
                 Err(error) => return self.end(error),
             }
@@ -90,7 +91,7 @@ impl Transcoder {
         self.out.clear();
         while self.out.len() < PIECE {
             match self.decoder.finish() {
-                Ok(Some(event)) => self.writer.write(&event, &mut self.out),
+                Ok(Some(event)) => self.writer.write(&self.names.restore(event), &mut self.out),
                 Ok(None) => {
                     if !core::mem::replace(&mut self.ended, true) {
                         self.writer.finish(Ok(()), &mut self.out);
@@ -111,6 +112,12 @@ impl Transcoder {
     /// What could not be carried over, so far.
     pub fn losses(&self) -> &Losses {
         self.writer.losses()
+    }
+
+    /// The names of tools that the request had to change: calls get back those that whoever asked knows. To be set before
+    /// the first [`decode`](Self::decode).
+    pub fn set_tool_names(&mut self, names: ToolNames) {
+        self.names = names;
     }
 
     /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known.

@@ -5,14 +5,15 @@ mod common;
 use std::borrow::Cow;
 use std::fs;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use sagewire_codec::chat::request::{Content, Message, Param, Part, Role, Source, Tool, ToolChoice};
 use sagewire_codec::chat::{
-    FirstMessage, Json, Losses, Outcome, Rendered, Request, RequestFormat, Settings, SystemPlacement,
-    ZeroTemperature,
+    Context, FirstMessage, Json, Losses, Outcome, Rendered, Request, RequestFormat, Response, Settings,
+    SystemPlacement, ZeroTemperature,
 };
-use sagewire_codec::format::{read_request, write_request};
-use sagewire_codec::{Error, Layer};
+use sagewire_codec::format::{read_request, tool_names, write_request};
+use sagewire_codec::{Decoder, Error, Layer, Options, Target, Transcoder};
 use serde_json::{Value, json};
 
 const FORMATS: [(&str, RequestFormat); 10] = [
@@ -395,6 +396,91 @@ fn names_and_ids_are_made_to_fit_and_stay_different() {
     assert_eq!(ids, ["a_b_2", "a_b", "_"]);
     assert_eq!(written["messages"][2]["content"][0]["toolResult"]["toolUseId"], "a_b_2");
     assert_eq!(losses.as_slice().len(), 4, "{losses:?}");
+}
+
+/// Converse has no parameter for it, but hands Claude's own on. A member that both say is refused.
+#[test]
+fn one_call_at_a_time_is_asked_of_claude_on_converse() {
+    let body = |model: &str, choice: Value| {
+        let mut body = json!({"model": model, "messages": [{"role": "user", "content": "q"}],
+            "tools": [{"type": "function", "function": {"name": "f"}}], "parallel_tool_calls": false});
+        if !choice.is_null() {
+            body["tool_choice"] = choice;
+        }
+        body
+    };
+    let claude = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    let auto = json!({"type": "auto", "disable_parallel_tool_use": true});
+    let alone = json!({"disable_parallel_tool_use": true});
+    for (choice, to, converse) in [
+        (Value::Null, &auto, Value::Null),
+        (json!("auto"), &auto, Value::Null),
+        (json!("required"), &alone, json!({"any": {}})),
+        (json!({"type": "function", "function": {"name": "f"}}), &alone, json!({"tool": {"name": "f"}})),
+    ] {
+        let (written, losses) =
+            convert("openai", "bedrock", &body(claude, choice)).expect("it can be written");
+        assert_eq!(written["additionalModelRequestFields"], json!({"tool_choice": to}));
+        assert_eq!(written["toolConfig"].get("toolChoice").cloned().unwrap_or_default(), converse);
+        assert!(losses.is_empty(), "{losses:?}");
+    }
+    // Without tools there is nothing to say, and other models have no such parameter.
+    expect("openai", "bedrock", &body(claude, json!("none")), "/additionalModelRequestFields", Value::Null);
+    let losses =
+        expect("openai", "bedrock", &body("m", Value::Null), "/additionalModelRequestFields", Value::Null);
+    assert!(losses[0].starts_with("/parallel_tool_calls: dropped"), "{losses:?}");
+}
+
+/// The model calls tools by the names that it was told; whoever asked gets those that it knows.
+#[test]
+fn names_of_tools_come_back_in_the_answer() {
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let body = json!({"messages": [{"role": "user", "content": "q"}], "tools": [tool("x.y"), tool("x_y"), tool("é"), tool("plain")]});
+    let source = body.to_string();
+    let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+    assert!(tool_names(RequestFormat::OpenAi, &request).is_empty());
+    for (format, tools, path) in [
+        (RequestFormat::Bedrock, "/toolConfig/tools", "/toolSpec/name"),
+        (RequestFormat::Anthropic, "/tools", "/name"),
+    ] {
+        let (written, _) = write_request(format, &request, &Settings::new()).expect("it can be written");
+        let written: Value = serde_json::from_slice(&written).expect("JSON");
+        let names = tool_names(format, &request);
+        let tools = written.pointer(tools).and_then(Value::as_array).expect("tools");
+        let restored = tools.iter().map(|tool| {
+            let sent = tool.pointer(path).and_then(Value::as_str).expect("a name");
+            names.original(sent).unwrap_or(sent)
+        });
+        assert_eq!(restored.collect::<Vec<_>>(), ["x.y", "x_y", "é", "plain"]);
+    }
+    let names = tool_names(RequestFormat::Bedrock, &request);
+    let stream = br#"{"messageStart":{"role":"assistant"}}
+{"contentBlockStart":{"contentBlockIndex":0,"start":{"toolUse":{"toolUseId":"1","name":"x_y_2"}}}}
+{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"toolUse":{"input":"{}"}}}}
+{"contentBlockStop":{"contentBlockIndex":0}}
+{"contentBlockStart":{"contentBlockIndex":1,"start":{"toolUse":{"toolUseId":"2","name":"plain"}}}}
+{"contentBlockStop":{"contentBlockIndex":1}}
+{"messageStop":{"stopReason":"tool_use"}}
+"#;
+    let mut transcoder = Transcoder::new(Options::new(), Target::OpenAi, Context::new());
+    transcoder.set_tool_names(names.clone());
+    let (mut chunk, mut out) = (Bytes::from_static(stream), Vec::new());
+    while let Some(bytes) = transcoder.decode(&mut chunk).expect("a stream") {
+        out.extend_from_slice(bytes);
+    }
+    while let Some(bytes) = transcoder.finish().expect("a whole stream") {
+        out.extend_from_slice(bytes);
+    }
+    let out = String::from_utf8(out).expect("UTF-8");
+    assert!(out.contains(r#""name":"x.y""#) && out.contains(r#""name":"plain""#), "{out}");
+    let (mut decoder, mut response) = (Decoder::new(), Response::default());
+    let mut chunk = Bytes::from_static(stream);
+    while let Some(event) = decoder.decode(&mut chunk).expect("a stream") {
+        response.add(&event);
+    }
+    names.restore_response(&mut response);
+    let called: Vec<_> = response.choices[0].tool_calls().map(|(_, name, _)| name.to_owned()).collect();
+    assert_eq!(called, ["x.y", "plain"]);
 }
 
 #[test]

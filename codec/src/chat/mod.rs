@@ -22,6 +22,7 @@ mod response;
 mod settings;
 mod sink;
 mod text;
+mod tool_names;
 mod usage;
 
 pub use context::Context;
@@ -34,4 +35,5 @@ pub(crate) use response::input_object;
 pub use response::{Choice, Response};
 pub use settings::{FirstMessage, Render, Rendered, Settings, SystemPlacement, ZeroTemperature};
 pub(crate) use sink::{Answer, Sink, Stop};
+pub use tool_names::ToolNames;
 pub use usage::Usage;

@@ -29,7 +29,7 @@ use alloc::vec::Vec;
 use conversion::Conversion;
 use source::Source;
 
-use crate::chat::{Losses, Request, RequestFormat, Settings};
+use crate::chat::{Losses, Request, RequestFormat, Settings, ToolNames};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::Kind;
 
@@ -84,7 +84,7 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
 /// Writes a request, and says what was lost. An empty list means that the target says all that the source said.
 ///
 /// Formats of text take [`Request::prompt`], or what [`Settings::render`] makes of the messages. A request that goes back
-/// into its own format unchanged is copied.
+/// into its own format unchanged is copied. Where tools get other names, [`tool_names`] says which.
 ///
 /// # Errors
 ///
@@ -121,6 +121,15 @@ pub fn write_request(
     };
     write(&conversion, &mut out)?;
     Ok((out, conversion.losses()))
+}
+
+/// The names of tools that [`write_request`] changes for this target, to be put back into the answer. Only Converse and
+/// Anthropic take few characters; for all others this is empty.
+pub fn tool_names(format: RequestFormat, request: &Request<'_>) -> ToolNames {
+    match format {
+        RequestFormat::Bedrock | RequestFormat::Anthropic => names::originals(request),
+        _ => ToolNames::default(),
+    }
 }
 
 /// Whether the request is what its source says, still.

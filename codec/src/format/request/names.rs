@@ -7,8 +7,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::conversion::Conversion;
-use crate::chat::Outcome;
-use crate::chat::request::{At, Content, Message, Part};
+use crate::chat::request::{At, Content, Message, Part, Tool};
+use crate::chat::{Outcome, Request, ToolNames};
 
 /// Most characters of a name or an ID.
 const LEN_MAX: usize = 64;
@@ -28,23 +28,15 @@ impl<'c> Names<'c> {
     pub(super) fn new<'a>(
         conversion: &Conversion<'_, 'a>,
         messages: &'c [Message<'a>],
-        tools: &'c [crate::chat::request::Tool<'a>],
+        tools: &'c [Tool<'a>],
         id_extra: &[char],
     ) -> Self {
         let mut this = Self::default();
-        let mut names: Vec<(&'c str, At)> = Vec::new();
         let mut ids: Vec<(&'c str, At)> = Vec::new();
-        let plain = tools.iter().filter(|tool| tool.other.is_none());
-        names.extend(plain.map(|tool| (&*tool.name, tool.at)));
         let mut nameless: Vec<String> = Vec::new();
         for part in messages.iter().flat_map(|message| &message.content) {
-            let id = match &part.content {
-                Content::ToolCall { id, name, .. } => {
-                    names.push((name, part.at));
-                    id
-                }
-                Content::ToolResult { id, .. } => id,
-                _ => continue,
+            let (Content::ToolCall { id, .. } | Content::ToolResult { id, .. }) = &part.content else {
+                continue;
             };
             match id {
                 Some(id) => ids.push((id, part.at)),
@@ -64,8 +56,17 @@ impl<'c> Names<'c> {
                 }
             }
         }
-        this.names = renamed(conversion, "name", &names, &[]);
-        this.ids = renamed(conversion, "id", &ids, id_extra);
+        let names = named(messages, tools);
+        (this.names, this.ids) = (renamed(&names, &[]), renamed(&ids, id_extra));
+        for (what, all, changed) in [("name", &names, &this.names), ("id", &ids, &this.ids)] {
+            let mut known = BTreeSet::new();
+            for (name, at) in all.iter().filter(|_| !changed.is_empty()) {
+                if let Some(new) = changed.get(name).filter(|_| known.insert(name)) {
+                    let why = format!("the target takes 64 letters, digits, _ and -: {new:?}");
+                    conversion.approximated(*at, what, why);
+                }
+            }
+        }
         this
     }
 
@@ -81,17 +82,29 @@ impl<'c> Names<'c> {
     }
 }
 
+/// The names that tools had, by those that Converse and Anthropic are told.
+pub(super) fn originals(request: &Request<'_>) -> ToolNames {
+    let changed = renamed(&named(&request.messages, &request.tools), &[]);
+    ToolNames::new(changed.into_iter().map(|(name, new)| (new, name.into())).collect())
+}
+
+/// All names of tools, and where they stand: of the tools themselves, and of their calls.
+fn named<'c>(messages: &'c [Message<'_>], tools: &'c [Tool<'_>]) -> Vec<(&'c str, At)> {
+    let plain = tools.iter().filter(|tool| tool.other.is_none()).map(|tool| (&*tool.name, tool.at));
+    let parts = messages.iter().flat_map(|message| &message.content);
+    let calls = parts.filter_map(|part| match &part.content {
+        Content::ToolCall { name, .. } => Some((&**name, part.at)),
+        _ => None,
+    });
+    plain.chain(calls).collect()
+}
+
 fn address(part: &Part<'_>) -> *const u8 {
     core::ptr::from_ref(part).cast()
 }
 
 /// What cannot stay as it is, with its new name. Different names stay different.
-fn renamed<'c>(
-    conversion: &Conversion<'_, '_>,
-    what: &'static str,
-    all: &[(&'c str, At)],
-    extra: &[char],
-) -> BTreeMap<&'c str, String> {
+fn renamed<'c>(all: &[(&'c str, At)], extra: &[char]) -> BTreeMap<&'c str, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || extra.contains(&c);
     let is_valid = |name: &str| !name.is_empty() && name.len() <= LEN_MAX && name.chars().all(fits);
     let mut changed = BTreeMap::new();
@@ -100,7 +113,7 @@ fn renamed<'c>(
     }
     let mut used: BTreeSet<String> =
         all.iter().filter(|(name, _)| is_valid(name)).map(|(name, _)| (*name).into()).collect();
-    for (name, at) in all.iter().filter(|(name, _)| !is_valid(name)) {
+    for (name, _) in all.iter().filter(|(name, _)| !is_valid(name)) {
         if changed.contains_key(name) {
             continue;
         }
@@ -112,7 +125,6 @@ fn renamed<'c>(
             let suffix = format!("_{count}");
             new = format!("{}{suffix}", &plain[..plain.len().min(LEN_MAX - suffix.len())]);
         }
-        conversion.approximated(*at, what, format!("the target takes 64 letters, digits, _ and -: {new:?}"));
         used.insert(new.clone());
         changed.insert(*name, new);
     }

@@ -3,6 +3,9 @@
 //! A parameter is a string, a number or a Boolean, never a list
 //! ([protocol](https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol/extension_generate.html)):
 //! so there is one stop string at most.
+//!
+//! On SageMaker a Triton container takes its v2 inference protocol unless it is told to offer this. That is not written
+//! here: names, types and shapes of its tensors are each model's own. [`format::custom`](crate::format) describes one.
 
 use alloc::vec::Vec;
 

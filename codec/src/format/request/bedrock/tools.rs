@@ -15,14 +15,24 @@ pub(super) const CACHE: CachePoint =
 
 const NO_INPUT: &str = "{\"type\":\"object\",\"properties\":{}}";
 
+/// What was written.
+#[derive(Default)]
+pub(super) struct Written {
+    /// Tools of the request.
+    pub(super) tools: bool,
+    /// A choice among them.
+    pub(super) choice: bool,
+}
+
 /// Writes the tools and the choice among them. A conversation that has calls of tools needs tools, whether or not the
-/// request has any.
+/// request has any. The default choice is left out where it `may_go`.
 pub(super) fn tool_config(
     c: &Conversion<'_, '_>,
     messages: &[Message<'_>],
     names: &Names<'_>,
+    may_go: bool,
     object: &mut Object<'_>,
-) {
+) -> Written {
     let request = c.request;
     let has_own = c.same && has_below(&request.own, "toolConfig");
     let called = called(messages);
@@ -31,7 +41,7 @@ pub(super) fn tool_config(
         (request.tools.is_empty(), &choice, called.is_empty())
     {
         c.approximated(*at, "tool_choice", "Converse has no choice `none`: the tools are left out");
-        return;
+        return Written::default();
     }
     let allowed: Vec<&Tool<'_>> = match choice {
         Some((ToolChoice::Allowed { tools, .. }, _)) => {
@@ -44,7 +54,7 @@ pub(super) fn tool_config(
         for tool in &request.tools {
             c.dropped(tool.at, "tools", "only the source's format knows this tool");
         }
-        return;
+        return Written::default();
     }
     let mut config = object.begin_object("toolConfig");
     let mut array = config.begin_array("tools");
@@ -66,12 +76,12 @@ pub(super) fn tool_config(
         }
     }
     drop(array);
-    if let Some((choice, at)) = choice.filter(|_| kept) {
-        tool_choice(c, choice, at, names, &mut config);
-    }
+    let choice = choice.filter(|(choice, _)| kept && !(may_go && choice.is_auto()));
+    let choice = choice.is_some_and(|(choice, at)| tool_choice(c, choice, at, names, &mut config));
     if c.same {
         config.own(&request.own, "toolConfig");
     }
+    Written { tools: kept, choice }
 }
 
 /// The tools that the conversation names, and where it first does.
@@ -127,13 +137,14 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
     }
 }
 
+/// Writes the choice, and tells whether there was anything to write.
 fn tool_choice(
     c: &Conversion<'_, '_>,
     choice: &ToolChoice<'_>,
     at: At,
     names: &Names<'_>,
     config: &mut Object<'_>,
-) {
+) -> bool {
     let forced = match choice {
         ToolChoice::Required | ToolChoice::Tool(_) => true,
         ToolChoice::Allowed { required, .. } => *required,
@@ -142,7 +153,7 @@ fn tool_choice(
     if forced && c.thinks() {
         c.approximated(at, "tool_choice", "a model that thinks chooses tools by itself");
         config.begin_object("toolChoice").begin_object("auto");
-        return;
+        return true;
     }
     match choice {
         ToolChoice::Auto | ToolChoice::Allowed { required: false, .. } => {
@@ -157,10 +168,13 @@ fn tool_choice(
         ToolChoice::None => {
             let why = "Converse has no choice `none`, and a conversation with calls of tools needs tools";
             c.approximated(at, "tool_choice", why);
+            return false;
         }
         ToolChoice::Other(other) if c.same => config.raw("toolChoice", other.as_str()),
         ToolChoice::Other(_) => {
             c.dropped(at, "tool_choice", "only the source's format knows this choice");
+            return false;
         }
     }
+    true
 }

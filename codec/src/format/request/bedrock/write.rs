@@ -24,6 +24,7 @@ const TAKES: &[&str] = &[
     "reasoning",
     "response_format",
     "tool_choice",
+    "parallel_tool_calls",
 ];
 
 /// Appends the request.
@@ -37,8 +38,9 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.turns(rest, object.begin_array("messages"), &mut |part, role, out| blocks.write(part, role, out))?;
     blocks.system(system, &mut object)?;
     inference(c, &mut object);
-    tool_config(c, &messages, &names, &mut object);
-    additional(c, &mut object);
+    let alone = is_alone(c);
+    let config = tool_config(c, &messages, &names, alone, &mut object);
+    additional(c, (alone && config.tools).then_some(config.choice), &mut object);
     output_config(c, &mut object);
     rest_of(c, &mut object);
     Ok(())
@@ -72,8 +74,30 @@ fn inference(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     }
 }
 
+/// Whether Claude is told to call one tool at a time. Converse has no parameter for that, but hands Claude's own on.
+fn is_alone(c: &Conversion<'_, '_>) -> bool {
+    let alone = c.request.parallel_tool_calls.filter(|parallel| !parallel.value && !c.same);
+    let is_claude = c.request.model.as_ref().is_some_and(|model| model.value.contains("claude"));
+    if let (Some(alone), false, false) = (alone, is_claude, c.request.tools.is_empty()) {
+        let why = "Converse has no such parameter, and of its models only Claude has";
+        c.dropped(alone.at, "parallel_tool_calls", why);
+    }
+    alone.is_some() && is_claude
+}
+
+/// Writes Anthropic's `tool_choice`, into which goes what Converse makes of its own: the type has to come from one of
+/// the two, and not from both ([LiteLLM](https://github.com/BerriAI/litellm/issues/36536) met both errors).
+fn write_alone(has_choice: bool, fields: &mut Object<'_>) {
+    let mut choice = fields.begin_object("tool_choice");
+    if !has_choice {
+        choice.string("type", "auto");
+    }
+    choice.bool("disable_parallel_tool_use", true);
+}
+
 /// Writes what Converse hands to the model as it is: Claude's names, and the parameters of the source's container.
-fn additional(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
+/// `alone`: one tool at a time, and whether a choice of tools was written.
+fn additional(c: &Conversion<'_, '_>, alone: Option<bool>, object: &mut Object<'_>) {
     let request = c.request;
     let top_k = request.top_k.filter(|top_k| top_k.value > 0 || c.same);
     let top_k = match top_k {
@@ -85,8 +109,9 @@ fn additional(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     };
     let reasoning = request.reasoning.as_ref().map(|reasoning| &reasoning.value);
     let thinking = reasoning.filter(|r| r.budget_tokens.is_some() || r.other.is_some());
-    let is_known = |name: &str| matches!(name, "top_k" | "thinking");
-    if top_k.is_none() && thinking.is_none() && !c.has_others(is_known) {
+    let is_known =
+        |name: &str| matches!(name, "top_k" | "thinking") || (name == "tool_choice" && alone.is_some());
+    if top_k.is_none() && thinking.is_none() && alone.is_none() && !c.has_others(is_known) {
         return;
     }
     let mut fields = object.begin_object("additionalModelRequestFields");
@@ -101,6 +126,9 @@ fn additional(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
             }
             (None, None) => {}
         }
+    }
+    if let Some(has_choice) = alone {
+        write_alone(has_choice, &mut fields);
     }
     c.others(&mut fields, is_known);
 }
