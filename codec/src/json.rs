@@ -492,7 +492,7 @@ fn digits_len(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.split_at(bytes.len() & !7);
     for (index, word) in words.chunks_exact(8).enumerate() {
         let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
-        // The upper half of a digit is 3, and still is with 6 more; a carry spoils nothing below the byte it comes from.
+        // The upper half of a digit is 3, and still is with 6 more; a carry spoils nothing below where it comes from.
         let upper = |word: u64| (word & (LOW * 0xf0)) ^ (LOW * 0x30);
         let others = upper(word) | upper(word.wrapping_add(LOW * 6));
         if others != 0 {

@@ -203,8 +203,8 @@ impl Scanner {
         Some(*pos + start)
     }
 
-    /// Takes the record that begins at [`start`](Self::value_at) and has `len` bytes without a line end: a JSON document,
-    /// or all of a data line if its blank line comes next.
+    /// Takes the record that begins at [`start`](Self::value_at) and has `len` bytes without a line end: a JSON
+    /// document, or all of a data line if its blank line comes next.
     #[inline]
     pub(crate) fn take(&mut self, chunk: &[u8], pos: &mut usize, start: usize, len: usize) -> Option<Found> {
         let (is_json, end) = (start == *pos, start + len);
@@ -216,7 +216,8 @@ impl Scanner {
             false => self.wrapping = Some(Wrapping::Sse),
         }
         let offset = self.lines.consumed() + (start - *pos) as u64;
-        self.lines.advance(pos, end - *pos + if is_json { 0 } else { 2 });
+        let line_ends = if is_json { usize::from(chunk.get(end) == Some(&b'\n')) } else { 2 };
+        self.lines.advance(pos, end - *pos + line_ends);
         Some(Found { place: Place::Chunk, range: start..end, offset })
     }
 
