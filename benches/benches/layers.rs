@@ -28,7 +28,7 @@ fn layers(criterion: &mut Criterion) {
 }
 
 fn layer(criterion: &mut Criterion, measure: Measure, workload: &Workload, chunks: &Chunks) {
-    let subjects = measure.subjects();
+    let subjects = measure.subjects(workload.source);
     let ours = subjects.first().expect("sagewire is the first");
     if let Err(fault) = prove(measure, ours, workload, chunks) {
         panic!("{} on {}: {fault}", measure.name(), workload.name);

@@ -14,6 +14,7 @@
 //! - [`paths`] and [`instructions`]: what is run under valgrind, and how its counts compare with those of the baseline.
 
 pub mod counting;
+pub mod formats;
 pub mod instructions;
 pub mod lost;
 pub mod machine;
@@ -24,6 +25,7 @@ pub mod random;
 pub mod reads;
 pub mod recorded;
 pub mod report;
+pub mod requests;
 pub mod script;
 pub mod streams;
 pub mod subjects;

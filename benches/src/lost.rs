@@ -14,6 +14,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::json;
 
+use crate::formats::Source;
 use crate::measure::{PANICKED, run};
 use crate::random::Random;
 use crate::reads::Chunks;
@@ -113,7 +114,7 @@ impl Lost {
     pub fn recover(&self) -> Vec<Recovered> {
         let workload = Arc::new(Workload::new("lost", &[&self.stream], Cuts::Events, ""));
         let mut all = Vec::new();
-        for subject in Measure::Decode.subjects() {
+        for subject in Measure::Decode.subjects(Source::OpenAi) {
             for variant in &self.variants {
                 all.push(self.recover_one(&subject, &workload, variant));
             }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::formats::{Source, Target};
 use crate::proof;
 use crate::reads::{Chunks, Reads};
 use crate::subjects::{Measure, Subject};
@@ -69,21 +70,36 @@ fn applies(measure: Measure, workload: &Workload) -> bool {
     }
 }
 
-/// Measures everything on these workloads. `progress` is told how many of the rounds are done, of how many.
+/// In reads of which sizes this is measured. Of formats other than OpenAI's, one says enough.
+fn read_lens(measure: Measure, workload: &Workload) -> Vec<usize> {
+    match measure {
+        Measure::Sse => vec![READS[0], READS[1], SMALL_READ],
+        Measure::Pair(_) => vec![READS[0]],
+        _ if workload.source != Source::OpenAi => vec![READS[0]],
+        _ => READS.to_vec(),
+    }
+}
+
+/// Measures all that applies on these workloads. `progress` is told how many of the rounds are done, of how many.
 ///
 /// Each round goes through everything, so that a busy moment of the machine costs each subject one round and none its
 /// median. Within it, the subjects of one measure take turns at going first.
-pub fn measure(workloads: &[Workload], plan: &Plan, mut progress: impl FnMut(usize, usize)) -> Vec<Row> {
+pub fn measure(
+    workloads: &[Workload],
+    measures: &[Measure],
+    plan: &Plan,
+    mut progress: impl FnMut(usize, usize),
+) -> Vec<Row> {
     let mut blocks = Vec::new();
     for workload in workloads {
         // What several measures read is in memory once.
         let mut cuts: HashMap<(bool, usize), Rc<Chunks>> = HashMap::new();
-        for measure in Measure::ALL.into_iter().filter(|measure| applies(*measure, workload)) {
+        for &measure in measures.iter().filter(|measure| applies(**measure, workload)) {
             if measure == Measure::Limit {
                 blocks.push(Block::new(measure, workload, None, Rc::new(Vec::new().into()), plan));
                 continue;
             }
-            for len in READS.into_iter().chain((measure == Measure::Sse).then_some(SMALL_READ)) {
+            for len in read_lens(measure, workload) {
                 let chunks = cuts.entry((measure == Measure::Sse, len));
                 let chunks = chunks.or_insert_with(|| Rc::new(reads(measure, workload, len))).clone();
                 blocks.push(Block::new(measure, workload, Some(len), chunks, plan));
@@ -138,7 +154,7 @@ impl<'a> Block<'a> {
             }
             Contest { subject, proven, times: Vec::new(), allocs_per_event }
         };
-        let contests = measure.subjects().into_iter().map(contest).collect();
+        let contests = measure.subjects(workload.source).into_iter().map(contest).collect();
         Self { measure, workload, reads, chunks, contests }
     }
 
@@ -212,8 +228,14 @@ pub fn prove(
     let (truth, streams) = (&workload.truth, workload.streams());
     let (found, expected) = match (measure, subject.name.as_str()) {
         (Measure::Decode, _) => (Ok(thorough.answer()), truth.text),
-        (Measure::TranscodeBedrock, _) => (proof::bedrock(thorough.written(), streams), truth.text),
-        (Measure::TranscodeOpenai, _) => (proof::openai(thorough.written(), streams), truth.text),
+        (Measure::TranscodeBedrock | Measure::Pair(Target::ConverseStream), _) => {
+            (proof::bedrock(thorough.written(), streams), truth.text)
+        }
+        (Measure::TranscodeOpenai | Measure::Pair(Target::OpenAi), _) => {
+            (proof::openai(thorough.written(), streams), truth.text)
+        }
+        (Measure::Pair(Target::Anthropic), _) => (proof::anthropic(thorough.written(), streams), truth.text),
+        (Measure::Pair(Target::Tgi), _) => (proof::tgi(thorough.written(), streams), truth.text),
         (Measure::Frames, _) => (Ok(thorough.answer()), truth.frames.thorough),
         (Measure::Sse, _) | (Measure::Limit, "crc + lines") => (Ok(thorough.answer()), truth.sse.thorough),
         (Measure::Limit, name) if name.contains("text") => (Ok(thorough.answer()), truth.raw),

@@ -1,11 +1,14 @@
 //! The hot paths whose instructions are counted.
 
+use bytes::Bytes;
 use sagewire_codec::Decoder;
 use sagewire_codec::chat::Event;
 
+use crate::formats::Target;
 use crate::measure::{prove, reads};
 use crate::proof;
 use crate::reads::{Chunks, Reads, cut};
+use crate::requests::{self, Document};
 use crate::subjects::{Measure, Run, sagewire};
 use crate::tally::{Answer, Kind, Tally};
 use crate::workload::{Expected, Workload};
@@ -27,6 +30,8 @@ enum Work {
     Measure(Measure),
     /// JSON lines alone.
     JsonLines,
+    /// Requests to every format. They are documents, and no workload.
+    Requests,
     /// From a new decoder to the first text, again and again: what a stream costs before it flows.
     First,
 }
@@ -42,7 +47,7 @@ const PACKET: usize = 1400;
 
 impl HotPath {
     /// All. Their names are those of the baseline, so another name is another path.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::new("frames", "openai", Work::Measure(Measure::Frames), FULL),
         // Smaller than a frame's headers: everything is carried over.
         Self::new("frames-64", "openai", Work::Measure(Measure::Frames), 64),
@@ -56,8 +61,15 @@ impl HotPath {
         Self::new("decode-openai-tools", "openai-tools", Work::Measure(Measure::Decode), FULL),
         Self::new("decode-openai-changing", "openai-changing", Work::Measure(Measure::Decode), FULL),
         Self::new("decode-first", "openai", Work::First, FULL),
+        Self::new("decode-tgi", "tgi", Work::Measure(Measure::Decode), FULL),
+        Self::new("decode-lmi", "lmi", Work::Measure(Measure::Decode), FULL),
+        Self::new("decode-converse-stream", "converse-stream", Work::Measure(Measure::Decode), FULL),
+        Self::new("decode-anthropic", "anthropic", Work::Measure(Measure::Decode), FULL),
         Self::new("transcode-bedrock", "openai", Work::Measure(Measure::TranscodeBedrock), FULL),
         Self::new("transcode-openai", "openai", Work::Measure(Measure::TranscodeOpenai), FULL),
+        Self::new("transcode-anthropic", "openai", Work::Measure(Measure::Pair(Target::Anthropic)), FULL),
+        Self::new("transcode-tgi", "openai", Work::Measure(Measure::Pair(Target::Tgi)), FULL),
+        Self::new("request", "", Work::Requests, 0),
     ];
 
     const fn new(name: &'static str, workload: &'static str, work: Work, read: usize) -> Self {
@@ -70,28 +82,38 @@ impl HotPath {
     ///
     /// What is wrong with the answer.
     pub fn prepare(&self) -> Result<Prepared, String> {
-        let workload = Workload::load(self.workload, EVENTS)?;
-        let (run, chunks, expected): (Run, _, _) = match self.work {
+        let load = || Workload::load(self.workload, EVENTS);
+        let (workload, run, chunks, expected): (_, Run, _, _) = match self.work {
             Work::Measure(measure) => {
-                let subject = measure.subjects().swap_remove(0);
+                let workload = load()?;
+                let subject = measure.subjects(workload.source).swap_remove(0);
                 let chunks = reads(measure, &workload, self.read);
                 let expected = prove(measure, &subject, &workload, &chunks)?;
-                (subject.run, chunks, expected)
+                (workload, subject.run, chunks, expected)
             }
             Work::JsonLines => {
+                let workload = load()?;
                 let chunks = cut(&workload.json_lines, self.read);
                 let mut tally = Tally::thorough();
                 sagewire::json_lines(&workload, &mut Reads::uncounted(&chunks), &mut tally);
-                right(&tally, workload.truth.json_lines.thorough)?;
-                (sagewire::json_lines, chunks, workload.truth.json_lines.timed)
+                let Expected { timed, thorough } = workload.truth.json_lines;
+                right(&tally, thorough)?;
+                (workload, sagewire::json_lines, chunks, timed)
             }
             Work::First => {
+                let workload = load()?;
                 let (chunk, expected) = beginning(&workload)?;
                 let chunks = cut(&chunk.repeat(STREAMS), chunk.len());
                 let mut tally = Tally::thorough();
                 first(&workload, &mut Reads::uncounted(&chunks), &mut tally);
                 right(&tally, expected.thorough)?;
-                (first, chunks, expected.timed)
+                (workload, first, chunks, expected.timed)
+            }
+            Work::Requests => {
+                let documents = Document::all();
+                let expected = requests::prove_all(&documents)?;
+                let chunks = documents.map(|document| Bytes::from(document.json)).to_vec().into();
+                (Workload::default(), requests::convert_all, chunks, expected)
             }
         };
         Ok(Prepared { workload, chunks, run, expected })

@@ -71,6 +71,67 @@ pub fn openai(wire: &[u8], streams: usize) -> Result<Answer, String> {
     Ok(tally.answer())
 }
 
+/// The deltas in server-sent events of Anthropic, of so many streams.
+///
+/// # Errors
+///
+/// What is wrong with them, in words.
+pub fn anthropic(wire: &[u8], streams: usize) -> Result<Answer, String> {
+    let text = std::str::from_utf8(wire).map_err(|error| error.to_string())?;
+    let mut tally = Tally::thorough();
+    let (mut stopped, mut ended) = (0, 0);
+    for event in text.split_terminator("\n\n") {
+        let (name, data) = event.split_once('\n').ok_or("an event of one line")?;
+        let name = name.strip_prefix("event: ").ok_or("an event without a name")?;
+        let data = data.strip_prefix("data: ").ok_or("an event without data")?;
+        let data: Value = serde_json::from_str(data).map_err(|error| error.to_string())?;
+        if data["type"] != name {
+            return Err(format!("{name} with the type {}", data["type"]));
+        }
+        let delta = &data["delta"];
+        match name {
+            "content_block_delta" => tally.text(Kind::Text, delta["text"].as_str().unwrap_or_default()),
+            "message_delta" => stopped += usize::from(delta["stop_reason"].is_string()),
+            "message_stop" => ended += 1,
+            _ => {}
+        }
+    }
+    if (stopped, ended) == (streams, streams) {
+        Ok(tally.answer())
+    } else {
+        Err(format!("{stopped} stop reasons and {ended} message_stop for {streams} streams"))
+    }
+}
+
+/// The deltas in server-sent events of TGI, of so many streams, each with all of its text at its end.
+///
+/// # Errors
+///
+/// What is wrong with them, in words.
+pub fn tgi(wire: &[u8], streams: usize) -> Result<Answer, String> {
+    let text = std::str::from_utf8(wire).map_err(|error| error.to_string())?;
+    let mut tally = Tally::thorough();
+    let (mut ended, mut generated) = (0, String::new());
+    for event in text.split_terminator("\n\n") {
+        let record = event.strip_prefix("data: ").ok_or("an event that is not one data line")?;
+        let record: Value = serde_json::from_str(record).map_err(|error| error.to_string())?;
+        let token = &record["token"];
+        if token["special"] == false {
+            let text = token["text"].as_str().ok_or("a token without text")?;
+            tally.text(Kind::Text, text);
+            generated.push_str(text);
+        }
+        if let Some(all) = record["generated_text"].as_str() {
+            if all != generated || !record["details"]["finish_reason"].is_string() {
+                return Err("an end with another text, or without a reason".to_owned());
+            }
+            ended += 1;
+            generated.clear();
+        }
+    }
+    if ended == streams { Ok(tally.answer()) } else { Err(format!("{ended} ends of {streams} streams")) }
+}
+
 /// The deltas in chunks of OpenAI.
 ///
 /// # Errors

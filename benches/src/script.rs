@@ -34,10 +34,10 @@ impl Script {
         self.text(tokens, |token, number| format!("{token}{number:05}"))
     }
 
-    fn text(&mut self, tokens: usize, token: impl Fn(String, usize) -> String) -> Stream {
+    fn text(&mut self, tokens: usize, of: impl Fn(String, usize) -> String) -> Stream {
         self.chunk(r#"{"role":"assistant","content":""}"#, "null", "null", "");
         for number in 0..tokens {
-            let text = token(self.token(), number);
+            let text = of(token(&mut self.random), number);
             self.chunk(&format!(r#"{{"content":{}}}"#, json(&text)), "null", "null", "");
             self.deltas.push((Kind::Text, text));
         }
@@ -56,7 +56,7 @@ impl Script {
                 until_tick = self.random.between(2, 6);
             }
             until_tick -= 1;
-            let text = self.token();
+            let text = token(&mut self.random);
             let quoted = json(&text);
             let logprobs = if self.random.between(1, 5) == 1 {
                 let bytes = text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(",");
@@ -100,7 +100,7 @@ impl Script {
                 at if at + 1 == call_len => "\"}".to_owned(),
                 // The input is itself a JSON text, so what JSON escapes is escaped twice on the wire.
                 _ => {
-                    let quoted = json(&self.token());
+                    let quoted = json(&token(&mut self.random));
                     quoted[1..quoted.len() - 1].to_owned()
                 }
             };
@@ -136,26 +136,26 @@ impl Script {
         let events = self.records.drain(..).map(|record| format!("data: {record}\n\n")).collect();
         Stream { events, deltas: std::mem::take(&mut self.deltas) }
     }
+}
 
-    /// A token as a tokeniser has them: mostly a space and a word, now and then something that JSON escapes or that
-    /// takes more than one byte a character.
-    fn token(&mut self) -> String {
-        let random = &mut self.random;
-        match random.between(0, 99) {
-            0..=3 => ["\n", "\n\n", " \"", "\",", "\\", "\t"][random.between(0, 5)].to_owned(),
-            4..=7 => {
-                ["é", " naïve", " Zürich", "东京", "です", " 🙂", "–", " €"][random.between(0, 7)].to_owned()
-            }
-            8..=19 => [",", ".", ":", " (", ")", "-", "'s", ";"][random.between(0, 7)].to_owned(),
-            space => {
-                let len = random.between(1, 9);
-                let letters = (0..len).map(|_| char::from(b'a' + random.between(0, 25) as u8));
-                if space < 85 { [' '].into_iter().chain(letters).collect() } else { letters.collect() }
-            }
+/// A token as a tokeniser has them: mostly a space and a word, now and then something that JSON escapes or that takes
+/// more than one byte a character.
+pub fn token(random: &mut Random) -> String {
+    match random.between(0, 99) {
+        0..=3 => ["\n", "\n\n", " \"", "\",", "\\", "\t"][random.between(0, 5)].to_owned(),
+        4..=7 => {
+            ["é", " naïve", " Zürich", "东京", "です", " 🙂", "–", " €"][random.between(0, 7)].to_owned()
+        }
+        8..=19 => [",", ".", ":", " (", ")", "-", "'s", ";"][random.between(0, 7)].to_owned(),
+        space => {
+            let len = random.between(1, 9);
+            let letters = (0..len).map(|_| char::from(b'a' + random.between(0, 25) as u8));
+            if space < 85 { [' '].into_iter().chain(letters).collect() } else { letters.collect() }
         }
     }
 }
 
-fn json(text: &str) -> String {
+/// A text as JSON writes it.
+pub fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use crate::formats::Source;
 use crate::random::Random;
 use crate::reads::Chunks;
 use crate::recorded::{self, LeftOut};
@@ -37,23 +38,25 @@ pub fn data(event: &str) -> Option<&str> {
 }
 
 /// Streams one after the other, framed and not, and what is in them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Workload {
     /// What it is called in the table.
     pub name: &'static str,
+    /// What the records are.
+    pub source: Source,
     /// The recordings that it is made of; empty where it is generated.
     pub files: Vec<String>,
     /// The recordings that it is not made of.
     pub left_out: Vec<LeftOut>,
-    /// The bytes that the container wrote: server-sent events.
+    /// The bytes that the container wrote: server-sent events of OpenAI. Empty where they are something else.
     pub sse: Bytes,
-    /// The same in event-stream frames.
+    /// The same in event-stream frames, which is what arrives.
     pub framed: Bytes,
     /// Where each stream ends in `sse` and in `framed`.
     ends: Vec<(usize, usize)>,
     /// The JSON documents without `[DONE]`, a line each.
     pub json_lines: Bytes,
-    /// Server-sent events, `[DONE]` included.
+    /// Server-sent events, `[DONE]` included; lines, or frames of Bedrock's.
     pub records: u64,
     /// What a right decoder finds.
     pub truth: Truth,
@@ -126,6 +129,10 @@ impl Workload {
     ///
     /// Why there is none.
     pub fn load(name: &str, events: usize) -> Result<Self, String> {
+        let other = Source::OTHERS.into_iter().find(|source| source.name() == name);
+        if let Some(workload) = other.and_then(|source| source.workload(events)) {
+            return Ok(workload);
+        }
         let name =
             NAMES.into_iter().find(|known| *known == name).ok_or("there is no workload of that name")?;
         if name.starts_with(RECORDED) {
@@ -198,8 +205,6 @@ impl Workload {
         };
         Self {
             name,
-            files: Vec::new(),
-            left_out: Vec::new(),
             records: truth.sse.timed.events,
             json_lines: Bytes::from(json_lines),
             framed: Bytes::from(framed),
@@ -207,6 +212,26 @@ impl Workload {
             truth,
             needle,
             sse: Bytes::from(sse),
+            ..Self::default()
+        }
+    }
+
+    /// A workload of one stream that arrives as these frames, with these deltas in so many records.
+    pub(crate) fn of_frames(
+        source: Source,
+        framed: Vec<u8>,
+        records: usize,
+        deltas: &[(Kind, String)],
+    ) -> Self {
+        let text = Expected::of_texts(deltas.iter()).thorough;
+        Self {
+            name: source.name(),
+            source,
+            records: records as u64,
+            ends: vec![(0, framed.len())],
+            framed: Bytes::from(framed),
+            truth: Truth { text, ..Truth::default() },
+            ..Self::default()
         }
     }
 
@@ -253,15 +278,26 @@ pub fn ragged<'a>(mut bytes: &'a [u8], least: usize, random: &mut Random) -> Vec
 
 /// Appends one `PayloadPart` frame, with the headers and in the order that SageMaker sends.
 pub fn frame(payload: &[u8], out: &mut Vec<u8>) {
-    let headers = b"\x0b:event-type\x07\x00\x0bPayloadPart\
-        \x0d:content-type\x07\x00\x18application/octet-stream\
-        \x0d:message-type\x07\x00\x05event";
+    event_frame("PayloadPart", "application/octet-stream", payload, out);
+}
+
+/// Appends one frame of an event, with the headers and in the order that AWS sends.
+pub fn event_frame(event: &str, content: &str, payload: &[u8], out: &mut Vec<u8>) {
+    let headers = [(":event-type", event), (":content-type", content), (":message-type", "event")];
+    let headers_len: usize = headers.iter().map(|(name, value)| 1 + name.len() + 3 + value.len()).sum();
     let start = out.len();
-    let total = 12 + headers.len() + payload.len() + 4;
+    let total = 12 + headers_len + payload.len() + 4;
     out.extend_from_slice(&(total as u32).to_be_bytes());
-    out.extend_from_slice(&(headers.len() as u32).to_be_bytes());
+    out.extend_from_slice(&(headers_len as u32).to_be_bytes());
     out.extend_from_slice(&crc32fast::hash(&out[start..]).to_be_bytes());
-    out.extend_from_slice(headers);
+    for (name, value) in headers {
+        out.push(name.len() as u8);
+        out.extend_from_slice(name.as_bytes());
+        // 7 is a string.
+        out.push(7);
+        out.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        out.extend_from_slice(value.as_bytes());
+    }
     out.extend_from_slice(payload);
     out.extend_from_slice(&crc32fast::hash(&out[start..]).to_be_bytes());
 }

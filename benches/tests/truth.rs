@@ -1,5 +1,6 @@
 //! The workloads are the same every time, and sagewire finds in them what the generator put in.
 
+use sagewire_benches::formats::{Source, Target};
 use sagewire_benches::measure::{READS, prove};
 use sagewire_benches::reads::{Chunks, Reads, cut};
 use sagewire_benches::subjects::{Measure, sagewire};
@@ -55,10 +56,35 @@ fn sagewire_finds_the_truth() {
 }
 
 fn proven(measure: Measure, workload: &Workload, chunks: &Chunks) {
-    let subjects = measure.subjects();
+    let subjects = measure.subjects(workload.source);
     assert_eq!(subjects[0].name, "sagewire");
     if let Err(fault) = prove(measure, &subjects[0], workload, chunks) {
         panic!("{} on {}: {fault}", measure.name(), workload.name);
+    }
+}
+
+#[test]
+fn all_formats_are_decoded_and_written_by_everyone() {
+    for source in Source::ALL {
+        let workload = Workload::load(source.name(), 600).unwrap();
+        assert_eq!((workload.source, workload.records), (source, 600));
+        assert!((594..=600).contains(&workload.truth.text.events), "{}", source.name());
+        let pairs = Target::ALL.map(Measure::Pair);
+        for measure in [Measure::Decode].into_iter().chain(pairs) {
+            for len in [8192, 97] {
+                let framed = workload.framed_in(len);
+                proven(measure, &workload, &framed);
+                for subject in measure.subjects(source) {
+                    if let Err(fault) = prove(measure, &subject, &workload, &framed) {
+                        panic!("{}, {} on {}: {fault}", subject.name, measure.name(), workload.name);
+                    }
+                }
+            }
+        }
+        let cut_short = cut(&workload.framed[..workload.framed.len() / 2], 8192);
+        for subject in Measure::Decode.subjects(source) {
+            assert!(prove(Measure::Decode, &subject, &workload, &cut_short).is_err(), "{}", subject.name);
+        }
     }
 }
 
@@ -68,7 +94,7 @@ fn the_lower_bounds_find_the_truth() {
         if workload.needle.is_empty() {
             continue;
         }
-        for subject in Measure::Limit.subjects() {
+        for subject in Measure::Limit.subjects(workload.source) {
             if let Err(fault) = prove(Measure::Limit, &subject, &workload, &Vec::new().into()) {
                 panic!("{} on {}: {fault}", subject.name, workload.name);
             }
@@ -79,7 +105,7 @@ fn the_lower_bounds_find_the_truth() {
 #[test]
 fn a_wrong_answer_is_not_proven() {
     let workload = Workload::load("openai", 100).unwrap();
-    let subject = &Measure::Decode.subjects()[0];
+    let subject = &Measure::Decode.subjects(workload.source)[0];
     let other = Workload::load("openai", 101).unwrap();
     let fault = prove(Measure::Decode, subject, &workload, &cut(&other.framed, 8192)).unwrap_err();
     assert!(fault.contains("recovered 97 of 96 events"), "{fault}");

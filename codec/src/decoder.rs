@@ -438,9 +438,10 @@ impl Decoder {
         let (bytes, pos) = (&bytes[..part.range.end], &mut part.range.start);
         records.give_back();
         // A record that is like an earlier one is read before its end is looked for.
-        let start = records.data_at(bytes, *pos);
+        let start = records.value_at(bytes, pos);
         let call = start.and_then(|start| reader.alike(&bytes[start..], None));
-        let taken = call.as_ref().and_then(|call| records.take(bytes, pos, call.len));
+        let taken =
+            start.zip(call.as_ref()).and_then(|(start, call)| records.take(bytes, pos, start, call.len));
         let found = match taken.map_or_else(|| records.next(bytes, pos), |found| Ok(Some(found))) {
             Ok(Some(found)) => found,
             Ok(None) => return,

@@ -169,25 +169,56 @@ impl Scanner {
         }
     }
 
-    /// Where the value of a data line begins, if a line begins at `pos`, is one, and nothing is unfinished.
+    /// Where a value that may be a whole record begins, if nothing is unfinished: a data line's, also below a line that
+    /// names the event, or JSON that begins a line. Blank lines before it, which end nothing, are passed.
     #[inline]
-    pub(crate) fn data_at(&self, chunk: &[u8], pos: usize) -> Option<usize> {
-        let is_data = self.state == State::Line && self.lines.is_settled() && chunk[pos..].starts_with(DATA);
-        is_data.then_some(pos + DATA.len())
-    }
-
-    /// Takes the event that begins at `pos` and is [one data line](Self::data_at) with `len` bytes, which have no line
-    /// end, if its blank line comes next.
-    #[inline]
-    pub(crate) fn take(&mut self, chunk: &[u8], pos: &mut usize, len: usize) -> Option<Found> {
-        let start = *pos + DATA.len();
-        if !chunk[start + len..].starts_with(b"\n\n") || DATA.len() + len > self.limits.record {
+    pub(crate) fn value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
+        if self.state != State::Line || !self.lines.is_settled() {
             return None;
         }
-        self.wrapping = Some(Wrapping::Sse);
-        let offset = self.lines.consumed() + DATA.len() as u64;
-        self.lines.advance(pos, DATA.len() + len + 2);
-        Some(Found { place: Place::Chunk, range: start..start + len, offset })
+        // Nearly every record of a model's stream.
+        if chunk[*pos..].starts_with(DATA) {
+            return Some(*pos + DATA.len());
+        }
+        self.other_value_at(chunk, pos)
+    }
+
+    fn other_value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
+        if self.raw.is_some() {
+            return None;
+        }
+        while chunk.get(*pos) == Some(&b'\n') {
+            self.lines.advance(pos, 1);
+        }
+        let rest = &chunk[*pos..];
+        let start = match rest.first()? {
+            b'd' => data_value(rest)?,
+            b'{' => 0,
+            b'e' if rest.starts_with(b"event:") => {
+                let below = memchr::memchr2(b'\n', b'\r', rest).filter(|&end| rest[end] == b'\n')? + 1;
+                below + data_value(&rest[below..])?
+            }
+            _ => return None,
+        };
+        Some(*pos + start)
+    }
+
+    /// Takes the record that begins at [`start`](Self::value_at) and has `len` bytes without a line end: a JSON
+    /// document, or all of a data line if its blank line comes next.
+    #[inline]
+    pub(crate) fn take(&mut self, chunk: &[u8], pos: &mut usize, start: usize, len: usize) -> Option<Found> {
+        let (is_json, end) = (start == *pos, start + len);
+        if !(is_json || chunk[end..].starts_with(b"\n\n")) || end - *pos > self.limits.record {
+            return None;
+        }
+        match is_json {
+            true => _ = self.wrapping.get_or_insert(Wrapping::Json),
+            false => self.wrapping = Some(Wrapping::Sse),
+        }
+        let offset = self.lines.consumed() + (start - *pos) as u64;
+        let line_ends = if is_json { usize::from(chunk.get(end) == Some(&b'\n')) } else { 2 };
+        self.lines.advance(pos, end - *pos + line_ends);
+        Some(Found { place: Place::Chunk, range: start..end, offset })
     }
 
     /// The usual cases at once: an event that is one data line and its blank line, whole or the rest of one that was
@@ -196,7 +227,8 @@ impl Scanner {
     fn usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Option<Found>> {
         let rest = &chunk[*pos..];
         let is_cut = self.lines.begins_with(DATA);
-        if self.state != State::Line || !(is_cut || self.data_at(chunk, *pos).is_some()) {
+        let is_whole = self.lines.is_settled() && rest.starts_with(DATA);
+        if self.state != State::Line || !(is_cut || is_whole) {
             return None;
         }
         let end = memchr::memchr2(b'\n', b'\r', rest);
@@ -212,7 +244,7 @@ impl Scanner {
                 let offset = self.lines.offset() + DATA.len() as u64;
                 Some(Some(Found { place: Place::Line, range: DATA.len()..self.lines.carry().len(), offset }))
             }
-            Some(len) => Some(self.take(chunk, pos, len - DATA.len())),
+            Some(len) => Some(self.take(chunk, pos, *pos + DATA.len(), len - DATA.len())),
             None => {
                 self.lines.keep(rest, pos, self.limits.record);
                 Some(None)
@@ -452,6 +484,15 @@ impl Scanner {
         let offset =
             if matches!(self.state, State::Data | State::Json) { self.start } else { self.lines.offset() };
         Error::new(Layer::Record, offset, kind)
+    }
+}
+
+/// Where the value of a data line begins, if this begins with one.
+#[inline]
+fn data_value(rest: &[u8]) -> Option<usize> {
+    match rest.strip_prefix(b"data:")? {
+        [b' ', ..] => Some(DATA.len()),
+        _ => Some(DATA.len() - 1),
     }
 }
 

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sagewire_benches::counting::{CountingAllocator, allocations};
+use sagewire_benches::formats::{Source, Target};
 use sagewire_benches::lost::Lost;
 use sagewire_benches::machine::Machine;
 use sagewire_benches::measure::{Plan, Row, measure};
 use sagewire_benches::recorded::LeftOut;
+use sagewire_benches::report::Results;
+use sagewire_benches::subjects::Measure;
 use sagewire_benches::workload::{NAMES, Workload};
-use sagewire_benches::{report, streams};
+use sagewire_benches::{report, requests, streams};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -22,8 +25,8 @@ const USAGE: &str =
   --quick              few events and rounds: shows that it works, not how fast
   --events N           events in each workload (default 100000)
   --workload NAME      only this one: openai, openai-ragged, openai-tools, openai-changing, recorded,
-                         recorded-short
-  --only SECTION       only this one: speed, streams, lost
+                         recorded-short, tgi, lmi, converse-stream, anthropic
+  --only SECTION       only this one: speed, formats, pairs, requests, streams, lost
   --write-streams DIR  measure nothing, write the streams of `lost` to files";
 
 #[derive(Default)]
@@ -40,9 +43,17 @@ impl Options {
     fn wants(&self, section: &str) -> bool {
         self.only.as_deref().is_none_or(|only| only == section)
     }
+
+    fn events(&self) -> usize {
+        self.events.unwrap_or(if self.quick { 400 } else { 100_000 })
+    }
+
+    fn rounds(&self, rounds: usize) -> usize {
+        if self.quick { 3 } else { rounds }
+    }
 }
 
-const SECTIONS: [&str; 3] = ["speed", "streams", "lost"];
+const SECTIONS: [&str; 6] = ["speed", "formats", "pairs", "requests", "streams", "lost"];
 
 fn main() -> ExitCode {
     let options = match parse(std::env::args().skip(1)) {
@@ -63,46 +74,70 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let Some(rows) = speed(&options) else { return ExitCode::FAILURE };
     let plan = match options.quick {
         true => streams::Plan { streams: 100, rounds: 1 },
         false => streams::Plan { streams: 10_000, rounds: 5 },
     };
-    let streams = if options.wants("streams") { streams::measure(&plan) } else { Vec::new() };
-    // Last, as it may leave a thread behind.
-    let recovered = if options.wants("lost") { lost.recover() } else { Vec::new() };
+    let requests = requests::Plan { rounds: options.rounds(11), times: 50, allocations };
+    let sources = |sources: &[Source]| sources.iter().map(|source| source.name()).collect::<Vec<_>>();
+    let pairs = Target::ALL.map(Measure::Pair);
+    let results = Results {
+        speed: measure_section("speed", 11, &NAMES, &Measure::SPEED, &options),
+        formats: measure_section("formats", 7, &sources(&Source::OTHERS), &[Measure::Decode], &options),
+        pairs: measure_section("pairs", 5, &sources(&Source::ALL), &pairs, &options),
+        requests: if options.wants("requests") { requests::measure(&requests) } else { Vec::new() },
+        streams: if options.wants("streams") { streams::measure(&plan) } else { Vec::new() },
+        // Last, as it may leave a thread behind.
+        recovered: if options.wants("lost") { lost.recover() } else { Vec::new() },
+    };
+    print(&options, &plan, &lost, &results)
+}
 
+fn print(options: &Options, plan: &streams::Plan, lost: &Lost, results: &Results) -> ExitCode {
     let machine = Machine::this();
+    let tables = [
+        (results.speed.is_empty(), report::table as fn(&[Row]) -> String, &results.speed),
+        (results.formats.is_empty(), report::table_of_formats, &results.formats),
+        (results.pairs.is_empty(), report::table_of_pairs, &results.pairs),
+    ];
     if options.json {
-        println!("{}", report::json(&machine, &rows, &streams, &recovered));
+        println!("{}", report::json(&machine, results));
         return ExitCode::SUCCESS;
     }
     print!("{}", report::machine(&machine));
-    if !rows.is_empty() {
-        print!("{}", report::table(&rows));
+    for (_, table, rows) in tables.iter().filter(|(is_empty, ..)| !is_empty) {
+        print!("\n{}", table(rows));
     }
-    if !streams.is_empty() {
-        print!("\n{}", report::table_of_streams(&plan, &streams));
+    if !results.requests.is_empty() {
+        print!("\n{}", report::table_of_requests(&results.requests));
     }
-    if !recovered.is_empty() {
-        print!("\n{}", report::table_of_lost(&lost.variants, &recovered));
+    if !results.streams.is_empty() {
+        print!("\n{}", report::table_of_streams(plan, &results.streams));
+    }
+    if !results.recovered.is_empty() {
+        print!("\n{}", report::table_of_lost(&lost.variants, &results.recovered));
     }
     ExitCode::SUCCESS
 }
 
-/// `None` where there is nothing to measure.
-fn speed(options: &Options) -> Option<Vec<Row>> {
-    if !options.wants("speed") {
-        return Some(Vec::new());
+/// All measures on each of these workloads, unless nobody asked for them.
+fn measure_section(
+    section: &str,
+    rounds: usize,
+    names: &[&str],
+    measures: &[Measure],
+    options: &Options,
+) -> Vec<Row> {
+    if !options.wants(section) {
+        return Vec::new();
     }
-    let plan = Plan { rounds: if options.quick { 3 } else { 11 }, allocations };
-    let events = options.events.unwrap_or(if options.quick { 400 } else { 100_000 });
+    let plan = Plan { rounds: options.rounds(rounds), allocations };
     let mut workloads = Vec::new();
-    for name in NAMES {
-        if options.workload.as_deref().is_some_and(|only| only != name) {
+    for name in names {
+        if options.workload.as_deref().is_some_and(|only| only != *name) {
             continue;
         }
-        match Workload::load(name, events) {
+        match Workload::load(name, options.events()) {
             Ok(workload) => {
                 if !workload.files.is_empty() {
                     eprintln!("{name} is {}, again and again", workload.files.join(", "));
@@ -115,19 +150,16 @@ fn speed(options: &Options) -> Option<Vec<Row>> {
             Err(why) => eprintln!("skipping {name}: {why}"),
         }
     }
-    if workloads.is_empty() {
-        return None;
-    }
     let watched = std::io::stderr().is_terminal();
-    let rows = measure(&workloads, &plan, |round, rounds| {
+    let rows = measure(&workloads, measures, &plan, |round, rounds| {
         if watched {
-            eprint!("\rround {} of {rounds} ", round + 1);
+            eprint!("\r{section}: round {} of {rounds} ", round + 1);
         }
     });
     if watched {
         eprint!("\r\x1b[K");
     }
-    Some(rows)
+    rows
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
@@ -142,7 +174,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
                 options.events = Some(events.ok_or("--events takes a number from 16 on")?);
             }
             "--workload" => {
-                let name = args.next().filter(|name| NAMES.contains(&name.as_str()));
+                let is_known = |name: &str| {
+                    NAMES.contains(&name) || Source::ALL.iter().any(|source| source.name() == name)
+                };
+                let name = args.next().filter(|name| is_known(name));
                 options.workload = Some(name.ok_or("--workload takes the name of one")?);
             }
             "--only" => {

@@ -1,12 +1,16 @@
 //! Who is measured.
 
+pub mod decoders;
+pub mod encoders;
 pub mod events;
 pub mod limits;
 pub mod records;
 pub mod sagewire;
+pub mod said;
 pub mod smithy;
 pub mod transcode;
 
+use crate::formats::{Source, Target};
 use crate::machine::version;
 use crate::reads::Reads;
 use crate::tally::Tally;
@@ -14,11 +18,12 @@ use crate::workload::Workload;
 
 use events::{EventsourceStream, SseCore, SseStream, Sseer};
 use records::{AsyncOpenai, Minimal, Untyped};
+use said::Decode;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Event-stream bytes to deltas.
+    /// Bytes to deltas.
     Decode,
     /// Event-stream bytes to frames of ConverseStream.
     TranscodeBedrock,
@@ -30,11 +35,13 @@ pub enum Measure {
     Sse,
     /// Lower bounds of `Decode`.
     Limit,
+    /// Bytes of any format to bytes of this one, for streams of text.
+    Pair(Target),
 }
 
 impl Measure {
-    /// All, in the order of the table.
-    pub const ALL: [Self; 6] =
+    /// Those of speed, in the order of the table.
+    pub const SPEED: [Self; 6] =
         [Self::Decode, Self::TranscodeBedrock, Self::TranscodeOpenai, Self::Frames, Self::Sse, Self::Limit];
 
     /// The name in the table.
@@ -46,6 +53,10 @@ impl Measure {
             Self::Frames => "frames",
             Self::Sse => "sse",
             Self::Limit => "limit",
+            Self::Pair(Target::OpenAi) => "to-openai",
+            Self::Pair(Target::ConverseStream) => "to-converse-stream",
+            Self::Pair(Target::Anthropic) => "to-anthropic",
+            Self::Pair(Target::Tgi) => "to-tgi",
         }
     }
 
@@ -58,12 +69,23 @@ impl Measure {
             Self::Frames => "event-stream frames alone",
             Self::Sse => "server-sent events alone, without frames",
             Self::Limit => "lower bounds of decode, on slices",
+            Self::Pair(_) => "bytes of one format to bytes of another",
         }
     }
 
-    /// Who is measured in it; sagewire first, where it is one of them.
-    pub fn subjects(self) -> Vec<Subject> {
+    /// Who is measured in it on bytes of this format; sagewire first, where it is one of them.
+    pub fn subjects(self, source: Source) -> Vec<Subject> {
         match self {
+            Self::Decode if source != Source::OpenAi => decode_others(source),
+            Self::Pair(target) => vec![
+                Subject::sagewire(match target {
+                    Target::OpenAi => sagewire::transcode_openai,
+                    Target::ConverseStream => sagewire::transcode_bedrock,
+                    Target::Anthropic => sagewire::transcode_anthropic,
+                    Target::Tgi => sagewire::transcode_tgi,
+                }),
+                Subject::new(packages(source), "", pair(source, target)),
+            ],
             Self::Decode => vec![
                 Subject::sagewire(sagewire::decode),
                 Subject::new(
@@ -103,6 +125,63 @@ impl Measure {
                 Subject::new(&[], "crc + lines + text, joined", limits::floor_of_parts),
             ],
         }
+    }
+}
+
+/// Who decodes a format that is not OpenAI's.
+fn decode_others(source: Source) -> Vec<Subject> {
+    let of_events = |runs: [Run; 4]| {
+        let packages = [EVENTSOURCE, SSEER, SSE_STREAM, SSE_CORE];
+        packages.into_iter().zip(runs).map(|(events, run)| Subject::new(&[SMITHY, events, SERDE], "", run))
+    };
+    let mut subjects = vec![Subject::sagewire(sagewire::decode)];
+    match source {
+        Source::Tgi => subjects.extend(of_events([
+            said::decode::<decoders::Tgi<EventsourceStream>>,
+            said::decode::<decoders::Tgi<Sseer>>,
+            said::decode::<decoders::Tgi<SseStream>>,
+            said::decode::<decoders::Tgi<SseCore>>,
+        ])),
+        Source::Anthropic => subjects.extend(of_events([
+            said::decode::<decoders::Anthropic<EventsourceStream>>,
+            said::decode::<decoders::Anthropic<Sseer>>,
+            said::decode::<decoders::Anthropic<SseStream>>,
+            said::decode::<decoders::Anthropic<SseCore>>,
+        ])),
+        Source::Lmi => subjects.push(Subject::new(packages(source), "", said::decode::<decoders::Lmi>)),
+        Source::ConverseStream => {
+            subjects.push(Subject::new(packages(source), "", said::decode::<decoders::ConverseStream>));
+        }
+        Source::OpenAi => {}
+    }
+    subjects
+}
+
+/// What the best decoder of a format is made of.
+fn packages(source: Source) -> &'static [&'static str] {
+    match source {
+        Source::OpenAi | Source::Tgi | Source::Anthropic => &[SMITHY, BEST, SERDE],
+        Source::Lmi => &[SMITHY, "memchr", SERDE],
+        Source::ConverseStream => &[SMITHY, SERDE],
+    }
+}
+
+/// From any format to any with the peers.
+fn pair(source: Source, target: Target) -> Run {
+    fn to<D: Decode>(target: Target) -> Run {
+        match target {
+            Target::OpenAi => said::transcode::<D, encoders::OpenAi>,
+            Target::ConverseStream => said::transcode::<D, encoders::ConverseStream>,
+            Target::Anthropic => said::transcode::<D, encoders::Anthropic>,
+            Target::Tgi => said::transcode::<D, encoders::Tgi>,
+        }
+    }
+    match source {
+        Source::OpenAi => to::<decoders::OpenAi<Best>>(target),
+        Source::Tgi => to::<decoders::Tgi<Best>>(target),
+        Source::Lmi => to::<decoders::Lmi>(target),
+        Source::ConverseStream => to::<decoders::ConverseStream>(target),
+        Source::Anthropic => to::<decoders::Anthropic<Best>>(target),
     }
 }
 

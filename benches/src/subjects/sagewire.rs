@@ -8,7 +8,7 @@ use crate::reads::Reads;
 use crate::tally::{Kind, Tally};
 use crate::workload::Workload;
 
-/// Event-stream bytes to deltas.
+/// Bytes to deltas.
 pub fn decode(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     or_fail(tally, |tally| {
         let mut decoder = Decoder::new();
@@ -35,14 +35,24 @@ pub fn observe(event: &Event<'_>, tally: &mut Tally) {
     }
 }
 
-/// Event-stream bytes to frames of ConverseStream.
+/// Bytes to frames of ConverseStream.
 pub fn transcode_bedrock(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     or_fail(tally, |tally| transcode(Target::Bedrock(Encoding::EventStream), reads, tally));
 }
 
-/// Event-stream bytes to server-sent events of OpenAI.
+/// Bytes to server-sent events of OpenAI.
 pub fn transcode_openai(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     or_fail(tally, |tally| transcode(Target::OpenAi, reads, tally));
+}
+
+/// Bytes to server-sent events of Anthropic.
+pub fn transcode_anthropic(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
+    or_fail(tally, |tally| transcode(Target::Anthropic, reads, tally));
+}
+
+/// Bytes to server-sent events of TGI.
+pub fn transcode_tgi(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
+    or_fail(tally, |tally| transcode(Target::Tgi, reads, tally));
 }
 
 fn transcode(target: Target, reads: &mut Reads<'_>, tally: &mut Tally) -> Result<(), Error> {

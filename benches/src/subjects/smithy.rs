@@ -11,34 +11,29 @@ use crate::reads::Reads;
 use crate::tally::Tally;
 use crate::workload::Workload;
 
-/// The payloads of `PayloadPart` events, received as the AWS SDK's `Receiver` does it: reads are pushed onto a
-/// `SegmentedBuf`, and each frame's headers are parsed. (The SDK then copies the payload into a `Blob`, which is spared
-/// here.)
-pub struct Payloads<'r, 'a> {
+/// Frames, received as the AWS SDK's `Receiver` does it: reads are pushed onto a `SegmentedBuf`.
+pub struct Frames<'r, 'a> {
     reads: &'r mut Reads<'a>,
     decoder: MessageFrameDecoder,
     buffer: SegmentedBuf<Bytes>,
 }
 
-impl<'r, 'a> Payloads<'r, 'a> {
-    /// The payloads in these reads.
+impl<'r, 'a> Frames<'r, 'a> {
+    /// The frames in these reads.
     pub fn new(reads: &'r mut Reads<'a>) -> Self {
         Self { reads, decoder: MessageFrameDecoder::new(), buffer: SegmentedBuf::new() }
     }
 }
 
-impl Iterator for Payloads<'_, '_> {
-    type Item = Result<Bytes, Error>;
+impl Iterator for Frames<'_, '_> {
+    type Item = Result<Message, Error>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if self.buffer.has_remaining() {
                 match self.decoder.decode_frame(&mut self.buffer) {
-                    Ok(DecodedFrame::Complete(message)) => match is_part(&message) {
-                        Ok(true) => return Some(Ok(message.payload().clone())),
-                        Ok(false) => continue,
-                        Err(error) => return Some(Err(error)),
-                    },
+                    Ok(DecodedFrame::Complete(message)) => return Some(Ok(message)),
                     Ok(_) => {}
                     Err(error) => return Some(Err(error)),
                 }
@@ -48,6 +43,41 @@ impl Iterator for Payloads<'_, '_> {
     }
 }
 
+/// The payloads of `PayloadPart` events: each frame's headers are parsed, as the SDK does it. (The SDK then copies the
+/// payload into a `Blob`, which is spared here.)
+pub struct Payloads<'r, 'a>(Frames<'r, 'a>);
+
+impl<'r, 'a> Payloads<'r, 'a> {
+    /// The payloads in these reads.
+    pub fn new(reads: &'r mut Reads<'a>) -> Self {
+        Self(Frames::new(reads))
+    }
+}
+
+impl Iterator for Payloads<'_, '_> {
+    type Item = Result<Bytes, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.0.next()?.and_then(|message| Ok((is_part(&message)?, message))) {
+                Ok((true, message)) => return Some(Ok(message.payload().clone())),
+                Ok((false, _)) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// The name of the event that a frame is.
+///
+/// # Errors
+///
+/// Those of smithy, where the headers are not those of an event.
+#[inline]
+pub fn event_type(message: &Message) -> Result<&str, Error> {
+    Ok(parse_response_headers(message)?.smithy_type.as_str())
+}
+
 /// Whether a frame is a `PayloadPart` event.
 ///
 /// # Errors
@@ -55,7 +85,7 @@ impl Iterator for Payloads<'_, '_> {
 /// Those of smithy, where the headers are not those of an event.
 #[inline]
 pub fn is_part(message: &Message) -> Result<bool, Error> {
-    Ok(parse_response_headers(message)?.smithy_type.as_str() == "PayloadPart")
+    Ok(event_type(message)? == "PayloadPart")
 }
 
 /// Frames alone.

@@ -1,12 +1,11 @@
 //! Transcoding as one would write it with the peers at hand: decode to structs, build the other API's structs,
 //! serialise.
 
-use aws_smithy_eventstream::frame::write_message_to;
-use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::encoders::converse_event;
 use super::events::Events;
 use super::records::Text;
 use super::smithy::Payloads;
@@ -234,10 +233,6 @@ impl Converse {
     }
 
     fn event(&mut self, name: &'static str, payload: &impl Serialize) -> Result<(), Fault> {
-        let message = Message::new(serde_json::to_vec(payload)?)
-            .add_header(Header::new(":event-type", HeaderValue::String(name.into())))
-            .add_header(Header::new(":content-type", HeaderValue::String("application/json".into())))
-            .add_header(Header::new(":message-type", HeaderValue::String("event".into())));
-        Ok(write_message_to(&message, &mut self.out)?)
+        converse_event(name, payload, &mut self.out)
     }
 }

@@ -352,7 +352,8 @@ fn skip_literal(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
 #[inline]
 fn number(bytes: &[u8], at: usize) -> Option<usize> {
     let is_number = bytes.get(at).is_some_and(|&byte| byte == b'-' || byte.is_ascii_digit());
-    if is_number { Some(Json::new(bytes, at, 0).skip().ok()?.end) } else { None }
+    let mut json = Json::new(bytes, at, 0);
+    if is_number { json.number().ok().map(|()| json.pos()) } else { None }
 }
 
 /// The integer at `at`, and where it ends.

@@ -171,7 +171,7 @@ pub(crate) enum Escapes {
     Halved,
 }
 
-const LOW: u64 = 0x0101_0101_0101_0101;
+pub(super) const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// The first byte of `word` that means more than itself in a string, in the high bit of its place; places behind it may be

@@ -296,10 +296,10 @@ pub fn alike(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut varied = String::new();
     for (number, line) in text.split_inclusive(['\n', '\r']).enumerate() {
-        match line.strip_prefix("data: {") {
-            Some(rest) => varied.extend(["data: {", &"       "[..number % 7], rest]),
-            None => varied.push_str(line),
-        }
+        let begin = ["data: {", "data:{", "{"].into_iter().find(|begin| line.starts_with(begin));
+        let (begin, rest) = line.split_at(begin.map_or(0, str::len));
+        let space = if begin.is_empty() { "" } else { &"       "[..number % 7] };
+        varied.extend([begin, space, rest]);
     }
     let read = |body: &str| {
         let (mut events, ending) =

@@ -1,5 +1,8 @@
 //! The numbers as JSON and as a table.
 
+mod formats;
+mod requests;
+
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -10,37 +13,78 @@ use crate::measure::{READS, Row, SMALL_READ};
 use crate::streams;
 use crate::subjects::{Measure, SAGEWIRE};
 
-/// One object: `machine`, and
-///
-/// - `rows` with a row for each subject, measure, workload and size of reads,
-/// - `streams` with a row for each subject that decodes many streams in turn,
-/// - `recovered` with a row for each subject and variant of a stream.
+pub use self::formats::{table_of_formats, table_of_pairs};
+pub use self::requests::table_of_requests;
+
+/// What was measured. Empty is what nobody asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// A row for each subject, measure, workload and size of reads.
+    pub speed: Vec<Row>,
+    /// The same of formats other than OpenAI's.
+    pub formats: Vec<Row>,
+    /// The same from one format to another: the workload is the source, the measure says the target.
+    pub pairs: Vec<Row>,
+    /// A row for each document and target of a request, and for what they are compared with.
+    pub requests: Vec<crate::requests::Row>,
+    /// A row for each subject that decodes many streams in turn.
+    pub streams: Vec<streams::Row>,
+    /// A row for each subject and variant of a stream.
+    pub recovered: Vec<Recovered>,
+}
+
+/// One object: `machine`, `rows` with those of speed, and the other members of [`Results`] under their names.
 ///
 /// A row without a speed has nulls and says why in `fault`.
-pub fn json(machine: &Machine, rows: &[Row], streams: &[streams::Row], recovered: &[Recovered]) -> Value {
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            let speed = row.outcome.as_ref().ok();
-            let mut value = json!({
-                "measure": row.measure.name(),
-                "workload": row.workload,
-                "reads": row.reads,
-                "subject": row.subject,
-                "version": row.version,
-                "mb_per_s": speed.map(|speed| round(speed.mb_per_s)),
-                "ns_per_event": speed.map(|speed| round(speed.ns_per_event)),
-                "allocs_per_event": speed.map(|speed| round(speed.allocs_per_event)),
-            });
-            if let Err(fault) = &row.outcome {
-                value["fault"] = json!(fault);
-            }
-            value
-        })
-        .collect();
-    let streams: Vec<Value> = streams.iter().map(json_of_streams).collect();
-    let recovered: Vec<Value> = recovered.iter().map(json_of_recovered).collect();
-    json!({ "machine": machine, "rows": rows, "streams": streams, "recovered": recovered })
+pub fn json(machine: &Machine, results: &Results) -> Value {
+    fn all<T>(rows: &[T], json: fn(&T) -> Value) -> Vec<Value> {
+        rows.iter().map(json).collect()
+    }
+    json!({
+        "machine": machine,
+        "rows": all(&results.speed, json_of_row),
+        "formats": all(&results.formats, json_of_row),
+        "pairs": all(&results.pairs, json_of_row),
+        "requests": all(&results.requests, json_of_request),
+        "streams": all(&results.streams, json_of_streams),
+        "recovered": all(&results.recovered, json_of_recovered),
+    })
+}
+
+fn json_of_row(row: &Row) -> Value {
+    let speed = row.outcome.as_ref().ok();
+    let mut value = json!({
+        "measure": row.measure.name(),
+        "workload": row.workload,
+        "reads": row.reads,
+        "subject": row.subject,
+        "version": row.version,
+        "mb_per_s": speed.map(|speed| round(speed.mb_per_s)),
+        "ns_per_event": speed.map(|speed| round(speed.ns_per_event)),
+        "allocs_per_event": speed.map(|speed| round(speed.allocs_per_event)),
+    });
+    if let Err(fault) = &row.outcome {
+        value["fault"] = json!(fault);
+    }
+    value
+}
+
+fn json_of_request(row: &crate::requests::Row) -> Value {
+    let cost = row.outcome.as_ref().ok();
+    let mut value = json!({
+        "document": row.document,
+        "bytes": row.bytes,
+        "target": row.target,
+        "subject": row.subject,
+        "version": row.version,
+        "mb_per_s": cost.map(|cost| round(row.bytes as f64 / cost.us)),
+        "us": cost.map(|cost| round(cost.us)),
+        "allocs": cost.map(|cost| cost.allocs),
+    });
+    if let Err(fault) = &row.outcome {
+        value["fault"] = json!(fault);
+    }
+    value
 }
 
 fn json_of_streams(row: &streams::Row) -> Value {
@@ -91,20 +135,14 @@ pub fn machine(machine: &Machine) -> String {
 ///
 /// The smaller reads are shown for the first workload only, to keep the lines short; JSON has all.
 pub fn table(rows: &[Row]) -> String {
-    let mut out = String::new();
-    let versions = rows.iter().flat_map(|row| row.subject.split(" + ").zip(row.version.split(" + ")));
-    let versions = distinct(versions.filter(|(_, version)| !version.is_empty()).map(|(subject, version)| {
-        let package = subject.split(' ').next().unwrap_or(subject);
-        format!("{package} {version}")
-    }));
-    let _ = writeln!(out, "{}", versions.join(", "));
+    let mut out = versions(rows) + "\n";
     out.push_str(
         "Nanoseconds for each event, and how many times sagewire's. MB/s and allocations for each event\n",
     );
     out.push_str("are those of the first column. Reads of 8,192 bytes, or as the column says.\n");
     let first = rows.first().map(|row| row.workload);
     let mut notes = Vec::new();
-    for measure in Measure::ALL {
+    for measure in Measure::SPEED {
         let shown = |row: &&Row| {
             let full = row.reads.is_none_or(|reads| reads == READS[0]);
             row.measure == measure && (full || Some(row.workload) == first)
@@ -121,6 +159,16 @@ pub fn table(rows: &[Row]) -> String {
         let _ = writeln!(out, "[{}] {note}", number + 1);
     }
     out
+}
+
+/// The packages of all subjects.
+fn versions(rows: &[Row]) -> String {
+    let versions = rows.iter().flat_map(|row| row.subject.split(" + ").zip(row.version.split(" + ")));
+    let versions = distinct(versions.filter(|(_, version)| !version.is_empty()).map(|(subject, version)| {
+        let package = subject.split(' ').next().unwrap_or(subject);
+        format!("{package} {version}")
+    }));
+    versions.join(", ")
 }
 
 /// Many streams in turn, compared with one alone.

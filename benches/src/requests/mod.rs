@@ -1,0 +1,274 @@
+//! Requests of OpenAI's chat, converted to each format that can be written.
+//!
+//! They are compared with what any converter of JSON trees does at the least: `serde_json::Value` out of the same bytes,
+//! and bytes out of that, with nothing converted.
+
+mod documents;
+mod proof;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use sagewire_codec::chat::request::{Content, Message, Part, Tool};
+use sagewire_codec::chat::{Rendered, RequestFormat, Settings};
+use sagewire_codec::format::{read_request, write_request};
+use serde_json::Value;
+
+use crate::machine::version;
+use crate::measure::median;
+use crate::reads::Reads;
+use crate::subjects::label_of_sagewire;
+use crate::tally::{Answer, Fault, Tally};
+use crate::workload::Workload;
+
+pub use documents::Document;
+
+/// The formats that are written, by their names in the table.
+pub const TARGETS: [(RequestFormat, &str); 10] = [
+    (RequestFormat::OpenAi, "openai"),
+    (RequestFormat::Bedrock, "converse"),
+    (RequestFormat::Anthropic, "anthropic"),
+    (RequestFormat::Completions, "completions"),
+    (RequestFormat::Tgi, "tgi"),
+    (RequestFormat::Lmi, "lmi"),
+    (RequestFormat::JumpStart, "jumpstart"),
+    (RequestFormat::JumpStartText, "jumpstart-text"),
+    (RequestFormat::JumpStartDialogs, "jumpstart-dialogs"),
+    (RequestFormat::Triton, "triton"),
+];
+
+/// How to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Times that each subject runs; the median counts.
+    pub rounds: usize,
+    /// Conversions in one run.
+    pub times: u32,
+    /// Allocations of this process so far.
+    pub allocations: fn() -> u64,
+}
+
+/// What one conversion costs.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What was converted.
+    pub document: &'static str,
+    /// Bytes of it.
+    pub bytes: usize,
+    /// Into what; `None` for the round trip that the others are compared with.
+    pub target: Option<&'static str>,
+    /// Who.
+    pub subject: String,
+    /// Its version.
+    pub version: String,
+    /// How fast, or why there is no speed to speak of.
+    pub outcome: Result<Cost, String>,
+}
+
+/// How fast, and at what cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Microseconds.
+    pub us: f64,
+    /// Allocations.
+    pub allocs: u64,
+}
+
+/// What is done with a document.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// `serde_json::Value` and back.
+    RoundTrip,
+    /// To this format, which has this name.
+    Convert(RequestFormat, &'static str),
+}
+
+impl Work {
+    fn run(self, json: &[u8], tally: &mut Tally) {
+        let done = match self {
+            Self::RoundTrip => round_trip(json),
+            Self::Convert(format, _) => convert(format, json),
+        };
+        match done {
+            Ok(out) => tally.output(&out),
+            Err(fault) => tally.fail(fault),
+        }
+    }
+
+    /// Runs it once with every byte in the hash, and returns the answer that timed runs have to give.
+    fn prove(self, document: &Document) -> Result<Answer, String> {
+        let mut thorough = Tally::thorough();
+        self.run(&document.json, &mut thorough);
+        if let Some(fault) = thorough.fault() {
+            return Err(fault.to_owned());
+        }
+        match self {
+            Self::RoundTrip => proof::same(document, thorough.written()),
+            Self::Convert(format, _) => proof::converted(format, document, thorough.written()),
+        }
+        .map_err(|fault| format!("wrong output: {fault}"))?;
+        let mut timed = Tally::timed();
+        self.run(&document.json, &mut timed);
+        Ok(timed.answer())
+    }
+}
+
+fn round_trip(json: &[u8]) -> Result<Vec<u8>, Fault> {
+    let value: Value = serde_json::from_slice(json)?;
+    Ok(serde_json::to_vec(&value)?)
+}
+
+fn convert(format: RequestFormat, json: &[u8]) -> Result<Vec<u8>, Fault> {
+    let request = read_request(RequestFormat::OpenAi, json)?;
+    let (out, losses) = write_request(format, &request, &Settings::new().render(&render))?;
+    black_box(losses);
+    Ok(out)
+}
+
+/// A chat template that costs nothing but the copies: each role in a line, and what it says below it.
+fn render(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
+    let mut out = String::new();
+    for tool in tools {
+        out.push_str(&tool.name);
+        out.push_str(tool.schema.as_ref().map_or("", |schema| schema.as_str()));
+        out.push('\n');
+    }
+    for Message { role, content, .. } in messages {
+        out.push_str("<|");
+        out.push_str(role.as_str());
+        out.push_str("|>\n");
+        render_parts(content, &mut out)?;
+    }
+    Ok(Rendered::new(out))
+}
+
+fn render_parts(parts: &[Part<'_>], out: &mut String) -> Result<(), String> {
+    for part in parts {
+        match &part.content {
+            Content::Text(text) => out.push_str(text),
+            Content::ToolCall { name, input, .. } => {
+                out.push_str(name);
+                out.push_str(input);
+            }
+            Content::ToolResult { content, .. } => {
+                render_parts(content, out)?;
+                continue;
+            }
+            Content::Json(json) => out.push_str(json.as_str()),
+            other => return Err(format!("{other:?} is not in the documents")),
+        }
+        out.push('\n');
+    }
+    Ok(())
+}
+
+/// Each read is a document, which is converted to each format.
+pub fn convert_all(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
+    for json in reads {
+        for (format, name) in TARGETS {
+            Work::Convert(format, name).run(&json, tally);
+        }
+    }
+}
+
+/// Proves each conversion of each document, and returns the answer that [`convert_all`] has to give.
+///
+/// # Errors
+///
+/// The first that is wrong.
+pub fn prove_all(documents: &[Document]) -> Result<Answer, String> {
+    let mut all = Tally::timed();
+    for document in documents {
+        for (format, name) in TARGETS {
+            let work = Work::Convert(format, name);
+            work.prove(document).map_err(|fault| format!("{} to {name}: {fault}", document.name))?;
+            work.run(&document.json, &mut all);
+        }
+    }
+    Ok(all.answer())
+}
+
+/// Measures all. Within a round, each document is first given back by serde_json, then converted to each format.
+pub fn measure(plan: &Plan) -> Vec<Row> {
+    let documents = Document::all();
+    let mut contests: Vec<Contest<'_>> = Vec::new();
+    for document in &documents {
+        let converts = TARGETS.into_iter().map(|(format, name)| Work::Convert(format, name));
+        let works = [Work::RoundTrip].into_iter().chain(converts);
+        contests.extend(works.map(|work| Contest::new(document, work, plan)));
+    }
+    for _ in 0..plan.rounds {
+        contests.iter_mut().for_each(|contest| contest.round(plan.times));
+    }
+    contests.into_iter().map(|contest| contest.row(plan.times)).collect()
+}
+
+/// A conversion and what it has shown so far.
+struct Contest<'a> {
+    document: &'a Document,
+    work: Work,
+    /// The answer that every timed run has to give, or what is wrong.
+    proven: Result<Answer, String>,
+    times: Vec<Duration>,
+    allocs: u64,
+}
+
+impl<'a> Contest<'a> {
+    fn new(document: &'a Document, work: Work, plan: &Plan) -> Self {
+        let proven = work.prove(document);
+        let before = (plan.allocations)();
+        work.run(&document.json, &mut Tally::timed());
+        let allocs = (plan.allocations)() - before;
+        Self { document, work, proven, times: Vec::new(), allocs }
+    }
+
+    fn round(&mut self, times: u32) {
+        let Ok(expected) = self.proven else { return };
+        let mut answer = Answer::default();
+        let start = Instant::now();
+        for _ in 0..times {
+            let mut tally = Tally::timed();
+            self.work.run(&self.document.json, &mut tally);
+            answer = tally.answer();
+        }
+        self.times.push(start.elapsed());
+        if answer != expected {
+            self.proven = Err("not the same answer every time".to_owned());
+        }
+    }
+
+    fn row(self, times: u32) -> Row {
+        let Self { document, work, proven, allocs, .. } = self;
+        let (target, (subject, version)) = match work {
+            Work::RoundTrip => (None, ("serde_json Value".to_owned(), version("serde_json").to_owned())),
+            Work::Convert(_, name) => (Some(name), label_of_sagewire()),
+        };
+        let us = median(self.times).as_nanos() as f64 / 1e3 / f64::from(times);
+        let outcome = proven.map(|_| Cost { us, allocs });
+        Row { document: document.name, bytes: document.json.len(), target, subject, version, outcome }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_converted_to_every_format() {
+        let documents = Document::all();
+        prove_all(&documents).unwrap();
+        for Document { name, json, .. } in &documents {
+            assert!((50_000..52_000).contains(&json.len()), "{name}: {} bytes", json.len());
+        }
+    }
+
+    #[test]
+    fn a_wrong_request_is_not_proven() {
+        let [long, tools] = Document::all();
+        for (format, name) in TARGETS {
+            let out = convert(format, &long.json).unwrap();
+            assert!(proof::converted(format, &long, &out).is_ok(), "{name}");
+            assert!(proof::converted(format, &tools, &out).is_err(), "{name}");
+        }
+    }
+}
