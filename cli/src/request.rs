@@ -1,7 +1,8 @@
 //! Requests, as a format takes them.
 
-use std::cell::{Cell, RefCell};
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sagewire_codec::chat::request::{Content, Message, Role, Tool};
 use sagewire_codec::chat::{
@@ -92,22 +93,22 @@ fn known(
     if prompting.is_none() && request.prompt.is_none() && takes_prompt(format) && !goes_back {
         return Err(no_template());
     }
-    let (is_rendered, refused) = (Cell::new(false), RefCell::new(None));
+    let (is_rendered, refused) = (AtomicBool::new(false), OnceLock::new());
     let render = |messages: &[Message<'_>], tools: &[Tool<'_>]| {
-        is_rendered.set(true);
+        is_rendered.store(true, Ordering::Relaxed);
         match prompting {
             Some(Prompting::Template(template)) => template.rendered(messages, tools),
             _ => as_it_is(messages, tools).map(Rendered::new),
         }
-        .inspect_err(|why| drop(refused.replace(Some(why.clone()))))
+        .inspect_err(|why| drop(refused.set(why.clone())))
     };
     let settings = if prompting.is_some() { settings.render(&render) } else { settings };
     let written = write_request(format, request, &settings);
-    if let Some(why) = refused.take() {
+    if let Some(why) = refused.get() {
         return Err(Fault::usage(format!("--template: {why}")));
     }
     let (body, losses) = written?;
-    if matches!(prompting, Some(Prompting::Template(_))) && !is_rendered.get() {
+    if matches!(prompting, Some(Prompting::Template(_))) && !is_rendered.load(Ordering::Relaxed) {
         note(UNUSED);
     }
     Ok((body, losses.as_slice().to_vec()))

@@ -12,7 +12,7 @@ use super::request::{At, Message, Tool};
 ///
 /// It gets the messages as they would be sent, and the tools that the model may call. What it cannot say it adds to
 /// [`Rendered::lost`]; what it cannot do at all it says in words.
-pub type Render<'a> = dyn Fn(&[Message<'_>], &[Tool<'_>]) -> Result<Rendered, String> + 'a;
+pub type Render<'a> = dyn Fn(&[Message<'_>], &[Tool<'_>]) -> Result<Rendered, String> + Send + Sync + 'a;
 
 /// A prompt, and what is not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,31 @@
+//! Every example runs, offline.
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "../layers.rs"]
+mod layers;
+#[path = "../provider.rs"]
+mod provider;
+#[path = "../proxy.rs"]
+mod proxy;
+#[path = "../threads.rs"]
+mod threads;
+
+#[test]
+fn layers() {
+    layers::main().unwrap();
+}
+
+#[test]
+fn proxy() {
+    proxy::main().unwrap();
+}
+
+#[test]
+fn provider() {
+    provider::main().unwrap();
+}
+
+#[test]
+fn threads() {
+    threads::main().unwrap();
+}
