@@ -13,6 +13,7 @@ mod readers;
 mod requests;
 mod responses;
 pub mod sse_reference;
+mod transcode;
 
 #[cfg(feature = "templates")]
 pub use chat_templates::chat_templates;
@@ -23,12 +24,12 @@ pub use errors::errors;
 pub use readers::readers;
 pub use requests::requests;
 pub use responses::responses;
+pub use transcode::transcode;
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Event};
+use sagewire_codec::chat::Event;
 use sagewire_codec::eventstream::{self, Header, Value};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Decoder, Error, Framing, Limits, Options, Target, Transcoder, sse};
+use sagewire_codec::{Decoder, Error, Framing, Limits, Options, sse};
 
 /// Cuts `data` into chunks of random sizes, of which many are very small.
 pub fn cut(data: &[u8], mut seed: u64) -> Vec<Bytes> {
@@ -312,113 +313,4 @@ pub fn alike(data: &[u8]) {
         (events, ending)
     };
     assert_eq!(read(&text), read(&varied));
-}
-
-/// All text of a kind, over all choices and parts. An input of `{}` is no input.
-fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
-    let mut parts: Vec<(u32, u32, &'static str, String)> = Vec::new();
-    for event in events {
-        let (choice, part, kind, text) = match event {
-            Event::TextDelta { choice, part, text } => (*choice, *part, "text", text),
-            Event::ReasoningDelta { choice, part, text } => (*choice, *part, "reasoning", text),
-            Event::RefusalDelta { choice, part, text } => (*choice, *part, "refusal", text),
-            Event::ToolInputDelta { choice, part, text } => (*choice, *part, "input", text),
-            _ => continue,
-        };
-        match parts.iter_mut().find(|(of, at, ..)| (*of, *at) == (choice, part)) {
-            Some((.., all)) => all.push_str(text),
-            None => parts.push((choice, part, kind, text.clone().into_owned())),
-        }
-    }
-    let mut texts: Vec<(u32, &'static str, String)> = Vec::new();
-    for (choice, _, kind, text) in parts {
-        if (kind, text.as_str()) == ("input", "{}") {
-            continue;
-        }
-        match texts.iter_mut().find(|(of, is, _)| (*of, *is) == (choice, kind)) {
-            Some((.., all)) => all.push_str(&text),
-            None => texts.push((choice, kind, text)),
-        }
-    }
-    texts
-}
-
-/// Transcoding: total, the same for every cut, and what is written as OpenAI reads back as the same texts and the same
-/// kind of ending.
-pub fn transcode(data: &[u8]) {
-    let (seed, body) = seeded(data);
-    let run = |target, chunks: Vec<Bytes>| {
-        let mut transcoder = Transcoder::new(Options::new().framing(Framing::Sse), target, Context::new());
-        let mut out = Vec::new();
-        for mut chunk in chunks {
-            loop {
-                match transcoder.decode(&mut chunk) {
-                    Ok(Some(bytes)) => out.extend_from_slice(bytes),
-                    Ok(None) => break,
-                    Err(error) => return (out, Err(error)),
-                }
-            }
-        }
-        loop {
-            match transcoder.finish() {
-                Ok(Some(bytes)) => out.extend_from_slice(bytes),
-                Ok(None) => return (out, Ok(())),
-                Err(error) => return (out, Err(error)),
-            }
-        }
-    };
-    let source = events_of(Options::new().framing(Framing::Sse), vec![Bytes::copy_from_slice(body)]);
-    for target in [
-        Target::OpenAi,
-        Target::Anthropic,
-        Target::Bedrock(Encoding::JsonLines),
-        Target::Bedrock(Encoding::EventStream),
-        Target::Tgi,
-    ] {
-        let (out, ending) = run(target, vec![Bytes::copy_from_slice(body)]);
-        assert_eq!(run(target, cut(body, seed)), (out.clone(), ending.clone()), "cut with {seed}");
-        assert_eq!(ending, source.1);
-        match target {
-            Target::OpenAi => {
-                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
-                check_order(&events);
-                assert_eq!(texts(&events), texts(&source.0));
-                assert_eq!(again.is_ok(), ending.is_ok());
-            }
-            Target::Tgi => {
-                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
-                check_order(&events);
-                // One answer, and one kind of text.
-                let text = |events: &[Event<'_>]| {
-                    let texts = events.iter().filter_map(|event| match event {
-                        Event::TextDelta { choice: 0, text, .. }
-                        | Event::RefusalDelta { choice: 0, text, .. } => Some(text.clone().into_owned()),
-                        _ => None,
-                    });
-                    texts.collect::<String>()
-                };
-                assert_eq!(text(&events), text(&source.0));
-                assert_eq!(again.is_ok(), ending.is_ok());
-            }
-            Target::Anthropic => {
-                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
-                check_order(&events);
-                // A message is one answer, and a refusal in it is text.
-                let of_first = |events: &[Event<'_>]| {
-                    let first = texts(events).into_iter().filter(|(choice, ..)| *choice == 0);
-                    let text = |kind: &str| matches!(kind, "text" | "refusal");
-                    let (written, others): (Vec<_>, Vec<_>) = first.partition(|(_, kind, _)| text(kind));
-                    (written.iter().map(|(.., text)| text.len()).sum::<usize>(), others)
-                };
-                assert_eq!(of_first(&events), of_first(&source.0));
-                assert_eq!(again.is_ok(), ending.is_ok());
-            }
-            Target::Bedrock(Encoding::JsonLines) => {
-                for line in out.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-                    serde_json::from_slice::<serde_json::Value>(line).expect("a line is JSON");
-                }
-            }
-            _ => assert!(frames_of(vec![Bytes::from(out)]).1.is_ok()),
-        }
-    }
 }
