@@ -7,7 +7,9 @@ mod oracles;
 use std::path::PathBuf;
 
 use common::{Random, body, read_json, testdata};
-use serde_json::{Value, json};
+use serde_json::Value;
+#[cfg(any(feature = "templates", feature = "custom"))]
+use serde_json::json;
 
 /// What is put in now and then.
 const PIECES: [&[u8]; 34] = [

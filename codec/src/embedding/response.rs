@@ -58,6 +58,9 @@ impl Reading {
     }
 }
 
+/// The name of a member, and where its value stands.
+type Member = (Cow<'static, str>, Range<usize>);
+
 /// Vectors, in the order of the inputs, and what else the container said.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -203,7 +206,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The members of an object that are not null. Of several with a name, the last counts.
-    fn members(&self, range: &Range<usize>) -> Result<Vec<(Cow<'static, str>, Range<usize>)>, Fault> {
+    fn members(&self, range: &Range<usize>) -> Result<Vec<Member>, Fault> {
         let mut members = Vec::new();
         self.cursor(range).object(|json, name| {
             let value = json.skip_some()?;

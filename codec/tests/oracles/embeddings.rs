@@ -60,7 +60,8 @@ fn request(body: &[u8]) {
         if target == Target::OpenAi {
             assert!(written.losses.is_empty());
             assert_eq!(Request::read(&written.bytes).expect("its own"), request);
-        } else if let Some(count) = serde_json::from_slice(&written.bytes).ok().and_then(|body| texts(&body))
+        } else if let Some(count) =
+            serde_json::from_slice(&written.bytes).ok().and_then(|body| texts(target, &body))
         {
             assert_eq!(count, request.input.count(), "{target:?}");
         }
@@ -68,9 +69,14 @@ fn request(body: &[u8]) {
 }
 
 /// How many texts a body has; `None` for tokens.
-fn texts(body: &Value) -> Option<usize> {
-    let list =
-        ["input", "inputs", "text_inputs", "texts"].iter().find_map(|name| body.get(name)).unwrap_or(body);
+fn texts(target: Target, body: &Value) -> Option<usize> {
+    let list = match target {
+        Target::TextList => body,
+        Target::Inputs => &body["inputs"],
+        Target::TextInputs { .. } => &body["text_inputs"],
+        Target::Cohere => &body["texts"],
+        _ => &body["input"],
+    };
     match list {
         Value::String(_) => Some(1),
         Value::Array(texts) if texts.iter().all(Value::is_string) => Some(texts.len()),
