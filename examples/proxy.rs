@@ -12,7 +12,7 @@ use sagewire_codec::Target;
 use sagewire_codec::chat::{Context, RequestFormat};
 use sagewire_examples::{CHAT, Error, client, endpoint};
 use sagewire_transport::Chat;
-use sagewire_transport_reqwest::Client;
+use sagewire_transport_reqwest::{Client, http_client};
 use tokio::net::TcpListener;
 
 async fn proxy(client: Client, format: RequestFormat, target: Target, body: Bytes) -> Response {
@@ -59,12 +59,12 @@ pub async fn main() -> Result<(), Error> {
     for (path, body, end) in
         [("/v1/messages", anthropic, "message_stop"), ("/v1/chat/completions", CHAT, "data: [DONE]")]
     {
-        let answer = reqwest::Client::new().post(format!("{url}{path}")).body(body).send().await?;
+        let answer = caller.post(format!("{url}{path}")).body(body).send().await?;
         let answer = answer.error_for_status()?.text().await?;
         println!("POST {path}\n{answer}");
         assert!(answer.contains(end));
     }
-    let refused = reqwest::Client::new().post(format!("{url}/v1/messages")).body("{").send().await?;
+    let refused = caller.post(format!("{url}/v1/messages")).body("{").send().await?;
     println!("{}: {}", refused.status(), refused.text().await?);
     Ok(())
 }
