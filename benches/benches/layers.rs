@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sagewire_benches::formats::Source;
 use sagewire_benches::measure::prove;
 use sagewire_benches::reads::{Chunks, Reads, cut};
 use sagewire_benches::subjects::{Measure, Run, sagewire};
@@ -24,6 +25,10 @@ fn layers(criterion: &mut Criterion) {
         layer(criterion, Measure::Decode, &workload, &framed);
         layer(criterion, Measure::TranscodeBedrock, &workload, &framed);
         layer(criterion, Measure::TranscodeOpenai, &workload, &framed);
+    }
+    for source in Source::OTHERS {
+        let workload = Workload::load(source.name(), EVENTS).expect("the workload is generated");
+        layer(criterion, Measure::Decode, &workload, &cut(&workload.framed, READ));
     }
 }
 

@@ -56,7 +56,7 @@ impl Source {
     pub(crate) fn workload(self, events: usize) -> Option<Workload> {
         let mut random = Random::new(0x5a9e_0003);
         // What a stream begins and ends with has events, too.
-        let (others, write): (_, fn(&[String], &mut Random) -> Vec<Vec<u8>>) = match self {
+        let (others, write): (_, Write) = match self {
             Self::OpenAi => return None,
             Self::Tgi => (1, tgi),
             Self::Lmi => (0, lmi),
@@ -91,6 +91,9 @@ impl Target {
         }
     }
 }
+
+/// Writes the parts or frames of a stream with these tokens.
+type Write = fn(&[String], &mut Random) -> Vec<Vec<u8>>;
 
 /// Tokens of the prompt, wherever they are counted.
 const INPUT_TOKENS: usize = 16;

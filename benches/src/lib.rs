@@ -6,9 +6,11 @@
 //! did.
 //!
 //! - [`workload`]: the bytes, and the truth about them, made from a fixed seed without sagewire.
+//! - [`formats`]: the same for formats other than OpenAI's.
 //! - [`subjects`]: who is measured, and how it is used.
 //! - [`tally`]: what a subject found. A wrong answer is shown as wrong, never as a speed.
 //! - [`measure`](mod@measure): the subjects run in turn, round after round; medians count.
+//! - [`requests`]: requests of one format converted to another.
 //! - [`lost`]: what is recovered of streams as they come in practice, and how they are said to have ended.
 //! - [`streams`]: many streams in turn.
 //! - [`paths`] and [`instructions`]: what is run under valgrind, and how its counts compare with those of the baseline.

@@ -30,11 +30,15 @@ fn json_has_the_promised_fields() {
         for reads in [8192, 1400] {
             let mut rows = rows.iter().filter(|row| row["measure"] == measure && row["reads"] == reads);
             assert_eq!(rows.next().unwrap()["subject"], "sagewire");
-            assert!(rows.all(|row| !row["version"].as_str().unwrap().is_empty()));
+            // A lower bound is nobody's package.
+            assert!(rows.all(|row| row["version"] != "" || row["subject"] == "lines + UTF-8, joined"));
         }
     }
     assert_eq!(rows.iter().filter(|row| row["measure"] == "limit").count(), 4);
-    assert_eq!(rows.iter().filter(|row| row["measure"] == "sse" && row["reads"] == 128).count(), 5);
+    assert_eq!(rows.iter().filter(|row| row["measure"] == "sse" && row["reads"] == 128).count(), 6);
+
+    assert_eq!(report["formats"], Value::Array(Vec::new()));
+    assert_eq!(report["pairs"].as_array().unwrap().len(), 8);
 
     let streams = report["streams"].as_array().unwrap();
     assert_eq!(streams.len(), 2);
@@ -43,6 +47,47 @@ fn json_has_the_promised_fields() {
         for name in ["alone_mb_per_s", "in_a_row_mb_per_s", "in_turn_mb_per_s", "ratio", "bytes_per_stream"] {
             assert!(row[name].as_f64().is_some_and(|number| number > 0.0), "{name} in {row}");
         }
+    }
+}
+
+fn section(name: &str) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_compare"))
+        .args(["--json", "--quick", "--events", "100", "--only", name])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{name}");
+    let mut report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    report[name].as_array_mut().map(std::mem::take).unwrap()
+}
+
+#[test]
+fn everyone_answers_on_every_format_and_pair() {
+    let (formats, pairs) = (section("formats"), section("pairs"));
+    assert_eq!((formats.len(), pairs.len()), (14, 40));
+    for row in formats.iter().chain(&pairs) {
+        assert_eq!(row["reads"], 8192, "{row}");
+        assert!(row["ns_per_event"].as_f64().is_some_and(|time| time > 0.0), "{row}");
+        assert!(!row["version"].as_str().unwrap().is_empty(), "{row}");
+    }
+    for source in ["openai", "tgi", "lmi", "converse-stream", "anthropic"] {
+        for target in ["openai", "tgi", "converse-stream", "anthropic"] {
+            let mut pair = pairs.iter().filter(|row| {
+                row["workload"] == source && row["measure"].as_str() == Some(&format!("to-{target}"))
+            });
+            assert_eq!(pair.next().unwrap()["subject"], "sagewire");
+            assert_eq!(pair.count(), 1);
+        }
+    }
+}
+
+#[test]
+fn requests_are_compared_with_a_round_trip() {
+    let requests = section("requests");
+    assert_eq!(requests.len(), 22);
+    for row in &requests {
+        assert_eq!(row["target"].is_null(), row["subject"] == "serde_json Value", "{row}");
+        assert!(row["us"].as_f64().is_some_and(|time| time > 0.0), "{row}");
+        assert!(row["allocs"].as_u64().is_some_and(|count| count > 0), "{row}");
     }
 }
 
@@ -103,4 +148,7 @@ fn unknown_arguments_are_refused() {
         let output = Command::new(env!("CARGO_BIN_EXE_compare")).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
     }
+    let nothing = ["--only", "formats", "--workload", "recorded"];
+    let output = Command::new(env!("CARGO_BIN_EXE_compare")).args(nothing).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -93,19 +93,26 @@ fn main() -> ExitCode {
     print(&options, &plan, &lost, &results)
 }
 
+/// A table of these rows.
+type Table = fn(&[Row]) -> String;
+
 fn print(options: &Options, plan: &streams::Plan, lost: &Lost, results: &Results) -> ExitCode {
+    if results.is_empty() {
+        eprintln!("there is nothing to measure");
+        return ExitCode::FAILURE;
+    }
     let machine = Machine::this();
-    let tables = [
-        (results.speed.is_empty(), report::table as fn(&[Row]) -> String, &results.speed),
-        (results.formats.is_empty(), report::table_of_formats, &results.formats),
-        (results.pairs.is_empty(), report::table_of_pairs, &results.pairs),
-    ];
     if options.json {
         println!("{}", report::json(&machine, results));
         return ExitCode::SUCCESS;
     }
     print!("{}", report::machine(&machine));
-    for (_, table, rows) in tables.iter().filter(|(is_empty, ..)| !is_empty) {
+    let tables: [(_, Table); 3] = [
+        (&results.speed, report::table),
+        (&results.formats, report::table_of_formats),
+        (&results.pairs, report::table_of_pairs),
+    ];
+    for (rows, table) in tables.into_iter().filter(|(rows, _)| !rows.is_empty()) {
         print!("\n{}", table(rows));
     }
     if !results.requests.is_empty() {

@@ -41,7 +41,9 @@ pub fn table_of_pairs(rows: &[Row]) -> String {
         "{}\npairs: bytes of the format on the left to bytes of that above, in reads of 8,192 bytes;\n",
         versions(rows)
     );
-    out.push_str("sagewire's nanoseconds for each event, how many times that the peers take, and allocations of both\n");
+    out.push_str(
+        "sagewire's nanoseconds for each event, how many times that the peers take, and allocations of both\n",
+    );
     let mut notes = Vec::new();
     line("", &mut Target::ALL.iter().map(|target| target.name().to_owned()), &mut out);
     for source in distinct(rows.iter().map(|row| row.workload)) {

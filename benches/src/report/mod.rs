@@ -33,6 +33,17 @@ pub struct Results {
     pub recovered: Vec<Recovered>,
 }
 
+impl Results {
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        let Self { speed, formats, pairs, requests, streams, recovered } = self;
+        [speed, formats, pairs].into_iter().all(Vec::is_empty)
+            && requests.is_empty()
+            && streams.is_empty()
+            && recovered.is_empty()
+    }
+}
+
 /// One object: `machine`, `rows` with those of speed, and the other members of [`Results`] under their names.
 ///
 /// A row without a speed has nulls and says why in `fault`.

@@ -1,7 +1,7 @@
 //! Requests of OpenAI's chat, converted to each format that can be written.
 //!
-//! They are compared with what any converter of JSON trees does at the least: `serde_json::Value` out of the same bytes,
-//! and bytes out of that, with nothing converted.
+//! They are compared with what any converter of JSON trees does at the least: `serde_json::Value` out of the same
+//! bytes, and bytes out of that, with nothing converted.
 
 mod documents;
 mod proof;

@@ -1,5 +1,5 @@
-//! Any format to any other with the peers: what a stream says stands between, so that N decoders and M encoders make N × M
-//! pipelines.
+//! Any format to any other with the peers: what a stream says stands between, so that N decoders and M encoders make
+//! N × M pipelines.
 
 use crate::reads::Reads;
 use crate::tally::{Fault, Kind, Tally};
