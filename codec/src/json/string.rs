@@ -109,51 +109,75 @@ impl Why {
 fn string_end(bytes: &[u8], mut at: usize) -> (usize, Ending) {
     let mut escapes = Escapes::None;
     loop {
-        at = plain_end(bytes, at);
-        match bytes.get(at) {
-            Some(b'"') => return (at, Ending::Quote(escapes)),
-            Some(b'\\') => {
-                let found;
-                (at, found) = skip_escapes(bytes, at);
-                match found {
-                    Some(found) => escapes = escapes.max(found),
-                    None => return (at, Ending::Fault(Why::Escape)),
+        let (start, mut specials) = next_specials(bytes, at);
+        if specials == 0 {
+            at = start;
+            break;
+        }
+        // All that are in this word; `at` is where the last of them ended.
+        at = start;
+        while specials != 0 {
+            let here = start + (specials.trailing_zeros() / 8) as usize;
+            specials &= specials - 1;
+            if here >= at {
+                match special(bytes, here, &mut escapes) {
+                    Ok(end) => at = end,
+                    Err(ending) => return (here, ending),
                 }
             }
-            Some(0..=0x1f) => return (at, Ending::Fault(Why::Control)),
-            Some(_) => at += 1,
-            None => return (at, Ending::Fault(Why::End)),
+        }
+        at = at.max(start + 8);
+    }
+    while at < bytes.len() {
+        match special(bytes, at, &mut escapes) {
+            Ok(end) => at = end,
+            Err(ending) => return (at, ending),
         }
     }
+    (at, Ending::Fault(Why::End))
 }
 
-/// Skips an escape, and those that follow it at once. `None`: one is malformed.
+/// Skips the byte at `at`, and what belongs to it, unless the string ends with it or is wrong there.
 #[inline]
-fn skip_escapes(bytes: &[u8], mut at: usize) -> (usize, Option<Escapes>) {
-    let mut escapes = Escapes::Whole;
+fn special(bytes: &[u8], mut at: usize, escapes: &mut Escapes) -> core::result::Result<usize, Ending> {
+    match bytes.get(at) {
+        Some(b'"') => return Err(Ending::Quote(*escapes)),
+        Some(b'\\') => *escapes = (*escapes).max(Escapes::Whole),
+        Some(0..=0x1f) => return Err(Ending::Fault(Why::Control)),
+        _ => return Ok(at + 1),
+    }
+    // Escapes often follow each other.
     while let Some(b'\\') = bytes.get(at) {
-        match bytes.get(at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
-            Some(b'u') => {
-                let Some(unit) = unit(bytes, at) else { return (at, None) };
-                at += 6;
-                if unit & 0xf800 == 0xd800 {
-                    match unit_of_escape(bytes, at) {
-                        Some(0xdc00..0xe000) if unit < 0xdc00 => at += 6,
-                        _ => escapes = Escapes::Halved,
-                    }
-                }
-            }
-            _ => return (at, None),
+        at = match bytes.get(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at + 2,
+            Some(b'u') => unicode(bytes, at, escapes).ok_or(Ending::Fault(Why::Escape))?,
+            _ => return Err(Ending::Fault(Why::Escape)),
         }
     }
-    (at, Some(escapes))
+    Ok(at)
+}
+
+/// Skips a `\u`, and its other half, where it is half a pair of surrogates. `None`: it is malformed.
+#[inline]
+fn unicode(bytes: &[u8], at: usize, escapes: &mut Escapes) -> Option<usize> {
+    let unit = unit(bytes, at)?;
+    if unit & 0xf800 != 0xd800 {
+        return Some(at + 6);
+    }
+    match unit_of_escape(bytes, at + 6) {
+        Some(0xdc00..0xe000) if unit < 0xdc00 => Some(at + 12),
+        _ => {
+            *escapes = Escapes::Halved;
+            Some(at + 6)
+        }
+    }
 }
 
 /// What the four digits behind the `\u` at `at` are.
 #[inline]
 fn unit(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at + 2..at + 6).and_then(hex4)
+    let &[_, _, a, b, c, d] = bytes.get(at..)?.first_chunk()?;
+    hex4(&[a, b, c, d])
 }
 
 /// The same, if there is such an escape at all.
@@ -185,14 +209,15 @@ fn specials(word: u64) -> u64 {
     quote | backslash | below(word, 0x20)
 }
 
-/// Where the bytes that mean nothing but themselves end, at least as far as whole words go.
+/// The next word with a byte in it that means more than itself: where it begins, and which bytes of it these may be. No
+/// such byte: where the last whole word ends.
 #[inline]
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+fn next_specials(bytes: &[u8], mut at: usize) -> (usize, u64) {
     let mut words = 0;
     while let Some(word) = bytes.get(at..at + 8) {
         let special = specials(u64::from_le_bytes(word.try_into().unwrap_or_default()));
         if special != 0 {
-            return at + (special.trailing_zeros() / 8) as usize;
+            return (at, special);
         }
         at += 8;
         words += 1;
@@ -200,16 +225,19 @@ fn plain_end(bytes: &[u8], mut at: usize) -> usize {
             at += plain_blocks(&bytes[at..], &mut 0);
         }
     }
-    at
+    (at, 0)
 }
 
 /// Where the first byte is, from `at` on, that means more than itself in a string; the end, where none does.
 #[inline]
 pub(super) fn special_at(bytes: &[u8], at: usize) -> usize {
-    let at = plain_end(bytes, at);
+    let (at, special) = next_specials(bytes, at);
+    if special != 0 {
+        return at + (special.trailing_zeros() / 8) as usize;
+    }
     let rest = bytes.len() - at;
     match bytes.last_chunk() {
-        _ if rest == 0 || rest >= 8 => at,
+        _ if rest == 0 => at,
         // The last eight bytes, without those before `at`. In their place come zeros, which are found if nothing else is.
         Some(word) => {
             let special = specials(u64::from_le_bytes(*word) >> (8 * (8 - rest)));

@@ -106,7 +106,10 @@ fn address(part: &Part<'_>) -> *const u8 {
 /// What cannot stay as it is, with its new name. Different names stay different.
 fn renamed<'c>(all: &[(&'c str, At)], extra: &[char]) -> BTreeMap<&'c str, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || extra.contains(&c);
-    let is_valid = |name: &str| !name.is_empty() && name.len() <= LEN_MAX && name.chars().all(fits);
+    let is_plain =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    let is_valid =
+        |name: &str| !name.is_empty() && name.len() <= LEN_MAX && (is_plain(name) || name.chars().all(fits));
     let mut changed = BTreeMap::new();
     if all.iter().all(|(name, _)| is_valid(name)) {
         return changed;

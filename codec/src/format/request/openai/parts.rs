@@ -165,6 +165,10 @@ pub(super) fn tool_calls<'a>(source: &mut Source<'a>, calls: &mut Vec<Part<'a>>)
                 Content::Other(other) => string_member(other, "type").as_deref() == Some("custom"),
                 _ => true,
             };
+            // Mostly there is one.
+            if read.is_empty() {
+                read.reserve_exact(1);
+            }
             read.push(part);
             Ok(())
         };
