@@ -1,38 +1,32 @@
 //! `sagewire chat`: asks an endpoint, and prints the answer as it comes.
 
-use std::io::{self, Read};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+mod attachment;
+mod call;
+mod editor;
+mod interactive;
+mod parameters;
 
-use sagewire_codec::chat::Context;
-use sagewire_codec::chat::request::{Param, Request as Question};
-use sagewire_codec::{Framing, Options};
-use sagewire_transport_reqwest::{Client, Endpoint, Error, Request};
+use std::io::{self, IsTerminal, Read};
 
-use crate::fault::{Exit, Fault, note};
+use sagewire_codec::chat::Response;
+use sagewire_codec::chat::request::{Content, Message, Part, Role};
+
+use self::attachment::Tools;
+use self::call::Caller;
+use self::parameters::Parameters;
+use crate::ask;
+use crate::connection::{self, ENVIRONMENT};
+use crate::fault::{Fault, note};
 use crate::format::{self, CUSTOM_HELP, Container, Reading, To};
-use crate::output::{Sink, Stream};
-use crate::service::refused;
-use crate::{ask, losses, request};
+use crate::{endpoint, losses, request};
 
 /// Arguments of `sagewire chat`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = ENVIRONMENT, after_long_help = format!("{ENVIRONMENT}\n\n{CUSTOM_HELP}"))]
+#[command(after_help = help(), after_long_help = format!("{}\n\n{CUSTOM_HELP}", help()))]
 pub(crate) struct Args {
     /// Name of the endpoint
-    #[arg(long, value_name = "NAME")]
-    endpoint: String,
-    /// Region of the endpoint
-    #[arg(long, value_name = "REGION")]
-    region: Option<String>,
-    /// Where the request goes, instead of the region's SageMaker Runtime
-    #[arg(long, value_name = "URL")]
-    endpoint_url: Option<String>,
-    /// The inference component, where the endpoint has several
-    #[arg(long, value_name = "NAME")]
-    inference_component: Option<String>,
-    /// What the container is told besides, where it asks for it: accept_eula=true
-    #[arg(long, value_name = "TEXT")]
-    custom_attributes: Option<String>,
+    #[arg(long = "endpoint", value_name = "NAME")]
+    name: String,
     /// What the container takes and answers
     #[arg(long, value_name = "FORMAT", default_value = "openai", value_parser = format::containers())]
     format: Container,
@@ -49,177 +43,121 @@ pub(crate) struct Args {
     writing: request::Args,
     #[command(flatten)]
     losses: losses::Args,
-    #[command(flatten)]
-    parameters: Parameters,
     /// A system message before the prompt
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// What to ask; - reads it from standard input
-    prompt: String,
+    #[command(flatten)]
+    parameters: parameters::Args,
+    #[command(flatten)]
+    attachments: attachment::Args,
+    #[command(flatten)]
+    endpoint: endpoint::Args,
+    #[command(flatten)]
+    connection: connection::Args,
+    /// What to ask; - reads it from standard input. Without it, a terminal is asked for one question after another
+    prompt: Option<String>,
 }
 
-const ENVIRONMENT: &str = "\
-The request is signed with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. What is not given above comes
-from AWS_REGION or AWS_DEFAULT_REGION, and from AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME or AWS_ENDPOINT_URL.
+fn help() -> String {
+    format!(
+        "\
+{ENVIRONMENT} Defaults of the parameters are
+AWS_SAGEMAKER_MAX_TOKENS, AWS_SAGEMAKER_TEMPERATURE and AWS_SAGEMAKER_TOP_P.
 
-What --format has no words for is told on standard error, and with --strict nothing is sent then.";
+What --format has no words for is told on standard error, and with --strict nothing is sent then.
 
-/// What the model is told besides the messages.
-#[derive(Debug, clap::Args)]
-struct Parameters {
-    /// How many tokens the answer may have
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<u64>,
-    /// How freely the model chooses its words
-    #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
-    temperature: Option<f64>,
-    /// From how much of the likeliest words it chooses, 0 to 1
-    #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
-    top_p: Option<f64>,
-    /// The same number, the same answer, where the container can
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    seed: Option<i64>,
-    /// A string that ends the answer; may be given several times
-    #[arg(long, value_name = "TEXT")]
-    stop: Vec<String>,
-    /// The model, for containers that serve several or ask for its name
-    #[arg(long, value_name = "NAME")]
-    model: Option<String>,
-}
-
-fn finite(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if f64::is_finite(number) => Ok(number),
-        _ => Err("not a number that JSON can say".into()),
-    }
-}
-
-impl Parameters {
-    fn apply<'a>(&'a self, question: &mut Question<'a>) {
-        question.max_tokens = self.max_tokens.map(Param::new);
-        question.temperature = self.temperature.map(Param::new);
-        question.top_p = self.top_p.map(Param::new);
-        question.seed = self.seed.map(Param::new);
-        question.stop = self.stop.iter().map(|stop| Param::new(stop.into())).collect();
-        question.model = self.model.as_deref().map(|model| Param::new(model.into()));
-    }
+A conversation at a terminal ends with Ctrl-D; Ctrl-C ends an answer."
+    )
 }
 
 /// Asks, and prints the answer.
 pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
-    let request = args.request(verbose)?;
-    let client = args.client()?;
-    let stream = match args.no_stream {
-        true => args.whole(&client, request, verbose).await?,
-        false => args.streamed(&client, request, verbose).await?,
+    let mut chat = Chat::new(args, verbose)?;
+    let prompt = match args.prompt.as_deref() {
+        Some("-") => read_prompt()?,
+        Some(prompt) => prompt.to_owned(),
+        None if io::stdin().is_terminal() => return interactive::run(chat, editor::Terminal::new()?).await,
+        None => match read_prompt()? {
+            prompt if prompt.is_empty() => {
+                return Err(Fault::usage("there is nothing to ask: standard input is empty"));
+            }
+            prompt => prompt,
+        },
     };
-    if stream.is_cut() && args.parameters.max_tokens.is_none() {
-        note("note: the answer ends where the container's own limit of tokens is; --max-tokens sets another");
+    chat.messages.push(chat.question(prompt));
+    chat.images.clear();
+    let mut stream = chat.caller.stream();
+    if !args.attachments.have_no_tools() {
+        stream.keep();
+    }
+    let body = chat.body()?;
+    chat.caller.call(body, &mut stream).await?;
+    chat.caller.tell_cut(&stream);
+    if let Some(response) = stream.into_response() {
+        tell_tool_calls(&response);
     }
     Ok(())
 }
 
-impl Args {
-    fn client(&self) -> Result<Client, Fault> {
-        let mut client = Client::builder();
-        if let Some(region) = &self.region {
-            client = client.region(region);
-        }
-        if let Some(url) = &self.endpoint_url {
-            client = client.endpoint_url(url);
-        }
-        client.from_env().build().map_err(|error| refused(&error))
+/// A conversation, and whom it is with.
+#[derive(Debug)]
+struct Chat<'a> {
+    args: &'a Args,
+    caller: Caller<'a>,
+    parameters: Parameters<'a>,
+    tools: Tools,
+    /// What goes with the next question.
+    images: Vec<Part<'static>>,
+    messages: Vec<Message<'static>>,
+    verbose: bool,
+}
+
+impl<'a> Chat<'a> {
+    fn new(args: &'a Args, verbose: bool) -> Result<Self, Fault> {
+        let parameters = Parameters::new(&args.parameters)?;
+        let system = args.system.iter().map(|text| Message::new(Role::System, text_parts(text.clone())));
+        Ok(Self {
+            args,
+            tools: args.attachments.tools()?,
+            images: args.attachments.images()?,
+            messages: system.collect(),
+            caller: Caller::new(args, parameters.has_no_limit(), verbose)?,
+            parameters,
+            verbose,
+        })
     }
 
-    /// The request in the words of the container. What it has no words for is told.
-    fn request(&self, verbose: bool) -> Result<Request, Fault> {
-        let prompt = match self.prompt.as_str() {
-            "-" => read_prompt()?,
-            prompt => prompt.into(),
-        };
-        let to = &self.format.request;
-        let mut question = ask::request(to, self.system.as_deref(), &prompt, !self.no_stream);
-        self.parameters.apply(&mut question);
-        let (body, losses) = self.writing.write(to, &question)?;
-        self.losses.tell(&losses);
-        self.losses.check(&losses, ", nothing was sent")?;
-        if verbose {
+    /// A message of the user.
+    fn question(&self, text: String) -> Message<'static> {
+        let mut content = self.images.clone();
+        content.extend(text_parts(text));
+        Message::new(Role::User, content)
+    }
+
+    /// The conversation in the words of the container. What it has no words for is told.
+    fn body(&self) -> Result<Vec<u8>, Fault> {
+        let args = self.args;
+        let to = &args.format.request;
+        let mut request = ask::request(to, self.tools.request()?, self.messages.clone(), !args.no_stream);
+        self.parameters.apply(&mut request);
+        let (body, losses) = args.writing.write(to, &request)?;
+        args.losses.tell(&losses);
+        args.losses.check(&losses, ", nothing was sent")?;
+        if self.verbose {
             note(&format!("request: {}", String::from_utf8_lossy(&body)));
         }
-        let mut endpoint = Endpoint::new(&self.endpoint);
-        endpoint.inference_component = self.inference_component.clone();
-        endpoint.custom_attributes = self.custom_attributes.clone();
-        Ok(Request::new(endpoint, body))
-    }
-
-    fn reading(&self) -> &Reading {
-        self.from.as_ref().unwrap_or(&self.format.response)
-    }
-
-    fn sink(&self) -> Sink {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let context = Context::new().created(now.as_secs());
-        match self.to {
-            To::Api(target) if self.no_stream => Sink::whole(target, context),
-            To::Api(target) => Sink::stream(target, context),
-            To::Events => Sink::Events,
-            _ => Sink::Text,
-        }
-    }
-
-    async fn streamed(&self, client: &Client, request: Request, verbose: bool) -> Result<Stream, Fault> {
-        let mut stream = Stream::new(self.reading().apply(Options::new()), self.sink(), verbose);
-        let start = Instant::now();
-        let mut response = client.invoke_stream(request).await.map_err(|error| refused(&error))?;
-        let mut received: u64 = 0;
-        let broken = loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
-                    received += chunk.len() as u64;
-                    stream.feed(chunk)?;
-                }
-                Ok(None) => break None,
-                Err(error) => break Some(error),
-            }
-        };
-        stream.set_latency_ms(start.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
-        match (stream.finish(), broken) {
-            // The stream ended early because the connection did. If it did not, the connection does not matter.
-            (Err(Fault::Line(Exit::Truncated, _)), Some(error)) => {
-                let line = format!("transport: byte {received}: truncated: {error}");
-                Err(Fault::Line(Exit::Truncated, line))
-            }
-            (Err(Fault::Line(Exit::Truncated, line)), None) if ask::may_only_stop(&self.format.request) => {
-                let hint = "some containers of this format never say that they are done; --no-stream asks for one piece";
-                Err(Fault::Line(Exit::Truncated, format!("{line}; hint: {hint}")))
-            }
-            (ending, _) => ending.map(|()| stream),
-        }
-    }
-
-    async fn whole(&self, client: &Client, request: Request, verbose: bool) -> Result<Stream, Fault> {
-        let start = Instant::now();
-        let response = client.invoke(request).await.map_err(|error| broken_off(&error))?;
-        // A container that was asked for one piece may stream all the same.
-        let options = match response.metadata.content_type.as_deref() {
-            Some(content_type) if content_type.starts_with("text/event-stream") => {
-                self.reading().apply(Options::new().framing(Framing::Sse))
-            }
-            _ => self.reading().apply_to_whole(Options::new()),
-        };
-        let mut stream = Stream::new(options, self.sink(), verbose);
-        stream.set_latency_ms(start.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
-        stream.feed(response.body)?;
-        stream.finish()?;
-        Ok(stream)
+        Ok(body)
     }
 }
 
-/// A body of one piece that did not come whole ended early, and nothing of it can be used.
-fn broken_off(error: &Error) -> Fault {
-    match refused(error) {
-        Fault::Line(_, line) if error.is_broken_off() => Fault::Line(Exit::Truncated, line),
-        fault => fault,
+fn text_parts(text: String) -> Vec<Part<'static>> {
+    vec![Part::new(Content::Text(text.into()))]
+}
+
+fn tell_tool_calls(response: &Response) {
+    for (id, name, input) in response.choices.iter().flat_map(|choice| choice.tool_calls()) {
+        let id = id.map_or(String::new(), |id| format!(" ({id})"));
+        note(&format!("tool call{id}: {name} {input}"));
     }
 }
 
