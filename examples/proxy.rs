@@ -54,6 +54,7 @@ pub async fn main() -> Result<(), Error> {
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(async move { axum::serve(listener, router).await });
 
+    let caller = http_client(false)?.build()?;
     let anthropic =
         r#"{"max_tokens":64,"messages":[{"role":"user","content":"Who are you?"}],"stream":true}"#;
     for (path, body, end) in

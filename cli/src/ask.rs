@@ -6,19 +6,16 @@ use sagewire_emulator::ContainerFormat;
 
 use crate::format::Writing;
 
-/// The request that asks `prompt`. It says of streams and of token counts what the format has words for: nobody asked for
-/// these in words, so it is no loss if they are not said.
+/// The request that asks with these messages, and is `base` otherwise. It says of streams and of token counts what the
+/// format has words for: nobody asked for these in words, so it is no loss if they are not said.
 pub(crate) fn request<'a>(
     to: &Writing,
-    system: Option<&'a str>,
-    prompt: &'a str,
+    base: Request<'a>,
+    messages: Vec<Message<'a>>,
     streamed: bool,
 ) -> Request<'a> {
-    let message =
-        |role, text: &'a str| Message::new(role, Vec::from([Part::new(Content::Text(text.into()))]));
-    let system = system.map(|text| message(Role::System, text));
-    let mut request = Request::default();
-    request.messages = system.into_iter().chain([message(Role::User, prompt)]).collect();
+    let mut request = base;
+    request.messages = messages;
     if says_stream(to) {
         request.stream = Some(Param::new(streamed));
     }
@@ -26,6 +23,11 @@ pub(crate) fn request<'a>(
         request.include_usage = Some(Param::new(true));
     }
     request
+}
+
+/// A message of text.
+pub(crate) fn message<'a>(role: Role<'a>, text: &'a str) -> Message<'a> {
+    Message::new(role, Vec::from([Part::new(Content::Text(text.into()))]))
 }
 
 fn says_stream(to: &Writing) -> bool {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use sagewire_codec::chat::request::Param;
-use sagewire_codec::chat::{Context, Event, Usage};
+use sagewire_codec::chat::request::{Param, Role};
+use sagewire_codec::chat::{Context, Event, Request as Question, Usage};
 use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::{Decoder, Error, Options, Target, Transcoder, eventstream};
 use sagewire_emulator::{ACCESS_KEY_ID, ContainerFormat, Emulator, SECRET_ACCESS_KEY, echo};
@@ -161,7 +161,8 @@ async fn call(url: &str, format: ContainerFormat, output: &mut Output) -> Result
 /// The body that asks for a streamed answer.
 fn question(format: ContainerFormat) -> Result<Vec<u8>, Fault> {
     let to = Container::emulated(format).request;
-    let mut request = ask::request(&to, None, PROMPT, true);
+    let messages = vec![ask::message(Role::User, PROMPT)];
+    let mut request = ask::request(&to, Question::default(), messages, true);
     request.max_tokens = Some(Param::new(TOKENS));
     let (body, _) = request::Args::as_it_is().write(&to, &request)?;
     Ok(body)

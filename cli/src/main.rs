@@ -5,22 +5,29 @@
 
 mod ask;
 mod chat;
+mod connection;
 mod convert;
 mod decode;
 mod demo;
+mod doctor;
 mod emulate;
+mod endpoint;
+mod environment;
 mod fault;
 mod format;
 mod input;
+mod invoke;
 mod losses;
 mod output;
+mod progress;
 mod request;
 mod service;
+mod shell;
 
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::fault::Fault;
 
@@ -61,9 +68,17 @@ enum Command {
     /// Print what can be read and written, as a table
     Formats,
     /// Ask a model behind a SageMaker endpoint, and print its answer as it comes
-    Chat(chat::Args),
+    Chat(Box<chat::Args>),
+    /// Send a SageMaker endpoint any request, and print what its container answers, as it is
+    Invoke(Box<invoke::Args>),
+    /// Show what a call would use, where it comes from, and whether it would work; nothing is invoked
+    Doctor(Box<doctor::Args>),
     /// Run a local SageMaker Runtime that any AWS SDK can be pointed at
     Emulate(emulate::Args),
+    /// Print completions for a shell
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write those of all commands into a folder
+    Man(shell::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +100,10 @@ fn run(cli: &Cli) -> Result<(), Fault> {
         Some(Command::Convert(args)) => convert::run(args),
         Some(Command::Formats) => output::print(format::TABLE),
         Some(Command::Chat(args)) => block_on(chat::run(args, cli.verbose)),
+        Some(Command::Invoke(args)) => block_on(invoke::run(args, cli.verbose)),
+        Some(Command::Doctor(args)) => block_on(doctor::run(args)),
+        Some(Command::Completions(args)) => shell::completions(args, Cli::command()),
+        Some(Command::Man(args)) => shell::man(args, Cli::command()),
         Some(Command::Emulate(args)) => block_on(emulate::run(args, cli.verbose)),
     }
 }
@@ -114,8 +133,6 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

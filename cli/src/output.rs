@@ -8,6 +8,7 @@ use sagewire_codec::format::{Writer, write_response};
 use sagewire_codec::{Decoder, Error, Layer, Options, Target};
 
 use crate::fault::{Exit, Fault, note};
+use crate::progress::Progress;
 
 /// Bytes that are gathered before they are written: one large chunk must not become one huge write.
 const PIECE: usize = 64 * 1024;
@@ -24,9 +25,19 @@ impl Output {
         &mut self.buffer
     }
 
+    /// Nothing was gathered.
+    fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Much was gathered.
+    fn is_much(&self) -> bool {
+        self.buffer.len() >= PIECE
+    }
+
     /// Writes what was gathered, if that is much.
     pub(crate) fn relieve(&mut self) -> Result<(), Fault> {
-        if self.buffer.len() < PIECE { Ok(()) } else { self.flush() }
+        if self.is_much() { self.flush() } else { Ok(()) }
     }
 
     /// Writes what was gathered.
@@ -46,6 +57,11 @@ pub(crate) fn print(text: &str) -> Result<(), Fault> {
     let mut output = Output::default();
     output.buffer().extend_from_slice(text.as_bytes());
     output.flush()
+}
+
+/// Begins a new line between answers. A terminal has got one already.
+pub(crate) fn end_line() -> Result<(), Fault> {
+    if io::stdout().is_terminal() { Ok(()) } else { print("\n") }
 }
 
 /// What chat events are written as.
@@ -139,9 +155,51 @@ pub(crate) struct Stream {
 impl Stream {
     /// A stream that is written to `sink`; what gets lost is told if `verbose`.
     pub(crate) fn new(options: Options, sink: Sink, verbose: bool) -> Self {
-        let (output, malformed) = (Output::default(), Malformed::default());
-        let printer = Printer { sink, output, malformed, verbose, is_told: false, is_cut: false };
+        let printer = Printer {
+            sink,
+            output: Output::default(),
+            malformed: Malformed::default(),
+            progress: Progress::none(),
+            response: None,
+            verbose,
+            is_told: false,
+            is_cut: false,
+        };
         Self { decoder: Decoder::with_options(options), printer }
+    }
+
+    /// Shows how it goes, from now on.
+    pub(crate) fn show_progress(&mut self) {
+        self.printer.progress = Progress::start();
+    }
+
+    /// Shows no more how it goes.
+    pub(crate) fn hide_progress(&mut self) {
+        self.printer.progress.clear();
+    }
+
+    /// Keeps the answer as well.
+    pub(crate) fn keep(&mut self) {
+        self.printer.response = Some(Response::default());
+    }
+
+    /// What was kept of the answer, however it ended.
+    pub(crate) fn into_response(self) -> Option<Response> {
+        self.printer.response
+    }
+
+    /// Reads what is to come as `options` say.
+    pub(crate) fn set_options(&mut self, options: Options) {
+        self.decoder = Decoder::with_options(options);
+    }
+
+    /// Writes what came, of an answer that nobody waits for any longer.
+    pub(crate) fn stop(&mut self) -> Result<(), Fault> {
+        self.hide_progress();
+        if let (Sink::Text, true) = (&self.printer.sink, io::stdout().is_terminal()) {
+            self.printer.output.buffer().push(b'\n');
+        }
+        self.printer.output.flush()
     }
 
     /// Decodes a chunk, and writes all that it becomes.
@@ -149,7 +207,7 @@ impl Stream {
         loop {
             match self.decoder.decode(&mut chunk) {
                 Ok(Some(event)) => self.printer.print(&event)?,
-                Ok(None) => return self.printer.output.flush(),
+                Ok(None) => return self.printer.flush(),
                 Err(error) => return self.printer.end(Err(error)),
             }
         }
@@ -187,6 +245,9 @@ struct Printer {
     sink: Sink,
     output: Output,
     malformed: Malformed,
+    progress: Progress,
+    /// The answer, where somebody wants to have it.
+    response: Option<Response>,
     verbose: bool,
     /// Something was understood.
     is_told: bool,
@@ -199,11 +260,23 @@ impl Printer {
         self.malformed.see(event);
         self.is_told |= !matches!(event, Event::Malformed { .. } | Event::Other { .. });
         self.is_cut |= matches!(event, Event::Finish { reason: FinishReason::Length, .. });
+        self.progress.see(event);
+        if let Some(response) = &mut self.response {
+            response.add(event);
+        }
         self.sink.write(event, self.output.buffer());
-        self.output.relieve()
+        if self.output.is_much() { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Fault> {
+        if !self.output.is_empty() {
+            self.progress.make_room();
+        }
+        self.output.flush()
     }
 
     fn end(&mut self, ending: Result<(), Error>) -> Result<(), Fault> {
+        self.progress.clear();
         self.sink.finish(ending.as_ref().copied(), self.output.buffer());
         self.output.flush()?;
         if let (true, Some(losses)) = (self.verbose, self.sink.losses()) {

@@ -9,23 +9,44 @@ use crate::fault::{Exit, Fault};
 /// Characters of a service's message that are shown.
 const MESSAGE_MAX: usize = 1000;
 
+/// What to look at where the container has read a request, and cannot take it.
+pub(crate) const CONTAINER: &str = "is it what this container takes? (see --content-type)";
+
 /// No answer has begun.
 pub(crate) fn refused(error: &Error) -> Fault {
+    refused_by(error, CONTAINER)
+}
+
+/// The same; `container` is what to look at where the container could not take the request.
+pub(crate) fn refused_by(error: &Error, container: &'static str) -> Fault {
     if let Some(error) = error.service() {
-        return Fault::Line(Exit::Failed, service_line(error));
+        return Fault::Line(Exit::Failed, service_line(error, container));
     }
     let mut what = error.to_string();
     if let Some(cause) = root_cause(error) {
         what = format!("{what}: {cause}");
     }
     if error.is_config() || error.is_credentials() || error.is_invalid_request() {
-        return Fault::usage(format!("{what} (see chat --help)"));
+        return Fault::usage(format!("{what} (see --help)"));
     }
     Fault::Line(Exit::Failed, format!("transport: {what}"))
 }
 
+/// A body of one piece that did not come whole ended early, and nothing of it can be used.
+pub(crate) fn broken_off(error: &Error, container: &'static str) -> Fault {
+    match refused_by(error, container) {
+        Fault::Line(_, line) if error.is_broken_off() => Fault::Line(Exit::Truncated, line),
+        fault => fault,
+    }
+}
+
+/// A stream ended early, because its connection did.
+pub(crate) fn cut_off(error: &Error, received: u64) -> Fault {
+    Fault::Line(Exit::Truncated, format!("transport: byte {received}: truncated: {error}"))
+}
+
 /// The error at the end of the chain: those before say only that there was one.
-fn root_cause(error: &Error) -> Option<String> {
+pub(crate) fn root_cause(error: &Error) -> Option<String> {
     let mut cause = error.source()?;
     while let Some(source) = cause.source() {
         cause = source;
@@ -33,7 +54,7 @@ fn root_cause(error: &Error) -> Option<String> {
     Some(cause.to_string())
 }
 
-fn service_line(error: &ServiceError) -> String {
+fn service_line(error: &ServiceError, container: &'static str) -> String {
     let mut line = format!("service: {}", error.status);
     if let Some(name) = &error.error_type {
         line = format!("{line} {name}");
@@ -48,20 +69,20 @@ fn service_line(error: &ServiceError) -> String {
     if let Some(id) = &error.request_id {
         line = format!("{line} (request {id})");
     }
-    match hint(error) {
+    match hint(error, container) {
         Some(hint) => format!("{line}; hint: {hint}"),
         None => line,
     }
 }
 
 /// What to look at first.
-fn hint(error: &ServiceError) -> Option<&'static str> {
+fn hint(error: &ServiceError, container: &'static str) -> Option<&'static str> {
     if error.original_message.as_deref().is_some_and(|message| message.contains("accept_eula")) {
         return Some("--custom-attributes accept_eula=true, once the licence is read and accepted");
     }
     // The container has read the request, and cannot take it.
     if let Some(400 | 415 | 422 | 424) = error.original_status_code {
-        return Some("is --format what this container takes? (see sagewire formats)");
+        return Some(container);
     }
     if error.status != 403 {
         return None;

@@ -83,6 +83,17 @@ impl Client {
         self.0.host.url()
     }
 
+    /// Checks and signs a request as it would be sent, and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of a request of which nothing was sent: the request is invalid, or there are no credentials to sign it with.
+    pub async fn dry_run(&self, request: &Request, operation: Operation) -> Result<(), Error> {
+        let (headers, body) = (request.headers(operation)?, request.body.clone());
+        let prepared = Prepared::new(&request.endpoint, operation, headers, body)?;
+        self.0.sign(&prepared).await.map(drop)
+    }
+
     /// Invokes an endpoint, and waits for its whole answer.
     ///
     /// # Errors
@@ -483,6 +494,16 @@ mod tests {
         ];
         let client = from(&set, Client::builder()).unwrap();
         assert_eq!(client.endpoint_url(), "https://runtime.sagemaker.eu-west-1.api.aws");
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_needs_neither_network_nor_endpoint() {
+        let builder = || Client::builder().region("us-east-1").endpoint_url("http://a.invalid");
+        let credentials = crate::Credentials::new("id", "secret", None, None, "test");
+        let client = builder().credentials(credentials).build().unwrap();
+        client.dry_run(&Request::new("e", "{}"), Operation::Stream).await.unwrap();
+        let error = client.dry_run(&Request::new("e!", "{}"), Operation::Invoke).await.unwrap_err();
+        assert!(error.is_invalid_request());
     }
 
     #[test]

@@ -6,7 +6,13 @@ mod convert;
 mod custom;
 mod decode;
 mod demo;
+mod doctor;
 mod emulate;
 mod formats;
+#[cfg(unix)]
+mod interactive;
+mod invoke;
 mod process;
 mod recorded;
+mod settings;
+mod shell;

@@ -5,7 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
 
+use sagewire_emulator::{Builder, Emulator, Request};
 use serde_json::Value;
 
 /// All containers that are emulated, and what the demo says of the end of their streams.
@@ -80,7 +83,7 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Run {
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     // It may end before it has read everything.
-    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     Run {
@@ -111,7 +114,7 @@ impl TempFile {
     }
 
     /// A file whose name ends so.
-    pub(crate) fn ending(end: &str, text: &str) -> Self {
+    pub(crate) fn ending(end: &str, text: impl AsRef<[u8]>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("sagewire-{}-{}{end}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -163,11 +166,67 @@ impl Emulate {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let fixed = ["chat", "--endpoint", "my-llm", "--region", "us-east-1", "--endpoint-url", &self.url];
-        let mut command = command(&[&fixed, args].concat());
-        command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
-        command.env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
-        command
+        calling(&self.url, &[&["chat", "--endpoint", "my-llm"], args].concat())
+    }
+}
+
+/// A command that calls an emulator, with the credentials that it has.
+pub(crate) fn calling(url: &str, args: &[&str]) -> Command {
+    let mut command = command(&[args, &["--region", "us-east-1", "--endpoint-url", url]].concat());
+    command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
+    command.env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+    command
+}
+
+/// An emulator in this process, which shows what it was sent.
+pub(crate) struct Local(Emulator);
+
+impl Local {
+    pub(crate) fn new() -> Self {
+        Self::with(Emulator::builder())
+    }
+
+    pub(crate) fn scripted(rules: &Value) -> Self {
+        let script = serde_json::json!({ "rules": rules }).to_string();
+        Self::with(Emulator::builder().script(script.parse().unwrap()))
+    }
+
+    pub(crate) fn with(builder: Builder) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        // It ends with the tests.
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                sender.send(builder.start().await.unwrap()).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        Self(receiver.recv().unwrap())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.0.url()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.0.requests()
+    }
+
+    /// The JSON body of the last request.
+    pub(crate) fn last(&self) -> Value {
+        serde_json::from_slice(&self.requests().last().unwrap().body).unwrap()
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        calling(&self.url(), args)
+    }
+
+    pub(crate) fn run(&self, args: &[&str], input: &[u8]) -> Run {
+        run(self.command(args), input)
+    }
+
+    pub(crate) fn chat(&self, args: &[&str]) -> Run {
+        self.run(&[&["chat", "--endpoint", "my-llm"], args].concat(), b"")
     }
 }
 

@@ -1,0 +1,214 @@
+//! `sagewire chat` at a terminal.
+
+use std::io::{ErrorKind, Read, Write};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pty_process::Size;
+use pty_process::blocking::{Command, Pty, open};
+use serde_json::{Value, json};
+
+use crate::process::{Local, TempFile};
+
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+
+/// A terminal, and what it has shown.
+struct Terminal {
+    pty: Arc<Pty>,
+    child: Child,
+    shown: Arc<Mutex<String>>,
+    /// How much of it has been looked at.
+    seen: usize,
+}
+
+impl Terminal {
+    fn new(local: &Local, args: &[&str]) -> Self {
+        Self::with(local, args, |command| command)
+    }
+
+    fn with(local: &Local, args: &[&str], change: impl FnOnce(Command) -> Command) -> Self {
+        let (pty, pts) = open().unwrap();
+        pty.resize(Size::new(24, 500)).unwrap();
+        let command = local.command(&[&["chat", "--endpoint", "e", "--retries", "0"], args].concat());
+        let child = change(Command::from(command).env("TERM", "xterm")).spawn(pts).unwrap();
+        let (pty, shown) = (Arc::new(pty), Arc::new(Mutex::new(String::new())));
+        let (reader, screen) = (Arc::clone(&pty), Arc::clone(&shown));
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                match (&*reader).read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(len) => screen.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..len])),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+        });
+        Self { pty, child, shown, seen: 0 }
+    }
+
+    /// Waits until it shows this, after what was looked at before.
+    #[track_caller]
+    fn shows(&mut self, text: &str) {
+        let start = Instant::now();
+        loop {
+            let shown = self.shown.lock().unwrap().clone();
+            if let Some(at) = shown[self.seen..].find(text) {
+                self.seen += at + text.len();
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "no {text:?} in {:?}", &shown[self.seen..]);
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn types(&self, text: &str) {
+        (&*self.pty).write_all(text.as_bytes()).unwrap();
+    }
+
+    #[track_caller]
+    fn asks(&mut self, text: &str) {
+        self.shows("> ");
+        self.types(&format!("{text}\r"));
+    }
+
+    #[track_caller]
+    fn ends(&mut self, code: i32) {
+        assert_eq!(self.child.wait().unwrap().code(), Some(code), "{:?}", self.shown.lock().unwrap());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn user(text: &str) -> Value {
+    json!({"role": "user", "content": text})
+}
+
+fn assistant(text: &str) -> Value {
+    json!({"role": "assistant", "content": text})
+}
+
+fn chunk(delta: &Value, finish: &Value) -> String {
+    format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
+}
+
+#[test]
+fn a_conversation_is_kept() {
+    let local = Local::new();
+    let mut terminal = Terminal::new(&local, &["--system", "Be brief.", "--max-tokens", "3"]);
+    terminal.shows("note: Ctrl-C ends an answer, Ctrl-D the conversation");
+    terminal.asks("one");
+    terminal.shows("You said: “one”");
+    terminal.asks("");
+    terminal.asks("two");
+    terminal.shows("You said: “two”");
+    terminal.shows("> ");
+    let system = json!({"role": "system", "content": "Be brief."});
+    let messages = json!([system, user("one"), assistant("You said: “one”"), user("two")]);
+    assert_eq!(local.last()["messages"], messages);
+    assert_eq!(local.requests().len(), 2);
+    // A line that is not meant, and the one before once more.
+    terminal.types("three");
+    terminal.types(CTRL_C);
+    terminal.shows("> ");
+    terminal.types("\x1b[A\r");
+    terminal.shows("You said: “two”");
+    terminal.shows("> ");
+    assert_eq!(local.last()["messages"].as_array().unwrap().len(), 6);
+    terminal.types(CTRL_D);
+    terminal.ends(0);
+}
+
+#[test]
+fn an_answer_can_be_ended() {
+    let body = chunk(&json!({"content": "so far"}), &Value::Null);
+    let stalled = json!({"times": 1, "first_byte_ms": 300, "body": body, "content_type": "text/event-stream",
+        "fault": {"stall": true, "after": body.len()}});
+    let local = Local::scripted(&json!([stalled, {}]));
+    let mut terminal = Terminal::new(&local, &["--max-tokens", "3"]);
+    terminal.asks("one");
+    terminal.shows("waiting");
+    terminal.shows("so far");
+    terminal.types(CTRL_C);
+    terminal.shows("note: the answer was ended");
+    terminal.asks("two");
+    terminal.shows("You said: “two”");
+    terminal.shows("> ");
+    assert_eq!(local.last()["messages"], json!([user("one"), assistant("so far"), user("two")]));
+    terminal.types(CTRL_D);
+    terminal.ends(0);
+}
+
+#[test]
+fn a_question_without_an_answer_is_forgotten() {
+    let local = Local::scripted(&json!([{"status": 503, "times": 1}, {"body": "", "times": 1}, {}]));
+    let mut terminal = Terminal::new(&local, &["--max-tokens", "3"]);
+    terminal.asks("one");
+    terminal.shows("service: 503 ");
+    terminal.asks("two");
+    terminal.shows("truncated");
+    terminal.asks("three");
+    terminal.shows("You said: “three”");
+    assert_eq!(local.last()["messages"], json!([user("three")]));
+    terminal.shows("> ");
+    terminal.types(CTRL_D);
+    terminal.ends(0);
+}
+
+#[test]
+fn what_cannot_go_better_ends_it() {
+    let local = Local::new();
+    let mut terminal = Terminal::new(&local, &["--target-model", "m"]);
+    terminal.asks("one");
+    terminal.shows("usage: invalid request: target_model is not available");
+    terminal.ends(2);
+}
+
+#[test]
+fn results_of_tools_are_asked_for() {
+    let function = json!({"name": "weather", "arguments": "{\"city\":\"Paris\"}"});
+    let call =
+        json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]});
+    let body =
+        format!("{}{}data: [DONE]\n\n", chunk(&call, &Value::Null), chunk(&json!({}), &json!("tool_calls")));
+    let answer = format!("{}data: [DONE]\n\n", chunk(&json!({"content": "Rain."}), &json!("stop")));
+    let rule = |body: &str| json!({"times": 1, "body": body, "content_type": "text/event-stream"});
+    let local = Local::scripted(&json!([rule(&body), rule(&answer)]));
+    let tools = TempFile::new(r#"[{"type":"function","function":{"name":"weather"}}]"#);
+    let mut terminal = Terminal::new(&local, &["--tools", tools.path()]);
+    terminal.asks("one");
+    terminal.shows("weather {\"city\":\"Paris\"} = ");
+    terminal.types("wet\r");
+    terminal.shows("Rain.");
+    terminal.shows("> ");
+    let messages = local.last()["messages"].clone();
+    assert_eq!(messages[1]["tool_calls"][0]["id"], "call_1");
+    assert_eq!(messages[2], json!({"role": "tool", "tool_call_id": "call_1", "content": "wet"}));
+    terminal.types(CTRL_D);
+    terminal.ends(0);
+}
+
+/// Standard output has the answers and nothing else.
+#[test]
+fn answers_can_be_kept_apart() {
+    let local = Local::new();
+    let mut terminal =
+        Terminal::with(&local, &["--max-tokens", "3"], |command| command.stdout(Stdio::piped()));
+    for text in ["one", "two"] {
+        terminal.asks(text);
+    }
+    terminal.shows("> ");
+    terminal.types(CTRL_D);
+    terminal.ends(0);
+    let mut stdout = String::new();
+    terminal.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    assert_eq!(stdout, "You said: “one”\nYou said: “two”\n");
+}

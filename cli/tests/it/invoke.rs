@@ -1,0 +1,240 @@
+//! `sagewire invoke`.
+
+use sagewire_emulator::Emulator;
+use serde_json::{Value, json};
+
+use crate::process::{Local, TempFile, run, sagewire};
+
+const QUESTION: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3}"#;
+const STREAMED: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3,"stream":true}"#;
+
+#[test]
+fn a_body_is_sent_as_it_is_and_the_answer_printed_as_it_is() {
+    let local = Local::new();
+    let file = TempFile::new(QUESTION);
+    let args = ["invoke", "my-llm", file.path(), "--accept", "application/json"];
+    let answer: Value = serde_json::from_str(local.run(&args, b"").succeeds().text()).unwrap();
+    assert_eq!(answer["choices"][0]["message"]["content"], "You said: “Say");
+    let piped = local.run(&["invoke", "my-llm"], QUESTION.as_bytes()).succeeds();
+    let dash = local.run(&["invoke", "my-llm", "-"], QUESTION.as_bytes()).succeeds();
+    assert_eq!(piped.stdout, dash.stdout);
+    for request in local.requests() {
+        assert_eq!(
+            (request.path.as_str(), &*request.body),
+            ("/endpoints/my-llm/invocations", QUESTION.as_bytes())
+        );
+    }
+    assert_eq!(local.requests()[0].header("accept"), Some("application/json"));
+}
+
+#[test]
+fn a_stream_is_printed_without_its_frames_or_with_them() {
+    let local = Local::new();
+    let plain = local.run(&["invoke", "my-llm", "--stream"], STREAMED.as_bytes()).succeeds();
+    assert!(plain.text().starts_with("data: {") && plain.text().ends_with("data: [DONE]\n\n"));
+    let framed = local.run(&["invoke", "my-llm", "--stream", "--frames"], STREAMED.as_bytes()).succeeds();
+    assert!(framed.stdout.len() > plain.stdout.len());
+    for bytes in [&plain.stdout, &framed.stdout] {
+        assert_eq!(sagewire(&["decode"], bytes).succeeds().text(), "You said: “Say");
+    }
+}
+
+#[test]
+fn any_content_type_goes() {
+    let body = b"\x89PNG\r\n\x1a\n\0\xff";
+    let rule = json!([{"headers": {"content-type": "text/csv"}, "body": "1,2\n"}]);
+    let local = Local::scripted(&rule);
+    let args = ["invoke", "my-llm", "--content-type", "image/png", "--accept", "text/csv"];
+    assert_eq!(local.run(&args, body).succeeds().stdout, b"1,2\n");
+    let request = &local.requests()[0];
+    assert_eq!((request.header("content-type"), &*request.body), (Some("image/png"), &body[..]));
+}
+
+#[test]
+fn everything_about_an_endpoint_can_be_said() {
+    let local = Local::new();
+    let flags = [
+        ("--inference-component", "ic", "inference-component"),
+        ("--target-variant", "v", "target-variant"),
+        ("--target-container-hostname", "c", "target-container-hostname"),
+        ("--session-id", "s", "session-id"),
+        ("--inference-id", "i", "inference-id"),
+        ("--prefix-aware-id", "p", "prefix-aware-id"),
+    ];
+    let unary = [
+        ("--target-model", "m.tar.gz", "target-model"),
+        ("--enable-explanations", "`true`", "enable-explanations"),
+    ];
+    let given = |command: &[&'static str], flags: &[(&'static str, &'static str, &str)]| {
+        let flags = flags.iter().flat_map(|(flag, value, _)| [*flag, *value]);
+        command.iter().copied().chain(flags).collect::<Vec<_>>()
+    };
+    let sent = |flags: &[(&str, &str, &str)]| {
+        let request = local.requests().pop().unwrap();
+        for (flag, value, header) in flags {
+            let name = format!("x-amzn-sagemaker-{header}");
+            assert_eq!(request.header(&name), Some(*value), "{flag}");
+            let signed = request.header("authorization").unwrap();
+            assert!(signed.contains(&name), "{signed}");
+        }
+    };
+    local.run(&given(&["invoke", "e"], &[&flags[..], &unary].concat()), QUESTION.as_bytes()).succeeds();
+    sent(&[&flags[..], &unary].concat());
+    local.run(&given(&["invoke", "e", "--stream"], &flags), STREAMED.as_bytes()).succeeds();
+    sent(&flags);
+    local.run(&given(&["chat", "--endpoint", "e", "hi"], &flags), b"").succeeds();
+    sent(&flags);
+    let before = local.requests().len();
+    for (flag, value, header) in unary {
+        let run = local.run(&["invoke", "e", "--stream", flag, value], STREAMED.as_bytes());
+        let field = header.replace('-', "_");
+        let line = run.fails(2);
+        assert!(line.contains(&format!("{field} is not available with a streamed response")), "{line}");
+    }
+    assert_eq!(local.requests().len(), before);
+}
+
+#[test]
+fn custom_attributes_are_joined() {
+    let local = Local::new();
+    let sent = |attributes: &[&str]| {
+        let flags = attributes.iter().flat_map(|text| ["--custom-attributes", text]);
+        let args: Vec<&str> = ["invoke", "e"].into_iter().chain(flags).collect();
+        local.run(&args, QUESTION.as_bytes())
+    };
+    for (attributes, header) in [
+        (&["accept_eula=true"][..], "accept_eula=true"),
+        (&["a=1", "b=x=y"], "a=1;b=x=y"),
+        (&["c000b4f9;as it is"], "c000b4f9;as it is"),
+    ] {
+        sent(attributes).succeeds();
+        let request = local.requests().pop().unwrap();
+        assert_eq!(request.header("x-amzn-sagemaker-custom-attributes"), Some(header));
+    }
+    let line = "usage: --custom-attributes b: has no =, which each needs where several are given";
+    assert_eq!(sent(&["a=1", "b"]).fails(2), line);
+    assert!(sent(&["a=1", "b=2;c=3"]).fails(2).contains("cannot be told from its neighbours"));
+}
+
+#[test]
+fn what_the_headers_say_is_printed_on_demand() {
+    let local = Local::new();
+    let told = local.run(&["invoke", "my-llm", "--include"], QUESTION.as_bytes());
+    assert_eq!(told.code, 0);
+    assert!(told.stderr.starts_with("x-amzn-requestid: 00000000-"), "{}", told.stderr);
+    assert!(told.stderr.contains("content-type: application/json\n"), "{}", told.stderr);
+    assert!(told.text().starts_with('{'));
+    let local = Local::new();
+    let args = ["invoke", "my-llm", "--stream", "--include=headers"];
+    let run = local.run(&args, STREAMED.as_bytes()).succeeds();
+    let (headers, body) = run.text().split_once("\n\n").unwrap();
+    assert!(headers.starts_with("x-amzn-requestid: 00000000-"), "{headers}");
+    assert!(headers.contains("\ncontent-type: text/event-stream"), "{headers}");
+    assert!(body.starts_with("data: {"));
+}
+
+#[test]
+fn asynchronous_calls_say_where_the_answer_will_be() {
+    let folder = std::env::temp_dir().join(format!("sagewire-cli-async-{}", std::process::id()));
+    let local = Local::with(Emulator::builder().storage(&folder));
+    let args = ["invoke", "my-llm", "--async", "--inference-id", "mine", "--filename", "answer.json"];
+    let run = local.run(&args, QUESTION.as_bytes()).succeeds();
+    let accepted: Value = serde_json::from_str(run.text()).unwrap();
+    assert_eq!(accepted["InferenceId"], "mine");
+    let output = accepted["OutputLocation"].as_str().unwrap();
+    assert!(output.starts_with("s3://") && output.ends_with("/answer.json"), "{output}");
+    assert!(accepted["FailureLocation"].as_str().unwrap().starts_with("s3://"));
+
+    let args =
+        ["invoke", "my-llm", "--async", "--input-location", "s3://bucket/key", "--request-ttl-seconds", "60"];
+    local.run(&args, b"not read").succeeds();
+    let request = local.requests().pop().unwrap();
+    assert_eq!(request.header("x-amzn-sagemaker-inputlocation"), Some("s3://bucket/key"));
+    assert!(request.body.is_empty());
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[test]
+fn faults_have_their_codes_and_what_came() {
+    let body = "data: 1\n\ndata: 2\n\n";
+    for (fault, code, found) in [
+        (json!({"reset": true}), 3, "transport: byte "),
+        (json!({"hang_up": true}), 3, "transport: byte "),
+        (json!({"truncated_frame": true}), 3, "eventstream: byte "),
+        (json!({"corrupt_byte": true}), 5, "eventstream: byte "),
+        (json!({"exception": {"type": "InternalStreamFailure", "message": "oops"}}), 4, "sagemaker: byte "),
+        (json!({"error": {"code": "500", "message": "oom"}}), 4, "sagemaker: byte "),
+    ] {
+        let mut fault = fault;
+        fault["after"] = json!(9);
+        let rule =
+            json!([{"body": body, "cut": "events", "content_type": "text/event-stream", "fault": fault}]);
+        let local = Local::scripted(&rule);
+        let run = local.run(&["invoke", "e", "--stream"], b"{}");
+        assert!(run.fails(code).starts_with(found), "{run:?}");
+        assert_eq!(run.text(), "data: 1\n\n", "{fault}");
+    }
+}
+
+#[test]
+fn errors_of_the_service_are_named() {
+    for (rule, args, code, found) in [
+        (
+            json!({"status": 424}),
+            &["--stream"][..],
+            4,
+            "service: 424 ModelError: Received server error (500)",
+        ),
+        (json!({"status": 403}), &[], 4, "service: 403 "),
+        (json!({"status": 500}), &["--async"], 4, "service: 500 InternalFailure"),
+    ] {
+        let run =
+            Local::scripted(&json!([rule])).run(&[&["invoke", "e", "--retries", "0"], args].concat(), b"{}");
+        assert!(run.fails(code).starts_with(found), "{run:?}");
+        assert!(run.stdout.is_empty());
+    }
+    let refused = Local::new().run(&["invoke", "my-llm"], b"{}");
+    assert!(refused.fails(4).contains("; hint: is it what this container takes?"), "{refused:?}");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let local = Local::new();
+    for (args, found) in [
+        (&["invoke"][..], "usage: the following required arguments were not provided: <ENDPOINT>"),
+        (&["invoke", "e", "/no/such/file"], "usage: /no/such/file: "),
+        (&["invoke", "e", "/"], "usage: /: "),
+        (&["invoke", "e!", "-"], "usage: invalid request: endpoint \"e!\" "),
+        (
+            &["invoke", "e", "--async", "--stream"],
+            "usage: the argument '--async' cannot be used with '--stream'",
+        ),
+        (&["invoke", "e", "--frames"], "usage: the following required arguments were not provided: --stream"),
+        (
+            &["invoke", "e", "--input-location", "s3://b/k"],
+            "usage: the following required arguments were not provided: --async",
+        ),
+        (&["invoke", "e", "-", "--async", "--input-location", "s3://b/k"], "usage: the argument "),
+        (
+            &["invoke", "e", "--async", "--input-location", "b/k"],
+            "usage: invalid request: input_location \"b/k\" ",
+        ),
+        (
+            &["invoke", "e", "--async", "--session-id", "s"],
+            "usage: invalid request: session_id is not available with an async",
+        ),
+        (
+            &["invoke", "e", "--async", "--request-ttl-seconds", "5"],
+            "usage: invalid request: request_ttl is 5 seconds",
+        ),
+        (&["invoke", "e", "--include=nowhere"], "usage: invalid value 'nowhere' for '--include[=<WHERE>]'"),
+    ] {
+        let run = local.run(args, b"{}");
+        assert!(run.fails(2).starts_with(found), "{run:?}");
+        assert!(run.stdout.is_empty());
+    }
+    assert!(local.requests().is_empty());
+    let mut command = local.command(&["invoke", "e"]);
+    command.env("AWS_SECRET_ACCESS_KEY", "wrong");
+    assert!(run(command, b"{}").fails(4).starts_with("service: 403 InvalidSignatureException"));
+}
