@@ -1,6 +1,7 @@
 //! Sends requests.
 
 use std::error::Error as StdError;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use aws_sdk_sagemakerruntime::error::SdkError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
@@ -23,9 +25,9 @@ use sagewire_transport::{
 use tokio::time::timeout;
 
 use crate::checked::chunks;
-use crate::error::unanswered;
+use crate::error::{unanswered, unsigned};
 use crate::events;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Stage};
 
 /// The service's own bound is 25 MB.
 const RESPONSE_LEN_MAX: usize = 32 << 20;
@@ -277,8 +279,14 @@ impl Inner {
         R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         let (exchange, times) = (Exchange::new(operation), &self.timeouts);
-        let sent = timeout(times.first_byte, send(exchange.clone())).await;
-        let output = sent.map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))?;
+        let sent = AssertUnwindSafe(send(exchange.clone())).catch_unwind();
+        let sent = timeout(times.first_byte, sent).await;
+        let output = match sent.map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))? {
+            Ok(output) => output,
+            // The SDK's signer panics where a key has a line end, say.
+            Err(_) if exchange.stage() == Stage::Signing => return Err(unsigned()),
+            Err(panic) => resume_unwind(panic),
+        };
         let Some(head) = exchange.take_head() else {
             return Err(match output {
                 Err(error) => unanswered(error, exchange.stage(), times),

@@ -24,9 +24,13 @@ where
             Error::config(format!("the client of the SDK: {}", innermost(&error))).because(error)
         }
         // The errors of signing quote header values, so they are not kept as a source.
-        Stage::Signing => Error::credentials("the credentials cannot be used to sign"),
+        Stage::Signing => unsigned(),
         Stage::Sent => unsent(&error, timeouts).because(error),
     }
+}
+
+pub(crate) fn unsigned() -> Error {
+    Error::credentials("the credentials cannot be used to sign")
 }
 
 fn unsent<E>(error: &SdkError<E, HttpResponse>, timeouts: &Timeouts) -> Error
