@@ -1,10 +1,10 @@
 //! The SDK's client, for the emulator.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use aws_sdk_sagemakerruntime::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_sagemakerruntime::{Client, Config};
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
 
-#[allow(dead_code, reason = "not every test changes it")]
 pub(crate) fn config(url: impl Into<String>) -> Builder {
     Config::builder()
         .behavior_version(BehaviorVersion::latest())
