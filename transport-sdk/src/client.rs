@@ -11,14 +11,13 @@ use aws_sdk_sagemakerruntime::config::retry::RetryConfig;
 use aws_sdk_sagemakerruntime::config::timeout::TimeoutConfig;
 use aws_sdk_sagemakerruntime::config::{Region, StalledStreamProtectionConfig};
 use aws_sdk_sagemakerruntime::error::SdkError;
-use aws_sdk_sagemakerruntime::primitives::Blob;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Chunks, Deadline, Error, Input, Metadata, Operation, Request, Response,
+    AsyncRequest, AsyncResponse, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
     ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport, impl_services, read_body,
     read_error_body,
 };
@@ -26,8 +25,8 @@ use tokio::time::timeout;
 
 use crate::checked::chunks;
 use crate::error::{unanswered, unsigned};
-use crate::events;
 use crate::exchange::{Exchange, Stage};
+use crate::{events, fields};
 
 /// The service's own bound is 25 MB.
 const RESPONSE_LEN_MAX: usize = 32 << 20;
@@ -93,24 +92,9 @@ impl Client {
     /// See [`Error`]. A status other than 200 is one.
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
         request.headers(Operation::Invoke)?;
-        let (endpoint, inner) = (request.endpoint, &*self.0);
-        let call = inner
-            .sdk
-            .invoke_endpoint()
-            .endpoint_name(endpoint.name)
-            .body(Blob::from_maybe_shared(request.body))
-            .content_type(request.content_type)
-            .set_accept(request.accept)
-            .set_custom_attributes(endpoint.custom_attributes)
-            .set_target_model(endpoint.target_model)
-            .set_target_variant(endpoint.target_variant)
-            .set_target_container_hostname(endpoint.target_container_hostname)
-            .set_inference_id(endpoint.inference_id)
-            .set_enable_explanations(endpoint.enable_explanations)
-            .set_inference_component_name(endpoint.inference_component)
-            .set_session_id(endpoint.session_id)
-            .set_prefix_aware_id(endpoint.prefix_aware_id);
-        let settings = inner.settings(endpoint.region);
+        let inner = &*self.0;
+        let settings = inner.settings(request.endpoint.region.clone());
+        let call = fields::whole(&inner.sdk, request);
         let send = |exchange: Exchange| {
             let call = call.clone().customize().config_override(settings.clone());
             call.interceptor(exchange).send()
@@ -132,22 +116,9 @@ impl Client {
     /// See [`Error`]. A status other than 200 is one, and so is a response that is no event stream.
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
         request.headers(Operation::Stream)?;
-        let (endpoint, inner) = (request.endpoint, &*self.0);
-        let call = inner
-            .sdk
-            .invoke_endpoint_with_response_stream()
-            .endpoint_name(endpoint.name)
-            .body(Blob::from_maybe_shared(request.body))
-            .content_type(request.content_type)
-            .set_accept(request.accept)
-            .set_custom_attributes(endpoint.custom_attributes)
-            .set_target_variant(endpoint.target_variant)
-            .set_target_container_hostname(endpoint.target_container_hostname)
-            .set_inference_id(endpoint.inference_id)
-            .set_inference_component_name(endpoint.inference_component)
-            .set_session_id(endpoint.session_id)
-            .set_prefix_aware_id(endpoint.prefix_aware_id);
-        let settings = inner.settings(endpoint.region);
+        let inner = &*self.0;
+        let settings = inner.settings(request.endpoint.region.clone());
+        let call = fields::streamed(&inner.sdk, request);
         let send = |exchange: Exchange| {
             let call = call.clone().customize().config_override(settings.clone());
             call.interceptor(exchange).send()
@@ -174,27 +145,9 @@ impl Client {
     /// See [`Error`]. A status other than 202 is one.
     pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
         request.headers()?;
-        let (endpoint, inner) = (request.endpoint, &*self.0);
-        let (location, body) = match request.input {
-            Input::Location(location) => (Some(location), None),
-            Input::Inline(body) => (None, Some(Blob::from_maybe_shared(body))),
-        };
-        let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
-        let call = inner
-            .sdk
-            .invoke_endpoint_async()
-            .endpoint_name(endpoint.name)
-            .set_input_location(location)
-            .set_body(body)
-            .content_type(request.content_type)
-            .set_accept(request.accept)
-            .set_custom_attributes(endpoint.custom_attributes)
-            .set_inference_id(endpoint.inference_id)
-            .set_s3_output_path_extension(request.output_path_extension)
-            .set_filename(request.filename)
-            .set_request_ttl_seconds(request.request_ttl.map(seconds))
-            .set_invocation_timeout_seconds(request.invocation_timeout.map(seconds));
-        let settings = inner.settings(endpoint.region);
+        let inner = &*self.0;
+        let settings = inner.settings(request.endpoint.region.clone());
+        let call = fields::asynchronous(&inner.sdk, request);
         let send = |exchange: Exchange| {
             let call = call.clone().customize().config_override(settings.clone());
             call.interceptor(exchange).send()

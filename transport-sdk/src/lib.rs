@@ -42,6 +42,7 @@ mod client;
 mod error;
 mod events;
 mod exchange;
+mod fields;
 
 pub use aws_sdk_sagemakerruntime;
 pub use client::{Builder, Client};

@@ -2,9 +2,12 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use futures_util::StreamExt;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestRng, TestRunner};
 use sagewire_codec::chat::Event;
 use sagewire_codec::stream::Error as StreamError;
 use sagewire_codec::{ErrorKind, Layer};
@@ -20,6 +23,19 @@ enum Ending {
     Decode(Layer, ErrorKind, Option<u64>),
     BrokenOff,
     Refused(String),
+}
+
+impl Ending {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Complete => "Complete",
+            Self::Decode(_, ErrorKind::Failure(_), _) => "Failure",
+            Self::Decode(_, ErrorKind::Truncated { .. }, _) => "Truncated",
+            Self::Decode(..) => "Corrupt",
+            Self::BrokenOff => "BrokenOff",
+            Self::Refused(_) => "Refused",
+        }
+    }
 }
 
 impl From<Error> for Ending {
@@ -157,30 +173,22 @@ fn rule() -> impl Strategy<Value = Value> {
 fn every_script_gives_the_same_events_and_the_same_ending() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let config = Config { cases: 256, failure_persistence: None, ..Config::default() };
-    let mut endings = std::collections::BTreeMap::new();
-    let mut runner = TestRunner::new_with_rng(
-        config.clone(),
-        proptest::test_runner::TestRng::deterministic_rng(config.rng_algorithm),
-    );
-    let mut count = |ending: &Ending| {
-        let name = format!("{ending:?}").split(['(', ' ']).next().unwrap_or_default().to_owned();
-        *endings.entry(name).or_insert(0) += 1;
-    };
-    let counted = std::cell::RefCell::new(&mut count);
-    runner
-        .run(&rule(), |rule| {
-            let [reqwest, sdk] = runtime.block_on(both(&rule));
-            // What a reset overtakes on its way is lost.
-            if rule["fault"]["reset"].is_null() {
-                prop_assert_eq!(&reqwest.0, &sdk.0);
-            }
-            prop_assert_eq!(&reqwest.1, &sdk.1);
-            (counted.borrow_mut())(&sdk.1);
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    let rng = TestRng::deterministic_rng(config.rng_algorithm);
+    let endings = RefCell::new(BTreeMap::<_, u32>::new());
+    let run = TestRunner::new_with_rng(config, rng).run(&rule(), |rule| {
+        let [reqwest, sdk] = runtime.block_on(both(&rule));
+        // What a reset overtakes on its way is lost.
+        if rule["fault"]["reset"].is_null() {
+            prop_assert_eq!(&reqwest.0, &sdk.0);
+        }
+        prop_assert_eq!(&reqwest.1, &sdk.1);
+        *endings.borrow_mut().entry(sdk.1.name()).or_default() += 1;
+        Ok(())
+    });
+    run.unwrap_or_else(|error| panic!("{error}"));
+    let endings = endings.into_inner();
     println!("{endings:?}");
-    for ending in ["Complete", "Decode", "BrokenOff"] {
+    for ending in ["Complete", "Failure", "Truncated", "Corrupt", "BrokenOff"] {
         assert!(endings.contains_key(ending), "no stream ended so: {ending}");
     }
 }
