@@ -339,6 +339,13 @@ impl Decoder {
         }
     }
 
+    /// The frames are corrupt or cut short: for a transport that has removed them. As [`fail`](Self::fail) otherwise.
+    pub fn fail_with(&mut self, error: Error) {
+        if let State::Decoding = self.state {
+            self.state = State::closing(error);
+        }
+    }
+
     /// How the container wrapped its records, as far as it shows yet.
     pub fn wrapping(&self) -> Option<Wrapping> {
         self.records.wrapping()

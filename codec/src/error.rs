@@ -18,7 +18,9 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(layer: Layer, offset: u64, kind: ErrorKind) -> Self {
+    /// An error of a layer, `offset` bytes into its input: for a transport that removes the frames itself, see
+    /// [`Decoder::fail_with`](crate::Decoder::fail_with).
+    pub fn new(layer: Layer, offset: u64, kind: ErrorKind) -> Self {
         Self { kind, layer, offset }
     }
 

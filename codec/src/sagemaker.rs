@@ -34,8 +34,12 @@ impl<'a> Event<'a> {
     /// Reads a frame. Header order is not guaranteed and the content type is not required: what counts are the names.
     pub fn parse(frame: &Frame<'a>) -> Self {
         let headers = frame.headers();
-        let text = |name| headers.get(name).and_then(|value: Value<'a>| value.as_str());
-        let payload = frame.payload();
+        let text = |name: &str| headers.get(name).and_then(|value: Value<'a>| value.as_str());
+        Self::read(text, frame.payload())
+    }
+
+    /// Reads a frame that some other decoder has taken apart: `text` has its headers that are strings, by name.
+    pub fn read(text: impl Fn(&str) -> Option<&'a str>, payload: &'a [u8]) -> Self {
         match text(":message-type") {
             Some("exception") => {
                 let name = text(":exception-type").unwrap_or("exception");

@@ -22,6 +22,8 @@ pub enum Chunk {
     Bytes(Bytes),
     /// An exception of the service. Nothing follows.
     Failure(Failure),
+    /// The frames are corrupt or cut short. Nothing follows.
+    Error(crate::Error),
 }
 
 impl From<Bytes> for Chunk {
@@ -112,6 +114,7 @@ trait Decode {
     fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::Error>;
     fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error>;
     fn fail(&mut self, failure: Failure);
+    fn fail_with(&mut self, error: crate::Error);
 }
 
 impl Decode for Decoder {
@@ -128,6 +131,10 @@ impl Decode for Decoder {
     fn fail(&mut self, failure: Failure) {
         self.fail(failure);
     }
+
+    fn fail_with(&mut self, error: crate::Error) {
+        self.fail_with(error);
+    }
 }
 
 impl Decode for Transcoder {
@@ -143,6 +150,10 @@ impl Decode for Transcoder {
 
     fn fail(&mut self, failure: Failure) {
         self.fail(failure);
+    }
+
+    fn fail_with(&mut self, error: crate::Error) {
+        self.fail_with(error);
     }
 }
 
@@ -189,6 +200,10 @@ where
                             Chunk::Bytes(bytes) => self.chunk = bytes,
                             Chunk::Failure(failure) => {
                                 self.decoder.fail(failure);
+                                self.state = State::Finishing(None);
+                            }
+                            Chunk::Error(error) => {
+                                self.decoder.fail_with(error);
                                 self.state = State::Finishing(None);
                             }
                         },

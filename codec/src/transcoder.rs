@@ -109,6 +109,11 @@ impl Transcoder {
         self.decoder.fail(failure);
     }
 
+    /// The frames are corrupt or cut short: see [`Decoder::fail_with`].
+    pub fn fail_with(&mut self, error: Error) {
+        self.decoder.fail_with(error);
+    }
+
     /// What could not be carried over, so far.
     pub fn losses(&self) -> &Losses {
         self.writer.losses()

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use sagewire_codec::chat::Event;
 use sagewire_codec::stream::{Chunk, Error, Events, Transcoded};
-use sagewire_codec::{Decoder, Failure, Framing, Options, Target, Transcoder};
+use sagewire_codec::{Decoder, ErrorKind, Failure, Framing, Layer, Options, Target, Transcoder};
 
 /// A stream that has everything at once.
 struct Ready(std::vec::IntoIter<Chunk>);
@@ -99,4 +99,21 @@ fn an_exception_ends_the_stream_after_what_came() {
     while decoder.finish().expect("good").is_some() {}
     decoder.fail(failure());
     assert!(matches!(decoder.finish(), Ok(None)));
+}
+
+#[test]
+fn a_fault_of_the_frames_ends_the_stream_as_with_frames() {
+    let fault = || {
+        let kind = ErrorKind::PreludeChecksum { computed: 1, found: 2 };
+        sagewire_codec::Error::new(Layer::EventStream, 7, kind)
+    };
+    // After a complete answer, too: the transport could not tell what else there was.
+    for (body, text) in [(BODIES[3], "cut"), (BODIES[0], "hé")] {
+        let chunks = vec![Bytes::from_static(body.as_bytes()).into(), Chunk::Error(fault())];
+        let (events, ending) = unframed(chunks);
+        assert!(
+            events.iter().any(|event| matches!(event, Event::TextDelta { text: found, .. } if found == text))
+        );
+        assert_eq!(ending, Some(fault()));
+    }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::error::{Error, Progress, Timeout};
 
-/// What a transport brings of a body: bytes as they come, none of them empty, and at most one failure at the end.
+/// What a transport brings of a body: bytes as they come, none of them empty, and at most one failure or error at the end.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, Error>> + Send>>;
 
 /// The times that bound a call. The first three are checked where nothing comes, the last one always.
@@ -148,6 +148,7 @@ impl Body {
         match poll_fn(|cx| self.poll_chunk(cx)).await? {
             Some(Chunk::Bytes(bytes)) => Ok(Some(bytes)),
             Some(Chunk::Failure(failure)) => Err(failure.into()),
+            Some(Chunk::Error(error)) => Err(error.into()),
             None => Ok(None),
         }
     }

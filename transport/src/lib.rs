@@ -30,7 +30,8 @@ pub use endpoint::{Endpoint, Operation};
 pub use error::{Error, ServiceError, Timeout};
 pub use request::{AsyncRequest, Input, Request};
 pub use response::{
-    AsyncResponse, ChunkStream, Metadata, Response, ResponseStream, read_body, read_error_body,
+    AsyncResponse, ChunkStream, Metadata, Response, ResponseStream, is_event_stream, read_body,
+    read_error_body,
 };
 pub use retry::Retry;
 pub use service::{BoxFuture, Invoke, InvokeStream, Transport};

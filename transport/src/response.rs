@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use sagewire_codec::stream::{Chunk, Events, Transcoded};
 use sagewire_codec::{Decoder, Framing, Options, Target, Transcoder, chat};
 
@@ -51,6 +51,13 @@ impl Metadata {
             closed_session_id: text(headers, "x-amzn-sagemaker-closed-session-id"),
         }
     }
+}
+
+/// Whether the body that these headers announce is an event stream: for those who write a transport.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/vnd.amazon.eventstream")
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -220,6 +227,10 @@ impl Stream for ResponseStream {
             Chunk::Failure(failure) => {
                 self.ended = true;
                 Err(failure.into())
+            }
+            Chunk::Error(error) => {
+                self.ended = true;
+                Err(error.into())
             }
         }))
     }

@@ -1,0 +1,40 @@
+//! Chats with a local endpoint over AWS's SDK: `cargo run -p sagewire-transport-sdk --example chat`
+
+use std::io::Write;
+use std::time::Duration;
+
+use aws_sdk_sagemakerruntime::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sagemakerruntime::{Client as Sdk, Config};
+use sagewire_codec::chat::{Event, RequestFormat};
+use sagewire_codec::format::read_request;
+use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
+use sagewire_transport_sdk::{Chat, Client};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let emulator = Emulator::builder().pause(Duration::from_millis(2)).start().await?;
+    // Against AWS: `Sdk::new(&aws_config::load_from_env().await)`, with the SDK's own HTTP client.
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "example"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(emulator.url());
+    let client = Client::new(Sdk::from_conf(config.build()));
+
+    let body = br#"{"messages": [{"role": "user", "content": "Hello"}]}"#;
+    let request = read_request(RequestFormat::OpenAi, body)?;
+    let mut answer = Chat::new(client.clone(), "my-llm").stream(&request).await?;
+    println!("{:?}", answer.metadata());
+    while let Some(event) = answer.event().await? {
+        if let Event::TextDelta { text, .. } = event {
+            print!("{text}");
+            std::io::stdout().flush()?;
+        }
+    }
+    println!();
+
+    let whole = Chat::new(client, "my-llm").complete(&request).await?;
+    println!("{}", whole.choices[0].text());
+    Ok(())
+}

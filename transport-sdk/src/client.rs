@@ -1,0 +1,329 @@
+//! Sends requests.
+
+use std::error::Error as StdError;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sagemakerruntime::config;
+use aws_sdk_sagemakerruntime::config::http::HttpResponse;
+use aws_sdk_sagemakerruntime::config::retry::RetryConfig;
+use aws_sdk_sagemakerruntime::config::timeout::TimeoutConfig;
+use aws_sdk_sagemakerruntime::config::{Region, StalledStreamProtectionConfig};
+use aws_sdk_sagemakerruntime::error::SdkError;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, StatusCode, header};
+use sagewire_codec::Framing;
+use sagewire_transport::{
+    AsyncRequest, AsyncResponse, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
+    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport, impl_services, read_body,
+    read_error_body,
+};
+use tokio::time::timeout;
+
+use crate::checked::chunks;
+use crate::error::{unanswered, unsigned};
+use crate::exchange::{Exchange, Stage};
+use crate::{events, fields};
+
+/// The service's own bound is 25 MB.
+const RESPONSE_LEN_MAX: usize = 32 << 20;
+
+/// Invokes endpoints with a client of AWS's SDK. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    sdk: aws_sdk_sagemakerruntime::Client,
+    timeouts: Timeouts,
+    retry: Retry,
+    max_response_len: usize,
+}
+
+/// A response with the status that it should have.
+struct Answer<T> {
+    headers: HeaderMap,
+    /// `None`: the SDK reads it.
+    body: Option<SdkBody>,
+    output: Result<T, Error>,
+}
+
+impl<T> Answer<T> {
+    fn chunks(self) -> Chunks {
+        chunks(self.body.unwrap_or_else(SdkBody::empty))
+    }
+}
+
+/// A response with another status.
+struct Refusal {
+    error: ServiceError,
+    /// The SDK signs for the service's time from now on.
+    is_clock_off: bool,
+}
+
+impl Client {
+    /// The SDK's client as it is, with our default settings.
+    pub fn new(sdk: aws_sdk_sagemakerruntime::Client) -> Self {
+        Self::builder(sdk).build()
+    }
+
+    /// Settings, to be changed and built.
+    pub fn builder(sdk: aws_sdk_sagemakerruntime::Client) -> Builder {
+        Builder {
+            sdk,
+            timeouts: Timeouts::default(),
+            retry: Retry::default(),
+            max_response_len: RESPONSE_LEN_MAX,
+        }
+    }
+
+    /// The SDK's client.
+    pub fn sdk(&self) -> &aws_sdk_sagemakerruntime::Client {
+        &self.0.sdk
+    }
+
+    /// Invokes an endpoint, and waits for its whole answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. A status other than 200 is one.
+    pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
+        request.headers(Operation::Invoke)?;
+        let inner = &*self.0;
+        let settings = inner.settings(request.endpoint.region.clone());
+        let call = fields::whole(&inner.sdk, request);
+        let send = |exchange: Exchange| {
+            let call = call.clone().customize().config_override(settings.clone());
+            call.interceptor(exchange).send()
+        };
+        let deadline = Deadline::new(&inner.timeouts);
+        let attempt = || async {
+            let answer = inner.send(Operation::Invoke, deadline, &send).await?;
+            let metadata = Metadata::new(&answer.headers, Operation::Invoke);
+            let body = read_body(answer.chunks(), &inner.timeouts, deadline, inner.max_response_len).await?;
+            Ok(Response::new(metadata, body))
+        };
+        deadline.bound(inner.retry.run(attempt)).await
+    }
+
+    /// Invokes an endpoint, and waits until its answer begins.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. A status other than 200 is one, and so is a response that is no event stream.
+    pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
+        request.headers(Operation::Stream)?;
+        let inner = &*self.0;
+        let settings = inner.settings(request.endpoint.region.clone());
+        let call = fields::streamed(&inner.sdk, request);
+        let send = |exchange: Exchange| {
+            let call = call.clone().customize().config_override(settings.clone());
+            call.interceptor(exchange).send()
+        };
+        let (deadline, timeouts) = (Deadline::new(&inner.timeouts), &inner.timeouts);
+        let attempt = || inner.send(Operation::Stream, deadline, &send);
+        let answer = deadline.bound(inner.retry.run(attempt)).await?;
+        if answer.body.is_some() {
+            let found = answer.headers.get(header::CONTENT_TYPE).map(text);
+            return Err(Error::content_type(
+                found,
+                read_error_body(answer.chunks(), timeouts, deadline).await,
+            ));
+        }
+        let metadata = Metadata::new(&answer.headers, Operation::Stream);
+        let chunks = events::chunks(answer.output?.body);
+        Ok(ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline))
+    }
+
+    /// Has an endpoint invoked, which puts its answer into S3.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. A status other than 202 is one.
+    pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
+        request.headers()?;
+        let inner = &*self.0;
+        let settings = inner.settings(request.endpoint.region.clone());
+        let call = fields::asynchronous(&inner.sdk, request);
+        let send = |exchange: Exchange| {
+            let call = call.clone().customize().config_override(settings.clone());
+            call.interceptor(exchange).send()
+        };
+        let deadline = Deadline::new(&inner.timeouts);
+        let attempt = || async {
+            let answer = inner.send(Operation::Async, deadline, &send).await?;
+            let headers = answer.headers.clone();
+            let body = read_body(answer.chunks(), &inner.timeouts, deadline, inner.max_response_len).await?;
+            Ok(AsyncResponse::new(&headers, &body))
+        };
+        deadline.bound(inner.retry.run(attempt)).await
+    }
+}
+
+impl Transport for Client {
+    async fn invoke(&self, request: Request) -> Result<Response, Error> {
+        Client::invoke(self, request).await
+    }
+
+    async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
+        Client::invoke_stream(self, request).await
+    }
+
+    async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
+        Client::invoke_async(self, request).await
+    }
+}
+
+impl_services!(Client);
+
+impl Inner {
+    /// What the SDK does otherwise than its client was told.
+    fn settings(&self, region: Option<String>) -> config::Builder {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(self.timeouts.connect)
+            .disable_read_timeout()
+            .disable_operation_timeout()
+            .disable_operation_attempt_timeout()
+            .build();
+        let mut settings = config::Builder::new()
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts);
+        settings.set_region(region.map(Region::new));
+        settings
+    }
+
+    /// A response that is none of an error. Where the SDK learnt from a refusal that the clock is off, it tries once
+    /// more.
+    async fn send<T, E, F, R>(
+        &self,
+        operation: Operation,
+        deadline: Deadline,
+        send: &F,
+    ) -> Result<Answer<T>, Error>
+    where
+        E: StdError + Send + Sync + 'static,
+        F: Fn(Exchange) -> R,
+        R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let refusal = match self.send_once(operation, deadline, send).await? {
+            Ok(answer) => return Ok(answer),
+            Err(refusal) => refusal,
+        };
+        if refusal.error.status != 403 || !refusal.is_clock_off {
+            return Err(refusal.error.into());
+        }
+        let again = self.send_once(operation, deadline, send).await?;
+        again.map_err(|refusal| refusal.error.into())
+    }
+
+    async fn send_once<T, E, F, R>(
+        &self,
+        operation: Operation,
+        deadline: Deadline,
+        send: &F,
+    ) -> Result<Result<Answer<T>, Refusal>, Error>
+    where
+        E: StdError + Send + Sync + 'static,
+        F: Fn(Exchange) -> R,
+        R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let (exchange, times) = (Exchange::new(operation), &self.timeouts);
+        let sent = AssertUnwindSafe(send(exchange.clone())).catch_unwind();
+        let sent = timeout(times.first_byte, sent).await;
+        let output = match sent.map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))? {
+            Ok(output) => output,
+            // The SDK's signer panics where a key has a line end, say.
+            Err(_) if exchange.stage() == Stage::Signing => return Err(unsigned()),
+            Err(panic) => resume_unwind(panic),
+        };
+        let Some(head) = exchange.take_head() else {
+            return Err(match output {
+                Err(error) => unanswered(error, exchange.stage(), times),
+                Ok(_) => Error::config("the SDK's client does not ask its interceptors"),
+            });
+        };
+        let expected = if operation == Operation::Async { StatusCode::ACCEPTED } else { StatusCode::OK };
+        if head.status == expected {
+            let unread = || ServiceError::new(head.status, &head.headers, Bytes::new());
+            let output = output.map_err(|error| Error::from(unread()).because(error));
+            return Ok(Ok(Answer { headers: head.headers, body: head.body, output }));
+        }
+        if head.status.is_redirection() {
+            let location = head.headers.get(header::LOCATION).map(text);
+            return Err(Error::redirect(head.status.as_u16(), location));
+        }
+        let body = chunks(head.body.unwrap_or_else(SdkBody::empty));
+        let body = read_error_body(body, times, deadline).await;
+        let error = ServiceError::new(head.status, &head.headers, body);
+        Ok(Err(Refusal { error, is_clock_off: head.is_clock_off }))
+    }
+}
+
+fn text(value: &http::HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+/// Settings of a [`Client`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    sdk: aws_sdk_sagemakerruntime::Client,
+    timeouts: Timeouts,
+    retry: Retry,
+    max_response_len: usize,
+}
+
+impl Builder {
+    /// The times that bound a call.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets [`Timeouts::connect`].
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.connect = timeout;
+        self
+    }
+
+    /// Sets [`Timeouts::first_byte`].
+    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.first_byte = timeout;
+        self
+    }
+
+    /// Sets [`Timeouts::idle`].
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.idle = timeout;
+        self
+    }
+
+    /// Sets [`Timeouts::total`].
+    pub fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.total = Some(timeout);
+        self
+    }
+
+    /// How often a call is tried. Default: 3 times; [`Retry::never`] is one.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Bytes of the largest body that [`Client::invoke`] returns. Default: 32 MiB; the service's own bound is 25 MB.
+    pub fn max_response_len(mut self, len: usize) -> Self {
+        self.max_response_len = len;
+        self
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn build(self) -> Client {
+        let Self { sdk, timeouts, retry, max_response_len } = self;
+        Client(Arc::new(Inner { sdk, timeouts, retry, max_response_len }))
+    }
+}

@@ -1,0 +1,176 @@
+//! Looks over the SDK's shoulder while it sends one request: how far it comes, and what is answered.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use aws_sdk_sagemakerruntime::config::http::HttpResponse;
+use aws_sdk_sagemakerruntime::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+};
+use aws_sdk_sagemakerruntime::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sagemakerruntime::error::BoxError;
+use aws_sdk_sagemakerruntime::primitives::{DateTime, DateTimeFormat};
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use aws_smithy_types::body::SdkBody;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use sagewire_transport::{Operation, is_event_stream};
+
+use crate::checked::Checked;
+
+/// Seconds that the service cannot mean: it accepts five minutes. AWS's SDKs correct from four on.
+const TOLERATED: i64 = 4 * 60;
+
+/// How far the SDK has come with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    #[default]
+    Building,
+    /// It looks for the endpoint and the credentials.
+    Resolving,
+    Signing,
+    Sent,
+}
+
+/// What a response says before its body, and its body unless that is left to the SDK.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// `None`: an event stream, which the SDK reads.
+    pub(crate) body: Option<SdkBody>,
+    /// The request was signed for a time that is not the service's.
+    pub(crate) is_clock_off: bool,
+}
+
+/// One request, and what it was answered. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    operation: Operation,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    stage: Stage,
+    /// The time that the request is signed for, in seconds since 1970.
+    signed_at: Option<i64>,
+    head: Option<Head>,
+}
+
+impl Exchange {
+    pub(crate) fn new(operation: Operation) -> Self {
+        Self { operation, seen: Arc::default() }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.seen().stage
+    }
+
+    /// What was answered, if anything was. Once.
+    pub(crate) fn take_head(&self) -> Option<Head> {
+        self.seen().head.take()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Leaves the SDK the frames of an event stream, and no other body.
+    fn take(&self, response: &mut HttpResponse) -> Result<Head, BoxError> {
+        let status = StatusCode::from_u16(response.status().as_u16())?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in response.headers().iter_bytes() {
+            headers.append(HeaderName::try_from(name)?, HeaderValue::from_bytes(value)?);
+        }
+        let body = std::mem::replace(response.body_mut(), SdkBody::empty());
+        let is_stream =
+            self.operation == Operation::Stream && status == StatusCode::OK && is_event_stream(&headers);
+        let body = if is_stream {
+            *response.body_mut() = SdkBody::from_body_1_x(Checked::new(body));
+            None
+        } else {
+            Some(body)
+        };
+        let is_clock_off = self.seen().signed_at.is_some_and(|signed_at| {
+            date(&headers).is_some_and(|date| (date - signed_at).abs() >= TOLERATED)
+        });
+        Ok(Head { status, headers, body, is_clock_off })
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Exchange {
+    fn name(&self) -> &'static str {
+        "sagewire"
+    }
+
+    fn read_before_attempt(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.seen().stage = Stage::Resolving;
+        Ok(())
+    }
+
+    fn read_before_signing(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.seen().stage = Stage::Signing;
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let mut seen = self.seen();
+        seen.stage = Stage::Sent;
+        seen.signed_at = context.request().headers().get("x-amz-date").and_then(signing_time);
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let head = self.take(context.response_mut())?;
+        self.seen().head = Some(head);
+        Ok(())
+    }
+}
+
+/// The `Date` of a response, in seconds since 1970.
+fn date(headers: &HeaderMap) -> Option<i64> {
+    let text = headers.get(header::DATE)?.to_str().ok()?;
+    Some(DateTime::from_str(text, DateTimeFormat::HttpDate).ok()?.secs())
+}
+
+/// `20260101T000000Z`, in seconds since 1970.
+fn signing_time(text: &str) -> Option<i64> {
+    let (date, time) = text.split_once('T')?;
+    let (year, month, day) = (date.get(..4)?, date.get(4..6)?, date.get(6..)?);
+    let (hour, minute, second) = (time.get(..2)?, time.get(2..4)?, time.get(4..)?);
+    let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}");
+    Some(DateTime::from_str(&text, DateTimeFormat::DateTime).ok()?.secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_signature_is_read() {
+        assert_eq!(signing_time("20260101T000001Z"), Some(1_767_225_601));
+        for text in ["", "T", "2026T00Z", "20260101T0000é", "20261301T000000Z"] {
+            assert_eq!(signing_time(text), None, "{text}");
+        }
+    }
+}

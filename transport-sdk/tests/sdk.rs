@@ -1,0 +1,405 @@
+//! What the SDK is asked for, and what becomes of what it says: with an HTTP client that answers by itself.
+
+mod common;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_sagemakerruntime::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_sagemakerruntime::config::retry::RetryConfig;
+use aws_sdk_sagemakerruntime::config::{BehaviorVersion, Builder, SharedHttpClient};
+use aws_sdk_sagemakerruntime::error::BoxError;
+use aws_sdk_sagemakerruntime::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_sagemakerruntime::{Client as Sdk, Config};
+use aws_smithy_async::time::TimeSource;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use common::config;
+use http_body::Frame;
+use sagewire_codec::eventstream::{Header, Value, encode};
+use sagewire_codec::{ErrorKind, Layer};
+use sagewire_transport_sdk::{
+    AsyncRequest, Client, Endpoint, Error, Input, Operation, Request, ResponseStream, Retry, Timeouts,
+    response_stream,
+};
+
+const FRAMES: &str = "application/vnd.amazon.eventstream";
+
+/// What was asked: the URI and the headers.
+type Asked = (String, http::HeaderMap);
+
+/// An HTTP client that gives its answers one after the other, and remembers what was asked.
+#[derive(Clone, Debug, Default)]
+struct Canned {
+    answers: Arc<Mutex<VecDeque<http::Response<SdkBody>>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Canned {
+    fn new(answers: impl IntoIterator<Item = http::Response<SdkBody>>) -> Self {
+        Self { answers: Arc::new(Mutex::new(answers.into_iter().collect())), ..Self::default() }
+    }
+
+    fn http_client(&self) -> SharedHttpClient {
+        let canned = self.clone();
+        http_client_fn(move |_, _| SharedHttpConnector::new(canned.clone()))
+    }
+
+    fn client(&self) -> Client {
+        self.with(config("http://localhost"))
+    }
+
+    fn with(&self, config: Builder) -> Client {
+        let sdk = Sdk::from_conf(config.http_client(self.http_client()).build());
+        let mut retry = Retry::default();
+        retry.first_wait = Duration::from_millis(1);
+        Client::builder(sdk).retry(retry).build()
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl HttpConnector for Canned {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let request = request.try_into_http1x().unwrap();
+        self.asked.lock().unwrap().push((request.uri().to_string(), request.headers().clone()));
+        let answer = self.answers.lock().unwrap().pop_front().expect("an answer");
+        HttpConnectorFuture::ready(Ok(HttpResponse::try_from(answer).unwrap()))
+    }
+}
+
+fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<SdkBody>) -> http::Response<SdkBody> {
+    let builder = http::Response::builder().status(status);
+    let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+    builder.body(body.into()).unwrap()
+}
+
+fn streamed(body: impl Into<SdkBody>) -> http::Response<SdkBody> {
+    answer(200, &[("content-type", FRAMES), ("x-amzn-sagemaker-content-type", "text/plain")], body)
+}
+
+fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let headers = headers.iter().map(|(name, value)| Header { name, value: Value::String(value) });
+    encode(headers, payload, &mut out).unwrap();
+    out
+}
+
+fn part(payload: &str) -> Vec<u8> {
+    let headers = [
+        (":event-type", "PayloadPart"),
+        (":content-type", "application/octet-stream"),
+        (":message-type", "event"),
+    ];
+    frame(&headers, payload.as_bytes())
+}
+
+/// All that was read of a stream, and how it ended.
+async fn read(mut stream: ResponseStream) -> (String, Option<Error>) {
+    let mut text = String::new();
+    loop {
+        match stream.chunk().await {
+            Ok(Some(part)) => text.push_str(std::str::from_utf8(&part).unwrap()),
+            Ok(None) => return (text, None),
+            Err(error) => return (text, Some(error)),
+        }
+    }
+}
+
+async fn read_frames(frames: Vec<u8>) -> (String, Option<Error>) {
+    let canned = Canned::new([streamed(frames)]);
+    read(canned.client().invoke_stream(Request::new("e", "")).await.unwrap()).await
+}
+
+fn everything() -> Endpoint {
+    Endpoint::new("e")
+        .inference_component("ic")
+        .target_variant("v")
+        .target_container_hostname("h")
+        .session_id("s")
+        .inference_id("i")
+        .prefix_aware_id("p")
+        .custom_attributes([("a", "1"), ("b", "2")])
+}
+
+/// Every header that our request would have, the SDK's has, too.
+fn assert_sent(expected: &http::HeaderMap, (_, sent): &Asked) {
+    for (name, value) in expected {
+        if name != "accept" || value != "*/*" {
+            assert_eq!(sent.get(name), Some(value), "{name}");
+        }
+    }
+    let signed = sent["authorization"].to_str().unwrap();
+    for name in expected.keys().filter(|name| *name != "accept" || sent.contains_key("accept")) {
+        assert!(signed.contains(name.as_str()), "{name} is not signed");
+    }
+    let mut ours = sent.keys().filter(|name| name.as_str().starts_with("x-amzn-sagemaker"));
+    assert!(ours.all(|name| expected.contains_key(name)), "{sent:?}");
+}
+
+#[tokio::test]
+async fn every_field_is_sent() {
+    let canned = Canned::new([answer(200, &[], "{}"), streamed(part("a")), answer(202, &[], "{}")]);
+    let client = canned.client();
+    let whole = everything().target_model("m.tar.gz").enable_explanations("`true`");
+    let whole = Request::new(whole, "{}").accept("application/json").content_type("text/csv");
+    client.invoke(whole.clone()).await.unwrap();
+    let stream = Request::new(everything(), "{}").accept("text/event-stream");
+    drop(client.invoke_stream(stream.clone()).await.unwrap());
+    let endpoint = Endpoint::new("e").inference_id("i").custom_attributes([("a", "1")]);
+    let mut queued = AsyncRequest::new(endpoint, Input::Location("s3://bucket/key".into()));
+    queued.accept = Some("application/json".into());
+    queued.output_path_extension = Some("a/b".into());
+    queued.filename = Some("f.json".into());
+    queued.request_ttl = Some(Duration::from_secs(60));
+    queued.invocation_timeout = Some(Duration::from_secs(3600));
+    client.invoke_async(queued.clone()).await.unwrap();
+
+    let asked = canned.asked();
+    assert_sent(&whole.headers(Operation::Invoke).unwrap(), &asked[0]);
+    assert_sent(&stream.headers(Operation::Stream).unwrap(), &asked[1]);
+    assert_sent(&queued.headers().unwrap(), &asked[2]);
+    for ((uri, _), operation) in asked.iter().zip([Operation::Invoke, Operation::Stream, Operation::Async]) {
+        assert_eq!(*uri, format!("http://localhost{}", whole.endpoint.path(operation).unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn asynchronous_answers_are_read() {
+    let headers = [
+        ("x-amzn-sagemaker-outputlocation", "s3://b/out"),
+        ("x-amzn-sagemaker-failurelocation", "s3://b/failure"),
+        ("x-amzn-requestid", "r"),
+    ];
+    let canned = Canned::new([
+        answer(202, &headers, r#"{"InferenceId":"i"}"#),
+        answer(200, &headers, r#"{"InferenceId":"i"}"#),
+    ]);
+    let request = AsyncRequest::new("e", Input::Inline(Bytes::from_static(b"{}")));
+    let found = canned.client().invoke_async(request.clone()).await.unwrap();
+    assert_eq!(found.inference_id.as_deref(), Some("i"));
+    assert_eq!(found.output_location.as_deref(), Some("s3://b/out"));
+    assert_eq!(found.failure_location.as_deref(), Some("s3://b/failure"));
+    assert_eq!(found.metadata.request_id.as_deref(), Some("r"));
+    let error = canned.client().invoke_async(request).await.unwrap_err();
+    assert_eq!(error.status(), Some(200));
+}
+
+#[tokio::test]
+async fn an_endpoint_may_be_in_another_region() {
+    let elsewhere = Endpoint::new("e").region("eu-west-1");
+    let canned = Canned::new([answer(200, &[], ""), answer(200, &[], "")]);
+    canned.client().invoke(Request::new(elsewhere.clone(), "")).await.unwrap();
+    let resolved = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(aws_sdk_sagemakerruntime::config::Region::new("us-east-1"))
+        .credentials_provider(common::keys(None));
+    canned.with(resolved).invoke(Request::new(elsewhere, "")).await.unwrap();
+    let asked = canned.asked();
+    // An endpoint URL stays what it is.
+    assert!(asked[0].0.starts_with("http://localhost/"), "{}", asked[0].0);
+    assert!(asked[1].0.starts_with("https://runtime.sagemaker.eu-west-1.amazonaws.com/"), "{}", asked[1].0);
+    for (_, headers) in asked {
+        assert!(headers["authorization"].to_str().unwrap().contains("/eu-west-1/sagemaker/aws4_request"));
+    }
+}
+
+#[tokio::test]
+async fn our_retries_take_the_place_of_the_sdks() {
+    let busy = || answer(503, &[], "");
+    for (answers, attempts, succeeds) in [
+        (vec![busy(), busy(), answer(200, &[], "ok")], 3, true),
+        ((0..9).map(|_| busy()).collect(), 3, false),
+    ] {
+        let canned = Canned::new(answers);
+        let retry = RetryConfig::standard().with_max_attempts(7);
+        let client = canned.with(config("http://localhost").retry_config(retry));
+        let result = client.invoke(Request::new("e", "")).await;
+        assert_eq!((canned.asked().len(), result.is_ok()), (attempts, succeeds));
+    }
+}
+
+/// A clock that is an hour slow.
+#[derive(Debug)]
+struct Slow;
+
+impl TimeSource for Slow {
+    fn now(&self) -> SystemTime {
+        SystemTime::now() - Duration::from_secs(3600)
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_corrected_once() {
+    let now = DateTime::from(SystemTime::now()).fmt(DateTimeFormat::HttpDate).unwrap();
+    let refusal = || {
+        let headers = [("date", &*now), ("x-amzn-errortype", "InvalidSignatureException")];
+        answer(403, &headers, r#"{"message":"Signature expired"}"#)
+    };
+    let canned = Canned::new([refusal(), answer(200, &[("date", &now)], "ok"), refusal(), refusal()]);
+    let client = canned.with(config("http://localhost").time_source(Slow));
+    assert_eq!(client.invoke(Request::new("e", "")).await.unwrap().body, "ok");
+    let asked = canned.asked();
+    assert_eq!(asked.len(), 2);
+    assert_ne!(asked[0].1["x-amz-date"], asked[1].1["x-amz-date"]);
+    // Now that it is right, another refusal is one.
+    let error = client.invoke(Request::new("e", "")).await.unwrap_err();
+    assert_eq!((error.status(), canned.asked().len()), (Some(403), 3));
+}
+
+#[tokio::test]
+async fn what_the_client_lacks_is_named() {
+    let bare = || Config::builder().behavior_version(BehaviorVersion::latest());
+    let keyed = || bare().credentials_provider(common::keys(None));
+    let no_region = keyed().http_client(Canned::default().http_client());
+    let no_keys = bare().endpoint_url("http://localhost").http_client(Canned::default().http_client());
+    let region = aws_sdk_sagemakerruntime::config::Region::new("us-east-1");
+    let no_http = keyed().endpoint_url("http://localhost").region(region.clone());
+    for config in [no_region, no_keys.region(region), no_http] {
+        let client = Client::new(Sdk::from_conf(config.build()));
+        let error = client.invoke(Request::new("e", "")).await.unwrap_err();
+        assert!(error.is_config() && !error.is_retryable(), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+        println!("{error}");
+    }
+}
+
+#[derive(Debug)]
+struct NoKeys;
+
+impl aws_credential_types::provider::ProvideCredentials for NoKeys {
+    fn provide_credentials<'a>(&'a self) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let error = aws_credential_types::provider::error::CredentialsError::not_loaded("no profile");
+        aws_credential_types::provider::future::ProvideCredentials::ready(Err(error))
+    }
+}
+
+#[tokio::test]
+async fn credentials_may_not_be_there() {
+    let canned = Canned::default();
+    let client = canned.with(config("http://localhost").credentials_provider(NoKeys));
+    let error = client.invoke(Request::new("e", "")).await.unwrap_err();
+    assert!(error.is_credentials() && canned.asked().is_empty(), "{error}");
+    assert_eq!(error.to_string(), "the credentials could not be loaded");
+}
+
+#[tokio::test]
+async fn endings_that_the_sdk_hides() {
+    // Behind the prelude of a frame the SDK takes a stream for whole.
+    let whole = part("one");
+    let cut = [&whole[..], &part("two")[..12]].concat();
+    let (text, error) = read_frames(cut).await;
+    let error = error.unwrap();
+    let codec = error.codec().unwrap();
+    assert!(text == "one" && codec.is_truncated() && codec.offset() == whole.len() as u64, "{text} {error}");
+
+    // A length that is too large is not waited for.
+    let mut huge = part("two");
+    huge[0] = 0x7f;
+    let (text, error) = read_frames([&part("one")[..], &huge, &part("three")].concat()).await;
+    let error = error.unwrap();
+    assert_eq!(text, "one");
+    assert!(matches!(error.codec().unwrap().kind(), ErrorKind::PreludeChecksum { .. }), "{error}");
+
+    // Names and messages that it does not know.
+    let exception =
+        [(":message-type", "exception"), (":exception-type", "New"), (":content-type", "application/json")];
+    let exception = frame(&exception, br#"{"Message":"m","ErrorCode":"c"}"#);
+    let (text, error) = read_frames([&part("one")[..], &exception].concat()).await;
+    let failure = error.as_ref().and_then(Error::failure).unwrap();
+    assert_eq!((&*text, &*failure.name, &*failure.message), ("one", "New", "m"));
+    assert_eq!(failure.code.as_deref(), Some("c"));
+    assert_eq!(failure.original, br#"{"Message":"m","ErrorCode":"c"}"#);
+    let unmodelled = [(":message-type", "error"), (":error-code", "500"), (":error-message", "m")];
+    let (_, error) = read_frames(frame(&unmodelled, b"")).await;
+    let failure = error.as_ref().and_then(Error::failure).unwrap();
+    assert_eq!((&*failure.name, failure.code.as_deref(), &*failure.message), ("error", Some("500"), "m"));
+}
+
+#[tokio::test]
+async fn events_that_the_sdk_does_not_know() {
+    let unknown = [(":message-type", "event"), (":event-type", "New")];
+    let (text, error) =
+        read_frames([part("one"), frame(&unknown, b"{}"), part(""), part("two")].concat()).await;
+    assert!(text == "onetwo" && error.is_none(), "{text} {error:?}");
+
+    // It wants a content type.
+    let bare = [(":message-type", "event"), (":event-type", "PayloadPart")];
+    let (text, error) = read_frames([part("one"), frame(&bare, b"two"), part("three")].concat()).await;
+    let error = error.unwrap();
+    let codec = error.codec().unwrap();
+    assert!(text == "one" && codec.is_corrupt() && codec.layer() == Layer::SageMaker, "{error}");
+}
+
+#[tokio::test]
+async fn ones_own_calls_are_read_as_well() {
+    let mut corrupt = part("two");
+    *corrupt.last_mut().unwrap() ^= 1;
+    let cut = part("two")[..40].to_vec();
+    for (rest, kind) in [(vec![], ""), (corrupt, "Malformed"), (cut, "Truncated")] {
+        let headers = [("content-type", FRAMES), ("x-amzn-sagemaker-content-type", "text/plain")];
+        let canned = Canned::new([answer(200, &headers, [part("one"), rest].concat())]);
+        let sdk = Sdk::from_conf(config("http://localhost").http_client(canned.http_client()).build());
+        let call = sdk.invoke_endpoint_with_response_stream().endpoint_name("e").body(vec![].into());
+        let stream = response_stream(call.send().await.unwrap(), &Timeouts::default());
+        assert_eq!(stream.metadata().content_type.as_deref(), Some("text/plain"));
+        let (text, error) = read(stream).await;
+        let found = error.map(|error| format!("{:?}", error.codec().unwrap().kind())).unwrap_or_default();
+        assert!(text == "one" && found.starts_with(kind) && found.is_empty() == kind.is_empty(), "{found}");
+    }
+}
+
+/// A body that counts what is read of it, and when it is dropped.
+struct Counted {
+    frames: VecDeque<Vec<u8>>,
+    read: Arc<AtomicUsize>,
+    dropped: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = self.frames.pop_front();
+        self.read.fetch_add(usize::from(frame.is_some()), Ordering::Relaxed);
+        Poll::Ready(frame.map(|frame| Ok(Frame::data(frame.into()))))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.dropped.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_ahead_and_dropping_is_the_end() {
+    let (read, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let frames = (0..9).map(|at| part(&at.to_string())).collect();
+    let body = SdkBody::from_body_1_x(Counted { frames, read: read.clone(), dropped: dropped.clone() });
+    let canned = Canned::new([streamed(body)]);
+    let mut stream = canned.client().invoke_stream(Request::new("e", "")).await.unwrap();
+    for at in 0..3 {
+        assert_eq!(read.load(Ordering::Relaxed), at);
+        assert_eq!(stream.chunk().await.unwrap().unwrap(), at.to_string());
+    }
+    assert!(!dropped.load(Ordering::Relaxed));
+    drop(stream);
+    assert!(dropped.load(Ordering::Relaxed) && read.load(Ordering::Relaxed) == 3);
+}
