@@ -105,8 +105,18 @@ impl<'o> Object<'o> {
         write(&mut Object::new(out));
     }
 
-    /// Appends a name; the value has to be appended to what this returns.
-    pub(crate) fn name(&mut self, name: &str) -> &mut Vec<u8> {
+    /// Appends a name of a format's, which needs no escapes; the value has to be appended to what this returns.
+    #[inline]
+    pub(crate) fn name(&mut self, name: &'static str) -> &mut Vec<u8> {
+        let begin: &[u8] = if core::mem::replace(&mut self.is_empty, false) { b"\"" } else { b",\"" };
+        self.out.extend_from_slice(begin);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+
+    /// The same for any name.
+    fn any_name(&mut self, name: &str) -> &mut Vec<u8> {
         if !core::mem::replace(&mut self.is_empty, false) {
             self.out.push(b',');
         }
@@ -115,37 +125,37 @@ impl<'o> Object<'o> {
         self.out
     }
 
-    pub(crate) fn string(&mut self, name: &str, value: &str) {
+    pub(crate) fn string(&mut self, name: &'static str, value: &str) {
         write_string(value, self.name(name));
     }
 
-    pub(crate) fn integer(&mut self, name: &str, value: u64) {
+    pub(crate) fn integer(&mut self, name: &'static str, value: u64) {
         write_integer(value, self.name(name));
     }
 
-    pub(crate) fn bool(&mut self, name: &str, value: bool) {
-        self.raw(name, if value { "true" } else { "false" });
+    pub(crate) fn bool(&mut self, name: &'static str, value: bool) {
+        self.name(name).extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// Appends JSON, which it is known to be.
     pub(crate) fn raw(&mut self, name: &str, json: &str) {
-        self.name(name).extend_from_slice(json.as_bytes());
+        self.any_name(name).extend_from_slice(json.as_bytes());
     }
 
     /// Appends JSON as it is, or as a string where it is none.
     pub(crate) fn json(&mut self, name: &str, json: &str) {
-        write_json(json, self.name(name));
+        write_json(json, self.any_name(name));
     }
 
     /// Appends an object whose members `write` writes.
-    pub(crate) fn object(&mut self, name: &str, write: impl FnOnce(&mut Object<'_>)) {
+    pub(crate) fn object(&mut self, name: &'static str, write: impl FnOnce(&mut Object<'_>)) {
         write(&mut self.begin_object(name));
     }
 
     /// Appends an array whose items `write` writes.
     pub(crate) fn array<T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(T, &mut Vec<u8>),
     ) {
@@ -156,12 +166,12 @@ impl<'o> Object<'o> {
     }
 
     /// Begins a member that is an object.
-    pub(crate) fn begin_object(&mut self, name: &str) -> Object<'_> {
+    pub(crate) fn begin_object(&mut self, name: &'static str) -> Object<'_> {
         Object::new(self.name(name))
     }
 
     /// Begins a member that is an array.
-    pub(crate) fn begin_array(&mut self, name: &str) -> Array<'_> {
+    pub(crate) fn begin_array(&mut self, name: &'static str) -> Array<'_> {
         Array::new(self.name(name))
     }
 }

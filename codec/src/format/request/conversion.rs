@@ -113,7 +113,12 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     /// Writes a number, if there is one.
-    pub(super) fn number_member(&self, object: &mut Object<'_>, name: &str, number: Option<Param<f64>>) {
+    pub(super) fn number_member(
+        &self,
+        object: &mut Object<'_>,
+        name: &'static str,
+        number: Option<Param<f64>>,
+    ) {
         if let Some(number) = number {
             self.number(number, object.name(name));
         }
@@ -325,7 +330,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     /// Writes strings as an array.
-    pub(super) fn stop(&self, object: &mut Object<'_>, name: &str) {
+    pub(super) fn stop(&self, object: &mut Object<'_>, name: &'static str) {
         if !self.request.stop.is_empty() {
             let mut array = object.begin_array(name);
             for stop in &self.request.stop {
@@ -335,7 +340,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     /// Writes an integer, if there is one.
-    pub(super) fn signed(&self, object: &mut Object<'_>, name: &str, value: Option<Param<i64>>) {
+    pub(super) fn signed(&self, object: &mut Object<'_>, name: &'static str, value: Option<Param<i64>>) {
         if let Some(param) = value {
             let out = object.name(name);
             if param.value < 0 {

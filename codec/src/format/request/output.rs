@@ -6,7 +6,7 @@ use crate::json::Object;
 /// What the canonical model has, as members.
 pub(super) trait Put {
     /// Appends a text, as it is where it comes from JSON.
-    fn text(&mut self, name: &str, text: &Text<'_>);
+    fn text(&mut self, name: &'static str, text: &Text<'_>);
 
     /// Puts members back that stood right under `path`.
     fn own(&mut self, own: &Members<'_>, path: &str);
@@ -14,7 +14,7 @@ pub(super) trait Put {
 
 impl Put for Object<'_> {
     #[inline]
-    fn text(&mut self, name: &str, text: &Text<'_>) {
+    fn text(&mut self, name: &'static str, text: &Text<'_>) {
         text.write(self.name(name));
     }
 

@@ -35,7 +35,7 @@ impl<'a> Blocks<'_, '_, 'a> {
     /// Writes a string where it is one plain text, else a list of blocks; nothing where there are none.
     fn content(
         &self,
-        name: &str,
+        name: &'static str,
         parts: &[&Part<'a>],
         role: &'static str,
         object: &mut Object<'_>,
@@ -185,7 +185,13 @@ impl<'a> Blocks<'_, '_, 'a> {
         }
     }
 
-    fn source(&self, kind: &str, part: &Part<'a>, source: &Source<'_>, object: &mut Object<'_>) -> bool {
+    fn source(
+        &self,
+        kind: &'static str,
+        part: &Part<'a>,
+        source: &Source<'_>,
+        object: &mut Object<'_>,
+    ) -> bool {
         let c = self.c;
         let fits = |media_type: &str| match kind {
             "image" => {

@@ -186,7 +186,7 @@ impl<'a> Blocks<'_, '_, 'a> {
     fn write_medium(
         &self,
         part: &Part<'a>,
-        kind: &str,
+        kind: &'static str,
         source: &Source<'_>,
         format: &str,
         object: &mut Object<'_>,

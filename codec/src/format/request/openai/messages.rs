@@ -281,7 +281,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
     written
 }
 
-fn text_part(object: &mut Object<'_>, kind: &str, text: &Text<'_>) -> bool {
+fn text_part(object: &mut Object<'_>, kind: &'static str, text: &Text<'_>) -> bool {
     object.string("type", kind);
     object.text(kind, text);
     true
@@ -310,7 +310,7 @@ fn image(
 fn link(
     c: &Conversion<'_, '_>,
     part: &Part<'_>,
-    kind: &str,
+    kind: &'static str,
     source: &Source<'_>,
     object: &mut Object<'_>,
 ) -> bool {
