@@ -52,7 +52,7 @@ pub fn endpoint() -> Result<Emulator, Error> {
 /// # Errors
 ///
 /// The request cannot be sent, or the status is not 200.
-pub fn blocking_stream(url: &str, request: Request) -> Result<impl Read + Send + 'static, Error> {
+pub fn blocking_stream(url: &str, request: &Request) -> Result<impl Read + Send + 'static, Error> {
     let uri = format!("{url}{}", request.endpoint.path(Operation::Stream)?);
     let mut sent = http::Request::post(&uri).body(request.body.to_vec())?;
     *sent.headers_mut() = request.headers(Operation::Stream)?;

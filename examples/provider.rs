@@ -39,7 +39,7 @@ impl Model for SageMaker {
     fn stream(&self, prompt: &str) -> Pin<Box<dyn Stream<Item = Result<Delta, Error>>>> {
         let body = CHAT.replace("Who are you?", prompt);
         let request = Request::new(self.endpoint.as_str(), body);
-        let chunks = match blocking_stream(&self.url, request) {
+        let chunks = match blocking_stream(&self.url, &request) {
             Ok(read) => chunks(read),
             Err(error) => return Box::pin(stream::iter([Err(error)])),
         };

@@ -12,7 +12,7 @@ use sagewire_examples::{CHAT, Error, blocking_stream, endpoint};
 use sagewire_transport::Request;
 
 fn ask(url: &str) -> Result<String, Error> {
-    let mut body = blocking_stream(url, Request::new("my-llm", CHAT))?;
+    let mut body = blocking_stream(url, &Request::new("my-llm", CHAT))?;
     let (mut decoder, mut answer) = (Decoder::new(), Response::default());
     let mut buffer = [0; 8192];
     loop {
