@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sagewire_transport_reqwest::{Builder, Client, Retry};
+use sagewire_transport_reqwest::{Builder, Client, Retry, Timeouts};
 
 use crate::environment;
 use crate::fault::Fault;
@@ -73,18 +73,12 @@ impl Args {
         if let Some(retries) = self.retries()? {
             builder = builder.retry(Retry::default().attempts(retries + 1));
         }
-        let times: [(_, fn(Builder, Duration) -> Builder); 4] = [
-            (self.connect_timeout, Builder::connect_timeout),
-            (self.first_byte_timeout, Builder::first_byte_timeout),
-            (self.idle_timeout, Builder::idle_timeout),
-            (self.timeout, Builder::total_timeout),
-        ];
-        for (time, set) in times {
-            builder = match time {
-                Some(time) => set(builder, time),
-                None => builder,
-            };
-        }
+        let mut timeouts = Timeouts::default();
+        timeouts.connect = self.connect_timeout.unwrap_or(timeouts.connect);
+        timeouts.first_byte = self.first_byte_timeout.unwrap_or(timeouts.first_byte);
+        timeouts.idle = self.idle_timeout.unwrap_or(timeouts.idle);
+        timeouts.total = self.timeout;
+        builder = builder.timeouts(timeouts);
         Ok(builder.from_env())
     }
 

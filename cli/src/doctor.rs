@@ -24,7 +24,7 @@ const NOBODY: &str = "doctor";
 
 /// Arguments of `sagewire doctor`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = HELP)]
+#[command(after_help = ENVIRONMENT)]
 pub(crate) struct Args {
     /// Print a JSON array
     #[arg(long)]
@@ -32,8 +32,6 @@ pub(crate) struct Args {
     #[command(flatten)]
     connection: connection::Args,
 }
-
-const HELP: &str = ENVIRONMENT;
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]

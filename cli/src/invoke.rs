@@ -14,7 +14,7 @@ use crate::endpoint;
 use crate::fault::{Exit, Fault, note};
 use crate::input::Input;
 use crate::output::Output;
-use crate::service::{CONTAINER, broken_off, cut_off, refused};
+use crate::service::{CONTAINER, broken_off, cut_off, headers, refused};
 
 /// Bytes of the largest body that is read. The service takes 25 MB.
 const BODY_MAX: usize = 64 * 1024 * 1024;
@@ -23,8 +23,15 @@ const BLOCK: usize = 64 * 1024;
 
 /// Arguments of `sagewire invoke`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = HELP)]
+#[command(after_help = ENVIRONMENT)]
 pub(crate) struct Args {
+    // Before what has a heading: these have none.
+    /// Name of the endpoint
+    #[arg(value_name = "ENDPOINT")]
+    name: String,
+    /// The body; - is standard input, as is nothing, unless that is a terminal
+    #[arg(value_name = "FILE", conflicts_with = "input_location")]
+    file: Option<PathBuf>,
     /// Print the answer as it comes, without the frames around it
     #[arg(long)]
     stream: bool,
@@ -57,15 +64,7 @@ pub(crate) struct Args {
     endpoint: endpoint::Args,
     #[command(flatten)]
     connection: connection::Args,
-    /// Name of the endpoint
-    #[arg(value_name = "ENDPOINT")]
-    name: String,
-    /// The body; - is standard input, as is nothing, unless that is a terminal
-    #[arg(value_name = "FILE", conflicts_with = "input_location")]
-    file: Option<PathBuf>,
 }
-
-const HELP: &str = ENVIRONMENT;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Include {
@@ -206,19 +205,6 @@ impl Args {
             }
         }
     }
-}
-
-/// What the headers said, under the names that they have on a call that is not streamed.
-fn headers(metadata: &Metadata) -> impl Iterator<Item = String> {
-    let headers = [
-        ("x-amzn-requestid", &metadata.request_id),
-        ("content-type", &metadata.content_type),
-        ("x-amzn-invoked-production-variant", &metadata.variant),
-        ("x-amzn-sagemaker-custom-attributes", &metadata.custom_attributes),
-        ("x-amzn-sagemaker-new-session-id", &metadata.new_session_id),
-        ("x-amzn-sagemaker-closed-session-id", &metadata.closed_session_id),
-    ];
-    headers.into_iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}: {value}")))
 }
 
 /// The answer to an asynchronous call, as AWS's command line has it.

@@ -37,8 +37,8 @@ use crate::fault::Fault;
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 struct Cli {
-    /// Tell more on standard error: what an answer loses on its way, what chat sends,
-    /// which requests the emulator was sent
+    /// Tell more on standard error: what an answer loses on its way, what chat sends and the headers of
+    /// its answer, which requests the emulator was sent
     #[arg(short, long, global = true, display_order = 900)]
     verbose: bool,
     #[command(subcommand)]

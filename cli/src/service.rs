@@ -1,8 +1,8 @@
-//! What is said when no answer begins.
+//! What is said of an answer's headers, and when no answer begins.
 
 use std::error::Error as _;
 
-use sagewire_transport_reqwest::{Error, ServiceError};
+use sagewire_transport_reqwest::{Error, Metadata, ServiceError};
 
 use crate::fault::{Exit, Fault};
 
@@ -11,6 +11,19 @@ const MESSAGE_MAX: usize = 1000;
 
 /// What to look at where the container has read a request, and cannot take it.
 pub(crate) const CONTAINER: &str = "is it what this container takes? (see --content-type)";
+
+/// What the headers said, under the names that they have on a call that is not streamed.
+pub(crate) fn headers(metadata: &Metadata) -> impl Iterator<Item = String> {
+    let headers = [
+        ("x-amzn-requestid", &metadata.request_id),
+        ("content-type", &metadata.content_type),
+        ("x-amzn-invoked-production-variant", &metadata.variant),
+        ("x-amzn-sagemaker-custom-attributes", &metadata.custom_attributes),
+        ("x-amzn-sagemaker-new-session-id", &metadata.new_session_id),
+        ("x-amzn-sagemaker-closed-session-id", &metadata.closed_session_id),
+    ];
+    headers.into_iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}: {value}")))
+}
 
 /// No answer has begun.
 pub(crate) fn refused(error: &Error) -> Fault {

@@ -4,14 +4,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sagewire_codec::chat::Context;
 use sagewire_codec::{Framing, Options};
-use sagewire_transport_reqwest::{Client, Endpoint, Request};
+use sagewire_transport_reqwest::{Client, Endpoint, Metadata, Request};
 
 use super::Args;
 use crate::ask;
 use crate::fault::{Exit, Fault, note};
 use crate::format::{Reading, To};
 use crate::output::{Sink, Stream};
-use crate::service::{broken_off, cut_off, refused_by};
+use crate::service::{broken_off, cut_off, headers, refused_by};
 
 /// What to look at where the container cannot take a request.
 const CONTAINER: &str = "is --format what this container takes? (see sagewire formats)";
@@ -67,6 +67,12 @@ impl<'a> Caller<'a> {
         }
     }
 
+    fn tell_headers(&self, metadata: &Metadata) {
+        if self.verbose {
+            headers(metadata).for_each(|line| note(&format!("answer: {line}")));
+        }
+    }
+
     fn reading(&self) -> &Reading {
         self.args.from.as_ref().unwrap_or(&self.args.format.response)
     }
@@ -75,6 +81,7 @@ impl<'a> Caller<'a> {
         let start = Instant::now();
         let response = self.client.invoke_stream(request).await;
         let mut response = response.map_err(|error| refused_by(&error, CONTAINER))?;
+        self.tell_headers(response.metadata());
         let mut received: u64 = 0;
         let broken = loop {
             match response.chunk().await {
@@ -104,6 +111,7 @@ impl<'a> Caller<'a> {
         let start = Instant::now();
         let response = self.client.invoke(request).await;
         let response = response.map_err(|error| broken_off(&error, CONTAINER))?;
+        self.tell_headers(&response.metadata);
         // A container that was asked for one piece may stream all the same.
         let options = match response.metadata.content_type.as_deref() {
             Some(content_type) if content_type.starts_with("text/event-stream") => {

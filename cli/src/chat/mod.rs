@@ -24,6 +24,9 @@ use crate::{endpoint, losses, request};
 #[derive(Debug, clap::Args)]
 #[command(after_help = help(), after_long_help = format!("{}\n\n{CUSTOM_HELP}", help()))]
 pub(crate) struct Args {
+    // Before what has a heading: this has none.
+    /// What to ask; - reads it from standard input. Without it, a terminal is asked for one question after another
+    prompt: Option<String>,
     /// Name of the endpoint
     #[arg(long = "endpoint", value_name = "NAME")]
     name: String,
@@ -54,15 +57,13 @@ pub(crate) struct Args {
     endpoint: endpoint::Args,
     #[command(flatten)]
     connection: connection::Args,
-    /// What to ask; - reads it from standard input. Without it, a terminal is asked for one question after another
-    prompt: Option<String>,
 }
 
 fn help() -> String {
     format!(
         "\
-{ENVIRONMENT} Defaults of the parameters are
-AWS_SAGEMAKER_MAX_TOKENS, AWS_SAGEMAKER_TEMPERATURE and AWS_SAGEMAKER_TOP_P.
+{ENVIRONMENT}
+The same goes for the parameters: AWS_SAGEMAKER_MAX_TOKENS, AWS_SAGEMAKER_TEMPERATURE and AWS_SAGEMAKER_TOP_P.
 
 What --format has no words for is told on standard error, and with --strict nothing is sent then.
 

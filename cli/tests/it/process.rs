@@ -114,7 +114,7 @@ impl TempFile {
     }
 
     /// A file whose name ends so.
-    pub(crate) fn ending(end: &str, text: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn ending(end: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("sagewire-{}-{}{end}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);

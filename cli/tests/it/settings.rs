@@ -192,6 +192,15 @@ fn images_go_with_the_question() {
 }
 
 #[test]
+fn the_headers_of_an_answer_are_told_on_demand() {
+    for flags in [&[][..], &["--no-stream"]] {
+        let run = Local::new().chat(&[flags, &["-v", "hi"]].concat());
+        assert_eq!(run.code, 0);
+        assert!(run.stderr.contains("\nanswer: x-amzn-requestid: 00000000-"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn without_a_prompt_standard_input_is_one() {
     let local = Local::new();
     let run = local.run(&["chat", "--endpoint", "e", "--max-tokens", "3"], "piped".as_bytes()).succeeds();
