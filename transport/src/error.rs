@@ -106,6 +106,11 @@ impl Error {
         Self::new(Kind::Config(what.into()))
     }
 
+    /// The request cannot be sent: `what` says which part of it and why.
+    pub fn invalid_request(what: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidRequest(what.into()))
+    }
+
     /// There are no credentials, or none that can be used. `what` must not hold any of them.
     pub fn credentials(what: &'static str) -> Self {
         Self::new(Kind::Credentials(what))
