@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::Credentials;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
@@ -14,36 +15,56 @@ use sagewire_transport::{
 use tokio::time::timeout;
 
 use crate::body::chunks;
-use crate::clock::Clock;
-use crate::credentials::{Cache, EnvCredentials};
+use crate::builder::Builder;
+use crate::clock::{Clock, may_be_skew};
+use crate::credentials::Cache;
 use crate::host::Host;
-use crate::sign::sign;
-
-/// The service's own bound is 25 MB.
-const RESPONSE_LEN_MAX: usize = 32 << 20;
+use crate::settings::{CredentialsSource, Settings};
+use crate::sign::{Scope, sign};
+use crate::token::{Token, Tokens};
+use crate::warning::{Warning, is_example};
 
 /// Invokes the endpoints of a region. Clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Client(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    http: reqwest::Client,
-    host: Host,
-    region: String,
-    credentials: Cache,
-    clock: Clock,
-    timeouts: Timeouts,
-    retry: Retry,
-    max_response_len: usize,
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) route: Route,
 }
 
-/// A request that is checked, but not signed yet: each try has a signature of its own.
+/// The way to the container, and who lets a request through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Route {
+    /// The operations of SageMaker Runtime, every request signed.
+    #[default]
+    Invocations,
+    /// The OpenAI route: chat completions with a bearer [`Token`](crate::Token), and the container's own bytes in answer.
+    /// Who calls needs `sagemaker:CallWithBearerToken`, too.
+    OpenAi,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) http: reqwest::Client,
+    pub(crate) host: Host,
+    pub(crate) settings: Settings,
+    pub(crate) credentials: Cache,
+    pub(crate) tokens: Tokens,
+    pub(crate) clock: Clock,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) retry: Retry,
+    pub(crate) max_response_len: usize,
+    #[cfg(feature = "tracing")]
+    pub(crate) has_warned: std::sync::atomic::AtomicBool,
+}
+
+/// A request that is checked, but not authorized yet: each try has a signature of its own.
 struct Prepared {
+    operation: Operation,
     path: String,
     region: Option<String>,
     headers: HeaderMap,
-    body: bytes::Bytes,
+    body: Bytes,
 }
 
 impl Prepared {
@@ -51,10 +72,21 @@ impl Prepared {
         endpoint: &Endpoint,
         operation: Operation,
         headers: HeaderMap,
-        body: bytes::Bytes,
+        body: Bytes,
     ) -> Result<Self, Error> {
-        Ok(Self { path: endpoint.path(operation)?, region: endpoint.region.clone(), headers, body })
+        let path = endpoint.path(operation)?;
+        Ok(Self { operation, path, region: endpoint.region.clone(), headers, body })
     }
+}
+
+/// An answer that has another status than it should.
+struct Refused {
+    headers: HeaderMap,
+    error: ServiceError,
+    /// The token that was sent, if one was.
+    token: Option<Token>,
+    /// By how much the clock was corrected for it.
+    offset: i64,
 }
 
 impl Client {
@@ -75,12 +107,61 @@ impl Client {
 
     /// The region that requests are signed for.
     pub fn region(&self) -> &str {
-        &self.0.region
+        &self.inner.settings.region.value
     }
 
     /// Where requests go, without a slash at the end.
     pub fn endpoint_url(&self) -> &str {
-        self.0.host.url()
+        self.inner.host.url()
+    }
+
+    /// What the client was set up with, and where each of it was found.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The same client over this route; they share connections and credentials.
+    ///
+    /// ```no_run
+    /// # use sagewire_transport_reqwest::{Chat, Client, Route};
+    /// # fn run(client: Client) {
+    /// let chat = Chat::new(client.route(Route::OpenAi), "my-llm");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn route(&self, route: Route) -> Self {
+        Self { inner: Arc::clone(&self.inner), route }
+    }
+
+    /// Where the credentials were found. They are loaded for it, and kept.
+    ///
+    /// # Errors
+    ///
+    /// They could not be loaded.
+    pub async fn credentials_source(&self) -> Result<CredentialsSource, Error> {
+        let credentials = self.inner.credentials().await?;
+        Ok(CredentialsSource::new(self.inner.settings.credentials, &credentials))
+    }
+
+    /// What is about to happen that may not be meant: for those who can ask somebody first. Credentials are loaded for it,
+    /// and kept.
+    pub async fn warnings(&self) -> Vec<Warning> {
+        if !self.inner.host.is_exposed() {
+            return Vec::new();
+        }
+        let credentials = self.inner.credentials().await;
+        self.inner.warning(credentials.as_ref().ok()).into_iter().collect()
+    }
+
+    /// A bearer token for the OpenAI route in the client's region, which lasts for whole seconds of `lifetime`: 1 second to
+    /// 12 hours. It is for other clients; this one makes its own.
+    ///
+    /// # Errors
+    ///
+    /// The lifetime is out of its range, or there are no credentials.
+    pub async fn token(&self, lifetime: Duration) -> Result<Token, Error> {
+        let credentials = self.inner.credentials().await?;
+        Token::mint(&credentials, self.region(), self.inner.clock.now(), lifetime)
     }
 
     /// Checks and signs a request as it would be sent, and sends nothing.
@@ -89,9 +170,8 @@ impl Client {
     ///
     /// Those of a request of which nothing was sent: the request is invalid, or there are no credentials to sign it with.
     pub async fn dry_run(&self, request: &Request, operation: Operation) -> Result<(), Error> {
-        let (headers, body) = (request.headers(operation)?, request.body.clone());
-        let prepared = Prepared::new(&request.endpoint, operation, headers, body)?;
-        self.0.sign(&prepared).await.map(drop)
+        let prepared = self.prepare(operation, request.clone())?;
+        self.inner.authorize(&prepared).await.map(drop)
     }
 
     /// Invokes an endpoint, and waits for its whole answer.
@@ -100,54 +180,71 @@ impl Client {
     ///
     /// See [`Error`]. A status other than 200 is one.
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
-        let headers = request.headers(Operation::Invoke)?;
-        let prepared = Prepared::new(&request.endpoint, Operation::Invoke, headers, request.body)?;
-        let deadline = Deadline::new(&self.0.timeouts);
+        let prepared = self.prepare(Operation::Invoke, request)?;
+        let inner = &self.inner;
+        let deadline = Deadline::new(&inner.timeouts);
         let attempt = || async {
-            let (headers, body) = self.0.send(&prepared, StatusCode::OK, deadline).await?;
-            let body = chunks(body);
-            let body = read_body(body, &self.0.timeouts, deadline, self.0.max_response_len).await?;
-            Ok(Response::new(Metadata::new(&headers, Operation::Invoke), body))
+            let (headers, body) = inner.send(&prepared, StatusCode::OK, deadline).await?;
+            let body = read_body(chunks(body), &inner.timeouts, deadline, inner.max_response_len).await?;
+            Ok(Response::new(Metadata::new(&headers, prepared.operation), body))
         };
-        deadline.bound(self.0.retry.run(attempt)).await
+        deadline.bound(inner.retry.run(attempt)).await
     }
 
     /// Invokes an endpoint, and waits until its answer begins.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 200 is one, and so is a response that is no event stream.
+    /// See [`Error`]. A status other than 200 is one, and so is a response that is no event stream; over the OpenAI route,
+    /// a response may be anything.
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
-        let headers = request.headers(Operation::Stream)?;
-        let prepared = Prepared::new(&request.endpoint, Operation::Stream, headers, request.body)?;
-        let deadline = Deadline::new(&self.0.timeouts);
-        let attempt = || self.0.send(&prepared, StatusCode::OK, deadline);
-        let (headers, body) = deadline.bound(self.0.retry.run(attempt)).await?;
-        let (body, timeouts) = (chunks(body), &self.0.timeouts);
-        if !is_event_stream(&headers) {
+        let prepared = self.prepare(Operation::Stream, request)?;
+        let inner = &self.inner;
+        let deadline = Deadline::new(&inner.timeouts);
+        let attempt = || inner.send(&prepared, StatusCode::OK, deadline);
+        let (headers, body) = deadline.bound(inner.retry.run(attempt)).await?;
+        let (body, timeouts) = (chunks(body), &inner.timeouts);
+        let framing = match prepared.operation {
+            Operation::OpenAi => Framing::Unframed,
+            _ => Framing::EventStream,
+        };
+        if framing == Framing::EventStream && !is_event_stream(&headers) {
             let found = headers.get(header::CONTENT_TYPE);
             let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
             return Err(Error::content_type(found, read_error_body(body, timeouts, deadline).await));
         }
-        let metadata = Metadata::new(&headers, Operation::Stream);
-        Ok(ResponseStream::new(metadata, Framing::EventStream, body, timeouts, deadline))
+        let metadata = Metadata::new(&headers, prepared.operation);
+        Ok(ResponseStream::new(metadata, framing, body, timeouts, deadline))
     }
 
-    /// Has an endpoint invoked, which puts its answer into S3.
+    /// Has an endpoint invoked, which puts its answer into S3. The OpenAI route has no such thing.
     ///
     /// # Errors
     ///
     /// See [`Error`]. A status other than 202 is one.
     pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
+        if self.route == Route::OpenAi {
+            return Err(Error::invalid_request("the OpenAI route has no asynchronous invocations"));
+        }
         let (headers, body) = (request.headers()?, request.body());
         let prepared = Prepared::new(&request.endpoint, Operation::Async, headers, body)?;
-        let deadline = Deadline::new(&self.0.timeouts);
+        let inner = &self.inner;
+        let deadline = Deadline::new(&inner.timeouts);
         let attempt = || async {
-            let (headers, body) = self.0.send(&prepared, StatusCode::ACCEPTED, deadline).await?;
-            let body = read_body(chunks(body), &self.0.timeouts, deadline, self.0.max_response_len).await?;
+            let (headers, body) = inner.send(&prepared, StatusCode::ACCEPTED, deadline).await?;
+            let body = read_body(chunks(body), &inner.timeouts, deadline, inner.max_response_len).await?;
             Ok(AsyncResponse::new(&headers, &body))
         };
-        deadline.bound(self.0.retry.run(attempt)).await
+        deadline.bound(inner.retry.run(attempt)).await
+    }
+
+    fn prepare(&self, operation: Operation, request: Request) -> Result<Prepared, Error> {
+        let operation = match self.route {
+            Route::Invocations => operation,
+            Route::OpenAi => Operation::OpenAi,
+        };
+        let headers = request.headers(operation)?;
+        Prepared::new(&request.endpoint, operation, headers, request.body)
     }
 }
 
@@ -168,23 +265,35 @@ impl Transport for Client {
 impl_services!(Client);
 
 impl Inner {
-    /// Headers and body of a response with this status. A clock that is wrong is put right, once.
+    /// Headers and body of a response with this status. A clock that is wrong is put right once, and a token that is refused
+    /// is made anew once.
     async fn send(
         &self,
         prepared: &Prepared,
         status: StatusCode,
         deadline: Deadline,
     ) -> Result<(HeaderMap, reqwest::Body), Error> {
-        let was = self.clock.offset();
-        let (headers, error) = match self.send_once(prepared, status, deadline).await? {
+        let refused = match self.send_once(prepared, status, deadline).await? {
             Ok(answer) => return Ok(answer),
             Err(refused) => refused,
         };
-        if error.status != 403 || !self.clock.correct(was, &headers, &error) {
-            return Err(error.into());
+        if !self.helps_again(&refused) {
+            return Err(refused.error.into());
         }
-        let again = self.send_once(prepared, status, deadline).await?;
-        again.map_err(|(_, error)| error.into())
+        self.send_once(prepared, status, deadline).await?.map_err(|refused| refused.error.into())
+    }
+
+    /// The refusal may be due to the clock, or to the token. Learns from it.
+    fn helps_again(&self, refused: &Refused) -> bool {
+        match &refused.token {
+            Some(token) if matches!(refused.error.status, 401 | 403) => {
+                self.clock.correct(refused.offset, &refused.headers);
+                self.tokens.refused(token);
+                true
+            }
+            Some(_) => false,
+            None => may_be_skew(&refused.error) && self.clock.correct(refused.offset, &refused.headers),
+        }
     }
 
     async fn send_once(
@@ -192,8 +301,9 @@ impl Inner {
         prepared: &Prepared,
         status: StatusCode,
         deadline: Deadline,
-    ) -> Result<Result<(HeaderMap, reqwest::Body), (HeaderMap, ServiceError)>, Error> {
-        let request = self.sign(prepared).await?;
+    ) -> Result<Result<(HeaderMap, reqwest::Body), Refused>, Error> {
+        let offset = self.clock.offset();
+        let (request, token) = self.authorize(prepared).await?;
         let (url, times) = (request.url().clone(), &self.timeouts);
         let sent = timeout(times.first_byte, self.http.execute(request)).await;
         let response = sent
@@ -214,31 +324,66 @@ impl Inner {
         }
         let body = read_error_body(chunks(body), times, deadline).await;
         let error = ServiceError::new(parts.status, &parts.headers, body);
-        Ok(Err((parts.headers, error)))
+        Ok(Err(Refused { headers: parts.headers, error, token, offset }))
     }
 
-    async fn sign(&self, prepared: &Prepared) -> Result<reqwest::Request, Error> {
-        let credentials = self
-            .credentials
-            .credentials(SystemTime::now())
-            .await
-            .map_err(|error| Error::credentials("the credentials could not be loaded").because(error))?;
-        let (host, region) = match prepared.region.as_deref().filter(|region| *region != self.region) {
+    async fn authorize(&self, prepared: &Prepared) -> Result<(reqwest::Request, Option<Token>), Error> {
+        let own = self.settings.region.value.as_str();
+        let (host, region) = match prepared.region.as_deref().filter(|region| *region != own) {
             Some(region) => (&self.host.of_other_region(region)?, region),
-            None => (&self.host, self.region.as_str()),
+            None => (&self.host, own),
         };
         let unusable = |error: http::Error| Error::config("endpoint url").because(error);
         let uri = format!("{}{}", host.url(), prepared.path);
-        let mut headers = prepared.headers.clone();
+        let mut request = http::Request::post(uri).body(prepared.body.clone()).map_err(unusable)?;
+        *request.headers_mut() = prepared.headers.clone();
         let authority = HeaderValue::from_str(host.authority()).map_err(|error| unusable(error.into()))?;
-        headers.insert(header::HOST, authority);
-        let mut signed = http::Request::post(uri).body(prepared.body.clone()).map_err(unusable)?;
-        *signed.headers_mut() = headers;
-        // The time may have passed while the provider was asked.
-        sign(&mut signed, &credentials, region, self.clock.now())?;
-        signed
-            .try_into()
-            .map_err(|error: reqwest::Error| Error::config("endpoint url").because(error.without_url()))
+        request.headers_mut().insert(header::HOST, authority);
+        let token = match prepared.operation {
+            Operation::OpenAi => {
+                let token = self.token(region).await?;
+                request.headers_mut().insert(header::AUTHORIZATION, token.header()?);
+                Some(token)
+            }
+            _ => {
+                let credentials = self.credentials().await?;
+                // The time may have passed while the provider was asked.
+                sign(&mut request, &credentials, Scope::new(region, self.clock.now()))?;
+                None
+            }
+        };
+        let request = request.try_into();
+        let request = request
+            .map_err(|error: reqwest::Error| Error::config("endpoint url").because(error.without_url()))?;
+        Ok((request, token))
+    }
+
+    async fn token(&self, region: &str) -> Result<Token, Error> {
+        if let Some(token) = self.tokens.kept(region, self.clock.now()) {
+            return Ok(token);
+        }
+        let credentials = self.credentials().await?;
+        self.tokens.mint(&credentials, region, self.clock.now())
+    }
+
+    async fn credentials(&self) -> Result<Credentials, Error> {
+        let credentials = self.credentials.credentials(SystemTime::now()).await;
+        let credentials = credentials
+            .map_err(|error| Error::credentials("the credentials could not be loaded").because(error))?;
+        #[cfg(feature = "tracing")]
+        if let Some(warning) = self.warning(Some(&credentials))
+            && !self.has_warned.swap(true, std::sync::atomic::Ordering::Relaxed)
+        {
+            tracing::warn!("{warning}");
+        }
+        Ok(credentials)
+    }
+
+    /// Credentials that are not the emulator's, or cannot be known, go where others may read them.
+    fn warning(&self, credentials: Option<&Credentials>) -> Option<Warning> {
+        let is_example = credentials.is_some_and(is_example);
+        let host = || self.host.authority().to_owned();
+        (self.host.is_exposed() && !is_example).then(|| Warning::PlainHttp { host: host() })
     }
 }
 
@@ -257,264 +402,4 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/vnd.amazon.eventstream")
-}
-
-/// Settings of a [`Client`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Builder {
-    region: Option<String>,
-    credentials: Option<SharedCredentialsProvider>,
-    endpoint_url: Option<String>,
-    http: Option<reqwest::Client>,
-    fips: bool,
-    dual_stack: bool,
-    timeouts: Timeouts,
-    retry: Retry,
-    max_response_len: usize,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            region: None,
-            credentials: None,
-            endpoint_url: None,
-            http: None,
-            fips: false,
-            dual_stack: false,
-            timeouts: Timeouts::default(),
-            retry: Retry::default(),
-            max_response_len: RESPONSE_LEN_MAX,
-        }
-    }
-}
-
-impl Builder {
-    /// The region, which requests are signed for.
-    pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.region = Some(region.into());
-        self
-    }
-
-    /// Keys ([`Credentials`](crate::Credentials)), or whatever provides them: those of `aws-config` do. They are kept
-    /// until they expire, or for 15 minutes if they do not say when.
-    pub fn credentials(mut self, provider: impl ProvideCredentials + 'static) -> Self {
-        self.credentials = Some(SharedCredentialsProvider::new(provider));
-        self
-    }
-
-    /// Where requests go. Default: the runtime's host in the region.
-    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.endpoint_url = Some(url.into());
-        self
-    }
-
-    /// Hosts that are validated for FIPS 140. Not with an endpoint URL.
-    pub fn fips(mut self, fips: bool) -> Self {
-        self.fips = fips;
-        self
-    }
-
-    /// Hosts that have IPv6 addresses, too. Not with an endpoint URL.
-    pub fn dual_stack(mut self, dual_stack: bool) -> Self {
-        self.dual_stack = dual_stack;
-        self
-    }
-
-    /// An HTTP client of one's own, in place of the one that [`build`](Self::build) makes. Its connect timeout is its own
-    /// affair. It must neither follow redirects nor decompress nor try again: [`http_client`](crate::http_client) has a
-    /// builder that is set up so. A redirect that it followed all the same is an error.
-    pub fn http_client(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
-        self
-    }
-
-    /// The times that bound a call.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
-        self
-    }
-
-    /// Sets [`Timeouts::connect`].
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.connect = timeout;
-        self
-    }
-
-    /// Sets [`Timeouts::first_byte`].
-    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.first_byte = timeout;
-        self
-    }
-
-    /// Sets [`Timeouts::idle`].
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.idle = timeout;
-        self
-    }
-
-    /// Sets [`Timeouts::total`].
-    pub fn total_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.total = Some(timeout);
-        self
-    }
-
-    /// How often a call is tried. Default: 3 times; [`Retry::never`] is one.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// Bytes of the largest body that [`Client::invoke`] returns. Default: 32 MiB; the service's own bound is 25 MB.
-    pub fn max_response_len(mut self, len: usize) -> Self {
-        self.max_response_len = len;
-        self
-    }
-
-    /// Takes from the environment what has not been set: the region from `AWS_REGION` or `AWS_DEFAULT_REGION`, the
-    /// endpoint URL from `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME` or `AWS_ENDPOINT_URL` (unless
-    /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true), the credentials from [`EnvCredentials`].
-    ///
-    /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose the host.
-    pub fn from_env(self) -> Self {
-        self.with_lookup(|name| std::env::var(name).ok())
-    }
-
-    fn with_lookup(mut self, lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let set = |name| lookup(name).map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
-        let is_true = |name| set(name).is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        self.region = self.region.or_else(|| set("AWS_REGION")).or_else(|| set("AWS_DEFAULT_REGION"));
-        if !is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
-            let names = ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_ENDPOINT_URL"];
-            self.endpoint_url = self.endpoint_url.or_else(|| names.into_iter().find_map(set));
-        }
-        self.fips |= is_true("AWS_USE_FIPS_ENDPOINT");
-        self.dual_stack |= is_true("AWS_USE_DUALSTACK_ENDPOINT");
-        self.credentials =
-            self.credentials.or_else(|| Some(SharedCredentialsProvider::new(EnvCredentials::new())));
-        self
-    }
-
-    /// The client. No connection is made yet.
-    ///
-    /// # Errors
-    ///
-    /// No region, no credentials, an endpoint URL that cannot be used, or no certificates to trust.
-    pub fn build(self) -> Result<Client, Error> {
-        let region = self.region.ok_or_else(|| Error::config("the region is not set"))?;
-        let credentials = self.credentials.ok_or_else(|| Error::config("the credentials are not set"))?;
-        let host = match &self.endpoint_url {
-            Some(_) if self.fips || self.dual_stack => {
-                let which = if self.fips { "FIPS" } else { "dual stack" };
-                return Err(Error::config(format!("{which} does not go with an endpoint url")));
-            }
-            Some(url) => Host::parse(url)?,
-            None => Host::of_region(&region, self.fips, self.dual_stack)?,
-        };
-        let http = match self.http {
-            Some(http) => http,
-            None => http_client(host.is_https())?
-                .connect_timeout(self.timeouts.connect)
-                .build()
-                .map_err(|error| Error::config("the http client cannot be built").because(error))?,
-        };
-        Ok(Client(Arc::new(Inner {
-            http,
-            host,
-            region,
-            credentials: Cache::new(credentials),
-            clock: Clock::default(),
-            timeouts: self.timeouts,
-            retry: self.retry,
-            max_response_len: self.max_response_len,
-        })))
-    }
-}
-
-/// What [`Builder::build`] makes its HTTP client with: no redirects, no proxies, no decompression, no tries of its own,
-/// and for `https` rustls with the certificates of the platform, HTTP/2 where the server has it.
-///
-/// # Errors
-///
-/// `https` is wanted, and the feature `rustls` is not there, or there are no certificates to trust.
-pub fn http_client(https: bool) -> Result<reqwest::ClientBuilder, Error> {
-    let http = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy();
-    #[cfg(feature = "rustls")]
-    let http = http.tls_backend_preconfigured(crate::tls::config(https)?);
-    #[cfg(not(feature = "rustls"))]
-    if https {
-        return Err(Error::config("https needs the feature rustls"));
-    }
-    Ok(http)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(set: &[(&str, &str)], builder: Builder) -> Result<Client, Error> {
-        let lookup =
-            |name: &str| set.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_string());
-        builder.with_lookup(lookup).build()
-    }
-
-    #[test]
-    fn the_environment_fills_what_is_not_set() {
-        let region = ("AWS_DEFAULT_REGION", "eu-west-1");
-        let client = from(&[region, ("AWS_ENDPOINT_URL", "http://a:1/")], Client::builder()).unwrap();
-        assert_eq!((client.region(), client.endpoint_url()), ("eu-west-1", "http://a:1"));
-
-        let both = [region, ("AWS_REGION", "eu-west-2"), ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://b")];
-        let client = from(&both, Client::builder()).unwrap();
-        assert_eq!((client.region(), client.endpoint_url()), ("eu-west-2", "http://b"));
-        let client = from(&both, Client::builder().region("us-east-1").endpoint_url("http://c")).unwrap();
-        assert_eq!((client.region(), client.endpoint_url()), ("us-east-1", "http://c"));
-
-        assert!(from(&[], Client::builder()).unwrap_err().to_string().contains("region is not set"));
-        let fips = [region, ("AWS_USE_FIPS_ENDPOINT", "true")];
-        let client = from(&fips, Client::builder()).unwrap();
-        assert_eq!(client.endpoint_url(), "https://runtime-fips.sagemaker.eu-west-1.amazonaws.com");
-        let error = from(&fips, Client::builder().endpoint_url("http://c")).unwrap_err();
-        assert_eq!(error.to_string(), "invalid configuration: FIPS does not go with an endpoint url");
-        let error = Client::builder().region("us-east-1").build().unwrap_err();
-        assert!(error.is_config() && error.to_string().contains("credentials are not set"));
-    }
-
-    #[test]
-    fn ignored_endpoint_urls_are_ignored() {
-        let set = [
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_ENDPOINT_URL", "http://a"),
-            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"),
-            ("AWS_USE_DUALSTACK_ENDPOINT", "true"),
-        ];
-        let client = from(&set, Client::builder()).unwrap();
-        assert_eq!(client.endpoint_url(), "https://runtime.sagemaker.eu-west-1.api.aws");
-    }
-
-    #[tokio::test]
-    async fn a_dry_run_needs_neither_network_nor_endpoint() {
-        let builder = || Client::builder().region("us-east-1").endpoint_url("http://a.invalid");
-        let credentials = crate::Credentials::new("id", "secret", None, None, "test");
-        let client = builder().credentials(credentials).build().unwrap();
-        client.dry_run(&Request::new("e", "{}"), Operation::Stream).await.unwrap();
-        let error = client.dry_run(&Request::new("e!", "{}"), Operation::Invoke).await.unwrap_err();
-        assert!(error.is_invalid_request());
-    }
-
-    #[test]
-    fn futures_may_move_between_threads() {
-        fn assert_send<T: Send>(_: &T) {}
-        let credentials = crate::Credentials::new("id", "secret", None, None, "test");
-        let builder = Client::builder().region("us-east-1").endpoint_url("http://a").credentials(credentials);
-        let client = builder.build().unwrap();
-        assert_send(&client.invoke(Request::new("e", "")));
-        assert_send(&client.invoke_stream(Request::new("e", "")));
-        fn assert_stream<T: Send + Unpin + futures_core::Stream>() {}
-        assert_stream::<ResponseStream>();
-    }
 }

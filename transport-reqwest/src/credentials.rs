@@ -5,11 +5,16 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 
-/// Credentials that expire sooner than this are fetched anew, as AWS's SDK does.
+/// Credentials that expire sooner than this are not used, as in AWS's SDK: a request takes its time to arrive.
 const BUFFER: Duration = Duration::from_secs(10);
+/// So long before they expire, credentials are fetched anew.
+const EARLY: Duration = Duration::from_secs(5 * 60);
+/// How long a provider that failed is not asked again, where the old credentials will do.
+const PAUSE: Duration = Duration::from_secs(30);
 /// How long credentials are kept that do not say when they expire, as in AWS's SDK.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
@@ -38,36 +43,85 @@ fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> provider::Result {
     let set = |name| lookup(name).map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
     let required = |name| set(name).ok_or_else(|| CredentialsError::not_loaded(format!("{name} is not set")));
     let (id, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
-    Ok(Credentials::new(id, secret, set("AWS_SESSION_TOKEN"), None, "environment"))
+    let mut credentials = Credentials::new(id, secret, set("AWS_SESSION_TOKEN"), None, "environment");
+    credentials
+        .get_property_mut_or_default::<Vec<AwsCredentialFeature>>()
+        .push(AwsCredentialFeature::CredentialsEnvVars);
+    Ok(credentials)
 }
 
 /// A provider that is not asked for every request: those of AWS leave keeping to the client.
+///
+/// The provider is asked by one request at a time. Shortly before the credentials expire, the others go on with the old
+/// ones in the meantime, and so do all if the provider fails; once they have expired, all wait for the new ones.
 pub(crate) struct Cache {
     provider: SharedCredentialsProvider,
-    /// With the time until which they are kept.
-    kept: Mutex<Option<(Credentials, SystemTime)>>,
+    kept: Mutex<Option<Kept>>,
+    asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    credentials: Credentials,
+    /// From then on, others are asked for.
+    fresh_until: SystemTime,
+    /// From then on, they are not used any more.
+    valid_until: SystemTime,
+}
+
+impl Kept {
+    fn new(credentials: Credentials, now: SystemTime) -> Self {
+        let Some(expiry) = credentials.expiry() else {
+            return Self { credentials, fresh_until: now + LIFETIME, valid_until: now + LIFETIME };
+        };
+        let left = expiry.duration_since(now).unwrap_or_default();
+        let before = |time: Duration| expiry.checked_sub(time).unwrap_or(now);
+        let (fresh_until, valid_until) = (before(EARLY.min(left / 4)), before(BUFFER.min(left / 4)));
+        Self { credentials, fresh_until: fresh_until.min(valid_until), valid_until }
+    }
 }
 
 impl Cache {
     pub(crate) fn new(provider: SharedCredentialsProvider) -> Self {
-        Self { provider, kept: Mutex::new(None) }
+        Self { provider, kept: Mutex::new(None), asking: tokio::sync::Mutex::new(()) }
     }
 
     pub(crate) async fn credentials(&self, now: SystemTime) -> provider::Result {
-        if let Some((credentials, until)) =
-            &*self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-            && now < *until
-        {
-            return Ok(credentials.clone());
+        match self.kept() {
+            Some(kept) if now < kept.fresh_until => Ok(kept.credentials),
+            Some(kept) if now < kept.valid_until => {
+                let Ok(_asking) = self.asking.try_lock() else { return Ok(kept.credentials) };
+                Ok(self.ask(now).await.unwrap_or_else(|_| self.later(kept, now)))
+            }
+            _ => {
+                let _asking = self.asking.lock().await;
+                match self.kept() {
+                    Some(kept) if now < kept.valid_until => Ok(kept.credentials),
+                    _ => self.ask(now).await,
+                }
+            }
         }
+    }
+
+    async fn ask(&self, now: SystemTime) -> provider::Result {
         let credentials = self.provider.provide_credentials().await?;
-        let until = match credentials.expiry() {
-            Some(expiry) => expiry.checked_sub(BUFFER).unwrap_or(now),
-            None => now + LIFETIME,
-        };
-        *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
-            Some((credentials.clone(), until));
+        self.keep(Kept::new(credentials.clone(), now));
         Ok(credentials)
+    }
+
+    /// The provider failed: not every request has to wait for it.
+    fn later(&self, kept: Kept, now: SystemTime) -> Credentials {
+        let credentials = kept.credentials.clone();
+        self.keep(Kept { fresh_until: (now + PAUSE).min(kept.valid_until), ..kept });
+        credentials
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    fn keep(&self, kept: Kept) {
+        *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(kept);
     }
 }
 
@@ -79,7 +133,7 @@ impl fmt::Debug for Cache {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use super::*;
 
@@ -105,34 +159,82 @@ mod tests {
         assert!(lookup(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "secret")]).is_err());
     }
 
-    #[derive(Debug)]
-    struct Counting(AtomicU64, Option<SystemTime>);
+    /// Credentials that are numbered, and last for a while.
+    #[derive(Debug, Default)]
+    struct Counting {
+        count: AtomicU64,
+        lasts: Option<Duration>,
+        takes: Duration,
+        fails: AtomicBool,
+    }
 
-    impl ProvideCredentials for Counting {
+    impl Counting {
+        async fn next(&self) -> provider::Result {
+            tokio::time::sleep(self.takes).await;
+            if self.fails.load(Ordering::Relaxed) {
+                return Err(CredentialsError::not_loaded("not now"));
+            }
+            let count = self.count.fetch_add(1, Ordering::Relaxed);
+            let expiry = self.lasts.map(|lasts| NOW + lasts * (count as u32 + 1));
+            Ok(Credentials::new(count.to_string(), "", None, expiry, "test"))
+        }
+    }
+
+    impl ProvideCredentials for &'static Counting {
         fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
         where
             Self: 'a,
         {
-            let count = self.0.fetch_add(1, Ordering::Relaxed);
-            future::ProvideCredentials::ready(Ok(Credentials::new(
-                count.to_string(),
-                "",
-                None,
-                self.1,
-                "test",
-            )))
+            future::ProvideCredentials::new(self.next())
+        }
+    }
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn cache(provider: Counting) -> (&'static Counting, Cache) {
+        let provider: &'static Counting = Box::leak(Box::new(provider));
+        (provider, Cache::new(SharedCredentialsProvider::new(provider)))
+    }
+
+    async fn id(cache: &Cache, after: u64) -> String {
+        let found = cache.credentials(NOW + Duration::from_secs(after)).await;
+        found.map_or("failed".into(), |found| found.access_key_id().into())
+    }
+
+    #[tokio::test]
+    async fn credentials_are_kept_until_shortly_before_they_expire() {
+        let hour = Some(Duration::from_secs(3600));
+        for (lasts, kept) in [(hour, 3299), (Some(Duration::from_secs(100)), 74), (None, 899)] {
+            let (_, cache) = cache(Counting { lasts, ..Counting::default() });
+            for (after, found) in [(0, "0"), (kept, "0"), (kept + 1, "1")] {
+                assert_eq!(id(&cache, after).await, found, "{after}");
+            }
         }
     }
 
     #[tokio::test]
-    async fn credentials_are_kept_until_they_expire() {
-        let now = SystemTime::now();
-        for (expiry, kept) in [(Some(now + Duration::from_secs(100)), 89), (None, 899)] {
-            let cache = Cache::new(SharedCredentialsProvider::new(Counting(AtomicU64::new(0), expiry)));
-            for (after, id) in [(0, "0"), (kept, "0"), (kept + 2, "1")] {
-                let found = cache.credentials(now + Duration::from_secs(after)).await.unwrap();
-                assert_eq!(found.access_key_id(), id, "{after}");
-            }
+    async fn old_credentials_do_until_they_expire() {
+        let (provider, cache) =
+            cache(Counting { lasts: Some(Duration::from_secs(3600)), ..Counting::default() });
+        assert_eq!(id(&cache, 0).await, "0");
+        provider.fails.store(true, Ordering::Relaxed);
+        assert_eq!(id(&cache, 3400).await, "0");
+        provider.fails.store(false, Ordering::Relaxed);
+        assert_eq!(id(&cache, 3429).await, "0", "it is not asked again so soon");
+        assert_eq!(id(&cache, 3431).await, "1");
+        provider.fails.store(true, Ordering::Relaxed);
+        assert_eq!(id(&cache, 7200).await, "failed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_asks_for_all() {
+        let takes = Duration::from_secs(1);
+        let lasts = Some(Duration::from_secs(3600));
+        let (provider, cache) = cache(Counting { takes, lasts, ..Counting::default() });
+        for (after, found) in [(0, ["0", "0"]), (3400, ["1", "0"])] {
+            let (first, second) = tokio::join!(id(&cache, after), id(&cache, after));
+            assert_eq!([&*first, &*second], found);
         }
+        assert_eq!(provider.count.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,5 +1,7 @@
 //! Where requests go.
 
+use std::net::IpAddr;
+
 use reqwest::Url;
 use sagewire_transport::Error;
 
@@ -45,6 +47,8 @@ pub(crate) struct Host {
     /// The value of the `host` header.
     authority: String,
     https: bool,
+    /// It is this machine.
+    loopback: bool,
     /// How it was made of a region, if it was: for FIPS, and for dual stack.
     of_region: Option<(bool, bool)>,
 }
@@ -94,12 +98,16 @@ impl Host {
             return Err(Error::config("endpoint url: must not have a query or a fragment"));
         }
         let name = url.host_str().ok_or_else(|| Error::config("endpoint url: has no host"))?;
+        let loopback = match name.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => name == "localhost" || name.ends_with(".localhost"),
+        };
         let authority = match url.port() {
             Some(port) => format!("{name}:{port}"),
             None => name.into(),
         };
         let url = url.as_str().trim_end_matches('/').into();
-        Ok(Self { url, authority, https, of_region: None })
+        Ok(Self { url, authority, https, loopback, of_region: None })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -112,6 +120,11 @@ impl Host {
 
     pub(crate) fn is_https(&self) -> bool {
         self.https
+    }
+
+    /// What is sent there may be read on the way.
+    pub(crate) fn is_exposed(&self) -> bool {
+        !self.https && !self.loopback
     }
 }
 
@@ -155,6 +168,23 @@ mod tests {
         for url in ["", "localhost", "ftp://a", "http://user:secret@a", "http://a?b", "http://a#b"] {
             let error = Host::parse(url).unwrap_err();
             assert!(error.is_config() && !format!("{error} {error:?}").contains("secret"), "{url}");
+        }
+    }
+
+    #[test]
+    fn others_may_read_what_is_not_encrypted() {
+        for (url, exposed) in [
+            ("https://a", false),
+            ("http://a", true),
+            ("http://10.0.0.1:8080", true),
+            ("http://localhost.example", true),
+            ("http://localhost:80", false),
+            ("http://a.localhost", false),
+            ("http://127.0.0.2", false),
+            ("http://[::1]:1", false),
+            ("http://[2001:db8::1]", true),
+        ] {
+            assert_eq!(Host::parse(url).unwrap().is_exposed(), exposed, "{url}");
         }
     }
 

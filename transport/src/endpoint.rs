@@ -20,6 +20,8 @@ pub enum Operation {
     Stream,
     /// `InvokeEndpointAsync`: the answer is put into S3.
     Async,
+    /// The OpenAI route: chat completions as the container answers them, whole or streamed, without frames around them.
+    OpenAi,
 }
 
 impl Operation {
@@ -29,6 +31,7 @@ impl Operation {
             Self::Invoke => "invocations",
             Self::Stream => "invocations-response-stream",
             Self::Async => "async-invocations",
+            Self::OpenAi => "openai/v1/chat/completions",
         }
     }
 
@@ -37,6 +40,7 @@ impl Operation {
             Self::Invoke => "a whole response",
             Self::Stream => "a streamed response",
             Self::Async => "an asynchronous invocation",
+            Self::OpenAi => "the OpenAI route",
         }
     }
 }
@@ -141,10 +145,15 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// The name is none.
+    /// The name is none, or, on the OpenAI route, that of the inference component, which the path has there.
     pub fn path(&self, operation: Operation) -> Result<String, Error> {
         check("endpoint", &self.name, 63, is_name)?;
-        Ok(format!("/endpoints/{}/{}", self.name, operation.path()))
+        let component = self.inference_component.as_deref().filter(|_| operation == Operation::OpenAi);
+        let Some(component) = component else {
+            return Ok(format!("/endpoints/{}/{}", self.name, operation.path()));
+        };
+        check("inference_component", component, 63, is_name)?;
+        Ok(format!("/endpoints/{}/inference-components/{component}/{}", self.name, operation.path()))
     }
 
     /// The headers that say all of this but the name and the region.
@@ -166,6 +175,10 @@ impl Endpoint {
         let mut headers = HeaderMap::new();
         for member in MEMBERS {
             let Some(value) = (member.value)(self) else { continue };
+            if operation == Operation::OpenAi && member.field == "inference_component" {
+                // It is in the path.
+                continue;
+            }
             if !member.operations.contains(&operation) {
                 let what = operation.what();
                 return Err(invalid(format!("{} is not available with {what}", member.field)));
@@ -301,6 +314,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_openai_route_has_the_component_in_its_path() {
+        let endpoint = Endpoint::new("e").inference_component("llama");
+        assert_eq!(endpoint.path(Operation::Invoke).unwrap(), "/endpoints/e/invocations");
+        let path = "/endpoints/e/inference-components/llama/openai/v1/chat/completions";
+        assert_eq!(endpoint.path(Operation::OpenAi).unwrap(), path);
+        assert!(endpoint.headers(Operation::OpenAi).unwrap().is_empty());
+        assert!(Endpoint::new("e").inference_component("a/b").path(Operation::OpenAi).is_err());
+        let error = endpoint.target_variant("blue").headers(Operation::OpenAi).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid request: target_variant is not available with the OpenAI route"
+        );
     }
 
     #[test]

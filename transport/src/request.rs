@@ -186,7 +186,10 @@ fn set_media_types(
     headers.insert(header::ACCEPT, ANYTHING);
     if let Some(accept) = accept {
         check("accept", accept, 1024, |_| true)?;
-        let name = if operation == Operation::Invoke { header::ACCEPT } else { amzn("accept")? };
+        let name = match operation {
+            Operation::Invoke | Operation::OpenAi => header::ACCEPT,
+            Operation::Stream | Operation::Async => amzn("accept")?,
+        };
         headers.insert(name, header_value("accept", accept)?);
     }
     Ok(())

@@ -1,0 +1,179 @@
+//! Settings and credentials from wherever AWS's tools find them.
+
+use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::region::ProvideRegion;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_types::service_config::ServiceConfigKey;
+use sagewire_transport::Error;
+
+use crate::builder::{Builder, GLOBAL_URL, SERVICE_URL};
+use crate::connector::http_client;
+use crate::settings::{Origin, Setting};
+
+/// The service in a `services` section, as AWS documents it, and as AWS's SDK for Rust looks for it.
+const SERVICE_NAMES: [&str; 2] = ["sagemaker_runtime", "sagemaker-runtime"];
+const SESSION_NAME: &str = "sagewire";
+
+/// What is to be taken of AWS's configuration, where it is not what the environment says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AwsConfig {
+    /// The profile. Its credentials come before those of the environment, which they do not where the environment names
+    /// the profile.
+    pub profile: Option<String>,
+    /// A role that is assumed with the credentials that were found.
+    pub role_arn: Option<String>,
+    /// The external id that the role asks for.
+    pub external_id: Option<String>,
+    /// The name of the role's session. Default: `sagewire`.
+    pub session_name: Option<String>,
+}
+
+impl AwsConfig {
+    /// What the environment says.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`profile`](Self::profile).
+    #[must_use]
+    pub fn profile(mut self, name: impl Into<String>) -> Self {
+        self.profile = Some(name.into());
+        self
+    }
+
+    /// Sets [`role_arn`](Self::role_arn).
+    #[must_use]
+    pub fn role_arn(mut self, arn: impl Into<String>) -> Self {
+        self.role_arn = Some(arn.into());
+        self
+    }
+
+    /// Sets [`external_id`](Self::external_id).
+    #[must_use]
+    pub fn external_id(mut self, id: impl Into<String>) -> Self {
+        self.external_id = Some(id.into());
+        self
+    }
+
+    /// Sets [`session_name`](Self::session_name).
+    #[must_use]
+    pub fn session_name(mut self, name: impl Into<String>) -> Self {
+        self.session_name = Some(name.into());
+        self
+    }
+}
+
+impl Builder {
+    /// Takes from a configuration of AWS's SDK what has not been set: region, FIPS, dual stack, credentials, and the endpoint
+    /// URL. That is looked for as AWS's tools do: one that the program set, `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME`,
+    /// `AWS_ENDPOINT_URL`, `endpoint_url` of `sagemaker_runtime` (or `sagemaker-runtime`) in the `services` section of the
+    /// profile, and the profile's own `endpoint_url`.
+    pub fn from_aws_config(mut self, config: &SdkConfig) -> Self {
+        self.region = self
+            .region
+            .or_else(|| config.region().map(|region| Setting::new(region.as_ref(), Origin::SdkConfig)));
+        self.endpoint_url = self.endpoint_url.or_else(|| endpoint_url(config));
+        self.fips |= config.use_fips().unwrap_or_default();
+        self.dual_stack |= config.use_dual_stack().unwrap_or_default();
+        let provider = || Some((config.credentials_provider()?, Origin::SdkConfig));
+        self.credentials = self.credentials.or_else(provider);
+        self
+    }
+
+    /// Takes what has not been set from the environment, the files of profiles, and for the region at last from the
+    /// metadata of the instance: everything of [`from_aws_config`](Self::from_aws_config), and credentials from the whole
+    /// chain of AWS's SDK.
+    ///
+    /// Credentials are not loaded yet: that is part of the first request.
+    ///
+    /// # Errors
+    ///
+    /// The HTTP client that asks for credentials cannot be built.
+    pub async fn load_aws_config(mut self, source: &AwsConfig) -> Result<Self, Error> {
+        let http = http_client()?;
+        let provider = ProviderConfig::without_region().with_http_client(http.clone());
+        if self.region.is_none() {
+            self.region = region(source, &provider).await;
+        }
+        let region = self.region.as_ref().map(|region| Region::new(region.value.clone()));
+        let provider = provider.with_region(region.clone());
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).region(region);
+        if let Some(profile) = &source.profile {
+            let credentials = ProfileFileCredentialsProvider::builder().configure(&provider);
+            loader =
+                loader.profile_name(profile).credentials_provider(credentials.profile_name(profile).build());
+        }
+        let config = loader.load().await;
+        if self.credentials.is_none() {
+            let origin = source.profile.as_ref().map_or(Origin::Chain, |_| Origin::Profile("credentials"));
+            self.credentials = credentials(source, &config).await.map(|provider| (provider, origin));
+        }
+        Ok(self.from_aws_config(&config))
+    }
+}
+
+async fn region(source: &AwsConfig, config: &ProviderConfig) -> Option<Setting> {
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        let value = std::env::var(name).unwrap_or_default();
+        if !value.trim().is_empty() {
+            return Some(Setting::new(value.trim(), Origin::Environment(name)));
+        }
+    }
+    let mut profile = ProfileFileRegionProvider::builder().configure(config);
+    if let Some(name) = &source.profile {
+        profile = profile.profile_name(name);
+    }
+    if let Some(region) = profile.build().region().await {
+        return Some(Setting::new(region.as_ref(), Origin::Profile("region")));
+    }
+    let instance = ImdsRegionProvider::builder().configure(config).build();
+    Some(Setting::new(instance.region().await?.as_ref(), Origin::Instance))
+}
+
+async fn credentials(source: &AwsConfig, config: &SdkConfig) -> Option<SharedCredentialsProvider> {
+    let found = config.credentials_provider()?;
+    let Some(role) = &source.role_arn else { return Some(found) };
+    let session_name = source.session_name.as_deref().unwrap_or(SESSION_NAME);
+    let mut role = AssumeRoleProvider::builder(role).configure(config).session_name(session_name);
+    if let Some(id) = &source.external_id {
+        role = role.external_id(id);
+    }
+    Some(SharedCredentialsProvider::new(role.build_from_provider(found).await))
+}
+
+/// The endpoint URL of the runtime. The SDK looks for the service's own settings under one name, says nothing of where it
+/// found something, and what is found for no service is that of all: so it is asked several times.
+fn endpoint_url(config: &SdkConfig) -> Option<Setting> {
+    let given = || Some(Setting::new(config.endpoint_url()?, Origin::SdkConfig));
+    let Some(found) = config.service_config().filter(|_| !is_set_by_program(config)) else {
+        return given();
+    };
+    let load = |service, key| {
+        let builder = ServiceConfigKey::builder().service_id(service).env(GLOBAL_URL).profile(key);
+        found.load_config(builder.build().ok()?)
+    };
+    // There is no such key in a profile, so what is found is the environment's.
+    if let Some(url) = load(SERVICE_NAMES[0], "") {
+        let is_global = load("", "").as_ref() == Some(&url);
+        return Some(Setting::new(
+            url,
+            Origin::Environment(if is_global { GLOBAL_URL } else { SERVICE_URL }),
+        ));
+    }
+    const KEY: &str = "endpoint_url";
+    let global = load("", KEY);
+    let of_service = SERVICE_NAMES.into_iter().filter_map(|name| load(name, KEY));
+    match of_service.into_iter().find(|url| global.as_ref() != Some(url)) {
+        Some(url) => Some(Setting::new(url, Origin::Services)),
+        None => global.map(|url| Setting::new(url, Origin::Profile(KEY))),
+    }
+}
+
+fn is_set_by_program(config: &SdkConfig) -> bool {
+    config.get_origin("endpoint_url").is_client_config()
+}

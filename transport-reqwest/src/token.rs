@@ -1,0 +1,214 @@
+//! The bearer token of the OpenAI route.
+//!
+//! It is the URL of a request that is signed in its query, in Base64: minted without asking anybody, and good until its
+//! own time or that of the credentials is up. It is made byte for byte as `sagemaker.core.token_generator` of SageMaker's
+//! Python SDK makes it.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use sagewire_transport::Error;
+
+use crate::sign::{Scope, instructions, unusable};
+
+const PREFIX: &str = "sagemaker-api-key-";
+/// The same host in every region and partition: nothing is ever sent there.
+const HOST: &str = "sagemaker.amazonaws.com";
+const ACTION: &str = "Action=CallWithBearerToken";
+/// Added after the signature, and not part of it.
+const VERSION: &str = "&Version=1";
+/// The order of the Python SDK; the signature does not depend on it.
+const ORDER: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+];
+
+/// A bearer token of the OpenAI route. It is as good as the credentials that it was made of, for as long as it lasts, and
+/// is shown by [`expose`](Self::expose) alone.
+#[derive(Clone)]
+pub struct Token {
+    text: String,
+    expiry: SystemTime,
+}
+
+impl Token {
+    /// How long a token may last at most.
+    pub const LIFETIME_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+
+    /// Makes a token that lasts from `time` for `lifetime`, whole seconds of it: 1 second to 12 hours.
+    ///
+    /// # Errors
+    ///
+    /// The lifetime is out of its range, or the credentials cannot be used to sign.
+    pub fn mint(
+        credentials: &Credentials,
+        region: &str,
+        time: SystemTime,
+        lifetime: Duration,
+    ) -> Result<Self, Error> {
+        let lifetime = checked(lifetime)?;
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(lifetime);
+        let url = format!("https://{HOST}/?{ACTION}");
+        let headers = [("host", HOST)].into_iter();
+        let request = SignableRequest::new("POST", url.clone(), headers, SignableBody::Bytes(b""));
+        let request = request.map_err(|_| unusable())?;
+        let signed = instructions(request, credentials, Scope::new(region, time), settings)?;
+        let mut request = http::Request::post(&url).body(()).map_err(|_| unusable())?;
+        signed.apply_to_request_http1x(&mut request);
+        let mut url = format!("{HOST}/?{ACTION}");
+        let query = request.uri().query().unwrap_or_default();
+        for name in ORDER {
+            let pair = query.split('&').find(|pair| pair.split('=').next() == Some(name));
+            if let Some(pair) = pair {
+                url = format!("{url}&{pair}");
+            }
+        }
+        let text = format!("{PREFIX}{}", STANDARD.encode(url + VERSION));
+        let expiry = time.checked_add(lifetime).unwrap_or(time);
+        let expiry = credentials.expiry().map_or(expiry, |credentials| credentials.min(expiry));
+        Ok(Self { text, expiry })
+    }
+
+    /// The token itself. Whoever has it may invoke endpoints.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// When it is no longer good: its own time is up, or that of the credentials.
+    pub fn expiry(&self) -> SystemTime {
+        self.expiry
+    }
+
+    /// The value of `authorization`.
+    pub(crate) fn header(&self) -> Result<HeaderValue, Error> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.text)).map_err(|_| unusable())?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+pub(crate) fn checked(lifetime: Duration) -> Result<Duration, Error> {
+    let seconds = lifetime.as_secs();
+    if !(1..=Token::LIFETIME_MAX.as_secs()).contains(&seconds) {
+        return Err(Error::config(format!(
+            "a token cannot last {seconds} seconds: allowed are 1 to {}",
+            Token::LIFETIME_MAX.as_secs()
+        )));
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+/// The token that was used last. It is made anew before it expires, and where it is refused.
+pub(crate) struct Tokens {
+    lifetime: Duration,
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    token: Token,
+    region: String,
+    until: SystemTime,
+}
+
+impl Tokens {
+    pub(crate) fn new(lifetime: Duration) -> Self {
+        Self { lifetime, kept: Mutex::new(None) }
+    }
+
+    /// The one that is kept, if it lasts for a while yet.
+    pub(crate) fn kept(&self, region: &str, now: SystemTime) -> Option<Token> {
+        let kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let kept = kept.as_ref().filter(|kept| kept.region == region && now < kept.until)?;
+        Some(kept.token.clone())
+    }
+
+    pub(crate) fn mint(
+        &self,
+        credentials: &Credentials,
+        region: &str,
+        now: SystemTime,
+    ) -> Result<Token, Error> {
+        let token = Token::mint(credentials, region, now, self.lifetime)?;
+        let lasts = token.expiry.duration_since(now).unwrap_or_default();
+        // A request takes its time to arrive.
+        let margin = (lasts / 10).min(Duration::from_secs(5 * 60));
+        let until = token.expiry.checked_sub(margin).unwrap_or(now);
+        let kept = Kept { token: token.clone(), region: region.into(), until };
+        *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(kept);
+        Ok(token)
+    }
+
+    /// Keeps this one no longer. Another that was made in the meantime stays.
+    pub(crate) fn refused(&self, token: &Token) {
+        let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if kept.as_ref().is_some_and(|kept| kept.token.text == token.text) {
+            *kept = None;
+        }
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("lifetime", &self.lifetime).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn keys(expiry: Option<u64>) -> Credentials {
+        let expiry = expiry.map(|seconds| NOW + Duration::from_secs(seconds));
+        Credentials::new("id", "secret", None, expiry, "test")
+    }
+
+    #[test]
+    fn lifetimes_have_bounds() {
+        let mint = |millis| Token::mint(&keys(None), "r", NOW, Duration::from_millis(millis));
+        for millis in [0, 999, 43_201_000] {
+            assert!(mint(millis).err().is_some_and(|error| error.is_config()), "{millis}");
+        }
+        for (millis, lasts) in [(1_999, 1), (43_200_000, 43_200)] {
+            assert_eq!(mint(millis).ok().map(|token| token.expiry()), Some(NOW + Duration::from_secs(lasts)));
+        }
+    }
+
+    #[test]
+    fn credentials_may_expire_first() {
+        let token = Token::mint(&keys(Some(60)), "r", NOW, Token::LIFETIME_MAX).ok();
+        assert_eq!(token.map(|token| token.expiry()), Some(NOW + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn tokens_are_kept_until_shortly_before_they_expire() {
+        for (expiry, kept) in [(None, 43_200 - 300), (Some(100), 90)] {
+            let tokens = Tokens::new(Token::LIFETIME_MAX);
+            assert!(tokens.kept("r", NOW).is_none());
+            let token = tokens.mint(&keys(expiry), "r", NOW).expect("keys");
+            let after = |seconds| tokens.kept("r", NOW + Duration::from_secs(seconds));
+            assert!(after(kept - 1).is_some_and(|found| found.text == token.text));
+            assert!(after(kept).is_none() && tokens.kept("other", NOW).is_none());
+
+            let another = tokens.mint(&keys(expiry), "r", NOW + Duration::from_secs(1)).expect("keys");
+            tokens.refused(&token);
+            assert!(after(2).is_some());
+            tokens.refused(&another);
+            assert!(after(2).is_none());
+        }
+    }
+}

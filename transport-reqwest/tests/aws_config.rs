@@ -1,0 +1,303 @@
+//! Settings and credentials from everywhere that AWS's tools look: each case is a process with an environment of its own,
+//! which then asks the emulator.
+#![cfg(feature = "aws-config")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
+use sagewire_transport_reqwest::{AwsConfig, Client, Request, Retry};
+use serde_json::{Value, json};
+
+#[path = "aws/metadata.rs"]
+mod metadata;
+use metadata::{Metadata, SESSION_TOKEN};
+
+const CASE: &str = "SAGEWIRE_TEST_AWS_CONFIG";
+const RESULT: &str = "RESULT ";
+
+/// What runs in the process of a case, and not otherwise.
+#[tokio::test]
+async fn child() {
+    let Ok(case) = std::env::var(CASE) else { return };
+    let case: Value = serde_json::from_str(&case).expect("JSON");
+    let text = |name: &str| case[name].as_str().map(String::from);
+    let mut source = AwsConfig::new();
+    source.profile = text("profile");
+    source.role_arn = text("role_arn");
+    source.external_id = text("external_id");
+    println!("{RESULT}{}", resolve(&source, case["invoke"].as_bool() == Some(true)).await);
+}
+
+async fn resolve(source: &AwsConfig, invoke: bool) -> Value {
+    let builder = match Client::builder().retry(Retry::never()).load_aws_config(source).await {
+        Ok(builder) => builder,
+        Err(error) => return json!({"error": error.to_string()}),
+    };
+    let client = match builder.build() {
+        Ok(client) => client,
+        Err(error) => return json!({"error": error.to_string()}),
+    };
+    let settings = client.settings();
+    let source = client.credentials_source().await;
+    let error = if invoke { client.invoke(Request::new("e", "{}")).await.err() } else { None };
+    let status =
+        error.as_ref().map(|error| error.status().map_or(error.to_string(), |status| status.to_string()));
+    json!({
+        "region": settings.region.to_string(),
+        "url": settings.endpoint_url.to_string(),
+        "origin": settings.credentials.to_string(),
+        "source": source.as_ref().map(ToString::to_string).unwrap_or_else(|error| error.to_string()),
+        "expires": source.is_ok_and(|source| source.expiry.is_some()),
+        "status": status,
+    })
+}
+
+/// A folder of its own, which is removed.
+struct Home(PathBuf);
+
+impl Home {
+    fn new(config: &str) -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let home = Self(std::env::temp_dir().join(format!("sagewire-aws-{}-{count}", std::process::id())));
+        home.write(".aws/config", config);
+        home
+    }
+
+    fn write(&self, path: &str, text: &str) -> PathBuf {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new(""))).expect("a folder");
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    async fn run(&self, env: &[(&str, &str)], case: Value) -> Value {
+        let mut command = Command::new(std::env::current_exe().expect("a path"));
+        command.args(["--exact", "child", "--nocapture"]).env_clear().env(CASE, case.to_string());
+        command
+            .env("HOME", &self.0)
+            .env("USERPROFILE", &self.0)
+            .env("PATH", std::env::var("PATH").unwrap_or_default());
+        if !env.iter().any(|(name, _)| name.starts_with("AWS_EC2_METADATA")) {
+            command.env("AWS_EC2_METADATA_DISABLED", "true");
+        }
+        command.envs(env.iter().copied());
+        let output = tokio::task::spawn_blocking(move || command.output().expect("a process")).await;
+        let output = output.expect("no panic");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let result = text.lines().find_map(|line| line.split_once(RESULT));
+        let Some((_, result)) = result else { panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)) };
+        serde_json::from_str(result).expect("JSON")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "other"), ("AWS_SECRET_ACCESS_KEY", "other")];
+
+#[tokio::test]
+async fn regions_and_hosts_say_where_they_were_found() {
+    const CONFIG: &str = "[default]\nregion = us-west-2\n\
+        [profile url]\nregion = eu-west-1\nendpoint_url = http://profile:1\n\
+        [profile underscore]\nregion = eu-west-1\nendpoint_url = http://profile:1\nservices = one\n\
+        [services one]\nsagemaker_runtime =\n  endpoint_url = http://service:1\ns3 =\n  endpoint_url = http://s3:1\n\
+        [profile hyphen]\nregion = eu-west-1\nservices = two\n\
+        [services two]\nsagemaker-runtime =\n  endpoint_url = http://service:2\n\
+        [profile fips]\nregion = us-east-1\nuse_fips_endpoint = true\nuse_dualstack_endpoint = true\n\
+        [profile ignore]\nregion = eu-west-1\nendpoint_url = http://profile:1\nignore_configured_endpoint_urls = true\n";
+    let home = Home::new(CONFIG);
+    let global = ("AWS_ENDPOINT_URL", "http://global:1");
+    let service = ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://env:1");
+    let cases: &[(&[(&str, &str)], &str, &str, &str)] = &[
+        (
+            &[],
+            "",
+            "us-west-2 (profile: region)",
+            "https://runtime.sagemaker.us-west-2.amazonaws.com (default of the region)",
+        ),
+        (
+            &[("AWS_REGION", "eu-west-3")],
+            "",
+            "eu-west-3 (environment: AWS_REGION)",
+            "https://runtime.sagemaker.eu-west-3.amazonaws.com (default of the region)",
+        ),
+        (
+            &[("AWS_DEFAULT_REGION", "eu-west-3")],
+            "url",
+            "eu-west-3 (environment: AWS_DEFAULT_REGION)",
+            "http://profile:1 (profile: endpoint_url)",
+        ),
+        (&[], "url", "eu-west-1 (profile: region)", "http://profile:1 (profile: endpoint_url)"),
+        (
+            &[("AWS_PROFILE", "url")],
+            "",
+            "eu-west-1 (profile: region)",
+            "http://profile:1 (profile: endpoint_url)",
+        ),
+        (
+            &[],
+            "underscore",
+            "eu-west-1 (profile: region)",
+            "http://service:1 (services section of the profile)",
+        ),
+        (&[], "hyphen", "eu-west-1 (profile: region)", "http://service:2 (services section of the profile)"),
+        (
+            &[global],
+            "underscore",
+            "eu-west-1 (profile: region)",
+            "http://global:1 (environment: AWS_ENDPOINT_URL)",
+        ),
+        (
+            &[global, service],
+            "underscore",
+            "eu-west-1 (profile: region)",
+            "http://env:1 (environment: AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME)",
+        ),
+        (
+            &[],
+            "fips",
+            "us-east-1 (profile: region)",
+            "https://runtime.sagemaker-fips.us-east-1.api.aws (default of the region)",
+        ),
+        (
+            &[global],
+            "ignore",
+            "eu-west-1 (profile: region)",
+            "https://runtime.sagemaker.eu-west-1.amazonaws.com (default of the region)",
+        ),
+    ];
+    for (env, profile, region, url) in cases {
+        let profile = Some(profile).filter(|profile| !profile.is_empty());
+        let found = home.run(&[*env, &KEYS].concat(), json!({"profile": profile})).await;
+        assert_eq!(
+            (found["region"].as_str(), found["url"].as_str()),
+            (Some(*region), Some(*url)),
+            "{profile:?}"
+        );
+    }
+    let found = Home::new("").run(&KEYS, json!({})).await;
+    assert_eq!(found["error"], "invalid configuration: the region is not set");
+}
+
+/// The emulator lets through what has the keys that are found, and answers an empty request with 424.
+async fn asks(home: &Home, session: Option<&str>, env: &[(&str, &str)], mut case: Value) -> Value {
+    let emulator = Emulator::builder();
+    let emulator = session.into_iter().fold(emulator, |emulator, token| emulator.session_token(token));
+    let emulator = emulator.start().await.expect("a port");
+    let url = emulator.url();
+    let own = [("AWS_REGION", "us-east-1"), ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url.as_str())];
+    case["invoke"] = json!(true);
+    let found = home.run(&[&own, env].concat(), case).await;
+    assert_eq!(found["status"], "424", "{found}");
+    assert!(!found.to_string().contains(SECRET_ACCESS_KEY) && !found.to_string().contains(SESSION_TOKEN));
+    found
+}
+
+#[tokio::test]
+async fn keys_are_found() {
+    let keys = format!("aws_access_key_id = {ACCESS_KEY_ID}\naws_secret_access_key = {SECRET_ACCESS_KEY}\n");
+    let right = [("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID), ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)];
+    let home = Home::new(&format!("[profile own]\n{keys}"));
+    let found = asks(&home, None, &right, json!({})).await;
+    assert_eq!((&found["source"], &found["expires"]), (&json!("environment variables"), &json!(false)));
+    let found = asks(&home, None, &[("AWS_PROFILE", "own")], json!({})).await;
+    assert_eq!(found["source"], "keys of the profile");
+    // A profile that is asked for comes first.
+    let found = asks(&home, None, &KEYS, json!({"profile": "own"})).await;
+    assert_eq!(
+        (&found["source"], &found["origin"]),
+        (&json!("keys of the profile"), &json!("profile: credentials"))
+    );
+
+    let home = Home::new("");
+    home.write(".aws/credentials", &format!("[default]\n{keys}"));
+    assert_eq!(asks(&home, None, &[], json!({})).await["source"], "keys of the profile");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn processes_are_asked() {
+    let home = Home::new("");
+    let answer =
+        format!(r#"{{"Version":1,"AccessKeyId":"{ACCESS_KEY_ID}","SecretAccessKey":"{SECRET_ACCESS_KEY}"}}"#);
+    let answer = home.write("answer.json", &answer);
+    home.write(".aws/config", &format!("[default]\ncredential_process = cat {}\n", answer.display()));
+    let found = asks(&home, None, &[], json!({})).await;
+    assert!(found["source"].as_str().is_some_and(|source| source.contains("process")), "{found}");
+}
+
+#[tokio::test]
+async fn containers_and_instances_are_asked() {
+    let metadata = Metadata::start();
+    let (url, home) = (metadata.url(), Home::new(""));
+    let container = format!("{url}/container");
+    let env = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.as_str())];
+    let found = asks(&home, Some(SESSION_TOKEN), &env, json!({})).await;
+    assert_eq!((&found["source"], &found["expires"]), (&json!("container"), &json!(true)));
+    // They are kept: one question for the source, and for the request.
+    assert_eq!(metadata.requests().len(), 1, "{:?}", metadata.requests());
+
+    let env = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str())];
+    let found = asks(&home, Some(SESSION_TOKEN), &env, json!({})).await;
+    assert_eq!(found["source"], "instance metadata");
+    let found = home.run(&env, json!({})).await;
+    assert_eq!(found["region"], "eu-north-1 (instance metadata)");
+}
+
+#[tokio::test]
+async fn roles_are_assumed() {
+    let metadata = Metadata::start();
+    let url = metadata.url();
+    let sts = ("AWS_ENDPOINT_URL_STS", url.as_str());
+    let home = Home::new(
+        "[profile base]\naws_access_key_id = base\naws_secret_access_key = base\n\
+         [profile role]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\nexternal_id = from-profile\n",
+    );
+
+    let case = json!({"role_arn": "arn:aws:iam::123456789012:role/r", "external_id": "from-program"});
+    let found = asks(&home, Some(SESSION_TOKEN), &[&KEYS[..], &[sts]].concat(), case.clone()).await;
+    assert!(found["source"].as_str().is_some_and(|source| source.contains("assumed role")), "{found}");
+    let asked = metadata.requests().pop().expect("a question");
+    for part in [
+        "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr",
+        "ExternalId=from-program",
+        "RoleSessionName=sagewire",
+    ] {
+        assert!(asked.contains(part), "{asked}");
+    }
+
+    asks(&home, Some(SESSION_TOKEN), &[sts], json!({"profile": "role"})).await;
+    assert!(metadata.requests().pop().expect("a question").contains("ExternalId=from-profile"));
+
+    let file = home.write("identity", "an-identity");
+    let env = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().expect("a path")),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/w"),
+        sts,
+    ];
+    let found = asks(&home, Some(SESSION_TOKEN), &env, json!({})).await;
+    assert!(found["source"].as_str().is_some_and(|source| source.contains("web identity")), "{found}");
+    assert!(metadata.requests().pop().expect("a question").contains("WebIdentityToken=an-identity"));
+}
+
+#[tokio::test]
+async fn sso_sessions_are_used() {
+    let metadata = Metadata::start();
+    let url = metadata.url();
+    let home = Home::new(
+        "[profile sso]\nsso_session = work\nsso_account_id = 123456789012\nsso_role_name = r\n\
+         [sso-session work]\nsso_region = us-east-1\nsso_start_url = https://example.awsapps.com/start\n",
+    );
+    // The file is named by the SHA-1 of `work`.
+    let token = r#"{"accessToken":"a-token","expiresAt":"2126-01-01T00:00:00Z","region":"us-east-1","startUrl":"https://example.awsapps.com/start"}"#;
+    home.write(".aws/sso/cache/e274eeff768c6396088ec6eb091f4bf4d47ab1e0.json", token);
+    let env = [("AWS_ENDPOINT_URL_SSO", url.as_str())];
+    let found = asks(&home, Some(SESSION_TOKEN), &env, json!({"profile": "sso"})).await;
+    assert!(found["source"].as_str().is_some_and(|source| source.contains("SSO")), "{found}");
+}
