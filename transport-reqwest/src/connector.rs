@@ -42,7 +42,7 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (http, first_byte, idle) = (self.http.clone(), self.first_byte, self.idle);
         HttpConnectorFuture::new(async move {
-            let request = into_reqwest(request).map_err(|error| ConnectorError::user(error.into()))?;
+            let request = into_reqwest(request).map_err(ConnectorError::user)?;
             let answer = tokio::time::timeout(first_byte, http.execute(request)).await;
             let answer = answer
                 .map_err(|elapsed| ConnectorError::timeout(elapsed.into()))?
