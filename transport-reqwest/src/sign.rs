@@ -3,13 +3,14 @@
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    SignableBody, SignableRequest, SigningInstructions, SigningSettings, sign as sigv4,
-};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sigv4};
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use sagewire_transport::Error;
+
+/// The name that requests to the runtime are signed for. It is not the name of the host.
+pub(crate) const SERVICE: &str = "sagemaker";
 
 /// What a signature is for.
 #[derive(Clone, Copy)]
@@ -20,9 +21,9 @@ pub(crate) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// Of SageMaker, and of its runtime: the name is not that of the host.
+    /// Of the runtime.
     pub(crate) fn new(region: &'a str, time: SystemTime) -> Self {
-        Self { region, service: "sagemaker", time }
+        Self { region, service: SERVICE, time }
     }
 }
 
@@ -39,33 +40,24 @@ pub(crate) fn sign(
     let body = SignableBody::Bytes(request.body());
     let signable = SignableRequest::new(request.method().as_str(), uri, headers, body);
     let signable = signable.map_err(|_| unusable())?;
-    let signed = instructions(signable, credentials, scope, SigningSettings::default())?;
-    for header in signed.into_parts().0 {
-        let mut value = HeaderValue::from_str(header.value()).map_err(|_| unusable())?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(HeaderName::from_static(header.name()), value);
-    }
-    Ok(())
-}
-
-pub(crate) fn instructions(
-    request: SignableRequest<'_>,
-    credentials: &Credentials,
-    scope: Scope<'_>,
-    settings: SigningSettings,
-) -> Result<SigningInstructions, Error> {
     let identity = credentials.clone().into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region(scope.region)
         .name(scope.service)
         .time(scope.time)
-        .settings(settings)
+        .settings(SigningSettings::default())
         .build()
         .map_err(|_| unusable())?
         .into();
     // Its errors quote header values, so they are not kept as a source.
-    Ok(sigv4(request, &params).map_err(|_| unusable())?.into_parts().0)
+    let (signed, _) = sigv4(signable, &params).map_err(|_| unusable())?.into_parts();
+    for header in signed.into_parts().0 {
+        let mut value = HeaderValue::from_str(header.value()).map_err(|_| unusable())?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(HeaderName::from_static(header.name()), value);
+    }
+    Ok(())
 }
 
 pub(crate) fn unusable() -> Error {
@@ -91,7 +83,7 @@ mod tests {
         let mut lines = head.lines();
         let line = lines.next().unwrap();
         let (method, line) = line.split_once(' ').unwrap();
-        let target = line.strip_suffix(" HTTP/1.1").unwrap().replace(' ', "%20");
+        let target = line.strip_suffix(" HTTP/1.1").unwrap();
         let uri = format!("https://example.amazonaws.com{target}");
         let mut request = http::Request::builder().method(method).uri(uri);
         let mut added = Vec::new();

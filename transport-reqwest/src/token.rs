@@ -3,36 +3,35 @@
 //! It is the URL of a request that is signed in its query, in Base64: minted without asking anybody, and good until its
 //! own time or that of the credentials is up. It is made byte for byte as `sagemaker.core.token_generator` of SageMaker's
 //! Python SDK makes it.
+//!
+//! Of `aws-sigv4` only the arithmetic is used: what it writes into its log of a signed query has the session token in it.
 
 use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings};
+use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sagewire_transport::Error;
+use sha2::{Digest, Sha256};
 
-use crate::sign::{Scope, instructions, unusable};
+use crate::sign::{SERVICE, unusable};
 
 const PREFIX: &str = "sagemaker-api-key-";
 /// The same host in every region and partition: nothing is ever sent there.
 const HOST: &str = "sagemaker.amazonaws.com";
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const ACTION: &str = "Action=CallWithBearerToken";
 /// Added after the signature, and not part of it.
 const VERSION: &str = "&Version=1";
-/// The order of the Python SDK; the signature does not depend on it.
-const ORDER: [&str; 7] = [
-    "X-Amz-Algorithm",
-    "X-Amz-Credential",
-    "X-Amz-Date",
-    "X-Amz-Expires",
-    "X-Amz-SignedHeaders",
-    "X-Amz-Security-Token",
-    "X-Amz-Signature",
-];
+/// Everything but what [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3) leaves unreserved.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A bearer token of the OpenAI route. It is as good as the credentials that it was made of, for as long as it lasts, and
 /// is shown by [`expose`](Self::expose) alone.
@@ -50,7 +49,7 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// The lifetime is out of its range, or the credentials cannot be used to sign.
+    /// The lifetime is out of its range.
     pub fn mint(
         credentials: &Credentials,
         region: &str,
@@ -58,25 +57,9 @@ impl Token {
         lifetime: Duration,
     ) -> Result<Self, Error> {
         let lifetime = checked(lifetime)?;
-        let mut settings = SigningSettings::default();
-        settings.signature_location = SignatureLocation::QueryParams;
-        settings.expires_in = Some(lifetime);
-        let url = format!("https://{HOST}/?{ACTION}");
-        let headers = [("host", HOST)].into_iter();
-        let request = SignableRequest::new("POST", url.clone(), headers, SignableBody::Bytes(b""));
-        let request = request.map_err(|_| unusable())?;
-        let signed = instructions(request, credentials, Scope::new(region, time), settings)?;
-        let mut request = http::Request::post(&url).body(()).map_err(|_| unusable())?;
-        signed.apply_to_request_http1x(&mut request);
-        let mut url = format!("{HOST}/?{ACTION}");
-        let query = request.uri().query().unwrap_or_default();
-        for name in ORDER {
-            let pair = query.split('&').find(|pair| pair.split('=').next() == Some(name));
-            if let Some(pair) = pair {
-                url = format!("{url}&{pair}");
-            }
-        }
-        let text = format!("{PREFIX}{}", STANDARD.encode(url + VERSION));
+        let (query, signature) = sign(credentials, region, time, lifetime);
+        let url = format!("{HOST}/?{query}&X-Amz-Signature={signature}{VERSION}");
+        let text = format!("{PREFIX}{}", STANDARD.encode(url));
         let expiry = time.checked_add(lifetime).unwrap_or(time);
         let expiry = credentials.expiry().map_or(expiry, |credentials| credentials.min(expiry));
         Ok(Self { text, expiry })
@@ -98,6 +81,36 @@ impl Token {
         value.set_sensitive(true);
         Ok(value)
     }
+}
+
+/// The query of the request that a token stands for, and its signature.
+/// Source: [Create a signed AWS API request](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
+fn sign(credentials: &Credentials, region: &str, time: SystemTime, lifetime: Duration) -> (String, String) {
+    let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
+    let at = iso_8601_basic(time);
+    let scope = format!("{}/{region}/{SERVICE}/aws4_request", &at[..8]);
+    let credential = escaped(&format!("{}/{scope}", credentials.access_key_id()));
+    let begin = format!(
+        "{ACTION}&X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={at}&X-Amz-Expires={}",
+        lifetime.as_secs()
+    );
+    let token = credentials.session_token().map(escaped);
+    let token = token.map(|token| format!("&X-Amz-Security-Token={token}")).unwrap_or_default();
+    let signed = "&X-Amz-SignedHeaders=host";
+    // Sorted for the signature; the Python SDK sends the token last.
+    let empty = hex::encode(Sha256::digest(b""));
+    let canonical = format!("POST\n/\n{begin}{token}{signed}\nhost:{HOST}\n\nhost\n{empty}");
+    let text = format!("{ALGORITHM}\n{at}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
+    let key = generate_signing_key(credentials.secret_access_key(), time, region, SERVICE);
+    (format!("{begin}{signed}{token}"), calculate_signature(key, text.as_bytes()))
+}
+
+/// `20260520T123456Z`
+fn iso_8601_basic(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let time = DateTime::from_secs(i64::try_from(since.as_secs()).unwrap_or_default());
+    let text = time.fmt(Format::DateTime).unwrap_or_else(|_| "19700101T000000Z".into());
+    text.replace(['-', ':'], "")
 }
 
 pub(crate) fn checked(lifetime: Duration) -> Result<Duration, Error> {

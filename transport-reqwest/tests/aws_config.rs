@@ -114,7 +114,8 @@ async fn regions_and_hosts_say_where_they_were_found() {
     let home = Home::new(CONFIG);
     let global = ("AWS_ENDPOINT_URL", "http://global:1");
     let service = ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://env:1");
-    let cases: &[(&[(&str, &str)], &str, &str, &str)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str);
+    let cases: &[Case<'_>] = &[
         (
             &[],
             "",

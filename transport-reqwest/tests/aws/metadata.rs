@@ -24,7 +24,7 @@ impl Metadata {
         thread::spawn(move || {
             for socket in listener.incoming().flatten() {
                 let kept = Arc::clone(&kept);
-                thread::spawn(move || serve(socket, &kept));
+                thread::spawn(move || serve(&socket, &kept));
             }
         });
         Self { addr, requests }
@@ -40,7 +40,7 @@ impl Metadata {
     }
 }
 
-fn serve(socket: TcpStream, kept: &Mutex<Vec<String>>) -> Option<()> {
+fn serve(mut socket: &TcpStream, kept: &Mutex<Vec<String>>) -> Option<()> {
     let mut reader = BufReader::new(socket.try_clone().ok()?);
     let (mut line, mut len) = (String::new(), 0);
     reader.read_line(&mut line).ok()?;
@@ -65,7 +65,7 @@ fn serve(socket: TcpStream, kept: &Mutex<Vec<String>>) -> Option<()> {
     let head = format!(
         "HTTP/1.1 {status} -\r\ncontent-length: {len}\r\nconnection: close\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\r\n"
     );
-    (&socket).write_all(format!("{head}{answer}").as_bytes()).ok()
+    socket.write_all(format!("{head}{answer}").as_bytes()).ok()
 }
 
 fn answer(request: &str) -> Option<String> {
