@@ -5,7 +5,7 @@ use std::time::Duration;
 use sagewire_transport_reqwest::{Builder, Client, Retry, Timeouts};
 
 use crate::environment;
-use crate::fault::Fault;
+use crate::fault::{Fault, note};
 use crate::service::refused;
 
 /// Says how often a call is tried again.
@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Where the request goes, instead of the region's SageMaker Runtime
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
+    /// How requests go to the endpoint
+    #[arg(long, value_enum, default_value_t, value_name = "ROUTE")]
+    route: Route,
     /// How often a call is tried again that failed before anything of an answer came; 0 is never [default: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=RETRIES_MAX))]
     retries: Option<u64>,
@@ -41,6 +44,16 @@ pub(crate) struct Args {
     timeout: Option<Duration>,
 }
 
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Route {
+    /// Signed, to the operations of SageMaker Runtime
+    #[default]
+    Invocations,
+    /// With a bearer token, to the container's chat completions of OpenAI
+    #[value(name = "openai")]
+    OpenAi,
+}
+
 /// What the commands that call the service take from the environment.
 pub(crate) const ENVIRONMENT: &str = "\
 The request is signed with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. What is not given above comes
@@ -56,9 +69,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Args {
-    /// The client.
-    pub(crate) fn client(&self) -> Result<Client, Fault> {
-        self.builder()?.build().map_err(|error| refused(&error))
+    /// The client. What may not be meant is told.
+    pub(crate) async fn client(&self) -> Result<Client, Fault> {
+        let client = self.builder()?.build().map_err(|error| refused(&error))?;
+        for warning in client.warnings().await {
+            note(&format!("warning: {warning}"));
+        }
+        Ok(client)
     }
 
     /// The client's settings, those of the environment included.
@@ -72,6 +89,9 @@ impl Args {
         }
         if let Some(retries) = self.retries()? {
             builder = builder.retry(Retry::default().attempts(retries + 1));
+        }
+        if let Route::OpenAi = self.route {
+            builder = builder.route(sagewire_transport_reqwest::Route::OpenAi);
         }
         let mut timeouts = Timeouts::default();
         timeouts.connect = self.connect_timeout.unwrap_or(timeouts.connect);

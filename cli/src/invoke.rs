@@ -98,7 +98,7 @@ struct Asynchronously {
 
 /// Invokes an endpoint, and prints what comes.
 pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
-    let client = args.connection.client()?;
+    let client = args.connection.client().await?;
     let endpoint = args.endpoint.endpoint(&args.name)?;
     if args.asynchronous {
         return args.asynchronously(&client, endpoint).await;

@@ -23,6 +23,7 @@ mod progress;
 mod request;
 mod service;
 mod shell;
+mod token;
 
 use std::process::ExitCode;
 
@@ -73,6 +74,8 @@ enum Command {
     Invoke(Box<invoke::Args>),
     /// Show what a call would use, where it comes from, and whether it would work; nothing is invoked
     Doctor(Box<doctor::Args>),
+    /// Make a bearer token for the OpenAI route of the endpoints in a region, and print it
+    Token(token::Args),
     /// Run a local SageMaker Runtime that any AWS SDK can be pointed at
     Emulate(emulate::Args),
     /// Print completions for a shell
@@ -102,6 +105,7 @@ fn run(cli: &Cli) -> Result<(), Fault> {
         Some(Command::Chat(args)) => block_on(chat::run(args, cli.verbose)),
         Some(Command::Invoke(args)) => block_on(invoke::run(args, cli.verbose)),
         Some(Command::Doctor(args)) => block_on(doctor::run(args)),
+        Some(Command::Token(args)) => block_on(token::run(args)),
         Some(Command::Completions(args)) => shell::completions(args, Cli::command()),
         Some(Command::Man(args)) => shell::man(args, Cli::command()),
         Some(Command::Emulate(args)) => block_on(emulate::run(args, cli.verbose)),

@@ -28,9 +28,9 @@ pub(super) struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    pub(super) fn new(args: &'a Args, has_no_limit: bool, verbose: bool) -> Result<Self, Fault> {
+    pub(super) async fn new(args: &'a Args, has_no_limit: bool, verbose: bool) -> Result<Self, Fault> {
         let endpoint = args.endpoint.endpoint(&args.name)?;
-        Ok(Self { args, client: args.connection.client()?, endpoint, has_no_limit, verbose })
+        Ok(Self { args, client: args.connection.client().await?, endpoint, has_no_limit, verbose })
     }
 
     /// Where an answer is to go.

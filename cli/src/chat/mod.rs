@@ -73,7 +73,7 @@ A conversation at a terminal ends with Ctrl-D; Ctrl-C ends an answer."
 
 /// Asks, and prints the answer.
 pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
-    let mut chat = Chat::new(args, verbose)?;
+    let mut chat = Chat::new(args, verbose).await?;
     let prompt = match args.prompt.as_deref() {
         Some("-") => read_prompt()?,
         Some(prompt) => prompt.to_owned(),
@@ -114,7 +114,7 @@ struct Chat<'a> {
 }
 
 impl<'a> Chat<'a> {
-    fn new(args: &'a Args, verbose: bool) -> Result<Self, Fault> {
+    async fn new(args: &'a Args, verbose: bool) -> Result<Self, Fault> {
         let parameters = Parameters::new(&args.parameters)?;
         let system = args.system.iter().map(|text| Message::new(Role::System, text_parts(text.clone())));
         Ok(Self {
@@ -122,7 +122,7 @@ impl<'a> Chat<'a> {
             tools: args.attachments.tools()?,
             images: args.attachments.images()?,
             messages: system.collect(),
-            caller: Caller::new(args, parameters.has_no_limit(), verbose)?,
+            caller: Caller::new(args, parameters.has_no_limit(), verbose).await?,
             parameters,
             verbose,
         })

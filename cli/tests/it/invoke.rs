@@ -3,7 +3,7 @@
 use sagewire_emulator::Emulator;
 use serde_json::{Value, json};
 
-use crate::process::{Local, TempFile, run, sagewire};
+use crate::process::{Local, TempFile, command, run, sagewire};
 
 const QUESTION: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3}"#;
 const STREAMED: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3,"stream":true}"#;
@@ -237,4 +237,38 @@ fn mistakes_are_named() {
     let mut command = local.command(&["invoke", "e"]);
     command.env("AWS_SECRET_ACCESS_KEY", "wrong");
     assert!(run(command, b"{}").fails(4).starts_with("service: 403 InvalidSignatureException"));
+}
+
+#[test]
+fn the_openai_route_takes_a_bearer_token() {
+    let local = Local::new();
+    let body = br#"{"messages":[{"role":"user","content":"hi"}],"stream":true}"#;
+    let run = local.run(&["invoke", "my-llm", "-", "--stream", "--route", "openai"], body).succeeds();
+    assert!(run.text().starts_with("data: {") && run.text().ends_with("data: [DONE]\n\n"), "{}", run.text());
+
+    let asked = local.run(&["chat", "--endpoint", "my-llm", "--route", "openai", "hi"], b"").succeeds();
+    assert!(!asked.text().is_empty());
+    for request in local.requests() {
+        assert_eq!(request.path, "/endpoints/my-llm/openai/v1/chat/completions");
+        assert!(request.header("authorization").is_some() && request.header("x-amz-date").is_none());
+    }
+}
+
+#[test]
+fn a_token_is_all_that_is_printed() {
+    let local = Local::new();
+    let token = local.run(&["token", "--lifetime", "60"], b"").succeeds();
+    let token = token.text().strip_suffix('\n').unwrap();
+    assert!(token.starts_with("sagemaker-api-key-") && !token.contains(char::is_whitespace));
+    assert!(local.run(&["token", "--lifetime", "43201"], b"").fails(2).contains("43201"));
+}
+
+#[test]
+fn keys_on_the_open_wire_are_warned_of() {
+    let mut command = command(&["invoke", "my-llm", "-", "--retries", "0"]);
+    command.args(["--region", "us-east-1", "--endpoint-url", "http://sagewire.invalid"]);
+    command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "hidden");
+    let ended = run(command, b"{}");
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(ended.stderr.starts_with("warning: requests to sagewire.invalid are not encrypted"), "{ended:?}");
 }
