@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::carry;
-use crate::chat::{Event, Queue, Spec};
+use crate::chat::{Delta, Event, Queue, Spec};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::eventstream::{self, SNIFF_LEN};
 use crate::failure::Failure;
@@ -187,8 +187,6 @@ struct Record {
     from: usize,
     /// What the frame said of it that it stands in.
     kind: RecordKind,
-    /// It is like no earlier one.
-    compared: bool,
     /// It is known to be UTF-8, or to be read some other way.
     checked: bool,
     /// Bytes of its stream before it.
@@ -223,6 +221,25 @@ impl Source {
             Self::Mended => mended,
         }
     }
+}
+
+/// What a step came to.
+enum Next {
+    /// There is no event without the next chunk.
+    Chunk,
+    /// The event that the queue came to.
+    Queued,
+    Piece(Piece),
+}
+
+/// A piece of the part that is open, all that its record says. Nearly all events are one, and what is lent at once needs
+/// no place in the queue.
+struct Piece {
+    delta: Delta,
+    source: Source,
+    /// Where the record lies.
+    start: usize,
+    end: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -304,7 +321,11 @@ impl Decoder {
     /// The stream is corrupt, a limit is reached, or the model or the service reported a failure. Everything before has
     /// been delivered. The error stays: there is nothing after it.
     pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, Error> {
-        if self.step(chunk)? { Ok(self.lend()) } else { Ok(None) }
+        match self.step(chunk)? {
+            Next::Piece(piece) => Ok(Some(self.lend_piece(&piece))),
+            Next::Queued => Ok(self.lend()),
+            Next::Chunk => Ok(None),
+        }
     }
 
     /// The end of the input: first what was still held back, one event at a time, then `Ok(None)`, which means that the
@@ -317,8 +338,10 @@ impl Decoder {
     pub fn finish(&mut self) -> Result<Option<Event<'_>>, Error> {
         let none = &mut Bytes::new();
         // What the caller did not ask for before the end still comes first.
-        if self.step(none)? {
-            return Ok(self.lend());
+        match self.step(none)? {
+            Next::Piece(piece) => return Ok(Some(self.lend_piece(&piece))),
+            Next::Queued => return Ok(self.lend()),
+            Next::Chunk => {}
         }
         if let State::Decoding = self.state {
             if let Mode::Unknown { prefix, len } = self.mode {
@@ -352,17 +375,18 @@ impl Decoder {
     }
 
     /// Goes on until there is an event to lend, if there is one.
-    fn step(&mut self, chunk: &mut Bytes) -> Result<bool, Error> {
+    #[inline(always)]
+    fn step(&mut self, chunk: &mut Bytes) -> Result<Next, Error> {
         loop {
             if self.queue.advance() {
-                return Ok(true);
+                return Ok(Next::Queued);
             }
             if self.read() {
                 continue;
             }
             match &mut self.state {
                 State::Ended(Some(error)) => return Err(Error::clone(error)),
-                State::Ended(None) => return Ok(false),
+                State::Ended(None) => return Ok(Next::Chunk),
                 State::Closing(error) => {
                     let error = error.take();
                     self.close(error.map(|error| *error));
@@ -370,9 +394,11 @@ impl Decoder {
                 State::Decoding => {
                     if self.part.range.is_empty() && !self.next_part() && !self.input.refill(chunk) {
                         self.give_back();
-                        return Ok(false);
+                        return Ok(Next::Chunk);
                     }
-                    self.next_record();
+                    if let Some(piece) = self.next_record() {
+                        return Ok(Next::Piece(piece));
+                    }
                 }
             }
         }
@@ -387,11 +413,17 @@ impl Decoder {
         carry::clear(&mut self.mended);
     }
 
-    #[inline]
     fn lend(&mut self) -> Option<Event<'_>> {
         let Self { input, frames, records, record, queue, mended, short, .. } = self;
         let bytes = record.source.bytes(input, frames, records, mended);
         queue.event(&bytes[record.range.clone()], short)
+    }
+
+    #[inline(always)]
+    fn lend_piece(&mut self, piece: &Piece) -> Event<'_> {
+        let Self { input, frames, records, queue, mended, short, .. } = self;
+        let bytes = piece.source.bytes(input, frames, records, mended);
+        queue.delta(&piece.delta, &bytes[piece.start..piece.end], short)
     }
 
     /// Reads the next document of the record, if it has one left.
@@ -401,9 +433,6 @@ impl Decoder {
         }
         if !self.record.checked {
             self.check_record();
-            if self.record.from > 0 {
-                return true;
-            }
         }
         let Self { input, frames, records, record, reader, queue, mended, .. } = self;
         let bytes = record.source.bytes(input, frames, records, mended);
@@ -434,34 +463,39 @@ impl Decoder {
         self.state = State::closing(Error::new(Layer::Format, offset, kind));
     }
 
-    /// Finds the next record of the part, if there is one.
-    #[inline]
-    fn next_record(&mut self) {
+    /// Finds the next record of the part, if there is one, and reads it if it is like an earlier one.
+    #[inline(always)]
+    fn next_record(&mut self) -> Option<Piece> {
         let Self { input, frames, records, reader, part, .. } = self;
         if part.range.is_empty() {
-            return;
+            return self.read_alike();
         }
         let bytes = if part.carried { frames.carry() } else { &input.chunk[..] };
         let (bytes, pos) = (&bytes[..part.range.end], &mut part.range.start);
         records.give_back();
         // A record that is like an earlier one is read before its end is looked for.
-        let start = records.value_at(bytes, pos);
-        let call = start.and_then(|start| reader.alike(&bytes[start..], None));
-        let taken =
-            start.zip(call.as_ref()).and_then(|(start, call)| records.take(bytes, pos, start, call.len));
-        let found = match taken.map_or_else(|| records.next(bytes, pos), |found| Ok(Some(found))) {
-            Ok(Some(found)) => found,
-            Ok(None) => return,
-            Err(error) => return self.state = State::closing(error),
-        };
-        let compared = found.place == Place::Chunk && start == Some(found.range.start);
-        self.set_record(found, compared);
-        if let Some(call) = call.filter(|call| compared && call.len == self.record.range.len()) {
-            self.read_call(call);
+        if let Some(start) = records.value_at(bytes, pos) {
+            if let Some(call) = reader.alike(&bytes[start..], None) {
+                if let Some(offset) = records.take(bytes, pos, start, call.len()) {
+                    let source = if part.carried { Source::FrameCarry } else { Source::Chunk };
+                    return self.read_call(source, start..start + call.len(), offset, call);
+                }
+            }
+        }
+        match records.next(bytes, pos) {
+            Ok(Some(found)) => {
+                self.set_record(found);
+                self.read_alike()
+            }
+            Ok(None) => None,
+            Err(error) => {
+                self.state = State::closing(error);
+                None
+            }
         }
     }
 
-    fn set_record(&mut self, found: record::Found, compared: bool) {
+    fn set_record(&mut self, found: record::Found) {
         let source = match found.place {
             Place::Line => Source::Line,
             Place::Data => Source::Data,
@@ -469,32 +503,45 @@ impl Decoder {
             Place::Chunk => Source::Chunk,
         };
         let offset = found.offset;
-        self.record =
-            Record { source, range: found.range, from: 0, kind: None, compared, checked: false, offset };
+        self.record = Record { source, range: found.range, from: 0, kind: None, checked: false, offset };
         carry::clear(&mut self.mended);
     }
 
-    /// Reads a record that is like an earlier one.
-    #[inline]
-    fn read_call(&mut self, call: Call) {
-        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
-        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
-        record.from = bytes.len();
-        queue.begin(record.offset);
-        if let Err(kind) = reader.read_call(bytes, call, queue) {
-            self.fail_record(self.record.offset, kind);
+    /// Reads the record that was found, if it is like an earlier one.
+    fn read_alike(&mut self) -> Option<Piece> {
+        let Self { input, frames, records, record, reader, mended, .. } = self;
+        if record.from > 0 || record.range.is_empty() {
+            return None;
         }
+        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
+        let call = reader.alike(bytes, record.kind).filter(|call| call.len() == bytes.len())?;
+        self.read_call(self.record.source, self.record.range.clone(), self.record.offset, call)
     }
 
-    /// Reads a record that is like an earlier one at once, and makes sure that any other is UTF-8.
+    /// Reads a record that is like an earlier one: to one event, or into the queue.
+    #[inline(always)]
+    fn read_call(&mut self, source: Source, range: Range<usize>, offset: u64, call: Call) -> Option<Piece> {
+        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
+        let bytes = &source.bytes(input, frames, records, mended)[range.clone()];
+        record.from = usize::MAX;
+        if let Some(delta) = reader.read_delta(bytes, call, queue) {
+            return Some(Piece { delta, source, start: range.start, end: range.end });
+        }
+        queue.begin(offset);
+        let read = reader.read_call(bytes, call, queue);
+        *record = Record { source, from: usize::MAX, range, offset, ..Record::default() };
+        if let Err(kind) = read {
+            self.fail_record(offset, kind);
+        }
+        None
+    }
+
+    /// Makes sure that the record is UTF-8.
     fn check_record(&mut self) {
-        let Self { input, frames, records, record, reader, mended, .. } = self;
+        let Self { input, frames, records, record, mended, .. } = self;
         let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
         record.checked = true;
-        let call = if record.compared { None } else { reader.alike(bytes, record.kind) };
-        if let Some(call) = call.filter(|call| call.len == bytes.len()) {
-            self.read_call(call);
-        } else if core::str::from_utf8(bytes).is_err() {
+        if core::str::from_utf8(bytes).is_err() {
             // JSON has to be UTF-8. What is not costs a character, as in server-sent events, and not the record.
             *mended = String::from_utf8_lossy(bytes).into_owned().into_bytes();
             record.source = Source::Mended;
@@ -623,7 +670,7 @@ impl Decoder {
             match self.records.finish() {
                 Ok(Some(found)) => {
                     self.part = Part::default();
-                    self.set_record(found, false);
+                    self.set_record(found);
                     self.state = State::Closing(error.map(Box::new));
                     return;
                 }

@@ -204,9 +204,9 @@ impl Scanner {
     }
 
     /// Takes the record that begins at [`start`](Self::value_at) and has `len` bytes without a line end: a JSON
-    /// document, or all of a data line if its blank line comes next.
+    /// document, or all of a data line if its blank line comes next. Returns how many bytes of the stream are before it.
     #[inline]
-    pub(crate) fn take(&mut self, chunk: &[u8], pos: &mut usize, start: usize, len: usize) -> Option<Found> {
+    pub(crate) fn take(&mut self, chunk: &[u8], pos: &mut usize, start: usize, len: usize) -> Option<u64> {
         let (is_json, end) = (start == *pos, start + len);
         if !(is_json || chunk[end..].starts_with(b"\n\n")) || end - *pos > self.limits.record {
             return None;
@@ -218,7 +218,7 @@ impl Scanner {
         let offset = self.lines.consumed() + (start - *pos) as u64;
         let line_ends = if is_json { usize::from(chunk.get(end) == Some(&b'\n')) } else { 2 };
         self.lines.advance(pos, end - *pos + line_ends);
-        Some(Found { place: Place::Chunk, range: start..end, offset })
+        Some(offset)
     }
 
     /// The usual cases at once: an event that is one data line and its blank line, whole or the rest of one that was
@@ -244,7 +244,11 @@ impl Scanner {
                 let offset = self.lines.offset() + DATA.len() as u64;
                 Some(Some(Found { place: Place::Line, range: DATA.len()..self.lines.carry().len(), offset }))
             }
-            Some(len) => Some(self.take(chunk, pos, *pos + DATA.len(), len - DATA.len())),
+            Some(len) => {
+                let range = *pos + DATA.len()..*pos + len;
+                let offset = self.take(chunk, pos, range.start, range.len());
+                Some(offset.map(|offset| Found { place: Place::Chunk, range, offset }))
+            }
             None => {
                 self.lines.keep(rest, pos, self.limits.record);
                 Some(None)

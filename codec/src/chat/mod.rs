@@ -29,7 +29,7 @@ pub use context::Context;
 pub use event::{Event, FinishReason, Json, PartKind};
 pub use loss::{Loss, Losses, Outcome};
 pub(crate) use parts::{Block, Plain, ToolKey};
-pub(crate) use queue::{Queue, Reason, Spec, Text};
+pub(crate) use queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
 pub use request::{Request, RequestFormat};
 pub(crate) use response::input_object;
 pub use response::{Choice, Response};

@@ -14,7 +14,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::queue::{Queue, Reason, Spec, Text};
+use super::queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
 use crate::balance::{Balance, Extent};
 use crate::error::ErrorKind;
 use crate::limits::Limits;
@@ -170,10 +170,24 @@ impl Parts {
         Ok(())
     }
 
-    /// Whether this block is open, and of this kind.
-    pub(crate) fn is_open(&self, choice: u32, index: u64, kind: Plain) -> bool {
-        let choice = self.choices.iter().find(|known| known.index == choice);
-        choice.is_some_and(|choice| choice.open == Some(Open::Plain(kind)) && choice.block == Some(index))
+    /// The part that is open, if it is of this kind, and of this block if one is named.
+    #[inline]
+    pub(crate) fn open_plain(&self, choice: u32, block: Option<u64>, kind: Plain) -> Option<u32> {
+        let choice = self.choices.iter().find(|known| known.index == choice)?;
+        let is_open = choice.open == Some(Open::Plain(kind)) && (block.is_none() || choice.block == block);
+        is_open.then(|| choice.parts - 1)
+    }
+
+    /// More input of the tool call that is open, if that is the one of this index, and its part.
+    #[inline]
+    pub(crate) fn more_input(&mut self, choice: u32, index: Option<u64>, input: &[u8]) -> Option<u32> {
+        let choice = self.choices.iter_mut().find(|known| known.index == choice)?;
+        let at = choice.open_tool_of(&ToolKey { index, id: None, name: None })?;
+        if input.is_empty() {
+            return None;
+        }
+        choice.tools[at].feed(input);
+        Some(choice.parts - 1)
     }
 
     /// Whether no block of this number or a later one has begun.
@@ -415,11 +429,12 @@ impl Choice {
 
     fn plain_delta(&self, kind: Plain, text: Text, queue: &mut Queue) {
         let (choice, part) = (self.index, self.parts - 1);
-        queue.push(match kind {
-            Plain::Text => Spec::TextDelta { choice, part, text },
-            Plain::Reasoning => Spec::ReasoningDelta { choice, part, text },
-            Plain::Refusal => Spec::RefusalDelta { choice, part, text },
-        });
+        queue.push(Spec::Delta(Delta { kind: kind.into(), choice, part, text }));
+    }
+
+    fn input_delta(&self, text: Text, queue: &mut Queue) {
+        let (choice, part) = (self.index, self.parts - 1);
+        queue.push(Spec::Delta(Delta { kind: DeltaKind::ToolInput, choice, part, text }));
     }
 
     fn open_tool(&mut self, at: usize, queue: &mut Queue) {
@@ -437,7 +452,7 @@ impl Choice {
     fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut Queue, record: &[u8]) {
         if let Some(text) = input {
             self.tools[at].feed(queue.bytes(record, text));
-            queue.push(Spec::ToolInputDelta { choice: self.index, part: self.parts - 1, text });
+            self.input_delta(text, queue);
         }
     }
 
@@ -469,7 +484,7 @@ impl Choice {
                     self.open_tool(at, queue);
                     if !held.is_empty() {
                         let text = queue.copy(&held);
-                        queue.push(Spec::ToolInputDelta { choice: self.index, part: self.parts - 1, text });
+                        self.input_delta(text, queue);
                     }
                     released += held.len();
                 }

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{Event, FinishReason, Json, PartKind, Usage};
+use super::{Event, FinishReason, Json, PartKind, Plain, Usage};
 use crate::json::{self, Str};
 use crate::text::{self, Short};
 
@@ -28,10 +28,7 @@ pub(crate) enum Spec {
     ReasoningStart { choice: u32, part: u32 },
     RefusalStart { choice: u32, part: u32 },
     ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text },
-    TextDelta { choice: u32, part: u32, text: Text },
-    ReasoningDelta { choice: u32, part: u32, text: Text },
-    RefusalDelta { choice: u32, part: u32, text: Text },
-    ToolInputDelta { choice: u32, part: u32, text: Text },
+    Delta(Delta),
     ReasoningSignature { choice: u32, part: u32, text: Text },
     Redacted { choice: u32, part: u32, data: Text },
     Citation { choice: u32, part: Option<u32>, json: Text },
@@ -41,6 +38,34 @@ pub(crate) enum Spec {
     Usage,
     Malformed { bytes: Text, why: &'static str },
     Other { choice: Option<u32>, name: Option<Text>, json: Text },
+}
+
+/// A piece of a part, which is an event by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delta {
+    pub(crate) kind: DeltaKind,
+    pub(crate) choice: u32,
+    pub(crate) part: u32,
+    pub(crate) text: Text,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeltaKind {
+    Text,
+    Reasoning,
+    Refusal,
+    ToolInput,
+}
+
+impl From<Plain> for DeltaKind {
+    #[inline]
+    fn from(kind: Plain) -> Self {
+        match kind {
+            Plain::Text => Self::Text,
+            Plain::Reasoning => Self::Reasoning,
+            Plain::Refusal => Self::Refusal,
+        }
+    }
 }
 
 /// A finish reason, by its place if it has no name here.
@@ -92,10 +117,7 @@ impl Queue {
                     | Spec::ReasoningStart { .. }
                     | Spec::RefusalStart { .. }
                     | Spec::ToolCallStart { .. }
-                    | Spec::TextDelta { .. }
-                    | Spec::ReasoningDelta { .. }
-                    | Spec::RefusalDelta { .. }
-                    | Spec::ToolInputDelta { .. }
+                    | Spec::Delta(_)
                     | Spec::PartEnd { .. }
                     | Spec::Logprobs { .. }
             )
@@ -125,6 +147,15 @@ impl Queue {
         let start = self.scratch.len() as u32;
         json::unescape(&record[string.start..string.end], &mut self.scratch);
         Text::Scratch { start, end: self.scratch.len() as u32 }
+    }
+
+    /// The same for a string that is all that its record says. The events of the last record were lent.
+    #[inline]
+    pub(crate) fn lone_string(&mut self, record: &[u8], string: Str) -> Text {
+        if string.escaped {
+            self.begin(self.offset);
+        }
+        self.string(record, string)
     }
 
     /// The place of a copy.
@@ -157,10 +188,18 @@ impl Queue {
         has_more
     }
 
-    #[inline]
-    fn delta<'a>(&'a self, record: &'a [u8], text: Text, short: &'a mut Short) -> Cow<'a, str> {
+    /// Makes a piece of `record`.
+    #[inline(always)]
+    pub(crate) fn delta<'a>(&'a self, delta: &Delta, record: &'a [u8], short: &'a mut Short) -> Event<'a> {
+        let Delta { kind, choice, part, text } = *delta;
         let (bytes, range) = self.find(record, text);
-        short.lossy(bytes, range)
+        let text = short.lossy(bytes, range);
+        match kind {
+            DeltaKind::Text => Event::TextDelta { choice, part, text },
+            DeltaKind::Reasoning => Event::ReasoningDelta { choice, part, text },
+            DeltaKind::Refusal => Event::RefusalDelta { choice, part, text },
+            DeltaKind::ToolInput => Event::ToolInputDelta { choice, part, text },
+        }
     }
 
     /// Makes the event that [`advance`](Self::advance) came to, of `record`, in which it was found.
@@ -171,18 +210,7 @@ impl Queue {
         let lend = |place| text::lossy(self.bytes(record, place));
         let start = |choice, part, kind| Event::PartStart { choice, part, kind };
         Some(match *spec {
-            Spec::TextDelta { choice, part, text } => {
-                Event::TextDelta { choice, part, text: self.delta(record, text, short) }
-            }
-            Spec::ReasoningDelta { choice, part, text } => {
-                Event::ReasoningDelta { choice, part, text: self.delta(record, text, short) }
-            }
-            Spec::RefusalDelta { choice, part, text } => {
-                Event::RefusalDelta { choice, part, text: self.delta(record, text, short) }
-            }
-            Spec::ToolInputDelta { choice, part, text } => {
-                Event::ToolInputDelta { choice, part, text: self.delta(record, text, short) }
-            }
+            Spec::Delta(ref delta) => self.delta(delta, record, short),
             Spec::Start { id, model, created, role } => {
                 Event::Start { id: id.map(lend), model: model.map(lend), created, role: role.map(lend) }
             }

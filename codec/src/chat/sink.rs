@@ -58,6 +58,18 @@ impl Answer {
         self.limits.depth
     }
 
+    /// The part that is open, if a piece of this kind goes on with it: see [`Parts::open_plain`].
+    #[inline]
+    pub(crate) fn open_plain(&self, choice: u32, block: Option<u64>, kind: Plain) -> Option<u32> {
+        self.parts.open_plain(choice, block, kind)
+    }
+
+    /// More input of the open tool call: see [`Parts::more_input`].
+    #[inline]
+    pub(crate) fn more_input(&mut self, choice: u32, index: Option<u64>, input: &[u8]) -> Option<u32> {
+        self.parts.more_input(choice, index, input)
+    }
+
     /// The end of the input: what was held back is let go. `whole`: it is also the end of the answer.
     pub(crate) fn finish(&mut self, whole: bool, queue: &mut Queue) {
         let whole = whole && !self.failed;
@@ -242,7 +254,7 @@ impl<'a> Sink<'a> {
 
     /// A block is open from here on.
     pub(crate) fn open(&mut self, choice: u32, index: u64, kind: Plain) -> Result<(), Stop> {
-        if self.answer.parts.is_open(choice, index, kind) {
+        if self.answer.parts.open_plain(choice, Some(index), kind).is_some() {
             return Ok(());
         }
         self.begin(choice, index, Block::Plain(kind))

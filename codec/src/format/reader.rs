@@ -8,7 +8,7 @@ use super::custom;
 pub(crate) use super::template::{Call, RecordKind};
 use super::template::{Target, Templates, Trace};
 use super::{anthropic, bedrock, detect, generate, openai, responses, text};
-use crate::chat::{Answer, Queue, Sink, Stop, ToolKey};
+use crate::chat::{Answer, Delta, DeltaKind, Queue, Sink, Stop, ToolKey};
 use crate::error::ErrorKind;
 use crate::failure::Failure;
 use crate::json::{Json, Kind};
@@ -132,31 +132,60 @@ impl Reader {
         self.memory.templates.read(bytes, kind, self.answer.depth())
     }
 
+    /// The one event that `record` comes to, where that is a piece of the part that is open, as it nearly always is.
+    #[inline(always)]
+    pub(crate) fn read_delta(&mut self, record: &[u8], call: Call, queue: &mut Queue) -> Option<Delta> {
+        let said = self.memory.templates.said(call)?;
+        if said.logprobs.is_some() {
+            return None;
+        }
+        let choice = said.choice;
+        let (kind, block) = match said.target {
+            Target::Plain(kind) => (kind, None),
+            Target::Block(kind, index) => (kind, Some(index)),
+            Target::Tool(index) => {
+                let says_more = [said.id, said.name].iter().flatten().any(|said| said.start < said.end);
+                let text = queue.lone_string(record, call.text());
+                let part = match says_more {
+                    false => self.answer.more_input(choice, index, queue.bytes(record, text))?,
+                    true => return None,
+                };
+                return Some(Delta { kind: DeltaKind::ToolInput, choice, part, text });
+            }
+        };
+        let part = self.answer.open_plain(choice, block, kind)?;
+        let text = queue.lone_string(record, call.text());
+        if let State::Generate(reader) = &mut self.memory.state {
+            reader.heard(choice, queue.bytes(record, text));
+        }
+        Some(Delta { kind: kind.into(), choice, part, text })
+    }
+
     /// Reads what `record` comes to.
-    #[inline]
     pub(crate) fn read_call(
         &mut self,
         record: &[u8],
         call: Call,
         queue: &mut Queue,
     ) -> Result<(), ErrorKind> {
+        let Some(said) = self.memory.templates.said(call) else { return Ok(()) };
         let mut sink = self.answer.sink(record, queue);
-        let text = sink.string(call.text);
-        let read = match call.target {
+        let text = sink.string(call.text());
+        let read = match said.target {
             Target::Plain(kind) => {
                 if let State::Generate(reader) = &mut self.memory.state {
-                    reader.heard(call.choice, sink.bytes(text));
+                    reader.heard(said.choice, sink.bytes(text));
                 }
-                sink.plain(call.choice, kind, text)
+                sink.plain(said.choice, kind, text)
             }
-            Target::Block(kind, index) => sink.block(call.choice, index, kind, text),
+            Target::Block(kind, index) => sink.block(said.choice, index, kind, text),
             Target::Tool(index) => {
-                let key = ToolKey { index, id: sink.non_empty(call.id), name: sink.non_empty(call.name) };
-                sink.tool(call.choice, key, Some(text))
+                let key = ToolKey { index, id: sink.non_empty(said.id), name: sink.non_empty(said.name) };
+                sink.tool(said.choice, key, Some(text))
             }
         };
-        if let Some(logprobs) = call.logprobs {
-            sink.logprobs(call.choice, logprobs);
+        if let Some(logprobs) = said.logprobs.clone() {
+            sink.logprobs(said.choice, logprobs);
         }
         match read {
             Err(Stop::Limit(kind)) => Err(kind),

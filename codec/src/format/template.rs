@@ -92,36 +92,93 @@ impl Templates {
     /// What the record of this kind that `bytes` begin with comes to, if it is like an earlier one.
     #[inline]
     pub(super) fn read(&mut self, bytes: &[u8], kind: RecordKind, depth: usize) -> Option<Call> {
-        let mut equal = self.all.iter().flatten().filter(|(known, _)| *known == kind);
-        let equal = equal.find_map(|(_, template)| template.read_equal(bytes));
-        equal.or_else(|| {
-            let mut alike = self.all.iter_mut().flatten().filter(|(known, _)| *known == kind);
-            alike.find_map(|(_, template)| template.read_alike(bytes, depth))
-        })
+        // Places in a call are 32 bits wide, and so are those in a record.
+        let bytes = &bytes[..bytes.len().min(u32::MAX as usize)];
+        for (which, known) in self.all.iter().enumerate() {
+            match known {
+                Some((known, template)) if *known == kind => match template.read_equal(bytes) {
+                    Some((text, len)) => return Some(Call::new(text, len, which, true)),
+                    None => continue,
+                },
+                _ => {}
+            }
+        }
+        for (which, known) in self.all.iter_mut().enumerate() {
+            match known {
+                Some((known, template)) if *known == kind => match template.read_alike(bytes, depth) {
+                    Some((text, len)) => return Some(Call::new(text, len, which, false)),
+                    None => continue,
+                },
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// What a call says beside its text. Only the last call can be asked for.
+    #[inline]
+    pub(super) fn said(&self, call: Call) -> Option<&Said> {
+        let (_, template) = self.all[usize::from(call.which)].as_ref()?;
+        Some(if call.equal { &template.own } else { &template.last })
     }
 
     /// Remembers `record`, if it was nothing but one piece of one part.
     pub(super) fn remember(&mut self, record: &[u8], kind: RecordKind, trace: Trace) {
         if let (Some((target, choice)), (1, 1)) = (trace.target, trace.counts) {
-            let template = Template::new(record, trace.places, target, choice);
+            let template = Template::new(record, trace.places, Said::new(target, choice));
             self.all[self.oldest] = template.map(|template| (kind, template));
             self.oldest = (self.oldest + 1) % self.all.len();
         }
     }
 }
 
-/// What a chunk comes to: a piece of text or of a tool call, and perhaps its logprobs.
-#[derive(Clone, Debug)]
+/// What a chunk comes to: a piece of text or of a tool call. It fits into two registers: a larger one, which is written in
+/// parts and read as a whole, would take a tenth of all the time.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
+    start: u32,
+    end: u32,
+    len: u32,
+    escaped: bool,
+    /// It differs from its template in nothing but its text.
+    equal: bool,
+    which: u8,
+}
+
+impl Call {
+    #[inline]
+    fn new(text: Str, len: usize, which: usize, equal: bool) -> Self {
+        let (start, end) = (text.start as u32, text.end as u32);
+        Self { start, end, len: len as u32, escaped: text.escaped, equal, which: which as u8 }
+    }
+
+    /// Its text, which is UTF-8, and not empty unless it is a tool call's.
+    #[inline]
+    pub(super) fn text(self) -> Str {
+        Str { start: self.start as usize, end: self.end as usize, escaped: self.escaped, ascii: false }
+    }
+
+    /// Bytes of the chunk.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.len as usize
+    }
+}
+
+/// What a chunk says beside its text.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
     pub(super) target: Target,
     pub(super) choice: u32,
-    /// Not empty, unless it is a tool call's.
-    pub(super) text: Str,
     pub(super) id: Option<Str>,
     pub(super) name: Option<Str>,
     pub(super) logprobs: Option<Range<usize>>,
-    /// Bytes of the chunk.
-    pub(crate) len: usize,
+}
+
+impl Said {
+    fn new(target: Target, choice: u32) -> Self {
+        Self { target, choice, id: None, name: None, logprobs: None }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,14 +195,18 @@ pub(crate) enum Target {
 struct Template {
     bytes: Vec<u8>,
     /// In the order of the chunk.
-    holes: [Option<Hole>; HOLES],
+    holes: Vec<Hole>,
     /// Bytes that are not in holes.
     literals: usize,
     text: Hole,
     /// More than the text has to be read.
     has_more: bool,
-    target: Target,
-    choice: u32,
+    /// Some of that is different in every chunk.
+    is_changing: bool,
+    /// What this chunk said, without what changes.
+    own: Said,
+    /// What the last one that was alike said.
+    last: Said,
 }
 
 /// A place in a template, which is no longer than 16 bits can say.
@@ -180,58 +241,67 @@ impl Content {
     }
 }
 
+/// What stands in a hole of another chunk.
+enum Filling {
+    String(Str),
+    Integer(u64),
+    Object,
+    Other,
+}
+
 impl Hole {
     fn new(content: Content, range: Range<usize>) -> Self {
         Self { content, start: range.start as u16, end: range.end as u16 }
     }
+
+    fn range(self) -> Range<usize> {
+        usize::from(self.start)..usize::from(self.end)
+    }
 }
 
 impl Template {
-    /// A template of `chunk`, which has its members at `places` and comes to text of `choice` for `target`.
-    fn new(chunk: &[u8], places: Places, target: Target, choice: u32) -> Option<Self> {
+    /// A template of `chunk`, which has its members at `places` and says this.
+    fn new(chunk: &[u8], places: Places, said: Said) -> Option<Self> {
         // With line ends in it, it would not be found in a line.
         if chunk.len() > LEN_MAX || memchr::memchr2(b'\n', b'\r', chunk).is_some() {
             return None;
         }
-        let hole = |content| move |range| Hole::new(content, range);
         let integer = |place: Option<Range<usize>>| {
             place.filter(|range| chunk[range.clone()].iter().all(u8::is_ascii_digit))
         };
         let string = |place: Option<Str>| place.map(|string| string.start..string.end);
-        let text = string(places.text).map(hole(Content::Text))?;
+        let text = Hole::new(Content::Text, string(places.text)?);
         let has_logprobs = match places.logprobs.as_ref().map(|range| chunk[range.start]) {
             None | Some(b'n') => false,
             Some(b'{') => true,
             Some(_) => return None,
         };
         let [first, second, third] = places.numbers;
-        let has_more = has_logprobs
-            || [places.id, places.name, places.padding].iter().any(Option::is_some)
-            || [&first, &second, &third].into_iter().any(Option::is_some);
-        let mut holes = [
-            Some(text),
-            integer(places.choice).map(hole(Content::Choice)),
-            integer(places.tool).map(hole(Content::Tool)),
-            string(places.id).map(hole(Content::Id)),
-            string(places.name).map(hole(Content::Name)),
-            places.logprobs.map(hole(Content::Logprobs)),
-            places.clock.map(hole(Content::Clock)),
-            first.map(hole(Content::Number)),
-            second.map(hole(Content::Number)),
-            third.map(hole(Content::Number)),
-            string(places.padding).map(hole(Content::Padding)),
+        let others = [
+            (Content::Choice, integer(places.choice)),
+            (Content::Tool, integer(places.tool)),
+            (Content::Id, string(places.id)),
+            (Content::Name, string(places.name)),
+            (Content::Logprobs, places.logprobs),
+            (Content::Clock, places.clock),
+            (Content::Number, first),
+            (Content::Number, second),
+            (Content::Number, third),
+            (Content::Padding, string(places.padding)),
         ];
-        holes.sort_unstable_by_key(|hole| hole.map_or(u16::MAX, |hole| hole.start));
-        let in_holes: usize = holes.iter().flatten().map(|hole| usize::from(hole.end - hole.start)).sum();
-        let literals = chunk.len() - in_holes;
-        Some(Self { bytes: chunk.to_vec(), holes, literals, text, has_more, target, choice })
+        let others = others.into_iter().filter_map(|(content, range)| Some(Hole::new(content, range?)));
+        let mut holes: Vec<_> = core::iter::once(text).chain(others).collect();
+        holes.sort_unstable_by_key(|hole| hole.start);
+        let literals = chunk.len() - holes.iter().map(|hole| hole.range().len()).sum::<usize>();
+        let is_changing = holes.iter().any(|hole| hole.content.is_changing());
+        let (bytes, has_more, last) = (chunk.to_vec(), has_logprobs || is_changing, said.clone());
+        Some(Self { bytes, holes, literals, text, has_more, is_changing, own: said, last })
     }
 
-    /// What the chunk that `bytes` begin with comes to, where nothing but its text differs from this one.
+    /// The text of the chunk that `bytes` begin with, and how long that is, if nothing but the text differs from this one.
     #[inline]
-    fn read_equal(&self, bytes: &[u8]) -> Option<Call> {
-        let (before, after) =
-            (&self.bytes[..usize::from(self.text.start)], &self.bytes[usize::from(self.text.end)..]);
+    fn read_equal(&self, bytes: &[u8]) -> Option<(Str, usize)> {
+        let (before, after) = (&self.bytes[..self.text.range().start], &self.bytes[self.text.range().end..]);
         if self.has_more || self.is_longer_than(bytes) || !bytes.starts_with(before) {
             return None;
         }
@@ -239,15 +309,13 @@ impl Template {
         if !bytes[text.end..].starts_with(after) || self.is_nothing(text) {
             return None;
         }
-        let len = text.end + after.len();
-        let (target, choice) = (self.target, self.choice);
-        Some(Call { target, choice, text, id: None, name: None, logprobs: None, len })
+        Some((text, text.end + after.len()))
     }
 
     /// An empty text is no delta.
     #[inline]
     fn is_nothing(&self, text: Str) -> bool {
-        text.start == text.end && !matches!(self.target, Target::Tool(_))
+        text.start == text.end && !matches!(self.own.target, Target::Tool(_))
     }
 
     /// The beginning of a chunk that was cut is not worth comparing.
@@ -258,67 +326,100 @@ impl Template {
 
     /// The same where other holes differ, too. What has changed for good is equal from then on. `depth` bounds the
     /// nesting of a chunk.
-    fn read_alike(&mut self, bytes: &[u8], depth: usize) -> Option<Call> {
+    fn read_alike(&mut self, bytes: &[u8], depth: usize) -> Option<(Str, usize)> {
         if self.is_longer_than(bytes) {
             return None;
         }
-        let (mut at, mut of_template) = (0, 0);
-        let (mut target, mut choice, mut logprobs) = (self.target, self.choice, None);
-        let (mut text, mut id, mut name) = (None, None, None);
-        let (mut holes, mut for_good) = (self.holes, false);
-        for hole in holes.iter_mut().map_while(Option::as_mut) {
-            let (start, end) = (usize::from(hole.start), usize::from(hole.end));
-            at = skip_literal(bytes, at, &self.bytes[of_template..start])?;
-            of_template = end;
-            let begin = at;
-            match hole.content {
-                Content::Number => at = number(bytes, at)?,
-                Content::Clock => {
-                    at = number(bytes, at)?;
-                    for_good |= bytes[begin..at] != self.bytes[start..end];
+        let Self { bytes: template, holes, own, last, .. } = self;
+        let (mut text, mut for_good, mut has_logprobs) = (None, false, false);
+        let len = walk(template, holes, bytes, depth, |_, hole, begin, end, filling| {
+            match (hole.content, filling) {
+                (Content::Text, Filling::String(string)) => text = Some(string),
+                (Content::Id, Filling::String(string)) => last.id = Some(string),
+                (Content::Name, Filling::String(string)) => last.name = Some(string),
+                (Content::Clock, _) => for_good |= bytes[begin..end] != template[hole.range()],
+                (Content::Choice, Filling::Integer(index)) => last.choice = u32::try_from(index).ok()?,
+                (Content::Tool, Filling::Integer(index)) => {
+                    last.target = Target::Tool(Some(index));
+                    for_good |= last.target != own.target;
                 }
-                Content::Choice => {
-                    let index;
-                    (index, at) = integer(bytes, at)?;
-                    choice = u32::try_from(index).ok()?;
+                (Content::Logprobs, Filling::Object) => {
+                    has_logprobs = true;
+                    last.logprobs = Some(begin..end);
                 }
-                Content::Tool => {
-                    let index;
-                    (index, at) = integer(bytes, at)?;
-                    target = Target::Tool(Some(index));
-                    for_good |= target != self.target;
-                }
-                Content::Text | Content::Id | Content::Name | Content::Padding => {
-                    let string = read_text(bytes, at)?;
-                    at = string.end;
-                    match hole.content {
-                        Content::Text => text = Some(string),
-                        Content::Id => id = Some(string),
-                        Content::Name => name = Some(string),
-                        _ => {}
-                    }
-                }
-                Content::Logprobs if bytes[at..].starts_with(b"null") => at += 4,
-                Content::Logprobs => {
-                    let object = read_object(bytes, at, depth.saturating_sub(DEPTH_OF_CHOICE))?;
-                    at = object.end;
-                    logprobs = Some(object);
-                }
+                (Content::Logprobs, _) => last.logprobs = None,
+                _ => {}
             }
-            *hole = Hole::new(hole.content, begin..at);
-        }
-        let len = skip_literal(bytes, at, &self.bytes[of_template..])?;
+            Some(())
+        })?;
         let text = text.filter(|&text| !self.is_nothing(text))?;
-        let is_changing = holes.iter().flatten().any(|hole| hole.content.is_changing());
-        if (for_good || self.has_more) && !is_changing && logprobs.is_none() && len <= LEN_MAX {
-            self.bytes.clear();
-            self.bytes.extend_from_slice(&bytes[..len]);
-            self.text = Hole::new(Content::Text, text.start..text.end);
-            (self.holes, self.target, self.choice) = (holes, target, choice);
-            self.has_more = false;
+        if (for_good || self.has_more) && !self.is_changing && !has_logprobs && len <= LEN_MAX {
+            self.renew(&bytes[..len], depth);
         }
-        Some(Call { target, choice, text, id, name, logprobs, len })
+        Some((text, len))
     }
+
+    /// Puts a chunk that is alike in the place of this one.
+    #[cold]
+    fn renew(&mut self, chunk: &[u8], depth: usize) {
+        let mut places = [(0, 0); HOLES];
+        walk(&self.bytes, &self.holes, chunk, depth, |index, _, begin, end, _| {
+            places[index] = (begin, end);
+            Some(())
+        });
+        for (hole, (begin, end)) in self.holes.iter_mut().zip(places) {
+            *hole = Hole::new(hole.content, begin..end);
+            if hole.content == Content::Text {
+                self.text = *hole;
+            }
+        }
+        self.bytes.clear();
+        self.bytes.extend_from_slice(chunk);
+        (self.own, self.has_more) = (self.last.clone(), false);
+    }
+}
+
+/// Walks over the chunk that `bytes` begin with as over a template: the same bytes around the holes, and in each what may
+/// stand there. `each` gets a hole's index and the hole, and where what fills it begins and ends.
+#[inline(always)]
+fn walk(
+    template: &[u8],
+    holes: &[Hole],
+    bytes: &[u8],
+    depth: usize,
+    mut each: impl FnMut(usize, &Hole, usize, usize, Filling) -> Option<()>,
+) -> Option<usize> {
+    let (mut at, mut of_template) = (0, 0);
+    for (index, hole) in holes.iter().enumerate() {
+        let begin = skip_literal(bytes, at, &template[of_template..hole.range().start])?;
+        let filling = match hole.content {
+            Content::Number | Content::Clock => {
+                at = number(bytes, begin)?;
+                Filling::Other
+            }
+            Content::Choice | Content::Tool => {
+                let value;
+                (value, at) = integer(bytes, begin)?;
+                Filling::Integer(value)
+            }
+            Content::Text | Content::Id | Content::Name | Content::Padding => {
+                let string = read_text(bytes, begin)?;
+                at = string.end;
+                Filling::String(string)
+            }
+            Content::Logprobs if bytes[begin..].starts_with(b"null") => {
+                at = begin + 4;
+                Filling::Other
+            }
+            Content::Logprobs => {
+                at = read_object(bytes, begin, depth.saturating_sub(DEPTH_OF_CHOICE))?.end;
+                Filling::Object
+            }
+        };
+        each(index, hole, begin, at, filling)?;
+        of_template = hole.range().end;
+    }
+    skip_literal(bytes, at, &template[of_template..])
 }
 
 /// The string that begins at `at`, behind its quote, which is the end of a literal.
