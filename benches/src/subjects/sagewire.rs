@@ -25,7 +25,7 @@ pub fn decode(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
 }
 
 /// Tells the tally of a delta.
-#[inline]
+#[inline(always)]
 pub fn observe(event: &Event<'_>, tally: &mut Tally) {
     match event {
         Event::TextDelta { text, .. } => tally.text(Kind::Text, text),

@@ -150,11 +150,12 @@ impl Queue {
     }
 
     /// The same for a string that is all that its record says. The events of the last record were lent.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lone_string(&mut self, record: &[u8], string: Str) -> Text {
-        if string.escaped {
-            self.begin(self.offset);
+        if !string.escaped {
+            return Self::place(string.start..string.end);
         }
+        self.begin(self.offset);
         self.string(record, string)
     }
 

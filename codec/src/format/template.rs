@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::chat::Plain;
-use crate::json::{Json, Str};
+use crate::json::{self, Json, Rest, Str};
 
 /// The longest chunk that is remembered.
 const LEN_MAX: usize = 1024;
@@ -425,11 +425,11 @@ fn walk(
 /// The string that begins at `at`, behind its quote, which is the end of a literal.
 #[inline]
 fn read_text(bytes: &[u8], at: usize) -> Option<Str> {
-    let string = Json::new(bytes, at, 0).string_rest().ok()?;
-    if !string.ascii {
-        core::str::from_utf8(&bytes[string.start..string.end]).ok()?;
+    let Rest { end, escaped, ascii } = json::rest(bytes, at)?;
+    if !ascii {
+        core::str::from_utf8(&bytes[at..end]).ok()?;
     }
-    Some(string)
+    Some(Str { start: at, end, escaped, ascii })
 }
 
 /// The object that begins at `at`.

@@ -81,6 +81,35 @@ impl Json<'_> {
     }
 }
 
+/// The end of a string, and what stands before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    pub(crate) end: usize,
+    pub(crate) escaped: bool,
+    pub(crate) ascii: bool,
+}
+
+/// The rest of a string whose opening quote was read; `None` if it is wrong. What comes back fits into registers.
+#[inline]
+pub(crate) fn rest(bytes: &[u8], at: usize) -> Option<Rest> {
+    // Most tokens end within the first eight bytes.
+    if let Some(word) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        let special = specials(word);
+        let end = at + (special.trailing_zeros() / 8) as usize;
+        if special != 0 && bytes.get(end) == Some(&b'"') {
+            return Some(Rest { end, escaped: false, ascii: word & HIGH == 0 });
+        }
+    }
+    rest_of_long(bytes, at)
+}
+
+#[inline(never)]
+fn rest_of_long(bytes: &[u8], at: usize) -> Option<Rest> {
+    let Str { end, escaped, ascii, .. } = Json::new(bytes, at, 0).string_rest().ok()?;
+    Some(Rest { end, escaped, ascii })
+}
+
 /// How the search for the end of a string ended.
 enum Ending {
     Quote(Escapes),
