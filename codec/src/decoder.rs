@@ -392,7 +392,8 @@ impl Decoder {
                     self.close(error.map(|error| *error));
                 }
                 State::Decoding => {
-                    if self.part.range.is_empty() && !self.next_part() && !self.input.refill(chunk) {
+                    let has_part = !self.part.range.is_empty() || self.next_usual() || self.next_part();
+                    if !has_part && !self.input.refill(chunk) {
                         self.give_back();
                         return Ok(Next::Chunk);
                     }
@@ -547,6 +548,22 @@ impl Decoder {
             record.source = Source::Mended;
             record.range = 0..mended.len();
         }
+    }
+
+    /// Finds the next part of the chunk, if it stands in a frame like the one before.
+    #[inline(always)]
+    fn next_usual(&mut self) -> bool {
+        let Self { input, frames, last, .. } = self;
+        if *last == Last::Unknown {
+            return false;
+        }
+        let offset = frames.offset();
+        let Some(range) = frames.next_usual(&input.chunk, &mut input.pos) else { return false };
+        match *last {
+            Last::Event(name) => self.set_event(name, false, range, offset),
+            _ => self.part = Part { carried: false, range },
+        }
+        true
     }
 
     /// Finds the next part of the chunk.

@@ -7,6 +7,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use bytes::Bytes;
 
@@ -75,7 +76,7 @@ pub(crate) struct Found {
 
 impl Found {
     /// Where the payload lies: in the chunk or in the carry.
-    pub(crate) fn payload(&self) -> (bool, core::ops::Range<usize>) {
+    pub(crate) fn payload(&self) -> (bool, Range<usize>) {
         let start = self.start.unwrap_or(0);
         let payload = self.prelude.payload();
         (self.start.is_none(), start + payload.start..start + payload.end)
@@ -103,6 +104,29 @@ pub(crate) struct Scanner {
 impl Scanner {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// The payload of the next frame, if that is as nearly all are: good, whole in `chunk`, and with the headers of the one
+    /// before. Anything else is left to [`next`](Self::next).
+    #[inline(always)]
+    pub(crate) fn next_usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Range<usize>> {
+        let rest = &chunk[*pos..];
+        // After a fault there are no headers.
+        if !self.carry.is_empty() {
+            return None;
+        }
+        let headers = self.headers.as_deref()?;
+        let prelude = Prelude::read(rest, &self.limits)?;
+        let frame = rest.get(..prelude.total)?;
+        let (computed, found) = prelude.checksums(frame);
+        if computed != found || &frame[prelude.headers()] != headers {
+            return None;
+        }
+        let payload = prelude.payload();
+        let payload = *pos + payload.start..*pos + payload.end;
+        *pos += prelude.total;
+        self.offset += prelude.total as u64;
+        Some(payload)
     }
 
     /// Finds the next frame in `chunk` from `pos` on. `None`: `pos` is at its end.
@@ -233,7 +257,7 @@ impl Scanner {
     #[cold]
     fn fail<T>(&mut self, offset: usize, kind: ErrorKind) -> Result<T, Error> {
         let error = Error::new(Layer::EventStream, self.offset + offset as u64, kind);
-        self.carry = Vec::new();
+        (self.carry, self.headers) = (Vec::new(), None);
         self.failed = Some(Box::new(error.clone()));
         Err(error)
     }

@@ -127,6 +127,12 @@ fn prelude_checksum(total: u32, headers: u32) -> u32 {
     !(t7[a] ^ t6[b] ^ t5[c] ^ t4[d] ^ t3[e] ^ t2[f] ^ t1[g] ^ t0[h])
 }
 
+/// The three numbers of a prelude.
+#[inline(always)]
+fn words(&[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; PRELUDE_LEN]) -> [u32; 3] {
+    [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_be_bytes)
+}
+
 /// The lengths of a frame, checked against each other and the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prelude {
@@ -139,29 +145,44 @@ impl Prelude {
     /// Reads and checks the first twelve of `bytes`. Nothing has to be buffered for a frame that fails here.
     #[inline]
     pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ErrorKind> {
-        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let (total, headers, found) = (word(0), word(4), word(8));
+        Self::read(bytes, limits).ok_or_else(|| Self::fault(bytes, limits))
+    }
+
+    /// The same, without a word on what is wrong.
+    #[inline(always)]
+    pub(super) fn read(bytes: &[u8], limits: &Limits) -> Option<Self> {
+        let [total, headers, found] = words(bytes.first_chunk()?);
+        // A header is at least three bytes; AWS's decoders refuse a block of one byte here already.
+        let payload = total.checked_sub(FRAME_MIN as u32)?.checked_sub(headers)?;
+        let is_good = prelude_checksum(total, headers) == found
+            && headers != 1
+            && headers as usize <= limits.headers
+            && payload as usize <= limits.payload;
+        is_good.then_some(Self { total: total as usize, headers: headers as usize })
+    }
+
+    /// What is wrong with a prelude that cannot be read.
+    #[cold]
+    fn fault(bytes: &[u8], limits: &Limits) -> ErrorKind {
+        let [total, headers, found] = bytes.first_chunk().map(words).unwrap_or_default();
         let computed = prelude_checksum(total, headers);
         if computed != found {
-            return Err(ErrorKind::PreludeChecksum { computed, found });
+            return ErrorKind::PreludeChecksum { computed, found };
         }
-        // A header is at least three bytes; AWS's decoders refuse a block of one byte here already.
-        if total < FRAME_MIN as u32 || headers > total - FRAME_MIN as u32 || headers == 1 {
-            return Err(ErrorKind::FrameLength { total, headers });
-        }
-        let payload = total - headers - FRAME_MIN as u32;
+        let payload = total.checked_sub(FRAME_MIN as u32).and_then(|rest| rest.checked_sub(headers));
+        let Some(payload) = payload.filter(|_| headers != 1) else {
+            return ErrorKind::FrameLength { total, headers };
+        };
         let limit = |what, len: u32, limit: usize| ErrorKind::Limit {
             what,
             len: Some(u64::from(len)),
             limit: limit as u64,
         };
         if headers as usize > limits.headers {
-            return Err(limit("frame headers length", headers, limits.headers));
+            limit("frame headers length", headers, limits.headers)
+        } else {
+            limit("frame payload length", payload, limits.payload)
         }
-        if payload as usize > limits.payload {
-            return Err(limit("frame payload length", payload, limits.payload));
-        }
-        Ok(Self { total: total as usize, headers: headers as usize })
     }
 
     /// Checks a whole frame that this is the prelude of, with the offset in it of the first fault.
@@ -171,12 +192,16 @@ impl Prelude {
     }
 
     /// The first half of [`check`](Self::check).
-    #[inline]
     pub(super) fn check_checksum(&self, frame: &[u8]) -> Result<(), (usize, ErrorKind)> {
-        let (covered, stated) = frame.split_at(self.total - 4);
-        let found = u32::from_be_bytes([stated[0], stated[1], stated[2], stated[3]]);
-        let computed = crc32fast::hash(covered);
+        let (computed, found) = self.checksums(frame);
         if computed == found { Ok(()) } else { Err((0, ErrorKind::MessageChecksum { computed, found })) }
+    }
+
+    /// The checksum of a whole frame, and the one that it states.
+    #[inline(always)]
+    pub(super) fn checksums(&self, frame: &[u8]) -> (u32, u32) {
+        let (covered, stated) = frame.split_at(self.total - 4);
+        (crc32fast::hash(covered), u32::from_be_bytes([stated[0], stated[1], stated[2], stated[3]]))
     }
 
     /// The second half of [`check`](Self::check).
