@@ -246,14 +246,14 @@ struct Piece {
 enum State {
     Decoding,
     /// The input has ended, well or with this error; what is left is being delivered.
-    Closing(Option<Box<Error>>),
+    Closing(Option<Error>),
     /// Everything was delivered.
-    Ended(Option<Box<Error>>),
+    Ended(Option<Error>),
 }
 
 impl State {
     fn closing(error: Error) -> Self {
-        Self::Closing(Some(Box::new(error)))
+        Self::Closing(Some(error))
     }
 }
 
@@ -347,7 +347,7 @@ impl Decoder {
             if let Mode::Unknown { prefix, len } = self.mode {
                 self.begin(Bytes::copy_from_slice(&prefix[..usize::from(len)]));
             } else {
-                self.state = State::Closing(self.frames.finish(true).err().map(Box::new));
+                self.state = State::Closing(self.frames.finish(true).err());
             }
             return self.finish();
         }
@@ -389,7 +389,7 @@ impl Decoder {
                 State::Ended(None) => return Ok(Next::Chunk),
                 State::Closing(error) => {
                     let error = error.take();
-                    self.close(error.map(|error| *error));
+                    self.close(error);
                 }
                 State::Decoding => {
                     let has_part = !self.part.range.is_empty() || self.next_usual() || self.next_part();
@@ -465,37 +465,34 @@ impl Decoder {
     }
 
     /// Finds the next record of the part, if there is one, and reads it if it is like an earlier one.
-    #[inline(always)]
     fn next_record(&mut self) -> Option<Piece> {
-        let Self { input, frames, records, reader, part, .. } = self;
-        if part.range.is_empty() {
-            return self.read_alike();
-        }
-        let bytes = if part.carried { frames.carry() } else { &input.chunk[..] };
-        let (bytes, pos) = (&bytes[..part.range.end], &mut part.range.start);
-        records.give_back();
-        // A record that is like an earlier one is read before its end is looked for.
-        if let Some(start) = records.value_at(bytes, pos) {
-            if let Some(call) = reader.alike(&bytes[start..], None) {
-                if let Some(offset) = records.take(bytes, pos, start, call.len()) {
-                    let source = if part.carried { Source::FrameCarry } else { Source::Chunk };
-                    return self.read_call(source, start..start + call.len(), offset, call);
+        if !self.part.range.is_empty() {
+            let Self { input, frames, records, reader, part, .. } = self;
+            let bytes = if part.carried { frames.carry() } else { &input.chunk[..] };
+            let (bytes, pos) = (&bytes[..part.range.end], &mut part.range.start);
+            records.give_back();
+            // A record that is like an earlier one is read before its end is looked for.
+            if let Some(start) = records.value_at(bytes, pos) {
+                if let Some(call) = reader.alike(&bytes[start..], None) {
+                    if let Some(offset) = records.take(bytes, pos, start, call.len()) {
+                        let source = if part.carried { Source::FrameCarry } else { Source::Chunk };
+                        return self.read_call(source, start..start + call.len(), offset, call);
+                    }
+                }
+            }
+            match records.next(bytes, pos) {
+                Ok(Some(found)) => self.set_record(found),
+                Ok(None) => return None,
+                Err(error) => {
+                    self.state = State::closing(error);
+                    return None;
                 }
             }
         }
-        match records.next(bytes, pos) {
-            Ok(Some(found)) => {
-                self.set_record(found);
-                self.read_alike()
-            }
-            Ok(None) => None,
-            Err(error) => {
-                self.state = State::closing(error);
-                None
-            }
-        }
+        self.read_alike()
     }
 
+    #[inline(always)]
     fn set_record(&mut self, found: record::Found) {
         let source = match found.place {
             Place::Line => Source::Line,
@@ -688,7 +685,7 @@ impl Decoder {
                 Ok(Some(found)) => {
                     self.part = Part::default();
                     self.set_record(found);
-                    self.state = State::Closing(error.map(Box::new));
+                    self.state = State::Closing(error);
                     return;
                 }
                 Ok(None) => None,
@@ -708,7 +705,7 @@ impl Decoder {
             let truncated = ErrorKind::Truncated { what, len: 0 };
             (!self.reader.answer().is_complete()).then(|| Error::new(Layer::Format, end, truncated))
         });
-        self.state = State::Ended(error.map(Box::new));
+        self.state = State::Ended(error);
     }
 }
 

@@ -10,8 +10,12 @@ use crate::failure::Failure;
 ///
 /// Errors are sticky: a decoder that has returned one returns the same one from then on. Everything decoded
 /// before the fault has been delivered by then.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(Box<Fault>);
+
+/// Boxed, so that a result is no larger than what it is without a fault.
+#[derive(Clone, PartialEq, Eq)]
+struct Fault {
     kind: ErrorKind,
     layer: Layer,
     offset: u64,
@@ -21,17 +25,17 @@ impl Error {
     /// An error of a layer, `offset` bytes into its input: for a transport that removes the frames itself, see
     /// [`Decoder::fail_with`](crate::Decoder::fail_with).
     pub fn new(layer: Layer, offset: u64, kind: ErrorKind) -> Self {
-        Self { kind, layer, offset }
+        Self(Box::new(Fault { kind, layer, offset }))
     }
 
     /// What went wrong.
     pub fn kind(&self) -> &ErrorKind {
-        &self.kind
+        &self.0.kind
     }
 
     /// The layer that found the fault, which also says what [`offset`](Self::offset) counts.
     pub fn layer(&self) -> Layer {
-        self.layer
+        self.0.layer
     }
 
     /// Bytes of this layer's input before the fault.
@@ -39,18 +43,18 @@ impl Error {
     /// The input of [`Layer::EventStream`] and [`Layer::SageMaker`] is the response body. The input of the
     /// layers below is what the container wrote: the response body with the frames taken off.
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.0.offset
     }
 
     /// The input ended before the stream did: no terminal record, no finish reason for every choice, or in the
     /// middle of a frame, a line or a record. An empty stream is truncated, too.
     pub fn is_truncated(&self) -> bool {
-        matches!(self.kind, ErrorKind::Truncated { .. })
+        matches!(self.0.kind, ErrorKind::Truncated { .. })
     }
 
     /// A bound of [`Limits`](crate::Limits) was reached.
     pub fn is_limit(&self) -> bool {
-        matches!(self.kind, ErrorKind::Limit { .. })
+        matches!(self.0.kind, ErrorKind::Limit { .. })
     }
 
     /// The bytes are not what the format allows: a checksum, a length, a header.
@@ -61,7 +65,7 @@ impl Error {
     /// What was configured or asked for cannot be had: it has to be changed, and was not sent.
     pub fn is_refused(&self) -> bool {
         matches!(
-            self.kind,
+            self.0.kind,
             ErrorKind::Invalid { .. }
                 | ErrorKind::Unknown { .. }
                 | ErrorKind::Unsupported { .. }
@@ -78,16 +82,23 @@ impl Error {
 
     /// What the model or the service said, if the error is its own.
     pub fn failure(&self) -> Option<&Failure> {
-        match &self.kind {
+        match &self.0.kind {
             ErrorKind::Failure(failure) => Some(failure),
             _ => None,
         }
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fault { kind, layer, offset } = &*self.0;
+        f.debug_struct("Error").field("kind", kind).field("layer", layer).field("offset", offset).finish()
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: byte {}: {}", self.layer, self.offset, self.kind)
+        write!(f, "{}: byte {}: {}", self.0.layer, self.0.offset, self.0.kind)
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) struct Scanner {
     headers: Option<Box<[u8]>>,
     /// Bytes of the stream before the frame that comes next.
     offset: u64,
-    failed: Option<Box<Error>>,
+    failed: Option<Error>,
 }
 
 impl Scanner {
@@ -258,7 +258,7 @@ impl Scanner {
     fn fail<T>(&mut self, offset: usize, kind: ErrorKind) -> Result<T, Error> {
         let error = Error::new(Layer::EventStream, self.offset + offset as u64, kind);
         (self.carry, self.headers) = (Vec::new(), None);
-        self.failed = Some(Box::new(error.clone()));
+        self.failed = Some(error.clone());
         Err(error)
     }
 }
