@@ -468,7 +468,8 @@ fn r8_endless_input() {
         let (given, error) = fault.expect(name);
         assert!(error.is_limit(), "{name}: {error}");
         assert!(given <= 64 * KIB + limit * 8 + 8, "{name}: {given} bytes until the error");
-        assert!(peak <= limit + 64 * KIB, "{name}: {peak} bytes for a limit of {limit}");
+        // And the error itself.
+        assert!(peak <= limit + 64 * KIB + 128, "{name}: {peak} bytes for a limit of {limit}");
         peak - limit.min(peak)
     };
     for limit in limits {

@@ -347,6 +347,31 @@ impl<'a> Json<'a> {
     }
 }
 
+/// Where the number at `at` ends, if there is one.
+#[inline]
+pub(crate) fn number_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let start = at + usize::from(bytes.get(at) == Some(&b'-'));
+    let len = digits_len(bytes.get(start..)?);
+    if len == 0 || (len > 1 && bytes[start] == b'0') {
+        return None;
+    }
+    let mut end = start + len;
+    if bytes.get(end) == Some(&b'.') {
+        let len = digits_len(&bytes[end + 1..]);
+        if len == 0 {
+            return None;
+        }
+        end += 1 + len;
+    }
+    match bytes.get(end) {
+        Some(b'e' | b'E') => {
+            let mut json = Json::new(bytes, at, 0);
+            json.number().ok().map(|()| json.pos())
+        }
+        _ => Some(end),
+    }
+}
+
 /// How many digits these bytes begin with, eight at a time as far as whole words go: logprobs have up to twenty.
 #[inline]
 fn digits_len(bytes: &[u8]) -> usize {

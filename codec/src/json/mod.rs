@@ -13,7 +13,7 @@ mod pointer;
 mod string;
 mod write;
 
-pub(crate) use cursor::Json;
+pub(crate) use cursor::{Json, number_end};
 pub(crate) use pointer::{Landmarks, pointers};
 pub(crate) use string::{Rest, rest, Escapes, unescape, unescaped};
 pub(crate) use write::{Array, Object, write_escaped, write_integer, write_number, write_string};
