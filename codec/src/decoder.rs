@@ -465,6 +465,7 @@ impl Decoder {
     }
 
     /// Finds the next record of the part, if there is one, and reads it if it is like an earlier one.
+    #[inline(always)]
     fn next_record(&mut self) -> Option<Piece> {
         if !self.part.range.is_empty() {
             let Self { input, frames, records, reader, part, .. } = self;
@@ -506,6 +507,7 @@ impl Decoder {
     }
 
     /// Reads the record that was found, if it is like an earlier one.
+    #[inline(always)]
     fn read_alike(&mut self) -> Option<Piece> {
         let Self { input, frames, records, record, reader, mended, .. } = self;
         if record.from > 0 || record.range.is_empty() {
