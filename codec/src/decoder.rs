@@ -557,7 +557,8 @@ impl Decoder {
             return false;
         }
         let offset = frames.offset();
-        let Some(range) = frames.next_usual(&input.chunk, &mut input.pos) else { return false };
+        let Some(found) = frames.next_usual(&input.chunk, &mut input.pos) else { return false };
+        let (_, range) = found.payload();
         match *last {
             Last::Event(name) => self.set_event(name, false, range, offset),
             _ => self.part = Part { carried: false, range },

@@ -47,7 +47,12 @@ impl Decoder {
     pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Frame<'a>>, Error> {
         self.scanner.check_failed()?;
         while self.input.refill(chunk) {
-            if let Some(found) = self.scanner.next(&self.input.chunk, &mut self.input.pos)? {
+            let Input { chunk, pos } = &mut self.input;
+            let found = match self.scanner.next_usual(chunk, pos) {
+                Some(found) => Some(found),
+                None => self.scanner.next(chunk, pos)?,
+            };
+            if let Some(found) = found {
                 return Ok(Some(self.scanner.frame(&found, &self.input.chunk)));
             }
         }
@@ -76,6 +81,7 @@ pub(crate) struct Found {
 
 impl Found {
     /// Where the payload lies: in the chunk or in the carry.
+    #[inline(always)]
     pub(crate) fn payload(&self) -> (bool, Range<usize>) {
         let start = self.start.unwrap_or(0);
         let payload = self.prelude.payload();
@@ -106,10 +112,10 @@ impl Scanner {
         Self { limits, ..Self::default() }
     }
 
-    /// The payload of the next frame, if that is as nearly all are: good, whole in `chunk`, and with the headers of the one
+    /// The next frame, if it is as nearly all are: good, whole in `chunk`, and with the headers of the one
     /// before. Anything else is left to [`next`](Self::next).
     #[inline(always)]
-    pub(crate) fn next_usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Range<usize>> {
+    pub(crate) fn next_usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
         let rest = &chunk[*pos..];
         // After a fault there are no headers.
         if !self.carry.is_empty() {
@@ -122,11 +128,10 @@ impl Scanner {
         if computed != found || &frame[prelude.headers()] != headers {
             return None;
         }
-        let payload = prelude.payload();
-        let payload = *pos + payload.start..*pos + payload.end;
+        let start = Some(*pos);
         *pos += prelude.total;
         self.offset += prelude.total as u64;
-        Some(payload)
+        Some(Found { start, prelude, same_headers: true })
     }
 
     /// Finds the next frame in `chunk` from `pos` on. `None`: `pos` is at its end.

@@ -37,10 +37,20 @@ pub struct Decoder {
 enum Data {
     /// In the chunk.
     Chunk(Range<usize>),
-    /// In the line that was put together, behind so many bytes.
-    Line(usize),
     /// In [`Decoder::data`].
     Joined,
+}
+
+/// What the usual cases come to.
+enum Usual {
+    /// An event whose data lies there in the chunk.
+    Chunk { start: usize, end: usize },
+    /// One whose data lies in the line that was put together, from there on.
+    Line { start: usize },
+    /// The chunk is at its end.
+    More,
+    /// None of them.
+    Other,
 }
 
 impl Decoder {
@@ -71,10 +81,16 @@ impl Decoder {
         }
         self.lines.give_back();
         while self.input.refill(chunk) {
-            match self.usual().map_or_else(|| self.find(), Ok) {
-                Ok(Some(data)) => return Ok(Some(self.event(&data))),
-                Ok(None) => {}
-                Err(kind) => return self.fail(kind),
+            match self.usual() {
+                Usual::Chunk { start, end } => return Ok(Some(self.event(&self.input.chunk[start..end]))),
+                Usual::Line { start } => return Ok(Some(self.event(&self.lines.carry()[start..]))),
+                Usual::More => {}
+                Usual::Other => match self.find() {
+                    Ok(Some(Data::Chunk(range))) => return Ok(Some(self.event(&self.input.chunk[range]))),
+                    Ok(Some(Data::Joined)) => return Ok(Some(self.event(&self.data))),
+                    Ok(None) => {}
+                    Err(kind) => return self.fail(kind),
+                },
             }
         }
         Ok(None)
@@ -101,35 +117,35 @@ impl Decoder {
 
     /// The usual cases at once: an event that is one data line and its blank line, whole or the rest of one that was
     /// cut; and the beginning of one. Everything else, and everything unusual about it, is left as it is.
-    #[inline]
-    fn usual(&mut self) -> Option<Option<Data>> {
+    #[inline(always)]
+    fn usual(&mut self) -> Usual {
         const DATA: &[u8] = b"data: ";
         let Self { input, lines, .. } = self;
         let rest = &input.chunk[input.pos..];
         let is_cut = lines.begins_with(DATA);
         let is_whole = rest.starts_with(DATA) && lines.is_settled();
         if self.open || !self.event.is_empty() || !(is_cut || is_whole) {
-            return None;
+            return Usual::Other;
         }
         let end = memchr::memchr2(b'\n', b'\r', rest);
         if lines.carry().len() + end.unwrap_or(rest.len()) + self.id.len() > self.limits.record {
-            return None;
+            return Usual::Other;
         }
         let start = input.pos + DATA.len();
         match end {
-            Some(len) if !rest[len..].starts_with(b"\n\n") => None,
+            Some(len) if !rest[len..].starts_with(b"\n\n") => Usual::Other,
             Some(len) if is_cut => {
                 lines.keep(&rest[..len], &mut input.pos, self.limits.record);
                 lines.lend(&mut input.pos, 2);
-                Some(Some(Data::Line(DATA.len())))
+                Usual::Line { start: DATA.len() }
             }
             Some(len) => {
                 lines.advance(&mut input.pos, len + 2);
-                Some(Some(Data::Chunk(start..input.pos - 2)))
+                Usual::Chunk { start, end: input.pos - 2 }
             }
             None => {
                 lines.keep(rest, &mut input.pos, self.limits.record);
-                Some(None)
+                Usual::More
             }
         }
     }
@@ -195,22 +211,20 @@ impl Decoder {
         Ok(None)
     }
 
-    fn event(&self, data: &Data) -> Event<'_> {
-        let data = match data {
-            Data::Chunk(range) => &self.input.chunk[range.clone()],
-            Data::Line(start) => &self.lines.carry()[*start..],
-            Data::Joined => &self.data,
-        };
-        // Most events have neither, and checking nothing takes longer than seeing that there is nothing.
-        fn or<'a>(bytes: &'a [u8], none: &'static str) -> Cow<'a, str> {
-            if bytes.is_empty() { Cow::Borrowed(none) } else { text::lossy(bytes) }
+    #[inline(always)]
+    fn event<'a>(&'a self, data: &'a [u8]) -> Event<'a> {
+        let (data, retry) = (text::lossy(data), self.retry);
+        // Most events have neither.
+        if self.event.is_empty() && self.id.is_empty() {
+            return Event { event: Cow::Borrowed("message"), data, id: Cow::Borrowed(""), retry };
         }
-        Event {
-            event: or(&self.event, "message"),
-            data: text::lossy(data),
-            id: or(&self.id, ""),
-            retry: self.retry,
-        }
+        self.named(data)
+    }
+
+    #[inline(never)]
+    fn named<'a>(&'a self, data: Cow<'a, str>) -> Event<'a> {
+        let event = if self.event.is_empty() { Cow::Borrowed("message") } else { text::lossy(&self.event) };
+        Event { event, data, id: text::lossy(&self.id), retry: self.retry }
     }
 
     #[cold]
