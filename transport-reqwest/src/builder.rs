@@ -61,7 +61,8 @@ impl Builder {
     }
 
     /// Keys ([`Credentials`](crate::Credentials)), or whatever provides them: those of `aws-config` do. They are kept
-    /// until five minutes before they expire, or for 15 minutes if they do not say when.
+    /// until five minutes before they expire, or for 15 minutes if they do not say when. If the service says that they have
+    /// expired, the provider is asked anew, and the request is sent again, once.
     pub fn credentials(mut self, provider: impl ProvideCredentials + 'static) -> Self {
         self.credentials = Some((SharedCredentialsProvider::new(provider), Origin::Program));
         self
