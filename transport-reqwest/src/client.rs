@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::body::chunks;
 use crate::builder::Builder;
 use crate::clock::{Clock, may_be_skew};
-use crate::credentials::{Cache, are_same, may_be_stale};
+use crate::credentials::{Cache, are_same, may_be_stale, not_loaded};
 use crate::host::Host;
 use crate::settings::{CredentialsSource, Settings};
 use crate::sign::{Scope, sign};
@@ -386,9 +386,7 @@ impl Inner {
     }
 
     async fn credentials(&self) -> Result<Credentials, Error> {
-        let credentials = self.credentials.credentials(SystemTime::now()).await;
-        let credentials = credentials
-            .map_err(|error| Error::credentials("the credentials could not be loaded").because(error))?;
+        let credentials = self.credentials.credentials(SystemTime::now()).await.map_err(not_loaded)?;
         #[cfg(feature = "tracing")]
         if let Some(warning) = self.warning(Some(&credentials))
             && !self.has_warned.swap(true, std::sync::atomic::Ordering::Relaxed)

@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
-use sagewire_transport::ServiceError;
+use sagewire_transport::{Error, ServiceError};
 
 /// Credentials that expire sooner than this are not used, as in AWS's SDK: a request takes its time to arrive.
 const BUFFER: Duration = Duration::from_secs(10);
@@ -45,8 +45,14 @@ impl ProvideCredentials for EnvCredentials {
 
 fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> provider::Result {
     let set = |name| lookup(name).map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
-    let required = |name| set(name).ok_or_else(|| CredentialsError::not_loaded(format!("{name} is not set")));
-    let (id, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
+    let missing = |name| format!("{name} is not set");
+    let (id, secret) = match (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
+        (Some(id), Some(secret)) => (id, secret),
+        (None, None) => return Err(CredentialsError::not_loaded(missing("AWS_ACCESS_KEY_ID"))),
+        // Half a pair is a mistake, and no reason to look elsewhere.
+        (None, _) => return Err(CredentialsError::invalid_configuration(missing("AWS_ACCESS_KEY_ID"))),
+        (_, None) => return Err(CredentialsError::invalid_configuration(missing("AWS_SECRET_ACCESS_KEY"))),
+    };
     let mut credentials = Credentials::new(id, secret, set("AWS_SESSION_TOKEN"), None, "environment");
     credentials
         .get_property_mut_or_default::<Vec<AwsCredentialFeature>>()
@@ -135,6 +141,10 @@ impl Cache {
     fn keep(&self, kept: Kept) {
         *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(kept);
     }
+}
+
+pub(crate) fn not_loaded(error: CredentialsError) -> Error {
+    Error::credentials("the credentials could not be loaded").because(error)
 }
 
 /// The service sees no difference between them, whatever they say of their expiry.

@@ -66,6 +66,8 @@
 mod aws_config;
 mod body;
 mod builder;
+#[cfg(feature = "aws-config")]
+mod chain;
 mod client;
 mod clock;
 #[cfg(feature = "aws-config")]

@@ -69,6 +69,10 @@ pub(crate) fn command(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    for file in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        command.env(file, std::env::temp_dir().join("sagewire-no-such-file"));
+    }
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
