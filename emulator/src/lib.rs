@@ -70,6 +70,8 @@ mod script;
 mod service;
 mod sigv4;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 mod upstream;
 mod wire;
 mod work;

@@ -144,7 +144,7 @@ fn an_instance_that_does_not_answer_costs_little_time() {
 }
 
 /// A security token service that answers one request, which it returns.
-fn role_service(status: &str, body: String) -> (String, thread::JoinHandle<String>) {
+fn role_service(status: &str, body: &str) -> (String, thread::JoinHandle<String>) {
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", host.local_addr().unwrap());
     let answer =
@@ -176,7 +176,7 @@ fn roles_are_assumed() {
     );
     let role =
         ["--role-arn", "arn:aws:iam::123456789012:role/r", "--external-id", "x", "--role-session-name", "me"];
-    let (url, asked) = role_service("200 OK", body);
+    let (url, asked) = role_service("200 OK", &body);
     let args = [&["doctor", "--profile", "work"], &role[..]].concat();
     let run = files.run(&args, &[("AWS_ENDPOINT_URL_STS", &url)]).succeeds();
     let asked = asked.join().unwrap();
@@ -196,7 +196,7 @@ fn a_role_that_may_not_be_assumed_is_told() {
     let body = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
                 <Code>AccessDenied</Code><Message>User: me is not authorized to perform: sts:AssumeRole</Message></Error>\
                 <RequestId>1</RequestId></ErrorResponse>";
-    let (url, asked) = role_service("403 Forbidden", body.into());
+    let (url, asked) = role_service("403 Forbidden", body);
     let run = files.run(
         &["chat", "--endpoint", "e", "--profile", "work", "--role-arn", "arn:aws:iam::1:role/r", "hi"],
         &[("AWS_ENDPOINT_URL_STS", &url)],
