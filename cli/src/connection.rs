@@ -70,10 +70,11 @@ enum Route {
 
 /// What the commands that call the service take from the environment.
 pub(crate) const ENVIRONMENT: &str = "\
-What is not given above comes from where AWS's own tools take it: the environment (AWS_ACCESS_KEY_ID, AWS_REGION,
-AWS_PROFILE, AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME, ...), the files ~/.aws/config and ~/.aws/credentials (keys, SSO, roles,
-processes), a web identity, a container, and at last the instance, unless AWS_EC2_METADATA_DISABLED is true. sagewire doctor
-tells what was found, and where. AWS_SAGEMAKER_MAX_RETRIES stands for --retries.";
+What is not given above comes from where AWS's own tools take it: the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+and AWS_SESSION_TOKEN; AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME, ...), the files ~/.aws/config and
+~/.aws/credentials (keys, SSO, roles, processes), a web identity, a container, and at last the instance, unless
+AWS_EC2_METADATA_DISABLED is true. sagewire doctor tells what was found, and where. AWS_SAGEMAKER_MAX_RETRIES stands for
+--retries.";
 
 /// What to do where there is no region.
 pub(crate) const NO_REGION: &str = "not set: give --region, or set AWS_REGION, or region in a profile";
@@ -91,6 +92,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err(unusable()) } else { Ok(time) }
 }
 
+/// Tells what may not be meant.
+pub(crate) async fn tell_warnings(client: &Client) {
+    for warning in client.warnings().await {
+        note(&format!("warning: {warning}"));
+    }
+}
+
 /// Waits, and says so where that takes its time.
 pub(crate) async fn tell_wait<T>(found: impl Future<Output = T>) -> T {
     let mut found = pin!(found);
@@ -105,7 +113,7 @@ pub(crate) async fn tell_wait<T>(found: impl Future<Output = T>) -> T {
 }
 
 impl Args {
-    /// The client, with its credentials. What may not be meant is told.
+    /// The client, with its credentials.
     pub(crate) async fn client(&self) -> Result<Client, Fault> {
         if let Some(missing) = self.profile().missing() {
             return Err(Fault::usage(missing));
@@ -120,9 +128,7 @@ impl Args {
             Ok::<_, Fault>(client)
         });
         let client = client.await?;
-        for warning in client.warnings().await {
-            note(&format!("warning: {warning}"));
-        }
+        tell_warnings(&client).await;
         Ok(client)
     }
 

@@ -8,7 +8,7 @@ use sagewire_transport_reqwest::{
 };
 use serde::Serialize;
 
-use crate::connection::{self, ENVIRONMENT, NO_REGION, tell_wait};
+use crate::connection::{self, ENVIRONMENT, NO_REGION, tell_wait, tell_warnings};
 use crate::fault::{Exit, Fault};
 use crate::output::Output;
 use crate::profile::Profile;
@@ -103,6 +103,7 @@ impl Doctor<'_> {
                     false => Finding::bad("signature", Exit::Usage, "not made, for want of credentials"),
                 };
                 findings.extend([credentials, signature]);
+                tell_warnings(&client).await;
                 findings.extend(answer(&client).await);
             }
             Err(error) => {

@@ -90,15 +90,17 @@ struct Causes<'a>(&'a CredentialsError);
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said = String::new();
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
+        let causes = || std::iter::successors(self.0.source(), |error| Error::source(*error));
+        if let Some(tried) = causes().find_map(|error| error.downcast_ref::<Tried>()) {
+            return write!(f, "no credentials to ask with: {tried}");
+        }
+        for error in causes() {
             let text = error.to_string();
             // Some have another such error below them, and some repeat what is below them.
             if !error.is::<CredentialsError>() && !said.ends_with(&text) {
                 write!(f, "{}{text}", if said.is_empty() { "" } else { ": " })?;
                 said = text;
             }
-            cause = error.source();
         }
         if said.is_empty() { f.write_str("there are none") } else { Ok(()) }
     }

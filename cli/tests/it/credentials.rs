@@ -121,6 +121,9 @@ fn what_is_wrong_is_told_before_anything_is_sent() {
     assert!(sso.fails(2).ends_with("; hint: aws sso login signs in anew"), "{sso:?}");
     let role = chat(&["--external-id", "x"], &[]);
     assert!(role.fails(2).contains("--role-arn <ARN>"), "{role:?}");
+    let unasked = chat(&["--role-arn", "arn:aws:iam::1:role/r"], &[]);
+    let line = "usage: the credentials could not be loaded: role: no credentials to ask with: environment: AWS_ACCESS";
+    assert!(unasked.fails(2).starts_with(line), "{unasked:?}");
     let region = files.run(&["token"], &[("AWS_CONFIG_FILE", "/no/such")]);
     assert_eq!(
         region.fails(2),

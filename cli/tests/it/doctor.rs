@@ -83,6 +83,14 @@ fn a_host_that_is_not_there_and_a_url_that_is_none_are_told() {
 }
 
 #[test]
+fn keys_on_the_open_wire_are_warned_of() {
+    let mut command = calling("http://nobody.invalid:1", &["doctor"]);
+    command.env("AWS_ACCESS_KEY_ID", "AKIDNOEXAMPLE");
+    let run = run(command, b"");
+    assert!(run.stderr.starts_with("warning: requests to nobody.invalid:1 are not encrypted"), "{run:?}");
+}
+
+#[test]
 fn a_clock_that_is_off_is_told() {
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", host.local_addr().unwrap());

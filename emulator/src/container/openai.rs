@@ -305,11 +305,11 @@ mod tests {
         let request = json!({"messages": messages, "stop": "“hi", "n": 2, "stream": true, "include_stop_str_in_output": true});
         let chunks = chunks(&ask(&request).body);
         for index in [0, 1] {
-            let choices =
+            let mut choices =
                 chunks.iter().map(|chunk| &chunk["choices"][0]).filter(|choice| choice["index"] == index);
             let text: String =
                 choices.clone().filter_map(|choice| choice["delta"]["content"].as_str()).collect();
-            let last = choices.last().unwrap();
+            let last = choices.next_back().unwrap();
             assert_eq!((text.as_str(), &last["stop_reason"]), ("You said: “hi", &json!("“hi")));
         }
 

@@ -11,7 +11,7 @@ use crate::client::Request;
 use crate::containers::Endpoint;
 
 /// A body for the container: a prompt under its name, with these members.
-fn body(prompt: &str, members: Value) -> Value {
+fn body(prompt: &str, members: &Value) -> Value {
     let mut body = match prompt {
         "messages" => json!({"messages": [{"role": "user", "content": "hi"}]}),
         prompt => json!({prompt: "hi"}),
@@ -69,17 +69,17 @@ const DETAILS: &str = "/details/finish_reason";
 #[tokio::test]
 async fn texts_end_answers() {
     let (none, hi) = (Value::Null, json!("“hi"));
-    let chat = body("messages", json!({"stop": ["“hi"]}));
+    let chat = body("messages", &json!({"stop": ["“hi"]}));
     let parameters =
         |stop: &str| json!({"parameters": {stop: ["“hi"], "details": true, "max_new_tokens": 50}});
-    let anthropic = body("messages", json!({"stop_sequences": ["x", "“hi"], "max_tokens": 50}));
+    let anthropic = body("messages", &json!({"stop_sequences": ["x", "“hi"], "max_tokens": 50}));
     let tgi =
-        body("inputs", json!({"parameters": {"stop": ["“hi"], "details": true, "return_full_text": false}}));
+        body("inputs", &json!({"parameters": {"stop": ["“hi"], "details": true, "return_full_text": false}}));
     for case in [
         (OpenAi, chat.clone(), TEXT, "You said: ", REASON, "stop", hi.clone()),
         (
             OpenAi,
-            body("prompt", json!({"stop": "“hi"})),
+            body("prompt", &json!({"stop": "“hi"})),
             "/choices/0/text",
             "You said: ",
             REASON,
@@ -100,7 +100,7 @@ async fn texts_end_answers() {
         (Lmi, chat.clone(), TEXT, "You said: ", REASON, "stop_sequence", none.clone()),
         (
             Lmi,
-            body("inputs", parameters("stop_sequences")),
+            body("inputs", &parameters("stop_sequences")),
             "/generated_text",
             "You said: ",
             DETAILS,
@@ -110,7 +110,7 @@ async fn texts_end_answers() {
         (LmiVllm, chat, TEXT, "You said: ", REASON, "stop", hi.clone()),
         (
             LlamaServer,
-            body("prompt", json!({"stop": ["“hi"]})),
+            body("prompt", &json!({"stop": ["“hi"]})),
             "/content",
             "You said: ",
             "/stop_type",
@@ -121,22 +121,22 @@ async fn texts_end_answers() {
         check(case).await;
     }
     let endpoint = Endpoint::new(Triton).await;
-    let whole = endpoint.whole(body("text_input", json!({"stop_words": ["“hi"]}))).await;
+    let whole = endpoint.whole(body("text_input", &json!({"stop_words": ["“hi"]}))).await;
     assert_eq!(whole["text_output"], "You said: ");
     let endpoint = Endpoint::new(LmiVllm).await;
-    let whole = endpoint.whole(body("inputs", parameters("stop"))).await;
+    let whole = endpoint.whole(body("inputs", &parameters("stop"))).await;
     assert_eq!(whole["generated_text"], "You said: ");
 }
 
 #[tokio::test]
 async fn an_answer_that_ends_at_once_ends_all_the_same() {
     for (format, request) in [
-        (OpenAi, body("messages", json!({"stop": ["You"]}))),
-        (Anthropic, body("messages", json!({"stop_sequences": ["You"], "max_tokens": 5}))),
-        (Lmi, body("messages", json!({"stop": ["You"]}))),
-        (Lmi, body("inputs", json!({"parameters": {"stop_sequences": ["You"]}}))),
-        (LmiVllm, body("inputs", json!({"parameters": {"stop": ["You"]}}))),
-        (LlamaServer, body("prompt", json!({"stop": ["You"]}))),
+        (OpenAi, body("messages", &json!({"stop": ["You"]}))),
+        (Anthropic, body("messages", &json!({"stop_sequences": ["You"], "max_tokens": 5}))),
+        (Lmi, body("messages", &json!({"stop": ["You"]}))),
+        (Lmi, body("inputs", &json!({"parameters": {"stop_sequences": ["You"]}}))),
+        (LmiVllm, body("inputs", &json!({"parameters": {"stop": ["You"]}}))),
+        (LlamaServer, body("prompt", &json!({"stop": ["You"]}))),
     ] {
         let mut request = request;
         request["stream"] = json!(true);
@@ -148,7 +148,7 @@ async fn an_answer_that_ends_at_once_ends_all_the_same() {
 
 #[tokio::test]
 async fn tokens_bound_answers() {
-    let chat = body("messages", json!({"max_tokens": 2}));
+    let chat = body("messages", &json!({"max_tokens": 2}));
     let none = Value::Null;
     let parameters = json!({"parameters": {"max_new_tokens": 2, "details": true, "return_full_text": false}});
     for case in [
@@ -156,7 +156,7 @@ async fn tokens_bound_answers() {
         (Anthropic, chat.clone(), "/content/0/text", "You said:", "/stop_reason", "max_tokens", none.clone()),
         (
             Responses,
-            body("input", json!({"max_output_tokens": 2})),
+            body("input", &json!({"max_output_tokens": 2})),
             "/output/0/content/0/text",
             "You said:",
             "/incomplete_details/reason",
@@ -166,7 +166,7 @@ async fn tokens_bound_answers() {
         (Tgi, chat.clone(), TEXT, "You said:", REASON, "length", none.clone()),
         (
             Tgi,
-            body("inputs", parameters.clone()),
+            body("inputs", &parameters.clone()),
             "/0/generated_text",
             "You said:",
             "/0/details/finish_reason",
@@ -176,7 +176,7 @@ async fn tokens_bound_answers() {
         (Lmi, chat.clone(), TEXT, "You said:", REASON, "length", none.clone()),
         (
             Lmi,
-            body("inputs", parameters.clone()),
+            body("inputs", &parameters.clone()),
             "/generated_text",
             "You said:",
             DETAILS,
@@ -186,7 +186,7 @@ async fn tokens_bound_answers() {
         (LmiVllm, chat, TEXT, "You said:", REASON, "length", none.clone()),
         (
             LlamaServer,
-            body("prompt", json!({"n_predict": 2})),
+            body("prompt", &json!({"n_predict": 2})),
             "/content",
             "You said:",
             "/stop_type",
@@ -203,7 +203,7 @@ async fn several_answers_are_given() {
     for format in [OpenAi, LmiVllm] {
         let endpoint = Endpoint::new(format).await;
         for stream in [false, true] {
-            let request = body("messages", json!({"n": 3, "max_tokens": 2, "stream": stream}));
+            let request = body("messages", &json!({"n": 3, "max_tokens": 2, "stream": stream}));
             let response = match stream {
                 true => read(&endpoint.stream(request).await.1),
                 false => {
@@ -240,7 +240,7 @@ async fn demanded_tools_are_called() {
         (Anthropic, "messages", &anthropic, json!({"type": "tool", "name": "weather"})),
     ] {
         let endpoint = Endpoint::new(format).await;
-        let mut request = body(prompt, json!({"tools": tools, "tool_choice": choice, "max_tokens": 50}));
+        let mut request = body(prompt, &json!({"tools": tools, "tool_choice": choice, "max_tokens": 50}));
         let whole = endpoint.whole(request.clone()).await;
         let call = ["/choices/0/message/tool_calls/0/function", "/output/0", "/content/0"];
         let call = call.into_iter().find_map(|place| whole.pointer(place)).unwrap();
@@ -272,7 +272,7 @@ async fn tools_that_are_not_there_are_refused() {
         (Responses, "input", json!({"type": "function", "name": "f"}), 400),
         (Anthropic, "messages", json!({"type": "tool", "name": "f"}), 400),
     ] {
-        let request = body(prompt, json!({"tools": [], "tool_choice": choice, "max_tokens": 5}));
+        let request = body(prompt, &json!({"tools": [], "tool_choice": choice, "max_tokens": 5}));
         let endpoint = Endpoint::new(format).await;
         let (found, why) = endpoint.refused(&Request::unary("e", &request.to_string())).await;
         assert!(found == status && why.contains('f'), "{format}: {found} {why}");
