@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn of_a_key_little_is_shown() {
         assert_eq!(end("AKIDEXAMPLE"), "MPLE");
-        for short in ["", "abc", "abcdefg", "ééééé"] {
+        // Not in the middle of a character.
+        for short in ["", "abc", "abcdefg", "aaaaaaaé你"] {
             assert_eq!(end(short), "", "{short}");
         }
     }
