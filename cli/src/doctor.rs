@@ -149,14 +149,13 @@ impl Doctor<'_> {
         if let Some(expiry) = source.expiry {
             value = format!("{value}, {}", lasts(SystemTime::now(), expiry));
         }
-        let mut from = source.to_string();
-        if from.contains("profile") {
-            from = format!("{from}, {}", self.profile);
+        let step = |step: &&str| if *step == "profile" { self.profile.to_string() } else { (*step).into() };
+        let mut from: Vec<String> = source.steps.iter().map(step).collect();
+        if from.is_empty() {
+            from.push(self.from(source.origin, ""));
         }
-        if let Some(role) = &self.connection.role_arn {
-            from = format!("{from}: {role}");
-        }
-        Finding::good("credentials", value, Some(&from))
+        from.extend(self.connection.role_arn.clone());
+        Finding::good("credentials", value, Some(&from.join(", ")))
     }
 
     /// Where a setting was found, in the words of this command line.

@@ -133,7 +133,7 @@ fn step(feature: &Feature) -> Option<&'static str> {
         Feature::CredentialsStsAssumeRoleWebId => "assumed role of a web identity",
         Feature::CredentialsStsFederationToken => "federation token",
         Feature::CredentialsStsSessionToken => "session token",
-        Feature::CredentialsProfile => "keys of the profile",
+        Feature::CredentialsProfile => "profile",
         Feature::CredentialsProfileSourceProfile => "source profile",
         Feature::CredentialsProfileNamedProvider => "credential source of the profile",
         Feature::CredentialsProfileStsWebIdToken => "web identity of the profile",

@@ -77,9 +77,7 @@ fn the_doctor_tells_where_each_was_found() {
         &format!("ok   profile      {config}  (from --profile)\n"),
         &format!("ok   region       us-east-1  (from region of {config})\n"),
         &format!("ok   host         {}  (from endpoint_url of {config})\n", local.url()),
-        &format!(
-            "ok   credentials  key …MPLE, without a session token  (from keys of the profile, {config})\n"
-        ),
+        &format!("ok   credentials  key …MPLE, without a session token  (from {config})\n"),
     ] {
         assert!(run.text().contains(found), "{found:?} in {}", run.text());
     }
