@@ -22,8 +22,9 @@ pub async fn main() -> Result<(), Error> {
     let client = client(&endpoint)?;
     let request = read_request(RequestFormat::OpenAi, CHAT.as_bytes())?;
 
-    // A rate limit of one in 100 milliseconds is a delay between calls; a slow one is a time that was up.
+    // A rate limit of one in 100 milliseconds is a delay between calls; a call that takes too long is given up.
     let slowly = ServiceBuilder::new()
+        .rate_limit(600, Duration::from_secs(60))
         .rate_limit(1, Duration::from_millis(100))
         .timeout(Duration::from_secs(30))
         .service(client.clone());

@@ -1,11 +1,13 @@
 //! How the service is reached.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use sagewire_transport_reqwest::{Builder, Client, Retry, Timeouts};
+use sagewire_transport_reqwest::{AwsConfig, Builder, Client, Retry, Timeouts};
 
 use crate::environment;
 use crate::fault::{Fault, note};
+use crate::profile::Profile;
 use crate::service::refused;
 
 /// Says how often a call is tried again.
@@ -20,10 +22,22 @@ const RETRIES_MAX: u64 = 100;
 pub(crate) struct Args {
     /// Region of the endpoint
     #[arg(long, value_name = "REGION")]
-    pub(crate) region: Option<String>,
+    region: Option<String>,
+    /// The profile of AWS's configuration that settings and credentials come from
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// A role that is assumed with the credentials that are found
+    #[arg(long, value_name = "ARN")]
+    pub(crate) role_arn: Option<String>,
+    /// What the role asks for besides
+    #[arg(long, value_name = "ID", requires = "role_arn")]
+    external_id: Option<String>,
+    /// What the role's session is called [default: sagewire]
+    #[arg(long, value_name = "NAME", requires = "role_arn")]
+    role_session_name: Option<String>,
     /// Where the request goes, instead of the region's SageMaker Runtime
     #[arg(long, value_name = "URL")]
-    pub(crate) endpoint_url: Option<String>,
+    endpoint_url: Option<String>,
     /// How requests go to the endpoint
     #[arg(long, value_enum, default_value_t, value_name = "ROUTE")]
     route: Route,
@@ -56,9 +70,19 @@ enum Route {
 
 /// What the commands that call the service take from the environment.
 pub(crate) const ENVIRONMENT: &str = "\
-The request is signed with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN. What is not given above comes
-from AWS_REGION or AWS_DEFAULT_REGION, from AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME or AWS_ENDPOINT_URL, and from
-AWS_SAGEMAKER_MAX_RETRIES.";
+What is not given above comes from where AWS's own tools take it: the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+and AWS_SESSION_TOKEN; AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME, ...), the files ~/.aws/config and
+~/.aws/credentials (keys, SSO, roles, processes), a web identity, a container, and at last the instance, unless
+AWS_EC2_METADATA_DISABLED is true. sagewire doctor tells what was found, and where. AWS_SAGEMAKER_MAX_RETRIES stands for
+--retries.";
+
+/// What to do where there is no region.
+pub(crate) const NO_REGION: &str = "not set: give --region, or set AWS_REGION, or region in a profile";
+
+/// How long the metadata of an instance is waited for, as AWS's command line does it. Elsewhere nobody answers.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+/// Whoever waits longer is told what for.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Reads a time that is not nothing.
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -68,18 +92,53 @@ fn seconds(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err(unusable()) } else { Ok(time) }
 }
 
+/// Tells what may not be meant.
+pub(crate) async fn tell_warnings(client: &Client) {
+    for warning in client.warnings().await {
+        note(&format!("warning: {warning}"));
+    }
+}
+
+/// Waits, and says so where that takes its time.
+pub(crate) async fn tell_wait<T>(found: impl Future<Output = T>) -> T {
+    let mut found = pin!(found);
+    if let Ok(found) = tokio::time::timeout(SILENCE, &mut found).await {
+        return found;
+    }
+    note(
+        "note: credentials are still being looked for: roles, SSO, processes and instances take their time; \
+         AWS_EC2_METADATA_DISABLED=true leaves out the last",
+    );
+    found.await
+}
+
 impl Args {
-    /// The client. What may not be meant is told.
+    /// The client, with its credentials.
     pub(crate) async fn client(&self) -> Result<Client, Fault> {
-        let client = self.builder()?.build().map_err(|error| refused(&error))?;
-        for warning in client.warnings().await {
-            note(&format!("warning: {warning}"));
+        if let Some(missing) = self.profile().missing() {
+            return Err(Fault::usage(missing));
         }
+        let client = tell_wait(async {
+            let builder = self.builder().await?;
+            if builder.found_region().is_none() {
+                return Err(Fault::usage(format!("the region is {NO_REGION}")));
+            }
+            let client = builder.build().map_err(|error| refused(&error))?;
+            client.credentials_source().await.map_err(|error| refused(&error))?;
+            Ok::<_, Fault>(client)
+        });
+        let client = client.await?;
+        tell_warnings(&client).await;
         Ok(client)
     }
 
-    /// The client's settings, those of the environment included.
-    pub(crate) fn builder(&self) -> Result<Builder, Fault> {
+    /// The profile that is asked for.
+    pub(crate) fn profile(&self) -> Profile {
+        Profile::new(self.profile.as_deref())
+    }
+
+    /// The client's settings, with all that was found elsewhere.
+    pub(crate) async fn builder(&self) -> Result<Builder, Fault> {
         let mut builder = Client::builder();
         if let Some(region) = &self.region {
             builder = builder.region(region);
@@ -99,7 +158,17 @@ impl Args {
         timeouts.idle = self.idle_timeout.unwrap_or(timeouts.idle);
         timeouts.total = self.timeout;
         builder = builder.timeouts(timeouts);
-        Ok(builder.from_env())
+        builder.load_aws_config(&self.source()?).await.map_err(|error| refused(&error))
+    }
+
+    fn source(&self) -> Result<AwsConfig, Fault> {
+        let timeout = environment::parsed("AWS_METADATA_SERVICE_TIMEOUT", seconds)?;
+        let mut source = AwsConfig::new().metadata_timeout(timeout.unwrap_or(METADATA_TIMEOUT));
+        source.profile.clone_from(&self.profile);
+        source.role_arn.clone_from(&self.role_arn);
+        source.external_id.clone_from(&self.external_id);
+        source.session_name.clone_from(&self.role_session_name);
+        Ok(source)
     }
 
     fn retries(&self) -> Result<Option<usize>, Fault> {

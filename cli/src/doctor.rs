@@ -1,18 +1,17 @@
 //! `sagewire doctor`: what a call would use, where each of it comes from, and whether it would work. Nothing is invoked,
 //! and no secret is shown.
 
-use std::error::Error as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use sagewire_transport_reqwest::{
-    Client, EnvCredentials, Error, Operation, ProvideCredentials, Request, http_client,
+    Client, CredentialsSource, Error, Operation, Origin, Request, Setting, Settings, http_client,
 };
 use serde::Serialize;
 
-use crate::connection::{self, ENVIRONMENT};
-use crate::environment;
+use crate::connection::{self, ENVIRONMENT, NO_REGION, tell_wait, tell_warnings};
 use crate::fault::{Exit, Fault};
 use crate::output::Output;
+use crate::profile::Profile;
 use crate::service::root_cause;
 
 /// The service refuses signatures whose time is further off.
@@ -59,20 +58,7 @@ impl Finding {
 
 /// Looks at everything, and says what it found.
 pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
-    let connection = &args.connection;
-    let mut findings = vec![region(connection)];
-    match connection.builder()?.build() {
-        Ok(client) => {
-            findings.push(host(connection, &client));
-            findings.push(credentials().await);
-            findings.push(signature(&client).await);
-            findings.extend(answer(&client).await);
-        }
-        Err(error) => {
-            findings.push(Finding::bad("host", Exit::Usage, error.to_string()));
-            findings.push(credentials().await);
-        }
-    }
+    let findings = Doctor { connection: &args.connection, profile: args.connection.profile() }.look().await?;
     let mut output = Output::default();
     match args.json {
         true => {
@@ -97,55 +83,103 @@ fn line(Finding { name, ok, value, from, .. }: &Finding) -> String {
     format!("{shown}\n")
 }
 
-fn region(connection: &connection::Args) -> Finding {
-    let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-    match connection.region.clone().map(|region| (region, "--region")).or_else(|| first(&variables)) {
-        Some((region, from)) => Finding::good("region", region, Some(from)),
-        None => Finding::bad("region", Exit::Usage, "not set: give --region, or set AWS_REGION"),
+/// Looks at what was asked for.
+struct Doctor<'a> {
+    connection: &'a connection::Args,
+    profile: Profile,
+}
+
+impl Doctor<'_> {
+    async fn look(&self) -> Result<Vec<Finding>, Fault> {
+        let mut findings: Vec<Finding> = self.profile().into_iter().collect();
+        let builder = tell_wait(self.connection.builder()).await?;
+        findings.push(self.region(builder.found_region()));
+        match builder.clone().build() {
+            Ok(client) => {
+                findings.push(self.host(client.settings()));
+                let credentials = self.credentials(tell_wait(client.credentials_source()).await);
+                let signature = match credentials.ok {
+                    true => signature(&client).await,
+                    false => Finding::bad("signature", Exit::Usage, "not made, for want of credentials"),
+                };
+                findings.extend([credentials, signature]);
+                tell_warnings(&client).await;
+                findings.extend(answer(&client).await);
+            }
+            Err(error) => {
+                findings.push(Finding::bad("host", Exit::Usage, error.to_string()));
+                findings.push(self.credentials(tell_wait(builder.credentials_source()).await));
+            }
+        }
+        Ok(findings)
+    }
+
+    /// The profile, if somebody asked for one.
+    fn profile(&self) -> Option<Finding> {
+        let from = self.profile.from?;
+        Some(match self.profile.missing() {
+            None => Finding::good("profile", self.profile.to_string(), Some(from)),
+            Some(missing) => Finding::bad("profile", Exit::Usage, missing),
+        })
+    }
+
+    fn region(&self, found: Option<&Setting>) -> Finding {
+        match found {
+            Some(region) => {
+                Finding::good("region", &*region.value, Some(&self.from(region.origin, "--region")))
+            }
+            None => Finding::bad("region", Exit::Usage, NO_REGION),
+        }
+    }
+
+    fn host(&self, settings: &Settings) -> Finding {
+        let from = self.from(settings.endpoint_url.origin, "--endpoint-url");
+        let kinds = [settings.fips, settings.dual_stack].into_iter().flatten();
+        let from = kinds.fold(from, |from, kind| format!("{from} and {}", self.from(kind, "")));
+        Finding::good("host", &*settings.endpoint_url.value, Some(&from))
+    }
+
+    fn credentials(&self, found: Result<CredentialsSource, Error>) -> Finding {
+        let source = match found {
+            Ok(source) => source,
+            Err(error) => return Finding::bad("credentials", Exit::Usage, told(&error)),
+        };
+        let token = if source.has_session_token { "with" } else { "without" };
+        let mut value = format!("key …{}, {token} a session token", source.key);
+        if let Some(expiry) = source.expiry {
+            value = format!("{value}, {}", lasts(SystemTime::now(), expiry));
+        }
+        let step = |step: &&str| if *step == "profile" { self.profile.to_string() } else { (*step).into() };
+        let mut from: Vec<String> = source.steps.iter().map(step).collect();
+        if from.is_empty() {
+            from.push(self.from(source.origin, ""));
+        }
+        from.extend(self.connection.role_arn.clone());
+        Finding::good("credentials", value, Some(&from.join(", ")))
+    }
+
+    /// Where a setting was found, in the words of this command line.
+    fn from(&self, origin: Origin, argument: &str) -> String {
+        match origin {
+            Origin::Program => argument.into(),
+            Origin::Environment(name) => name.into(),
+            Origin::Profile(key) => format!("{key} of {}", self.profile),
+            Origin::Services => format!("the services section of {}", self.profile),
+            Origin::Instance => "the instance's metadata".into(),
+            Origin::Region => "the region".into(),
+            origin => origin.to_string(),
+        }
     }
 }
 
-fn host(connection: &connection::Args, client: &Client) -> Finding {
-    let variables = ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_ENDPOINT_URL"];
-    let is_true = |name| environment::text(name).is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    let variable = match is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
-        true => None,
-        false => first(&variables),
-    };
-    let from = match (&connection.endpoint_url, variable) {
-        (Some(_), _) => "--endpoint-url".to_owned(),
-        (None, Some((_, name))) => name.into(),
-        (None, None) => ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"]
-            .into_iter()
-            .filter(|name| is_true(name))
-            .fold("the region".into(), |from, name| format!("{from} and {name}")),
-    };
-    Finding::good("host", client.endpoint_url(), Some(&from))
-}
-
-/// The first of these variables that is set.
-fn first(names: &[&'static str]) -> Option<(String, &'static str)> {
-    names.iter().find_map(|name| Some((environment::text(name)?, *name)))
-}
-
-async fn credentials() -> Finding {
-    match EnvCredentials::new().provide_credentials().await {
-        Ok(found) => {
-            let token = if found.session_token().is_some() { "with" } else { "without" };
-            let value = format!("key {}, {token} a session token", masked(found.access_key_id()));
-            Finding::good("credentials", value, Some("the environment"))
-        }
-        Err(error) => {
-            let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            Finding::bad("credentials", Exit::Usage, why)
-        }
+/// How long credentials may be used yet.
+fn lasts(now: SystemTime, expiry: SystemTime) -> String {
+    match expiry.duration_since(now).map_or(0, |left| left.as_secs()) {
+        0 => "expired".into(),
+        left @ ..120 => format!("for another {left} s"),
+        left @ ..7200 => format!("for another {} min", left / 60),
+        left => format!("for another {} h", left / 3600),
     }
-}
-
-/// The last four characters of what has at least twice as many.
-fn masked(id: &str) -> String {
-    let last = id.len().checked_sub(4).filter(|at| *at >= 4).and_then(|at| id.get(at..));
-    format!("…{}", last.unwrap_or_default())
 }
 
 /// Whether a request can be signed. It is not sent.
@@ -191,7 +225,9 @@ async fn answer(client: &Client) -> Vec<Finding> {
             while let Some(source) = cause.source() {
                 cause = source;
             }
-            vec![Finding::bad("reachable", Exit::Failed, cause.to_string())]
+            let is_guess = client.settings().endpoint_url.origin == Origin::Region && error.is_connect();
+            let hint = if is_guess { "; is the region right?" } else { "" };
+            vec![Finding::bad("reachable", Exit::Failed, format!("{cause}{hint}"))]
         }
     }
 }
@@ -239,13 +275,17 @@ mod tests {
     }
 
     #[test]
-    fn of_a_key_little_is_shown() {
-        assert_eq!(masked("AKIDEXAMPLE"), "…MPLE");
-        for short in ["", "abc", "abcdefg", "ééééé"] {
-            assert!(
-                masked(short).chars().count() <= 5 && !masked(short).contains(short) || short.is_empty(),
-                "{short}"
-            );
+    fn credentials_last_for_a_while() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        for (left, told) in [
+            (0, "expired"),
+            (1, "for another 1 s"),
+            (119, "for another 119 s"),
+            (3599, "for another 59 min"),
+            (43_200, "for another 12 h"),
+        ] {
+            assert_eq!(lasts(now, now + Duration::from_secs(left)), told);
         }
+        assert_eq!(lasts(now, SystemTime::UNIX_EPOCH), "expired");
     }
 }

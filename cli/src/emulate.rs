@@ -28,8 +28,9 @@ pub(crate) struct Args {
     /// What to answer; without it, and where it has no body, the container answers
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
-    /// A real container that answers instead, over http: its /invocations, or the path of the URL; for the OpenAI
-    /// route its /v1/chat/completions
+    /// A real container that answers instead, over http or https: its /invocations, or the path of the URL; for the
+    /// OpenAI route its /v1/chat/completions. Of https the platform's certificates are trusted, or those of the file
+    /// that SSL_CERT_FILE names
     #[arg(long, value_name = "URL", conflicts_with = "format")]
     upstream: Option<Upstream>,
     /// Keep what passes to and from the real container: a script for each call, without keys and signatures but with

@@ -19,6 +19,7 @@ mod input;
 mod invoke;
 mod losses;
 mod output;
+mod profile;
 mod progress;
 mod request;
 mod service;

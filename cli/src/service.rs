@@ -39,10 +39,28 @@ pub(crate) fn refused_by(error: &Error, container: &'static str) -> Fault {
     if let Some(cause) = root_cause(error) {
         what = format!("{what}: {cause}");
     }
-    if error.is_config() || error.is_credentials() || error.is_invalid_request() {
+    if error.is_credentials() {
+        return Fault::usage(format!("{what}; hint: {}", credentials_hint(&what)));
+    }
+    if error.is_config() || error.is_invalid_request() {
         return Fault::usage(format!("{what} (see --help)"));
     }
-    Fault::Line(Exit::Failed, format!("transport: {what}"))
+    // What no name server knows is not there.
+    let hint =
+        if error.is_connect() && what.contains("lookup") { "; hint: is the region right?" } else { "" };
+    Fault::Line(Exit::Failed, format!("transport: {what}{hint}"))
+}
+
+/// What to do about credentials that were not found.
+fn credentials_hint(what: &str) -> &'static str {
+    // AWS's SDK has no name for these, only sentences.
+    if what.contains("SSO") {
+        return "aws sso login signs in anew";
+    }
+    if what.contains("AWS_ACCESS_KEY_ID is not set;") {
+        return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --profile";
+    }
+    "sagewire doctor tells what was found, and where"
 }
 
 /// A body of one piece that did not come whole ended early, and nothing of it can be used.
@@ -102,12 +120,14 @@ fn hint(error: &ServiceError, container: &'static str) -> Option<&'static str> {
     }
     Some(match error.error_type.as_deref() {
         Some("InvalidSignatureException" | "SignatureDoesNotMatch") => {
-            "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or the clock is wrong"
+            "the secret access key does not belong to the access key's id, or the clock is wrong (see sagewire doctor)"
         }
         Some("UnrecognizedClientException" | "InvalidClientTokenId") => {
-            "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN is unknown there"
+            "the access key's id or the session token is unknown there (see sagewire doctor)"
         }
-        Some("ExpiredTokenException" | "ExpiredToken") => "AWS_SESSION_TOKEN has expired",
+        Some("ExpiredTokenException" | "ExpiredToken") => {
+            "the credentials have expired (see sagewire doctor)"
+        }
         _ => {
             "the credentials need the permissions sagemaker:InvokeEndpoint and sagemaker:InvokeEndpointWithResponseStream"
         }

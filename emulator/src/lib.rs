@@ -3,8 +3,9 @@
 //!
 //! It listens on loopback, serves `InvokeEndpoint`, `InvokeEndpointWithResponseStream`, `InvokeEndpointAsync` and the
 //! route for OpenAI's clients, and checks the signature or the bearer token of every request as AWS does. Every endpoint
-//! is a container that echoes the last user message, of whichever [`ContainerFormat`] the [`Builder`] is told; a
-//! [`Script`] says more: what is answered, where the stream is cut, and what goes wrong.
+//! is a container that echoes the last user message, of whichever [`ContainerFormat`] the [`Builder`] is told. It honours
+//! what the format has words for: a limit of tokens, texts that end the answer, the number of answers, and a tool that has
+//! to be called. A [`Script`] says more: what is answered, where the stream is cut, and what goes wrong.
 //!
 //! ```
 //! use sagewire_emulator::{Emulator, Script};
@@ -50,7 +51,12 @@
 //!
 //! Asynchronous calls are accepted; with [`Builder::storage`] the container's answer is put where the client was told.
 //!
-//! What it does not do: presigned URLs, TLS on either side, waiting in a queue.
+//! # Features
+//!
+//! - `tls`: real containers behind `https`, through rustls with *ring* and the certificates of the platform; or those of the
+//!   file that the variable `SSL_CERT_FILE` names, where the platform has files.
+//!
+//! What it does not do: presigned URLs, TLS on its own side, waiting in a queue.
 
 mod asynchronous;
 mod bearer;
@@ -70,6 +76,8 @@ mod script;
 mod service;
 mod sigv4;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 mod upstream;
 mod wire;
 mod work;

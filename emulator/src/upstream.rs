@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -28,7 +29,7 @@ const READ_LEN_MAX: usize = 64 << 10;
 
 /// The address of a real model container, which answers in place of an emulated one.
 ///
-/// Its text is an `http` URL. Requests go to `/invocations`, or to the URL's own path if it has one; those of the OpenAI
+/// Its text is an `http` URL, or with the feature `tls` an `https` one. Requests go to `/invocations`, or to the URL's own path if it has one; those of the OpenAI
 /// route go to `/v1/chat/completions`.
 ///
 /// ```
@@ -36,11 +37,12 @@ const READ_LEN_MAX: usize = 64 << 10;
 ///
 /// assert_eq!("http://localhost:8080".parse::<Upstream>()?.to_string(), "http://localhost:8080/invocations");
 /// assert_eq!("http://[::1]:81/v1/score".parse::<Upstream>()?.to_string(), "http://[::1]:81/v1/score");
-/// assert!("https://localhost:8080".parse::<Upstream>().is_err());
+/// assert!("ftp://localhost:8080".parse::<Upstream>().is_err());
 /// # Ok::<(), sagewire_emulator::InvalidUpstream>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
+    https: bool,
     authority: Authority,
     path: PathAndQuery,
 }
@@ -50,8 +52,12 @@ impl FromStr for Upstream {
 
     fn from_str(text: &str) -> Result<Self, InvalidUpstream> {
         let parts = text.parse::<Uri>().map_err(|_| InvalidUpstream("not a URL"))?.into_parts();
-        if parts.scheme != Some(Scheme::HTTP) {
-            return Err(InvalidUpstream("not an http URL"));
+        let https = parts.scheme == Some(Scheme::HTTPS);
+        if !https && parts.scheme != Some(Scheme::HTTP) {
+            return Err(InvalidUpstream("not an http or https URL"));
+        }
+        if https && cfg!(not(feature = "tls")) {
+            return Err(InvalidUpstream("https needs the feature tls"));
         }
         let authority = parts.authority.ok_or(InvalidUpstream("the host is missing"))?;
         if authority.as_str().contains('@') {
@@ -59,13 +65,14 @@ impl FromStr for Upstream {
         }
         let path = parts.path_and_query.filter(|path| *path != "/");
         let path = path.unwrap_or(PathAndQuery::from_static("/invocations"));
-        Ok(Self { authority, path })
+        Ok(Self { https, authority, path })
     }
 }
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.path)
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
     }
 }
 
@@ -124,28 +131,53 @@ impl Upstream {
     }
 
     async fn send(&self, request: Request<Body>, limits: &Limits) -> Result<Begun, String> {
+        let connected = timeout(limits.connect, self.connect()).await;
+        match connected.map_err(|_| "The container did not accept the connection in time")?? {
+            Connection::Plain(stream) => begin(stream, request).await,
+            #[cfg(feature = "tls")]
+            Connection::Tls(stream) => begin(stream, request).await,
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, String> {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port = self.authority.port_u16().unwrap_or(80);
+        let port = self.authority.port_u16().unwrap_or(if self.https { 443 } else { 80 });
         let unreached = |error: std::io::Error| format!("Could not connect to the container: {error}");
         let addrs: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(unreached)?.collect();
-        let stream = timeout(limits.connect, TcpStream::connect(&addrs[..])).await;
-        let stream = stream
-            .map_err(|_| "The container did not accept the connection in time".to_string())?
-            .map_err(unreached)?;
+        let stream = TcpStream::connect(&addrs[..]).await.map_err(unreached)?;
         // Whole requests are written at once. Without it they arrive all the same.
         let _ = stream.set_nodelay(true);
-        let unanswered = |error: hyper::Error| format!("The container did not answer: {error}");
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(READ_LEN_MAX)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(unanswered)?;
-        let mut task = JoinSet::new();
-        // What ends it is told by the body as well.
-        task.spawn(async move { drop(connection.await) });
-        let (parts, body) = sender.send_request(request).await.map_err(unanswered)?.into_parts();
-        Ok(Begun { parts, body: Body::new(body), connection: task })
+        #[cfg(feature = "tls")]
+        if self.https {
+            return Ok(Connection::Tls(Box::new(
+                crate::tls::connect(host, stream).await.map_err(unreached)?,
+            )));
+        }
+        Ok(Connection::Plain(stream))
     }
+}
+
+enum Connection {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<crate::tls::Stream>),
+}
+
+async fn begin<S>(stream: S, request: Request<Body>) -> Result<Begun, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let unanswered = |error: hyper::Error| format!("The container did not answer: {error}");
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_LEN_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(unanswered)?;
+    let mut task = JoinSet::new();
+    // What ends it is told by the body as well.
+    task.spawn(async move { drop(connection.await) });
+    let (parts, body) = sender.send_request(request).await.map_err(unanswered)?.into_parts();
+    Ok(Begun { parts, body: Body::new(body), connection: task })
 }
 
 impl Begun {
@@ -201,13 +233,20 @@ mod tests {
     fn what_cannot_be_called_is_refused() {
         for (text, why) in [
             ("", "not a URL"),
-            ("localhost", "not an http URL"),
-            ("localhost:8080", "not an http URL"),
-            ("https://localhost", "not an http URL"),
-            ("/invocations", "not an http URL"),
+            ("localhost", "not an http or https URL"),
+            ("localhost:8080", "not an http or https URL"),
+            ("ftp://localhost", "not an http or https URL"),
+            #[cfg(not(feature = "tls"))]
+            ("https://localhost", "https needs the feature tls"),
+            ("/invocations", "not an http or https URL"),
             ("http://user:secret@localhost", "a user or a password is not sent"),
         ] {
             assert_eq!(text.parse::<Upstream>().unwrap_err().to_string(), why, "{text}");
         }
+        #[cfg(feature = "tls")]
+        assert_eq!(
+            "https://localhost".parse::<Upstream>().unwrap().to_string(),
+            "https://localhost/invocations"
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! Settings and credentials from wherever AWS's tools find them.
 
+use std::time::Duration;
+
+use aws_config::imds;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
@@ -10,7 +13,8 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::ServiceConfigKey;
 use sagewire_transport::Error;
 
-use crate::builder::{Builder, GLOBAL_URL, SERVICE_URL};
+use crate::builder::{Builder, DUAL_STACK, FIPS, GLOBAL_URL, SERVICE_URL};
+use crate::chain::Chain;
 use crate::connector::http_client;
 use crate::settings::{Origin, Setting};
 
@@ -31,6 +35,9 @@ pub struct AwsConfig {
     pub external_id: Option<String>,
     /// The name of the role's session. Default: `sagewire`.
     pub session_name: Option<String>,
+    /// How long the metadata of an instance may be waited for, which is asked for last: elsewhere nobody answers. Default:
+    /// as in AWS's SDK, two seconds, and several tries.
+    pub metadata_timeout: Option<Duration>,
 }
 
 impl AwsConfig {
@@ -66,6 +73,23 @@ impl AwsConfig {
         self.session_name = Some(name.into());
         self
     }
+
+    /// Sets [`metadata_timeout`](Self::metadata_timeout).
+    #[must_use]
+    pub fn metadata_timeout(mut self, timeout: Duration) -> Self {
+        self.metadata_timeout = Some(timeout);
+        self
+    }
+
+    fn metadata(&self, config: &ProviderConfig) -> imds::Client {
+        let client = imds::Client::builder().configure(config);
+        match self.metadata_timeout {
+            // The two are one after the other.
+            Some(timeout) => client.connect_timeout(timeout / 2).read_timeout(timeout / 2).max_attempts(1),
+            None => client,
+        }
+        .build()
+    }
 }
 
 impl Builder {
@@ -78,8 +102,9 @@ impl Builder {
             .region
             .or_else(|| config.region().map(|region| Setting::new(region.as_ref(), Origin::SdkConfig)));
         self.endpoint_url = self.endpoint_url.or_else(|| endpoint_url(config));
-        self.fips |= config.use_fips().unwrap_or_default();
-        self.dual_stack |= config.use_dual_stack().unwrap_or_default();
+        let asked = |asked: Option<bool>| asked?.then_some(Origin::SdkConfig);
+        self.fips = self.fips.or_else(|| asked(config.use_fips()));
+        self.dual_stack = self.dual_stack.or_else(|| asked(config.use_dual_stack()));
         let provider = || Some((config.credentials_provider()?, Origin::SdkConfig));
         self.credentials = self.credentials.or_else(provider);
         self
@@ -97,31 +122,50 @@ impl Builder {
     pub async fn load_aws_config(mut self, source: &AwsConfig) -> Result<Self, Error> {
         let http = http_client()?;
         let provider = ProviderConfig::without_region().with_http_client(http.clone());
+        let metadata = source.metadata(&provider);
         if self.region.is_none() {
-            self.region = region(source, &provider).await;
+            self.region = region(source, &provider, &metadata).await;
         }
         let region = self.region.as_ref().map(|region| Region::new(region.value.clone()));
         let provider = provider.with_region(region.clone());
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).region(region);
-        if let Some(profile) = &source.profile {
-            let credentials = ProfileFileCredentialsProvider::builder().configure(&provider);
-            loader =
-                loader.profile_name(profile).credentials_provider(credentials.profile_name(profile).build());
-        }
+        let chain = match &source.profile {
+            Some(name) => {
+                loader = loader.profile_name(name);
+                let profile = ProfileFileCredentialsProvider::builder().configure(&provider);
+                Chain::of("profile", profile.profile_name(name).build())
+            }
+            None => Chain::new(&provider, metadata),
+        };
+        loader = loader.credentials_provider(chain);
         let config = loader.load().await;
         if self.credentials.is_none() {
             let origin = source.profile.as_ref().map_or(Origin::Chain, |_| Origin::Profile("credentials"));
             self.credentials = credentials(source, &config).await.map(|provider| (provider, origin));
         }
+        let asked = |asked: Option<bool>, name, key| asked?.then(|| origin(name, key));
+        self.fips = self.fips.or_else(|| asked(config.use_fips(), FIPS, "use_fips_endpoint"));
+        let dual_stack = || asked(config.use_dual_stack(), DUAL_STACK, "use_dualstack_endpoint");
+        self.dual_stack = self.dual_stack.or_else(dual_stack);
         Ok(self.from_aws_config(&config))
     }
 }
 
-async fn region(source: &AwsConfig, config: &ProviderConfig) -> Option<Setting> {
+/// A setting of which AWS's SDK does not say where it was found: the environment comes first.
+fn origin(name: &'static str, key: &'static str) -> Origin {
+    if variable(name).is_some() { Origin::Environment(name) } else { Origin::Profile(key) }
+}
+
+fn variable(name: &str) -> Option<String> {
+    let text = std::env::var(name).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+async fn region(source: &AwsConfig, config: &ProviderConfig, metadata: &imds::Client) -> Option<Setting> {
     for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-        let value = std::env::var(name).unwrap_or_default();
-        if !value.trim().is_empty() {
-            return Some(Setting::new(value.trim(), Origin::Environment(name)));
+        if let Some(value) = variable(name) {
+            return Some(Setting::new(value, Origin::Environment(name)));
         }
     }
     let mut profile = ProfileFileRegionProvider::builder().configure(config);
@@ -131,7 +175,7 @@ async fn region(source: &AwsConfig, config: &ProviderConfig) -> Option<Setting> 
     if let Some(region) = profile.build().region().await {
         return Some(Setting::new(region.as_ref(), Origin::Profile("region")));
     }
-    let instance = ImdsRegionProvider::builder().configure(config).build();
+    let instance = ImdsRegionProvider::builder().configure(config).imds_client(metadata.clone()).build();
     Some(Setting::new(instance.region().await?.as_ref(), Origin::Instance))
 }
 
@@ -143,7 +187,7 @@ async fn credentials(source: &AwsConfig, config: &SdkConfig) -> Option<SharedCre
     if let Some(id) = &source.external_id {
         role = role.external_id(id);
     }
-    Some(SharedCredentialsProvider::new(role.build_from_provider(found).await))
+    Some(SharedCredentialsProvider::new(Chain::of("role", role.build_from_provider(found).await)))
 }
 
 /// The endpoint URL of the runtime. The SDK looks for the service's own settings under one name, says nothing of where it

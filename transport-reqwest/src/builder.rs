@@ -8,14 +8,16 @@ use sagewire_transport::{Error, Retry, Timeouts};
 
 use crate::client::{Client, Inner, Route};
 use crate::clock::Clock;
-use crate::credentials::{Cache, EnvCredentials};
+use crate::credentials::{Cache, EnvCredentials, not_loaded};
 use crate::host::Host;
-use crate::settings::{Origin, Setting, Settings};
+use crate::settings::{CredentialsSource, Origin, Setting, Settings};
 use crate::token::{Token, Tokens, checked};
 
 /// The service's own bound is 25 MB.
 const RESPONSE_LEN_MAX: usize = 32 << 20;
 pub(crate) const GLOBAL_URL: &str = "AWS_ENDPOINT_URL";
+pub(crate) const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
+pub(crate) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 pub(crate) const SERVICE_URL: &str = "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME";
 
 /// Settings of a [`Client`].
@@ -26,8 +28,8 @@ pub struct Builder {
     pub(crate) credentials: Option<(SharedCredentialsProvider, Origin)>,
     pub(crate) endpoint_url: Option<Setting>,
     http: Option<reqwest::Client>,
-    pub(crate) fips: bool,
-    pub(crate) dual_stack: bool,
+    pub(crate) fips: Option<Origin>,
+    pub(crate) dual_stack: Option<Origin>,
     route: Route,
     token_lifetime: Duration,
     timeouts: Timeouts,
@@ -42,8 +44,8 @@ impl Default for Builder {
             credentials: None,
             endpoint_url: None,
             http: None,
-            fips: false,
-            dual_stack: false,
+            fips: None,
+            dual_stack: None,
             route: Route::default(),
             token_lifetime: Token::LIFETIME_MAX,
             timeouts: Timeouts::default(),
@@ -61,7 +63,8 @@ impl Builder {
     }
 
     /// Keys ([`Credentials`](crate::Credentials)), or whatever provides them: those of `aws-config` do. They are kept
-    /// until five minutes before they expire, or for 15 minutes if they do not say when.
+    /// until five minutes before they expire, or for 15 minutes if they do not say when. If the service says that they have
+    /// expired, the provider is asked anew, and the request is sent again, once.
     pub fn credentials(mut self, provider: impl ProvideCredentials + 'static) -> Self {
         self.credentials = Some((SharedCredentialsProvider::new(provider), Origin::Program));
         self
@@ -75,13 +78,13 @@ impl Builder {
 
     /// Hosts that are validated for FIPS 140. Not with an endpoint URL.
     pub fn fips(mut self, fips: bool) -> Self {
-        self.fips = fips;
+        self.fips = fips.then_some(Origin::Program);
         self
     }
 
     /// Hosts that have IPv6 addresses, too. Not with an endpoint URL.
     pub fn dual_stack(mut self, dual_stack: bool) -> Self {
-        self.dual_stack = dual_stack;
+        self.dual_stack = dual_stack.then_some(Origin::Program);
         self
     }
 
@@ -166,13 +169,31 @@ impl Builder {
         if !is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
             self.endpoint_url = self.endpoint_url.or_else(|| set(SERVICE_URL)).or_else(|| set(GLOBAL_URL));
         }
-        self.fips |= is_true("AWS_USE_FIPS_ENDPOINT");
-        self.dual_stack |= is_true("AWS_USE_DUALSTACK_ENDPOINT");
+        let asked = |name| is_true(name).then_some(Origin::Environment(name));
+        self.fips = self.fips.or_else(|| asked(FIPS));
+        self.dual_stack = self.dual_stack.or_else(|| asked(DUAL_STACK));
         self.credentials.get_or_insert_with(|| {
             let provider = SharedCredentialsProvider::new(EnvCredentials::new());
             (provider, Origin::Environment("AWS_ACCESS_KEY_ID"))
         });
         self
+    }
+
+    /// The region that was set or found so far, and where it was found.
+    pub fn found_region(&self) -> Option<&Setting> {
+        self.region.as_ref()
+    }
+
+    /// Where credentials are found that were set, as [`Client::credentials_source`] says it, for those who have no client
+    /// because of something else. They are loaded for it, and not kept.
+    ///
+    /// # Errors
+    ///
+    /// None were set, or they could not be loaded.
+    pub async fn credentials_source(&self) -> Result<CredentialsSource, Error> {
+        let (provider, origin) = self.credentials.as_ref().ok_or_else(no_credentials)?;
+        let credentials = provider.provide_credentials().await.map_err(not_loaded)?;
+        Ok(CredentialsSource::new(*origin, &credentials))
     }
 
     /// The client. No connection is made yet.
@@ -183,19 +204,24 @@ impl Builder {
     /// certificates to trust.
     pub fn build(self) -> Result<Client, Error> {
         let region = self.region.ok_or_else(|| Error::config("the region is not set"))?;
-        let (credentials, origin) =
-            self.credentials.ok_or_else(|| Error::config("the credentials are not set"))?;
+        let (credentials, origin) = self.credentials.ok_or_else(no_credentials)?;
+        let (fips, dual_stack) = (self.fips.is_some(), self.dual_stack.is_some());
         let host = match &self.endpoint_url {
-            Some(_) if self.fips || self.dual_stack => {
-                let which = if self.fips { "FIPS" } else { "dual stack" };
+            Some(_) if fips || dual_stack => {
+                let which = if fips { "FIPS" } else { "dual stack" };
                 return Err(Error::config(format!("{which} does not go with an endpoint url")));
             }
             Some(url) => Host::parse(&url.value)?,
-            None => Host::of_region(&region.value, self.fips, self.dual_stack)?,
+            None => Host::of_region(&region.value, fips, dual_stack)?,
         };
         let host_origin = self.endpoint_url.map_or(Origin::Region, |url| url.origin);
-        let settings =
-            Settings { region, endpoint_url: Setting::new(host.url(), host_origin), credentials: origin };
+        let settings = Settings {
+            region,
+            endpoint_url: Setting::new(host.url(), host_origin),
+            fips: self.fips,
+            dual_stack: self.dual_stack,
+            credentials: origin,
+        };
         let http = match self.http {
             Some(http) => http,
             None => http_client(host.is_https())?
@@ -218,6 +244,10 @@ impl Builder {
         };
         Ok(Client { inner: Arc::new(inner), route: self.route })
     }
+}
+
+fn no_credentials() -> Error {
+    Error::config("the credentials are not set")
 }
 
 /// What [`Builder::build`] makes its HTTP client with: no redirects, no proxies, no decompression, no tries of its own,

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::body::chunks;
 use crate::builder::Builder;
 use crate::clock::{Clock, may_be_skew};
-use crate::credentials::Cache;
+use crate::credentials::{Cache, are_same, may_be_stale, not_loaded};
 use crate::host::Host;
 use crate::settings::{CredentialsSource, Settings};
 use crate::sign::{Scope, sign};
@@ -83,10 +83,16 @@ impl Prepared {
 struct Refused {
     headers: HeaderMap,
     error: ServiceError,
-    /// The token that was sent, if one was.
-    token: Option<Token>,
+    authority: Authority,
     /// By how much the clock was corrected for it.
     offset: i64,
+}
+
+/// What lets a request through.
+struct Authority {
+    credentials: Credentials,
+    /// The token that was made of them, if one was sent.
+    token: Option<Token>,
 }
 
 impl Client {
@@ -265,8 +271,8 @@ impl Transport for Client {
 impl_services!(Client);
 
 impl Inner {
-    /// Headers and body of a response with this status. A clock that is wrong is put right once, and a token that is refused
-    /// is made anew once.
+    /// Headers and body of a response with this status. A clock that is wrong is put right once, a token that is refused
+    /// is made anew once, and so are credentials that have expired fetched.
     async fn send(
         &self,
         prepared: &Prepared,
@@ -277,23 +283,35 @@ impl Inner {
             Ok(answer) => return Ok(answer),
             Err(refused) => refused,
         };
-        if !self.helps_again(&refused) {
+        if !self.helps_again(&refused).await {
             return Err(refused.error.into());
         }
         self.send_once(prepared, status, deadline).await?.map_err(|refused| refused.error.into())
     }
 
-    /// The refusal may be due to the clock, or to the token. Learns from it.
-    fn helps_again(&self, refused: &Refused) -> bool {
-        match &refused.token {
-            Some(token) if matches!(refused.error.status, 401 | 403) => {
-                self.clock.correct(refused.offset, &refused.headers);
+    /// The refusal may be due to the clock, to the token, or to credentials that have expired. Learns from it.
+    async fn helps_again(&self, refused: &Refused) -> bool {
+        let Refused { headers, error, authority, offset } = refused;
+        if may_be_stale(error) && self.has_other_credentials(&authority.credentials).await {
+            authority.token.iter().for_each(|token| self.tokens.refused(token));
+            return true;
+        }
+        match &authority.token {
+            Some(token) if matches!(error.status, 401 | 403) => {
+                self.clock.correct(*offset, headers);
                 self.tokens.refused(token);
                 true
             }
             Some(_) => false,
-            None => may_be_skew(&refused.error) && self.clock.correct(refused.offset, &refused.headers),
+            None => may_be_skew(error) && self.clock.correct(*offset, headers),
         }
+    }
+
+    /// Has the credentials fetched anew, if nobody else did in the meantime. Those that never change are no others.
+    async fn has_other_credentials(&self, refused: &Credentials) -> bool {
+        self.credentials.refused(refused);
+        let found = self.credentials.credentials(SystemTime::now()).await;
+        found.is_ok_and(|found| !are_same(&found, refused))
     }
 
     async fn send_once(
@@ -303,7 +321,7 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Result<(HeaderMap, reqwest::Body), Refused>, Error> {
         let offset = self.clock.offset();
-        let (request, token) = self.authorize(prepared).await?;
+        let (request, authority) = self.authorize(prepared).await?;
         let (url, times) = (request.url().clone(), &self.timeouts);
         let sent = timeout(times.first_byte, self.http.execute(request)).await;
         let response = sent
@@ -324,10 +342,10 @@ impl Inner {
         }
         let body = read_error_body(chunks(body), times, deadline).await;
         let error = ServiceError::new(parts.status, &parts.headers, body);
-        Ok(Err(Refused { headers: parts.headers, error, token, offset }))
+        Ok(Err(Refused { headers: parts.headers, error, authority, offset }))
     }
 
-    async fn authorize(&self, prepared: &Prepared) -> Result<(reqwest::Request, Option<Token>), Error> {
+    async fn authorize(&self, prepared: &Prepared) -> Result<(reqwest::Request, Authority), Error> {
         let own = self.settings.region.value.as_str();
         let (host, region) = match prepared.region.as_deref().filter(|region| *region != own) {
             Some(region) => (&self.host.of_other_region(region)?, region),
@@ -337,39 +355,38 @@ impl Inner {
         let uri = format!("{}{}", host.url(), prepared.path);
         let mut request = http::Request::post(uri).body(prepared.body.clone()).map_err(unusable)?;
         *request.headers_mut() = prepared.headers.clone();
-        let authority = HeaderValue::from_str(host.authority()).map_err(|error| unusable(error.into()))?;
-        request.headers_mut().insert(header::HOST, authority);
-        let token = match prepared.operation {
+        let name = HeaderValue::from_str(host.authority()).map_err(|error| unusable(error.into()))?;
+        request.headers_mut().insert(header::HOST, name);
+        let authority = match prepared.operation {
             Operation::OpenAi => {
-                let token = self.token(region).await?;
+                let (token, credentials) = self.token(region).await?;
                 request.headers_mut().insert(header::AUTHORIZATION, token.header()?);
-                Some(token)
+                Authority { credentials, token: Some(token) }
             }
             _ => {
                 let credentials = self.credentials().await?;
                 // The time may have passed while the provider was asked.
                 sign(&mut request, &credentials, Scope::new(region, self.clock.now()))?;
-                None
+                Authority { credentials, token: None }
             }
         };
         let request = request.try_into();
         let request = request
             .map_err(|error: reqwest::Error| Error::config("endpoint url").because(error.without_url()))?;
-        Ok((request, token))
+        Ok((request, authority))
     }
 
-    async fn token(&self, region: &str) -> Result<Token, Error> {
-        if let Some(token) = self.tokens.kept(region, self.clock.now()) {
-            return Ok(token);
+    async fn token(&self, region: &str) -> Result<(Token, Credentials), Error> {
+        if let Some(kept) = self.tokens.kept(region, self.clock.now()) {
+            return Ok(kept);
         }
         let credentials = self.credentials().await?;
-        self.tokens.mint(&credentials, region, self.clock.now())
+        let token = self.tokens.mint(&credentials, region, self.clock.now())?;
+        Ok((token, credentials))
     }
 
     async fn credentials(&self) -> Result<Credentials, Error> {
-        let credentials = self.credentials.credentials(SystemTime::now()).await;
-        let credentials = credentials
-            .map_err(|error| Error::credentials("the credentials could not be loaded").because(error))?;
+        let credentials = self.credentials.credentials(SystemTime::now()).await.map_err(not_loaded)?;
         #[cfg(feature = "tracing")]
         if let Some(warning) = self.warning(Some(&credentials))
             && !self.has_warned.swap(true, std::sync::atomic::Ordering::Relaxed)

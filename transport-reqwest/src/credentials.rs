@@ -8,6 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
+use sagewire_transport::{Error, ServiceError};
 
 /// Credentials that expire sooner than this are not used, as in AWS's SDK: a request takes its time to arrive.
 const BUFFER: Duration = Duration::from_secs(10);
@@ -17,6 +18,9 @@ const EARLY: Duration = Duration::from_secs(5 * 60);
 const PAUSE: Duration = Duration::from_secs(30);
 /// How long credentials are kept that do not say when they expire, as in AWS's SDK.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// What the service says of credentials that have expired, or were revoked.
+const REFUSALS: [&str; 4] =
+    ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];
 
 /// Keys from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,8 +45,14 @@ impl ProvideCredentials for EnvCredentials {
 
 fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> provider::Result {
     let set = |name| lookup(name).map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
-    let required = |name| set(name).ok_or_else(|| CredentialsError::not_loaded(format!("{name} is not set")));
-    let (id, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
+    let missing = |name| format!("{name} is not set");
+    let (id, secret) = match (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
+        (Some(id), Some(secret)) => (id, secret),
+        (None, None) => return Err(CredentialsError::not_loaded(missing("AWS_ACCESS_KEY_ID"))),
+        // Half a pair is a mistake, and no reason to look elsewhere.
+        (None, _) => return Err(CredentialsError::invalid_configuration(missing("AWS_ACCESS_KEY_ID"))),
+        (_, None) => return Err(CredentialsError::invalid_configuration(missing("AWS_SECRET_ACCESS_KEY"))),
+    };
     let mut credentials = Credentials::new(id, secret, set("AWS_SESSION_TOKEN"), None, "environment");
     credentials
         .get_property_mut_or_default::<Vec<AwsCredentialFeature>>()
@@ -103,6 +113,14 @@ impl Cache {
         }
     }
 
+    /// Keeps these no longer: the service knows better when they expired. Others that were fetched in the meantime stay.
+    pub(crate) fn refused(&self, credentials: &Credentials) {
+        let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if kept.as_ref().is_some_and(|kept| are_same(&kept.credentials, credentials)) {
+            *kept = None;
+        }
+    }
+
     async fn ask(&self, now: SystemTime) -> provider::Result {
         let credentials = self.provider.provide_credentials().await?;
         self.keep(Kept::new(credentials.clone(), now));
@@ -123,6 +141,23 @@ impl Cache {
     fn keep(&self, kept: Kept) {
         *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(kept);
     }
+}
+
+pub(crate) fn not_loaded(error: CredentialsError) -> Error {
+    Error::credentials("the credentials could not be loaded").because(error)
+}
+
+/// The service sees no difference between them, whatever they say of their expiry.
+pub(crate) fn are_same(one: &Credentials, other: &Credentials) -> bool {
+    one.access_key_id() == other.access_key_id()
+        && one.secret_access_key() == other.secret_access_key()
+        && one.session_token() == other.session_token()
+}
+
+/// Other credentials may be let through.
+pub(crate) fn may_be_stale(error: &ServiceError) -> bool {
+    matches!(error.status, 400 | 401 | 403)
+        && error.error_type.as_deref().is_some_and(|name| REFUSALS.contains(&name))
 }
 
 impl fmt::Debug for Cache {
@@ -224,6 +259,28 @@ mod tests {
         assert_eq!(id(&cache, 3431).await, "1");
         provider.fails.store(true, Ordering::Relaxed);
         assert_eq!(id(&cache, 7200).await, "failed");
+    }
+
+    #[test]
+    fn some_refusals_mean_the_credentials() {
+        use http::{HeaderMap, HeaderValue, StatusCode};
+        for (status, name, stale) in [
+            (403, "ExpiredTokenException", true),
+            (400, "ExpiredToken", true),
+            (403, "InvalidClientTokenId", true),
+            (403, "AccessDeniedException", false),
+            (403, "RequestExpired", false),
+            (424, "ExpiredTokenException", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-amzn-errortype", HeaderValue::from_static(name));
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(
+                may_be_stale(&ServiceError::new(status, &headers, Default::default())),
+                stale,
+                "{name}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -81,6 +81,9 @@ impl Host {
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        if !text.contains("://") {
+            return Err(Error::config("endpoint url: does not begin with http:// or https://"));
+        }
         let url: Url = text.parse().map_err(|error| Error::config(format!("endpoint url: {error}")))?;
         let https = match url.scheme() {
             "http" => false,

@@ -46,7 +46,8 @@
 //!
 //! They come from the environment ([`Builder::from_env`]), from any [`ProvideCredentials`], or with the feature `aws-config`
 //! from wherever AWS's tools find them: `Builder::load_aws_config` and `Builder::from_aws_config`. They are fetched anew
-//! five minutes before they expire, by one request for all.
+//! five minutes before they expire, by one request for all. Where the service says that they have expired all the same, they
+//! are fetched at once, and the request is sent again with them; keys that stay the same fail at once.
 //!
 //! # The OpenAI route
 //!
@@ -65,6 +66,8 @@
 mod aws_config;
 mod body;
 mod builder;
+#[cfg(feature = "aws-config")]
+mod chain;
 mod client;
 mod clock;
 #[cfg(feature = "aws-config")]

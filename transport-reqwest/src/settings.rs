@@ -14,6 +14,10 @@ pub struct Settings {
     pub region: Setting,
     /// Where requests go.
     pub endpoint_url: Setting,
+    /// Who asked for hosts that are validated for FIPS 140, if anybody did.
+    pub fips: Option<Origin>,
+    /// Who asked for hosts that have IPv6 addresses, too, if anybody did.
+    pub dual_stack: Option<Origin>,
     /// Where credentials are looked for. [`Client::credentials_source`](crate::Client::credentials_source) says where they
     /// were found.
     pub credentials: Origin,
@@ -78,7 +82,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Where credentials were found, and how long they hold. None of them is in it.
+/// Where credentials were found, and how long they hold. No secret is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CredentialsSource {
@@ -86,6 +90,10 @@ pub struct CredentialsSource {
     pub origin: Origin,
     /// What provided them, one step after the other, such as `profile, SSO`; empty if the provider does not say.
     pub steps: Vec<&'static str>,
+    /// The end of the access key's id, which tells people whose it is; empty if the id is too short to be cut.
+    pub key: String,
+    /// They are temporary: a session token goes with them.
+    pub has_session_token: bool,
     /// When they expire, if they say so.
     pub expiry: Option<SystemTime>,
 }
@@ -94,7 +102,13 @@ impl CredentialsSource {
     pub(crate) fn new(origin: Origin, credentials: &Credentials) -> Self {
         let features = credentials.get_property::<Vec<Feature>>();
         let steps = features.into_iter().flatten().filter_map(step).collect();
-        Self { origin, steps, expiry: credentials.expiry() }
+        Self {
+            origin,
+            steps,
+            key: end(credentials.access_key_id()).into(),
+            has_session_token: credentials.session_token().is_some(),
+            expiry: credentials.expiry(),
+        }
     }
 }
 
@@ -102,6 +116,11 @@ impl fmt::Display for CredentialsSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.steps.is_empty() { self.origin.fmt(f) } else { f.write_str(&self.steps.join(", ")) }
     }
+}
+
+/// The last four characters of what has at least twice as many.
+fn end(id: &str) -> &str {
+    id.len().checked_sub(4).filter(|at| *at >= 4).and_then(|at| id.get(at..)).unwrap_or_default()
 }
 
 fn step(feature: &Feature) -> Option<&'static str> {
@@ -114,7 +133,7 @@ fn step(feature: &Feature) -> Option<&'static str> {
         Feature::CredentialsStsAssumeRoleWebId => "assumed role of a web identity",
         Feature::CredentialsStsFederationToken => "federation token",
         Feature::CredentialsStsSessionToken => "session token",
-        Feature::CredentialsProfile => "keys of the profile",
+        Feature::CredentialsProfile => "profile",
         Feature::CredentialsProfileSourceProfile => "source profile",
         Feature::CredentialsProfileNamedProvider => "credential source of the profile",
         Feature::CredentialsProfileStsWebIdToken => "web identity of the profile",
@@ -128,4 +147,18 @@ fn step(feature: &Feature) -> Option<&'static str> {
         Feature::CredentialsLogin => "login",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_key_little_is_shown() {
+        assert_eq!(end("AKIDEXAMPLE"), "MPLE");
+        // Not in the middle of a character.
+        for short in ["", "abc", "abcdefg", "aaaaaaaé你"] {
+            assert_eq!(end(short), "", "{short}");
+        }
+    }
 }

@@ -132,6 +132,7 @@ pub(crate) struct Tokens {
 
 struct Kept {
     token: Token,
+    credentials: Credentials,
     region: String,
     until: SystemTime,
 }
@@ -141,11 +142,11 @@ impl Tokens {
         Self { lifetime, kept: Mutex::new(None) }
     }
 
-    /// The one that is kept, if it lasts for a while yet.
-    pub(crate) fn kept(&self, region: &str, now: SystemTime) -> Option<Token> {
+    /// The one that is kept, if it lasts for a while yet, and what it was made of.
+    pub(crate) fn kept(&self, region: &str, now: SystemTime) -> Option<(Token, Credentials)> {
         let kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let kept = kept.as_ref().filter(|kept| kept.region == region && now < kept.until)?;
-        Some(kept.token.clone())
+        Some((kept.token.clone(), kept.credentials.clone()))
     }
 
     pub(crate) fn mint(
@@ -159,7 +160,8 @@ impl Tokens {
         // A request takes its time to arrive.
         let margin = (lasts / 10).min(Duration::from_secs(5 * 60));
         let until = token.expiry.checked_sub(margin).unwrap_or(now);
-        let kept = Kept { token: token.clone(), region: region.into(), until };
+        let kept =
+            Kept { token: token.clone(), credentials: credentials.clone(), region: region.into(), until };
         *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(kept);
         Ok(token)
     }
@@ -214,7 +216,7 @@ mod tests {
             assert!(tokens.kept("r", NOW).is_none());
             let token = tokens.mint(&keys(expiry), "r", NOW).expect("keys");
             let after = |seconds| tokens.kept("r", NOW + Duration::from_secs(seconds));
-            assert!(after(kept - 1).is_some_and(|found| found.text == token.text));
+            assert!(after(kept - 1).is_some_and(|(found, _)| found.text == token.text));
             assert!(after(kept).is_none() && tokens.kept("other", NOW).is_none());
 
             let another = tokens.mint(&keys(expiry), "r", NOW + Duration::from_secs(1)).expect("keys");

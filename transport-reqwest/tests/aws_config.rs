@@ -208,17 +208,14 @@ async fn keys_are_found() {
     let found = asks(&home, None, &right, json!({})).await;
     assert_eq!((&found["source"], &found["expires"]), (&json!("environment variables"), &json!(false)));
     let found = asks(&home, None, &[("AWS_PROFILE", "own")], json!({})).await;
-    assert_eq!(found["source"], "keys of the profile");
+    assert_eq!(found["source"], "profile");
     // A profile that is asked for comes first.
     let found = asks(&home, None, &KEYS, json!({"profile": "own"})).await;
-    assert_eq!(
-        (&found["source"], &found["origin"]),
-        (&json!("keys of the profile"), &json!("profile: credentials"))
-    );
+    assert_eq!((&found["source"], &found["origin"]), (&json!("profile"), &json!("profile: credentials")));
 
     let home = Home::new("");
     home.write(".aws/credentials", &format!("[default]\n{keys}"));
-    assert_eq!(asks(&home, None, &[], json!({})).await["source"], "keys of the profile");
+    assert_eq!(asks(&home, None, &[], json!({})).await["source"], "profile");
 }
 
 #[cfg(unix)]

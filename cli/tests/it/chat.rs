@@ -55,7 +55,7 @@ fn a_wrong_secret_is_refused_and_says_so() {
     let refused = run(command, b"");
     let line = refused.fails(4);
     assert!(line.starts_with("service: 403 InvalidSignatureException: "), "{line}");
-    assert!(line.contains("(request 00000000-") && line.contains("; hint: AWS_SECRET_ACCESS_KEY "), "{line}");
+    assert!(line.contains("(request 00000000-") && line.contains("; hint: the secret access key "), "{line}");
     assert!(!line.contains("wrong,") && refused.stdout.is_empty());
 }
 
@@ -120,10 +120,10 @@ fn errors_of_the_service_are_named() {
 fn settings_that_cannot_be_used_are_named() {
     for (args, found) in [
         (&["chat", "hi"][..], "usage: the following required arguments were not provided: --endpoint <NAME>"),
-        (&["chat", "--endpoint", "e", "hi"], "usage: invalid configuration: the region is not set"),
+        (&["chat", "--endpoint", "e", "hi"], "usage: the region is not set: give --region"),
         (
             &["chat", "--endpoint", "e", "--region", "us-east-1", "hi"],
-            "usage: the credentials could not be loaded: AWS_ACCESS_KEY_ID is not set",
+            "usage: the credentials could not be loaded: environment: AWS_ACCESS_KEY_ID is not set; profile: ",
         ),
         (
             &["chat", "--endpoint", "e", "--region", "us-east-1", "--endpoint-url", "ftp://x", "hi"],

@@ -19,7 +19,7 @@ fn all_is_well() {
     for found in [
         "ok   region       us-east-1  (from --region)\n",
         &format!("ok   host         {}  (from --endpoint-url)\n", local.url()),
-        "ok   credentials  key …MPLE, without a session token  (from the environment)\n",
+        "ok   credentials  key …MPLE, without a session token  (from environment variables)\n",
         "ok   signature    made for us-east-1, not sent\n",
         "ok   reachable    status ",
         "ok   clock        right, by the host's\n",
@@ -47,18 +47,24 @@ fn all_is_well() {
 #[test]
 fn what_is_missing_is_said() {
     let bare = run(command(&["doctor"]), b"");
-    assert_eq!(bare.fails(2), "doctor: region: not set: give --region, or set AWS_REGION");
+    assert_eq!(
+        bare.fails(2),
+        "doctor: region: not set: give --region, or set AWS_REGION, or region in a profile"
+    );
     for found in [
         "BAD  region ",
         "BAD  host         invalid configuration: the region is not set",
-        "BAD  credentials  AWS_ACCESS_KEY_ID is not set",
+        "BAD  credentials  the credentials could not be loaded: environment: AWS_ACCESS_KEY_ID is not set; profile: ",
     ] {
         assert!(bare.text().contains(found), "{found} in {}", bare.text());
     }
     let mut command = calling("http://127.0.0.1:1", &["doctor", "--json"]);
     command.env_remove("AWS_SECRET_ACCESS_KEY");
     let run = run(command, b"");
-    assert_eq!(run.fails(2), "doctor: credentials: AWS_SECRET_ACCESS_KEY is not set");
+    assert_eq!(
+        run.fails(2),
+        "doctor: credentials: the credentials could not be loaded: environment: AWS_SECRET_ACCESS_KEY is not set"
+    );
     let findings: Value = serde_json::from_str(run.text()).unwrap();
     for (name, ok) in
         [("region", true), ("host", true), ("credentials", false), ("signature", false), ("reachable", false)]
@@ -74,6 +80,14 @@ fn a_host_that_is_not_there_and_a_url_that_is_none_are_told() {
     let secret = run(calling("http://user:hidden@127.0.0.1:1", &["doctor"]), b"");
     assert!(secret.fails(2).starts_with("doctor: host: invalid configuration: endpoint url: "));
     assert!(!format!("{secret:?}").contains("hidden"));
+}
+
+#[test]
+fn keys_on_the_open_wire_are_warned_of() {
+    let mut command = calling("http://nobody.invalid:1", &["doctor"]);
+    command.env("AWS_ACCESS_KEY_ID", "AKIDNOEXAMPLE");
+    let run = run(command, b"");
+    assert!(run.stderr.starts_with("warning: requests to nobody.invalid:1 are not encrypted"), "{run:?}");
 }
 
 #[test]

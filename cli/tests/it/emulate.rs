@@ -4,7 +4,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Arc;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
 use crate::process::{Emulate, FORMATS, TempFile, run, sagewire};
@@ -71,33 +75,70 @@ fn a_script_may_name_the_container() {
 
 /// A container that streams the same answer to everybody, and its address.
 fn container() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || listener.incoming().for_each(|socket| answer(socket.unwrap())));
+    url
+}
+
+/// The same behind TLS.
+fn tls_container() -> String {
+    let key = PrivateKeyDer::from_pem_file(tls_file("localhost.key.pem")).unwrap();
+    let certificate = CertificateDer::from_pem_file(tls_file("localhost.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            answer(StreamOwned::new(connection, socket.unwrap()));
+        }
+    });
+    url
+}
+
+fn tls_file(name: &str) -> String {
+    format!("{}/testdata/tls/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Reads a request, unless the client goes away, and answers it.
+fn answer(mut socket: impl Read + Write) {
     const EVENTS: [&str; 3] = [
         "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"你\"}}]}\n\n",
         "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"好\"},\
          \"finish_reason\":\"stop\"}]}\n\n",
         "data: [DONE]\n\n",
     ];
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for socket in listener.incoming() {
-            let (mut socket, mut request) = (socket.unwrap(), vec![]);
-            let mut byte = [0];
-            // The body of a chat ends its one object.
-            while !(request.ends_with(b"}") && request.windows(4).any(|window| window == b"\r\n\r\n")) {
-                socket.read_exact(&mut byte).unwrap();
-                request.push(byte[0]);
-            }
-            let head =
-                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-            socket.write_all(head.as_bytes()).unwrap();
-            for event in EVENTS {
-                socket.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).unwrap();
-            }
-            socket.write_all(b"0\r\n\r\n").unwrap();
+    let (mut request, mut byte) = (vec![], [0]);
+    // The body of a chat ends its one object.
+    while !(request.ends_with(b"}") && request.windows(4).any(|window| window == b"\r\n\r\n")) {
+        if socket.read_exact(&mut byte).is_err() {
+            return;
         }
-    });
-    url
+        request.push(byte[0]);
+    }
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    socket.write_all(head.as_bytes()).unwrap();
+    for event in EVENTS {
+        socket.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).unwrap();
+    }
+    socket.write_all(b"0\r\n\r\n").unwrap();
+    socket.flush().unwrap();
+}
+
+#[test]
+fn a_real_container_may_speak_tls() {
+    let url = tls_container();
+    let trusted = Emulate::with(&["--upstream", &url], &[("SSL_CERT_FILE", &tls_file("ca.pem"))]);
+    assert_eq!(trusted.chat(&["hi"]).succeeds().text(), "你好");
+    // Its certificate is not one that everybody trusts.
+    let run = Emulate::new(&["--upstream", &url, "--seed", "2"]).chat(&["hi"]);
+    let line = run.fails(4);
+    assert!(line.starts_with("service: 424 ModelError: Received server error (0) from primary"), "{line}");
+    assert!(line.contains("certificate"), "{line}");
 }
 
 #[test]
@@ -118,8 +159,8 @@ fn a_real_container_answers_is_recorded_and_replayed() {
 #[test]
 fn containers_that_cannot_be_called_are_named() {
     for (args, found) in [
-        (["--upstream", "https://localhost"], "not an http URL"),
-        (["--upstream", "localhost:8000"], "not an http URL"),
+        (["--upstream", "ftp://localhost"], "not an http or https URL"),
+        (["--upstream", "localhost:8000"], "not an http or https URL"),
         (["--record", "calls"], "--upstream <URL>"),
     ] {
         let run = sagewire(&[&["emulate", "--port", "0"], &args[..]].concat(), b"");

@@ -3,6 +3,7 @@
 mod bedrock;
 mod chat;
 mod convert;
+mod credentials;
 mod custom;
 mod decode;
 mod demo;

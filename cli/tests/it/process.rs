@@ -69,6 +69,10 @@ pub(crate) fn command(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    for file in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        command.env(file, std::env::temp_dir().join("sagewire-no-such-file"));
+    }
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -143,17 +147,23 @@ pub(crate) struct Emulate {
 
 impl Emulate {
     pub(crate) fn new(args: &[&str]) -> Self {
-        Self::start(args, None)
+        Self::start(args, &[], None)
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn with(args: &[&str], set: &[(&str, &str)]) -> Self {
+        Self::start(args, set, None)
     }
 
     pub(crate) fn scripted(rules: &Value) -> Self {
         let script = TempFile::new(&serde_json::json!({ "rules": rules }).to_string());
         let path = script.path().to_string();
-        Self::start(&["--script", &path], Some(script))
+        Self::start(&["--script", &path], &[], Some(script))
     }
 
-    fn start(args: &[&str], script: Option<TempFile>) -> Self {
-        let mut child = command(&[&["emulate", "--port", "0"], args].concat()).spawn().unwrap();
+    fn start(args: &[&str], set: &[(&str, &str)], script: Option<TempFile>) -> Self {
+        let mut command = command(&[&["emulate", "--port", "0"], args].concat());
+        let mut child = command.envs(set.iter().copied()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let url = line.strip_prefix("listening on ").and_then(|line| line.strip_suffix('\n'));

@@ -1,8 +1,11 @@
 //! Requests in OpenAI's shapes, which several containers take: the parts that make a difference here.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::echo::Echo;
+use super::tool::{Demanded, Unknown};
+use super::until::{Stop, Until};
 
 /// What a chat template adds to each message, in tokens.
 const MESSAGE_TOKENS: usize = 4;
@@ -17,12 +20,35 @@ pub(super) struct ChatRequest {
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     pub(super) top_p: Option<f64>,
+    /// Answers that are wanted.
+    pub(super) n: Option<i64>,
+    stop: Option<Stop>,
+    include_stop_str_in_output: Option<bool>,
+    #[serde(default)]
+    tools: Value,
+    #[serde(default)]
+    tool_choice: Value,
 }
 
 impl ChatRequest {
-    /// What the model says.
-    pub(super) fn echo(&self) -> Echo {
-        Message::echo(&self.messages, self.max_completion_tokens.or(self.max_tokens))
+    /// What the model says, or calls.
+    ///
+    /// # Errors
+    ///
+    /// The tool that is to be called is not there.
+    pub(super) fn echo(&self, keeps_stop: bool) -> Result<Echo, Unknown> {
+        let until = Until::tokens(self.max_completion_tokens.or(self.max_tokens)).stop(self.stop.as_ref());
+        let until = Until { keeps_stop, ..until };
+        let echo = Message::echo(&self.messages, &until);
+        Ok(match Demanded::of_chat(&self.tools, &self.tool_choice)? {
+            Some(tool) => echo.calling(tool, &Message::asked(&self.messages), &until),
+            None => echo,
+        })
+    }
+
+    /// What vLLM's own parameter says of it.
+    pub(super) fn keeps_stop(&self) -> bool {
+        self.include_stop_str_in_output.unwrap_or(false)
     }
 
     pub(super) fn model<'a>(&'a self, endpoint: &'a str) -> &'a str {
@@ -47,20 +73,30 @@ pub(super) struct CompletionRequest {
     stream_options: Option<StreamOptions>,
     max_tokens: Option<u64>,
     echo: Option<bool>,
+    /// Answers to each prompt.
+    pub(super) n: Option<i64>,
+    stop: Option<Stop>,
+    include_stop_str_in_output: Option<bool>,
 }
 
 impl CompletionRequest {
     /// What the model says to each prompt.
-    pub(super) fn echoes(&self, default_max_tokens: Option<u64>) -> Vec<Echo> {
-        let max = self.max_tokens.or(default_max_tokens);
+    pub(super) fn echoes(&self, default_max_tokens: Option<u64>, keeps_stop: bool) -> Vec<Echo> {
+        let until = Until::tokens(self.max_tokens.or(default_max_tokens)).stop(self.stop.as_ref());
+        let until = &Until { keeps_stop, ..until };
         match &self.prompt {
-            Prompt::Text(prompt) => vec![Echo::new(prompt, max)],
-            Prompt::Texts(prompts) => prompts.iter().map(|prompt| Echo::new(prompt, max)).collect(),
-            Prompt::Tokens(tokens) => vec![Echo::with_count("", tokens.len(), max)],
+            Prompt::Text(prompt) => vec![Echo::new(prompt, until)],
+            Prompt::Texts(prompts) => prompts.iter().map(|prompt| Echo::new(prompt, until)).collect(),
+            Prompt::Tokens(tokens) => vec![Echo::with_count("", tokens.len(), until)],
             Prompt::ListsOfTokens(lists) => {
-                lists.iter().map(|tokens| Echo::with_count("", tokens.len(), max)).collect()
+                lists.iter().map(|tokens| Echo::with_count("", tokens.len(), until)).collect()
             }
         }
+    }
+
+    /// What vLLM's own parameter says of it.
+    pub(super) fn keeps_stop(&self) -> bool {
+        self.include_stop_str_in_output.unwrap_or(false)
     }
 
     /// What is repeated before the answer to the prompt of this index.
@@ -119,12 +155,15 @@ impl Message {
         self.content.as_ref().map(Content::text).unwrap_or_default()
     }
 
-    /// What the model says to the last of the user's messages.
-    pub(super) fn echo(messages: &[Self], max_tokens: Option<u64>) -> Echo {
-        let user = messages.iter().rev().find(|message| message.role == "user");
-        let asked = user.map(Self::text).unwrap_or_default();
+    /// The last of the user's messages.
+    pub(super) fn asked(messages: &[Self]) -> String {
+        messages.iter().rev().find(|message| message.role == "user").map(Self::text).unwrap_or_default()
+    }
+
+    /// What the model says to it.
+    pub(super) fn echo(messages: &[Self], until: &Until) -> Echo {
         let count = messages.iter().map(|m| m.text().split_whitespace().count() + MESSAGE_TOKENS).sum();
-        Echo::with_count(&asked, count, max_tokens)
+        Echo::with_count(&Self::asked(messages), count, until)
     }
 }
 

@@ -1,5 +1,8 @@
 //! The model of all containers: it only echoes.
 
+use super::tool::Demanded;
+use super::until::Until;
+
 /// Words of the user's message that are echoed.
 const ECHO_WORDS: usize = 24;
 /// As many as the vocabulary of the tokenizer that counts has.
@@ -11,11 +14,7 @@ const VOCABULARY: u64 = 32_000;
 /// assert!(sagewire_emulator::echo("Hello").starts_with("You said: “Hello”"));
 /// ```
 pub fn echo(prompt: &str) -> String {
-    let words: Vec<&str> = prompt.split_whitespace().collect();
-    let mut echoed = words[..words.len().min(ECHO_WORDS)].join(" ");
-    if words.len() > ECHO_WORDS {
-        echoed.push_str(" …");
-    }
+    let echoed = echoed(prompt);
     let asked =
         if echoed.is_empty() { "You sent no text.".into() } else { format!("You said: “{echoed}”") };
     format!(
@@ -26,30 +25,60 @@ pub fn echo(prompt: &str) -> String {
     )
 }
 
+/// What is repeated of a prompt.
+fn echoed(prompt: &str) -> String {
+    let words: Vec<&str> = prompt.split_whitespace().collect();
+    let echoed = words[..words.len().min(ECHO_WORDS)].join(" ");
+    if words.len() > ECHO_WORDS { format!("{echoed} …") } else { echoed }
+}
+
 /// What the model says to one prompt.
 #[derive(Clone, Debug)]
 pub(crate) struct Echo {
     text: String,
-    /// More was to be said than the request allows.
-    pub(crate) is_cut: bool,
+    ending: Ending,
+    /// The tool that is called, where the text is what it is called with.
+    pub(crate) tool: Option<Call>,
     pub(crate) prompt_tokens: usize,
     /// The same prompt has the same number.
     pub(crate) number: u64,
 }
 
+/// A call of a tool.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) name: String,
+    /// The request named it.
+    pub(crate) is_named: bool,
+}
+
+/// Why the model says no more.
+#[derive(Clone, Debug, PartialEq)]
+enum Ending {
+    Done,
+    /// More was to be said than the request allows.
+    Cut,
+    /// It was about to say this text.
+    Stopped(String),
+}
+
 impl Echo {
     /// The answer to a plain prompt.
-    pub(crate) fn new(prompt: &str, max_tokens: Option<u64>) -> Self {
-        Self::with_count(prompt, tokens(prompt).count(), max_tokens)
+    pub(crate) fn new(prompt: &str, until: &Until) -> Self {
+        Self::with_count(prompt, tokens(prompt).count(), until)
     }
 
     /// The answer where `prompt` is only a part of what the model was sent.
-    pub(crate) fn with_count(prompt: &str, prompt_tokens: usize, max_tokens: Option<u64>) -> Self {
-        let text = echo(prompt);
-        let max = max_tokens.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
-        let len = tokens(&text).take(max).map(str::len).sum();
-        let is_cut = len < text.len();
-        Self { text: text[..len].into(), is_cut, prompt_tokens, number: hash(prompt.as_bytes()) }
+    pub(crate) fn with_count(prompt: &str, prompt_tokens: usize, until: &Until) -> Self {
+        let (text, ending) = ended(&echo(prompt), until);
+        Self { text, ending, tool: None, prompt_tokens, number: hash(prompt.as_bytes()) }
+    }
+
+    /// The call of a tool in place of the answer. What ends an answer does not end it, but for its length.
+    pub(super) fn calling(self, tool: Demanded<'_>, prompt: &str, until: &Until) -> Self {
+        let (text, ending) = ended(&tool.input(&echoed(prompt)), &Until::tokens(until.max_tokens));
+        let call = Call { name: tool.name.into(), is_named: tool.is_named };
+        Self { text, ending, tool: Some(call), ..self }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -68,10 +97,49 @@ impl Echo {
         self.prompt_tokens + self.count()
     }
 
-    /// The reason for the end, by the names that the container has for either.
-    pub(crate) fn finish_reason(&self, ended: &'static str, cut: &'static str) -> &'static str {
-        if self.is_cut { cut } else { ended }
+    /// Everything is said.
+    pub(crate) fn is_done(&self) -> bool {
+        self.ending == Ending::Done
     }
+
+    /// There would be more.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.ending == Ending::Cut
+    }
+
+    /// The text that ended the answer.
+    pub(crate) fn stopped_by(&self) -> Option<&str> {
+        match &self.ending {
+            Ending::Stopped(stop) => Some(stop),
+            _ => None,
+        }
+    }
+
+    /// The reason for the end, by the names that the container has for each.
+    pub(crate) fn finish_reason(
+        &self,
+        done: &'static str,
+        cut: &'static str,
+        stopped: &'static str,
+    ) -> &'static str {
+        match self.ending {
+            Ending::Done => done,
+            Ending::Cut => cut,
+            Ending::Stopped(_) => stopped,
+        }
+    }
+}
+
+/// As much of a text as may be said.
+fn ended(text: &str, until: &Until) -> (String, Ending) {
+    let max = until.max_tokens.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+    let allowed = &text[..tokens(text).take(max).map(str::len).sum()];
+    if let Some((at, stop)) = until.find(allowed) {
+        let len = if until.keeps_stop { at + stop.len() } else { at };
+        return (allowed[..len].into(), Ending::Stopped(stop.into()));
+    }
+    let ending = if allowed.len() < text.len() { Ending::Cut } else { Ending::Done };
+    (allowed.into(), ending)
 }
 
 /// One piece of the text.
@@ -132,22 +200,38 @@ mod tests {
 
     #[test]
     fn an_echo_is_whole_or_says_that_it_is_cut() {
-        let whole = Echo::new("Wie geht's?\nGut", None);
+        let whole = Echo::new("Wie geht's?\nGut", &Until::default());
         assert_eq!(whole.text(), echo("Wie geht's?\nGut"));
         assert!(
             whole.text().starts_with("You said: “Wie geht's? Gut”") && whole.text().contains("é, 你好, 😀")
         );
         assert!((60..=100).contains(&whole.count()));
-        assert_eq!((whole.prompt_tokens, whole.finish_reason("stop", "length")), (3, "stop"));
-        let cut = Echo::new("hi", Some(3));
+        assert_eq!((whole.prompt_tokens, whole.finish_reason("stop", "length", "word")), (3, "stop"));
+        let cut = Echo::new("hi", &Until::tokens(Some(3)));
         assert_eq!((cut.text(), cut.count()), ("You said: “hi”", 3));
-        assert_eq!(cut.finish_reason("stop", "length"), "length");
-        assert!(Echo::new("", None).text().starts_with("You sent no text."));
+        assert_eq!(cut.finish_reason("stop", "length", "word"), "length");
+        assert!(Echo::new("", &Until::default()).text().starts_with("You sent no text."));
+    }
+
+    #[test]
+    fn the_first_stop_counts() {
+        let stop = |stops: &[&str], keeps_stop, max_tokens| {
+            let stop = stops.iter().map(ToString::to_string).collect();
+            let echo = Echo::new("hi", &Until { max_tokens, stop, keeps_stop });
+            (echo.text().to_owned(), echo.stopped_by().map(String::from))
+        };
+        let said = |text: &str, stop: &str| (text.to_owned(), Some(stop.to_owned()));
+        assert_eq!(stop(&["hi", "said"], false, None), said("You ", "said"));
+        assert_eq!(stop(&["", "“h"], false, None), said("You said: ", "“h"));
+        assert_eq!(stop(&["“h"], true, None), said("You said: “h", "“h"));
+        assert_eq!(stop(&["You"], false, None), said("", "You"));
+        assert_eq!(stop(&["hi"], false, Some(2)), ("You said:".into(), None), "it is not said");
+        assert_eq!(stop(&["nowhere"], false, None), (echo("hi"), None));
     }
 
     #[test]
     fn ids_and_likelihoods_are_in_range() {
-        for token in Echo::new("a b c", None).tokens() {
+        for token in Echo::new("a b c", &Until::default()).tokens() {
             assert!((3..VOCABULARY).contains(&token.id()));
             assert!((-2.0..0.0).contains(&token.logprob()));
         }

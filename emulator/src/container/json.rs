@@ -12,6 +12,8 @@ pub(crate) enum Json {
     Text(String),
     Array(Vec<Self>),
     Object(Vec<(&'static str, Self)>),
+    /// What is JSON already.
+    Raw(String),
 }
 
 impl Json {
@@ -41,6 +43,7 @@ impl fmt::Display for Json {
             Self::Count(value) => write!(f, "{value}"),
             // With a point, as those of all servers.
             Self::Number(value) => write!(f, "{value:?}"),
+            Self::Raw(text) => f.write_str(text),
             Self::Text(text) => f.write_str(&crate::error::json(text)),
             Self::Array(values) => {
                 f.write_str("[")?;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::chat::Message;
 use super::echo::Echo;
 use super::json::{Json, object};
+use super::until::Until;
 use super::{Answer, Refusal, Request};
 
 /// What Llama 2 says to those who have not accepted its licence.
@@ -17,7 +18,7 @@ const EULA: &str = "Need to pass custom_attributes='accept_eula=true' as part of
 pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
     if request.is_of_type("application/x-text") {
         let prompt = std::str::from_utf8(request.body).map_err(|error| refuse(&error.to_string()))?;
-        return Ok(Answer::json(&object! { "generated_text": Echo::new(prompt, None).text() }));
+        return Ok(Answer::json(&object! { "generated_text": Echo::new(prompt, &Until::default()).text() }));
     }
     let value: Value = serde_json::from_slice(request.body).map_err(|error| refuse(&error.to_string()))?;
     if value.get("text_inputs").is_some() {
@@ -47,7 +48,7 @@ struct TextToText {
 
 impl TextToText {
     fn answer(&self) -> Json {
-        let echo = Echo::new(&self.text_inputs, self.max_length);
+        let echo = Echo::new(&self.text_inputs, &Until::tokens(self.max_length));
         object! { "generated_texts": copies(self.num_return_sequences, || echo.text().into()) }
     }
 }
@@ -82,7 +83,7 @@ impl Dialogs {
                  (u/a/u/a/u...)",
             ));
         }
-        let echo = Message::echo(dialog, self.parameters.max_new_tokens);
+        let echo = Message::echo(dialog, &self.parameters.until());
         // Its answers begin with a space.
         let message = object! { "role": "assistant", "content": format!(" {}", echo.text()) };
         Ok(Answer::json(&Json::from([object! { "generation": message }])))
@@ -111,6 +112,12 @@ struct Parameters {
     num_return_sequences: Option<usize>,
 }
 
+impl Parameters {
+    fn until(&self) -> Until {
+        Until::tokens(self.max_new_tokens)
+    }
+}
+
 impl Pipeline {
     /// A list of answers; for a list of prompts, a list of such lists.
     fn answer(&self) -> Json {
@@ -123,7 +130,7 @@ impl Pipeline {
     }
 
     fn answers(&self, prompt: &str) -> Json {
-        let echo = Echo::new(prompt, self.parameters.max_new_tokens);
+        let echo = Echo::new(prompt, &self.parameters.until());
         let prefix = if self.parameters.return_full_text.unwrap_or(true) { prompt } else { "" };
         let text = format!("{prefix}{}", echo.text());
         copies(self.parameters.num_return_sequences, || object! { "generated_text": &text })

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::chat::named;
 use super::echo::Echo;
 use super::json::{Json, object};
+use super::until::{Stop, Until};
 use super::{Answer, EVENTS, Refusal, Request, push_event};
 
 /// Answers one prompt.
@@ -48,6 +49,7 @@ struct Completion {
     /// Less than zero: as many as there are.
     n_predict: Option<i64>,
     max_tokens: Option<i64>,
+    stop: Option<Stop>,
     #[serde(default)]
     stream: bool,
 }
@@ -65,10 +67,10 @@ impl Completion {
     }
 
     fn echo(&self) -> Echo {
-        let max = u64::try_from(self.limit()).ok();
+        let until = Until::tokens(u64::try_from(self.limit()).ok()).stop(self.stop.as_ref());
         match &self.prompt {
-            Prompt::Text(prompt) => Echo::new(prompt, max),
-            Prompt::Tokens(tokens) => Echo::with_count("", tokens.len(), max),
+            Prompt::Text(prompt) => Echo::new(prompt, &until),
+            Prompt::Tokens(tokens) => Echo::with_count("", tokens.len(), &until),
         }
     }
 
@@ -85,12 +87,14 @@ fn last(request: &Completion, echo: &Echo, content: &str, tokens: Vec<Json>, mod
     let (count, prompt_count) = (echo.count(), echo.prompt_tokens);
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
     let limit = request.limit() as f64;
+    let stop = Until::default().stop(request.stop.as_ref()).stop;
+    let stop: Vec<Json> = stop.into_iter().map(Json::from).collect();
     let settings = object! {
         "temperature": 0.8,
         "top_k": 40_usize,
         "top_p": 0.95,
         "min_p": 0.05,
-        "stop": Vec::new(),
+        "stop": stop,
         "max_tokens": limit,
         "n_predict": limit,
         "stream": request.stream,
@@ -108,8 +112,8 @@ fn last(request: &Completion, echo: &Echo, content: &str, tokens: Vec<Json>, mod
         "prompt": request.prompt(),
         "has_new_line": echo.text().contains('\n'),
         "truncated": false,
-        "stop_type": echo.finish_reason("eos", "limit"),
-        "stopping_word": "",
+        "stop_type": echo.finish_reason("eos", "limit", "word"),
+        "stopping_word": echo.stopped_by().unwrap_or_default(),
         "tokens_cached": prompt_count + count,
         "timings": object! { "cache_n": 0_usize, "prompt_n": prompt_count, "predicted_n": count },
     }

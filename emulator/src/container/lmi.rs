@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::chat::ChatRequest;
-use super::echo::Echo;
+use super::echo::{Echo, Token};
 use super::json::{Json, object};
+use super::until::{Stop, Until};
 use super::{Answer, CREATED, JSON, JSON_LINES, Refusal, Request};
 
 /// Tokens of an answer to a request that does not say how many.
@@ -16,13 +17,13 @@ pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
     let value: Value = serde_json::from_slice(request.body).map_err(|error| refuse(&error.to_string()))?;
     if value.get("messages").is_some() {
         let chat = ChatRequest::deserialize(&value).map_err(|error| refuse(&error.to_string()))?;
-        return Ok(answer_chat(&chat));
+        return answer_chat(&chat);
     }
     let request = Generate::deserialize(&value).map_err(|_| {
         refuse("TextEncodeInput must be Union[TextInputSequence, Tuple[InputSequence, InputSequence]]")
     })?;
     let parameters = request.parameters.unwrap_or_default();
-    let echo = Echo::new(&request.inputs, Some(parameters.max_new_tokens.unwrap_or(NEW_TOKENS)));
+    let echo = Echo::new(&request.inputs, &parameters.until(parameters.stop_sequences.as_ref()));
     Ok(if request.stream {
         Answer { content_type: JSON_LINES, body: lines(&request.inputs, &parameters, &echo) }
     } else {
@@ -47,23 +48,34 @@ pub(super) struct Parameters {
     #[serde(default)]
     pub(super) details: bool,
     pub(super) seed: Option<u64>,
+    pub(super) stop_sequences: Option<Stop>,
+    /// What vLLM calls them.
+    pub(super) stop: Option<Stop>,
 }
 
 impl Parameters {
+    pub(super) fn until(&self, stop: Option<&Stop>) -> Until {
+        Until::tokens(Some(self.max_new_tokens.unwrap_or(NEW_TOKENS))).stop(stop)
+    }
+
     pub(super) fn generated_text(&self, inputs: &str, echo: &Echo) -> String {
         format!("{}{}", if self.return_full_text { inputs } else { "" }, echo.text())
     }
 }
 
+/// The text that ended the answer is a token of its own, of which nothing is shown.
 fn tokens(echo: &Echo) -> Vec<Json> {
+    let end = echo.stopped_by().map(|stop| Token { text: stop });
+    let end = end.map(|token| object! { "id": token.id(), "text": "", "log_prob": token.logprob() });
     echo.tokens()
         .map(|token| object! { "id": token.id(), "text": token.text, "log_prob": token.logprob() })
+        .chain(end)
         .collect()
 }
 
 fn details(inputs: &str, echo: &Echo) -> Json {
     object! {
-        "finish_reason": echo.finish_reason("eos_token", "length"),
+        "finish_reason": finish_reason(echo),
         "generated_tokens": echo.count(),
         "inputs": inputs,
     }
@@ -87,18 +99,22 @@ fn whole(inputs: &str, parameters: &Parameters, echo: &Echo) -> Json {
     object! { "generated_text": parameters.generated_text(inputs, echo) }.with("details", details)
 }
 
+fn finish_reason(echo: &Echo) -> &'static str {
+    echo.finish_reason("eos_token", "length", "stop_sequence")
+}
+
 /// OpenAI's objects as bare lines: without a model, a usage, or a `[DONE]`.
-fn answer_chat(request: &ChatRequest) -> Answer {
-    let echo = request.echo();
+fn answer_chat(request: &ChatRequest) -> Result<Answer, Refusal> {
+    let echo = request.echo(false);
+    let echo = echo.map_err(|unknown| refuse(&format!("tool_choice: {} is none of the tools", unknown.0)))?;
     let id = format!("chatcmpl-{}", echo.number);
     let head = |object| object! { "id": &id, "object": object, "created": CREATED };
-    let reason = echo.finish_reason("eos_token", "length");
     if !request.is_streamed() {
         let choice = object! {
             "index": 0_usize,
-            "message": object! { "role": "assistant", "content": echo.text() },
+            "message": message(&echo),
             "logprobs": (),
-            "finish_reason": reason,
+            "finish_reason": finish_reason(&echo),
         };
         let usage = object! {
             "prompt_tokens": echo.prompt_tokens,
@@ -106,21 +122,41 @@ fn answer_chat(request: &ChatRequest) -> Answer {
             "total_tokens": echo.total_tokens(),
         };
         let body = head("chat.completion").with("choices", Some([choice])).with("usage", Some(usage));
-        return Answer { content_type: JSON, body: format!("{body:#}") };
+        return Ok(Answer { content_type: JSON, body: format!("{body:#}") });
     }
-    let count = echo.count();
-    let line = |(at, text): (usize, &str)| {
+    let end = echo.stopped_by().map(|_| "");
+    let texts: Vec<&str> = echo.tokens().map(|token| token.text).chain(end).collect();
+    let line = |(at, text): (usize, &&str)| {
         let role = (at == 0).then_some("assistant");
         let choice = object! {
             "index": 0_usize,
-            "delta": object! { "content": text }.with("role", role),
+            "delta": delta(&echo, text).with("role", role),
             "logprobs": (),
-            "finish_reason": (at + 1 == count).then_some(reason),
+            "finish_reason": (at + 1 == texts.len()).then(|| finish_reason(&echo)),
         };
         format!("{:#}\n", head("chat.completion.chunk").with("choices", Some([choice])))
     };
-    let body = echo.tokens().map(|token| token.text).enumerate().map(line).collect();
-    Answer { content_type: JSON_LINES, body }
+    let body = texts.iter().enumerate().map(line).collect();
+    Ok(Answer { content_type: JSON_LINES, body })
+}
+
+fn message(echo: &Echo) -> Json {
+    let Some(tool) = &echo.tool else {
+        return object! { "role": "assistant", "content": echo.text() };
+    };
+    let call = object! {
+        "id": format!("chatcmpl-tool-{}", echo.number),
+        "type": "function",
+        "function": object! { "name": &tool.name, "arguments": echo.text() },
+    };
+    object! { "role": "assistant", "content": "", "tool_calls": [call] }
+}
+
+/// The name of a tool is repeated, and it has neither an id nor a type.
+fn delta(echo: &Echo, text: &str) -> Json {
+    let Some(tool) = &echo.tool else { return object! { "content": text } };
+    let function = object! { "name": &tool.name, "arguments": text };
+    object! { "tool_calls": [object! { "index": 0_usize, "function": function }] }
 }
 
 fn refuse(why: &str) -> Refusal {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::echo::Echo;
 use super::json::{Json, object};
 use super::lmi::NEW_TOKENS;
+use super::until::Until;
 use super::{Answer, JSON, JSON_LINES, Refusal, Request};
 
 /// Answers one prompt, or a batch of them.
@@ -16,7 +17,8 @@ pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
         Inputs::One(prompt) => std::slice::from_ref(prompt),
         Inputs::Batch(prompts) => prompts,
     };
-    let echoes: Vec<Echo> = prompts.iter().map(|prompt| Echo::new(prompt, Some(max))).collect();
+    let until = Until::tokens(Some(max));
+    let echoes: Vec<Echo> = prompts.iter().map(|prompt| Echo::new(prompt, &until)).collect();
     if request.stream {
         return Ok(Answer { content_type: JSON_LINES, body: lines(&echoes) });
     }

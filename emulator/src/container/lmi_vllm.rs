@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::chat::{ChatRequest, CompletionRequest};
 use super::echo::{Echo, Token};
 use super::json::{Json, object};
-use super::lmi::{Generate, NEW_TOKENS, Parameters};
+use super::lmi::{Generate, Parameters};
 use super::openai::Said;
 use super::{Answer, JSON, JSON_LINES, Refusal, Request};
 
@@ -16,7 +16,7 @@ pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
     let of_vllm = |error: serde_json::Error| refuse(&format!("1 validation error: {error}"));
     if value.get("prompt").is_some() {
         let request_body = CompletionRequest::deserialize(&value).map_err(of_vllm)?;
-        return Ok(frame(Said::to_completion(request.endpoint, &request_body)));
+        return Said::to_completion(request.endpoint, &request_body).map(frame);
     }
     if value.get("inputs").is_some() {
         let request = Generate::deserialize(&value).map_err(of_vllm)?;
@@ -46,7 +46,7 @@ fn frame(said: Said) -> Answer {
 fn answer_inputs(request: &Generate) -> Answer {
     let default = Parameters::default();
     let parameters = request.parameters.as_ref().unwrap_or(&default);
-    let echo = Echo::new(&request.inputs, Some(parameters.max_new_tokens.unwrap_or(NEW_TOKENS)));
+    let echo = Echo::new(&request.inputs, &parameters.until(parameters.stop.as_ref()));
     if request.stream {
         Answer { content_type: JSON_LINES, body: lines(&request.inputs, parameters, &echo) }
     } else {
@@ -74,7 +74,7 @@ fn lines(inputs: &str, parameters: &Parameters, echo: &Echo) -> String {
     let mut body: String = echo.tokens().map(|text| line(token(text), None, None)).collect();
     let details = parameters.details.then(|| {
         object! {
-            "finish_reason": echo.finish_reason("stop", "length"),
+            "finish_reason": echo.finish_reason("stop", "length", "stop"),
             "seed": parameters.seed,
             "generated_tokens": echo.count() + 1,
             "input_length": echo.prompt_tokens,

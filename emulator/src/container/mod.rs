@@ -14,8 +14,10 @@ mod lmi_vllm;
 mod openai;
 mod responses;
 mod tgi;
+mod tool;
 mod torchserve;
 mod triton;
+mod until;
 
 use std::fmt;
 use std::str::FromStr;

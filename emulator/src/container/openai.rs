@@ -6,8 +6,11 @@ use serde_json::Value;
 use super::chat::{ChatRequest, CompletionRequest};
 use super::echo::Echo;
 use super::json::{Json, object};
+use super::tool::Unknown;
 use super::{Answer, CREATED, Refusal, Request, push_event};
 
+/// As many as OpenAI gives.
+const ANSWERS_MAX: usize = 128;
 /// Tokens of a completion that does not say how many.
 const COMPLETION_TOKENS: u64 = 16;
 
@@ -42,7 +45,7 @@ impl Said {
             return Self::to_chat(endpoint, &chat);
         }
         match CompletionRequest::deserialize(&value) {
-            Ok(completion) => Ok(Self::to_completion(endpoint, &completion)),
+            Ok(completion) => Self::to_completion(endpoint, &completion),
             Err(_) => Err(refuse(
                 "Either prompt or prompt_embeds must be provided and non-empty. (parameter=prompt)",
                 Some("prompt"),
@@ -55,100 +58,182 @@ impl Said {
         if request.messages.is_empty() {
             return Err(refuse("messages must not be empty", Some("messages")));
         }
-        let echo = request.echo();
+        let count = count(request.n)?;
+        let echo = request.echo(request.keeps_stop()).map_err(|unknown| refuse_tool(&unknown))?;
         let id = format!("chatcmpl-{:016x}", echo.number);
         let model = request.model(endpoint);
         Ok(if request.is_streamed() {
-            Self::Stream(chat_chunks(&id, model, &echo, request.wants_usage()))
+            Self::Stream(chat_chunks(&id, model, &echo, count, request.wants_usage()))
         } else {
-            Self::Whole(chat_completion(&id, model, &echo))
+            Self::Whole(chat_completion(&id, model, &echo, count))
         })
     }
 
-    /// Answers a completion.
-    pub(super) fn to_completion(endpoint: &str, request: &CompletionRequest) -> Self {
-        let echoes = request.echoes(Some(COMPLETION_TOKENS));
+    /// Answers a completion. All answers to a prompt are the same, and stand together.
+    pub(super) fn to_completion(endpoint: &str, request: &CompletionRequest) -> Result<Self, Refusal> {
+        let count = count(request.n)?;
+        let echoes = request.echoes(Some(COMPLETION_TOKENS), request.keeps_stop());
         let id = format!("cmpl-{:016x}", echoes.first().map_or(0, |echo| echo.number));
         let model = request.model(endpoint);
         let head = || head(&id, "text_completion", model);
+        let answers = echoes.iter().enumerate().flat_map(|(prompt, echo)| {
+            (0..count).map(move |at| (prompt * count + at, request.prefix(prompt), echo))
+        });
         if !request.is_streamed() {
-            let choice = |(index, echo): (usize, &Echo)| {
-                let text = format!("{}{}", request.prefix(index), echo.text());
-                text_choice(index, &text, Some(echo.finish_reason("stop", "length")))
-            };
-            let choices: Vec<Json> = echoes.iter().enumerate().map(choice).collect();
-            return Self::Whole(head().with("choices", Some(choices)).with("usage", Some(usage(&echoes))));
+            let choices: Vec<Json> = answers
+                .map(|(index, prefix, echo)| {
+                    text_choice(index, &format!("{prefix}{}", echo.text()), Some(echo))
+                })
+                .collect();
+            let usage = usage(&echoes, count);
+            return Ok(Self::Whole(head().with("choices", Some(choices)).with("usage", Some(usage))));
         }
         let mut chunks = Vec::new();
         let mut push = |choice| chunks.push(head().with("choices", Some([choice])));
-        for (index, echo) in echoes.iter().enumerate() {
-            let prefix = request.prefix(index);
+        for (index, prefix, echo) in answers {
             if !prefix.is_empty() {
                 push(text_choice(index, prefix, None));
             }
             echo.tokens().for_each(|token| push(text_choice(index, token.text, None)));
-            push(text_choice(index, "", Some(echo.finish_reason("stop", "length"))));
+            push(text_choice(index, "", Some(echo)));
         }
         if request.wants_usage() {
-            chunks.push(head().with("choices", Some(vec![])).with("usage", Some(usage(&echoes))));
+            chunks.push(head().with("choices", Some(vec![])).with("usage", Some(usage(&echoes, count))));
         }
-        Self::Stream(chunks)
+        Ok(Self::Stream(chunks))
     }
 }
 
-/// One chunk for the role, each token, the end, and the usage if it was asked for.
-fn chat_chunks(id: &str, model: &str, echo: &Echo, wants_usage: bool) -> Vec<Json> {
+/// How many answers are wanted.
+fn count(n: Option<i64>) -> Result<usize, Refusal> {
+    match n.unwrap_or(1) {
+        n @ ..1 => Err(refuse(&format!("n must be at least 1, got {n}."), Some("n"))),
+        n => match usize::try_from(n) {
+            Ok(count) if count <= ANSWERS_MAX => Ok(count),
+            _ => Err(refuse(&format!("n must be at most {ANSWERS_MAX}, got {n}."), Some("n"))),
+        },
+    }
+}
+
+/// One chunk for the role, each token, the end, and the usage if it was asked for. Several answers take turns.
+fn chat_chunks(id: &str, model: &str, echo: &Echo, count: usize, wants_usage: bool) -> Vec<Json> {
     let head = || head(id, "chat.completion.chunk", model);
-    let chunk = |delta: Json, finish_reason: Option<&str>| {
-        let choice =
-            object! { "index": 0_usize, "delta": delta, "logprobs": (), "finish_reason": finish_reason };
-        head().with("choices", Some([choice]))
+    let mut chunks = Vec::new();
+    let mut push = |delta: Json, end: Option<&Echo>| {
+        for index in 0..count {
+            let choice = object! {
+                "index": index,
+                "delta": delta.clone(),
+                "logprobs": (),
+                "finish_reason": end.map(finish_reason),
+            };
+            let choice = choice.with("stop_reason", end.map(Echo::stopped_by));
+            chunks.push(head().with("choices", Some([choice])));
+        }
     };
-    let mut chunks = vec![chunk(object! { "role": "assistant", "content": "" }, None)];
-    chunks.extend(echo.tokens().map(|token| chunk(object! { "content": token.text }, None)));
-    chunks.push(chunk(object! { "content": "" }, Some(echo.finish_reason("stop", "length"))));
+    push(object! { "role": "assistant", "content": "" }, None);
+    let call = |call: Json| object! { "content": (), "tool_calls": [call] };
+    if let Some(tool) = &echo.tool {
+        let function = object! { "name": &tool.name };
+        push(call(tool_call(echo, function).with("index", Some(0_usize))), None);
+    }
+    for token in echo.tokens() {
+        push(
+            match echo.tool {
+                Some(_) => {
+                    call(object! { "index": 0_usize, "function": object! { "arguments": token.text } })
+                }
+                None => object! { "content": token.text },
+            },
+            None,
+        );
+    }
+    push(
+        if echo.tool.is_some() {
+            object! {}
+        } else {
+            object! { "content": "" }
+        },
+        Some(echo),
+    );
     if wants_usage {
-        let usage = usage(std::slice::from_ref(echo));
+        let usage = usage(std::slice::from_ref(echo), count);
         chunks.push(head().with("choices", Some(vec![])).with("usage", Some(usage)));
     }
     chunks
 }
 
-fn chat_completion(id: &str, model: &str, echo: &Echo) -> Json {
-    let message =
-        object! { "role": "assistant", "content": echo.text(), "refusal": (), "tool_calls": vec![] };
-    let choice = object! {
-        "index": 0_usize,
-        "message": message,
-        "logprobs": (),
-        "finish_reason": echo.finish_reason("stop", "length"),
-        "stop_reason": (),
+fn chat_completion(id: &str, model: &str, echo: &Echo, count: usize) -> Json {
+    let (content, tool_calls) = match &echo.tool {
+        Some(tool) => {
+            let function = object! { "name": &tool.name, "arguments": echo.text() };
+            ("", vec![tool_call(echo, function)])
+        }
+        None => (echo.text(), vec![]),
     };
-    let usage = usage(std::slice::from_ref(echo));
-    head(id, "chat.completion", model).with("choices", Some([choice])).with("usage", Some(usage))
+    let message = object! {
+        "role": "assistant",
+        "content": content,
+        "refusal": (),
+        "tool_calls": tool_calls,
+    };
+    let choice = |index: usize| {
+        object! {
+            "index": index,
+            "message": message.clone(),
+            "logprobs": (),
+            "finish_reason": finish_reason(echo),
+            "stop_reason": echo.stopped_by(),
+        }
+    };
+    let choices: Vec<Json> = (0..count).map(choice).collect();
+    let usage = usage(std::slice::from_ref(echo), count);
+    head(id, "chat.completion", model).with("choices", Some(choices)).with("usage", Some(usage))
+}
+
+fn tool_call(echo: &Echo, function: Json) -> Json {
+    let id = format!("chatcmpl-tool-{:016x}", echo.number);
+    object! { "id": id, "type": "function", "function": function }
+}
+
+/// A tool that the request names is no reason of its own.
+fn finish_reason(echo: &Echo) -> &'static str {
+    match &echo.tool {
+        Some(tool) if !tool.is_named => echo.finish_reason("tool_calls", "length", "stop"),
+        _ => echo.finish_reason("stop", "length", "stop"),
+    }
 }
 
 fn head(id: &str, object: &str, model: &str) -> Json {
     object! { "id": id, "object": object, "created": CREATED, "model": model }
 }
 
-fn text_choice(index: usize, text: &str, finish_reason: Option<&str>) -> Json {
+/// A piece of an answer, or its end.
+fn text_choice(index: usize, text: &str, end: Option<&Echo>) -> Json {
     object! {
         "index": index,
         "text": text,
         "logprobs": (),
-        "finish_reason": finish_reason,
-        "stop_reason": (),
+        "finish_reason": end.map(finish_reason),
+        "stop_reason": end.and_then(Echo::stopped_by),
     }
 }
 
-fn usage(echoes: &[Echo]) -> Json {
-    let sum = |count: fn(&Echo) -> usize| echoes.iter().map(count).sum::<usize>();
+/// A prompt counts once, however many answers it has.
+fn usage(echoes: &[Echo], count: usize) -> Json {
+    let prompt: usize = echoes.iter().map(|echo| echo.prompt_tokens).sum();
+    let completion = echoes.iter().map(Echo::count).sum::<usize>() * count;
     object! {
-        "prompt_tokens": sum(|echo| echo.prompt_tokens),
-        "total_tokens": sum(Echo::total_tokens),
-        "completion_tokens": sum(Echo::count),
+        "prompt_tokens": prompt,
+        "total_tokens": prompt + completion,
+        "completion_tokens": completion,
     }
+}
+
+/// A tool is to be called that the request does not have.
+pub(super) fn refuse_tool(unknown: &Unknown) -> Refusal {
+    let why = "does not match any of the specified `tools`";
+    refuse(&format!("The tool specified in `tool_choice` ({}) {why}", unknown.0), Some("tool_choice"))
 }
 
 /// vLLM's error.
@@ -200,6 +285,91 @@ mod tests {
         assert_eq!(chunks[chunks.len() - 1]["choices"], json!([]));
         assert_eq!(chunks[chunks.len() - 1]["usage"], whole["usage"]);
         assert_eq!(whole["usage"]["completion_tokens"], chunks.len() - 3);
+    }
+
+    #[test]
+    fn stops_and_numbers_of_answers_are_honoured() {
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        let request = json!({"messages": messages, "stop": ["nowhere", "“hi"], "n": 2});
+        let whole: Value = serde_json::from_str(&ask(&request).body).unwrap();
+        for index in [0, 1] {
+            let choice = &whole["choices"][index];
+            assert_eq!(
+                (&choice["index"], &choice["message"]["content"]),
+                (&json!(index), &json!("You said: "))
+            );
+            assert_eq!((&choice["finish_reason"], &choice["stop_reason"]), (&json!("stop"), &json!("“hi")));
+        }
+        assert_eq!(whole["usage"], json!({"prompt_tokens": 5, "total_tokens": 11, "completion_tokens": 6}));
+
+        let request = json!({"messages": messages, "stop": "“hi", "n": 2, "stream": true, "include_stop_str_in_output": true});
+        let chunks = chunks(&ask(&request).body);
+        for index in [0, 1] {
+            let mut choices =
+                chunks.iter().map(|chunk| &chunk["choices"][0]).filter(|choice| choice["index"] == index);
+            let text: String =
+                choices.clone().filter_map(|choice| choice["delta"]["content"].as_str()).collect();
+            let last = choices.next_back().unwrap();
+            assert_eq!((text.as_str(), &last["stop_reason"]), ("You said: “hi", &json!("“hi")));
+        }
+
+        let request = json!({"prompt": ["a", "b"], "n": 2, "stop": "said"});
+        let whole: Value = serde_json::from_str(&ask(&request).body).unwrap();
+        let choices = whole["choices"].as_array().unwrap();
+        assert_eq!(
+            choices.iter().map(|choice| choice["index"].as_u64().unwrap()).collect::<Vec<_>>(),
+            [0, 1, 2, 3]
+        );
+        assert!(choices.iter().all(|choice| choice["text"] == "You " && choice["stop_reason"] == "said"));
+        for (n, why) in [(0, "n must be at least 1, got 0."), (129, "n must be at most 128, got 129.")] {
+            let body = json!({"messages": messages, "n": n}).to_string();
+            let refused = answer(&Request { body: body.as_bytes(), ..Request::default() }).unwrap_err();
+            assert!(refused.status == 400 && refused.body.contains(why), "{}", refused.body);
+        }
+    }
+
+    #[test]
+    fn demanded_tools_are_called() {
+        let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+        let tools = json!([{"type": "function", "function": {"name": "weather", "parameters": parameters}}]);
+        let named = json!({"type": "function", "function": {"name": "weather"}});
+        for (choice, max_tokens, reason, input) in [
+            (json!("required"), None, "tool_calls", r#"{"city": "Paris, now"}"#),
+            (named, None, "stop", r#"{"city": "Paris, now"}"#),
+            (json!("required"), Some(2), "length", r#"{"city": "Paris,"#),
+        ] {
+            let mut request = json!({
+                "messages": [{"role": "user", "content": "Paris, now"}], "tools": tools, "tool_choice": choice,
+                "max_tokens": max_tokens, "stop": "Paris",
+            });
+            let whole: Value = serde_json::from_str(&ask(&request).body).unwrap();
+            let choice = &whole["choices"][0];
+            assert_eq!(
+                (&choice["finish_reason"], &choice["message"]["content"]),
+                (&json!(reason), &json!(""))
+            );
+            let call = &choice["message"]["tool_calls"][0];
+            assert_eq!(call["function"], json!({"name": "weather", "arguments": input}));
+
+            request["stream"] = json!(true);
+            let chunks = chunks(&ask(&request).body);
+            let calls: Vec<&Value> =
+                chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]["tool_calls"][0]).collect();
+            assert_eq!((&calls[1]["id"], &calls[1]["function"]["name"]), (&call["id"], &json!("weather")));
+            let streamed: String =
+                calls.iter().filter_map(|call| call["function"]["arguments"].as_str()).collect();
+            assert_eq!(streamed, input);
+            assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], reason);
+        }
+        let request = json!({
+            "messages": [{"role": "user", "content": "hi"}], "tools": tools, "tool_choice": {"function": {"name": "other"}},
+        });
+        let body = request.to_string();
+        let refused = answer(&Request { body: body.as_bytes(), ..Request::default() }).unwrap_err();
+        assert!(refused.status == 400 && refused.body.contains("tool_choice"), "{}", refused.body);
+        let free =
+            json!({"messages": [{"role": "user", "content": "hi"}], "tools": tools, "tool_choice": "auto"});
+        assert!(ask(&free).body.contains("You said"));
     }
 
     #[test]

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::chat::{Message, named};
 use super::echo::Echo;
 use super::json::{Json, object};
-use super::openai::refuse;
+use super::openai::{refuse, refuse_tool};
+use super::tool::Demanded;
+use super::until::Until;
 use super::{Answer, CREATED, Refusal, Request, push_event};
 
 /// Answers an input.
@@ -19,10 +21,7 @@ pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
         return Err(refuse(message, Some("body.input")));
     }
     let body = Create::deserialize(&value).map_err(|error| refuse(&error.to_string(), Some("body.input")))?;
-    let echo = match &body.input {
-        Input::Text(prompt) => Echo::new(prompt, body.max_output_tokens),
-        Input::Items(items) => Message::echo(items, body.max_output_tokens),
-    };
+    let echo = body.echo()?;
     let model = named(body.model.as_deref(), request.endpoint);
     let response = Response { echo: &echo, model, max_output_tokens: body.max_output_tokens };
     Ok(if body.stream {
@@ -38,7 +37,28 @@ struct Create {
     input: Input,
     max_output_tokens: Option<u64>,
     #[serde(default)]
+    tools: Value,
+    #[serde(default)]
+    tool_choice: Value,
+    #[serde(default)]
     stream: bool,
+}
+
+impl Create {
+    /// This API has no texts that end an answer.
+    fn echo(&self) -> Result<Echo, Refusal> {
+        let until = Until::tokens(self.max_output_tokens);
+        let (echo, asked) = match &self.input {
+            Input::Text(prompt) => (Echo::new(prompt, &until), prompt.clone()),
+            Input::Items(items) => (Message::echo(items, &until), Message::asked(items)),
+        };
+        let tool = Demanded::of_responses(&self.tools, &self.tool_choice)
+            .map_err(|unknown| refuse_tool(&unknown))?;
+        Ok(match tool {
+            Some(tool) => echo.calling(tool, &asked, &until),
+            None => echo,
+        })
+    }
 }
 
 /// A prompt, or items of which messages have a role and content.
@@ -69,8 +89,8 @@ impl Response<'_> {
             "output_tokens_details": object! { "reasoning_tokens": 0_usize },
             "total_tokens": input + output,
         };
-        let status = self.echo.finish_reason("completed", "incomplete");
-        self.object(status, vec![self.message("completed", vec![self.part()])], Some(usage))
+        let status = if self.echo.is_cut() { "incomplete" } else { "completed" };
+        self.object(status, vec![self.item("completed", true)], Some(usage))
     }
 
     fn object(&self, status: &str, output: Vec<Json>, usage: Option<Json>) -> Json {
@@ -99,7 +119,23 @@ impl Response<'_> {
     }
 
     fn item_id(&self) -> String {
-        format!("msg_{:016x}", self.echo.number)
+        let kind = if self.echo.tool.is_some() { "fc" } else { "msg" };
+        format!("{kind}_{:016x}", self.echo.number)
+    }
+
+    /// The message, or the call of a tool; or as it is before anything of it has come.
+    fn item(&self, status: &str, is_whole: bool) -> Json {
+        let Some(tool) = &self.echo.tool else {
+            return self.message(status, if is_whole { vec![self.part()] } else { vec![] });
+        };
+        object! {
+            "arguments": if is_whole { self.echo.text() } else { "" },
+            "call_id": format!("call_{:016x}", self.echo.number),
+            "name": &tool.name,
+            "type": "function_call",
+            "id": self.item_id(),
+            "status": status,
+        }
     }
 
     fn message(&self, status: &str, content: Vec<Json>) -> Json {
@@ -121,8 +157,20 @@ impl Response<'_> {
         let mut events = Events::default();
         events.push("response.created", object! { "response": self.begin() });
         events.push("response.in_progress", object! { "response": self.begin() });
-        let item = self.message("in_progress", vec![]);
+        let item = self.item("in_progress", false);
         events.push("response.output_item.added", object! { "item": item, "output_index": 0_usize });
+        match self.echo.tool {
+            Some(_) => self.stream_input(&mut events),
+            None => self.stream_text(&mut events),
+        }
+        let item = self.item("completed", true);
+        events.push("response.output_item.done", object! { "item": item, "output_index": 0_usize });
+        // Also where it is incomplete: the status says so.
+        events.push("response.completed", object! { "response": self.end() });
+        events.body
+    }
+
+    fn stream_text(&self, events: &mut Events) {
         let place = || {
             object! { "content_index": 0_usize, "item_id": self.item_id(), "output_index": 0_usize }
         };
@@ -134,11 +182,15 @@ impl Response<'_> {
         let text = place().with("logprobs", Some(no_logprobs())).with("text", Some(self.echo.text()));
         events.push("response.output_text.done", text);
         events.push("response.content_part.done", place().with("part", Some(self.part())));
-        let item = self.message("completed", vec![self.part()]);
-        events.push("response.output_item.done", object! { "item": item, "output_index": 0_usize });
-        // Also where it is incomplete: the status says so.
-        events.push("response.completed", object! { "response": self.end() });
-        events.body
+    }
+
+    fn stream_input(&self, events: &mut Events) {
+        let place = || object! { "item_id": self.item_id(), "output_index": 0_usize };
+        for token in self.echo.tokens() {
+            events.push("response.function_call_arguments.delta", place().with("delta", Some(token.text)));
+        }
+        let input = place().with("arguments", Some(self.echo.text()));
+        events.push("response.function_call_arguments.done", input);
     }
 }
 

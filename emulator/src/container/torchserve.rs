@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::echo::Echo;
 use super::json::Json;
+use super::until::Until;
 use super::{Answer, Refusal, Request};
 
 /// Answers a prompt: the whole body, or one member of it if that is JSON.
@@ -17,7 +18,7 @@ pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
     if handled.prompt.is_empty() {
         return Err(refuse());
     }
-    let echo = Echo::new(&handled.prompt, handled.max_new_tokens);
+    let echo = Echo::new(&handled.prompt, &Until::tokens(handled.max_new_tokens));
     Ok(Answer { content_type: "text/plain", body: echo.text().into() })
 }
 

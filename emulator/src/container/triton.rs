@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::echo::Echo;
 use super::json::{Json, object};
+use super::until::{Stop, Until};
 use super::{Answer, EVENTS, Refusal, Request, push_event};
 
 const MODEL: &str = "ensemble";
@@ -17,7 +18,7 @@ pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
              ['text_input']. Please provide all required input(s)."
         )));
     };
-    let echo = Echo::new(prompt, request.max_tokens.or(request.parameters.max_tokens));
+    let echo = Echo::new(prompt, &request.until());
     if !request.stream && !request.parameters.stream {
         return Ok(Answer::json(&record(echo.text())));
     }
@@ -32,16 +33,25 @@ pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
 struct Generate {
     text_input: Option<String>,
     max_tokens: Option<u64>,
+    stop_words: Option<Stop>,
     #[serde(default)]
     stream: bool,
     #[serde(default)]
     parameters: Parameters,
 }
 
+impl Generate {
+    fn until(&self) -> Until {
+        let stop = self.stop_words.as_ref().or(self.parameters.stop_words.as_ref());
+        Until::tokens(self.max_tokens.or(self.parameters.max_tokens)).stop(stop)
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Parameters {
     max_tokens: Option<u64>,
+    stop_words: Option<Stop>,
     stream: bool,
 }
 

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::client::{Reply, Request};
 
 /// An endpoint with one container.
-struct Endpoint(Emulator);
+pub(crate) struct Endpoint(Emulator);
 
 impl Endpoint {
-    async fn new(format: ContainerFormat) -> Self {
+    pub(crate) async fn new(format: ContainerFormat) -> Self {
         Self(Emulator::builder().format(format).start().await.unwrap())
     }
 
@@ -18,14 +18,14 @@ impl Endpoint {
     }
 
     /// The container's bytes and their content type, over the operation that streams.
-    async fn stream(&self, body: Value) -> (String, String) {
+    pub(crate) async fn stream(&self, body: Value) -> (String, String) {
         let reply = self.send(&Request::stream("e", &body.to_string())).await;
         assert_eq!(reply.status, 200, "{body}: {}", reply.text());
         let content_type = reply.header("x-amzn-sagemaker-content-type").unwrap().into();
         (content_type, String::from_utf8(reply.parts()).unwrap())
     }
 
-    async fn whole(&self, body: Value) -> Value {
+    pub(crate) async fn whole(&self, body: Value) -> Value {
         let reply = self.send(&Request::unary("e", &body.to_string())).await;
         assert_eq!(reply.status, 200, "{body}: {}", reply.text());
         assert!(reply.header("content-type").unwrap().starts_with("application/json"));
@@ -33,7 +33,7 @@ impl Endpoint {
     }
 
     /// The container's status and error.
-    async fn refused(&self, request: &Request) -> (u64, String) {
+    pub(crate) async fn refused(&self, request: &Request) -> (u64, String) {
         let reply = self.send(request).await;
         assert_eq!(
             (reply.status, reply.header("x-amzn-errortype")),

@@ -3,6 +3,7 @@
 mod answers;
 mod asynchronous;
 mod boto3;
+mod bounds;
 mod client;
 mod container;
 mod containers;

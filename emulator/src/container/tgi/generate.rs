@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::super::echo::{Echo, Token};
 use super::super::json::{Json, object};
+use super::super::until::Until;
 use super::super::{Answer, Refusal, push_event};
 use super::{events, invalid};
 
@@ -108,26 +109,28 @@ impl Parameters {
         format!("{prompt}{}", echo.text())
     }
 
-    fn max_tokens(&self) -> Option<u64> {
-        self.max_new_tokens.map(u64::from)
+    /// What ends an answer is part of it.
+    fn until(&self) -> Until {
+        let max_tokens = self.max_new_tokens.map(u64::from);
+        Until { max_tokens, stop: self.stop.clone(), keeps_stop: true }
     }
 }
 
-/// The tokens of the answer; the last is a special one unless the answer was cut.
+/// The tokens of the answer; the last is a special one if the model was done.
 fn tokens(echo: &Echo) -> Vec<Json> {
     let token = |token: Token<'_>| {
         object! { "id": token.id(), "text": token.text, "logprob": token.logprob(), "special": false }
     };
     let end = || object! { "id": EOS_ID, "text": EOS, "logprob": 0.0, "special": true };
-    echo.tokens().map(token).chain((!echo.is_cut).then(end)).collect()
+    echo.tokens().map(token).chain(echo.is_done().then(end)).collect()
 }
 
 fn finish_reason(echo: &Echo) -> &'static str {
-    echo.finish_reason("eos_token", "length")
+    echo.finish_reason("eos_token", "length", "stop_sequence")
 }
 
 fn stream(inputs: &str, parameters: &Parameters, body: &mut String) {
-    let echo = Echo::new(inputs, parameters.max_tokens());
+    let echo = Echo::new(inputs, &parameters.until());
     let tokens = tokens(&echo);
     let count = tokens.len();
     for (at, token) in tokens.into_iter().enumerate() {
@@ -149,7 +152,7 @@ fn stream(inputs: &str, parameters: &Parameters, body: &mut String) {
 }
 
 fn whole(inputs: &str, parameters: &Parameters) -> Json {
-    let echo = Echo::new(inputs, parameters.max_tokens());
+    let echo = Echo::new(inputs, &parameters.until());
     let answer = object! { "generated_text": parameters.generated_text(inputs, &echo) };
     if !parameters.details && !parameters.decoder_input_details {
         return answer;

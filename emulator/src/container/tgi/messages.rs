@@ -16,21 +16,24 @@ impl Chat {
     pub(super) fn answer(&self, endpoint: &str) -> Result<Answer, Refusal> {
         let Self(request) = self;
         let is_valid = request.top_p.is_none_or(|value| value > 0.0 && value < 1.0);
-        let message = "`top_p` must be > 0.0 and < 1.0";
+        let echo = match is_valid {
+            true => request.echo(true).map_err(|unknown| format!("Tool with name {} not found", unknown.0)),
+            false => Err("`top_p` must be > 0.0 and < 1.0".into()),
+        };
         if !request.is_streamed() {
-            return if is_valid {
-                Ok(Answer::json(&whole(endpoint, &request.echo())))
-            } else {
-                Err(Refusal::json(422, &invalid(message)))
+            return match echo {
+                Ok(echo) => Ok(Answer::json(&whole(endpoint, &echo))),
+                Err(message) => Err(Refusal::json(422, &invalid(&message))),
             };
         }
         let mut body = String::new();
-        if is_valid {
-            chunks(endpoint, &request.echo(), request.wants_usage(), &mut body);
-        } else {
-            let message = format!("Input validation error: {message}");
-            let error = object! { "message": message, "http_status_code": 422_usize };
-            push_event(None, object! { "error": error }, &mut body);
+        match echo {
+            Ok(echo) => chunks(endpoint, &echo, request.wants_usage(), &mut body),
+            Err(message) => {
+                let message = format!("Input validation error: {message}");
+                let error = object! { "message": message, "http_status_code": 422_usize };
+                push_event(None, object! { "error": error }, &mut body);
+            }
         }
         push_event(None, "[DONE]", &mut body);
         Ok(events(body))
@@ -40,22 +43,28 @@ impl Chat {
 /// Ids are empty, and the role stands in every chunk.
 fn chunks(endpoint: &str, echo: &Echo, wants_usage: bool, body: &mut String) {
     let head = || head("chat.completion.chunk", endpoint);
-    let mut push = |text: &str, finish_reason: Option<&str>| {
+    let mut push = |delta: Json, finish_reason: Option<&str>| {
         let choice = object! {
             "index": 0_usize,
-            "delta": object! { "role": "assistant", "content": text },
+            "delta": delta,
             "logprobs": (),
             "finish_reason": finish_reason,
         };
         push_event(None, head().with("choices", Some([choice])).with("usage", Some(())), body);
     };
+    let text = |text: &str| object! { "role": "assistant", "content": text };
     let count = echo.count();
     for (at, token) in echo.tokens().enumerate() {
         // The token that is one too many ends the answer; that at its end has no text.
-        push(token.text, (echo.is_cut && at + 1 == count).then_some("length"));
+        let reason = (at + 1 == count && !echo.is_done()).then(|| finish_reason(echo));
+        match &echo.tool {
+            Some(tool) => push(call(&tool.name, at, token.text), reason),
+            None => push(text(token.text), reason),
+        }
     }
-    if !echo.is_cut {
-        push("", Some("stop"));
+    // After a tool nothing says that it is the end.
+    if echo.is_done() && echo.tool.is_none() {
+        push(text(""), Some(finish_reason(echo)));
     }
     if wants_usage {
         let none: [Json; 0] = [];
@@ -63,12 +72,32 @@ fn chunks(endpoint: &str, echo: &Echo, wants_usage: bool, body: &mut String) {
     }
 }
 
+/// A piece of a call: the id stands in every chunk, the name in the first.
+fn call(name: &str, at: usize, arguments: &str) -> Json {
+    let function = object! { "name": (at == 0).then_some(name), "arguments": arguments };
+    let call = object! { "index": 0_usize, "id": "0", "type": "function", "function": function };
+    object! { "role": "assistant", "content": (), "tool_calls": [call] }
+}
+
+/// A call is no reason of its own.
+fn finish_reason(echo: &Echo) -> &'static str {
+    echo.finish_reason("stop", "length", "stop_sequence")
+}
+
 fn whole(endpoint: &str, echo: &Echo) -> Json {
+    let message = match &echo.tool {
+        Some(tool) => {
+            let function = object! { "description": (), "name": &tool.name, "arguments": echo.text() };
+            let call = object! { "id": "0", "type": "function", "function": function };
+            object! { "role": "assistant", "tool_calls": [call] }
+        }
+        None => object! { "role": "assistant", "content": echo.text() },
+    };
     let choice = object! {
         "index": 0_usize,
-        "message": object! { "role": "assistant", "content": echo.text() },
+        "message": message,
         "logprobs": (),
-        "finish_reason": echo.finish_reason("stop", "length"),
+        "finish_reason": finish_reason(echo),
     };
     head("chat.completion", endpoint).with("choices", Some([choice])).with("usage", Some(usage(echo)))
 }
@@ -85,7 +114,7 @@ fn head(object: &str, endpoint: &str) -> Json {
 
 /// The end of the sequence counts.
 fn usage(echo: &Echo) -> Json {
-    let count = echo.count() + usize::from(!echo.is_cut);
+    let count = echo.count() + usize::from(echo.is_done());
     object! {
         "prompt_tokens": echo.prompt_tokens,
         "completion_tokens": count,
@@ -100,12 +129,12 @@ pub(super) struct Completion(CompletionRequest);
 impl Completion {
     pub(super) fn answer(&self, endpoint: &str) -> Answer {
         let Self(request) = self;
-        let echoes = request.echoes(None);
+        let echoes = request.echoes(None, true);
         let head = || head("text_completion", endpoint);
         let choice = |index: usize, text: &str, finish_reason: &str| {
             object! { "index": index, "text": text, "logprobs": (), "finish_reason": finish_reason }
         };
-        let reason = |echo: &Echo| echo.finish_reason("eos_token", "length");
+        let reason = |echo: &Echo| echo.finish_reason("eos_token", "length", "stop_sequence");
         if !request.is_streamed() {
             let choices = echoes.iter().enumerate();
             let choices: Vec<Json> =
