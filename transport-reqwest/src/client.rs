@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
-    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport, impl_services, read_body,
-    read_error_body,
+    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport, impl_services, is_event_stream,
+    read_body, read_error_body,
 };
 use tokio::time::timeout;
 
@@ -395,11 +395,4 @@ fn from_send(error: reqwest::Error, connect_timeout: Duration) -> Error {
         _ => Error::broken_off(),
     };
     kind.because(error.without_url())
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/vnd.amazon.eventstream")
 }
