@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
-    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport, impl_services, is_event_stream,
-    read_body, read_error_body,
+    AsyncRequest, AsyncResponse, Bounds, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
+    ResponseStream, ServiceError, Timeout, Transport, impl_services, is_event_stream, read_body,
+    read_error_body,
 };
 use tokio::time::timeout;
 
@@ -51,9 +51,7 @@ pub(crate) struct Inner {
     pub(crate) credentials: Cache,
     pub(crate) tokens: Tokens,
     pub(crate) clock: Clock,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) retry: Retry,
-    pub(crate) max_response_len: usize,
+    pub(crate) bounds: Bounds,
     #[cfg(feature = "tracing")]
     pub(crate) has_warned: std::sync::atomic::AtomicBool,
 }
@@ -182,13 +180,15 @@ impl Client {
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
         let prepared = self.prepare(Operation::Invoke, request)?;
         let inner = &self.inner;
-        let deadline = Deadline::new(&inner.timeouts);
+        let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let (headers, body) = inner.send(&prepared, StatusCode::OK, deadline).await?;
-            let body = read_body(chunks(body), &inner.timeouts, deadline, inner.max_response_len).await?;
+            let body =
+                read_body(chunks(body), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
+                    .await?;
             Ok(Response::new(Metadata::new(&headers, prepared.operation), body))
         };
-        deadline.bound(inner.retry.run(attempt)).await
+        deadline.bound(inner.bounds.retry.run(attempt)).await
     }
 
     /// Invokes an endpoint, and waits until its answer begins.
@@ -200,10 +200,10 @@ impl Client {
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
         let prepared = self.prepare(Operation::Stream, request)?;
         let inner = &self.inner;
-        let deadline = Deadline::new(&inner.timeouts);
+        let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || inner.send(&prepared, StatusCode::OK, deadline);
-        let (headers, body) = deadline.bound(inner.retry.run(attempt)).await?;
-        let (body, timeouts) = (chunks(body), &inner.timeouts);
+        let (headers, body) = deadline.bound(inner.bounds.retry.run(attempt)).await?;
+        let (body, timeouts) = (chunks(body), &inner.bounds.timeouts);
         let framing = match prepared.operation {
             Operation::OpenAi => Framing::Unframed,
             _ => Framing::EventStream,
@@ -229,13 +229,15 @@ impl Client {
         let (headers, body) = (request.headers()?, request.body());
         let prepared = Prepared::new(&request.endpoint, Operation::Async, headers, body)?;
         let inner = &self.inner;
-        let deadline = Deadline::new(&inner.timeouts);
+        let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let (headers, body) = inner.send(&prepared, StatusCode::ACCEPTED, deadline).await?;
-            let body = read_body(chunks(body), &inner.timeouts, deadline, inner.max_response_len).await?;
+            let body =
+                read_body(chunks(body), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
+                    .await?;
             Ok(AsyncResponse::new(&headers, &body))
         };
-        deadline.bound(inner.retry.run(attempt)).await
+        deadline.bound(inner.bounds.retry.run(attempt)).await
     }
 
     fn prepare(&self, operation: Operation, request: Request) -> Result<Prepared, Error> {
@@ -304,7 +306,7 @@ impl Inner {
     ) -> Result<Result<(HeaderMap, reqwest::Body), Refused>, Error> {
         let offset = self.clock.offset();
         let (request, token) = self.authorize(prepared).await?;
-        let (url, times) = (request.url().clone(), &self.timeouts);
+        let (url, times) = (request.url().clone(), &self.bounds.timeouts);
         let sent = timeout(times.first_byte, self.http.execute(request)).await;
         let response = sent
             .map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))?

@@ -86,8 +86,9 @@ pub use builder::{Builder, http_client};
 pub use client::{Client, Route};
 pub use credentials::EnvCredentials;
 pub use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream, Metadata,
-    Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport,
+    AsyncRequest, AsyncResponse, Bounds, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream,
+    Metadata, Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts,
+    Transport,
 };
 pub use settings::{CredentialsSource, Origin, Setting, Settings};
 pub use token::Token;

@@ -48,6 +48,7 @@ pub use aws_sdk_sagemakerruntime;
 pub use client::{Builder, Client};
 pub use events::response_stream;
 pub use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream, Metadata,
-    Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport,
+    AsyncRequest, AsyncResponse, Bounds, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream,
+    Metadata, Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts,
+    Transport,
 };

@@ -14,6 +14,7 @@
 //!   [OpenTelemetry's conventions](https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/).
 
 mod body;
+mod bounds;
 mod chat;
 mod endpoint;
 mod error;
@@ -25,6 +26,7 @@ mod service;
 mod trace;
 
 pub use body::{Chunks, Deadline, Timeouts};
+pub use bounds::Bounds;
 pub use chat::{Chat, ChatStream};
 pub use endpoint::{Endpoint, Operation};
 pub use error::{Error, ServiceError, Timeout};
