@@ -9,8 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
-    ResponseStream, ServiceError, Timeout, Transport, impl_services, is_event_stream, read_body,
-    read_error_body,
+    ResponseStream, ServiceError, Timeout, impl_transport, is_event_stream, read_body, read_error_body,
 };
 use tokio::time::timeout;
 
@@ -250,21 +249,7 @@ impl Client {
     }
 }
 
-impl Transport for Client {
-    async fn invoke(&self, request: Request) -> Result<Response, Error> {
-        Client::invoke(self, request).await
-    }
-
-    async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
-        Client::invoke_stream(self, request).await
-    }
-
-    async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
-        Client::invoke_async(self, request).await
-    }
-}
-
-impl_services!(Client);
+impl_transport!(Client);
 
 impl Inner {
     /// Headers and body of a response with this status. A clock that is wrong is put right once, and a token that is refused

@@ -17,8 +17,7 @@ use http::{HeaderMap, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
-    ResponseStream, ServiceError, Timeout, Transport, bounds_setters, impl_services, read_body,
-    read_error_body,
+    ResponseStream, ServiceError, Timeout, bounds_setters, impl_transport, read_body, read_error_body,
 };
 use tokio::time::timeout;
 
@@ -156,21 +155,7 @@ impl Client {
     }
 }
 
-impl Transport for Client {
-    async fn invoke(&self, request: Request) -> Result<Response, Error> {
-        Client::invoke(self, request).await
-    }
-
-    async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
-        Client::invoke_stream(self, request).await
-    }
-
-    async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
-        Client::invoke_async(self, request).await
-    }
-}
-
-impl_services!(Client);
+impl_transport!(Client);
 
 impl Inner {
     /// What the SDK does otherwise than its client was told.
