@@ -3,6 +3,7 @@
 //! The idle time runs while the caller waits for bytes, not while the caller is busy with the last ones. The total time
 //! runs always.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -81,16 +82,33 @@ pub(crate) struct Body {
     received: u64,
     /// Chunks are handed out as they come.
     delivers: bool,
+    /// Chunks that have come and were looked at, but not handed out.
+    seen: VecDeque<Chunk>,
     end: Option<Result<(), Error>>,
 }
 
 impl Body {
     pub(crate) fn new(chunks: Chunks, idle: Duration, deadline: Deadline, delivers: bool) -> Self {
-        Self { chunks, idle, deadline, sleep: None, waiting: false, received: 0, delivers, end: None }
+        let seen = VecDeque::new();
+        Self { chunks, idle, deadline, sleep: None, waiting: false, received: 0, delivers, seen, end: None }
+    }
+
+    /// The next chunk that nobody has looked at. All of them are handed out later.
+    pub(crate) async fn peek(&mut self) -> Result<Option<Chunk>, Error> {
+        let chunk = poll_fn(|cx| self.poll_new(cx)).await?;
+        self.seen.extend(chunk.clone());
+        Ok(chunk)
     }
 
     /// The next chunk, never an empty one; `None` at the end. The same error again after an error.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
+        match self.seen.pop_front() {
+            Some(chunk) => Poll::Ready(Ok(Some(chunk))),
+            None => self.poll_new(cx),
+        }
+    }
+
+    fn poll_new(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
         if let Some(end) = &self.end {
             return Poll::Ready(end.clone().map(|()| None));
         }
@@ -147,10 +165,16 @@ impl Body {
     pub(crate) async fn bytes(&mut self) -> Result<Option<Bytes>, Error> {
         match poll_fn(|cx| self.poll_chunk(cx)).await? {
             Some(Chunk::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(Chunk::Failure(failure)) => Err(failure.into()),
-            Some(Chunk::Error(error)) => Err(error.into()),
+            Some(Chunk::Failure(failure)) => self.fail(failure.into()),
+            Some(Chunk::Error(error)) => self.fail(error.into()),
             None => Ok(None),
         }
+    }
+
+    /// From now on there is nothing else.
+    fn fail<T>(&mut self, error: Error) -> Result<T, Error> {
+        self.end = Some(Err(error.clone()));
+        Err(error)
     }
 
     /// The whole body.
