@@ -190,7 +190,8 @@ impl Client {
         deadline.bound(inner.bounds.retry.run(attempt)).await
     }
 
-    /// Invokes an endpoint, and waits until its answer begins.
+    /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
+    /// that ends before may be asked for again; [`Retry::run_stream`](sagewire_transport::Retry::run_stream) says when.
     ///
     /// # Errors
     ///
@@ -200,20 +201,8 @@ impl Client {
         let prepared = self.prepare(Operation::Stream, request)?;
         let inner = &self.inner;
         let deadline = Deadline::new(&inner.bounds.timeouts);
-        let attempt = || inner.send(&prepared, StatusCode::OK, deadline);
-        let (headers, body) = deadline.bound(inner.bounds.retry.run(attempt)).await?;
-        let (body, timeouts) = (chunks(body), &inner.bounds.timeouts);
-        let framing = match prepared.operation {
-            Operation::OpenAi => Framing::Unframed,
-            _ => Framing::EventStream,
-        };
-        if framing == Framing::EventStream && !is_event_stream(&headers) {
-            let found = headers.get(header::CONTENT_TYPE);
-            let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-            return Err(Error::content_type(found, read_error_body(body, timeouts, deadline).await));
-        }
-        let metadata = Metadata::new(&headers, prepared.operation);
-        Ok(ResponseStream::new(metadata, framing, body, timeouts, deadline))
+        let attempt = || inner.stream(&prepared, deadline);
+        deadline.bound(inner.bounds.retry.run_stream(attempt)).await
     }
 
     /// Has an endpoint invoked, which puts its answer into S3. The OpenAI route has no such thing.
@@ -268,6 +257,22 @@ impl Inner {
             return Err(refused.error.into());
         }
         self.send_once(prepared, status, deadline).await?.map_err(|refused| refused.error.into())
+    }
+
+    async fn stream(&self, prepared: &Prepared, deadline: Deadline) -> Result<ResponseStream, Error> {
+        let (headers, body) = self.send(prepared, StatusCode::OK, deadline).await?;
+        let (body, timeouts) = (chunks(body), &self.bounds.timeouts);
+        let framing = match prepared.operation {
+            Operation::OpenAi => Framing::Unframed,
+            _ => Framing::EventStream,
+        };
+        if framing == Framing::EventStream && !is_event_stream(&headers) {
+            let found = headers.get(header::CONTENT_TYPE);
+            let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            return Err(Error::content_type(found, read_error_body(body, timeouts, deadline).await));
+        }
+        let metadata = Metadata::new(&headers, prepared.operation);
+        Ok(ResponseStream::new(metadata, framing, body, timeouts, deadline))
     }
 
     /// The refusal may be due to the clock, or to the token. Learns from it.

@@ -99,7 +99,8 @@ impl Client {
         deadline.bound(inner.bounds.retry.run(attempt)).await
     }
 
-    /// Invokes an endpoint, and waits until its answer begins.
+    /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
+    /// that ends before may be asked for again; [`Retry::run_stream`](sagewire_transport::Retry::run_stream) says when.
     ///
     /// # Errors
     ///
@@ -114,18 +115,18 @@ impl Client {
             call.interceptor(exchange).send()
         };
         let (deadline, timeouts) = (Deadline::new(&inner.bounds.timeouts), &inner.bounds.timeouts);
-        let attempt = || inner.send(Operation::Stream, deadline, &send);
-        let answer = deadline.bound(inner.bounds.retry.run(attempt)).await?;
-        if answer.body.is_some() {
-            let found = answer.headers.get(header::CONTENT_TYPE).map(text);
-            return Err(Error::content_type(
-                found,
-                read_error_body(answer.chunks(), timeouts, deadline).await,
-            ));
-        }
-        let metadata = Metadata::new(&answer.headers, Operation::Stream);
-        let chunks = events::chunks(answer.output?.body);
-        Ok(ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline))
+        let attempt = || async {
+            let answer = inner.send(Operation::Stream, deadline, &send).await?;
+            if answer.body.is_some() {
+                let found = answer.headers.get(header::CONTENT_TYPE).map(text);
+                let body = read_error_body(answer.chunks(), timeouts, deadline).await;
+                return Err(Error::content_type(found, body));
+            }
+            let metadata = Metadata::new(&answer.headers, Operation::Stream);
+            let chunks = events::chunks(answer.output?.body);
+            Ok(ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline))
+        };
+        deadline.bound(inner.bounds.retry.run_stream(attempt)).await
     }
 
     /// Has an endpoint invoked, which puts its answer into S3.

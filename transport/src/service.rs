@@ -18,7 +18,8 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// See [`Error`]. A status other than 200 is one.
     fn invoke(&self, request: Request) -> impl Future<Output = Result<Response, Error>> + Send;
 
-    /// Invokes an endpoint, and waits until its answer begins.
+    /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
+    /// that ends before may be asked for again; [`Retry::run_stream`](crate::Retry::run_stream) says when.
     ///
     /// # Errors
     ///

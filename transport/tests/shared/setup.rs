@@ -48,10 +48,10 @@ impl Setup {
 }
 
 pub(crate) async fn scripted(rule: Value) -> Emulator {
-    emulator(&json!([rule])).await
+    with_rules(&json!([rule])).await
 }
 
-pub(crate) async fn emulator(rules: &Value) -> Emulator {
+pub(crate) async fn with_rules(rules: &Value) -> Emulator {
     let script: Script = json!({"rules": rules}).to_string().parse().expect("a script");
     Emulator::builder().script(script).start().await.expect("a port")
 }
