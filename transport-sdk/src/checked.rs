@@ -1,6 +1,8 @@
 //! The bodies of responses: as chunks, and with their frames checked.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use aws_sdk_sagemakerruntime::error::BoxError;
@@ -44,21 +46,30 @@ fn poll_data(body: &mut SdkBody, cx: &mut Context<'_>) -> Poll<Option<Result<Byt
     }
 }
 
+/// Bytes that passed to the SDK: what it has of a frame is not to be seen otherwise.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Passed(Arc<AtomicUsize>);
+
+impl Passed {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Frames on their way to the SDK. They pass as they are, up to the first that is none: the body fails there with the
 /// error of our own decoder, which [`events`](crate::events) finds again in the SDK's.
 pub(crate) struct Checked {
     body: SdkBody,
     decoder: Decoder,
-    /// Bytes that passed.
-    passed: usize,
+    passed: Passed,
     /// Bytes of the whole frames among them.
     whole: usize,
     ending: Option<Result<(), sagewire_codec::Error>>,
 }
 
 impl Checked {
-    pub(crate) fn new(body: SdkBody) -> Self {
-        Self { body, decoder: Decoder::new(), passed: 0, whole: 0, ending: None }
+    pub(crate) fn new(body: SdkBody, passed: Passed) -> Self {
+        Self { body, decoder: Decoder::new(), passed, whole: 0, ending: None }
     }
 
     /// What of `data` may pass. The rest comes before an error.
@@ -69,13 +80,13 @@ impl Checked {
                 Ok(Some(frame)) => self.whole += frame.as_bytes().len(),
                 Ok(None) => break,
                 Err(error) => {
-                    data.truncate(self.whole.saturating_sub(self.passed));
+                    data.truncate(self.whole.saturating_sub(self.passed.get()));
                     self.ending = Some(Err(error));
                     break;
                 }
             }
         }
-        self.passed += data.len();
+        self.passed.0.fetch_add(data.len(), Ordering::Relaxed);
     }
 }
 

@@ -21,7 +21,7 @@ use sagewire_transport::{
 };
 use tokio::time::timeout;
 
-use crate::checked::chunks;
+use crate::checked::{Passed, chunks};
 use crate::error::{unanswered, unsigned};
 use crate::exchange::{Exchange, Stage};
 use crate::{events, fields};
@@ -41,6 +41,7 @@ struct Answer<T> {
     headers: HeaderMap,
     /// `None`: the SDK reads it.
     body: Option<SdkBody>,
+    passed: Passed,
     output: Result<T, Error>,
 }
 
@@ -123,7 +124,7 @@ impl Client {
                 return Err(Error::content_type(found, body));
             }
             let metadata = Metadata::new(&answer.headers, Operation::Stream);
-            let chunks = events::chunks(answer.output?.body);
+            let chunks = events::chunks(answer.output?.body, answer.passed);
             Ok(ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline))
         };
         deadline.bound(inner.bounds.retry.run_stream(attempt)).await
@@ -229,7 +230,7 @@ impl Inner {
         if head.status == expected {
             let unread = || ServiceError::new(head.status, &head.headers, Bytes::new());
             let output = output.map_err(|error| Error::from(unread()).because(error));
-            return Ok(Ok(Answer { headers: head.headers, body: head.body, output }));
+            return Ok(Ok(Answer { headers: head.headers, body: head.body, passed: head.passed, output }));
         }
         if head.status.is_redirection() {
             let location = head.headers.get(header::LOCATION).map(text);

@@ -16,7 +16,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::error::{Error, Progress, Timeout};
 
-/// What a transport brings of a body: bytes as they come, none of them empty, and at most one failure or error at the end.
+/// What a transport brings of a body: bytes as they come, and at most one failure or error at the end. Empty ones are not
+/// handed on: they say that something came of which nothing can be handed on yet, so that the idle time begins anew.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, Error>> + Send>>;
 
 /// The times that bound a call. The first three are checked where nothing comes, the last one always.
@@ -129,7 +130,7 @@ impl Body {
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
         loop {
             match self.chunks.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(Chunk::Bytes(bytes)))) if bytes.is_empty() => {}
+                Poll::Ready(Some(Ok(Chunk::Bytes(bytes)))) if bytes.is_empty() => self.waiting = false,
                 Poll::Ready(chunk) => {
                     self.waiting = false;
                     return Poll::Ready(chunk.transpose().map_err(|error| error.after(self.progress())));
