@@ -3,6 +3,8 @@
 //! `cargo test -p sagewire-transport-sdk --test scorecard -- --nocapture`
 
 mod common;
+#[path = "../../transport/tests/shared/dropped.rs"]
+mod dropped;
 #[path = "../../transport/tests/shared/faults.rs"]
 mod faults;
 #[path = "../../transport/tests/shared/server.rs"]

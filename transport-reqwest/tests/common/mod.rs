@@ -4,7 +4,8 @@
 #[path = "../../../transport/tests/shared/setup.rs"]
 mod setup;
 
-use sagewire_transport_reqwest::{Builder, Client, Credentials};
+pub(crate) use sagewire_transport_reqwest::Client;
+use sagewire_transport_reqwest::{Builder, Credentials};
 
 pub(crate) use setup::*;
 

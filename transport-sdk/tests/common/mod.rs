@@ -4,10 +4,11 @@
 #[path = "../../../transport/tests/shared/setup.rs"]
 mod setup;
 
+use aws_sdk_sagemakerruntime::Config;
 use aws_sdk_sagemakerruntime::config::{BehaviorVersion, Builder, Credentials, Region};
-use aws_sdk_sagemakerruntime::{Client, Config};
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
 
+pub(crate) use sagewire_transport_sdk::Client;
 pub(crate) use setup::*;
 
 pub(crate) fn config(url: impl Into<String>) -> Builder {
@@ -23,15 +24,16 @@ pub(crate) fn keys(token: Option<&str>) -> Credentials {
     Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, token.map(Into::into), None, "test")
 }
 
-pub(crate) fn sdk(emulator: &Emulator) -> Client {
-    Client::from_conf(config(emulator.url()).build())
+pub(crate) fn sdk(emulator: &Emulator) -> aws_sdk_sagemakerruntime::Client {
+    aws_sdk_sagemakerruntime::Client::from_conf(config(emulator.url()).build())
 }
 
-pub(crate) fn client(setup: &Setup) -> sagewire_transport_sdk::Client {
+pub(crate) fn client(setup: &Setup) -> Client {
     let (token, id) = (setup.session_token.clone(), setup.key_id.clone());
     let keys = Credentials::new(id, setup.secret.clone(), token, None, "test");
-    let sdk = Client::from_conf(config(&setup.url).credentials_provider(keys).build());
-    sagewire_transport_sdk::Client::builder(sdk).bounds(setup.bounds).build()
+    let sdk =
+        aws_sdk_sagemakerruntime::Client::from_conf(config(&setup.url).credentials_provider(keys).build());
+    Client::builder(sdk).bounds(setup.bounds).build()
 }
 
 /// Whether a header of a request has to be in its signature: the SDK has some of its own that are not.

@@ -23,6 +23,7 @@ pub(crate) enum Step {
     Send(Bytes),
     /// Byte by byte, each after a pause.
     Drip(Bytes, Duration),
+    Pause(Duration),
     /// Nothing more is sent.
     Stall,
     Reset,
@@ -130,6 +131,10 @@ async fn answer(socket: &mut TcpStream, steps: &[Step], shared: &Shared) -> bool
                         writer.write_all(&[*byte]).await?;
                         sleep(*pause).await;
                     }
+                    Ok(())
+                }
+                Step::Pause(pause) => {
+                    sleep(*pause).await;
                     Ok(())
                 }
                 Step::Stall => std::future::pending().await,
