@@ -32,13 +32,15 @@ impl Stream for Unread {
     }
 }
 
-/// The next bytes. Trailers say nothing here.
+/// The next bytes. Trailers say nothing here, and frames without bytes must not pass for progress.
 fn poll_data(body: &mut SdkBody, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
     loop {
         match ready!(Pin::new(&mut *body).poll_frame(cx)).transpose()? {
             None => return Poll::Ready(None),
             Some(frame) => {
-                if let Ok(data) = frame.into_data() {
+                if let Ok(data) = frame.into_data()
+                    && !data.is_empty()
+                {
                     return Poll::Ready(Some(Ok(data)));
                 }
             }

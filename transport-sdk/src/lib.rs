@@ -20,6 +20,9 @@
 //! # }
 //! ```
 //!
+//! A stream that breaks, ends or fails before its first event is tried again: [`Client::invoke_stream`] returns with the first
+//! one. [`Retry::never`] turns all tries but the first off.
+//!
 //! A [`Chat`] on top of a [`Client`] speaks in canonical requests and events. Who calls the SDK directly hands its output to
 //! [`response_stream`].
 //!

@@ -8,6 +8,10 @@
 //! Each is also a [`tower_service::Service`] of [`Invoke`], [`InvokeStream`] and [`AsyncRequest`], so rate limits, timeouts,
 //! delays and caches are layers of `tower`, and a [`Chat`] goes on top of those, too.
 //!
+//! Who writes a transport gives a client the three methods of [`Transport`], sends within [`Retry::run`] and
+//! [`Retry::run_stream`], bounded by a [`Deadline`], and hands over its bytes as [`Chunks`]; [`impl_transport!`] and
+//! [`bounds_setters!`] do the rest.
+//!
 //! # Features
 //!
 //! - `tracing`: a span for each streamed chat, with the names of

@@ -10,7 +10,8 @@ use crate::response::ResponseStream;
 /// How often a call is tried, and how long is waited between.
 ///
 /// Only what [`Error::is_retryable`] allows is tried again, and streams that end before their first event in a way that may
-/// pass; never after something of an answer was handed out. The waits grow twofold, with jitter; the service's `Retry-After` takes their place where it is longer.
+/// pass; never after something of an answer was handed out. The waits grow twofold, with jitter; the service's
+/// `Retry-After` takes their place where it is longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {

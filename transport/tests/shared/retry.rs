@@ -176,6 +176,15 @@ async fn after_the_first_event_nothing_is() {
     }
 }
 
+#[tokio::test]
+async fn the_first_event_is_not_waited_for_twice() {
+    let emulator = with_rules(&json!([{"body": "one\ntwo\n", "pause_ms": 3000}])).await;
+    let start = Instant::now();
+    let mut stream = client(&setup(&emulator)).invoke_stream(Request::new("e", "")).await.expect("a stream");
+    assert!(stream.chunk().await.expect("a chunk").is_some());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
 /// Who takes the bytes as they are gets what one try would have brought, error included.
 #[tokio::test]
 async fn the_last_try_is_returned_as_it_came() {
