@@ -21,8 +21,10 @@ impl Stream for Body {
         loop {
             let Some(frame) = ready!(Pin::new(&mut self.0).poll_frame(cx)) else { return Poll::Ready(None) };
             let frame = frame.map_err(|error| Error::broken_off().because(error.without_url()))?;
-            // Trailers say nothing here.
-            if let Ok(data) = frame.into_data() {
+            // Trailers say nothing here, and frames without bytes must not pass for progress.
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
                 return Poll::Ready(Some(Ok(data.into())));
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use sagewire_transport::{Error, Retry, Timeouts};
+use sagewire_transport::{Bounds, Error, bounds_setters};
 
 use crate::client::{Client, Inner, Route};
 use crate::clock::Clock;
@@ -13,8 +13,6 @@ use crate::host::Host;
 use crate::settings::{CredentialsSource, Origin, Setting, Settings};
 use crate::token::{Token, Tokens, checked};
 
-/// The service's own bound is 25 MB.
-const RESPONSE_LEN_MAX: usize = 32 << 20;
 pub(crate) const GLOBAL_URL: &str = "AWS_ENDPOINT_URL";
 pub(crate) const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
 pub(crate) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
@@ -32,9 +30,7 @@ pub struct Builder {
     pub(crate) dual_stack: Option<Origin>,
     route: Route,
     token_lifetime: Duration,
-    timeouts: Timeouts,
-    retry: Retry,
-    max_response_len: usize,
+    bounds: Bounds,
 }
 
 impl Default for Builder {
@@ -48,9 +44,7 @@ impl Default for Builder {
             dual_stack: None,
             route: Route::default(),
             token_lifetime: Token::LIFETIME_MAX,
-            timeouts: Timeouts::default(),
-            retry: Retry::default(),
-            max_response_len: RESPONSE_LEN_MAX,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -108,47 +102,7 @@ impl Builder {
         self
     }
 
-    /// The times that bound a call.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
-        self
-    }
-
-    /// Sets [`Timeouts::connect`].
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.connect = timeout;
-        self
-    }
-
-    /// Sets [`Timeouts::first_byte`].
-    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.first_byte = timeout;
-        self
-    }
-
-    /// Sets [`Timeouts::idle`].
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.idle = timeout;
-        self
-    }
-
-    /// Sets [`Timeouts::total`].
-    pub fn total_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.total = Some(timeout);
-        self
-    }
-
-    /// How often a call is tried. Default: 3 times; [`Retry::never`] is one.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// Bytes of the largest body that [`Client::invoke`] returns. Default: 32 MiB; the service's own bound is 25 MB.
-    pub fn max_response_len(mut self, len: usize) -> Self {
-        self.max_response_len = len;
-        self
-    }
+    bounds_setters!();
 
     /// Takes from the environment what has not been set: the region from `AWS_REGION` or `AWS_DEFAULT_REGION`, the
     /// endpoint URL from `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME` or `AWS_ENDPOINT_URL` (unless
@@ -225,7 +179,7 @@ impl Builder {
         let http = match self.http {
             Some(http) => http,
             None => http_client(host.is_https())?
-                .connect_timeout(self.timeouts.connect)
+                .connect_timeout(self.bounds.timeouts.connect)
                 .build()
                 .map_err(|error| Error::config("the http client cannot be built").because(error))?,
         };
@@ -236,9 +190,7 @@ impl Builder {
             credentials: Cache::new(credentials),
             tokens: Tokens::new(checked(self.token_lifetime)?),
             clock: Clock::default(),
-            timeouts: self.timeouts,
-            retry: self.retry,
-            max_response_len: self.max_response_len,
+            bounds: self.bounds,
             #[cfg(feature = "tracing")]
             has_warned: Default::default(),
         };

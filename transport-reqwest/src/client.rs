@@ -8,9 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
-    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport, impl_services, read_body,
-    read_error_body,
+    AsyncRequest, AsyncResponse, Bounds, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
+    ResponseStream, ServiceError, Timeout, impl_transport, is_event_stream, read_body, read_error_body,
 };
 use tokio::time::timeout;
 
@@ -51,9 +50,7 @@ pub(crate) struct Inner {
     pub(crate) credentials: Cache,
     pub(crate) tokens: Tokens,
     pub(crate) clock: Clock,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) retry: Retry,
-    pub(crate) max_response_len: usize,
+    pub(crate) bounds: Bounds,
     #[cfg(feature = "tracing")]
     pub(crate) has_warned: std::sync::atomic::AtomicBool,
 }
@@ -188,16 +185,19 @@ impl Client {
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
         let prepared = self.prepare(Operation::Invoke, request)?;
         let inner = &self.inner;
-        let deadline = Deadline::new(&inner.timeouts);
+        let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let (headers, body) = inner.send(&prepared, StatusCode::OK, deadline).await?;
-            let body = read_body(chunks(body), &inner.timeouts, deadline, inner.max_response_len).await?;
+            let body =
+                read_body(chunks(body), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
+                    .await?;
             Ok(Response::new(Metadata::new(&headers, prepared.operation), body))
         };
-        deadline.bound(inner.retry.run(attempt)).await
+        deadline.bound(inner.bounds.retry.run(attempt)).await
     }
 
-    /// Invokes an endpoint, and waits until its answer begins.
+    /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
+    /// that ends before may be asked for again; [`Retry::run_stream`](sagewire_transport::Retry::run_stream) says when.
     ///
     /// # Errors
     ///
@@ -206,21 +206,9 @@ impl Client {
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
         let prepared = self.prepare(Operation::Stream, request)?;
         let inner = &self.inner;
-        let deadline = Deadline::new(&inner.timeouts);
-        let attempt = || inner.send(&prepared, StatusCode::OK, deadline);
-        let (headers, body) = deadline.bound(inner.retry.run(attempt)).await?;
-        let (body, timeouts) = (chunks(body), &inner.timeouts);
-        let framing = match prepared.operation {
-            Operation::OpenAi => Framing::Unframed,
-            _ => Framing::EventStream,
-        };
-        if framing == Framing::EventStream && !is_event_stream(&headers) {
-            let found = headers.get(header::CONTENT_TYPE);
-            let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-            return Err(Error::content_type(found, read_error_body(body, timeouts, deadline).await));
-        }
-        let metadata = Metadata::new(&headers, prepared.operation);
-        Ok(ResponseStream::new(metadata, framing, body, timeouts, deadline))
+        let deadline = Deadline::new(&inner.bounds.timeouts);
+        let attempt = || inner.stream(&prepared, deadline);
+        deadline.bound(inner.bounds.retry.run_stream(attempt)).await
     }
 
     /// Has an endpoint invoked, which puts its answer into S3. The OpenAI route has no such thing.
@@ -235,13 +223,15 @@ impl Client {
         let (headers, body) = (request.headers()?, request.body());
         let prepared = Prepared::new(&request.endpoint, Operation::Async, headers, body)?;
         let inner = &self.inner;
-        let deadline = Deadline::new(&inner.timeouts);
+        let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let (headers, body) = inner.send(&prepared, StatusCode::ACCEPTED, deadline).await?;
-            let body = read_body(chunks(body), &inner.timeouts, deadline, inner.max_response_len).await?;
+            let body =
+                read_body(chunks(body), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
+                    .await?;
             Ok(AsyncResponse::new(&headers, &body))
         };
-        deadline.bound(inner.retry.run(attempt)).await
+        deadline.bound(inner.bounds.retry.run(attempt)).await
     }
 
     fn prepare(&self, operation: Operation, request: Request) -> Result<Prepared, Error> {
@@ -254,21 +244,7 @@ impl Client {
     }
 }
 
-impl Transport for Client {
-    async fn invoke(&self, request: Request) -> Result<Response, Error> {
-        Client::invoke(self, request).await
-    }
-
-    async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
-        Client::invoke_stream(self, request).await
-    }
-
-    async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
-        Client::invoke_async(self, request).await
-    }
-}
-
-impl_services!(Client);
+impl_transport!(Client);
 
 impl Inner {
     /// Headers and body of a response with this status. A clock that is wrong is put right once, a token that is refused
@@ -287,6 +263,22 @@ impl Inner {
             return Err(refused.error.into());
         }
         self.send_once(prepared, status, deadline).await?.map_err(|refused| refused.error.into())
+    }
+
+    async fn stream(&self, prepared: &Prepared, deadline: Deadline) -> Result<ResponseStream, Error> {
+        let (headers, body) = self.send(prepared, StatusCode::OK, deadline).await?;
+        let (body, timeouts) = (chunks(body), &self.bounds.timeouts);
+        let framing = match prepared.operation {
+            Operation::OpenAi => Framing::Unframed,
+            _ => Framing::EventStream,
+        };
+        if framing == Framing::EventStream && !is_event_stream(&headers) {
+            let found = headers.get(header::CONTENT_TYPE);
+            let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            return Err(Error::content_type(found, read_error_body(body, timeouts, deadline).await));
+        }
+        let metadata = Metadata::new(&headers, prepared.operation);
+        Ok(ResponseStream::new(metadata, framing, body, timeouts, deadline))
     }
 
     /// The refusal may be due to the clock, to the token, or to credentials that have expired. Learns from it.
@@ -322,7 +314,7 @@ impl Inner {
     ) -> Result<Result<(HeaderMap, reqwest::Body), Refused>, Error> {
         let offset = self.clock.offset();
         let (request, authority) = self.authorize(prepared).await?;
-        let (url, times) = (request.url().clone(), &self.timeouts);
+        let (url, times) = (request.url().clone(), &self.bounds.timeouts);
         let sent = timeout(times.first_byte, self.http.execute(request)).await;
         let response = sent
             .map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))?
@@ -412,11 +404,4 @@ fn from_send(error: reqwest::Error, connect_timeout: Duration) -> Error {
         _ => Error::broken_off(),
     };
     kind.because(error.without_url())
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/vnd.amazon.eventstream")
 }

@@ -31,7 +31,8 @@
 //! # Trying again
 //!
 //! What may pass is tried up to three times, each with a signature of its own: [`Retry`] says what, and how long is waited.
-//! Nothing is tried again once something of an answer was handed out: the error then tells the caller how it ended.
+//! That goes for a stream, too, which breaks, ends or fails before its first event: [`Client::invoke_stream`] returns with the
+//! first one. Nothing is tried again once something of an answer was handed out: the error then tells the caller how it ended.
 //! [`Retry::never`] turns it off. HTTP's own exception remains: a request of which no byte was sent, because a pooled
 //! connection had been closed, takes another connection.
 //!
@@ -89,8 +90,9 @@ pub use builder::{Builder, http_client};
 pub use client::{Client, Route};
 pub use credentials::EnvCredentials;
 pub use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream, Metadata,
-    Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport,
+    AsyncRequest, AsyncResponse, Bounds, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream,
+    Metadata, Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts,
+    Transport,
 };
 pub use settings::{CredentialsSource, Origin, Setting, Settings};
 pub use token::Token;

@@ -1,6 +1,8 @@
 //! The bodies of responses: as chunks, and with their frames checked.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use aws_sdk_sagemakerruntime::error::BoxError;
@@ -30,17 +32,29 @@ impl Stream for Unread {
     }
 }
 
-/// The next bytes. Trailers say nothing here.
+/// The next bytes. Trailers say nothing here, and frames without bytes must not pass for progress.
 fn poll_data(body: &mut SdkBody, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
     loop {
         match ready!(Pin::new(&mut *body).poll_frame(cx)).transpose()? {
             None => return Poll::Ready(None),
             Some(frame) => {
-                if let Ok(data) = frame.into_data() {
+                if let Ok(data) = frame.into_data()
+                    && !data.is_empty()
+                {
                     return Poll::Ready(Some(Ok(data)));
                 }
             }
         }
+    }
+}
+
+/// Bytes that passed to the SDK: what it has of a frame is not to be seen otherwise.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Passed(Arc<AtomicUsize>);
+
+impl Passed {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -49,16 +63,15 @@ fn poll_data(body: &mut SdkBody, cx: &mut Context<'_>) -> Poll<Option<Result<Byt
 pub(crate) struct Checked {
     body: SdkBody,
     decoder: Decoder,
-    /// Bytes that passed.
-    passed: usize,
+    passed: Passed,
     /// Bytes of the whole frames among them.
     whole: usize,
     ending: Option<Result<(), sagewire_codec::Error>>,
 }
 
 impl Checked {
-    pub(crate) fn new(body: SdkBody) -> Self {
-        Self { body, decoder: Decoder::new(), passed: 0, whole: 0, ending: None }
+    pub(crate) fn new(body: SdkBody, passed: Passed) -> Self {
+        Self { body, decoder: Decoder::new(), passed, whole: 0, ending: None }
     }
 
     /// What of `data` may pass. The rest comes before an error.
@@ -69,13 +82,13 @@ impl Checked {
                 Ok(Some(frame)) => self.whole += frame.as_bytes().len(),
                 Ok(None) => break,
                 Err(error) => {
-                    data.truncate(self.whole.saturating_sub(self.passed));
+                    data.truncate(self.whole.saturating_sub(self.passed.get()));
                     self.ending = Some(Err(error));
                     break;
                 }
             }
         }
-        self.passed += data.len();
+        self.passed.0.fetch_add(data.len(), Ordering::Relaxed);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_sagemakerruntime::config;
 use aws_sdk_sagemakerruntime::config::http::HttpResponse;
@@ -17,19 +16,15 @@ use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
-    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport, impl_services, read_body,
-    read_error_body,
+    AsyncRequest, AsyncResponse, Bounds, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
+    ResponseStream, ServiceError, Timeout, bounds_setters, impl_transport, read_body, read_error_body,
 };
 use tokio::time::timeout;
 
-use crate::checked::chunks;
+use crate::checked::{Passed, chunks};
 use crate::error::{unanswered, unsigned};
 use crate::exchange::{Exchange, Stage};
 use crate::{events, fields};
-
-/// The service's own bound is 25 MB.
-const RESPONSE_LEN_MAX: usize = 32 << 20;
 
 /// Invokes endpoints with a client of AWS's SDK. Clones share it.
 #[derive(Clone, Debug)]
@@ -38,9 +33,7 @@ pub struct Client(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     sdk: aws_sdk_sagemakerruntime::Client,
-    timeouts: Timeouts,
-    retry: Retry,
-    max_response_len: usize,
+    bounds: Bounds,
 }
 
 /// A response with the status that it should have.
@@ -48,6 +41,7 @@ struct Answer<T> {
     headers: HeaderMap,
     /// `None`: the SDK reads it.
     body: Option<SdkBody>,
+    passed: Passed,
     output: Result<T, Error>,
 }
 
@@ -72,12 +66,7 @@ impl Client {
 
     /// Settings, to be changed and built.
     pub fn builder(sdk: aws_sdk_sagemakerruntime::Client) -> Builder {
-        Builder {
-            sdk,
-            timeouts: Timeouts::default(),
-            retry: Retry::default(),
-            max_response_len: RESPONSE_LEN_MAX,
-        }
+        Builder { sdk, bounds: Bounds::default() }
     }
 
     /// The SDK's client.
@@ -99,17 +88,20 @@ impl Client {
             let call = call.clone().customize().config_override(settings.clone());
             call.interceptor(exchange).send()
         };
-        let deadline = Deadline::new(&inner.timeouts);
+        let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Invoke, deadline, &send).await?;
             let metadata = Metadata::new(&answer.headers, Operation::Invoke);
-            let body = read_body(answer.chunks(), &inner.timeouts, deadline, inner.max_response_len).await?;
+            let body =
+                read_body(answer.chunks(), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
+                    .await?;
             Ok(Response::new(metadata, body))
         };
-        deadline.bound(inner.retry.run(attempt)).await
+        deadline.bound(inner.bounds.retry.run(attempt)).await
     }
 
-    /// Invokes an endpoint, and waits until its answer begins.
+    /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
+    /// that ends before may be asked for again; [`Retry::run_stream`](sagewire_transport::Retry::run_stream) says when.
     ///
     /// # Errors
     ///
@@ -123,19 +115,19 @@ impl Client {
             let call = call.clone().customize().config_override(settings.clone());
             call.interceptor(exchange).send()
         };
-        let (deadline, timeouts) = (Deadline::new(&inner.timeouts), &inner.timeouts);
-        let attempt = || inner.send(Operation::Stream, deadline, &send);
-        let answer = deadline.bound(inner.retry.run(attempt)).await?;
-        if answer.body.is_some() {
-            let found = answer.headers.get(header::CONTENT_TYPE).map(text);
-            return Err(Error::content_type(
-                found,
-                read_error_body(answer.chunks(), timeouts, deadline).await,
-            ));
-        }
-        let metadata = Metadata::new(&answer.headers, Operation::Stream);
-        let chunks = events::chunks(answer.output?.body);
-        Ok(ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline))
+        let (deadline, timeouts) = (Deadline::new(&inner.bounds.timeouts), &inner.bounds.timeouts);
+        let attempt = || async {
+            let answer = inner.send(Operation::Stream, deadline, &send).await?;
+            if answer.body.is_some() {
+                let found = answer.headers.get(header::CONTENT_TYPE).map(text);
+                let body = read_error_body(answer.chunks(), timeouts, deadline).await;
+                return Err(Error::content_type(found, body));
+            }
+            let metadata = Metadata::new(&answer.headers, Operation::Stream);
+            let chunks = events::chunks(answer.output?.body, answer.passed);
+            Ok(ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline))
+        };
+        deadline.bound(inner.bounds.retry.run_stream(attempt)).await
     }
 
     /// Has an endpoint invoked, which puts its answer into S3.
@@ -152,38 +144,26 @@ impl Client {
             let call = call.clone().customize().config_override(settings.clone());
             call.interceptor(exchange).send()
         };
-        let deadline = Deadline::new(&inner.timeouts);
+        let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Async, deadline, &send).await?;
             let headers = answer.headers.clone();
-            let body = read_body(answer.chunks(), &inner.timeouts, deadline, inner.max_response_len).await?;
+            let body =
+                read_body(answer.chunks(), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
+                    .await?;
             Ok(AsyncResponse::new(&headers, &body))
         };
-        deadline.bound(inner.retry.run(attempt)).await
+        deadline.bound(inner.bounds.retry.run(attempt)).await
     }
 }
 
-impl Transport for Client {
-    async fn invoke(&self, request: Request) -> Result<Response, Error> {
-        Client::invoke(self, request).await
-    }
-
-    async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
-        Client::invoke_stream(self, request).await
-    }
-
-    async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
-        Client::invoke_async(self, request).await
-    }
-}
-
-impl_services!(Client);
+impl_transport!(Client);
 
 impl Inner {
     /// What the SDK does otherwise than its client was told.
     fn settings(&self, region: Option<String>) -> config::Builder {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(self.timeouts.connect)
+            .connect_timeout(self.bounds.timeouts.connect)
             .disable_read_timeout()
             .disable_operation_timeout()
             .disable_operation_attempt_timeout()
@@ -231,7 +211,7 @@ impl Inner {
         F: Fn(Exchange) -> R,
         R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        let (exchange, times) = (Exchange::new(operation), &self.timeouts);
+        let (exchange, times) = (Exchange::new(operation), &self.bounds.timeouts);
         let sent = AssertUnwindSafe(send(exchange.clone())).catch_unwind();
         let sent = timeout(times.first_byte, sent).await;
         let output = match sent.map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))? {
@@ -250,7 +230,7 @@ impl Inner {
         if head.status == expected {
             let unread = || ServiceError::new(head.status, &head.headers, Bytes::new());
             let output = output.map_err(|error| Error::from(unread()).because(error));
-            return Ok(Ok(Answer { headers: head.headers, body: head.body, output }));
+            return Ok(Ok(Answer { headers: head.headers, body: head.body, passed: head.passed, output }));
         }
         if head.status.is_redirection() {
             let location = head.headers.get(header::LOCATION).map(text);
@@ -272,58 +252,15 @@ fn text(value: &http::HeaderValue) -> String {
 #[must_use]
 pub struct Builder {
     sdk: aws_sdk_sagemakerruntime::Client,
-    timeouts: Timeouts,
-    retry: Retry,
-    max_response_len: usize,
+    bounds: Bounds,
 }
 
 impl Builder {
-    /// The times that bound a call.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
-        self
-    }
-
-    /// Sets [`Timeouts::connect`].
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.connect = timeout;
-        self
-    }
-
-    /// Sets [`Timeouts::first_byte`].
-    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.first_byte = timeout;
-        self
-    }
-
-    /// Sets [`Timeouts::idle`].
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.idle = timeout;
-        self
-    }
-
-    /// Sets [`Timeouts::total`].
-    pub fn total_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.total = Some(timeout);
-        self
-    }
-
-    /// How often a call is tried. Default: 3 times; [`Retry::never`] is one.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// Bytes of the largest body that [`Client::invoke`] returns. Default: 32 MiB; the service's own bound is 25 MB.
-    pub fn max_response_len(mut self, len: usize) -> Self {
-        self.max_response_len = len;
-        self
-    }
+    bounds_setters!();
 
     /// The client.
     #[must_use]
     pub fn build(self) -> Client {
-        let Self { sdk, timeouts, retry, max_response_len } = self;
-        Client(Arc::new(Inner { sdk, timeouts, retry, max_response_len }))
+        Client(Arc::new(Inner { sdk: self.sdk, bounds: self.bounds }))
     }
 }

@@ -1,5 +1,7 @@
 //! What the SDK found in the frames, as chunks for a decoder below them.
 
+use std::task::Poll;
+
 use aws_sdk_sagemakerruntime::error::SdkError;
 use aws_sdk_sagemakerruntime::operation::RequestId;
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint_with_response_stream::InvokeEndpointWithResponseStreamOutput;
@@ -8,12 +10,15 @@ use aws_sdk_sagemakerruntime::primitives::event_stream::{EventReceiver, Message}
 use aws_sdk_sagemakerruntime::types;
 use aws_sdk_sagemakerruntime::types::error::ResponseStreamError;
 use aws_smithy_types::event_stream::RawMessage;
+use bytes::Bytes;
+use futures_core::Stream;
 use futures_util::stream;
 use sagewire_codec::sagemaker::Event;
 use sagewire_codec::stream::Chunk;
 use sagewire_codec::{ErrorKind, Framing, Layer};
 use sagewire_transport::{Chunks, Deadline, Error, Metadata, ResponseStream, Timeouts};
 
+use crate::checked::Passed;
 use crate::error::find;
 
 type Receiver = EventReceiver<types::ResponseStream, ResponseStreamError>;
@@ -21,7 +26,7 @@ type Receiver = EventReceiver<types::ResponseStream, ResponseStreamError>;
 /// What one's own call of the SDK's `invoke_endpoint_with_response_stream` was answered, to be read as chat events.
 ///
 /// The SDK's frames were not checked here, so a frame that is corrupt is an error without details. Of `timeouts`, those
-/// that bound a body count.
+/// that bound a body count, and the idle time is that between two events.
 pub fn response_stream(
     output: InvokeEndpointWithResponseStreamOutput,
     timeouts: &Timeouts,
@@ -31,13 +36,26 @@ pub fn response_stream(
     metadata.content_type = output.content_type;
     metadata.variant = output.invoked_production_variant;
     metadata.custom_attributes = output.custom_attributes.filter(|text| !text.is_empty());
-    let (chunks, deadline) = (chunks(output.body), Deadline::new(timeouts));
+    let (chunks, deadline) = (chunks(output.body, Passed::default()), Deadline::new(timeouts));
     ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline)
 }
 
-/// The parts of a stream, as they were received, and how it ended.
-pub(crate) fn chunks(receiver: Receiver) -> Chunks {
-    Box::pin(stream::unfold(Some((receiver, 0)), |state| async {
+/// The parts of a stream, as they were received, and how it ended. An empty one says that `passed` has grown.
+pub(crate) fn chunks(receiver: Receiver, passed: Passed) -> Chunks {
+    let (mut parts, mut seen) = (Box::pin(parts(receiver)), 0);
+    Box::pin(stream::poll_fn(move |cx| {
+        let part = parts.as_mut().poll_next(cx);
+        let before = std::mem::replace(&mut seen, passed.get());
+        if part.is_pending() && seen > before {
+            Poll::Ready(Some(Ok(Chunk::Bytes(Bytes::new()))))
+        } else {
+            part
+        }
+    }))
+}
+
+fn parts(receiver: Receiver) -> impl Stream<Item = Result<Chunk, Error>> + Send {
+    stream::unfold(Some((receiver, 0)), |state| async {
         let (mut receiver, received) = state?;
         loop {
             match receiver.recv().await {
@@ -52,7 +70,7 @@ pub(crate) fn chunks(receiver: Receiver) -> Chunks {
                 Err(error) => return Some((ending(error, received), None)),
             }
         }
-    }))
+    })
 }
 
 /// How a stream ended after `received` bytes of the container's.

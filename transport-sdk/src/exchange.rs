@@ -14,7 +14,7 @@ use aws_smithy_types::body::SdkBody;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sagewire_transport::{Operation, is_event_stream};
 
-use crate::checked::Checked;
+use crate::checked::{Checked, Passed};
 
 /// Seconds that the service cannot mean: it accepts five minutes. AWS's SDKs correct from four on.
 const TOLERATED: i64 = 4 * 60;
@@ -37,6 +37,8 @@ pub(crate) struct Head {
     pub(crate) headers: HeaderMap,
     /// `None`: an event stream, which the SDK reads.
     pub(crate) body: Option<SdkBody>,
+    /// What the SDK has read of it.
+    pub(crate) passed: Passed,
     /// The request was signed for a time that is not the service's.
     pub(crate) is_clock_off: bool,
 }
@@ -84,8 +86,9 @@ impl Exchange {
         let body = std::mem::replace(response.body_mut(), SdkBody::empty());
         let is_stream =
             self.operation == Operation::Stream && status == StatusCode::OK && is_event_stream(&headers);
+        let passed = Passed::default();
         let body = if is_stream {
-            *response.body_mut() = SdkBody::from_body_1_x(Checked::new(body));
+            *response.body_mut() = SdkBody::from_body_1_x(Checked::new(body, passed.clone()));
             None
         } else {
             Some(body)
@@ -93,7 +96,7 @@ impl Exchange {
         let is_clock_off = self.seen().signed_at.is_some_and(|signed_at| {
             date(&headers).is_some_and(|date| (date - signed_at).abs() >= TOLERATED)
         });
-        Ok(Head { status, headers, body, is_clock_off })
+        Ok(Head { status, headers, body, passed, is_clock_off })
     }
 }
 

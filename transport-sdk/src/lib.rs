@@ -20,6 +20,9 @@
 //! # }
 //! ```
 //!
+//! A stream that breaks, ends or fails before its first event is tried again: [`Client::invoke_stream`] returns with the first
+//! one. [`Retry::never`] turns all tries but the first off.
+//!
 //! A [`Chat`] on top of a [`Client`] speaks in canonical requests and events. Who calls the SDK directly hands its output to
 //! [`response_stream`].
 //!
@@ -48,6 +51,7 @@ pub use aws_sdk_sagemakerruntime;
 pub use client::{Builder, Client};
 pub use events::response_stream;
 pub use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream, Metadata,
-    Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transport,
+    AsyncRequest, AsyncResponse, Bounds, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream,
+    Metadata, Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts,
+    Transport,
 };

@@ -3,6 +3,7 @@
 //! The idle time runs while the caller waits for bytes, not while the caller is busy with the last ones. The total time
 //! runs always.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,7 +16,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::error::{Error, Progress, Timeout};
 
-/// What a transport brings of a body: bytes as they come, none of them empty, and at most one failure or error at the end.
+/// What a transport brings of a body: bytes as they come, and at most one failure or error at the end. Empty ones are not
+/// handed on: they say that something came of which nothing can be handed on yet, so that the idle time begins anew.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, Error>> + Send>>;
 
 /// The times that bound a call. The first three are checked where nothing comes, the last one always.
@@ -81,16 +83,33 @@ pub(crate) struct Body {
     received: u64,
     /// Chunks are handed out as they come.
     delivers: bool,
+    /// Chunks that have come and were looked at, but not handed out.
+    seen: VecDeque<Chunk>,
     end: Option<Result<(), Error>>,
 }
 
 impl Body {
     pub(crate) fn new(chunks: Chunks, idle: Duration, deadline: Deadline, delivers: bool) -> Self {
-        Self { chunks, idle, deadline, sleep: None, waiting: false, received: 0, delivers, end: None }
+        let seen = VecDeque::new();
+        Self { chunks, idle, deadline, sleep: None, waiting: false, received: 0, delivers, seen, end: None }
+    }
+
+    /// The next chunk that nobody has looked at. All of them are handed out later.
+    pub(crate) async fn peek(&mut self) -> Result<Option<Chunk>, Error> {
+        let chunk = poll_fn(|cx| self.poll_new(cx)).await?;
+        self.seen.extend(chunk.clone());
+        Ok(chunk)
     }
 
     /// The next chunk, never an empty one; `None` at the end. The same error again after an error.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
+        match self.seen.pop_front() {
+            Some(chunk) => Poll::Ready(Ok(Some(chunk))),
+            None => self.poll_new(cx),
+        }
+    }
+
+    fn poll_new(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
         if let Some(end) = &self.end {
             return Poll::Ready(end.clone().map(|()| None));
         }
@@ -111,7 +130,7 @@ impl Body {
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
         loop {
             match self.chunks.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(Chunk::Bytes(bytes)))) if bytes.is_empty() => {}
+                Poll::Ready(Some(Ok(Chunk::Bytes(bytes)))) if bytes.is_empty() => self.waiting = false,
                 Poll::Ready(chunk) => {
                     self.waiting = false;
                     return Poll::Ready(chunk.transpose().map_err(|error| error.after(self.progress())));
@@ -147,10 +166,16 @@ impl Body {
     pub(crate) async fn bytes(&mut self) -> Result<Option<Bytes>, Error> {
         match poll_fn(|cx| self.poll_chunk(cx)).await? {
             Some(Chunk::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(Chunk::Failure(failure)) => Err(failure.into()),
-            Some(Chunk::Error(error)) => Err(error.into()),
+            Some(Chunk::Failure(failure)) => self.fail(failure.into()),
+            Some(Chunk::Error(error)) => self.fail(error.into()),
             None => Ok(None),
         }
+    }
+
+    /// From now on there is nothing else.
+    fn fail<T>(&mut self, error: Error) -> Result<T, Error> {
+        self.end = Some(Err(error.clone()));
+        Err(error)
     }
 
     /// The whole body.

@@ -5,7 +5,7 @@
 //! [InvokeEndpointWithResponseStream](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointWithResponseStream.html)
 //! and [InvokeEndpointAsync](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointAsync.html).
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -135,7 +135,8 @@ impl Endpoint {
                 self.unfit = Some(format!("{name}={value}"));
             }
             let separator = if text.is_empty() { "" } else { ";" };
-            text = format!("{text}{separator}{name}={value}");
+            // Writing to a string does not fail.
+            let _ = write!(text, "{separator}{name}={value}");
         }
         self.custom_attributes = Some(text);
         self

@@ -280,13 +280,21 @@ impl Error {
 
     /// The same request may succeed if it is sent again, and nothing of an answer has been handed out yet.
     ///
-    /// True of connections that failed or broke, of times that were up but the total one, of throttling, of statuses 500 and above, and of
-    /// a `ModelError` whose container did not answer, or answered 503 or 504.
+    /// True of connections that failed or broke, of times that were up but the total one, of throttling, of statuses 500
+    /// and above, and of a `ModelError` whose container did not answer, or answered 503 or 504.
     pub fn is_retryable(&self) -> bool {
+        let is_delivered = match &self.0.kind {
+            Kind::Timeout(_, _, progress) | Kind::BrokenOff(progress) => progress.delivered,
+            _ => false,
+        };
+        self.is_transient() && !is_delivered
+    }
+
+    /// The same, whatever has been handed out.
+    pub(crate) fn is_transient(&self) -> bool {
         match &self.0.kind {
-            Kind::Connect => true,
-            Kind::Timeout(Timeout::Total, ..) => false,
-            Kind::Timeout(_, _, progress) | Kind::BrokenOff(progress) => !progress.delivered,
+            Kind::Connect | Kind::BrokenOff(_) => true,
+            Kind::Timeout(which, ..) => *which != Timeout::Total,
             Kind::Service(error) => error.is_transient(),
             // It was told after the response had begun, and perhaps after some of it.
             _ => false,

@@ -8,12 +8,17 @@
 //! Each is also a [`tower_service::Service`] of [`Invoke`], [`InvokeStream`] and [`AsyncRequest`], so rate limits, timeouts,
 //! delays and caches are layers of `tower`, and a [`Chat`] goes on top of those, too.
 //!
+//! Who writes a transport gives a client the three methods of [`Transport`], sends within [`Retry::run`] and
+//! [`Retry::run_stream`], bounded by a [`Deadline`], and hands over its bytes as [`Chunks`]; [`impl_transport!`] and
+//! [`bounds_setters!`] do the rest.
+//!
 //! # Features
 //!
 //! - `tracing`: a span for each streamed chat, with the names of
 //!   [OpenTelemetry's conventions](https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/).
 
 mod body;
+mod bounds;
 mod chat;
 mod endpoint;
 mod error;
@@ -25,6 +30,7 @@ mod service;
 mod trace;
 
 pub use body::{Chunks, Deadline, Timeouts};
+pub use bounds::Bounds;
 pub use chat::{Chat, ChatStream};
 pub use endpoint::{Endpoint, Operation};
 pub use error::{Error, ServiceError, Timeout};

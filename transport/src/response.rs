@@ -7,8 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use http::{HeaderMap, header};
+use sagewire_codec::sagemaker::Event;
 use sagewire_codec::stream::{Chunk, Events, Transcoded};
-use sagewire_codec::{Decoder, Framing, Options, Target, Transcoder, chat};
+use sagewire_codec::{Decoder, Framing, Options, Target, Transcoder, chat, eventstream};
 
 use crate::body::{Body, Chunks, Deadline, Timeouts};
 use crate::endpoint::Operation;
@@ -206,6 +207,30 @@ impl ResponseStream {
     ) -> Transcoded<ChunkStream, Error> {
         let transcoder = Transcoder::new(options.framing(self.framing), target, context);
         Transcoded::new(ChunkStream(self), transcoder)
+    }
+
+    /// Waits until the stream says something, and takes nothing of it. False: it ended before that, in a way that another
+    /// try may not.
+    ///
+    /// The first frame decides, whatever is in it: what is kept is bounded so.
+    pub(crate) async fn begins(&mut self) -> bool {
+        let mut frames = eventstream::Decoder::new();
+        loop {
+            return match self.body.peek().await {
+                Ok(Some(Chunk::Bytes(mut bytes))) if self.framing == Framing::EventStream => {
+                    match frames.decode(&mut bytes).map(|frame| frame.map(|frame| Event::parse(&frame))) {
+                        Ok(None) => continue,
+                        Ok(Some(Event::Failure(failure))) => !failure.is_retryable(),
+                        _ => true,
+                    }
+                }
+                Ok(Some(Chunk::Bytes(_))) => true,
+                Ok(Some(Chunk::Failure(failure))) => !failure.is_retryable(),
+                Ok(Some(Chunk::Error(error))) => !error.is_truncated(),
+                Ok(None) => false,
+                Err(error) => !error.is_transient(),
+            };
+        }
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {

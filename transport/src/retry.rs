@@ -5,11 +5,13 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 
 use crate::error::Error;
+use crate::response::ResponseStream;
 
 /// How often a call is tried, and how long is waited between.
 ///
-/// Only what [`Error::is_retryable`] allows is tried again, and never after something of an answer was handed out. The
-/// waits grow twofold, with jitter; the service's `Retry-After` takes their place where it is longer.
+/// Only what [`Error::is_retryable`] allows is tried again, and streams that end before their first event in a way that may
+/// pass; never after something of an answer was handed out. The waits grow twofold, with jitter; the service's
+/// `Retry-After` takes their place where it is longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
@@ -50,21 +52,72 @@ impl Retry {
         F: FnMut() -> R,
         R: Future<Output = Result<T, Error>>,
     {
-        let longest = self.longest_wait;
+        self.run_while(attempt, |error| self.wait_for(error)).await
+    }
+
+    /// The same for a stream, which has to say something as well: one that breaks, ends or fails before its first event
+    /// is tried again. The last of them is returned as it came, with all of its bytes and its error.
+    ///
+    /// With one try only, nothing is waited for.
+    ///
+    /// # Errors
+    ///
+    /// Those of the last attempt.
+    pub async fn run_stream<F, R>(&self, mut attempt: F) -> Result<ResponseStream, Error>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<ResponseStream, Error>>,
+    {
+        if self.attempts <= 1 {
+            return attempt().await;
+        }
+        let attempt = || {
+            let attempt = attempt();
+            async {
+                let mut stream = attempt.await.map_err(Failed::Refused)?;
+                if stream.begins().await { Ok(stream) } else { Err(Failed::Silent(stream.into())) }
+            }
+        };
+        let wait = |failed: &Failed| match failed {
+            Failed::Refused(error) => self.wait_for(error),
+            Failed::Silent(_) => Some(Duration::ZERO),
+        };
+        self.run_while(attempt, wait).await.or_else(|failed| match failed {
+            Failed::Refused(error) => Err(error),
+            Failed::Silent(stream) => Ok(*stream),
+        })
+    }
+
+    /// How long to wait at least after an error; `None` if there is no use in it.
+    fn wait_for(&self, error: &Error) -> Option<Duration> {
+        let least = error.retry_after().unwrap_or_default();
+        (error.is_retryable() && least <= self.longest_wait).then_some(least)
+    }
+
+    async fn run_while<T, E, F, R>(&self, attempt: F, wait: impl Fn(&E) -> Option<Duration>) -> Result<T, E>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<T, E>>,
+    {
         let waits = ExponentialBuilder::default()
             .with_jitter()
             .with_min_delay(self.first_wait)
-            .with_max_delay(longest)
+            .with_max_delay(self.longest_wait)
             .with_max_times(self.attempts.saturating_sub(1));
         attempt
             .retry(waits)
             .sleep(tokio::time::sleep)
-            .when(move |error| {
-                error.is_retryable() && error.retry_after().is_none_or(|after| after <= longest)
-            })
-            .adjust(|error, wait| wait.map(|wait| error.retry_after().map_or(wait, |after| after.max(wait))))
+            .when(|error| wait(error).is_some())
+            .adjust(|error, next| Some(next?.max(wait(error)?)))
             .await
     }
+}
+
+/// Why an attempt at a stream was none.
+enum Failed {
+    Refused(Error),
+    /// It ended before its first event.
+    Silent(Box<ResponseStream>),
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// See [`Error`]. A status other than 200 is one.
     fn invoke(&self, request: Request) -> impl Future<Output = Result<Response, Error>> + Send;
 
-    /// Invokes an endpoint, and waits until its answer begins.
+    /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
+    /// that ends before may be asked for again; [`Retry::run_stream`](crate::Retry::run_stream) says when.
     ///
     /// # Errors
     ///
@@ -46,6 +47,35 @@ pub struct InvokeStream(pub Request);
 
 /// A future that the heap holds.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+/// Makes a [`Transport`] of a type that has its methods as its own, and the services of [`impl_services`](crate::impl_services):
+/// for those who write one.
+#[macro_export]
+macro_rules! impl_transport {
+    ($transport:ty) => {
+        impl $crate::Transport for $transport {
+            async fn invoke(&self, request: $crate::Request) -> Result<$crate::Response, $crate::Error> {
+                <$transport>::invoke(self, request).await
+            }
+
+            async fn invoke_stream(
+                &self,
+                request: $crate::Request,
+            ) -> Result<$crate::ResponseStream, $crate::Error> {
+                <$transport>::invoke_stream(self, request).await
+            }
+
+            async fn invoke_async(
+                &self,
+                request: $crate::AsyncRequest,
+            ) -> Result<$crate::AsyncResponse, $crate::Error> {
+                <$transport>::invoke_async(self, request).await
+            }
+        }
+
+        $crate::impl_services!($transport);
+    };
+}
 
 /// Makes a [`Transport`] a [`tower_service::Service`] of [`Invoke`], [`InvokeStream`] and [`AsyncRequest`]: for those who
 /// write one. It is always ready; limits are layers.

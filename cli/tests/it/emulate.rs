@@ -196,7 +196,8 @@ fn a_script_that_cannot_be_used_is_named() {
 fn signals_end_it_well() {
     for signal in ["-TERM", "-INT"] {
         // Also while an answer hangs.
-        let mut emulate = Emulate::scripted(&json!([{"body": "data: {}\n\n", "fault": {"stall": true}}]));
+        let mut emulate =
+            Emulate::scripted(&json!([{"body": "data: {}\n\n", "fault": {"stall": true, "after": 10}}]));
         let mut waiting = emulate.command(&["hi"]).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(200));
         let id = emulate.child.id().to_string();

@@ -1,0 +1,28 @@
+//! How the tests that all transports share make a client of this one.
+#![allow(dead_code, unused_imports, reason = "no test uses all of it")]
+
+#[path = "../../../transport/tests/shared/setup.rs"]
+mod setup;
+
+pub(crate) use sagewire_transport_reqwest::Client;
+use sagewire_transport_reqwest::{Builder, Credentials};
+
+pub(crate) use setup::*;
+
+pub(crate) fn builder(setup: &Setup) -> Builder {
+    let (token, id) = (setup.session_token.clone(), setup.key_id.clone());
+    Client::builder()
+        .region("us-east-1")
+        .credentials(Credentials::new(id, setup.secret.clone(), token, None, "test"))
+        .endpoint_url(setup.url.clone())
+        .bounds(setup.bounds)
+}
+
+pub(crate) fn client(setup: &Setup) -> Client {
+    builder(setup).build().expect("complete")
+}
+
+/// Whether a header of a request has to be in its signature.
+pub(crate) fn is_signed(name: &str) -> bool {
+    !["authorization", "content-length"].contains(&name)
+}

@@ -1,0 +1,77 @@
+//! A thousand streams at once, and what they take of the heap on the client's side: the endpoint has a thread of its own.
+
+use std::sync::mpsc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use sagewire_codec::chat::Event;
+use sagewire_emulator::Emulator;
+use sagewire_transport::Request;
+use tokio::sync::oneshot;
+
+use crate::common::{CHAT, Setup, client};
+use crate::counting::{Counting, Meter};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const STREAMS: usize = 1000;
+/// Bytes of the client's heap for each stream that has begun, its connection included, at most.
+const OPEN_MAX: i64 = 64 << 10;
+/// The same at any time. The buffer that hyper reads into grows with what comes at once, to 408 KiB at most, and stays with the
+/// connection.
+const PEAK_MAX: i64 = 256 << 10;
+
+/// Runs an emulator in a thread until the sender is dropped, and says where; then how many requests there were.
+fn emulator() -> (String, oneshot::Sender<()>, mpsc::Receiver<usize>) {
+    let (tell_url, url) = mpsc::channel();
+    let (tell_count, count) = mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let emulator = Emulator::builder().start().await.expect("a port");
+            tell_url.send(emulator.url()).expect("a listener");
+            let _ = stopped.await;
+            tell_count.send(emulator.requests().len()).expect("a listener");
+        });
+    });
+    (url.recv().expect("it has started"), stop, count)
+}
+
+#[tokio::test]
+async fn a_thousand_streams_at_once_are_all_whole() {
+    // Both ends of each connection are in this process; many systems begin with 1,024 files.
+    let files = rlimit::increase_nofile_limit(8 * STREAMS as u64).expect("a limit");
+    assert!(files > 3 * STREAMS as u64, "only {files} files may be open here");
+    let (url, stop, requests) = emulator();
+    let client = client(&Setup::at(url));
+    let (start, meter) = (Instant::now(), Meter::start());
+    // All have begun before the first is read.
+    let begin = (0..STREAMS).map(|_| client.invoke_stream(Request::new("my-llm", CHAT)));
+    let begun = join_all(begin).await;
+    let open = meter.read().held;
+    let read = begun.into_iter().map(|stream| async {
+        let mut events = stream.expect("a stream").events();
+        let (mut text, mut is_finished) = (String::new(), false);
+        while let Some(event) = events.next().await {
+            match event.expect("whole") {
+                Event::TextDelta { text: delta, .. } => text.push_str(&delta),
+                Event::Finish { .. } => is_finished = true,
+                _ => {}
+            }
+        }
+        assert!(is_finished);
+        text
+    });
+    let texts = join_all(read).await;
+    let peak = meter.read().peak;
+    assert!(!texts[0].is_empty() && texts.iter().all(|text| *text == texts[0]));
+    drop(stop);
+    assert_eq!((texts.len(), requests.recv().expect("a count")), (STREAMS, STREAMS));
+    let [open, peak] = [open, peak].map(|bytes| bytes / STREAMS as i64);
+    println!("{STREAMS} streams, all complete, in {:?}", start.elapsed());
+    println!("heap for each on the client's side: {open} bytes when all had begun, {peak} at the peak");
+    assert!(open <= OPEN_MAX && peak <= PEAK_MAX, "{open} bytes a stream, {peak} at the peak");
+}

@@ -1,0 +1,222 @@
+//! A server that does with its connections what no HTTP server would.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sagewire_codec::eventstream::{Header, Value, encode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::ReadHalf;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// Before a connection is reset, what was sent should have arrived: a reset discards the rest.
+const FLUSH: Duration = Duration::from_millis(50);
+
+/// What is done with a request, one after the other. Behind the last step the connection stays open for the next request.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Send(Bytes),
+    /// Byte by byte, each after a pause.
+    Drip(Bytes, Duration),
+    Pause(Duration),
+    /// Nothing more is sent.
+    Stall,
+    Reset,
+    Close,
+}
+
+/// Dropping it ends it.
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+struct Shared {
+    answers: Vec<Vec<Step>>,
+    requests: AtomicUsize,
+    /// Requests that are neither answered to the end, nor given up by the client.
+    open: AtomicUsize,
+    /// Nothing more is sent.
+    silent: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Answers one request after the other; the last answer is that of all further ones, too.
+    pub(crate) async fn start(answers: Vec<Vec<Step>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        let (requests, open) = Default::default();
+        let shared = Arc::new(Shared { answers, requests, open, silent: watch::channel(false).0 });
+        let own = Arc::clone(&shared);
+        let accepting = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(connection(socket, Arc::clone(&own)));
+            }
+        });
+        Self { addr, shared, accepting }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// From now on the server waits for the client to close its connections.
+    pub(crate) fn silence(&self) {
+        self.shared.silent.send_replace(true);
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.shared.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn connection(mut socket: TcpStream, shared: Arc<Shared>) {
+    let _ = socket.set_nodelay(true);
+    while read_request(&mut socket).await.is_some() {
+        let at = shared.requests.fetch_add(1, Ordering::Relaxed);
+        let steps = &shared.answers[at.min(shared.answers.len() - 1)];
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        let goes_on = answer(&mut socket, steps, &shared).await;
+        shared.open.fetch_sub(1, Ordering::Relaxed);
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// A whole request; `None` if there is none.
+async fn read_request(socket: &mut TcpStream) -> Option<()> {
+    let mut request = Vec::new();
+    loop {
+        if let Some(end) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&request[..end]).to_lowercase();
+            let len = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+            let len: usize = len.map_or(0, |len| len.trim().parse().expect("a length"));
+            if request.len() >= end + 4 + len {
+                return Some(());
+            }
+        }
+        if socket.read_buf(&mut request).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+/// Whether the connection is there for another request.
+async fn answer(socket: &mut TcpStream, steps: &[Step], shared: &Shared) -> bool {
+    for step in steps {
+        let (mut reader, mut writer) = socket.split();
+        let mut silent = shared.silent.subscribe();
+        let sending = async {
+            match step {
+                Step::Send(bytes) => writer.write_all(bytes).await,
+                Step::Drip(bytes, pause) => {
+                    for byte in bytes {
+                        writer.write_all(&[*byte]).await?;
+                        sleep(*pause).await;
+                    }
+                    Ok(())
+                }
+                Step::Pause(pause) => {
+                    sleep(*pause).await;
+                    Ok(())
+                }
+                Step::Stall => std::future::pending().await,
+                Step::Reset | Step::Close => {
+                    sleep(FLUSH).await;
+                    Ok(())
+                }
+            }
+        };
+        let sent = tokio::select! {
+            biased;
+            _ = silent.wait_for(|silent| *silent) => None,
+            () = closed(&mut reader) => return false,
+            sent = sending => Some(sent),
+        };
+        match (sent, step) {
+            (None, _) => {
+                closed(&mut reader).await;
+                return false;
+            }
+            (Some(Err(_)), _) => return false,
+            (_, Step::Reset) => {
+                let _ = socket.set_zero_linger();
+                return false;
+            }
+            (_, Step::Close) => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+/// The client sends nothing while it is answered.
+async fn closed(reader: &mut ReadHalf<'_>) {
+    while reader.read(&mut [0; 64]).await.is_ok_and(|len| len > 0) {}
+}
+
+/// The head of a streamed answer.
+pub(crate) fn stream_head() -> Bytes {
+    let lines = [
+        "HTTP/1.1 200 OK",
+        "content-type: application/vnd.amazon.eventstream",
+        "x-amzn-sagemaker-content-type: text/event-stream",
+        "transfer-encoding: chunked",
+    ];
+    Bytes::from(lines.join("\r\n") + "\r\n\r\n")
+}
+
+/// An answer in one piece. Each header has its line end.
+pub(crate) fn whole(status: u16, headers: &str, body: &[u8]) -> Bytes {
+    let head = format!("HTTP/1.1 {status} Some\r\n{headers}content-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat().into()
+}
+
+/// A chunk of HTTP's own.
+pub(crate) fn chunk(bytes: &[u8]) -> Bytes {
+    let head = format!("{:x}\r\n", bytes.len());
+    [head.as_bytes(), bytes, b"\r\n"].concat().into()
+}
+
+pub(crate) fn last_chunk() -> Bytes {
+    Bytes::from_static(b"0\r\n\r\n")
+}
+
+pub(crate) fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let headers = headers.iter().map(|(name, value)| Header::new(name, Value::String(value)));
+    encode(headers, payload, &mut out).expect("small");
+    out
+}
+
+pub(crate) fn part(payload: &str) -> Vec<u8> {
+    let headers = [
+        (":message-type", "event"),
+        (":event-type", "PayloadPart"),
+        (":content-type", "application/octet-stream"),
+    ];
+    frame(&headers, payload.as_bytes())
+}
+
+pub(crate) fn exception(name: &str) -> Vec<u8> {
+    let headers =
+        [(":message-type", "exception"), (":exception-type", name), (":content-type", "application/json")];
+    frame(&headers, br#"{"Message":"m"}"#)
+}
