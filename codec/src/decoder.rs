@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::carry;
-use crate::chat::{Event, Queue, Spec};
+use crate::chat::{self, Event, Queue, Spec, Spot};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::eventstream::{self, SNIFF_LEN};
 use crate::failure::Failure;
@@ -253,6 +253,8 @@ impl Decoder {
     }
 
     /// A decoder with these options.
+    // Only a custom format is worth moving.
+    #[cfg_attr(not(feature = "custom"), allow(clippy::needless_pass_by_value))]
     pub fn with_options(options: Options) -> Self {
         // Places in a record are 32 bits wide.
         let limits = Arc::new(Limits {
@@ -349,6 +351,28 @@ impl Decoder {
     /// How the container wrapped its records, as far as it shows yet.
     pub fn wrapping(&self) -> Option<Wrapping> {
         self.records.wrapping()
+    }
+
+    /// Where the event that was lent last stands in its record, as far as that is known without reading it again.
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        self.queue.spot()
+    }
+
+    /// The record of the event that was lent last, and where in the stream it began.
+    pub(crate) fn record(&self) -> (&[u8], u64) {
+        let Self { input, frames, records, record, mended, .. } = self;
+        (&record.source.bytes(input, frames, records, mended)[record.range.clone()], record.offset)
+    }
+
+    /// Where the event that was lent last stands in its record. This reads the record again: it is for what happens now
+    /// and then.
+    pub fn place(&self) -> Option<chat::Place> {
+        let (record, _) = self.record();
+        let spot = match self.queue.is_marked() {
+            true => self.spot(),
+            false => self.reader.locate(record, self.record.kind).or_else(|| self.spot()),
+        };
+        chat::Place::find(record, spot?)
     }
 
     /// Goes on until there is an event to lend, if there is one.

@@ -71,7 +71,10 @@ impl Transcoder {
         self.out.clear();
         while self.out.len() < PIECE {
             match self.decoder.decode(chunk) {
-                Ok(Some(event)) => self.writer.write(&self.names.restore(event), &mut self.out),
+                Ok(Some(event)) => {
+                    self.writer.write(&self.names.restore(event), &mut self.out);
+                    self.writer.place_losses(|| self.decoder.place());
+                }
                 Ok(None) => break,
                 Err(error) => return self.end(error),
             }
@@ -91,7 +94,10 @@ impl Transcoder {
         self.out.clear();
         while self.out.len() < PIECE {
             match self.decoder.finish() {
-                Ok(Some(event)) => self.writer.write(&self.names.restore(event), &mut self.out),
+                Ok(Some(event)) => {
+                    self.writer.write(&self.names.restore(event), &mut self.out);
+                    self.writer.place_losses(|| self.decoder.place());
+                }
                 Ok(None) => {
                     if !core::mem::replace(&mut self.ended, true) {
                         self.writer.finish(Ok(()), &mut self.out);

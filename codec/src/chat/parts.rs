@@ -450,6 +450,12 @@ impl Choice {
 
     /// Opens what waits, as far as what is open may end; all of it with `force`. Returns how many bytes were let go.
     fn release(&mut self, force: bool, queue: &mut Queue) -> usize {
+        if self.waiting.is_empty() {
+            return 0;
+        }
+        // It stood in records that are gone.
+        let here = queue.marked();
+        queue.mark(None);
         let mut released = 0;
         while !self.waiting.is_empty() {
             if let (false, Some(Open::Tool(at))) = (force, self.open) {
@@ -476,6 +482,7 @@ impl Choice {
                 None => break,
             }
         }
+        queue.mark(here);
         released
     }
 }

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{Event, FinishReason, Json, PartKind, Usage};
+use super::{Event, FinishReason, Json, PartKind, Spot, Usage};
 use crate::json::{self, Str};
 use crate::text::{self, Short};
 
@@ -43,11 +43,36 @@ pub(crate) enum Spec {
     Other { choice: Option<u32>, name: Option<Text>, json: Text },
 }
 
+impl Spec {
+    /// The text that is all of the event.
+    fn own(&self) -> Option<Text> {
+        match *self {
+            Self::TextDelta { text, .. }
+            | Self::ReasoningDelta { text, .. }
+            | Self::RefusalDelta { text, .. }
+            | Self::ToolInputDelta { text, .. }
+            | Self::ReasoningSignature { text, .. } => Some(text),
+            Self::Redacted { data, .. } => Some(data),
+            Self::Citation { json, .. } | Self::Logprobs { json, .. } | Self::Other { json, .. } => {
+                Some(json)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A finish reason, by its place if it has no name here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reason {
     Known(&'static FinishReason<'static>),
     Other(Text),
+}
+
+/// Where the events from `from` on stand, if that is in the record.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    from: usize,
+    spot: Option<Spot>,
 }
 
 /// A queue that is empty keeps room for no more than this, so that an idle stream costs little.
@@ -60,10 +85,20 @@ pub(crate) struct Queue {
     /// How many of them were lent.
     head: usize,
     scratch: Vec<u8>,
-    /// Boxed: few records have one.
-    usage: Option<Box<Usage>>,
     /// Bytes before the record in what the container wrote.
     offset: u64,
+    /// Boxed: few records have any of it.
+    aside: Option<Box<Aside>>,
+}
+
+/// What few records have.
+#[derive(Clone, Debug, Default)]
+struct Aside {
+    usage: Usage,
+    /// Where events stand, in their order.
+    marks: Vec<Mark>,
+    /// The offset of the record that they are of. They cost nothing where a record has none.
+    marked: Option<u64>,
 }
 
 impl Queue {
@@ -72,6 +107,9 @@ impl Queue {
         self.specs.clear();
         if self.specs.capacity() > KEEP {
             self.specs = Vec::new();
+            if let Some(aside) = &mut self.aside {
+                aside.marks = Vec::new();
+            }
         }
         self.head = 0;
         crate::carry::clear(&mut self.scratch);
@@ -103,11 +141,48 @@ impl Queue {
     }
 
     pub(crate) fn push_usage(&mut self, usage: Usage) {
-        match &mut self.usage {
-            Some(last) => **last = usage,
-            none => *none = Some(Box::new(usage)),
-        }
+        self.aside.get_or_insert_default().usage = usage;
         self.push(Spec::Usage);
+    }
+
+    /// What is pushed from here on stands at this place of the record, or at none.
+    pub(crate) fn mark(&mut self, spot: Option<Spot>) {
+        let (aside, from) = (self.aside.get_or_insert_default(), self.specs.len());
+        if aside.marked != Some(self.offset) || from == 0 {
+            aside.marked = Some(self.offset);
+            aside.marks.clear();
+        }
+        match aside.marks.last_mut() {
+            Some(last) if last.from == from => last.spot = spot,
+            _ => aside.marks.push(Mark { from, spot }),
+        }
+    }
+
+    /// Where what is pushed now stands.
+    pub(crate) fn marked(&self) -> Option<Spot> {
+        self.mark_of(self.specs.len())?.spot
+    }
+
+    fn mark_of(&self, index: usize) -> Option<&Mark> {
+        let aside = self.aside.as_ref().filter(|aside| aside.marked == Some(self.offset))?;
+        aside.marks.iter().rfind(|mark| mark.from <= index)
+    }
+
+    /// Whether it is known where the events of the record stand.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.mark_of(usize::MAX).is_some()
+    }
+
+    /// Where the event stands that was lent last.
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        let index = self.head.checked_sub(1)?;
+        let mark = self.mark_of(index).and_then(|mark| mark.spot);
+        match self.specs.get(index)?.own() {
+            Some(Text::Record { start, .. }) => {
+                Some(Spot { at: start, choice: mark.and_then(|spot| spot.choice) })
+            }
+            _ => mark,
+        }
     }
 
     /// The place of a range of the record.
@@ -207,7 +282,7 @@ impl Queue {
                 },
                 stop: stop.map(lend),
             },
-            Spec::Usage => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
+            Spec::Usage => Event::Usage(self.aside.as_ref().map(|aside| aside.usage).unwrap_or_default()),
             Spec::Malformed { bytes, why } => {
                 Event::Malformed { offset: self.offset, bytes: Cow::Borrowed(self.bytes(record, bytes)), why }
             }

@@ -100,6 +100,7 @@ impl Reader {
         }
         let Some(text) = text else { return Ok(()) };
         trace.plain(choice, Plain::Text, text);
+        sink.at(text.start);
         let text = sink.string(text);
         self.heard(choice, sink.bytes(text));
         sink.plain(choice, Plain::Text, text)
@@ -127,6 +128,7 @@ impl Reader {
             Some(token) => self.token(token, index, sink, trace)?,
             None if self.index_is_choice.is_none() && answer.is_some() => {
                 let choice = self.next_answer();
+                sink.at_choice(record.range.start);
                 self.say(sink, trace, choice, answer)?;
                 choice
             }
@@ -137,6 +139,7 @@ impl Reader {
             self.rest(choice, answer.filter(|_| self.index_is_choice.is_some()), &details, sink)?;
             details.read(sink, choice)?;
             if !sink.is_failed() {
+                sink.at(details.start());
                 sink.usage(details.usage());
             }
         }
@@ -200,6 +203,7 @@ impl Reader {
         let inputs = details.inputs.map(|inputs| unescaped(sink.record, inputs));
         let text = unescaped(sink.record, answer);
         let Some(at) = self.streamed.missing(&text, inputs.as_deref()) else { return Ok(()) };
+        sink.at(answer.start);
         let rest = sink.copy(&text[at..]);
         self.streamed.add(&text[at..]);
         sink.plain(choice, Plain::Text, rest)
@@ -213,6 +217,7 @@ impl Reader {
         trace: &mut Trace,
     ) -> Result<(), Stop> {
         sink.objects(sequences, |sink, _, sequence| {
+            sink.at_choice(sequence.start);
             let details = Details::find(sink, sequence)?;
             let choice = self.next_answer();
             self.say(sink, trace, choice, details.generated_text)?;
@@ -233,6 +238,8 @@ impl Reader {
         let Some(value) = record.get(member) else { return Ok(()) };
         let (bytes, depth, mut position) = (sink.record, sink.depth(), 0);
         let mut each = |json: &mut Json<'_>| {
+            json.kind()?;
+            sink.at_choice(json.pos());
             let text = json.string_or_skip()?;
             let choice = if whole { self.next_answer() } else { position };
             position += 1;
@@ -274,6 +281,7 @@ impl Reader {
             return Ok(());
         }
         let choice = if inner.has_stop_reason { 0 } else { self.next_answer() };
+        sink.at_choice(inner.range.start);
         self.say(sink, trace, choice, text.and_then(|range| sink.text(&range)))?;
         if let Some(message) = &message {
             trace.more();
@@ -317,6 +325,11 @@ impl Reader {
         self.input_tokens = input.or(self.input_tokens);
         if (is_end || input.is_some()) && !sink.is_failed() {
             trace.more();
+            // The first count that is there stands for them.
+            let counts = [inner.get(Member::GeneratedTokens), record.get(Member::Metering)];
+            if let Some(counts) = counts.into_iter().flatten().next() {
+                sink.at(counts.start);
+            }
             let output_tokens = integer(bytes, count).or_else(|| integer(bytes, output));
             sink.usage(Usage { input_tokens: self.input_tokens, output_tokens, ..Usage::default() });
         } else {
@@ -363,6 +376,9 @@ impl Reader {
             trace.more();
             let evaluated = integer(bytes, record.get(Member::Evaluated));
             self.llama_end(record, choice, sink)?;
+            if let Some(counts) = &predicted {
+                sink.at(counts.start);
+            }
             sink.usage(Usage {
                 input_tokens: evaluated,
                 output_tokens: integer(bytes, predicted),
@@ -377,6 +393,10 @@ impl Reader {
         let stop = record.get(Member::StoppingWord).and_then(|range| sink.text(&range));
         let stop = sink.non_empty(stop);
         let reason = record.get(Member::StopType).filter(|range| &bytes[range.clone()] != b"\"none\"");
+        let said = [Member::StopType, Member::StoppedWord, Member::StoppedLimit, Member::StoppedEos];
+        if let Some(said) = said.into_iter().find_map(|member| record.get(member)) {
+            sink.at(said.start);
+        }
         if reason.is_some() {
             finish(sink, choice, reason, stop)?;
         } else if record.is_true(bytes, Member::StoppedWord) {

@@ -42,6 +42,10 @@ impl Writer {
         &self.losses
     }
 
+    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
+    }
+
     /// Appends what `event` becomes to `out`.
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let mut lose = |what, why| self.losses.add(what, Outcome::Dropped, why);
@@ -92,8 +96,12 @@ impl Writer {
 
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
         if self.index == 0 {
-            self.losses.add("token id", Outcome::Defaulted, "a text is no token");
-            self.losses.add("token logprob", Outcome::Defaulted, "a text is no token");
+            self.losses.add("token id", Outcome::Defaulted, "a text is no token, and has no ID");
+            self.losses.add(
+                "token logprob",
+                Outcome::Defaulted,
+                "a text is no token, and has no probability",
+            );
         }
         self.token(text, out);
         out.extend_from_slice(b",\"special\":false},\"generated_text\":null,\"details\":null}\n\n");
@@ -105,7 +113,7 @@ impl Writer {
             self.losses.add(
                 "generated_text",
                 Outcome::Approximated,
-                "it is longer than 8 MiB: its beginning",
+                "`generated_text` repeats 8 MiB, and no more",
             );
         }
     }
@@ -186,7 +194,7 @@ pub(super) fn finish_reason<'a>(
     losses: &mut Losses,
 ) -> &'a str {
     if stop.is_some() {
-        losses.add("stop string", Outcome::Dropped, "TGI does not say which one was met");
+        losses.add("stop string", Outcome::Dropped, "TGI does not say which stop string was met");
     }
     match reason {
         FinishReason::Stop if stop.is_some() => "stop_sequence",
