@@ -31,20 +31,22 @@ impl Response {
         let mut decoder = Decoder::with_options(of_whole_answers(options, &body));
         while let Some(event) = decoder.decode(&mut body)? {
             response.add(&event);
-            mark(&mut response, &decoder);
+            response.mark(&decoder);
         }
         while let Some(event) = decoder.finish()? {
             response.add(&event);
-            mark(&mut response, &decoder);
+            response.mark(&decoder);
         }
         Ok(response)
     }
-}
 
-fn mark(response: &mut Response, decoder: &Decoder) {
-    if !response.places.is_joined() {
-        let (record, offset) = decoder.record();
-        response.places.mark(record, offset, decoder.spot());
+    /// Remembers where that stood which was [added](Self::add) last, as [`read`](Self::read) does: for who adds the events of a
+    /// decoder one by one.
+    pub fn mark(&mut self, decoder: &Decoder) {
+        if !self.places.is_joined() {
+            let (record, offset) = decoder.record();
+            self.places.mark(record, offset, decoder.spot());
+        }
     }
 }
 
