@@ -364,15 +364,16 @@ impl Decoder {
         (&record.source.bytes(input, frames, records, mended)[record.range.clone()], record.offset)
     }
 
-    /// Where the event that was lent last stands in its record. This reads the record again: it is for what happens now
+    /// Where the event that was lent last stands in its record. This may read the record again: it is for what happens now
     /// and then.
     pub fn place(&self) -> Option<chat::Place> {
         let (record, _) = self.record();
-        let spot = match self.queue.is_marked() {
-            true => self.spot(),
-            false => self.reader.locate(record, self.record.kind).or_else(|| self.spot()),
+        // A record that was like an earlier one is read again.
+        let again = match self.queue.here() {
+            Some(_) => None,
+            None => self.reader.locate(record, self.record.kind),
         };
-        chat::Place::find(record, spot?)
+        chat::Place::find(record, again.or_else(|| self.spot())?)
     }
 
     /// Goes on until there is an event to lend, if there is one.

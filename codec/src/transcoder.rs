@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::chat::{Context, Losses, ToolNames};
+use crate::chat::{Context, Event, Losses, ToolNames};
 use crate::decoder::{Decoder, Options};
 use crate::error::Error;
 use crate::failure::Failure;
@@ -72,8 +72,12 @@ impl Transcoder {
         while self.out.len() < PIECE {
             match self.decoder.decode(chunk) {
                 Ok(Some(event)) => {
+                    // More of a text loses nothing that its beginning has not lost.
+                    let is_more = matches!(event, Event::TextDelta { .. });
                     self.writer.write(&self.names.restore(event), &mut self.out);
-                    self.writer.place_losses(|| self.decoder.place());
+                    if !is_more {
+                        self.writer.place_losses(|| self.decoder.place());
+                    }
                 }
                 Ok(None) => break,
                 Err(error) => return self.end(error),
@@ -95,8 +99,12 @@ impl Transcoder {
         while self.out.len() < PIECE {
             match self.decoder.finish() {
                 Ok(Some(event)) => {
+                    // More of a text loses nothing that its beginning has not lost.
+                    let is_more = matches!(event, Event::TextDelta { .. });
                     self.writer.write(&self.names.restore(event), &mut self.out);
-                    self.writer.place_losses(|| self.decoder.place());
+                    if !is_more {
+                        self.writer.place_losses(|| self.decoder.place());
+                    }
                 }
                 Ok(None) => {
                     if !core::mem::replace(&mut self.ended, true) {

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::place::{Place, Spot};
+use super::place::{Place, Spot, choice_of};
 use crate::json::{Landmarks, pointers};
 
 /// What the loss of all of a choice is called. It stands where the choice does.
@@ -116,8 +116,7 @@ impl Losses {
 
     /// Adds a loss of what the canonical model calls `name`, from [here](Self::set_here).
     pub(crate) fn add(&mut self, name: &'static str, outcome: Outcome, why: &'static str) {
-        let offset =
-            self.here.map(|spot| if name == CHOICE { spot.choice.unwrap_or(spot.at) } else { spot.at });
+        let offset = self.here.map(|Spot(offset)| offset);
         let is_same = |index: &usize| {
             let loss: &Loss = &self.list[*index];
             loss.name == Some(name) && loss.outcome == outcome && loss.why == why
@@ -155,7 +154,7 @@ impl Losses {
         let offsets: Vec<usize> = spots.iter().map(|(offset, _)| *offset as usize).collect();
         let found = pointers(document, &offsets, &Landmarks::default());
         for ((_, index), pointer) in spots.into_iter().zip(found) {
-            self.set_pointer(index, pointer);
+            self.set_pointer(index, &pointer);
         }
     }
 
@@ -174,16 +173,16 @@ impl Losses {
         let Some(place) = place else { return };
         for at in from..self.loose.len() {
             let index = self.loose[at];
-            let is_choice = self.list[index].name == Some(CHOICE);
-            let pointer = if is_choice { place.choice() } else { place.pointer() };
-            self.set_pointer(index, String::from(pointer));
+            self.set_pointer(index, place.pointer());
         }
     }
 
     /// The document as a whole is no place.
-    fn set_pointer(&mut self, index: usize, pointer: String) {
+    fn set_pointer(&mut self, index: usize, pointer: &str) {
         if !pointer.is_empty() {
-            self.list[index].what = Cow::Owned(pointer);
+            let loss = &mut self.list[index];
+            let pointer = if loss.name == Some(CHOICE) { choice_of(pointer) } else { pointer };
+            loss.what = Cow::Owned(String::from(pointer));
         }
     }
 }

@@ -6,13 +6,34 @@ use alloc::vec::Vec;
 
 use crate::json::{Landmarks, pointers};
 
-/// A place in a record, by offsets.
+/// A place in a record: where the value begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spot {
-    /// Where the value begins.
-    pub(crate) at: u32,
-    /// Where the object of its choice begins, where a choice has one.
-    pub(crate) choice: Option<u32>,
+pub(crate) struct Spot(pub(crate) u32);
+
+impl Spot {
+    /// Of what was held back: the record is gone. No record is as long.
+    pub(crate) const GONE: Self = Self(u32::MAX);
+    /// Nobody said where: in a record that was not searched for more than its text.
+    pub(crate) const UNSAID: Self = Self(u32::MAX - 1);
+}
+
+impl Default for Spot {
+    fn default() -> Self {
+        Self::UNSAID
+    }
+}
+
+/// The pointer of the choice that something belongs to: choices are the elements of a list, everywhere.
+pub(crate) fn choice_of(pointer: &str) -> &str {
+    let mut end = 0;
+    for step in pointer.split_inclusive('/') {
+        end += step.len();
+        let name = step.trim_end_matches('/');
+        if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return pointer[..end].trim_end_matches('/');
+        }
+    }
+    pointer
 }
 
 /// Where an event stands in the record that it was made of.
@@ -20,28 +41,18 @@ pub(crate) struct Spot {
 /// A record is one JSON document of the source: a server-sent event's data, a line, the payload of a frame, or all of an
 /// answer that is not streamed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    pointer: String,
-    choice: String,
-}
+pub struct Place(String);
 
 impl Place {
     /// Finds a place. The record as a whole is none.
     pub(crate) fn find(record: &[u8], spot: Spot) -> Option<Self> {
-        let (at, choice) = (spot.at as usize, spot.choice.unwrap_or(spot.at) as usize);
-        let mut found = pointers(record, &[choice.min(at), at], &Landmarks::default());
-        let (pointer, choice) = (found.pop()?, found.pop()?);
-        (!pointer.is_empty()).then_some(Self { pointer, choice })
+        let pointer = pointers(record, &[spot.0 as usize], &Landmarks::default()).pop()?;
+        (!pointer.is_empty()).then_some(Self(pointer))
     }
 
     /// The JSON pointer of the event in its record ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)).
     pub fn pointer(&self) -> &str {
-        &self.pointer
-    }
-
-    /// That of the choice that the event belongs to; the event's own in formats that have one answer only.
-    pub fn choice(&self) -> &str {
-        &self.choice
+        &self.0
     }
 }
 
@@ -83,6 +94,7 @@ impl Places {
         if *document != offset && !record.is_empty() {
             *self = Self { is_joined: true, ..Self::default() };
         }
+        let spot = spot.filter(|spot| *spot != Spot::GONE);
         if let (Some(thing), Some(spot), false) = (self.last, spot, self.is_joined) {
             // A part stands where it begins.
             self.spots.entry(thing).or_insert(spot);

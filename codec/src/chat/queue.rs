@@ -24,10 +24,10 @@ pub(crate) enum Text {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Spec {
     Start { id: Option<Text>, model: Option<Text>, created: Option<u64>, role: Option<Text> },
-    TextStart { choice: u32, part: u32 },
-    ReasoningStart { choice: u32, part: u32 },
-    RefusalStart { choice: u32, part: u32 },
-    ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text },
+    TextStart { choice: u32, part: u32, spot: Option<Spot> },
+    ReasoningStart { choice: u32, part: u32, spot: Option<Spot> },
+    RefusalStart { choice: u32, part: u32, spot: Option<Spot> },
+    ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text, spot: Option<Spot> },
     TextDelta { choice: u32, part: u32, text: Text },
     ReasoningDelta { choice: u32, part: u32, text: Text },
     RefusalDelta { choice: u32, part: u32, text: Text },
@@ -37,26 +37,32 @@ pub(crate) enum Spec {
     Citation { choice: u32, part: Option<u32>, json: Text },
     PartEnd { choice: u32, part: u32 },
     Logprobs { choice: u32, part: Option<u32>, json: Text },
-    Finish { choice: u32, reason: Reason, stop: Option<Text> },
-    Usage,
+    Finish { choice: u32, reason: Reason, stop: Option<Text>, spot: Option<Spot> },
+    Usage { spot: Option<Spot> },
     Malformed { bytes: Text, why: &'static str },
     Other { choice: Option<u32>, name: Option<Text>, json: Text },
 }
 
 impl Spec {
-    /// The text that is all of the event.
-    fn own(&self) -> Option<Text> {
+    /// Where the event stands, or the text that is all of it.
+    fn own(&self) -> Result<Option<Spot>, Text> {
         match *self {
+            Self::TextStart { spot, .. }
+            | Self::ReasoningStart { spot, .. }
+            | Self::RefusalStart { spot, .. }
+            | Self::ToolCallStart { spot, .. }
+            | Self::Finish { spot, .. }
+            | Self::Usage { spot } => Ok(spot),
             Self::TextDelta { text, .. }
             | Self::ReasoningDelta { text, .. }
             | Self::RefusalDelta { text, .. }
             | Self::ToolInputDelta { text, .. }
-            | Self::ReasoningSignature { text, .. } => Some(text),
-            Self::Redacted { data, .. } => Some(data),
-            Self::Citation { json, .. } | Self::Logprobs { json, .. } | Self::Other { json, .. } => {
-                Some(json)
-            }
-            _ => None,
+            | Self::ReasoningSignature { text, .. } => Err(text),
+            Self::Redacted { data, .. } => Err(data),
+            Self::Citation { json, .. } | Self::Logprobs { json, .. } | Self::Other { json, .. } => Err(json),
+            // All that can be lost of it is its role.
+            Self::Start { role, .. } => role.map_or(Ok(None), Err),
+            Self::PartEnd { .. } | Self::Malformed { .. } => Ok(None),
         }
     }
 }
@@ -68,13 +74,6 @@ pub(crate) enum Reason {
     Other(Text),
 }
 
-/// Where the events from `from` on stand, if that is in the record.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    from: usize,
-    spot: Option<Spot>,
-}
-
 /// A queue that is empty keeps room for no more than this, so that an idle stream costs little.
 const KEEP: usize = 32;
 
@@ -83,22 +82,14 @@ const KEEP: usize = 32;
 pub(crate) struct Queue {
     specs: Vec<Spec>,
     /// How many of them were lent.
-    head: usize,
+    head: u32,
     scratch: Vec<u8>,
     /// Bytes before the record in what the container wrote.
     offset: u64,
-    /// Boxed: few records have any of it.
-    aside: Option<Box<Aside>>,
-}
-
-/// What few records have.
-#[derive(Clone, Debug, Default)]
-struct Aside {
-    usage: Usage,
-    /// Where events stand, in their order.
-    marks: Vec<Mark>,
-    /// The offset of the record that they are of. They cost nothing where a record has none.
-    marked: Option<u64>,
+    /// Boxed: few records have one.
+    usage: Option<Box<Usage>>,
+    /// Where in the record that stands which is pushed now; [`Spot::UNSAID`] if nobody says so.
+    here: Spot,
 }
 
 impl Queue {
@@ -107,13 +98,11 @@ impl Queue {
         self.specs.clear();
         if self.specs.capacity() > KEEP {
             self.specs = Vec::new();
-            if let Some(aside) = &mut self.aside {
-                aside.marks = Vec::new();
-            }
         }
         self.head = 0;
         crate::carry::clear(&mut self.scratch);
         self.offset = offset;
+        self.here = Spot::UNSAID;
     }
 
     #[inline]
@@ -141,47 +130,29 @@ impl Queue {
     }
 
     pub(crate) fn push_usage(&mut self, usage: Usage) {
-        self.aside.get_or_insert_default().usage = usage;
-        self.push(Spec::Usage);
-    }
-
-    /// What is pushed from here on stands at this place of the record, or at none.
-    pub(crate) fn mark(&mut self, spot: Option<Spot>) {
-        let (aside, from) = (self.aside.get_or_insert_default(), self.specs.len());
-        if aside.marked != Some(self.offset) || from == 0 {
-            aside.marked = Some(self.offset);
-            aside.marks.clear();
+        match &mut self.usage {
+            Some(last) => **last = usage,
+            none => *none = Some(Box::new(usage)),
         }
-        match aside.marks.last_mut() {
-            Some(last) if last.from == from => last.spot = spot,
-            _ => aside.marks.push(Mark { from, spot }),
-        }
+        self.push(Spec::Usage { spot: self.here() });
     }
 
-    /// Where what is pushed now stands.
-    pub(crate) fn marked(&self) -> Option<Spot> {
-        self.mark_of(self.specs.len())?.spot
+    /// Where what is pushed now stands; `None` in a record that was not searched for more than its text.
+    pub(crate) fn here(&self) -> Option<Spot> {
+        (self.here != Spot::UNSAID).then_some(self.here)
     }
 
-    fn mark_of(&self, index: usize) -> Option<&Mark> {
-        let aside = self.aside.as_ref().filter(|aside| aside.marked == Some(self.offset))?;
-        aside.marks.iter().rfind(|mark| mark.from <= index)
-    }
-
-    /// Whether it is known where the events of the record stand.
-    pub(crate) fn is_marked(&self) -> bool {
-        self.mark_of(usize::MAX).is_some()
+    /// What is pushed from here on stands at this place.
+    pub(crate) fn set_here(&mut self, spot: Spot) {
+        self.here = spot;
     }
 
     /// Where the event stands that was lent last.
     pub(crate) fn spot(&self) -> Option<Spot> {
-        let index = self.head.checked_sub(1)?;
-        let mark = self.mark_of(index).and_then(|mark| mark.spot);
-        match self.specs.get(index)?.own() {
-            Some(Text::Record { start, .. }) => {
-                Some(Spot { at: start, choice: mark.and_then(|spot| spot.choice) })
-            }
-            _ => mark,
+        match self.specs.get(self.head.checked_sub(1)? as usize)?.own() {
+            Ok(spot) => spot,
+            Err(Text::Record { start, .. }) => Some(Spot(start)),
+            Err(Text::Scratch { .. }) => None,
         }
     }
 
@@ -227,8 +198,8 @@ impl Queue {
     /// Goes on to the next event, which [`event`](Self::event) makes. `false` where there is none.
     #[inline]
     pub(crate) fn advance(&mut self) -> bool {
-        let has_more = self.head < self.specs.len();
-        self.head += usize::from(has_more);
+        let has_more = (self.head as usize) < self.specs.len();
+        self.head += u32::from(has_more);
         has_more
     }
 
@@ -241,7 +212,7 @@ impl Queue {
     /// Makes the event that [`advance`](Self::advance) came to, of `record`, in which it was found.
     #[inline]
     pub(crate) fn event<'a>(&'a self, record: &'a [u8], short: &'a mut Short) -> Option<Event<'a>> {
-        let spec = self.specs.get(self.head.checked_sub(1)?)?;
+        let spec = self.specs.get(self.head.checked_sub(1)? as usize)?;
         // The record was found to be UTF-8, so nothing is replaced here.
         let lend = |place| text::lossy(self.bytes(record, place));
         let start = |choice, part, kind| Event::PartStart { choice, part, kind };
@@ -261,10 +232,10 @@ impl Queue {
             Spec::Start { id, model, created, role } => {
                 Event::Start { id: id.map(lend), model: model.map(lend), created, role: role.map(lend) }
             }
-            Spec::TextStart { choice, part } => start(choice, part, PartKind::Text),
-            Spec::ReasoningStart { choice, part } => start(choice, part, PartKind::Reasoning),
-            Spec::RefusalStart { choice, part } => start(choice, part, PartKind::Refusal),
-            Spec::ToolCallStart { choice, part, id, name } => {
+            Spec::TextStart { choice, part, .. } => start(choice, part, PartKind::Text),
+            Spec::ReasoningStart { choice, part, .. } => start(choice, part, PartKind::Reasoning),
+            Spec::RefusalStart { choice, part, .. } => start(choice, part, PartKind::Refusal),
+            Spec::ToolCallStart { choice, part, id, name, .. } => {
                 start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name) })
             }
             Spec::ReasoningSignature { choice, part, text } => {
@@ -274,7 +245,7 @@ impl Queue {
             Spec::Citation { choice, part, json } => Event::Citation { choice, part, json: Json(lend(json)) },
             Spec::PartEnd { choice, part } => Event::PartEnd { choice, part },
             Spec::Logprobs { choice, part, json } => Event::Logprobs { choice, part, json: Json(lend(json)) },
-            Spec::Finish { choice, reason, stop } => Event::Finish {
+            Spec::Finish { choice, reason, stop, .. } => Event::Finish {
                 choice,
                 reason: match reason {
                     Reason::Known(reason) => reason.clone(),
@@ -282,7 +253,7 @@ impl Queue {
                 },
                 stop: stop.map(lend),
             },
-            Spec::Usage => Event::Usage(self.aside.as_ref().map(|aside| aside.usage).unwrap_or_default()),
+            Spec::Usage { .. } => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
             Spec::Malformed { bytes, why } => {
                 Event::Malformed { offset: self.offset, bytes: Cow::Borrowed(self.bytes(record, bytes)), why }
             }

@@ -110,13 +110,7 @@ impl<'a> Sink<'a> {
 
     /// What follows stands at `pos` of the record. A format says so where it reads what may be lost in another.
     pub(crate) fn at(&mut self, pos: usize) {
-        let choice = self.queue.marked().and_then(|spot| spot.choice);
-        self.queue.mark(Some(Spot { at: pos as u32, choice }));
-    }
-
-    /// What follows is of the choice that begins at `pos` of the record.
-    pub(crate) fn at_choice(&mut self, pos: usize) {
-        self.queue.mark(Some(Spot { at: pos as u32, choice: Some(pos as u32) }));
+        self.queue.set_here(Spot(pos as u32));
     }
 
     /// Whether logprobs are wanted also where they come unasked for.

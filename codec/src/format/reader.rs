@@ -170,7 +170,7 @@ impl Reader {
         let mut queue = Queue::default();
         let mut reader = Self { answer: self.answer.anew(), memory: self.memory.clone() };
         reader.read(record, 0, kind, &mut queue).ok()?;
-        queue.marked()
+        queue.here()
     }
 
     /// Reads the document that `record` has from `from` on, and returns where it ends.

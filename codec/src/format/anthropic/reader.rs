@@ -102,9 +102,6 @@ impl Reader {
         )?;
         let [id, model, role, reason, sequence] =
             [id, model, role, reason, sequence].map(|range| range.and_then(|range| sink.text(&range)));
-        if let Some(role) = role {
-            sink.at(role.start);
-        }
         sink.start(id, model, None, role);
         sink.touch(CHOICE)?;
         if let Some(content) = content {

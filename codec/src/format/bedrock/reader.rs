@@ -110,9 +110,6 @@ pub(crate) fn read_event(
     let mut event = Event::default();
     let range = event.find(json)?;
     if name != Name::Metadata {
-        if let Some(role) = event.role {
-            sink.at(role.start);
-        }
         sink.start(None, None, None, event.role);
         sink.touch(CHOICE)?;
     }

@@ -43,9 +43,6 @@ impl Response {
         };
         if let [Some(message)] = sink.members(&output, [b"message"])? {
             let [role, content] = sink.members(&message, [b"role", b"content"])?;
-            if let Some(role) = &role {
-                sink.at(role.start);
-            }
             sink.start(None, None, None, role.and_then(|range| sink.text(&range)));
             sink.touch(CHOICE)?;
             if let Some(content) = content {

@@ -100,13 +100,7 @@ impl Writer {
                 self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
             }
             Event::PartStart { part, kind, .. } => self.start_block(*part, kind, out),
-            Event::TextDelta { text, .. } => self.delta(b"{\"text\":", text, b"}", out),
-            Event::RefusalDelta { text, .. } => {
-                self.losses.add(
-                    "refusal",
-                    Outcome::Approximated,
-                    "Converse has no refusals: written as text",
-                );
+            Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => {
                 self.delta(b"{\"text\":", text, b"}", out);
             }
             Event::ReasoningDelta { text, .. } => {
@@ -207,6 +201,10 @@ impl Writer {
         self.open = Some(part);
         let index = self.blocks;
         self.blocks += 1;
+        if let PartKind::Refusal = kind {
+            let why = "Converse has no refusals: written as text";
+            self.losses.add("refusal", Outcome::Approximated, why);
+        }
         let PartKind::ToolCall { id, name } = kind else { return };
         self.has_tools = true;
         if id.is_none() {

@@ -128,7 +128,6 @@ impl Reader {
             Some(token) => self.token(token, index, sink, trace)?,
             None if self.index_is_choice.is_none() && answer.is_some() => {
                 let choice = self.next_answer();
-                sink.at_choice(record.range.start);
                 self.say(sink, trace, choice, answer)?;
                 choice
             }
@@ -217,7 +216,6 @@ impl Reader {
         trace: &mut Trace,
     ) -> Result<(), Stop> {
         sink.objects(sequences, |sink, _, sequence| {
-            sink.at_choice(sequence.start);
             let details = Details::find(sink, sequence)?;
             let choice = self.next_answer();
             self.say(sink, trace, choice, details.generated_text)?;
@@ -238,8 +236,6 @@ impl Reader {
         let Some(value) = record.get(member) else { return Ok(()) };
         let (bytes, depth, mut position) = (sink.record, sink.depth(), 0);
         let mut each = |json: &mut Json<'_>| {
-            json.kind()?;
-            sink.at_choice(json.pos());
             let text = json.string_or_skip()?;
             let choice = if whole { self.next_answer() } else { position };
             position += 1;
@@ -281,7 +277,6 @@ impl Reader {
             return Ok(());
         }
         let choice = if inner.has_stop_reason { 0 } else { self.next_answer() };
-        sink.at_choice(inner.range.start);
         self.say(sink, trace, choice, text.and_then(|range| sink.text(&range)))?;
         if let Some(message) = &message {
             trace.more();

@@ -75,9 +75,6 @@ impl Reader<'_, '_> {
             return Ok(());
         }
         let role = chunk.first.as_ref().and_then(|choice| choice.delta.as_ref()?.role);
-        if let Some(role) = role {
-            self.sink.at(role.start);
-        }
         self.sink.start(chunk.id, chunk.model, integer(record, chunk.created.as_ref()), role);
         Ok(())
     }
@@ -87,7 +84,6 @@ impl Reader<'_, '_> {
         let index = integer(record, choice.index.as_ref()).and_then(|index| u32::try_from(index).ok());
         let index = index.unwrap_or(position);
         self.sink.touch(index)?;
-        self.sink.at_choice(choice.range.start);
         if let Some(delta) = &choice.delta {
             self.delta(delta, index)?;
         }
