@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use sagewire_codec::chat::{Context, Loss, RequestFormat, Response};
 use sagewire_codec::format::{ServiceError, read_request, write_response};
-use sagewire_codec::{Decoder, Format, Options, Target, embedding};
+use sagewire_codec::{Format, Options, Target, embedding};
 
 use crate::fault::{Fault, note};
 use crate::format::{self, CUSTOM_HELP, EmbeddingFormat, Reading, Writing};
 use crate::input::Input;
 use crate::output::Output;
-use crate::{losses, request};
+use crate::{asked, losses, request};
 
 /// Arguments of `sagewire convert`.
 #[derive(Debug, clap::Args)]
@@ -89,6 +88,8 @@ struct ResponseArgs {
     /// What it becomes
     #[arg(long, value_name = "FORMAT", value_parser = format::responses_written())]
     to: Target,
+    #[command(flatten)]
+    asked: asked::Args,
     #[command(flatten)]
     common: Common,
 }
@@ -179,16 +180,10 @@ fn embedding_response(args: &EmbeddingResponseArgs) -> Result<(), Fault> {
 }
 
 fn response(args: &ResponseArgs) -> Result<(), Fault> {
+    let names = args.asked.tool_names(&args.from, Some(args.to))?;
     let body = args.common.read()?;
-    let mut response = Response::default();
-    let mut decoder = Decoder::with_options(args.from.apply_to_whole(Options::new()));
-    let mut chunk = Bytes::from(body);
-    while let Some(event) = decoder.decode(&mut chunk)? {
-        response.add(&event);
-    }
-    while let Some(event) = decoder.finish()? {
-        response.add(&event);
-    }
+    let mut response = Response::read(body, args.from.apply_to_whole(Options::new()))?;
+    names.restore_response(&mut response);
     let (body, losses) = write_response(args.to, &response, &args.common.context);
     args.common.write(body, losses.as_slice())
 }

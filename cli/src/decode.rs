@@ -11,6 +11,7 @@ use sagewire_codec::eventstream::{self, Frame, SNIFF_LEN, Value, looks_like_fram
 use sagewire_codec::{Framing, Layer, Limits, Options, sagemaker, sse};
 use serde::{Serialize, Serializer};
 
+use crate::asked;
 use crate::fault::{Exit, Fault};
 use crate::format::{self, CUSTOM_HELP, Reading, To};
 use crate::input::Input;
@@ -29,6 +30,8 @@ pub(crate) struct Args {
     /// What to print
     #[arg(long, value_name = "WHAT", default_value = "text", value_parser = format::printed_of_captures())]
     to: To,
+    #[command(flatten)]
+    asked: asked::Args,
     /// Feed the decoder so many bytes at a time, at most; the output is the same for every number
     #[arg(long, value_name = "N", default_value = "65536")]
     chunk: NonZeroUsize,
@@ -65,6 +68,11 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
     if !fits {
         return Err(Fault::usage("--to frames and --to sse cannot be read from another --framing"));
     }
+    let api = match args.to {
+        To::Api(target) => Some(target),
+        _ => None,
+    };
+    let names = args.asked.tool_names(&args.from, api)?;
     let input = Input::open(&args.file, args.chunk.get())?;
     let sink = match args.to {
         To::Text => Sink::Text,
@@ -73,7 +81,9 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
         To::Frames => return flushed(|output| frames(input, args.limits(), output)),
         To::Sse => return flushed(|output| events(input, args.framing, args.limits(), output)),
     };
-    chat(input, Stream::new(args.options(), sink, verbose))
+    let mut stream = Stream::new(args.options(), sink, verbose);
+    stream.set_tool_names(names);
+    chat(input, stream)
 }
 
 impl Args {

@@ -4,6 +4,7 @@
 //! Arguments and exit codes. Each command is a module; what goes wrong in it comes back here as a [`Fault`].
 
 mod ask;
+mod asked;
 mod chat;
 mod connection;
 mod convert;

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Event, FinishReason, Losses, Response};
+use sagewire_codec::chat::{Context, Event, FinishReason, Losses, Response, ToolNames};
 use sagewire_codec::format::{Writer, write_response};
 use sagewire_codec::{Decoder, Error, Layer, Options, Target};
 
@@ -120,6 +120,15 @@ impl Sink {
         }
     }
 
+    /// Remembers where that stood which was written last, if it was lost.
+    fn mark(&mut self, decoder: &Decoder) {
+        match self {
+            Self::Text | Self::Events => {}
+            Self::Stream(writer) => writer.place_losses(|| decoder.place()),
+            Self::Whole(whole) => whole.response.mark(decoder),
+        }
+    }
+
     fn finish(&mut self, ending: Result<(), &Error>, out: &mut Vec<u8>) {
         match self {
             // The prompt of a shell belongs on a line of its own; in a file every byte is the model's.
@@ -149,6 +158,7 @@ impl Sink {
 #[derive(Debug)]
 pub(crate) struct Stream {
     decoder: Decoder,
+    names: ToolNames,
     printer: Printer,
 }
 
@@ -165,7 +175,7 @@ impl Stream {
             is_told: false,
             is_cut: false,
         };
-        Self { decoder: Decoder::with_options(options), printer }
+        Self { decoder: Decoder::with_options(options), names: ToolNames::default(), printer }
     }
 
     /// Shows how it goes, from now on.
@@ -176,6 +186,11 @@ impl Stream {
     /// Shows no more how it goes.
     pub(crate) fn hide_progress(&mut self) {
         self.printer.progress.clear();
+    }
+
+    /// Gives tools the names back that the request could not keep.
+    pub(crate) fn set_tool_names(&mut self, names: ToolNames) {
+        self.names = names;
     }
 
     /// Keeps the answer as well.
@@ -206,7 +221,11 @@ impl Stream {
     pub(crate) fn feed(&mut self, mut chunk: Bytes) -> Result<(), Fault> {
         loop {
             match self.decoder.decode(&mut chunk) {
-                Ok(Some(event)) => self.printer.print(&event)?,
+                Ok(Some(event)) => {
+                    self.printer.write(&self.names.restore(event));
+                    self.printer.sink.mark(&self.decoder);
+                    self.printer.relieve()?;
+                }
                 Ok(None) => return self.printer.flush(),
                 Err(error) => return self.printer.end(Err(error)),
             }
@@ -217,7 +236,11 @@ impl Stream {
     pub(crate) fn finish(&mut self) -> Result<(), Fault> {
         loop {
             match self.decoder.finish() {
-                Ok(Some(event)) => self.printer.print(&event)?,
+                Ok(Some(event)) => {
+                    self.printer.write(&self.names.restore(event));
+                    self.printer.sink.mark(&self.decoder);
+                    self.printer.relieve()?;
+                }
                 Ok(None) => return self.printer.end(Ok(())),
                 Err(error) => return self.printer.end(Err(error)),
             }
@@ -256,7 +279,7 @@ struct Printer {
 }
 
 impl Printer {
-    fn print(&mut self, event: &Event<'_>) -> Result<(), Fault> {
+    fn write(&mut self, event: &Event<'_>) {
         self.malformed.see(event);
         self.is_told |= !matches!(event, Event::Malformed { .. } | Event::Other { .. });
         self.is_cut |= matches!(event, Event::Finish { reason: FinishReason::Length, .. });
@@ -265,6 +288,9 @@ impl Printer {
             response.add(event);
         }
         self.sink.write(event, self.output.buffer());
+    }
+
+    fn relieve(&mut self) -> Result<(), Fault> {
         if self.output.is_much() { self.flush() } else { Ok(()) }
     }
 

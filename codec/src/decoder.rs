@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::carry;
-use crate::chat::{Delta, Event, Queue, Spec};
+use crate::chat::{self, Delta, Event, Queue, Spec, Spot};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::eventstream::{self, SNIFF_LEN};
 use crate::failure::Failure;
@@ -229,17 +229,9 @@ enum Next {
     Chunk,
     /// The event that the queue came to.
     Queued,
-    Piece(Piece),
-}
-
-/// A piece of the part that is open, all that its record says. Nearly all events are one, and what is lent at once needs
-/// no place in the queue.
-struct Piece {
-    delta: Delta,
-    source: Source,
-    /// Where the record lies.
-    start: usize,
-    end: usize,
+    /// A piece of the part that is open, all that its record says. Nearly all events are one, and what is lent at once
+    /// needs no place in the queue.
+    Delta(Delta),
 }
 
 #[derive(Clone, Debug)]
@@ -270,6 +262,8 @@ impl Decoder {
     }
 
     /// A decoder with these options.
+    // Only a custom format is worth moving.
+    #[cfg_attr(not(feature = "custom"), allow(clippy::needless_pass_by_value))]
     pub fn with_options(options: Options) -> Self {
         // Places in a record are 32 bits wide.
         let limits = Arc::new(Limits {
@@ -322,7 +316,7 @@ impl Decoder {
     /// been delivered. The error stays: there is nothing after it.
     pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, Error> {
         match self.step(chunk)? {
-            Next::Piece(piece) => Ok(Some(self.lend_piece(&piece))),
+            Next::Delta(delta) => Ok(Some(self.lend_delta(&delta))),
             Next::Queued => Ok(self.lend()),
             Next::Chunk => Ok(None),
         }
@@ -339,7 +333,7 @@ impl Decoder {
         let none = &mut Bytes::new();
         // What the caller did not ask for before the end still comes first.
         match self.step(none)? {
-            Next::Piece(piece) => return Ok(Some(self.lend_piece(&piece))),
+            Next::Delta(delta) => return Ok(Some(self.lend_delta(&delta))),
             Next::Queued => return Ok(self.lend()),
             Next::Chunk => {}
         }
@@ -374,6 +368,29 @@ impl Decoder {
         self.records.wrapping()
     }
 
+    /// Where the event that was lent last stands in its record, as far as that is known without reading it again.
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        self.queue.spot()
+    }
+
+    /// The record of the event that was lent last, and where in the stream it began.
+    pub(crate) fn record(&self) -> (&[u8], u64) {
+        let Self { input, frames, records, record, mended, .. } = self;
+        (&record.source.bytes(input, frames, records, mended)[record.range.clone()], record.offset)
+    }
+
+    /// Where the event that was lent last stands in its record. This may read the record again: it is for what happens now
+    /// and then.
+    pub fn place(&self) -> Option<chat::Place> {
+        let (record, _) = self.record();
+        // A record that was like an earlier one is read again.
+        let again = match self.queue.here() {
+            Some(_) => None,
+            None => self.reader.locate(record, self.record.kind),
+        };
+        chat::Place::find(record, again.or_else(|| self.spot())?)
+    }
+
     /// Goes on until there is an event to lend, if there is one.
     #[inline(always)]
     fn step(&mut self, chunk: &mut Bytes) -> Result<Next, Error> {
@@ -397,8 +414,8 @@ impl Decoder {
                         self.give_back();
                         return Ok(Next::Chunk);
                     }
-                    if let Some(piece) = self.next_record() {
-                        return Ok(Next::Piece(piece));
+                    if let Some(delta) = self.next_record() {
+                        return Ok(Next::Delta(delta));
                     }
                 }
             }
@@ -421,10 +438,10 @@ impl Decoder {
     }
 
     #[inline(always)]
-    fn lend_piece(&mut self, piece: &Piece) -> Event<'_> {
-        let Self { input, frames, records, queue, mended, short, .. } = self;
-        let bytes = piece.source.bytes(input, frames, records, mended);
-        queue.delta(&piece.delta, &bytes[piece.start..piece.end], short)
+    fn lend_delta(&mut self, delta: &Delta) -> Event<'_> {
+        let Self { input, frames, records, record, queue, mended, short, .. } = self;
+        let bytes = record.source.bytes(input, frames, records, mended);
+        queue.delta(delta, &bytes[record.range.clone()], short)
     }
 
     /// Reads the next document of the record, if it has one left.
@@ -466,7 +483,7 @@ impl Decoder {
 
     /// Finds the next record of the part, if there is one, and reads it if it is like an earlier one.
     #[inline(always)]
-    fn next_record(&mut self) -> Option<Piece> {
+    fn next_record(&mut self) -> Option<Delta> {
         if !self.part.range.is_empty() {
             let Self { input, frames, records, reader, part, .. } = self;
             let bytes = if part.carried { frames.carry() } else { &input.chunk[..] };
@@ -477,7 +494,9 @@ impl Decoder {
                 if let Some(call) = reader.alike(&bytes[start..], None) {
                     if let Some(offset) = records.take(bytes, pos, start, call.len()) {
                         let source = if part.carried { Source::FrameCarry } else { Source::Chunk };
-                        return self.read_call(source, start..start + call.len(), offset, call);
+                        let range = start..start + call.len();
+                        self.record = Record { source, range, offset, ..Record::default() };
+                        return self.read_call(call);
                     }
                 }
             }
@@ -508,32 +527,30 @@ impl Decoder {
 
     /// Reads the record that was found, if it is like an earlier one.
     #[inline(always)]
-    fn read_alike(&mut self) -> Option<Piece> {
+    fn read_alike(&mut self) -> Option<Delta> {
         let Self { input, frames, records, record, reader, mended, .. } = self;
         if record.from > 0 || record.range.is_empty() {
             return None;
         }
         let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
         let call = reader.alike(bytes, record.kind).filter(|call| call.len() == bytes.len())?;
-        self.read_call(self.record.source, self.record.range.clone(), self.record.offset, call)
+        self.read_call(call)
     }
 
-    /// Reads a record that is like an earlier one: to one event, or into the queue.
+    /// Reads the record, which is like an earlier one: to one event, or into the queue.
     #[inline(always)]
-    fn read_call(&mut self, source: Source, range: Range<usize>, offset: u64, call: Call) -> Option<Piece> {
+    fn read_call(&mut self, call: Call) -> Option<Delta> {
         let Self { input, frames, records, record, reader, queue, mended, .. } = self;
-        let bytes = &source.bytes(input, frames, records, mended)[range.clone()];
+        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
         record.from = usize::MAX;
-        if let Some(delta) = reader.read_delta(bytes, call, queue) {
-            return Some(Piece { delta, source, start: range.start, end: range.end });
+        let delta = reader.read_delta(bytes, call, queue);
+        if delta.is_none() {
+            queue.begin(record.offset);
+            if let Err(kind) = reader.read_call(bytes, call, queue) {
+                self.fail_record(self.record.offset, kind);
+            }
         }
-        queue.begin(offset);
-        let read = reader.read_call(bytes, call, queue);
-        *record = Record { source, from: usize::MAX, range, offset, ..Record::default() };
-        if let Err(kind) = read {
-            self.fail_record(offset, kind);
-        }
-        None
+        delta
     }
 
     /// Makes sure that the record is UTF-8.

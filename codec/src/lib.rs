@@ -90,6 +90,7 @@ mod text;
 mod transcoder;
 #[cfg(any(feature = "templates", feature = "custom"))]
 mod tree;
+mod whole;
 
 pub use decoder::{Decoder, Framing, Options};
 pub use error::{Error, ErrorKind, Layer};

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::chat::{Context, Losses, ToolNames};
+use crate::chat::{Context, Event, Losses, ToolNames};
 use crate::decoder::{Decoder, Options};
 use crate::error::Error;
 use crate::failure::Failure;
@@ -71,7 +71,14 @@ impl Transcoder {
         self.out.clear();
         while self.out.len() < PIECE {
             match self.decoder.decode(chunk) {
-                Ok(Some(event)) => self.writer.write(&self.names.restore(event), &mut self.out),
+                Ok(Some(event)) => {
+                    // More of a text loses nothing that its beginning has not lost.
+                    let is_more = matches!(event, Event::TextDelta { .. });
+                    self.writer.write(&self.names.restore(event), &mut self.out);
+                    if !is_more {
+                        self.writer.place_losses(|| self.decoder.place());
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => return self.end(error),
             }
@@ -91,7 +98,14 @@ impl Transcoder {
         self.out.clear();
         while self.out.len() < PIECE {
             match self.decoder.finish() {
-                Ok(Some(event)) => self.writer.write(&self.names.restore(event), &mut self.out),
+                Ok(Some(event)) => {
+                    // More of a text loses nothing that its beginning has not lost.
+                    let is_more = matches!(event, Event::TextDelta { .. });
+                    self.writer.write(&self.names.restore(event), &mut self.out);
+                    if !is_more {
+                        self.writer.place_losses(|| self.decoder.place());
+                    }
+                }
                 Ok(None) => {
                     if !core::mem::replace(&mut self.ended, true) {
                         self.writer.finish(Ok(()), &mut self.out);

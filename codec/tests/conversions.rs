@@ -418,7 +418,7 @@ fn answers() -> String {
                 let (_, whole) = write_response(target, &response, &context);
                 for (losses, is_stream) in [(streamed, true), (whole, false)] {
                     for loss in losses.as_slice() {
-                        let lost = lost.entry(loss.what.clone().into_owned()).or_default();
+                        let lost = lost.entry(loss.name.expect("a name").to_owned()).or_default();
                         lost.0 |= loss.outcome == Outcome::Dropped;
                         lost.1 |= is_stream;
                         lost.2 |= !is_stream;

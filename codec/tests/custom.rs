@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::{Random, decode, every_cut};
 use sagewire_codec::chat::request::{Content, Message, Param, Part, Request, Role, Source, Tool};
-use sagewire_codec::chat::{Context, Json};
+use sagewire_codec::chat::{Context, Json, Response};
 use sagewire_codec::format::custom::{Format, Spec};
 use sagewire_codec::{Error, Options, Target, Transcoder};
 use serde_json::{Value, json};
@@ -68,6 +68,22 @@ fn records_that_cannot_be_read_are_shown() {
 }
 
 /// A format that is described in a file is turned into others like any format.
+/// The same path in `stream` and in `response`: a body is the one or the other.
+#[test]
+fn a_whole_answer_that_looks_like_a_record_is_whole() {
+    let spec = json!({"stream": {"text": "$.text"}, "response": {"text": "$.text"}});
+    let options = Options::new().custom(format(&spec).expect("a format"));
+    let read = |body: &'static str| Response::read(body.as_bytes(), options.clone());
+    for body in ["{\"text\":\"hi\"}", " {\"text\":\n\"hi\"}\n"] {
+        assert_eq!(read(body).expect("complete").choices[0].text(), "hi");
+    }
+    // Several records, and events, are a stream, which says nothing of its end.
+    for body in ["{\"text\":\"hi\"}\n{\"text\":\"!\"}\n", "data: {\"text\":\"hi\"}\n\n"] {
+        assert!(read(body).is_err_and(|error| error.is_truncated()), "{body}");
+    }
+    assert!(read("{\"text\":\"h").is_err());
+}
+
 #[test]
 fn it_is_transcoded() {
     let vectors = vectors();

@@ -47,6 +47,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "text",
         ],
         "transcoder" => &["chat", "decoder", "error", "failure", "format"],
+        "whole" => &["chat", "decoder", "error", "json"],
         "format/writer" => &["chat", "error"],
         "chat_template" => &["chat", "error", "tree"],
         "embedding" => &["chat", "error", "format/failure", "json", "text"],

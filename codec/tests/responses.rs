@@ -4,21 +4,27 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use sagewire_codec::chat::{Context, Losses, Response};
+use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::format::{bedrock, openai, write_response};
 use sagewire_codec::{Decoder, Error, Options, Target, Transcoder};
 use serde_json::{Value, json};
 
 fn read(body: &str) -> Result<Response, Error> {
+    Response::read(body.to_owned(), Options::new())
+}
+
+/// The same event by event, which does not tell where things stood.
+fn added(body: &str) -> Response {
     let mut response = Response::default();
     let mut decoder = Decoder::new();
     let mut chunk = Bytes::copy_from_slice(body.as_bytes());
-    while let Some(event) = decoder.decode(&mut chunk)? {
+    while let Some(event) = decoder.decode(&mut chunk).expect("good") {
         response.add(&event);
     }
-    while let Some(event) = decoder.finish()? {
+    while let Some(event) = decoder.finish().expect("complete") {
         response.add(&event);
     }
-    Ok(response)
+    response
 }
 
 fn value((bytes, losses): (Vec<u8>, Losses)) -> (Value, Vec<String>) {
@@ -139,7 +145,100 @@ fn what_cannot_be_said_is_reported() {
     assert_eq!(converse["additionalModelResponseFields"]["stop_sequence"], "END");
     assert_eq!(converse["output"]["message"]["content"], json!([{"text": "a"}, {"text": "no"}]));
     let whats: Vec<_> = losses.iter().filter_map(|loss| loss.split(": ").next()).collect();
-    assert_eq!(whats, ["choice", "logprobs", "refusal", "usage", "latency"]);
+    let pointers = ["/choices/1", "/choices/0/logprobs", "/choices/0/message/refusal", "usage", "latency"];
+    assert_eq!(whats, pointers);
+    // Who adds the events knows no places.
+    let names = ["choice", "logprobs", "refusal", "usage", "latency"];
+    let response = added(&body.to_string());
+    let (_, losses) = bedrock::write_response(&response, &Context::new());
+    let whats: Vec<_> = losses.as_slice().iter().map(|loss| &*loss.what).collect();
+    assert_eq!(whats, names);
+    let found: Vec<_> = losses.as_slice().iter().filter_map(|loss| loss.name).collect();
+    assert_eq!(found, names);
+}
+
+/// Each thing that is lost of a whole answer is told, with its place; of those which share one, each kind.
+#[test]
+fn losses_of_whole_answers_have_their_places() {
+    let call = |id: Value, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "[]"}});
+    let body = json!({"mood": 1, "usage": {"prompt_tokens": 1, "completion_tokens": 1,
+        "completion_tokens_details": {"reasoning_tokens": 1}}, "choices": [
+        {"finish_reason": "repetition", "index": 0, "message": {"content": "a",
+            "tool_calls": [call(json!("a b"), "f"), call(Value::Null, "g h"), call(json!("c"), "i")]}},
+        {"index": 1, "message": {"content": "b"}, "finish_reason": "stop"},
+        {"index": 2, "message": {}, "finish_reason": "stop"}
+    ]});
+    let response = read(&body.to_string()).expect("complete");
+    let (_, losses) = value(bedrock::write_response(&response, &Context::new().latency_ms(1)));
+    let object = "approximated: the format wants an object: it is a member of one";
+    let id = "approximated: an ID of Converse has 1 to 64 letters, digits and few marks";
+    let name = "approximated: a name in Converse has 1 to 64 letters, digits and few marks";
+    let at = |index: u32, why: &str| format!("/choices/0/message/tool_calls/{index}: {why}");
+    assert_eq!(
+        losses,
+        [
+            "/choices/1: dropped: the format has one answer",
+            "/choices/2: dropped: the format has one answer",
+            "/mood: dropped: a member of unknown meaning has no place in Converse",
+            &at(0, id),
+            &at(0, object),
+            &at(1, "defaulted: the call has no ID"),
+            &at(1, name),
+            &at(1, object),
+            &at(2, object),
+            "/choices/0/finish_reason: approximated: Converse does not know it: `end_turn`",
+            "/usage: dropped: Converse does not count those of reasoning apart",
+        ]
+    );
+}
+
+/// An answer that came in several records has no document to point into.
+#[test]
+fn a_stream_that_is_written_whole_gives_names() {
+    let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"n\"}}]}\n\n\
+        data: {\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"o\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let response = read(body).expect("complete");
+    let (_, losses) = write_response(Target::Anthropic, &response, &Context::new());
+    assert_eq!(losses.as_slice()[0].what, "refusal");
+}
+
+/// What Converse and Anthropic say beside a text comes back as it was.
+#[test]
+fn whole_answers_come_back() {
+    let location = json!({"type": "char_location", "cited_text": "x", "document_index": 0});
+    let anthropic = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m",
+        "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "s"},
+            {"type": "redacted_thinking", "data": "d"},
+            {"type": "text", "text": "a", "citations": [location, location]},
+            {"type": "text", "text": "b"},
+            {"type": "tool_use", "id": "t", "name": "f", "input": {"a": [1, 2]}}
+        ],
+        "stop_reason": "tool_use", "stop_sequence": null,
+        "usage": {"input_tokens": 1, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 3, "output_tokens": 4},
+        "container": {"id": "c"}, "context_management": {"applied_edits": []}
+    });
+    let citation = json!({"title": "t", "sourceContent": [{"text": "x"}], "location": {"web": {"url": "u"}}});
+    let converse = json!({
+        "output": {"message": {"role": "assistant", "content": [
+            {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "s"}}},
+            {"reasoningContent": {"redactedContent": "ZA=="}},
+            {"citationsContent": {"content": [{"text": "a"}], "citations": [citation]}},
+            {"text": "b"},
+            {"toolUse": {"toolUseId": "t", "name": "f", "input": {"a": [1, 2]}}}
+        ]}},
+        "stopReason": "tool_use",
+        "usage": {"inputTokens": 1, "outputTokens": 4, "totalTokens": 10, "cacheReadInputTokens": 3, "cacheWriteInputTokens": 2},
+        "metrics": {"latencyMs": 7},
+        "additionalModelResponseFields": {"mood": 1}, "trace": {"guardrail": {}}
+    });
+    for (target, body) in [(Target::Anthropic, anthropic), (Target::Bedrock(Encoding::JsonLines), converse)] {
+        let response = read(&body.to_string()).expect("complete");
+        let (written, losses) = value(write_response(target, &response, &Context::new()));
+        assert_eq!(written, body);
+        assert_eq!(losses, [""; 0]);
+    }
 }
 
 #[test]
@@ -178,7 +277,7 @@ fn what_tgi_cannot_say_is_reported() {
     );
     let mut whats: Vec<_> = losses.iter().filter_map(|loss| loss.split(": ").next()).collect();
     whats.sort_unstable();
-    assert_eq!(whats, ["citation", "input tokens", "stop string", "usage details"]);
+    assert_eq!(whats, ["/content/0/citations/0", "/stop_reason", "/usage", "/usage"]);
 }
 
 mod errors {

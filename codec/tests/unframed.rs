@@ -1,4 +1,5 @@
 //! A transport that has removed the frames decodes what is in them: the same events, the same endings.
+#![cfg(feature = "stream")]
 
 mod common;
 

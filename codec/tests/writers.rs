@@ -159,10 +159,10 @@ fn stop_reasons() {
     // vLLM says `stop` for a forced tool.
     let (stop, losses) = of(tool(), Some("stop"), Value::Null);
     assert_eq!(stop, json!({"stopReason": "tool_use"}));
-    assert_eq!(losses, ["finish reason: approximated: `stop` after tool calls is `tool_use`"]);
+    assert_eq!(losses, ["/choices/0/finish_reason: approximated: `stop` after tool calls is `tool_use`"]);
     let (stop, losses) = of(text(), Some("repetition"), Value::Null);
     assert_eq!(stop, json!({"stopReason": "end_turn"}));
-    assert_eq!(losses, ["finish reason: approximated: Converse does not know it: `end_turn`"]);
+    assert_eq!(losses, ["/choices/0/finish_reason: approximated: Converse does not know it: `end_turn`"]);
     // TGI's tool streams have no finish reason, only `[DONE]`.
     let (stop, losses) = of(tool(), None, Value::Null);
     assert_eq!(stop, json!({"stopReason": "tool_use"}));
@@ -188,13 +188,13 @@ fn what_converse_cannot_say_is_reported() {
     assert_eq!(
         whats,
         [
-            "choice: dropped",
-            "tool call id: approximated",
-            "tool name: approximated",
-            "refusal: approximated",
-            "logprobs: dropped",
-            "finish reason: approximated",
-            "other: dropped",
+            "/choices/0: dropped",
+            "/choices/0/delta/tool_calls/0: approximated",
+            "/choices/0/delta/tool_calls/0: approximated",
+            "/choices/0/delta/refusal: approximated",
+            "/choices/0/logprobs: dropped",
+            "/choices/0/finish_reason: approximated",
+            "/timings: dropped",
             "malformed record: dropped",
             "usage: dropped"
         ]
@@ -300,7 +300,7 @@ fn openai_context_fills_what_is_missing() {
         (&chunks[0]["id"], &chunks[0]["created"], &chunks[0]["model"]),
         (&json!("i"), &json!(9), &json!("n"))
     );
-    assert_eq!(losses, ["tool call id: defaulted: the source gives none"]);
+    assert_eq!(losses, ["/choices/0/delta/tool_calls/0: defaulted: the call has no ID"]);
     let (chunks, ..) = openai(Context::new(), body);
     assert_eq!(
         (&chunks[0]["id"], &chunks[0]["created"], &chunks[0]["model"]),
@@ -337,8 +337,9 @@ fn tgi(body: &str) -> (Vec<Value>, Vec<String>) {
 }
 
 /// What every text loses: it is no token.
-const NO_TOKENS: [&str; 2] =
-    ["token id: defaulted: a text is no token", "token logprob: defaulted: a text is no token"];
+fn no_tokens(at: &str) -> [String; 2] {
+    ["ID", "probability"].map(|what| format!("{at}: defaulted: a text is no token, and has no {what}"))
+}
 
 fn tgi_token(index: u32, text: &str) -> Value {
     json!({"index": index, "token": {"id": 0, "text": text, "logprob": 0.0, "special": false},
@@ -363,7 +364,7 @@ fn tgi_records() {
                 "generated_text": "a\"b\n😀", "details": details}),
         ]
     );
-    assert_eq!(losses, NO_TOKENS);
+    assert_eq!(losses, no_tokens("/choices/0/delta/content"));
 }
 
 #[test]
@@ -379,9 +380,10 @@ fn tgi_finish_reasons() {
     assert_eq!(finish("stop", None), ("eos_token".to_owned(), none()));
     assert_eq!(finish("length", None), ("length".to_owned(), none()));
     assert_eq!(finish("own", None), ("own".to_owned(), none()));
-    let lost = vec!["stop string: dropped: TGI does not say which one was met".to_owned()];
+    let lost =
+        vec!["/choices/0/finish_reason: dropped: TGI does not say which stop string was met".to_owned()];
     assert_eq!(finish("stop", Some("END")), ("stop_sequence".to_owned(), lost));
-    let lost = vec!["finish reason: approximated: TGI has no name for it".to_owned()];
+    let lost = vec!["/choices/0/finish_reason: approximated: TGI has no name for it".to_owned()];
     assert_eq!(finish("tool_calls", None), ("eos_token".to_owned(), lost.clone()));
     assert_eq!(finish("content_filter", None), ("eos_token".to_owned(), lost));
 }
@@ -417,18 +419,19 @@ fn tgi_losses() {
     assert_eq!(records.len(), 2);
     assert_eq!(records[0], tgi_token(1, "no"));
     assert_eq!(records[1]["generated_text"], "no");
+    let [id, probability] = &no_tokens("/choices/0/delta/refusal");
     assert_eq!(
         losses,
         [
-            "reasoning: dropped: TGI has one kind of text",
-            "logprobs: dropped: formats disagree on what they are",
-            "choice: dropped: TGI streams one answer",
-            "refusal: approximated: TGI has no refusals: written as text",
-            NO_TOKENS[0],
-            NO_TOKENS[1],
-            "other: dropped: a member of unknown meaning has no place in TGI's records",
-            "tool call: dropped: TGI generates text, its tools belong to its chat",
-            "finish reason: approximated: TGI has no name for it",
+            "/choices/0/delta/reasoning: dropped: TGI has one kind of text",
+            "/choices/0/logprobs: dropped: formats disagree on what they are",
+            "/choices/0: dropped: TGI streams one answer",
+            "/choices/0/delta/refusal: approximated: TGI has no refusals: written as text",
+            id,
+            probability,
+            "/choices/0/delta/mood: dropped: a member of unknown meaning has no place in TGI's records",
+            "/choices/0/delta/tool_calls/0: dropped: TGI generates text, its tools belong to its chat",
+            "/choices/0/finish_reason: approximated: TGI has no name for it",
             "usage details: dropped: TGI counts neither caches nor reasoning",
         ]
     );
@@ -458,7 +461,7 @@ fn tgi_reads_back() {
     (last["generated_text"], last["details"]) = (json!("Hello"), details);
     let body = data(&[tgi_token(1, "Hel"), last]);
     let (out, losses, ending) = transcode(Target::Tgi, Context::new(), &body);
-    assert_eq!((losses, ending), (NO_TOKENS.map(str::to_owned).to_vec(), Ok(())));
+    assert_eq!((losses, ending), (no_tokens("/token/text").to_vec(), Ok(())));
     let read = |bytes: &[u8]| common::decode(Options::new(), vec![Bytes::copy_from_slice(bytes)]);
     assert_eq!(read(&out), read(body.as_bytes()));
     let failed = data(&[tgi_token(1, "Hel"), json!({"error": "boom", "error_type": "generation"})]);
@@ -476,5 +479,5 @@ fn tgi_repeats_no_more_than_it_says() {
     assert_eq!(records.len(), 5);
     let repeated = records[4]["generated_text"].as_str().expect("a text");
     assert!(repeated.len() == 6 << 20 && repeated.bytes().all(|byte| byte == b'x'), "a beginning");
-    assert_eq!(losses[2], "generated_text: approximated: it is longer than 8 MiB: its beginning");
+    assert_eq!(losses[2], "generated_text: approximated: it repeats the first 8 MiB, and no more");
 }

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use sagewire_codec::chat::{self, Event, Losses, RequestFormat, Settings};
-use sagewire_codec::format::{read_request, write_request};
+use sagewire_codec::chat::{self, Event, Losses, RequestFormat, Settings, ToolNames};
+use sagewire_codec::format::{read_request, tool_names, write_request};
 use sagewire_codec::stream::{self, Events, Transcoded};
 use sagewire_codec::{Options, Target};
 use tower_service::Service;
@@ -48,7 +48,8 @@ type Hook = Arc<dyn Fn(Duration, &Event<'_>) + Send + Sync>;
 /// # }
 /// ```
 ///
-/// What the container takes has to be said, unless it is OpenAI's chat; what it answers is told by its bytes.
+/// What the container takes has to be said, unless it is OpenAI's chat; what it answers is told by its bytes. Tools whose
+/// names it does not take have their own in answers.
 #[derive(Clone)]
 pub struct Chat<'a, S> {
     service: S,
@@ -131,6 +132,7 @@ where
     ///
     /// Those of [`request`](Self::request) and of the transport; those of layers that are not ours are its sources.
     pub async fn stream(&mut self, request: &chat::Request<'_>) -> Result<ChatStream, Error> {
+        let names = tool_names(self.format, request);
         let (request, losses) = self.request(request, true)?;
         let asked = Instant::now();
         #[cfg(feature = "tracing")]
@@ -142,6 +144,7 @@ where
         Ok(ChatStream {
             metadata: answer.metadata().clone(),
             losses,
+            names,
             events: answer.events_with(self.options.clone()),
             asked,
             hook: self.hook.clone(),
@@ -162,9 +165,11 @@ where
         target: Target,
         context: chat::Context,
     ) -> Result<Transcoded<ChunkStream, Error>, Error> {
-        let (request, _) = self.request(&read_request(format, body)?, true)?;
+        let request = read_request(format, body)?;
+        let names = tool_names(self.format, &request);
+        let (request, _) = self.request(&request, true)?;
         let answer = call(&mut self.service, InvokeStream(request)).await?;
-        Ok(answer.transcoded_with(self.options.clone(), target, context))
+        Ok(answer.transcoded_for(self.options.clone(), target, context, names))
     }
 }
 
@@ -179,9 +184,12 @@ where
     ///
     /// Those of [`request`](Self::request), of the transport and of [`Response::chat`].
     pub async fn complete(&mut self, request: &chat::Request<'_>) -> Result<chat::Response, Error> {
+        let names = tool_names(self.format, request);
         let (request, _) = self.request(request, false)?;
         let answer = call(&mut self.service, Invoke(request)).await?;
-        answer.chat(self.options.clone())
+        let mut answer = answer.chat(self.options.clone())?;
+        names.restore_response(&mut answer);
+        Ok(answer)
     }
 }
 
@@ -209,6 +217,8 @@ fn own(error: impl Into<BoxError>) -> Error {
 pub struct ChatStream {
     metadata: Metadata,
     losses: Losses,
+    /// The names of tools that the container could not be told.
+    names: ToolNames,
     events: Events<ChunkStream, Error>,
     asked: Instant,
     hook: Option<Hook>,
@@ -242,7 +252,10 @@ impl Stream for ChatStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = ready!(Pin::new(&mut self.events).poll_next(cx));
-        let item = item.map(|item| item.map_err(Error::from));
+        let item = item.map(|item| match item {
+            Ok(event) => Ok(self.names.restore(event).into_owned()),
+            Err(error) => Err(Error::from(error)),
+        });
         if let (Some(hook), Some(Ok(event))) = (&self.hook, &item) {
             hook(self.asked.elapsed(), event);
         }
@@ -273,5 +286,76 @@ impl From<stream::Error<Error>> for Error {
             stream::Error::Transport(error) => error,
             stream::Error::Decode(error) => error.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use sagewire_codec::Framing;
+    use sagewire_codec::chat::PartKind;
+    use sagewire_codec::stream::Chunk;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::{Deadline, Timeouts};
+
+    const ASKED: &[u8] =
+        br#"{"messages":[],"tools":[{"type":"function","function":{"name":"files.read","parameters":{}}}]}"#;
+
+    /// A stream of one chunk.
+    struct Once(Option<Chunk>);
+
+    impl Stream for Once {
+        type Item = Result<Chunk, Error>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(self.0.take().map(Ok))
+        }
+    }
+
+    async fn streamed(InvokeStream(request): InvokeStream) -> Result<ResponseStream, Error> {
+        assert!(request.body.windows(10).any(|name| name == b"files_read"), "Converse takes no dot");
+        let body = concat!(
+            r#"{"contentBlockStart":{"contentBlockIndex":0,"start":{"toolUse":{"toolUseId":"t","name":"files_read"}}}}"#,
+            "\n",
+            r#"{"messageStop":{"stopReason":"tool_use"}}"#,
+        );
+        let chunks = Box::pin(Once(Some(Chunk::Bytes(Bytes::from_static(body.as_bytes())))));
+        let (timeouts, metadata) = (Timeouts::default(), Metadata::default());
+        let deadline = Deadline::new(&timeouts);
+        Ok(ResponseStream::new(metadata, Framing::Unframed, chunks, &timeouts, deadline))
+    }
+
+    async fn whole(Invoke(_): Invoke) -> Result<Response, Error> {
+        let body = r#"{"output":{"message":{"content":[{"toolUse":{"toolUseId":"t","name":"files_read","input":{}}}]}},"stopReason":"tool_use"}"#;
+        Ok(Response::new(Metadata::default(), body))
+    }
+
+    /// Whoever asked knows tools by their own names, and not by those that the container could take.
+    #[tokio::test]
+    async fn tools_have_their_own_names() -> Result<(), Error> {
+        let request = read_request(RequestFormat::OpenAi, ASKED)?;
+        let answer =
+            Chat::new(service_fn(whole), "e").format(RequestFormat::Bedrock).complete(&request).await?;
+        let names: Vec<&str> = answer.choices[0].tool_calls().map(|(_, name, _)| name).collect();
+        assert_eq!(names, ["files.read"]);
+        let mut chat = Chat::new(service_fn(streamed), "e").format(RequestFormat::Bedrock);
+        let mut stream = chat.stream(&request).await?;
+        let mut names = Vec::new();
+        while let Some(event) = stream.event().await? {
+            if let Event::PartStart { kind: PartKind::ToolCall { name, .. }, .. } = event {
+                names.push(name);
+            }
+        }
+        assert_eq!(names, ["files.read"]);
+        let context = chat::Context::new();
+        let mut bytes = chat.transcode(RequestFormat::OpenAi, ASKED, Target::OpenAi, context).await?;
+        let mut out = Vec::new();
+        while let Some(piece) = poll_fn(|cx| Pin::new(&mut bytes).poll_next(cx)).await {
+            out.extend_from_slice(&piece?);
+        }
+        assert!(String::from_utf8_lossy(&out).contains(r#""name":"files.read""#));
+        Ok(())
     }
 }

@@ -88,16 +88,7 @@ impl Response {
     ///
     /// It is no answer of a chat, it is not whole, or it is an error of the container: see [`Error::codec`].
     pub fn chat(&self, options: Options) -> Result<chat::Response, Error> {
-        let mut response = chat::Response::default();
-        let mut decoder = Decoder::with_options(options.framing(Framing::Unframed));
-        let mut body = self.body.clone();
-        while let Some(event) = decoder.decode(&mut body)? {
-            response.add(&event);
-        }
-        while let Some(event) = decoder.finish()? {
-            response.add(&event);
-        }
-        Ok(response)
+        Ok(chat::Response::read(self.body.clone(), options.framing(Framing::Unframed))?)
     }
 }
 
@@ -205,7 +196,19 @@ impl ResponseStream {
         target: Target,
         context: chat::Context,
     ) -> Transcoded<ChunkStream, Error> {
-        let transcoder = Transcoder::new(options.framing(self.framing), target, context);
+        self.transcoded_for(options, target, context, chat::ToolNames::default())
+    }
+
+    /// The same, with the names that tools had before the request was sent.
+    pub(crate) fn transcoded_for(
+        self,
+        options: Options,
+        target: Target,
+        context: chat::Context,
+        names: chat::ToolNames,
+    ) -> Transcoded<ChunkStream, Error> {
+        let mut transcoder = Transcoder::new(options.framing(self.framing), target, context);
+        transcoder.set_tool_names(names);
         Transcoded::new(ChunkStream(self), transcoder)
     }
 

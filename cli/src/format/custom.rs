@@ -54,15 +54,6 @@ fn told(error: &Error, text: &str) -> String {
     found.unwrap_or_else(|| why.to_string())
 }
 
-/// The format as whole answers have it. Some of them would pass for a record of a stream, and not for the last.
-pub(super) fn of_whole_answers(format: &Arc<Format>) -> Arc<Format> {
-    let mut spec = format.spec().clone();
-    if spec.response != Paths::default() {
-        spec.stream = Paths::default();
-    }
-    Format::new(spec).map_or_else(|_| Arc::clone(format), Arc::new)
-}
-
 /// Whether the format says how it is read.
 pub(super) fn is_read(format: &Format) -> bool {
     let unread = Paths::default();

@@ -53,7 +53,10 @@ impl Reading {
         let options = options.framing(Framing::JsonLines);
         match self {
             Self::Known(format) => options.format(*format),
-            Self::Custom(format) => options.custom(custom::of_whole_answers(format)),
+            Self::Custom(format) => match format.of_whole_answers() {
+                Some(whole) => options.custom(whole),
+                None => options.custom(Arc::clone(format)),
+            },
         }
     }
 }

@@ -36,6 +36,35 @@ fn a_request_and_what_is_lost() {
     assert_eq!(lines.next(), Some("strict: 1 lost"));
 }
 
+/// A tool whose name Converse does not take is called by its own in the answer.
+#[test]
+fn names_of_tools_come_back() {
+    let request = std::env::temp_dir().join(format!("sagewire-request-{}.json", std::process::id()));
+    let tool = json!({"type": "function", "function": {"name": "files.read", "parameters": {}}});
+    std::fs::write(&request, json!({"messages": [], "tools": [tool]}).to_string()).unwrap();
+    let path = request.to_str().unwrap();
+    let answer = json!({"output": {"message": {"role": "assistant", "content": [
+        {"toolUse": {"toolUseId": "t", "name": "files_read", "input": {}}}
+    ]}}, "stopReason": "tool_use"});
+    let answer = answer.to_string().into_bytes();
+    let name = |args: &[&str], pointer: &str| {
+        let run = sagewire(&[args, &["--to", "openai"]].concat(), &answer).succeeds();
+        let text = String::from_utf8(run.stdout).unwrap();
+        let records = text.lines().filter_map(|line| line.strip_prefix("data: ").or(Some(line)));
+        let mut records = records.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        records.find_map(|record| record.pointer(pointer)?.as_str().map(str::to_owned)).unwrap()
+    };
+    let whole = "/choices/0/message/tool_calls/0/function/name";
+    let piece = "/choices/0/delta/tool_calls/0/function/name";
+    assert_eq!(name(&["convert", "response"], whole), "files_read");
+    assert_eq!(name(&["convert", "response", "--request", path], whole), "files.read");
+    assert_eq!(name(&["convert", "response", "--from", "bedrock", "--request", path], whole), "files.read");
+    assert_eq!(name(&["decode", "--request", path], piece), "files.read");
+    let wrong = ["convert", "response", "--request", path, "--request-format", "tgi", "--to", "openai"];
+    assert!(sagewire(&wrong, &answer).fails(2).contains("--request"));
+    std::fs::remove_file(request).unwrap();
+}
+
 #[test]
 fn a_prompt_needs_a_template() {
     let request = br#"{"messages":[{"role":"user","content":"hi"}]}"#;

@@ -1,16 +1,29 @@
 //! What a conversion could not carry over.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+
+use super::place::{Place, Spot, choice_of};
+use crate::json::{Landmarks, pointers};
+
+/// What the loss of all of a choice is called. It stands where the choice does.
+pub(crate) const CHOICE: &str = "choice";
 
 /// Something that the target format cannot express as the source did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
-    /// What was lost: in a document its place there, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901));
-    /// in a stream its name in the canonical model, `logprobs`, `choice`, `refusal`.
+    /// Where it stood in the source, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)): in the document,
+    /// or in the record of the stream where it was first lost.
+    ///
+    /// What has no one place there goes by its [`name`](Self::name): what the source does not say at all, all of a record,
+    /// what was joined from several records or held back (counts, which are settled at the end of a stream; calls that came
+    /// interleaved; an answer that was streamed and is written whole), and what a custom format read.
     pub what: Cow<'static, str>,
+    /// Its name in the canonical model, `logprobs`, `tool call id`, `max_tokens`; `None` where nothing but the place is known.
+    pub name: Option<&'static str>,
     /// What became of it.
     pub outcome: Outcome,
     /// Why.
@@ -48,36 +61,128 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The losses of one conversion, each kind once. Empty means lossless.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Losses(Vec<Loss>);
+/// The losses of one conversion: of a stream each kind once, with the place where it first occurred; otherwise each place.
+/// Empty means lossless.
+#[derive(Clone, Debug, Default)]
+pub struct Losses {
+    list: Vec<Loss>,
+    /// Which of them stand at no known place of a document, each kind once: so that the list of a stream cannot grow
+    /// without bound.
+    loose: Vec<usize>,
+    /// How many of those were looked for in their record.
+    looked_for: usize,
+    /// Where in the document that stands which is being written.
+    here: Option<Spot>,
+    /// Which of them stand where in the document.
+    spots: Vec<(u32, usize)>,
+}
+
+impl PartialEq for Losses {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
+    }
+}
+
+impl Eq for Losses {}
 
 impl Losses {
     /// The losses, in the order in which they first occurred.
     pub fn as_slice(&self) -> &[Loss] {
-        &self.0
+        &self.list
     }
 
     /// Whether nothing was lost.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// Adds a loss that is not in the list yet.
     pub(crate) fn push(&mut self, loss: Loss) {
-        self.0.push(loss);
+        self.list.push(loss);
     }
 
-    /// Adds a loss. In a stream all three are constants of a writer, so that the list cannot grow without bound.
-    pub(crate) fn add(
+    /// Adds the loss of what stands at a pointer.
+    pub(crate) fn add_at(
         &mut self,
-        what: impl Into<Cow<'static, str>>,
+        pointer: impl Into<Cow<'static, str>>,
         outcome: Outcome,
         why: impl Into<Cow<'static, str>>,
     ) {
-        let loss = Loss { what: what.into(), outcome, why: why.into() };
-        if !self.0.contains(&loss) {
-            self.0.push(loss);
+        let loss = Loss { what: pointer.into(), name: None, outcome, why: why.into() };
+        if !self.list.contains(&loss) {
+            self.list.push(loss);
+        }
+    }
+
+    /// Adds a loss of what the canonical model calls `name`, from [here](Self::set_here).
+    pub(crate) fn add(&mut self, name: &'static str, outcome: Outcome, why: &'static str) {
+        let offset = self.here.map(|Spot(offset)| offset);
+        let is_same = |index: &usize| {
+            let loss: &Loss = &self.list[*index];
+            loss.name == Some(name) && loss.outcome == outcome && loss.why == why
+        };
+        let is_known = match offset {
+            Some(offset) => {
+                let same_place = self.spots.iter().rev().take_while(|(known, _)| *known == offset);
+                same_place.map(|(_, index)| index).any(is_same)
+            }
+            None => self.loose.iter().any(is_same),
+        };
+        if !is_known {
+            match offset {
+                Some(offset) => self.spots.push((offset, self.list.len())),
+                None => self.loose.push(self.list.len()),
+            }
+            let what = Cow::Borrowed(name);
+            self.list.push(Loss { what, name: Some(name), outcome, why: Cow::Borrowed(why) });
+        }
+    }
+
+    /// What is added from here on stands at this place of a document, or at none that is known.
+    pub(crate) fn set_here(&mut self, spot: Option<Spot>) {
+        self.here = spot;
+    }
+
+    /// Gives what stands somewhere in the document its pointer. One walk finds all of them.
+    pub(crate) fn find(&mut self, document: &[u8]) {
+        self.here = None;
+        let mut spots = core::mem::take(&mut self.spots);
+        if spots.is_empty() {
+            return;
+        }
+        spots.sort_unstable();
+        let offsets: Vec<usize> = spots.iter().map(|(offset, _)| *offset as usize).collect();
+        let found = pointers(document, &offsets, &Landmarks::default());
+        for ((_, index), pointer) in spots.into_iter().zip(found) {
+            self.set_pointer(index, &pointer);
+        }
+    }
+
+    /// Gives what was lost since the last call the place where it stood in its record, if there is one. It is asked for only
+    /// where something was lost.
+    #[inline]
+    pub(crate) fn place(&mut self, find: impl FnOnce() -> Option<Place>) {
+        if self.looked_for < self.loose.len() {
+            self.place_new(find());
+        }
+    }
+
+    #[cold]
+    fn place_new(&mut self, place: Option<Place>) {
+        let from = core::mem::replace(&mut self.looked_for, self.loose.len());
+        let Some(place) = place else { return };
+        for at in from..self.loose.len() {
+            let index = self.loose[at];
+            self.set_pointer(index, place.pointer());
+        }
+    }
+
+    /// The document as a whole is no place.
+    fn set_pointer(&mut self, index: usize, pointer: &str) {
+        if !pointer.is_empty() {
+            let loss = &mut self.list[index];
+            let pointer = if loss.name == Some(CHOICE) { choice_of(pointer) } else { pointer };
+            loss.what = Cow::Owned(String::from(pointer));
         }
     }
 }

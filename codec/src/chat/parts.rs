@@ -14,6 +14,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::place::Spot;
 use super::queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
 use crate::balance::{Balance, Extent};
 use crate::error::ErrorKind;
@@ -247,7 +248,7 @@ impl Parts {
         self.held -= choice.release(true, queue);
         choice.close(queue);
         if !core::mem::replace(&mut choice.finished, true) {
-            queue.push(Spec::Finish { choice: index, reason, stop });
+            queue.push(Spec::Finish { choice: index, reason, stop, spot: queue.here() });
         }
         Ok(())
     }
@@ -420,10 +421,11 @@ impl Choice {
         if kind == Plain::Reasoning {
             self.reasoning = Some(part);
         }
+        let spot = queue.here();
         queue.push(match kind {
-            Plain::Text => Spec::TextStart { choice, part },
-            Plain::Reasoning => Spec::ReasoningStart { choice, part },
-            Plain::Refusal => Spec::RefusalStart { choice, part },
+            Plain::Text => Spec::TextStart { choice, part, spot },
+            Plain::Reasoning => Spec::ReasoningStart { choice, part, spot },
+            Plain::Refusal => Spec::RefusalStart { choice, part, spot },
         });
     }
 
@@ -446,7 +448,7 @@ impl Choice {
         tool.state = State::Open;
         let id = (!tool.id.is_empty()).then(|| queue.copy(&tool.id));
         let name = queue.copy(&tool.name);
-        queue.push(Spec::ToolCallStart { choice, part, id, name });
+        queue.push(Spec::ToolCallStart { choice, part, id, name, spot: queue.here() });
     }
 
     fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut Queue, record: &[u8]) {
@@ -465,6 +467,12 @@ impl Choice {
 
     /// Opens what waits, as far as what is open may end; all of it with `force`. Returns how many bytes were let go.
     fn release(&mut self, force: bool, queue: &mut Queue) -> usize {
+        if self.waiting.is_empty() {
+            return 0;
+        }
+        // It stood in records that are gone.
+        let here = queue.here();
+        queue.set_here(Spot::GONE);
         let mut released = 0;
         while !self.waiting.is_empty() {
             if let (false, Some(Open::Tool(at))) = (force, self.open) {
@@ -491,6 +499,7 @@ impl Choice {
                 None => break,
             }
         }
+        queue.set_here(here.unwrap_or(Spot::GONE));
         released
     }
 }

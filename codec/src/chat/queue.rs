@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{Event, FinishReason, Json, PartKind, Plain, Usage};
+use super::{Event, FinishReason, Json, PartKind, Plain, Spot, Usage};
 use crate::json::{self, Str};
 use crate::text::{self, Short};
 
@@ -24,18 +24,18 @@ pub(crate) enum Text {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Spec {
     Start { id: Option<Text>, model: Option<Text>, created: Option<u64>, role: Option<Text> },
-    TextStart { choice: u32, part: u32 },
-    ReasoningStart { choice: u32, part: u32 },
-    RefusalStart { choice: u32, part: u32 },
-    ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text },
+    TextStart { choice: u32, part: u32, spot: Option<Spot> },
+    ReasoningStart { choice: u32, part: u32, spot: Option<Spot> },
+    RefusalStart { choice: u32, part: u32, spot: Option<Spot> },
+    ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text, spot: Option<Spot> },
     Delta(Delta),
     ReasoningSignature { choice: u32, part: u32, text: Text },
     Redacted { choice: u32, part: u32, data: Text },
     Citation { choice: u32, part: Option<u32>, json: Text },
     PartEnd { choice: u32, part: u32 },
     Logprobs { choice: u32, part: Option<u32>, json: Text },
-    Finish { choice: u32, reason: Reason, stop: Option<Text> },
-    Usage,
+    Finish { choice: u32, reason: Reason, stop: Option<Text>, spot: Option<Spot> },
+    Usage { spot: Option<Spot> },
     Malformed { bytes: Text, why: &'static str },
     Other { choice: Option<u32>, name: Option<Text>, json: Text },
 }
@@ -68,6 +68,26 @@ impl From<Plain> for DeltaKind {
     }
 }
 
+impl Spec {
+    /// Where the event stands, or the text that is all of it.
+    fn own(&self) -> Result<Option<Spot>, Text> {
+        match *self {
+            Self::TextStart { spot, .. }
+            | Self::ReasoningStart { spot, .. }
+            | Self::RefusalStart { spot, .. }
+            | Self::ToolCallStart { spot, .. }
+            | Self::Finish { spot, .. }
+            | Self::Usage { spot } => Ok(spot),
+            Self::Delta(Delta { text, .. }) | Self::ReasoningSignature { text, .. } => Err(text),
+            Self::Redacted { data, .. } => Err(data),
+            Self::Citation { json, .. } | Self::Logprobs { json, .. } | Self::Other { json, .. } => Err(json),
+            // All that can be lost of it is its role.
+            Self::Start { role, .. } => role.map_or(Ok(None), Err),
+            Self::PartEnd { .. } | Self::Malformed { .. } => Ok(None),
+        }
+    }
+}
+
 /// A finish reason, by its place if it has no name here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reason {
@@ -83,12 +103,14 @@ const KEEP: usize = 32;
 pub(crate) struct Queue {
     specs: Vec<Spec>,
     /// How many of them were lent.
-    head: usize,
+    head: u32,
     scratch: Vec<u8>,
-    /// Boxed: few records have one.
-    usage: Option<Box<Usage>>,
     /// Bytes before the record in what the container wrote.
     offset: u64,
+    /// Boxed: few records have one.
+    usage: Option<Box<Usage>>,
+    /// Where in the record that stands which is pushed now; [`Spot::UNSAID`] if nobody says so.
+    here: Spot,
 }
 
 impl Queue {
@@ -101,6 +123,7 @@ impl Queue {
         self.head = 0;
         crate::carry::clear(&mut self.scratch);
         self.offset = offset;
+        self.here = Spot::UNSAID;
     }
 
     #[inline]
@@ -129,7 +152,26 @@ impl Queue {
             Some(last) => **last = usage,
             none => *none = Some(Box::new(usage)),
         }
-        self.push(Spec::Usage);
+        self.push(Spec::Usage { spot: self.here() });
+    }
+
+    /// Where what is pushed now stands; `None` in a record that was not searched for more than its text.
+    pub(crate) fn here(&self) -> Option<Spot> {
+        (self.here != Spot::UNSAID).then_some(self.here)
+    }
+
+    /// What is pushed from here on stands at this place.
+    pub(crate) fn set_here(&mut self, spot: Spot) {
+        self.here = spot;
+    }
+
+    /// Where the event stands that was lent last.
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        match self.specs.get(self.head.checked_sub(1)? as usize)?.own() {
+            Ok(spot) => spot,
+            Err(Text::Record { start, .. }) => Some(Spot(start)),
+            Err(Text::Scratch { .. }) => None,
+        }
     }
 
     /// The place of a range of the record.
@@ -152,11 +194,13 @@ impl Queue {
     /// The same for a string that is all that its record says. The events of the last record were lent.
     #[inline(always)]
     pub(crate) fn lone_string(&mut self, record: &[u8], string: Str) -> Text {
-        if !string.escaped {
-            return Self::place(string.start..string.end);
+        if string.escaped {
+            self.begin(self.offset);
+            return self.string(record, string);
         }
-        self.begin(self.offset);
-        self.string(record, string)
+        self.specs.clear();
+        (self.head, self.here) = (0, Spot::UNSAID);
+        Self::place(string.start..string.end)
     }
 
     /// The place of a copy.
@@ -184,8 +228,8 @@ impl Queue {
     /// Goes on to the next event, which [`event`](Self::event) makes. `false` where there is none.
     #[inline]
     pub(crate) fn advance(&mut self) -> bool {
-        let has_more = self.head < self.specs.len();
-        self.head += usize::from(has_more);
+        let has_more = (self.head as usize) < self.specs.len();
+        self.head += u32::from(has_more);
         has_more
     }
 
@@ -206,7 +250,7 @@ impl Queue {
     /// Makes the event that [`advance`](Self::advance) came to, of `record`, in which it was found.
     #[inline]
     pub(crate) fn event<'a>(&'a self, record: &'a [u8], short: &'a mut Short) -> Option<Event<'a>> {
-        let spec = self.specs.get(self.head.checked_sub(1)?)?;
+        let spec = self.specs.get(self.head.checked_sub(1)? as usize)?;
         // The record was found to be UTF-8, so nothing is replaced here.
         let lend = |place| text::lossy(self.bytes(record, place));
         let start = |choice, part, kind| Event::PartStart { choice, part, kind };
@@ -215,10 +259,10 @@ impl Queue {
             Spec::Start { id, model, created, role } => {
                 Event::Start { id: id.map(lend), model: model.map(lend), created, role: role.map(lend) }
             }
-            Spec::TextStart { choice, part } => start(choice, part, PartKind::Text),
-            Spec::ReasoningStart { choice, part } => start(choice, part, PartKind::Reasoning),
-            Spec::RefusalStart { choice, part } => start(choice, part, PartKind::Refusal),
-            Spec::ToolCallStart { choice, part, id, name } => {
+            Spec::TextStart { choice, part, .. } => start(choice, part, PartKind::Text),
+            Spec::ReasoningStart { choice, part, .. } => start(choice, part, PartKind::Reasoning),
+            Spec::RefusalStart { choice, part, .. } => start(choice, part, PartKind::Refusal),
+            Spec::ToolCallStart { choice, part, id, name, .. } => {
                 start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name) })
             }
             Spec::ReasoningSignature { choice, part, text } => {
@@ -228,7 +272,7 @@ impl Queue {
             Spec::Citation { choice, part, json } => Event::Citation { choice, part, json: Json(lend(json)) },
             Spec::PartEnd { choice, part } => Event::PartEnd { choice, part },
             Spec::Logprobs { choice, part, json } => Event::Logprobs { choice, part, json: Json(lend(json)) },
-            Spec::Finish { choice, reason, stop } => Event::Finish {
+            Spec::Finish { choice, reason, stop, .. } => Event::Finish {
                 choice,
                 reason: match reason {
                     Reason::Known(reason) => reason.clone(),
@@ -236,7 +280,7 @@ impl Queue {
                 },
                 stop: stop.map(lend),
             },
-            Spec::Usage => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
+            Spec::Usage { .. } => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
             Spec::Malformed { bytes, why } => {
                 Event::Malformed { offset: self.offset, bytes: Cow::Borrowed(self.bytes(record, bytes)), why }
             }

@@ -1,11 +1,13 @@
 //! A whole answer.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::place::{Places, Spot, Thing};
 use super::request::{Content, Part, Text};
-use super::{Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use super::{CHOICE, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::json;
 
 /// A whole answer: what the events of a stream, or of a response that was not streamed, add up to.
@@ -45,6 +47,8 @@ pub struct Response {
     pub others: Vec<(Option<String>, Json<'static>)>,
     /// Records that could not be read.
     pub malformed: usize,
+    /// Where all this stood.
+    pub(crate) places: Places,
 }
 
 /// One answer.
@@ -100,8 +104,13 @@ impl Choice {
 
 impl Choice {
     /// Why it ended, for a format that always says so; and whether it calls tools.
-    pub(crate) fn reason(&self, losses: &mut Losses) -> (Cow<'_, FinishReason<'static>>, bool) {
+    pub(crate) fn reason(
+        &self,
+        places: &Places,
+        losses: &mut Losses,
+    ) -> (Cow<'_, FinishReason<'static>>, bool) {
         let has_tools = self.tool_calls().next().is_some();
+        losses.set_here(places.of(Thing::Finish { choice: self.index }));
         let reason = match &self.finish {
             Some(reason) => Cow::Borrowed(reason),
             None => {
@@ -133,29 +142,76 @@ impl Response {
     pub(crate) fn only_choice(&self, losses: &mut Losses) -> &Choice {
         static NONE: Choice = Choice::new(0);
         let choice = self.choices.first().unwrap_or(&NONE);
-        let drops = [
-            (self.choices.len() > 1, "choice", "the format has one answer"),
-            (!choice.logprobs.is_empty(), "logprobs", "formats disagree on what they are"),
-            (!choice.citations.is_empty(), "citation", "formats disagree on what a citation is"),
-            (
-                !(choice.others.is_empty() && self.others.is_empty()),
-                "other",
-                "a member of unknown meaning has no place",
-            ),
-            (self.malformed > 0, "malformed record", "what could not be read cannot be written"),
-        ];
-        for (is_lost, what, why) in drops {
-            if is_lost {
-                losses.add(what, Outcome::Dropped, why);
+        let index = choice.index;
+        for other in self.choices.iter().skip(1) {
+            losses.set_here(self.place_of(other));
+            losses.add(CHOICE, Outcome::Dropped, "the format has one answer");
+        }
+        for at in 0..choice.logprobs.len() {
+            losses.set_here(self.places.of(Thing::Logprobs { choice: index, index: at }));
+            losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
+        }
+        for at in 0..choice.others.len() {
+            self.lose_other(Some(index), at, "a member of unknown meaning has no place", losses);
+        }
+        self.note_malformed(losses);
+        choice
+    }
+
+    /// The citations of each text that `is_own` says are the format's own. The rest are lost.
+    pub(crate) fn citations<'r>(
+        &self,
+        choice: &'r Choice,
+        is_own: impl Fn(&Json<'_>) -> bool,
+        losses: &mut Losses,
+    ) -> BTreeMap<usize, Vec<&'r str>> {
+        let mut by_part: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for (index, (part, json)) in choice.citations.iter().enumerate() {
+            let part = *part as usize;
+            let is_text = matches!(choice.content.get(part), Some(Part { content: Content::Text(_), .. }));
+            if is_text && is_own(json) {
+                by_part.entry(part).or_default().push(json.as_str());
+            } else {
+                losses.set_here(self.places.of(Thing::Citation { choice: choice.index, index }));
+                losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             }
         }
-        choice
+        by_part
+    }
+
+    /// Notes that a member of unknown meaning is lost, which is this one of the choice's or of the answer's.
+    pub(crate) fn lose_other(
+        &self,
+        choice: Option<u32>,
+        index: usize,
+        why: &'static str,
+        losses: &mut Losses,
+    ) {
+        losses.set_here(self.places.of(Thing::Other { choice, index }));
+        losses.add("other", Outcome::Dropped, why);
+    }
+
+    /// Notes what could not be read.
+    pub(crate) fn note_malformed(&self, losses: &mut Losses) {
+        if self.malformed > 0 {
+            losses.set_here(None);
+            losses.add("malformed record", Outcome::Dropped, "what could not be read cannot be written");
+        }
+    }
+
+    /// Where a choice stood: where the first thing of it did.
+    fn place_of(&self, choice: &Choice) -> Option<Spot> {
+        let index = choice.index;
+        let part = self.places.of(Thing::Part { choice: index, part: 0 });
+        part.or(self.places.of(Thing::Finish { choice: index }))
     }
 
     /// Adds what the next event says.
     pub fn add(&mut self, event: &Event<'_>) {
+        let mut last = None;
         match event {
             Event::Start { id, model, created, .. } => {
+                last = Some(Thing::Start);
                 self.id = id.as_deref().map(String::from);
                 self.model = model.as_deref().map(String::from);
                 self.created = *created;
@@ -171,7 +227,9 @@ impl Response {
                         input: Text::default(),
                     },
                 };
-                self.choice(*choice).content.push(Part::new(content));
+                let parts = &mut self.choice(*choice).content;
+                last = Some(Thing::Part { choice: *choice, part: parts.len() });
+                parts.push(Part::new(content));
             }
             Event::TextDelta { choice, part, text }
             | Event::ReasoningDelta { choice, part, text }
@@ -196,27 +254,38 @@ impl Response {
             Event::Redacted { choice, part, data } => self.redact(*choice, *part, data),
             Event::Citation { choice, part, json } => {
                 let part = part.unwrap_or(0);
-                self.choice(*choice).citations.push((part, json.clone().into_owned()));
+                let citations = &mut self.choice(*choice).citations;
+                last = Some(Thing::Citation { choice: *choice, index: citations.len() });
+                citations.push((part, json.clone().into_owned()));
             }
             Event::PartEnd { .. } => {}
             Event::Logprobs { choice, json, .. } => {
-                self.choice(*choice).logprobs.push(json.clone().into_owned());
+                let logprobs = &mut self.choice(*choice).logprobs;
+                last = Some(Thing::Logprobs { choice: *choice, index: logprobs.len() });
+                logprobs.push(json.clone().into_owned());
             }
             Event::Finish { choice, reason, stop } => {
+                last = Some(Thing::Finish { choice: *choice });
                 let choice = self.choice(*choice);
                 choice.finish = Some(reason.clone().into_owned());
                 choice.stop = stop.as_deref().map(String::from);
             }
-            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Usage(usage) => {
+                last = Some(Thing::Usage);
+                self.usage = Some(*usage);
+            }
             Event::Malformed { .. } => self.malformed += 1,
             Event::Other { choice, name, json } => {
                 let other = (name.as_deref().map(String::from), json.clone().into_owned());
-                match choice {
-                    Some(choice) => self.choice(*choice).others.push(other),
-                    None => self.others.push(other),
-                }
+                let others = match choice {
+                    Some(choice) => &mut self.choice(*choice).others,
+                    None => &mut self.others,
+                };
+                last = Some(Thing::Other { choice: *choice, index: others.len() });
+                others.push(other);
             }
         }
+        self.places.last = last;
     }
 
     fn choice(&mut self, index: u32) -> &mut Choice {

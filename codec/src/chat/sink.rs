@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use super::parts::{Block, Parts, Plain, ToolKey};
+use super::place::Spot;
 use super::queue::{Queue, Reason, Spec, Text};
 use super::usage::Usage;
 use crate::error::ErrorKind;
@@ -44,6 +45,11 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(limits: Arc<Limits>, token_logprobs: bool) -> Self {
         Self { limits, token_logprobs, ..Self::default() }
+    }
+
+    /// The same for another answer.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(Arc::clone(&self.limits), self.token_logprobs)
     }
 
     /// A place for what `record` means.
@@ -112,6 +118,11 @@ impl<'a> Sink<'a> {
     /// How deep records may be nested.
     pub(crate) fn depth(&self) -> usize {
         self.answer.depth()
+    }
+
+    /// What follows stands at `pos` of the record. A format says so where it reads what may be lost in another.
+    pub(crate) fn at(&mut self, pos: usize) {
+        self.queue.set_here(Spot(pos as u32));
     }
 
     /// Whether logprobs are wanted also where they come unasked for.

@@ -107,7 +107,7 @@ impl Texts<'_> {
             Control::Escape => {
                 let escaped = self.tokens.escape(text);
                 if let Cow::Owned(_) = escaped {
-                    self.losses.add(at.to_string(), Outcome::Approximated, "a control token was escaped");
+                    self.losses.add_at(at.to_string(), Outcome::Approximated, "a control token was escaped");
                 }
                 Ok(escaped.into_owned())
             }
@@ -125,14 +125,14 @@ impl Texts<'_> {
             }
             Control::Escape => {
                 text.insert(0, BREAK);
-                self.losses.add(at.to_string(), Outcome::Approximated, "a control token was escaped");
+                self.losses.add_at(at.to_string(), Outcome::Approximated, "a control token was escaped");
             }
         }
         Ok(())
     }
 
     fn drop(&mut self, at: &str, why: &'static str) {
-        self.losses.add(at.to_string(), Outcome::Dropped, why);
+        self.losses.add_at(at.to_string(), Outcome::Dropped, why);
     }
 }
 
@@ -247,7 +247,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             Content::Redacted(_) => self.texts.drop(at, "only its provider can read it"),
             Content::Image { .. } if self.abilities.images => {
                 let why = "the prompt has the template's mark for an image, not its bytes";
-                self.texts.losses.add(at.to_string(), Outcome::Approximated, why);
+                self.texts.losses.add_at(at.to_string(), Outcome::Approximated, why);
                 turn.pieces.push(Piece::Image);
             }
             Content::ToolCall { id, name, input } if self.abilities.calls => {

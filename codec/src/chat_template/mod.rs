@@ -398,7 +398,7 @@ fn tree(what: &'static str, json: &str) -> Result<Tree, Error> {
 
 fn drop_tools(tools: &[Tool<'_>], losses: &mut Losses) {
     for index in 0..tools.len() {
-        losses.add(format!("/tools/{index}"), Outcome::Dropped, "the template has no place for tools");
+        losses.add_at(format!("/tools/{index}"), Outcome::Dropped, "the template has no place for tools");
     }
 }
 
@@ -464,7 +464,7 @@ fn definition(tool: &Tool<'_>, index: usize, texts: &mut Texts<'_>) -> Result<Va
         members.push(("parameters", parameters));
     }
     if tool.cache.is_some() {
-        texts.losses.add(at, Outcome::Dropped, "a prompt has no marks for a cache");
+        texts.losses.add_at(at, Outcome::Dropped, "a prompt has no marks for a cache");
     }
     Ok(Value::from_pairs([("type", Value::from("function")), ("function", Value::from_pairs(members))]))
 }

@@ -73,7 +73,7 @@ fn last_of_each<'a, T>(members: Vec<(Cow<'a, str>, T)>) -> Vec<(Cow<'a, str>, T)
 /// Something that the target has no place for: the member of this name.
 fn dropped(name: &str, why: &'static str) -> Loss {
     let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-    Loss { what: Cow::Owned(pointer), outcome: Outcome::Dropped, why: Cow::Borrowed(why) }
+    Loss { what: Cow::Owned(pointer), name: None, outcome: Outcome::Dropped, why: Cow::Borrowed(why) }
 }
 
 /// Whether nothing but space is behind `end`.

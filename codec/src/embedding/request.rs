@@ -303,7 +303,7 @@ impl Writer<'_, '_> {
         if !self.request.has("input_type") {
             self.string("input_type", Some("search_document"));
             let why = "Cohere requires it, and texts are taken for documents";
-            self.losses.add("/input_type", Outcome::Defaulted, why);
+            self.losses.add_at("/input_type", Outcome::Defaulted, why);
         }
         if !self.request.has("embedding_types") {
             self.name("embedding_types");
@@ -410,13 +410,13 @@ impl Writer<'_, '_> {
 
     fn drop_user(&mut self) {
         if self.request.user.is_some() {
-            self.losses.add("/user", Outcome::Dropped, "the target has no place for it");
+            self.losses.add_at("/user", Outcome::Dropped, "the target has no place for it");
         }
     }
 
     fn drop_dimensions(&mut self) {
         if self.request.dimensions.is_some() {
-            self.losses.add("/dimensions", Outcome::Dropped, "the target has no place for it");
+            self.losses.add_at("/dimensions", Outcome::Dropped, "the target has no place for it");
         }
     }
 

@@ -119,7 +119,7 @@ impl<'a> Response<'a> {
         }
         out.extend_from_slice(b"],\"model\":");
         let model = self.model.as_deref().or(context.model.as_deref()).unwrap_or_else(|| {
-            losses.add("/model", Outcome::Defaulted, "nobody said the model");
+            losses.add_at("/model", Outcome::Defaulted, "nobody said the model");
             ""
         });
         write_string(model, &mut out);
@@ -284,7 +284,7 @@ impl<'a> Reader<'a> {
                 self.vectors(value, at)?;
             } else {
                 let pointer = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
-                self.response.losses.add(
+                self.response.losses.add_at(
                     pointer,
                     Outcome::Dropped,
                     "one type of numbers is all that the target takes",

@@ -8,7 +8,7 @@ use super::custom;
 pub(crate) use super::template::{Call, RecordKind};
 use super::template::{Target, Templates, Trace};
 use super::{anthropic, bedrock, detect, generate, openai, responses, text};
-use crate::chat::{Answer, Delta, DeltaKind, Queue, Sink, Stop, ToolKey};
+use crate::chat::{Answer, Delta, DeltaKind, Queue, Sink, Spot, Stop, ToolKey};
 use crate::error::ErrorKind;
 use crate::failure::Failure;
 use crate::json::{Json, Kind};
@@ -191,6 +191,15 @@ impl Reader {
             Err(Stop::Limit(kind)) => Err(kind),
             _ => Ok(()),
         }
+    }
+
+    /// Where the piece of a part stands that all of a record is: of a record that was like an earlier one, and was not
+    /// searched for more than its text.
+    pub(crate) fn locate(&self, record: &[u8], kind: RecordKind) -> Option<Spot> {
+        let mut queue = Queue::default();
+        let mut reader = Self { answer: self.answer.anew(), memory: self.memory.clone() };
+        reader.read(record, 0, kind, &mut queue).ok()?;
+        queue.here()
     }
 
     /// Reads the document that `record` has from `from` on, and returns where it ends.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{anthropic, bedrock, openai, tgi};
-use crate::chat::{Context, Event, Losses, Response};
+use crate::chat::{Context, Event, Losses, Place, Response};
 use crate::error::Error;
 
 /// What a stream is turned into.
@@ -72,6 +72,19 @@ impl Writer {
             Inner::Anthropic(writer) => writer.losses(),
             Inner::Tgi(writer) => writer.losses(),
         }
+    }
+
+    /// Says where that stands in the source which was lost with the last event: `find` is asked only if there is such, and
+    /// [`Decoder::place`](crate::Decoder::place) knows.
+    #[inline]
+    pub fn place_losses(&mut self, find: impl FnOnce() -> Option<Place>) {
+        let losses = match &mut self.0 {
+            Inner::OpenAi(writer) => writer.losses_mut(),
+            Inner::Bedrock(writer) => writer.losses_mut(),
+            Inner::Anthropic(writer) => writer.losses_mut(),
+            Inner::Tgi(writer) => writer.losses_mut(),
+        };
+        losses.place(find);
     }
 
     /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known. Only

@@ -140,6 +140,7 @@ impl Reader {
 
     fn usage(&mut self, sink: &mut Sink<'_>, usage: Option<Range<usize>>) -> Result<(), Stop> {
         if let Some(usage) = usage.filter(|range| sink.record[range.start] == b'{') {
+            sink.at(usage.start);
             self.counts.read(&mut sink.json(usage.start))?;
             sink.usage(self.counts.canonical());
         }
@@ -201,6 +202,7 @@ fn block_start(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<
         block,
         [b"type", b"text", b"thinking", b"signature", b"data", b"id", b"name", b"input", b"citations"],
     )?;
+    sink.at(block.start);
     let string = |range: Option<Range<usize>>| range.and_then(|range| sink.text(&range));
     let [kind, text, thinking, signature, data, id, name] =
         [kind, text, thinking, signature, data, id, name].map(string);
@@ -252,10 +254,10 @@ fn block_start(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<
 }
 
 fn piece(sink: &mut Sink<'_>, index: u64, kind: Plain, text: Option<Str>) -> Result<(), Stop> {
-    match sink.non_empty(text) {
-        Some(text) => sink.block(CHOICE, index, kind, text),
-        None => Ok(()),
-    }
+    let Some(text) = text.filter(|text| text.start < text.end) else { return Ok(()) };
+    sink.at(text.start);
+    let text = sink.string(text);
+    sink.block(CHOICE, index, kind, text)
 }
 
 /// Signs the thinking of a block, which may have ended.
@@ -291,6 +293,7 @@ fn whole_input(sink: &mut Sink<'_>, index: u64, input: Option<Range<usize>>) -> 
 fn block_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, delta: &Range<usize>) -> Result<(), Stop> {
     let [kind, text, thinking, input, signature, citation] =
         sink.members(delta, [b"type", b"text", b"thinking", b"partial_json", b"signature", b"citation"])?;
+    sink.at(delta.start);
     let string = |range: Option<Range<usize>>| range.and_then(|range| sink.text(&range));
     let [kind, text, thinking, input, signature] = [kind, text, thinking, input, signature].map(string);
     let kind = kind.map(|kind| unescaped(sink.record, kind));
@@ -338,6 +341,7 @@ fn block_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, delta: &Range
 
 fn finish(sink: &mut Sink<'_>, reason: Option<Str>, sequence: Option<Str>) -> Result<(), Stop> {
     let Some(reason) = reason.filter(|reason| reason.start < reason.end) else { return Ok(()) };
+    sink.at(reason.start);
     let reason = match stop::read(&unescaped(sink.record, reason)) {
         Some(known) => Reason::Known(known),
         None => Reason::Other(sink.string(reason)),

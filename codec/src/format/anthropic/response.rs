@@ -1,11 +1,12 @@
 //! Writes whole messages.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::stop;
-use super::wire::write_usage;
+use super::wire::{is_citation, is_object, write_usage};
 use crate::chat::request::Content;
-use crate::chat::{Context, Losses, Outcome, Response, input_object};
+use crate::chat::{Context, Losses, Outcome, Response, Thing, input_object};
 use crate::json::Object;
 
 /// Writes a response as a message.
@@ -14,6 +15,7 @@ use crate::json::Object;
 pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
+    let citations = response.citations(choice, is_citation, &mut losses);
     Object::write(&mut out, |object| {
         let id = response.id.as_deref().or(context.id.as_deref());
         object.string("id", id.unwrap_or("msg_0"));
@@ -21,29 +23,61 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         object.string("role", "assistant");
         object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
         object.array("content", choice.content.iter().enumerate(), |(at, part), out| {
-            Object::write(out, |block| write_block(at, &part.content, block, &mut losses));
+            losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
+            let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
+            Object::write(out, |block| write_block(at, &part.content, cited, block, &mut losses));
         });
-        let (reason, has_tools) = choice.reason(&mut losses);
+        let (reason, has_tools) = choice.reason(&response.places, &mut losses);
         let has_stop = choice.stop.is_some();
         object.string("stop_reason", stop::write(&reason, has_stop, has_tools, &mut losses));
         match &choice.stop {
             Some(stop) => object.string("stop_sequence", stop),
             None => object.json("stop_sequence", "null"),
         }
+        losses.set_here(response.places.of(Thing::Usage));
         let usage = response.usage.unwrap_or_default();
         if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
             losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
         }
         write_usage(&usage, true, object.name("usage"));
+        write_own(response, object, &mut losses);
     });
+    losses.find(response.places.document());
     (out, losses)
 }
 
-fn write_block(at: usize, content: &Content<'_>, block: &mut Object<'_>, losses: &mut Losses) {
+/// Writes the members that Anthropic alone has, and that its own readers show as they are.
+fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) {
+    let mut own = BTreeMap::new();
+    for (at, (name, json)) in response.others.iter().enumerate() {
+        match name.as_deref() {
+            Some(name @ ("stop_details" | "container" | "context_management")) if is_object(json) => {
+                own.insert(name, json);
+            }
+            _ => {
+                response.lose_other(None, at, "a member of unknown meaning has no place in a message", losses)
+            }
+        }
+    }
+    for (name, json) in own {
+        object.raw(name, json.as_str());
+    }
+}
+
+fn write_block(
+    at: usize,
+    content: &Content<'_>,
+    cited: &[&str],
+    block: &mut Object<'_>,
+    losses: &mut Losses,
+) {
     match content {
         Content::Text(text) => {
             block.string("type", "text");
             block.string("text", text);
+            if !cited.is_empty() {
+                block.array("citations", cited, |json, out| out.extend_from_slice(json.as_bytes()));
+            }
         }
         Content::Refusal(text) => {
             losses.add("refusal", Outcome::Approximated, "a message has no refusals: written as text");
@@ -64,7 +98,7 @@ fn write_block(at: usize, content: &Content<'_>, block: &mut Object<'_>, losses:
             match id {
                 Some(id) => block.string("id", id),
                 None => {
-                    losses.add("tool call id", Outcome::Defaulted, "the source gives none");
+                    losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
                     block.string("id", &alloc::format!("toolu_{at}"));
                 }
             }

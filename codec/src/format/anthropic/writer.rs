@@ -73,6 +73,10 @@ impl Writer {
         &self.losses
     }
 
+    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
+    }
+
     /// Appends what `event` becomes to `out`.
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
@@ -232,7 +236,7 @@ impl Writer {
     /// Anthropic allows letters, digits, `_` and `-`.
     fn tool_id<'a>(&mut self, part: u32, id: Option<&'a str>) -> Cow<'a, str> {
         let Some(id) = id.filter(|id| !id.is_empty()) else {
-            self.losses.add("tool call id", Outcome::Defaulted, "the source gives none");
+            self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
             return Cow::Owned(alloc::format!("toolu_{part}"));
         };
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
@@ -242,7 +246,7 @@ impl Writer {
         self.losses.add(
             "tool call id",
             Outcome::Approximated,
-            "Anthropic allows letters, digits, `_` and `-`",
+            "an ID of Anthropic has letters, digits, `_` and `-`",
         );
         Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect())
     }

@@ -234,6 +234,7 @@ pub(super) fn tool_start(sink: &mut Sink<'_>, index: u64, tool: &Range<usize>) -
     }
     let [id, name] = [id, name].map(|range| range.and_then(|range| sink.text(&range)));
     let (id, name) = (sink.non_empty(id), sink.non_empty(name));
+    sink.at(tool.start);
     sink.begin(CHOICE, index, Block::Tool { id, name })?;
     sink.others(tool, Some(CHOICE), |name| matches!(name, b"toolUseId" | b"name" | b"input"))?;
     Ok(true)
@@ -287,6 +288,7 @@ pub(super) fn block_text(
     content: Str,
 ) -> Result<(), Stop> {
     trace.block(CHOICE, index, kind, content);
+    sink.at(content.start);
     let content = sink.string(content);
     sink.block(CHOICE, index, kind, content)
 }
@@ -299,6 +301,7 @@ pub(super) fn block_reasoning(
 ) -> Result<(), Stop> {
     let [content, signature, redacted] =
         sink.members(reasoning, [b"text", b"signature", b"redactedContent"])?;
+    sink.at(reasoning.start);
     if let Some(content) = content.and_then(|range| sink.text(&range)) {
         block_text(sink, trace, index, Plain::Reasoning, content)?;
     }
@@ -318,6 +321,7 @@ pub(super) fn block_reasoning(
 
 pub(super) fn finish(sink: &mut Sink<'_>, reason: Option<Str>, stop: Option<Str>) -> Result<(), Stop> {
     let Some(reason) = reason else { return Ok(()) };
+    sink.at(reason.start);
     let reason = match &*unescaped(sink.record, reason) {
         b"end_turn" => Reason::Known(&FinishReason::Stop),
         b"stop_sequence" => Reason::Known(&FinishReason::StopSequence),
@@ -364,6 +368,7 @@ fn is_only(sink: &Sink<'_>, object: &Range<usize>, names: &[&[u8]]) -> Result<bo
 }
 
 pub(super) fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<(), Stop> {
+    sink.at(range.start);
     let mut usage = Usage::default();
     sink.json(range.start).object(|json, name| {
         let count = match name {

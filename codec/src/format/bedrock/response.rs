@@ -1,45 +1,89 @@
 //! Writes whole responses of Converse.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::extras::{Extras, is_citation};
 use super::writer::{Counts, Names, stop_reason};
 use crate::chat::request::Content;
-use crate::chat::{Context, Losses, Outcome, Response, input_object};
+use crate::chat::{Context, Losses, Outcome, Response, Thing, input_object};
 use crate::json::Object;
+
+/// Where the fields stand that the request asked for.
+const FIELDS: &str = "additionalModelResponseFields";
 
 /// Writes a response as one of Converse.
 ///
-/// Converse has one answer: the first choice is written. The latency, which no source says, comes from the [`Context`].
+/// Converse has one answer: the first choice is written. The latency, unless Bedrock said it, comes from the [`Context`].
 pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
+    let citations = response.citations(choice, is_citation, &mut losses);
+    let (own, latency_ms) = own(response, &mut losses);
     Object::write(&mut out, |object| {
         object.object("output", |output| {
             output.object("message", |message| {
                 message.string("role", "assistant");
                 message.array("content", choice.content.iter().enumerate(), |(at, part), out| {
-                    Object::write(out, |block| write_block(at, &part.content, block, &mut losses));
+                    losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
+                    let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
+                    Object::write(out, |block| write_block(at, &part.content, cited, block, &mut losses));
                 });
             });
         });
-        let (reason, has_tools) = choice.reason(&mut losses);
+        let (reason, has_tools) = choice.reason(&response.places, &mut losses);
         let stop = choice.stop.as_deref();
         object.string("stopReason", stop_reason(&reason, stop.is_some(), has_tools, &mut losses));
+        losses.set_here(response.places.of(Thing::Usage));
         Counts::new(response.usage.unwrap_or_default(), &mut losses).write(object.name("usage"));
-        if context.latency_ms.is_none() {
+        losses.set_here(None);
+        let latency_ms = latency_ms.or(context.latency_ms);
+        if latency_ms.is_none() {
             losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
         }
-        object.object("metrics", |metrics| metrics.integer("latencyMs", context.latency_ms.unwrap_or(0)));
-        if let Some(stop) = stop {
-            object.object("additionalModelResponseFields", |fields| fields.string("stop_sequence", stop));
+        object.object("metrics", |metrics| metrics.integer("latencyMs", latency_ms.unwrap_or(0)));
+        // They have the stop string, if there is one.
+        if let (Some(stop), false) = (stop, own.contains_key(FIELDS)) {
+            object.object(FIELDS, |fields| fields.string("stop_sequence", stop));
         }
+        own.into_iter().for_each(|(name, json)| object.raw(name, json));
     });
+    losses.find(response.places.document());
     (out, losses)
 }
 
-fn write_block(at: usize, content: &Content<'_>, block: &mut Object<'_>, losses: &mut Losses) {
+/// What Bedrock said beside the answer, and how long it took by that.
+fn own<'r>(response: &'r Response, losses: &mut Losses) -> (BTreeMap<&'r str, &'r str>, Option<u64>) {
+    let (mut extras, mut own) = (Extras::default(), BTreeMap::new());
+    for (at, (name, json)) in response.others.iter().enumerate() {
+        match name.as_deref() {
+            Some(name) if extras.take(name, json) => {
+                own.insert(name, json.as_str());
+            }
+            _ => {
+                response.lose_other(None, at, "a member of unknown meaning has no place in Converse", losses)
+            }
+        }
+    }
+    own.remove("metrics");
+    (own, extras.latency_ms)
+}
+
+fn write_block(
+    at: usize,
+    content: &Content<'_>,
+    cited: &[&str],
+    block: &mut Object<'_>,
+    losses: &mut Losses,
+) {
     match content {
+        Content::Text(text) if !cited.is_empty() => block.object("citationsContent", |content| {
+            content.array("content", [text], |text, out| {
+                Object::write(out, |piece| piece.string("text", text));
+            });
+            content.array("citations", cited, |json, out| out.extend_from_slice(json.as_bytes()));
+        }),
         Content::Text(text) => block.string("text", text),
         Content::Refusal(text) => {
             losses.add("refusal", Outcome::Approximated, "Converse has no refusals: written as text");
@@ -59,7 +103,7 @@ fn write_block(at: usize, content: &Content<'_>, block: &mut Object<'_>, losses:
         Content::ToolCall { id, name, input } => block.object("toolUse", |tool| {
             let given = id.as_deref().map_or_else(
                 || {
-                    losses.add("tool call id", Outcome::Defaulted, "the source gives none");
+                    losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
                     Cow::Owned(alloc::format!("tooluse_{at}"))
                 },
                 Cow::Borrowed,

@@ -77,6 +77,10 @@ impl Writer {
         &self.losses
     }
 
+    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
+    }
+
     /// Appends what `event` becomes to `out`.
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
@@ -96,13 +100,7 @@ impl Writer {
                 self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
             }
             Event::PartStart { part, kind, .. } => self.start_block(*part, kind, out),
-            Event::TextDelta { text, .. } => self.delta(b"{\"text\":", text, b"}", out),
-            Event::RefusalDelta { text, .. } => {
-                self.losses.add(
-                    "refusal",
-                    Outcome::Approximated,
-                    "Converse has no refusals: written as text",
-                );
+            Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => {
                 self.delta(b"{\"text\":", text, b"}", out);
             }
             Event::ReasoningDelta { text, .. } => {
@@ -203,10 +201,14 @@ impl Writer {
         self.open = Some(part);
         let index = self.blocks;
         self.blocks += 1;
+        if let PartKind::Refusal = kind {
+            let why = "Converse has no refusals: written as text";
+            self.losses.add("refusal", Outcome::Approximated, why);
+        }
         let PartKind::ToolCall { id, name } = kind else { return };
         self.has_tools = true;
         if id.is_none() {
-            self.losses.add("tool call id", Outcome::Defaulted, "the source gives none");
+            self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
         }
         let id = id.as_deref().map_or_else(|| Cow::Owned(alloc::format!("tooluse_{part}")), Cow::Borrowed);
         let id = Names::id(id, &mut self.losses);
@@ -382,21 +384,28 @@ pub(super) struct Names;
 impl Names {
     /// The ID of a tool call.
     pub(super) fn id<'a>(id: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
-        Self::mended("tool call id", id, b"_.:-", losses)
+        let why = "an ID of Converse has 1 to 64 letters, digits and few marks";
+        Self::mended(("tool call id", why), id, b"_.:-", losses)
     }
 
     /// The name of a tool.
     pub(super) fn tool<'a>(name: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
-        Self::mended("tool name", name, b"_-", losses)
+        let why = "a name in Converse has 1 to 64 letters, digits and few marks";
+        Self::mended(("tool name", why), name, b"_-", losses)
     }
 
     /// Letters, digits and `marks`, 1 to 64 of them.
-    fn mended<'a>(what: &'static str, text: Cow<'a, str>, marks: &[u8], losses: &mut Losses) -> Cow<'a, str> {
+    fn mended<'a>(
+        (what, why): (&'static str, &'static str),
+        text: Cow<'a, str>,
+        marks: &[u8],
+        losses: &mut Losses,
+    ) -> Cow<'a, str> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || (c.is_ascii() && marks.contains(&(c as u8)));
         if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
             return text;
         }
-        losses.add(what, Outcome::Approximated, "Converse allows 1 to 64 letters, digits and few marks");
+        losses.add(what, Outcome::Approximated, why);
         let mut mended: String = text.chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
         if mended.is_empty() {
             mended.push('_');
@@ -420,7 +429,11 @@ impl Counts {
             losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
         }
         if usage.reasoning_tokens.is_some() {
-            losses.add("reasoning tokens", Outcome::Dropped, "Converse does not count them apart");
+            losses.add(
+                "reasoning tokens",
+                Outcome::Dropped,
+                "Converse does not count those of reasoning apart",
+            );
         }
         let cached =
             usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));

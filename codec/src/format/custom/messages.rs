@@ -30,7 +30,7 @@ pub(super) fn system(messages: &[Message<'_>], losses: &mut Losses) -> Result<Op
     for (index, message) in messages.iter().enumerate().filter(|(_, message)| is_system(message)) {
         if index > 0 && messages[..index].iter().any(|message| !is_system(message)) {
             let why = "the system's messages stand together";
-            losses.add(format!("/messages/{index}"), Outcome::Approximated, why);
+            losses.add_at(format!("/messages/{index}"), Outcome::Approximated, why);
         }
         for (part, content) in message.content.iter().enumerate() {
             match &content.content {
@@ -57,7 +57,7 @@ pub(super) fn tools(tools: &[Tool<'_>], losses: &mut Losses) -> Result<Tree, Err
     for (index, tool) in tools.iter().enumerate() {
         let at = format!("/tools/{index}");
         if tool.cache.is_some() {
-            losses.add(at.clone(), Outcome::Dropped, "OpenAI's tools have no mark for a cache");
+            losses.add_at(at.clone(), Outcome::Dropped, "OpenAI's tools have no mark for a cache");
         }
         if let Some(other) = &tool.other {
             out.push(json(other.as_str(), &at)?);
@@ -99,7 +99,11 @@ impl Writer<'_> {
         for (index, part) in message.content.iter().enumerate() {
             let at = format!("{}/content/{index}", self.at);
             if part.cache.is_some() {
-                self.losses.add(at.clone(), Outcome::Dropped, "OpenAI's messages have no mark for a cache");
+                self.losses.add_at(
+                    at.clone(),
+                    Outcome::Dropped,
+                    "OpenAI's messages have no mark for a cache",
+                );
             }
             match &part.content {
                 Content::ToolResult { id, content, is_error } => {
@@ -117,7 +121,7 @@ impl Writer<'_> {
                 Content::Reasoning { text, signature } => {
                     reasoning.push_str(text);
                     if signature.is_some() {
-                        self.losses.add(
+                        self.losses.add_at(
                             at,
                             Outcome::Dropped,
                             "OpenAI's messages have no signature of reasoning",
@@ -125,7 +129,7 @@ impl Writer<'_> {
                     }
                 }
                 Content::Redacted(_) => {
-                    self.losses.add(at, Outcome::Dropped, "only its provider can read it")
+                    self.losses.add_at(at, Outcome::Dropped, "only its provider can read it")
                 }
                 other => content.push(self.part(other, &at)?),
             }
@@ -180,7 +184,7 @@ impl Writer<'_> {
     ) -> Result<(), Error> {
         if is_error == Some(true) {
             let why = "OpenAI's messages do not say that a tool failed";
-            self.losses.add(at.to_string(), Outcome::Dropped, why);
+            self.losses.add_at(at.to_string(), Outcome::Dropped, why);
         }
         let mut parts = Vec::new();
         for (index, part) in content.iter().enumerate() {

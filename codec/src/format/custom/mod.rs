@@ -163,7 +163,7 @@ pub struct Format {
 }
 
 /// Compiled paths.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Queries {
     text: Option<JsonPath>,
     reasoning: Option<JsonPath>,
@@ -207,6 +207,17 @@ impl Format {
         trace: &mut Trace,
     ) -> Result<(), Stop> {
         self.document(json, sink, trace)
+    }
+
+    /// The format without its paths into streams: to read whole answers, some of which would pass for a record of a stream,
+    /// and not for the last. [`Response::read`](crate::chat::Response::read) does so. `None` for a format that has no
+    /// other paths.
+    pub fn of_whole_answers(&self) -> Option<Self> {
+        if self.spec.response == Paths::default() {
+            return None;
+        }
+        let spec = Spec { stream: Paths::default(), ..self.spec.clone() };
+        Some(Self { spec, stream: Queries::default(), ..self.clone() })
     }
 
     /// What the format was compiled from.

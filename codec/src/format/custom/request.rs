@@ -251,7 +251,7 @@ impl Writer<'_, '_> {
         let mut drop = |name: &str, is_said: bool| {
             if is_said && !self.compiled.has(name) {
                 let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-                self.losses.add(pointer, Outcome::Dropped, WHY);
+                self.losses.add_at(pointer, Outcome::Dropped, WHY);
             }
         };
         for (name, value) in parameters(request) {
@@ -277,12 +277,12 @@ impl Writer<'_, '_> {
         for (name, _) in &request.others {
             if !self.compiled.has(&format!("{OTHER}{name}")) {
                 let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-                self.losses.add(pointer, Outcome::Dropped, WHY);
+                self.losses.add_at(pointer, Outcome::Dropped, WHY);
             }
         }
         let has_messages = self.compiled.has("messages") || self.compiled.has("prompt");
         if !request.messages.is_empty() && !has_messages {
-            self.losses.add("/messages", Outcome::Dropped, WHY);
+            self.losses.add_at("/messages", Outcome::Dropped, WHY);
         }
     }
 }

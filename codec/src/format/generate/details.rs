@@ -83,6 +83,11 @@ impl Details {
         finish(sink, choice, self.finish_reason.clone(), None)
     }
 
+    /// Where they stand.
+    pub(super) fn start(&self) -> usize {
+        self.range.start
+    }
+
     /// What was counted.
     pub(super) fn usage(&self) -> Usage {
         Usage { input_tokens: self.input_length, output_tokens: self.generated_tokens, ..Usage::default() }
@@ -120,6 +125,7 @@ pub(super) fn finish(
     stop: Option<Text>,
 ) -> Result<(), Stop> {
     let Some(range) = reason.filter(|_| !sink.is_failed()) else { return Ok(()) };
+    sink.at(range.start);
     let reason = match sink.text(&range).filter(|string| string.start < string.end) {
         Some(string) => match &*unescaped(sink.record, string) {
             b"eos_token" | b"eos" | b"stop" => Reason::Known(&FinishReason::Stop),

@@ -100,6 +100,7 @@ impl Reader {
         }
         let Some(text) = text else { return Ok(()) };
         trace.plain(choice, Plain::Text, text);
+        sink.at(text.start);
         let text = sink.string(text);
         self.heard(choice, sink.bytes(text));
         sink.plain(choice, Plain::Text, text)
@@ -137,6 +138,7 @@ impl Reader {
             self.rest(choice, answer.filter(|_| self.index_is_choice.is_some()), &details, sink)?;
             details.read(sink, choice)?;
             if !sink.is_failed() {
+                sink.at(details.start());
                 sink.usage(details.usage());
             }
         }
@@ -200,6 +202,7 @@ impl Reader {
         let inputs = details.inputs.map(|inputs| unescaped(sink.record, inputs));
         let text = unescaped(sink.record, answer);
         let Some(at) = self.streamed.missing(&text, inputs.as_deref()) else { return Ok(()) };
+        sink.at(answer.start);
         let rest = sink.copy(&text[at..]);
         self.streamed.add(&text[at..]);
         sink.plain(choice, Plain::Text, rest)
@@ -317,6 +320,11 @@ impl Reader {
         self.input_tokens = input.or(self.input_tokens);
         if (is_end || input.is_some()) && !sink.is_failed() {
             trace.more();
+            // The first count that is there stands for them.
+            let counts = [inner.get(Member::GeneratedTokens), record.get(Member::Metering)];
+            if let Some(counts) = counts.into_iter().flatten().next() {
+                sink.at(counts.start);
+            }
             let output_tokens = integer(bytes, count).or_else(|| integer(bytes, output));
             sink.usage(Usage { input_tokens: self.input_tokens, output_tokens, ..Usage::default() });
         } else {
@@ -363,6 +371,9 @@ impl Reader {
             trace.more();
             let evaluated = integer(bytes, record.get(Member::Evaluated));
             self.llama_end(record, choice, sink)?;
+            if let Some(counts) = &predicted {
+                sink.at(counts.start);
+            }
             sink.usage(Usage {
                 input_tokens: evaluated,
                 output_tokens: integer(bytes, predicted),
@@ -377,6 +388,10 @@ impl Reader {
         let stop = record.get(Member::StoppingWord).and_then(|range| sink.text(&range));
         let stop = sink.non_empty(stop);
         let reason = record.get(Member::StopType).filter(|range| &bytes[range.clone()] != b"\"none\"");
+        let said = [Member::StopType, Member::StoppedWord, Member::StoppedLimit, Member::StoppedEos];
+        if let Some(said) = said.into_iter().find_map(|member| record.get(member)) {
+            sink.at(said.start);
+        }
         if reason.is_some() {
             finish(sink, choice, reason, stop)?;
         } else if record.is_true(bytes, Member::StoppedWord) {

@@ -231,6 +231,7 @@ impl Delta {
 /// The members of a tool call, whichever object of it they stand in.
 #[derive(Default)]
 pub(super) struct ToolCall {
+    pub(super) start: usize,
     pub(super) index: Option<Range<usize>>,
     pub(super) id: Option<Str>,
     pub(super) name: Option<Str>,
@@ -244,7 +245,8 @@ pub(super) enum Arguments {
 
 impl ToolCall {
     pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
-        let mut call = Self::default();
+        json.kind()?;
+        let mut call = Self { start: json.pos(), ..Self::default() };
         call.find_members(json)?;
         Ok(call)
     }

@@ -46,6 +46,7 @@ impl Reader<'_, '_> {
             (None, _) => {}
         }
         if let Some(usage) = &chunk.usage {
+            self.sink.at(usage.start);
             self.sink.usage(read_usage(record, usage, depth)?);
         }
         let is_answer = chunk.choices.is_some() || chunk.usage.is_some();
@@ -104,6 +105,7 @@ impl Reader<'_, '_> {
         let Some(finish) = non_empty(choice.finish) else { return Ok(()) };
         // What ends a choice is more than a piece of a part, also where the choice has ended before.
         self.trace.more();
+        self.sink.at(finish.start);
         let reason = match &*unescaped(record, finish) {
             b"stop" | b"eos_token" | b"stop_sequence" => Reason::Known(&FinishReason::Stop),
             b"length" => Reason::Known(&FinishReason::Length),
@@ -168,11 +170,13 @@ impl Reader<'_, '_> {
     fn plain(&mut self, index: u32, kind: Plain, text: Option<Str>) -> Result<(), Stop> {
         let Some(text) = non_empty(text) else { return Ok(()) };
         self.trace.plain(index, kind, text);
+        self.sink.at(text.start);
         let text = self.sink.string(text);
         self.sink.plain(index, kind, text)
     }
 
     fn tool_call(&mut self, call: &ToolCall, index: u32) -> Result<(), Stop> {
+        self.sink.at(call.start);
         let tool = integer(self.sink.record, call.index.as_ref());
         let (id, name) = (self.sink.non_empty(call.id), self.sink.non_empty(call.name));
         self.trace.more();

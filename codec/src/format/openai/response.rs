@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::chunk::{self, Chunk};
 use super::writer::{OWN, finish_reason, note_finish_reason, write_usage};
 use crate::chat::request::Content;
-use crate::chat::{Choice, Context, Json, Losses, Outcome, Response};
+use crate::chat::{Choice, Context, Losses, Outcome, Response, Thing};
 use crate::json::{Object, write_string};
 
 /// Writes a response as a chat completion.
@@ -21,35 +21,36 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         object.string("object", "chat.completion");
         object.integer("created", response.created.or(context.created).unwrap_or(0));
         object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
-        object.array("choices", &response.choices, |choice, out| write_choice(choice, out, &mut losses));
+        object.array("choices", &response.choices, |choice, out| {
+            write_choice(response, choice, out, &mut losses);
+        });
         if let Some(usage) = &response.usage {
             write_usage(usage, object.name("usage"));
         }
-        write_others(&response.others, Chunk::is_known, object, &mut losses);
+        write_others(response, None, object, &mut losses);
     });
-    if response.malformed > 0 {
-        losses.add("malformed record", Outcome::Dropped, "what could not be read cannot be written");
-    }
+    response.note_malformed(&mut losses);
+    losses.find(response.places.document());
     (out, losses)
 }
 
-fn write_choice(choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
-    if !choice.citations.is_empty() {
-        losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
-    }
+fn write_choice(response: &Response, choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
+    response.citations(choice, |_| false, losses);
     Object::write(out, |object| {
         object.integer("index", choice.index.into());
-        object.object("message", |message| write_message(choice, message, losses));
+        object.object("message", |message| write_message(response, choice, message, losses));
         match &choice.logprobs[..] {
             [] => {}
             [logprobs] => object.json("logprobs", logprobs.as_str()),
             [first, ..] => {
                 object.json("logprobs", first.as_str());
+                losses.set_here(response.places.of(Thing::Logprobs { choice: choice.index, index: 1 }));
                 losses.add("logprobs", Outcome::Dropped, "those of later records: the format has one place");
             }
         }
         match &choice.finish {
             Some(reason) => {
+                losses.set_here(response.places.of(Thing::Finish { choice: choice.index }));
                 note_finish_reason(reason, choice.stop.as_deref(), losses);
                 object.string("finish_reason", finish_reason(reason));
             }
@@ -59,32 +60,36 @@ fn write_choice(choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
             // vLLM's name for it.
             object.string("stop_reason", stop);
         }
-        write_others(&choice.others, chunk::Choice::is_known, object, losses);
+        write_others(response, Some(choice), object, losses);
     });
 }
 
 /// Writes the members that have no meaning here. Of several with one name, the last is written, which counts for readers.
-fn write_others(
-    others: &[(Option<String>, Json<'_>)],
-    is_known: fn(&[u8]) -> bool,
-    object: &mut Object<'_>,
-    losses: &mut Losses,
-) {
+fn write_others(response: &Response, choice: Option<&Choice>, object: &mut Object<'_>, losses: &mut Losses) {
+    let (others, is_known): (_, fn(&[u8]) -> bool) = match choice {
+        Some(choice) => (&choice.others, chunk::Choice::is_known),
+        None => (&response.others, Chunk::is_known),
+    };
+    let choice = choice.map(|choice| choice.index);
     let named = others.iter().enumerate().filter_map(|(at, (name, _))| Some((name.as_deref()?, at)));
     let last: BTreeMap<&str, usize> = named.collect();
     for (at, (name, json)) in others.iter().enumerate() {
         match name.as_deref() {
-            None => losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place"),
-            Some(name) if is_known(name.as_bytes()) => losses.add("other", Outcome::Dropped, OWN),
+            None => {
+                losses.set_here(response.places.of(Thing::Other { choice, index: at }));
+                losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place");
+            }
+            Some(name) if is_known(name.as_bytes()) => response.lose_other(choice, at, OWN, losses),
             Some(name) if last.get(name) == Some(&at) => object.json(name, json.as_str()),
             Some(_) => {
-                losses.add("other", Outcome::Dropped, "those of earlier records: the format has one place")
+                let why = "those of earlier records: the format has one place";
+                response.lose_other(choice, at, why, losses);
             }
         }
     }
 }
 
-fn write_message(choice: &Choice, message: &mut Object<'_>, losses: &mut Losses) {
+fn write_message(response: &Response, choice: &Choice, message: &mut Object<'_>, losses: &mut Losses) {
     let joined = |texts: &mut dyn Iterator<Item = &str>| {
         let mut texts = texts.peekable();
         texts.peek().is_some().then(|| texts.collect::<String>())
@@ -112,14 +117,15 @@ fn write_message(choice: &Choice, message: &mut Object<'_>, losses: &mut Losses)
     if let Some(text) = joined(refusals) {
         message.string("refusal", &text);
     }
-    for part in &choice.content {
+    for (at, part) in choice.content.iter().enumerate() {
+        losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
         match &part.content {
             Content::Reasoning { signature: None, .. } => {}
             Content::Reasoning { .. } | Content::Redacted(_) => {
                 losses.add("reasoning signature", Outcome::Dropped, "a message has no place for it");
             }
             Content::ToolCall { id: None, .. } => {
-                losses.add("tool call id", Outcome::Defaulted, "the source gives none");
+                losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
             }
             _ => {}
         }

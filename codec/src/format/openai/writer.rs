@@ -47,6 +47,10 @@ impl Writer {
         &self.losses
     }
 
+    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
+    }
+
     /// Appends what `event` becomes to `out`.
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
@@ -59,7 +63,7 @@ impl Writer {
                 self.choices[at] =
                     Choice { tools: index + 1, has_input: false, in_tool: true, ..self.choices[at] };
                 if id.is_none() {
-                    self.losses.add("tool call id", Outcome::Defaulted, "the source gives none");
+                    self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
                 }
                 self.delta(*choice, out, |out| {
                     out.extend_from_slice(b"\"tool_calls\":[{\"index\":");

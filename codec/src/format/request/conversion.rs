@@ -72,7 +72,8 @@ impl<'c, 'a> Conversion<'c, 'a> {
         for lost in lost {
             let pointer = known(&lost).and_then(|_| pointers.next());
             let what = pointer.map_or(Cow::Borrowed(lost.what), Cow::Owned);
-            losses.push(Loss { what, outcome: lost.outcome, why: lost.why });
+            let name = Some(lost.what);
+            losses.push(Loss { what, name, outcome: lost.outcome, why: lost.why });
         }
         losses
     }

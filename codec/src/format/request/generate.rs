@@ -20,6 +20,8 @@ pub(super) struct Shape {
     pub(super) n: &'static str,
     /// Whether there is a stream is a parameter.
     pub(super) stream_inside: bool,
+    /// There is one stop string at most, and no list of them.
+    pub(super) one_stop: bool,
     /// The prompt may be a list with one conversation in it.
     pub(super) dialogs: bool,
 }
@@ -119,6 +121,12 @@ fn parameter<'a>(
         "top_n_tokens" => source.param(&mut request.top_logprobs),
         "grammar" => grammar(source, request),
         name if name == shape.max_tokens => source.param(&mut request.max_tokens),
+        name if name == shape.stop && shape.one_stop => {
+            let mut stop = None;
+            let is_read = source.param(&mut stop)?;
+            request.stop = stop.into_iter().collect();
+            Ok(is_read)
+        }
         name if name == shape.stop => source.strings(&mut request.stop, false),
         name if name == shape.n => source.param(&mut request.n),
         _ => Ok(false),

@@ -18,6 +18,7 @@ const PIPELINE: Shape = Shape {
     stop: "stop",
     n: "num_return_sequences",
     stream_inside: false,
+    one_stop: false,
     dialogs: false,
 };
 
@@ -28,6 +29,7 @@ const TEXT: Shape = Shape {
     stop: "",
     n: "num_return_sequences",
     stream_inside: false,
+    one_stop: false,
     dialogs: false,
 };
 

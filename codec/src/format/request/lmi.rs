@@ -20,6 +20,7 @@ const SHAPE: Shape = Shape {
     stop: "stop_sequences",
     n: "n",
     stream_inside: false,
+    one_stop: false,
     dialogs: false,
 };
 

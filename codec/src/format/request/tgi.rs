@@ -26,6 +26,7 @@ const SHAPE: Shape = Shape {
     stop: "stop",
     n: "",
     stream_inside: false,
+    one_stop: false,
     dialogs: false,
 };
 

@@ -20,9 +20,10 @@ const SHAPE: Shape = Shape {
     prompt: "text_input",
     parameters: "parameters",
     max_tokens: "max_tokens",
-    stop: "",
+    stop: "stop",
     n: "n",
     stream_inside: true,
+    one_stop: true,
     dialogs: false,
 };
 
@@ -76,7 +77,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.number_member(&mut parameters, "frequency_penalty", request.frequency_penalty);
     c.number_member(&mut parameters, "presence_penalty", request.presence_penalty);
     c.number_member(&mut parameters, "repetition_penalty", request.repetition_penalty);
-    c.others(&mut parameters, |name| SHAPE.knows(name) || matches!(name, "min_p" | "stop"));
+    c.others(&mut parameters, |name| SHAPE.knows(name) || name == "min_p");
     if c.same {
         parameters.own(&request.own, "parameters");
         drop(parameters);

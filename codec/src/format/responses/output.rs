@@ -44,6 +44,7 @@ impl Reader {
                 Ok(())
             })?;
         }
+        let status_at = status.as_ref().unwrap_or(response).start;
         let status = status.and_then(|range| sink.text(&range));
         // vLLM says in an event that the response is completed, and in the response that it is not.
         let status = status.map_or(event.into(), |status| unescaped(sink.record, status));
@@ -53,6 +54,7 @@ impl Reader {
             sink.fail(failure);
             return Ok(());
         }
+        sink.at(status_at);
         self.finish(sink, &status, details)?;
         read_usage(sink, usage)?;
         sink.others(response, None, is_known)
@@ -150,11 +152,13 @@ impl Reader {
         encrypted: Option<Range<usize>>,
     ) -> Result<(), Stop> {
         let encrypted = encrypted.and_then(|range| sink.text(&range));
+        let encrypted_at = encrypted.map_or(0, |encrypted| encrypted.start);
         let Some(encrypted) = sink.non_empty(encrypted) else { return Ok(()) };
         let number = self.number(trace, item, Content::Signature, 0)?;
         if core::mem::replace(&mut self.seen.part(number).is_said, true) {
             return Ok(());
         }
+        sink.at(encrypted_at);
         if !self.seen.has_reasoning(&item) {
             sink.begin(CHOICE, number as u64, Block::Plain(Plain::Reasoning))?;
         }
@@ -172,6 +176,7 @@ impl Reader {
         item: &Range<usize>,
     ) -> Result<usize, Stop> {
         let number = self.number(trace, place, Content::Call, 0)?;
+        sink.at(item.start);
         let [id, name] = sink.members(item, [b"call_id", b"name"])?;
         let [id, name] = [id, name].map(|range| range.and_then(|range| sink.text(&range)));
         let (id, name) = (sink.non_empty(id), sink.non_empty(name));
@@ -309,6 +314,7 @@ fn read_usage(sink: &mut Sink<'_>, usage: Option<Range<usize>>) -> Result<(), St
         })
     }
     if let Some(range) = usage.filter(|range| sink.record[range.start] == b'{') {
+        sink.at(range.start);
         let mut usage = Usage::default();
         read(&mut sink.json(range.start), &mut usage)?;
         sink.usage(usage);

@@ -181,6 +181,7 @@ impl Reader {
 /// Delivers text of a part.
 pub(super) fn say(sink: &mut Sink<'_>, number: usize, content: Content, text: Str) -> Result<(), Stop> {
     let number = number as u64;
+    sink.at(text.start);
     let Some(text) = sink.non_empty(Some(text)) else { return Ok(()) };
     match content.plain() {
         Some(kind) => sink.block(CHOICE, number, kind, text),

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::writer::{finish_reason, report_usage};
 use crate::chat::request::Content;
-use crate::chat::{Context, Losses, Outcome, Response};
+use crate::chat::{Context, Losses, Outcome, Response, Thing};
 use crate::json::Object;
 
 /// Writes a response as TGI's `/generate` answers; on `/invocations` it stands in a list.
@@ -14,19 +14,26 @@ use crate::json::Object;
 pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
+    response.citations(choice, |_| false, &mut losses);
+    for at in 0..response.others.len() {
+        response.lose_other(None, at, "a member of unknown meaning has no place", &mut losses);
+    }
     let usage = response.usage.unwrap_or_default();
+    losses.set_here(response.places.of(Thing::Usage));
     report_usage(&usage, &mut losses);
     if usage.input_tokens.is_some() {
-        losses.add("input tokens", Outcome::Dropped, "TGI counts them in streams only");
+        losses.add("input tokens", Outcome::Dropped, "TGI counts those of the input in streams only");
     }
     if choice.finish.is_none() && usage.output_tokens.is_some() {
         losses.add("usage", Outcome::Dropped, "it stands beside a finish reason, and there is none");
     }
+    losses.set_here(response.places.of(Thing::Finish { choice: choice.index }));
     if choice.stop.is_some() {
-        losses.add("stop string", Outcome::Dropped, "TGI does not say which one was met");
+        losses.add("stop string", Outcome::Dropped, "TGI does not say which stop string was met");
     }
     let mut text = alloc::string::String::new();
-    for part in &choice.content {
+    for (at, part) in choice.content.iter().enumerate() {
+        losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
         match &part.content {
             Content::Text(more) => text.push_str(more),
             Content::Refusal(more) => {
@@ -41,10 +48,12 @@ pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
     }
     Object::write(&mut out, |object| {
         object.string("generated_text", &text);
+        losses.set_here(response.places.of(Thing::Finish { choice: choice.index }));
         if let Some(reason) = &choice.finish {
             object.object("details", |details| {
                 details.string("finish_reason", finish_reason(reason, choice.stop.as_deref(), &mut losses));
                 if usage.output_tokens.is_none() {
+                    losses.set_here(response.places.of(Thing::Usage));
                     losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
                 }
                 details.integer("generated_tokens", usage.output_tokens.unwrap_or(0));
@@ -54,5 +63,6 @@ pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
             });
         }
     });
+    losses.find(response.places.document());
     (out, losses)
 }

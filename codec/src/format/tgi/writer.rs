@@ -11,6 +11,12 @@ use crate::json::{write_integer, write_string};
 /// left out of it, and a loss.
 const GENERATED_TEXT_MAX: usize = 8 * 1024 * 1024;
 
+/// What TGI says of every token, and no other format of a text.
+const NO_TOKENS: [(&str, &str); 2] = [
+    ("token id", "a text is no token, and has no ID"),
+    ("token logprob", "a text is no token, and has no probability"),
+];
+
 /// TGI has one answer.
 const CHOICE: u32 = 0;
 
@@ -42,6 +48,10 @@ impl Writer {
         &self.losses
     }
 
+    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
+    }
+
     /// Appends what `event` becomes to `out`.
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let mut lose = |what, why| self.losses.add(what, Outcome::Dropped, why);
@@ -60,10 +70,15 @@ impl Writer {
             Event::PartStart { kind: PartKind::Reasoning, .. }
             | Event::ReasoningSignature { .. }
             | Event::Redacted { .. } => lose("reasoning", "TGI has one kind of text"),
-            Event::TextDelta { text, .. } => self.text(text, out),
-            Event::RefusalDelta { text, .. } => {
-                self.losses.add("refusal", Outcome::Approximated, "TGI has no refusals: written as text");
-                self.text(text, out);
+            Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => self.text(text, out),
+            Event::PartStart { kind, .. } => {
+                if let PartKind::Refusal = kind {
+                    let why = "TGI has no refusals: written as text";
+                    self.losses.add("refusal", Outcome::Approximated, why);
+                }
+                for (name, why) in NO_TOKENS {
+                    self.losses.add(name, Outcome::Defaulted, why);
+                }
             }
             Event::Finish { reason, stop, .. } => {
                 let reason = finish_reason(reason, stop.as_deref(), &mut self.losses);
@@ -75,7 +90,6 @@ impl Writer {
             Event::Other { .. } => lose("other", "a member of unknown meaning has no place in TGI's records"),
             Event::Malformed { .. } => lose("malformed record", "what could not be read cannot be written"),
             Event::Start { .. }
-            | Event::PartStart { .. }
             | Event::PartEnd { .. }
             | Event::ReasoningDelta { .. }
             | Event::ToolInputDelta { .. } => {}
@@ -91,22 +105,12 @@ impl Writer {
     }
 
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
-        if self.index == 0 {
-            self.losses.add("token id", Outcome::Defaulted, "a text is no token");
-            self.losses.add("token logprob", Outcome::Defaulted, "a text is no token");
-        }
         self.token(text, out);
         out.extend_from_slice(b",\"special\":false},\"generated_text\":null,\"details\":null}\n\n");
         // Once something is left out, all that follows is, too.
         self.is_cut |= self.generated_text.len() + text.len() > GENERATED_TEXT_MAX;
         if !self.is_cut {
             self.generated_text.push_str(text);
-        } else {
-            self.losses.add(
-                "generated_text",
-                Outcome::Approximated,
-                "it is longer than 8 MiB: its beginning",
-            );
         }
     }
 
@@ -121,6 +125,10 @@ impl Writer {
     }
 
     fn last(&mut self, out: &mut Vec<u8>) {
+        if self.is_cut {
+            let why = "it repeats the first 8 MiB, and no more";
+            self.losses.add("generated_text", Outcome::Approximated, why);
+        }
         self.token("", out);
         out.extend_from_slice(b",\"special\":true},\"generated_text\":");
         write_string(&self.generated_text, out);
@@ -186,7 +194,7 @@ pub(super) fn finish_reason<'a>(
     losses: &mut Losses,
 ) -> &'a str {
     if stop.is_some() {
-        losses.add("stop string", Outcome::Dropped, "TGI does not say which one was met");
+        losses.add("stop string", Outcome::Dropped, "TGI does not say which stop string was met");
     }
     match reason {
         FinishReason::Stop if stop.is_some() => "stop_sequence",

@@ -1,0 +1,81 @@
+//! One rich stream of each format, turned into each that is written, with what is lost. Reviewed by eye; written anew with
+//! `SAGEWIRE_GOLDEN=write`.
+
+mod common;
+
+use std::fs;
+
+use bytes::Bytes;
+use common::transcode;
+use sagewire_codec::chat::Context;
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::{Options, Target};
+use serde_json::{Map, Value, json};
+
+const SOURCES: [&str; 9] = [
+    "anthropic.sse",
+    "bedrock.jsonl",
+    "completions.sse",
+    "llama.sse",
+    "lmi.jsonl",
+    "openai.sse",
+    "responses.sse",
+    "tgi.sse",
+    "triton.sse",
+];
+
+const TARGETS: [(&str, &str, Target); 4] = [
+    ("anthropic", "sse", Target::Anthropic),
+    ("bedrock", "jsonl", Target::Bedrock(Encoding::JsonLines)),
+    ("openai", "sse", Target::OpenAi),
+    ("tgi", "sse", Target::Tgi),
+];
+
+fn events(body: &[u8]) -> Vec<Value> {
+    let (events, ending) = common::decode(Options::new(), vec![Bytes::copy_from_slice(body)]);
+    assert_eq!(ending, Ok(()));
+    events
+}
+
+/// All the text of the first choice.
+fn text(events: &[Value]) -> String {
+    let deltas = events.iter().filter(|event| event["type"] == "text_delta" && event["choice"] == 0);
+    deltas.filter_map(|event| event["text"].as_str()).collect()
+}
+
+#[test]
+fn every_stream_becomes_every_other() {
+    let folder = common::testdata("golden");
+    let path = folder.join("losses.json");
+    let is_written = std::env::var_os("SAGEWIRE_GOLDEN").is_some_and(|value| value == "write");
+    let mut all = Map::new();
+    for source in SOURCES {
+        let (from, _) = source.split_once('.').expect("a name");
+        let body = fs::read(folder.join(source)).expect("a stream");
+        for (to, extension, target) in TARGETS {
+            let name = format!("{from}-to-{to}");
+            let context = Context::new().id("answer-1").model("model-1").created(1).latency_ms(9);
+            let (out, lost, ending) = transcode(target, context, &body);
+            assert_eq!(ending, Ok(()), "{name}");
+            assert_eq!(text(&events(&out)), text(&events(&body)), "{name} keeps the text");
+            if from == to && from != "tgi" {
+                assert_eq!(events(&out), events(&body), "{name} reads back");
+            }
+            all.insert(name.clone(), json!(lost));
+            let golden = folder.join(format!("{name}.{extension}"));
+            if is_written {
+                fs::write(golden, out).expect("it can be written");
+            } else {
+                let golden = fs::read(golden).expect("a golden stream");
+                assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&golden), "{name}");
+            }
+        }
+    }
+    let all = Value::Object(all);
+    if is_written {
+        let text = serde_json::to_string_pretty(&all).expect("JSON");
+        fs::write(path, text + "\n").expect("it can be written");
+    } else {
+        assert_eq!(all, common::read_json(&path));
+    }
+}
