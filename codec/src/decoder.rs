@@ -575,10 +575,10 @@ impl Decoder {
         }
         let offset = frames.offset();
         let Some(found) = frames.next_usual(&input.chunk, &mut input.pos) else { return false };
-        let (_, range) = found.payload();
+        let (_, Range { start, end }) = found.payload();
         match *last {
-            Last::Event(name) => self.set_event(name, false, range, offset),
-            _ => self.part = Part { carried: false, range },
+            Last::Event(name) => self.set_event(name, false, start..end, offset),
+            _ => self.part = Part { carried: false, range: start..end },
         }
         true
     }
@@ -682,6 +682,7 @@ impl Decoder {
     }
 
     /// The payload of a frame is a record.
+    #[inline(always)]
     fn set_event(&mut self, name: format::Name, carried: bool, range: Range<usize>, offset: u64) {
         let source = if carried { Source::FrameCarry } else { Source::Chunk };
         self.record = Record { source, range, kind: Some(name), offset, ..Record::default() };

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::{Event, FinishReason, Json, PartKind, Plain, Spot, Usage};
+use crate::carry;
 use crate::json::{self, Str};
 use crate::text::{self, Short};
 
@@ -121,7 +122,7 @@ impl Queue {
             self.specs = Vec::new();
         }
         self.head = 0;
-        crate::carry::clear(&mut self.scratch);
+        carry::clear(&mut self.scratch);
         self.offset = offset;
         self.here = Spot::UNSAID;
     }
@@ -186,21 +187,29 @@ impl Queue {
         if !string.escaped {
             return Self::place(string.start..string.end);
         }
-        let start = self.scratch.len() as u32;
-        json::unescape(&record[string.start..string.end], &mut self.scratch);
+        let start = self.unescape(record, string);
         Text::Scratch { start, end: self.scratch.len() as u32 }
     }
 
     /// The same for a string that is all that its record says. The events of the last record were lent.
     #[inline(always)]
     pub(crate) fn lone_string(&mut self, record: &[u8], string: Str) -> Text {
-        if string.escaped {
-            self.begin(self.offset);
-            return self.string(record, string);
-        }
         self.specs.clear();
         (self.head, self.here) = (0, Spot::UNSAID);
+        if string.escaped {
+            carry::clear(&mut self.scratch);
+            let start = self.unescape(record, string);
+            return Text::Scratch { start, end: self.scratch.len() as u32 };
+        }
         Self::place(string.start..string.end)
+    }
+
+    /// Puts what a string means behind all that is in the scratch buffer, and returns where.
+    #[inline(never)]
+    fn unescape(&mut self, record: &[u8], string: Str) -> u32 {
+        let start = self.scratch.len() as u32;
+        json::unescape(&record[string.start..string.end], &mut self.scratch);
+        start
     }
 
     /// The place of a copy.
