@@ -85,7 +85,7 @@ impl Fed for Sagewire {
     #[inline]
     fn feed(&mut self, mut chunk: Bytes, tally: &mut Tally) -> Result<(), Fault> {
         while let Some(event) = self.0.decode(&mut chunk)? {
-            observe(&event, tally);
+            observe(event, tally);
         }
         Ok(())
     }
@@ -93,7 +93,7 @@ impl Fed for Sagewire {
     #[inline]
     fn finish(&mut self, tally: &mut Tally) -> Result<(), Fault> {
         while let Some(event) = self.0.finish()? {
-            observe(&event, tally);
+            observe(event, tally);
         }
         Ok(())
     }

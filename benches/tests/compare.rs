@@ -34,7 +34,7 @@ fn json_has_the_promised_fields() {
             assert!(rows.all(|row| row["version"] != "" || row["subject"] == "lines + UTF-8, joined"));
         }
     }
-    assert_eq!(rows.iter().filter(|row| row["measure"] == "limit").count(), 4);
+    assert_eq!(rows.iter().filter(|row| row["measure"] == "limit").count(), 5);
     assert_eq!(rows.iter().filter(|row| row["measure"] == "sse" && row["reads"] == 128).count(), 6);
 
     assert_eq!(report["formats"], Value::Array(Vec::new()));

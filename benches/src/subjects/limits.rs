@@ -1,6 +1,7 @@
 //! Lower bounds: what has to be done at the least, on slices, with nothing around it.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use memchr::{memchr, memchr2, memmem};
 
@@ -49,42 +50,86 @@ pub fn floor(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
 pub fn floor_of_parts(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
     let text = Text::new(workload.needle);
     let mut carry = Vec::new();
+    frames(&workload.framed, tally, |part, tally| {
+        lines(part, &mut carry, |rest| memchr(b'\n', rest), |line| _ = text.find(line, tally));
+    });
+}
+
+/// The same by who has seen the line before: what stands around the text is compared with it, and not searched. Nothing is
+/// kept between two calls, as there is only one.
+pub fn known_lines(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
+    let text = Text::new(workload.needle);
+    let (mut carry, mut known) = (Vec::new(), Known::default());
     frames(&workload.framed, tally, |mut part, tally| {
-        while let Some(end) = memchr(b'\n', part) {
-            if carry.is_empty() {
-                text.find(&part[..end], tally);
-            } else {
-                carry.extend_from_slice(&part[..end]);
-                text.find(&carry, tally);
-                carry.clear();
-            }
-            part = &part[end + 1..];
+        while carry.is_empty() {
+            let Some((found, len)) = known.read(part) else { break };
+            tally.text(Kind::of_needle(workload.needle), found);
+            part = &part[len..];
         }
-        carry.extend_from_slice(part);
+        lines(
+            part,
+            &mut carry,
+            |rest| memchr(b'\n', rest),
+            |line| {
+                if let Some(place) = text.find(line, tally) {
+                    known = Known { before: line[..place.start].into(), after: line[place.end..].into() };
+                }
+            },
+        );
     });
 }
 
 /// Each data line of the reads, which is put together where it is cut, as text.
 pub fn lines_of_reads(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
-    let line = |line: &[u8], tally: &mut Tally| match line.strip_prefix(b"data: ").map(std::str::from_utf8) {
-        Some(Ok(text)) => tally.piece(text.as_bytes()),
-        Some(Err(error)) => tally.fail(error),
-        None => {}
-    };
     let mut carry = Vec::new();
     for chunk in reads {
-        let mut rest = &chunk[..];
-        while let Some(end) = memchr2(b'\n', b'\r', rest) {
-            if carry.is_empty() {
-                line(&rest[..end], tally);
-            } else {
-                carry.extend_from_slice(&rest[..end]);
-                line(&carry, tally);
-                carry.clear();
-            }
-            rest = &rest[end + 1..];
+        lines(
+            &chunk,
+            &mut carry,
+            |rest| memchr2(b'\n', b'\r', rest),
+            |line| match line.strip_prefix(b"data: ").map(std::str::from_utf8) {
+                Some(Ok(text)) => tally.piece(text.as_bytes()),
+                Some(Err(error)) => tally.fail(error),
+                None => {}
+            },
+        );
+    }
+}
+
+/// Hands over each line of `rest`, whose beginning may be in the carry, and keeps what is unfinished there.
+fn lines(
+    mut rest: &[u8],
+    carry: &mut Vec<u8>,
+    end: impl Fn(&[u8]) -> Option<usize>,
+    mut each: impl FnMut(&[u8]),
+) {
+    while let Some(end) = end(rest) {
+        if carry.is_empty() {
+            each(&rest[..end]);
+        } else {
+            carry.extend_from_slice(&rest[..end]);
+            each(carry);
+            carry.clear();
         }
-        carry.extend_from_slice(rest);
+        rest = &rest[end + 1..];
+    }
+    carry.extend_from_slice(rest);
+}
+
+/// What stood around the text of the last line that was searched.
+#[derive(Default)]
+struct Known {
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Known {
+    /// The text of the line that `part` begins with, if it is like this one, and how long that is with its blank line.
+    fn read<'a>(&self, part: &'a [u8]) -> Option<(&'a str, usize)> {
+        let rest = part.strip_prefix(&self.before[..]).filter(|_| !self.before.is_empty())?;
+        let end = memchr2(b'"', b'\\', rest).filter(|&end| rest[end] == b'"')?;
+        let after = rest[end..].strip_prefix(&self.after[..])?.strip_prefix(b"\n\n")?;
+        Some((std::str::from_utf8(&rest[..end]).ok()?, part.len() - after.len()))
     }
 }
 
@@ -99,8 +144,9 @@ impl Text {
         Self { needle, finder: memmem::Finder::new(needle) }
     }
 
-    fn find(&self, line: &[u8], tally: &mut Tally) {
-        let Some(at) = self.finder.find(line) else { return };
+    /// Tells the tally of the text, and returns where it is.
+    fn find(&self, line: &[u8], tally: &mut Tally) -> Option<Range<usize>> {
+        let at = self.finder.find(line)?;
         let start = at + self.needle.len();
         let mut close = start;
         while let Some(at) = memchr2(b'"', b'\\', &line[close..]) {
@@ -114,6 +160,7 @@ impl Text {
             Ok(text) => tally.text(Kind::of_needle(self.needle), text),
             Err(error) => tally.fail(error),
         }
+        Some(start..close)
     }
 }
 

@@ -123,6 +123,7 @@ impl Measure {
                 Subject::new(&[], "crc + lines", limits::crc_and_lines),
                 Subject::new(&[], "crc + lines + text", limits::floor),
                 Subject::new(&[], "crc + lines + text, joined", limits::floor_of_parts),
+                Subject::new(&[], "crc + lines seen before, joined", limits::known_lines),
             ],
         }
     }

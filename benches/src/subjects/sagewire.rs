@@ -14,11 +14,11 @@ pub fn decode(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
         let mut decoder = Decoder::new();
         for mut chunk in reads {
             while let Some(event) = decoder.decode(&mut chunk)? {
-                observe(&event, tally);
+                observe(event, tally);
             }
         }
         while let Some(event) = decoder.finish()? {
-            observe(&event, tally);
+            observe(event, tally);
         }
         Ok(())
     });
@@ -26,11 +26,11 @@ pub fn decode(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
 
 /// Tells the tally of a delta.
 #[inline(always)]
-pub fn observe(event: &Event<'_>, tally: &mut Tally) {
+pub fn observe(event: Event<'_>, tally: &mut Tally) {
     match event {
-        Event::TextDelta { text, .. } => tally.text(Kind::Text, text),
-        Event::ReasoningDelta { text, .. } => tally.text(Kind::Reasoning, text),
-        Event::ToolInputDelta { text, .. } => tally.text(Kind::ToolInput, text),
+        Event::TextDelta { text, .. } => tally.text(Kind::Text, &text),
+        Event::ReasoningDelta { text, .. } => tally.text(Kind::Reasoning, &text),
+        Event::ToolInputDelta { text, .. } => tally.text(Kind::ToolInput, &text),
         _ => {}
     }
 }
