@@ -8,6 +8,10 @@
 //! until an event is lent. One step of [`Decoder::step`] asks the lowest layer that has something left, so a layer is
 //! asked again only when the one below has used up what it gave. Before changing this, think of what is lent: a record
 //! must stay where it is until the last of its events was taken.
+//!
+//! The way of nearly all records is one function once it is compiled, from [`Decoder::next_usual`] to
+//! [`Decoder::lend_delta`]: what each step hands to the next stays in registers. That is what `inline(always)` is for
+//! here; a quarter of the time of an event was waiting for what went through memory.
 
 use alloc::boxed::Box;
 use alloc::string::String;
