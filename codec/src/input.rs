@@ -27,9 +27,11 @@ impl Input {
         }
         self.pos = 0;
         // The old chunk is dropped here also when there is no new one: an idle decoder holds no memory of its caller's.
-        let is_empty = next.is_empty();
-        self.chunk = core::mem::take(next);
-        !is_empty
+        if !self.chunk.is_empty() {
+            self.chunk = Bytes::new();
+        }
+        core::mem::swap(&mut self.chunk, next);
+        !self.chunk.is_empty()
     }
 
     /// Whether everything that was taken over is decoded.

@@ -438,10 +438,16 @@ fn read_object(bytes: &[u8], at: usize, depth: usize) -> Option<Range<usize>> {
     if bytes.get(at) != Some(&b'{') {
         return None;
     }
-    let object = Json::new(bytes, at, depth).skip().ok()?;
-    let json = core::str::from_utf8(&bytes[object.clone()]).ok()?;
-    // A line end would end the line that the chunk stands in.
-    memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_none().then_some(object)
+    let mut json = Json::new(bytes, at, depth);
+    let object = json.skip().ok()?;
+    if !json.is_plain() {
+        let json = core::str::from_utf8(&bytes[object.clone()]).ok()?;
+        // A line end would end the line that the chunk stands in.
+        if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
+            return None;
+        }
+    }
+    Some(object)
 }
 
 /// Where `literal`, which has to stand at `at`, ends.

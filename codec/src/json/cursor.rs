@@ -12,17 +12,24 @@ pub(crate) struct Json<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) pos: usize,
     depth: usize,
+    /// All that was skipped is ASCII, and in one line.
+    pub(super) plain: bool,
 }
 
 impl<'a> Json<'a> {
     /// A cursor at `pos` of `bytes`, for values nested at most `depth` deep.
     pub(crate) fn new(bytes: &'a [u8], pos: usize, depth: usize) -> Self {
-        Self { bytes, pos, depth }
+        Self { bytes, pos, depth, plain: true }
     }
 
     /// How far the document was read. Before a value whose [`kind`](Self::kind) was asked, where it begins.
     pub(crate) fn pos(&self) -> usize {
         self.pos
+    }
+
+    /// Whether all that was skipped is ASCII, and in one line. Not always seen at the end of a buffer.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// What a string means.
@@ -46,7 +53,10 @@ impl<'a> Json<'a> {
     fn skip_blank(&mut self) -> Option<u8> {
         loop {
             match self.bytes.get(self.pos) {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.pos += 1,
+                Some(&byte @ (b' ' | b'\t' | b'\n' | b'\r')) => {
+                    self.pos += 1;
+                    self.plain &= matches!(byte, b' ' | b'\t');
+                }
                 next => return next.copied(),
             }
         }

@@ -24,7 +24,9 @@ impl Json<'_> {
             match self.bytes.get(self.pos) {
                 Some(b'"') => {
                     self.pos += 1;
-                    return Ok(Str { start, end: self.pos - 1, escaped, ascii: seen & HIGH == 0 });
+                    let ascii = seen & HIGH == 0;
+                    self.plain &= ascii;
+                    return Ok(Str { start, end: self.pos - 1, escaped, ascii });
                 }
                 Some(b'\\') => {
                     escaped = true;
