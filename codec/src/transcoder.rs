@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::chat::{Context, Event, Losses, ToolNames};
-use crate::decoder::{Decoder, Options};
+use crate::decoder::Decoder;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::format::{Target, Writer};
+use crate::options::Options;
 
 /// Turns a response stream into the bytes of another, chunk by chunk.
 ///

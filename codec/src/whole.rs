@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use crate::chat::Response;
-use crate::decoder::{Decoder, Options};
+use crate::decoder::Decoder;
 use crate::error::Error;
+use crate::options::Options;
 
 impl Response {
     /// Reads an answer that is not streamed: the body of a response. A body that is a stream after all is read as well.
