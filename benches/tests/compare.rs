@@ -91,6 +91,7 @@ fn requests_are_compared_with_a_round_trip() {
     }
 }
 
+#[cfg(feature = "calls")]
 #[test]
 fn whole_calls_are_compared() {
     let calls = section("calls");

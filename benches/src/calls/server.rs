@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::ways::Answer;
+use super::answer::Answer;
 use crate::tally::Fault;
 
 /// Headers of a request at most.
