@@ -45,4 +45,4 @@ instructions *args:
 
 # speed against named peers, as a table
 compare *args:
-    cargo run --release -p sagewire-benches --bin compare -- {{ args }}
+    cargo run --release -p sagewire-benches --features calls --bin compare -- {{ args }}

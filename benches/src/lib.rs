@@ -13,8 +13,10 @@
 //! - [`requests`]: requests of one format converted to another.
 //! - [`lost`]: what is recovered of streams as they come in practice, and how they are said to have ended.
 //! - [`streams`]: many streams in turn.
+//! - [`calls`]: whole calls over loopback.
 //! - [`paths`] and [`instructions`]: what is run under valgrind, and how its counts compare with those of the baseline.
 
+pub mod calls;
 pub mod counting;
 pub mod formats;
 pub mod instructions;

@@ -91,6 +91,23 @@ fn requests_are_compared_with_a_round_trip() {
     }
 }
 
+#[cfg(feature = "calls")]
+#[test]
+fn whole_calls_are_compared() {
+    let calls = section("calls");
+    assert_eq!(calls.len(), 15);
+    for row in &calls {
+        for name in ["ns_per_token", "first_us"] {
+            assert!(row[name].as_f64().is_some_and(|number| number > 0.0), "{name} in {row}");
+        }
+        assert!(!row["version"].as_str().unwrap().is_empty(), "{row}");
+    }
+    for way in calls.chunks(5) {
+        assert_eq!(way[0]["subject"], "sagewire-transport-reqwest");
+        assert_eq!(way.iter().filter(|row| row["decodes"] == true).count(), 3);
+    }
+}
+
 #[test]
 fn sagewire_loses_nothing_and_says_what_is_missing() {
     let output = Command::new(env!("CARGO_BIN_EXE_compare"))

@@ -55,7 +55,8 @@ pub(crate) fn chunks(receiver: Receiver, passed: Passed) -> Chunks {
 }
 
 fn parts(receiver: Receiver) -> impl Stream<Item = Result<Chunk, Error>> + Send {
-    stream::unfold(Some((receiver, 0)), |state| async {
+    // Boxed: a receiver is large, and moves for every part.
+    stream::unfold(Some((Box::new(receiver), 0)), |state| async {
         let (mut receiver, received) = state?;
         loop {
             match receiver.recv().await {

@@ -76,10 +76,11 @@ pub(crate) struct Body {
     chunks: Chunks,
     idle: Duration,
     deadline: Deadline,
-    /// Made when it is first waited for.
+    /// Made when it is first waited for. It may wake us earlier than the time is up: it is put off then, and not for every
+    /// chunk, which would cost more than to read one.
     sleep: Option<Pin<Box<Sleep>>>,
-    /// The sleep was set when the current wait began.
-    waiting: bool,
+    /// When the time of the current wait is up.
+    due: Option<Instant>,
     received: u64,
     /// Chunks are handed out as they come.
     delivers: bool,
@@ -91,7 +92,7 @@ pub(crate) struct Body {
 impl Body {
     pub(crate) fn new(chunks: Chunks, idle: Duration, deadline: Deadline, delivers: bool) -> Self {
         let seen = VecDeque::new();
-        Self { chunks, idle, deadline, sleep: None, waiting: false, received: 0, delivers, seen, end: None }
+        Self { chunks, idle, deadline, sleep: None, due: None, received: 0, delivers, seen, end: None }
     }
 
     /// The next chunk that nobody has looked at. All of them are handed out later.
@@ -130,9 +131,9 @@ impl Body {
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
         loop {
             match self.chunks.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(Chunk::Bytes(bytes)))) if bytes.is_empty() => self.waiting = false,
+                Poll::Ready(Some(Ok(Chunk::Bytes(bytes)))) if bytes.is_empty() => self.due = None,
                 Poll::Ready(chunk) => {
-                    self.waiting = false;
+                    self.due = None;
                     return Poll::Ready(chunk.transpose().map_err(|error| error.after(self.progress())));
                 }
                 Poll::Pending => {
@@ -147,14 +148,20 @@ impl Body {
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<(Timeout, Duration)> {
         // A time that the clock cannot hold never comes: a century will do.
         let far = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(far)));
-        if !self.waiting {
-            self.waiting = true;
-            let idle = Instant::now() + self.idle.min(far);
-            sleep.as_mut().reset(self.deadline.at.map_or(idle, |at| at.min(idle)));
+        let (idle, deadline) = (self.idle.min(far), self.deadline.at);
+        let due = *self.due.get_or_insert_with(|| {
+            let idle = Instant::now() + idle;
+            deadline.map_or(idle, |at| at.min(idle))
+        });
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= due {
+                break;
+            }
+            sleep.as_mut().reset(due);
         }
-        ready!(sleep.as_mut().poll(cx));
-        let is_total = self.deadline.at.is_some_and(|at| at <= sleep.deadline());
+        let is_total = deadline.is_some_and(|at| at <= due);
         Poll::Ready(if is_total { (Timeout::Total, self.deadline.total) } else { (Timeout::Idle, self.idle) })
     }
 

@@ -13,7 +13,7 @@ use sagewire_benches::recorded::LeftOut;
 use sagewire_benches::report::Results;
 use sagewire_benches::subjects::Measure;
 use sagewire_benches::workload::{NAMES, Workload};
-use sagewire_benches::{report, requests, streams};
+use sagewire_benches::{calls, report, requests, streams};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -26,7 +26,7 @@ const USAGE: &str =
   --events N           events in each workload (default 100000)
   --workload NAME      only this one: openai, openai-ragged, openai-tools, openai-changing, recorded,
                          recorded-short, tgi, lmi, converse-stream, anthropic
-  --only SECTION       only this one: speed, formats, pairs, requests, streams, lost
+  --only SECTION       only this one: speed, formats, pairs, requests, streams, calls, lost
   --write-streams DIR  measure nothing, write the streams of `lost` to files";
 
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl Options {
     }
 }
 
-const SECTIONS: [&str; 6] = ["speed", "formats", "pairs", "requests", "streams", "lost"];
+const SECTIONS: [&str; 7] = ["speed", "formats", "pairs", "requests", "streams", "calls", "lost"];
 
 fn main() -> ExitCode {
     let options = match parse(std::env::args().skip(1)) {
@@ -78,6 +78,10 @@ fn main() -> ExitCode {
         true => streams::Plan { streams: 100, rounds: 1 },
         false => streams::Plan { streams: 10_000, rounds: 5 },
     };
+    let calls = match options.quick {
+        true => calls::Plan { tokens: 100, calls: 1 },
+        false => calls::Plan { tokens: 2000, calls: 11 },
+    };
     let requests = requests::Plan { rounds: options.rounds(11), times: 50, allocations };
     let sources = |sources: &[Source]| sources.iter().map(|source| source.name()).collect::<Vec<_>>();
     let pairs = Target::ALL.map(Measure::Pair);
@@ -87,16 +91,23 @@ fn main() -> ExitCode {
         pairs: measure_section("pairs", 5, &sources(&Source::ALL), &pairs, &options),
         requests: if options.wants("requests") { requests::measure(&requests) } else { Vec::new() },
         streams: if options.wants("streams") { streams::measure(&plan) } else { Vec::new() },
+        calls: if options.wants("calls") { measure_calls(&calls) } else { Vec::new() },
         // Last, as it may leave a thread behind.
         recovered: if options.wants("lost") { lost.recover() } else { Vec::new() },
     };
-    print(&options, &plan, &lost, &results)
+    print(&options, &plan, &calls, &lost, &results)
 }
 
 /// A table of these rows.
 type Table = fn(&[Row]) -> String;
 
-fn print(options: &Options, plan: &streams::Plan, lost: &Lost, results: &Results) -> ExitCode {
+fn print(
+    options: &Options,
+    plan: &streams::Plan,
+    calls: &calls::Plan,
+    lost: &Lost,
+    results: &Results,
+) -> ExitCode {
     if results.is_empty() {
         eprintln!("there is nothing to measure");
         return ExitCode::FAILURE;
@@ -121,10 +132,21 @@ fn print(options: &Options, plan: &streams::Plan, lost: &Lost, results: &Results
     if !results.streams.is_empty() {
         print!("\n{}", report::table_of_streams(plan, &results.streams));
     }
+    if !results.calls.is_empty() {
+        print!("\n{}", report::table_of_calls(calls, &results.calls));
+    }
     if !results.recovered.is_empty() {
         print!("\n{}", report::table_of_lost(&lost.variants, &results.recovered));
     }
     ExitCode::SUCCESS
+}
+
+/// Whole calls, unless there is no network.
+fn measure_calls(plan: &calls::Plan) -> Vec<calls::Row> {
+    calls::measure(plan).unwrap_or_else(|fault| {
+        eprintln!("skipping calls: {fault}");
+        Vec::new()
+    })
 }
 
 /// All measures on each of these workloads, unless nobody asked for them.

@@ -1,5 +1,6 @@
 //! The numbers as JSON and as a table.
 
+mod calls;
 mod formats;
 mod requests;
 
@@ -13,6 +14,7 @@ use crate::measure::{READS, Row, SMALL_READ};
 use crate::streams;
 use crate::subjects::{Measure, SAGEWIRE};
 
+pub use self::calls::table_of_calls;
 pub use self::formats::{table_of_formats, table_of_pairs};
 pub use self::requests::table_of_requests;
 
@@ -29,6 +31,8 @@ pub struct Results {
     pub requests: Vec<crate::requests::Row>,
     /// A row for each subject that decodes many streams in turn.
     pub streams: Vec<streams::Row>,
+    /// A row for each subject that calls an endpoint, and for each way the answer comes.
+    pub calls: Vec<crate::calls::Row>,
     /// A row for each subject and variant of a stream.
     pub recovered: Vec<Recovered>,
 }
@@ -36,10 +40,11 @@ pub struct Results {
 impl Results {
     /// Whether nothing was measured.
     pub fn is_empty(&self) -> bool {
-        let Self { speed, formats, pairs, requests, streams, recovered } = self;
+        let Self { speed, formats, pairs, requests, streams, calls, recovered } = self;
         [speed, formats, pairs].into_iter().all(Vec::is_empty)
             && requests.is_empty()
             && streams.is_empty()
+            && calls.is_empty()
             && recovered.is_empty()
     }
 }
@@ -58,6 +63,7 @@ pub fn json(machine: &Machine, results: &Results) -> Value {
         "pairs": all(&results.pairs, json_of_row),
         "requests": all(&results.requests, json_of_request),
         "streams": all(&results.streams, json_of_streams),
+        "calls": all(&results.calls, calls::json),
         "recovered": all(&results.recovered, json_of_recovered),
     })
 }

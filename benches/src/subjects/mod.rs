@@ -235,7 +235,7 @@ impl Subject {
 }
 
 /// Name and versions of one who is made of these packages.
-fn label(packages: &[&str], note: &str) -> (String, String) {
+pub fn label(packages: &[&str], note: &str) -> (String, String) {
     let versions: Vec<&str> = packages.iter().map(|package| version(package)).collect();
     let name = [&packages.join(" + "), note].map(str::trim).join(" ").trim().to_owned();
     (name, versions.join(" + "))

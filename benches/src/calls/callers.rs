@@ -1,0 +1,177 @@
+//! Who calls, each as its users would.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use aws_sdk_sagemakerruntime::Client as AwsClient;
+use aws_sdk_sagemakerruntime::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_sagemakerruntime::operation::invoke_endpoint_with_response_stream::InvokeEndpointWithResponseStreamOutput;
+use aws_sdk_sagemakerruntime::primitives::Blob;
+use aws_sdk_sagemakerruntime::types::ResponseStream;
+use sagewire_codec::chat::RequestFormat;
+use sagewire_codec::format::read_request;
+use sagewire_transport_reqwest::{Chat, ChatStream};
+
+use super::lines::Lines;
+use crate::subjects::sagewire::observe;
+use crate::tally::{Fault, Tally};
+
+/// What is asked.
+const BODY: &str =
+    r#"{"messages":[{"role":"user","content":"Tell me a long story."}],"max_tokens":2000,"stream":true}"#;
+
+const ENDPOINT: &str = "my-llm";
+
+/// What a caller has heard of an answer, and when.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// Its text.
+    pub(super) tally: Tally,
+    /// Bytes of it, for those who do not decode.
+    pub(super) bytes: u64,
+    /// When the first of it was there, since the call.
+    pub(super) first: Option<Duration>,
+    called: Instant,
+}
+
+impl Heard {
+    /// Nothing yet, of a call that begins now.
+    pub(super) fn new(tally: Tally) -> Self {
+        Self { tally, bytes: 0, first: None, called: Instant::now() }
+    }
+
+    /// To be told after each step.
+    #[inline]
+    fn look(&mut self) {
+        if self.first.is_none() && self.tally.answer().events + self.bytes > 0 {
+            self.first = Some(self.called.elapsed());
+        }
+    }
+}
+
+/// A client that is ready to call.
+#[derive(Debug)]
+pub(super) enum Caller {
+    /// A chat of sagewire over reqwest.
+    Reqwest(sagewire_transport_reqwest::Client),
+    /// A chat of sagewire over AWS's SDK.
+    Sdk(sagewire_transport_sdk::Client),
+    /// AWS's SDK, a splitter of lines, and serde.
+    ByHand(AwsClient),
+    /// AWS's SDK, which nobody listens to.
+    SdkDropped(AwsClient),
+    /// reqwest, which nobody listens to. The request is not signed.
+    ReqwestDropped(reqwest::Client, String),
+}
+
+impl Caller {
+    /// Everyone, for the server at this address. The first is what the others are compared with.
+    ///
+    /// # Errors
+    ///
+    /// Those of the clients.
+    pub(super) fn all(server: SocketAddr) -> Result<[Self; 5], Fault> {
+        let url = format!("http://{server}");
+        let credentials = || Credentials::new("AKIDEXAMPLE", "example", None, None, "example");
+        let client = sagewire_transport_reqwest::Client::builder()
+            .region("us-east-1")
+            .credentials(credentials())
+            .endpoint_url(url.as_str())
+            .build()?;
+        // Each has connections of its own, as each has a runtime of its own.
+        let sdk = || {
+            let config = Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .region(Region::new("us-east-1"))
+                .credentials_provider(credentials())
+                .http_client(aws_smithy_http_client::Builder::new().build_http())
+                .endpoint_url(url.as_str());
+            AwsClient::from_conf(config.build())
+        };
+        Ok([
+            Self::Reqwest(client),
+            Self::Sdk(sagewire_transport_sdk::Client::new(sdk())),
+            Self::ByHand(sdk()),
+            Self::SdkDropped(sdk()),
+            Self::ReqwestDropped(
+                reqwest::Client::builder().build()?,
+                format!("{url}/endpoints/{ENDPOINT}/invocations-response-stream"),
+            ),
+        ])
+    }
+
+    /// The packages that it is made of, and what else it does.
+    pub(super) fn packages(&self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::Reqwest(_) => (&["sagewire-transport-reqwest"], ""),
+            Self::Sdk(_) => (&["sagewire-transport-sdk"], ""),
+            Self::ByHand(_) => (&["aws-sdk-sagemakerruntime", "serde_json"], "lines by hand"),
+            Self::SdkDropped(_) => (&["aws-sdk-sagemakerruntime"], "parts dropped"),
+            Self::ReqwestDropped(..) => (&["reqwest"], "bytes dropped"),
+        }
+    }
+
+    /// Whether it makes sense of what it hears.
+    pub(super) fn decodes(&self) -> bool {
+        matches!(self, Self::Reqwest(_) | Self::Sdk(_) | Self::ByHand(_))
+    }
+
+    /// Asks, and listens to the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of the client, and an answer that is not whole.
+    pub(super) async fn call(&self, heard: &mut Heard) -> Result<(), Fault> {
+        match self {
+            Self::Reqwest(client) => {
+                let request = read_request(RequestFormat::OpenAi, BODY.as_bytes())?;
+                listen(Chat::new(client.clone(), ENDPOINT).stream(&request).await?, heard).await
+            }
+            Self::Sdk(client) => {
+                let request = read_request(RequestFormat::OpenAi, BODY.as_bytes())?;
+                listen(Chat::new(client.clone(), ENDPOINT).stream(&request).await?, heard).await
+            }
+            Self::ByHand(client) => {
+                let (mut body, mut lines) = (invoke(client).await?.body, Lines::default());
+                while let Some(event) = body.recv().await? {
+                    if let ResponseStream::PayloadPart(part) = event {
+                        lines.read(part.bytes.as_ref().map_or(&[], Blob::as_ref), &mut heard.tally)?;
+                        heard.look();
+                    }
+                }
+                lines.finish()
+            }
+            Self::SdkDropped(client) => {
+                let mut body = invoke(client).await?.body;
+                while let Some(event) = body.recv().await? {
+                    if let ResponseStream::PayloadPart(part) = event {
+                        heard.bytes += part.bytes.map_or(0, |bytes| bytes.as_ref().len() as u64);
+                        heard.look();
+                    }
+                }
+                Ok(())
+            }
+            Self::ReqwestDropped(client, url) => {
+                let mut response = client.post(url).body(BODY).send().await?;
+                while let Some(chunk) = response.chunk().await? {
+                    heard.bytes += chunk.len() as u64;
+                    heard.look();
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn listen(mut answer: ChatStream, heard: &mut Heard) -> Result<(), Fault> {
+    while let Some(event) = answer.event().await? {
+        observe(&event, &mut heard.tally);
+        heard.look();
+    }
+    Ok(())
+}
+
+async fn invoke(client: &AwsClient) -> Result<InvokeEndpointWithResponseStreamOutput, Fault> {
+    let call = client.invoke_endpoint_with_response_stream().endpoint_name(ENDPOINT);
+    Ok(call.content_type("application/json").body(Blob::new(BODY)).send().await?)
+}
