@@ -165,7 +165,7 @@ impl Caller {
 
 async fn listen(mut answer: ChatStream, heard: &mut Heard) -> Result<(), Fault> {
     while let Some(event) = answer.event().await? {
-        observe(&event, &mut heard.tally);
+        observe(event, &mut heard.tally);
         heard.look();
     }
     Ok(())
