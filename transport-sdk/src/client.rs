@@ -10,21 +10,20 @@ use aws_sdk_sagemakerruntime::config::retry::RetryConfig;
 use aws_sdk_sagemakerruntime::config::timeout::TimeoutConfig;
 use aws_sdk_sagemakerruntime::config::{Region, StalledStreamProtectionConfig};
 use aws_sdk_sagemakerruntime::error::SdkError;
-use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
 use sagewire_codec::Framing;
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
-    ResponseStream, ServiceError, Timeout, bounds_setters, impl_transport, read_body, read_error_body,
+    ResponseStream, ServiceError, Timeout, bounds_setters, impl_transport, is_event_stream, read_body,
+    read_error_body,
 };
 use tokio::time::timeout;
 
-use crate::checked::{Passed, chunks};
+use crate::body::chunks;
 use crate::error::{unanswered, unsigned};
 use crate::exchange::{Exchange, Stage};
-use crate::{events, fields};
+use crate::fields;
 
 /// Invokes endpoints with a client of AWS's SDK. Clones share it.
 #[derive(Clone, Debug)]
@@ -37,18 +36,9 @@ struct Inner {
 }
 
 /// A response with the status that it should have.
-struct Answer<T> {
+struct Answer {
     headers: HeaderMap,
-    /// `None`: the SDK reads it.
-    body: Option<SdkBody>,
-    passed: Passed,
-    output: Result<T, Error>,
-}
-
-impl<T> Answer<T> {
-    fn chunks(self) -> Chunks {
-        chunks(self.body.unwrap_or_else(SdkBody::empty))
-    }
+    body: Chunks,
 }
 
 /// A response with another status.
@@ -93,7 +83,7 @@ impl Client {
             let answer = inner.send(Operation::Invoke, deadline, &send).await?;
             let metadata = Metadata::new(&answer.headers, Operation::Invoke);
             let body =
-                read_body(answer.chunks(), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
+                read_body(answer.body, &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
                     .await?;
             Ok(Response::new(metadata, body))
         };
@@ -118,14 +108,13 @@ impl Client {
         let (deadline, timeouts) = (Deadline::new(&inner.bounds.timeouts), &inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Stream, deadline, &send).await?;
-            if answer.body.is_some() {
+            if !is_event_stream(&answer.headers) {
                 let found = answer.headers.get(header::CONTENT_TYPE).map(text);
-                let body = read_error_body(answer.chunks(), timeouts, deadline).await;
+                let body = read_error_body(answer.body, timeouts, deadline).await;
                 return Err(Error::content_type(found, body));
             }
             let metadata = Metadata::new(&answer.headers, Operation::Stream);
-            let chunks = events::chunks(answer.output?.body, answer.passed);
-            Ok(ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline))
+            Ok(ResponseStream::new(metadata, Framing::EventStream, answer.body, timeouts, deadline))
         };
         deadline.bound(inner.bounds.retry.run_stream(attempt)).await
     }
@@ -147,11 +136,10 @@ impl Client {
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Async, deadline, &send).await?;
-            let headers = answer.headers.clone();
             let body =
-                read_body(answer.chunks(), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
+                read_body(answer.body, &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
                     .await?;
-            Ok(AsyncResponse::new(&headers, &body))
+            Ok(AsyncResponse::new(&answer.headers, &body))
         };
         deadline.bound(inner.bounds.retry.run(attempt)).await
     }
@@ -183,7 +171,7 @@ impl Inner {
         operation: Operation,
         deadline: Deadline,
         send: &F,
-    ) -> Result<Answer<T>, Error>
+    ) -> Result<Answer, Error>
     where
         E: StdError + Send + Sync + 'static,
         F: Fn(Exchange) -> R,
@@ -205,13 +193,13 @@ impl Inner {
         operation: Operation,
         deadline: Deadline,
         send: &F,
-    ) -> Result<Result<Answer<T>, Refusal>, Error>
+    ) -> Result<Result<Answer, Refusal>, Error>
     where
         E: StdError + Send + Sync + 'static,
         F: Fn(Exchange) -> R,
         R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        let (exchange, times) = (Exchange::new(operation), &self.bounds.timeouts);
+        let (exchange, times) = (Exchange::default(), &self.bounds.timeouts);
         let sent = AssertUnwindSafe(send(exchange.clone())).catch_unwind();
         let sent = timeout(times.first_byte, sent).await;
         let output = match sent.map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))? {
@@ -228,16 +216,14 @@ impl Inner {
         };
         let expected = if operation == Operation::Async { StatusCode::ACCEPTED } else { StatusCode::OK };
         if head.status == expected {
-            let unread = || ServiceError::new(head.status, &head.headers, Bytes::new());
-            let output = output.map_err(|error| Error::from(unread()).because(error));
-            return Ok(Ok(Answer { headers: head.headers, body: head.body, passed: head.passed, output }));
+            // What the SDK makes of a body that is not there says nothing.
+            return Ok(Ok(Answer { headers: head.headers, body: chunks(head.body) }));
         }
         if head.status.is_redirection() {
             let location = head.headers.get(header::LOCATION).map(text);
             return Err(Error::redirect(head.status.as_u16(), location));
         }
-        let body = chunks(head.body.unwrap_or_else(SdkBody::empty));
-        let body = read_error_body(body, times, deadline).await;
+        let body = read_error_body(chunks(head.body), times, deadline).await;
         let error = ServiceError::new(head.status, &head.headers, body);
         Ok(Err(Refusal { error, is_clock_off: head.is_clock_off }))
     }

@@ -1,7 +1,5 @@
 //! What the SDK found in the frames, as chunks for a decoder below them.
 
-use std::task::Poll;
-
 use aws_sdk_sagemakerruntime::error::SdkError;
 use aws_sdk_sagemakerruntime::operation::RequestId;
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint_with_response_stream::InvokeEndpointWithResponseStreamOutput;
@@ -10,16 +8,12 @@ use aws_sdk_sagemakerruntime::primitives::event_stream::{EventReceiver, Message}
 use aws_sdk_sagemakerruntime::types;
 use aws_sdk_sagemakerruntime::types::error::ResponseStreamError;
 use aws_smithy_types::event_stream::RawMessage;
-use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::stream;
 use sagewire_codec::sagemaker::Event;
 use sagewire_codec::stream::Chunk;
 use sagewire_codec::{ErrorKind, Framing, Layer};
 use sagewire_transport::{Chunks, Deadline, Error, Metadata, ResponseStream, Timeouts};
-
-use crate::checked::Passed;
-use crate::error::find;
 
 type Receiver = EventReceiver<types::ResponseStream, ResponseStreamError>;
 
@@ -36,24 +30,11 @@ pub fn response_stream(
     metadata.content_type = output.content_type;
     metadata.variant = output.invoked_production_variant;
     metadata.custom_attributes = output.custom_attributes.filter(|text| !text.is_empty());
-    let (chunks, deadline) = (chunks(output.body, Passed::default()), Deadline::new(timeouts));
+    let (chunks, deadline): (Chunks, _) = (Box::pin(parts(output.body)), Deadline::new(timeouts));
     ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline)
 }
 
-/// The parts of a stream, as they were received, and how it ended. An empty one says that `passed` has grown.
-pub(crate) fn chunks(receiver: Receiver, passed: Passed) -> Chunks {
-    let (mut parts, mut seen) = (Box::pin(parts(receiver)), 0);
-    Box::pin(stream::poll_fn(move |cx| {
-        let part = parts.as_mut().poll_next(cx);
-        let before = std::mem::replace(&mut seen, passed.get());
-        if part.is_pending() && seen > before {
-            Poll::Ready(Some(Ok(Chunk::Bytes(Bytes::new()))))
-        } else {
-            part
-        }
-    }))
-}
-
+/// The parts of a stream, as they were received, and how it ended.
 fn parts(receiver: Receiver) -> impl Stream<Item = Result<Chunk, Error>> + Send {
     // Boxed: a receiver is large, and moves for every part.
     stream::unfold(Some((Box::new(receiver), 0)), |state| async {
@@ -93,10 +74,7 @@ fn ending(error: SdkError<ResponseStreamError, RawMessage>, received: u64) -> Re
             let why = "the SDK does not say what is wrong";
             fault(Layer::EventStream, ErrorKind::Malformed { what: "frame", why })
         }
-        None => match find::<sagewire_codec::Error>(&error) {
-            Some(error) => Ok(Chunk::Error(error.clone())),
-            None => Err(Error::broken_off().because(error)),
-        },
+        None => Err(Error::broken_off().because(error)),
     }
 }
 

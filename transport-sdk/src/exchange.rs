@@ -12,9 +12,6 @@ use aws_sdk_sagemakerruntime::primitives::{DateTime, DateTimeFormat};
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_types::body::SdkBody;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use sagewire_transport::{Operation, is_event_stream};
-
-use crate::checked::{Checked, Passed};
 
 /// Seconds that the service cannot mean: it accepts five minutes. AWS's SDKs correct from four on.
 const TOLERATED: i64 = 4 * 60;
@@ -30,23 +27,19 @@ pub(crate) enum Stage {
     Sent,
 }
 
-/// What a response says before its body, and its body unless that is left to the SDK.
+/// What a response says before its body, and its body, of which the SDK gets nothing.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// `None`: an event stream, which the SDK reads.
-    pub(crate) body: Option<SdkBody>,
-    /// What the SDK has read of it.
-    pub(crate) passed: Passed,
+    pub(crate) body: SdkBody,
     /// The request was signed for a time that is not the service's.
     pub(crate) is_clock_off: bool,
 }
 
 /// One request, and what it was answered. Clones are the same one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Exchange {
-    operation: Operation,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -59,10 +52,6 @@ struct Seen {
 }
 
 impl Exchange {
-    pub(crate) fn new(operation: Operation) -> Self {
-        Self { operation, seen: Arc::default() }
-    }
-
     pub(crate) fn stage(&self) -> Stage {
         self.seen().stage
     }
@@ -76,7 +65,7 @@ impl Exchange {
         self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Leaves the SDK the frames of an event stream, and no other body.
+    /// Takes the body, and leaves the SDK an empty one.
     fn take(&self, response: &mut HttpResponse) -> Result<Head, BoxError> {
         let status = StatusCode::from_u16(response.status().as_u16())?;
         let mut headers = HeaderMap::new();
@@ -84,19 +73,10 @@ impl Exchange {
             headers.append(HeaderName::try_from(name)?, HeaderValue::from_bytes(value)?);
         }
         let body = std::mem::replace(response.body_mut(), SdkBody::empty());
-        let is_stream =
-            self.operation == Operation::Stream && status == StatusCode::OK && is_event_stream(&headers);
-        let passed = Passed::default();
-        let body = if is_stream {
-            *response.body_mut() = SdkBody::from_body_1_x(Checked::new(body, passed.clone()));
-            None
-        } else {
-            Some(body)
-        };
         let is_clock_off = self.seen().signed_at.is_some_and(|signed_at| {
             date(&headers).is_some_and(|date| (date - signed_at).abs() >= TOLERATED)
         });
-        Ok(Head { status, headers, body, passed, is_clock_off })
+        Ok(Head { status, headers, body, is_clock_off })
     }
 }
 

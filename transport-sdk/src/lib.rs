@@ -24,23 +24,18 @@
 //! one. [`Retry::never`] turns all tries but the first off.
 //!
 //! A [`Chat`] on top of a [`Client`] speaks in canonical requests and events. Who calls the SDK directly hands its output to
-//! [`response_stream`].
+//! [`response_stream`]: the SDK takes the frames apart then, and its events go in below them.
 //!
 //! # What differs from `sagewire-transport-reqwest`
 //!
-//! - The SDK takes the frames of a stream apart, so chunks are the container's bytes
-//!   ([`Framing::Unframed`](sagewire_codec::Framing::Unframed)), one `PayloadPart` each. Events of a kind that the SDK does
-//!   not know are left out. An event that the SDK cannot read, such as a `PayloadPart` without a content type, ends the
-//!   stream as a malformed one.
-//! - The frames are checked before the SDK sees them: the SDK does not say what is wrong with one, takes a stream that is
-//!   cut behind the twelve bytes of a prelude for whole, and buffers a frame of any length.
-//! - Bodies that are not streamed are read here as well, so that the limits hold. Interceptors of the SDK's client see
-//!   the head of such a response, and an empty body.
+//! - Bodies are read here and not by the SDK, so that the limits hold and frames are decoded once, by a decoder that says
+//!   what is wrong with one: the SDK does not, takes a stream that is cut behind the twelve bytes of a prelude for whole,
+//!   and buffers a frame of any length. Interceptors of the SDK's client see the head of a response, and an empty body.
 //! - The SDK's own retries, time limits and protection against stalled streams are off; ours take their place. The time to
 //!   the first byte includes the time that the SDK takes to load credentials. The time to connect is for the SDK's HTTP
 //!   client to keep.
 
-mod checked;
+mod body;
 mod client;
 mod error;
 mod events;
