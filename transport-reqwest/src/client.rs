@@ -6,10 +6,9 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sagewire_codec::Framing;
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
-    ResponseStream, ServiceError, Timeout, impl_transport, is_event_stream, read_body, read_error_body,
+    ResponseStream, ServiceError, Timeout, impl_transport, read_body, read_error_body,
 };
 use tokio::time::timeout;
 
@@ -267,18 +266,7 @@ impl Inner {
 
     async fn stream(&self, prepared: &Prepared, deadline: Deadline) -> Result<ResponseStream, Error> {
         let (headers, body) = self.send(prepared, StatusCode::OK, deadline).await?;
-        let (body, timeouts) = (chunks(body), &self.bounds.timeouts);
-        let framing = match prepared.operation {
-            Operation::OpenAi => Framing::Unframed,
-            _ => Framing::EventStream,
-        };
-        if framing == Framing::EventStream && !is_event_stream(&headers) {
-            let found = headers.get(header::CONTENT_TYPE);
-            let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-            return Err(Error::content_type(found, read_error_body(body, timeouts, deadline).await));
-        }
-        let metadata = Metadata::new(&headers, prepared.operation);
-        Ok(ResponseStream::new(metadata, framing, body, timeouts, deadline))
+        ResponseStream::of(&headers, prepared.operation, chunks(body), &self.bounds.timeouts, deadline).await
     }
 
     /// The refusal may be due to the clock, to the token, or to credentials that have expired. Learns from it.

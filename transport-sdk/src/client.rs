@@ -10,17 +10,16 @@ use aws_sdk_sagemakerruntime::config::retry::RetryConfig;
 use aws_sdk_sagemakerruntime::config::timeout::TimeoutConfig;
 use aws_sdk_sagemakerruntime::config::{Region, StalledStreamProtectionConfig};
 use aws_sdk_sagemakerruntime::error::SdkError;
+use aws_smithy_types::body::SdkBody;
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
-use sagewire_codec::Framing;
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
-    ResponseStream, ServiceError, Timeout, bounds_setters, impl_transport, is_event_stream, read_body,
+    ResponseStream, ServiceError, Timeout, bounds_setters, http_chunks, impl_transport, read_body,
     read_error_body,
 };
 use tokio::time::timeout;
 
-use crate::body::chunks;
 use crate::error::{unanswered, unsigned};
 use crate::exchange::{Exchange, Stage};
 use crate::fields;
@@ -108,13 +107,7 @@ impl Client {
         let (deadline, timeouts) = (Deadline::new(&inner.bounds.timeouts), &inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Stream, deadline, &send).await?;
-            if !is_event_stream(&answer.headers) {
-                let found = answer.headers.get(header::CONTENT_TYPE).map(text);
-                let body = read_error_body(answer.body, timeouts, deadline).await;
-                return Err(Error::content_type(found, body));
-            }
-            let metadata = Metadata::new(&answer.headers, Operation::Stream);
-            Ok(ResponseStream::new(metadata, Framing::EventStream, answer.body, timeouts, deadline))
+            ResponseStream::of(&answer.headers, Operation::Stream, answer.body, timeouts, deadline).await
         };
         deadline.bound(inner.bounds.retry.run_stream(attempt)).await
     }
@@ -231,6 +224,10 @@ impl Inner {
 
 fn text(value: &http::HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+fn chunks(body: SdkBody) -> Chunks {
+    http_chunks(body, |error| error)
 }
 
 /// Settings of a [`Client`].

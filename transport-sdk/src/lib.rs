@@ -35,7 +35,6 @@
 //!   the first byte includes the time that the SDK takes to load credentials. The time to connect is for the SDK's HTTP
 //!   client to keep.
 
-mod body;
 mod client;
 mod error;
 mod events;

@@ -4,6 +4,7 @@
 //! runs always.
 
 use std::collections::VecDeque;
+use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,6 +20,43 @@ use crate::error::{Error, Progress, Timeout};
 /// What a transport brings of a body: bytes as they come, and at most one failure or error at the end. Empty ones are not
 /// handed on: they say that something came of which nothing can be handed on yet, so that the idle time begins anew.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, Error>> + Send>>;
+
+/// The chunks of an HTTP body. `cause` makes of its error what that is to be shown as.
+pub fn http_chunks<B, E>(body: B, cause: fn(B::Error) -> E) -> Chunks
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+{
+    Box::pin(HttpBody { body, cause })
+}
+
+struct HttpBody<B: http_body::Body, E> {
+    body: B,
+    cause: fn(B::Error) -> E,
+}
+
+impl<B, E> Stream for HttpBody<B, E>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Item = Result<Chunk, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+                return Poll::Ready(None);
+            };
+            let frame = frame.map_err(|error| Error::broken_off().because((self.cause)(error)))?;
+            // Trailers say nothing here, and frames without bytes must not pass for progress.
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
+                return Poll::Ready(Some(Ok(data.into())));
+            }
+        }
+    }
+}
 
 /// The times that bound a call. The first three are checked where nothing comes, the last one always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,15 +29,14 @@ mod service;
 #[cfg(feature = "tracing")]
 mod trace;
 
-pub use body::{Chunks, Deadline, Timeouts};
+pub use body::{Chunks, Deadline, Timeouts, http_chunks};
 pub use bounds::Bounds;
 pub use chat::{Chat, ChatStream};
 pub use endpoint::{Endpoint, Operation};
 pub use error::{Error, ServiceError, Timeout};
 pub use request::{AsyncRequest, Input, Request};
 pub use response::{
-    AsyncResponse, ChunkStream, Metadata, Response, ResponseStream, is_event_stream, read_body,
-    read_error_body,
+    AsyncResponse, ChunkStream, Metadata, Response, ResponseStream, read_body, read_error_body,
 };
 pub use retry::Retry;
 pub use service::{BoxFuture, Invoke, InvokeStream, Transport};

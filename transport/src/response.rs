@@ -55,7 +55,7 @@ impl Metadata {
 }
 
 /// Whether the body that these headers announce is an event stream: for those who write a transport.
-pub fn is_event_stream(headers: &HeaderMap) -> bool {
+fn is_event_stream(headers: &HeaderMap) -> bool {
     let content_type = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/vnd.amazon.eventstream")
@@ -147,6 +147,30 @@ impl ResponseStream {
     ) -> Self {
         let body = Body::new(chunks, timeouts.idle, deadline, true);
         Self { metadata, framing, body, ended: false }
+    }
+
+    /// The same of a response that has these headers.
+    ///
+    /// # Errors
+    ///
+    /// It is no event stream, and should be one.
+    pub async fn of(
+        headers: &HeaderMap,
+        operation: Operation,
+        chunks: Chunks,
+        timeouts: &Timeouts,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
+        let framing = match operation {
+            Operation::OpenAi => Framing::Unframed,
+            _ => Framing::EventStream,
+        };
+        if framing == Framing::EventStream && !is_event_stream(headers) {
+            let found = headers.get(header::CONTENT_TYPE);
+            let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            return Err(Error::content_type(found, read_error_body(chunks, timeouts, deadline).await));
+        }
+        Ok(Self::new(Metadata::new(headers, operation), framing, chunks, timeouts, deadline))
     }
 
     /// What the headers say.
