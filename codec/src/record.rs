@@ -177,10 +177,11 @@ impl Scanner {
             return None;
         }
         // Nearly every record of a model's stream.
-        if chunk[*pos..].starts_with(DATA) {
-            return Some(*pos + DATA.len());
+        match chunk[*pos..] {
+            [b'd', b'a', b't', b'a', b':', next, ..] => Some(*pos + DATA.len() - usize::from(next != b' ')),
+            [b'{', ..] => Some(*pos),
+            _ => self.other_value_at(chunk, pos),
         }
-        self.other_value_at(chunk, pos)
     }
 
     fn other_value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
