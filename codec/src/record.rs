@@ -171,7 +171,7 @@ impl Scanner {
 
     /// Where a value that may be a whole record begins, if nothing is unfinished: a data line's, also below a line that
     /// names the event, or JSON that begins a line. Blank lines before it, which end nothing, are passed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
         if self.state != State::Line || !self.lines.is_settled() {
             return None;
@@ -184,6 +184,7 @@ impl Scanner {
         }
     }
 
+    #[inline(never)]
     fn other_value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
         if self.raw.is_some() {
             return None;

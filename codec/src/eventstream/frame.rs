@@ -129,7 +129,7 @@ fn prelude_checksum(total: u32, headers: u32) -> u32 {
 
 /// The three numbers of a prelude.
 #[inline(always)]
-fn words(&[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; PRELUDE_LEN]) -> [u32; 3] {
+pub(super) fn words(&[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; PRELUDE_LEN]) -> [u32; 3] {
     [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_be_bytes)
 }
 
@@ -148,6 +148,12 @@ impl Prelude {
         Self::read(bytes, limits).ok_or_else(|| Self::fault(bytes, limits))
     }
 
+    /// The prelude of these lengths, which were checked.
+    #[inline(always)]
+    pub(super) fn checked(total: u32, headers: u32) -> Self {
+        Self { total: total as usize, headers: headers as usize }
+    }
+
     /// The same, without a word on what is wrong.
     #[inline(always)]
     pub(super) fn read(bytes: &[u8], limits: &Limits) -> Option<Self> {
@@ -158,7 +164,7 @@ impl Prelude {
             && headers != 1
             && headers as usize <= limits.headers
             && payload as usize <= limits.payload;
-        is_good.then_some(Self { total: total as usize, headers: headers as usize })
+        is_good.then(|| Self::checked(total, headers))
     }
 
     /// What is wrong with a prelude that cannot be read.
