@@ -169,9 +169,11 @@ impl<'a> Sink<'a> {
         })
     }
 
-    /// The value at a range, if it is a string.
+    /// The value at a range, which was checked, if it is a string.
     pub(crate) fn text(&self, range: &Range<usize>) -> Option<Str> {
-        if self.record[range.start] == b'"' { self.json(range.start).string().ok() } else { None }
+        let inside = self.record[range.clone()].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        let escaped = memchr::memchr(b'\\', inside).is_some();
+        Some(Str { start: range.start + 1, end: range.end - 1, escaped, ascii: false })
     }
 
     /// What a string means.

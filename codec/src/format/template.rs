@@ -494,6 +494,7 @@ fn skip_literal(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
 /// Whether two slices of the same length are equal. Literals between holes are short: both their ends at once beat a call.
 #[inline(always)]
 fn is_equal(left: &[u8], right: &[u8]) -> bool {
+    #[inline(always)]
     fn ends<const N: usize>(left: &[u8], right: &[u8]) -> bool {
         left.first_chunk::<N>() == right.first_chunk() && left.last_chunk::<N>() == right.last_chunk()
     }
