@@ -15,7 +15,7 @@ mod write;
 
 pub(crate) use cursor::{Json, number_end};
 pub(crate) use pointer::{Landmarks, pointers};
-pub(crate) use string::{Escapes, Rest, rest, unescape, unescaped};
+pub(crate) use string::{Escapes, Rest, meaning, rest, unescape, unescaped};
 pub(crate) use write::{Array, Object, write_escaped, write_integer, write_number, write_string};
 
 /// What is wrong with a document, and where.

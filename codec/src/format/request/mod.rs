@@ -61,6 +61,11 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
         let kind = ErrorKind::Malformed { what: "JSON", why: "not UTF-8" };
         Error::new(Layer::Format, error.valid_up_to() as u64, kind)
     })?;
+    read_text(format, text)
+}
+
+/// The same from text.
+fn read_text(format: RequestFormat, text: &str) -> Result<Request<'_>, Error> {
     let mut cursor = Source::new(text);
     let start = cursor.expect("request", Kind::Object)?;
     let read = match format {
@@ -134,5 +139,5 @@ pub fn tool_names(format: RequestFormat, request: &Request<'_>) -> ToolNames {
 
 /// Whether the request is what its source says, still.
 fn is_unchanged(format: RequestFormat, request: &Request<'_>) -> bool {
-    read_request(format, request.source.as_bytes()).is_ok_and(|again| again == *request)
+    read_text(format, request.source).is_ok_and(|again| again == *request)
 }
