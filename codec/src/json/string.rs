@@ -72,7 +72,13 @@ impl Json<'_> {
                 return Ok((start..end, Escapes::None));
             }
         }
-        // What comes back fits into registers.
+        self.long_text()
+    }
+
+    /// The same for the rest of a string that does not end at once.
+    #[inline(never)]
+    fn long_text(&mut self) -> Result<(Range<usize>, Escapes)> {
+        let start = self.pos;
         let (end, ending) = string_end(self.bytes, start);
         self.pos = end;
         let escapes = match ending {
