@@ -128,6 +128,38 @@ pub fn write_request(
     Ok((out, conversion.losses()))
 }
 
+/// Turns a request of one format into one of another, and says what was lost: [`read_request`], then [`write_request`]. What
+/// goes into its own format is checked and copied.
+///
+/// ```
+/// use sagewire_codec::chat::{RequestFormat, Settings};
+/// use sagewire_codec::format::convert_request;
+///
+/// let body = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
+/// let (body, losses) =
+///     convert_request(RequestFormat::OpenAi, RequestFormat::Bedrock, body, &Settings::new())?;
+/// assert_eq!(body, br#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#);
+/// assert!(losses.is_empty());
+/// # Ok::<(), sagewire_codec::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of [`read_request`] and [`write_request`]. Offsets count in `source`.
+pub fn convert_request(
+    from: RequestFormat,
+    to: RequestFormat,
+    source: &[u8],
+    settings: &Settings<'_>,
+) -> Result<(Vec<u8>, Losses), Error> {
+    let request = read_request(from, source)?;
+    // Nobody has seen the request, so nobody has changed it.
+    if from == to && !settings.change() {
+        return Ok((source.into(), Losses::default()));
+    }
+    write_request(to, &request, settings)
+}
+
 /// The names of tools that [`write_request`] changes for this target, to be put back into the answer. Only Converse and
 /// Anthropic take few characters; for all others this is empty.
 pub fn tool_names(format: RequestFormat, request: &Request<'_>) -> ToolNames {
