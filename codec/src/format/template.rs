@@ -499,6 +499,8 @@ fn is_equal(left: &[u8], right: &[u8]) -> bool {
         left.first_chunk::<N>() == right.first_chunk() && left.last_chunk::<N>() == right.last_chunk()
     }
     match left.len() {
+        2..=3 => ends::<2>(left, right),
+        4..=7 => ends::<4>(left, right),
         8..=16 => ends::<8>(left, right),
         17..=32 => ends::<16>(left, right),
         33..=64 => ends::<32>(left, right),

@@ -401,15 +401,20 @@ fn digits_at(bytes: &[u8], at: usize) -> usize {
 /// The same for the rest of a long number.
 #[inline]
 fn more_digits_at(bytes: &[u8], at: usize) -> usize {
-    if let Some([a, b, c, d, e, f, g, h, rest @ ..]) = bytes.get(at..at + 16) {
-        let low = no_digits(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]));
-        let high = rest.first_chunk().map_or(0, |word| no_digits(u64::from_le_bytes(*word)));
-        let others = u128::from(high) << 64 | u128::from(low);
-        if others != 0 {
-            return (others.trailing_zeros() / 8) as usize;
-        }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let window = match rest.first_chunk::<16>() {
+        Some(window) => u128::from_le_bytes(*window),
+        // The last of all bytes, without those before `at`. In their place come zeros, which are no digits.
+        None => match bytes.last_chunk() {
+            Some(window) if !rest.is_empty() => u128::from_le_bytes(*window) >> (8 * (16 - rest.len())),
+            _ => return digits_len(rest),
+        },
+    };
+    let halves = [window as u64, (window >> 64) as u64].map(|word| u128::from(no_digits(word)));
+    match halves[0] | halves[1] << 64 {
+        0 => 16 + digits_len(&rest[16..]),
+        others => (others.trailing_zeros() / 8) as usize,
     }
-    digits_len(bytes.get(at..).unwrap_or_default())
 }
 
 /// How many digits these bytes begin with, eight at a time as far as whole words go.
