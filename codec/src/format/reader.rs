@@ -124,7 +124,7 @@ impl Reader {
 
     /// What the record that `bytes` begin with comes to, if it is like an earlier one. They need not be known to be
     /// UTF-8.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn alike(&mut self, bytes: &[u8], kind: RecordKind) -> Option<Call> {
         if self.answer.is_over() {
             return None;

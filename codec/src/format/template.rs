@@ -89,7 +89,7 @@ pub(super) struct Templates {
 
 impl Templates {
     /// What the record of this kind that `bytes` begin with comes to, if it is like an earlier one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(&mut self, bytes: &[u8], kind: RecordKind, depth: usize) -> Option<Call> {
         // Places in a call are 32 bits wide, and so are those in a record.
         let bytes = &bytes[..bytes.len().min(u32::MAX as usize)];
@@ -313,7 +313,7 @@ impl Template {
 
     /// What the chunk that `bytes` begin with comes to, if it differs from this one in its text only, or in what is
     /// different in every chunk.
-    #[inline]
+    #[inline(always)]
     fn read_usual(&mut self, bytes: &[u8], depth: usize, which: usize) -> Option<Call> {
         if self.has_more { self.read_alike(bytes, depth, which) } else { self.read_equal(bytes, which) }
     }
