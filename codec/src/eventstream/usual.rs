@@ -26,14 +26,15 @@ pub(super) struct Usual {
 }
 
 /// How frames of one length begin.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Beginning {
     /// Bytes of the whole frame; 0 is no frame's.
     total: u32,
     /// The checksum of the prelude.
     prelude: u32,
-    /// The checksum of the frame as far as its payload.
-    checksum: u32,
+    /// Makes the checksum of the frame, and has as far as the payload. To clone it is cheaper than to make one, which asks
+    /// what the processor can do.
+    hasher: crc32fast::Hasher,
 }
 
 impl Usual {
@@ -42,7 +43,8 @@ impl Usual {
         let len = headers.len();
         let mut kept = [0; HEADERS_MAX];
         kept.get_mut(..len)?.copy_from_slice(headers);
-        Some(Box::new(Self { headers: kept, len, beginnings: [Beginning::default(); LENGTHS] }))
+        let none = Beginning::default();
+        Some(Box::new(Self { headers: kept, len, beginnings: core::array::from_fn(|_| none.clone()) }))
     }
 
     /// Whether these are the headers.
@@ -59,16 +61,12 @@ impl Usual {
         if frame.len() > LEN_MAX {
             return self.read_long(frame, limits);
         }
-        let known = self.beginnings[total as usize % LENGTHS];
-        let (prelude, checksum) =
-            if known.total == total && known.prelude == found && headers as usize == self.len {
-                (Prelude::checked(total, headers), known.checksum)
-            } else {
-                self.remember(frame, limits)?
-            };
+        let known = &self.beginnings[total as usize % LENGTHS];
+        let is_known = known.total == total && known.prelude == found && headers as usize == self.len;
+        let prelude = if is_known { Prelude::checked(total, headers) } else { self.remember(frame, limits)? };
         let (beginning, payload) = frame.split_at_checked(PRELUDE_LEN + self.len)?;
         let (payload, stated) = payload.split_last_chunk()?;
-        let mut hasher = crc32fast::Hasher::new_with_initial(checksum);
+        let mut hasher = self.beginnings[total as usize % LENGTHS].hasher.clone();
         hasher.update(payload);
         let is_good = hasher.finalize() == u32::from_be_bytes(*stated) && self.has(&beginning[PRELUDE_LEN..]);
         is_good.then_some(prelude)
@@ -82,15 +80,16 @@ impl Usual {
         (computed == stated && self.has(&frame[prelude.headers()])).then_some(prelude)
     }
 
-    /// The prelude of a frame whose length is not known, and the checksum as far as its payload.
+    /// The prelude of a frame whose length is not known, and is from now on.
     #[inline(never)]
-    fn remember(&mut self, frame: &[u8], limits: &Limits) -> Option<(Prelude, u32)> {
+    fn remember(&mut self, frame: &[u8], limits: &Limits) -> Option<Prelude> {
         let prelude = Prelude::read(frame, limits)?;
         let beginning =
             frame.get(..prelude.payload().start).filter(|_| self.has(&frame[prelude.headers()]))?;
         let [total, _, found] = words(frame.first_chunk()?);
-        let checksum = crc32fast::hash(beginning);
-        self.beginnings[total as usize % LENGTHS] = Beginning { total, prelude: found, checksum };
-        Some((prelude, checksum))
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(beginning);
+        self.beginnings[total as usize % LENGTHS] = Beginning { total, prelude: found, hasher };
+        Some(prelude)
     }
 }
