@@ -227,7 +227,7 @@ impl Queue {
     }
 
     #[inline]
-    fn find<'a>(&'a self, record: &'a [u8], text: Text) -> (&'a [u8], Range<usize>) {
+    pub(crate) fn find<'a>(&'a self, record: &'a [u8], text: Text) -> (&'a [u8], Range<usize>) {
         match text {
             Text::Record { start, end } => (record, start as usize..end as usize),
             Text::Scratch { start, end } => (&self.scratch, start as usize..end as usize),

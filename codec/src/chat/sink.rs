@@ -198,6 +198,11 @@ impl<'a> Sink<'a> {
         self.queue.copy(bytes)
     }
 
+    /// Where a place is: a range of these bytes.
+    pub(crate) fn find(&self, text: Text) -> (&[u8], Range<usize>) {
+        self.queue.find(self.record, text)
+    }
+
     /// What stands at a place.
     pub(crate) fn bytes(&self, text: Text) -> &[u8] {
         self.queue.bytes(self.record, text)

@@ -156,7 +156,7 @@ impl Reader {
         let part = self.answer.open_plain(choice, block, kind)?;
         let text = queue.lone_string(record, call.text());
         if let State::Generate(reader) = &mut self.memory.state {
-            reader.heard(choice, queue.bytes(record, text));
+            reader.heard(choice, queue.find(record, text));
         }
         Some(Delta { kind: kind.into(), choice, part, text })
     }
@@ -174,7 +174,7 @@ impl Reader {
         let read = match said.target {
             Target::Plain(kind) => {
                 if let State::Generate(reader) = &mut self.memory.state {
-                    reader.heard(said.choice, sink.bytes(text));
+                    reader.heard(said.choice, sink.find(text));
                 }
                 sink.plain(said.choice, kind, text)
             }
