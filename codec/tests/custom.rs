@@ -67,7 +67,6 @@ fn records_that_cannot_be_read_are_shown() {
     assert_eq!((common::texts(&events).as_str(), ending), ("a", Ok(())));
 }
 
-/// A format that is described in a file is turned into others like any format.
 /// The same path in `stream` and in `response`: a body is the one or the other.
 #[test]
 fn a_whole_answer_that_looks_like_a_record_is_whole() {
@@ -84,6 +83,7 @@ fn a_whole_answer_that_looks_like_a_record_is_whole() {
     assert!(read("{\"text\":\"h").is_err());
 }
 
+/// A format that is described in a file is turned into others like any format.
 #[test]
 fn it_is_transcoded() {
     let vectors = vectors();
@@ -179,10 +179,17 @@ fn request(value: &Value) -> Request<'_> {
             "stop" => request.stop = value.as_array().expect("stop").iter().map(text).collect(),
             "model" => request.model = Some(text(value)),
             "prompt" => request.prompt = Some(Param::new(value.as_str().expect("a text").into())),
+            "user" => request.user = Some(text(value)),
             "max_tokens" => request.max_tokens = value.as_u64().map(Param::new),
+            "n" => request.n = value.as_u64().map(Param::new),
             "temperature" => request.temperature = value.as_f64().map(Param::new),
             "top_p" => request.top_p = value.as_f64().map(Param::new),
+            "min_p" => request.min_p = value.as_f64().map(Param::new),
+            "frequency_penalty" => request.frequency_penalty = value.as_f64().map(Param::new),
+            "presence_penalty" => request.presence_penalty = value.as_f64().map(Param::new),
+            "repetition_penalty" => request.repetition_penalty = value.as_f64().map(Param::new),
             "top_k" => request.top_k = value.as_i64().map(Param::new),
+            "seed" => request.seed = value.as_i64().map(Param::new),
             "stream" => request.stream = value.as_bool().map(Param::new),
             "others" => {
                 for (name, value) in value.as_object().expect("members") {
