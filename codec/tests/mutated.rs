@@ -200,6 +200,10 @@ fn errors() {
         .enumerate()
         .map(|(number, line)| seed(number * 7 % 256, &line))
         .collect();
+    let answers = read_json(&testdata("errors.json"));
+    for (number, vector) in answers["answers"].as_array().expect("a list").iter().enumerate() {
+        seeds.push(seed(number * 7 % 256, vector["body"].as_str().expect("a body").as_bytes()));
+    }
     for (choice, body) in [
         (
             25,
