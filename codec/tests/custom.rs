@@ -102,6 +102,30 @@ fn it_is_transcoded() {
     assert!(out.ends_with("data: [DONE]\n\n"), "{out}");
 }
 
+/// What is said at the end of the body has no record any more, and losses of it no place.
+#[test]
+fn the_end_of_a_whole_answer_is_transcoded() {
+    let vectors = vectors();
+    for (target, said) in
+        [(Target::OpenAi, "length"), (Target::Anthropic, "max_tokens"), (Target::Tgi, "length")]
+    {
+        let format = format(&vectors["specs"]["same_end"]).expect("a format");
+        let mut transcoder = Transcoder::new(Options::new().custom(format), target, Context::new());
+        let mut chunk = Bytes::from_static(b"{\"text\":\"hi\",\"reason\":\"length\",\"in\":3,\"out\":1}");
+        let mut out = Vec::new();
+        while let Some(bytes) = transcoder.decode(&mut chunk).expect("decodes") {
+            out.extend_from_slice(bytes);
+        }
+        while let Some(bytes) = transcoder.finish().expect("is complete") {
+            out.extend_from_slice(bytes);
+        }
+        let out = String::from_utf8_lossy(&out);
+        assert!(out.contains(said), "{out}");
+        let losses = transcoder.losses().as_slice();
+        assert!(losses.iter().all(|loss| loss.what != "/"), "{losses:?}");
+    }
+}
+
 #[test]
 fn refused() {
     let vectors = vectors();
