@@ -1,5 +1,6 @@
 //! Reads records by paths.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -33,7 +34,7 @@ pub(crate) struct Reader {
     /// Documents so far: more than one are a stream.
     documents: u32,
     /// How the first of them would end, if it is a whole answer.
-    end: Option<End>,
+    end: Option<Box<End>>,
 }
 
 /// How a whole answer ends.
@@ -87,7 +88,7 @@ impl Reader {
             false => Found::default(),
         };
         let end = format.record(&stream, &response, sink)?;
-        self.end = end.filter(|_| is_first);
+        self.end = end.filter(|_| is_first).map(Box::new);
         let has_paths = format.stream.error.is_some() || format.response.error.is_some();
         if !has_paths && !sink.is_failed() && sink.record[range.start] == b'{' {
             if let Some(failure) = failure::read(sink.record, &range, sink.depth())? {
@@ -111,7 +112,7 @@ impl Reader {
     /// The body has ended, and was no event stream. Whether it is a whole answer: then what is said of its end is delivered.
     pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> bool {
         let Some(end) = self.end.take().filter(|_| self.documents == 1) else { return false };
-        let is_finished = end.finish.is_none_or(|reason| self.format.finish(&reason, sink).is_ok());
+        let is_finished = end.finish.as_deref().is_none_or(|reason| self.format.finish(reason, sink).is_ok());
         sink.usage(end.usage);
         is_finished
     }
