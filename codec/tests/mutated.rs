@@ -125,8 +125,8 @@ fn bodies() -> Vec<(usize, Vec<u8>)> {
     for (format, file) in [(2, "responses.json"), (3, "bedrock.json"), (4, "anthropic.json")] {
         bodies.extend(list(file).iter().map(|vector| (format, body(vector))));
     }
-    for vector in list("streams.json") {
-        let body = body(&vector);
+    for vector in list("streams.json").iter().chain(&list("generation.json")) {
+        let body = body(vector);
         let is_chat = String::from_utf8_lossy(&body).contains("choices");
         bodies.push((if is_chat { 1 } else { 5 }, body));
     }
@@ -200,6 +200,10 @@ fn errors() {
         .enumerate()
         .map(|(number, line)| seed(number * 7 % 256, &line))
         .collect();
+    let answers = read_json(&testdata("errors.json"));
+    for (number, vector) in answers["answers"].as_array().expect("a list").iter().enumerate() {
+        seeds.push(seed(number * 7 % 256, vector["body"].as_str().expect("a body").as_bytes()));
+    }
     for (choice, body) in [
         (
             25,

@@ -188,6 +188,30 @@ fn golden_conversions() {
     assert!(count >= 50, "{count}");
 }
 
+#[test]
+fn conversions() {
+    let vectors = common::read_json(&common::testdata("conversions.json"));
+    let vectors = vectors.as_array().expect("a list");
+    for vector in vectors {
+        let name = vector["name"].as_str().expect("a name");
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let format = |member: &str| vector[member].as_str().expect("a format");
+        match convert(format("from"), format("to"), &vector["body"]) {
+            Ok((written, losses)) => {
+                assert_eq!(written, vector["written"], "{name}");
+                let mut losses = lines(&losses);
+                losses.sort();
+                assert_eq!(json!(losses), vector["losses"], "{name}");
+            }
+            Err(error) => {
+                let expected = vector["error"].as_str().unwrap_or_else(|| panic!("{name}: {error}"));
+                assert!(error.to_string().ends_with(expected), "{name}: {error}");
+            }
+        }
+    }
+    assert!(vectors.len() >= 35);
+}
+
 /// Converts, and expects the value at `pointer` of what was written.
 // Values are made where they are passed.
 #[allow(clippy::needless_pass_by_value)]

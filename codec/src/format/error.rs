@@ -27,8 +27,8 @@ use crate::json::{DEPTH_MAX, Json, Kind, Object};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceError {
-    /// The HTTP status to answer with: the container's own where SageMaker passes it on, and 502 where the container
-    /// did not answer.
+    /// The HTTP status to answer with: the container's own where SageMaker passes it on, 502 where the container did not
+    /// answer, and what other APIs have for the kind where the service has a status of its own for it.
     pub status: u16,
     /// What is wrong, as far as other APIs tell.
     pub kind: ErrorKind,
@@ -65,8 +65,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    fn of(name: &str, status: u16) -> Self {
-        // A name says more than a status: SageMaker throttles with 400.
+    /// What an error of this name is. A name says more than a status: SageMaker throttles with 400.
+    fn of_name(name: &str) -> Option<Self> {
         let by_name = [
             ("Throttling", Self::RateLimit),
             ("TooManyRequests", Self::RateLimit),
@@ -85,11 +85,14 @@ impl ErrorKind {
             ("not_found", Self::NotFound),
             ("Timeout", Self::Timeout),
             ("ModelInvocationTimeExceeded", Self::Timeout),
+            ("StreamBroken", Self::Server),
+            ("ModelStreamError", Self::Server),
             ("ServiceUnavailable", Self::Unavailable),
         ];
-        if let Some((_, kind)) = by_name.iter().find(|(part, _)| name.contains(part)) {
-            return *kind;
-        }
+        by_name.iter().find(|(part, _)| name.contains(part)).map(|(_, kind)| *kind)
+    }
+
+    fn of_status(status: u16) -> Self {
         match status {
             401 => Self::Authentication,
             403 => Self::Permission,
@@ -162,27 +165,43 @@ impl ServiceError {
     pub fn read(status: u16, error_type: Option<&str>, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let wrapper = Wrapper::read(text.as_bytes());
-        let name = error_type.map(local_name).or(wrapper.name.as_deref().map(local_name)).unwrap_or_default();
+        let name = error_type.or(wrapper.name.as_deref()).map(local_name).unwrap_or_default();
         if let Some(original) = wrapper.original_status {
             let inner = wrapper.original_message.as_deref().unwrap_or_default();
             // 0: the container did not answer.
-            let status = if (100..600).contains(&original) { original } else { 502 };
+            let status = if (400..600).contains(&original) { original } else { 502 };
             let mut error = Self::of_container(status, inner);
             if error.message.is_empty() {
                 error.message = wrapper.message.unwrap_or_default();
             }
             return error;
         }
-        if !name.is_empty() {
-            let kind = ErrorKind::of(if wrapper.code.is_some() { "" } else { name }, status);
-            let kind = wrapper.code.as_deref().map_or(kind, |code| ErrorKind::of(code, status));
-            // SageMaker throttles with 400 and no message.
-            let kind = if name.contains("Throttling") { ErrorKind::RateLimit } else { kind };
-            let (name, message) = (name.to_string(), wrapper.message.unwrap_or_default());
-            let status = if kind == ErrorKind::RateLimit { 429 } else { status };
-            return Self { status, kind, name, code: wrapper.code, message };
+        if name.is_empty() {
+            return Self::of_container(status, &text);
         }
-        Self::of_container(status, &text)
+        Self::of_service(status, name.to_string(), wrapper)
+    }
+
+    /// What the service itself says.
+    fn of_service(status: u16, name: String, wrapper: Wrapper) -> Self {
+        let message = wrapper.message.unwrap_or_default();
+        // SageMaker has no name for it: "Endpoint X of account Y not found."
+        let has_no_endpoint = message.starts_with("Endpoint ") && message.ends_with(" not found.");
+        let by_code = wrapper.code.as_deref().and_then(ErrorKind::of_name);
+        let kind = match by_code.or(ErrorKind::of_name(&name)) {
+            Some(kind) => kind,
+            None if name == "ValidationError" && has_no_endpoint => ErrorKind::NotFound,
+            None => ErrorKind::of_status(status),
+        };
+        let status = match kind {
+            ErrorKind::RateLimit => 429,
+            ErrorKind::Authentication => 401,
+            ErrorKind::NotFound => 404,
+            ErrorKind::Timeout if status != 504 => 408,
+            ErrorKind::Server if status == 400 => 502,
+            _ => status,
+        };
+        Self { status, kind, name, code: wrapper.code, message }
     }
 
     /// Reads what a container wrote.
@@ -199,7 +218,8 @@ impl ServiceError {
             Some(failure) => (failure.name, failure.code, failure.message),
             None => ("error".to_string(), None, detail(trimmed).unwrap_or_else(|| trimmed.to_string())),
         };
-        Self { status, kind: ErrorKind::of(&name, status), name, code, message }
+        let kind = ErrorKind::of_name(&name).unwrap_or(ErrorKind::of_status(status));
+        Self { status, kind, name, code, message }
     }
 
     /// Whether the same request may well succeed when it is sent again.
@@ -264,6 +284,7 @@ impl Wrapper {
         if json.kind() != Ok(Kind::Object) {
             return wrapper;
         }
+        let (mut named, mut is_containers) = (None, false);
         let read = json.object(|json, name| {
             let text = |json: &mut Json<'_>| {
                 let string = json.string_or_skip()?;
@@ -271,17 +292,26 @@ impl Wrapper {
             };
             match name {
                 b"__type" => wrapper.name = text(json)?,
-                b"message" | b"Message" | b"errorMessage" => wrapper.message = text(json)?,
+                b"code" => named = text(json)?,
+                b"message" | b"Message" | b"errorMessage" => {
+                    wrapper.message = text(json)?.or(wrapper.message.take())
+                }
                 b"ErrorCode" => wrapper.code = text(json)?,
                 b"OriginalMessage" => wrapper.original_message = text(json)?,
                 b"OriginalStatusCode" => {
                     wrapper.original_status =
                         json.integer_or_skip()?.and_then(|status| status.try_into().ok());
                 }
-                _ => json.skip().map(drop)?,
+                name => {
+                    is_containers |=
+                        matches!(name, b"error" | b"object" | b"type" | b"error_type" | b"detail");
+                    json.skip()?;
+                }
             }
             Ok(())
         });
+        // A container's errors have codes, too.
+        wrapper.name = named.filter(|_| !is_containers).or(wrapper.name);
         if read.is_err() { Self::default() } else { wrapper }
     }
 }

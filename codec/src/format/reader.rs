@@ -65,7 +65,7 @@ enum State {
     /// Whether anything was said.
     Text(bool),
     #[cfg(feature = "custom")]
-    Custom(Arc<custom::Format>),
+    Custom(custom::Reader),
 }
 
 impl State {
@@ -91,7 +91,8 @@ impl Reader {
     /// The same for a format that is described in a file.
     #[cfg(feature = "custom")]
     pub(crate) fn custom(limits: Arc<Limits>, format: Arc<custom::Format>) -> Self {
-        let memory = Memory { templates: Templates::default(), state: State::Custom(format) };
+        let state = State::Custom(custom::Reader::new(format));
+        let memory = Memory { templates: Templates::default(), state };
         Self { answer: Answer::new(limits, false), memory: Box::new(memory) }
     }
 
@@ -109,9 +110,14 @@ impl Reader {
 
     /// The end of the input, which ended well or not, and whose records were events or not: what was held back.
     pub(crate) fn finish(&mut self, is_good: bool, of_events: bool, queue: &mut Queue) {
-        let is_whole = match &self.memory.state {
+        let is_whole = match &mut self.memory.state {
             State::Generate(reader) => !of_events && reader.is_whole_body(),
             State::Text(said) => *said,
+            #[cfg(feature = "custom")]
+            State::Custom(reader) => {
+                let may_be = is_good && !of_events && !self.answer.is_over();
+                may_be && reader.finish(&mut self.answer.sink(&[], queue))
+            }
             _ => false,
         };
         self.answer.finish(is_whole && is_good, queue);
@@ -256,8 +262,8 @@ impl State {
     fn document(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
         // What the documents of such a format are, only its paths know.
         #[cfg(feature = "custom")]
-        if let Self::Custom(format) = self {
-            return format.read(json, sink, trace);
+        if let Self::Custom(reader) = self {
+            return reader.read(json, sink, trace);
         }
         match json.kind()? {
             Kind::Object => self.object(json, sink, trace),
@@ -288,7 +294,7 @@ impl State {
             Self::Generate(reader) => reader.read(json, sink, trace),
             Self::Text(_) => json.skip().map(drop).map_err(Stop::Json),
             #[cfg(feature = "custom")]
-            Self::Custom(format) => format.read(json, sink, trace),
+            Self::Custom(reader) => reader.read(json, sink, trace),
         }
     }
 }

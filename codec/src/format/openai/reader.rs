@@ -107,7 +107,9 @@ impl Reader<'_, '_> {
         self.trace.more();
         self.sink.at(finish.start);
         let reason = match &*unescaped(record, finish) {
-            b"stop" | b"eos_token" | b"stop_sequence" => Reason::Known(&FinishReason::Stop),
+            b"stop" | b"eos_token" => Reason::Known(&FinishReason::Stop),
+            // TGI's, where it met a stop string.
+            b"stop_sequence" => Reason::Known(&FinishReason::StopSequence),
             b"length" => Reason::Known(&FinishReason::Length),
             b"tool_calls" | b"function_call" => Reason::Known(&FinishReason::ToolCalls),
             b"content_filter" => Reason::Known(&FinishReason::ContentFilter),
