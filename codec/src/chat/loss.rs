@@ -11,6 +11,9 @@ use crate::json::{Landmarks, pointers};
 /// What the loss of all of a choice is called. It stands where the choice does.
 pub(crate) const CHOICE: &str = "choice";
 
+/// Why a part is lost that has no name here.
+pub(crate) const FOREIGN: &str = "only the format that it came from knows such a block";
+
 /// Something that the target format cannot express as the source did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

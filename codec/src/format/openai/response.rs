@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::chunk::{self, Chunk};
 use super::writer::{OWN, finish_reason, note_finish_reason, write_usage};
 use crate::chat::request::Content;
-use crate::chat::{Choice, Context, Losses, Outcome, Response, Thing};
+use crate::chat::{Choice, Context, FOREIGN, Losses, Outcome, Response, Thing};
 use crate::json::{Object, write_string};
 
 /// Writes a response as a chat completion.
@@ -127,6 +127,7 @@ fn write_message(response: &Response, choice: &Choice, message: &mut Object<'_>,
             Content::ToolCall { id: None, .. } => {
                 losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
             }
+            Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::chunk::{self, Chunk};
-use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use crate::chat::{Context, Event, FOREIGN, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::{self, write_integer, write_string};
 
@@ -78,7 +78,10 @@ impl Writer {
                     out.extend_from_slice(b",\"arguments\":\"\"}}]");
                 });
             }
-            Event::PartStart { choice, .. } => {
+            Event::PartStart { choice, kind, .. } => {
+                if let PartKind::Other { .. } = kind {
+                    self.losses.add("other part", Outcome::Dropped, FOREIGN);
+                }
                 let at = self.choice(*choice, out);
                 self.choices[at].in_tool = false;
             }
@@ -124,6 +127,8 @@ impl Writer {
                     "a record of unknown meaning has no place in a chunk",
                 );
             }
+            // The loss of all of its part is told.
+            Event::OtherDelta { .. } => {}
             Event::Malformed { .. } => {
                 self.losses.add(
                     "malformed record",
