@@ -11,17 +11,19 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::chat::{Losses, Outcome};
-use crate::json::{Object, elements, is_document, member, members, number_end, string};
+use crate::json::{Json, Object, elements, member, members, number_end, string};
 
 /// The lists of the chat's shape.
 const LISTS: [&str; 2] = ["content", "refusal"];
 
 /// Probabilities in the chat's shape, if they can be said in it and say something.
 pub(super) fn of_chat<'a>(json: &'a str, losses: &mut Losses) -> Option<Cow<'a, str>> {
+    if is_own(json) {
+        return Some(Cow::Borrowed(json));
+    }
     let list = elements(json);
     let found = match &list[..] {
         [only] if is_own(only) => return Some(Cow::Borrowed(*only)),
-        [] if is_own(json) => return Some(Cow::Borrowed(json)),
         [] if member(json, "tokens").is_some() => completion(json),
         [] if json.bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(*b"[]") => return None,
         [] => token(json).map(|token| Vec::from_iter([token])),
@@ -62,13 +64,15 @@ pub(super) fn join<'a>(pieces: &[Cow<'a, str>]) -> Option<Cow<'a, str>> {
 }
 
 /// Whether probabilities have the chat's shape, or at least that of nobody else: an object that lists no tokens and is none.
+/// In streams this is asked of every token, and so allocates nothing.
 fn is_own(json: &str) -> bool {
-    let members = members(json);
-    let has = |names: &[&str]| members.iter().any(|(name, _)| names.contains(&&**name));
-    has(&LISTS)
-        || (is_document(json)
-            && json.trim_start().starts_with('{')
-            && !has(&["tokens", "logprob", "log_prob"]))
+    let (mut is_chat, mut is_other) = (false, false);
+    let read = Json::new(json.as_bytes(), 0, 127).object(|json, name| {
+        is_chat |= matches!(name, b"content" | b"refusal");
+        is_other |= matches!(name, b"tokens" | b"logprob" | b"log_prob");
+        json.skip().map(drop)
+    });
+    read.is_ok() && (is_chat || !is_other)
 }
 
 /// A token, and how probable it was.
@@ -149,4 +153,60 @@ fn plain(text: String, logprob: &str) -> Option<Token<'_>> {
         is_special: false,
         has_more: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+
+    fn said(json: &str) -> (Option<String>, Vec<String>) {
+        let mut losses = Losses::default();
+        let chat = of_chat(json, &mut losses).map(Cow::into_owned);
+        (chat, losses.as_slice().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn shapes() {
+        let own = r#"{"content":[{"token":"a","logprob":-1}],"refusal":null}"#;
+        let a = r#"{"content":[{"token":"a","logprob":-1.50,"bytes":null,"top_logprobs":[]}]}"#;
+        let approximated =
+            vec!["logprobs: approximated: the chat has no IDs of tokens and no offsets".to_string()];
+        let dropped = vec!["logprobs: dropped: formats disagree on what they are".to_string()];
+        let exact = Vec::new;
+        for (source, chat, losses) in [
+            (own, Some(own), exact()),
+            ("{}", Some("{}"), exact()),
+            (&*alloc::format!("[{own}]"), Some(own), exact()),
+            (r#"{"id":1,"text":"a","logprob":-1.50,"special":false}"#, Some(a), approximated.clone()),
+            (r#"[{"id":1,"text":"a","log_prob":-1.50}]"#, Some(a), approximated.clone()),
+            (r#"[{"token":"a","logprob":-1.50,"bytes":[]}]"#, Some(a), exact()),
+            (r#"{"tokens":["a"],"token_logprobs":[-1.50],"top_logprobs":null}"#, Some(a), exact()),
+            (r#"{"tokens":["a"],"token_logprobs":[-1.50],"text_offset":[0]}"#, Some(a), approximated.clone()),
+            (r#"{"id":2,"text":"</s>","logprob":0,"special":true}"#, None, approximated),
+            ("[ ]", None, exact()),
+            (r#"{"tokens":["a"],"token_logprobs":[null]}"#, None, dropped.clone()),
+            (r#"[{"id":1,"text":"a","logprob":null}]"#, None, dropped.clone()),
+            ("7", None, dropped),
+        ] {
+            assert_eq!(said(source), (chat.map(String::from), losses), "{source}");
+        }
+        let top = r#"[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-2}]}]"#;
+        let chat = r#"{"content":[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-2,"bytes":null}]}]}"#;
+        assert_eq!(said(top).0.as_deref(), Some(chat));
+        let top = r#"{"tokens":["a","c"],"token_logprobs":[-1,-3],"top_logprobs":[{"b":-2},null]}"#;
+        let chat = r#"{"content":[{"token":"a","logprob":-1,"bytes":null,"top_logprobs":[{"token":"b","logprob":-2,"bytes":null}]},{"token":"c","logprob":-3,"bytes":null,"top_logprobs":[]}]}"#;
+        assert_eq!(said(top).0.as_deref(), Some(chat));
+    }
+
+    #[test]
+    fn pieces() {
+        let pieces = [r#"{"content":[1],"refusal":null}"#, r#"{"content":[2,3]}"#, r#"{"refusal":[4]}"#];
+        let joined = join(&pieces.map(Cow::Borrowed));
+        assert_eq!(joined.as_deref(), Some(r#"{"content":[1,2,3],"refusal":[4]}"#));
+        assert_eq!(join(&[Cow::Borrowed("{}")]).as_deref(), Some("{}"));
+        assert_eq!(join(&[]), None);
+    }
 }
