@@ -4,7 +4,8 @@
 //!
 //! - [`Event::Start`] comes once, before any part.
 //! - The content of a choice is a sequence of *parts*: text, reasoning, refusal, tool call, and blocks that only their
-//!   format knows. Parts of one choice never overlap: each is opened, filled and closed before the next opens. Parts of different choices do interleave.
+//!   format knows. Parts of one choice never overlap: each is opened, filled and closed before the next opens. Parts of
+//!   different choices do interleave.
 //! - [`Event::Finish`] comes at most once for a choice, after its parts, and is never invented. Should a server go on
 //!   after its finish reason, what it says is a further part.
 //! - [`Event::Usage`] comes whenever the source sends counts, also after the finish. The last one stands.

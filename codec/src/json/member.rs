@@ -11,12 +11,13 @@ const DEPTH: usize = 127;
 /// The members of an object: their names, and their values as they stand. Of what is no object there are none.
 pub(crate) fn members(object: &str) -> Vec<(String, &str)> {
     let mut members = Vec::new();
-    let read = Json::new(object.as_bytes(), 0, DEPTH).object(|json, name| {
+    let mut json = Json::new(object.as_bytes(), 0, DEPTH);
+    let read = json.object(|json, name| {
         let name = String::from_utf8_lossy(name).into_owned();
         members.push((name, &object[json.skip()?]));
         Ok(())
     });
-    if read.is_ok() { members } else { Vec::new() }
+    if read.is_ok() && is_end(object, &json) { members } else { Vec::new() }
 }
 
 /// The value of a member of an object as it stands; the last of its name counts.
@@ -27,11 +28,17 @@ pub(crate) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
 /// The elements of an array, as they stand. Of what is no array there are none.
 pub(crate) fn elements(array: &str) -> Vec<&str> {
     let mut elements = Vec::new();
-    let read = Json::new(array.as_bytes(), 0, DEPTH).array(|json| {
+    let mut json = Json::new(array.as_bytes(), 0, DEPTH);
+    let read = json.array(|json| {
         elements.push(&array[json.skip()?]);
         Ok::<_, Fault>(())
     });
-    if read.is_ok() { elements } else { Vec::new() }
+    if read.is_ok() && is_end(array, &json) { elements } else { Vec::new() }
+}
+
+/// Whether nothing follows the document that was read.
+fn is_end(text: &str, json: &Json<'_>) -> bool {
+    text.as_bytes()[json.pos()..].trim_ascii().is_empty()
 }
 
 /// What a JSON string means.
@@ -56,7 +63,7 @@ mod tests {
         assert_eq!(member(object, "a"), Some("null"));
         assert_eq!(member(object, "c").and_then(string).as_deref(), Some("x\n"));
         assert_eq!(elements("[1, [2] ,{}]"), ["1", "[2]", "{}"]);
-        for broken in ["", "7", "{\"a\":}", "[1,"] {
+        for broken in ["", "7", "{\"a\":}", "[1,", "{} 1", "[] 1"] {
             assert!(members(broken).is_empty() && elements(broken).is_empty() && string(broken).is_none());
         }
     }

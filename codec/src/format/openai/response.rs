@@ -53,7 +53,7 @@ fn write_choice(response: &Response, choice: &Choice, out: &mut Vec<u8>, losses:
             pieces.extend(logprobs::of_chat(piece.as_str(), losses));
         }
         if let Some(logprobs) = logprobs::join(&pieces) {
-            object.raw("logprobs", &logprobs);
+            object.json("logprobs", &logprobs);
         }
         // A whole answer without one is cut off, to those who read it.
         let (reason, _) = choice.reason(&response.places, losses);
