@@ -72,12 +72,14 @@ pub(super) fn join<'a, 'd>(
     }
     let input = input.map(|input| input_object(&input, losses).into_owned());
     let items = items.map(|items| alloc::format!("[{}]", items.join(",")));
-    match input.or(items).or(last) {
+    // A tool without arguments, and a result without content, are empty and not missing.
+    let empty = match (name, member(value, inner)) {
+        ("toolUse", None) => Some(String::from("{}")),
+        ("toolResult", None) => Some(String::from("[]")),
+        _ => None,
+    };
+    match input.or(items).or(last).or(empty) {
         Some(content) => Cow::Owned(with(name, (value, inner), Some(&content))),
-        // A tool without arguments.
-        None if name == "toolUse" && member(value, inner).is_none() => {
-            Cow::Owned(with(name, (value, inner), Some("{}")))
-        }
         None => Cow::Borrowed(start),
     }
 }
