@@ -98,10 +98,9 @@ fn members_of_others_take_no_places() {
         |index: u32, delta: Value| json!({"contentBlockDelta": {"contentBlockIndex": index, "delta": delta}});
     let lines = [
         json!({"messageStart": {"role": "assistant", "choices": [], "mood": 1}}),
-        delta(0, json!({"text": "right"})),
-        json!({"contentBlockStart": {"contentBlockIndex": 1, "start": {"picture": 1}}}),
-        delta(1, json!({"content": "wrong"})),
-        json!({"contentBlockStart": {"contentBlockIndex": 2, "start": {"picture": 2}}}),
+        delta(0, json!({"text": "right", "picture": {"picture": 1}})),
+        delta(0, json!({"content": "wrong"})),
+        delta(1, json!({"text": "", "picture": {"picture": 2}})),
         json!({"messageStop": {"stopReason": "end_turn"}}),
     ];
     let body = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
@@ -109,7 +108,7 @@ fn members_of_others_take_no_places() {
         value(openai::write_response(&read(&body).expect("complete"), &Context::new().created(1)));
     assert_eq!(
         written["choices"],
-        json!([{"index": 0, "message": {"role": "assistant", "content": "right"}, "finish_reason": "stop", "start": {"picture": 2}}])
+        json!([{"index": 0, "message": {"role": "assistant", "content": "right"}, "finish_reason": "stop", "picture": {"picture": 2}}])
     );
     assert_eq!(written["mood"], 1);
     assert_eq!(

@@ -6,8 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::place::{Places, Spot, Thing};
-use super::request::{Content, Part, Text};
-use super::{CHOICE, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use super::request::{Content, Param, Part, Text};
+use super::{CHOICE, Event, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::json;
 
 /// A whole answer: what the events of a stream, or of a response that was not streamed, add up to.
@@ -47,6 +47,9 @@ pub struct Response {
     pub others: Vec<(Option<String>, Json<'static>)>,
     /// Records that could not be read.
     pub malformed: usize,
+    /// The format that knows the parts which have no name here ([`Content::Other`]), where there are such. Pieces of a part
+    /// that was streamed are its [`own`](Part::own), each as `delta`.
+    pub format: Option<Format>,
     /// Where all this stood.
     pub(crate) places: Places,
 }
@@ -226,6 +229,10 @@ impl Response {
                         name: String::from(&**name).into(),
                         input: Text::default(),
                     },
+                    PartKind::Other { format, json } => {
+                        self.format = Some(*format);
+                        Content::Other(json.clone().into_owned())
+                    }
                 };
                 let parts = &mut self.choice(*choice).content;
                 last = Some(Thing::Part { choice: *choice, part: parts.len() });
@@ -243,6 +250,11 @@ impl Response {
                 ) = self.part(*choice, *part).map(|part| &mut part.content)
                 {
                     whole.to_mut().push_str(text);
+                }
+            }
+            Event::OtherDelta { choice, part, json } => {
+                if let Some(part) = self.part(*choice, *part) {
+                    part.own.push((Cow::Borrowed("delta"), Param::new(json.clone().into_owned())));
                 }
             }
             Event::ReasoningSignature { choice, part, signature: more } => {

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::ops::Range;
 
+use super::Format;
 use super::parts::{Block, Parts, Plain, ToolKey};
 use super::place::Spot;
 use super::queue::{Queue, Reason, Spec, Text};
@@ -286,7 +287,26 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Whether this block is the last that began, and one that the model has no part for.
+    /// A block that the model has no name for begins, or is all of it.
+    pub(crate) fn begin_other(
+        &mut self,
+        choice: u32,
+        index: u64,
+        (format, json): (Format, Range<usize>),
+    ) -> Result<(), Stop> {
+        self.at(json.start);
+        self.begin(choice, index, Block::Other { format, json: Queue::place(json) })
+    }
+
+    /// More of such a block. After its end it is nobody's.
+    pub(crate) fn other_delta(&mut self, choice: u32, json: Range<usize>) {
+        match self.answer.parts.open_other(choice) {
+            Some(part) => self.queue.push(Spec::OtherDelta { choice, part, json: Queue::place(json) }),
+            None => self.other(Some(choice), Some(b"delta"), json),
+        }
+    }
+
+    /// Whether this block is the last that began, and one that the model has no name for.
     pub(crate) fn is_other(&self, choice: u32, index: u64) -> bool {
         self.answer.parts.is_other(choice, index)
     }

@@ -9,11 +9,13 @@
 //! becomes U+FFFD; nesting is bounded by [`Limits::depth`](crate::Limits::depth).
 
 mod cursor;
+mod member;
 mod pointer;
 mod string;
 mod write;
 
 pub(crate) use cursor::{Json, number_end};
+pub(crate) use member::{elements, member, members, string};
 pub(crate) use pointer::{Landmarks, pointers};
 pub(crate) use string::{Escapes, Rest, meaning, rest, unescape, unescaped};
 pub(crate) use write::{Array, Object, write_escaped, write_integer, write_number, write_string};

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::stop;
 use super::wire::{event, is_citation, is_object, write_error, write_index, write_json, write_usage};
-use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::write_string;
 
@@ -50,6 +50,10 @@ enum Block {
     Tool {
         has_input: bool,
     },
+    /// One of Anthropic's own that has no name in the model, as it came.
+    Own,
+    /// None at all: it is another format's.
+    Lost,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -88,6 +92,7 @@ impl Writer {
             | Event::ReasoningDelta { choice, .. }
             | Event::RefusalDelta { choice, .. }
             | Event::ToolInputDelta { choice, .. }
+            | Event::OtherDelta { choice, .. }
             | Event::ReasoningSignature { choice, .. }
             | Event::Redacted { choice, .. }
             | Event::Citation { choice, .. }
@@ -106,6 +111,7 @@ impl Writer {
                 self.delta("thinking_delta\",\"thinking", text, out);
             }
             Event::ToolInputDelta { text, .. } => self.tool_input(text, out),
+            Event::OtherDelta { json, .. } => self.other_delta(json, out),
             Event::ReasoningSignature { part, signature, .. } => self.signature(*part, signature, out),
             Event::Redacted { part, data, .. } => self.redacted(*part, data, out),
             Event::Citation { part, json, .. } => self.citation(*part, json, out),
@@ -212,6 +218,11 @@ impl Writer {
                 Block::Text
             }
             PartKind::ToolCall { .. } => Block::Tool { has_input: false },
+            PartKind::Other { format: Format::Anthropic, json } if is_object(json) => Block::Own,
+            PartKind::Other { .. } => {
+                self.losses.add("other part", Outcome::Dropped, FOREIGN);
+                Block::Lost
+            }
         };
         self.open = Some(Open { part, block, signature: String::new() });
         match kind {
@@ -230,6 +241,10 @@ impl Writer {
                     out.extend_from_slice(b",\"input\":{}");
                 });
             }
+            PartKind::Other { json, .. } if block == Block::Own => {
+                self.block_begin(out, |out| write_json(json, out));
+            }
+            PartKind::Other { .. } => {}
         }
     }
 
@@ -251,14 +266,22 @@ impl Writer {
         Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect())
     }
 
+    /// Begins a block of which `block` writes all but the name of its type.
     fn block_start(&mut self, out: &mut Vec<u8>, block: impl FnOnce(&mut Vec<u8>)) {
+        self.block_begin(out, |out| {
+            out.extend_from_slice(b"{\"type\":");
+            block(out);
+            out.push(b'}');
+        });
+    }
+
+    fn block_begin(&mut self, out: &mut Vec<u8>, block: impl FnOnce(&mut Vec<u8>)) {
         let index = self.blocks;
         self.blocks += 1;
         event("content_block_start", out, |out| {
             write_index(index, out);
-            out.extend_from_slice(b",\"content_block\":{\"type\":");
+            out.extend_from_slice(b",\"content_block\":");
             block(out);
-            out.push(b'}');
         });
     }
 
@@ -275,6 +298,22 @@ impl Writer {
             out.extend_from_slice(b"\":");
             write_string(text, out);
             out.push(b'}');
+        });
+    }
+
+    /// More of a block of Anthropic's own, as it came.
+    fn other_delta(&mut self, json: &Json<'_>, out: &mut Vec<u8>) {
+        if self.open.as_ref().is_none_or(|open| open.block != Block::Own) {
+            return;
+        }
+        if !is_object(json) {
+            self.losses.add("other part", Outcome::Dropped, "a delta is an object");
+            return;
+        }
+        event("content_block_delta", out, |out| {
+            write_index(self.blocks.saturating_sub(1), out);
+            out.extend_from_slice(b",\"delta\":");
+            write_json(json, out);
         });
     }
 
@@ -357,12 +396,12 @@ impl Writer {
     fn part_end(&mut self, out: &mut Vec<u8>) {
         let Some(open) = &self.open else { return };
         match open.block {
-            Block::Redacted => {}
+            Block::Redacted | Block::Lost => {}
             Block::Pending | Block::Thinking => {
                 self.thinking(out);
                 self.thinking_end(out);
             }
-            Block::Text => self.block_stop(out),
+            Block::Text | Block::Own => self.block_stop(out),
             Block::Tool { has_input } => {
                 if !has_input {
                     // As Anthropic says that there are no arguments.

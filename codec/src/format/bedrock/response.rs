@@ -5,9 +5,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::extras::{Extras, is_citation};
+use super::own;
 use super::writer::{Counts, Names, stop_reason};
 use crate::chat::request::Content;
-use crate::chat::{Context, Losses, Outcome, Response, Thing, input_object};
+use crate::chat::{Context, FOREIGN, Format, Json, Losses, Outcome, Response, Thing, input_object};
 use crate::json::Object;
 
 /// Where the fields stand that the request asked for.
@@ -25,11 +26,20 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         object.object("output", |output| {
             output.object("message", |message| {
                 message.string("role", "assistant");
-                message.array("content", choice.content.iter().enumerate(), |(at, part), out| {
+                let mut content = message.begin_array("content");
+                for (at, part) in choice.content.iter().enumerate() {
                     losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
                     let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
-                    Object::write(out, |block| write_block(at, &part.content, cited, block, &mut losses));
-                });
+                    match &part.content {
+                        Content::Other(json) if is_own(response, json) => {
+                            let deltas = part.own.iter().map(|(_, delta)| delta.value.as_str());
+                            let block = own::join(json.as_str(), deltas, &mut losses);
+                            content.element().extend_from_slice(block.as_bytes());
+                        }
+                        Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
+                        known => write_block(at, known, cited, &mut content.begin_object(), &mut losses),
+                    }
+                }
             });
         });
         let (reason, has_tools) = choice.reason(&response.places, &mut losses);
@@ -51,6 +61,11 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
     });
     losses.find(response.places.document());
     (out, losses)
+}
+
+/// Whether a part that has no name in the model is a block of Converse's.
+fn is_own(response: &Response, block: &Json<'_>) -> bool {
+    response.format == Some(Format::Bedrock) && own::is_block(block.as_str())
 }
 
 /// What Bedrock said beside the answer, and how long it took by that.
@@ -113,7 +128,7 @@ fn write_block(
             tool.json("input", &input_object(input, losses));
         }),
         _ => {
-            losses.add("part", Outcome::Dropped, "Converse has no such block");
+            losses.add("other part", Outcome::Dropped, "Converse has no such block");
         }
     }
 }

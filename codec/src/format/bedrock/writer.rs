@@ -5,11 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::extras::{Extras, is_citation, write_json};
-use crate::chat::{Context, Event, FinishReason, Losses, Outcome, PartKind, Usage};
+use super::own;
+use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
 use crate::failure::Failure;
-use crate::json::{Object, write_integer, write_string};
+use crate::json::{Object, as_object, write_integer, write_string};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,7 @@ impl Writer {
             | Event::ReasoningDelta { choice, .. }
             | Event::RefusalDelta { choice, .. }
             | Event::ToolInputDelta { choice, .. }
+            | Event::OtherDelta { choice, .. }
             | Event::ReasoningSignature { choice, .. }
             | Event::Redacted { choice, .. }
             | Event::Citation { choice, .. }
@@ -99,6 +101,9 @@ impl Writer {
             {
                 self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
             }
+            Event::PartStart { part, kind: PartKind::Other { format, json }, .. } => {
+                self.start_own(*part, (*format, json), out);
+            }
             Event::PartStart { part, kind, .. } => self.start_block(*part, kind, out),
             Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => {
                 self.delta(b"{\"text\":", text, b"}", out);
@@ -107,6 +112,13 @@ impl Writer {
                 self.delta(b"{\"reasoningContent\":{\"text\":", text, b"}}", out);
             }
             Event::ToolInputDelta { text, .. } => self.delta(b"{\"toolUse\":{\"input\":", text, b"}}", out),
+            Event::OtherDelta { part, json, .. }
+                if self.open == Some(*part) && as_object(json.as_str()).is_some() =>
+            {
+                self.block_delta(out, |out| write_json(json, out));
+            }
+            // The loss of all of its part is told.
+            Event::OtherDelta { .. } => {}
             Event::ReasoningSignature { part, .. } | Event::Redacted { part, .. }
                 if self.open != Some(*part) =>
             {
@@ -130,6 +142,8 @@ impl Writer {
             Event::Citation { .. } => {
                 self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             }
+            // Nothing was written of a part that is another format's.
+            Event::PartEnd { .. } if self.open.is_none() => {}
             Event::PartEnd { .. } => {
                 self.open = None;
                 let index = self.blocks.saturating_sub(1);
@@ -222,6 +236,28 @@ impl Writer {
             write_string(&name, out);
             out.extend_from_slice(b"}}}");
         });
+    }
+
+    /// Begins a block of Converse's own that has no name in the model, as it came.
+    fn start_own(&mut self, part: u32, (format, json): (Format, &Json<'_>), out: &mut Vec<u8>) {
+        self.start(None, out);
+        if format != Format::Bedrock || !own::is_block(json.as_str()) {
+            self.losses.add("other part", Outcome::Dropped, FOREIGN);
+            return;
+        }
+        let index = self.blocks;
+        (self.open, self.blocks) = (Some(part), index + 1);
+        let (start, delta) = own::split(json.as_str());
+        self.event("contentBlockStart", out, |out| {
+            out.extend_from_slice(b"{\"contentBlockIndex\":");
+            write_integer(index, out);
+            out.extend_from_slice(b",\"start\":");
+            write_json(&Json(start), out);
+            out.push(b'}');
+        });
+        if let Some(delta) = delta {
+            self.block_delta(out, |out| write_json(&Json(delta.into()), out));
+        }
     }
 
     fn delta(&mut self, before: &[u8], text: &str, after: &[u8], out: &mut Vec<u8>) {

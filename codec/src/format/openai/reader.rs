@@ -145,6 +145,7 @@ impl Reader<'_, '_> {
                 self.plain(index, Plain::Text, Some(text))?;
             }
         }
+        let is_cited = delta.has_others && self.annotations(delta, index)?;
         self.plain(index, Plain::Refusal, delta.refusal)?;
         match (&delta.tool_calls, &delta.first_call) {
             (Some(_), Some(call)) if delta.call_count == 1 => self.tool_call(call, index)?,
@@ -164,9 +165,21 @@ impl Reader<'_, '_> {
             }
         }
         if delta.has_others {
-            self.sink.others(&delta.range, Some(index), Delta::is_known)?;
+            let known = |name: &[u8]| Delta::is_known(name) || (is_cited && name == b"annotations");
+            self.sink.others(&delta.range, Some(index), known)?;
         }
         Ok(())
+    }
+
+    /// The sources that the text cites. Returns whether there is a list of them, which is mostly empty.
+    fn annotations(&mut self, delta: &Delta, index: u32) -> Result<bool, Stop> {
+        let [list] = self.sink.members(&delta.range, [b"annotations"])?;
+        let Some(list) = list.filter(|list| self.sink.record[list.start] == b'[') else { return Ok(false) };
+        self.sink.json(list.start).array(|json| {
+            self.sink.citation(index, json.skip()?);
+            Ok::<_, Stop>(())
+        })?;
+        Ok(true)
     }
 
     fn plain(&mut self, index: u32, kind: Plain, text: Option<Str>) -> Result<(), Stop> {

@@ -1,0 +1,259 @@
+//! One rich whole answer of each format, turned into each that is written, with what is lost; and that it says what the rich
+//! stream of the same content says. Reviewed by eye; written anew with `SAGEWIRE_GOLDEN=write`.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use bytes::Bytes;
+use common::transcode;
+use sagewire_codec::chat::request::Content;
+use sagewire_codec::chat::{Choice, Context, Json, Response};
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::format::write_response;
+use sagewire_codec::{Format, Options, Target};
+use serde_json::{Value, json};
+
+/// Formats of whole answers, with the file of the stream that says the same, where they have one.
+const SOURCES: [(&str, Option<&str>); 13] = [
+    ("anthropic", Some("anthropic.sse")),
+    ("bedrock", Some("bedrock.jsonl")),
+    ("completions", Some("completions.sse")),
+    ("jumpstart", None),
+    ("jumpstart_dialogs", None),
+    ("jumpstart_text", None),
+    ("llama", Some("llama.sse")),
+    ("lmi", Some("lmi.jsonl")),
+    ("lmi_3p", None),
+    ("openai", Some("openai.sse")),
+    ("responses", Some("responses.sse")),
+    ("tgi", Some("tgi.sse")),
+    ("triton", Some("triton.sse")),
+];
+
+const TARGETS: [(&str, Target); 4] = [
+    ("anthropic", Target::Anthropic),
+    ("bedrock", Target::Bedrock(Encoding::JsonLines)),
+    ("openai", Target::OpenAi),
+    ("tgi", Target::Tgi),
+];
+
+/// What is turned into what without any loss; all else loses something.
+const LOSSLESS: [(&str, &str); 8] = [
+    ("anthropic", "anthropic"),
+    ("bedrock", "bedrock"),
+    ("jumpstart_dialogs", "tgi"),
+    ("lmi_3p", "anthropic"),
+    ("lmi_3p", "bedrock"),
+    ("lmi_3p", "openai"),
+    ("openai", "openai"),
+    ("triton", "tgi"),
+];
+
+fn context() -> Context {
+    Context::new().id("answer-1").model("model-1").created(1).latency_ms(9)
+}
+
+fn read(body: impl Into<Bytes>) -> Response {
+    Response::read(body, Options::new()).expect("complete")
+}
+
+/// What was written, as it is read.
+fn again(written: &Value) -> Response {
+    read(written.to_string())
+}
+
+/// The golden file of a format.
+fn golden(name: &str) -> (std::path::PathBuf, Value) {
+    let path = common::testdata("golden").join(format!("answer-{name}.json"));
+    let golden = common::read_json(&path);
+    (path, golden)
+}
+
+fn is_written() -> bool {
+    std::env::var_os("SAGEWIRE_GOLDEN").is_some_and(|value| value == "write")
+}
+
+/// What a whole answer becomes, and what is lost.
+fn convert(source: &Response, target: Target) -> (Value, Vec<String>) {
+    let (written, losses) = write_response(target, source, &context());
+    let written = serde_json::from_slice(&written).expect("JSON");
+    (written, losses.as_slice().iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn every_answer_becomes_every_other() {
+    for (from, _) in SOURCES {
+        let (path, mut golden) = golden(from);
+        let source = read(golden["body"].to_string());
+        let mut targets = serde_json::Map::new();
+        for (to, target) in TARGETS {
+            let (written, losses) = convert(&source, target);
+            for loss in losses.iter().filter(|loss| loss.starts_with('/')) {
+                let (pointer, _) = loss.split_once(": ").expect("a place");
+                // An answer in a list is a record of it.
+                let record = golden["body"].get(0).unwrap_or(&golden["body"]);
+                assert!(record.pointer(pointer).is_some(), "{from} to {to}: {loss}");
+            }
+            assert_eq!(losses.is_empty(), LOSSLESS.contains(&(from, to)), "{from} to {to}: {losses:?}");
+            if from == to && from != "tgi" {
+                assert_eq!(again(&written), source, "{from} to {to} reads back");
+            }
+            assert_eq!(again(&written).choices[0].text(), source.choices[0].text(), "{from} to {to}");
+            targets.insert(to.to_owned(), json!({"body": written, "losses": losses}));
+        }
+        if is_written() {
+            golden["targets"] = Value::Object(targets);
+            let text = serde_json::to_string_pretty(&golden).expect("JSON");
+            fs::write(path, text + "\n").expect("it can be written");
+        } else {
+            assert_eq!(Value::Object(targets), golden["targets"], "{from}");
+        }
+    }
+}
+
+/// Where what was streamed and what was not say something else, as it is (`*`) or as what it becomes.
+const EXCEPTIONS: [Exception; 10] = [
+    (
+        &["llama"],
+        &["*", "anthropic", "openai"],
+        &["model"],
+        "the last record names it, after the answer began",
+    ),
+    (
+        &["lmi", "tgi"],
+        &["*", "openai"],
+        &["logprobs"],
+        "a stream has them unasked for: `Options::token_logprobs`",
+    ),
+    (&["responses"], &["*", "openai"], &["others"], "a stream tells how a search fares"),
+    (&["responses"], &["anthropic", "bedrock"], &["content"], "the signature comes after its part has ended"),
+    (
+        &["tgi"],
+        &["*", "openai"],
+        &["others", "others of a choice"],
+        "`top_tokens` are a token's, or in the details",
+    ),
+    (&["tgi"], &["*", "anthropic", "bedrock", "openai"], &["usage"], "only a stream counts the input"),
+    (&["triton"], &["bedrock"], &["usage", "others"], "a whole answer always has counts and metrics"),
+    (&["triton"], &["openai"], &["finish"], "a whole answer always has a reason, a stream has `[DONE]`"),
+    (
+        &["anthropic", "bedrock", "openai", "responses"],
+        &["tgi"],
+        &["usage"],
+        "it counts the input in streams only",
+    ),
+    (&["completions", "llama", "lmi", "tgi"], &["tgi"], &["usage"], "it counts the input in streams only"),
+];
+
+/// Formats, what they become, what differs, and why.
+type Exception = (&'static [&'static str], &'static [&'static str], &'static [&'static str], &'static str);
+
+/// Where two answers say something else. Inputs of tools are compared by what they mean.
+fn differences(one: &Response, other: &Response) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let mut differ = |name, is_same: bool| {
+        if !is_same {
+            found.push(name)
+        }
+    };
+    differ("id", one.id == other.id);
+    differ("model", one.model == other.model);
+    differ("created", one.created == other.created);
+    differ("usage", one.usage == other.usage);
+    differ("others", others(&one.others) == others(&other.others));
+    differ("format", one.format == other.format);
+    differ("malformed", one.malformed == other.malformed);
+    differ("choices", one.choices.len() == other.choices.len());
+    for (one, other) in one.choices.iter().zip(&other.choices) {
+        differ("content", content(one) == content(other));
+        differ("finish", (&one.finish, &one.stop) == (&other.finish, &other.stop));
+        differ("logprobs", logprobs(one) == logprobs(other));
+        differ("citations", citations(one) == citations(other));
+        differ("others of a choice", others(&one.others) == others(&other.others));
+    }
+    found
+}
+
+fn content(choice: &Choice) -> Vec<Value> {
+    let parts = choice.content.iter().map(|part| match &part.content {
+        Content::ToolCall { id, name, input } => {
+            let input = if input.is_empty() { json!({}) } else { serde_json::from_str(input).expect("JSON") };
+            json!({"id": id, "name": name, "input": input})
+        }
+        Content::Other(json) => json!({"other": json}),
+        known => json!(format!("{known:?}")),
+    });
+    parts.collect()
+}
+
+/// Probabilities come in pieces or in one: the tokens of all pieces.
+fn logprobs(choice: &Choice) -> Vec<Value> {
+    let tokens = choice.logprobs.iter().flat_map(|piece| {
+        let mut piece = serde_json::to_value(piece).expect("JSON");
+        if let Some(content) = piece.get_mut("content") {
+            piece = content.take();
+        }
+        match piece {
+            Value::Array(tokens) => tokens,
+            other => vec![other],
+        }
+    });
+    tokens.collect()
+}
+
+fn citations(choice: &Choice) -> Vec<Value> {
+    choice.citations.iter().map(|(part, json)| json!([part, json])).collect()
+}
+
+fn others(others: &[(Option<String>, Json<'static>)]) -> Value {
+    let mut others: Vec<String> = others.iter().map(|other| json!(other).to_string()).collect();
+    others.sort_unstable();
+    json!(others)
+}
+
+/// The pieces of a block that its format alone knows are only put together when they are written in that.
+fn settled(response: Response) -> Response {
+    let target = match response.format {
+        Some(Format::Anthropic) => Target::Anthropic,
+        Some(Format::Bedrock) => Target::Bedrock(Encoding::JsonLines),
+        _ => return response,
+    };
+    let (written, losses) = convert(&response, target);
+    assert_eq!(losses, [""; 0]);
+    read(written.to_string())
+}
+
+/// What was streamed says what was not, as it is and as what either becomes.
+#[test]
+fn joined_deltas_are_the_whole_answer() {
+    if is_written() {
+        return;
+    }
+    let mut unexpected = Vec::new();
+    for (from, stream) in SOURCES {
+        let Some(stream) = stream else { continue };
+        let whole = read(golden(from).1["body"].to_string());
+        let body = fs::read(common::testdata("golden").join(stream)).expect("a stream");
+        let joined = settled(read(body.clone()));
+        let mut check = |to: &str, found: Vec<&'static str>| {
+            let exceptions = EXCEPTIONS.iter();
+            let exceptions =
+                exceptions.filter(|(of, targets, ..)| of.contains(&from) && targets.contains(&to));
+            let expected: BTreeSet<_> = exceptions.flat_map(|(_, _, names, _)| *names).copied().collect();
+            let found: BTreeSet<_> = found.into_iter().collect();
+            if found != expected {
+                unexpected.push(format!("{from} to {to}: {found:?}, not {expected:?}"));
+            }
+        };
+        check("*", differences(&joined, &whole));
+        for (to, target) in TARGETS {
+            let (written, _, ending) = transcode(target, context(), &body);
+            assert_eq!(ending, Ok(()), "{from} to {to}");
+            let (answer, _) = convert(&whole, target);
+            check(to, differences(&settled(read(written)), &again(&answer)));
+        }
+    }
+    assert_eq!(unexpected, [""; 0], "{unexpected:#?}");
+}
