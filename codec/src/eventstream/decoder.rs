@@ -4,7 +4,6 @@
 //! first the twelve bytes of its prelude, which are checked before anything more is buffered, then the rest. No byte
 //! is looked at twice but for the checksum, and the carry only ever holds bytes that have arrived.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -98,7 +97,7 @@ pub(crate) struct Scanner {
     /// The carry holds a whole frame, which is lent until the next call.
     whole: bool,
     /// What is known of the last frame, which was checked, unless its headers were long.
-    last: Option<Box<Usual>>,
+    last: Option<Usual>,
     /// Bytes of the stream before the frame that comes next.
     offset: u64,
     failed: Option<Error>,
@@ -118,7 +117,7 @@ impl Scanner {
         if !self.carry.is_empty() {
             return None;
         }
-        let prelude = self.last.as_deref_mut()?.read(rest, &self.limits)?;
+        let prelude = self.last.as_ref()?.read(rest, &self.limits)?;
         let start = Some(*pos);
         *pos += prelude.total;
         self.offset += prelude.total as u64;
