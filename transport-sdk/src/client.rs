@@ -31,6 +31,8 @@ pub struct Client(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     sdk: aws_sdk_sagemakerruntime::Client,
+    /// The same, which leaves retries and time limits to us.
+    ours: aws_sdk_sagemakerruntime::Client,
     bounds: Bounds,
 }
 
@@ -71,10 +73,14 @@ impl Client {
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
         request.headers(Operation::Invoke)?;
         let inner = &*self.0;
-        let settings = inner.settings(request.endpoint.region.clone());
-        let call = fields::whole(&inner.sdk, request);
+        let region = request.endpoint.region.clone().map(Region::new);
+        let call = fields::whole(&inner.ours, request);
         let send = |exchange: Exchange| {
-            let call = call.clone().customize().config_override(settings.clone());
+            let call = call.clone().customize();
+            let call = match &region {
+                Some(region) => call.config_override(config::Builder::new().region(region.clone())),
+                None => call,
+            };
             call.interceptor(exchange).send()
         };
         let deadline = Deadline::new(&inner.bounds.timeouts);
@@ -98,10 +104,14 @@ impl Client {
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
         request.headers(Operation::Stream)?;
         let inner = &*self.0;
-        let settings = inner.settings(request.endpoint.region.clone());
-        let call = fields::streamed(&inner.sdk, request);
+        let region = request.endpoint.region.clone().map(Region::new);
+        let call = fields::streamed(&inner.ours, request);
         let send = |exchange: Exchange| {
-            let call = call.clone().customize().config_override(settings.clone());
+            let call = call.clone().customize();
+            let call = match &region {
+                Some(region) => call.config_override(config::Builder::new().region(region.clone())),
+                None => call,
+            };
             call.interceptor(exchange).send()
         };
         let (deadline, timeouts) = (Deadline::new(&inner.bounds.timeouts), &inner.bounds.timeouts);
@@ -120,10 +130,14 @@ impl Client {
     pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
         request.headers()?;
         let inner = &*self.0;
-        let settings = inner.settings(request.endpoint.region.clone());
-        let call = fields::asynchronous(&inner.sdk, request);
+        let region = request.endpoint.region.clone().map(Region::new);
+        let call = fields::asynchronous(&inner.ours, request);
         let send = |exchange: Exchange| {
-            let call = call.clone().customize().config_override(settings.clone());
+            let call = call.clone().customize();
+            let call = match &region {
+                Some(region) => call.config_override(config::Builder::new().region(region.clone())),
+                None => call,
+            };
             call.interceptor(exchange).send()
         };
         let deadline = Deadline::new(&inner.bounds.timeouts);
@@ -141,22 +155,6 @@ impl Client {
 impl_transport!(Client);
 
 impl Inner {
-    /// What the SDK does otherwise than its client was told.
-    fn settings(&self, region: Option<String>) -> config::Builder {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(self.bounds.timeouts.connect)
-            .disable_read_timeout()
-            .disable_operation_timeout()
-            .disable_operation_attempt_timeout()
-            .build();
-        let mut settings = config::Builder::new()
-            .retry_config(RetryConfig::disabled())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .timeout_config(timeouts);
-        settings.set_region(region.map(Region::new));
-        settings
-    }
-
     /// A response that is none of an error. Where the SDK learnt from a refusal that the clock is off, it tries once
     /// more.
     async fn send<T, E, F, R>(
@@ -244,6 +242,18 @@ impl Builder {
     /// The client.
     #[must_use]
     pub fn build(self) -> Client {
-        Client(Arc::new(Inner { sdk: self.sdk, bounds: self.bounds }))
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(self.bounds.timeouts.connect)
+            .disable_read_timeout()
+            .disable_operation_timeout()
+            .disable_operation_attempt_timeout()
+            .build();
+        let config = self.sdk.config().to_builder();
+        let config = config
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts);
+        let ours = aws_sdk_sagemakerruntime::Client::from_conf(config.build());
+        Client(Arc::new(Inner { sdk: self.sdk, ours, bounds: self.bounds }))
     }
 }

@@ -13,8 +13,8 @@
 //! let client = Client::builder(sdk).retry(Retry::default().attempts(5)).build();
 //! let request = Request::new("my-llm", r#"{"messages": [{"role": "user", "content": "hi"}], "stream": true}"#);
 //! let mut stream = client.invoke_stream(request).await?;
-//! while let Some(part) = stream.chunk().await? {
-//!     println!("{} bytes of the container's", part.len());
+//! while let Some(bytes) = stream.chunk().await? {
+//!     println!("{} bytes of the response", bytes.len());
 //! }
 //! # Ok(())
 //! # }

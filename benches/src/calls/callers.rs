@@ -10,7 +10,7 @@ use aws_sdk_sagemakerruntime::primitives::Blob;
 use aws_sdk_sagemakerruntime::types::ResponseStream;
 use sagewire_codec::chat::RequestFormat;
 use sagewire_codec::format::read_request;
-use sagewire_transport_reqwest::{Chat, ChatStream};
+use sagewire_transport_reqwest::{Chat, ChatStream, Request};
 
 use super::lines::Lines;
 use crate::subjects::sagewire::observe;
@@ -58,6 +58,8 @@ pub(super) enum Caller {
     Sdk(sagewire_transport_sdk::Client),
     /// AWS's SDK, a splitter of lines, and serde.
     ByHand(AwsClient),
+    /// Sagewire over AWS's SDK without a chat, which nobody listens to.
+    SdkBytes(sagewire_transport_sdk::Client),
     /// AWS's SDK, which nobody listens to.
     SdkDropped(AwsClient),
     /// reqwest, which nobody listens to. The request is not signed.
@@ -70,7 +72,7 @@ impl Caller {
     /// # Errors
     ///
     /// Those of the clients.
-    pub(super) fn all(server: SocketAddr) -> Result<[Self; 5], Fault> {
+    pub(super) fn all(server: SocketAddr) -> Result<[Self; 6], Fault> {
         let url = format!("http://{server}");
         let credentials = || Credentials::new("AKIDEXAMPLE", "example", None, None, "example");
         let client = sagewire_transport_reqwest::Client::builder()
@@ -92,6 +94,7 @@ impl Caller {
             Self::Reqwest(client),
             Self::Sdk(sagewire_transport_sdk::Client::new(sdk())),
             Self::ByHand(sdk()),
+            Self::SdkBytes(sagewire_transport_sdk::Client::new(sdk())),
             Self::SdkDropped(sdk()),
             Self::ReqwestDropped(
                 reqwest::Client::builder().build()?,
@@ -106,6 +109,7 @@ impl Caller {
             Self::Reqwest(_) => (&["sagewire-transport-reqwest"], ""),
             Self::Sdk(_) => (&["sagewire-transport-sdk"], ""),
             Self::ByHand(_) => (&["aws-sdk-sagemakerruntime", "serde_json"], "lines by hand"),
+            Self::SdkBytes(_) => (&["sagewire-transport-sdk"], "bytes dropped"),
             Self::SdkDropped(_) => (&["aws-sdk-sagemakerruntime"], "parts dropped"),
             Self::ReqwestDropped(..) => (&["reqwest"], "bytes dropped"),
         }
@@ -140,6 +144,14 @@ impl Caller {
                     }
                 }
                 lines.finish()
+            }
+            Self::SdkBytes(client) => {
+                let mut stream = client.invoke_stream(Request::new(ENDPOINT, BODY)).await?;
+                while let Some(bytes) = stream.chunk().await? {
+                    heard.bytes += bytes.len() as u64;
+                    heard.look();
+                }
+                Ok(())
             }
             Self::SdkDropped(client) => {
                 let mut body = invoke(client).await?.body;
