@@ -1,5 +1,7 @@
 //! Whole responses: read in one format, written in another.
 
+mod common;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -282,120 +284,76 @@ fn what_tgi_cannot_say_is_reported() {
 
 mod errors {
     use sagewire_codec::Format;
-    use sagewire_codec::format::{ErrorKind, ServiceError};
+    use sagewire_codec::chat::Context;
+    use sagewire_codec::format::ServiceError;
+    use serde_json::{Value, json};
 
-    #[test]
-    fn statuses_and_names() {
-        type Case = (u16, Option<&'static str>, &'static str, u16, ErrorKind, &'static str);
-        let cases: [Case; 12] = [
-            (
-                424,
-                None,
-                r#"{"OriginalStatusCode":400,"OriginalMessage":"{\"error\":{\"message\":\"too long\",\"type\":\"BadRequestError\",\"code\":400}}","Message":"Received"}"#,
-                400,
-                ErrorKind::InvalidRequest,
-                "too long",
-            ),
-            (
-                424,
-                None,
-                r#"{"OriginalStatusCode":0,"OriginalMessage":"","Message":"no answer"}"#,
-                502,
-                ErrorKind::Server,
-                "no answer",
-            ),
-            (
-                424,
-                None,
-                r#"{"OriginalStatusCode":429,"OriginalMessage":"{\"error\":\"Model is overloaded\",\"error_type\":\"overloaded\"}"}"#,
-                429,
-                ErrorKind::RateLimit,
-                "Model is overloaded",
-            ),
-            (
-                424,
-                None,
-                r#"{"OriginalStatusCode":500,"OriginalMessage":"Internal Server Error"}"#,
-                500,
-                ErrorKind::Server,
-                "Internal Server Error",
-            ),
-            (400, Some("ThrottlingException"), r#"{"message":null}"#, 429, ErrorKind::RateLimit, ""),
-            (
-                400,
-                Some("ValidationError:http://x/"),
-                r#"{"Message":"Endpoint x not found."}"#,
-                400,
-                ErrorKind::InvalidRequest,
-                "Endpoint x not found.",
-            ),
-            (
-                403,
-                None,
-                r#"{"__type":"com.amazon#AccessDeniedException","message":"no"}"#,
-                403,
-                ErrorKind::Permission,
-                "no",
-            ),
-            (
-                400,
-                Some("ModelStreamError"),
-                r#"{"ErrorCode":"ModelInvocationTimeExceeded","Message":"slow"}"#,
-                400,
-                ErrorKind::Timeout,
-                "slow",
-            ),
-            (
-                422,
-                None,
-                r#"{"error":"`top_p` must be < 1.0","error_type":"validation"}"#,
-                422,
-                ErrorKind::InvalidRequest,
-                "`top_p` must be < 1.0",
-            ),
-            (422, None, r#"{"detail":"Field required"}"#, 422, ErrorKind::InvalidRequest, "Field required"),
-            (
-                529,
-                None,
-                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
-                529,
-                ErrorKind::RateLimit,
-                "Overloaded",
-            ),
-            (503, None, "upstream connect error", 503, ErrorKind::Unavailable, "upstream connect error"),
-        ];
-        for (status, name, body, expected, kind, message) in cases {
-            let error = ServiceError::read(status, name, body.as_bytes());
-            assert_eq!((error.status, error.kind, &*error.message), (expected, kind, message), "{body}");
+    use super::common;
+
+    /// What an error is, as far as the vector says it.
+    fn is(error: &ServiceError, expected: &Value) -> Value {
+        let mut found = json!({
+            "status": error.status, "kind": format!("{:?}", error.kind), "name": error.name, "message": error.message,
+            "code": error.code, "param": error.param, "retryable": error.is_retryable(),
+        });
+        found.as_object_mut().expect("an object").retain(|name, _| expected.get(name).is_some());
+        found
+    }
+
+    fn write(error: &ServiceError, format: &str) -> Value {
+        let body = |format| serde_json::from_slice::<Value>(&error.write(format)).expect("JSON");
+        match format {
+            "openai" => body(Format::OpenAi),
+            "anthropic" => body(Format::Anthropic),
+            "bedrock" => json!([error.bedrock_name(), body(Format::Bedrock)]),
+            "tgi" => body(Format::Generate),
+            other => panic!("{other}"),
         }
     }
 
-    /// An error without a message is one all the same, also in a stream.
     #[test]
-    fn an_empty_message_is_an_error() {
-        let body = br#"{"error":"","error_type":"overloaded"}"#;
-        let error = super::read(std::str::from_utf8(body).expect("text")).expect_err("an error");
-        assert!(error.is_model_failure(), "{error}");
-        let error = ServiceError::read(429, None, body);
-        assert_eq!((&*error.name, &*error.message, error.kind), ("overloaded", "", ErrorKind::RateLimit));
-        assert_eq!(error.write(Format::Generate), body);
+    fn error_vectors() {
+        let vectors = common::read_json(&common::testdata("errors.json"));
+        let vectors = vectors.as_array().expect("a list");
+        for vector in vectors {
+            let name = vector["name"].as_str().expect("a name");
+            assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+            if !vector["record"].is_null() {
+                continue;
+            }
+            let status = vector["status"].as_u64().and_then(|status| status.try_into().ok());
+            let body = vector["body"].as_str().expect("a body").as_bytes();
+            let error = ServiceError::read(status.expect("a status"), vector["header"].as_str(), body);
+            assert_eq!(is(&error, &vector["error"]), vector["error"], "{name}");
+            for (format, written) in vector["written"].as_object().into_iter().flatten() {
+                assert_eq!(write(&error, format), *written, "{name} in {format}");
+            }
+        }
+        assert!(vectors.len() >= 70, "{}", vectors.len());
     }
 
+    /// Errors in the place of a record: what they are, and what a stream of another format ends with.
     #[test]
-    fn bodies() {
-        let error = ServiceError::read(424, None, br#"{"OriginalStatusCode":503,"OriginalMessage":"busy"}"#);
-        assert!(error.is_retryable());
-        let body = |format| String::from_utf8(error.write(format)).expect("UTF-8");
-        assert_eq!(
-            body(Format::OpenAi),
-            r#"{"error":{"message":"busy","type":"server_error","param":null,"code":null}}"#
-        );
-        assert_eq!(
-            body(Format::Anthropic),
-            r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#
-        );
-        assert_eq!(body(Format::Bedrock), r#"{"message":"busy"}"#);
-        assert_eq!(error.bedrock_name(), "ServiceUnavailableException");
-        assert_eq!(body(Format::Generate), r#"{"error":"busy","error_type":"overloaded"}"#);
+    fn error_records() {
+        let vectors = common::read_json(&common::testdata("errors.json"));
+        let vectors = vectors.as_array().expect("a list");
+        for vector in vectors.iter().filter(|vector| !vector["record"].is_null()) {
+            let name = vector["name"].as_str().expect("a name");
+            for (format, written) in vector["written"].as_object().expect("formats") {
+                let target = common::target(format);
+                let body = format!("{}\n", vector["record"]);
+                let (out, _, ending) = common::transcode(target, Context::new(), body);
+                let error = ending.expect_err("a failure");
+                assert_eq!(error.failure().expect("a failure").to_string(), vector["error"], "{name}");
+                assert_eq!(common::records(target, &out), [written.clone()], "{name} in {format}");
+            }
+        }
+    }
+
+    /// An error without a message is one in a stream, too.
+    #[test]
+    fn an_empty_message_is_an_error() {
+        let error = super::read(r#"{"error":"","error_type":"overloaded"}"#).expect_err("an error");
+        assert!(error.is_model_failure(), "{error}");
     }
 }

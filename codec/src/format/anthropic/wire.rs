@@ -1,11 +1,13 @@
 //! Pieces of the wire format, as they are written.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::chat::{self, Usage};
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::json::{Json, as_object, unescaped, write_integer, write_string};
+use crate::format::error::ErrorKind;
+use crate::json::{Json, Kind, as_object, unescaped, write_integer, write_string};
 
 /// Writes an event: the line with its name, and its data, of which `members` writes all but the type.
 pub(super) fn event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
@@ -84,39 +86,41 @@ pub(super) fn write_error(error: &Error, out: &mut Vec<u8>) {
         Some(failure) if !failure.message.is_empty() => failure.message.as_str(),
         _ => text.as_str(),
     };
+    let request = error.failure().and_then(|failure| request_id(&failure.original));
     event("error", out, |out| {
         out.extend_from_slice(b",\"error\":{\"type\":");
         write_string(error.failure().map_or("api_error", error_type), out);
         out.extend_from_slice(b",\"message\":");
         write_string(message, out);
         out.push(b'}');
+        if let Some(request) = request {
+            out.extend_from_slice(b",\"request_id\":");
+            write_string(&request, out);
+        }
     });
 }
 
-/// The type of Anthropic's errors that is nearest: its own, that of the status, or that of an AWS exception.
+/// The name of the request, as Anthropic's own errors have it.
+fn request_id(original: &[u8]) -> Option<String> {
+    let mut id = None;
+    let mut json = Json::new(original, 0, 127);
+    if json.kind() != Ok(Kind::Object) {
+        return None;
+    }
+    let read = json.object(|json, name| match name {
+        b"request_id" => json.string_or_skip().map(|string| id = string),
+        _ => json.skip().map(drop),
+    });
+    read.ok()?;
+    Some(String::from_utf8_lossy(&unescaped(original, id?)).into_owned())
+}
+
+/// The type of Anthropic's errors that is nearest.
 fn error_type(failure: &Failure) -> &'static str {
-    // Status 529 is Anthropic's own; the others are HTTP's.
-    const TYPES: [(&str, &[u64]); 10] = [
-        ("invalid_request_error", &[400, 422]),
-        ("authentication_error", &[401]),
-        ("billing_error", &[402]),
-        ("permission_error", &[403]),
-        ("not_found_error", &[404]),
-        ("request_too_large", &[413]),
-        ("rate_limit_error", &[429]),
-        ("timeout_error", &[408, 504]),
-        ("overloaded_error", &[503, 529]),
-        ("api_error", &[500]),
-    ];
-    let status = failure.code.as_ref().and_then(|code| code.parse().ok());
-    let by_status = TYPES.iter().find(|(_, known)| status.is_some_and(|status| known.contains(&status)));
-    let by_name = TYPES.iter().find(|(name, _)| *name == failure.name);
-    match (by_name.or(by_status), failure.name.as_str()) {
-        (Some((name, _)), _) => name,
-        (None, "ThrottlingException" | "throttlingException") => "rate_limit_error",
-        (None, "ServiceUnavailable" | "serviceUnavailableException") => "overloaded_error",
-        (None, "ValidationError" | "ValidationException" | "validationException") => "invalid_request_error",
-        (None, "modelTimeoutException") => "timeout_error",
-        (None, _) => "api_error",
+    match failure.code.as_deref() {
+        Some("402") => "billing_error",
+        // Anthropic's own status.
+        Some("529") => "overloaded_error",
+        _ => ErrorKind::of_failure(failure).anthropic(&failure.name),
     }
 }

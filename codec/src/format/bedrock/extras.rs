@@ -42,7 +42,7 @@ impl Extras {
         members.push(b',');
         write_string(name, members);
         members.push(b':');
-        write_json(json, members);
+        write_json(json.as_str(), members);
         true
     }
 
@@ -53,8 +53,8 @@ impl Extras {
 }
 
 /// Writes JSON. A line end between its tokens would end the line of the event.
-pub(super) fn write_json(json: &chat::Json<'_>, out: &mut Vec<u8>) {
-    out.extend(json.as_str().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+pub(super) fn write_json(json: &str, out: &mut Vec<u8>) {
+    out.extend(json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
 }
 
 /// Whether a citation is one of Bedrock's.

@@ -9,7 +9,8 @@ use crate::chat::{Context, Event, FinishReason, Losses, Outcome, PartKind, Usage
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
 use crate::failure::Failure;
-use crate::json::{Object, write_integer, write_string};
+use crate::format::error::ErrorKind;
+use crate::json::{Object, as_object, write_integer, write_string};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl Writer {
             {
                 self.block_delta(out, |out| {
                     out.extend_from_slice(b"{\"citation\":");
-                    write_json(json, out);
+                    write_json(json.as_str(), out);
                     out.push(b'}');
                 });
             }
@@ -296,7 +297,11 @@ impl Writer {
         };
         let name = error.failure().map_or("modelStreamErrorException", exception_name);
         let status = error.failure().and_then(status);
+        let own = error.failure().and_then(own_body);
         self.message([":exception-type", name, "exception"], out, |out| {
+            if let Some(own) = own {
+                return write_json(own, out);
+            }
             out.extend_from_slice(b"{\"message\":");
             write_string(message, out);
             if let (Some(status), "modelStreamErrorException") = (status, name) {
@@ -461,15 +466,33 @@ impl Counts {
     }
 }
 
-/// The exception of ConverseStream that is nearest.
+/// The exceptions of ConverseStream.
+const EXCEPTIONS: [&str; 5] = [
+    "internalServerException",
+    "modelStreamErrorException",
+    "validationException",
+    "throttlingException",
+    "serviceUnavailableException",
+];
+
+/// The exception of ConverseStream that a failure is or that is nearest.
 fn exception_name(failure: &Failure) -> &'static str {
-    match (failure.name.as_str(), status(failure)) {
+    if let Some(own) = EXCEPTIONS.iter().find(|own| **own == failure.name) {
+        return own;
+    }
+    match (failure.name.as_str(), ErrorKind::of_failure(failure)) {
         ("InternalStreamFailure" | "InternalFailure", _) => "internalServerException",
-        ("ThrottlingException", _) | (_, Some(429)) => "throttlingException",
-        ("ServiceUnavailable", _) | (_, Some(503)) => "serviceUnavailableException",
-        ("ValidationError" | "ValidationException", _) | (_, Some(400 | 422)) => "validationException",
+        (_, ErrorKind::RateLimit) => "throttlingException",
+        (_, ErrorKind::Unavailable) => "serviceUnavailableException",
+        (_, ErrorKind::InvalidRequest | ErrorKind::TooLarge) => "validationException",
         _ => "modelStreamErrorException",
     }
+}
+
+/// The body of an exception of ConverseStream, as Bedrock wrote it.
+fn own_body(failure: &Failure) -> Option<&str> {
+    let body = core::str::from_utf8(&failure.original).ok()?;
+    EXCEPTIONS.contains(&failure.name.as_str()).then(|| as_object(body))?
 }
 
 fn status(failure: &Failure) -> Option<u64> {

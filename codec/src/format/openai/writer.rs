@@ -331,7 +331,12 @@ fn write_error(error: &Error, out: &mut Vec<u8>) {
     write_string(message, out);
     out.extend_from_slice(b",\"type\":");
     write_string(name, out);
-    out.extend_from_slice(b",\"param\":null,\"code\":");
+    out.extend_from_slice(b",\"param\":");
+    match error.failure().and_then(|failure| failure.param.as_deref()) {
+        Some(param) => write_string(param, out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"code\":");
     match code {
         // vLLM and SGLang write HTTP's codes as numbers.
         Some(code) => match code.parse() {
