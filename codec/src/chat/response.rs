@@ -69,6 +69,16 @@ pub struct Choice {
     pub citations: Vec<(u32, Json<'static>)>,
     /// Members that have no name here, with the source's names.
     pub others: Vec<(Option<String>, Json<'static>)>,
+    /// How many parts came before each of them.
+    before: Vec<usize>,
+}
+
+/// What stands in the content of an answer.
+pub(crate) enum Piece<'r> {
+    /// A part, with its index.
+    Part(usize, &'r Part<'static>),
+    /// A block of the format's own.
+    Block(&'r str),
 }
 
 impl Choice {
@@ -81,6 +91,7 @@ impl Choice {
             logprobs: Vec::new(),
             citations: Vec::new(),
             others: Vec::new(),
+            before: Vec::new(),
         }
     }
 
@@ -137,8 +148,8 @@ pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, s
 }
 
 impl Response {
-    /// All that a format can say that has one answer, with no place for logprobs, citations and members of unknown
-    /// meaning: the first choice. The rest goes into `losses`.
+    /// What a format writes that has one answer, with no place for logprobs: the first choice. The rest goes into
+    /// `losses`.
     pub(crate) fn only_choice(&self, losses: &mut Losses) -> &Choice {
         static NONE: Choice = Choice::new(0);
         let choice = self.choices.first().unwrap_or(&NONE);
@@ -151,11 +162,35 @@ impl Response {
             losses.set_here(self.places.of(Thing::Logprobs { choice: index, index: at }));
             losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
         }
-        for at in 0..choice.others.len() {
-            self.lose_other(Some(index), at, "a member of unknown meaning has no place", losses);
-        }
         self.note_malformed(losses);
         choice
+    }
+
+    /// What a choice says, in order: its parts, and the blocks between them that the model has no part for and that
+    /// `is_own` says are the format's own. Other members of unknown meaning are lost.
+    pub(crate) fn pieces<'r>(
+        &self,
+        choice: &'r Choice,
+        is_own: impl Fn(&str, &Json<'_>) -> bool,
+        losses: &mut Losses,
+    ) -> Vec<Piece<'r>> {
+        let mut parts = choice.content.iter().enumerate();
+        let mut pieces = Vec::new();
+        for (at, (name, json)) in choice.others.iter().enumerate() {
+            // What a stream went on with is not all here.
+            let has_more =
+                choice.others.get(at + 1).is_some_and(|(name, _)| name.as_deref() == Some("delta"));
+            let before = choice.before.get(at).copied().unwrap_or(usize::MAX);
+            if has_more || !name.as_deref().is_some_and(|name| is_own(name, json)) {
+                self.lose_other(Some(choice.index), at, "a member of unknown meaning has no place", losses);
+                continue;
+            }
+            let earlier = parts.len().saturating_sub(choice.content.len().saturating_sub(before));
+            pieces.extend(parts.by_ref().take(earlier).map(|(at, part)| Piece::Part(at, part)));
+            pieces.push(Piece::Block(json.as_str()));
+        }
+        pieces.extend(parts.map(|(at, part)| Piece::Part(at, part)));
+        pieces
     }
 
     /// The citations of each text that `is_own` says are the format's own. The rest are lost.
@@ -177,6 +212,13 @@ impl Response {
             }
         }
         by_part
+    }
+
+    /// All of the source's counts, where they say more than [`Usage`] and `is_own` says that they are the format's own.
+    pub(crate) fn more_usage(&self, is_own: impl Fn(&str, &Json<'_>) -> bool) -> Option<&Json<'static>> {
+        let more =
+            self.others.iter().find(|(name, json)| name.as_deref().is_some_and(|name| is_own(name, json)));
+        more.map(|(_, json)| json)
     }
 
     /// Notes that a member of unknown meaning is lost, which is this one of the choice's or of the answer's.
@@ -278,11 +320,23 @@ impl Response {
             Event::Other { choice, name, json } => {
                 let other = (name.as_deref().map(String::from), json.clone().into_owned());
                 let others = match choice {
-                    Some(choice) => &mut self.choice(*choice).others,
+                    Some(choice) => {
+                        let choice = self.choice(*choice);
+                        choice.before.push(choice.content.len());
+                        &mut choice.others
+                    }
                     None => &mut self.others,
                 };
-                last = Some(Thing::Other { choice: *choice, index: others.len() });
-                others.push(other);
+                // Counts are said again and again, and the last ones stand.
+                let is_usage = |(name, _): &(Option<String>, Json<'_>)| name.as_deref() == Some("usage");
+                let earlier =
+                    others.iter().position(is_usage).filter(|_| choice.is_none() && is_usage(&other));
+                let index = earlier.unwrap_or(others.len());
+                last = Some(Thing::Other { choice: *choice, index });
+                match others.get_mut(index) {
+                    Some(earlier) => *earlier = other,
+                    None => others.push(other),
+                }
             }
         }
         self.places.last = last;

@@ -13,6 +13,9 @@ mod pointer;
 mod string;
 mod write;
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 pub(crate) use cursor::{Json, number_end};
 pub(crate) use pointer::{Landmarks, pointers};
 pub(crate) use string::{Escapes, Rest, rest, unescape, unescaped};
@@ -61,4 +64,23 @@ pub(crate) fn is_document(text: &str) -> bool {
 /// `text`, if it is one JSON object and nothing else.
 pub(crate) fn as_object(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| text.starts_with('{') && is_document(text))
+}
+
+/// JSON without line ends, which may stand between its tokens.
+pub(crate) fn one_line(json: &str) -> String {
+    json.replace(['\n', '\r'], " ")
+}
+
+/// The members of an object that are not null, each with its JSON. Of anything else there are none.
+pub(crate) fn members(text: &str) -> Vec<(String, &str)> {
+    let (mut json, mut members) = (Json::new(text.as_bytes(), 0, 127), Vec::new());
+    if json.kind() != Ok(Kind::Object) {
+        return members;
+    }
+    let read = json.object(|json, name| {
+        let name = String::from_utf8_lossy(name).into_owned();
+        members.extend(json.skip_some()?.map(|value| (name, &text[value])));
+        Ok(())
+    });
+    if read.is_ok() { members } else { Vec::new() }
 }

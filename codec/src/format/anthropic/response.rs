@@ -4,9 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::stop;
-use super::wire::{is_citation, is_object, write_usage};
+use super::wire::{MoreUsage, add_usage, is_citation, is_object, is_own, is_own_usage, write_usage};
 use crate::chat::request::Content;
-use crate::chat::{Context, Losses, Outcome, Response, Thing, input_object};
+use crate::chat::{Context, Json, Losses, Outcome, Piece, Response, Thing, input_object};
 use crate::json::Object;
 
 /// Writes a response as a message.
@@ -15,6 +15,8 @@ use crate::json::Object;
 pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
+    let is_block = |name: &str, json: &Json<'_>| name == "content_block" && is_own(json);
+    let pieces = response.pieces(choice, is_block, &mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
     Object::write(&mut out, |object| {
         let id = response.id.as_deref().or(context.id.as_deref());
@@ -22,7 +24,11 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         object.string("type", "message");
         object.string("role", "assistant");
         object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
-        object.array("content", choice.content.iter().enumerate(), |(at, part), out| {
+        object.array("content", pieces, |piece, out| {
+            let (at, part) = match piece {
+                Piece::Part(at, part) => (at, part),
+                Piece::Block(block) => return out.extend_from_slice(block.as_bytes()),
+            };
             losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
             let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
             Object::write(out, |block| write_block(at, &part.content, cited, block, &mut losses));
@@ -39,7 +45,11 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
             losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
         }
-        write_usage(&usage, true, object.name("usage"));
+        let mut more = MoreUsage::new();
+        if response.more_usage(is_own_usage).is_some_and(|json| !add_usage(&mut more, json)) {
+            losses.add("other", Outcome::Dropped, "the counts are longer than 64 KiB");
+        }
+        write_usage(&usage, &more, true, object.name("usage"));
         write_own(response, object, &mut losses);
     });
     losses.find(response.places.document());
@@ -54,6 +64,7 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
             Some(name @ ("stop_details" | "container" | "context_management")) if is_object(json) => {
                 own.insert(name, json);
             }
+            Some(name) if is_own_usage(name, json) => {}
             _ => {
                 response.lose_other(None, at, "a member of unknown meaning has no place in a message", losses)
             }

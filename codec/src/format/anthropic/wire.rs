@@ -1,13 +1,15 @@
 //! Pieces of the wire format, as they are written.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::reader::is_count;
 use crate::chat::{self, Usage};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::format::error::ErrorKind;
-use crate::json::{Json, Kind, as_object, unescaped, write_integer, write_string};
+use crate::json::{Json, Kind, as_object, members, one_line, unescaped, write_integer, write_string};
 
 /// Writes an event: the line with its name, and its data, of which `members` writes all but the type.
 pub(super) fn event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
@@ -51,8 +53,40 @@ pub(super) fn is_citation(json: &chat::Json<'_>) -> bool {
     is_object(json) && Json::new(bytes, 0, 127).object(read).is_ok() && is_location
 }
 
+/// Whether a member has counts as Anthropic has them.
+pub(super) fn is_own_usage(name: &str, json: &chat::Json<'_>) -> bool {
+    let members = members(json.as_str());
+    let has = |known: &str| members.iter().any(|(name, _)| name == known);
+    name == "usage" && (has("input_tokens") || has("output_tokens")) && !has("total_tokens")
+}
+
+/// Counts that have no name here, and what stands beside them. Later ones replace those of the same name.
+pub(super) type MoreUsage = BTreeMap<String, String>;
+
+/// The most that is kept of them.
+const USAGE_MAX: usize = 64 * 1024;
+
+/// Remembers the counts that have no name here, unless they are too long.
+pub(super) fn add_usage(more: &mut MoreUsage, json: &chat::Json<'_>) -> bool {
+    let kept: usize = more.iter().map(|(name, json)| name.len() + json.len()).sum();
+    if kept + json.as_str().len() > USAGE_MAX {
+        return false;
+    }
+    for (name, json) in members(json.as_str()) {
+        if !is_count(name.as_bytes()) && name != "output_tokens_details" {
+            more.insert(name, one_line(json));
+        }
+    }
+    true
+}
+
+/// Whether a block, or a delta of one, is one of Anthropic's, which all have a type.
+pub(super) fn is_own(json: &chat::Json<'_>) -> bool {
+    members(json.as_str()).iter().any(|(name, json)| name == "type" && json.starts_with('"'))
+}
+
 /// Writes counts as Anthropic counts: what was cached is no input. A start has to have both counts.
-pub(super) fn write_usage(usage: &Usage, is_start: bool, out: &mut Vec<u8>) {
+pub(super) fn write_usage(usage: &Usage, more: &MoreUsage, is_start: bool, out: &mut Vec<u8>) {
     let cached = usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
     let input = usage.input_tokens.map(|tokens| tokens.saturating_sub(cached));
     let counts = [
@@ -75,6 +109,12 @@ pub(super) fn write_usage(usage: &Usage, is_start: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"output_tokens_details\":{\"thinking_tokens\":");
         write_integer(thinking, out);
         out.push(b'}');
+    }
+    for (name, json) in more {
+        out.push(b',');
+        write_string(name, out);
+        out.push(b':');
+        out.extend_from_slice(json.as_bytes());
     }
     out.push(b'}');
 }

@@ -5,7 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::stop;
-use super::wire::{event, is_citation, is_object, write_error, write_index, write_json, write_usage};
+use super::wire::{
+    MoreUsage, add_usage, event, is_citation, is_object, is_own, is_own_usage, write_error, write_index,
+    write_json, write_usage,
+};
 use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::write_string;
@@ -26,6 +29,8 @@ pub struct Writer {
     /// What `message_delta` says.
     stop: Option<Stop>,
     usage: Option<Usage>,
+    /// Counts that have no name here, since the start.
+    more_usage: MoreUsage,
     has_tools: bool,
     losses: Losses,
 }
@@ -50,7 +55,12 @@ enum Block {
     Tool {
         has_input: bool,
     },
+    /// One that the model has no part for: a tool that the server ran, or its result.
+    Own,
 }
+
+/// No part has this number.
+const NO_PART: u32 = u32::MAX;
 
 #[derive(Clone, Debug, Default)]
 struct Stop {
@@ -60,6 +70,8 @@ struct Stop {
     /// Further members of the delta, and of the event, each with the comma before it.
     delta: Vec<u8>,
     event: Vec<u8>,
+    /// Members of `message_stop`, the same.
+    end: Vec<u8>,
 }
 
 impl Writer {
@@ -116,6 +128,16 @@ impl Writer {
             }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Other { choice: None, name: Some(name), json } => self.other(name, json),
+            Event::Other { choice: Some(0), name: Some(name), json }
+                if name == "content_block" && is_own(json) && self.is_between_parts() =>
+            {
+                self.own_start(json, out);
+            }
+            Event::Other { choice: Some(0), name: Some(name), json }
+                if name == "delta" && is_own(json) && self.is_own_open() =>
+            {
+                self.raw_delta(json, out);
+            }
             Event::Logprobs { .. } => {
                 self.losses.add("logprobs", Outcome::Dropped, "a message has no place for them");
             }
@@ -167,10 +189,10 @@ impl Writer {
             }
             out.extend_from_slice(&stop.delta);
             out.extend_from_slice(b"},\"usage\":");
-            write_usage(&usage, false, out);
+            write_usage(&usage, &self.more_usage, false, out);
             out.extend_from_slice(&stop.event);
         });
-        event("message_stop", out, |_| {});
+        event("message_stop", out, |out| out.extend_from_slice(&stop.end));
     }
 
     /// Remembers what the start of the message will say.
@@ -186,20 +208,56 @@ impl Writer {
         if core::mem::replace(&mut self.started, true) {
             return;
         }
-        let Self { context, usage, .. } = self;
+        let Self { context, usage, more_usage, .. } = self;
         event("message_start", out, |out| {
             out.extend_from_slice(b",\"message\":{\"id\":");
             write_string(context.id.as_deref().unwrap_or("msg_0"), out);
             out.extend_from_slice(b",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
             write_string(context.model.as_deref().unwrap_or(""), out);
             out.extend_from_slice(b",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
-            write_usage(&usage.unwrap_or_default(), true, out);
+            write_usage(&usage.unwrap_or_default(), more_usage, true, out);
             out.push(b'}');
+        });
+        // What the start says need not be said again.
+        more_usage.clear();
+    }
+
+    /// Whether no part is open; a block of Anthropic's own ends where the next begins.
+    fn is_between_parts(&self) -> bool {
+        self.open.is_none() || self.is_own_open()
+    }
+
+    fn is_own_open(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.block == Block::Own)
+    }
+
+    /// A block that the model has no part for stands where it stood.
+    fn own_start(&mut self, json: &Json<'_>, out: &mut Vec<u8>) {
+        self.start(out);
+        self.part_end(out);
+        self.open = Some(Open { part: NO_PART, block: Block::Own, signature: String::new() });
+        let index = self.blocks;
+        self.blocks += 1;
+        event("content_block_start", out, |out| {
+            write_index(index, out);
+            out.extend_from_slice(b",\"content_block\":");
+            write_json(json, out);
+        });
+    }
+
+    fn raw_delta(&self, json: &Json<'_>, out: &mut Vec<u8>) {
+        event("content_block_delta", out, |out| {
+            write_index(self.blocks.saturating_sub(1), out);
+            out.extend_from_slice(b",\"delta\":");
+            write_json(json, out);
         });
     }
 
     fn part_start(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
         self.start(out);
+        if self.is_own_open() {
+            self.part_end(out);
+        }
         let block = match kind {
             PartKind::Reasoning => Block::Pending,
             PartKind::Text => Block::Text,
@@ -362,7 +420,7 @@ impl Writer {
                 self.thinking(out);
                 self.thinking_end(out);
             }
-            Block::Text => self.block_stop(out),
+            Block::Text | Block::Own => self.block_stop(out),
             Block::Tool { has_input } => {
                 if !has_input {
                     // As Anthropic says that there are no arguments.
@@ -383,8 +441,12 @@ impl Writer {
 
     /// Members of a message that Anthropic alone has, and that its own readers show as they are.
     fn other(&mut self, name: &str, json: &Json<'_>) {
+        if is_own_usage(name, json) && add_usage(&mut self.more_usage, json) {
+            return;
+        }
         let stop = self.stop.get_or_insert_default();
         let members = match name {
+            "amazon-bedrock-invocationMetrics" => &mut stop.end,
             "stop_details" | "container" => &mut stop.delta,
             "context_management" => &mut stop.event,
             _ => {

@@ -4,10 +4,10 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::extras::{Extras, is_citation};
+use super::extras::{Extras, is_citation, is_own};
 use super::writer::{Counts, Names, stop_reason};
 use crate::chat::request::Content;
-use crate::chat::{Context, Losses, Outcome, Response, Thing, input_object};
+use crate::chat::{Context, Json, Losses, Outcome, Piece, Response, Thing, input_object};
 use crate::json::Object;
 
 /// Where the fields stand that the request asked for.
@@ -19,13 +19,19 @@ const FIELDS: &str = "additionalModelResponseFields";
 pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
+    let is_block = |name: &str, json: &Json<'_>| name == "content" && is_own(json);
+    let pieces = response.pieces(choice, is_block, &mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
-    let (own, latency_ms) = own(response, &mut losses);
+    let (mut own, latency_ms) = own(response, &mut losses);
     Object::write(&mut out, |object| {
         object.object("output", |output| {
             output.object("message", |message| {
                 message.string("role", "assistant");
-                message.array("content", choice.content.iter().enumerate(), |(at, part), out| {
+                message.array("content", pieces, |piece, out| {
+                    let (at, part) = match piece {
+                        Piece::Part(at, part) => (at, part),
+                        Piece::Block(block) => return out.extend_from_slice(block.as_bytes()),
+                    };
                     losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
                     let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
                     Object::write(out, |block| write_block(at, &part.content, cited, block, &mut losses));
@@ -36,7 +42,8 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         let stop = choice.stop.as_deref();
         object.string("stopReason", stop_reason(&reason, stop.is_some(), has_tools, &mut losses));
         losses.set_here(response.places.of(Thing::Usage));
-        Counts::new(response.usage.unwrap_or_default(), &mut losses).write(object.name("usage"));
+        let more = own.remove("usage").unwrap_or_default();
+        Counts::new(response.usage.unwrap_or_default(), &mut losses).write(more, object.name("usage"));
         losses.set_here(None);
         let latency_ms = latency_ms.or(context.latency_ms);
         if latency_ms.is_none() {

@@ -4,13 +4,14 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::extras::{Extras, is_citation, write_json};
-use crate::chat::{Context, Event, FinishReason, Losses, Outcome, PartKind, Usage};
+use super::extras::{Extras, is_citation, is_own, write_json};
+use super::reader::is_count;
+use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
 use crate::failure::Failure;
 use crate::format::error::ErrorKind;
-use crate::json::{Object, as_object, write_integer, write_string};
+use crate::json::{Object, as_object, members, write_integer, write_string};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Writer {
     usage: Option<Usage>,
     /// The part that is open.
     open: Option<u32>,
+    /// A block is open that the model has no part for.
+    own_open: bool,
     /// What Bedrock said beside the answer.
     extras: Extras,
     losses: Losses,
@@ -62,6 +65,7 @@ impl Writer {
             has_tools: false,
             usage: None,
             open: None,
+            own_open: false,
             extras: Extras::default(),
             losses: Losses::default(),
             headers: ("", Vec::new()),
@@ -133,15 +137,13 @@ impl Writer {
             }
             Event::PartEnd { .. } => {
                 self.open = None;
-                let index = self.blocks.saturating_sub(1);
-                self.event("contentBlockStop", out, |out| {
-                    out.extend_from_slice(b"{\"contentBlockIndex\":");
-                    write_integer(index, out);
-                    out.push(b'}');
-                });
+                self.block_stop(out);
             }
             Event::Finish { reason, stop, .. } => self.stop(reason, stop.as_deref()),
-            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Usage(usage) => {
+                self.usage = Some(*usage);
+                self.extras.usage.clear();
+            }
             Event::Logprobs { .. } => {
                 self.losses.add("logprobs", Outcome::Dropped, "Converse has no place for them");
             }
@@ -153,6 +155,16 @@ impl Writer {
                 );
             }
             Event::Other { choice: None, name: Some(name), json } if self.extras.take(name, json) => {}
+            Event::Other { choice: Some(0), name: Some(name), json }
+                if name == "start" && is_own(json) && self.open.is_none() =>
+            {
+                self.own_start(json, out);
+            }
+            Event::Other { choice: Some(0), name: Some(name), json }
+                if name == "delta" && is_own(json) && self.own_open =>
+            {
+                self.block_delta(out, |out| write_json(json.as_str(), out));
+            }
             Event::Other { .. } => {
                 self.losses.add(
                     "other",
@@ -170,6 +182,7 @@ impl Writer {
             return self.exception(error, out);
         }
         self.start(None, out);
+        self.own_end(out);
         if self.stop.is_none() {
             self.losses.add("finish reason", Outcome::Defaulted, "the source gives none");
             let reason = if self.has_tools { FinishReason::ToolCalls } else { FinishReason::Stop };
@@ -197,8 +210,40 @@ impl Writer {
         self.event("messageStart", out, |out| out.extend_from_slice(b"{\"role\":\"assistant\"}"));
     }
 
+    /// A block that the model has no part for stands where it stood. It ends where the next begins.
+    fn own_start(&mut self, json: &Json<'_>, out: &mut Vec<u8>) {
+        self.start(None, out);
+        self.own_end(out);
+        self.own_open = true;
+        let index = self.blocks;
+        self.blocks += 1;
+        self.event("contentBlockStart", out, |out| {
+            out.extend_from_slice(b"{\"contentBlockIndex\":");
+            write_integer(index, out);
+            out.extend_from_slice(b",\"start\":");
+            write_json(json.as_str(), out);
+            out.push(b'}');
+        });
+    }
+
+    fn own_end(&mut self, out: &mut Vec<u8>) {
+        if core::mem::take(&mut self.own_open) {
+            self.block_stop(out);
+        }
+    }
+
+    fn block_stop(&mut self, out: &mut Vec<u8>) {
+        let index = self.blocks.saturating_sub(1);
+        self.event("contentBlockStop", out, |out| {
+            out.extend_from_slice(b"{\"contentBlockIndex\":");
+            write_integer(index, out);
+            out.push(b'}');
+        });
+    }
+
     fn start_block(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
         self.start(None, out);
+        self.own_end(out);
         self.open = Some(part);
         let index = self.blocks;
         self.blocks += 1;
@@ -274,9 +319,10 @@ impl Writer {
         }
         let latency = latency.unwrap_or(0);
         let more = core::mem::take(&mut self.extras.metadata);
+        let more_usage = core::mem::take(&mut self.extras.usage);
         self.event("metadata", out, |out| {
             out.extend_from_slice(b"{\"usage\":");
-            counts.write(out);
+            counts.write(&more_usage, out);
             out.extend_from_slice(b",\"metrics\":{\"latencyMs\":");
             write_integer(latency, out);
             out.push(b'}');
@@ -450,7 +496,8 @@ impl Counts {
         Self { input, output, total, cache_read, cache_write }
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Writes them; of `more`, which is Bedrock's own object of them or nothing, those that have no name here.
+    pub(super) fn write(&self, more: &str, out: &mut Vec<u8>) {
         Object::write(out, |object| {
             object.integer("inputTokens", self.input);
             object.integer("outputTokens", self.output);
@@ -460,6 +507,11 @@ impl Counts {
             {
                 if let Some(count) = count {
                     object.integer(name, count);
+                }
+            }
+            for (name, json) in members(more) {
+                if !is_count(name.as_bytes()) {
+                    object.json(&name, json);
                 }
             }
         });

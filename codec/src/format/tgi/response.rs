@@ -14,6 +14,7 @@ use crate::json::Object;
 pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
+    response.pieces(choice, |_, _| false, &mut losses);
     response.citations(choice, |_| false, &mut losses);
     for at in 0..response.others.len() {
         response.lose_other(None, at, "a member of unknown meaning has no place", &mut losses);

@@ -1,0 +1,83 @@
+//! Answers that are written in the format that they were read in: whole and streamed, nothing of them is lost.
+
+mod common;
+
+use sagewire_codec::chat::{Context, Response};
+use sagewire_codec::format::write_response;
+use sagewire_codec::{Options, Target};
+use serde_json::{Value, json};
+
+/// The vectors that have a member of this name, each with its name and its format.
+fn vectors(own: &str) -> Vec<(String, Target, Value)> {
+    let Value::Array(vectors) = common::read_json(&common::testdata("answers.json")) else {
+        panic!("a list")
+    };
+    let named = |vector: Value| {
+        let name = vector["name"].as_str().expect("a name").to_owned();
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        (name, common::target(vector["format"].as_str().expect("a format")), vector)
+    };
+    vectors.into_iter().filter(|vector| !vector[own].is_null()).map(named).collect()
+}
+
+/// What a vector comes to: itself, unless it says otherwise; and what is lost.
+fn expected(vector: &Value, own: &str) -> (Value, Value) {
+    let losses = vector.get("losses").cloned().unwrap_or_else(|| json!([]));
+    (vector.get("rewritten").unwrap_or(&vector[own]).clone(), losses)
+}
+
+/// A whole answer as its own format writes it.
+fn rewrite(target: Target, body: &str) -> (Value, Value) {
+    let response = Response::read(body.to_owned(), Options::new()).expect("an answer");
+    let (written, losses) = write_response(target, &response, &Context::new());
+    let losses = losses.as_slice().iter().map(ToString::to_string).collect();
+    (serde_json::from_slice(&written).expect("JSON"), losses)
+}
+
+#[test]
+fn whole_answers_come_back() {
+    let vectors = vectors("body");
+    for (name, target, vector) in &vectors {
+        let (body, losses) = expected(vector, "body");
+        for source in
+            [vector["body"].to_string(), serde_json::to_string_pretty(&vector["body"]).expect("JSON")]
+        {
+            assert_eq!(rewrite(*target, &source), (body.clone(), losses.clone()), "{name}");
+        }
+        assert_eq!(rewrite(*target, &body.to_string()), (body, json!([])), "{name} a second time");
+    }
+    assert!(vectors.len() >= 50, "{}", vectors.len());
+}
+
+/// The bytes of a stream of these records.
+fn encode(target: Target, records: &Value) -> String {
+    let encode = |record: &Value| match (target, record.as_str()) {
+        (Target::Bedrock(_), _) => format!("{record}\n"),
+        (Target::Anthropic, _) => {
+            format!("event: {}\ndata: {record}\n\n", record["type"].as_str().expect("a type"))
+        }
+        (_, Some(word)) => format!("data: {word}\n\n"),
+        _ => format!("data: {record}\n\n"),
+    };
+    records.as_array().expect("records").iter().map(encode).collect()
+}
+
+/// A stream as its own format writes it, what is lost, and what it failed with.
+fn transcode(target: Target, records: &Value) -> (Value, Value, Value) {
+    let (out, losses, ending) = common::transcode(target, Context::new(), encode(target, records));
+    let failure = ending.err().map(|error| error.failure().expect("its own failure").to_string());
+    (common::records(target, &out).into(), losses.into(), json!(failure))
+}
+
+#[test]
+fn streams_come_back() {
+    let vectors = vectors("stream");
+    for (name, target, vector) in &vectors {
+        let (records, losses) = expected(vector, "stream");
+        let failure = vector["fails"].clone();
+        let found = transcode(*target, &vector["stream"]);
+        assert_eq!(found, (records.clone(), losses, failure.clone()), "{name}");
+        assert_eq!(transcode(*target, &records), (records, json!([]), failure), "{name} a second time");
+    }
+    assert!(vectors.len() >= 30, "{}", vectors.len());
+}
