@@ -27,6 +27,7 @@ mod extras;
 mod reader;
 mod response;
 mod whole;
+mod wire;
 mod writer;
 
 pub(crate) use reader::Name;

@@ -5,7 +5,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::extras::{Extras, is_citation, is_own};
-use super::writer::{Counts, Names, stop_reason};
+use super::wire::{Counts, Names};
+use super::writer::stop_reason;
 use crate::chat::request::Content;
 use crate::chat::{Context, Json, Losses, Outcome, Piece, Response, Thing, input_object};
 use crate::json::Object;
