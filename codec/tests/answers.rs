@@ -1,4 +1,5 @@
-//! Answers that are written in the format that they were read in: whole and streamed, nothing of them is lost.
+//! Answers that are written in the format that they were read in: whole and streamed, nothing of them is lost. Some are
+//! written in another, where its own form of an answer matters.
 
 mod common;
 
@@ -15,7 +16,8 @@ fn vectors(own: &str) -> Vec<(String, Target, Value)> {
     let named = |vector: Value| {
         let name = vector["name"].as_str().expect("a name").to_owned();
         assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
-        (name, common::target(vector["format"].as_str().expect("a format")), vector)
+        let target = vector["to"].as_str().or(vector["format"].as_str()).expect("a format");
+        (name, common::target(target), vector)
     };
     vectors.into_iter().filter(|vector| !vector[own].is_null()).map(named).collect()
 }

@@ -1,11 +1,12 @@
 //! Pieces of the wire format, as they are written.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::reader::is_count;
-use crate::chat::{self, Usage};
+use crate::chat::{self, Losses, Outcome, Usage};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::format::error::ErrorKind;
@@ -83,6 +84,32 @@ pub(super) fn add_usage(more: &mut MoreUsage, json: &chat::Json<'_>) -> bool {
 /// Whether a block, or a delta of one, is one of Anthropic's, which all have a type.
 pub(super) fn is_own(json: &chat::Json<'_>) -> bool {
     members(json.as_str()).iter().any(|(name, json)| name == "type" && json.starts_with('"'))
+}
+
+/// The ID of a tool call, which has letters, digits, `_` and `-`; `part` says which call it is where it has none.
+pub(super) fn tool_id<'a>(part: usize, id: Option<&'a str>, losses: &mut Losses) -> Cow<'a, str> {
+    let Some(id) = id.filter(|id| !id.is_empty()) else {
+        losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
+        return Cow::Owned(alloc::format!("toolu_{part}"));
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if id.chars().all(allowed) {
+        return Cow::Borrowed(id);
+    }
+    let why = "an ID of Anthropic has letters, digits, `_` and `-`";
+    losses.add("tool call id", Outcome::Approximated, why);
+    Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect())
+}
+
+/// Notes which counts are missing, and which have no place.
+pub(super) fn note_usage(usage: &Usage, losses: &mut Losses) {
+    if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
+        losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
+    }
+    let sum = usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
+    if usage.total_tokens.is_some_and(|total| total != sum) {
+        losses.add("total tokens", Outcome::Dropped, "Anthropic has no total, and theirs is no sum");
+    }
 }
 
 /// Writes counts as Anthropic counts: what was cached is no input. A start has to have both counts.

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::stop;
 use super::wire::{
-    MoreUsage, add_usage, event, is_citation, is_object, is_own, is_own_usage, write_error, write_index,
-    write_json, write_usage,
+    MoreUsage, add_usage, event, is_citation, is_object, is_own, is_own_usage, note_usage, tool_id,
+    write_error, write_index, write_json, write_usage,
 };
 use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
@@ -172,13 +172,7 @@ impl Writer {
             Cow::Borrowed(if self.has_tools { "tool_use" } else { "end_turn" })
         });
         let usage = self.usage.take().unwrap_or_default();
-        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
-            self.losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
-        }
-        let sum = usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
-        if usage.total_tokens.is_some_and(|total| total != sum) {
-            self.losses.add("total tokens", Outcome::Dropped, "Anthropic has no total, and theirs is no sum");
-        }
+        note_usage(&usage, &mut self.losses);
         event("message_delta", out, |out| {
             out.extend_from_slice(b",\"delta\":{\"stop_reason\":");
             write_string(&reason, out);
@@ -279,7 +273,7 @@ impl Writer {
             }
             PartKind::ToolCall { id, name } => {
                 self.has_tools = true;
-                let id = self.tool_id(part, id.as_deref());
+                let id = tool_id(part as usize, id.as_deref(), &mut self.losses);
                 self.block_start(out, |out| {
                     out.extend_from_slice(b"\"tool_use\",\"id\":");
                     write_string(&id, out);
@@ -289,24 +283,6 @@ impl Writer {
                 });
             }
         }
-    }
-
-    /// Anthropic allows letters, digits, `_` and `-`.
-    fn tool_id<'a>(&mut self, part: u32, id: Option<&'a str>) -> Cow<'a, str> {
-        let Some(id) = id.filter(|id| !id.is_empty()) else {
-            self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
-            return Cow::Owned(alloc::format!("toolu_{part}"));
-        };
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        if id.chars().all(allowed) {
-            return Cow::Borrowed(id);
-        }
-        self.losses.add(
-            "tool call id",
-            Outcome::Approximated,
-            "an ID of Anthropic has letters, digits, `_` and `-`",
-        );
-        Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect())
     }
 
     fn block_start(&mut self, out: &mut Vec<u8>, block: impl FnOnce(&mut Vec<u8>)) {
