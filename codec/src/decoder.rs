@@ -326,7 +326,8 @@ impl Decoder {
             if self.queue.advance() {
                 return Ok(Next::Queued);
             }
-            if self.read() {
+            if self.record.from < self.record.range.len() {
+                self.read();
                 continue;
             }
             match &mut self.state {
@@ -372,11 +373,8 @@ impl Decoder {
         queue.delta(delta, &bytes[record.range.clone()], short)
     }
 
-    /// Reads the next document of the record, if it has one left.
-    fn read(&mut self) -> bool {
-        if self.record.from >= self.record.range.len() {
-            return false;
-        }
+    /// Reads the next document of the record, which has one left, or blanks.
+    fn read(&mut self) {
         if !self.record.checked {
             self.check_record();
         }
@@ -387,7 +385,7 @@ impl Decoder {
             record.from += bytes[record.from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         }
         if record.from == bytes.len() {
-            return true;
+            return;
         }
         let offset = record.offset + record.from as u64;
         queue.begin(offset);
@@ -395,13 +393,12 @@ impl Decoder {
             Ok(to) => record.from = to,
             Err(kind) => {
                 self.fail_record(offset, kind);
-                return true;
+                return;
             }
         }
         if let Some(failure) = reader.take_failure() {
             self.state = State::closing(Error::new(Layer::Format, offset, ErrorKind::Failure(failure)));
         }
-        true
     }
 
     fn fail_record(&mut self, offset: u64, kind: ErrorKind) {

@@ -37,10 +37,10 @@ impl Failure {
         Self { original: original.to_vec(), ..Self::new(name, code, message) }
     }
 
-    /// Whether the same request may well succeed when it is sent again: the service's own faults, throttling, and a
-    /// broken connection to the container; not a request that is too long or takes too long.
+    /// Whether the same request may well succeed when it is sent again: the service's own faults, throttling, a container
+    /// that has too much to do, and a broken connection to it; not a request that is too long or takes too long.
     pub fn is_retryable(&self) -> bool {
-        const NAMES: [&str; 7] = [
+        const NAMES: [&str; 11] = [
             "InternalStreamFailure",
             "InternalFailure",
             "ServiceUnavailable",
@@ -48,6 +48,10 @@ impl Failure {
             "internalServerException",
             "serviceUnavailableException",
             "throttlingException",
+            "overloaded",
+            "Overloaded",
+            "overloaded_error",
+            "rate_limit_error",
         ];
         const CODES: [&str; 8] =
             ["StreamBroken", "InternalFailure", "ServiceUnavailable", "429", "500", "502", "503", "504"];

@@ -171,18 +171,20 @@ impl Scanner {
 
     /// Where a value that may be a whole record begins, if nothing is unfinished: a data line's, also below a line that
     /// names the event, or JSON that begins a line. Blank lines before it, which end nothing, are passed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
         if self.state != State::Line || !self.lines.is_settled() {
             return None;
         }
         // Nearly every record of a model's stream.
-        if chunk[*pos..].starts_with(DATA) {
-            return Some(*pos + DATA.len());
+        match chunk[*pos..] {
+            [b'd', b'a', b't', b'a', b':', next, ..] => Some(*pos + DATA.len() - usize::from(next != b' ')),
+            [b'{', ..] => Some(*pos),
+            _ => self.other_value_at(chunk, pos),
         }
-        self.other_value_at(chunk, pos)
     }
 
+    #[inline(never)]
     fn other_value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
         if self.raw.is_some() {
             return None;

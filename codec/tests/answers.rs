@@ -1,166 +1,260 @@
-//! Answers that are written in the format that they were read in: whole and streamed, nothing of them is lost. Some are
-//! written in another, where its own form of an answer matters.
+//! One rich whole answer of each format, turned into each that is written, with what is lost; and that it says what the rich
+//! stream of the same content says. Reviewed by eye; written anew with `SAGEWIRE_GOLDEN=write`.
 
 mod common;
 
-use sagewire_codec::chat::{Context, Response};
+use std::collections::BTreeSet;
+use std::fs;
+
+use bytes::Bytes;
+use common::transcode;
+use sagewire_codec::chat::request::Content;
+use sagewire_codec::chat::{Choice, Context, Json, Response};
+use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::format::write_response;
-use sagewire_codec::{Options, Target};
+use sagewire_codec::{Format, Options, Target};
 use serde_json::{Value, json};
 
-/// The vectors that have a member of this name, each with its name and its format.
-fn vectors(own: &str) -> Vec<(String, Target, Value)> {
-    let Value::Array(vectors) = common::read_json(&common::testdata("answers.json")) else {
-        panic!("a list")
-    };
-    let named = |vector: Value| {
-        let name = vector["name"].as_str().expect("a name").to_owned();
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
-        let target = vector["to"].as_str().or(vector["format"].as_str()).expect("a format");
-        (name, common::target(target), vector)
-    };
-    vectors.into_iter().filter(|vector| !vector[own].is_null()).map(named).collect()
+/// Formats of whole answers, with the file of the stream that says the same, where they have one.
+const SOURCES: [(&str, Option<&str>); 13] = [
+    ("anthropic", Some("anthropic.sse")),
+    ("bedrock", Some("bedrock.jsonl")),
+    ("completions", Some("completions.sse")),
+    ("jumpstart", None),
+    ("jumpstart_dialogs", None),
+    ("jumpstart_text", None),
+    ("llama", Some("llama.sse")),
+    ("lmi", Some("lmi.jsonl")),
+    ("lmi_3p", None),
+    ("openai", Some("openai.sse")),
+    ("responses", Some("responses.sse")),
+    ("tgi", Some("tgi.sse")),
+    ("triton", Some("triton.sse")),
+];
+
+const TARGETS: [(&str, Target); 4] = [
+    ("anthropic", Target::Anthropic),
+    ("bedrock", Target::Bedrock(Encoding::JsonLines)),
+    ("openai", Target::OpenAi),
+    ("tgi", Target::Tgi),
+];
+
+/// What is turned into what without any loss; all else loses something.
+const LOSSLESS: [(&str, &str); 8] = [
+    ("anthropic", "anthropic"),
+    ("bedrock", "bedrock"),
+    ("jumpstart_dialogs", "tgi"),
+    ("lmi_3p", "anthropic"),
+    ("lmi_3p", "bedrock"),
+    ("lmi_3p", "openai"),
+    ("openai", "openai"),
+    ("triton", "tgi"),
+];
+
+fn context() -> Context {
+    Context::new().id("answer-1").model("model-1").created(1).latency_ms(9)
 }
 
-/// What a vector comes to: itself, unless it says otherwise; and what is lost.
-fn expected(vector: &Value, own: &str) -> (Value, Value) {
-    let losses = vector.get("losses").cloned().unwrap_or_else(|| json!([]));
-    (vector.get("rewritten").unwrap_or(&vector[own]).clone(), losses)
+fn read(body: impl Into<Bytes>) -> Response {
+    Response::read(body, Options::new()).expect("complete")
 }
 
-/// A whole answer as its own format writes it.
-fn rewrite(target: Target, body: &str) -> (Value, Value) {
-    let response = Response::read(body.to_owned(), Options::new()).expect("an answer");
-    let (written, losses) = write_response(target, &response, &Context::new());
-    let losses = losses.as_slice().iter().map(ToString::to_string).collect();
-    (serde_json::from_slice(&written).expect("JSON"), losses)
+/// What was written, as it is read.
+fn again(written: &Value) -> Response {
+    read(written.to_string())
+}
+
+/// The golden file of a format.
+fn golden(name: &str) -> (std::path::PathBuf, Value) {
+    let path = common::testdata("golden").join(format!("answer-{name}.json"));
+    let golden = common::read_json(&path);
+    (path, golden)
+}
+
+fn is_written() -> bool {
+    std::env::var_os("SAGEWIRE_GOLDEN").is_some_and(|value| value == "write")
+}
+
+/// What a whole answer becomes, and what is lost.
+fn convert(source: &Response, target: Target) -> (Value, Vec<String>) {
+    let (written, losses) = write_response(target, source, &context());
+    let written = serde_json::from_slice(&written).expect("JSON");
+    (written, losses.as_slice().iter().map(ToString::to_string).collect())
 }
 
 #[test]
-fn whole_answers_come_back() {
-    let vectors = vectors("body");
-    for (name, target, vector) in &vectors {
-        let (body, losses) = expected(vector, "body");
-        for source in
-            [vector["body"].to_string(), serde_json::to_string_pretty(&vector["body"]).expect("JSON")]
-        {
-            assert_eq!(rewrite(*target, &source), (body.clone(), losses.clone()), "{name}");
-        }
-        assert_eq!(rewrite(*target, &body.to_string()), (body, json!([])), "{name} a second time");
-    }
-    assert!(vectors.len() >= 50, "{}", vectors.len());
-}
-
-/// The bytes of a stream of these records.
-fn encode(target: Target, records: &Value) -> String {
-    let encode = |record: &Value| match (target, record.as_str()) {
-        (Target::Bedrock(_), _) => format!("{record}\n"),
-        (Target::Anthropic, _) => {
-            format!("event: {}\ndata: {record}\n\n", record["type"].as_str().expect("a type"))
-        }
-        (_, Some(word)) => format!("data: {word}\n\n"),
-        _ => format!("data: {record}\n\n"),
-    };
-    records.as_array().expect("records").iter().map(encode).collect()
-}
-
-/// A stream as its own format writes it, what is lost, and what it failed with.
-fn transcode(target: Target, records: &Value) -> (Value, Value, Value) {
-    let (out, losses, ending) = common::transcode(target, Context::new(), encode(target, records));
-    let failure = ending.err().map(|error| error.failure().expect("its own failure").to_string());
-    (common::records(target, &out).into(), losses.into(), json!(failure))
-}
-
-#[test]
-fn streams_come_back() {
-    let vectors = vectors("stream");
-    for (name, target, vector) in &vectors {
-        let (records, losses) = expected(vector, "stream");
-        let failure = vector["fails"].clone();
-        let found = transcode(*target, &vector["stream"]);
-        assert_eq!(found, (records.clone(), losses, failure.clone()), "{name}");
-        assert_eq!(transcode(*target, &records), (records, json!([]), failure), "{name} a second time");
-    }
-    assert!(vectors.len() >= 30, "{}", vectors.len());
-}
-
-/// A whole answer and a stream with this finish reason.
-fn ended(format: &str, reason: &str, stop: Option<&str>) -> [String; 2] {
-    match format {
-        "openai" => {
-            let usage = json!({"prompt_tokens": 1, "completion_tokens": 1});
-            let body = |content: &str| {
-                let choice = json!({"index": 0, content: {"content": "x"}, "finish_reason": reason, "stop_reason": stop});
-                json!({"choices": [choice], "usage": usage})
-            };
-            [body("message").to_string(), format!("data: {}\n\n", body("delta"))]
-        }
-        "anthropic" => {
-            let usage = json!({"input_tokens": 1, "output_tokens": 1});
-            let end = json!({"stop_reason": reason, "stop_sequence": stop});
-            let mut whole =
-                json!({"type": "message", "content": [{"type": "text", "text": "x"}], "usage": usage});
-            whole.as_object_mut().expect("an object").extend(end.as_object().expect("an object").clone());
-            let stream =
-                json!([{"type": "message_delta", "delta": end, "usage": usage}, {"type": "message_stop"}]);
-            [whole.to_string(), encode(Target::Anthropic, &stream)]
-        }
-        _ => {
-            let usage = json!({"inputTokens": 1, "outputTokens": 1, "totalTokens": 2});
-            let fields = stop.map(|stop| json!({"stop_sequence": stop}));
-            let end = json!({"stopReason": reason, "additionalModelResponseFields": fields});
-            let mut whole = json!({"output": {"message": {"content": [{"text": "x"}]}}, "usage": usage});
-            whole.as_object_mut().expect("an object").extend(end.as_object().expect("an object").clone());
-            [
-                whole.to_string(),
-                format!("{}\n{}\n", json!({"messageStop": end}), json!({"metadata": {"usage": usage}})),
-            ]
-        }
-    }
-}
-
-/// The finish reason that a record says.
-fn reason_of(record: &Value) -> Option<&str> {
-    let pointers = [
-        "/choices/0/finish_reason",
-        "/stop_reason",
-        "/delta/stop_reason",
-        "/stopReason",
-        "/messageStop/stopReason",
-        "/details/finish_reason",
-    ];
-    pointers.iter().find_map(|pointer| record.pointer(pointer)?.as_str())
-}
-
-/// Every finish reason of each format in the others, whole and streamed, and whether that says less.
-#[test]
-fn finish_reasons() {
-    let vectors = common::read_json(&common::testdata("reasons.json"));
-    let vectors = vectors.as_array().expect("a list");
-    for vector in vectors {
-        let name = vector["name"].as_str().expect("a name");
-        let text = |member: &str| vector[member].as_str();
-        let bodies = ended(text("from").expect("a format"), text("reason").expect("a reason"), text("stop"));
-        for (to, expected) in vector["to"].as_object().expect("formats") {
-            let target = common::target(to);
-            let is_less = vector["approximated"].as_array().expect("formats").contains(&json!(to));
-            for (body, is_whole) in bodies.iter().zip([true, false]) {
-                let (records, losses) = if is_whole {
-                    let response = Response::read(body.clone(), Options::new()).expect("an answer");
-                    let (written, losses) = write_response(target, &response, &Context::new());
-                    let losses: Vec<_> = losses.as_slice().iter().map(ToString::to_string).collect();
-                    (vec![serde_json::from_slice(&written).expect("JSON")], losses)
-                } else {
-                    let (out, losses, ending) = common::transcode(target, Context::new(), body);
-                    assert_eq!(ending, Ok(()), "{name} to {to}");
-                    (common::records(target, &out), losses)
-                };
-                let found = records.iter().find_map(reason_of);
-                assert_eq!(found, expected.as_str(), "{name} to {to}, whole: {is_whole}: {records:?}");
-                let said = losses.iter().any(|loss| loss.contains("eason: approximated"));
-                assert_eq!(said, is_less, "{name} to {to}, whole: {is_whole}: {losses:?}");
+fn every_answer_becomes_every_other() {
+    for (from, _) in SOURCES {
+        let (path, mut golden) = golden(from);
+        let source = read(golden["body"].to_string());
+        let mut targets = serde_json::Map::new();
+        for (to, target) in TARGETS {
+            let (written, losses) = convert(&source, target);
+            for loss in losses.iter().filter(|loss| loss.starts_with('/')) {
+                let (pointer, _) = loss.split_once(": ").expect("a place");
+                // An answer in a list is a record of it.
+                let record = golden["body"].get(0).unwrap_or(&golden["body"]);
+                assert!(record.pointer(pointer).is_some(), "{from} to {to}: {loss}");
             }
+            assert_eq!(losses.is_empty(), LOSSLESS.contains(&(from, to)), "{from} to {to}: {losses:?}");
+            if from == to && from != "tgi" {
+                assert_eq!(again(&written), source, "{from} to {to} reads back");
+            }
+            assert_eq!(again(&written).choices[0].text(), source.choices[0].text(), "{from} to {to}");
+            targets.insert(to.to_owned(), json!({"body": written, "losses": losses}));
+        }
+        if is_written() {
+            golden["targets"] = Value::Object(targets);
+            let text = serde_json::to_string_pretty(&golden).expect("JSON");
+            fs::write(path, text + "\n").expect("it can be written");
+        } else {
+            assert_eq!(Value::Object(targets), golden["targets"], "{from}");
         }
     }
-    assert!(vectors.len() >= 25, "{}", vectors.len());
+}
+
+/// Where what was streamed and what was not say something else, as it is (`*`) or as what it becomes.
+const EXCEPTIONS: [Exception; 11] = [
+    (&["openai"], &["*", "openai"], &["others"], "chunks repeat what made the answer, a whole one keeps it"),
+    (
+        &["llama"],
+        &["*", "anthropic", "openai"],
+        &["model"],
+        "the last record names it, after the answer began",
+    ),
+    (
+        &["lmi", "tgi"],
+        &["*", "openai"],
+        &["logprobs"],
+        "a stream has them unasked for: `Options::token_logprobs`",
+    ),
+    (&["responses"], &["*", "openai"], &["others"], "a stream tells how a search fares"),
+    (&["responses"], &["anthropic", "bedrock"], &["content"], "the signature comes after its part has ended"),
+    (
+        &["tgi"],
+        &["*", "openai"],
+        &["others", "others of a choice"],
+        "`top_tokens` are a token's, or in the details",
+    ),
+    (&["tgi"], &["*", "anthropic", "bedrock", "openai"], &["usage"], "only a stream counts the input"),
+    (&["triton"], &["bedrock"], &["usage", "others"], "a whole answer always has counts and metrics"),
+    (&["triton"], &["openai"], &["finish"], "a whole answer always has a reason, a stream has `[DONE]`"),
+    (
+        &["anthropic", "bedrock", "openai", "responses"],
+        &["tgi"],
+        &["usage"],
+        "it counts the input in streams only",
+    ),
+    (&["completions", "llama", "lmi", "tgi"], &["tgi"], &["usage"], "it counts the input in streams only"),
+];
+
+/// Formats, what they become, what differs, and why.
+type Exception = (&'static [&'static str], &'static [&'static str], &'static [&'static str], &'static str);
+
+/// Where two answers say something else. Inputs of tools are compared by what they mean.
+fn differences(one: &Response, other: &Response) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let mut differ = |name, is_same: bool| {
+        if !is_same {
+            found.push(name)
+        }
+    };
+    differ("id", one.id == other.id);
+    differ("model", one.model == other.model);
+    differ("created", one.created == other.created);
+    differ("usage", one.usage == other.usage);
+    differ("others", others(&one.others) == others(&other.others));
+    differ("format", one.format == other.format);
+    differ("malformed", one.malformed == other.malformed);
+    differ("choices", one.choices.len() == other.choices.len());
+    for (one, other) in one.choices.iter().zip(&other.choices) {
+        differ("content", content(one) == content(other));
+        differ("finish", (&one.finish, &one.stop) == (&other.finish, &other.stop));
+        differ("logprobs", logprobs(one) == logprobs(other));
+        differ("citations", citations(one) == citations(other));
+        differ("others of a choice", others(&one.others) == others(&other.others));
+    }
+    found
+}
+
+fn content(choice: &Choice) -> Vec<Value> {
+    let parts = choice.content.iter().map(|part| match &part.content {
+        Content::ToolCall { id, name, input } => {
+            let input = if input.is_empty() { json!({}) } else { serde_json::from_str(input).expect("JSON") };
+            json!({"id": id, "name": name, "input": input})
+        }
+        Content::Other(json) => json!({"other": json}),
+        known => json!(format!("{known:?}")),
+    });
+    parts.collect()
+}
+
+/// Probabilities come in pieces or in one: the tokens of all pieces.
+fn logprobs(choice: &Choice) -> Vec<Value> {
+    let tokens = choice.logprobs.iter().flat_map(|piece| {
+        let mut piece = serde_json::to_value(piece).expect("JSON");
+        if let Some(content) = piece.get_mut("content") {
+            piece = content.take();
+        }
+        match piece {
+            Value::Array(tokens) => tokens,
+            other => vec![other],
+        }
+    });
+    tokens.collect()
+}
+
+fn citations(choice: &Choice) -> Vec<Value> {
+    choice.citations.iter().map(|(part, json)| json!([part, json])).collect()
+}
+
+fn others(others: &[(Option<String>, Json<'static>)]) -> Value {
+    let mut others: Vec<String> = others.iter().map(|other| json!(other).to_string()).collect();
+    others.sort_unstable();
+    json!(others)
+}
+
+/// The pieces of a block that its format alone knows are only put together when they are written in that.
+fn settled(response: Response) -> Response {
+    let target = match response.format {
+        Some(Format::Anthropic) => Target::Anthropic,
+        Some(Format::Bedrock) => Target::Bedrock(Encoding::JsonLines),
+        _ => return response,
+    };
+    let (written, losses) = convert(&response, target);
+    assert_eq!(losses, [""; 0]);
+    read(written.to_string())
+}
+
+/// What was streamed says what was not, as it is and as what either becomes.
+#[test]
+fn joined_deltas_are_the_whole_answer() {
+    if is_written() {
+        return;
+    }
+    let mut unexpected = Vec::new();
+    for (from, stream) in SOURCES {
+        let Some(stream) = stream else { continue };
+        let whole = read(golden(from).1["body"].to_string());
+        let body = fs::read(common::testdata("golden").join(stream)).expect("a stream");
+        let joined = settled(read(body.clone()));
+        let mut check = |to: &str, found: Vec<&'static str>| {
+            let exceptions = EXCEPTIONS.iter();
+            let exceptions =
+                exceptions.filter(|(of, targets, ..)| of.contains(&from) && targets.contains(&to));
+            let expected: BTreeSet<_> = exceptions.flat_map(|(_, _, names, _)| *names).copied().collect();
+            let found: BTreeSet<_> = found.into_iter().collect();
+            if found != expected {
+                unexpected.push(format!("{from} to {to}: {found:?}, not {expected:?}"));
+            }
+        };
+        check("*", differences(&joined, &whole));
+        for (to, target) in TARGETS {
+            let (written, _, ending) = transcode(target, context(), &body);
+            assert_eq!(ending, Ok(()), "{from} to {to}");
+            let (answer, _) = convert(&whole, target);
+            check(to, differences(&settled(read(written)), &again(&answer)));
+        }
+    }
+    assert_eq!(unexpected, [""; 0], "{unexpected:#?}");
 }

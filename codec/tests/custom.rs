@@ -67,7 +67,6 @@ fn records_that_cannot_be_read_are_shown() {
     assert_eq!((common::texts(&events).as_str(), ending), ("a", Ok(())));
 }
 
-/// A format that is described in a file is turned into others like any format.
 /// The same path in `stream` and in `response`: a body is the one or the other.
 #[test]
 fn a_whole_answer_that_looks_like_a_record_is_whole() {
@@ -84,6 +83,7 @@ fn a_whole_answer_that_looks_like_a_record_is_whole() {
     assert!(read("{\"text\":\"h").is_err());
 }
 
+/// A format that is described in a file is turned into others like any format.
 #[test]
 fn it_is_transcoded() {
     let vectors = vectors();
@@ -100,6 +100,30 @@ fn it_is_transcoded() {
     let out = String::from_utf8(out).expect("UTF-8");
     assert!(out.contains("\"content\":\"hi\"") && out.contains("\"finish_reason\":\"stop\""), "{out}");
     assert!(out.ends_with("data: [DONE]\n\n"), "{out}");
+}
+
+/// What is said at the end of the body has no record any more, and losses of it no place.
+#[test]
+fn the_end_of_a_whole_answer_is_transcoded() {
+    let vectors = vectors();
+    for (target, said) in
+        [(Target::OpenAi, "length"), (Target::Anthropic, "max_tokens"), (Target::Tgi, "length")]
+    {
+        let format = format(&vectors["specs"]["same_end"]).expect("a format");
+        let mut transcoder = Transcoder::new(Options::new().custom(format), target, Context::new());
+        let mut chunk = Bytes::from_static(b"{\"text\":\"hi\",\"reason\":\"length\",\"in\":3,\"out\":1}");
+        let mut out = Vec::new();
+        while let Some(bytes) = transcoder.decode(&mut chunk).expect("decodes") {
+            out.extend_from_slice(bytes);
+        }
+        while let Some(bytes) = transcoder.finish().expect("is complete") {
+            out.extend_from_slice(bytes);
+        }
+        let out = String::from_utf8_lossy(&out);
+        assert!(out.contains(said), "{out}");
+        let losses = transcoder.losses().as_slice();
+        assert!(losses.iter().all(|loss| loss.what != "/"), "{losses:?}");
+    }
 }
 
 #[test]
@@ -179,10 +203,17 @@ fn request(value: &Value) -> Request<'_> {
             "stop" => request.stop = value.as_array().expect("stop").iter().map(text).collect(),
             "model" => request.model = Some(text(value)),
             "prompt" => request.prompt = Some(Param::new(value.as_str().expect("a text").into())),
+            "user" => request.user = Some(text(value)),
             "max_tokens" => request.max_tokens = value.as_u64().map(Param::new),
+            "n" => request.n = value.as_u64().map(Param::new),
             "temperature" => request.temperature = value.as_f64().map(Param::new),
             "top_p" => request.top_p = value.as_f64().map(Param::new),
+            "min_p" => request.min_p = value.as_f64().map(Param::new),
+            "frequency_penalty" => request.frequency_penalty = value.as_f64().map(Param::new),
+            "presence_penalty" => request.presence_penalty = value.as_f64().map(Param::new),
+            "repetition_penalty" => request.repetition_penalty = value.as_f64().map(Param::new),
             "top_k" => request.top_k = value.as_i64().map(Param::new),
+            "seed" => request.seed = value.as_i64().map(Param::new),
             "stream" => request.stream = value.as_bool().map(Param::new),
             "others" => {
                 for (name, value) in value.as_object().expect("members") {

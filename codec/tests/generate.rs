@@ -1,5 +1,5 @@
-//! Text generation: bodies of real servers, and what others get wrong about them. Each shape by itself is a vector in
-//! `testdata/streams.json`.
+//! Text generation: every shape by itself, bodies of real servers, and what others get wrong about them. The usual shapes
+//! are vectors in `testdata/streams.json` as well.
 
 mod common;
 
@@ -10,6 +10,11 @@ use bytes::Bytes;
 use common::{Random, decode, every_cut};
 use sagewire_codec::{Error, Format, Options};
 use serde_json::{Value, json};
+
+#[test]
+fn shapes() {
+    assert!(common::run_vectors("generation.json") >= 70);
+}
 
 /// The answer that the events make.
 #[derive(Debug, Default, PartialEq)]
@@ -137,7 +142,8 @@ fn djl_lmi_bodies() {
             "one" | "empty" => 1,
             _ => 6,
         };
-        let input = formatter.starts_with("3p").then_some(2);
+        // The prompt's tokens come with the full text.
+        let input = (formatter.starts_with("3p") || case == "fulltext").then_some(2);
         assert_eq!(answer.usage, finish.map(|_| (input, Some(tokens))), "{name}");
         assert_eq!(answer.others, if case == "fulltext" { vec!["prefill"] } else { Vec::new() }, "{name}");
         assert_eq!(answer.logprobs.len(), usize::from(name.starts_with("json-tgi")), "{name}");

@@ -125,8 +125,8 @@ fn bodies() -> Vec<(usize, Vec<u8>)> {
     for (format, file) in [(2, "responses.json"), (3, "bedrock.json"), (4, "anthropic.json")] {
         bodies.extend(list(file).iter().map(|vector| (format, body(vector))));
     }
-    for vector in list("streams.json") {
-        let body = body(&vector);
+    for vector in list("streams.json").iter().chain(&list("generation.json")) {
+        let body = body(vector);
         let is_chat = String::from_utf8_lossy(&body).contains("choices");
         bodies.push((if is_chat { 1 } else { 5 }, body));
     }
@@ -227,8 +227,8 @@ fn errors() {
         seeds.push(seed(choice, body.as_bytes()));
     }
     for (number, vector) in list("errors.json").iter().enumerate() {
-        let record = vector["record"].to_string();
-        seeds.push(seed(number * 7 % 256, vector["body"].as_str().unwrap_or(&record).as_bytes()));
+        let body = vector["body"].as_str().or(vector["text"].as_str()).expect("a body");
+        seeds.push(seed(number * 7 % 256, body.as_bytes()));
     }
     run("errors", &seeds, 20_000, oracles::errors);
 }

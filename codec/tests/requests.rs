@@ -12,7 +12,7 @@ use sagewire_codec::chat::{
     Context, FirstMessage, Json, Losses, Outcome, Rendered, Request, RequestFormat, Response, Settings,
     SystemPlacement, ZeroTemperature,
 };
-use sagewire_codec::format::{read_request, tool_names, write_request};
+use sagewire_codec::format::{convert_request, read_request, tool_names, write_request};
 use sagewire_codec::{Decoder, Error, Layer, Options, Target, Transcoder};
 use serde_json::{Value, json};
 
@@ -73,8 +73,7 @@ fn convert_with(
     settings: &Settings<'_>,
 ) -> Result<(Value, Losses), Error> {
     let source = body.to_string();
-    let request = read_request(named(from), source.as_bytes())?;
-    let (written, losses) = write_request(named(to), &request, settings)?;
+    let (written, losses) = convert_request(named(from), named(to), source.as_bytes(), settings)?;
     let written = serde_json::from_slice(&written).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&written));
     });
@@ -107,6 +106,9 @@ fn what_is_read_comes_back() {
                 write_request(format, &request, &Settings::new()).expect("it can be written");
             assert_eq!(String::from_utf8_lossy(&copied), source, "{name}");
             assert!(losses.is_empty(), "{name}: {losses:?}");
+            let (converted, losses) = convert_request(format, format, source.as_bytes(), &Settings::new())
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!((converted, losses.as_slice()), (copied, &[][..]), "{name}, in one go");
             // The same through the canonical model.
             let (written, losses) = write_request(format, &request, &anew()).expect("it can be written");
             let written: Value = serde_json::from_slice(&written).expect("JSON");
@@ -206,6 +208,30 @@ fn golden_conversions() {
         }
     }
     assert!(count >= 50, "{count}");
+}
+
+#[test]
+fn conversions() {
+    let vectors = common::read_json(&common::testdata("conversions.json"));
+    let vectors = vectors.as_array().expect("a list");
+    for vector in vectors {
+        let name = vector["name"].as_str().expect("a name");
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let format = |member: &str| vector[member].as_str().expect("a format");
+        match convert(format("from"), format("to"), &vector["body"]) {
+            Ok((written, losses)) => {
+                assert_eq!(written, vector["written"], "{name}");
+                let mut losses = lines(&losses);
+                losses.sort();
+                assert_eq!(json!(losses), vector["losses"], "{name}");
+            }
+            Err(error) => {
+                let expected = vector["error"].as_str().unwrap_or_else(|| panic!("{name}: {error}"));
+                assert!(error.to_string().ends_with(expected), "{name}: {error}");
+            }
+        }
+    }
+    assert!(vectors.len() >= 35);
 }
 
 /// Converts, and expects the value at `pointer` of what was written.

@@ -1,7 +1,5 @@
 //! Whole responses: read in one format, written in another.
 
-mod common;
-
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -90,10 +88,9 @@ fn members_of_others_take_no_places() {
         |index: u32, delta: Value| json!({"contentBlockDelta": {"contentBlockIndex": index, "delta": delta}});
     let lines = [
         json!({"messageStart": {"role": "assistant", "choices": [], "mood": 1}}),
-        delta(0, json!({"text": "right"})),
-        json!({"contentBlockStart": {"contentBlockIndex": 1, "start": {"picture": 1}}}),
-        delta(1, json!({"content": "wrong"})),
-        json!({"contentBlockStart": {"contentBlockIndex": 2, "start": {"picture": 2}}}),
+        delta(0, json!({"text": "right", "picture": {"picture": 1}})),
+        delta(0, json!({"content": "wrong"})),
+        delta(1, json!({"text": "", "picture": {"picture": 2}})),
         json!({"messageStop": {"stopReason": "end_turn"}}),
     ];
     let body = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
@@ -101,7 +98,7 @@ fn members_of_others_take_no_places() {
         value(openai::write_response(&read(&body).expect("complete"), &Context::new().created(1)));
     assert_eq!(
         written["choices"],
-        json!([{"index": 0, "message": {"role": "assistant", "content": "right"}, "finish_reason": "stop", "start": {"picture": 2}}])
+        json!([{"index": 0, "message": {"role": "assistant", "content": "right"}, "finish_reason": "stop", "picture": {"picture": 2}}])
     );
     assert_eq!(written["mood"], 1);
     assert_eq!(
@@ -231,84 +228,4 @@ fn what_tgi_cannot_say_is_reported() {
     let mut whats: Vec<_> = losses.iter().filter_map(|loss| loss.split(": ").next()).collect();
     whats.sort_unstable();
     assert_eq!(whats, ["/content/0/citations/0", "/stop_reason", "/usage", "/usage"]);
-}
-
-mod errors {
-    use sagewire_codec::Format;
-    use sagewire_codec::chat::Context;
-    use sagewire_codec::format::ServiceError;
-    use serde_json::{Value, json};
-
-    use super::common;
-
-    /// What an error is, as far as the vector says it.
-    fn is(error: &ServiceError, expected: &Value) -> Value {
-        let mut found = json!({
-            "status": error.status, "kind": format!("{:?}", error.kind), "name": error.name, "message": error.message,
-            "code": error.code, "param": error.param, "retryable": error.is_retryable(),
-        });
-        found.as_object_mut().expect("an object").retain(|name, _| expected.get(name).is_some());
-        found
-    }
-
-    fn write(error: &ServiceError, format: &str) -> Value {
-        let body = |format| serde_json::from_slice::<Value>(&error.write(format)).expect("JSON");
-        match format {
-            "openai" => body(Format::OpenAi),
-            "anthropic" => body(Format::Anthropic),
-            "bedrock" => json!([error.bedrock_name(), body(Format::Bedrock)]),
-            "tgi" => body(Format::Generate),
-            other => panic!("{other}"),
-        }
-    }
-
-    #[test]
-    fn error_vectors() {
-        let vectors = common::read_json(&common::testdata("errors.json"));
-        let vectors = vectors.as_array().expect("a list");
-        for vector in vectors {
-            let name = vector["name"].as_str().expect("a name");
-            assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
-            if !vector["record"].is_null() {
-                continue;
-            }
-            let status = vector["status"].as_u64().and_then(|status| status.try_into().ok());
-            let body = vector["body"].as_str().expect("a body").as_bytes();
-            let error = ServiceError::read(status.expect("a status"), vector["header"].as_str(), body);
-            assert_eq!(is(&error, &vector["error"]), vector["error"], "{name}");
-            for (format, written) in vector["written"].as_object().into_iter().flatten() {
-                assert_eq!(write(&error, format), *written, "{name} in {format}");
-            }
-        }
-        assert!(vectors.len() >= 70, "{}", vectors.len());
-    }
-
-    /// Errors in the place of a record: what they are, and what a stream of another format ends with.
-    #[test]
-    fn error_records() {
-        let vectors = common::read_json(&common::testdata("errors.json"));
-        let vectors = vectors.as_array().expect("a list");
-        for vector in vectors.iter().filter(|vector| !vector["record"].is_null()) {
-            let name = vector["name"].as_str().expect("a name");
-            for (format, written) in vector["written"].as_object().expect("formats") {
-                let target = common::target(format);
-                let body = format!("{}\n", vector["record"]);
-                let (out, _, ending) = common::transcode(target, Context::new(), body);
-                let error = ending.expect_err("a failure");
-                assert_eq!(error.failure().expect("a failure").to_string(), vector["error"], "{name}");
-                assert_eq!(
-                    common::records(target, &out),
-                    std::slice::from_ref(written),
-                    "{name} in {format}"
-                );
-            }
-        }
-    }
-
-    /// An error without a message is one in a stream, too.
-    #[test]
-    fn an_empty_message_is_an_error() {
-        let error = super::read(r#"{"error":"","error_type":"overloaded"}"#).expect_err("an error");
-        assert!(error.is_model_failure(), "{error}");
-    }
 }

@@ -281,7 +281,8 @@ impl Error {
     /// The same request may succeed if it is sent again, and nothing of an answer has been handed out yet.
     ///
     /// True of connections that failed or broke, of times that were up but the total one, of throttling, of statuses 500
-    /// and above, and of a `ModelError` whose container did not answer, or answered 503 or 504.
+    /// and above, of a container's stream that broke before it began, and of a `ModelError` whose container did not
+    /// answer, or answered 503 or 504.
     pub fn is_retryable(&self) -> bool {
         let is_delivered = match &self.0.kind {
             Kind::Timeout(_, _, progress) | Kind::BrokenOff(progress) => progress.delivered,
@@ -408,7 +409,9 @@ impl ServiceError {
                 || ["TooManyRequestsException", "RequestLimitExceeded", "ModelNotReadyException"]
                     .contains(&name)
         });
-        throttled || self.status == 429 || self.status >= 500
+        // `ModelStreamError` does so, too: whether the container's stream broke, or it was too slow, its code tells.
+        let broken = self.error_code.as_deref() == Some("StreamBroken");
+        throttled || broken || self.status == 429 || self.status >= 500
     }
 }
 
@@ -539,6 +542,8 @@ mod tests {
         for (status, body, transient) in [
             (400, r#"{"__type": "ThrottlingException", "message": null}"#, true),
             (400, r#"{"__type": "ValidationError"}"#, false),
+            (400, r#"{"__type": "ModelStreamError", "ErrorCode": "StreamBroken"}"#, true),
+            (400, r#"{"__type": "ModelStreamError", "ErrorCode": "ModelInvocationTimeExceeded"}"#, false),
             (403, "", false),
             (424, r#"{"OriginalStatusCode": 400}"#, false),
             (424, r#"{"OriginalStatusCode": 503}"#, true),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sagewire_codec::chat::request::{Content, Message, Part, Tool};
 use sagewire_codec::chat::{Rendered, RequestFormat, Settings};
-use sagewire_codec::format::{read_request, write_request};
+use sagewire_codec::format::convert_request;
 use serde_json::Value;
 
 use crate::machine::version;
@@ -119,8 +119,8 @@ fn round_trip(json: &[u8]) -> Result<Vec<u8>, Fault> {
 }
 
 fn convert(format: RequestFormat, json: &[u8]) -> Result<Vec<u8>, Fault> {
-    let request = read_request(RequestFormat::OpenAi, json)?;
-    let (out, losses) = write_request(format, &request, &Settings::new().render(&render))?;
+    let settings = Settings::new().render(&render);
+    let (out, losses) = convert_request(RequestFormat::OpenAi, format, json, &settings)?;
     black_box(losses);
     Ok(out)
 }

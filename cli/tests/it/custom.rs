@@ -84,7 +84,10 @@ fn a_whole_answer_is_complete_without_saying_so() {
     let rule = json!([{"body": "{\"t\":\"hi\"}", "content_type": "application/json"}]);
     let emulate = Emulate::scripted(&rule);
     assert_eq!(emulate.chat(&["--format", &name, "--no-stream", "hi"]).succeeds().text(), "hi");
-    emulate.chat(&["--format", &name, "hi"]).fails(3);
+    assert_eq!(emulate.chat(&["--format", &name, "hi"]).succeeds().text(), "hi");
+    // More than one document is a stream, which does not say its end.
+    let rule = json!([{"body": "{\"t\":\"h\"}\n{\"t\":\"i\"}\n", "content_type": "application/jsonlines"}]);
+    Emulate::scripted(&rule).chat(&["--format", &name, "hi"]).fails(3);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use serde::{Serialize, Serializer};
 
-use super::Usage;
+use super::{Format, Usage};
 
 /// One event of a chat stream. Borrows from the chunk or from the decoder.
 ///
@@ -70,6 +70,15 @@ pub enum Event<'a> {
         part: u32,
         /// Never empty. All deltas of the part together are the input as JSON; none at all means no arguments.
         text: Cow<'a, str>,
+    },
+    /// More of a block that the model has no name for.
+    OtherDelta {
+        /// The choice that it belongs to.
+        choice: u32,
+        /// The part that it continues.
+        part: u32,
+        /// As the source has it; what it adds to its block, only their format knows.
+        json: Json<'a>,
     },
     /// The signature of a reasoning part, with which its provider takes it back. It may come after the part has ended.
     ReasoningSignature {
@@ -170,6 +179,9 @@ impl Event<'_> {
             Self::ToolInputDelta { choice, part, text } => {
                 Event::ToolInputDelta { choice, part, text: own(text) }
             }
+            Self::OtherDelta { choice, part, json } => {
+                Event::OtherDelta { choice, part, json: json.into_owned() }
+            }
             Self::ReasoningSignature { choice, part, signature } => {
                 Event::ReasoningSignature { choice, part, signature: own(signature) }
             }
@@ -213,6 +225,14 @@ pub enum PartKind<'a> {
         /// The tool's name.
         name: Cow<'a, str>,
     },
+    /// A block that has no name here: a tool that the service runs itself, what it returned, an image. It goes back into
+    /// the format that it came from, and is a loss in any other.
+    Other {
+        /// The format that it came from.
+        format: Format,
+        /// As the source has it; of a block that is streamed, how it begins.
+        json: Json<'a>,
+    },
 }
 
 impl PartKind<'_> {
@@ -226,6 +246,7 @@ impl PartKind<'_> {
                 id: id.map(|id| Cow::Owned(id.into_owned())),
                 name: Cow::Owned(name.into_owned()),
             },
+            Self::Other { format, json } => PartKind::Other { format, json: json.into_owned() },
         }
     }
 }

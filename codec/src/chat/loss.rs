@@ -11,12 +11,15 @@ use crate::json::{Landmarks, pointers};
 /// What the loss of all of a choice is called. It stands where the choice does.
 pub(crate) const CHOICE: &str = "choice";
 
+/// Why a part is lost that has no name here.
+pub(crate) const FOREIGN: &str = "only the format that it came from knows such a block";
+
 /// Something that the target format cannot express as the source did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
     /// Where it stood in the source, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)): in the document,
-    /// or in the record of the stream where it was first lost.
+    /// or in the record of the stream where it was first lost. What stands in a list at the top is a record of it.
     ///
     /// What has no one place there goes by its [`name`](Self::name): what the source does not say at all, all of a record,
     /// what was joined from several records or held back (counts, which are settled at the end of a stream; calls that came

@@ -3,8 +3,9 @@
 //! A stream is a sequence of [`Event`]s with these promises:
 //!
 //! - [`Event::Start`] comes once, before any part.
-//! - The content of a choice is a sequence of *parts*: text, reasoning, refusal, tool call. Parts of one choice never
-//!   overlap: each is opened, filled and closed before the next opens. Parts of different choices do interleave.
+//! - The content of a choice is a sequence of *parts*: text, reasoning, refusal, tool call, and blocks that only their
+//!   format knows. Parts of one choice never overlap: each is opened, filled and closed before the next opens. Parts of
+//!   different choices do interleave.
 //! - [`Event::Finish`] comes at most once for a choice, after its parts, and is never invented. Should a server go on
 //!   after its finish reason, what it says is a further part.
 //! - [`Event::Usage`] comes whenever the source sends counts, also after the finish. The last one stands.
@@ -14,6 +15,7 @@
 
 mod context;
 mod event;
+mod format;
 mod loss;
 mod parts;
 mod place;
@@ -28,15 +30,16 @@ mod usage;
 
 pub use context::Context;
 pub use event::{Event, FinishReason, Json, PartKind};
-pub(crate) use loss::CHOICE;
+pub use format::Format;
+pub(crate) use loss::{CHOICE, FOREIGN};
 pub use loss::{Loss, Losses, Outcome};
 pub(crate) use parts::{Block, Plain, ToolKey};
 pub use place::Place;
 pub(crate) use place::{Spot, Thing};
 pub(crate) use queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
 pub use request::{Request, RequestFormat};
+pub(crate) use response::input_object;
 pub use response::{Choice, Response};
-pub(crate) use response::{Piece, input_object};
 pub use settings::{FirstMessage, Render, Rendered, Settings, SystemPlacement, ZeroTemperature};
 pub(crate) use sink::{Answer, Sink, Stop};
 pub use tool_names::ToolNames;

@@ -14,6 +14,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::Format;
 use super::place::Spot;
 use super::queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
 use crate::balance::{Balance, Extent};
@@ -36,8 +37,11 @@ pub(crate) enum Block {
         id: Option<Text>,
         name: Option<Text>,
     },
-    /// One that the model has no part for. It is a place among the others, and nothing else.
-    Other,
+    /// One that the model has no name for, as its format has it.
+    Other {
+        format: Format,
+        json: Text,
+    },
 }
 
 /// What a piece of a tool call says about which call it belongs to. Empty texts are `None`.
@@ -159,9 +163,9 @@ impl Parts {
         self.held -= at.release(true, queue);
         at.close(queue);
         at.block = Some(index);
-        at.is_other = matches!(block, Block::Other);
+        at.is_other = matches!(block, Block::Other { .. });
         match block {
-            Block::Other => {}
+            Block::Other { format, json } => at.open_other(format, json, queue),
             Block::Plain(kind) => at.open_plain(kind, queue),
             Block::Tool { id, name } => {
                 let key = ToolKey { index: Some(index), id, name };
@@ -197,7 +201,13 @@ impl Parts {
         choice.is_none_or(|choice| choice.block.is_none_or(|block| block < index))
     }
 
-    /// Whether this block is the last that began, and one that the model has no part for.
+    /// The part that is open, if it is a block that the model has no name for.
+    pub(crate) fn open_other(&self, choice: u32) -> Option<u32> {
+        let choice = self.choices.iter().find(|known| known.index == choice)?;
+        (choice.open == Some(Open::Other)).then(|| choice.parts - 1)
+    }
+
+    /// Whether this block is the last that began, and one that the model has no name for.
     pub(crate) fn is_other(&self, choice: u32, index: u64) -> bool {
         let choice = self.choices.iter().find(|known| known.index == choice);
         choice.is_some_and(|choice| choice.is_other && choice.block == Some(index))
@@ -324,7 +334,7 @@ struct Choice {
     open: Option<Open>,
     /// The number of the last block that began, in a format that numbers them.
     block: Option<u64>,
-    /// The model has no part for that block.
+    /// The model has no name for that block.
     is_other: bool,
     /// The last part that is reasoning.
     reasoning: Option<u32>,
@@ -337,6 +347,7 @@ struct Choice {
 enum Open {
     Plain(Plain),
     Tool(usize),
+    Other,
 }
 
 #[derive(Clone, Debug)]
@@ -427,6 +438,14 @@ impl Choice {
             Plain::Reasoning => Spec::ReasoningStart { choice, part, spot },
             Plain::Refusal => Spec::RefusalStart { choice, part, spot },
         });
+    }
+
+    fn open_other(&mut self, format: Format, json: Text, queue: &mut Queue) {
+        self.close(queue);
+        let (choice, part) = (self.index, self.parts);
+        self.parts += 1;
+        self.open = Some(Open::Other);
+        queue.push(Spec::OtherStart { choice, part, format, json, spot: queue.here() });
     }
 
     fn plain_delta(&self, kind: Plain, text: Text, queue: &mut Queue) {

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{Event, FinishReason, Json, PartKind, Plain, Spot, Usage};
+use super::{Event, FinishReason, Format, Json, PartKind, Plain, Spot, Usage};
 use crate::carry;
 use crate::json::{self, Str};
 use crate::text::{self, Short};
@@ -29,7 +29,9 @@ pub(crate) enum Spec {
     ReasoningStart { choice: u32, part: u32, spot: Option<Spot> },
     RefusalStart { choice: u32, part: u32, spot: Option<Spot> },
     ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text, spot: Option<Spot> },
+    OtherStart { choice: u32, part: u32, format: Format, json: Text, spot: Option<Spot> },
     Delta(Delta),
+    OtherDelta { choice: u32, part: u32, json: Text },
     ReasoningSignature { choice: u32, part: u32, text: Text },
     Redacted { choice: u32, part: u32, data: Text },
     Citation { choice: u32, part: Option<u32>, json: Text },
@@ -77,11 +79,15 @@ impl Spec {
             | Self::ReasoningStart { spot, .. }
             | Self::RefusalStart { spot, .. }
             | Self::ToolCallStart { spot, .. }
+            | Self::OtherStart { spot, .. }
             | Self::Finish { spot, .. }
             | Self::Usage { spot } => Ok(spot),
             Self::Delta(Delta { text, .. }) | Self::ReasoningSignature { text, .. } => Err(text),
             Self::Redacted { data, .. } => Err(data),
-            Self::Citation { json, .. } | Self::Logprobs { json, .. } | Self::Other { json, .. } => Err(json),
+            Self::Citation { json, .. }
+            | Self::Logprobs { json, .. }
+            | Self::OtherDelta { json, .. }
+            | Self::Other { json, .. } => Err(json),
             // All that can be lost of it is its role.
             Self::Start { role, .. } => role.map_or(Ok(None), Err),
             Self::PartEnd { .. } | Self::Malformed { .. } => Ok(None),
@@ -227,7 +233,7 @@ impl Queue {
     }
 
     #[inline]
-    fn find<'a>(&'a self, record: &'a [u8], text: Text) -> (&'a [u8], Range<usize>) {
+    pub(crate) fn find<'a>(&'a self, record: &'a [u8], text: Text) -> (&'a [u8], Range<usize>) {
         match text {
             Text::Record { start, end } => (record, start as usize..end as usize),
             Text::Scratch { start, end } => (&self.scratch, start as usize..end as usize),
@@ -273,6 +279,12 @@ impl Queue {
             Spec::RefusalStart { choice, part, .. } => start(choice, part, PartKind::Refusal),
             Spec::ToolCallStart { choice, part, id, name, .. } => {
                 start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name) })
+            }
+            Spec::OtherStart { choice, part, format, json, .. } => {
+                start(choice, part, PartKind::Other { format, json: Json(lend(json)) })
+            }
+            Spec::OtherDelta { choice, part, json } => {
+                Event::OtherDelta { choice, part, json: Json(lend(json)) }
             }
             Spec::ReasoningSignature { choice, part, text } => {
                 Event::ReasoningSignature { choice, part, signature: lend(text) }

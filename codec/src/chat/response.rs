@@ -6,8 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::place::{Places, Spot, Thing};
-use super::request::{Content, Part, Text};
-use super::{CHOICE, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use super::request::{Content, Param, Part, Text};
+use super::{CHOICE, Event, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::json;
 
 /// A whole answer: what the events of a stream, or of a response that was not streamed, add up to.
@@ -47,6 +47,9 @@ pub struct Response {
     pub others: Vec<(Option<String>, Json<'static>)>,
     /// Records that could not be read.
     pub malformed: usize,
+    /// The format that knows the parts which have no name here ([`Content::Other`]), where there are such. Pieces of a part
+    /// that was streamed are its [`own`](Part::own), each as `delta`.
+    pub format: Option<Format>,
     /// Where all this stood.
     pub(crate) places: Places,
 }
@@ -69,16 +72,6 @@ pub struct Choice {
     pub citations: Vec<(u32, Json<'static>)>,
     /// Members that have no name here, with the source's names.
     pub others: Vec<(Option<String>, Json<'static>)>,
-    /// How many parts came before each of them.
-    before: Vec<usize>,
-}
-
-/// What stands in the content of an answer.
-pub(crate) enum Piece<'r> {
-    /// A part, with its index.
-    Part(usize, &'r Part<'static>),
-    /// A block of the format's own.
-    Block(&'r str),
 }
 
 impl Choice {
@@ -91,7 +84,6 @@ impl Choice {
             logprobs: Vec::new(),
             citations: Vec::new(),
             others: Vec::new(),
-            before: Vec::new(),
         }
     }
 
@@ -148,8 +140,8 @@ pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, s
 }
 
 impl Response {
-    /// What a format writes that has one answer, with no place for logprobs: the first choice. The rest goes into
-    /// `losses`.
+    /// All that a format can say that has one answer, with no place for logprobs, citations and members of unknown
+    /// meaning: the first choice. The rest goes into `losses`.
     pub(crate) fn only_choice(&self, losses: &mut Losses) -> &Choice {
         static NONE: Choice = Choice::new(0);
         let choice = self.choices.first().unwrap_or(&NONE);
@@ -162,35 +154,11 @@ impl Response {
             losses.set_here(self.places.of(Thing::Logprobs { choice: index, index: at }));
             losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
         }
+        for at in 0..choice.others.len() {
+            self.lose_other(Some(index), at, "a member of unknown meaning has no place", losses);
+        }
         self.note_malformed(losses);
         choice
-    }
-
-    /// What a choice says, in order: its parts, and the blocks between them that the model has no part for and that
-    /// `is_own` says are the format's own. Other members of unknown meaning are lost.
-    pub(crate) fn pieces<'r>(
-        &self,
-        choice: &'r Choice,
-        is_own: impl Fn(&str, &Json<'_>) -> bool,
-        losses: &mut Losses,
-    ) -> Vec<Piece<'r>> {
-        let mut parts = choice.content.iter().enumerate();
-        let mut pieces = Vec::new();
-        for (at, (name, json)) in choice.others.iter().enumerate() {
-            // What a stream went on with is not all here.
-            let has_more =
-                choice.others.get(at + 1).is_some_and(|(name, _)| name.as_deref() == Some("delta"));
-            let before = choice.before.get(at).copied().unwrap_or(usize::MAX);
-            if has_more || !name.as_deref().is_some_and(|name| is_own(name, json)) {
-                self.lose_other(Some(choice.index), at, "a member of unknown meaning has no place", losses);
-                continue;
-            }
-            let earlier = parts.len().saturating_sub(choice.content.len().saturating_sub(before));
-            pieces.extend(parts.by_ref().take(earlier).map(|(at, part)| Piece::Part(at, part)));
-            pieces.push(Piece::Block(json.as_str()));
-        }
-        pieces.extend(parts.map(|(at, part)| Piece::Part(at, part)));
-        pieces
     }
 
     /// The citations of each text that `is_own` says are the format's own. The rest are lost.
@@ -268,6 +236,10 @@ impl Response {
                         name: String::from(&**name).into(),
                         input: Text::default(),
                     },
+                    PartKind::Other { format, json } => {
+                        self.format = Some(*format);
+                        Content::Other(json.clone().into_owned())
+                    }
                 };
                 let parts = &mut self.choice(*choice).content;
                 last = Some(Thing::Part { choice: *choice, part: parts.len() });
@@ -285,6 +257,11 @@ impl Response {
                 ) = self.part(*choice, *part).map(|part| &mut part.content)
                 {
                     whole.to_mut().push_str(text);
+                }
+            }
+            Event::OtherDelta { choice, part, json } => {
+                if let Some(part) = self.part(*choice, *part) {
+                    part.own.push((Cow::Borrowed("delta"), Param::new(json.clone().into_owned())));
                 }
             }
             Event::ReasoningSignature { choice, part, signature: more } => {
@@ -320,11 +297,7 @@ impl Response {
             Event::Other { choice, name, json } => {
                 let other = (name.as_deref().map(String::from), json.clone().into_owned());
                 let others = match choice {
-                    Some(choice) => {
-                        let choice = self.choice(*choice);
-                        choice.before.push(choice.content.len());
-                        &mut choice.others
-                    }
+                    Some(choice) => &mut self.choice(*choice).others,
                     None => &mut self.others,
                 };
                 // Counts are said again and again, and the last ones stand.

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::ops::Range;
 
+use super::Format;
 use super::parts::{Block, Parts, Plain, ToolKey};
 use super::place::Spot;
 use super::queue::{Queue, Reason, Spec, Text};
@@ -169,9 +170,11 @@ impl<'a> Sink<'a> {
         })
     }
 
-    /// The value at a range, if it is a string.
+    /// The value at a range, which was checked, if it is a string.
     pub(crate) fn text(&self, range: &Range<usize>) -> Option<Str> {
-        if self.record[range.start] == b'"' { self.json(range.start).string().ok() } else { None }
+        let inside = self.record[range.clone()].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        let escaped = memchr::memchr(b'\\', inside).is_some();
+        Some(Str { start: range.start + 1, end: range.end - 1, escaped, ascii: false })
     }
 
     /// What a string means.
@@ -194,6 +197,11 @@ impl<'a> Sink<'a> {
     /// The place of a copy.
     pub(crate) fn copy(&mut self, bytes: &[u8]) -> Text {
         self.queue.copy(bytes)
+    }
+
+    /// Where a place is: a range of these bytes.
+    pub(crate) fn find(&self, text: Text) -> (&[u8], Range<usize>) {
+        self.queue.find(self.record, text)
     }
 
     /// What stands at a place.
@@ -279,7 +287,26 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Whether this block is the last that began, and one that the model has no part for.
+    /// A block that the model has no name for begins, or is all of it.
+    pub(crate) fn begin_other(
+        &mut self,
+        choice: u32,
+        index: u64,
+        (format, json): (Format, Range<usize>),
+    ) -> Result<(), Stop> {
+        self.at(json.start);
+        self.begin(choice, index, Block::Other { format, json: Queue::place(json) })
+    }
+
+    /// More of such a block. After its end it is nobody's.
+    pub(crate) fn other_delta(&mut self, choice: u32, json: Range<usize>) {
+        match self.answer.parts.open_other(choice) {
+            Some(part) => self.queue.push(Spec::OtherDelta { choice, part, json: Queue::place(json) }),
+            None => self.other(Some(choice), Some(b"delta"), json),
+        }
+    }
+
+    /// Whether this block is the last that began, and one that the model has no name for.
     pub(crate) fn is_other(&self, choice: u32, index: u64) -> bool {
         self.answer.parts.is_other(choice, index)
     }

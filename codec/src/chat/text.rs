@@ -61,7 +61,7 @@ impl<'a> Text<'a> {
             Escapes::None => Self::new(Cow::Borrowed(raw), Form::Json),
             Escapes::Whole => Self::new(Cow::Borrowed(raw), Form::Escaped),
             // No reader has to take half a pair of surrogates.
-            Escapes::Halved => Self::new(Cow::Owned(meaning(raw)), Form::Plain),
+            Escapes::Halved => Self::new(Cow::Owned(json::meaning(raw)), Form::Plain),
         }
     }
 
@@ -142,21 +142,13 @@ impl<'a> Text<'a> {
     }
 }
 
-/// What the inside of a JSON string means.
-fn meaning(raw: &str) -> String {
-    let mut out = Vec::with_capacity(raw.len());
-    json::unescape(raw.as_bytes(), &mut out);
-    // Escapes of UTF-8 are UTF-8: each becomes whole characters.
-    String::from_utf8(out).unwrap_or_default()
-}
-
 impl Deref for Text<'_> {
     type Target = str;
 
     #[inline]
     fn deref(&self) -> &str {
         if self.form == Form::Escaped {
-            return self.meaning.get_or_init(|| Box::new(meaning(&self.text)));
+            return self.meaning.get_or_init(|| Box::new(json::meaning(&self.text)));
         }
         &self.text
     }
@@ -291,7 +283,7 @@ mod tests {
         {
             let form = if raw.contains('\\') { Escapes::Whole } else { Escapes::None };
             let text = Text::of_json(raw, form);
-            assert_eq!(text.is_blank(), meaning(raw).trim().is_empty(), "{raw}");
+            assert_eq!(text.is_blank(), json::meaning(raw).trim().is_empty(), "{raw}");
         }
     }
 }

@@ -4,7 +4,6 @@
 //! first the twelve bytes of its prelude, which are checked before anything more is buffered, then the rest. No byte
 //! is looked at twice but for the checksum, and the carry only ever holds bytes that have arrived.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -12,13 +11,11 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use super::frame::{Frame, PRELUDE_LEN, Prelude};
+use super::usual::Usual;
 use crate::carry;
 use crate::error::{Error, ErrorKind, Layer};
 use crate::input::Input;
 use crate::limits::Limits;
-
-/// Bytes of headers that are remembered: those of a `PayloadPart` take 89.
-const HEADERS_KEPT: usize = 256;
 
 /// Decodes frames from chunks cut anywhere.
 #[derive(Clone, Debug, Default)]
@@ -99,9 +96,8 @@ pub(crate) struct Scanner {
     prelude: Option<Prelude>,
     /// The carry holds a whole frame, which is lent until the next call.
     whole: bool,
-    /// The headers of the last frame, which were checked, unless they were long. Nearly all frames of a stream have the
-    /// same ones.
-    headers: Option<Box<[u8]>>,
+    /// What is known of the last frame, which was checked, unless its headers were long.
+    last: Option<Usual>,
     /// Bytes of the stream before the frame that comes next.
     offset: u64,
     failed: Option<Error>,
@@ -117,17 +113,11 @@ impl Scanner {
     #[inline(always)]
     pub(crate) fn next_usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
         let rest = &chunk[*pos..];
-        // After a fault there are no headers.
+        // After a fault nothing is known.
         if !self.carry.is_empty() {
             return None;
         }
-        let headers = self.headers.as_deref()?;
-        let prelude = Prelude::read(rest, &self.limits)?;
-        let frame = rest.get(..prelude.total)?;
-        let (computed, found) = prelude.checksums(frame);
-        if computed != found || &frame[prelude.headers()] != headers {
-            return None;
-        }
+        let prelude = self.last.as_ref()?.read(rest, &self.limits)?;
         let start = Some(*pos);
         *pos += prelude.total;
         self.offset += prelude.total as u64;
@@ -242,7 +232,7 @@ impl Scanner {
     #[inline]
     fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<bool, Error> {
         let headers = &frame[prelude.headers()];
-        let same_headers = self.headers.as_deref() == Some(headers);
+        let same_headers = self.last.as_ref().is_some_and(|last| last.has(headers));
         let mut checked = prelude.check_checksum(frame);
         if !same_headers {
             checked = checked.and_then(|()| prelude.check_headers(frame, &self.limits));
@@ -251,8 +241,7 @@ impl Scanner {
             return self.fail(offset, kind);
         }
         if !same_headers {
-            // Long ones are not worth the memory.
-            self.headers = (headers.len() <= HEADERS_KEPT).then(|| headers.into());
+            self.last = Usual::new(headers);
         }
         self.offset += prelude.total as u64;
         Ok(same_headers)
@@ -262,7 +251,7 @@ impl Scanner {
     #[cold]
     fn fail<T>(&mut self, offset: usize, kind: ErrorKind) -> Result<T, Error> {
         let error = Error::new(Layer::EventStream, self.offset + offset as u64, kind);
-        (self.carry, self.headers) = (Vec::new(), None);
+        (self.carry, self.last) = (Vec::new(), None);
         self.failed = Some(error.clone());
         Err(error)
     }

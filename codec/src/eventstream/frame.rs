@@ -96,6 +96,16 @@ pub fn looks_like_frames(begin: &[u8]) -> bool {
     if begin.len() < SNIFF_LEN { small(0, 1) } else { seen >= 2 }
 }
 
+/// A register of CRC-32 with this many bytes of zeros behind it.
+pub(super) const fn shift(mut register: u32, bytes: usize) -> u32 {
+    let mut bit = 0;
+    while bit < 8 * bytes {
+        register = (register >> 1) ^ (0xedb8_8320 & (register & 1).wrapping_neg());
+        bit += 1;
+    }
+    register
+}
+
 /// What each byte of a prelude adds to its checksum, by its distance from the end.
 static PRELUDE_TABLE: [[u32; 256]; 8] = {
     let mut table = [[0; 256]; 8];
@@ -104,11 +114,7 @@ static PRELUDE_TABLE: [[u32; 256]; 8] = {
         let mut rest = byte as u32;
         let mut distance = 0;
         while distance < 8 {
-            let mut bit = 0;
-            while bit < 8 {
-                rest = (rest >> 1) ^ (0xedb8_8320 & (rest & 1).wrapping_neg());
-                bit += 1;
-            }
+            rest = shift(rest, 1);
             table[distance][byte] = rest;
             distance += 1;
         }
@@ -120,7 +126,7 @@ static PRELUDE_TABLE: [[u32; 256]; 8] = {
 /// The checksum of the two lengths. For eight bytes, one look at a table for each is three times as fast as what has to
 /// find out first how long its input is, which is a twentieth of all that a token costs.
 #[inline]
-fn prelude_checksum(total: u32, headers: u32) -> u32 {
+pub(super) fn prelude_checksum(total: u32, headers: u32) -> u32 {
     let [a, b, c, d] = (!total).to_be_bytes().map(usize::from);
     let [e, f, g, h] = headers.to_be_bytes().map(usize::from);
     let [t0, t1, t2, t3, t4, t5, t6, t7] = &PRELUDE_TABLE;
@@ -193,15 +199,10 @@ impl Prelude {
 
     /// The first half of [`check`](Self::check).
     pub(super) fn check_checksum(&self, frame: &[u8]) -> Result<(), (usize, ErrorKind)> {
-        let (computed, found) = self.checksums(frame);
-        if computed == found { Ok(()) } else { Err((0, ErrorKind::MessageChecksum { computed, found })) }
-    }
-
-    /// The checksum of a whole frame, and the one that it states.
-    #[inline(always)]
-    pub(super) fn checksums(&self, frame: &[u8]) -> (u32, u32) {
         let (covered, stated) = frame.split_at(self.total - 4);
-        (crc32fast::hash(covered), u32::from_be_bytes([stated[0], stated[1], stated[2], stated[3]]))
+        let found = u32::from_be_bytes([stated[0], stated[1], stated[2], stated[3]]);
+        let computed = crc32fast::hash(covered);
+        if computed == found { Ok(()) } else { Err((0, ErrorKind::MessageChecksum { computed, found })) }
     }
 
     /// The second half of [`check`](Self::check).

@@ -40,6 +40,7 @@ mod decoder;
 mod encode;
 mod frame;
 mod header;
+mod usual;
 
 pub use decoder::Decoder;
 pub(crate) use decoder::Scanner;

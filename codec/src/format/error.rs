@@ -28,8 +28,8 @@ use crate::json::{DEPTH_MAX, Json, Kind, Object};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceError {
-    /// The HTTP status to answer with: the container's own where SageMaker passes it on, and 502 where the container
-    /// did not answer.
+    /// The HTTP status to answer with: the container's own where SageMaker passes it on, 502 where the container did not
+    /// answer, and what other APIs have for the kind where the service has a status of its own for it.
     pub status: u16,
     /// What is wrong, as far as other APIs tell.
     pub kind: ErrorKind,
@@ -73,13 +73,13 @@ impl ErrorKind {
         let code = failure.code.as_deref().unwrap_or_default();
         match code.parse() {
             Ok(status) if (100..600).contains(&status) => Self::of(&failure.name, status),
-            _ => Self::named(code).unwrap_or_else(|| Self::of(&failure.name, 0)),
+            _ => Self::of_name(code).unwrap_or_else(|| Self::of(&failure.name, 0)),
         }
     }
 
     /// What a name or a status says. A name says more than a status: SageMaker throttles with 400.
     fn of(name: &str, status: u16) -> Self {
-        if let Some(kind) = Self::named(name) {
+        if let Some(kind) = Self::of_name(name) {
             return kind;
         }
         match status {
@@ -100,7 +100,7 @@ impl ErrorKind {
     }
 
     /// What a name says, of whichever service or container it is.
-    fn named(name: &str) -> Option<Self> {
+    fn of_name(name: &str) -> Option<Self> {
         let parts = [
             ("throttling", Self::RateLimit),
             ("toomanyrequests", Self::RateLimit),
@@ -120,6 +120,8 @@ impl ErrorKind {
             ("request_too_large", Self::TooLarge),
             ("timeout", Self::Timeout),
             ("modelinvocationtimeexceeded", Self::Timeout),
+            ("streambroken", Self::Server),
+            ("modelstreamerror", Self::Server),
             ("serviceunavailable", Self::Unavailable),
         ];
         parts.iter().find(|(part, _)| has_part(name, part)).map(|(_, kind)| *kind)
@@ -186,35 +188,42 @@ impl ServiceError {
     pub fn read(status: u16, error_type: Option<&str>, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let wrapper = Wrapper::read(text.as_bytes());
-        let name = error_type.map(local_name).or(wrapper.name.as_deref().map(local_name)).unwrap_or_default();
+        let name = error_type.or(wrapper.name.as_deref()).map(local_name).unwrap_or_default();
         if let Some(original) = wrapper.original_status {
             let inner = wrapper.original_message.as_deref().unwrap_or_default();
             // 0: the container did not answer.
-            let status = if (100..600).contains(&original) { original } else { 502 };
+            let status = if (400..600).contains(&original) { original } else { 502 };
             let mut error = Self::of_container(status, inner);
             if error.message.is_empty() {
                 error.message = wrapper.message.unwrap_or_default();
             }
             return error;
         }
-        if !name.is_empty() {
-            let kind = ErrorKind::of(if wrapper.code.is_some() { "" } else { name }, status);
-            let kind = wrapper.code.as_deref().map_or(kind, |code| ErrorKind::of(code, status));
-            // SageMaker throttles with 400 and no message.
-            let kind = if name.contains("Throttling") { ErrorKind::RateLimit } else { kind };
-            let message = wrapper.message.filter(|message| !message.is_empty()).or(wrapper.model_message);
-            let message = message.unwrap_or_default();
-            let kind = if is_missing_endpoint(name, &message) { ErrorKind::NotFound } else { kind };
-            let status = match kind {
-                ErrorKind::RateLimit => 429,
-                ErrorKind::NotFound => 404,
-                // SageMaker's model of it says 400.
-                ErrorKind::Timeout if status == 400 => 408,
-                _ => status,
-            };
-            return Self { status, kind, name: name.to_string(), code: wrapper.code, param: None, message };
+        if name.is_empty() {
+            return Self::of_container(status, &text);
         }
-        Self::of_container(status, &text)
+        Self::of_service(status, name.to_string(), wrapper)
+    }
+
+    /// What the service itself says.
+    fn of_service(status: u16, name: String, wrapper: Wrapper) -> Self {
+        let message = wrapper.message.filter(|message| !message.is_empty()).or(wrapper.model_message);
+        let message = message.unwrap_or_default();
+        let by_code = wrapper.code.as_deref().and_then(ErrorKind::of_name);
+        let kind = match by_code.or(ErrorKind::of_name(&name)) {
+            Some(kind) => kind,
+            None if is_missing_endpoint(&name, &message) => ErrorKind::NotFound,
+            None => ErrorKind::of(&name, status),
+        };
+        let status = match kind {
+            ErrorKind::RateLimit => 429,
+            ErrorKind::Authentication => 401,
+            ErrorKind::NotFound => 404,
+            ErrorKind::Timeout if status != 504 => 408,
+            ErrorKind::Server if status == 400 => 502,
+            _ => status,
+        };
+        Self { status, kind, name, code: wrapper.code, param: None, message }
     }
 
     /// Reads what a container wrote.
@@ -331,6 +340,7 @@ impl Wrapper {
         if json.kind() != Ok(Kind::Object) {
             return wrapper;
         }
+        let (mut named, mut is_containers) = (None, false);
         let read = json.object(|json, name| {
             let text = |json: &mut Json<'_>| {
                 let string = json.string_or_skip()?;
@@ -338,7 +348,10 @@ impl Wrapper {
             };
             match name {
                 b"__type" => wrapper.name = text(json)?,
-                b"message" | b"Message" | b"errorMessage" => wrapper.message = text(json)?,
+                b"code" => named = text(json)?,
+                b"message" | b"Message" | b"errorMessage" => {
+                    wrapper.message = text(json)?.or(wrapper.message.take())
+                }
                 b"ErrorCode" => wrapper.code = text(json)?,
                 b"OriginalMessage" => wrapper.original_message = text(json)?,
                 b"originalMessage" => wrapper.model_message = text(json)?,
@@ -346,10 +359,16 @@ impl Wrapper {
                     wrapper.original_status =
                         json.integer_or_skip()?.and_then(|status| status.try_into().ok());
                 }
-                _ => json.skip().map(drop)?,
+                name => {
+                    is_containers |=
+                        matches!(name, b"error" | b"object" | b"type" | b"error_type" | b"detail");
+                    json.skip()?;
+                }
             }
             Ok(())
         });
+        // A container's errors have codes, too.
+        wrapper.name = named.filter(|_| !is_containers).or(wrapper.name);
         if read.is_err() { Self::default() } else { wrapper }
     }
 }

@@ -5,7 +5,7 @@
 //! | OpenAI, vLLM, SGLang, TGI's Messages API | `{"error":{"message":…,"type":…,"code":…}}`; TGI has `http_status_code` |
 //! | SGLang, vLLM before 0.10 | `{"object":"error","message":…,"type":…,"code":…}` |
 //! | TGI | `{"error":"…","error_type":"…"}` |
-//! | DJL | `{"code":424,"error":"…"}`, `{"error":{"error_code":400,"error_msg":"…"}}`, the same in one `error` more |
+//! | DJL | `{"code":424,"error":"…"}`, perhaps with a `message` that says what failed; `{"error":{"error_code":400,"error_msg":"…"}}`, the same in one `error` more |
 //! | transformers | `{"error":"…"}` |
 //! | Anthropic | `{"type":"error","error":{"type":…,"message":…}}` |
 //! | OpenAI's Responses | `{"type":"error","code":…,"message":…}` |
@@ -26,7 +26,10 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
         match name {
             b"error" => error = json.skip_some()?,
             // TGI's, whatever its message.
-            b"error_type" => is_typed = json.string_or_skip()?.is_some_and(|what| what.start < what.end),
+            b"error_type" => {
+                is_typed = json.string_or_skip()?.is_some_and(|what| what.start < what.end);
+                has_type |= is_typed;
+            }
             b"object" | b"type" => {
                 has_type |= name == b"type";
                 let what = json.string_or_skip()?;
@@ -50,6 +53,8 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
         None => return Ok(None),
     };
     let (mut name, mut code, mut message, mut param, mut nested) = (None, None, None, None, None);
+    // What went wrong, where `message` is what failed.
+    let mut details = None;
     let mut read = |object: &Range<usize>, is_inner: bool| -> Result<Option<Range<usize>>, Fault> {
         Json::new(record, object.start, depth).object(|json, member| {
             let non_empty =
@@ -59,7 +64,7 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
                 b"message" | b"error_msg" if is_inner => message = json.string_or_skip()?.or(message),
                 b"param" if is_inner => param = json.string_or_skip()?.or(param),
                 b"error" if is_inner && json.kind()? == Kind::Object => nested = Some(json.skip()?),
-                b"error" if is_inner => message = json.string_or_skip()?.or(message),
+                b"error" if is_inner => details = json.string_or_skip()?.or(details),
                 b"code" | b"http_status_code" | b"error_code" if json.kind()? == Kind::Number => {
                     code = Some(Err(json.skip()?));
                 }
@@ -83,6 +88,7 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
         Err(number) => String::from_utf8_lossy(&record[number]).into_owned(),
     });
     let name = name.map_or_else(|| "error".to_string(), text);
+    let message = details.or(message);
     let mut failure = Failure::of(name, code, message.map(text).unwrap_or_default(), &record[range.clone()]);
     failure.param = param.map(text);
     Ok(Some(failure))

@@ -22,5 +22,5 @@ pub(crate) use bedrock::Name;
 pub use error::{ErrorKind, ServiceError};
 pub use reader::Format;
 pub(crate) use reader::{Call, Reader, RecordKind};
-pub use request::{read_request, tool_names, write_request};
+pub use request::{convert_request, read_request, tool_names, write_request};
 pub use writer::{Target, Writer, write_response};

@@ -8,34 +8,12 @@ use super::custom;
 pub(crate) use super::template::{Call, RecordKind};
 use super::template::{Target, Templates, Trace};
 use super::{anthropic, bedrock, detect, generate, openai, responses, text};
+pub use crate::chat::Format;
 use crate::chat::{Answer, Delta, DeltaKind, Queue, Sink, Spot, Stop, ToolKey};
 use crate::error::ErrorKind;
 use crate::failure::Failure;
 use crate::json::{Json, Kind};
 use crate::limits::Limits;
-
-/// What the records of a response mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Format {
-    /// Tell by the shape of the records.
-    #[default]
-    Auto,
-    /// OpenAI chat completions, and the completions before them.
-    OpenAi,
-    /// OpenAI Responses.
-    Responses,
-    /// Bedrock's Converse and ConverseStream.
-    Bedrock,
-    /// Anthropic Messages.
-    Anthropic,
-    /// Text generation: TGI, JumpStart, LMI, Triton and llama-server's own shapes, which share their members.
-    Generate,
-    /// No records at all: all bytes of the container are text, as TorchServe streams it. This cannot be told by the
-    /// bytes, and has to be asked for. Nothing says where such an answer ends, so it is complete when the input ends,
-    /// unless that is empty; a body that is nothing but a JSON error is a failure.
-    Text,
-}
 
 /// Reads records into the queue of events.
 #[derive(Clone, Debug)]
@@ -65,7 +43,7 @@ enum State {
     /// Whether anything was said.
     Text(bool),
     #[cfg(feature = "custom")]
-    Custom(Arc<custom::Format>),
+    Custom(custom::Reader),
 }
 
 impl State {
@@ -91,7 +69,8 @@ impl Reader {
     /// The same for a format that is described in a file.
     #[cfg(feature = "custom")]
     pub(crate) fn custom(limits: Arc<Limits>, format: Arc<custom::Format>) -> Self {
-        let memory = Memory { templates: Templates::default(), state: State::Custom(format) };
+        let state = State::Custom(custom::Reader::new(format));
+        let memory = Memory { templates: Templates::default(), state };
         Self { answer: Answer::new(limits, false), memory: Box::new(memory) }
     }
 
@@ -109,9 +88,14 @@ impl Reader {
 
     /// The end of the input, which ended well or not, and whose records were events or not: what was held back.
     pub(crate) fn finish(&mut self, is_good: bool, of_events: bool, queue: &mut Queue) {
-        let is_whole = match &self.memory.state {
+        let is_whole = match &mut self.memory.state {
             State::Generate(reader) => !of_events && reader.is_whole_body(),
             State::Text(said) => *said,
+            #[cfg(feature = "custom")]
+            State::Custom(reader) => {
+                let may_be = is_good && !of_events && !self.answer.is_over();
+                may_be && reader.finish(&mut self.answer.sink(&[], queue))
+            }
             _ => false,
         };
         self.answer.finish(is_whole && is_good, queue);
@@ -124,7 +108,7 @@ impl Reader {
 
     /// What the record that `bytes` begin with comes to, if it is like an earlier one. They need not be known to be
     /// UTF-8.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn alike(&mut self, bytes: &[u8], kind: RecordKind) -> Option<Call> {
         if self.answer.is_over() {
             return None;
@@ -156,7 +140,7 @@ impl Reader {
         let part = self.answer.open_plain(choice, block, kind)?;
         let text = queue.lone_string(record, call.text());
         if let State::Generate(reader) = &mut self.memory.state {
-            reader.heard(choice, queue.bytes(record, text));
+            reader.heard(choice, queue.find(record, text));
         }
         Some(Delta { kind: kind.into(), choice, part, text })
     }
@@ -174,7 +158,7 @@ impl Reader {
         let read = match said.target {
             Target::Plain(kind) => {
                 if let State::Generate(reader) = &mut self.memory.state {
-                    reader.heard(said.choice, sink.bytes(text));
+                    reader.heard(said.choice, sink.find(text));
                 }
                 sink.plain(said.choice, kind, text)
             }
@@ -256,8 +240,8 @@ impl State {
     fn document(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
         // What the documents of such a format are, only its paths know.
         #[cfg(feature = "custom")]
-        if let Self::Custom(format) = self {
-            return format.read(json, sink, trace);
+        if let Self::Custom(reader) = self {
+            return reader.read(json, sink, trace);
         }
         match json.kind()? {
             Kind::Object => self.object(json, sink, trace),
@@ -288,7 +272,7 @@ impl State {
             Self::Generate(reader) => reader.read(json, sink, trace),
             Self::Text(_) => json.skip().map(drop).map_err(Stop::Json),
             #[cfg(feature = "custom")]
-            Self::Custom(format) => format.read(json, sink, trace),
+            Self::Custom(reader) => reader.read(json, sink, trace),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! parser. Before changing this, think of what a hole may hold: an empty text is no delta, and takes the full parser, too.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 use core::ops::Range;
 
 use crate::chat::Plain;
@@ -17,8 +18,6 @@ use crate::json::{self, Json, Rest, Str};
 
 /// The longest chunk that is remembered.
 const LEN_MAX: usize = 1024;
-/// Kinds of holes that a record may have.
-const HOLES: usize = 11;
 /// A choice stands in an object in an array in an object.
 const DEPTH_OF_CHOICE: usize = 3;
 
@@ -90,36 +89,35 @@ pub(super) struct Templates {
 
 impl Templates {
     /// What the record of this kind that `bytes` begin with comes to, if it is like an earlier one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(&mut self, bytes: &[u8], kind: RecordKind, depth: usize) -> Option<Call> {
         // Places in a call are 32 bits wide, and so are those in a record.
         let bytes = &bytes[..bytes.len().min(u32::MAX as usize)];
-        for (which, known) in self.all.iter().enumerate() {
-            match known {
-                Some((known, template)) if *known == kind => match template.read_equal(bytes) {
-                    Some((text, len)) => return Some(Call::new(text, len, which, true)),
-                    None => continue,
-                },
-                _ => {}
-            }
-        }
         for (which, known) in self.all.iter_mut().enumerate() {
             match known {
-                Some((known, template)) if *known == kind => match template.read_alike(bytes, depth) {
-                    Some((text, len)) => return Some(Call::new(text, len, which, false)),
+                Some((known, template)) if *known == kind => match template.read_usual(bytes, depth, which) {
+                    Some(call) => return Some(call),
                     None => continue,
                 },
                 _ => {}
             }
         }
-        None
+        self.read_alike(bytes, kind, depth)
+    }
+
+    /// The same for a record that differs from all that is known in more than its text.
+    fn read_alike(&mut self, bytes: &[u8], kind: RecordKind, depth: usize) -> Option<Call> {
+        self.all.iter_mut().enumerate().find_map(|(which, known)| {
+            let (_, template) = known.as_mut().filter(|(of, template)| *of == kind && !template.has_more)?;
+            template.read_alike(bytes, depth, which)
+        })
     }
 
     /// What a call says beside its text. Only the last call can be asked for.
     #[inline]
     pub(super) fn said(&self, call: Call) -> Option<&Said> {
-        let (_, template) = self.all[usize::from(call.which)].as_ref()?;
-        Some(if call.equal { &template.own } else { &template.last })
+        let (_, template) = self.all.get(call.which())?.as_ref()?;
+        Some(if call.is_equal() { &template.own } else { &template.last })
     }
 
     /// Remembers `record`, if it was nothing but one piece of one part.
@@ -132,36 +130,55 @@ impl Templates {
     }
 }
 
-/// What a chunk comes to: a piece of text or of a tool call. It fits into two registers: a larger one, which is written in
-/// parts and read as a whole, would take a tenth of all the time.
+/// What a chunk comes to: a piece of text or of a tool call. It is two numbers, which stay in registers: a struct that is
+/// written in parts and read as a whole would take a tenth of all the time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
-    start: u32,
-    end: u32,
-    len: u32,
-    escaped: bool,
-    /// It differs from its template in nothing but its text.
-    equal: bool,
-    which: u8,
+    /// Where its text begins and, above that, ends.
+    text: u64,
+    /// Its length, and above that the flags.
+    rest: NonZeroU64,
 }
 
 impl Call {
-    #[inline]
+    const ESCAPED: u64 = 1 << 32;
+    /// It differs from its template in nothing but its text.
+    const EQUAL: u64 = 1 << 33;
+    const FLAGS: u32 = 34;
+
+    #[inline(always)]
     fn new(text: Str, len: usize, which: usize, equal: bool) -> Self {
-        let (start, end) = (text.start as u32, text.end as u32);
-        Self { start, end, len: len as u32, escaped: text.escaped, equal, which: which as u8 }
+        let flags = u64::from(equal) * Self::EQUAL + u64::from(text.escaped) * Self::ESCAPED;
+        // One more than the template's index, so that it is not zero.
+        let rest = flags | (which as u64 + 1) << Self::FLAGS | u64::from(len as u32);
+        Self {
+            text: (text.end as u64) << 32 | u64::from(text.start as u32),
+            rest: NonZeroU64::new(rest).unwrap_or(NonZeroU64::MAX),
+        }
     }
 
     /// Its text, which is UTF-8, and not empty unless it is a tool call's.
-    #[inline]
+    #[inline(always)]
     pub(super) fn text(self) -> Str {
-        Str { start: self.start as usize, end: self.end as usize, escaped: self.escaped, ascii: false }
+        let (start, end) = (self.text as u32 as usize, (self.text >> 32) as usize);
+        Str { start, end, escaped: self.rest.get() & Self::ESCAPED != 0, ascii: false }
     }
 
     /// Bytes of the chunk.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn len(self) -> usize {
-        self.len as usize
+        self.rest.get() as u32 as usize
+    }
+
+    /// The template that it is like.
+    #[inline(always)]
+    fn which(self) -> usize {
+        (self.rest.get() >> Self::FLAGS) as usize - 1
+    }
+
+    #[inline(always)]
+    fn is_equal(self) -> bool {
+        self.rest.get() & Self::EQUAL != 0
     }
 }
 
@@ -235,18 +252,14 @@ enum Content {
 }
 
 impl Content {
+    fn is_string(self) -> bool {
+        matches!(self, Self::Text | Self::Id | Self::Name | Self::Padding)
+    }
+
     /// Whether it is different in every record.
     fn is_changing(self) -> bool {
         matches!(self, Self::Id | Self::Name | Self::Padding | Self::Number)
     }
-}
-
-/// What stands in a hole of another chunk.
-enum Filling {
-    String(Str),
-    Integer(u64),
-    Object,
-    Other,
 }
 
 impl Hole {
@@ -298,18 +311,25 @@ impl Template {
         Some(Self { bytes, holes, literals, text, has_more, is_changing, own: said, last })
     }
 
-    /// The text of the chunk that `bytes` begin with, and how long that is, if nothing but the text differs from this one.
+    /// What the chunk that `bytes` begin with comes to, if it differs from this one in its text only, or in what is
+    /// different in every chunk.
+    #[inline(always)]
+    fn read_usual(&mut self, bytes: &[u8], depth: usize, which: usize) -> Option<Call> {
+        if self.has_more { self.read_alike(bytes, depth, which) } else { self.read_equal(bytes, which) }
+    }
+
+    /// The same if nothing but the text differs.
     #[inline]
-    fn read_equal(&self, bytes: &[u8]) -> Option<(Str, usize)> {
+    fn read_equal(&self, bytes: &[u8], which: usize) -> Option<Call> {
         let (before, after) = (&self.bytes[..self.text.range().start], &self.bytes[self.text.range().end..]);
-        if self.has_more || self.is_longer_than(bytes) || !bytes.starts_with(before) {
+        if self.is_longer_than(bytes) || !bytes.starts_with(before) {
             return None;
         }
         let text = read_text(bytes, before.len())?;
         if !bytes[text.end..].starts_with(after) || self.is_nothing(text) {
             return None;
         }
-        Some((text, text.end + after.len()))
+        Some(Call::new(text, text.end + after.len(), which, true))
     }
 
     /// An empty text is no delta.
@@ -327,49 +347,53 @@ impl Template {
     /// The same where other holes differ, too. What has changed for good is equal from then on. `depth` bounds the
     /// nesting of a chunk.
     #[inline(never)]
-    fn read_alike(&mut self, bytes: &[u8], depth: usize) -> Option<(Str, usize)> {
+    fn read_alike(&mut self, bytes: &[u8], depth: usize, which: usize) -> Option<Call> {
         if self.is_longer_than(bytes) {
             return None;
         }
         let Self { bytes: template, holes, own, last, .. } = self;
-        let (mut text, mut for_good, mut has_logprobs) = (None, false, false);
-        let len = walk(template, holes, bytes, depth, |_, hole, begin, end, filling| {
-            match (hole.content, filling) {
-                (Content::Text, Filling::String(string)) => text = Some(string),
-                (Content::Id, Filling::String(string)) => last.id = Some(string),
-                (Content::Name, Filling::String(string)) => last.name = Some(string),
-                (Content::Clock, _) => for_good |= bytes[begin..end] != template[hole.range()],
-                (Content::Choice, Filling::Integer(index)) => last.choice = u32::try_from(index).ok()?,
-                (Content::Tool, Filling::Integer(index)) => {
-                    last.target = Target::Tool(Some(index));
-                    for_good |= last.target != own.target;
+        let (mut at, mut of_template, mut text) = (0, 0, None);
+        let mut changed = Changed::default();
+        for hole in holes {
+            let Range { start, end } = hole.range();
+            at = skip_literal(bytes, at, template.get(of_template..start)?)?;
+            of_template = end;
+            at = match hole.content {
+                Content::Number => json::number_end(bytes, at)?,
+                Content::Text | Content::Padding => {
+                    let string = read_text(bytes, at)?;
+                    if hole.content == Content::Text {
+                        text = Some(string);
+                    }
+                    string.end
                 }
-                (Content::Logprobs, Filling::Object) => {
-                    has_logprobs = true;
-                    last.logprobs = Some(begin..end);
-                }
-                (Content::Logprobs, _) => last.logprobs = None,
-                _ => {}
-            }
-            Some(())
-        })?;
-        let text = text.filter(|&text| !self.is_nothing(text))?;
-        if (for_good || self.has_more) && !self.is_changing && !has_logprobs && len <= LEN_MAX {
-            self.renew(&bytes[..len], depth);
+                content => changed.fill(content, (bytes, at), (&template[start..end], own), last, depth)?,
+            };
         }
-        Some((text, len))
+        let len = skip_literal(bytes, at, template.get(of_template..)?)?;
+        let text = text.filter(|&text| !self.is_nothing(text))?;
+        let is_new = changed.for_good || self.has_more;
+        if is_new && !self.is_changing && !changed.has_logprobs && len <= LEN_MAX {
+            self.renew(&bytes[..len], depth)?;
+        }
+        Some(Call::new(text, len, which, false))
     }
 
     /// Puts a chunk that is alike in the place of this one.
     #[cold]
-    fn renew(&mut self, chunk: &[u8], depth: usize) {
-        let mut places = [(0, 0); HOLES];
-        walk(&self.bytes, &self.holes, chunk, depth, |index, _, begin, end, _| {
-            places[index] = (begin, end);
-            Some(())
-        });
-        for (hole, (begin, end)) in self.holes.iter_mut().zip(places) {
-            *hole = Hole::new(hole.content, begin..end);
+    fn renew(&mut self, chunk: &[u8], depth: usize) -> Option<()> {
+        let (mut at, mut of_template) = (0, 0);
+        for hole in &mut self.holes {
+            let Range { start, end } = hole.range();
+            at += start - of_template;
+            of_template = end;
+            let begin = at;
+            at = if hole.content.is_string() {
+                json::rest(chunk, at)?.end
+            } else {
+                Json::new(chunk, at, depth).skip().ok()?.end
+            };
+            *hole = Hole::new(hole.content, begin..at);
             if hole.content == Content::Text {
                 self.text = *hole;
             }
@@ -377,50 +401,60 @@ impl Template {
         self.bytes.clear();
         self.bytes.extend_from_slice(chunk);
         (self.own, self.has_more) = (self.last.clone(), false);
+        Some(())
     }
 }
 
-/// Walks over the chunk that `bytes` begin with as over a template: the same bytes around the holes, and in each what may
-/// stand there. `each` gets a hole's index and the hole, and where what fills it begins and ends.
-#[inline(always)]
-fn walk(
-    template: &[u8],
-    holes: &[Hole],
-    bytes: &[u8],
-    depth: usize,
-    mut each: impl FnMut(usize, &Hole, usize, usize, Filling) -> Option<()>,
-) -> Option<usize> {
-    let (mut at, mut of_template) = (0, 0);
-    for (index, hole) in holes.iter().enumerate() {
-        let begin = skip_literal(bytes, at, &template[of_template..hole.range().start])?;
-        let filling = match hole.content {
-            Content::Number | Content::Clock => {
-                at = number(bytes, begin)?;
-                Filling::Other
+/// What the fillings of a chunk's holes have changed.
+#[derive(Default)]
+struct Changed {
+    /// What follows is more like this chunk than like the template.
+    for_good: bool,
+    has_logprobs: bool,
+}
+
+impl Changed {
+    /// Reads what fills a hole at `at`, and returns where it ends: of those that say something beside the text. The
+    /// template has other bytes there, and its own to say.
+    #[inline(never)]
+    fn fill(
+        &mut self,
+        content: Content,
+        (bytes, at): (&[u8], usize),
+        (before, own): (&[u8], &Said),
+        last: &mut Said,
+        depth: usize,
+    ) -> Option<usize> {
+        Some(match content {
+            Content::Id => last.id.insert(read_text(bytes, at)?).end,
+            Content::Name => last.name.insert(read_text(bytes, at)?).end,
+            Content::Choice => {
+                let (index, end) = integer(bytes, at)?;
+                last.choice = u32::try_from(index).ok()?;
+                end
             }
-            Content::Choice | Content::Tool => {
-                let value;
-                (value, at) = integer(bytes, begin)?;
-                Filling::Integer(value)
+            Content::Tool => {
+                let (index, end) = integer(bytes, at)?;
+                last.target = Target::Tool(Some(index));
+                self.for_good |= last.target != own.target;
+                end
             }
-            Content::Text | Content::Id | Content::Name | Content::Padding => {
-                let string = read_text(bytes, begin)?;
-                at = string.end;
-                Filling::String(string)
-            }
-            Content::Logprobs if bytes[begin..].starts_with(b"null") => {
-                at = begin + 4;
-                Filling::Other
+            Content::Logprobs if bytes[at..].starts_with(b"null") => {
+                last.logprobs = None;
+                at + 4
             }
             Content::Logprobs => {
-                at = read_object(bytes, begin, depth.saturating_sub(DEPTH_OF_CHOICE))?.end;
-                Filling::Object
+                let object = read_object(bytes, at, depth.saturating_sub(DEPTH_OF_CHOICE))?;
+                self.has_logprobs = true;
+                last.logprobs.insert(object).end
             }
-        };
-        each(index, hole, begin, at, filling)?;
-        of_template = hole.range().end;
+            Content::Clock | Content::Number | Content::Text | Content::Padding => {
+                let end = json::number_end(bytes, at)?;
+                self.for_good |= &bytes[at..end] != before;
+                end
+            }
+        })
     }
-    skip_literal(bytes, at, &template[of_template..])
 }
 
 /// The string that begins at `at`, behind its quote, which is the end of a literal.
@@ -460,21 +494,18 @@ fn skip_literal(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usize> {
 /// Whether two slices of the same length are equal. Literals between holes are short: both their ends at once beat a call.
 #[inline(always)]
 fn is_equal(left: &[u8], right: &[u8]) -> bool {
-    fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {
-        Some((*bytes.first_chunk()?, *bytes.last_chunk()?))
+    #[inline(always)]
+    fn ends<const N: usize>(left: &[u8], right: &[u8]) -> bool {
+        left.first_chunk::<N>() == right.first_chunk() && left.last_chunk::<N>() == right.last_chunk()
     }
     match left.len() {
-        8..=16 => ends::<8>(left) == ends::<8>(right),
-        17..=32 => ends::<16>(left) == ends::<16>(right),
-        33..=64 => ends::<32>(left) == ends::<32>(right),
+        2..=3 => ends::<2>(left, right),
+        4..=7 => ends::<4>(left, right),
+        8..=16 => ends::<8>(left, right),
+        17..=32 => ends::<16>(left, right),
+        33..=64 => ends::<32>(left, right),
         _ => left == right,
     }
-}
-
-/// Where the number at `at` ends.
-#[inline(always)]
-fn number(bytes: &[u8], at: usize) -> Option<usize> {
-    json::number_end(bytes, at)
 }
 
 /// The integer at `at`, and where it ends.

@@ -9,16 +9,17 @@
 //! becomes U+FFFD; nesting is bounded by [`Limits::depth`](crate::Limits::depth).
 
 mod cursor;
+mod member;
 mod pointer;
 mod string;
 mod write;
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 pub(crate) use cursor::{Json, number_end};
+pub(crate) use member::{elements, member, members, string};
 pub(crate) use pointer::{Landmarks, pointers};
-pub(crate) use string::{Escapes, Rest, rest, unescape, unescaped};
+pub(crate) use string::{Escapes, Rest, meaning, rest, unescape, unescaped};
 pub(crate) use write::{Array, Object, write_escaped, write_integer, write_number, write_string};
 
 /// What is wrong with a document, and where.
@@ -69,18 +70,4 @@ pub(crate) fn as_object(text: &str) -> Option<&str> {
 /// JSON without line ends, which may stand between its tokens.
 pub(crate) fn one_line(json: &str) -> String {
     json.replace(['\n', '\r'], " ")
-}
-
-/// The members of an object that are not null, each with its JSON. Of anything else there are none.
-pub(crate) fn members(text: &str) -> Vec<(String, &str)> {
-    let (mut json, mut members) = (Json::new(text.as_bytes(), 0, 127), Vec::new());
-    if json.kind() != Ok(Kind::Object) {
-        return members;
-    }
-    let read = json.object(|json, name| {
-        let name = String::from_utf8_lossy(name).into_owned();
-        members.extend(json.skip_some()?.map(|value| (name, &text[value])));
-        Ok(())
-    });
-    if read.is_ok() { members } else { Vec::new() }
 }

@@ -1,6 +1,7 @@
 //! Strings: where they end, and what they mean.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -71,7 +72,13 @@ impl Json<'_> {
                 return Ok((start..end, Escapes::None));
             }
         }
-        // What comes back fits into registers.
+        self.long_text()
+    }
+
+    /// The same for the rest of a string that does not end at once.
+    #[inline(never)]
+    fn long_text(&mut self) -> Result<(Range<usize>, Escapes)> {
+        let start = self.pos;
         let (end, ending) = string_end(self.bytes, start);
         self.pos = end;
         let escapes = match ending {
@@ -244,19 +251,25 @@ fn specials(word: u64) -> u64 {
 /// such byte: where the last whole word ends.
 #[inline]
 fn next_specials(bytes: &[u8], mut at: usize) -> (usize, u64) {
-    let mut words = 0;
     while let Some(word) = bytes.get(at..at + 8) {
         let special = specials(u64::from_le_bytes(word.try_into().unwrap_or_default()));
         if special != 0 {
             return (at, special);
         }
         at += 8;
-        words += 1;
-        if words == WORDS {
-            at += plain_blocks(&bytes[at..], &mut 0);
+        while bytes.get(at..at + 16).and_then(|block| block.first_chunk()).is_some_and(is_plain) {
+            at += 16;
         }
     }
     (at, 0)
+}
+
+/// Whether no byte of a block means more than itself in a string. Without a branch, so that it is done in vectors.
+#[inline(always)]
+fn is_plain(block: &[u8; 16]) -> bool {
+    // Zero for a quote, for a backslash, and for what is below 0x20.
+    let least = |byte: u8| (byte ^ b'"').min(byte ^ b'\\').min(byte & 0xe0);
+    !block.iter().fold(false, |any, &byte| any | (least(byte) == 0))
 }
 
 /// Where the first byte is, from `at` on, that means more than itself in a string; the end, where none does.
@@ -280,9 +293,6 @@ pub(super) fn special_at(bytes: &[u8], at: usize) -> usize {
         }
     }
 }
-
-/// Words after which a string is taken for a long one.
-const WORDS: usize = 4;
 
 /// How many bytes of a string have no meaning but themselves, at least as far as whole words go. All words that were
 /// looked at go into `seen`.
@@ -340,25 +350,51 @@ pub(crate) fn unescaped(bytes: &[u8], string: Str) -> Cow<'_, [u8]> {
 
 /// Appends what the inside of a string means. The string was checked; what is wrong all the same is left as it is.
 pub(crate) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
-    let mut rest = raw;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..at]);
-        let Some(&escape) = rest.get(at + 1) else { break };
-        rest = &rest[at + 2..];
+    for_pieces(raw, |piece| match piece {
+        Piece::Plain(range) => out.extend_from_slice(&raw[range]),
+        Piece::Escape(meaning) => out.extend_from_slice(meaning.encode_utf8(&mut [0; 4]).as_bytes()),
+    });
+}
+
+/// The same as text.
+pub(crate) fn meaning(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    for_pieces(raw.as_bytes(), |piece| match piece {
+        Piece::Plain(range) => out.push_str(raw.get(range).unwrap_or_default()),
+        Piece::Escape(meaning) => out.push(meaning),
+    });
+    out
+}
+
+/// A piece of a string.
+enum Piece {
+    Plain(Range<usize>),
+    Escape(char),
+}
+
+fn for_pieces(raw: &[u8], mut each: impl FnMut(Piece)) {
+    let (mut start, mut at) = (0, 0);
+    while let Some(len) = memchr::memchr(b'\\', &raw[at..]) {
+        let backslash = at + len;
+        let Some(&escape) = raw.get(backslash + 1) else { break };
+        each(Piece::Plain(start..backslash));
+        (start, at) = (backslash + 2, backslash + 2);
         match escape {
-            b'b' => out.push(8),
-            b'f' => out.push(12),
-            b'n' => out.push(b'\n'),
-            b'r' => out.push(b'\r'),
-            b't' => out.push(b'\t'),
+            b'b' => each(Piece::Escape('\u{8}')),
+            b'f' => each(Piece::Escape('\u{c}')),
+            b'n' => each(Piece::Escape('\n')),
+            b'r' => each(Piece::Escape('\r')),
+            b't' => each(Piece::Escape('\t')),
             b'u' => {
-                let c = unescape_unicode(&mut rest);
-                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                let mut rest = &raw[at..];
+                each(Piece::Escape(unescape_unicode(&mut rest)));
+                (start, at) = (raw.len() - rest.len(), raw.len() - rest.len());
             }
-            other => out.push(other),
+            // It stands for itself.
+            _ => start = backslash + 1,
         }
     }
-    out.extend_from_slice(rest);
+    each(Piece::Plain(start..raw.len()));
 }
 
 /// Reads what follows `\u`: four digits, or a pair of surrogates.
@@ -402,8 +438,6 @@ const HEX: [u8; 256] = {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::String;
-
     use super::*;
 
     #[test]

@@ -250,6 +250,7 @@ pub fn check_order(events: &[Event<'_>]) {
                 assert!(!text.is_empty());
                 (choice, part)
             }
+            Event::OtherDelta { choice, part, .. } => (choice, part),
             Event::PartEnd { choice, part } => {
                 let last = open.iter_mut().find(|last| **last == (choice, part, true));
                 last.expect("what ends was open").2 = false;

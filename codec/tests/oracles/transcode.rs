@@ -1,9 +1,9 @@
 //! Streams turned into those of every other format.
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Event};
+use sagewire_codec::chat::{Context, Event, PartKind};
 use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Framing, Options, Target, Transcoder};
+use sagewire_codec::{Format, Framing, Options, Target, Transcoder};
 
 use super::{check_order, cut, events_of, frames_of, seeded};
 
@@ -34,6 +34,24 @@ fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
         }
     }
     texts
+}
+
+/// The blocks that only Anthropic knows, and their deltas. Space between tokens may be another.
+fn own_blocks(events: &[Event<'_>]) -> Vec<String> {
+    let mut is_own = false;
+    let blocks = events.iter().filter_map(|event| match event {
+        Event::PartStart { kind, .. } => {
+            is_own = matches!(kind, PartKind::Other { format: Format::Anthropic, .. });
+            match kind {
+                PartKind::Other { json, .. } if is_own => Some(json),
+                _ => None,
+            }
+        }
+        // What is no object is no delta.
+        Event::OtherDelta { json, .. } if is_own && json.as_str().starts_with('{') => Some(json),
+        _ => None,
+    });
+    blocks.map(|json| json.as_str().replace(['\n', '\r'], " ")).collect()
 }
 
 /// Transcoding: total, the same for every cut, and what is written as OpenAI reads back as the same texts and the same
@@ -104,6 +122,7 @@ pub fn transcode(data: &[u8]) {
                     (written.iter().map(|(.., text)| text.len()).sum::<usize>(), others)
                 };
                 assert_eq!(of_first(&events), of_first(&source.0));
+                assert_eq!(own_blocks(&events), own_blocks(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
             Target::Bedrock(Encoding::JsonLines) => {

@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use super::stop;
-use crate::chat::{Block, Plain, Reason, Sink, Stop, Text, ToolKey, Usage};
+use crate::chat::{Block, Format, Plain, Reason, Sink, Stop, Text, ToolKey, Usage};
 use crate::format::failure;
 use crate::format::template::{Target, Trace};
 use crate::json::{Fault, Json, Kind, Str, unescaped};
@@ -232,8 +232,7 @@ fn block_start(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<
         }
         // Tools that the server runs itself, their results, and what will come.
         _ => {
-            sink.begin(CHOICE, index, Block::Other)?;
-            sink.other(Some(CHOICE), Some(b"content_block"), block.clone());
+            sink.begin_other(CHOICE, index, (Format::Anthropic, block.clone()))?;
             return Ok(true);
         }
     }
@@ -300,7 +299,7 @@ fn block_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, delta: &Range
     let kind = kind.map(|kind| unescaped(sink.record, kind));
     if sink.is_other(CHOICE, index) {
         trace.more();
-        sink.other(Some(CHOICE), Some(b"delta"), delta.clone());
+        sink.other_delta(CHOICE, delta.clone());
         return Ok(());
     }
     match (kind.as_deref(), text, thinking, input, signature, citation) {

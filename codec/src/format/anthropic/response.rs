@@ -1,15 +1,17 @@
 //! Writes whole messages.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::stop;
 use super::wire::{
-    MoreUsage, add_usage, is_citation, is_object, is_own, is_own_usage, note_usage, tool_id, write_usage,
+    MoreUsage, add_usage, is_citation, is_object, is_own_usage, note_usage, tool_id, write_usage,
 };
-use crate::chat::request::Content;
-use crate::chat::{Context, Json, Losses, Outcome, Piece, Response, Thing, input_object};
-use crate::json::Object;
+use crate::chat::request::{Content, Part};
+use crate::chat::{Context, FOREIGN, Format, Losses, Outcome, Response, Thing, input_object};
+use crate::json::{self, Object, member, members};
 
 /// Writes a response as a message.
 ///
@@ -17,8 +19,6 @@ use crate::json::Object;
 pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
-    let is_block = |name: &str, json: &Json<'_>| name == "content_block" && is_own(json);
-    let pieces = response.pieces(choice, is_block, &mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
     Object::write(&mut out, |object| {
         let id = response.id.as_deref().or(context.id.as_deref());
@@ -26,15 +26,20 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         object.string("type", "message");
         object.string("role", "assistant");
         object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
-        object.array("content", pieces, |piece, out| {
-            let (at, part) = match piece {
-                Piece::Part(at, part) => (at, part),
-                Piece::Block(block) => return out.extend_from_slice(block.as_bytes()),
-            };
+        let mut content = object.begin_array("content");
+        for (at, part) in choice.content.iter().enumerate() {
             losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
             let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
-            Object::write(out, |block| write_block(at, &part.content, cited, block, &mut losses));
-        });
+            match &part.content {
+                Content::Other(json) if response.format == Some(Format::Anthropic) && is_object(json) => {
+                    let block = own_block(json.as_str(), part, &mut losses);
+                    content.element().extend_from_slice(block.as_bytes());
+                }
+                Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
+                known => write_block(at, known, cited, &mut content.begin_object(), &mut losses),
+            }
+        }
+        drop(content);
         let (reason, has_tools) = choice.reason(&response.places, &mut losses);
         let has_stop = choice.stop.is_some();
         object.string("stop_reason", stop::write(&reason, has_stop, has_tools, &mut losses));
@@ -75,6 +80,30 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
     }
 }
 
+/// A block of Anthropic's own that has no name in the model: as it came, with the input that was streamed.
+fn own_block<'a>(block: &'a str, part: &Part<'_>, losses: &mut Losses) -> Cow<'a, str> {
+    let mut input = None::<String>;
+    for (_, delta) in &part.own {
+        match member(delta.value.as_str(), "partial_json").and_then(json::string) {
+            Some(more) => input.get_or_insert_default().push_str(&more),
+            None => losses.add(
+                "other part",
+                Outcome::Approximated,
+                "a delta of unknown meaning is not in its block",
+            ),
+        }
+    }
+    let Some(input) = input else { return Cow::Borrowed(block) };
+    let mut out = Vec::new();
+    Object::write(&mut out, |object| {
+        for (name, value) in members(block).iter().filter(|(name, _)| name != "input") {
+            object.raw(name, value);
+        }
+        object.raw("input", &input_object(&input, losses));
+    });
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
 fn write_block(
     at: usize,
     content: &Content<'_>,
@@ -111,7 +140,7 @@ fn write_block(
             block.json("input", &input_object(input, losses));
         }
         _ => {
-            losses.add("part", Outcome::Approximated, "a message has no such block: an empty text");
+            losses.add("other part", Outcome::Approximated, "a message has no such block: an empty text");
             block.string("type", "text");
             block.string("text", "");
         }

@@ -74,16 +74,11 @@ pub(super) fn add_usage(more: &mut MoreUsage, json: &chat::Json<'_>) -> bool {
         return false;
     }
     for (name, json) in members(json.as_str()) {
-        if !is_count(name.as_bytes()) && name != "output_tokens_details" {
+        if !is_count(name.as_bytes()) && name != "output_tokens_details" && json != "null" {
             more.insert(name, one_line(json));
         }
     }
     true
-}
-
-/// Whether a block, or a delta of one, is one of Anthropic's, which all have a type.
-pub(super) fn is_own(json: &chat::Json<'_>) -> bool {
-    members(json.as_str()).iter().any(|(name, json)| name == "type" && json.starts_with('"'))
 }
 
 /// The ID of a tool call, which has letters, digits, `_` and `-`; `part` says which call it is where it has none.

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 
 use super::stop;
 use super::wire::{
-    MoreUsage, add_usage, event, is_citation, is_object, is_own, is_own_usage, note_usage, tool_id,
-    write_error, write_index, write_json, write_usage,
+    MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, write_error,
+    write_index, write_json, write_usage,
 };
-use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::write_string;
 
@@ -55,12 +55,11 @@ enum Block {
     Tool {
         has_input: bool,
     },
-    /// One that the model has no part for: a tool that the server ran, or its result.
+    /// One of Anthropic's own that has no name in the model, as it came.
     Own,
+    /// None at all: it is another format's.
+    Lost,
 }
-
-/// No part has this number.
-const NO_PART: u32 = u32::MAX;
 
 #[derive(Clone, Debug, Default)]
 struct Stop {
@@ -100,6 +99,7 @@ impl Writer {
             | Event::ReasoningDelta { choice, .. }
             | Event::RefusalDelta { choice, .. }
             | Event::ToolInputDelta { choice, .. }
+            | Event::OtherDelta { choice, .. }
             | Event::ReasoningSignature { choice, .. }
             | Event::Redacted { choice, .. }
             | Event::Citation { choice, .. }
@@ -118,6 +118,7 @@ impl Writer {
                 self.delta("thinking_delta\",\"thinking", text, out);
             }
             Event::ToolInputDelta { text, .. } => self.tool_input(text, out),
+            Event::OtherDelta { json, .. } => self.other_delta(json, out),
             Event::ReasoningSignature { part, signature, .. } => self.signature(*part, signature, out),
             Event::Redacted { part, data, .. } => self.redacted(*part, data, out),
             Event::Citation { part, json, .. } => self.citation(*part, json, out),
@@ -128,16 +129,6 @@ impl Writer {
             }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Other { choice: None, name: Some(name), json } => self.other(name, json),
-            Event::Other { choice: Some(0), name: Some(name), json }
-                if name == "content_block" && is_own(json) && self.is_between_parts() =>
-            {
-                self.own_start(json, out);
-            }
-            Event::Other { choice: Some(0), name: Some(name), json }
-                if name == "delta" && is_own(json) && self.is_own_open() =>
-            {
-                self.raw_delta(json, out);
-            }
             Event::Logprobs { .. } => {
                 self.losses.add("logprobs", Outcome::Dropped, "a message has no place for them");
             }
@@ -216,42 +207,8 @@ impl Writer {
         more_usage.clear();
     }
 
-    /// Whether no part is open; a block of Anthropic's own ends where the next begins.
-    fn is_between_parts(&self) -> bool {
-        self.open.is_none() || self.is_own_open()
-    }
-
-    fn is_own_open(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.block == Block::Own)
-    }
-
-    /// A block that the model has no part for stands where it stood.
-    fn own_start(&mut self, json: &Json<'_>, out: &mut Vec<u8>) {
-        self.start(out);
-        self.part_end(out);
-        self.open = Some(Open { part: NO_PART, block: Block::Own, signature: String::new() });
-        let index = self.blocks;
-        self.blocks += 1;
-        event("content_block_start", out, |out| {
-            write_index(index, out);
-            out.extend_from_slice(b",\"content_block\":");
-            write_json(json, out);
-        });
-    }
-
-    fn raw_delta(&self, json: &Json<'_>, out: &mut Vec<u8>) {
-        event("content_block_delta", out, |out| {
-            write_index(self.blocks.saturating_sub(1), out);
-            out.extend_from_slice(b",\"delta\":");
-            write_json(json, out);
-        });
-    }
-
     fn part_start(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
         self.start(out);
-        if self.is_own_open() {
-            self.part_end(out);
-        }
         let block = match kind {
             PartKind::Reasoning => Block::Pending,
             PartKind::Text => Block::Text,
@@ -264,6 +221,11 @@ impl Writer {
                 Block::Text
             }
             PartKind::ToolCall { .. } => Block::Tool { has_input: false },
+            PartKind::Other { format: Format::Anthropic, json } if is_object(json) => Block::Own,
+            PartKind::Other { .. } => {
+                self.losses.add("other part", Outcome::Dropped, FOREIGN);
+                Block::Lost
+            }
         };
         self.open = Some(Open { part, block, signature: String::new() });
         match kind {
@@ -282,17 +244,29 @@ impl Writer {
                     out.extend_from_slice(b",\"input\":{}");
                 });
             }
+            PartKind::Other { json, .. } if block == Block::Own => {
+                self.block_begin(out, |out| write_json(json, out));
+            }
+            PartKind::Other { .. } => {}
         }
     }
 
+    /// Begins a block of which `block` writes all but the name of its type.
     fn block_start(&mut self, out: &mut Vec<u8>, block: impl FnOnce(&mut Vec<u8>)) {
+        self.block_begin(out, |out| {
+            out.extend_from_slice(b"{\"type\":");
+            block(out);
+            out.push(b'}');
+        });
+    }
+
+    fn block_begin(&mut self, out: &mut Vec<u8>, block: impl FnOnce(&mut Vec<u8>)) {
         let index = self.blocks;
         self.blocks += 1;
         event("content_block_start", out, |out| {
             write_index(index, out);
-            out.extend_from_slice(b",\"content_block\":{\"type\":");
+            out.extend_from_slice(b",\"content_block\":");
             block(out);
-            out.push(b'}');
         });
     }
 
@@ -309,6 +283,22 @@ impl Writer {
             out.extend_from_slice(b"\":");
             write_string(text, out);
             out.push(b'}');
+        });
+    }
+
+    /// More of a block of Anthropic's own, as it came.
+    fn other_delta(&mut self, json: &Json<'_>, out: &mut Vec<u8>) {
+        if self.open.as_ref().is_none_or(|open| open.block != Block::Own) {
+            return;
+        }
+        if !is_object(json) {
+            self.losses.add("other part", Outcome::Dropped, "a delta is an object");
+            return;
+        }
+        event("content_block_delta", out, |out| {
+            write_index(self.blocks.saturating_sub(1), out);
+            out.extend_from_slice(b",\"delta\":");
+            write_json(json, out);
         });
     }
 
@@ -391,7 +381,7 @@ impl Writer {
     fn part_end(&mut self, out: &mut Vec<u8>) {
         let Some(open) = &self.open else { return };
         match open.block {
-            Block::Redacted => {}
+            Block::Redacted | Block::Lost => {}
             Block::Pending | Block::Thinking => {
                 self.thinking(out);
                 self.thinking_end(out);

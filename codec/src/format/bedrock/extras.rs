@@ -69,23 +69,6 @@ pub(super) fn is_usage(json: &chat::Json<'_>) -> bool {
     members(json.as_str()).iter().any(|(name, _)| matches!(&**name, "inputTokens" | "outputTokens"))
 }
 
-/// Whether a block, its start or a piece of it is one of Bedrock's that the model has no part for.
-pub(super) fn is_own(json: &chat::Json<'_>) -> bool {
-    has_only(json, |name| {
-        matches!(
-            name,
-            b"toolUse"
-                | b"toolResult"
-                | b"image"
-                | b"searchResult"
-                | b"video"
-                | b"audio"
-                | b"document"
-                | b"guardContent"
-        )
-    })
-}
-
 /// Whether a citation is one of Bedrock's.
 pub(super) fn is_citation(json: &chat::Json<'_>) -> bool {
     has_only(json, |name| matches!(name, b"title" | b"source" | b"sourceContent" | b"location"))

@@ -15,7 +15,8 @@
 //! | finish | `messageStop`, `stopReason`; a stop string in `additionalModelResponseFields` | `messageStop`; a `stop` after tool calls is `tool_use`, one with a stop string `stop_sequence` |
 //! | usage | `metadata`, `usage`; input counts what was cached | `metadata`, last; none where the source counts nothing |
 //! | failure, truncation, corruption | exceptions | an exception, and no `messageStop`; Bedrock's own as they came |
-//! | other | tools that the service runs, images, counts without a name, members of unknown meaning | blocks of Bedrock's where they stood; counts; `metrics`, `trace`, `performanceConfig`, `serviceTier`, `additionalModelResponseFields`; else dropped |
+//! | part of no name | `toolUse` with a `type`, `toolResult`, images, … | the same, if it came from Converse; else dropped |
+//! | other | counts without a name, members of unknown meaning | counts; `metrics`, `trace`, `performanceConfig`, `serviceTier`, `additionalModelResponseFields`; else dropped |
 //!
 //! Events are read from frames of their own, or from JSON objects with the event under its name, in any order that
 //! servers and emulators send. A `chunk` of `InvokeModelWithResponseStream` holds a record of the provider's format.
@@ -24,6 +25,7 @@
 //! meaning. All of that is in [`Writer::losses`].
 
 mod extras;
+mod own;
 mod reader;
 mod response;
 mod whole;

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::ops::Range;
 
 use super::whole::Response;
-use crate::chat::{Block, FinishReason, Plain, Reason, Sink, Stop, ToolKey, Usage};
+use crate::chat::{Block, FinishReason, Format, Plain, Reason, Sink, Stop, ToolKey, Usage};
 use crate::failure::Failure;
 use crate::format::template::{Target, Trace};
 use crate::json::{Fault, Json, Kind, Str, unescaped};
@@ -216,9 +216,7 @@ fn block_start(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, start: &Range
     }
     // A tool that the service runs itself, its result, an image: what the deltas of this block mean changes.
     trace.forget = true;
-    sink.begin(CHOICE, index, Block::Other)?;
-    sink.other(Some(CHOICE), Some(b"start"), start.clone());
-    Ok(())
+    sink.begin_other(CHOICE, index, (Format::Bedrock, start.clone()))
 }
 
 /// Whether an object has no members.
@@ -245,7 +243,7 @@ fn block_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, delta: &Range
         sink.members(delta, [b"text", b"toolUse", b"reasoningContent", b"citation"])?;
     if sink.is_other(CHOICE, index) {
         trace.more();
-        sink.other(Some(CHOICE), Some(b"delta"), delta.clone());
+        sink.other_delta(CHOICE, delta.clone());
         return Ok(());
     }
     if let Some(content) = content.and_then(|range| sink.text(&range)) {

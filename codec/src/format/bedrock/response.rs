@@ -4,11 +4,12 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::extras::{Extras, is_citation, is_own};
+use super::extras::{Extras, is_citation};
+use super::own;
 use super::wire::{Counts, Names};
 use super::writer::stop_reason;
 use crate::chat::request::Content;
-use crate::chat::{Context, Json, Losses, Outcome, Piece, Response, Thing, input_object};
+use crate::chat::{Context, FOREIGN, Format, Json, Losses, Outcome, Response, Thing, input_object};
 use crate::json::Object;
 
 /// Where the fields stand that the request asked for.
@@ -20,23 +21,26 @@ const FIELDS: &str = "additionalModelResponseFields";
 pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
-    let is_block = |name: &str, json: &Json<'_>| name == "content" && is_own(json);
-    let pieces = response.pieces(choice, is_block, &mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
     let (mut own, latency_ms) = own(response, &mut losses);
     Object::write(&mut out, |object| {
         object.object("output", |output| {
             output.object("message", |message| {
                 message.string("role", "assistant");
-                message.array("content", pieces, |piece, out| {
-                    let (at, part) = match piece {
-                        Piece::Part(at, part) => (at, part),
-                        Piece::Block(block) => return out.extend_from_slice(block.as_bytes()),
-                    };
+                let mut content = message.begin_array("content");
+                for (at, part) in choice.content.iter().enumerate() {
                     losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
                     let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
-                    Object::write(out, |block| write_block(at, &part.content, cited, block, &mut losses));
-                });
+                    match &part.content {
+                        Content::Other(json) if is_own(response, json) => {
+                            let deltas = part.own.iter().map(|(_, delta)| delta.value.as_str());
+                            let block = own::join(json.as_str(), deltas, &mut losses);
+                            content.element().extend_from_slice(block.as_bytes());
+                        }
+                        Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
+                        known => write_block(at, known, cited, &mut content.begin_object(), &mut losses),
+                    }
+                }
             });
         });
         let (reason, has_tools) = choice.reason(&response.places, &mut losses);
@@ -59,6 +63,11 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
     });
     losses.find(response.places.document());
     (out, losses)
+}
+
+/// Whether a part that has no name in the model is a block of Converse's.
+fn is_own(response: &Response, block: &Json<'_>) -> bool {
+    response.format == Some(Format::Bedrock) && own::is_block(block.as_str())
 }
 
 /// What Bedrock said beside the answer, and how long it took by that.
@@ -121,7 +130,7 @@ fn write_block(
             tool.json("input", &input_object(input, losses));
         }),
         _ => {
-            losses.add("part", Outcome::Dropped, "Converse has no such block");
+            losses.add("other part", Outcome::Dropped, "Converse has no such block");
         }
     }
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::reader::{
     CHOICE, block_reasoning, block_text, finish, is_empty, read_usage, stop_sequence, tool_start,
 };
-use crate::chat::{Plain, Sink, Stop, ToolKey};
+use crate::chat::{Format, Plain, Sink, Stop, ToolKey};
 use crate::format::template::Trace;
 use crate::json::{Fault, Json, Kind, Str};
 
@@ -82,7 +82,7 @@ fn response_block(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Resu
     } else if let Some(cited) = cited {
         cited_block(sink, index, &cited)?;
     } else {
-        sink.other(Some(CHOICE), Some(b"content"), block.clone());
+        sink.begin_other(CHOICE, index, (Format::Bedrock, block.clone()))?;
     }
     sink.end(CHOICE, index);
     Ok(())

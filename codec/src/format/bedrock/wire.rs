@@ -91,7 +91,7 @@ impl Counts {
                 }
             }
             for (name, json) in members(more) {
-                if !is_count(name.as_bytes()) {
+                if !is_count(name.as_bytes()) && json != "null" {
                     object.json(&name, json);
                 }
             }

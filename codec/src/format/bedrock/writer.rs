@@ -4,12 +4,13 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::extras::{Extras, is_citation, is_own, write_json};
+use super::extras::{Extras, is_citation, write_json};
+use super::own;
 use super::wire::{Counts, Names, exception_name, own_body, status};
-use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
-use crate::json::{write_integer, write_string};
+use crate::json::{as_object, write_integer, write_string};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +43,6 @@ pub struct Writer {
     usage: Option<Usage>,
     /// The part that is open.
     open: Option<u32>,
-    /// A block is open that the model has no part for.
-    own_open: bool,
     /// What Bedrock said beside the answer.
     extras: Extras,
     losses: Losses,
@@ -63,7 +62,6 @@ impl Writer {
             has_tools: false,
             usage: None,
             open: None,
-            own_open: false,
             extras: Extras::default(),
             losses: Losses::default(),
             headers: ("", Vec::new()),
@@ -93,6 +91,7 @@ impl Writer {
             | Event::ReasoningDelta { choice, .. }
             | Event::RefusalDelta { choice, .. }
             | Event::ToolInputDelta { choice, .. }
+            | Event::OtherDelta { choice, .. }
             | Event::ReasoningSignature { choice, .. }
             | Event::Redacted { choice, .. }
             | Event::Citation { choice, .. }
@@ -102,6 +101,9 @@ impl Writer {
             {
                 self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
             }
+            Event::PartStart { part, kind: PartKind::Other { format, json }, .. } => {
+                self.start_own(*part, (*format, json), out);
+            }
             Event::PartStart { part, kind, .. } => self.start_block(*part, kind, out),
             Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => {
                 self.delta(b"{\"text\":", text, b"}", out);
@@ -110,6 +112,13 @@ impl Writer {
                 self.delta(b"{\"reasoningContent\":{\"text\":", text, b"}}", out);
             }
             Event::ToolInputDelta { text, .. } => self.delta(b"{\"toolUse\":{\"input\":", text, b"}}", out),
+            Event::OtherDelta { part, json, .. }
+                if self.open == Some(*part) && as_object(json.as_str()).is_some() =>
+            {
+                self.block_delta(out, |out| write_json(json.as_str(), out));
+            }
+            // The loss of all of its part is told.
+            Event::OtherDelta { .. } => {}
             Event::ReasoningSignature { part, .. } | Event::Redacted { part, .. }
                 if self.open != Some(*part) =>
             {
@@ -133,6 +142,8 @@ impl Writer {
             Event::Citation { .. } => {
                 self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             }
+            // Nothing was written of a part that is another format's.
+            Event::PartEnd { .. } if self.open.is_none() => {}
             Event::PartEnd { .. } => {
                 self.open = None;
                 self.block_stop(out);
@@ -153,16 +164,6 @@ impl Writer {
                 );
             }
             Event::Other { choice: None, name: Some(name), json } if self.extras.take(name, json) => {}
-            Event::Other { choice: Some(0), name: Some(name), json }
-                if name == "start" && is_own(json) && self.open.is_none() =>
-            {
-                self.own_start(json, out);
-            }
-            Event::Other { choice: Some(0), name: Some(name), json }
-                if name == "delta" && is_own(json) && self.own_open =>
-            {
-                self.block_delta(out, |out| write_json(json.as_str(), out));
-            }
             Event::Other { .. } => {
                 self.losses.add(
                     "other",
@@ -180,7 +181,6 @@ impl Writer {
             return self.exception(error, out);
         }
         self.start(None, out);
-        self.own_end(out);
         if self.stop.is_none() {
             self.losses.add("finish reason", Outcome::Defaulted, "the source gives none");
             let reason = if self.has_tools { FinishReason::ToolCalls } else { FinishReason::Stop };
@@ -208,28 +208,6 @@ impl Writer {
         self.event("messageStart", out, |out| out.extend_from_slice(b"{\"role\":\"assistant\"}"));
     }
 
-    /// A block that the model has no part for stands where it stood. It ends where the next begins.
-    fn own_start(&mut self, json: &Json<'_>, out: &mut Vec<u8>) {
-        self.start(None, out);
-        self.own_end(out);
-        self.own_open = true;
-        let index = self.blocks;
-        self.blocks += 1;
-        self.event("contentBlockStart", out, |out| {
-            out.extend_from_slice(b"{\"contentBlockIndex\":");
-            write_integer(index, out);
-            out.extend_from_slice(b",\"start\":");
-            write_json(json.as_str(), out);
-            out.push(b'}');
-        });
-    }
-
-    fn own_end(&mut self, out: &mut Vec<u8>) {
-        if core::mem::take(&mut self.own_open) {
-            self.block_stop(out);
-        }
-    }
-
     fn block_stop(&mut self, out: &mut Vec<u8>) {
         let index = self.blocks.saturating_sub(1);
         self.event("contentBlockStop", out, |out| {
@@ -241,7 +219,6 @@ impl Writer {
 
     fn start_block(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
         self.start(None, out);
-        self.own_end(out);
         self.open = Some(part);
         let index = self.blocks;
         self.blocks += 1;
@@ -266,6 +243,28 @@ impl Writer {
             write_string(&name, out);
             out.extend_from_slice(b"}}}");
         });
+    }
+
+    /// Begins a block of Converse's own that has no name in the model, as it came.
+    fn start_own(&mut self, part: u32, (format, json): (Format, &Json<'_>), out: &mut Vec<u8>) {
+        self.start(None, out);
+        if format != Format::Bedrock || !own::is_block(json.as_str()) {
+            self.losses.add("other part", Outcome::Dropped, FOREIGN);
+            return;
+        }
+        let index = self.blocks;
+        (self.open, self.blocks) = (Some(part), index + 1);
+        let (start, delta) = own::split(json.as_str());
+        self.event("contentBlockStart", out, |out| {
+            out.extend_from_slice(b"{\"contentBlockIndex\":");
+            write_integer(index, out);
+            out.extend_from_slice(b",\"start\":");
+            write_json(&start, out);
+            out.push(b'}');
+        });
+        if let Some(delta) = delta {
+            self.block_delta(out, |out| write_json(&delta, out));
+        }
     }
 
     fn delta(&mut self, before: &[u8], text: &str, after: &[u8], out: &mut Vec<u8>) {

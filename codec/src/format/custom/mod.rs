@@ -39,11 +39,18 @@
 //! # Responses
 //!
 //! Paths are JSONPath ([RFC 9535](https://www.rfc-editor.org/rfc/rfc9535)). `$` is a record: a JSON document, or each item of a
-//! list of documents that stands alone; a list in a server-sent event is a record itself. A record is read by the paths of
-//! [`stream`](Spec::stream), and where none of them finds anything, as a whole answer by those of
-//! [`response`](Spec::response). Members of a record that no path leads into come as
-//! [`Event::Other`](crate::chat::Event::Other). A stream is complete with a finish reason, with what
-//! [`done`](Paths::done) finds or with `[DONE]`, and truncated otherwise.
+//! list of documents that stands alone; a list in a server-sent event is a record itself. Members of a record that no path
+//! leads into come as [`Event::Other`](crate::chat::Event::Other).
+//!
+//! | the record | is |
+//! |---|---|
+//! | the paths of [`stream`](Spec::stream) find some of the answer in it: text, reasoning, an end | of a stream |
+//! | only those of [`response`](Spec::response) do | a whole answer, which is complete |
+//! | both find the same text, and it is all of a body that is no event stream | a whole answer, unless it could say its end and does not |
+//! | neither does | of a stream, perhaps with a name or with counts |
+//!
+//! A stream is complete with a finish reason, with what [`done`](Paths::done) finds or with `[DONE]`, and truncated otherwise.
+//! Who knows that a body is a whole answer says so with [`Response::read`](crate::chat::Response::read).
 //!
 //! This is the slow way to read: each record becomes a tree. Ten thousand records a second are no trouble; formats that the
 //! codec knows are read many times faster. The paths of a format are its author's: the work for `..` in filters grows with
@@ -62,12 +69,10 @@ use serde::{Deserialize, Serialize};
 use serde_json_path::JsonPath;
 
 use self::request::Compiled;
-use crate::chat::{Sink, Stop};
 use crate::error::{Error, ErrorKind, Layer};
-use crate::format::template::Trace;
-use crate::json::Json;
 use crate::tree::Tree;
 
+pub(super) use reader::Reader;
 pub use request::Body;
 
 /// What a file says of a format.
@@ -199,16 +204,6 @@ impl Format {
         Ok(Self { request, response, stream, spec })
     }
 
-    /// Reads the document that comes next.
-    pub(super) fn read(
-        &self,
-        json: &mut Json<'_>,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-    ) -> Result<(), Stop> {
-        self.document(json, sink, trace)
-    }
-
     /// The format without its paths into streams: to read whole answers, some of which would pass for a record of a stream,
     /// and not for the last. [`Response::read`](crate::chat::Response::read) does so. `None` for a format that has no
     /// other paths.
@@ -271,7 +266,8 @@ fn compile(at: &str, path: &str) -> Result<JsonPath, Error> {
             return Err(invalid(at, offset, "the path is too long or nested too deep"));
         }
     }
-    JsonPath::parse(path).map_err(|error| invalid(at, error.position().saturating_sub(1), error.message()))
+    // Its documentation counts from 1, and its code from 0.
+    JsonPath::parse(path).map_err(|error| invalid(at, error.position(), error.message()))
 }
 
 /// Something in the file is wrong: at `at` of it, and there at `offset`.

@@ -18,6 +18,8 @@ pub(super) struct Details {
     finish_reason: Option<Range<usize>>,
     generated_tokens: Option<u64>,
     input_length: Option<u64>,
+    /// The prompt's tokens, where they were asked for: how many.
+    prefill: Option<u64>,
     tokens: Option<Range<usize>>,
     has_others: bool,
 }
@@ -43,10 +45,15 @@ impl Details {
                         details.sequences = value;
                     }
                 }
-                _ => {
-                    json.kind()?;
+                name => {
+                    let is_list = json.kind()? == Kind::Array;
                     let value = json.skip()?;
-                    details.has_others |= is_some(sink.record, &value);
+                    if is_some(sink.record, &value) {
+                        details.has_others = true;
+                        if is_list && name == b"prefill" {
+                            details.prefill = Some(count(sink, &value)?);
+                        }
+                    }
                 }
             }
             Ok(())
@@ -90,8 +97,19 @@ impl Details {
 
     /// What was counted.
     pub(super) fn usage(&self) -> Usage {
-        Usage { input_tokens: self.input_length, output_tokens: self.generated_tokens, ..Usage::default() }
+        let input_tokens = self.input_length.or(self.prefill);
+        Usage { input_tokens, output_tokens: self.generated_tokens, ..Usage::default() }
     }
+}
+
+/// How many values an array has.
+fn count(sink: &Sink<'_>, array: &Range<usize>) -> Result<u64, Fault> {
+    let mut count = 0;
+    sink.json(array.start).array(|json| {
+        count += 1;
+        json.skip().map(drop)
+    })?;
+    Ok(count)
 }
 
 /// Whether a value says something: TGI and llama-server always send some lists, which mostly are empty.

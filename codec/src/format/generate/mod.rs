@@ -16,7 +16,7 @@
 //! | `content` beside `stop` (llama-server) | text of the choice `index`; it ends with `stop` |
 //! | `index` (LMI on vLLM, whose count begins with 0 and whose tokens have no `special`) | choice; TGI counts tokens with it |
 //! | `details`, `best_of_sequences`, `stop_type`, `stop_reason` | finish: `eos_token`, `eos`, `stop` are a stop, `stop_sequence`, `word` a stop sequence, `length`, `limit` the length; others are kept |
-//! | `generated_tokens`, `input_length`, `metering`, `tokens_predicted`, `tokens_evaluated`, … | usage, at the end; `3p` also says the input's at the beginning |
+//! | `generated_tokens`, `input_length`, the length of `prefill`, `metering`, `tokens_predicted`, `tokens_evaluated`, … | usage, at the end; `3p` also says the input's at the beginning |
 //! | `details.tokens` of a whole answer, `completion_probabilities` | logprobs |
 //! | `token.logprob` of a stream | nothing, for they come whether asked for or not; logprobs of the token where [`Options::token_logprobs`](crate::Options::token_logprobs) wants them |
 //! | `error`, `token.error_msg`, a finish reason of `error` or `abort` | model failure |

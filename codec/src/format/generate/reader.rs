@@ -70,11 +70,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Text of a choice was delivered.
+    /// The text at a range of these bytes was delivered as a choice's.
     #[inline]
-    pub(crate) fn heard(&mut self, choice: u32, text: &[u8]) {
+    pub(crate) fn heard(&mut self, choice: u32, (bytes, range): (&[u8], Range<usize>)) {
         if *self.choice.get_or_insert(choice) == choice {
-            self.streamed.add(text);
+            self.streamed.add(bytes, range);
         } else {
             self.has_choices = true;
         }
@@ -102,7 +102,7 @@ impl Reader {
         trace.plain(choice, Plain::Text, text);
         sink.at(text.start);
         let text = sink.string(text);
-        self.heard(choice, sink.bytes(text));
+        self.heard(choice, sink.find(text));
         sink.plain(choice, Plain::Text, text)
     }
 
@@ -204,7 +204,7 @@ impl Reader {
         let Some(at) = self.streamed.missing(&text, inputs.as_deref()) else { return Ok(()) };
         sink.at(answer.start);
         let rest = sink.copy(&text[at..]);
-        self.streamed.add(&text[at..]);
+        self.streamed.add(&text, at..text.len());
         sink.plain(choice, Plain::Text, rest)
     }
 

@@ -195,7 +195,7 @@ impl Delta {
 
     /// Members without a meaning here that stand in a message or a delta, and not beside it.
     pub(super) fn has(name: &str) -> bool {
-        matches!(name, "annotations" | "audio" | "images" | "reasoning_details" | "thinking_blocks")
+        matches!(name, "audio" | "images" | "reasoning_details" | "thinking_blocks")
     }
 
     pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {

@@ -9,8 +9,9 @@
 //! | `delta.content`, `message.content`, a legacy completion's `text` | text |
 //! | `reasoning_content` (DeepSeek, SGLang, LMI), `reasoning` (vLLM from 0.16) | reasoning; the first where both are sent |
 //! | `refusal` | refusal |
+//! | `annotations` | citations of the text; written where they have OpenAI's shape |
 //! | `tool_calls`, a list or one object; `function_call` | tool calls; `arguments` may be an object |
-//! | `logprobs`, `usage` | as they are; a `usage` that counts more than the model has names for is also shown as it is |
+//! | `logprobs`, `usage` | as they are; what other formats have of them is written in the chat's shape; a `usage` that counts more than the model has names for is also shown as it is |
 //! | `finish_reason` | finish; `error` and `abort` are a model failure |
 //! | `error`, an object or a text; `"object":"error"` | model failure |
 //! | `[DONE]` | the stream is complete, unless it failed before |
@@ -20,6 +21,7 @@
 //! and are left out. Of a whole answer, the fingerprint and the tier are kept.
 
 mod chunk;
+mod logprobs;
 mod reader;
 mod response;
 mod writer;

@@ -113,7 +113,9 @@ impl Reader<'_, '_> {
         self.trace.more();
         self.sink.at(finish.start);
         let reason = match &*unescaped(record, finish) {
-            b"stop" | b"eos_token" | b"stop_sequence" => Reason::Known(&FinishReason::Stop),
+            b"stop" | b"eos_token" => Reason::Known(&FinishReason::Stop),
+            // TGI's, where it met a stop string.
+            b"stop_sequence" => Reason::Known(&FinishReason::StopSequence),
             b"length" => Reason::Known(&FinishReason::Length),
             b"tool_calls" | b"function_call" => Reason::Known(&FinishReason::ToolCalls),
             b"content_filter" => Reason::Known(&FinishReason::ContentFilter),
@@ -137,6 +139,7 @@ impl Reader<'_, '_> {
         if let Some(parts) = &delta.content_parts {
             self.content_parts(index, parts)?;
         }
+        let is_cited = delta.has_others && self.annotations(delta, index)?;
         self.plain(index, Plain::Refusal, delta.refusal)?;
         match (&delta.tool_calls, &delta.first_call) {
             (Some(_), Some(call)) if delta.call_count == 1 => self.tool_call(call, index)?,
@@ -156,7 +159,8 @@ impl Reader<'_, '_> {
             }
         }
         if delta.has_others {
-            self.sink.others(&delta.range, Some(index), Delta::is_known)?;
+            let known = |name: &[u8]| Delta::is_known(name) || (is_cited && name == b"annotations");
+            self.sink.others(&delta.range, Some(index), known)?;
         }
         Ok(())
     }
@@ -178,6 +182,17 @@ impl Reader<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The sources that the text cites. Returns whether there is a list of them, which is mostly empty.
+    fn annotations(&mut self, delta: &Delta, index: u32) -> Result<bool, Stop> {
+        let [list] = self.sink.members(&delta.range, [b"annotations"])?;
+        let Some(list) = list.filter(|list| self.sink.record[list.start] == b'[') else { return Ok(false) };
+        self.sink.json(list.start).array(|json| {
+            self.sink.citation(index, json.skip()?);
+            Ok::<_, Stop>(())
+        })?;
+        Ok(true)
     }
 
     fn plain(&mut self, index: u32, kind: Plain, text: Option<Str>) -> Result<(), Stop> {

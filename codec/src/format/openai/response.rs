@@ -5,11 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::chunk::Delta;
+use super::logprobs;
 use super::writer::{
-    OWN, finish_reason, is_own_usage, is_taken, is_taken_in_choice, note_finish_reason, write_usage,
+    OWN, finish_reason, is_citation, is_own_usage, is_taken, is_taken_in_choice, note_finish_reason,
+    whole_usage, write_usage,
 };
 use crate::chat::request::Content;
-use crate::chat::{Choice, Context, Losses, Outcome, Response, Thing};
+use crate::chat::{Choice, Context, FOREIGN, Losses, Outcome, Response, Thing};
 use crate::json::{Object, write_string};
 
 /// Writes a response as a chat completion.
@@ -27,8 +29,9 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
             write_choice(response, choice, out, &mut losses);
         });
         if let Some(usage) = &response.usage {
+            losses.set_here(response.places.of(Thing::Usage));
             let more = response.more_usage(is_own_usage).map_or("", |json| json.as_str());
-            write_usage(usage, more, object.name("usage"));
+            write_usage(&whole_usage(usage, &mut losses), more, object.name("usage"));
         }
         write_others(response, None, |_| true, object, &mut losses);
     });
@@ -38,27 +41,28 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
 }
 
 fn write_choice(response: &Response, choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
-    response.citations(choice, |_| false, losses);
+    let citations = response.citations(choice, is_citation, losses);
     Object::write(out, |object| {
         object.integer("index", choice.index.into());
-        object.object("message", |message| write_message(response, choice, message, losses));
-        match &choice.logprobs[..] {
-            [] => {}
-            [logprobs] => object.json("logprobs", logprobs.as_str()),
-            [first, ..] => {
-                object.json("logprobs", first.as_str());
-                losses.set_here(response.places.of(Thing::Logprobs { choice: choice.index, index: 1 }));
-                losses.add("logprobs", Outcome::Dropped, "those of later records: the format has one place");
+        object.object("message", |message| {
+            write_message(response, choice, message, losses);
+            if !citations.is_empty() {
+                let all = citations.into_values().flatten();
+                message.array("annotations", all, |json, out| out.extend_from_slice(json.as_bytes()));
             }
+        });
+        let mut pieces = Vec::new();
+        for (index, piece) in choice.logprobs.iter().enumerate() {
+            losses.set_here(response.places.of(Thing::Logprobs { choice: choice.index, index }));
+            pieces.extend(logprobs::of_chat(piece.as_str(), losses));
         }
-        match &choice.finish {
-            Some(reason) => {
-                losses.set_here(response.places.of(Thing::Finish { choice: choice.index }));
-                note_finish_reason(reason, choice.stop.as_deref(), losses);
-                object.string("finish_reason", finish_reason(reason));
-            }
-            None => object.json("finish_reason", "null"),
+        if let Some(logprobs) = logprobs::join(&pieces) {
+            object.json("logprobs", &logprobs);
         }
+        // A whole answer without one is cut off, to those who read it.
+        let (reason, _) = choice.reason(&response.places, losses);
+        note_finish_reason(&reason, choice.stop.as_deref(), losses);
+        object.string("finish_reason", finish_reason(&reason));
         if let Some(stop) = &choice.stop {
             // vLLM's name for it.
             object.string("stop_reason", stop);
@@ -138,6 +142,7 @@ fn write_message(response: &Response, choice: &Choice, message: &mut Object<'_>,
             Content::ToolCall { id: None, .. } => {
                 losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
             }
+            Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
             _ => {}
         }
     }

@@ -4,7 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::chunk::{self, Chunk, Delta, is_count};
-use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use super::logprobs;
+use crate::chat::{Context, Event, FOREIGN, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::{self, Object, write_integer, write_string};
 
@@ -87,7 +88,10 @@ impl Writer {
                     out.extend_from_slice(b",\"arguments\":\"\"}}]");
                 });
             }
-            Event::PartStart { choice, .. } => {
+            Event::PartStart { choice, kind, .. } => {
+                if let PartKind::Other { .. } = kind {
+                    self.losses.add("other part", Outcome::Dropped, FOREIGN);
+                }
                 let at = self.choice(*choice, out);
                 self.choices[at].in_tool = false;
             }
@@ -103,9 +107,21 @@ impl Writer {
                 }
                 self.choices[at].in_tool = false;
             }
-            Event::Logprobs { choice, json, .. } => self.member(*choice, "logprobs", json, out),
+            Event::Logprobs { choice, json, .. } => {
+                if let Some(json) = logprobs::of_chat(json.as_str(), &mut self.losses) {
+                    self.member(*choice, "logprobs", &Json(json), out);
+                }
+            }
             Event::ReasoningSignature { .. } | Event::Redacted { .. } => {
                 self.losses.add("reasoning signature", Outcome::Dropped, "a chunk has no place for it");
+            }
+            Event::Citation { choice, json, .. } if is_citation(json) => {
+                self.choice(*choice, out);
+                self.delta(*choice, out, |out| {
+                    out.extend_from_slice(b"\"annotations\":[");
+                    write_json(json, out);
+                    out.push(b']');
+                });
             }
             Event::Citation { .. } => {
                 self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
@@ -142,6 +158,8 @@ impl Writer {
                     "a record of unknown meaning has no place in a chunk",
                 );
             }
+            // The loss of all of its part is told.
+            Event::OtherDelta { .. } => {}
             Event::Malformed { .. } => {
                 self.losses.add(
                     "malformed record",
@@ -156,6 +174,7 @@ impl Writer {
     pub fn finish(&mut self, ending: Result<(), &Error>, out: &mut Vec<u8>) {
         self.write_early(out);
         if let Some(usage) = self.usage.take() {
+            let usage = whole_usage(&usage, &mut self.losses);
             let more = core::mem::take(&mut self.more_usage);
             self.chunk(out, |out| {
                 out.extend_from_slice(b"],\"usage\":");
@@ -315,11 +334,31 @@ fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
     write_string(name, out);
     out.push(b':');
     if json::is_document(json.as_str()) {
-        // A line end between tokens would end the line of the event.
-        out.extend(json.as_str().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+        write_json(json, out);
     } else {
         write_string(json.as_str(), out);
     }
+}
+
+/// Writes JSON. A line end between its tokens would end the line of the event.
+fn write_json(json: &Json<'_>, out: &mut Vec<u8>) {
+    out.extend(json.as_str().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+}
+
+/// Whether a citation is one of OpenAI's chat, where the type names the member that has it.
+pub(super) fn is_citation(json: &Json<'_>) -> bool {
+    let kind = json::member(json.as_str(), "type").and_then(json::string);
+    kind.is_some_and(|kind| json::member(json.as_str(), &kind).is_some_and(|value| value.starts_with('{')))
+}
+
+/// Counts of which none is missing: clients that check want all three.
+pub(super) fn whole_usage(usage: &Usage, losses: &mut Losses) -> Usage {
+    if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
+        losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
+    }
+    let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
+    let total = usage.total_tokens.unwrap_or(input.saturating_add(output));
+    Usage { input_tokens: Some(input), output_tokens: Some(output), total_tokens: Some(total), ..*usage }
 }
 
 /// Whether a member has counts as OpenAI has them.
@@ -330,11 +369,10 @@ pub(super) fn is_own_usage(name: &str, json: &Json<'_>) -> bool {
 
 /// Writes counts; of `more`, which is the source's own object of them or nothing, those that have no name here.
 pub(super) fn write_usage(usage: &Usage, more: &str, out: &mut Vec<u8>) {
-    let total = usage.total_tokens.or_else(|| usage.input_tokens?.checked_add(usage.output_tokens?));
     let counts = [
         ("prompt_tokens", usage.input_tokens),
         ("completion_tokens", usage.output_tokens),
-        ("total_tokens", total),
+        ("total_tokens", usage.total_tokens),
     ];
     let prompt_details =
         [("cached_tokens", usage.cache_read_tokens), ("cache_write_tokens", usage.cache_write_tokens)];
@@ -371,7 +409,7 @@ fn write_counts(counts: &[(&'static str, Option<u64>)], object: &mut Object<'_>)
 /// Writes members that have no name here.
 fn write_more(more: &[(String, &str)], written: &[&str], object: &mut Object<'_>) {
     for (name, json) in more {
-        if !is_count(name.as_bytes()) && !written.contains(&&**name) {
+        if !is_count(name.as_bytes()) && !written.contains(&&**name) && *json != "null" {
             object.raw(name, json);
         }
     }

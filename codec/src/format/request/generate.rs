@@ -141,11 +141,16 @@ fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<boo
     }
     let shape = source.probe(|source| {
         let (mut kind, mut rest) = (None::<Cow<'a, str>>, Members::new());
-        let (mut regex, mut schema) = (None, None);
+        let (mut regex, mut schema, mut named) = (None, None, None);
         source.object(&mut rest, "", |source, name| match name {
             "type" => source.value(&mut kind),
-            "value" if source.kind()?.0 == Kind::String => source.value(&mut regex),
-            "value" => source.value(&mut schema),
+            "value" => {
+                source.probe(|source| named_schema(source, &mut named))?;
+                match source.kind()?.0 {
+                    Kind::String => source.value(&mut regex),
+                    _ => source.value(&mut schema),
+                }
+            }
             _ => Ok(false),
         })?;
         let (name, description, strict) = (None, None, None);
@@ -154,6 +159,7 @@ fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<boo
             (Some("json"), None, Some(schema)) => {
                 Some(ResponseFormat::JsonSchema { name, description, schema: Some(schema), strict })
             }
+            (Some("json_schema"), None, Some(_)) => named,
             (Some("regex"), Some(regex), None) => Some(ResponseFormat::Regex(regex)),
             _ => None,
         })
@@ -164,6 +170,24 @@ fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<boo
     };
     request.response_format = Some(Param { value, at: place(at) });
     Ok(true)
+}
+
+/// Looks for a schema that may have a name, and nothing else. It is left alone.
+fn named_schema<'a>(source: &mut Source<'a>, found: &mut Option<ResponseFormat<'a>>) -> Result<Option<()>> {
+    *found = None;
+    if source.kind()?.0 != Kind::Object {
+        return Ok(None);
+    }
+    let (mut name, mut schema, mut rest) = (None, None, Members::new());
+    source.object(&mut rest, "", |source, member| match member {
+        "name" => source.value(&mut name),
+        "schema" => source.value(&mut schema),
+        _ => Ok(false),
+    })?;
+    if schema.is_some() && rest.is_empty() {
+        *found = Some(ResponseFormat::JsonSchema { name, description: None, schema, strict: None });
+    }
+    Ok(None)
 }
 
 /// Reads a list with one conversation in it, as Llama 2's containers had it.

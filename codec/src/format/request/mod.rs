@@ -61,6 +61,11 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
         let kind = ErrorKind::Malformed { what: "JSON", why: "not UTF-8" };
         Error::new(Layer::Format, error.valid_up_to() as u64, kind)
     })?;
+    read_text(format, text)
+}
+
+/// The same from text.
+fn read_text(format: RequestFormat, text: &str) -> Result<Request<'_>, Error> {
     let mut cursor = Source::new(text);
     let start = cursor.expect("request", Kind::Object)?;
     let read = match format {
@@ -123,6 +128,38 @@ pub fn write_request(
     Ok((out, conversion.losses()))
 }
 
+/// Turns a request of one format into one of another, and says what was lost: [`read_request`], then [`write_request`]. What
+/// goes into its own format is checked and copied.
+///
+/// ```
+/// use sagewire_codec::chat::{RequestFormat, Settings};
+/// use sagewire_codec::format::convert_request;
+///
+/// let body = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
+/// let (body, losses) =
+///     convert_request(RequestFormat::OpenAi, RequestFormat::Bedrock, body, &Settings::new())?;
+/// assert_eq!(body, br#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#);
+/// assert!(losses.is_empty());
+/// # Ok::<(), sagewire_codec::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of [`read_request`] and [`write_request`]. Offsets count in `source`.
+pub fn convert_request(
+    from: RequestFormat,
+    to: RequestFormat,
+    source: &[u8],
+    settings: &Settings<'_>,
+) -> Result<(Vec<u8>, Losses), Error> {
+    let request = read_request(from, source)?;
+    // Nobody has seen the request, so nobody has changed it.
+    if from == to && !settings.change() {
+        return Ok((source.into(), Losses::default()));
+    }
+    write_request(to, &request, settings)
+}
+
 /// The names of tools that [`write_request`] changes for this target, to be put back into the answer. Only Converse and
 /// Anthropic take few characters; for all others this is empty.
 pub fn tool_names(format: RequestFormat, request: &Request<'_>) -> ToolNames {
@@ -134,5 +171,5 @@ pub fn tool_names(format: RequestFormat, request: &Request<'_>) -> ToolNames {
 
 /// Whether the request is what its source says, still.
 fn is_unchanged(format: RequestFormat, request: &Request<'_>) -> bool {
-    read_request(format, request.source.as_bytes()).is_ok_and(|again| again == *request)
+    read_text(format, request.source).is_ok_and(|again| again == *request)
 }

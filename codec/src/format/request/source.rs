@@ -108,9 +108,9 @@ impl<'a> Source<'a> {
     /// Where things stand that were read.
     pub(super) fn into_landmarks(self) -> Landmarks {
         let mut landmarks = self.landmarks;
-        landmarks.spans.sort_unstable();
-        // What was read twice is there twice.
-        landmarks.elements.sort_unstable();
+        // Both are nearly in order, which a stable sort makes use of. What was read twice is there twice.
+        landmarks.spans.sort();
+        landmarks.elements.sort();
         landmarks
     }
 

@@ -130,8 +130,19 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
                 c.approximated(shape.at, "response_format", why);
             }
             let mut grammar = parameters.begin_object("grammar");
-            grammar.string("type", "json");
-            grammar.raw("value", schema.as_str());
+            match name {
+                // TGI before 3 does not know this form.
+                Some(name) if c.same => {
+                    grammar.string("type", "json_schema");
+                    let mut value = grammar.begin_object("value");
+                    value.string("name", name);
+                    value.raw("schema", schema.as_str());
+                }
+                _ => {
+                    grammar.string("type", "json");
+                    grammar.raw("value", schema.as_str());
+                }
+            }
         }
         ResponseFormat::Regex(regex) => {
             let mut grammar = parameters.begin_object("grammar");

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::reader::{CHOICE, Reader, say};
 use super::seen::{Content, Item};
-use crate::chat::{Block, FinishReason, Plain, Reason, Sink, Stop, ToolKey, Usage};
+use crate::chat::{Block, FinishReason, Format, Plain, Reason, Sink, Stop, ToolKey, Usage};
 use crate::failure::Failure;
 use crate::format::template::Trace;
 use crate::json::{Fault, Json, Kind, unescaped};
@@ -37,12 +37,7 @@ impl Reader {
         let [output, status, details, error, usage] =
             sink.members(response, [b"output", b"status", b"incomplete_details", b"error", b"usage"])?;
         if let Some(output) = output {
-            sink.objects(&output, |sink, index, item| {
-                if !self.item(sink, trace, (Some(index), true), &item)? {
-                    sink.other(Some(CHOICE), Some(b"output"), item);
-                }
-                Ok(())
-            })?;
+            sink.objects(&output, |sink, index, item| self.item(sink, trace, (Some(index), true), &item))?;
         }
         let status_at = status.as_ref().unwrap_or(response).start;
         let status = status.and_then(|range| sink.text(&range));
@@ -114,33 +109,44 @@ impl Reader {
         }
     }
 
-    /// Reads an item that is done. Returns whether its kind is known.
+    /// Reads an item that is done.
     pub(super) fn item(
         &mut self,
         sink: &mut Sink<'_>,
         trace: &mut Trace,
         (index, at_end): Place,
         item: &Range<usize>,
-    ) -> Result<bool, Stop> {
+    ) -> Result<(), Stop> {
         let [kind, id, call_id, content, summary, encrypted] =
             sink.members(item, [b"type", b"id", b"call_id", b"content", b"summary", b"encrypted_content"])?;
         let place = Item { at_end, ..Item::new(sink, index, [id.as_ref(), call_id.as_ref()]) };
         let kind = kind.and_then(|range| sink.text(&range)).map(|kind| unescaped(sink.record, kind));
         match kind.as_deref() {
-            Some(b"message") => self.contents(sink, trace, place, content)?,
+            Some(b"message") => self.contents(sink, trace, place, content),
             Some(b"reasoning") => {
                 self.contents(sink, trace, place, summary)?;
                 self.contents(sink, trace, place, content)?;
-                self.signature(sink, trace, place, encrypted)?;
+                self.signature(sink, trace, place, encrypted)
             }
-            Some(b"function_call" | b"custom_tool_call") => self.whole_call(sink, trace, place, item)?,
-            _ => {
-                // Said once, when it is done or at the end.
-                let number = self.number(trace, place, Content::Other, 0)?;
-                return Ok(core::mem::replace(&mut self.seen.part(number).is_said, true));
-            }
+            Some(b"function_call" | b"custom_tool_call") => self.whole_call(sink, trace, place, item),
+            _ => self.other(sink, trace, (place, 0), item),
         }
-        Ok(true)
+    }
+
+    /// An item, or a part of one, that the model has no name for. It is said once, when it is done or at the end.
+    fn other(
+        &mut self,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+        (item, index): (Item, u64),
+        json: &Range<usize>,
+    ) -> Result<(), Stop> {
+        let number = self.number(trace, item, Content::Other, index)?;
+        if !core::mem::replace(&mut self.seen.part(number).is_said, true) {
+            sink.begin_other(CHOICE, number as u64, (Format::Responses, json.clone()))?;
+            sink.end(CHOICE, number as u64);
+        }
+        Ok(())
     }
 
     /// Encrypted reasoning signs the readable reasoning of its item, or stands in a part of its own.
@@ -213,12 +219,7 @@ impl Reader {
         contents: Option<Range<usize>>,
     ) -> Result<(), Stop> {
         let Some(contents) = contents else { return Ok(()) };
-        sink.objects(&contents, |sink, index, content| {
-            if !self.content(sink, trace, (place, index), &content)? {
-                sink.other(Some(CHOICE), Some(b"content"), content);
-            }
-            Ok(())
-        })
+        sink.objects(&contents, |sink, index, content| self.content(sink, trace, (place, index), &content))
     }
 
     /// What a part of an item is, if that is known.
@@ -234,17 +235,16 @@ impl Reader {
         })
     }
 
-    /// Reads a part that is done. Returns whether its kind is known.
+    /// Reads a part that is done.
     pub(super) fn content(
         &mut self,
         sink: &mut Sink<'_>,
         trace: &mut Trace,
         (item, index): (Item, u64),
         part: &Range<usize>,
-    ) -> Result<bool, Stop> {
+    ) -> Result<(), Stop> {
         let Some(content) = self.content_kind(sink, part)? else {
-            let number = self.number(trace, item, Content::Other, index)?;
-            return Ok(core::mem::replace(&mut self.seen.part(number).is_said, true));
+            return self.other(sink, trace, (item, index), part);
         };
         let number = self.number(trace, item, content, index)?;
         let [text, refusal, logprobs, annotations] =
@@ -267,7 +267,7 @@ impl Reader {
             }
         }
         sink.end(CHOICE, number as u64);
-        Ok(true)
+        Ok(())
     }
 }
 

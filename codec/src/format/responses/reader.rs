@@ -107,14 +107,14 @@ impl Reader {
                 return self.item_added(sink, trace, event.output_index, item);
             }
             (b"output_item.done", _, Some(item), _) => {
-                return self.item(sink, trace, (event.output_index, false), item);
+                self.item(sink, trace, (event.output_index, false), item)?;
             }
             (b"content_part.added" | b"reasoning_summary_part.added", _, _, Some(part)) => {
                 return Ok(self.content_kind(sink, part)?.is_some());
             }
             (b"content_part.done" | b"reasoning_summary_part.done", _, _, Some(part)) => {
                 let index = event.content_index.unwrap_or(0);
-                return self.content(sink, trace, (event.item(sink), index), part);
+                self.content(sink, trace, (event.item(sink), index), part)?;
             }
             (b"output_text.annotation.added", ..) => {
                 let Some(annotation) = &event.annotation else { return Ok(false) };

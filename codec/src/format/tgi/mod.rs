@@ -11,7 +11,7 @@
 //! | finish, usage | the last record: a special token without text, `generated_text`, `details` |
 //! | no finish, complete | the same, `details` are null |
 //! | failure, truncation, corruption | `{"error":…,"error_type":…}`, and no last record |
-//! | choices other than the first, reasoning, tool calls, logprobs, citations, members of unknown meaning | – (dropped) |
+//! | choices other than the first, reasoning, tool calls, logprobs, citations, parts and members of unknown meaning | – (dropped) |
 //!
 //! What TGI requires and the model here does not know has its default, and is a [`Loss`](crate::chat::Loss): `id` and
 //! `logprob` of a token are 0, counts that the source does not give are 0, `seed` is null.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::writer::{finish_reason, report_usage};
 use crate::chat::request::Content;
-use crate::chat::{Context, Losses, Outcome, Response, Thing};
+use crate::chat::{Context, FOREIGN, Losses, Outcome, Response, Thing};
 use crate::json::Object;
 
 /// Writes a response as TGI's `/generate` answers; on `/invocations` it stands in a list.
@@ -14,7 +14,6 @@ use crate::json::Object;
 pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
-    response.pieces(choice, |_, _| false, &mut losses);
     response.citations(choice, |_| false, &mut losses);
     for at in 0..response.others.len() {
         response.lose_other(None, at, "a member of unknown meaning has no place", &mut losses);
@@ -44,6 +43,7 @@ pub fn write_response(response: &Response, _: &Context) -> (Vec<u8>, Losses) {
             Content::ToolCall { .. } => {
                 losses.add("tool call", Outcome::Dropped, "TGI generates text, its tools belong to its chat");
             }
+            Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
             _ => losses.add("reasoning", Outcome::Dropped, "TGI has one kind of text"),
         }
     }

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::chat::{Event, FinishReason, Losses, Outcome, PartKind, Usage};
+use crate::chat::{Event, FOREIGN, FinishReason, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::{write_integer, write_string};
 
@@ -67,6 +67,7 @@ impl Writer {
             Event::PartStart { kind: PartKind::ToolCall { .. }, .. } => {
                 lose("tool call", "TGI generates text, its tools belong to its chat");
             }
+            Event::PartStart { kind: PartKind::Other { .. }, .. } => lose("other part", FOREIGN),
             Event::PartStart { kind: PartKind::Reasoning, .. }
             | Event::ReasoningSignature { .. }
             | Event::Redacted { .. } => lose("reasoning", "TGI has one kind of text"),
@@ -92,7 +93,8 @@ impl Writer {
             Event::Start { .. }
             | Event::PartEnd { .. }
             | Event::ReasoningDelta { .. }
-            | Event::ToolInputDelta { .. } => {}
+            | Event::ToolInputDelta { .. }
+            | Event::OtherDelta { .. } => {}
         }
     }
 

@@ -143,6 +143,9 @@ impl<'a> OfRole<'a> {
 
     /// What an assistant says: its thoughts, its text, a refusal, calls of tools.
     fn parts(self, mut content: Vec<Part<'a>>) -> Vec<Part<'a>> {
+        if content.is_empty() && self.thoughts.is_none() && self.refusal.is_none() {
+            return self.calls;
+        }
         let thoughts = self.thoughts.map(|Param { value, at }| Part {
             at,
             ..Part::new(Content::Reasoning { text: value, signature: None })
@@ -169,7 +172,9 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
             content_at = source.at()?;
             parts::content(source, &mut content)
         }
-        _ if OF_ROLES.contains(&member) => of_role.get_or_insert_default().read(source, member),
+        "tool_call_id" | "tool_calls" | "function_call" | "reasoning_content" | "reasoning" | "refusal" => {
+            of_role.get_or_insert_default().read(source, member)
+        }
         _ => Ok(false),
     })?;
     let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };

@@ -1,0 +1,86 @@
+//! Errors of services and containers: what they mean, how every API says them, and whether to try again.
+
+mod common;
+
+use bytes::Bytes;
+use common::decode;
+use sagewire_codec::chat::Context;
+use sagewire_codec::format::ServiceError;
+use sagewire_codec::{Format, Options};
+use serde_json::{Value, json};
+
+/// The vectors that have a member of this name: `body` with a status, or `text` of a stream.
+fn vectors(own: &str) -> Vec<(String, Value)> {
+    let Value::Array(vectors) = common::read_json(&common::testdata("errors.json")) else { panic!("a list") };
+    let named = |vector: Value| {
+        let name = vector["name"].as_str().expect("a name").to_owned();
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        (name, vector)
+    };
+    vectors.into_iter().filter(|vector| !vector[own].is_null()).map(named).collect()
+}
+
+/// What an error is, as far as the vector says it.
+fn said(error: &ServiceError, expected: &Value) -> Value {
+    let mut found = json!({
+        "status": error.status, "kind": format!("{:?}", error.kind), "name": error.name, "message": error.message,
+        "code": error.code, "param": error.param, "retryable": error.is_retryable(),
+    });
+    found.as_object_mut().expect("an object").retain(|name, _| expected.get(name).is_some());
+    found
+}
+
+/// The body of an error. A vector that has it as text means every byte.
+fn body(error: &ServiceError, format: Format, expected: &Value) -> Value {
+    let text = String::from_utf8(error.write(format)).expect("UTF-8");
+    if expected.is_string() { text.into() } else { serde_json::from_str(&text).expect("JSON") }
+}
+
+fn write(error: &ServiceError, format: &str, expected: &Value) -> Value {
+    match format {
+        "openai" => body(error, Format::OpenAi, expected),
+        "anthropic" => body(error, Format::Anthropic, expected),
+        "bedrock" => json!([error.bedrock_name(), body(error, Format::Bedrock, &expected[1])]),
+        "tgi" => body(error, Format::Generate, expected),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn answers() {
+    let vectors = vectors("body");
+    for (name, vector) in &vectors {
+        let status = vector["status"].as_u64().and_then(|status| status.try_into().ok());
+        let body = vector["body"].as_str().expect("a body").as_bytes();
+        let error = ServiceError::read(status.expect("a status"), vector["header"].as_str(), body);
+        assert_eq!(said(&error, &vector["error"]), vector["error"], "{name}");
+        for (format, written) in vector["written"].as_object().into_iter().flatten() {
+            assert_eq!(write(&error, format, written), *written, "{name} in {format}");
+        }
+    }
+    assert!(vectors.len() >= 130, "{}", vectors.len());
+}
+
+/// Failures in the middle of a stream: what they are, whether to try again, and what a stream of another format ends with.
+#[test]
+fn streams() {
+    let vectors = vectors("text");
+    for (name, vector) in &vectors {
+        let text = vector["text"].as_str().expect("text");
+        let (_, ending) = decode(Options::new(), vec![Bytes::from(text.to_owned())]);
+        let error = ending.expect_err("a failure");
+        let failure = error.failure().unwrap_or_else(|| panic!("{name}: {error}"));
+        for (own, found) in
+            [("error", json!(failure.to_string())), ("retryable", json!(failure.is_retryable()))]
+        {
+            assert!(vector.get(own).is_none_or(|expected: &Value| *expected == found), "{name}: {found}");
+        }
+        for (format, written) in vector["written"].as_object().into_iter().flatten() {
+            let target = common::target(format);
+            let (out, _, ending) = common::transcode(target, Context::new(), text);
+            assert_eq!(ending, Err(error.clone()), "{name} in {format}");
+            assert_eq!(common::records(target, &out), std::slice::from_ref(written), "{name} in {format}");
+        }
+    }
+    assert!(vectors.len() >= 40, "{}", vectors.len());
+}

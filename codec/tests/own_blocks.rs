@@ -1,0 +1,156 @@
+//! Blocks that only their format knows: tools that a service runs itself, what they returned, images. They go back as they
+//! came, and are a loss anywhere else.
+
+mod common;
+
+use common::transcode;
+use sagewire_codec::chat::{Context, Response};
+use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::format::write_response;
+use sagewire_codec::{Options, Target};
+use serde_json::{Value, json};
+
+const BEDROCK: Target = Target::Bedrock(Encoding::JsonLines);
+const FOREIGN: &str = "dropped: only the format that it came from knows such a block";
+
+fn context() -> Context {
+    Context::new().latency_ms(9)
+}
+
+fn read(body: &str) -> Response {
+    Response::read(body.to_owned(), Options::new()).expect("complete")
+}
+
+/// An answer written whole, and what is lost.
+fn whole(target: Target, body: &str) -> (String, Vec<String>) {
+    let (written, losses) = write_response(target, &read(body), &context());
+    let losses = losses.as_slice().iter().map(ToString::to_string).collect();
+    (String::from_utf8(written).expect("UTF-8"), losses)
+}
+
+/// An answer written as a stream, and what is lost.
+fn streamed(target: Target, body: &str) -> (String, Vec<String>) {
+    let (written, losses, ending) = transcode(target, context(), body);
+    assert_eq!(ending, Ok(()));
+    (String::from_utf8(written).expect("UTF-8"), losses)
+}
+
+/// A message of these blocks.
+fn message(blocks: &[&str]) -> String {
+    let usage = r#"{"input_tokens":1,"output_tokens":2}"#;
+    format!(
+        r#"{{"id":"m","type":"message","role":"assistant","model":"x","content":[{}],"stop_reason":"end_turn","stop_sequence":null,"usage":{usage}}}"#,
+        blocks.join(",")
+    )
+}
+
+/// An answer of Converse with these blocks.
+fn converse(blocks: &[&str]) -> String {
+    let usage = r#"{"inputTokens":1,"outputTokens":2,"totalTokens":3}"#;
+    format!(
+        r#"{{"output":{{"message":{{"role":"assistant","content":[{}]}}}},"stopReason":"end_turn","usage":{usage},"metrics":{{"latencyMs":9}}}}"#,
+        blocks.join(",")
+    )
+}
+
+/// The members keep their order, and numbers their digits; the blocks stay between the texts that they came between.
+#[test]
+fn whole_answers_give_blocks_back_verbatim() {
+    let text = r#"{"type":"text","text":"a"}"#;
+    let blocks = [
+        text,
+        r#"{"type":"server_tool_use","id":"s","name":"code_execution","input":{"z":1.50,"a":"\u00e9"}}"#,
+        r#"{"content":{"stdout":"","return_code":0},"type":"code_execution_tool_result","tool_use_id":"s"}"#,
+        r#"{"type":"mcp_tool_use","id":"c","name":"n","server_name":"e","input":{}}"#,
+        text,
+    ];
+    let body = message(&blocks);
+    assert_eq!(whole(Target::Anthropic, &body), (body, vec![]));
+    let blocks = [
+        r#"{"text":"a"}"#,
+        r#"{"toolUse":{"toolUseId":"s","type":"server_tool_use","name":"n","input":{"z":1.50}}}"#,
+        r#"{"toolResult":{"toolUseId":"s","type":"t","content":[{"json":{"b":1,"a":2}}]}}"#,
+        r#"{"image":{"format":"png","source":{"bytes":"AAAA"}}}"#,
+        r#"{"video":{"format":"mp4"}}"#,
+        r#"{"text":"b"}"#,
+    ];
+    let body = converse(&blocks);
+    assert_eq!(whole(BEDROCK, &body), (body, vec![]));
+}
+
+/// A stream of Converse says in deltas what a whole answer has in its blocks.
+#[test]
+fn converse_streams_what_is_whole_and_back() {
+    let blocks = [
+        r#"{"toolUse":{"toolUseId":"s","name":"n","type":"server_tool_use","input":{"q":"x"}}}"#,
+        r#"{"toolUse":{"toolUseId":"t","name":"n","type":"server_tool_use","input":{}}}"#,
+        r#"{"toolResult":{"toolUseId":"s","content":[{"text":"r"},{"json":[1]}]}}"#,
+        r#"{"image":{"format":"png","source":{"bytes":"AAAA"}}}"#,
+        r#"{"searchResult":{"title":"t"}}"#,
+    ];
+    let body = converse(&blocks);
+    let (stream, losses) = streamed(BEDROCK, &body);
+    assert_eq!(losses, [""; 0]);
+    let lines: Vec<Value> = stream.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(
+        lines[1..4],
+        [
+            json!({"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "s", "name": "n", "type": "server_tool_use"}}}}),
+            json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"toolUse": {"input": "{\"q\":\"x\"}"}}}}),
+            json!({"contentBlockStop": {"contentBlockIndex": 0}}),
+        ]
+    );
+    assert_eq!(whole(BEDROCK, &stream), (body, vec![]));
+    // The same once more, from a stream.
+    assert_eq!(streamed(BEDROCK, &stream), (stream, vec![]));
+}
+
+/// Input that comes in pieces stands in its block; deltas of unknown meaning are in the stream, and reported of the whole.
+#[test]
+fn deltas_of_a_message() {
+    let event = |event: Value| format!("data: {event}\n\n");
+    let delta = |delta: Value| event(json!({"type": "content_block_delta", "index": 0, "delta": delta}));
+    let start = json!({"type": "content_block_start", "index": 0, "content_block": {"type": "mcp_tool_use", "id": "c", "input": {}}});
+    let body = [
+        event(json!({"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "x", "content": [], "usage": {"input_tokens": 1, "output_tokens": 1}}})),
+        event(start),
+        delta(json!({"type": "input_json_delta", "partial_json": "{\"a\""})),
+        delta(json!({"type": "input_json_delta", "partial_json": ":1}"})),
+        delta(json!({"type": "news_delta", "news": 7})),
+        event(json!({"type": "content_block_stop", "index": 0})),
+        event(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}})),
+        event(json!({"type": "message_stop"})),
+    ]
+    .concat();
+    let (stream, losses) = streamed(Target::Anthropic, &body);
+    assert_eq!(losses, [""; 0]);
+    assert!(stream.contains(r#""delta":{"news":7,"type":"news_delta"}"#), "{stream}");
+    let (message, losses) = whole(Target::Anthropic, &body);
+    let message: Value = serde_json::from_str(&message).expect("JSON");
+    assert_eq!(message["content"], json!([{"type": "mcp_tool_use", "id": "c", "input": {"a": 1}}]));
+    assert_eq!(losses, ["other part: approximated: a delta of unknown meaning is not in its block"]);
+}
+
+/// Elsewhere nothing is written of a block, not even an empty one, and each is reported where it stood.
+#[test]
+fn others_know_no_such_blocks() {
+    let own = r#"{"type":"server_tool_use","id":"s","name":"n","input":{"q":1}}"#;
+    let body = message(&[own, r#"{"type":"text","text":"a"}"#, own]);
+    let (answer, losses) = whole(BEDROCK, &body);
+    assert!(answer.contains(r#""content":[{"text":"a"}]"#), "{answer}");
+    assert_eq!(losses, [format!("/content/0: {FOREIGN}"), format!("/content/2: {FOREIGN}")]);
+    let (stream, losses) = streamed(BEDROCK, &body);
+    assert_eq!(stream.matches("contentBlock").count() - stream.matches("contentBlockIndex").count(), 2);
+    assert!(!stream.contains("\"contentBlockIndex\":1"), "{stream}");
+    assert_eq!(losses, [format!("/content/0: {FOREIGN}")]);
+    let item = r#"{"type":"web_search_call","id":"w","status":"completed"}"#;
+    let body = format!(r#"{{"object":"response","status":"completed","output":[{item}]}}"#);
+    for target in [BEDROCK, Target::Anthropic, Target::OpenAi, Target::Tgi] {
+        for (_, losses) in [whole(target, &body), streamed(target, &body)] {
+            assert_eq!(losses[0], format!("/output/0: {FOREIGN}"), "{target:?}");
+        }
+    }
+    // Nor does Converse know what a message's block is, though both are JSON.
+    let body = converse(&[r#"{"image":{"format":"png"}}"#]);
+    assert_eq!(whole(Target::Anthropic, &body).1[0], format!("/output/message/content/0: {FOREIGN}"));
+}
