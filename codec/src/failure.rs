@@ -16,6 +16,8 @@ pub struct Failure {
     pub code: Option<String>,
     /// The message, empty where there was none.
     pub message: String,
+    /// The member of the request that is at fault, where the container says so: OpenAI's `param`.
+    pub param: Option<String>,
     /// The bytes that said so: the payload of the frame, or the record.
     pub original: Vec<u8>,
 }
@@ -23,7 +25,7 @@ pub struct Failure {
 impl Failure {
     /// A failure that no bytes said in so many words: for a transport that has removed the frames.
     pub fn new(name: impl Into<String>, code: Option<String>, message: impl Into<String>) -> Self {
-        Self { name: name.into(), code, message: message.into(), original: Vec::new() }
+        Self { name: name.into(), code, message: message.into(), param: None, original: Vec::new() }
     }
 
     pub(crate) fn of(

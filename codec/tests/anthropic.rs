@@ -114,7 +114,7 @@ fn samples_read_back() {
             assert_eq!(transcode(target, Context::new(), &out).0, out, "{name}");
             assert_eq!(common::texts(&values(&before)), common::texts(&values(&after)), "{name}");
         } else {
-            assert_eq!(after, before, "{name}");
+            assert_eq!(values(&after), values(&before), "{name}");
         }
         let frames = transcode(Target::Bedrock(Encoding::EventStream), Context::new().latency_ms(1), &out).0;
         let lines = transcode(bedrock, Context::new().latency_ms(1), &out).0;
@@ -195,27 +195,6 @@ fn stop_reasons() {
             vec!["/choices/0/finish_reason: approximated: what was withheld is a `refusal`".to_owned()]
         )
     );
-    let of_bedrock = |reason: &str| {
-        let body =
-            format!("{{\"messageStart\":{{}}}}\n{{\"messageStop\":{{\"stopReason\":\"{reason}\"}}}}\n");
-        let (out, losses, _) = transcode(Target::Anthropic, Context::new(), body.as_bytes());
-        let events = data(out);
-        (events[1]["delta"]["stop_reason"].as_str().expect("a reason").to_owned(), losses.len())
-    };
-    for (reason, expected, losses) in [
-        ("end_turn", "end_turn", 1),
-        ("stop_sequence", "stop_sequence", 1),
-        ("max_tokens", "max_tokens", 1),
-        ("tool_use", "tool_use", 1),
-        ("model_context_window_exceeded", "model_context_window_exceeded", 1),
-        ("guardrail_intervened", "refusal", 2),
-        ("content_filtered", "refusal", 2),
-        ("malformed_model_output", "end_turn", 2),
-        ("malformed_tool_use", "end_turn", 2),
-    ] {
-        // One is that nobody counted.
-        assert_eq!(of_bedrock(reason), (expected.to_owned(), losses), "{reason}");
-    }
     let mut with_string = choice(json!({"content": "x"}), Some("stop"));
     with_string["choices"][0]["stop_reason"] = json!("END");
     let (events, losses, _) = written(&[with_string, usage()], true);
@@ -226,29 +205,6 @@ fn stop_reasons() {
         written(&[choice(json!({"tool_calls": [call(0, "a", "{}")]}), None), usage()], true);
     assert_eq!(events[events.len() - 2]["delta"]["stop_reason"], "tool_use");
     assert_eq!(losses, ["finish reason: defaulted: the source gives none"]);
-}
-
-/// All stop reasons of Converse, and back.
-#[test]
-fn stop_reasons_of_converse() {
-    for reason in [
-        "end_turn",
-        "tool_use",
-        "max_tokens",
-        "stop_sequence",
-        "guardrail_intervened",
-        "content_filtered",
-        "malformed_model_output",
-        "malformed_tool_use",
-        "model_context_window_exceeded",
-    ] {
-        let stop = format!("{{\"messageStop\":{{\"stopReason\":\"{reason}\"}}}}\n");
-        let body = format!("{{\"messageStart\":{{\"role\":\"assistant\"}}}}\n{stop}");
-        let (out, losses, _) =
-            transcode(Target::Bedrock(Encoding::JsonLines), Context::new(), body.as_bytes());
-        assert!(String::from_utf8(out).expect("UTF-8").ends_with(&stop), "{reason}");
-        assert_eq!(losses, ["usage: dropped: the source counts nothing: no metadata"], "{reason}");
-    }
 }
 
 #[test]

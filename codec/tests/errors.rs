@@ -4,83 +4,83 @@ mod common;
 
 use bytes::Bytes;
 use common::decode;
-use sagewire_codec::format::{ErrorKind, ServiceError};
+use sagewire_codec::chat::Context;
+use sagewire_codec::format::ServiceError;
 use sagewire_codec::{Format, Options};
 use serde_json::{Value, json};
 
-fn vectors(kind: &str) -> Vec<Value> {
-    let vectors = common::read_json(&common::testdata("errors.json"));
-    let vectors = vectors[kind].as_array().cloned().expect("a list");
-    for vector in &vectors {
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{} says why", vector["name"]);
-    }
-    vectors
+/// The vectors that have a member of this name: `body` with a status, or `text` of a stream.
+fn vectors(own: &str) -> Vec<(String, Value)> {
+    let Value::Array(vectors) = common::read_json(&common::testdata("errors.json")) else { panic!("a list") };
+    let named = |vector: Value| {
+        let name = vector["name"].as_str().expect("a name").to_owned();
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        (name, vector)
+    };
+    vectors.into_iter().filter(|vector| !vector[own].is_null()).map(named).collect()
 }
 
-fn read(vector: &Value) -> ServiceError {
-    let status = vector["status"].as_u64().and_then(|status| status.try_into().ok()).expect("a status");
-    ServiceError::read(
-        status,
-        vector["error_type"].as_str(),
-        vector["body"].as_str().expect("a body").as_bytes(),
-    )
+/// What an error is, as far as the vector says it.
+fn said(error: &ServiceError, expected: &Value) -> Value {
+    let mut found = json!({
+        "status": error.status, "kind": format!("{:?}", error.kind), "name": error.name, "message": error.message,
+        "code": error.code, "param": error.param, "retryable": error.is_retryable(),
+    });
+    found.as_object_mut().expect("an object").retain(|name, _| expected.get(name).is_some());
+    found
 }
 
-fn name_of(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::InvalidRequest => "invalid_request",
-        ErrorKind::Authentication => "authentication",
-        ErrorKind::Permission => "permission",
-        ErrorKind::NotFound => "not_found",
-        ErrorKind::TooLarge => "too_large",
-        ErrorKind::RateLimit => "rate_limit",
-        ErrorKind::Timeout => "timeout",
-        ErrorKind::Unavailable => "unavailable",
-        ErrorKind::Server => "server",
-        _ => "other",
+/// The body of an error. A vector that has it as text means every byte.
+fn body(error: &ServiceError, format: Format, expected: &Value) -> Value {
+    let text = String::from_utf8(error.write(format)).expect("UTF-8");
+    if expected.is_string() { text.into() } else { serde_json::from_str(&text).expect("JSON") }
+}
+
+fn write(error: &ServiceError, format: &str, expected: &Value) -> Value {
+    match format {
+        "openai" => body(error, Format::OpenAi, expected),
+        "anthropic" => body(error, Format::Anthropic, expected),
+        "bedrock" => json!([error.bedrock_name(), body(error, Format::Bedrock, &expected[1])]),
+        "tgi" => body(error, Format::Generate, expected),
+        other => panic!("{other}"),
     }
 }
 
 #[test]
 fn answers() {
-    let vectors = vectors("answers");
-    for vector in &vectors {
-        let error = read(vector);
-        let found = json!({
-            "status": error.status, "kind": name_of(error.kind), "name": error.name, "code": error.code,
-            "message": error.message, "retryable": error.is_retryable(),
-        });
-        assert_eq!(found, vector["expected"], "{}", vector["name"]);
-    }
-    assert!(vectors.len() >= 60);
-}
-
-#[test]
-fn written() {
-    for vector in vectors("written") {
-        let error = read(&vector);
-        assert_eq!(vector["name"], name_of(error.kind));
-        assert_eq!(vector["bedrock_name"], error.bedrock_name());
-        for (name, format) in [
-            ("openai", Format::OpenAi),
-            ("anthropic", Format::Anthropic),
-            ("bedrock", Format::Bedrock),
-            ("tgi", Format::Generate),
-        ] {
-            let body = String::from_utf8(error.write(format)).expect("UTF-8");
-            assert_eq!(Some(&*body), vector[name].as_str(), "{} {name}", vector["name"]);
+    let vectors = vectors("body");
+    for (name, vector) in &vectors {
+        let status = vector["status"].as_u64().and_then(|status| status.try_into().ok());
+        let body = vector["body"].as_str().expect("a body").as_bytes();
+        let error = ServiceError::read(status.expect("a status"), vector["header"].as_str(), body);
+        assert_eq!(said(&error, &vector["error"]), vector["error"], "{name}");
+        for (format, written) in vector["written"].as_object().into_iter().flatten() {
+            assert_eq!(write(&error, format, written), *written, "{name} in {format}");
         }
     }
+    assert!(vectors.len() >= 130, "{}", vectors.len());
 }
 
-/// Failures in the middle of a stream say so, too.
+/// Failures in the middle of a stream: what they are, whether to try again, and what a stream of another format ends with.
 #[test]
 fn streams() {
-    for vector in vectors("streams") {
-        let body = Bytes::from(vector["text"].as_str().expect("text").to_owned());
-        let (_, ending) = decode(Options::new(), vec![body]);
+    let vectors = vectors("text");
+    for (name, vector) in &vectors {
+        let text = vector["text"].as_str().expect("text");
+        let (_, ending) = decode(Options::new(), vec![Bytes::from(text.to_owned())]);
         let error = ending.expect_err("a failure");
-        let failure = error.failure().unwrap_or_else(|| panic!("{}: {error}", vector["name"]));
-        assert_eq!(Some(failure.is_retryable()), vector["retryable"].as_bool(), "{}", vector["name"]);
+        let failure = error.failure().unwrap_or_else(|| panic!("{name}: {error}"));
+        for (own, found) in
+            [("error", json!(failure.to_string())), ("retryable", json!(failure.is_retryable()))]
+        {
+            assert!(vector.get(own).is_none_or(|expected: &Value| *expected == found), "{name}: {found}");
+        }
+        for (format, written) in vector["written"].as_object().into_iter().flatten() {
+            let target = common::target(format);
+            let (out, _, ending) = common::transcode(target, Context::new(), text);
+            assert_eq!(ending, Err(error.clone()), "{name} in {format}");
+            assert_eq!(common::records(target, &out), std::slice::from_ref(written), "{name} in {format}");
+        }
     }
+    assert!(vectors.len() >= 40, "{}", vectors.len());
 }

@@ -17,19 +17,23 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "chat" => &["balance", "carry", "error", "failure", "json", "limits", "text"],
         // What formats share stands beside them; they do not know each other.
         "format/openai" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
-        "format/anthropic" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
+        "format/anthropic" => {
+            &["chat", "error", "failure", "format/error", "format/failure", "format/template", "json"]
+        }
         "format/generate" => &["chat", "failure", "format/failure", "format/template", "json"],
         // What was held back of a text is what may be an error.
         "format/text" => &["chat", "error", "format/failure", "json", "raw"],
         "format/tgi" => &["chat", "error", "json"],
         "format/responses" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/template" => &["chat", "format/bedrock", "json"],
-        "format/error" => &["json"],
+        "format/error" => &["failure", "json"],
         "format/failure" => &["failure", "json"],
         "format/request" => &["chat", "error", "json"],
         "format/reader" => &["chat", "error", "failure", "json", "limits"],
         "format/detect" => &["json"],
-        "format/bedrock" => &["chat", "error", "eventstream", "failure", "format/template", "json"],
+        "format/bedrock" => {
+            &["chat", "error", "eventstream", "failure", "format/error", "format/template", "json"]
+        }
         "format/custom" => &["chat", "error", "failure", "format/failure", "format/template", "json", "tree"],
         "format" => &[],
         "decoder" => &[

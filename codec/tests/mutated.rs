@@ -130,6 +130,11 @@ fn bodies() -> Vec<(usize, Vec<u8>)> {
         let is_chat = String::from_utf8_lossy(&body).contains("choices");
         bodies.push((if is_chat { 1 } else { 5 }, body));
     }
+    for vector in list("answers.json").iter().filter(|vector| !vector["body"].is_null()) {
+        let format = ["", "openai", "", "bedrock", "anthropic", "tgi"];
+        let format = format.iter().position(|format| vector["format"] == *format).expect("a format");
+        bodies.push((format, vector["body"].to_string().into_bytes()));
+    }
     bodies
 }
 
@@ -200,10 +205,6 @@ fn errors() {
         .enumerate()
         .map(|(number, line)| seed(number * 7 % 256, &line))
         .collect();
-    let answers = read_json(&testdata("errors.json"));
-    for (number, vector) in answers["answers"].as_array().expect("a list").iter().enumerate() {
-        seeds.push(seed(number * 7 % 256, vector["body"].as_str().expect("a body").as_bytes()));
-    }
     for (choice, body) in [
         (
             25,
@@ -224,6 +225,10 @@ fn errors() {
         (2, r#"{"__type":"ValidationException","message":"m"}"#),
     ] {
         seeds.push(seed(choice, body.as_bytes()));
+    }
+    for (number, vector) in list("errors.json").iter().enumerate() {
+        let body = vector["body"].as_str().or(vector["text"].as_str()).expect("a body");
+        seeds.push(seed(number * 7 % 256, body.as_bytes()));
     }
     run("errors", &seeds, 20_000, oracles::errors);
 }

@@ -139,6 +139,28 @@ fn what_is_read_comes_back() {
     assert!(vectors.len() >= 40, "{}", vectors.len());
 }
 
+/// What one format's way to say something is in another: the values that have to stand in what is written, null for those
+/// that must not, and what is lost, in what way.
+#[test]
+fn what_one_format_says_in_another() {
+    let vectors = common::read_json(&common::testdata("requests.json"));
+    let vectors = vectors["conversions"].as_array().expect("a list");
+    for vector in vectors {
+        let name = vector["name"].as_str().expect("a name");
+        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let format = |end: &str| vector[end].as_str().expect("a format");
+        let (written, losses) = convert(format("from"), format("to"), &vector["body"]).expect(name);
+        for (pointer, expected) in vector["at"].as_object().expect("pointers") {
+            let found = written.pointer(pointer).unwrap_or(&Value::Null);
+            assert_eq!(found, expected, "{name}: {pointer} of {written}");
+        }
+        let what = |line: &String| line.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ");
+        let whats: Vec<_> = lines(&losses).iter().map(what).collect();
+        assert_eq!(json!(whats), vector["losses"], "{name}");
+    }
+    assert!(vectors.len() >= 80, "{}", vectors.len());
+}
+
 #[test]
 fn what_is_no_request_is_refused_with_its_place() {
     let vectors = common::read_json(&common::testdata("requests.json"));

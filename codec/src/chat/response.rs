@@ -182,6 +182,13 @@ impl Response {
         by_part
     }
 
+    /// All of the source's counts, where they say more than [`Usage`] and `is_own` says that they are the format's own.
+    pub(crate) fn more_usage(&self, is_own: impl Fn(&str, &Json<'_>) -> bool) -> Option<&Json<'static>> {
+        let more =
+            self.others.iter().find(|(name, json)| name.as_deref().is_some_and(|name| is_own(name, json)));
+        more.map(|(_, json)| json)
+    }
+
     /// Notes that a member of unknown meaning is lost, which is this one of the choice's or of the answer's.
     pub(crate) fn lose_other(
         &self,
@@ -293,8 +300,16 @@ impl Response {
                     Some(choice) => &mut self.choice(*choice).others,
                     None => &mut self.others,
                 };
-                last = Some(Thing::Other { choice: *choice, index: others.len() });
-                others.push(other);
+                // Counts are said again and again, and the last ones stand.
+                let is_usage = |(name, _): &(Option<String>, Json<'_>)| name.as_deref() == Some("usage");
+                let earlier =
+                    others.iter().position(is_usage).filter(|_| choice.is_none() && is_usage(&other));
+                let index = earlier.unwrap_or(others.len());
+                last = Some(Thing::Other { choice: *choice, index });
+                match others.get_mut(index) {
+                    Some(earlier) => *earlier = other,
+                    None => others.push(other),
+                }
             }
         }
         self.places.last = last;

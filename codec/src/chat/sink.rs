@@ -9,7 +9,7 @@ use super::Format;
 use super::parts::{Block, Parts, Plain, ToolKey};
 use super::place::Spot;
 use super::queue::{Queue, Reason, Spec, Text};
-use super::usage::Usage;
+use super::usage::{Usage, says_more};
 use crate::error::ErrorKind;
 use crate::failure::Failure;
 use crate::json::{Fault, Json, Kind, Str, unescaped};
@@ -357,6 +357,20 @@ impl<'a> Sink<'a> {
         if usage != Usage::default() {
             self.queue.push_usage(usage);
         }
+    }
+
+    /// All of the source's counts, where they say more than the model has names for. What is zero or empty says nothing,
+    /// and so does a member of a known name, however deep it stands.
+    pub(crate) fn more_usage(
+        &mut self,
+        usage: &Range<usize>,
+        known: impl Fn(&[u8]) -> bool + Copy,
+    ) -> Result<(), Stop> {
+        if says_more(self.record, &mut self.json(usage.start), known)? {
+            self.at(usage.start);
+            self.other(None, Some(b"usage"), usage.clone());
+        }
+        Ok(())
     }
 
     /// A choice ends. Only the first time counts.

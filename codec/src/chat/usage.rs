@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-/// Token counts as the source gave them: what it did not count is `None`, and nothing is computed.
+use crate::json::{Fault, Json, Kind};
+
+/// Token counts as the source gave them: what it did not count is `None`, and nothing is computed. Where the source
+/// counts more than there are names for here, all of its counts follow as [`Event::Other`](super::Event::Other) with the
+/// name `usage`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Usage {
@@ -24,4 +28,30 @@ pub struct Usage {
     /// Tokens of the answer that were reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
+}
+
+/// Whether a value says anything beside members of known names.
+pub(super) fn says_more(
+    record: &[u8],
+    json: &mut Json<'_>,
+    known: impl Fn(&[u8]) -> bool + Copy,
+) -> Result<bool, Fault> {
+    let mut says = false;
+    match json.kind()? {
+        Kind::Object => json.object(|json, name| {
+            if known(name) && json.kind()? != Kind::Object {
+                return json.skip().map(drop);
+            }
+            says |= says_more(record, json, known)?;
+            Ok(())
+        })?,
+        Kind::Array => json.array(|json| {
+            says |= says_more(record, json, known)?;
+            Ok::<_, Fault>(())
+        })?,
+        Kind::String => says = json.string_or_skip()?.is_some_and(|string| string.start < string.end),
+        Kind::Number => says = record[json.skip()?].iter().any(|byte| (b'1'..=b'9').contains(byte)),
+        Kind::Bool | Kind::Null => says = json.skip_some()?.is_some(),
+    }
+    Ok(says)
 }

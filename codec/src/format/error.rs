@@ -8,6 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Format, failure};
+use crate::failure::Failure;
 use crate::json::{DEPTH_MAX, Json, Kind, Object};
 
 /// An error that a service or a container answered.
@@ -36,6 +37,8 @@ pub struct ServiceError {
     pub name: String,
     /// The code that the container gave it.
     pub code: Option<String>,
+    /// The member of the request that is at fault, where the container says so: OpenAI's `param`.
+    pub param: Option<String>,
     /// The message, empty where there is none.
     pub message: String,
 }
@@ -65,34 +68,20 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// What an error of this name is. A name says more than a status: SageMaker throttles with 400.
-    fn of_name(name: &str) -> Option<Self> {
-        let by_name = [
-            ("Throttling", Self::RateLimit),
-            ("TooManyRequests", Self::RateLimit),
-            ("ModelNotReady", Self::RateLimit),
-            ("RateLimit", Self::RateLimit),
-            ("rate_limit", Self::RateLimit),
-            ("verloaded", Self::RateLimit),
-            ("AccessDenied", Self::Permission),
-            ("permission", Self::Permission),
-            ("ExpiredToken", Self::Authentication),
-            ("UnrecognizedClient", Self::Authentication),
-            ("InvalidSignature", Self::Authentication),
-            ("MissingAuthenticationToken", Self::Authentication),
-            ("authentication", Self::Authentication),
-            ("ResourceNotFound", Self::NotFound),
-            ("not_found", Self::NotFound),
-            ("Timeout", Self::Timeout),
-            ("ModelInvocationTimeExceeded", Self::Timeout),
-            ("StreamBroken", Self::Server),
-            ("ModelStreamError", Self::Server),
-            ("ServiceUnavailable", Self::Unavailable),
-        ];
-        by_name.iter().find(|(part, _)| name.contains(part)).map(|(_, kind)| *kind)
+    /// What a failure in the middle of a stream is. It has a status only where its server wrote one as the code.
+    pub(crate) fn of_failure(failure: &Failure) -> Self {
+        let code = failure.code.as_deref().unwrap_or_default();
+        match code.parse() {
+            Ok(status) if (100..600).contains(&status) => Self::of(&failure.name, status),
+            _ => Self::of_name(code).unwrap_or_else(|| Self::of(&failure.name, 0)),
+        }
     }
 
-    fn of_status(status: u16) -> Self {
+    /// What a name or a status says. A name says more than a status: SageMaker throttles with 400.
+    fn of(name: &str, status: u16) -> Self {
+        if let Some(kind) = Self::of_name(name) {
+            return kind;
+        }
         match status {
             401 => Self::Authentication,
             403 => Self::Permission,
@@ -102,8 +91,40 @@ impl ErrorKind {
             429 | 529 => Self::RateLimit,
             503 => Self::Unavailable,
             400..=499 if status != 424 => Self::InvalidRequest,
+            // Anybody's word for all that is wrong with a request, which a status would say better.
+            0 if ["validation", "invalid_request"].iter().any(|part| has_part(name, part)) => {
+                Self::InvalidRequest
+            }
             _ => Self::Server,
         }
+    }
+
+    /// What a name says, of whichever service or container it is.
+    fn of_name(name: &str) -> Option<Self> {
+        let parts = [
+            ("throttling", Self::RateLimit),
+            ("toomanyrequests", Self::RateLimit),
+            ("modelnotready", Self::RateLimit),
+            ("ratelimit", Self::RateLimit),
+            ("rate_limit", Self::RateLimit),
+            ("overloaded", Self::RateLimit),
+            ("accessdenied", Self::Permission),
+            ("permission", Self::Permission),
+            ("expiredtoken", Self::Authentication),
+            ("unrecognizedclient", Self::Authentication),
+            ("invalidsignature", Self::Authentication),
+            ("missingauthenticationtoken", Self::Authentication),
+            ("authentication", Self::Authentication),
+            ("resourcenotfound", Self::NotFound),
+            ("not_found", Self::NotFound),
+            ("request_too_large", Self::TooLarge),
+            ("timeout", Self::Timeout),
+            ("modelinvocationtimeexceeded", Self::Timeout),
+            ("streambroken", Self::Server),
+            ("modelstreamerror", Self::Server),
+            ("serviceunavailable", Self::Unavailable),
+        ];
+        parts.iter().find(|(part, _)| has_part(name, part)).map(|(_, kind)| *kind)
     }
 
     /// OpenAI's name for it.
@@ -119,9 +140,11 @@ impl ErrorKind {
         }
     }
 
-    /// Anthropic's name for it.
-    fn anthropic(self) -> &'static str {
+    /// Anthropic's name for it. Two of Anthropic's own say more than the kind.
+    pub(crate) fn anthropic(self, name: &str) -> &'static str {
         match self {
+            _ if name == "billing_error" => "billing_error",
+            _ if name == "overloaded_error" => "overloaded_error",
             Self::InvalidRequest => "invalid_request_error",
             Self::Authentication => "authentication_error",
             Self::Permission => "permission_error",
@@ -184,14 +207,13 @@ impl ServiceError {
 
     /// What the service itself says.
     fn of_service(status: u16, name: String, wrapper: Wrapper) -> Self {
-        let message = wrapper.message.unwrap_or_default();
-        // SageMaker has no name for it: "Endpoint X of account Y not found."
-        let has_no_endpoint = message.starts_with("Endpoint ") && message.ends_with(" not found.");
+        let message = wrapper.message.filter(|message| !message.is_empty()).or(wrapper.model_message);
+        let message = message.unwrap_or_default();
         let by_code = wrapper.code.as_deref().and_then(ErrorKind::of_name);
         let kind = match by_code.or(ErrorKind::of_name(&name)) {
             Some(kind) => kind,
-            None if name == "ValidationError" && has_no_endpoint => ErrorKind::NotFound,
-            None => ErrorKind::of_status(status),
+            None if is_missing_endpoint(&name, &message) => ErrorKind::NotFound,
+            None => ErrorKind::of(&name, status),
         };
         let status = match kind {
             ErrorKind::RateLimit => 429,
@@ -201,7 +223,7 @@ impl ServiceError {
             ErrorKind::Server if status == 400 => 502,
             _ => status,
         };
-        Self { status, kind, name, code: wrapper.code, message }
+        Self { status, kind, name, code: wrapper.code, param: None, message }
     }
 
     /// Reads what a container wrote.
@@ -214,12 +236,11 @@ impl ServiceError {
         } else {
             None
         };
-        let (name, code, message) = match failure {
-            Some(failure) => (failure.name, failure.code, failure.message),
-            None => ("error".to_string(), None, detail(trimmed).unwrap_or_else(|| trimmed.to_string())),
-        };
-        let kind = ErrorKind::of_name(&name).unwrap_or(ErrorKind::of_status(status));
-        Self { status, kind, name, code, message }
+        let failure = failure.unwrap_or_else(|| {
+            Failure::new("error", None, detail(trimmed).unwrap_or_else(|| trimmed.to_string()))
+        });
+        let Failure { name, code, message, param, .. } = failure;
+        Self { status, kind: ErrorKind::of(&name, status), name, code, param, message }
     }
 
     /// Whether the same request may well succeed when it is sent again.
@@ -234,7 +255,8 @@ impl ServiceError {
 
     /// The name of Bedrock's exception, for the header `x-amzn-errortype`.
     pub fn bedrock_name(&self) -> &'static str {
-        self.kind.bedrock()
+        let own = BEDROCK_NAMES.iter().find(|own| **own == self.name);
+        own.copied().unwrap_or_else(|| self.kind.bedrock())
     }
 
     /// The body that says this in a format: OpenAI's, Anthropic's, Bedrock's, or TGI's for text generation.
@@ -244,7 +266,7 @@ impl ServiceError {
             Format::Anthropic => {
                 object.string("type", "error");
                 object.object("error", |error| {
-                    error.string("type", self.kind.anthropic());
+                    error.string("type", self.kind.anthropic(&self.name));
                     error.string("message", &self.message);
                 });
             }
@@ -256,9 +278,14 @@ impl ServiceError {
             _ => object.object("error", |error| {
                 error.string("message", &self.message);
                 error.string("type", self.kind.openai());
-                error.json("param", "null");
-                match &self.code {
-                    Some(code) => error.string("code", code),
+                match &self.param {
+                    Some(param) => error.string("param", param),
+                    None => error.json("param", "null"),
+                }
+                // vLLM and SGLang write HTTP's codes as numbers.
+                match self.code.as_deref().map(|code| code.parse().map_err(|_| code)) {
+                    Some(Ok(number)) => error.integer("code", number),
+                    Some(Err(code)) => error.string("code", code),
                     None => error.json("code", "null"),
                 }
             }),
@@ -267,12 +294,41 @@ impl ServiceError {
     }
 }
 
+/// Bedrock's own names: an error that has one keeps it.
+const BEDROCK_NAMES: [&str; 11] = [
+    "ValidationException",
+    "AccessDeniedException",
+    "ResourceNotFoundException",
+    "ModelTimeoutException",
+    "ModelErrorException",
+    "ModelStreamErrorException",
+    "ThrottlingException",
+    "ModelNotReadyException",
+    "InternalServerException",
+    "ServiceUnavailableException",
+    "ServiceQuotaExceededException",
+];
+
+/// Whether a name has a part, however it is written. The part is in small letters.
+fn has_part(name: &str, part: &str) -> bool {
+    name.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+}
+
+/// SageMaker says that a request is not valid if there is no such endpoint: "Endpoint x of account 1 not found."
+fn is_missing_endpoint(name: &str, message: &str) -> bool {
+    name == "ValidationError"
+        && message.starts_with("Endpoint ")
+        && message.trim_end_matches('.').ends_with(" not found")
+}
+
 /// What AWS puts around a container's error.
 #[derive(Default)]
 struct Wrapper {
     name: Option<String>,
     code: Option<String>,
     message: Option<String>,
+    /// What the model's own server said to Bedrock.
+    model_message: Option<String>,
     original_status: Option<u16>,
     original_message: Option<String>,
 }
@@ -298,6 +354,7 @@ impl Wrapper {
                 }
                 b"ErrorCode" => wrapper.code = text(json)?,
                 b"OriginalMessage" => wrapper.original_message = text(json)?,
+                b"originalMessage" => wrapper.model_message = text(json)?,
                 b"OriginalStatusCode" => {
                     wrapper.original_status =
                         json.integer_or_skip()?.and_then(|status| status.try_into().ok());

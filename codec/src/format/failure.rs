@@ -52,7 +52,7 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
         None if is_error || (has_code && has_message && members <= 2 + usize::from(has_type)) => range,
         None => return Ok(None),
     };
-    let (mut name, mut code, mut message, mut nested) = (None, None, None, None);
+    let (mut name, mut code, mut message, mut param, mut nested) = (None, None, None, None, None);
     // What went wrong, where `message` is what failed.
     let mut details = None;
     let mut read = |object: &Range<usize>, is_inner: bool| -> Result<Option<Range<usize>>, Fault> {
@@ -62,6 +62,7 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
             match member {
                 b"type" | b"error_type" if is_inner => name = non_empty(json.string_or_skip()?).or(name),
                 b"message" | b"error_msg" if is_inner => message = json.string_or_skip()?.or(message),
+                b"param" if is_inner => param = json.string_or_skip()?.or(param),
                 b"error" if is_inner && json.kind()? == Kind::Object => nested = Some(json.skip()?),
                 b"error" if is_inner => details = json.string_or_skip()?.or(details),
                 b"code" | b"http_status_code" | b"error_code" if json.kind()? == Kind::Number => {
@@ -88,5 +89,7 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
     });
     let name = name.map_or_else(|| "error".to_string(), text);
     let message = details.or(message);
-    Ok(Some(Failure::of(name, code, message.map(text).unwrap_or_default(), &record[range.clone()])))
+    let mut failure = Failure::of(name, code, message.map(text).unwrap_or_default(), &record[range.clone()]);
+    failure.param = param.map(text);
+    Ok(Some(failure))
 }

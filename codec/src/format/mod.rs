@@ -6,7 +6,7 @@ pub mod bedrock;
 #[cfg(feature = "custom")]
 pub mod custom;
 mod detect;
-mod error;
+pub(crate) mod error;
 pub(crate) mod failure;
 mod generate;
 pub mod openai;

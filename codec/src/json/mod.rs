@@ -14,6 +14,8 @@ mod pointer;
 mod string;
 mod write;
 
+use alloc::string::String;
+
 pub(crate) use cursor::{Json, number_end};
 pub(crate) use member::{elements, member, members, string};
 pub(crate) use pointer::{Landmarks, pointers};
@@ -63,4 +65,9 @@ pub(crate) fn is_document(text: &str) -> bool {
 /// `text`, if it is one JSON object and nothing else.
 pub(crate) fn as_object(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| text.starts_with('{') && is_document(text))
+}
+
+/// JSON without line ends, which may stand between its tokens.
+pub(crate) fn one_line(json: &str) -> String {
+    json.replace(['\n', '\r'], " ")
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use sagewire_codec::chat::Context;
+use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::{Decoder, Error, Options, Target, Transcoder};
 
 /// The folder with vectors and recordings that are not part of this project, if there is one.
@@ -198,6 +199,27 @@ impl Random {
             rest = tail;
         }
         out
+    }
+}
+
+/// The target that the vectors call so.
+pub fn target(format: &str) -> Target {
+    match format {
+        "openai" => Target::OpenAi,
+        "anthropic" => Target::Anthropic,
+        "bedrock" => Target::Bedrock(Encoding::JsonLines),
+        "tgi" => Target::Tgi,
+        other => panic!("{other}"),
+    }
+}
+
+/// The records of a stream that was written; what is no JSON is a string.
+pub fn records(target: Target, out: &[u8]) -> Vec<serde_json::Value> {
+    let out = std::str::from_utf8(out).expect("UTF-8");
+    let record = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| text.into());
+    match target {
+        Target::Bedrock(_) => out.lines().map(record).collect(),
+        _ => out.lines().filter_map(|line| line.strip_prefix("data: ")).map(record).collect(),
     }
 }
 

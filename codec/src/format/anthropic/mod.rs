@@ -18,7 +18,7 @@
 //! | usage | `usage`; later counts replace earlier ones, input counts what was cached | `message_start` as far as known, `message_delta` |
 //! | failure, truncation, corruption | `error`, in Anthropic's or OpenAI's shape | `error`, and no `message_stop` |
 //! | part of no name | server tools, their results, … | the same, if it came from Anthropic; else dropped |
-//! | other | members of unknown meaning | `stop_details`, `container`, `context_management`; else dropped |
+//! | other | counts without a name, members of unknown meaning | counts; `stop_details`, `container`, `context_management`; else dropped |
 //!
 //! `message_stop` is the terminal record, and a stop reason is enough. `ping` says nothing.
 //!

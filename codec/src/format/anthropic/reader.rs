@@ -143,6 +143,7 @@ impl Reader {
             sink.at(usage.start);
             self.counts.read(&mut sink.json(usage.start))?;
             sink.usage(self.counts.canonical());
+            sink.more_usage(&usage, is_count)?;
         }
         Ok(())
     }
@@ -347,6 +348,18 @@ fn finish(sink: &mut Sink<'_>, reason: Option<Str>, sequence: Option<Str>) -> Re
     };
     let sequence = sink.non_empty(sequence);
     sink.finish(CHOICE, reason, sequence)
+}
+
+/// Whether a count is one that is read.
+pub(super) fn is_count(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"input_tokens"
+            | b"output_tokens"
+            | b"cache_read_input_tokens"
+            | b"cache_creation_input_tokens"
+            | b"thinking_tokens"
+    )
 }
 
 /// The counts of a message, as Anthropic counts.

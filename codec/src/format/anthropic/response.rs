@@ -6,7 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::stop;
-use super::wire::{is_citation, is_object, write_usage};
+use super::wire::{
+    MoreUsage, add_usage, is_citation, is_object, is_own_usage, note_usage, tool_id, write_usage,
+};
 use crate::chat::request::{Content, Part};
 use crate::chat::{Context, FOREIGN, Format, Losses, Outcome, Response, Thing, input_object};
 use crate::json::{self, Object, member, members};
@@ -47,10 +49,12 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         }
         losses.set_here(response.places.of(Thing::Usage));
         let usage = response.usage.unwrap_or_default();
-        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
-            losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
+        note_usage(&usage, &mut losses);
+        let mut more = MoreUsage::new();
+        if response.more_usage(is_own_usage).is_some_and(|json| !add_usage(&mut more, json)) {
+            losses.add("other", Outcome::Dropped, "the counts are longer than 64 KiB");
         }
-        write_usage(&usage, true, object.name("usage"));
+        write_usage(&usage, &more, true, object.name("usage"));
         write_own(response, object, &mut losses);
     });
     losses.find(response.places.document());
@@ -65,6 +69,7 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
             Some(name @ ("stop_details" | "container" | "context_management")) if is_object(json) => {
                 own.insert(name, json);
             }
+            Some(name) if is_own_usage(name, json) => {}
             _ => {
                 response.lose_other(None, at, "a member of unknown meaning has no place in a message", losses)
             }
@@ -130,13 +135,7 @@ fn write_block(
         }
         Content::ToolCall { id, name, input } => {
             block.string("type", "tool_use");
-            match id {
-                Some(id) => block.string("id", id),
-                None => {
-                    losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
-                    block.string("id", &alloc::format!("toolu_{at}"));
-                }
-            }
+            block.string("id", &tool_id(at, id.as_deref(), losses));
             block.string("name", name);
             block.json("input", &input_object(input, losses));
         }

@@ -1,11 +1,16 @@
 //! Pieces of the wire format, as they are written.
 
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::chat::{self, Usage};
+use super::reader::is_count;
+use crate::chat::{self, Losses, Outcome, Usage};
 use crate::error::Error;
 use crate::failure::Failure;
-use crate::json::{Json, as_object, unescaped, write_integer, write_string};
+use crate::format::error::ErrorKind;
+use crate::json::{Json, Kind, as_object, members, one_line, unescaped, write_integer, write_string};
 
 /// Writes an event: the line with its name, and its data, of which `members` writes all but the type.
 pub(super) fn event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
@@ -49,8 +54,61 @@ pub(super) fn is_citation(json: &chat::Json<'_>) -> bool {
     is_object(json) && Json::new(bytes, 0, 127).object(read).is_ok() && is_location
 }
 
+/// Whether a member has counts as Anthropic has them.
+pub(super) fn is_own_usage(name: &str, json: &chat::Json<'_>) -> bool {
+    let members = members(json.as_str());
+    let has = |known: &str| members.iter().any(|(name, _)| name == known);
+    name == "usage" && (has("input_tokens") || has("output_tokens")) && !has("total_tokens")
+}
+
+/// Counts that have no name here, and what stands beside them. Later ones replace those of the same name.
+pub(super) type MoreUsage = BTreeMap<String, String>;
+
+/// The most that is kept of them.
+const USAGE_MAX: usize = 64 * 1024;
+
+/// Remembers the counts that have no name here, unless they are too long.
+pub(super) fn add_usage(more: &mut MoreUsage, json: &chat::Json<'_>) -> bool {
+    let kept: usize = more.iter().map(|(name, json)| name.len() + json.len()).sum();
+    if kept + json.as_str().len() > USAGE_MAX {
+        return false;
+    }
+    for (name, json) in members(json.as_str()) {
+        if !is_count(name.as_bytes()) && name != "output_tokens_details" && json != "null" {
+            more.insert(name, one_line(json));
+        }
+    }
+    true
+}
+
+/// The ID of a tool call, which has letters, digits, `_` and `-`; `part` says which call it is where it has none.
+pub(super) fn tool_id<'a>(part: usize, id: Option<&'a str>, losses: &mut Losses) -> Cow<'a, str> {
+    let Some(id) = id.filter(|id| !id.is_empty()) else {
+        losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
+        return Cow::Owned(alloc::format!("toolu_{part}"));
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if id.chars().all(allowed) {
+        return Cow::Borrowed(id);
+    }
+    let why = "an ID of Anthropic has letters, digits, `_` and `-`";
+    losses.add("tool call id", Outcome::Approximated, why);
+    Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect())
+}
+
+/// Notes which counts are missing, and which have no place.
+pub(super) fn note_usage(usage: &Usage, losses: &mut Losses) {
+    if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
+        losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
+    }
+    let sum = usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
+    if usage.total_tokens.is_some_and(|total| total != sum) {
+        losses.add("total tokens", Outcome::Dropped, "Anthropic has no total, and theirs is no sum");
+    }
+}
+
 /// Writes counts as Anthropic counts: what was cached is no input. A start has to have both counts.
-pub(super) fn write_usage(usage: &Usage, is_start: bool, out: &mut Vec<u8>) {
+pub(super) fn write_usage(usage: &Usage, more: &MoreUsage, is_start: bool, out: &mut Vec<u8>) {
     let cached = usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
     let input = usage.input_tokens.map(|tokens| tokens.saturating_sub(cached));
     let counts = [
@@ -74,6 +132,12 @@ pub(super) fn write_usage(usage: &Usage, is_start: bool, out: &mut Vec<u8>) {
         write_integer(thinking, out);
         out.push(b'}');
     }
+    for (name, json) in more {
+        out.push(b',');
+        write_string(name, out);
+        out.push(b':');
+        out.extend_from_slice(json.as_bytes());
+    }
     out.push(b'}');
 }
 
@@ -84,39 +148,41 @@ pub(super) fn write_error(error: &Error, out: &mut Vec<u8>) {
         Some(failure) if !failure.message.is_empty() => failure.message.as_str(),
         _ => text.as_str(),
     };
+    let request = error.failure().and_then(|failure| request_id(&failure.original));
     event("error", out, |out| {
         out.extend_from_slice(b",\"error\":{\"type\":");
         write_string(error.failure().map_or("api_error", error_type), out);
         out.extend_from_slice(b",\"message\":");
         write_string(message, out);
         out.push(b'}');
+        if let Some(request) = request {
+            out.extend_from_slice(b",\"request_id\":");
+            write_string(&request, out);
+        }
     });
 }
 
-/// The type of Anthropic's errors that is nearest: its own, that of the status, or that of an AWS exception.
+/// The name of the request, as Anthropic's own errors have it.
+fn request_id(original: &[u8]) -> Option<String> {
+    let mut id = None;
+    let mut json = Json::new(original, 0, 127);
+    if json.kind() != Ok(Kind::Object) {
+        return None;
+    }
+    let read = json.object(|json, name| match name {
+        b"request_id" => json.string_or_skip().map(|string| id = string),
+        _ => json.skip().map(drop),
+    });
+    read.ok()?;
+    Some(String::from_utf8_lossy(&unescaped(original, id?)).into_owned())
+}
+
+/// The type of Anthropic's errors that is nearest.
 fn error_type(failure: &Failure) -> &'static str {
-    // Status 529 is Anthropic's own; the others are HTTP's.
-    const TYPES: [(&str, &[u64]); 10] = [
-        ("invalid_request_error", &[400, 422]),
-        ("authentication_error", &[401]),
-        ("billing_error", &[402]),
-        ("permission_error", &[403]),
-        ("not_found_error", &[404]),
-        ("request_too_large", &[413]),
-        ("rate_limit_error", &[429]),
-        ("timeout_error", &[408, 504]),
-        ("overloaded_error", &[503, 529]),
-        ("api_error", &[500]),
-    ];
-    let status = failure.code.as_ref().and_then(|code| code.parse().ok());
-    let by_status = TYPES.iter().find(|(_, known)| status.is_some_and(|status| known.contains(&status)));
-    let by_name = TYPES.iter().find(|(name, _)| *name == failure.name);
-    match (by_name.or(by_status), failure.name.as_str()) {
-        (Some((name, _)), _) => name,
-        (None, "ThrottlingException" | "throttlingException") => "rate_limit_error",
-        (None, "ServiceUnavailable" | "serviceUnavailableException") => "overloaded_error",
-        (None, "ValidationError" | "ValidationException" | "validationException") => "invalid_request_error",
-        (None, "modelTimeoutException") => "timeout_error",
-        (None, _) => "api_error",
+    match failure.code.as_deref() {
+        Some("402") => "billing_error",
+        // Anthropic's own status.
+        Some("529") => "overloaded_error",
+        _ => ErrorKind::of_failure(failure).anthropic(&failure.name),
     }
 }

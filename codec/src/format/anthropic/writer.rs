@@ -5,7 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::stop;
-use super::wire::{event, is_citation, is_object, write_error, write_index, write_json, write_usage};
+use super::wire::{
+    MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, write_error,
+    write_index, write_json, write_usage,
+};
 use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::write_string;
@@ -26,6 +29,8 @@ pub struct Writer {
     /// What `message_delta` says.
     stop: Option<Stop>,
     usage: Option<Usage>,
+    /// Counts that have no name here, since the start.
+    more_usage: MoreUsage,
     has_tools: bool,
     losses: Losses,
 }
@@ -64,6 +69,8 @@ struct Stop {
     /// Further members of the delta, and of the event, each with the comma before it.
     delta: Vec<u8>,
     event: Vec<u8>,
+    /// Members of `message_stop`, the same.
+    end: Vec<u8>,
 }
 
 impl Writer {
@@ -156,13 +163,7 @@ impl Writer {
             Cow::Borrowed(if self.has_tools { "tool_use" } else { "end_turn" })
         });
         let usage = self.usage.take().unwrap_or_default();
-        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
-            self.losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
-        }
-        let sum = usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
-        if usage.total_tokens.is_some_and(|total| total != sum) {
-            self.losses.add("total tokens", Outcome::Dropped, "Anthropic has no total, and theirs is no sum");
-        }
+        note_usage(&usage, &mut self.losses);
         event("message_delta", out, |out| {
             out.extend_from_slice(b",\"delta\":{\"stop_reason\":");
             write_string(&reason, out);
@@ -173,10 +174,10 @@ impl Writer {
             }
             out.extend_from_slice(&stop.delta);
             out.extend_from_slice(b"},\"usage\":");
-            write_usage(&usage, false, out);
+            write_usage(&usage, &self.more_usage, false, out);
             out.extend_from_slice(&stop.event);
         });
-        event("message_stop", out, |_| {});
+        event("message_stop", out, |out| out.extend_from_slice(&stop.end));
     }
 
     /// Remembers what the start of the message will say.
@@ -192,16 +193,18 @@ impl Writer {
         if core::mem::replace(&mut self.started, true) {
             return;
         }
-        let Self { context, usage, .. } = self;
+        let Self { context, usage, more_usage, .. } = self;
         event("message_start", out, |out| {
             out.extend_from_slice(b",\"message\":{\"id\":");
             write_string(context.id.as_deref().unwrap_or("msg_0"), out);
             out.extend_from_slice(b",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
             write_string(context.model.as_deref().unwrap_or(""), out);
             out.extend_from_slice(b",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
-            write_usage(&usage.unwrap_or_default(), true, out);
+            write_usage(&usage.unwrap_or_default(), more_usage, true, out);
             out.push(b'}');
         });
+        // What the start says need not be said again.
+        more_usage.clear();
     }
 
     fn part_start(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
@@ -232,7 +235,7 @@ impl Writer {
             }
             PartKind::ToolCall { id, name } => {
                 self.has_tools = true;
-                let id = self.tool_id(part, id.as_deref());
+                let id = tool_id(part as usize, id.as_deref(), &mut self.losses);
                 self.block_start(out, |out| {
                     out.extend_from_slice(b"\"tool_use\",\"id\":");
                     write_string(&id, out);
@@ -246,24 +249,6 @@ impl Writer {
             }
             PartKind::Other { .. } => {}
         }
-    }
-
-    /// Anthropic allows letters, digits, `_` and `-`.
-    fn tool_id<'a>(&mut self, part: u32, id: Option<&'a str>) -> Cow<'a, str> {
-        let Some(id) = id.filter(|id| !id.is_empty()) else {
-            self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
-            return Cow::Owned(alloc::format!("toolu_{part}"));
-        };
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        if id.chars().all(allowed) {
-            return Cow::Borrowed(id);
-        }
-        self.losses.add(
-            "tool call id",
-            Outcome::Approximated,
-            "an ID of Anthropic has letters, digits, `_` and `-`",
-        );
-        Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect())
     }
 
     /// Begins a block of which `block` writes all but the name of its type.
@@ -422,8 +407,12 @@ impl Writer {
 
     /// Members of a message that Anthropic alone has, and that its own readers show as they are.
     fn other(&mut self, name: &str, json: &Json<'_>) {
+        if is_own_usage(name, json) && add_usage(&mut self.more_usage, json) {
+            return;
+        }
         let stop = self.stop.get_or_insert_default();
         let members = match name {
+            "amazon-bedrock-invocationMetrics" => &mut stop.end,
             "stop_details" | "container" => &mut stop.delta,
             "context_management" => &mut stop.event,
             _ => {

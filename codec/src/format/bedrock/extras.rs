@@ -1,9 +1,10 @@
 //! What Bedrock says beside the answer. Its own reader shows it as it is, so that it can be written again.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::chat;
-use crate::json::{Json, Kind, is_document, write_string};
+use crate::json::{Json, Kind, is_document, members, one_line, write_string};
 
 /// The most that is kept of it.
 const LEN_MAX: usize = 64 * 1024;
@@ -17,6 +18,8 @@ pub(super) struct Extras {
     pub(super) response_fields: Vec<u8>,
     /// Members of `metadata`, each with the comma before it.
     pub(super) metadata: Vec<u8>,
+    /// All counts, where they are more than those that have names.
+    pub(super) usage: String,
 }
 
 impl Extras {
@@ -27,6 +30,10 @@ impl Extras {
                 let latency = latency(json);
                 self.latency_ms = latency.or(self.latency_ms);
                 return latency.is_some();
+            }
+            "usage" if is_usage(json) && json.as_str().len() <= LEN_MAX => {
+                self.usage = one_line(json.as_str());
+                return true;
             }
             // Any JSON may stand here.
             "additionalModelResponseFields" if is_document(json.as_str()) => {
@@ -42,7 +49,7 @@ impl Extras {
         members.push(b',');
         write_string(name, members);
         members.push(b':');
-        write_json(json, members);
+        write_json(json.as_str(), members);
         true
     }
 
@@ -53,8 +60,13 @@ impl Extras {
 }
 
 /// Writes JSON. A line end between its tokens would end the line of the event.
-pub(super) fn write_json(json: &chat::Json<'_>, out: &mut Vec<u8>) {
-    out.extend(json.as_str().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+pub(super) fn write_json(json: &str, out: &mut Vec<u8>) {
+    out.extend(json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+}
+
+/// Whether counts are Bedrock's.
+pub(super) fn is_usage(json: &chat::Json<'_>) -> bool {
+    members(json.as_str()).iter().any(|(name, _)| matches!(&**name, "inputTokens" | "outputTokens"))
 }
 
 /// Whether a citation is one of Bedrock's.

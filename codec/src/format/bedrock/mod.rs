@@ -14,9 +14,9 @@
 //! | citation | `citation`, `citationsContent` | `citation`, where it has Bedrock's shape; else dropped |
 //! | finish | `messageStop`, `stopReason`; a stop string in `additionalModelResponseFields` | `messageStop`; a `stop` after tool calls is `tool_use`, one with a stop string `stop_sequence` |
 //! | usage | `metadata`, `usage`; input counts what was cached | `metadata`, last; none where the source counts nothing |
-//! | failure, truncation, corruption | exceptions | an exception, and no `messageStop` |
+//! | failure, truncation, corruption | exceptions | an exception, and no `messageStop`; Bedrock's own as they came |
 //! | part of no name | `toolUse` with a `type`, `toolResult`, images, … | the same, if it came from Converse; else dropped |
-//! | other | members of unknown meaning | `metrics`, `trace`, `performanceConfig`, `serviceTier`, `additionalModelResponseFields`; else dropped |
+//! | other | counts without a name, members of unknown meaning | counts; `metrics`, `trace`, `performanceConfig`, `serviceTier`, `additionalModelResponseFields`; else dropped |
 //!
 //! Events are read from frames of their own, or from JSON objects with the event under its name, in any order that
 //! servers and emulators send. A `chunk` of `InvokeModelWithResponseStream` holds a record of the provider's format.
@@ -29,6 +29,7 @@ mod own;
 mod reader;
 mod response;
 mod whole;
+mod wire;
 mod writer;
 
 pub(crate) use reader::Name;

@@ -365,6 +365,20 @@ fn is_only(sink: &Sink<'_>, object: &Range<usize>, names: &[&[u8]]) -> Result<bo
     Ok(is_only)
 }
 
+/// Whether a count is one that is read, or another name of one.
+pub(super) fn is_count(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"inputTokens"
+            | b"outputTokens"
+            | b"totalTokens"
+            | b"cacheReadInputTokens"
+            | b"cacheWriteInputTokens"
+            | b"cacheReadInputTokenCount"
+            | b"cacheWriteInputTokenCount"
+    )
+}
+
 pub(super) fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<(), Stop> {
     sink.at(range.start);
     let mut usage = Usage::default();
@@ -384,5 +398,5 @@ pub(super) fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<()
     let cached = usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
     usage.input_tokens = usage.input_tokens.map(|tokens| tokens.saturating_add(cached));
     sink.usage(usage);
-    Ok(())
+    sink.more_usage(range, is_count)
 }

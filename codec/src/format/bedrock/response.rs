@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use super::extras::{Extras, is_citation};
 use super::own;
-use super::writer::{Counts, Names, stop_reason};
+use super::wire::{Counts, Names};
+use super::writer::stop_reason;
 use crate::chat::request::Content;
 use crate::chat::{Context, FOREIGN, Format, Json, Losses, Outcome, Response, Thing, input_object};
 use crate::json::Object;
@@ -21,7 +22,7 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
-    let (own, latency_ms) = own(response, &mut losses);
+    let (mut own, latency_ms) = own(response, &mut losses);
     Object::write(&mut out, |object| {
         object.object("output", |output| {
             output.object("message", |message| {
@@ -46,7 +47,8 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         let stop = choice.stop.as_deref();
         object.string("stopReason", stop_reason(&reason, stop.is_some(), has_tools, &mut losses));
         losses.set_here(response.places.of(Thing::Usage));
-        Counts::new(response.usage.unwrap_or_default(), &mut losses).write(object.name("usage"));
+        let more = own.remove("usage").unwrap_or_default();
+        Counts::new(response.usage.unwrap_or_default(), &mut losses).write(more, object.name("usage"));
         losses.set_here(None);
         let latency_ms = latency_ms.or(context.latency_ms);
         if latency_ms.is_none() {

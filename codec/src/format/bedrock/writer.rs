@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 
 use super::extras::{Extras, is_citation, write_json};
 use super::own;
+use super::wire::{Counts, Names, exception_name, own_body, status};
 use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
-use crate::failure::Failure;
-use crate::json::{Object, as_object, write_integer, write_string};
+use crate::json::{as_object, write_integer, write_string};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Writer {
             Event::OtherDelta { part, json, .. }
                 if self.open == Some(*part) && as_object(json.as_str()).is_some() =>
             {
-                self.block_delta(out, |out| write_json(json, out));
+                self.block_delta(out, |out| write_json(json.as_str(), out));
             }
             // The loss of all of its part is told.
             Event::OtherDelta { .. } => {}
@@ -135,7 +135,7 @@ impl Writer {
             {
                 self.block_delta(out, |out| {
                     out.extend_from_slice(b"{\"citation\":");
-                    write_json(json, out);
+                    write_json(json.as_str(), out);
                     out.push(b'}');
                 });
             }
@@ -146,15 +146,13 @@ impl Writer {
             Event::PartEnd { .. } if self.open.is_none() => {}
             Event::PartEnd { .. } => {
                 self.open = None;
-                let index = self.blocks.saturating_sub(1);
-                self.event("contentBlockStop", out, |out| {
-                    out.extend_from_slice(b"{\"contentBlockIndex\":");
-                    write_integer(index, out);
-                    out.push(b'}');
-                });
+                self.block_stop(out);
             }
             Event::Finish { reason, stop, .. } => self.stop(reason, stop.as_deref()),
-            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Usage(usage) => {
+                self.usage = Some(*usage);
+                self.extras.usage.clear();
+            }
             Event::Logprobs { .. } => {
                 self.losses.add("logprobs", Outcome::Dropped, "Converse has no place for them");
             }
@@ -210,6 +208,15 @@ impl Writer {
         self.event("messageStart", out, |out| out.extend_from_slice(b"{\"role\":\"assistant\"}"));
     }
 
+    fn block_stop(&mut self, out: &mut Vec<u8>) {
+        let index = self.blocks.saturating_sub(1);
+        self.event("contentBlockStop", out, |out| {
+            out.extend_from_slice(b"{\"contentBlockIndex\":");
+            write_integer(index, out);
+            out.push(b'}');
+        });
+    }
+
     fn start_block(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
         self.start(None, out);
         self.open = Some(part);
@@ -252,11 +259,11 @@ impl Writer {
             out.extend_from_slice(b"{\"contentBlockIndex\":");
             write_integer(index, out);
             out.extend_from_slice(b",\"start\":");
-            write_json(&Json(start), out);
+            write_json(&start, out);
             out.push(b'}');
         });
         if let Some(delta) = delta {
-            self.block_delta(out, |out| write_json(&Json(delta.into()), out));
+            self.block_delta(out, |out| write_json(&delta, out));
         }
     }
 
@@ -309,9 +316,10 @@ impl Writer {
         }
         let latency = latency.unwrap_or(0);
         let more = core::mem::take(&mut self.extras.metadata);
+        let more_usage = core::mem::take(&mut self.extras.usage);
         self.event("metadata", out, |out| {
             out.extend_from_slice(b"{\"usage\":");
-            counts.write(out);
+            counts.write(&more_usage, out);
             out.extend_from_slice(b",\"metrics\":{\"latencyMs\":");
             write_integer(latency, out);
             out.push(b'}');
@@ -332,7 +340,11 @@ impl Writer {
         };
         let name = error.failure().map_or("modelStreamErrorException", exception_name);
         let status = error.failure().and_then(status);
+        let own = error.failure().and_then(own_body);
         self.message([":exception-type", name, "exception"], out, |out| {
+            if let Some(own) = own {
+                return write_json(own, out);
+            }
             out.extend_from_slice(b"{\"message\":");
             write_string(message, out);
             if let (Some(status), "modelStreamErrorException") = (status, name) {
@@ -412,102 +424,4 @@ pub(super) fn stop_reason(
             "end_turn"
         }
     }
-}
-
-/// Names as Converse allows them.
-pub(super) struct Names;
-
-impl Names {
-    /// The ID of a tool call.
-    pub(super) fn id<'a>(id: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
-        let why = "an ID of Converse has 1 to 64 letters, digits and few marks";
-        Self::mended(("tool call id", why), id, b"_.:-", losses)
-    }
-
-    /// The name of a tool.
-    pub(super) fn tool<'a>(name: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
-        let why = "a name in Converse has 1 to 64 letters, digits and few marks";
-        Self::mended(("tool name", why), name, b"_-", losses)
-    }
-
-    /// Letters, digits and `marks`, 1 to 64 of them.
-    fn mended<'a>(
-        (what, why): (&'static str, &'static str),
-        text: Cow<'a, str>,
-        marks: &[u8],
-        losses: &mut Losses,
-    ) -> Cow<'a, str> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || (c.is_ascii() && marks.contains(&(c as u8)));
-        if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
-            return text;
-        }
-        losses.add(what, Outcome::Approximated, why);
-        let mut mended: String = text.chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
-        if mended.is_empty() {
-            mended.push('_');
-        }
-        Cow::Owned(mended)
-    }
-}
-
-/// Token counts as Converse has them.
-pub(super) struct Counts {
-    input: u64,
-    output: u64,
-    total: u64,
-    cache_read: Option<u64>,
-    cache_write: Option<u64>,
-}
-
-impl Counts {
-    pub(super) fn new(usage: Usage, losses: &mut Losses) -> Self {
-        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
-            losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
-        }
-        if usage.reasoning_tokens.is_some() {
-            losses.add(
-                "reasoning tokens",
-                Outcome::Dropped,
-                "Converse does not count those of reasoning apart",
-            );
-        }
-        let cached =
-            usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
-        // Bedrock counts cached tokens apart.
-        let input = usage.input_tokens.unwrap_or(0).saturating_sub(cached);
-        let output = usage.output_tokens.unwrap_or(0);
-        let total = usage.total_tokens.unwrap_or(input.saturating_add(cached).saturating_add(output));
-        let (cache_read, cache_write) = (usage.cache_read_tokens, usage.cache_write_tokens);
-        Self { input, output, total, cache_read, cache_write }
-    }
-
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        Object::write(out, |object| {
-            object.integer("inputTokens", self.input);
-            object.integer("outputTokens", self.output);
-            object.integer("totalTokens", self.total);
-            for (name, count) in
-                [("cacheReadInputTokens", self.cache_read), ("cacheWriteInputTokens", self.cache_write)]
-            {
-                if let Some(count) = count {
-                    object.integer(name, count);
-                }
-            }
-        });
-    }
-}
-
-/// The exception of ConverseStream that is nearest.
-fn exception_name(failure: &Failure) -> &'static str {
-    match (failure.name.as_str(), status(failure)) {
-        ("InternalStreamFailure" | "InternalFailure", _) => "internalServerException",
-        ("ThrottlingException", _) | (_, Some(429)) => "throttlingException",
-        ("ServiceUnavailable", _) | (_, Some(503)) => "serviceUnavailableException",
-        ("ValidationError" | "ValidationException", _) | (_, Some(400 | 422)) => "validationException",
-        _ => "modelStreamErrorException",
-    }
-}
-
-fn status(failure: &Failure) -> Option<u64> {
-    failure.code.as_ref()?.parse().ok().filter(|status| (100..600).contains(status))
 }

@@ -57,6 +57,11 @@ impl Chunk {
         )
     }
 
+    /// What says where and at which price the answer was made. Chunks repeat it; a whole answer says it once.
+    pub(super) fn is_of_answer(name: &[u8]) -> bool {
+        matches!(name, b"system_fingerprint" | b"service_tier")
+    }
+
     pub(super) fn is_of_error(name: &[u8]) -> bool {
         matches!(
             name,
@@ -114,6 +119,7 @@ pub(super) struct Choice {
     pub(super) index: Option<Range<usize>>,
     /// `delta`, or `message` in a response that is not streamed.
     pub(super) delta: Option<Delta>,
+    pub(super) is_whole: bool,
     pub(super) text: Option<Str>,
     pub(super) finish: Option<Str>,
     pub(super) stop: Option<Str>,
@@ -135,7 +141,8 @@ impl Choice {
             match name {
                 b"index" => choice.index = json.skip_kind(Kind::Number)?,
                 b"delta" | b"message" if json.kind()? == Kind::Object => {
-                    choice.delta = Some(Delta::find(json)?)
+                    choice.is_whole = name == b"message";
+                    choice.delta = Some(Delta::find(json)?);
                 }
                 b"text" => choice.text = non_empty(json.string_or_skip()?),
                 b"finish_reason" => choice.finish = json.string_or_skip()?,
@@ -184,6 +191,11 @@ impl Delta {
                 | b"tool_calls"
                 | b"function_call"
         )
+    }
+
+    /// Members without a meaning here that stand in a message or a delta, and not beside it.
+    pub(super) fn has(name: &str) -> bool {
+        matches!(name, "audio" | "images" | "reasoning_details" | "thinking_blocks")
     }
 
     pub(super) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
@@ -269,6 +281,21 @@ impl ToolCall {
             Ok(())
         })
     }
+}
+
+/// Whether a count is one that [`read_usage`] knows.
+pub(super) fn is_count(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"prompt_tokens"
+            | b"input_tokens"
+            | b"completion_tokens"
+            | b"output_tokens"
+            | b"total_tokens"
+            | b"cached_tokens"
+            | b"cache_write_tokens"
+            | b"reasoning_tokens"
+    )
 }
 
 pub(super) fn read_usage(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Usage, Fault> {

@@ -2,8 +2,9 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use super::chunk::{Arguments, Choice, Chunk, Delta, ToolCall, integer, non_empty, read_usage};
+use super::chunk::{Arguments, Choice, Chunk, Delta, ToolCall, integer, is_count, non_empty, read_usage};
 use crate::chat::{FinishReason, Plain, Queue, Reason, Sink, Stop, ToolKey};
 use crate::failure::Failure;
 use crate::format::failure;
@@ -48,7 +49,9 @@ impl Reader<'_, '_> {
         if let Some(usage) = &chunk.usage {
             self.sink.at(usage.start);
             self.sink.usage(read_usage(record, usage, depth)?);
+            self.sink.more_usage(usage, is_count)?;
         }
+        let is_whole = chunk.first.as_ref().is_some_and(|choice| choice.is_whole);
         let is_answer = chunk.choices.is_some() || chunk.usage.is_some();
         if chunk.error.is_some() || chunk.is_error || !is_answer {
             if let (false, Some(failure)) =
@@ -59,9 +62,12 @@ impl Reader<'_, '_> {
         }
         if !self.sink.is_failed() && !is_answer {
             self.sink.other(None, None, chunk.range.clone());
-        } else if chunk.has_others {
+        } else if chunk.has_others || is_whole {
             let of_error = self.sink.is_failed();
-            let known = |name: &[u8]| Chunk::is_known(name) || (of_error && Chunk::is_of_error(name));
+            let known = |name: &[u8]| {
+                (Chunk::is_known(name) && !(is_whole && Chunk::is_of_answer(name)))
+                    || (of_error && Chunk::is_of_error(name))
+            };
             self.sink.others(&chunk.range, None, known)?;
         }
         (self.trace.places.clock, self.trace.places.padding) = (chunk.created.clone(), chunk.obfuscation);
@@ -131,19 +137,7 @@ impl Reader<'_, '_> {
         self.plain(index, Plain::Reasoning, delta.reasoning_content.or(delta.reasoning))?;
         self.plain(index, Plain::Text, delta.content)?;
         if let Some(parts) = &delta.content_parts {
-            let mut texts = Vec::new();
-            Json::new(record, parts.start, depth).array(|json| {
-                if json.kind()? != Kind::Object {
-                    return json.skip().map(drop);
-                }
-                json.object(|json, name| match name {
-                    b"text" => json.string_or_skip().map(|text| texts.extend(text)),
-                    _ => json.skip().map(drop),
-                })
-            })?;
-            for text in texts {
-                self.plain(index, Plain::Text, Some(text))?;
-            }
+            self.content_parts(index, parts)?;
         }
         let is_cited = delta.has_others && self.annotations(delta, index)?;
         self.plain(index, Plain::Refusal, delta.refusal)?;
@@ -167,6 +161,25 @@ impl Reader<'_, '_> {
         if delta.has_others {
             let known = |name: &[u8]| Delta::is_known(name) || (is_cited && name == b"annotations");
             self.sink.others(&delta.range, Some(index), known)?;
+        }
+        Ok(())
+    }
+
+    /// Content as a list of parts: texts, refusals, and what has no name here.
+    fn content_parts(&mut self, index: u32, parts: &Range<usize>) -> Result<(), Stop> {
+        let mut found = Vec::new();
+        self.sink.objects(parts, |sink, _, part| {
+            let [text, refusal] = sink.members(&part, [b"text", b"refusal"])?;
+            let [text, refusal] = [text, refusal].map(|range| range.and_then(|range| sink.text(&range)));
+            found.push((part, text, refusal));
+            Ok(())
+        })?;
+        for (part, text, refusal) in found {
+            self.plain(index, Plain::Text, text)?;
+            self.plain(index, Plain::Refusal, refusal)?;
+            if text.is_none() && refusal.is_none() {
+                self.sink.other(Some(index), Some(b"content"), part);
+            }
         }
         Ok(())
     }

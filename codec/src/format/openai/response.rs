@@ -4,9 +4,12 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::chunk::{self, Chunk};
+use super::chunk::Delta;
 use super::logprobs;
-use super::writer::{OWN, finish_reason, is_citation, note_finish_reason, whole_usage, write_usage};
+use super::writer::{
+    OWN, finish_reason, is_citation, is_own_usage, is_taken, is_taken_in_choice, note_finish_reason,
+    whole_usage, write_usage,
+};
 use crate::chat::request::Content;
 use crate::chat::{Choice, Context, FOREIGN, Losses, Outcome, Response, Thing};
 use crate::json::{Object, write_string};
@@ -27,9 +30,10 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
         });
         if let Some(usage) = &response.usage {
             losses.set_here(response.places.of(Thing::Usage));
-            write_usage(&whole_usage(usage, &mut losses), object.name("usage"));
+            let more = response.more_usage(is_own_usage).map_or("", |json| json.as_str());
+            write_usage(&whole_usage(usage, &mut losses), more, object.name("usage"));
         }
-        write_others(response, None, object, &mut losses);
+        write_others(response, None, |_| true, object, &mut losses);
     });
     response.note_malformed(&mut losses);
     losses.find(response.places.document());
@@ -63,26 +67,33 @@ fn write_choice(response: &Response, choice: &Choice, out: &mut Vec<u8>, losses:
             // vLLM's name for it.
             object.string("stop_reason", stop);
         }
-        write_others(response, Some(choice), object, losses);
+        write_others(response, Some(choice), |name| !Delta::has(name), object, losses);
     });
 }
 
-/// Writes the members that have no meaning here. Of several with one name, the last is written, which counts for readers.
-fn write_others(response: &Response, choice: Option<&Choice>, object: &mut Object<'_>, losses: &mut Losses) {
-    let (others, is_known): (_, fn(&[u8]) -> bool) = match choice {
-        Some(choice) => (&choice.others, chunk::Choice::is_known),
-        None => (&response.others, Chunk::is_known),
-    };
+/// Writes the members that have no meaning here, and that have their place in this object. Of several with one name, the
+/// last is written, which counts for readers.
+fn write_others(
+    response: &Response,
+    choice: Option<&Choice>,
+    is_here: impl Fn(&str) -> bool,
+    object: &mut Object<'_>,
+    losses: &mut Losses,
+) {
+    let others = choice.map_or(&response.others, |choice| &choice.others);
+    let is_taken = if choice.is_some() { is_taken_in_choice } else { is_taken };
     let choice = choice.map(|choice| choice.index);
     let named = others.iter().enumerate().filter_map(|(at, (name, _))| Some((name.as_deref()?, at)));
     let last: BTreeMap<&str, usize> = named.collect();
     for (at, (name, json)) in others.iter().enumerate() {
         match name.as_deref() {
+            Some(name) if choice.is_none() && is_own_usage(name, json) => {}
+            name if !is_here(name.unwrap_or_default()) => {}
             None => {
                 losses.set_here(response.places.of(Thing::Other { choice, index: at }));
                 losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place");
             }
-            Some(name) if is_known(name.as_bytes()) => response.lose_other(choice, at, OWN, losses),
+            Some(name) if is_taken(name) => response.lose_other(choice, at, OWN, losses),
             Some(name) if last.get(name) == Some(&at) => object.json(name, json.as_str()),
             Some(_) => {
                 let why = "those of earlier records: the format has one place";
@@ -120,6 +131,7 @@ fn write_message(response: &Response, choice: &Choice, message: &mut Object<'_>,
     if let Some(text) = joined(refusals) {
         message.string("refusal", &text);
     }
+    write_others(response, Some(choice), Delta::has, message, losses);
     for (at, part) in choice.content.iter().enumerate() {
         losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
         match &part.content {

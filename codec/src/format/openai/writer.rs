@@ -1,12 +1,13 @@
 //! Writes chunks.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::chunk::{self, Chunk};
+use super::chunk::{self, Chunk, Delta, is_count};
 use super::logprobs;
 use crate::chat::{Context, Event, FOREIGN, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
-use crate::json::{self, write_integer, write_string};
+use crate::json::{self, Object, write_integer, write_string};
 
 /// Why a member of another format is dropped.
 pub(super) const OWN: &str = "in OpenAI's this name has a meaning of its own";
@@ -23,8 +24,15 @@ pub struct Writer {
     prefix: Vec<u8>,
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    /// All of the source's counts, if they say more than that.
+    more_usage: String,
+    /// Members that came before the answer had a name, each with the comma before it.
+    early: Vec<u8>,
     losses: Losses,
 }
+
+/// The most that is held back of such members.
+const EARLY_MAX: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Choice {
@@ -57,6 +65,7 @@ impl Writer {
         match event {
             Event::Start { id, model, created, .. } => {
                 self.begin(id.as_deref(), model.as_deref(), *created);
+                self.write_early(out);
             }
             Event::PartStart { choice, part, kind: PartKind::ToolCall { id, name } } => {
                 let at = self.choice(*choice, out);
@@ -120,17 +129,26 @@ impl Writer {
             Event::Finish { choice, reason, stop } => {
                 self.finish_choice(*choice, reason, stop.as_deref(), out)
             }
-            Event::Usage(usage) => self.usage = Some(*usage),
-            Event::Other { choice: Some(choice), name: Some(name), json }
-                if !chunk::Choice::is_known(name.as_bytes()) =>
-            {
+            Event::Usage(usage) => {
+                self.usage = Some(*usage);
+                self.more_usage.clear();
+            }
+            Event::Other { choice: None, name: Some(name), json } if is_own_usage(name, json) => {
+                self.more_usage = json::one_line(json.as_str());
+            }
+            Event::Other { choice: Some(choice), name: Some(name), json } if Delta::has(name) => {
+                self.choice(*choice, out);
+                self.delta(*choice, out, |out| write_member(name, json, out));
+            }
+            Event::Other { choice: Some(choice), name: Some(name), json } if !is_taken_in_choice(name) => {
                 self.member(*choice, name, json, out);
             }
-            Event::Other { choice: None, name: Some(name), json } if !Chunk::is_known(name.as_bytes()) => {
-                self.chunk(out, |out| {
-                    out.extend_from_slice(b"],");
-                    write_member(name, json, out);
-                });
+            Event::Other { choice: None, name: Some(name), json } if !is_taken(name) => {
+                self.early.push(b',');
+                write_member(name, json, &mut self.early);
+                if !self.prefix.is_empty() || self.early.len() > EARLY_MAX {
+                    self.write_early(out);
+                }
             }
             Event::Other { name: Some(_), .. } => self.losses.add("other", Outcome::Dropped, OWN),
             Event::Other { name: None, .. } => {
@@ -154,16 +172,31 @@ impl Writer {
 
     /// Appends the end of the stream to `out`: the usage and `[DONE]`, or the error that it ended with.
     pub fn finish(&mut self, ending: Result<(), &Error>, out: &mut Vec<u8>) {
+        self.write_early(out);
         if let Some(usage) = self.usage.take() {
             let usage = whole_usage(&usage, &mut self.losses);
+            let more = core::mem::take(&mut self.more_usage);
             self.chunk(out, |out| {
                 out.extend_from_slice(b"],\"usage\":");
-                write_usage(&usage, out);
+                write_usage(&usage, &more, out);
             });
         }
         match ending {
             Ok(()) => out.extend_from_slice(b"data: [DONE]\n\n"),
             Err(error) => write_error(error, out),
+        }
+    }
+
+    /// Writes the members that belong to no choice.
+    fn write_early(&mut self, out: &mut Vec<u8>) {
+        if !self.early.is_empty() {
+            let mut early = core::mem::take(&mut self.early);
+            self.chunk(out, |out| {
+                out.push(b']');
+                out.extend_from_slice(&early);
+            });
+            early.clear();
+            self.early = early;
         }
     }
 
@@ -263,6 +296,16 @@ impl Writer {
     }
 }
 
+/// Whether a member of an answer has a meaning of its own, so that those of other formats are not written as it.
+pub(super) fn is_taken(name: &str) -> bool {
+    Chunk::is_known(name.as_bytes()) && !Chunk::is_of_answer(name.as_bytes())
+}
+
+/// The same for a member of a choice, or of what stands in it.
+pub(super) fn is_taken_in_choice(name: &str) -> bool {
+    chunk::Choice::is_known(name.as_bytes()) || Delta::is_known(name.as_bytes())
+}
+
 /// Notes a finish reason that OpenAI has no name for. The stop string says what the name does not.
 pub(super) fn note_finish_reason(reason: &FinishReason<'_>, stop: Option<&str>, losses: &mut Losses) {
     let is_said = matches!(reason, FinishReason::Other(_))
@@ -318,7 +361,14 @@ pub(super) fn whole_usage(usage: &Usage, losses: &mut Losses) -> Usage {
     Usage { input_tokens: Some(input), output_tokens: Some(output), total_tokens: Some(total), ..*usage }
 }
 
-pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
+/// Whether a member has counts as OpenAI has them.
+pub(super) fn is_own_usage(name: &str, json: &Json<'_>) -> bool {
+    let is_own = |(name, _): &(String, &str)| matches!(&**name, "prompt_tokens" | "completion_tokens");
+    name == "usage" && json::members(json.as_str()).iter().any(is_own)
+}
+
+/// Writes counts; of `more`, which is the source's own object of them or nothing, those that have no name here.
+pub(super) fn write_usage(usage: &Usage, more: &str, out: &mut Vec<u8>) {
     let counts = [
         ("prompt_tokens", usage.input_tokens),
         ("completion_tokens", usage.output_tokens),
@@ -327,34 +377,41 @@ pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
     let prompt_details =
         [("cached_tokens", usage.cache_read_tokens), ("cache_write_tokens", usage.cache_write_tokens)];
     let completion_details = [("reasoning_tokens", usage.reasoning_tokens)];
-    out.push(b'{');
-    write_counts(&counts, out);
-    for (name, details) in [
+    let details = [
         ("prompt_tokens_details", &prompt_details[..]),
         ("completion_tokens_details", &completion_details[..]),
-    ] {
-        if details.iter().any(|(_, count)| count.is_some()) {
-            if out.last() != Some(&b'{') {
-                out.push(b',');
+    ];
+    let more = json::members(more);
+    Object::write(out, |object| {
+        write_counts(&counts, object);
+        for (name, counts) in details {
+            let more = more.iter().find(|(known, _)| known == name).map(|(_, json)| json::members(json));
+            let more = more.unwrap_or_default();
+            if !more.is_empty() || counts.iter().any(|(_, count)| count.is_some()) {
+                object.object(name, |object| {
+                    write_counts(counts, object);
+                    write_more(&more, &[], object);
+                });
             }
-            write_string(name, out);
-            out.extend_from_slice(b":{");
-            write_counts(details, out);
-            out.push(b'}');
         }
-    }
-    out.push(b'}');
+        write_more(&more, &details.map(|(name, _)| name), object);
+    });
 }
 
-fn write_counts(counts: &[(&str, Option<u64>)], out: &mut Vec<u8>) {
+fn write_counts(counts: &[(&'static str, Option<u64>)], object: &mut Object<'_>) {
     for (name, count) in counts {
-        let Some(count) = count else { continue };
-        if out.last() != Some(&b'{') {
-            out.push(b',');
+        if let Some(count) = count {
+            object.integer(name, *count);
         }
-        write_string(name, out);
-        out.push(b':');
-        write_integer(*count, out);
+    }
+}
+
+/// Writes members that have no name here.
+fn write_more(more: &[(String, &str)], written: &[&str], object: &mut Object<'_>) {
+    for (name, json) in more {
+        if !is_count(name.as_bytes()) && !written.contains(&&**name) && *json != "null" {
+            object.raw(name, json);
+        }
     }
 }
 
@@ -369,7 +426,12 @@ fn write_error(error: &Error, out: &mut Vec<u8>) {
     write_string(message, out);
     out.extend_from_slice(b",\"type\":");
     write_string(name, out);
-    out.extend_from_slice(b",\"param\":null,\"code\":");
+    out.extend_from_slice(b",\"param\":");
+    match error.failure().and_then(|failure| failure.param.as_deref()) {
+        Some(param) => write_string(param, out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"code\":");
     match code {
         // vLLM and SGLang write HTTP's codes as numbers.
         Some(code) => match code.parse() {

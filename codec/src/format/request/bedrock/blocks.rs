@@ -127,13 +127,14 @@ fn described<'a>(
         let found = match (bytes, uri, text) {
             (Some(data), None, None) => {
                 let media_type = short.map_or(Cow::Borrowed(""), |short| media::media_type(path, short));
-                return Ok(Some(request::Source::Base64 { media_type, data }));
+                format = format.filter(|format| media::short_name(&media_type) != &*format.value);
+                request::Source::Base64 { media_type, data }
             }
             (None, Some(uri), None) => request::Source::Url(uri),
             (None, None, Some(text)) => request::Source::Text(text),
             _ => return Ok(None),
         };
-        // Neither a place nor a text says what format it has.
+        // Neither a place nor a text says what format it has, and some formats have one media type.
         own.extend(format.map(|format| {
             let mut json = Vec::new();
             crate::json::write_string(&format.value, &mut json);

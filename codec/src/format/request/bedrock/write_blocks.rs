@@ -235,6 +235,9 @@ impl<'a> Blocks<'_, '_, 'a> {
         };
         match source {
             _ if c.same && !matches!(source, Source::Base64 { .. }) => Some(""),
+            _ if c.same && part.own.iter().any(|(name, _)| name.strip_prefix(kind) == Some("/format")) => {
+                Some("")
+            }
             Source::Base64 { media_type, .. } => {
                 let format = media::short_name(media_type);
                 if known.contains(&format) || c.same {
