@@ -4,6 +4,7 @@
 //! first the twelve bytes of its prelude, which are checked before anything more is buffered, then the rest. No byte
 //! is looked at twice but for the checksum, and the carry only ever holds bytes that have arrived.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -97,7 +98,7 @@ pub(crate) struct Scanner {
     /// The carry holds a whole frame, which is lent until the next call.
     whole: bool,
     /// What is known of the last frame, which was checked, unless its headers were long.
-    last: Option<Usual>,
+    last: Option<Box<Usual>>,
     /// Bytes of the stream before the frame that comes next.
     offset: u64,
     failed: Option<Error>,

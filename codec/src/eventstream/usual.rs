@@ -12,7 +12,7 @@ use crate::limits::Limits;
 
 /// Bytes of headers that are remembered: those of a `PayloadPart` take 89, those of Bedrock's events 75 to 87. Longer ones
 /// are not worth the memory.
-const HEADERS_MAX: usize = 128;
+const HEADERS_MAX: usize = 127;
 /// From here on there are tables for them.
 const HEADERS_MIN: usize = 64;
 /// Bits of the length of a frame that is read this way.
@@ -22,8 +22,8 @@ const BITS: usize = 12;
 type Lengths = [[u32; 16]; BITS / 4];
 
 /// The same for each length of the headers.
-static LENGTHS: [Lengths; HEADERS_MAX - HEADERS_MIN] = {
-    let mut all = [[[0; 16]; BITS / 4]; HEADERS_MAX - HEADERS_MIN];
+static LENGTHS: [Lengths; HEADERS_MAX - HEADERS_MIN + 1] = {
+    let mut all = [[[0; 16]; BITS / 4]; HEADERS_MAX - HEADERS_MIN + 1];
     let mut bit = 0;
     while bit < BITS {
         // The length, and that of the headers behind it.
@@ -54,7 +54,8 @@ fn adds(lengths: &Lengths, total: usize) -> u32 {
 /// What is known after a frame that was checked.
 #[derive(Clone, Debug)]
 pub(super) struct Usual {
-    headers: Box<[u8]>,
+    headers: [u8; HEADERS_MAX],
+    len: usize,
     /// For headers of this length.
     lengths: Option<&'static Lengths>,
     /// The checksum as far as the payload, of a frame that has no length.
@@ -63,22 +64,23 @@ pub(super) struct Usual {
 
 impl Usual {
     /// What is known after a frame with these headers, unless they are long.
-    pub(super) fn new(headers: &[u8]) -> Option<Self> {
+    pub(super) fn new(headers: &[u8]) -> Option<Box<Self>> {
         let len = headers.len();
+        let mut kept = [0; HEADERS_MAX];
+        kept.get_mut(..len)?.copy_from_slice(headers);
         let mut hasher = crc32fast::Hasher::new();
         for word in [0, len as u32, prelude_checksum(0, len as u32)] {
             hasher.update(&word.to_be_bytes());
         }
         hasher.update(headers);
         let lengths = len.checked_sub(HEADERS_MIN).and_then(|index| LENGTHS.get(index));
-        let usual = || Self { headers: headers.into(), lengths, checksum: hasher.finalize() };
-        (len < HEADERS_MAX).then(usual)
+        Some(Box::new(Self { headers: kept, len, lengths, checksum: hasher.finalize() }))
     }
 
     /// Whether these are the headers.
     #[inline(always)]
     pub(super) fn has(&self, headers: &[u8]) -> bool {
-        *self.headers == *headers
+        self.headers.get(..self.len) == Some(headers)
     }
 
     /// The prelude of the frame that `bytes` begin with, if all of it is here and good, and has these headers.
@@ -94,7 +96,7 @@ impl Usual {
             Some(lengths) if frame.len() < 1 << BITS => {
                 let beginning = self.checksum ^ adds(lengths, frame.len());
                 let mut hasher = crc32fast::Hasher::new_with_initial(beginning);
-                hasher.update(&covered[PRELUDE_LEN + self.headers.len()..]);
+                hasher.update(&covered[PRELUDE_LEN + self.len..]);
                 hasher.finalize()
             }
             _ => crc32fast::hash(covered),
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn checksums_are_those_of_the_library() {
-        for len in [HEADERS_MIN, 75, 89, HEADERS_MAX - 1] {
+        for len in [HEADERS_MIN, 75, 89, HEADERS_MAX] {
             let headers: Vec<u8> = (0..len as u8).collect();
             let usual = Usual::new(&headers).expect("they are not long");
             let lengths = usual.lengths.expect("there is a table");
