@@ -161,6 +161,16 @@ impl Args {
         builder.load_aws_config(&self.source()?).await.map_err(|error| refused(&error))
     }
 
+    /// The same with the credentials that assume the role, if one is asked for.
+    pub(crate) async fn caller(&self) -> Result<Option<Builder>, Fault> {
+        if self.role_arn.is_none() {
+            return Ok(None);
+        }
+        let mut source = self.source()?;
+        source.role_arn = None;
+        Client::builder().load_aws_config(&source).await.map(Some).map_err(|error| refused(&error))
+    }
+
     fn source(&self) -> Result<AwsConfig, Fault> {
         let timeout = environment::parsed("AWS_METADATA_SERVICE_TIMEOUT", seconds)?;
         let mut source = AwsConfig::new().metadata_timeout(timeout.unwrap_or(METADATA_TIMEOUT));

@@ -93,11 +93,20 @@ impl Doctor<'_> {
     async fn look(&self) -> Result<Vec<Finding>, Fault> {
         let mut findings: Vec<Finding> = self.profile().into_iter().collect();
         let builder = tell_wait(self.connection.builder()).await?;
+        let caller = match self.connection.caller().await? {
+            Some(caller) => {
+                Some(self.credentials("caller", tell_wait(caller.credentials_source()).await, None))
+            }
+            None => None,
+        };
+        let role = self.connection.role_arn.as_deref();
         findings.push(self.region(builder.found_region()));
         match builder.clone().build() {
             Ok(client) => {
                 findings.push(self.host(client.settings()));
-                let credentials = self.credentials(tell_wait(client.credentials_source()).await);
+                findings.extend(caller);
+                let found = tell_wait(client.credentials_source()).await;
+                let credentials = self.credentials("credentials", found, role);
                 let signature = match credentials.ok {
                     true => signature(&client).await,
                     false => Finding::bad("signature", Exit::Usage, "not made, for want of credentials"),
@@ -108,7 +117,9 @@ impl Doctor<'_> {
             }
             Err(error) => {
                 findings.push(Finding::bad("host", Exit::Usage, error.to_string()));
-                findings.push(self.credentials(tell_wait(builder.credentials_source()).await));
+                findings.extend(caller);
+                let found = tell_wait(builder.credentials_source()).await;
+                findings.push(self.credentials("credentials", found, role));
             }
         }
         Ok(findings)
@@ -139,10 +150,16 @@ impl Doctor<'_> {
         Finding::good("host", &*settings.endpoint_url.value, Some(&from))
     }
 
-    fn credentials(&self, found: Result<CredentialsSource, Error>) -> Finding {
+    /// What was found of credentials: a role's, or those that it is assumed with.
+    fn credentials(
+        &self,
+        what: &'static str,
+        found: Result<CredentialsSource, Error>,
+        role: Option<&str>,
+    ) -> Finding {
         let source = match found {
             Ok(source) => source,
-            Err(error) => return Finding::bad("credentials", Exit::Usage, told(&error)),
+            Err(error) => return Finding::bad(what, Exit::Usage, told(&error)),
         };
         let token = if source.has_session_token { "with" } else { "without" };
         let mut value = format!("key …{}, {token} a session token", source.key);
@@ -154,8 +171,8 @@ impl Doctor<'_> {
         if from.is_empty() {
             from.push(self.from(source.origin, ""));
         }
-        from.extend(self.connection.role_arn.clone());
-        Finding::good("credentials", value, Some(&from.join(", ")))
+        from.extend(role.map(str::to_owned));
+        Finding::good(what, value, Some(&from.join(", ")))
     }
 
     /// Where a setting was found, in the words of this command line.
