@@ -3,6 +3,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+mod call;
 #[cfg(feature = "custom")]
 pub mod custom;
 mod detect;

@@ -3,9 +3,10 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+pub(crate) use super::call::Call;
 #[cfg(feature = "custom")]
 use super::custom;
-pub(crate) use super::template::{Call, RecordKind};
+pub(crate) use super::template::RecordKind;
 use super::template::{Target, Templates, Trace};
 use super::{anthropic, bedrock, detect, generate, openai, responses, text};
 pub use crate::chat::Format;

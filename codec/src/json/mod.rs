@@ -10,14 +10,16 @@
 
 mod cursor;
 mod member;
+mod number;
 mod pointer;
 mod string;
 mod write;
 
 use alloc::string::String;
 
-pub(crate) use cursor::{Json, number_end};
+pub(crate) use cursor::Json;
 pub(crate) use member::{elements, member, members, string};
+pub(crate) use number::number_end;
 pub(crate) use pointer::{Landmarks, pointers};
 pub(crate) use string::{Escapes, Rest, meaning, rest, unescape, unescaped};
 pub(crate) use write::{Array, Object, write_escaped, write_integer, write_number, write_string};
