@@ -96,6 +96,9 @@ struct ResponseArgs {
 
 #[derive(Debug, clap::Args)]
 struct ErrorArgs {
+    /// What it is. Errors tell that themselves, so it need not be said
+    #[arg(long = "from", value_name = "FORMAT", value_parser = format::responses_read())]
+    _from: Option<Reading>,
     /// What it becomes
     #[arg(long, value_name = "FORMAT", value_parser = format::responses_written())]
     to: Target,

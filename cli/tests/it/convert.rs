@@ -98,7 +98,7 @@ fn a_response() {
 fn an_error_is_unwrapped() {
     let wrapped =
         br#"{"Message":"Received","OriginalStatusCode":429,"OriginalMessage":"{\"error\":\"busy\"}"}"#;
-    let anthropic = sagewire(&["convert", "error", "--to", "anthropic"], wrapped);
+    let anthropic = sagewire(&["convert", "error", "--from", "tgi", "--to", "anthropic"], wrapped);
     assert_eq!((anthropic.code, anthropic.stderr.as_str()), (0, "status: 429, may be sent again\n"));
     assert_eq!(
         value(&anthropic.stdout),

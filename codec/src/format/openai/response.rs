@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use super::chunk::Delta;
 use super::logprobs;
 use super::writer::{
-    OWN, finish_reason, is_citation, is_own_usage, is_taken, is_taken_in_choice, note_finish_reason,
-    whole_usage, write_usage,
+    finish_reason, is_citation, is_own_usage, is_taken, is_taken_in_choice, note_finish_reason, whole_usage,
+    why_taken, write_usage,
 };
 use crate::chat::request::Content;
 use crate::chat::{Choice, Context, FOREIGN, Losses, Outcome, Response, Thing};
@@ -93,7 +93,7 @@ fn write_others(
                 losses.set_here(response.places.of(Thing::Other { choice, index: at }));
                 losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place");
             }
-            Some(name) if is_taken(name) => response.lose_other(choice, at, OWN, losses),
+            Some(name) if is_taken(name) => response.lose_other(choice, at, why_taken(name), losses),
             Some(name) if last.get(name) == Some(&at) => object.json(name, json.as_str()),
             Some(_) => {
                 let why = "those of earlier records: the format has one place";

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::json::{self, Object, write_integer, write_string};
 
 /// Why a member of another format is dropped.
-pub(super) const OWN: &str = "in OpenAI's this name has a meaning of its own";
+const OWN: &str = "in OpenAI's this name has a meaning of its own";
 
 /// Writes canonical events as the server-sent events of a chat completion, which any OpenAI client reads.
 ///
@@ -150,7 +150,9 @@ impl Writer {
                     self.write_early(out);
                 }
             }
-            Event::Other { name: Some(_), .. } => self.losses.add("other", Outcome::Dropped, OWN),
+            Event::Other { name: Some(name), .. } => {
+                self.losses.add("other", Outcome::Dropped, why_taken(name));
+            }
             Event::Other { name: None, .. } => {
                 self.losses.add(
                     "record",
@@ -304,6 +306,11 @@ pub(super) fn is_taken(name: &str) -> bool {
 /// The same for a member of a choice, or of what stands in it.
 pub(super) fn is_taken_in_choice(name: &str) -> bool {
     chunk::Choice::is_known(name.as_bytes()) || Delta::is_known(name.as_bytes())
+}
+
+/// Why such a member is lost.
+pub(super) fn why_taken(name: &str) -> &'static str {
+    if name == "usage" { "OpenAI has no names for these counts" } else { OWN }
 }
 
 /// Notes a finish reason that OpenAI has no name for. The stop string says what the name does not.
