@@ -14,6 +14,9 @@ pub(crate) const CHOICE: &str = "choice";
 /// Why a part is lost that has no name here.
 pub(crate) const FOREIGN: &str = "only the format that it came from knows such a block";
 
+/// Why a piece of such a part is lost where its block is written whole.
+pub(crate) const FOREIGN_DELTA: &str = "a delta of unknown meaning is not in its block";
+
 /// Something that the target format cannot express as the source did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -31,7 +31,7 @@ mod usage;
 pub use context::Context;
 pub use event::{Event, FinishReason, Json, PartKind};
 pub use format::Format;
-pub(crate) use loss::{CHOICE, FOREIGN};
+pub(crate) use loss::{CHOICE, FOREIGN, FOREIGN_DELTA};
 pub use loss::{Loss, Losses, Outcome};
 pub(crate) use parts::{Block, Plain, ToolKey};
 pub use place::Place;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::{Losses, Outcome};
 use crate::json::{Fault, Json, Kind};
 
 /// Token counts as the source gave them: what it did not count is `None`, and nothing is computed. Where the source
@@ -28,6 +29,20 @@ pub struct Usage {
     /// Tokens of the answer that were reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// Tokens of the input that a cache gave or took, which some count apart.
+    pub(crate) fn cached_tokens(&self) -> u64 {
+        self.cache_read_tokens.unwrap_or(0).saturating_add(self.cache_write_tokens.unwrap_or(0))
+    }
+
+    /// Notes that counts are written which the source does not give, for a target that has to have both.
+    pub(crate) fn note_missing(&self, losses: &mut Losses) {
+        if self.input_tokens.is_none() || self.output_tokens.is_none() {
+            losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
+        }
+    }
 }
 
 /// Whether a value says anything beside members of known names.

@@ -7,7 +7,7 @@ mod call;
 #[cfg(feature = "custom")]
 pub mod custom;
 mod detect;
-pub(crate) mod error;
+mod error;
 pub(crate) mod failure;
 mod generate;
 pub mod openai;

@@ -396,11 +396,13 @@ impl Changed {
                 self.has_logprobs = true;
                 last.logprobs.insert(object).end
             }
-            Content::Clock | Content::Number | Content::Text | Content::Padding => {
+            Content::Clock => {
                 let end = json::number_end(bytes, at)?;
                 self.for_good |= &bytes[at..end] != before;
                 end
             }
+            // What says nothing, and the text, are not read here.
+            Content::Number | Content::Text | Content::Padding => return None,
         })
     }
 }

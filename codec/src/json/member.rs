@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Fault, Json, Kind};
+use super::{Fault, Json, Kind, Object};
 
 /// Deep enough for what readers take by default.
 const DEPTH: usize = 127;
@@ -23,6 +23,20 @@ pub(crate) fn members(object: &str) -> Vec<(String, &str)> {
 /// The value of a member of an object as it stands; the last of its name counts.
 pub(crate) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     members(object).into_iter().rfind(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+/// An object with this value for the member of this name, which comes last then; `None` takes the member out.
+pub(crate) fn with_member(object: &str, name: &str, value: Option<&str>) -> String {
+    let mut out = Vec::new();
+    Object::write(&mut out, |written| {
+        for (known, value) in members(object).iter().filter(|(known, _)| known != name) {
+            written.raw(known, value);
+        }
+        if let Some(value) = value {
+            written.raw(name, value);
+        }
+    });
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The elements of an array, as they stand. Of what is no array there are none.
@@ -62,6 +76,8 @@ mod tests {
         assert_eq!(named, [("a".into(), r#"[1, {"b":2}]"#), ("c".into(), r#""x\n""#), ("a".into(), "null")]);
         assert_eq!(member(object, "a"), Some("null"));
         assert_eq!(member(object, "c").and_then(string).as_deref(), Some("x\n"));
+        let [with, without] = [Some("7"), None].map(|value| with_member(object, "a", value));
+        assert_eq!([&*with, &*without], [r#"{"c":"x\n","a":7}"#, r#"{"c":"x\n"}"#]);
         assert_eq!(elements("[1, [2] ,{}]"), ["1", "[2]", "{}"]);
         for broken in ["", "7", "{\"a\":}", "[1,", "{} 1", "[] 1"] {
             assert!(members(broken).is_empty() && elements(broken).is_empty() && string(broken).is_none());

@@ -15,14 +15,14 @@ mod pointer;
 mod string;
 mod write;
 
-use alloc::string::String;
-
 pub(crate) use cursor::Json;
-pub(crate) use member::{elements, member, members, string};
+pub(crate) use member::{elements, member, members, string, with_member};
 pub(crate) use number::number_end;
 pub(crate) use pointer::{Landmarks, pointers};
 pub(crate) use string::{Escapes, Rest, meaning, rest, unescape, unescaped};
-pub(crate) use write::{Array, Object, write_escaped, write_integer, write_number, write_string};
+pub(crate) use write::{
+    Array, Object, one_line, write_escaped, write_integer, write_number, write_one_line, write_string,
+};
 
 /// What is wrong with a document, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +67,4 @@ pub(crate) fn is_document(text: &str) -> bool {
 /// `text`, if it is one JSON object and nothing else.
 pub(crate) fn as_object(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| text.starts_with('{') && is_document(text))
-}
-
-/// JSON without line ends, which may stand between its tokens.
-pub(crate) fn one_line(json: &str) -> String {
-    json.replace(['\n', '\r'], " ")
 }

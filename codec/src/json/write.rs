@@ -1,5 +1,6 @@
 //! Writing JSON as it comes, without building it first.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
@@ -55,6 +56,16 @@ const ESCAPES: [u8; 256] = {
     table[b'\t' as usize] = b't';
     table
 };
+
+/// Appends JSON as it stands, but for line ends between its tokens: they would end the line of a record.
+pub(crate) fn write_one_line(json: &str, out: &mut Vec<u8>) {
+    out.extend(json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+}
+
+/// The same as text.
+pub(crate) fn one_line(json: &str) -> String {
+    json.replace(['\n', '\r'], " ")
+}
 
 /// Appends an integer.
 pub(crate) fn write_integer(mut value: u64, out: &mut Vec<u8>) {

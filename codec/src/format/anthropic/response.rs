@@ -10,8 +10,8 @@ use super::wire::{
     MoreUsage, add_usage, is_citation, is_object, is_own_usage, note_usage, tool_id, write_usage,
 };
 use crate::chat::request::{Content, Part};
-use crate::chat::{Context, FOREIGN, Format, Losses, Outcome, Response, Thing, input_object};
-use crate::json::{self, Object, member, members};
+use crate::chat::{Context, FOREIGN, FOREIGN_DELTA, Format, Losses, Outcome, Response, Thing, input_object};
+use crate::json::{self, Object, member, with_member};
 
 /// Writes a response as a message.
 ///
@@ -86,22 +86,13 @@ fn own_block<'a>(block: &'a str, part: &Part<'_>, losses: &mut Losses) -> Cow<'a
     for (_, delta) in &part.own {
         match member(delta.value.as_str(), "partial_json").and_then(json::string) {
             Some(more) => input.get_or_insert_default().push_str(&more),
-            None => losses.add(
-                "other part",
-                Outcome::Approximated,
-                "a delta of unknown meaning is not in its block",
-            ),
+            None => losses.add("other part", Outcome::Approximated, FOREIGN_DELTA),
         }
     }
-    let Some(input) = input else { return Cow::Borrowed(block) };
-    let mut out = Vec::new();
-    Object::write(&mut out, |object| {
-        for (name, value) in members(block).iter().filter(|(name, _)| name != "input") {
-            object.raw(name, value);
-        }
-        object.raw("input", &input_object(&input, losses));
-    });
-    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+    match input {
+        Some(input) => Cow::Owned(with_member(block, "input", Some(&input_object(&input, losses)))),
+        None => Cow::Borrowed(block),
+    }
 }
 
 fn write_block(

@@ -10,7 +10,9 @@ use crate::chat::{self, Losses, Outcome, Usage};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::format::error::ErrorKind;
-use crate::json::{Json, Kind, as_object, members, one_line, unescaped, write_integer, write_string};
+use crate::json::{
+    Json, Kind, as_object, member, members, one_line, string, unescaped, write_integer, write_string,
+};
 
 /// Writes an event: the line with its name, and its data, of which `members` writes all but the type.
 pub(super) fn event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
@@ -29,11 +31,6 @@ pub(super) fn write_index(index: u64, out: &mut Vec<u8>) {
     write_integer(index, out);
 }
 
-/// Writes JSON. A line end between its tokens would end the line of the event.
-pub(super) fn write_json(json: &chat::Json<'_>, out: &mut Vec<u8>) {
-    out.extend(json.as_str().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
-}
-
 /// Whether a piece of JSON is an object.
 pub(super) fn is_object(json: &chat::Json<'_>) -> bool {
     as_object(json.as_str()).is_some()
@@ -41,17 +38,8 @@ pub(super) fn is_object(json: &chat::Json<'_>) -> bool {
 
 /// Whether a citation is one of Anthropic's, whose types all end alike.
 pub(super) fn is_citation(json: &chat::Json<'_>) -> bool {
-    let bytes = json.as_str().as_bytes();
-    let mut is_location = false;
-    let read = |json: &mut Json<'_>, name: &[u8]| {
-        if name == b"type" {
-            let kind = json.string_or_skip()?;
-            is_location = kind.is_some_and(|kind| unescaped(bytes, kind).ends_with(b"_location"));
-            return Ok(());
-        }
-        json.skip().map(drop)
-    };
-    is_object(json) && Json::new(bytes, 0, 127).object(read).is_ok() && is_location
+    let kind = member(json.as_str(), "type").and_then(string);
+    kind.is_some_and(|kind| kind.ends_with("_location"))
 }
 
 /// Whether a member has counts as Anthropic has them.
@@ -98,9 +86,7 @@ pub(super) fn tool_id<'a>(part: usize, id: Option<&'a str>, losses: &mut Losses)
 
 /// Notes which counts are missing, and which have no place.
 pub(super) fn note_usage(usage: &Usage, losses: &mut Losses) {
-    if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
-        losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
-    }
+    usage.note_missing(losses);
     let sum = usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
     if usage.total_tokens.is_some_and(|total| total != sum) {
         losses.add("total tokens", Outcome::Dropped, "Anthropic has no total, and theirs is no sum");
@@ -109,8 +95,7 @@ pub(super) fn note_usage(usage: &Usage, losses: &mut Losses) {
 
 /// Writes counts as Anthropic counts: what was cached is no input. A start has to have both counts.
 pub(super) fn write_usage(usage: &Usage, more: &MoreUsage, is_start: bool, out: &mut Vec<u8>) {
-    let cached = usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
-    let input = usage.input_tokens.map(|tokens| tokens.saturating_sub(cached));
+    let input = usage.input_tokens.map(|tokens| tokens.saturating_sub(usage.cached_tokens()));
     let counts = [
         ("input_tokens", input.or(is_start.then_some(0))),
         ("cache_creation_input_tokens", usage.cache_write_tokens),

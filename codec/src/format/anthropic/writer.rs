@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 use super::stop;
 use super::wire::{
     MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, write_error,
-    write_index, write_json, write_usage,
+    write_index, write_usage,
 };
 use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
-use crate::json::write_string;
+use crate::json::{write_one_line, write_string};
 
 /// Writes canonical events as the server-sent events of a message, which any Anthropic client reads.
 ///
@@ -245,7 +245,7 @@ impl Writer {
                 });
             }
             PartKind::Other { json, .. } if block == Block::Own => {
-                self.block_begin(out, |out| write_json(json, out));
+                self.block_begin(out, |out| write_one_line(json.as_str(), out));
             }
             PartKind::Other { .. } => {}
         }
@@ -274,11 +274,19 @@ impl Writer {
         event("content_block_stop", out, |out| write_index(self.blocks.saturating_sub(1), out));
     }
 
-    /// A delta of the open block; `kind` is its type and the name of its member.
-    fn delta(&self, kind: &str, text: &str, out: &mut Vec<u8>) {
+    /// A delta of the open block, which `delta` writes.
+    fn block_delta(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
         event("content_block_delta", out, |out| {
             write_index(self.blocks.saturating_sub(1), out);
-            out.extend_from_slice(b",\"delta\":{\"type\":\"");
+            out.extend_from_slice(b",\"delta\":");
+            delta(out);
+        });
+    }
+
+    /// The same for a text; `kind` is the type of the delta and the name of its member.
+    fn delta(&self, kind: &str, text: &str, out: &mut Vec<u8>) {
+        self.block_delta(out, |out| {
+            out.extend_from_slice(b"{\"type\":\"");
             out.extend_from_slice(kind.as_bytes());
             out.extend_from_slice(b"\":");
             write_string(text, out);
@@ -295,11 +303,7 @@ impl Writer {
             self.losses.add("other part", Outcome::Dropped, "a delta is an object");
             return;
         }
-        event("content_block_delta", out, |out| {
-            write_index(self.blocks.saturating_sub(1), out);
-            out.extend_from_slice(b",\"delta\":");
-            write_json(json, out);
-        });
+        self.block_delta(out, |out| write_one_line(json.as_str(), out));
     }
 
     /// The open part holds thinking.
@@ -353,10 +357,9 @@ impl Writer {
             self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             return;
         }
-        event("content_block_delta", out, |out| {
-            write_index(self.blocks.saturating_sub(1), out);
-            out.extend_from_slice(b",\"delta\":{\"type\":\"citations_delta\",\"citation\":");
-            write_json(json, out);
+        self.block_delta(out, |out| {
+            out.extend_from_slice(b"{\"type\":\"citations_delta\",\"citation\":");
+            write_one_line(json.as_str(), out);
             out.push(b'}');
         });
     }
@@ -431,7 +434,7 @@ impl Writer {
         members.push(b',');
         write_string(name, members);
         members.push(b':');
-        write_json(json, members);
+        write_one_line(json.as_str(), members);
     }
 }
 

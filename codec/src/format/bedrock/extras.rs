@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::chat;
-use crate::json::{Json, Kind, is_document, members, one_line, write_string};
+use crate::json::{Json, Kind, is_document, members, one_line, write_one_line, write_string};
 
 /// The most that is kept of it.
 const LEN_MAX: usize = 64 * 1024;
@@ -49,7 +49,7 @@ impl Extras {
         members.push(b',');
         write_string(name, members);
         members.push(b':');
-        write_json(json.as_str(), members);
+        write_one_line(json.as_str(), members);
         true
     }
 
@@ -57,11 +57,6 @@ impl Extras {
     pub(super) fn has_metadata(&self) -> bool {
         self.latency_ms.is_some() || !self.metadata.is_empty()
     }
-}
-
-/// Writes JSON. A line end between its tokens would end the line of the event.
-pub(super) fn write_json(json: &str, out: &mut Vec<u8>) {
-    out.extend(json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
 }
 
 /// Whether counts are Bedrock's.

@@ -7,8 +7,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::chat::{Losses, Outcome, input_object};
-use crate::json::{Object, elements, member, members, string};
+use crate::chat::{FOREIGN_DELTA, Losses, Outcome, input_object};
+use crate::json::{Object, elements, member, members, string, with_member};
 
 /// Blocks that are streamed, and the member of each that comes in deltas: its input as text, the elements of its list, all
 /// of it.
@@ -51,8 +51,7 @@ pub(super) fn join<'a, 'd>(
     deltas: impl Iterator<Item = &'d str>,
     losses: &mut Losses,
 ) -> Cow<'a, str> {
-    let mut lose =
-        || losses.add("other part", Outcome::Approximated, "a delta of unknown meaning is not in its block");
+    let mut lose = || losses.add("other part", Outcome::Approximated, FOREIGN_DELTA);
     let Some((name, value, inner)) = streamed(start) else {
         deltas.for_each(|_| lose());
         return Cow::Borrowed(start);
@@ -86,16 +85,7 @@ pub(super) fn join<'a, 'd>(
 
 /// The block of this name with another value of its inner member, or without it.
 fn with(name: &'static str, (value, inner): (&str, &str), content: Option<&str>) -> String {
-    write(|block| {
-        block.object(name, |object| {
-            for (known, value) in members(value).iter().filter(|(known, _)| known != inner) {
-                object.raw(known, value);
-            }
-            if let Some(content) = content {
-                object.raw(inner, content);
-            }
-        });
-    })
+    write(|block| block.raw(name, &with_member(value, inner, content)))
 }
 
 fn write(members: impl FnOnce(&mut Object<'_>)) -> String {

@@ -395,8 +395,7 @@ pub(super) fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<()
         Ok(())
     })?;
     // Converse does not count what was cached as input; the model here does.
-    let cached = usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
-    usage.input_tokens = usage.input_tokens.map(|tokens| tokens.saturating_add(cached));
+    usage.input_tokens = usage.input_tokens.map(|tokens| tokens.saturating_add(usage.cached_tokens()));
     sink.usage(usage);
     sink.more_usage(range, is_count)
 }

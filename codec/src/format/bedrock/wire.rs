@@ -57,9 +57,7 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn new(usage: Usage, losses: &mut Losses) -> Self {
-        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
-            losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
-        }
+        usage.note_missing(losses);
         if usage.reasoning_tokens.is_some() {
             losses.add(
                 "reasoning tokens",
@@ -67,8 +65,7 @@ impl Counts {
                 "Converse does not count those of reasoning apart",
             );
         }
-        let cached =
-            usage.cache_read_tokens.unwrap_or(0).saturating_add(usage.cache_write_tokens.unwrap_or(0));
+        let cached = usage.cached_tokens();
         // Bedrock counts cached tokens apart.
         let input = usage.input_tokens.unwrap_or(0).saturating_sub(cached);
         let output = usage.output_tokens.unwrap_or(0);

@@ -4,13 +4,13 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::extras::{Extras, is_citation, write_json};
+use super::extras::{Extras, is_citation};
 use super::own;
 use super::wire::{Counts, Names, exception_name, own_body, status};
 use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
-use crate::json::{as_object, write_integer, write_string};
+use crate::json::{as_object, write_integer, write_one_line, write_string};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Writer {
             Event::OtherDelta { part, json, .. }
                 if self.open == Some(*part) && as_object(json.as_str()).is_some() =>
             {
-                self.block_delta(out, |out| write_json(json.as_str(), out));
+                self.block_delta(out, |out| write_one_line(json.as_str(), out));
             }
             // The loss of all of its part is told.
             Event::OtherDelta { .. } => {}
@@ -135,7 +135,7 @@ impl Writer {
             {
                 self.block_delta(out, |out| {
                     out.extend_from_slice(b"{\"citation\":");
-                    write_json(json.as_str(), out);
+                    write_one_line(json.as_str(), out);
                     out.push(b'}');
                 });
             }
@@ -208,6 +208,24 @@ impl Writer {
         self.event("messageStart", out, |out| out.extend_from_slice(b"{\"role\":\"assistant\"}"));
     }
 
+    /// The part has a block from here on.
+    fn open_block(&mut self, part: u32) {
+        self.open = Some(part);
+        self.blocks += 1;
+    }
+
+    /// Begins the open block with what `start` writes.
+    fn block_start(&mut self, out: &mut Vec<u8>, start: impl FnOnce(&mut Vec<u8>)) {
+        let index = self.blocks.saturating_sub(1);
+        self.event("contentBlockStart", out, |out| {
+            out.extend_from_slice(b"{\"contentBlockIndex\":");
+            write_integer(index, out);
+            out.extend_from_slice(b",\"start\":");
+            start(out);
+            out.push(b'}');
+        });
+    }
+
     fn block_stop(&mut self, out: &mut Vec<u8>) {
         let index = self.blocks.saturating_sub(1);
         self.event("contentBlockStop", out, |out| {
@@ -219,9 +237,7 @@ impl Writer {
 
     fn start_block(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
         self.start(None, out);
-        self.open = Some(part);
-        let index = self.blocks;
-        self.blocks += 1;
+        self.open_block(part);
         if let PartKind::Refusal = kind {
             let why = "Converse has no refusals: written as text";
             self.losses.add("refusal", Outcome::Approximated, why);
@@ -234,14 +250,12 @@ impl Writer {
         let id = id.as_deref().map_or_else(|| Cow::Owned(alloc::format!("tooluse_{part}")), Cow::Borrowed);
         let id = Names::id(id, &mut self.losses);
         let name = Names::tool(Cow::Borrowed(name), &mut self.losses);
-        self.event("contentBlockStart", out, |out| {
-            out.extend_from_slice(b"{\"contentBlockIndex\":");
-            write_integer(index, out);
-            out.extend_from_slice(b",\"start\":{\"toolUse\":{\"toolUseId\":");
+        self.block_start(out, |out| {
+            out.extend_from_slice(b"{\"toolUse\":{\"toolUseId\":");
             write_string(&id, out);
             out.extend_from_slice(b",\"name\":");
             write_string(&name, out);
-            out.extend_from_slice(b"}}}");
+            out.extend_from_slice(b"}}");
         });
     }
 
@@ -252,18 +266,11 @@ impl Writer {
             self.losses.add("other part", Outcome::Dropped, FOREIGN);
             return;
         }
-        let index = self.blocks;
-        (self.open, self.blocks) = (Some(part), index + 1);
+        self.open_block(part);
         let (start, delta) = own::split(json.as_str());
-        self.event("contentBlockStart", out, |out| {
-            out.extend_from_slice(b"{\"contentBlockIndex\":");
-            write_integer(index, out);
-            out.extend_from_slice(b",\"start\":");
-            write_json(&start, out);
-            out.push(b'}');
-        });
+        self.block_start(out, |out| write_one_line(&start, out));
         if let Some(delta) = delta {
-            self.block_delta(out, |out| write_json(&delta, out));
+            self.block_delta(out, |out| write_one_line(&delta, out));
         }
     }
 
@@ -343,7 +350,7 @@ impl Writer {
         let own = error.failure().and_then(own_body);
         self.message([":exception-type", name, "exception"], out, |out| {
             if let Some(own) = own {
-                return write_json(own, out);
+                return write_one_line(own, out);
             }
             out.extend_from_slice(b"{\"message\":");
             write_string(message, out);

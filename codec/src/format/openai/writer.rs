@@ -7,7 +7,7 @@ use super::chunk::{self, Chunk, Delta, is_count};
 use super::logprobs;
 use crate::chat::{Context, Event, FOREIGN, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
-use crate::json::{self, Object, write_integer, write_string};
+use crate::json::{self, Object, write_integer, write_one_line, write_string};
 
 /// Why a member of another format is dropped.
 const OWN: &str = "in OpenAI's this name has a meaning of its own";
@@ -119,7 +119,7 @@ impl Writer {
                 self.choice(*choice, out);
                 self.delta(*choice, out, |out| {
                     out.extend_from_slice(b"\"annotations\":[");
-                    write_json(json, out);
+                    write_one_line(json.as_str(), out);
                     out.push(b']');
                 });
             }
@@ -341,15 +341,10 @@ fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
     write_string(name, out);
     out.push(b':');
     if json::is_document(json.as_str()) {
-        write_json(json, out);
+        write_one_line(json.as_str(), out);
     } else {
         write_string(json.as_str(), out);
     }
-}
-
-/// Writes JSON. A line end between its tokens would end the line of the event.
-fn write_json(json: &Json<'_>, out: &mut Vec<u8>) {
-    out.extend(json.as_str().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
 }
 
 /// Whether a citation is one of OpenAI's chat, where the type names the member that has it.
@@ -360,9 +355,7 @@ pub(super) fn is_citation(json: &Json<'_>) -> bool {
 
 /// Counts of which none is missing: clients that check want all three.
 pub(super) fn whole_usage(usage: &Usage, losses: &mut Losses) -> Usage {
-    if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
-        losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
-    }
+    usage.note_missing(losses);
     let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
     let total = usage.total_tokens.unwrap_or(input.saturating_add(output));
     Usage { input_tokens: Some(input), output_tokens: Some(output), total_tokens: Some(total), ..*usage }

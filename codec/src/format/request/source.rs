@@ -5,13 +5,14 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
 use crate::chat;
 use crate::chat::request::{At, Members, Param, Text};
 use crate::error::{Error, ErrorKind, Layer};
-use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
+use crate::json::{self, Escapes, Fault, Json, Kind, Landmarks};
 
 pub(super) type Result<T> = core::result::Result<T, Error>;
 
@@ -356,18 +357,9 @@ fn named(kind: Kind) -> &'static str {
 }
 
 /// The string member of an object that stands for itself.
-pub(super) fn string_member<'j>(json: &'j chat::Json<'_>, name: &str) -> Option<Cow<'j, str>> {
-    let mut found = None;
-    let mut source = Source::new(json.as_str());
-    let read =
-        source.nested(
-            &mut Vec::new(),
-            "",
-            |source, member| {
-                if member == name { source.value(&mut found) } else { Ok(false) }
-            },
-        );
-    read.ok().and(found)
+pub(super) fn string_member(object: &chat::Json<'_>, name: &str) -> Option<String> {
+    let named = json::members(object.as_str()).into_iter().filter(|(known, _)| known == name);
+    named.rev().find_map(|(_, value)| json::string(value))
 }
 
 /// The members that one object took from all others: those that are not nested and that no format names.
