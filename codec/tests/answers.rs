@@ -11,7 +11,6 @@ use common::transcode;
 use sagewire_codec::chat::request::Content;
 use sagewire_codec::chat::{Choice, Context, Json, Response};
 use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::format::write_response;
 use sagewire_codec::{Format, Options, Target};
 use serde_json::{Value, json};
 
@@ -77,9 +76,8 @@ fn is_written() -> bool {
 
 /// What a whole answer becomes, and what is lost.
 fn convert(source: &Response, target: Target) -> (Value, Vec<String>) {
-    let (written, losses) = write_response(target, source, &context());
-    let written = serde_json::from_slice(&written).expect("JSON");
-    (written, losses.as_slice().iter().map(ToString::to_string).collect())
+    let (written, losses) = common::write_whole(target, source, &context());
+    (serde_json::from_slice(&written).expect("JSON"), losses)
 }
 
 #[test]

@@ -11,13 +11,7 @@ use serde_json::{Value, json};
 
 /// The vectors that have a member of this name: `body` with a status, or `text` of a stream.
 fn vectors(own: &str) -> Vec<(String, Value)> {
-    let Value::Array(vectors) = common::read_json(&common::testdata("errors.json")) else { panic!("a list") };
-    let named = |vector: Value| {
-        let name = vector["name"].as_str().expect("a name").to_owned();
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
-        (name, vector)
-    };
-    vectors.into_iter().filter(|vector| !vector[own].is_null()).map(named).collect()
+    common::vectors_with("errors.json", own)
 }
 
 /// What an error is, as far as the vector says it.

@@ -6,7 +6,6 @@ mod common;
 use common::transcode;
 use sagewire_codec::chat::{Context, Response};
 use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::format::write_response;
 use sagewire_codec::{Options, Target};
 use serde_json::{Value, json};
 
@@ -23,8 +22,7 @@ fn read(body: &str) -> Response {
 
 /// An answer written whole, and what is lost.
 fn whole(target: Target, body: &str) -> (String, Vec<String>) {
-    let (written, losses) = write_response(target, &read(body), &context());
-    let losses = losses.as_slice().iter().map(ToString::to_string).collect();
+    let (written, losses) = common::write_whole(target, &read(body), &context());
     (String::from_utf8(written).expect("UTF-8"), losses)
 }
 

@@ -94,8 +94,7 @@ fn what_is_read_comes_back() {
     let vectors = common::read_json(&common::testdata("requests.json"));
     let vectors = vectors["identity"].as_array().expect("a list");
     for vector in vectors {
-        let name = vector["name"].as_str().expect("a name");
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let name = common::name_of(vector);
         let format = named(vector["format"].as_str().expect("a format"));
         for source in
             [vector["body"].to_string(), serde_json::to_string_pretty(&vector["body"]).expect("JSON")]
@@ -146,8 +145,7 @@ fn what_one_format_says_in_another() {
     let vectors = common::read_json(&common::testdata("requests.json"));
     let vectors = vectors["conversions"].as_array().expect("a list");
     for vector in vectors {
-        let name = vector["name"].as_str().expect("a name");
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let name = common::name_of(vector);
         let format = |end: &str| vector[end].as_str().expect("a format");
         let (written, losses) = convert(format("from"), format("to"), &vector["body"]).expect(name);
         for (pointer, expected) in vector["at"].as_object().expect("pointers") {
@@ -215,8 +213,7 @@ fn conversions() {
     let vectors = common::read_json(&common::testdata("conversions.json"));
     let vectors = vectors.as_array().expect("a list");
     for vector in vectors {
-        let name = vector["name"].as_str().expect("a name");
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let name = common::name_of(vector);
         let format = |member: &str| vector[member].as_str().expect("a format");
         match convert(format("from"), format("to"), &vector["body"]) {
             Ok((written, losses)) => {

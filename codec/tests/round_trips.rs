@@ -4,22 +4,16 @@
 mod common;
 
 use sagewire_codec::chat::{Context, Response};
-use sagewire_codec::format::write_response;
 use sagewire_codec::{Options, Target};
 use serde_json::{Value, json};
 
 /// The vectors that have a member of this name, each with its name and its format.
 fn vectors(own: &str) -> Vec<(String, Target, Value)> {
-    let Value::Array(vectors) = common::read_json(&common::testdata("answers.json")) else {
-        panic!("a list")
-    };
-    let named = |vector: Value| {
-        let name = vector["name"].as_str().expect("a name").to_owned();
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+    let with_target = |(name, vector): (String, Value)| {
         let target = vector["to"].as_str().or(vector["format"].as_str()).expect("a format");
         (name, common::target(target), vector)
     };
-    vectors.into_iter().filter(|vector| !vector[own].is_null()).map(named).collect()
+    common::vectors_with("answers.json", own).into_iter().map(with_target).collect()
 }
 
 /// What a vector comes to: itself, unless it says otherwise; and what is lost.
@@ -28,11 +22,10 @@ fn expected(vector: &Value, own: &str) -> (Value, Value) {
     (vector.get("rewritten").unwrap_or(&vector[own]).clone(), losses)
 }
 
-/// A whole answer as its own format writes it.
-fn rewrite(target: Target, body: &str) -> (Value, Value) {
+/// A whole answer as a format writes it, and what is lost.
+fn rewrite(target: Target, body: &str) -> (Value, Vec<String>) {
     let response = Response::read(body.to_owned(), Options::new()).expect("an answer");
-    let (written, losses) = write_response(target, &response, &Context::new());
-    let losses = losses.as_slice().iter().map(ToString::to_string).collect();
+    let (written, losses) = common::write_whole(target, &response, &Context::new());
     (serde_json::from_slice(&written).expect("JSON"), losses)
 }
 
@@ -44,9 +37,10 @@ fn whole_answers_come_back() {
         for source in
             [vector["body"].to_string(), serde_json::to_string_pretty(&vector["body"]).expect("JSON")]
         {
-            assert_eq!(rewrite(*target, &source), (body.clone(), losses.clone()), "{name}");
+            let (written, lost) = rewrite(*target, &source);
+            assert_eq!((written, json!(lost)), (body.clone(), losses.clone()), "{name}");
         }
-        assert_eq!(rewrite(*target, &body.to_string()), (body, json!([])), "{name} a second time");
+        assert_eq!(rewrite(*target, &body.to_string()), (body, vec![]), "{name} a second time");
     }
     assert!(vectors.len() >= 50, "{}", vectors.len());
 }
@@ -138,7 +132,7 @@ fn finish_reasons() {
     let vectors = common::read_json(&common::testdata("reasons.json"));
     let vectors = vectors.as_array().expect("a list");
     for vector in vectors {
-        let name = vector["name"].as_str().expect("a name");
+        let name = common::name_of(vector);
         let text = |member: &str| vector[member].as_str();
         let bodies = ended(text("from").expect("a format"), text("reason").expect("a reason"), text("stop"));
         for (to, expected) in vector["to"].as_object().expect("formats") {
@@ -146,10 +140,8 @@ fn finish_reasons() {
             let is_less = vector["approximated"].as_array().expect("formats").contains(&json!(to));
             for (body, is_whole) in bodies.iter().zip([true, false]) {
                 let (records, losses) = if is_whole {
-                    let response = Response::read(body.clone(), Options::new()).expect("an answer");
-                    let (written, losses) = write_response(target, &response, &Context::new());
-                    let losses: Vec<_> = losses.as_slice().iter().map(ToString::to_string).collect();
-                    (vec![serde_json::from_slice(&written).expect("JSON")], losses)
+                    let (written, losses) = rewrite(target, body);
+                    (vec![written], losses)
                 } else {
                     let (out, losses, ending) = common::transcode(target, Context::new(), body);
                     assert_eq!(ending, Ok(()), "{name} to {to}");

@@ -47,8 +47,7 @@ fn r1_event_stream_vectors() {
     let vectors = common::read_json(&common::testdata("eventstream.json"));
     let vectors = vectors.as_array().expect("a list");
     for vector in vectors {
-        let name = vector["name"].as_str().expect("a name");
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let name = common::name_of(vector);
         let mut input = common::hex(vector["hex"].as_str().expect("bytes"));
         let (found, ending) = every_cut(name, &input, frames::decode);
         assert_eq!(json!(found), vector["frames"], "{name}");
@@ -380,8 +379,7 @@ fn r7_sse_vectors() {
     let vectors = common::read_json(&common::testdata("sse.json"));
     let vectors = vectors.as_array().expect("a list");
     for vector in vectors {
-        let name = vector["name"].as_str().expect("a name");
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let name = common::name_of(vector);
         let input = match vector["hex"].as_str() {
             Some(hex) => common::hex(hex),
             None => vector["text"].as_str().expect("text or hex").as_bytes().to_vec(),

@@ -10,8 +10,9 @@ pub mod streams;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use sagewire_codec::chat::Context;
+use sagewire_codec::chat::{Context, Response};
 use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::format::write_response;
 use sagewire_codec::{Decoder, Error, Options, Target, Transcoder};
 
 /// The folder with vectors and recordings that are not part of this project, if there is one.
@@ -116,13 +117,26 @@ pub fn body(vector: &serde_json::Value) -> Vec<u8> {
     }
 }
 
+/// The name of a vector, which also says why it is there.
+pub fn name_of(vector: &serde_json::Value) -> &str {
+    let name = vector["name"].as_str().expect("a name");
+    assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+    name
+}
+
+/// The vectors of a file that have a member of this name, each with its name.
+pub fn vectors_with(file: &str, own: &str) -> Vec<(String, serde_json::Value)> {
+    let serde_json::Value::Array(vectors) = read_json(&testdata(file)) else { panic!("a list") };
+    let named = |vector: serde_json::Value| (name_of(&vector).to_owned(), vector);
+    vectors.into_iter().map(named).filter(|(_, vector)| !vector[own].is_null()).collect()
+}
+
 /// Runs every vector of a file in every cut, and where it is what a container wrote, in SageMaker's frames, too.
 pub fn run_vectors(file: &str) -> usize {
     let vectors = read_json(&testdata(file));
     let vectors = vectors.as_array().expect("a list");
     for vector in vectors {
-        let name = vector["name"].as_str().expect("a name");
-        assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
+        let name = name_of(vector);
         let body = body(vector);
         let check = |how: &str, (events, ending): &(Vec<serde_json::Value>, Result<(), Error>)| {
             assert_eq!(&serde_json::json!(events), &vector["events"], "{name} {how}");
@@ -221,6 +235,12 @@ pub fn records(target: Target, out: &[u8]) -> Vec<serde_json::Value> {
         Target::Bedrock(_) => out.lines().map(record).collect(),
         _ => out.lines().filter_map(|line| line.strip_prefix("data: ")).map(record).collect(),
     }
+}
+
+/// What a whole answer becomes, and what is lost.
+pub fn write_whole(target: Target, response: &Response, context: &Context) -> (Vec<u8>, Vec<String>) {
+    let (written, losses) = write_response(target, response, context);
+    (written, losses.as_slice().iter().map(ToString::to_string).collect())
 }
 
 /// What a stream becomes as that of another API, what is lost on the way, and how it ends.
