@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
+use aws_sdk_sagemakerruntime::client::customize::CustomizableOperation;
 use aws_sdk_sagemakerruntime::config;
 use aws_sdk_sagemakerruntime::config::http::HttpResponse;
 use aws_sdk_sagemakerruntime::config::retry::RetryConfig;
@@ -75,14 +76,7 @@ impl Client {
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
         let call = fields::whole(&inner.ours, request);
-        let send = |exchange: Exchange| {
-            let call = call.clone().customize();
-            let call = match &region {
-                Some(region) => call.config_override(config::Builder::new().region(region.clone())),
-                None => call,
-            };
-            call.interceptor(exchange).send()
-        };
+        let send = |exchange| customized(call.clone().customize(), &region, exchange).send();
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Invoke, deadline, &send).await?;
@@ -106,14 +100,7 @@ impl Client {
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
         let call = fields::streamed(&inner.ours, request);
-        let send = |exchange: Exchange| {
-            let call = call.clone().customize();
-            let call = match &region {
-                Some(region) => call.config_override(config::Builder::new().region(region.clone())),
-                None => call,
-            };
-            call.interceptor(exchange).send()
-        };
+        let send = |exchange| customized(call.clone().customize(), &region, exchange).send();
         let (deadline, timeouts) = (Deadline::new(&inner.bounds.timeouts), &inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Stream, deadline, &send).await?;
@@ -132,14 +119,7 @@ impl Client {
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
         let call = fields::asynchronous(&inner.ours, request);
-        let send = |exchange: Exchange| {
-            let call = call.clone().customize();
-            let call = match &region {
-                Some(region) => call.config_override(config::Builder::new().region(region.clone())),
-                None => call,
-            };
-            call.interceptor(exchange).send()
-        };
+        let send = |exchange| customized(call.clone().customize(), &region, exchange).send();
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Async, deadline, &send).await?;
@@ -150,6 +130,19 @@ impl Client {
         };
         deadline.bound(inner.bounds.retry.run(attempt)).await
     }
+}
+
+/// A call in this region, if not in the client's, that is watched.
+fn customized<T, E, B>(
+    call: CustomizableOperation<T, E, B>,
+    region: &Option<Region>,
+    exchange: Exchange,
+) -> CustomizableOperation<T, E, B> {
+    let call = match region {
+        Some(region) => call.config_override(config::Builder::new().region(region.clone())),
+        None => call,
+    };
+    call.interceptor(exchange)
 }
 
 impl_transport!(Client);
