@@ -4,6 +4,7 @@
 
 pub mod counting;
 pub mod frames;
+pub mod requests;
 pub mod sse;
 pub mod streams;
 

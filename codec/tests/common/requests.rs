@@ -1,0 +1,96 @@
+//! What the tests of requests share.
+
+use sagewire_codec::Error;
+use sagewire_codec::chat::request::{Content, Message, Tool};
+use sagewire_codec::chat::{FirstMessage, Losses, Outcome, Rendered, RequestFormat, Settings};
+use sagewire_codec::format::convert_request;
+use serde_json::{Value, json};
+
+pub const FORMATS: [(&str, RequestFormat); 10] = [
+    ("openai", RequestFormat::OpenAi),
+    ("completions", RequestFormat::Completions),
+    ("bedrock", RequestFormat::Bedrock),
+    ("anthropic", RequestFormat::Anthropic),
+    ("tgi", RequestFormat::Tgi),
+    ("lmi", RequestFormat::Lmi),
+    ("jumpstart", RequestFormat::JumpStart),
+    ("jumpstart_text", RequestFormat::JumpStartText),
+    ("jumpstart_dialogs", RequestFormat::JumpStartDialogs),
+    ("triton", RequestFormat::Triton),
+];
+
+pub fn named(name: &str) -> RequestFormat {
+    FORMATS.iter().find(|(known, _)| *known == name).expect("a format").1
+}
+
+/// Any setting that changes nothing here: the request is written anew instead of copied.
+pub fn anew<'a>() -> Settings<'a> {
+    Settings::new().first_message(FirstMessage::Leave)
+}
+
+/// A template that says everything plainly.
+pub fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
+    let mut rendered = Rendered::default();
+    for tool in tools {
+        rendered.lost.push((tool.at, "tools", Outcome::Dropped, "the template has no tools".into()));
+    }
+    for message in messages {
+        rendered.text.push_str(&format!("{:?}:", message.role));
+        for part in &message.content {
+            match &part.content {
+                Content::Text(text) => rendered.text.push_str(&format!(" {text}")),
+                _ => rendered.lost.push((
+                    part.at,
+                    "content",
+                    Outcome::Dropped,
+                    "the template has text only".into(),
+                )),
+            }
+        }
+        rendered.text.push('\n');
+    }
+    Ok(rendered)
+}
+
+pub fn convert(from: &str, to: &str, body: &Value) -> Result<(Value, Losses), Error> {
+    convert_with(from, to, body, &Settings::new().render(&plain))
+}
+
+pub fn convert_with(
+    from: &str,
+    to: &str,
+    body: &Value,
+    settings: &Settings<'_>,
+) -> Result<(Value, Losses), Error> {
+    let source = body.to_string();
+    let (written, losses) = convert_request(named(from), named(to), source.as_bytes(), settings)?;
+    let written = serde_json::from_slice(&written).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&written));
+    });
+    for loss in losses.as_slice() {
+        if loss.what.starts_with('/') {
+            assert!(body.pointer(&loss.what).is_some(), "{loss} is a place in {body}");
+        }
+    }
+    Ok((written, losses))
+}
+
+pub fn lines(losses: &Losses) -> Vec<String> {
+    losses.as_slice().iter().map(ToString::to_string).collect()
+}
+
+/// Converts, and expects the value at `pointer` of what was written.
+// Values are made where they are passed.
+#[allow(clippy::needless_pass_by_value)]
+pub fn expect(from: &str, to: &str, body: &Value, pointer: &str, expected: Value) -> Vec<String> {
+    let (written, losses) = convert(from, to, body).expect("it can be written");
+    let found = written.pointer(pointer).cloned().unwrap_or(Value::Null);
+    assert_eq!(found, expected, "{from} to {to}: {pointer} of {written}");
+    lines(&losses)
+}
+
+// The same.
+#[allow(clippy::needless_pass_by_value)]
+pub fn chat(messages: Value) -> Value {
+    json!({"messages": messages})
+}

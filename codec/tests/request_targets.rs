@@ -1,0 +1,497 @@
+//! Requests as each target takes them, and as the settings say.
+
+mod common;
+
+use bytes::Bytes;
+use common::requests::{chat, convert, convert_with, expect, plain};
+use sagewire_codec::chat::request::{Message, Tool};
+use sagewire_codec::chat::{
+    Context, FirstMessage, Outcome, RequestFormat, Response, Settings, SystemPlacement, ZeroTemperature,
+};
+use sagewire_codec::format::{read_request, tool_names, write_request};
+use sagewire_codec::{Decoder, Options, Target, Transcoder};
+use serde_json::{Value, json};
+
+const NOTHING: [String; 0] = [];
+
+#[test]
+fn the_prompt_does_not_come_back_from_tgi() {
+    let body = chat(json!([{"role": "user", "content": "hi"}]));
+    let pointer = "/parameters/return_full_text";
+    assert_eq!(expect("openai", "tgi", &body, pointer, json!(false)), NOTHING);
+    let echo = json!({"prompt": "hi", "echo": true});
+    assert_eq!(expect("completions", "tgi", &echo, pointer, json!(true)), NOTHING);
+}
+
+#[test]
+fn tgi_is_not_sent_what_it_refuses() {
+    let with = |name: &str, value: Value| {
+        let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+        body[name] = value;
+        body
+    };
+    let parameters = "/parameters";
+    let expected = json!({"return_full_text": false});
+    assert_eq!(expect("openai", "tgi", &with("top_p", json!(1.0)), parameters, expected), NOTHING);
+    let expected = json!({"do_sample": false, "return_full_text": false});
+    assert_eq!(expect("openai", "tgi", &with("temperature", json!(0)), parameters, expected), NOTHING);
+    let expected = json!({"top_p": 0.01, "return_full_text": false});
+    let losses = expect("openai", "tgi", &with("top_p", json!(0)), parameters, expected);
+    assert_eq!(losses, ["/top_p: clamped: has to be above 0"]);
+    let losses =
+        expect("openai", "tgi", &with("max_tokens", json!(0)), "/parameters/max_new_tokens", json!(1));
+    assert_eq!(losses, ["/max_tokens: clamped: has to be 1 or more"]);
+    // `n` is several answers, `best_of` is one of several.
+    let losses = expect("openai", "tgi", &with("n", json!(2)), "/parameters/best_of", Value::Null);
+    assert_eq!(losses, ["/n: dropped: TGI has no such parameter"]);
+}
+
+#[test]
+fn a_zero_temperature_is_what_the_settings_say() {
+    let body = json!({"messages": [{"role": "user", "content": "hi"}], "temperature": 0});
+    for (zero, expected, losses) in [
+        (ZeroTemperature::Greedy, json!({"do_sample": false, "return_full_text": false}), 0),
+        (ZeroTemperature::Clamp, json!({"temperature": 0.01, "return_full_text": false}), 1),
+        (ZeroTemperature::Send, json!({"temperature": 0, "return_full_text": false}), 0),
+    ] {
+        let settings = Settings::new().render(&plain).zero_temperature(zero);
+        let (written, lost) = convert_with("openai", "tgi", &body, &settings).expect("it can be written");
+        assert_eq!(written["parameters"], expected);
+        assert_eq!(lost.as_slice().len(), losses);
+    }
+}
+
+#[test]
+fn stop_strings_have_the_name_that_the_container_knows() {
+    let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+    body["stop"] = json!("a.b");
+    for (to, pointer) in [
+        ("bedrock", "/inferenceConfig/stopSequences"),
+        ("anthropic", "/stop_sequences"),
+        ("tgi", "/parameters/stop"),
+        ("lmi", "/parameters/stop"),
+        ("lmi", "/parameters/stop_sequences"),
+        ("jumpstart", "/parameters/stop"),
+        ("completions", "/stop"),
+    ] {
+        expect("openai", to, &body, pointer, json!(["a.b"]));
+    }
+    let losses = expect("openai", "triton", &body, "/parameters/stop", json!("a.b"));
+    assert_eq!(losses, NOTHING);
+}
+
+#[test]
+fn all_text_blocks_and_images_of_a_message_are_kept() {
+    let body = chat(json!([{"role": "user", "content": [
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "text", "text": "b"},
+        {"type": "image_url", "image_url": {"url": "data:image/jpg;base64,BBBB"}},
+    ]}]));
+    let expected = json!([
+        {"text": "a"}, {"image": {"format": "png", "source": {"bytes": "AAAA"}}},
+        {"text": "b"}, {"image": {"format": "jpeg", "source": {"bytes": "BBBB"}}},
+    ]);
+    assert_eq!(expect("openai", "bedrock", &body, "/messages/0/content", expected), NOTHING);
+    let jpeg = json!({"type": "base64", "media_type": "image/jpeg", "data": "BBBB"});
+    assert_eq!(expect("openai", "anthropic", &body, "/messages/0/content/3/source", jpeg).len(), 1);
+}
+
+#[test]
+fn content_is_a_string_where_it_is_only_text() {
+    let body = json!({"system": [{"text": "a"}, {"text": "b"}], "messages": [{"role": "user", "content": [{"text": "c"}]}]});
+    let expected = json!([{"role": "system", "content": "a\nb"}, {"role": "user", "content": "c"}]);
+    let losses = expect("bedrock", "openai", &body, "/messages", expected);
+    assert_eq!(
+        losses,
+        ["/system/1: approximated: texts are joined by lines: not every container takes a list"]
+    );
+}
+
+#[test]
+fn converse_gets_turns_by_turns_and_the_user_first() {
+    let body = chat(json!([
+        {"role": "system", "content": "s"},
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": " "},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+        {"role": "user", "content": "d"},
+    ]));
+    let expected = json!([
+        {"role": "user", "content": [{"text": "Please continue."}]},
+        {"role": "assistant", "content": [{"text": "a"}, {"text": "b"}]},
+        {"role": "user", "content": [{"text": "c"}, {"text": "d"}]},
+    ]);
+    let losses = expect("openai", "bedrock", &body, "/messages", expected);
+    assert_eq!(
+        losses,
+        [
+            "/messages/1: defaulted: the user has to begin the conversation: \"Please continue.\" is put before it",
+            "/messages/2/content: dropped: Converse takes no blank text",
+        ]
+    );
+    let settings = Settings::new().first_message(FirstMessage::Error);
+    let error = convert_with("openai", "bedrock", &body, &settings).expect_err("the assistant begins");
+    assert_eq!(
+        error.to_string(),
+        "format: byte 45: cannot be written: the user has to begin the conversation"
+    );
+    assert!(!error.is_corrupt());
+    let settings = Settings::new().first_message(FirstMessage::Leave).merge(false);
+    let (written, _) = convert_with("openai", "bedrock", &body, &settings).expect("it can be written");
+    let roles: Vec<_> =
+        written["messages"].as_array().expect("a list").iter().map(|m| m["role"].clone()).collect();
+    assert_eq!(roles, ["assistant", "assistant", "user", "user"]);
+}
+
+#[test]
+fn results_of_tools_stand_first_in_one_user_message() {
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": ""}});
+    let body = json!({"messages": [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "", "tool_calls": [call("1"), call("2")]},
+        {"role": "tool", "tool_call_id": "1", "content": "one"},
+        {"role": "user", "content": "and"},
+        {"role": "tool", "tool_call_id": "2", "content": "two"},
+    ]});
+    let expected = json!([
+        {"toolResult": {"toolUseId": "1", "content": [{"text": "one"}]}},
+        {"toolResult": {"toolUseId": "2", "content": [{"text": "two"}]}},
+        {"text": "and"},
+    ]);
+    expect("openai", "bedrock", &body, "/messages/2/content", expected);
+    // No arguments are an empty object, and calls in the conversation need tools.
+    expect("openai", "bedrock", &body, "/messages/1/content/0/toolUse/input", json!({}));
+    let tools =
+        json!([{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object", "properties": {}}}}}]);
+    let losses = expect("openai", "bedrock", &body, "/toolConfig/tools", tools);
+    let why = "defaulted: a conversation with calls of tools needs tools: one without a schema is sent";
+    assert!(losses.contains(&format!("/messages/1/tool_calls/0: {why}")), "{losses:?}");
+}
+
+#[test]
+fn arguments_that_are_no_object_are_an_error() {
+    for arguments in ["{\"a\":", "[]", "7"] {
+        let body = json!({"messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}]},
+        ]});
+        for to in ["bedrock", "anthropic"] {
+            let error = convert("openai", to, &body).expect_err(arguments);
+            assert!(
+                error.to_string().ends_with("the input of a call of a tool has to be a JSON object"),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn names_and_ids_are_made_to_fit_and_stay_different() {
+    let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{}"}});
+    let body = json!({"messages": [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": [call("a b", "x.y"), call("a_b", "x_y"), call("é", "x y")]},
+        {"role": "tool", "tool_call_id": "a b", "content": "r"},
+    ], "tools": [{"type": "function", "function": {"name": "x.y"}}], "tool_choice": {"type": "function", "function": {"name": "x.y"}}});
+    let (written, losses) = convert("openai", "bedrock", &body).expect("it can be written");
+    let names: Vec<_> =
+        (0..3).map(|i| written["messages"][1]["content"][i]["toolUse"]["name"].clone()).collect();
+    assert_eq!(names, ["x_y_2", "x_y", "x_y_3"]);
+    assert_eq!(written["toolConfig"]["tools"][0]["toolSpec"]["name"], "x_y_2");
+    assert_eq!(written["toolConfig"]["toolChoice"]["tool"]["name"], "x_y_2");
+    let ids: Vec<_> =
+        (0..3).map(|i| written["messages"][1]["content"][i]["toolUse"]["toolUseId"].clone()).collect();
+    assert_eq!(ids, ["a_b_2", "a_b", "_"]);
+    assert_eq!(written["messages"][2]["content"][0]["toolResult"]["toolUseId"], "a_b_2");
+    assert_eq!(losses.as_slice().len(), 4, "{losses:?}");
+}
+
+/// Converse has no parameter for it, but hands Claude's own on. A member that both say is refused.
+#[test]
+fn one_call_at_a_time_is_asked_of_claude_on_converse() {
+    let body = |model: &str, choice: Value| {
+        let mut body = json!({"model": model, "messages": [{"role": "user", "content": "q"}],
+            "tools": [{"type": "function", "function": {"name": "f"}}], "parallel_tool_calls": false});
+        if !choice.is_null() {
+            body["tool_choice"] = choice;
+        }
+        body
+    };
+    let claude = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    let auto = json!({"type": "auto", "disable_parallel_tool_use": true});
+    let alone = json!({"disable_parallel_tool_use": true});
+    for (choice, to, converse) in [
+        (Value::Null, &auto, Value::Null),
+        (json!("auto"), &auto, Value::Null),
+        (json!("required"), &alone, json!({"any": {}})),
+        (json!({"type": "function", "function": {"name": "f"}}), &alone, json!({"tool": {"name": "f"}})),
+    ] {
+        let (written, losses) =
+            convert("openai", "bedrock", &body(claude, choice)).expect("it can be written");
+        assert_eq!(written["additionalModelRequestFields"], json!({"tool_choice": to}));
+        assert_eq!(written["toolConfig"].get("toolChoice").cloned().unwrap_or_default(), converse);
+        assert!(losses.is_empty(), "{losses:?}");
+    }
+    // Without tools there is nothing to say, and other models have no such parameter.
+    expect("openai", "bedrock", &body(claude, json!("none")), "/additionalModelRequestFields", Value::Null);
+    let losses =
+        expect("openai", "bedrock", &body("m", Value::Null), "/additionalModelRequestFields", Value::Null);
+    assert!(losses[0].starts_with("/parallel_tool_calls: dropped"), "{losses:?}");
+}
+
+/// The model calls tools by the names that it was told; whoever asked gets those that it knows.
+#[test]
+fn names_of_tools_come_back_in_the_answer() {
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let body = json!({"messages": [{"role": "user", "content": "q"}], "tools": [tool("x.y"), tool("x_y"), tool("é"), tool("plain")]});
+    let source = body.to_string();
+    let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+    assert!(tool_names(RequestFormat::OpenAi, &request).is_empty());
+    for (format, tools, path) in [
+        (RequestFormat::Bedrock, "/toolConfig/tools", "/toolSpec/name"),
+        (RequestFormat::Anthropic, "/tools", "/name"),
+    ] {
+        let (written, _) = write_request(format, &request, &Settings::new()).expect("it can be written");
+        let written: Value = serde_json::from_slice(&written).expect("JSON");
+        let names = tool_names(format, &request);
+        let tools = written.pointer(tools).and_then(Value::as_array).expect("tools");
+        let restored = tools.iter().map(|tool| {
+            let sent = tool.pointer(path).and_then(Value::as_str).expect("a name");
+            names.original(sent).unwrap_or(sent)
+        });
+        assert_eq!(restored.collect::<Vec<_>>(), ["x.y", "x_y", "é", "plain"]);
+    }
+    let names = tool_names(RequestFormat::Bedrock, &request);
+    let stream = br#"{"messageStart":{"role":"assistant"}}
+{"contentBlockStart":{"contentBlockIndex":0,"start":{"toolUse":{"toolUseId":"1","name":"x_y_2"}}}}
+{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"toolUse":{"input":"{}"}}}}
+{"contentBlockStop":{"contentBlockIndex":0}}
+{"contentBlockStart":{"contentBlockIndex":1,"start":{"toolUse":{"toolUseId":"2","name":"plain"}}}}
+{"contentBlockStop":{"contentBlockIndex":1}}
+{"messageStop":{"stopReason":"tool_use"}}
+"#;
+    let mut transcoder = Transcoder::new(Options::new(), Target::OpenAi, Context::new());
+    transcoder.set_tool_names(names.clone());
+    let (mut chunk, mut out) = (Bytes::from_static(stream), Vec::new());
+    while let Some(bytes) = transcoder.decode(&mut chunk).expect("a stream") {
+        out.extend_from_slice(bytes);
+    }
+    while let Some(bytes) = transcoder.finish().expect("a whole stream") {
+        out.extend_from_slice(bytes);
+    }
+    let out = String::from_utf8(out).expect("UTF-8");
+    assert!(out.contains(r#""name":"x.y""#) && out.contains(r#""name":"plain""#), "{out}");
+    let (mut decoder, mut response) = (Decoder::new(), Response::default());
+    let mut chunk = Bytes::from_static(stream);
+    while let Some(event) = decoder.decode(&mut chunk).expect("a stream") {
+        response.add(&event);
+    }
+    names.restore_response(&mut response);
+    let called: Vec<_> = response.choices[0].tool_calls().map(|(_, name, _)| name.to_owned()).collect();
+    assert_eq!(called, ["x.y", "plain"]);
+}
+
+#[test]
+fn calls_without_ids_get_some() {
+    let body = json!({"messages": [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}},
+        {"role": "function", "name": "f", "content": "r"},
+    ], "functions": [{"name": "f"}]});
+    expect("openai", "bedrock", &body, "/messages/1/content/0/toolUse/toolUseId", json!("call_0"));
+    expect("openai", "bedrock", &body, "/messages/2/content/0/toolResult/toolUseId", json!("call_0"));
+}
+
+#[test]
+fn a_choice_of_no_tool_is_never_sent_as_auto() {
+    let mut body = json!({"messages": [{"role": "user", "content": "q"}],
+        "tools": [{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g"}}], "tool_choice": "none"});
+    expect("openai", "bedrock", &body, "/toolConfig", Value::Null);
+    expect("openai", "anthropic", &body, "/tool_choice", json!({"type": "none"}));
+    body["tool_choice"] = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]}});
+    for (to, tools, choice) in
+        [("bedrock", "/toolConfig/tools", "/toolConfig/toolChoice"), ("anthropic", "/tools", "/tool_choice")]
+    {
+        let (written, losses) = convert("openai", to, &body).expect("it can be written");
+        assert_eq!(written.pointer(tools).and_then(Value::as_array).map(Vec::len), Some(1));
+        assert!(written.pointer(choice).expect("a choice").to_string().contains("any"));
+        assert_eq!(losses.as_slice()[0].what, "/tools/0");
+    }
+}
+
+#[test]
+fn anthropic_requires_max_tokens() {
+    let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+    let losses = expect("openai", "anthropic", &body, "/max_tokens", json!(4096));
+    assert_eq!(losses, ["max_tokens: defaulted: Anthropic requires a number: 4096"]);
+    body["max_completion_tokens"] = json!(7);
+    assert_eq!(expect("openai", "anthropic", &body, "/max_tokens", json!(7)), NOTHING);
+    let settings = Settings::new().max_tokens(99);
+    let (written, losses) =
+        convert_with("openai", "bedrock", &chat(json!([{"role": "user", "content": "hi"}])), &settings)
+            .expect("written");
+    assert_eq!(written["inferenceConfig"]["maxTokens"], 99);
+    assert_eq!(losses.as_slice()[0].outcome, Outcome::Defaulted);
+}
+
+#[test]
+fn images_elsewhere_are_reported_where_nobody_fetches_them() {
+    let image = |url: &str| {
+        chat(
+            json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": url}}]}]),
+        )
+    };
+    let losses = expect(
+        "openai",
+        "bedrock",
+        &image("https://example.com/a.png"),
+        "/messages/0/content/1",
+        Value::Null,
+    );
+    assert_eq!(
+        losses,
+        ["/messages/0/content/1: dropped: Converse takes bytes or S3: the caller has to fetch it"]
+    );
+    let source = json!({"type": "url", "url": "https://example.com/a.png"});
+    assert_eq!(
+        expect(
+            "openai",
+            "anthropic",
+            &image("https://example.com/a.png"),
+            "/messages/0/content/1/source",
+            source
+        )
+        .len(),
+        1
+    );
+    let place = json!({"image": {"format": "jpeg", "source": {"s3Location": {"uri": "s3://b/k.jpg"}}}});
+    assert_eq!(expect("openai", "bedrock", &image("s3://b/k.jpg"), "/messages/0/content/1", place), NOTHING);
+    let bmp = image("data:image/bmp;base64,AAAA");
+    for to in ["bedrock", "anthropic"] {
+        let losses = expect("openai", to, &bmp, "/messages/0/content/1", Value::Null);
+        assert!(losses.iter().any(|loss| loss.contains("no image of type \"image/bmp\"")), "{losses:?}");
+    }
+}
+
+#[test]
+fn documents_have_names_and_a_text_beside_them() {
+    let body = chat(json!([{"role": "user", "content": [
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.b.pdf"}},
+        {"type": "file", "file": {"file_data": "data:text/plain;base64,aGk=", "filename": "a-b-pdf"}},
+    ]}]));
+    let (written, losses) = convert("openai", "bedrock", &body).expect("it can be written");
+    let names: Vec<_> = written["messages"][0]["content"]
+        .as_array()
+        .expect("blocks")
+        .iter()
+        .filter_map(|block| block.pointer("/document/name"))
+        .collect();
+    assert_eq!(names, ["a-b-pdf", "a-b-pdf-2"]);
+    assert!(written.to_string().contains("See the document."));
+    assert!(losses.as_slice().iter().any(|loss| loss.outcome == Outcome::Defaulted));
+    let text = json!({"type": "text", "media_type": "text/plain", "data": "hi"});
+    expect("openai", "anthropic", &body, "/messages/0/content/1/source", text);
+}
+
+#[test]
+fn reasoning_goes_back_with_its_signature_only() {
+    let body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "q"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "redacted_thinking", "data": "AA=="}, {"type": "text", "text": "a"}]}]});
+    let (there, losses) = convert("anthropic", "bedrock", &body).expect("it can be written");
+    assert!(losses.is_empty(), "{losses:?}");
+    let (mut back, losses) = convert("bedrock", "anthropic", &there).expect("it can be written");
+    assert!(losses.is_empty(), "{losses:?}");
+    back["messages"][0]["content"] = json!("q");
+    assert_eq!(back, body);
+}
+
+#[test]
+fn thinking_restricts_what_claude_takes() {
+    let body = json!({"model": "m", "max_tokens": 9000, "temperature": 0.5, "top_k": 4, "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "any"}, "messages": [{"role": "user", "content": "q"}]});
+    let losses = expect("anthropic", "bedrock", &body, "/toolConfig/toolChoice", json!({"auto": {}}));
+    let what: Vec<_> = losses.iter().map(|loss| loss.split(':').next().expect("a place")).collect();
+    assert_eq!(what, ["/temperature", "/tool_choice", "/top_k"], "{losses:?}");
+}
+
+#[test]
+fn a_prompt_needs_a_template() {
+    let body = chat(json!([{"role": "user", "content": "hi"}]));
+    for to in ["tgi", "lmi", "jumpstart", "jumpstart_text", "triton", "completions"] {
+        let error = convert_with("openai", to, &body, &Settings::new()).expect_err(to);
+        assert!(error.to_string().contains("a chat template is needed"), "{error}");
+        let refuses = |_: &[Message<'_>], _: &[Tool<'_>]| Err("roles must alternate".to_owned());
+        let error = convert_with("openai", to, &body, &Settings::new().render(&refuses)).expect_err(to);
+        assert!(error.to_string().ends_with("the chat template fails: roles must alternate"), "{error}");
+    }
+    // One that is there is taken.
+    let (written, losses) = convert_with("completions", "tgi", &json!({"prompt": "hi"}), &Settings::new())
+        .expect("it can be written");
+    assert_eq!(written["inputs"], "hi");
+    assert!(losses.is_empty());
+}
+
+#[test]
+fn the_system_goes_where_the_model_takes_it() {
+    let body = chat(json!([
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]));
+    for (place, index) in [(SystemPlacement::FirstUser, 0), (SystemPlacement::LastUser, 2)] {
+        for to in ["openai", "bedrock", "anthropic"] {
+            let (written, losses) =
+                convert_with("openai", to, &body, &Settings::new().system(place)).expect("written");
+            let text = written["messages"][index]["content"].to_string();
+            assert!(text.contains("s\\n\\n"), "{to}: {written}");
+            assert_eq!(losses.as_slice()[0].what, "/messages/0");
+        }
+    }
+}
+
+#[test]
+fn roles_are_merged_where_it_is_asked() {
+    let body = chat(json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]));
+    let (written, _) =
+        convert_with("openai", "openai", &body, &Settings::new().merge(true)).expect("written");
+    assert_eq!(written, chat(json!([{"role": "user", "content": "a\n\nb"}])));
+}
+
+#[test]
+fn parameters_of_a_container_are_passed_on_or_not() {
+    let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+    body["min_tokens"] = json!(2);
+    let fields = json!({"min_tokens": 2});
+    assert_eq!(expect("openai", "bedrock", &body, "/additionalModelRequestFields", fields), NOTHING);
+    let settings = Settings::new().drop_others(true);
+    let (written, losses) = convert_with("openai", "bedrock", &body, &settings).expect("it can be written");
+    assert_eq!(written.get("additionalModelRequestFields"), None);
+    assert_eq!(losses.as_slice()[0].what, "/min_tokens");
+}
+
+#[test]
+fn converse_takes_a_schema_as_a_string() {
+    let mut body = chat(json!([{"role": "user", "content": "hi"}]));
+    body["response_format"] =
+        json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}});
+    let format = json!({"type": "json_schema", "structure": {"jsonSchema": {"schema": "{\"type\":\"object\"}", "name": "n"}}});
+    assert_eq!(expect("openai", "bedrock", &body, "/outputConfig/textFormat", format), NOTHING);
+    body["response_format"] = json!({"type": "json_object"});
+    let losses = expect("openai", "bedrock", &body, "/outputConfig", Value::Null);
+    assert_eq!(losses, ["/response_format: dropped: Converse has JSON schemas only"]);
+}
+
+#[test]
+fn cache_points_cross() {
+    let body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": [{"type": "text", "text": "q", "cache_control": {"type": "ephemeral"}}]}],
+        "tools": [{"name": "f", "input_schema": {}, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]});
+    let (there, losses) = convert("anthropic", "bedrock", &body).expect("it can be written");
+    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(there["messages"][0]["content"][1], json!({"cachePoint": {"type": "default"}}));
+    let (back, losses) = convert("bedrock", "anthropic", &there).expect("it can be written");
+    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(back, body);
+}
