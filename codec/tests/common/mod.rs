@@ -250,7 +250,17 @@ pub fn transcode(
     context: Context,
     body: impl AsRef<[u8]>,
 ) -> (Vec<u8>, Vec<String>, Result<(), Error>) {
-    let mut transcoder = Transcoder::new(Options::new(), target, context);
+    transcode_with(Options::new(), target, context, body)
+}
+
+/// The same, read as `options` say.
+pub fn transcode_with(
+    options: Options,
+    target: Target,
+    context: Context,
+    body: impl AsRef<[u8]>,
+) -> (Vec<u8>, Vec<String>, Result<(), Error>) {
+    let mut transcoder = Transcoder::new(options, target, context);
     let (mut out, mut chunk) = (Vec::new(), Bytes::copy_from_slice(body.as_ref()));
     let ending = loop {
         match transcoder.decode(&mut chunk) {
