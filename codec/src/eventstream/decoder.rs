@@ -126,7 +126,7 @@ impl Scanner {
     }
 
     /// Finds the next frame in `chunk` from `pos` on. `None`: `pos` is at its end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
         self.check_failed()?;
         self.give_back();
