@@ -135,7 +135,7 @@ pub(super) fn prelude_checksum(total: u32, headers: u32) -> u32 {
 
 /// The three numbers of a prelude.
 #[inline(always)]
-fn words(&[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; PRELUDE_LEN]) -> [u32; 3] {
+pub(super) fn words(&[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; PRELUDE_LEN]) -> [u32; 3] {
     [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_be_bytes)
 }
 
@@ -144,7 +144,7 @@ fn words(&[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; PRELUDE_LEN]) -> [u32; 3] 
 pub(crate) struct Prelude {
     /// Bytes of the whole frame.
     pub(super) total: usize,
-    headers: usize,
+    pub(super) headers: usize,
 }
 
 impl Prelude {

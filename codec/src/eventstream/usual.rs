@@ -1,65 +1,59 @@
 //! Frames with the headers of the one before, as nearly all frames of a stream are.
 //!
 //! Such a frame begins as the one before does, but for its length and the checksum of its prelude, which follows from the
-//! length. CRC-32 is linear: what a bit of the length adds to the checksum depends on nothing but how many bytes follow.
-//! So the checksum as far as the payload is three looks at a table, and only the payload has to be read. That halves the
-//! work, as headers are mostly half of a frame.
+//! length. CRC-32 is linear: what a length adds to a checksum depends on nothing but how many bytes follow, and how many
+//! follow is what the length says. So what it adds to the checksum of the whole frame is one look at a table, whatever the
+//! headers are, and only the payload has to be read. That halves the work, as headers are mostly half of a frame.
 
 use alloc::boxed::Box;
 
-use super::frame::{PRELUDE_LEN, Prelude, prelude_checksum, shift};
+use super::frame::{FRAME_MIN, PRELUDE_LEN, Prelude, prelude_checksum, shift, words};
 use crate::limits::Limits;
 
 /// Bytes of headers that are remembered: those of a `PayloadPart` take 89, those of Bedrock's events 75 to 87. Longer ones
 /// are not worth the memory.
 const HEADERS_MAX: usize = 127;
-/// From here on there are tables for them.
-const HEADERS_MIN: usize = 64;
-/// Bits of the length of a frame that is read this way.
-const BITS: usize = 12;
+/// Frames that are read this way are shorter. Of longer ones the payload is what costs.
+const TOTAL_MAX: usize = 2048;
 
-/// What the length of a frame adds to the checksum as far as its payload, by four bits of it.
-type Lengths = [[u32; 16]; BITS / 4];
+/// What the length of a frame adds to its checksums.
+#[derive(Clone, Copy)]
+struct Adds {
+    to_prelude: u32,
+    to_frame: u32,
+}
 
-/// The same for each length of the headers.
-static LENGTHS: [Lengths; HEADERS_MAX - HEADERS_MIN + 1] = {
-    let mut all = [[[0; 16]; BITS / 4]; HEADERS_MAX - HEADERS_MIN + 1];
-    let mut bit = 0;
-    while bit < BITS {
-        // The length, and that of the headers behind it.
-        let prelude = shift((1u32 << bit).swap_bytes(), 8);
-        // Its checksum, which begins with the high byte.
-        let mut adds = shift(prelude ^ prelude.swap_bytes(), 4 + HEADERS_MIN);
-        let mut headers = 0;
-        while headers < all.len() {
-            let mut value = 0;
-            while value < 16 {
-                if value >> (bit % 4) & 1 == 1 {
-                    all[headers][bit / 4][value] ^= adds;
-                }
-                value += 1;
+static ADDS: [Adds; TOTAL_MAX] = {
+    let mut all = [Adds { to_prelude: 0, to_frame: 0 }; TOTAL_MAX];
+    let mut bit = 1;
+    while bit < TOTAL_MAX {
+        // Behind the length stands that of the headers.
+        let to_prelude = shift((bit as u32).swap_bytes(), 8);
+        // Behind these, the checksum of both, which begins with the high byte.
+        let mut to_frame = shift(to_prelude ^ to_prelude.swap_bytes(), FRAME_MIN - PRELUDE_LEN);
+        let mut total = FRAME_MIN;
+        while total < TOTAL_MAX {
+            if total & bit != 0 {
+                all[total].to_prelude ^= to_prelude;
+                all[total].to_frame ^= to_frame;
             }
-            adds = shift(adds, 1);
-            headers += 1;
+            to_frame = shift(to_frame, 1);
+            total += 1;
         }
-        bit += 1;
+        bit <<= 1;
     }
     all
 };
-
-fn adds(lengths: &Lengths, total: usize) -> u32 {
-    lengths[0][total & 15] ^ lengths[1][total >> 4 & 15] ^ lengths[2][total >> 8 & 15]
-}
 
 /// What is known after a frame that was checked.
 #[derive(Clone, Debug)]
 pub(super) struct Usual {
     headers: [u8; HEADERS_MAX],
     len: usize,
-    /// For headers of this length.
-    lengths: Option<&'static Lengths>,
-    /// The checksum as far as the payload, of a frame that has no length.
-    checksum: u32,
+    /// The checksum of the prelude, of a frame that has no length.
+    prelude: u32,
+    /// The same as far as the payload.
+    before_payload: crc32fast::Hasher,
 }
 
 impl Usual {
@@ -68,13 +62,13 @@ impl Usual {
         let len = headers.len();
         let mut kept = [0; HEADERS_MAX];
         kept.get_mut(..len)?.copy_from_slice(headers);
-        let mut hasher = crc32fast::Hasher::new();
-        for word in [0, len as u32, prelude_checksum(0, len as u32)] {
-            hasher.update(&word.to_be_bytes());
+        let prelude = prelude_checksum(0, len as u32);
+        let mut before_payload = crc32fast::Hasher::new();
+        for word in [0, len as u32, prelude] {
+            before_payload.update(&word.to_be_bytes());
         }
-        hasher.update(headers);
-        let lengths = len.checked_sub(HEADERS_MIN).and_then(|index| LENGTHS.get(index));
-        Some(Box::new(Self { headers: kept, len, lengths, checksum: hasher.finalize() }))
+        before_payload.update(headers);
+        Some(Box::new(Self { headers: kept, len, prelude, before_payload }))
     }
 
     /// Whether these are the headers.
@@ -86,22 +80,20 @@ impl Usual {
     /// The prelude of the frame that `bytes` begin with, if all of it is here and good, and has these headers.
     #[inline(always)]
     pub(super) fn read(&self, bytes: &[u8], limits: &Limits) -> Option<Prelude> {
-        let prelude = Prelude::read(bytes, limits)?;
-        let frame = bytes.get(..prelude.total)?;
-        if !self.has(&frame[prelude.headers()]) {
+        let [total, headers, found] = words(bytes.first_chunk()?);
+        let adds = ADDS.get(total as usize)?;
+        if headers as usize != self.len || found != self.prelude ^ adds.to_prelude {
             return None;
         }
-        let (covered, stated) = frame.split_last_chunk()?;
-        let computed = match self.lengths {
-            Some(lengths) if frame.len() < 1 << BITS => {
-                let beginning = self.checksum ^ adds(lengths, frame.len());
-                let mut hasher = crc32fast::Hasher::new_with_initial(beginning);
-                hasher.update(&covered[PRELUDE_LEN + self.len..]);
-                hasher.finalize()
-            }
-            _ => crc32fast::hash(covered),
-        };
-        (computed == u32::from_be_bytes(*stated)).then_some(prelude)
+        let (covered, stated) = bytes.get(..total as usize)?.split_last_chunk()?;
+        let (headers, payload) = covered.get(PRELUDE_LEN..)?.split_at_checked(self.len)?;
+        if payload.len() > limits.payload || !self.has(headers) {
+            return None;
+        }
+        let mut hasher = self.before_payload.clone();
+        hasher.update(payload);
+        let computed = hasher.finalize() ^ adds.to_frame;
+        (computed == u32::from_be_bytes(*stated)).then_some(Prelude { total: total as usize, headers: self.len })
     }
 }
 
@@ -113,16 +105,23 @@ mod tests {
 
     #[test]
     fn checksums_are_those_of_the_library() {
-        for len in [HEADERS_MIN, 75, 89, HEADERS_MAX] {
+        for len in [0, 3, 75, 89, HEADERS_MAX] {
             let headers: Vec<u8> = (0..len as u8).collect();
             let usual = Usual::new(&headers).expect("they are not long");
-            let lengths = usual.lengths.expect("there is a table");
-            for total in (PRELUDE_LEN + len..1 << BITS).step_by(7) {
+            for total in (FRAME_MIN + len..TOTAL_MAX + 8).step_by(7) {
                 let words = [(total as u32).to_be_bytes(), (len as u32).to_be_bytes()].concat();
                 let checksum = crc32fast::hash(&words).to_be_bytes();
-                let beginning = [&words[..], &checksum, &headers].concat();
-                let computed = usual.checksum ^ adds(lengths, total);
-                assert_eq!(computed, crc32fast::hash(&beginning), "{len}, {total}");
+                let payload: Vec<u8> = (FRAME_MIN + len..total).map(|byte| byte as u8).collect();
+                let mut frame = [&words[..], &checksum, &headers, &payload].concat();
+                frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+                let found = usual.read(&frame, &Limits::default());
+                let expected = Prelude::read(&frame, &Limits::default()).filter(|_| total < TOTAL_MAX);
+                assert_eq!(found, expected, "{len}, {total}");
+                // No byte may be another one, and none may be missing.
+                frame[total * 5 / 7] ^= 0x10;
+                assert_eq!(usual.read(&frame, &Limits::default()), None, "{len}, {total}");
+                frame[total * 5 / 7] ^= 0x10;
+                assert_eq!(usual.read(&frame[..total - 1], &Limits::default()), None, "{len}, {total}");
             }
         }
     }
