@@ -93,7 +93,8 @@ impl Usual {
         let mut hasher = self.before_payload.clone();
         hasher.update(payload);
         let computed = hasher.finalize() ^ adds.to_frame;
-        (computed == u32::from_be_bytes(*stated)).then_some(Prelude { total: total as usize, headers: self.len })
+        (computed == u32::from_be_bytes(*stated))
+            .then_some(Prelude { total: total as usize, headers: self.len })
     }
 }
 

@@ -2,52 +2,81 @@
 
 use core::ops::Range;
 
-/// The length and a sum of the text, not the text itself: an answer of any length takes no room.
-#[derive(Clone, Copy, Debug, Default)]
+/// Bytes that are hashed at once.
+const BLOCK: usize = 48;
+/// Bytes of a short text: most tokens are no longer.
+const SHORT: usize = 16;
+
+/// The length and a hash of the text, not the text itself: an answer of any length takes no more room.
+#[derive(Clone, Debug)]
 pub(super) struct Streamed {
     len: usize,
-    /// The text as a number, modulo 2⁶⁴: its bytes are the digits. No byte of UTF-8 is as large as the base, so that no two
-    /// texts of up to eight bytes have the same.
-    sum: u64,
+    /// Of all blocks that something follows.
+    hash: u64,
+    /// The text behind them, and anything behind that.
+    held: [u8; BLOCK + SHORT],
+    /// Bytes of that text: [`BLOCK`] at most.
+    fill: usize,
 }
 
-const BASE: u64 = 251;
-
-/// What eight digits or fewer are shifted by.
-const POWERS: [u64; 9] = {
-    let mut powers = [1; 9];
-    let mut len = 1;
-    while len < 9 {
-        powers[len] = powers[len - 1] * BASE;
-        len += 1;
+impl Default for Streamed {
+    fn default() -> Self {
+        Self { len: 0, hash: 0, held: [0; BLOCK + SHORT], fill: 0 }
     }
-    powers
-};
+}
 
 impl Streamed {
     /// The text at `range` of `bytes` was streamed, too.
     ///
-    /// A text has any length, and no branch is to depend on it: up to eight bytes are one step.
+    /// A text has any length, and nothing is to depend on it: a short one is copied with what follows it, and hashed
+    /// with others.
     #[inline]
     pub(super) fn add(&mut self, bytes: &[u8], range: Range<usize>) {
-        self.len += range.len();
-        let mut at = range.start;
-        while at < range.end {
-            let len = (range.end - at).min(8);
-            let word = match bytes.get(at..at + 8).and_then(|word| word.first_chunk()) {
-                Some(word) => u64::from_le_bytes(*word),
-                None => bytes[at..at + len].iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-            };
-            let digits = number(word << (8 * (8 - len)));
-            self.sum = self.sum.wrapping_mul(POWERS[len]).wrapping_add(digits);
-            at += len;
+        let window = bytes.get(range.start..range.start + SHORT);
+        match (window, self.held.get_mut(self.fill..self.fill + SHORT)) {
+            (Some(window), Some(place)) if range.len() <= SHORT => {
+                place.copy_from_slice(window);
+                self.len += range.len();
+                self.fill += range.len();
+                if self.fill > BLOCK {
+                    self.hash_block();
+                }
+            }
+            _ => self.add_long(&bytes[range]),
         }
+    }
+
+    #[inline(never)]
+    fn add_long(&mut self, text: &[u8]) {
+        self.len += text.len();
+        for piece in text.chunks(SHORT) {
+            self.held[self.fill..self.fill + piece.len()].copy_from_slice(piece);
+            self.fill += piece.len();
+            if self.fill > BLOCK {
+                self.hash_block();
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn hash_block(&mut self) {
+        let (block, rest) = self.held.split_at_mut(BLOCK);
+        for word in block.chunks_exact(8) {
+            let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+            self.hash = (self.hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        }
+        block[..SHORT].copy_from_slice(rest);
+        self.fill -= BLOCK;
+    }
+
+    fn held(&self) -> &[u8] {
+        &self.held[..self.fill]
     }
 
     fn is(&self, text: &[u8]) -> bool {
         let mut other = Self::default();
         other.add(text, 0..text.len());
-        (other.len, other.sum) == (self.len, self.sum)
+        (other.len, other.hash, other.held()) == (self.len, self.hash, self.held())
     }
 
     /// Where in `answer`, which the server says it gave, begins what was not streamed. `inputs` is the prompt, where the
@@ -64,17 +93,6 @@ impl Streamed {
         let begins_at = |at: usize| answer.get(at..at + len).is_some_and(|begin| self.is(begin));
         [echo, 0].into_iter().find(|&at| begins_at(at)).map(|at| at + len).filter(|&at| at < total)
     }
-}
-
-/// Eight bytes as digits, the first the highest: those that stand side by side together, then pairs, then fours. Nothing
-/// is carried from one lane into the next.
-#[inline]
-fn number(word: u64) -> u64 {
-    const BYTES: u64 = 0x00ff_00ff_00ff_00ff;
-    const PAIRS: u64 = 0x0000_ffff_0000_ffff;
-    let pairs = (word & BYTES) * BASE + (word >> 8 & BYTES);
-    let fours = (pairs & PAIRS) * (BASE * BASE) + (pairs >> 16 & PAIRS);
-    (fours & u64::from(u32::MAX)) * (BASE * BASE * BASE * BASE) + (fours >> 32)
 }
 
 #[cfg(test)]
@@ -104,15 +122,21 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_does_not_depend_on_cuts() {
-        let text = "Grüße, 世界 🙂 – and 16 more".as_bytes();
-        let digits = |sum: u64, byte: &u8| sum.wrapping_mul(BASE).wrapping_add(u64::from(*byte));
-        for cut in 0..=text.len() {
-            let mut streamed = Streamed::default();
-            streamed.add(text, 0..cut);
-            streamed.add(text, cut..text.len());
-            assert_eq!(streamed.sum, text.iter().fold(0, digits), "cut at {cut}");
-            assert!(streamed.is(text));
+    fn the_hash_does_not_depend_on_cuts() {
+        let text = "Grüße, 世界 🙂 – and many more, so that there are two blocks and what is a good deal longer than that, 🙂🙂🙂".as_bytes();
+        for first in 0..=text.len() {
+            for second in first..=text.len() {
+                let mut streamed = Streamed::default();
+                for range in [0..first, first..second, second..text.len()] {
+                    streamed.add(text, range);
+                }
+                assert!(streamed.is(text), "cut at {first} and {second}");
+                for other in 0..text.len() {
+                    let mut others = text.to_vec();
+                    others[other] ^= 1;
+                    assert!(!streamed.is(&others), "another byte {other}");
+                }
+            }
         }
     }
 }
