@@ -30,21 +30,27 @@ pub(crate) struct Short([u8; SHORT]);
 
 impl Short {
     /// The text at `range` of `bytes`, as [`lossy`] has it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lossy<'a>(&'a mut self, bytes: &'a [u8], range: Range<usize>) -> Cow<'a, str> {
-        if range.len() <= SHORT {
-            if let Some(window) = bytes.get(range.start..range.start + SHORT) {
-                self.0.copy_from_slice(window);
-                // Other characters may follow the text, and be cut: then it is checked by itself.
-                if let Some(text) =
-                    core::str::from_utf8(&self.0).ok().and_then(|text| text.get(..range.len()))
-                {
-                    return Cow::Borrowed(text);
-                }
-            }
+        let len = range.len();
+        match self.copy(bytes, range.start).filter(|text| len <= SHORT && text.is_char_boundary(len)) {
+            Some(text) => Cow::Borrowed(&text[..len]),
+            None => long(&bytes[range]),
         }
-        lossy(&bytes[range])
     }
+
+    /// The window that begins at `at`, if it is text.
+    #[inline(always)]
+    fn copy(&mut self, bytes: &[u8], at: usize) -> Option<&str> {
+        self.0 = *bytes.get(at..at + SHORT)?.first_chunk()?;
+        core::str::from_utf8(&self.0).ok()
+    }
+}
+
+/// What is no short text, or has other characters behind it.
+#[inline(never)]
+fn long(bytes: &[u8]) -> Cow<'_, str> {
+    lossy(bytes)
 }
 
 #[cfg(test)]
