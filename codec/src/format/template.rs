@@ -408,7 +408,7 @@ impl Changed {
 }
 
 /// The string that begins at `at`, behind its quote, which is the end of a literal.
-#[inline]
+#[inline(always)]
 fn read_text(bytes: &[u8], at: usize) -> Option<Str> {
     let Rest { end, escaped, ascii } = json::rest(bytes, at)?;
     if !ascii {
