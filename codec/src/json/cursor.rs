@@ -71,6 +71,21 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
+    /// Where the value that comes next begins, whatever it is.
+    #[inline]
+    pub(crate) fn value_at(&mut self) -> Result<usize> {
+        if self.skip_space().is_none() {
+            return self.fault("value is missing");
+        }
+        Ok(self.pos)
+    }
+
+    /// Whether the value that comes next is a string.
+    #[inline]
+    pub(crate) fn is_string(&mut self) -> bool {
+        self.skip_space() == Some(b'"')
+    }
+
     /// The kind of the value that comes next. It still has to be read or skipped.
     #[inline]
     pub(crate) fn kind(&mut self) -> Result<Kind> {

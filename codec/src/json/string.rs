@@ -63,14 +63,9 @@ impl Json<'_> {
     pub(crate) fn text(&mut self) -> Result<(Range<usize>, Escapes)> {
         self.expect(b'"', "no string")?;
         let start = self.pos;
-        // Names, and words like them, end within the first eight bytes.
-        if let Some(word) = self.bytes.get(start..start + 8) {
-            let special = specials(u64::from_le_bytes(word.try_into().unwrap_or_default()));
-            let end = start + (special.trailing_zeros() / 8) as usize;
-            if special != 0 && self.bytes.get(end) == Some(&b'"') {
-                self.pos = end + 1;
-                return Ok((start..end, Escapes::None));
-            }
+        if let Some(Rest { end, .. }) = short_rest(self.bytes, start) {
+            self.pos = end + 1;
+            return Ok((start..end, Escapes::None));
         }
         self.long_text()
     }
@@ -101,17 +96,18 @@ pub(crate) struct Rest {
 /// The rest of a string whose opening quote was read; `None` if it is wrong. What comes back fits into registers.
 #[inline]
 pub(crate) fn rest(bytes: &[u8], at: usize) -> Option<Rest> {
-    // Nearly all tokens end within the first sixteen bytes, and no branch is to depend on where.
-    if let Some(window) = bytes.get(at..at + 16).and_then(|window| window.first_chunk::<16>()) {
-        let window = u128::from_le_bytes(*window);
-        let (low, high) = (window as u64, (window >> 64) as u64);
-        let (first, second) = (specials(low).trailing_zeros(), specials(high).trailing_zeros());
-        let end = at + (if first < 64 { first } else { 64 + second } / 8) as usize;
-        if bytes.get(end) == Some(&b'"') {
-            return Some(Rest { end, escaped: false, ascii: (low | high) & HIGH == 0 });
-        }
-    }
-    rest_of_long(bytes, at)
+    short_rest(bytes, at).or_else(|| rest_of_long(bytes, at))
+}
+
+/// The rest of a string that ends within sixteen bytes and has no escapes, as nearly all names and tokens do.
+#[inline(always)]
+fn short_rest(bytes: &[u8], at: usize) -> Option<Rest> {
+    let window = u128::from_le_bytes(*bytes.get(at..at + 16)?.first_chunk()?);
+    let (low, high) = (window as u64, (window >> 64) as u64);
+    let (first, second) = (specials(low).trailing_zeros(), specials(high).trailing_zeros());
+    let end = at + (if first < 64 { first } else { 64 + second } / 8) as usize;
+    let ascii = (low | high) & HIGH == 0;
+    (bytes.get(end) == Some(&b'"')).then_some(Rest { end, escaped: false, ascii })
 }
 
 #[inline(never)]

@@ -57,7 +57,7 @@ impl<'a> Source<'a> {
     /// Where the value that comes next begins.
     #[inline]
     pub(super) fn at(&mut self) -> Result<At> {
-        Ok(place(self.kind()?.1))
+        Ok(place(self.json.value_at()?))
     }
 
     /// Checks the kind of the value that comes next; `what` names it.
@@ -276,14 +276,14 @@ pub(super) trait Value<'a>: Sized {
 impl<'a> Value<'a> for Cow<'a, str> {
     #[inline]
     fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
-        if source.kind()?.0 == Kind::String { source.string().map(Some) } else { Ok(None) }
+        if source.json.is_string() { source.string().map(Some) } else { Ok(None) }
     }
 }
 
 impl<'a> Value<'a> for Text<'a> {
     #[inline]
     fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
-        if source.kind()?.0 == Kind::String { source.text().map(Some) } else { Ok(None) }
+        if source.json.is_string() { source.text().map(Some) } else { Ok(None) }
     }
 }
 

@@ -5,14 +5,15 @@ use alloc::vec::Vec;
 
 use crate::chat::request::{self, Content, Members, Part, Text};
 use crate::format::request::media;
-use crate::format::request::source::{Result, Source, string_member};
+use crate::format::request::source::{Result, Source, place, string_member};
 use crate::json::Kind;
 
 /// Reads `content`: a string, a list of parts, or null.
 pub(super) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
-    let at = source.at()?;
+    let (kind, at) = source.kind()?;
+    let at = place(at);
     parts.clear();
-    match source.kind()?.0 {
+    match kind {
         Kind::String => {
             // Room for one: nearly all messages are one text.
             *parts = Vec::from([Part { at, ..Part::new(Content::Text(source.text()?)) }]);
