@@ -5,7 +5,9 @@
 mod setup;
 
 pub(crate) use sagewire_transport_reqwest::Client;
-use sagewire_transport_reqwest::{Builder, Credentials};
+use std::time::Duration;
+
+use sagewire_transport_reqwest::{Builder, Credentials, http_client};
 
 pub(crate) use setup::*;
 
@@ -20,6 +22,17 @@ pub(crate) fn builder(setup: &Setup) -> Builder {
 
 pub(crate) fn client(setup: &Setup) -> Client {
     builder(setup).build().expect("complete")
+}
+
+/// One that speaks HTTP/2 without being asked to. It finds out soon that a connection is dead.
+pub(crate) fn http2_client(setup: &Setup) -> Client {
+    let http = http_client(false)
+        .expect("no TLS")
+        .connect_timeout(setup.bounds.timeouts.connect)
+        .http2_prior_knowledge()
+        .http2_keep_alive_interval(Duration::from_millis(200))
+        .http2_keep_alive_timeout(Duration::from_millis(1300));
+    builder(setup).http_client(http.build().expect("a client")).build().expect("complete")
 }
 
 /// Whether a header of a request has to be in its signature.
