@@ -11,3 +11,5 @@ mod common;
 mod fault;
 #[path = "../../transport/tests/shared/http1/mod.rs"]
 mod http1;
+#[path = "../../transport/tests/shared/http2/mod.rs"]
+mod http2;

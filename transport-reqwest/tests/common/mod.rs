@@ -8,6 +8,7 @@ pub(crate) use sagewire_transport_reqwest::Client;
 use std::time::Duration;
 
 use sagewire_transport_reqwest::{Builder, Credentials, http_client};
+use tokio::net::TcpStream;
 
 pub(crate) use setup::*;
 
@@ -22,6 +23,19 @@ pub(crate) fn builder(setup: &Setup) -> Builder {
 
 pub(crate) fn client(setup: &Setup) -> Client {
     builder(setup).build().expect("complete")
+}
+
+/// Where servers of HTTP/2 are, but for the port.
+pub(crate) const HTTP2_ORIGIN: &str = "http://127.0.0.1";
+/// The client of HTTP/2 finds out that a connection is dead.
+pub(crate) const HAS_PINGS: bool = true;
+
+/// The client goes back to a connection over which it was refused for a while.
+pub(crate) const KEEPS_REFUSERS: bool = true;
+
+/// The server's side of a connection.
+pub(crate) async fn secured(socket: TcpStream) -> Option<TcpStream> {
+    Some(socket)
 }
 
 /// One that speaks HTTP/2 without being asked to. It finds out soon that a connection is dead.

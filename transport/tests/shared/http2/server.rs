@@ -1,5 +1,5 @@
-//! A server that does with its streams and connections what no server of HTTP/2 should. What `h2` would not send, it sends
-//! past it.
+//! A server that does with its streams and connections what no server of HTTP/2 should. It stands between `h2` and the wire:
+//! what `h2` would not send, it sends for it.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -7,17 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Request, Response};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::answer::{Answer, OF_STREAMS};
+use crate::common::{HTTP2_ORIGIN, secured};
 
 /// Before anything breaks, what was sent should have arrived: a reset discards the rest.
 const FLUSH: Duration = Duration::from_millis(50);
@@ -104,7 +105,7 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("{HTTP2_ORIGIN}:{}", self.addr.port())
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -136,32 +137,57 @@ impl Drop for Server {
     }
 }
 
-/// The socket once more, and past `h2`.
-fn past(socket: TcpStream) -> std::io::Result<(TcpStream, TcpStream)> {
+async fn connection(socket: TcpStream, shared: Arc<Shared>) {
+    let _ = socket.set_nodelay(true);
+    let (socket, control) = twice(socket).expect("a socket");
+    let Some(wire) = secured(socket).await else { return };
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let (give, orders) = mpsc::channel(1);
+    tokio::spawn(between(wire, far, orders, control));
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(shared.streams);
+    let Ok(mut connection) = builder.handshake(near).await else { return };
+    shared.connections.fetch_add(1, Ordering::Relaxed);
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        tokio::spawn(stream(request, respond, give.clone(), Arc::clone(&shared)));
+    }
+}
+
+/// The socket, and once more to say how it closes.
+fn twice(socket: TcpStream) -> std::io::Result<(TcpStream, TcpStream)> {
     let socket = socket.into_std()?;
     Ok((TcpStream::from_std(socket.try_clone()?)?, TcpStream::from_std(socket)?))
 }
 
-async fn connection(socket: TcpStream, shared: Arc<Shared>) {
-    let _ = socket.set_nodelay(true);
-    let (mut past, socket) = past(socket).expect("a socket");
-    let mut builder = h2::server::Builder::new();
-    builder.max_concurrent_streams(shared.streams);
-    let Ok(mut connection) = builder.handshake(socket).await else { return };
-    shared.connections.fetch_add(1, Ordering::Relaxed);
-    let (give, mut orders) = mpsc::channel(1);
+/// Carries everything between the client and `h2`, until there is another order or one of them is gone.
+async fn between(
+    wire: impl AsyncRead + AsyncWrite,
+    far: DuplexStream,
+    mut orders: mpsc::Receiver<Order>,
+    control: TcpStream,
+) {
+    let (mut from_client, mut to_client) = split(wire);
+    let (mut from_server, mut to_server) = split(far);
+    let (mut up, mut down) = (BytesMut::new(), BytesMut::new());
     loop {
-        tokio::select! {
-            accepted = connection.accept() => {
-                let Some(Ok((request, respond))) = accepted else { return };
-                tokio::spawn(stream(request, respond, give.clone(), Arc::clone(&shared)));
-            }
-            order = orders.recv() => match order {
-                Some(Order::Frame(frame)) => past.write_all(&frame).await.expect("a connection"),
-                Some(Order::Hang) => std::future::pending().await,
-                Some(Order::Reset) => return past.set_zero_linger().expect("a connection"),
-                Some(Order::Close) | None => return,
+        let sent = tokio::select! {
+            len = from_client.read_buf(&mut up) => match len {
+                Ok(1..) => to_server.write_all_buf(&mut up).await,
+                _ => return,
             },
+            len = from_server.read_buf(&mut down) => match len {
+                Ok(1..) => to_client.write_all_buf(&mut down).await,
+                _ => return,
+            },
+            Some(order) = orders.recv() => match order {
+                Order::Frame(frame) => to_client.write_all(&frame).await,
+                Order::Hang => std::future::pending().await,
+                Order::Reset => return control.set_zero_linger().expect("a connection"),
+                Order::Close => return,
+            },
+        };
+        if sent.is_err() || to_client.flush().await.is_err() {
+            return;
         }
     }
 }
