@@ -8,7 +8,7 @@ use sagewire_transport_reqwest::{AwsConfig, Builder, Client, Retry, Timeouts};
 use crate::environment;
 use crate::fault::{Fault, note};
 use crate::profile::Profile;
-use crate::service::refused;
+use crate::service::{refused, without_credentials};
 
 /// Says how often a call is tried again.
 const MAX_RETRIES: &str = "AWS_SAGEMAKER_MAX_RETRIES";
@@ -115,7 +115,9 @@ pub(crate) async fn tell_wait<T>(found: impl Future<Output = T>) -> T {
 impl Args {
     /// The client, with its credentials.
     pub(crate) async fn client(&self) -> Result<Client, Fault> {
-        if let Some(missing) = self.profile().missing() {
+        AwsConfig::check_files().await.map_err(Fault::usage)?;
+        let profile = self.profile();
+        if let Some(missing) = profile.missing() {
             return Err(Fault::usage(missing));
         }
         let client = tell_wait(async {
@@ -124,7 +126,7 @@ impl Args {
                 return Err(Fault::usage(format!("the region is {NO_REGION}")));
             }
             let client = builder.build().map_err(|error| refused(&error))?;
-            client.credentials_source().await.map_err(|error| refused(&error))?;
+            client.credentials_source().await.map_err(|error| without_credentials(&error, &profile))?;
             Ok::<_, Fault>(client)
         });
         let client = client.await?;

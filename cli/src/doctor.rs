@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use sagewire_transport_reqwest::{
-    Client, CredentialsSource, Error, Operation, Origin, Request, Setting, Settings, http_client,
+    AwsConfig, Client, CredentialsSource, Error, Operation, Origin, Request, Setting, Settings, http_client,
 };
 use serde::Serialize;
 
@@ -91,6 +91,10 @@ struct Doctor<'a> {
 
 impl Doctor<'_> {
     async fn look(&self) -> Result<Vec<Finding>, Fault> {
+        if let Err(error) = AwsConfig::check_files().await {
+            // What they say is not known, so there is nothing else to look at.
+            return Ok(vec![Finding::bad("files", Exit::Usage, error.to_string())]);
+        }
         let mut findings: Vec<Finding> = self.profile().into_iter().collect();
         let builder = tell_wait(self.connection.builder()).await?;
         let caller = match self.connection.caller().await? {

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use sagewire_transport_reqwest::{Error, Metadata, ServiceError};
 
 use crate::fault::{Exit, Fault};
+use crate::profile::Profile;
 
 /// Characters of a service's message that are shown.
 const MESSAGE_MAX: usize = 1000;
@@ -40,7 +41,7 @@ pub(crate) fn refused_by(error: &Error, container: &'static str) -> Fault {
         what = format!("{what}: {cause}");
     }
     if error.is_credentials() {
-        return Fault::usage(format!("{what}; hint: {}", credentials_hint(&what)));
+        return unsigned(&what, "");
     }
     if error.is_config() || error.is_invalid_request() {
         return Fault::usage(format!("{what} (see --help)"));
@@ -51,11 +52,26 @@ pub(crate) fn refused_by(error: &Error, container: &'static str) -> Fault {
     Fault::Line(Exit::Failed, format!("transport: {what}{hint}"))
 }
 
+/// There are no credentials to sign with, because of the profile if one is asked for.
+pub(crate) fn without_credentials(error: &Error, profile: &Profile) -> Fault {
+    match (root_cause(error), profile.from) {
+        (Some(cause), Some(_)) => unsigned(&format!("{error}: {cause}"), &format!("; see {profile}")),
+        _ => refused(error),
+    }
+}
+
+fn unsigned(what: &str, place: &str) -> Fault {
+    Fault::usage(format!("{what}{place}; hint: {}", credentials_hint(what)))
+}
+
 /// What to do about credentials that were not found.
 fn credentials_hint(what: &str) -> &'static str {
     // AWS's SDK has no name for these, only sentences.
     if what.contains("SSO") {
         return "aws sso login signs in anew";
+    }
+    if what.contains("sso-session") {
+        return "aws configure sso-session makes one";
     }
     if what.contains("AWS_ACCESS_KEY_ID is not set;") {
         return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --profile";

@@ -16,6 +16,7 @@ use sagewire_transport::Error;
 use crate::builder::{Builder, DUAL_STACK, FIPS, GLOBAL_URL, SERVICE_URL};
 use crate::chain::Chain;
 use crate::connector::http_client;
+use crate::profiles;
 use crate::settings::{Origin, Setting};
 
 /// The service in a `services` section, as AWS documents it, and as AWS's SDK for Rust looks for it.
@@ -81,6 +82,16 @@ impl AwsConfig {
         self
     }
 
+    /// Checks that the files of profiles can be read, as [`Builder::load_aws_config`] does first. Files that are not there
+    /// are none.
+    ///
+    /// # Errors
+    ///
+    /// One cannot: which, why, and on which line.
+    pub async fn check_files() -> Result<(), Error> {
+        profiles::check().await
+    }
+
     fn metadata(&self, config: &ProviderConfig) -> imds::Client {
         let client = imds::Client::builder().configure(config);
         match self.metadata_timeout {
@@ -118,8 +129,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The HTTP client that asks for credentials cannot be built.
+    /// A file of profiles is there and cannot be read, or the HTTP client that asks for credentials cannot be built.
     pub async fn load_aws_config(mut self, source: &AwsConfig) -> Result<Self, Error> {
+        AwsConfig::check_files().await?;
         let http = http_client()?;
         let provider = ProviderConfig::without_region().with_http_client(http.clone());
         let metadata = source.metadata(&provider);

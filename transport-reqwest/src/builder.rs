@@ -17,6 +17,11 @@ pub(crate) const GLOBAL_URL: &str = "AWS_ENDPOINT_URL";
 pub(crate) const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
 pub(crate) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 pub(crate) const SERVICE_URL: &str = "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME";
+/// A connection of HTTP/2 that waits for an answer is asked so often whether anybody is there: one that is dead would take
+/// every further request, and all of their tries. AWS's SDK for Java asks every five seconds.
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// How long the answer to that may take.
+const PONG_WITHIN: Duration = Duration::from_secs(10);
 
 /// Settings of a [`Client`].
 #[derive(Clone, Debug)]
@@ -203,7 +208,8 @@ fn no_credentials() -> Error {
 }
 
 /// What [`Builder::build`] makes its HTTP client with: no redirects, no proxies, no decompression, no tries of its own,
-/// and for `https` rustls with the certificates of the platform, HTTP/2 where the server has it.
+/// and for `https` rustls with the certificates of the platform, HTTP/2 where the server has it. Such a connection is given
+/// up if it does not answer a ping within 10 seconds, which it is sent every 10 seconds while it waits for an answer.
 ///
 /// # Errors
 ///
@@ -212,7 +218,14 @@ pub fn http_client(https: bool) -> Result<reqwest::ClientBuilder, Error> {
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .no_proxy();
+        // Another crate may have turned on what reqwest then does by default.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .no_proxy()
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PONG_WITHIN);
     #[cfg(feature = "rustls")]
     let http = http.tls_backend_preconfigured(crate::tls::config(https)?);
     #[cfg(not(feature = "rustls"))]

@@ -14,6 +14,8 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 
 use crate::credentials::EnvCredentials;
 
+const PROFILE: &str = "profile";
+
 /// Providers and their names, in the order in which they are asked. One that is not set up leaves it to the next, one that
 /// fails does not: other credentials than those that were meant would be a surprise.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ impl Chain {
         let profile = ProfileFileCredentialsProvider::builder().configure(config);
         Self(vec![
             ("environment", SharedCredentialsProvider::new(EnvCredentials::new())),
-            ("profile", SharedCredentialsProvider::new(profile.build())),
+            (PROFILE, SharedCredentialsProvider::new(profile.build())),
             ("web identity", SharedCredentialsProvider::new(identity.build())),
             ("container", SharedCredentialsProvider::new(container.build())),
             ("instance metadata", SharedCredentialsProvider::new(instance.build())),
@@ -46,7 +48,13 @@ impl Chain {
             match provider.provide_credentials().await {
                 Ok(credentials) => return Ok(credentials),
                 Err(error) => {
-                    let is_set_up = !matches!(error, CredentialsError::CredentialsNotLoaded(_));
+                    let is_set_up = match error {
+                        // It gives its reason where somebody named a profile that cannot be used, and none otherwise.
+                        CredentialsError::CredentialsNotLoaded(_) => {
+                            *name == PROFILE && error.source().is_some()
+                        }
+                        _ => true,
+                    };
                     tried.push((*name, error));
                     // The last is asked whether it is set up or not.
                     if is_set_up && tried.len() < self.0.len() {

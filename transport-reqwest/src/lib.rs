@@ -75,6 +75,8 @@ mod clock;
 mod connector;
 mod credentials;
 mod host;
+#[cfg(feature = "aws-config")]
+mod profiles;
 mod settings;
 mod sign;
 #[cfg(feature = "rustls")]

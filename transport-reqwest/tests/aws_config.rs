@@ -299,3 +299,27 @@ async fn sso_sessions_are_used() {
     let found = asks(&home, Some(SESSION_TOKEN), &env, json!({"profile": "sso"})).await;
     assert!(found["source"].as_str().is_some_and(|source| source.contains("SSO")), "{found}");
 }
+
+#[tokio::test]
+async fn files_and_profiles_that_cannot_be_used_are_errors() {
+    let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let home = Home::new("[default]\nregion = eu-west-1\nhidden\n");
+    let found = home.run(&keys, json!({})).await;
+    let error = found["error"].as_str().expect("an error");
+    assert!(error.ends_with(".aws/config on line 3: Expected an '=' sign defining a property"), "{error}");
+
+    // Those of the instance are not meant.
+    let home = Home::new(
+        "[profile role]\nregion = eu-west-1\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = nope\n",
+    );
+    let metadata = Metadata::start();
+    for profile in ["role", "nope"] {
+        let env = [
+            ("AWS_PROFILE", profile),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.url()),
+        ];
+        let found = home.run(&env, json!({})).await;
+        assert_eq!(found["source"], "the credentials could not be loaded", "{profile}: {found}");
+    }
+}

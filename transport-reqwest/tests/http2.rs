@@ -1,5 +1,6 @@
 //! Over HTTP/2: streams as they come, `:authority` as it is signed, and streams that are dropped.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -8,6 +9,9 @@ use bytes::Bytes;
 use http::Version;
 use sagewire_codec::eventstream::{Header, Value, encode};
 use sagewire_transport_reqwest::{Client, Credentials, Request, Retry, http_client};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, pause, sleep};
 
 mod server;
 use server::{Answer, Server};
@@ -22,11 +26,15 @@ fn keys() -> Credentials {
 }
 
 fn client(server: &Server) -> Client {
+    client_at(server.addr)
+}
+
+fn client_at(addr: SocketAddr) -> Client {
     let http = http_client(false).expect("no TLS").http2_prior_knowledge().build().expect("a client");
     Client::builder()
         .region("us-east-1")
         .credentials(keys())
-        .endpoint_url(format!("http://{}", server.addr))
+        .endpoint_url(format!("http://{addr}"))
         .http_client(http)
         .retry(Retry::never())
         .build()
@@ -122,4 +130,29 @@ async fn dropped_streams_are_reset() {
     reset.expect("at once");
     // The connection is there for others.
     assert_eq!(client.invoke(Request::new("my-llm", "")).await.expect("an answer").body, "{}");
+}
+
+/// Nobody has to wait for the first byte of a connection that is dead, and no other request goes there.
+#[tokio::test]
+async fn dead_connections_are_found_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let client = client_at(listener.local_addr().expect("an address"));
+    let invoke = || {
+        let client = client.clone();
+        tokio::spawn(async move { client.invoke(Request::new("my-llm", "")).await })
+    };
+    for _ in 0..2 {
+        let call = invoke();
+        // Each comes over a connection of its own.
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        assert_ne!(socket.read(&mut [0; 1024]).await.expect("a request"), 0);
+        sleep(Duration::from_millis(50)).await;
+        // What is waited for from here on never comes.
+        pause();
+        let start = Instant::now();
+        let error = call.await.expect("no panic").expect_err("nobody answers");
+        assert!(error.is_broken_off() && error.is_retryable(), "{error:?}");
+        assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
+        tokio::time::resume();
+    }
 }

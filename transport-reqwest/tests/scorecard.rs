@@ -2,10 +2,14 @@
 //!
 //! `cargo test -p sagewire-transport-reqwest --test scorecard -- --nocapture`
 
+#[path = "../../transport/tests/shared/answer.rs"]
+mod answer;
+#[path = "../../transport/tests/shared/call.rs"]
+mod call;
 mod common;
-#[path = "../../transport/tests/shared/dropped.rs"]
-mod dropped;
-#[path = "../../transport/tests/shared/faults.rs"]
-mod faults;
-#[path = "../../transport/tests/shared/server.rs"]
-mod server;
+#[path = "../../transport/tests/shared/fault.rs"]
+mod fault;
+#[path = "../../transport/tests/shared/http1/mod.rs"]
+mod http1;
+#[path = "../../transport/tests/shared/http2/mod.rs"]
+mod http2;

@@ -186,7 +186,11 @@ impl Inner {
         let (exchange, times) = (Exchange::default(), &self.bounds.timeouts);
         let sent = AssertUnwindSafe(send(exchange.clone())).catch_unwind();
         let sent = timeout(times.first_byte, sent).await;
-        let output = match sent.map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))? {
+        let Ok(sent) = sent else {
+            exchange.leave_connection();
+            return Err(Error::timed_out(Timeout::FirstByte, times.first_byte));
+        };
+        let output = match sent {
             Ok(output) => output,
             // The SDK's signer panics where a key has a line end, say.
             Err(_) if exchange.stage() == Stage::Signing => return Err(unsigned()),

@@ -9,6 +9,7 @@ use aws_sdk_sagemakerruntime::config::interceptors::{
 use aws_sdk_sagemakerruntime::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_sagemakerruntime::error::BoxError;
 use aws_sdk_sagemakerruntime::primitives::{DateTime, DateTimeFormat};
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_types::body::SdkBody;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -49,9 +50,19 @@ struct Seen {
     /// The time that the request is signed for, in seconds since 1970.
     signed_at: Option<i64>,
     head: Option<Head>,
+    /// What the request goes over, once that is known.
+    connection: Option<CaptureSmithyConnection>,
 }
 
 impl Exchange {
+    /// No other request goes over the same connection: over HTTP/2 all would, and nobody may be there.
+    pub(crate) fn leave_connection(&self) {
+        let connection = self.seen().connection.take();
+        if let Some(connection) = connection.and_then(|connection| connection.get()) {
+            connection.poison();
+        }
+    }
+
     pub(crate) fn stage(&self) -> Stage {
         self.seen().stage
     }
@@ -110,10 +121,11 @@ impl Intercept for Exchange {
         &self,
         context: &BeforeTransmitInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let mut seen = self.seen();
         seen.stage = Stage::Sent;
+        seen.connection = config.load::<CaptureSmithyConnection>().cloned();
         seen.signed_at = context.request().headers().get("x-amz-date").and_then(signing_time);
         Ok(())
     }

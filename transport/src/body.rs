@@ -21,7 +21,7 @@ use crate::error::{Error, Progress, Timeout};
 /// handed on: they say that something came of which nothing can be handed on yet, so that the idle time begins anew.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, Error>> + Send>>;
 
-/// The chunks of an HTTP body. `cause` makes of its error what that is to be shown as.
+/// The chunks of an HTTP body; one that ends before its announced length has broken off. `cause` makes of its error what that is to be shown as.
 pub fn http_chunks<B, E>(body: B, cause: fn(B::Error) -> E) -> Chunks
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -45,7 +45,10 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
-                return Poll::Ready(None);
+                // A stream of HTTP/2 that is reset without an error ends like a whole one.
+                let missing = self.body.size_hint().lower();
+                let short = || Error::broken_off().because(format!("{missing} bytes are missing"));
+                return Poll::Ready((missing > 0).then(|| Err(short())));
             };
             let frame = frame.map_err(|error| Error::broken_off().because((self.cause)(error)))?;
             // Trailers say nothing here, and frames without bytes must not pass for progress.

@@ -126,8 +126,8 @@ impl AsyncResponse {
 
 /// A streamed answer, in chunks that are cut anywhere: frames of the event stream, or what was in them.
 ///
-/// As a [`Stream`] it ends after an error. Dropping it closes the connection. Nothing is read from the connection that was
-/// not asked for, beyond one chunk.
+/// As a [`Stream`] it ends after an error. Dropping it closes the connection, and of a connection of HTTP/2 the stream.
+/// Nothing is read from the connection that was not asked for, beyond one chunk or the window of HTTP/2.
 #[must_use = "nothing is read until the stream is"]
 pub struct ResponseStream {
     metadata: Metadata,

@@ -14,6 +14,7 @@ mod formats;
 mod interactive;
 mod invoke;
 mod process;
+mod profiles;
 mod recorded;
 mod settings;
 mod shell;

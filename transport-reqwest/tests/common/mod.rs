@@ -5,7 +5,10 @@
 mod setup;
 
 pub(crate) use sagewire_transport_reqwest::Client;
-use sagewire_transport_reqwest::{Builder, Credentials};
+use std::time::Duration;
+
+use sagewire_transport_reqwest::{Builder, Credentials, http_client};
+use tokio::net::TcpStream;
 
 pub(crate) use setup::*;
 
@@ -20,6 +23,30 @@ pub(crate) fn builder(setup: &Setup) -> Builder {
 
 pub(crate) fn client(setup: &Setup) -> Client {
     builder(setup).build().expect("complete")
+}
+
+/// Where servers of HTTP/2 are, but for the port.
+pub(crate) const HTTP2_ORIGIN: &str = "http://127.0.0.1";
+/// The client of HTTP/2 finds out that a connection is dead.
+pub(crate) const HAS_PINGS: bool = true;
+
+/// The client goes back to a connection over which it was refused for a while.
+pub(crate) const KEEPS_REFUSERS: bool = true;
+
+/// The server's side of a connection.
+pub(crate) async fn secured(socket: TcpStream) -> Option<TcpStream> {
+    Some(socket)
+}
+
+/// One that speaks HTTP/2 without being asked to. It finds out soon that a connection is dead.
+pub(crate) fn http2_client(setup: &Setup) -> Client {
+    let http = http_client(false)
+        .expect("no TLS")
+        .connect_timeout(setup.bounds.timeouts.connect)
+        .http2_prior_knowledge()
+        .http2_keep_alive_interval(Duration::from_millis(200))
+        .http2_keep_alive_timeout(Duration::from_millis(1300));
+    builder(setup).http_client(http.build().expect("a client")).build().expect("complete")
 }
 
 /// Whether a header of a request has to be in its signature.

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sagewire_codec::eventstream::{Header, Value, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::ReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+
+use crate::answer::{Answer, OF_STREAMS};
 
 /// Before a connection is reset, what was sent should have arrived: a reset discards the rest.
 const FLUSH: Duration = Duration::from_millis(50);
@@ -174,19 +175,37 @@ async fn closed(reader: &mut ReadHalf<'_>) {
 
 /// The head of a streamed answer.
 pub(crate) fn stream_head() -> Bytes {
-    let lines = [
-        "HTTP/1.1 200 OK",
-        "content-type: application/vnd.amazon.eventstream",
-        "x-amzn-sagemaker-content-type: text/event-stream",
-        "transfer-encoding: chunked",
-    ];
-    Bytes::from(lines.join("\r\n") + "\r\n\r\n")
+    head(200, &[&OF_STREAMS[..], &[("transfer-encoding", "chunked")]].concat())
 }
 
-/// An answer in one piece. Each header has its line end.
-pub(crate) fn whole(status: u16, headers: &str, body: &[u8]) -> Bytes {
-    let head = format!("HTTP/1.1 {status} Some\r\n{headers}content-length: {}\r\n\r\n", body.len());
-    [head.as_bytes(), body].concat().into()
+fn head(status: u16, headers: &[(&str, &str)]) -> Bytes {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("HTTP/1.1 {status} Some\r\n{headers}\r\n").into()
+}
+
+/// An answer as it goes over the wire.
+pub(crate) fn bytes(answer: &Answer) -> Bytes {
+    match answer {
+        Answer::Whole { status, headers, body } => {
+            let len = body.len().to_string();
+            let head = head(*status, &[headers, &[("content-length", &*len)][..]].concat());
+            [head, body.clone()].concat().into()
+        }
+        Answer::Stream(frames) => {
+            let chunks = frames.iter().map(|frame| chunk(frame));
+            [stream_head()]
+                .into_iter()
+                .chain(chunks)
+                .chain([last_chunk()])
+                .collect::<Vec<_>>()
+                .concat()
+                .into()
+        }
+    }
+}
+
+pub(crate) fn steps(answer: &Answer) -> Vec<Step> {
+    vec![Step::Send(bytes(answer))]
 }
 
 /// A chunk of HTTP's own.
@@ -197,26 +216,4 @@ pub(crate) fn chunk(bytes: &[u8]) -> Bytes {
 
 pub(crate) fn last_chunk() -> Bytes {
     Bytes::from_static(b"0\r\n\r\n")
-}
-
-pub(crate) fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let headers = headers.iter().map(|(name, value)| Header::new(name, Value::String(value)));
-    encode(headers, payload, &mut out).expect("small");
-    out
-}
-
-pub(crate) fn part(payload: &str) -> Vec<u8> {
-    let headers = [
-        (":message-type", "event"),
-        (":event-type", "PayloadPart"),
-        (":content-type", "application/octet-stream"),
-    ];
-    frame(&headers, payload.as_bytes())
-}
-
-pub(crate) fn exception(name: &str) -> Vec<u8> {
-    let headers =
-        [(":message-type", "exception"), (":exception-type", name), (":content-type", "application/json")];
-    frame(&headers, br#"{"Message":"m"}"#)
 }

@@ -1,5 +1,4 @@
-//! R14: every call is dropped at every await. Its connection closes, no task is left behind, and what was read is what was
-//! sent.
+//! R14: calls that are dropped while they wait, whatever they go over.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -16,11 +15,11 @@ use sagewire_transport::{AsyncRequest, Chat, Error, Input, Request, Retry};
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::common::{CHAT, Client, Setup, client};
-use crate::server::{Server, Step, chunk, last_chunk, part, stream_head, whole};
+use crate::answer::{Answer, JSON, part, words};
+use crate::common::{CHAT, Client, Setup};
 
 #[derive(Clone, Copy, Debug)]
-enum Call {
+pub(crate) enum Call {
     Invoke,
     Stream,
     Async,
@@ -33,7 +32,7 @@ enum Call {
     AfterSilence,
 }
 
-const CALLS: [Call; 8] = [
+pub(crate) const CALLS: [Call; 8] = [
     Call::Invoke,
     Call::Stream,
     Call::Async,
@@ -44,46 +43,23 @@ const CALLS: [Call; 8] = [
     Call::AfterSilence,
 ];
 
-/// Bytes in pieces that arrive one by one.
-fn pieces(bytes: &[u8], len: usize) -> Vec<Step> {
-    let send =
-        |piece: &[u8]| [Step::Pause(Duration::from_millis(3)), Step::Send(Bytes::copy_from_slice(piece))];
-    bytes.chunks(len).flat_map(send).collect()
-}
-
-fn stream() -> Vec<Step> {
-    let delta = |text: &str| json!({"id": "x", "choices": [{"index": 0, "delta": {"content": text}}]});
-    let words = ["one ", "zwölf ", "😀"].map(|text| part(&format!("data: {}\n\n", delta(text))));
-    let end = json!({"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
-    let end = part(&format!("data: {end}\n\ndata: [DONE]\n\n"));
-    let mut steps = pieces(&stream_head(), 100);
-    for frame in words.iter().chain([&end]) {
-        steps.extend(pieces(&chunk(frame), 120));
-    }
-    steps.extend(pieces(&last_chunk(), 9));
-    steps
-}
-
 impl Call {
-    fn answers(self) -> Vec<Vec<Step>> {
-        let json = "content-type: application/json\r\n";
+    pub(crate) fn answers(self) -> Vec<Answer> {
+        let whole = |status, body: &str| Answer::whole(status, &[JSON], body.to_owned());
+        let stream = words(&["one ", "zwölf ", "😀"]);
         let message = json!({"role": "assistant", "content": "one"});
-        let answer =
-            json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).to_string();
+        let answer = json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
         match self {
-            Self::Invoke | Self::Complete => vec![pieces(&whole(200, json, answer.as_bytes()), 40)],
-            Self::Async => vec![pieces(&whole(202, json, br#"{"InferenceId":"i"}"#), 40)],
-            Self::Stream | Self::Chat | Self::Transcoded => vec![stream()],
-            Self::AfterRefusal => vec![pieces(&whole(503, json, b"{}"), 40), stream()],
-            Self::AfterSilence => {
-                let silent = [&stream_head()[..], &chunk(&part("one")[..20]), &last_chunk()].concat();
-                vec![pieces(&silent, 100), stream()]
-            }
+            Self::Invoke | Self::Complete => vec![whole(200, &answer.to_string())],
+            Self::Async => vec![whole(202, r#"{"InferenceId":"i"}"#)],
+            Self::Stream | Self::Chat | Self::Transcoded => vec![stream],
+            Self::AfterRefusal => vec![whole(503, "{}"), stream],
+            Self::AfterSilence => vec![Answer::Stream(vec![part("one")[..20].to_vec()]), stream],
         }
     }
 
     /// Calls, and tells what it hears as it hears it.
-    async fn run(self, transport: Client, heard: &RefCell<String>) -> Result<(), Error> {
+    pub(crate) async fn run(self, transport: Client, heard: &RefCell<String>) -> Result<(), Error> {
         let hear = |text: &str| heard.borrow_mut().push_str(text);
         let request = || Request::new("e", CHAT);
         match self {
@@ -128,8 +104,8 @@ fn question() -> chat::Request<'static> {
     read_request(RequestFormat::OpenAi, CHAT.as_bytes()).expect("a request")
 }
 
-fn setup(server: &Server) -> Setup {
-    Setup::at(server.url()).bounds(|bounds| {
+pub(crate) fn setup(url: String) -> Setup {
+    Setup::at(url).bounds(|bounds| {
         bounds.retry = Retry::default();
         bounds.retry.first_wait = Duration::from_millis(3);
     })
@@ -150,7 +126,7 @@ async fn wait_often<T>(future: impl Future<Output = T>, times: usize) -> Option<
 }
 
 /// Waits for what will be so soon.
-async fn soon(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) async fn soon(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < Duration::from_secs(10), "not so after 10 seconds: {what}");
@@ -158,50 +134,33 @@ async fn soon(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Drops the call when it waits for the `times`th time. False: it does not wait so often.
-async fn drop_at(call: Call, times: usize, all: &str) -> bool {
-    let how = format!("{call:?}, dropped at its await {times}");
-    let server = Server::start(call.answers()).await;
-    let (client, heard) = (client(&setup(&server)), RefCell::default());
-    let result = wait_often(call.run(client.clone(), &heard), times).await;
-    if let Some(result) = &result {
-        result.as_ref().expect("an answer");
-        assert_eq!(*heard.borrow(), all, "{how}");
-    }
-    assert!(all.starts_with(&*heard.borrow()), "{how}");
-    // Nobody but the client can close a connection now.
-    server.silence();
-    soon(&format!("the connection closes: {how}"), || server.open() == 0).await;
-    drop(client);
-    drop(server);
-    soon(&format!("no task is left: {how}"), || Handle::current().metrics().num_alive_tasks() == 0).await;
-    result.is_none()
+/// Waits until only so many tasks are left.
+pub(crate) async fn tasks_left(count: usize, how: &str) {
+    soon(&format!("{count} tasks are left: {how}"), || {
+        Handle::current().metrics().num_alive_tasks() == count
+    })
+    .await;
 }
 
-#[tokio::test]
-async fn r14_dropped_at_every_await() {
-    let mut sum = 0;
-    for call in CALLS {
-        let (server, all) = (Server::start(call.answers()).await, RefCell::default());
-        call.run(client(&setup(&server)), &all).await.expect("an answer");
-        drop(server);
-        let all = all.into_inner();
-        let mut times = 0;
-        while drop_at(call, times, &all).await {
-            times += 1;
+impl Call {
+    /// Drops the call when it waits for the `times`th time. False: it does not wait so often.
+    pub(crate) async fn drop_at(self, times: usize, client: &Client, all: &str) -> bool {
+        let heard = RefCell::default();
+        let result = wait_often(self.run(client.clone(), &heard), times).await;
+        let heard = heard.into_inner();
+        if let Some(result) = &result {
+            result.as_ref().expect("an answer");
+            assert_eq!(heard, all, "{self:?}");
         }
-        println!("R14 {call:?}: {times} of {times} awaits");
-        assert!(times > 2, "{call:?} does not wait");
-        sum += times;
+        assert!(all.starts_with(&heard), "{self:?}, dropped at its await {times}: {heard}");
+        result.is_none()
     }
-    println!("R14 dropped at every await: {sum} of {sum} close the connection and leave no task behind");
 }
 
-/// Asking again after each await that was given up brings everything.
-#[tokio::test]
-async fn r14_what_is_asked_for_again_comes() {
-    let server = Server::start(Call::Stream.answers()).await;
-    let client = client(&setup(&server));
+/// Asking again after each await that was given up brings everything. The server answers with streams.
+///
+/// How many were given up.
+pub(crate) async fn ask_again(client: Client) -> usize {
     let (chunks, events) = (RefCell::default(), RefCell::default());
     Call::Stream.run(client.clone(), &chunks).await.expect("an answer");
     Call::Chat.run(client.clone(), &events).await.expect("an answer");
@@ -235,5 +194,5 @@ async fn r14_what_is_asked_for_again_comes() {
     }
     assert_eq!(heard, events.into_inner());
     assert!(given_up > 10, "{given_up}");
-    println!("R14 asked again: {given_up} of {given_up} awaits that were given up lost nothing");
+    given_up
 }

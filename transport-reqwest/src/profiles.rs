@@ -1,0 +1,52 @@
+//! The files of profiles. AWS's SDK goes on without one that it cannot read, as if it were empty: requests would go elsewhere
+//! than it says, or be signed with other keys.
+
+use std::error::Error as _;
+use std::path::PathBuf;
+
+use aws_config::profile;
+use aws_types::os_shim_internal::{Env, Fs};
+use sagewire_transport::Error;
+
+/// The variables that name them, and where they are without.
+const FILES: [(&str, &str); 2] =
+    [("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")];
+
+/// # Errors
+///
+/// A file that is there cannot be read. What is in the line is not said: it may be a secret.
+pub(crate) async fn check() -> Result<(), Error> {
+    let files = Fs::real();
+    for (variable, default) in FILES {
+        let named = std::env::var(variable).ok();
+        let path = expanded(named.as_deref().unwrap_or(default));
+        let unusable = |what| Error::config(format!("{} {what}", path.display()));
+        match files.read_to_end(&path).await {
+            Ok(bytes) => {
+                if let Err(error) = std::str::from_utf8(&bytes) {
+                    let before = bytes[..error.valid_up_to()].iter();
+                    let line = before.filter(|byte| **byte == b'\n').count() + 1;
+                    return Err(unusable(format!("is not UTF-8 on line {line}")));
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // Not everybody has a home to look into.
+            Err(_) if named.is_none() && std::fs::metadata(&path).is_err() => {}
+            Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
+        }
+    }
+    let loaded = profile::load(&files, &Env::real(), &Default::default(), None).await;
+    loaded.map(drop).map_err(|error| {
+        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        // It has two lines.
+        Error::config(cause.replace("\n  ", " "))
+    })
+}
+
+/// The path as the SDK reads it.
+fn expanded(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => path.into(),
+    }
+}

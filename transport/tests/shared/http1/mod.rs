@@ -1,0 +1,5 @@
+//! Over HTTP/1.1.
+
+mod dropped;
+mod faults;
+pub(crate) mod server;

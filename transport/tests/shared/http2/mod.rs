@@ -1,0 +1,5 @@
+//! Over HTTP/2.
+
+mod dropped;
+mod faults;
+pub(crate) mod server;
