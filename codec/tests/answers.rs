@@ -177,7 +177,10 @@ fn differences(one: &Response, other: &Response) -> Vec<&'static str> {
 
 fn content(choice: &Choice) -> Vec<Value> {
     let parts = choice.content.iter().map(|part| match &part.content {
-        Content::ToolCall { id, name, input } => {
+        Content::ToolCall { id, name, input, custom: true } => {
+            json!({"id": id, "name": name, "text": **input})
+        }
+        Content::ToolCall { id, name, input, .. } => {
             let input = if input.is_empty() { json!({}) } else { serde_json::from_str(input).expect("JSON") };
             json!({"id": id, "name": name, "input": input})
         }

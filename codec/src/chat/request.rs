@@ -268,6 +268,8 @@ pub enum Content<'a> {
         name: Cow<'a, str>,
         /// Its input, a JSON text; empty for no arguments.
         input: Text<'a>,
+        /// The input is free text and no JSON: a custom tool of OpenAI's.
+        custom: bool,
     },
     /// What a tool returned.
     ToolResult {

@@ -316,6 +316,11 @@ impl<'a> Sink<'a> {
         self.tool(choice, key, Some(Queue::place(json)))
     }
 
+    /// The tool call of a choice that is open ends.
+    pub(crate) fn end_call(&mut self, choice: u32) {
+        self.answer.parts.end_call(self.queue, choice);
+    }
+
     /// A block ends.
     pub(crate) fn end(&mut self, choice: u32, index: u64) {
         self.answer.parts.end_block(self.queue, choice, index);

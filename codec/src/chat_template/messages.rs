@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::control::{BREAK, Control, Tokens};
 use crate::chat::request::{Content, Message, Part, Role};
-use crate::chat::{Losses, Outcome};
+use crate::chat::{CUSTOM_INPUT, Losses, Outcome, custom_object};
 use crate::error::{Error, ErrorKind, Layer};
 
 /// What a template can say.
@@ -250,13 +250,19 @@ impl<'a, 'b> Reader<'a, 'b> {
                 self.texts.losses.add_at(at.to_string(), Outcome::Approximated, why);
                 turn.pieces.push(Piece::Image);
             }
-            Content::ToolCall { id, name, input } if self.abilities.calls => {
+            Content::ToolCall { id, name, input, custom } if self.abilities.calls => {
                 let name = self.texts.text(name, at)?;
                 let id = id.as_ref().map(|id| self.texts.text(id, at)).transpose()?;
                 if let Some(id) = &id {
                     self.called.insert(id.clone(), name.clone());
                 }
-                turn.calls.push(Call { id, name, input: input.to_string(), at: at.to_string() });
+                let input = if *custom {
+                    self.texts.losses.add_at(at.to_string(), Outcome::Approximated, CUSTOM_INPUT);
+                    custom_object(input)
+                } else {
+                    input.to_string()
+                };
+                turn.calls.push(Call { id, name, input, at: at.to_string() });
             }
             Content::ToolCall { .. } => return Err(unsupported("the call of a tool", at)),
             Content::Image { .. } => return Err(unsupported("an image", at)),

@@ -165,7 +165,8 @@ impl Reader {
             }
             Target::Block(kind, index) => sink.block(said.choice, index, kind, text),
             Target::Tool(index) => {
-                let key = ToolKey { index, id: sink.non_empty(said.id), name: sink.non_empty(said.name) };
+                let (id, name) = (sink.non_empty(said.id), sink.non_empty(said.name));
+                let key = ToolKey { index, id, name, custom: false };
                 sink.tool(said.choice, key, Some(text))
             }
         };

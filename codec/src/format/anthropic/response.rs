@@ -10,7 +10,9 @@ use super::wire::{
     MoreUsage, add_usage, is_citation, is_object, is_own_usage, note_usage, tool_id, write_usage,
 };
 use crate::chat::request::{Content, Part};
-use crate::chat::{Context, FOREIGN, FOREIGN_DELTA, Format, Losses, Outcome, Response, Thing, input_object};
+use crate::chat::{
+    Context, FOREIGN, FOREIGN_DELTA, Format, Losses, Outcome, Response, Thing, call_input, input_object,
+};
 use crate::json::{self, Object, member, with_member};
 
 /// Writes a response as a message.
@@ -124,11 +126,11 @@ fn write_block(
             block.string("type", "redacted_thinking");
             block.string("data", data);
         }
-        Content::ToolCall { id, name, input } => {
+        Content::ToolCall { id, name, input, custom } => {
             block.string("type", "tool_use");
             block.string("id", &tool_id(at, id.as_deref(), losses));
             block.string("name", name);
-            block.json("input", &input_object(input, losses));
+            block.json("input", &call_input(input, *custom, losses));
         }
         _ => {
             losses.add("other part", Outcome::Approximated, "a message has no such block: an empty text");

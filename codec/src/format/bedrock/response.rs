@@ -9,7 +9,7 @@ use super::own;
 use super::wire::{Counts, Names};
 use super::writer::stop_reason;
 use crate::chat::request::Content;
-use crate::chat::{Context, FOREIGN, Format, Json, Losses, Outcome, Response, Thing, input_object};
+use crate::chat::{Context, FOREIGN, Format, Json, Losses, Outcome, Response, Thing, call_input};
 use crate::json::Object;
 
 /// Where the fields stand that the request asked for.
@@ -117,7 +117,7 @@ fn write_block(
         Content::Redacted(data) => {
             block.object("reasoningContent", |reasoning| reasoning.string("redactedContent", data));
         }
-        Content::ToolCall { id, name, input } => block.object("toolUse", |tool| {
+        Content::ToolCall { id, name, input, custom } => block.object("toolUse", |tool| {
             let given = id.as_deref().map_or_else(
                 || {
                     losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
@@ -127,7 +127,7 @@ fn write_block(
             );
             tool.string("toolUseId", &Names::id(given, losses));
             tool.string("name", &Names::tool(Cow::Borrowed(name), losses));
-            tool.json("input", &input_object(input, losses));
+            tool.json("input", &call_input(input, *custom, losses));
         }),
         _ => {
             losses.add("other part", Outcome::Dropped, "Converse has no such block");

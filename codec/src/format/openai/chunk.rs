@@ -248,6 +248,8 @@ pub(super) struct ToolCall {
     pub(super) id: Option<Str>,
     pub(super) name: Option<Str>,
     pub(super) arguments: Option<Arguments>,
+    /// It calls a custom tool, whose input is free text.
+    pub(super) custom: bool,
 }
 
 pub(super) enum Arguments {
@@ -269,7 +271,8 @@ impl ToolCall {
                 b"index" => self.index = json.skip_kind(Kind::Number)?,
                 b"id" => self.id = json.string_or_skip()?,
                 b"name" => self.name = json.string_or_skip()?,
-                b"function" | b"custom" if json.kind()? == Kind::Object => self.find_members(json)?,
+                b"function" if json.kind()? == Kind::Object => self.find_members(json)?,
+                b"custom" if json.kind()? == Kind::Object => self.find_custom(json)?,
                 b"arguments" | b"input" => {
                     self.arguments = match json.kind()? {
                         Kind::String => Some(Arguments::String(json.string()?)),
@@ -280,6 +283,14 @@ impl ToolCall {
             }
             Ok(())
         })
+    }
+    /// A custom tool's name and input. Some gateways put an empty object beside every function.
+    fn find_custom(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
+        let mut call = Self::default();
+        call.find_members(json)?;
+        self.custom = call.name.is_some() || call.arguments.is_some();
+        (self.name, self.arguments) = (call.name.or(self.name), call.arguments.or(self.arguments.take()));
+        Ok(())
     }
 }
 

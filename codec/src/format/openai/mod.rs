@@ -10,7 +10,7 @@
 //! | `reasoning_content` (DeepSeek, SGLang, LMI), `reasoning` (vLLM from 0.16) | reasoning; the first where both are sent |
 //! | `refusal` | refusal |
 //! | `annotations` | citations of the text; written where they have OpenAI's shape |
-//! | `tool_calls`, a list or one object; `function_call` | tool calls; `arguments` may be an object |
+//! | `tool_calls`, a list or one object; `function_call` | tool calls; `arguments` may be an object, the `input` of `custom` tools is free text |
 //! | `logprobs`, `usage` | as they are; what other formats have of them is written in the chat's shape; a `usage` that counts more than the model has names for is also shown as it is |
 //! | `finish_reason` | finish; `error` and `abort` are a model failure |
 //! | `error`, an object or a text; `"object":"error"` | model failure |

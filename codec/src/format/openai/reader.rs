@@ -15,12 +15,14 @@ use crate::json::{Json, Kind, Str, unescaped};
 pub(crate) fn read(json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
     // Finding the members checks all of the chunk, before any of it is used.
     let chunk = Chunk::find(json)?;
-    Reader { sink, trace }.chunk(&chunk)
+    Reader { sink, trace, is_whole: false }.chunk(&chunk)
 }
 
 struct Reader<'a, 'b> {
     sink: &'a mut Sink<'b>,
     trace: &'a mut Trace,
+    /// The choice is no piece of one: so are its calls.
+    is_whole: bool,
 }
 
 impl Reader<'_, '_> {
@@ -90,6 +92,7 @@ impl Reader<'_, '_> {
         let index = integer(record, choice.index.as_ref()).and_then(|index| u32::try_from(index).ok());
         let index = index.unwrap_or(position);
         self.sink.touch(index)?;
+        self.is_whole = choice.is_whole;
         if let Some(delta) = &choice.delta {
             self.delta(delta, index)?;
         }
@@ -209,6 +212,8 @@ impl Reader<'_, '_> {
         let (id, name) = (self.sink.non_empty(call.id), self.sink.non_empty(call.name));
         self.trace.more();
         let input = match &call.arguments {
+            // Pieces of a custom call look like nothing before: only here it is known what they are.
+            Some(Arguments::String(text)) if call.custom => self.sink.non_empty(Some(*text)),
             Some(Arguments::String(text)) => {
                 let text = *text;
                 let places = &mut self.trace.places;
@@ -220,6 +225,10 @@ impl Reader<'_, '_> {
             Some(Arguments::Json(range)) => Some(Queue::place(range.clone())),
             None => None,
         };
-        self.sink.tool(index, ToolKey { index: tool, id, name }, input)
+        self.sink.tool(index, ToolKey { index: tool, id, name, custom: call.custom }, input)?;
+        if call.custom && self.is_whole {
+            self.sink.end_call(index);
+        }
+        Ok(())
     }
 }

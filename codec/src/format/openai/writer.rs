@@ -1,5 +1,6 @@
 //! Writes chunks.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -43,6 +44,8 @@ struct Choice {
     has_input: bool,
     /// The open part is a tool call.
     in_tool: bool,
+    /// It calls a custom tool.
+    custom: bool,
 }
 
 impl Writer {
@@ -67,26 +70,14 @@ impl Writer {
                 self.begin(id.as_deref(), model.as_deref(), *created);
                 self.write_early(out);
             }
-            Event::PartStart { choice, part, kind: PartKind::ToolCall { id, name } } => {
-                let at = self.choice(*choice, out);
-                let index = self.choices[at].tools;
-                self.choices[at] =
-                    Choice { tools: index + 1, has_input: false, in_tool: true, ..self.choices[at] };
+            Event::PartStart { choice, part, kind: PartKind::ToolCall { id, name, custom } } => {
                 if id.is_none() {
                     self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
                 }
-                self.delta(*choice, out, |out| {
-                    out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
-                    write_integer(index, out);
-                    out.extend_from_slice(b",\"id\":");
-                    match id {
-                        Some(id) => write_string(id, out),
-                        None => write_string(&alloc::format!("call_{choice}_{part}"), out),
-                    }
-                    out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
-                    write_string(name, out);
-                    out.extend_from_slice(b",\"arguments\":\"\"}}]");
-                });
+                let id = id
+                    .as_deref()
+                    .map_or_else(|| Cow::Owned(alloc::format!("call_{choice}_{part}")), Cow::Borrowed);
+                self.tool_start(*choice, (&id, name, *custom), out);
             }
             Event::PartStart { choice, kind, .. } => {
                 if let PartKind::Other { .. } = kind {
@@ -102,7 +93,8 @@ impl Writer {
             Event::PartEnd { choice, .. } => {
                 let at = self.choice(*choice, out);
                 // "No arguments" is an empty object to those who parse them.
-                if self.choices[at].in_tool && !self.choices[at].has_input {
+                let Choice { in_tool, has_input, custom, .. } = self.choices[at];
+                if in_tool && !has_input && !custom {
                     self.tool_input(*choice, "{}", out);
                 }
                 self.choices[at].in_tool = false;
@@ -252,14 +244,42 @@ impl Writer {
         });
     }
 
+    fn tool_start(&mut self, choice: u32, (id, name, custom): (&str, &str, bool), out: &mut Vec<u8>) {
+        let at = self.choice(choice, out);
+        let index = self.choices[at].tools;
+        self.choices[at] =
+            Choice { index: choice, tools: index + 1, has_input: false, in_tool: true, custom };
+        let (kind, input) = tool_kind(custom);
+        self.delta(choice, out, |out| {
+            out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
+            write_integer(index, out);
+            out.extend_from_slice(b",\"id\":");
+            write_string(id, out);
+            out.extend_from_slice(b",\"type\":");
+            write_string(kind, out);
+            out.push(b',');
+            write_string(kind, out);
+            out.extend_from_slice(b":{\"name\":");
+            write_string(name, out);
+            out.push(b',');
+            write_string(input, out);
+            out.extend_from_slice(b":\"\"}}]");
+        });
+    }
+
     fn tool_input(&mut self, choice: u32, text: &str, out: &mut Vec<u8>) {
         let at = self.choice(choice, out);
         self.choices[at].has_input = true;
         let index = self.choices[at].tools.saturating_sub(1);
+        let (kind, input) = tool_kind(self.choices[at].custom);
         self.delta(choice, out, |out| {
             out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
             write_integer(index, out);
-            out.extend_from_slice(b",\"function\":{\"arguments\":");
+            out.push(b',');
+            write_string(kind, out);
+            out.extend_from_slice(b":{");
+            write_string(input, out);
+            out.push(b':');
             write_string(text, out);
             out.extend_from_slice(b"}}]");
         });
@@ -296,6 +316,11 @@ impl Writer {
             out.extend_from_slice(b"}]");
         });
     }
+}
+
+/// The kind of tool that a call is of, which is also the name of its member, and the name of its input in that.
+pub(super) fn tool_kind(custom: bool) -> (&'static str, &'static str) {
+    if custom { ("custom", "input") } else { ("function", "arguments") }
 }
 
 /// Whether a member of an answer has a meaning of its own, so that those of other formats are not written as it.

@@ -8,7 +8,9 @@ use core::cell::RefCell;
 
 use super::source::Result;
 use crate::chat::request::{At, Content, Members, Param, Part, Text};
-use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
+use crate::chat::{
+    CUSTOM_INPUT, Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature, custom_object,
+};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::{Json, Object, is_document, pointers, write_integer, write_number};
 
@@ -393,14 +395,18 @@ impl Conversion<'_, '_> {
 }
 
 impl<'a> Conversion<'_, 'a> {
-    /// The input of a call as a JSON object.
-    pub(super) fn input<'i>(&self, part: &Part<'a>, input: &'i str) -> Result<&'i str> {
+    /// The input of a call, or of one of a custom tool, as a JSON object.
+    pub(super) fn input<'i>(&self, part: &Part<'a>, input: &'i str, custom: bool) -> Result<Cow<'i, str>> {
+        if custom {
+            self.approximated(part.at, "input", CUSTOM_INPUT);
+            return Ok(Cow::Owned(custom_object(input)));
+        }
         let trimmed = input.trim();
         if trimmed.is_empty() {
-            return Ok("{}");
+            return Ok(Cow::Borrowed("{}"));
         }
         if self.same || (trimmed.starts_with('{') && is_document(trimmed)) {
-            return Ok(trimmed);
+            return Ok(Cow::Borrowed(trimmed));
         }
         Err(self.unwritable(part.at, "the input of a call of a tool has to be a JSON object"))
     }

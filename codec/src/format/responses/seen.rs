@@ -22,10 +22,19 @@ pub(super) enum Content {
     Reasoning,
     Summary,
     Call,
+    /// A call of a custom tool, whose input is free text.
+    CustomCall,
     /// Encrypted reasoning.
     Signature,
     /// An item that the model has no part for.
     Other,
+}
+
+impl Content {
+    /// Whether a tool is called.
+    pub(super) fn is_call(self) -> bool {
+        matches!(self, Self::Call | Self::CustomCall)
+    }
 }
 
 /// The name of an item. Servers leave out one or the other.
@@ -110,6 +119,6 @@ impl Seen {
 
     /// Whether a tool was called.
     pub(super) fn has_calls(&self) -> bool {
-        self.0.iter().any(|part| part.content == Content::Call)
+        self.0.iter().any(|part| part.content.is_call())
     }
 }
