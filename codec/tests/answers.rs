@@ -112,8 +112,7 @@ fn every_answer_becomes_every_other() {
 }
 
 /// Where what was streamed and what was not say something else, as it is (`*`) or as what it becomes.
-const EXCEPTIONS: [Exception; 11] = [
-    (&["openai"], &["*", "openai"], &["others"], "chunks repeat what made the answer, a whole one keeps it"),
+const EXCEPTIONS: [Exception; 10] = [
     (
         &["llama"],
         &["*", "anthropic", "openai"],

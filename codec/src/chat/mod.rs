@@ -43,6 +43,6 @@ pub use request::{Request, RequestFormat};
 pub use response::{Choice, Response};
 pub(crate) use response::{call_input, input_object};
 pub use settings::{FirstMessage, Render, Rendered, Settings, SystemPlacement, ZeroTemperature};
-pub(crate) use sink::{Answer, Sink, Stop};
+pub(crate) use sink::{Answer, Sink, Stop, hash};
 pub use tool_names::ToolNames;
 pub use usage::Usage;

@@ -17,8 +17,8 @@
 //! | `[DONE]` | the stream is complete, unless it failed before |
 //! | any other member that is not null | [`Event::Other`](crate::chat::Event::Other) with its name |
 //!
-//! `object`, `system_fingerprint`, `service_tier` and `obfuscation` repeat on every chunk, say nothing about the answer,
-//! and are left out. Of a whole answer, the fingerprint and the tier are kept.
+//! `service_tier` and `system_fingerprint` repeat on every chunk, too: they are said once, and again where they change, and
+//! are written into every chunk that follows. `object` and `obfuscation` say nothing about the answer, and are left out.
 
 mod chunk;
 mod logprobs;
@@ -26,6 +26,6 @@ mod reader;
 mod response;
 mod writer;
 
-pub(super) use reader::read;
+pub(super) use reader::Reader;
 pub use response::write_response;
 pub use writer::Writer;

@@ -4,11 +4,11 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::chunk::{self, Chunk, Delta, is_count};
+use super::chunk::{self, Chunk, Delta, OF_ANSWER, is_count};
 use super::logprobs;
 use crate::chat::{Context, Event, FOREIGN, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
-use crate::json::{self, Object, write_integer, write_one_line, write_string};
+use crate::json::{self, Object, is_document, write_integer, write_one_line, write_string};
 
 /// Why a member of another format is dropped.
 const OWN: &str = "in OpenAI's this name has a meaning of its own";
@@ -23,6 +23,11 @@ pub struct Writer {
     context: Context,
     /// What every chunk begins with, up to its choices.
     prefix: Vec<u8>,
+    /// How much of that is there from the beginning, and what follows: the members of [`OF_ANSWER`].
+    head: usize,
+    of_answer: [String; OF_ANSWER.len()],
+    /// No chunk has these members yet.
+    is_unsaid: bool,
     choices: Vec<Choice>,
     usage: Option<Usage>,
     /// All of the source's counts, if they say more than that.
@@ -135,6 +140,7 @@ impl Writer {
             Event::Other { choice: Some(choice), name: Some(name), json } if !is_taken_in_choice(name) => {
                 self.member(*choice, name, json, out);
             }
+            Event::Other { choice: None, name: Some(name), json } if self.take_of_answer(name, json) => {}
             Event::Other { choice: None, name: Some(name), json } if !is_taken(name) => {
                 self.early.push(b',');
                 write_member(name, json, &mut self.early);
@@ -175,6 +181,9 @@ impl Writer {
                 write_usage(&usage, &more, out);
             });
         }
+        if self.is_unsaid {
+            self.chunk(out, |out| out.push(b']'));
+        }
         match ending {
             Ok(()) => out.extend_from_slice(b"data: [DONE]\n\n"),
             Err(error) => write_error(error, out),
@@ -203,7 +212,36 @@ impl Writer {
         write_integer(created.or(context.created).unwrap_or(0), prefix);
         prefix.extend_from_slice(b",\"model\":");
         write_string(model.or(context.model.as_deref()).unwrap_or(""), prefix);
+        self.head = self.prefix.len();
+        self.end_prefix();
+    }
+
+    /// Puts what follows behind the head of the prefix.
+    fn end_prefix(&mut self) {
+        let Self { prefix, of_answer, .. } = self;
+        prefix.truncate(self.head);
+        for (name, json) in OF_ANSWER.into_iter().zip(of_answer).filter(|(_, json)| !json.is_empty()) {
+            prefix.push(b',');
+            write_string(name, prefix);
+            prefix.push(b':');
+            prefix.extend_from_slice(json.as_bytes());
+        }
         prefix.extend_from_slice(b",\"choices\":[");
+    }
+
+    /// Keeps a member for all chunks that follow, if it is one of those that stand in all.
+    fn take_of_answer(&mut self, name: &str, json: &Json<'_>) -> bool {
+        let index = Chunk::of_answer(name.as_bytes());
+        let Some(index) = index.filter(|_| json.as_str().len() <= EARLY_MAX && is_document(json.as_str()))
+        else {
+            return false;
+        };
+        self.of_answer[index] = json::one_line(json.as_str());
+        self.is_unsaid = true;
+        if !self.prefix.is_empty() {
+            self.end_prefix();
+        }
+        true
     }
 
     /// Where the choice stands in the list. The first time, its role is written.
@@ -221,6 +259,7 @@ impl Writer {
         if self.prefix.is_empty() {
             self.begin(None, None, None);
         }
+        self.is_unsaid = false;
         out.extend_from_slice(&self.prefix);
         rest(out);
         out.extend_from_slice(b"}\n\n");
@@ -325,7 +364,7 @@ pub(super) fn tool_kind(custom: bool) -> (&'static str, &'static str) {
 
 /// Whether a member of an answer has a meaning of its own, so that those of other formats are not written as it.
 pub(super) fn is_taken(name: &str) -> bool {
-    Chunk::is_known(name.as_bytes()) && !Chunk::is_of_answer(name.as_bytes())
+    Chunk::is_known(name.as_bytes()) && Chunk::of_answer(name.as_bytes()).is_none()
 }
 
 /// The same for a member of a choice, or of what stands in it.
@@ -365,7 +404,7 @@ fn write_index(choice: u32, out: &mut Vec<u8>) {
 fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
     write_string(name, out);
     out.push(b':');
-    if json::is_document(json.as_str()) {
+    if is_document(json.as_str()) {
         write_one_line(json.as_str(), out);
     } else {
         write_string(json.as_str(), out);
