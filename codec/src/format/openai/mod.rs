@@ -24,6 +24,7 @@ mod chunk;
 mod logprobs;
 mod reader;
 mod response;
+mod usage;
 mod writer;
 
 pub(super) use reader::Reader;
