@@ -33,7 +33,7 @@ pub use context::Context;
 pub(crate) use custom_call::{CUSTOM_INPUT, CustomInput, custom_object};
 pub use event::{Event, FinishReason, Json, PartKind};
 pub use format::Format;
-pub(crate) use loss::{CHOICE, FOREIGN, FOREIGN_DELTA};
+pub(crate) use loss::{CHOICE, FOREIGN_DELTA, SHAPELESS};
 pub use loss::{Loss, Losses, Outcome};
 pub(crate) use parts::{Block, Plain, ToolKey};
 pub use place::Place;

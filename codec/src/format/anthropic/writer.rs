@@ -6,12 +6,11 @@ use alloc::vec::Vec;
 
 use super::stop;
 use super::wire::{
-    MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, write_error,
-    write_index, write_usage,
+    MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost,
+    write_error, write_index, write_usage,
 };
 use crate::chat::{
-    CUSTOM_INPUT, Context, CustomInput, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome,
-    PartKind, Usage,
+    CUSTOM_INPUT, Context, CustomInput, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage,
 };
 use crate::error::Error;
 use crate::json::{write_one_line, write_string};
@@ -227,11 +226,13 @@ impl Writer {
                 Block::Text
             }
             PartKind::ToolCall { custom, .. } => Block::Tool { has_input: false, custom: *custom },
-            PartKind::Other { format: Format::Anthropic, json } if is_object(json) => Block::Own,
-            PartKind::Other { .. } => {
-                self.losses.add("other part", Outcome::Dropped, FOREIGN);
-                Block::Lost
-            }
+            PartKind::Other { format, json } => match why_lost(Some(*format), json) {
+                None => Block::Own,
+                Some(why) => {
+                    self.losses.add("other part", Outcome::Dropped, why);
+                    Block::Lost
+                }
+            },
         };
         self.open = Some(Open { part, block, signature: String::new() });
         match kind {

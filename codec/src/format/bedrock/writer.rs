@@ -8,8 +8,7 @@ use super::extras::{Extras, is_citation};
 use super::own;
 use super::wire::{Counts, Names, exception_name, own_body, status};
 use crate::chat::{
-    CUSTOM_INPUT, Context, CustomInput, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome,
-    PartKind, Usage,
+    CUSTOM_INPUT, Context, CustomInput, Event, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage,
 };
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
@@ -286,8 +285,8 @@ impl Writer {
     /// Begins a block of Converse's own that has no name in the model, as it came.
     fn start_own(&mut self, part: u32, (format, json): (Format, &Json<'_>), out: &mut Vec<u8>) {
         self.start(None, out);
-        if format != Format::Bedrock || !own::is_block(json.as_str()) {
-            self.losses.add("other part", Outcome::Dropped, FOREIGN);
+        if let Some(why) = own::why_lost(Some(format), json.as_str()) {
+            self.losses.add("other part", Outcome::Dropped, why);
             return;
         }
         self.open_block(part);

@@ -8,10 +8,11 @@ use super::chunk::Delta;
 use super::logprobs;
 use super::usage::{is_own_usage, whole_usage, write_usage};
 use super::writer::{
-    finish_reason, is_citation, is_taken, is_taken_in_choice, note_finish_reason, tool_kind, why_taken,
+    FOREIGN, finish_reason, is_citation, is_taken, is_taken_in_choice, note_finish_reason, tool_kind,
+    why_taken,
 };
 use crate::chat::request::Content;
-use crate::chat::{Choice, Context, FOREIGN, Losses, Outcome, Response, Thing};
+use crate::chat::{Choice, Context, Losses, Outcome, Response, Thing};
 use crate::json::Object;
 
 /// Writes a response as a chat completion.

@@ -7,12 +7,16 @@ use alloc::vec::Vec;
 use super::chunk::{self, Chunk, Delta, OF_ANSWER};
 use super::logprobs;
 use super::usage::{is_own_usage, whole_usage, write_usage};
-use crate::chat::{Context, Event, FOREIGN, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::{self, is_document, write_integer, write_one_line, write_string};
 
 /// Why a member of another format is dropped.
 const OWN: &str = "in OpenAI's this name has a meaning of its own";
+
+/// Why a part is lost that has no name in the model.
+pub(super) const FOREIGN: &str =
+    "only its own format knows such a block: a message of OpenAI's is text, and calls that the client runs";
 
 /// Writes canonical events as the server-sent events of a chat completion, which any OpenAI client reads.
 ///
