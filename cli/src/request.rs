@@ -152,6 +152,7 @@ fn takes_prompt(format: RequestFormat) -> bool {
             | RequestFormat::JumpStart
             | RequestFormat::JumpStartText
             | RequestFormat::Triton
+            | RequestFormat::Text
     )
 }
 

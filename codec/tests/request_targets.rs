@@ -3,7 +3,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::requests::{chat, convert, convert_with, expect, plain};
+use common::requests::{anew, chat, convert, convert_with, expect, lines, plain};
 use sagewire_codec::chat::request::{Message, Tool};
 use sagewire_codec::chat::{
     Context, FirstMessage, Outcome, RequestFormat, Response, Settings, SystemPlacement, ZeroTemperature,
@@ -419,7 +419,7 @@ fn thinking_restricts_what_claude_takes() {
 #[test]
 fn a_prompt_needs_a_template() {
     let body = chat(json!([{"role": "user", "content": "hi"}]));
-    for to in ["tgi", "lmi", "jumpstart", "jumpstart_text", "triton", "completions"] {
+    for to in ["tgi", "lmi", "jumpstart", "jumpstart_text", "triton", "completions", "text"] {
         let error = convert_with("openai", to, &body, &Settings::new()).expect_err(to);
         assert!(error.to_string().contains("a chat template is needed"), "{error}");
         let refuses = |_: &[Message<'_>], _: &[Tool<'_>]| Err("roles must alternate".to_owned());
@@ -431,6 +431,27 @@ fn a_prompt_needs_a_template() {
         .expect("it can be written");
     assert_eq!(written["inputs"], "hi");
     assert!(losses.is_empty());
+}
+
+/// Raw text is no document: the prompt, and everything else a loss. It goes back byte for byte.
+#[test]
+fn raw_text_is_the_prompt_and_nothing_else() {
+    assert_eq!(RequestFormat::Text.media_type(), "application/x-text");
+    assert_eq!(RequestFormat::JumpStartText.media_type(), "application/json");
+    let text = "Summarize:\n\"{\" — \u{1f600}";
+    let request = read_request(RequestFormat::Text, text.as_bytes()).expect("any text is");
+    for settings in [Settings::new(), anew()] {
+        let (written, losses) = write_request(RequestFormat::Text, &request, &settings).expect("itself");
+        assert_eq!((written.as_slice(), losses.is_empty()), (text.as_bytes(), true));
+    }
+    let (written, losses) = convert("text", "jumpstart_text", &json!(text)).expect("a prompt");
+    assert_eq!((written, lines(&losses)), (json!({"text_inputs": text}), vec![]));
+    // A default that nobody can be told is no less lost.
+    let settings = Settings::new().max_tokens(5);
+    let (written, losses) = convert_with("tgi", "text", &json!({"inputs": text}), &settings).expect("text");
+    assert_eq!(written, text);
+    assert_eq!(lines(&losses), ["max_tokens: dropped: raw text is the prompt and nothing else"]);
+    assert!(read_request(RequestFormat::Text, b"\xff").expect_err("no text").is_corrupt());
 }
 
 #[test]

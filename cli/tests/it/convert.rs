@@ -36,6 +36,18 @@ fn a_request_and_what_is_lost() {
     assert_eq!(lines.next(), Some("strict: 1 lost"));
 }
 
+/// Raw text needs another content type, which is told.
+#[test]
+fn a_prompt_alone() {
+    let request = json!({"prompt": "Say \"hi\".", "max_tokens": 9}).to_string().into_bytes();
+    let args = ["convert", "request", "--from", "completions", "--to", "jumpstart-raw"];
+    let text = sagewire(&args, &request);
+    assert_eq!((text.code, &text.stdout[..]), (0, &b"Say \"hi\".\n"[..]));
+    let lines: Vec<_> = text.stderr.lines().collect();
+    let loss = "loss: /max_tokens: dropped: raw text is the prompt and nothing else";
+    assert_eq!(lines, ["content type: application/x-text", loss]);
+}
+
 /// A tool whose name Converse does not take is called by its own in the answer.
 #[test]
 fn names_of_tools_come_back() {
