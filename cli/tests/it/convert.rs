@@ -48,6 +48,27 @@ fn a_prompt_alone() {
     assert_eq!(lines, ["content type: application/x-text", loss]);
 }
 
+/// TGI has images in its text, where it is asked for.
+#[test]
+fn images_in_a_prompt() {
+    let image = json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}});
+    let content = json!([image, {"type": "text", "text": "What?"}]);
+    let request = json!({"messages": [{"role": "user", "content": content}]}).to_string().into_bytes();
+    let args = ["convert", "request", "--from", "openai", "--to", "tgi", "--template"];
+    let markdown = ["--set", "images=markdown"];
+    for (template, prompt) in [
+        ("none", "![](https://example.com/a.png)What?"),
+        (
+            "gemma",
+            "<start_of_turn>user\n![](https://example.com/a.png)What?<end_of_turn>\n<start_of_turn>model\n",
+        ),
+    ] {
+        let written = sagewire(&[&args[..], &[template], &markdown].concat(), &request).succeeds();
+        assert_eq!(value(&written.stdout)["inputs"], prompt);
+        assert_eq!(sagewire(&[&args[..], &[template]].concat(), &request).code, 2, "{template}");
+    }
+}
+
 /// A tool whose name Converse does not take is called by its own in the answer.
 #[test]
 fn names_of_tools_come_back() {

@@ -42,7 +42,9 @@ pub(crate) use queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
 pub use request::{Request, RequestFormat};
 pub use response::{Choice, Response};
 pub(crate) use response::{call_input, input_object};
-pub use settings::{FirstMessage, Render, Rendered, Settings, SystemPlacement, ZeroTemperature};
+pub use settings::{
+    FirstMessage, PromptImages, Render, Rendered, Settings, SystemPlacement, ZeroTemperature,
+};
 pub(crate) use sink::{Answer, Sink, Stop, hash};
 pub use tool_names::ToolNames;
 pub use usage::Usage;

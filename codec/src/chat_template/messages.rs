@@ -22,6 +22,8 @@ pub(super) struct Abilities {
     pub(super) results: bool,
     /// Places of images.
     pub(super) images: bool,
+    /// Content as a list of parts, and not as a text.
+    pub(super) lists: bool,
     /// What the model thought.
     pub(super) reasoning: bool,
     /// The role `developer`.
@@ -211,7 +213,7 @@ impl<'a, 'b> Reader<'a, 'b> {
 
     /// Adds a message that stands at `at`. Templates put its texts behind each other.
     fn push(&mut self, mut turn: Turn, at: &str) -> Result<(), Error> {
-        let between = if turn.has_images() { "" } else { "\n" };
+        let between = if turn.has_images() || self.abilities.lists { "" } else { "\n" };
         let mut said = String::new();
         for piece in &mut turn.pieces {
             let Piece::Text(text) = piece else { continue };
