@@ -315,15 +315,14 @@ impl Writer {
         let at = self.choice(choice, out);
         self.choices[at].has_input = true;
         let index = self.choices[at].tools.saturating_sub(1);
-        let (kind, input) = tool_kind(self.choices[at].custom);
+        let member = match self.choices[at].custom {
+            false => &b",\"function\":{\"arguments\":"[..],
+            true => &b",\"custom\":{\"input\":"[..],
+        };
         self.delta(choice, out, |out| {
             out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
             write_integer(index, out);
-            out.push(b',');
-            write_string(kind, out);
-            out.extend_from_slice(b":{");
-            write_string(input, out);
-            out.push(b':');
+            out.extend_from_slice(member);
             write_string(text, out);
             out.extend_from_slice(b"}}]");
         });
