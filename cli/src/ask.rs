@@ -32,7 +32,9 @@ pub(crate) fn message<'a>(role: Role<'a>, text: &'a str) -> Message<'a> {
 
 fn says_stream(to: &Writing) -> bool {
     match to {
-        Writing::Known(RequestFormat::JumpStartText | RequestFormat::JumpStartDialogs) => false,
+        Writing::Known(
+            RequestFormat::JumpStartText | RequestFormat::JumpStartDialogs | RequestFormat::Text,
+        ) => false,
         Writing::Known(_) => true,
         Writing::Custom(format) => format.asks_for("stream"),
     }
@@ -44,7 +46,8 @@ fn says_usage(to: &Writing) -> bool {
             RequestFormat::JumpStart
             | RequestFormat::JumpStartText
             | RequestFormat::JumpStartDialogs
-            | RequestFormat::Triton,
+            | RequestFormat::Triton
+            | RequestFormat::Text,
         )
         | Writing::Custom(_) => false,
         Writing::Known(_) => true,

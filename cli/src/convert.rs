@@ -156,6 +156,9 @@ fn request(args: &RequestArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
     let request = read_request(args.from, &body)?;
     let (body, losses) = args.writing.write(&args.to, &request)?;
+    if let Writing::Known(RequestFormat::Text) = args.to {
+        note(&format!("content type: {}", args.to.media_type()));
+    }
     args.common.write(body, &losses)
 }
 

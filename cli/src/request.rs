@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sagewire_codec::chat::request::{Content, Message, Role, Tool};
 use sagewire_codec::chat::{
-    FirstMessage, Loss, Rendered, Request, RequestFormat, Settings, SystemPlacement, ZeroTemperature,
+    FirstMessage, Loss, PromptImages, Rendered, Request, RequestFormat, Settings, SystemPlacement,
+    ZeroTemperature,
 };
 use sagewire_codec::chat_template::{Date, Template};
 use sagewire_codec::format::{custom, write_request};
@@ -25,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME|FILE")]
     template: Option<String>,
     /// How it is written: zero-temperature=greedy|clamp|send, max-tokens=N, others=keep|drop,
-    /// system=keep|first-user|last-user, merge=true|false, first-message=insert|error|leave
+    /// system=keep|first-user|last-user, merge=true|false, first-message=insert|error|leave, images=template|markdown (TGI)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
 }
@@ -76,6 +77,8 @@ impl Args {
                 ("first-message", "insert") => settings.first_message(FirstMessage::Insert),
                 ("first-message", "error") => settings.first_message(FirstMessage::Error),
                 ("first-message", "leave") => settings.first_message(FirstMessage::Leave),
+                ("images", "template") => settings.images(PromptImages::Template),
+                ("images", "markdown") => settings.images(PromptImages::Markdown),
                 _ => return Err(unusable()),
             };
         }
@@ -152,6 +155,7 @@ fn takes_prompt(format: RequestFormat) -> bool {
             | RequestFormat::JumpStart
             | RequestFormat::JumpStartText
             | RequestFormat::Triton
+            | RequestFormat::Text
     )
 }
 

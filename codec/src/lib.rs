@@ -80,6 +80,7 @@ mod input;
 mod json;
 pub mod json_lines;
 mod limits;
+mod media_type;
 mod options;
 mod raw;
 mod record;

@@ -170,7 +170,12 @@ fn part(value: &Value) -> Content<'_> {
     } else if let Some(url) = text(value, "image") {
         Content::Image { source: Source::Url(url), detail: None }
     } else if let Some(name) = text(value, "call") {
-        Content::ToolCall { id, name, input: text(value, "input").expect("input").into() }
+        Content::ToolCall {
+            id,
+            name,
+            input: text(value, "input").expect("input").into(),
+            custom: value["custom"] == true,
+        }
     } else {
         let content = vec![Part::new(Content::Text(text(value, "result").expect("a result").into()))];
         Content::ToolResult { id, content, is_error: None }

@@ -16,7 +16,7 @@ use sagewire_codec::format::{read_request, write_request, write_response};
 use sagewire_codec::{Decoder, Error, Format, Options, Target, Transcoder};
 
 /// Formats of requests: their names in the tables, and of their rich requests in `testdata/golden`.
-const REQUESTS: [(&str, &str, RequestFormat); 10] = [
+const REQUESTS: [(&str, &str, RequestFormat); 11] = [
     ("OpenAI chat", "openai", RequestFormat::OpenAi),
     ("OpenAI completions", "completions", RequestFormat::Completions),
     ("Converse", "bedrock", RequestFormat::Bedrock),
@@ -27,6 +27,7 @@ const REQUESTS: [(&str, &str, RequestFormat); 10] = [
     ("JumpStart text to text", "jumpstart_text", RequestFormat::JumpStartText),
     ("Llama 2 dialogs", "jumpstart_dialogs", RequestFormat::JumpStartDialogs),
     ("Triton", "triton", RequestFormat::Triton),
+    ("raw text", "text", RequestFormat::Text),
 ];
 
 /// What is written of answers.
@@ -47,6 +48,7 @@ const ANSWERS: [(&str, &str, &[&str]); 9] = [
             "logprobs",
             "refusal",
             "tool_two",
+            "tool_custom",
             "tool_nothing_but_name",
             "reasoning_content",
             "usage_last_chunk",
@@ -179,8 +181,13 @@ const ROWS: [Row; 11] = [
         ..NONE
     },
     Row {
-        name: "JumpStart: text, text to text, Llama 2 dialogs",
-        requests: &[RequestFormat::JumpStart, RequestFormat::JumpStartText, RequestFormat::JumpStartDialogs],
+        name: "JumpStart: text, text to text (JSON, raw text), Llama 2 dialogs",
+        requests: &[
+            RequestFormat::JumpStart,
+            RequestFormat::JumpStartText,
+            RequestFormat::Text,
+            RequestFormat::JumpStartDialogs,
+        ],
         whole: Some(r#"[{"generation":{"role":"assistant","content":"hi"}}]"#),
         ..NONE
     },
@@ -333,7 +340,7 @@ fn custom() {
 
 /// The rich request of a format.
 fn rich(name: &str) -> String {
-    read_json(&testdata(&format!("golden/request-{name}.json")))["body"].to_string()
+    common::requests::source(&read_json(&testdata(&format!("golden/request-{name}.json")))["body"])
 }
 
 /// The losses of every pair of formats of requests: how many things are dropped, and how many are changed.

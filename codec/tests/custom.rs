@@ -243,7 +243,12 @@ fn part(value: &Value) -> Content<'_> {
     } else if let Some(text) = text("document") {
         Content::Document { source: Source::Text(text.into()), name: None }
     } else if let Some(name) = text("call") {
-        Content::ToolCall { id: text("id"), name, input: text("input").expect("input").into() }
+        Content::ToolCall {
+            id: text("id"),
+            name,
+            input: text("input").expect("input").into(),
+            custom: value["custom"] == true,
+        }
     } else {
         let content = vec![Part::new(Content::Text(text("result").expect("a result").into()))];
         Content::ToolResult { id: text("id"), content, is_error: None }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// What each module may use of the crate. Formats do not know each other, framings do not know what they carry.
 fn allowed(module: &str) -> &'static [&'static str] {
     match module {
-        "balance" | "carry" | "failure" | "input" | "json" | "limits" | "text" | "tree" => &[],
+        "balance" | "carry" | "failure" | "input" | "json" | "limits" | "media_type" | "text" | "tree" => &[],
         "error" => &["failure", "limits"],
         "eventstream" => &["carry", "error", "input", "limits"],
         "sse" => &["carry", "error", "input", "limits", "text"],
@@ -14,7 +14,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "sagemaker" => &["eventstream", "failure"],
         "raw" => &["balance", "carry"],
         "record" => &["balance", "carry", "error", "limits", "raw", "sse"],
-        "chat" => &["balance", "carry", "error", "failure", "json", "limits", "text"],
+        "chat" => &["balance", "carry", "error", "failure", "json", "limits", "media_type", "text"],
         // What formats share stands beside them; they do not know each other.
         "format/openai" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
         "format/anthropic" => {
@@ -57,7 +57,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "whole" => &["chat", "decoder", "error", "json", "options"],
         "format/writer" => &["chat", "error"],
         "chat_template" => &["chat", "error", "tree"],
-        "embedding" => &["chat", "error", "format/failure", "json", "text"],
+        "embedding" => &["chat", "error", "format/failure", "json", "media_type", "text"],
         "stream" => &["chat", "error", "failure", "Decoder", "Transcoder", "Error"],
         other => panic!("say in this test what `{other}` may use"),
     }
@@ -182,8 +182,8 @@ fn the_architecture_names_files_that_are_there() {
 /// The formats of requests lie in one folder with what they share, and do not know each other either.
 #[test]
 fn formats_of_requests_do_not_know_each_other() {
-    const FORMATS: [&str; 8] =
-        ["anthropic", "bedrock", "completions", "jumpstart", "lmi", "openai", "tgi", "triton"];
+    const FORMATS: [&str; 9] =
+        ["anthropic", "bedrock", "completions", "jumpstart", "lmi", "openai", "text", "tgi", "triton"];
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/format/request");
     let mut files = Vec::new();
     sources(&root, &mut files);

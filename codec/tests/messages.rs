@@ -82,9 +82,9 @@ fn answer(events: &[Event<'_>]) -> Answer {
             Event::Start { model, .. } => answer.model = model.as_ref().map(ToString::to_string),
             Event::PartStart { kind, .. } => {
                 let kind = match kind {
-                    PartKind::ToolCall { id, name } => {
+                    PartKind::ToolCall { id, name, custom } => {
                         assert!(id.is_some());
-                        format!("call of {name}")
+                        format!("{} of {name}", if *custom { "custom call" } else { "call" })
                     }
                     kind => format!("{kind:?}"),
                 };

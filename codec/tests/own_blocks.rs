@@ -10,7 +10,17 @@ use sagewire_codec::{Options, Target};
 use serde_json::{Value, json};
 
 const BEDROCK: Target = Target::Bedrock(Encoding::JsonLines);
-const FOREIGN: &str = "dropped: only the format that it came from knows such a block";
+
+/// What is said of a part that has no place, and why.
+fn foreign(target: Target) -> String {
+    let why = match target {
+        Target::OpenAi => "a message of OpenAI's is text, and calls that the client runs",
+        Target::Anthropic => "Anthropic has none for what others run or make",
+        Target::Bedrock(_) => "Converse has none for what others run or make",
+        _ => "TGI generates text",
+    };
+    format!("dropped: only its own format knows such a block: {why}")
+}
 
 fn context() -> Context {
     Context::new().latency_ms(9)
@@ -136,19 +146,78 @@ fn others_know_no_such_blocks() {
     let body = message(&[own, r#"{"type":"text","text":"a"}"#, own]);
     let (answer, losses) = whole(BEDROCK, &body);
     assert!(answer.contains(r#""content":[{"text":"a"}]"#), "{answer}");
-    assert_eq!(losses, [format!("/content/0: {FOREIGN}"), format!("/content/2: {FOREIGN}")]);
+    let why = foreign(BEDROCK);
+    assert_eq!(losses, [format!("/content/0: {why}"), format!("/content/2: {why}")]);
     let (stream, losses) = streamed(BEDROCK, &body);
     assert_eq!(stream.matches("contentBlock").count() - stream.matches("contentBlockIndex").count(), 2);
     assert!(!stream.contains("\"contentBlockIndex\":1"), "{stream}");
-    assert_eq!(losses, [format!("/content/0: {FOREIGN}")]);
+    assert_eq!(losses, [format!("/content/0: {why}")]);
     let item = r#"{"type":"web_search_call","id":"w","status":"completed"}"#;
     let body = format!(r#"{{"object":"response","status":"completed","output":[{item}]}}"#);
     for target in [BEDROCK, Target::Anthropic, Target::OpenAi, Target::Tgi] {
         for (_, losses) in [whole(target, &body), streamed(target, &body)] {
-            assert_eq!(losses[0], format!("/output/0: {FOREIGN}"), "{target:?}");
+            assert_eq!(losses[0], format!("/output/0: {}", foreign(target)));
         }
     }
     // Nor does Converse know what a message's block is, though both are JSON.
     let body = converse(&[r#"{"image":{"format":"png"}}"#]);
-    assert_eq!(whole(Target::Anthropic, &body).1[0], format!("/output/message/content/0: {FOREIGN}"));
+    let why = foreign(Target::Anthropic);
+    assert_eq!(whole(Target::Anthropic, &body).1[0], format!("/output/message/content/0: {why}"));
+}
+
+/// An image comes in pieces, or does not come, which a stream of Converse says in a delta and a whole answer in its block.
+#[test]
+fn images_of_converse() {
+    let stream = |deltas: &[Value]| {
+        let mut lines = vec![
+            json!({"messageStart": {"role": "assistant"}}),
+            json!({"contentBlockStart": {"contentBlockIndex": 0, "start": {"image": {"format": "png"}}}}),
+        ];
+        let delta =
+            |delta: &Value| json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"image": delta}}});
+        lines.extend(deltas.iter().map(delta));
+        lines.extend([
+            json!({"contentBlockStop": {"contentBlockIndex": 0}}),
+            json!({"messageStop": {"stopReason": "end_turn"}}),
+            json!({"metadata": {"usage": {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}, "metrics": {"latencyMs": 9}}}),
+        ]);
+        lines.iter().map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let bytes = |data: &str| json!({"source": {"bytes": data}});
+    let failed = json!({"source": {"bytes": ""}, "error": {"message": "too dark"}});
+    let other = json!({"source": {"s3Location": {"uri": "s3://b/k"}}});
+    let lost = "other part: approximated: a delta of unknown meaning is not in its block";
+    for (deltas, image, losses) in [
+        (vec![bytes("AAAA")], json!({"format": "png", "source": {"bytes": "AAAA"}}), &[][..]),
+        // "ab" and "cde", each with its own padding.
+        (vec![bytes("YWI="), bytes("Y2Rl")], json!({"format": "png", "source": {"bytes": "YWJjZGU="}}), &[]),
+        (
+            vec![failed.clone()],
+            json!({"format": "png", "source": {"bytes": ""}, "error": {"message": "too dark"}}),
+            &[],
+        ),
+        (vec![json!({"error": {}})], json!({"format": "png", "error": {}}), &[]),
+        (
+            vec![bytes("AAAA"), other.clone()],
+            json!({"format": "png", "source": {"s3Location": {"uri": "s3://b/k"}}}),
+            &[lost],
+        ),
+        (vec![json!({"pixels": 1})], json!({"format": "png"}), &[lost]),
+    ] {
+        let body = stream(&deltas);
+        let (once, lost) = streamed(BEDROCK, &body);
+        assert_eq!(lost, [""; 0]);
+        assert!(once.lines().zip(body.lines()).all(|(one, other)| {
+            serde_json::from_str::<Value>(one).expect("JSON")
+                == serde_json::from_str::<Value>(other).expect("JSON")
+        }));
+        let (answer, lost) = whole(BEDROCK, &body);
+        let value: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!(
+            (&value["output"]["message"]["content"][0]["image"], &lost[..]),
+            (&image, &losses.iter().map(|loss| (*loss).to_owned()).collect::<Vec<_>>()[..])
+        );
+        // A whole one says so in one delta.
+        assert_eq!(whole(BEDROCK, &streamed(BEDROCK, &answer).0), (answer, vec![]));
+    }
 }

@@ -63,7 +63,7 @@ impl Answer {
         oracles::check_order(events);
         for event in events {
             match event {
-                Event::PartStart { choice, kind: PartKind::ToolCall { id, name }, .. } => {
+                Event::PartStart { choice, kind: PartKind::ToolCall { id, name, .. }, .. } => {
                     let id = id.as_ref().map(|id| id.clone().into_owned());
                     self.choice(*choice).tools.push((name.clone().into_owned(), id, String::new()));
                 }

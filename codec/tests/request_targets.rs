@@ -3,10 +3,11 @@
 mod common;
 
 use bytes::Bytes;
-use common::requests::{chat, convert, convert_with, expect, plain};
+use common::requests::{anew, chat, convert, convert_with, expect, lines, plain};
 use sagewire_codec::chat::request::{Message, Tool};
 use sagewire_codec::chat::{
-    Context, FirstMessage, Outcome, RequestFormat, Response, Settings, SystemPlacement, ZeroTemperature,
+    Context, FirstMessage, Outcome, PromptImages, RequestFormat, Response, Settings, SystemPlacement,
+    ZeroTemperature,
 };
 use sagewire_codec::format::{read_request, tool_names, write_request};
 use sagewire_codec::{Decoder, Options, Target, Transcoder};
@@ -419,7 +420,7 @@ fn thinking_restricts_what_claude_takes() {
 #[test]
 fn a_prompt_needs_a_template() {
     let body = chat(json!([{"role": "user", "content": "hi"}]));
-    for to in ["tgi", "lmi", "jumpstart", "jumpstart_text", "triton", "completions"] {
+    for to in ["tgi", "lmi", "jumpstart", "jumpstart_text", "triton", "completions", "text"] {
         let error = convert_with("openai", to, &body, &Settings::new()).expect_err(to);
         assert!(error.to_string().contains("a chat template is needed"), "{error}");
         let refuses = |_: &[Message<'_>], _: &[Tool<'_>]| Err("roles must alternate".to_owned());
@@ -431,6 +432,61 @@ fn a_prompt_needs_a_template() {
         .expect("it can be written");
     assert_eq!(written["inputs"], "hi");
     assert!(losses.is_empty());
+}
+
+/// TGI has images in the text, for some models: where it is asked for they are, between the texts as TGI's own chat has them.
+#[test]
+fn images_of_tgi_are_asked_for() {
+    let image = |url: &str| json!({"type": "image_url", "image_url": {"url": url, "detail": "auto"}});
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let body = chat(json!([
+        {"role": "user", "content": [
+            text("a"), image("https://example.com/a(1).png"), text("b"), image("data:image/png;x=1;base64,AAAA"),
+            image("s3://bucket/c.png"), text("c"),
+        ]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://d", "detail": "high"}}]},
+        {"role": "user", "content": "e"},
+    ]));
+    let settings = Settings::new().images(PromptImages::Markdown).render(&plain);
+    let (written, losses) = convert_with("openai", "tgi", &body, &settings).expect("it can be written");
+    let prompt = "User: a![](https://example.com/a(1%29.png)b![](data:image/png;base64,AAAA)c\nUser: ![](http://d)\nUser: e\n";
+    assert_eq!(written["inputs"], prompt);
+    assert_eq!(
+        lines(&losses),
+        [
+            "/messages/0/content/4: dropped: TGI takes data and http URLs only: the caller has to fetch it",
+            "/messages/1/content/0: dropped: TGI looks at images in one way",
+        ]
+    );
+    // Unasked for, and elsewhere, it is for the template to say.
+    let lost = "dropped: the template has text only";
+    for (to, settings) in [("tgi", Settings::new().render(&plain)), ("lmi", settings)] {
+        let (written, losses) = convert_with("openai", to, &body, &settings).expect("it can be written");
+        assert!(!written["inputs"].as_str().expect("a prompt").contains("![]("), "{to}");
+        assert_eq!(lines(&losses)[0], format!("/messages/0/content/1: {lost}"), "{to}");
+        assert_eq!(losses.as_slice().len(), 4, "{to}");
+    }
+}
+
+/// Raw text is no document: the prompt, and everything else a loss. It goes back byte for byte.
+#[test]
+fn raw_text_is_the_prompt_and_nothing_else() {
+    assert_eq!(RequestFormat::Text.media_type(), "application/x-text");
+    assert_eq!(RequestFormat::JumpStartText.media_type(), "application/json");
+    let text = "Summarize:\n\"{\" — \u{1f600}";
+    let request = read_request(RequestFormat::Text, text.as_bytes()).expect("any text is");
+    for settings in [Settings::new(), anew()] {
+        let (written, losses) = write_request(RequestFormat::Text, &request, &settings).expect("itself");
+        assert_eq!((written.as_slice(), losses.is_empty()), (text.as_bytes(), true));
+    }
+    let (written, losses) = convert("text", "jumpstart_text", &json!(text)).expect("a prompt");
+    assert_eq!((written, lines(&losses)), (json!({"text_inputs": text}), vec![]));
+    // A default that nobody can be told is no less lost.
+    let settings = Settings::new().max_tokens(5);
+    let (written, losses) = convert_with("tgi", "text", &json!({"inputs": text}), &settings).expect("text");
+    assert_eq!(written, text);
+    assert_eq!(lines(&losses), ["max_tokens: dropped: raw text is the prompt and nothing else"]);
+    assert!(read_request(RequestFormat::Text, b"\xff").expect_err("no text").is_corrupt());
 }
 
 #[test]

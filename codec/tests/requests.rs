@@ -5,7 +5,7 @@ mod common;
 use std::borrow::Cow;
 use std::fs;
 
-use common::requests::{FORMATS, anew, chat, convert, expect, lines, named, plain};
+use common::requests::{FORMATS, TEXT, anew, chat, convert, expect, lines, named, plain};
 use proptest::prelude::*;
 use sagewire_codec::Layer;
 use sagewire_codec::chat::request::{Content, Message, Param, Part, Role, Source, Tool, ToolChoice};
@@ -111,7 +111,7 @@ fn golden_conversions() {
         let mut golden: Value = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
         let from = golden["format"].as_str().expect("a format").to_owned();
         let mut targets = serde_json::Map::new();
-        for (to, _) in FORMATS {
+        for (to, _) in FORMATS.into_iter().chain([TEXT]) {
             let result = match convert(&from, to, &golden["body"]) {
                 Ok((body, losses)) => json!({"body": body, "losses": lines(&losses)}),
                 Err(error) => json!({"error": error.to_string()}),

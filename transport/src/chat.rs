@@ -117,7 +117,8 @@ impl<'a, S> Chat<'a, S> {
             changed.stream = Some(chat::request::Param::new(stream));
             write_request(self.format, &changed, &self.settings)?
         };
-        Ok((Request::new(self.endpoint.clone(), body), losses))
+        let request = Request::new(self.endpoint.clone(), body).content_type(self.format.media_type());
+        Ok((request, losses))
     }
 }
 
@@ -357,5 +358,18 @@ mod tests {
         }
         assert!(String::from_utf8_lossy(&out).contains(r#""name":"files.read""#));
         Ok(())
+    }
+
+    #[test]
+    fn a_body_is_sent_as_what_it_is() {
+        let body = br#"{"prompt":"hi","stream":false}"#;
+        let request = read_request(RequestFormat::Completions, body).expect("a request");
+        for (format, media_type) in
+            [(RequestFormat::Tgi, "application/json"), (RequestFormat::Text, "application/x-text")]
+        {
+            let chat = Chat::new((), "x").format(format);
+            let (sent, losses) = chat.request(&request, false).expect("it can be written");
+            assert_eq!((sent.content_type.as_str(), losses.is_empty()), (media_type, true));
+        }
     }
 }

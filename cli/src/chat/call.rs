@@ -48,7 +48,8 @@ impl<'a> Caller<'a> {
 
     /// Asks, and writes the answer to `stream`, which has what came of it whatever happens.
     pub(super) async fn call(&self, body: Vec<u8>, stream: &mut Stream) -> Result<(), Fault> {
-        let request = Request::new(self.endpoint.clone(), body);
+        let media_type = self.args.format.request.media_type();
+        let request = Request::new(self.endpoint.clone(), body).content_type(media_type);
         stream.show_progress();
         let ending = match self.args.no_stream {
             true => self.whole(request, stream).await,

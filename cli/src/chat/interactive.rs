@@ -134,7 +134,7 @@ impl Call {
 
 fn calls(message: &Message<'_>) -> Vec<Call> {
     let call = |part: &Part<'_>| match &part.content {
-        Content::ToolCall { id, name, input } => {
+        Content::ToolCall { id, name, input, .. } => {
             Some(Call { id: id.as_deref().map(Into::into), name: name.to_string(), input: input.to_string() })
         }
         _ => None,

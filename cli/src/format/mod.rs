@@ -30,6 +30,16 @@ pub(crate) enum Writing {
     Custom(Arc<codec::Format>),
 }
 
+impl Writing {
+    /// What to send as `Content-Type`.
+    pub(crate) fn media_type(&self) -> &'static str {
+        match self {
+            Self::Known(format) => format.media_type(),
+            Self::Custom(_) => "application/json",
+        }
+    }
+}
+
 /// How a response is read.
 #[derive(Clone, Debug)]
 pub(crate) enum Reading {

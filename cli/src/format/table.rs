@@ -24,7 +24,7 @@ pub(super) enum Request {
 }
 
 /// All of them.
-pub(super) const FORMATS: [Row; 13] = [
+pub(super) const FORMATS: [Row; 14] = [
     Row {
         name: "openai",
         aliases: &[],
@@ -86,6 +86,13 @@ pub(super) const FORMATS: [Row; 13] = [
         aliases: &[],
         help: "JumpStart's text2text models: text",
         request: Request::Full(RequestFormat::JumpStartText),
+        response: Format::Generate,
+    },
+    Row {
+        name: "jumpstart-raw",
+        aliases: &["x-text"],
+        help: "The prompt alone, as application/x-text: JumpStart's first text2text models",
+        request: Request::Full(RequestFormat::Text),
         response: Format::Generate,
     },
     Row {
@@ -156,7 +163,7 @@ bedrock            read, write   read, write   read, write   Converse, ConverseS
 anthropic          read, write   read, write   read, write   Messages
 tgi                read, write   read, write   read, write   TGI's generate
 lmi                read, write   read          read          DJL-Serving, three generations
-jumpstart          read, write   read          -             Hugging Face and text-to-text models, Llama 2 dialogs
+jumpstart          read, write   read          -             Hugging Face and text-to-text models, raw text, Llama 2 dialogs
 triton             read, write   read          read          Triton's generate extension
 llama-server       -             read          read          llama.cpp's own /completion
 text               -             read          read          raw text, as TorchServe sends it

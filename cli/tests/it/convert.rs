@@ -36,6 +36,39 @@ fn a_request_and_what_is_lost() {
     assert_eq!(lines.next(), Some("strict: 1 lost"));
 }
 
+/// Raw text needs another content type, which is told.
+#[test]
+fn a_prompt_alone() {
+    let request = json!({"prompt": "Say \"hi\".", "max_tokens": 9}).to_string().into_bytes();
+    let args = ["convert", "request", "--from", "completions", "--to", "jumpstart-raw"];
+    let text = sagewire(&args, &request);
+    assert_eq!((text.code, &text.stdout[..]), (0, &b"Say \"hi\".\n"[..]));
+    let lines: Vec<_> = text.stderr.lines().collect();
+    let loss = "loss: /max_tokens: dropped: raw text is the prompt and nothing else";
+    assert_eq!(lines, ["content type: application/x-text", loss]);
+}
+
+/// TGI has images in its text, where it is asked for.
+#[test]
+fn images_in_a_prompt() {
+    let image = json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}});
+    let content = json!([image, {"type": "text", "text": "What?"}]);
+    let request = json!({"messages": [{"role": "user", "content": content}]}).to_string().into_bytes();
+    let args = ["convert", "request", "--from", "openai", "--to", "tgi", "--template"];
+    let markdown = ["--set", "images=markdown"];
+    for (template, prompt) in [
+        ("none", "![](https://example.com/a.png)What?"),
+        (
+            "gemma",
+            "<start_of_turn>user\n![](https://example.com/a.png)What?<end_of_turn>\n<start_of_turn>model\n",
+        ),
+    ] {
+        let written = sagewire(&[&args[..], &[template], &markdown].concat(), &request).succeeds();
+        assert_eq!(value(&written.stdout)["inputs"], prompt);
+        assert_eq!(sagewire(&[&args[..], &[template]].concat(), &request).code, 2, "{template}");
+    }
+}
+
 /// A tool whose name Converse does not take is called by its own in the answer.
 #[test]
 fn names_of_tools_come_back() {

@@ -62,6 +62,19 @@ fn formats_of_text_get_a_prompt() {
 }
 
 #[test]
+fn raw_text_is_sent_as_such() {
+    let emulate = Emulate::new(&["--format", "jumpstart"]);
+    for format in ["jumpstart-raw", "x-text"] {
+        let args = ["--format", format, "--template", "none", "--strict", PROMPT];
+        let run = emulate.chat(&[&["--no-stream"], &args[..]].concat()).succeeds();
+        assert_eq!(run.text(), echo(PROMPT), "{format}");
+        let run = emulate.chat(&[&["--max-tokens", "3"], &args[..]].concat());
+        assert_eq!(run.code, 6, "{run:?}");
+        assert!(run.stderr.starts_with("loss: max_tokens: dropped: "), "{run:?}");
+    }
+}
+
+#[test]
 fn templates_come_from_files_too() {
     let emulate = Emulate::new(&["--format", "tgi"]);
     let source =

@@ -62,13 +62,13 @@ pub enum Event<'a> {
         /// Never empty; whole characters.
         text: Cow<'a, str>,
     },
-    /// More of a tool call's input, a piece of a JSON text.
+    /// More of a tool call's input, a piece of a JSON text; of a custom tool's, of free text.
     ToolInputDelta {
         /// The choice that it belongs to.
         choice: u32,
         /// The part that it continues.
         part: u32,
-        /// Never empty. All deltas of the part together are the input as JSON; none at all means no arguments.
+        /// Never empty. All deltas of the part together are the input; none at all means no arguments.
         text: Cow<'a, str>,
     },
     /// More of a block that the model has no name for.
@@ -224,6 +224,9 @@ pub enum PartKind<'a> {
         id: Option<Cow<'a, str>>,
         /// The tool's name.
         name: Cow<'a, str>,
+        /// Its input is free text and no JSON: a custom tool of OpenAI's.
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
+        custom: bool,
     },
     /// A block that has no name here: a tool that the service runs itself, what it returned, an image. It goes back into
     /// the format that it came from, and is a loss in any other.
@@ -242,9 +245,10 @@ impl PartKind<'_> {
             Self::Text => PartKind::Text,
             Self::Reasoning => PartKind::Reasoning,
             Self::Refusal => PartKind::Refusal,
-            Self::ToolCall { id, name } => PartKind::ToolCall {
+            Self::ToolCall { id, name, custom } => PartKind::ToolCall {
                 id: id.map(|id| Cow::Owned(id.into_owned())),
                 name: Cow::Owned(name.into_owned()),
+                custom,
             },
             Self::Other { format, json } => PartKind::Other { format, json: json.into_owned() },
         }

@@ -11,8 +11,8 @@ use crate::json::{Landmarks, pointers};
 /// What the loss of all of a choice is called. It stands where the choice does.
 pub(crate) const CHOICE: &str = "choice";
 
-/// Why a part is lost that has no name here.
-pub(crate) const FOREIGN: &str = "only the format that it came from knows such a block";
+/// Why a part is lost that has no name here, and is its own format's, but cannot be read as one of its blocks.
+pub(crate) const SHAPELESS: &str = "it has not the shape of a block";
 
 /// Why a piece of such a part is lost where its block is written whole.
 pub(crate) const FOREIGN_DELTA: &str = "a delta of unknown meaning is not in its block";

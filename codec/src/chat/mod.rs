@@ -14,6 +14,7 @@
 //! Whether the stream ended well is not an event: it is what [`Decoder::finish`](crate::Decoder::finish) returns.
 
 mod context;
+mod custom_call;
 mod event;
 mod format;
 mod loss;
@@ -29,18 +30,21 @@ mod tool_names;
 mod usage;
 
 pub use context::Context;
+pub(crate) use custom_call::{CUSTOM_INPUT, CustomInput, custom_object};
 pub use event::{Event, FinishReason, Json, PartKind};
 pub use format::Format;
-pub(crate) use loss::{CHOICE, FOREIGN, FOREIGN_DELTA};
+pub(crate) use loss::{CHOICE, FOREIGN_DELTA, SHAPELESS};
 pub use loss::{Loss, Losses, Outcome};
 pub(crate) use parts::{Block, Plain, ToolKey};
 pub use place::Place;
 pub(crate) use place::{Spot, Thing};
 pub(crate) use queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
 pub use request::{Request, RequestFormat};
-pub(crate) use response::input_object;
 pub use response::{Choice, Response};
-pub use settings::{FirstMessage, Render, Rendered, Settings, SystemPlacement, ZeroTemperature};
-pub(crate) use sink::{Answer, Sink, Stop};
+pub(crate) use response::{call_input, input_object};
+pub use settings::{
+    FirstMessage, PromptImages, Render, Rendered, Settings, SystemPlacement, ZeroTemperature,
+};
+pub(crate) use sink::{Answer, Sink, Stop, hash};
 pub use tool_names::ToolNames;
 pub use usage::Usage;

@@ -6,7 +6,8 @@
 //!
 //! - after text, reasoning or a refusal, the open part ends at once;
 //! - after a tool call, it ends if its input is a whole JSON document, which is the usual case;
-//! - otherwise the new part is held back until that is so, or the choice ends.
+//! - otherwise the new part is held back until that is so, or the choice ends. Of the input of a custom tool, which is
+//!   free text, nobody can tell: unless its format says that it ends, the choice has to.
 //!
 //! Before changing this, think of a call without arguments, of a call whose index, ID or name is missing, and of one
 //! whose ID and name are repeated in every chunk.
@@ -50,6 +51,8 @@ pub(crate) struct ToolKey {
     pub(crate) index: Option<u64>,
     pub(crate) id: Option<Text>,
     pub(crate) name: Option<Text>,
+    /// The input is free text.
+    pub(crate) custom: bool,
 }
 
 /// The parts of all choices.
@@ -115,6 +118,7 @@ impl Parts {
         };
         let blocked = choice.is_blocked();
         let tool = &mut choice.tools[at];
+        tool.custom |= key.custom && tool.state == State::New;
         for (known, said) in [(&mut tool.id, key.id), (&mut tool.name, key.name)] {
             if let (true, Some(said)) = (known.is_empty(), said) {
                 known.extend_from_slice(queue.bytes(record, said));
@@ -168,7 +172,7 @@ impl Parts {
             Block::Other { format, json } => at.open_other(format, json, queue),
             Block::Plain(kind) => at.open_plain(kind, queue),
             Block::Tool { id, name } => {
-                let key = ToolKey { index: Some(index), id, name };
+                let key = ToolKey { index: Some(index), id, name, custom: false };
                 return self.tool(limits, queue, record, (choice, key, None));
             }
         }
@@ -187,7 +191,7 @@ impl Parts {
     #[inline]
     pub(crate) fn more_input(&mut self, choice: u32, index: Option<u64>, input: &[u8]) -> Option<u32> {
         let choice = self.choices.iter_mut().find(|known| known.index == choice)?;
-        let at = choice.open_tool_of(&ToolKey { index, id: None, name: None })?;
+        let at = choice.open_tool_of(&ToolKey { index, ..ToolKey::default() })?;
         if input.is_empty() {
             return None;
         }
@@ -221,6 +225,14 @@ impl Parts {
             _ => choice.block.is_none_or(|block| block == index),
         };
         if is_open {
+            choice.close(queue);
+        }
+    }
+
+    /// The tool call that is open ends, unless others wait for it.
+    pub(crate) fn end_call(&mut self, queue: &mut Queue, choice: u32) {
+        let Some(choice) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
+        if let (Some(Open::Tool(_)), true) = (choice.open, choice.waiting.is_empty()) {
             choice.close(queue);
         }
     }
@@ -361,7 +373,9 @@ struct Tool {
     index: Option<u64>,
     id: Vec<u8>,
     name: Vec<u8>,
+    custom: bool,
     state: State,
+    /// How far the input is; of a custom tool's nothing is known.
     input: Balance,
     held: Vec<u8>,
 }
@@ -466,8 +480,8 @@ impl Choice {
         let tool = &mut self.tools[at];
         tool.state = State::Open;
         let id = (!tool.id.is_empty()).then(|| queue.copy(&tool.id));
-        let name = queue.copy(&tool.name);
-        queue.push(Spec::ToolCallStart { choice, part, id, name, spot: queue.here() });
+        let (name, custom) = (queue.copy(&tool.name), tool.custom);
+        queue.push(Spec::ToolCallStart { choice, part, id, name, custom, spot: queue.here() });
     }
 
     fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut Queue, record: &[u8]) {
@@ -525,6 +539,9 @@ impl Choice {
 
 impl Tool {
     fn feed(&mut self, mut input: &[u8]) {
+        if self.custom {
+            return;
+        }
         // After its end a document may only have space; anything else is the model's fault and shown as it is.
         while let Extent::End(at) | Extent::Broken(at) = self.input.feed(input) {
             if at == 0 || at == input.len() {

@@ -28,7 +28,7 @@ pub(crate) enum Spec {
     TextStart { choice: u32, part: u32, spot: Option<Spot> },
     ReasoningStart { choice: u32, part: u32, spot: Option<Spot> },
     RefusalStart { choice: u32, part: u32, spot: Option<Spot> },
-    ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text, spot: Option<Spot> },
+    ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text, custom: bool, spot: Option<Spot> },
     OtherStart { choice: u32, part: u32, format: Format, json: Text, spot: Option<Spot> },
     Delta(Delta),
     OtherDelta { choice: u32, part: u32, json: Text },
@@ -277,8 +277,8 @@ impl Queue {
             Spec::TextStart { choice, part, .. } => start(choice, part, PartKind::Text),
             Spec::ReasoningStart { choice, part, .. } => start(choice, part, PartKind::Reasoning),
             Spec::RefusalStart { choice, part, .. } => start(choice, part, PartKind::Refusal),
-            Spec::ToolCallStart { choice, part, id, name, .. } => {
-                start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name) })
+            Spec::ToolCallStart { choice, part, id, name, custom, .. } => {
+                start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name), custom })
             }
             Spec::OtherStart { choice, part, format, json, .. } => {
                 start(choice, part, PartKind::Other { format, json: Json(lend(json)) })

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use super::Json;
 pub use super::text::Text;
 use crate::json::Landmarks;
+use crate::media_type;
 
 /// Bytes of the source document before a value; `None` for what no source said.
 pub type At = Option<u32>;
@@ -63,6 +64,18 @@ pub enum RequestFormat {
     JumpStartDialogs,
     /// Triton's generate extension: `{"text_input":"…","parameters":{…}}`.
     Triton,
+    /// A prompt as it is, and nothing else: JumpStart's first text2text models.
+    Text,
+}
+
+impl RequestFormat {
+    /// What to send as `Content-Type`: JSON's but for [`Text`](Self::Text), which SageMaker calls `application/x-text`.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => media_type::TEXT,
+            _ => media_type::JSON,
+        }
+    }
 }
 
 /// A chat request, as far as any of the formats can say it. What is `None` was not said, and its default is the
@@ -268,6 +281,8 @@ pub enum Content<'a> {
         name: Cow<'a, str>,
         /// Its input, a JSON text; empty for no arguments.
         input: Text<'a>,
+        /// The input is free text and no JSON: a custom tool of OpenAI's.
+        custom: bool,
     },
     /// What a tool returned.
     ToolResult {

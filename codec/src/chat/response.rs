@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::custom_call::{CUSTOM_INPUT, custom_object};
 use super::place::{Places, Spot, Thing};
 use super::request::{Content, Param, Part, Text};
 use super::{CHOICE, Event, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
@@ -96,10 +97,10 @@ impl Choice {
         texts.collect()
     }
 
-    /// The tools that it calls: ID, name, and input as a JSON text.
+    /// The tools that it calls: ID, name, and input as a JSON text, or as free text where the tool is a custom one.
     pub fn tool_calls(&self) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
         self.content.iter().filter_map(|part| match &part.content {
-            Content::ToolCall { id, name, input } => Some((id.as_deref(), &**name, &**input)),
+            Content::ToolCall { id, name, input, .. } => Some((id.as_deref(), &**name, &**input)),
             _ => None,
         })
     }
@@ -123,6 +124,15 @@ impl Choice {
         };
         (reason, has_tools)
     }
+}
+
+/// The input of a tool call, or of a custom one, for a format that wants an object.
+pub(crate) fn call_input<'a>(input: &'a str, custom: bool, losses: &mut Losses) -> Cow<'a, str> {
+    if custom {
+        losses.add("tool call input", Outcome::Approximated, CUSTOM_INPUT);
+        return Cow::Owned(custom_object(input));
+    }
+    input_object(input, losses)
 }
 
 /// The input of a tool call, for a format that wants an object.
@@ -231,10 +241,11 @@ impl Response {
                     PartKind::Text => Content::Text(Text::default()),
                     PartKind::Reasoning => Content::Reasoning { text: Text::default(), signature: None },
                     PartKind::Refusal => Content::Refusal(Text::default()),
-                    PartKind::ToolCall { id, name } => Content::ToolCall {
+                    PartKind::ToolCall { id, name, custom } => Content::ToolCall {
                         id: id.as_deref().map(|id| String::from(id).into()),
                         name: String::from(&**name).into(),
                         input: Text::default(),
+                        custom: *custom,
                     },
                     PartKind::Other { format, json } => {
                         self.format = Some(*format);

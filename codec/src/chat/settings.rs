@@ -69,6 +69,19 @@ pub enum FirstMessage {
     Leave,
 }
 
+/// What becomes of images where the target takes a prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PromptImages {
+    /// What the chat template makes of them: its mark for one, which has no bytes, or an error.
+    #[default]
+    Template,
+    /// For TGI, Markdown with their URL, `![](https://…)` or `![](data:…)`, which TGI replaces by the image. It does so for
+    /// the models that it knows as models of images, Idefics, Llava, PaliGemma, Qwen2-VL and others; to any other model
+    /// it is text.
+    Markdown,
+}
+
 /// How a request is written. The default does what the target needs and reports what it had to change.
 ///
 /// A request goes back into the format that it was read from byte for byte, if nobody changed it and no setting but
@@ -89,6 +102,8 @@ pub struct Settings<'a> {
     pub merge: Option<bool>,
     /// What is done about a conversation that the user does not begin.
     pub first_message: FirstMessage,
+    /// What becomes of images where the target takes a prompt.
+    pub images: PromptImages,
     /// The chat template, for formats that take text.
     pub render: Option<&'a Render<'a>>,
 }
@@ -141,6 +156,13 @@ impl<'a> Settings<'a> {
         self
     }
 
+    /// Sets [`images`](Self::images).
+    #[must_use]
+    pub fn images(mut self, images: PromptImages) -> Self {
+        self.images = images;
+        self
+    }
+
     /// Sets [`render`](Self::render).
     #[must_use]
     pub fn render(mut self, render: &'a Render<'a>) -> Self {
@@ -156,6 +178,7 @@ impl<'a> Settings<'a> {
             || self.system != SystemPlacement::default()
             || self.merge.is_some()
             || self.first_message != FirstMessage::default()
+            || self.images != PromptImages::default()
     }
 }
 
@@ -168,6 +191,7 @@ impl fmt::Debug for Settings<'_> {
             .field("system", &self.system)
             .field("merge", &self.merge)
             .field("first_message", &self.first_message)
+            .field("images", &self.images)
             .field("render", &self.render.is_some())
             .finish()
     }

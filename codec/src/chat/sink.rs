@@ -15,6 +15,12 @@ use crate::failure::Failure;
 use crate::json::{Fault, Json, Kind, Str, unescaped};
 use crate::limits::Limits;
 
+/// What is remembered of bytes in their place, where it is enough to know them again. It is FNV-1a.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, hash)
+}
+
 /// Why a walk over a record stopped.
 pub(crate) enum Stop {
     /// The JSON is broken. Only the first walk over a document can find that.
@@ -314,6 +320,11 @@ impl<'a> Sink<'a> {
     /// The whole input of a tool call, as a JSON value and not as its text.
     pub(crate) fn tool_json(&mut self, choice: u32, key: ToolKey, json: Range<usize>) -> Result<(), Stop> {
         self.tool(choice, key, Some(Queue::place(json)))
+    }
+
+    /// The tool call of a choice that is open ends.
+    pub(crate) fn end_call(&mut self, choice: u32) {
+        self.answer.parts.end_call(self.queue, choice);
     }
 
     /// A block ends.

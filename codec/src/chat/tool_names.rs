@@ -19,7 +19,7 @@ use super::{Event, PartKind, Response};
 ///
 /// let body = br#"{"messages":[],"tools":[{"type":"function","function":{"name":"files.read"}}]}"#;
 /// let names = tool_names(RequestFormat::Bedrock, &read_request(RequestFormat::OpenAi, body)?);
-/// let kind = PartKind::ToolCall { id: None, name: "files_read".into() };
+/// let kind = PartKind::ToolCall { id: None, name: "files_read".into(), custom: false };
 /// let event = names.restore(Event::PartStart { choice: 0, part: 0, kind });
 /// let Event::PartStart { kind: PartKind::ToolCall { name, .. }, .. } = event else { unreachable!() };
 /// assert_eq!(name, "files.read");

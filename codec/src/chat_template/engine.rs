@@ -149,6 +149,8 @@ impl Engine {
             calls: has("tool_calls"),
             results: has("tool"),
             images: has("image"),
+            // Those that ask whether it is a string take either.
+            lists: has("image") && !has("string") && CONTENTS.iter().any(|content| has(content)),
             reasoning: has("reasoning"),
             developer: has("developer"),
             names: has("message.name") || has("message['name']") || has("message[\"name\"]"),
@@ -170,6 +172,9 @@ impl Engine {
         Ok(String::from_utf8_lossy(&out.text).into_owned())
     }
 }
+
+/// How templates go through the parts of a message.
+const CONTENTS: [&str; 3] = ["in message['content']", "in message[\"content\"]", "in message.content"];
 
 /// Adds filters that are Python's, and counts what the others make.
 fn add_filters(environment: &mut Environment<'static>, limit: usize) {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::control::{BREAK, Control, Tokens};
 use crate::chat::request::{Content, Message, Part, Role};
-use crate::chat::{Losses, Outcome};
+use crate::chat::{CUSTOM_INPUT, Losses, Outcome, custom_object};
 use crate::error::{Error, ErrorKind, Layer};
 
 /// What a template can say.
@@ -22,6 +22,8 @@ pub(super) struct Abilities {
     pub(super) results: bool,
     /// Places of images.
     pub(super) images: bool,
+    /// Content as a list of parts, and not as a text.
+    pub(super) lists: bool,
     /// What the model thought.
     pub(super) reasoning: bool,
     /// The role `developer`.
@@ -211,7 +213,7 @@ impl<'a, 'b> Reader<'a, 'b> {
 
     /// Adds a message that stands at `at`. Templates put its texts behind each other.
     fn push(&mut self, mut turn: Turn, at: &str) -> Result<(), Error> {
-        let between = if turn.has_images() { "" } else { "\n" };
+        let between = if turn.has_images() || self.abilities.lists { "" } else { "\n" };
         let mut said = String::new();
         for piece in &mut turn.pieces {
             let Piece::Text(text) = piece else { continue };
@@ -250,13 +252,19 @@ impl<'a, 'b> Reader<'a, 'b> {
                 self.texts.losses.add_at(at.to_string(), Outcome::Approximated, why);
                 turn.pieces.push(Piece::Image);
             }
-            Content::ToolCall { id, name, input } if self.abilities.calls => {
+            Content::ToolCall { id, name, input, custom } if self.abilities.calls => {
                 let name = self.texts.text(name, at)?;
                 let id = id.as_ref().map(|id| self.texts.text(id, at)).transpose()?;
                 if let Some(id) = &id {
                     self.called.insert(id.clone(), name.clone());
                 }
-                turn.calls.push(Call { id, name, input: input.to_string(), at: at.to_string() });
+                let input = if *custom {
+                    self.texts.losses.add_at(at.to_string(), Outcome::Approximated, CUSTOM_INPUT);
+                    custom_object(input)
+                } else {
+                    input.to_string()
+                };
+                turn.calls.push(Call { id, name, input, at: at.to_string() });
             }
             Content::ToolCall { .. } => return Err(unsupported("the call of a tool", at)),
             Content::Image { .. } => return Err(unsupported("an image", at)),

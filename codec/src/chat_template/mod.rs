@@ -348,7 +348,8 @@ impl Template {
         texts: &mut Texts<'_>,
     ) -> Result<String, Error> {
         let mut context = self.variables.clone();
-        let messages = turns.iter().map(|turn| message(turn, texts)).collect::<Result<Vec<_>, _>>()?;
+        let messages = turns.iter().map(|turn| message(turn, abilities, texts));
+        let messages = messages.collect::<Result<Vec<_>, _>>()?;
         context.insert("messages".to_string(), messages.into());
         context.insert("add_generation_prompt".to_string(), (self.ending == Ending::Prompt).into());
         // Templates ask whether there are any, and some only whether it is none.
@@ -403,9 +404,9 @@ fn drop_tools(tools: &[Tool<'_>], losses: &mut Losses) {
 }
 
 /// A message as templates know it: OpenAI's, with the input of tool calls as JSON.
-fn message(turn: &Turn, texts: &mut Texts<'_>) -> Result<Value, Error> {
+fn message(turn: &Turn, abilities: Abilities, texts: &mut Texts<'_>) -> Result<Value, Error> {
     let mut members = Vec::from([("role", Value::from(turn.role.as_str()))]);
-    let content = if turn.has_images() {
+    let content = if turn.has_images() || abilities.lists {
         let pieces = turn.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => Value::from_pairs([("type", "text"), ("text", text.as_str())]),
             Piece::Image => Value::from_pairs([("type", "image")]),

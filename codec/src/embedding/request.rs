@@ -23,6 +23,7 @@ use super::{DEPTH, malformed};
 use crate::chat::{Json, Losses, Outcome};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::{Fault, Json as Cursor, Kind, write_integer, write_string};
+use crate::media_type;
 
 const WHAT: &str = "request for embeddings";
 
@@ -173,8 +174,8 @@ impl<'a> Request<'a> {
         let losses = Losses::default();
         let mut writer = Writer { request: self, out: Vec::new(), own: Vec::new(), losses };
         let media_type = match target {
-            Target::TextList | Target::Text => "application/x-text",
-            _ => "application/json",
+            Target::TextList | Target::Text => media_type::TEXT,
+            _ => media_type::JSON,
         };
         match target {
             Target::OpenAi => writer.openai(),

@@ -36,7 +36,7 @@ struct Memory {
 enum State {
     /// No record has shown its format yet.
     Unknown,
-    OpenAi,
+    OpenAi(openai::Reader),
     Responses(responses::Reader),
     Bedrock,
     Anthropic(anthropic::Reader),
@@ -51,7 +51,7 @@ impl State {
     fn new(format: Format) -> Self {
         match format {
             Format::Auto => Self::Unknown,
-            Format::OpenAi => Self::OpenAi,
+            Format::OpenAi => Self::OpenAi(openai::Reader::default()),
             Format::Responses => Self::Responses(responses::Reader::default()),
             Format::Bedrock => Self::Bedrock,
             Format::Anthropic => Self::Anthropic(anthropic::Reader::default()),
@@ -165,7 +165,8 @@ impl Reader {
             }
             Target::Block(kind, index) => sink.block(said.choice, index, kind, text),
             Target::Tool(index) => {
-                let key = ToolKey { index, id: sink.non_empty(said.id), name: sink.non_empty(said.name) };
+                let (id, name) = (sink.non_empty(said.id), sink.non_empty(said.name));
+                let key = ToolKey { index, id, name, custom: false };
                 sink.tool(said.choice, key, Some(text))
             }
         };
@@ -266,7 +267,8 @@ impl State {
             }
         }
         match self {
-            Self::Unknown | Self::OpenAi => openai::read(json, sink, trace),
+            Self::Unknown => openai::Reader::default().read(json, sink, trace),
+            Self::OpenAi(reader) => reader.read(json, sink, trace),
             Self::Responses(reader) => reader.read(json, sink, trace),
             Self::Bedrock => bedrock::read(json, sink, trace),
             Self::Anthropic(reader) => reader.read(json, sink, trace),

@@ -6,6 +6,7 @@ use sagewire_codec::chat::{FirstMessage, Losses, Outcome, Rendered, RequestForma
 use sagewire_codec::format::convert_request;
 use serde_json::{Value, json};
 
+/// Those that are documents.
 pub const FORMATS: [(&str, RequestFormat); 10] = [
     ("openai", RequestFormat::OpenAi),
     ("completions", RequestFormat::Completions),
@@ -19,8 +20,16 @@ pub const FORMATS: [(&str, RequestFormat); 10] = [
     ("triton", RequestFormat::Triton),
 ];
 
+/// The one that is none.
+pub const TEXT: (&str, RequestFormat) = ("text", RequestFormat::Text);
+
 pub fn named(name: &str) -> RequestFormat {
-    FORMATS.iter().find(|(known, _)| *known == name).expect("a format").1
+    FORMATS.iter().chain([&TEXT]).find(|(known, _)| *known == name).expect("a format").1
+}
+
+/// A request as its vector has it: a document, or text.
+pub fn source(body: &Value) -> String {
+    body.as_str().map_or_else(|| body.to_string(), str::to_owned)
 }
 
 /// Any setting that changes nothing here: the request is written anew instead of copied.
@@ -62,11 +71,12 @@ pub fn convert_with(
     body: &Value,
     settings: &Settings<'_>,
 ) -> Result<(Value, Losses), Error> {
-    let source = body.to_string();
+    let source = source(body);
     let (written, losses) = convert_request(named(from), named(to), source.as_bytes(), settings)?;
-    let written = serde_json::from_slice(&written).unwrap_or_else(|error| {
-        panic!("{error}: {}", String::from_utf8_lossy(&written));
-    });
+    let written = match String::from_utf8(written).expect("UTF-8") {
+        text if to == TEXT.0 => Value::String(text),
+        json => serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}")),
+    };
     for loss in losses.as_slice() {
         if loss.what.starts_with('/') {
             assert!(body.pointer(&loss.what).is_some(), "{loss} is a place in {body}");

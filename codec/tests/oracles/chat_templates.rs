@@ -147,10 +147,13 @@ fn message(text: &str, harmless: bool) -> Message<'_> {
             parts.push(Part::new(Content::Image { source: Source::Url("https://x".into()), detail: None }));
             parts
         }
-        Some(b'c') => {
-            several(|input| Content::ToolCall { id: Some("1".into()), name: "f".into(), input: input.into() })
-        }
-        Some(b'n') => several(|name| Content::ToolCall { id: None, name, input: "{}".into() }),
+        Some(b'c') => several(|input| Content::ToolCall {
+            id: Some("1".into()),
+            name: "f".into(),
+            input: input.into(),
+            custom: false,
+        }),
+        Some(b'n') => several(|name| Content::ToolCall { id: None, name, input: "{}".into(), custom: false }),
         Some(b'j') => several(|text| Content::Json(Json(text))),
         Some(b'e') => {
             let content = several(|text| Content::Text(text.into()));

@@ -1,9 +1,12 @@
 //! Streams turned into those of every other format.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use sagewire_codec::chat::{Context, Event, PartKind};
 use sagewire_codec::format::bedrock::Encoding;
 use sagewire_codec::{Format, Framing, Options, Target, Transcoder};
+use serde_json::{Value, json};
 
 use super::{check_order, cut, events_of, frames_of, seeded};
 
@@ -12,6 +15,10 @@ fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
     let mut parts: Vec<(u32, u32, &'static str, String)> = Vec::new();
     for event in events {
         let (choice, part, kind, text) = match event {
+            Event::PartStart { choice, part, kind: PartKind::ToolCall { custom: true, .. } } => {
+                parts.push((*choice, *part, CUSTOM, String::new()));
+                continue;
+            }
             Event::TextDelta { choice, part, text } => (*choice, *part, "text", text),
             Event::ReasoningDelta { choice, part, text } => (*choice, *part, "reasoning", text),
             Event::RefusalDelta { choice, part, text } => (*choice, *part, "refusal", text),
@@ -25,7 +32,7 @@ fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
     }
     let mut texts: Vec<(u32, &'static str, String)> = Vec::new();
     for (choice, _, kind, text) in parts {
-        if (kind, text.as_str()) == ("input", "{}") {
+        if (kind, text.as_str()) == ("input", "{}") || (kind == CUSTOM && text.is_empty()) {
             continue;
         }
         match texts.iter_mut().find(|(of, is, _)| (*of, *is) == (choice, kind)) {
@@ -34,6 +41,39 @@ fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
         }
     }
     texts
+}
+
+/// The input of a custom tool.
+const CUSTOM: &str = "custom input";
+
+/// The same where there are functions only, which have such an input as a member of theirs. Other inputs are as they are,
+/// but for the spelling of their JSON.
+fn function_texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
+    let mut customs = BTreeSet::new();
+    let mut inputs: BTreeMap<u32, String> = BTreeMap::new();
+    for event in events {
+        match event {
+            Event::PartStart { choice: 0, part, kind: PartKind::ToolCall { custom, .. } } => {
+                inputs.insert(*part, String::new());
+                if *custom {
+                    customs.insert(*part);
+                }
+            }
+            Event::ToolInputDelta { choice: 0, part, text } => {
+                inputs.entry(*part).or_default().push_str(text);
+            }
+            _ => {}
+        }
+    }
+    let others = texts(events).into_iter().filter(|(_, kind, _)| !["input", CUSTOM].contains(kind));
+    let inputs = inputs.into_iter().map(|(part, input)| match serde_json::from_str::<Value>(&input) {
+        _ if customs.contains(&part) => json!({"input": input}).to_string(),
+        Ok(value) => value.to_string(),
+        Err(_) if input.is_empty() => "{}".to_owned(),
+        Err(_) => input,
+    });
+    let inputs = inputs.map(|input| (0, "input", input));
+    others.chain(inputs).filter(|(choice, ..)| *choice == 0).collect()
 }
 
 /// The blocks that only Anthropic knows, and their deltas. Space between tokens may be another.
@@ -116,7 +156,7 @@ pub fn transcode(data: &[u8]) {
                 check_order(&events);
                 // A message is one answer, and a refusal in it is text.
                 let of_first = |events: &[Event<'_>]| {
-                    let first = texts(events).into_iter().filter(|(choice, ..)| *choice == 0);
+                    let first = function_texts(events).into_iter();
                     let text = |kind: &str| matches!(kind, "text" | "refusal");
                     let (written, others): (Vec<_>, Vec<_>) = first.partition(|(_, kind, _)| text(kind));
                     (written.iter().map(|(.., text)| text.len()).sum::<usize>(), others)
@@ -127,7 +167,7 @@ pub fn transcode(data: &[u8]) {
             }
             Target::Bedrock(Encoding::JsonLines) => {
                 for line in out.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-                    serde_json::from_slice::<serde_json::Value>(line).expect("a line is JSON");
+                    serde_json::from_slice::<Value>(line).expect("a line is JSON");
                 }
             }
             _ => assert!(frames_of(vec![Bytes::from(out)]).1.is_ok()),

@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 
 use super::stop;
 use super::wire::{
-    MoreUsage, add_usage, is_citation, is_object, is_own_usage, note_usage, tool_id, write_usage,
+    MoreUsage, add_usage, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost, write_usage,
 };
 use crate::chat::request::{Content, Part};
-use crate::chat::{Context, FOREIGN, FOREIGN_DELTA, Format, Losses, Outcome, Response, Thing, input_object};
+use crate::chat::{Context, FOREIGN_DELTA, Losses, Outcome, Response, Thing, call_input, input_object};
 use crate::json::{self, Object, member, with_member};
 
 /// Writes a response as a message.
@@ -31,11 +31,13 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
             losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
             let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
             match &part.content {
-                Content::Other(json) if response.format == Some(Format::Anthropic) && is_object(json) => {
-                    let block = own_block(json.as_str(), part, &mut losses);
-                    content.element().extend_from_slice(block.as_bytes());
-                }
-                Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
+                Content::Other(json) => match why_lost(response.format, json) {
+                    None => {
+                        let block = own_block(json.as_str(), part, &mut losses);
+                        content.element().extend_from_slice(block.as_bytes());
+                    }
+                    Some(why) => losses.add("other part", Outcome::Dropped, why),
+                },
                 known => write_block(at, known, cited, &mut content.begin_object(), &mut losses),
             }
         }
@@ -124,11 +126,11 @@ fn write_block(
             block.string("type", "redacted_thinking");
             block.string("data", data);
         }
-        Content::ToolCall { id, name, input } => {
+        Content::ToolCall { id, name, input, custom } => {
             block.string("type", "tool_use");
             block.string("id", &tool_id(at, id.as_deref(), losses));
             block.string("name", name);
-            block.json("input", &input_object(input, losses));
+            block.json("input", &call_input(input, *custom, losses));
         }
         _ => {
             losses.add("other part", Outcome::Approximated, "a message has no such block: an empty text");

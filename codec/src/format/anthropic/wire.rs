@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::reader::is_count;
-use crate::chat::{self, Losses, Outcome, Usage};
+use crate::chat::{self, Format, Losses, Outcome, SHAPELESS, Usage};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::format::error::ErrorKind;
@@ -34,6 +34,14 @@ pub(super) fn write_index(index: u64, out: &mut Vec<u8>) {
 /// Whether a piece of JSON is an object.
 pub(super) fn is_object(json: &chat::Json<'_>) -> bool {
     as_object(json.as_str()).is_some()
+}
+
+/// Why a part is lost that has no name in the model; `None` if it is a block of Anthropic's.
+pub(super) fn why_lost(format: Option<Format>, block: &chat::Json<'_>) -> Option<&'static str> {
+    match format {
+        Some(Format::Anthropic) => (!is_object(block)).then_some(SHAPELESS),
+        _ => Some("only its own format knows such a block: Anthropic has none for what others run or make"),
+    }
 }
 
 /// Whether a citation is one of Anthropic's, whose types all end alike.

@@ -6,10 +6,12 @@ use alloc::vec::Vec;
 
 use super::stop;
 use super::wire::{
-    MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, write_error,
-    write_index, write_usage,
+    MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost,
+    write_error, write_index, write_usage,
 };
-use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
+use crate::chat::{
+    CUSTOM_INPUT, Context, CustomInput, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage,
+};
 use crate::error::Error;
 use crate::json::{write_one_line, write_string};
 
@@ -32,6 +34,8 @@ pub struct Writer {
     /// Counts that have no name here, since the start.
     more_usage: MoreUsage,
     has_tools: bool,
+    /// Of the open call of a custom tool.
+    custom_input: CustomInput,
     losses: Losses,
 }
 
@@ -54,6 +58,7 @@ enum Block {
     Thinking,
     Tool {
         has_input: bool,
+        custom: bool,
     },
     /// One of Anthropic's own that has no name in the model, as it came.
     Own,
@@ -220,12 +225,14 @@ impl Writer {
                 );
                 Block::Text
             }
-            PartKind::ToolCall { .. } => Block::Tool { has_input: false },
-            PartKind::Other { format: Format::Anthropic, json } if is_object(json) => Block::Own,
-            PartKind::Other { .. } => {
-                self.losses.add("other part", Outcome::Dropped, FOREIGN);
-                Block::Lost
-            }
+            PartKind::ToolCall { custom, .. } => Block::Tool { has_input: false, custom: *custom },
+            PartKind::Other { format, json } => match why_lost(Some(*format), json) {
+                None => Block::Own,
+                Some(why) => {
+                    self.losses.add("other part", Outcome::Dropped, why);
+                    Block::Lost
+                }
+            },
         };
         self.open = Some(Open { part, block, signature: String::new() });
         match kind {
@@ -233,7 +240,7 @@ impl Writer {
             PartKind::Text | PartKind::Refusal => {
                 self.block_start(out, |out| out.extend_from_slice(b"\"text\",\"text\":\"\""));
             }
-            PartKind::ToolCall { id, name } => {
+            PartKind::ToolCall { id, name, custom } => {
                 self.has_tools = true;
                 let id = tool_id(part as usize, id.as_deref(), &mut self.losses);
                 self.block_start(out, |out| {
@@ -243,6 +250,10 @@ impl Writer {
                     write_string(name, out);
                     out.extend_from_slice(b",\"input\":{}");
                 });
+                if *custom {
+                    self.losses.add("tool call input", Outcome::Approximated, CUSTOM_INPUT);
+                    self.input_delta(CustomInput::BEGIN, out);
+                }
             }
             PartKind::Other { json, .. } if block == Block::Own => {
                 self.block_begin(out, |out| write_one_line(json.as_str(), out));
@@ -365,9 +376,20 @@ impl Writer {
     }
 
     fn tool_input(&mut self, text: &str, out: &mut Vec<u8>) {
-        if let Some(Open { block: Block::Tool { has_input }, .. }) = &mut self.open {
-            *has_input = true;
+        match &mut self.open {
+            Some(Open { block: Block::Tool { custom: true, .. }, .. }) => {
+                let mut input = core::mem::take(&mut self.custom_input);
+                self.input_delta(&input.piece(text), out);
+                self.custom_input = input;
+                return;
+            }
+            Some(Open { block: Block::Tool { has_input, .. }, .. }) => *has_input = true,
+            _ => {}
         }
+        self.input_delta(text, out);
+    }
+
+    fn input_delta(&self, text: &str, out: &mut Vec<u8>) {
         self.delta("input_json_delta\",\"partial_json", text, out);
     }
 
@@ -390,10 +412,12 @@ impl Writer {
                 self.thinking_end(out);
             }
             Block::Text | Block::Own => self.block_stop(out),
-            Block::Tool { has_input } => {
-                if !has_input {
+            Block::Tool { has_input, custom } => {
+                if custom {
+                    self.input_delta(CustomInput::END, out);
+                } else if !has_input {
                     // As Anthropic says that there are no arguments.
-                    self.delta("input_json_delta\",\"partial_json", "", out);
+                    self.input_delta("", out);
                 }
                 self.block_stop(out);
             }

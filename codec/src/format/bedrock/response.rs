@@ -9,7 +9,7 @@ use super::own;
 use super::wire::{Counts, Names};
 use super::writer::stop_reason;
 use crate::chat::request::Content;
-use crate::chat::{Context, FOREIGN, Format, Json, Losses, Outcome, Response, Thing, input_object};
+use crate::chat::{Context, Losses, Outcome, Response, Thing, call_input};
 use crate::json::Object;
 
 /// Where the fields stand that the request asked for.
@@ -32,12 +32,14 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
                     losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
                     let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
                     match &part.content {
-                        Content::Other(json) if is_own(response, json) => {
-                            let deltas = part.own.iter().map(|(_, delta)| delta.value.as_str());
-                            let block = own::join(json.as_str(), deltas, &mut losses);
-                            content.element().extend_from_slice(block.as_bytes());
-                        }
-                        Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
+                        Content::Other(json) => match own::why_lost(response.format, json.as_str()) {
+                            None => {
+                                let deltas = part.own.iter().map(|(_, delta)| delta.value.as_str());
+                                let block = own::join(json.as_str(), deltas, &mut losses);
+                                content.element().extend_from_slice(block.as_bytes());
+                            }
+                            Some(why) => losses.add("other part", Outcome::Dropped, why),
+                        },
                         known => write_block(at, known, cited, &mut content.begin_object(), &mut losses),
                     }
                 }
@@ -63,11 +65,6 @@ pub fn write_response(response: &Response, context: &Context) -> (Vec<u8>, Losse
     });
     losses.find(response.places.document());
     (out, losses)
-}
-
-/// Whether a part that has no name in the model is a block of Converse's.
-fn is_own(response: &Response, block: &Json<'_>) -> bool {
-    response.format == Some(Format::Bedrock) && own::is_block(block.as_str())
 }
 
 /// What Bedrock said beside the answer, and how long it took by that.
@@ -117,7 +114,7 @@ fn write_block(
         Content::Redacted(data) => {
             block.object("reasoningContent", |reasoning| reasoning.string("redactedContent", data));
         }
-        Content::ToolCall { id, name, input } => block.object("toolUse", |tool| {
+        Content::ToolCall { id, name, input, custom } => block.object("toolUse", |tool| {
             let given = id.as_deref().map_or_else(
                 || {
                     losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
@@ -127,7 +124,7 @@ fn write_block(
             );
             tool.string("toolUseId", &Names::id(given, losses));
             tool.string("name", &Names::tool(Cow::Borrowed(name), losses));
-            tool.json("input", &input_object(input, losses));
+            tool.json("input", &call_input(input, *custom, losses));
         }),
         _ => {
             losses.add("other part", Outcome::Dropped, "Converse has no such block");

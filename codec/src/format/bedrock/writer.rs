@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use super::extras::{Extras, is_citation};
 use super::own;
 use super::wire::{Counts, Names, exception_name, own_body, status};
-use crate::chat::{Context, Event, FOREIGN, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage};
+use crate::chat::{
+    CUSTOM_INPUT, Context, CustomInput, Event, FinishReason, Format, Json, Losses, Outcome, PartKind, Usage,
+};
 use crate::error::Error;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
 use crate::json::{as_object, write_integer, write_one_line, write_string};
@@ -43,6 +45,8 @@ pub struct Writer {
     usage: Option<Usage>,
     /// The part that is open.
     open: Option<u32>,
+    /// It is the call of a custom tool, and this puts its input into an object.
+    custom: Option<CustomInput>,
     /// What Bedrock said beside the answer.
     extras: Extras,
     losses: Losses,
@@ -62,6 +66,7 @@ impl Writer {
             has_tools: false,
             usage: None,
             open: None,
+            custom: None,
             extras: Extras::default(),
             losses: Losses::default(),
             headers: ("", Vec::new()),
@@ -111,7 +116,13 @@ impl Writer {
             Event::ReasoningDelta { text, .. } => {
                 self.delta(b"{\"reasoningContent\":{\"text\":", text, b"}}", out);
             }
-            Event::ToolInputDelta { text, .. } => self.delta(b"{\"toolUse\":{\"input\":", text, b"}}", out),
+            Event::ToolInputDelta { text, .. } => match self.custom.take() {
+                Some(mut input) => {
+                    self.tool_input(&input.piece(text), out);
+                    self.custom = Some(input);
+                }
+                None => self.tool_input(text, out),
+            },
             Event::OtherDelta { part, json, .. }
                 if self.open == Some(*part) && as_object(json.as_str()).is_some() =>
             {
@@ -146,6 +157,9 @@ impl Writer {
             Event::PartEnd { .. } if self.open.is_none() => {}
             Event::PartEnd { .. } => {
                 self.open = None;
+                if self.custom.take().is_some() {
+                    self.tool_input(CustomInput::END, out);
+                }
                 self.block_stop(out);
             }
             Event::Finish { reason, stop, .. } => self.stop(reason, stop.as_deref()),
@@ -242,7 +256,7 @@ impl Writer {
             let why = "Converse has no refusals: written as text";
             self.losses.add("refusal", Outcome::Approximated, why);
         }
-        let PartKind::ToolCall { id, name } = kind else { return };
+        let PartKind::ToolCall { id, name, custom } = kind else { return };
         self.has_tools = true;
         if id.is_none() {
             self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
@@ -257,13 +271,22 @@ impl Writer {
             write_string(&name, out);
             out.extend_from_slice(b"}}");
         });
+        if *custom {
+            self.losses.add("tool call input", Outcome::Approximated, CUSTOM_INPUT);
+            self.custom = Some(CustomInput::default());
+            self.tool_input(CustomInput::BEGIN, out);
+        }
+    }
+
+    fn tool_input(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.delta(b"{\"toolUse\":{\"input\":", text, b"}}", out);
     }
 
     /// Begins a block of Converse's own that has no name in the model, as it came.
     fn start_own(&mut self, part: u32, (format, json): (Format, &Json<'_>), out: &mut Vec<u8>) {
         self.start(None, out);
-        if format != Format::Bedrock || !own::is_block(json.as_str()) {
-            self.losses.add("other part", Outcome::Dropped, FOREIGN);
+        if let Some(why) = own::why_lost(Some(format), json.as_str()) {
+            self.losses.add("other part", Outcome::Dropped, why);
             return;
         }
         self.open_block(part);

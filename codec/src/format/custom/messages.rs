@@ -109,13 +109,16 @@ impl Writer<'_> {
                 Content::ToolResult { id, content, is_error } => {
                     self.result(id.as_deref(), content, *is_error, &at)?;
                 }
-                Content::ToolCall { id, name, input } => {
-                    let input = if input.trim().is_empty() { "{}" } else { input };
-                    let function =
-                        Tree::Object(Vec::from([member("name", name), member("arguments", input)]));
+                Content::ToolCall { id, name, input, custom } => {
+                    let (kind, input) = match *custom {
+                        true => ("custom", member("input", input)),
+                        false if input.trim().is_empty() => ("function", member("arguments", "{}")),
+                        false => ("function", member("arguments", input)),
+                    };
+                    let tool = Tree::Object(Vec::from([member("name", name), input]));
                     let mut call = Vec::new();
                     call.extend(id.as_ref().map(|id| member("id", id)));
-                    call.extend([member("type", "function"), ("function".to_string(), function)]);
+                    call.extend([member("type", kind), (kind.to_string(), tool)]);
                     calls.push(Tree::Object(call));
                 }
                 Content::Reasoning { text, signature } => {

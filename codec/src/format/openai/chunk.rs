@@ -21,6 +21,9 @@ pub(super) fn non_empty(string: Option<Str>) -> Option<Str> {
     string.filter(|string| string.start < string.end)
 }
 
+/// What says where and at which price the answer was made. It stands in every chunk, and mostly says the same.
+pub(super) const OF_ANSWER: [&str; 2] = ["service_tier", "system_fingerprint"];
+
 /// The members of a chunk.
 #[derive(Default)]
 pub(super) struct Chunk {
@@ -34,6 +37,8 @@ pub(super) struct Chunk {
     pub(super) first: Option<Choice>,
     pub(super) count: usize,
     pub(super) usage: Option<Range<usize>>,
+    /// What says where and at which price the answer was made, in the order of [`OF_ANSWER`].
+    pub(super) of_answer: [Option<Range<usize>>; 2],
     pub(super) error: Option<Range<usize>>,
     pub(super) is_error: bool,
     /// There are members that have no meaning here and are not null.
@@ -57,9 +62,9 @@ impl Chunk {
         )
     }
 
-    /// What says where and at which price the answer was made. Chunks repeat it; a whole answer says it once.
-    pub(super) fn is_of_answer(name: &[u8]) -> bool {
-        matches!(name, b"system_fingerprint" | b"service_tier")
+    /// Which of [`OF_ANSWER`] a member is.
+    pub(super) fn of_answer(name: &[u8]) -> Option<usize> {
+        OF_ANSWER.iter().position(|known| known.as_bytes() == name)
     }
 
     pub(super) fn is_of_error(name: &[u8]) -> bool {
@@ -84,6 +89,8 @@ impl Chunk {
                 }
                 b"usage" => chunk.usage = json.skip_kind(Kind::Object)?,
                 b"error" => chunk.error = json.skip_some()?,
+                b"service_tier" => chunk.of_answer[0] = json.skip_some()?,
+                b"system_fingerprint" => chunk.of_answer[1] = json.skip_some()?,
                 b"object" => {
                     let object = json.string_or_skip()?;
                     chunk.is_error = object.is_some_and(|object| &*json.unescaped(object) == b"error");
@@ -248,6 +255,8 @@ pub(super) struct ToolCall {
     pub(super) id: Option<Str>,
     pub(super) name: Option<Str>,
     pub(super) arguments: Option<Arguments>,
+    /// It calls a custom tool, whose input is free text.
+    pub(super) custom: bool,
 }
 
 pub(super) enum Arguments {
@@ -269,7 +278,8 @@ impl ToolCall {
                 b"index" => self.index = json.skip_kind(Kind::Number)?,
                 b"id" => self.id = json.string_or_skip()?,
                 b"name" => self.name = json.string_or_skip()?,
-                b"function" | b"custom" if json.kind()? == Kind::Object => self.find_members(json)?,
+                b"function" if json.kind()? == Kind::Object => self.find_members(json)?,
+                b"custom" if json.kind()? == Kind::Object => self.find_custom(json)?,
                 b"arguments" | b"input" => {
                     self.arguments = match json.kind()? {
                         Kind::String => Some(Arguments::String(json.string()?)),
@@ -280,6 +290,14 @@ impl ToolCall {
             }
             Ok(())
         })
+    }
+    /// A custom tool's name and input. Some gateways put an empty object beside every function.
+    fn find_custom(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
+        let mut call = Self::default();
+        call.find_members(json)?;
+        self.custom = call.name.is_some() || call.arguments.is_some();
+        (self.name, self.arguments) = (call.name.or(self.name), call.arguments.or(self.arguments.take()));
+        Ok(())
     }
 }
 

@@ -10,22 +10,23 @@
 //! | `reasoning_content` (DeepSeek, SGLang, LMI), `reasoning` (vLLM from 0.16) | reasoning; the first where both are sent |
 //! | `refusal` | refusal |
 //! | `annotations` | citations of the text; written where they have OpenAI's shape |
-//! | `tool_calls`, a list or one object; `function_call` | tool calls; `arguments` may be an object |
+//! | `tool_calls`, a list or one object; `function_call` | tool calls; `arguments` may be an object, the `input` of `custom` tools is free text |
 //! | `logprobs`, `usage` | as they are; what other formats have of them is written in the chat's shape; a `usage` that counts more than the model has names for is also shown as it is |
 //! | `finish_reason` | finish; `error` and `abort` are a model failure |
 //! | `error`, an object or a text; `"object":"error"` | model failure |
 //! | `[DONE]` | the stream is complete, unless it failed before |
 //! | any other member that is not null | [`Event::Other`](crate::chat::Event::Other) with its name |
 //!
-//! `object`, `system_fingerprint`, `service_tier` and `obfuscation` repeat on every chunk, say nothing about the answer,
-//! and are left out. Of a whole answer, the fingerprint and the tier are kept.
+//! `service_tier` and `system_fingerprint` repeat on every chunk, too: they are said once, and again where they change, and
+//! are written into every chunk that follows. `object` and `obfuscation` say nothing about the answer, and are left out.
 
 mod chunk;
 mod logprobs;
 mod reader;
 mod response;
+mod usage;
 mod writer;
 
-pub(super) use reader::read;
+pub(super) use reader::Reader;
 pub use response::write_response;
 pub use writer::Writer;

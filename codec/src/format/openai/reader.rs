@@ -4,30 +4,54 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::chunk::{Arguments, Choice, Chunk, Delta, ToolCall, integer, is_count, non_empty, read_usage};
-use crate::chat::{FinishReason, Plain, Queue, Reason, Sink, Stop, ToolKey};
+use super::chunk::{
+    Arguments, Choice, Chunk, Delta, OF_ANSWER, ToolCall, integer, is_count, non_empty, read_usage,
+};
+use crate::chat::{FinishReason, Plain, Queue, Reason, Sink, Stop, ToolKey, hash};
 use crate::failure::Failure;
 use crate::format::failure;
 use crate::format::template::{Target, Trace};
 use crate::json::{Json, Kind, Str, unescaped};
 
-/// Reads the chunk that comes next.
-pub(crate) fn read(json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
-    // Finding the members checks all of the chunk, before any of it is used.
-    let chunk = Chunk::find(json)?;
-    Reader { sink, trace }.chunk(&chunk)
+/// Reads chunks into the queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reader {
+    /// What the last chunks said of [`OF_ANSWER`]; hashed, so that it takes no space.
+    said: [Option<u64>; OF_ANSWER.len()],
 }
 
-struct Reader<'a, 'b> {
+impl Reader {
+    /// Reads the chunk that comes next.
+    pub(crate) fn read(
+        &mut self,
+        json: &mut Json<'_>,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+    ) -> Result<(), Stop> {
+        // Finding the members checks all of the chunk, before any of it is used.
+        let chunk = Chunk::find(json)?;
+        Walk { said: &mut self.said, sink, trace, is_whole: false }.chunk(&chunk)
+    }
+}
+
+/// The way through one chunk.
+struct Walk<'a, 'b> {
+    said: &'a mut [Option<u64>; OF_ANSWER.len()],
     sink: &'a mut Sink<'b>,
     trace: &'a mut Trace,
+    /// The choice is no piece of one: so are its calls.
+    is_whole: bool,
 }
 
-impl Reader<'_, '_> {
+impl Walk<'_, '_> {
     fn chunk(&mut self, chunk: &Chunk) -> Result<(), Stop> {
         let (record, depth) = (self.sink.record, self.sink.depth());
         if !self.sink.is_started() {
             self.start(chunk)?;
+        }
+        let is_answer = chunk.choices.is_some() || chunk.usage.is_some();
+        if is_answer {
+            self.of_answer(chunk);
         }
         match (&chunk.choices, &chunk.first) {
             (Some(_), Some(choice)) if chunk.count == 1 => self.choice(choice, 0)?,
@@ -51,8 +75,6 @@ impl Reader<'_, '_> {
             self.sink.usage(read_usage(record, usage, depth)?);
             self.sink.more_usage(usage, is_count)?;
         }
-        let is_whole = chunk.first.as_ref().is_some_and(|choice| choice.is_whole);
-        let is_answer = chunk.choices.is_some() || chunk.usage.is_some();
         if chunk.error.is_some() || chunk.is_error || !is_answer {
             if let (false, Some(failure)) =
                 (self.sink.is_failed(), failure::read(record, &chunk.range, depth)?)
@@ -62,16 +84,25 @@ impl Reader<'_, '_> {
         }
         if !self.sink.is_failed() && !is_answer {
             self.sink.other(None, None, chunk.range.clone());
-        } else if chunk.has_others || is_whole {
+        } else if chunk.has_others {
             let of_error = self.sink.is_failed();
-            let known = |name: &[u8]| {
-                (Chunk::is_known(name) && !(is_whole && Chunk::is_of_answer(name)))
-                    || (of_error && Chunk::is_of_error(name))
-            };
+            let known = |name: &[u8]| Chunk::is_known(name) || (of_error && Chunk::is_of_error(name));
             self.sink.others(&chunk.range, None, known)?;
         }
         (self.trace.places.clock, self.trace.places.padding) = (chunk.created.clone(), chunk.obfuscation);
         Ok(())
+    }
+
+    /// Where and at which price the answer is made: said where it is new.
+    fn of_answer(&mut self, chunk: &Chunk) {
+        let known = self.said.iter_mut().zip(OF_ANSWER).zip(&chunk.of_answer);
+        for ((said, name), value) in known {
+            let Some(value) = value else { continue };
+            let hash = Some(hash(&self.sink.record[value.clone()]));
+            if core::mem::replace(said, hash) != hash {
+                self.sink.other(None, Some(name.as_bytes()), value.clone());
+            }
+        }
     }
 
     /// The answer starts with the first chunk that has an ID or a choice.
@@ -90,6 +121,7 @@ impl Reader<'_, '_> {
         let index = integer(record, choice.index.as_ref()).and_then(|index| u32::try_from(index).ok());
         let index = index.unwrap_or(position);
         self.sink.touch(index)?;
+        self.is_whole = choice.is_whole;
         if let Some(delta) = &choice.delta {
             self.delta(delta, index)?;
         }
@@ -209,6 +241,8 @@ impl Reader<'_, '_> {
         let (id, name) = (self.sink.non_empty(call.id), self.sink.non_empty(call.name));
         self.trace.more();
         let input = match &call.arguments {
+            // Pieces of a custom call look like nothing before: only here it is known what they are.
+            Some(Arguments::String(text)) if call.custom => self.sink.non_empty(Some(*text)),
             Some(Arguments::String(text)) => {
                 let text = *text;
                 let places = &mut self.trace.places;
@@ -220,6 +254,10 @@ impl Reader<'_, '_> {
             Some(Arguments::Json(range)) => Some(Queue::place(range.clone())),
             None => None,
         };
-        self.sink.tool(index, ToolKey { index: tool, id, name }, input)
+        self.sink.tool(index, ToolKey { index: tool, id, name, custom: call.custom }, input)?;
+        if call.custom && self.is_whole {
+            self.sink.end_call(index);
+        }
+        Ok(())
     }
 }

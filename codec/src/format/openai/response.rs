@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 
 use super::chunk::Delta;
 use super::logprobs;
+use super::usage::{is_own_usage, whole_usage, write_usage};
 use super::writer::{
-    finish_reason, is_citation, is_own_usage, is_taken, is_taken_in_choice, note_finish_reason, whole_usage,
-    why_taken, write_usage,
+    FOREIGN, finish_reason, is_citation, is_taken, is_taken_in_choice, note_finish_reason, tool_kind,
+    why_taken,
 };
 use crate::chat::request::Content;
-use crate::chat::{Choice, Context, FOREIGN, Losses, Outcome, Response, Thing};
-use crate::json::{Object, write_string};
+use crate::chat::{Choice, Context, Losses, Outcome, Response, Thing};
+use crate::json::Object;
 
 /// Writes a response as a chat completion.
 ///
@@ -146,21 +147,35 @@ fn write_message(response: &Response, choice: &Choice, message: &mut Object<'_>,
             _ => {}
         }
     }
-    let calls: Vec<_> = choice.tool_calls().collect();
-    if !calls.is_empty() {
-        message.array("tool_calls", calls.iter().enumerate(), |(at, (id, name, input)), out| {
-            Object::write(out, |call| {
-                match id {
-                    Some(id) => call.string("id", id),
-                    None => call.string("id", &alloc::format!("call_{}_{at}", choice.index)),
-                }
-                call.string("type", "function");
-                call.object("function", |function| {
-                    function.string("name", name);
-                    // "No arguments" is an empty object to those who parse them.
-                    write_string(if input.is_empty() { "{}" } else { input }, function.name("arguments"));
-                });
+    write_calls(choice, message);
+}
+
+fn write_calls(choice: &Choice, message: &mut Object<'_>) {
+    let calls: Vec<_> = choice
+        .content
+        .iter()
+        .filter_map(|part| match &part.content {
+            Content::ToolCall { id, name, input, custom } => Some((id.as_deref(), name, input, *custom)),
+            _ => None,
+        })
+        .collect();
+    if calls.is_empty() {
+        return;
+    }
+    message.array("tool_calls", calls.iter().enumerate(), |(at, (id, name, input, custom)), out| {
+        Object::write(out, |call| {
+            match id {
+                Some(id) => call.string("id", id),
+                None => call.string("id", &alloc::format!("call_{}_{at}", choice.index)),
+            }
+            let (kind, member) = tool_kind(*custom);
+            call.string("type", kind);
+            call.object(kind, |tool| {
+                tool.string("name", name);
+                // "No arguments" is an empty object to those who parse them.
+                let is_none = input.is_empty() && !custom;
+                tool.string(member, if is_none { "{}" } else { input });
             });
         });
-    }
+    });
 }

@@ -1,16 +1,22 @@
 //! Writes chunks.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::chunk::{self, Chunk, Delta, is_count};
+use super::chunk::{self, Chunk, Delta, OF_ANSWER};
 use super::logprobs;
-use crate::chat::{Context, Event, FOREIGN, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use super::usage::{is_own_usage, whole_usage, write_usage};
+use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
-use crate::json::{self, Object, write_integer, write_one_line, write_string};
+use crate::json::{self, is_document, write_integer, write_one_line, write_string};
 
 /// Why a member of another format is dropped.
 const OWN: &str = "in OpenAI's this name has a meaning of its own";
+
+/// Why a part is lost that has no name in the model.
+pub(super) const FOREIGN: &str =
+    "only its own format knows such a block: a message of OpenAI's is text, and calls that the client runs";
 
 /// Writes canonical events as the server-sent events of a chat completion, which any OpenAI client reads.
 ///
@@ -22,6 +28,11 @@ pub struct Writer {
     context: Context,
     /// What every chunk begins with, up to its choices.
     prefix: Vec<u8>,
+    /// How much of that is there from the beginning, and what follows: the members of [`OF_ANSWER`].
+    head: usize,
+    of_answer: [String; OF_ANSWER.len()],
+    /// No chunk has these members yet.
+    is_unsaid: bool,
     choices: Vec<Choice>,
     usage: Option<Usage>,
     /// All of the source's counts, if they say more than that.
@@ -43,6 +54,8 @@ struct Choice {
     has_input: bool,
     /// The open part is a tool call.
     in_tool: bool,
+    /// It calls a custom tool.
+    custom: bool,
 }
 
 impl Writer {
@@ -67,26 +80,14 @@ impl Writer {
                 self.begin(id.as_deref(), model.as_deref(), *created);
                 self.write_early(out);
             }
-            Event::PartStart { choice, part, kind: PartKind::ToolCall { id, name } } => {
-                let at = self.choice(*choice, out);
-                let index = self.choices[at].tools;
-                self.choices[at] =
-                    Choice { tools: index + 1, has_input: false, in_tool: true, ..self.choices[at] };
+            Event::PartStart { choice, part, kind: PartKind::ToolCall { id, name, custom } } => {
                 if id.is_none() {
                     self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
                 }
-                self.delta(*choice, out, |out| {
-                    out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
-                    write_integer(index, out);
-                    out.extend_from_slice(b",\"id\":");
-                    match id {
-                        Some(id) => write_string(id, out),
-                        None => write_string(&alloc::format!("call_{choice}_{part}"), out),
-                    }
-                    out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
-                    write_string(name, out);
-                    out.extend_from_slice(b",\"arguments\":\"\"}}]");
-                });
+                let id = id
+                    .as_deref()
+                    .map_or_else(|| Cow::Owned(alloc::format!("call_{choice}_{part}")), Cow::Borrowed);
+                self.tool_start(*choice, (&id, name, *custom), out);
             }
             Event::PartStart { choice, kind, .. } => {
                 if let PartKind::Other { .. } = kind {
@@ -102,7 +103,8 @@ impl Writer {
             Event::PartEnd { choice, .. } => {
                 let at = self.choice(*choice, out);
                 // "No arguments" is an empty object to those who parse them.
-                if self.choices[at].in_tool && !self.choices[at].has_input {
+                let Choice { in_tool, has_input, custom, .. } = self.choices[at];
+                if in_tool && !has_input && !custom {
                     self.tool_input(*choice, "{}", out);
                 }
                 self.choices[at].in_tool = false;
@@ -143,6 +145,7 @@ impl Writer {
             Event::Other { choice: Some(choice), name: Some(name), json } if !is_taken_in_choice(name) => {
                 self.member(*choice, name, json, out);
             }
+            Event::Other { choice: None, name: Some(name), json } if self.take_of_answer(name, json) => {}
             Event::Other { choice: None, name: Some(name), json } if !is_taken(name) => {
                 self.early.push(b',');
                 write_member(name, json, &mut self.early);
@@ -183,6 +186,9 @@ impl Writer {
                 write_usage(&usage, &more, out);
             });
         }
+        if self.is_unsaid {
+            self.chunk(out, |out| out.push(b']'));
+        }
         match ending {
             Ok(()) => out.extend_from_slice(b"data: [DONE]\n\n"),
             Err(error) => write_error(error, out),
@@ -211,7 +217,36 @@ impl Writer {
         write_integer(created.or(context.created).unwrap_or(0), prefix);
         prefix.extend_from_slice(b",\"model\":");
         write_string(model.or(context.model.as_deref()).unwrap_or(""), prefix);
+        self.head = self.prefix.len();
+        self.end_prefix();
+    }
+
+    /// Puts what follows behind the head of the prefix.
+    fn end_prefix(&mut self) {
+        let Self { prefix, of_answer, .. } = self;
+        prefix.truncate(self.head);
+        for (name, json) in OF_ANSWER.into_iter().zip(of_answer).filter(|(_, json)| !json.is_empty()) {
+            prefix.push(b',');
+            write_string(name, prefix);
+            prefix.push(b':');
+            prefix.extend_from_slice(json.as_bytes());
+        }
         prefix.extend_from_slice(b",\"choices\":[");
+    }
+
+    /// Keeps a member for all chunks that follow, if it is one of those that stand in all.
+    fn take_of_answer(&mut self, name: &str, json: &Json<'_>) -> bool {
+        let index = Chunk::of_answer(name.as_bytes());
+        let Some(index) = index.filter(|_| json.as_str().len() <= EARLY_MAX && is_document(json.as_str()))
+        else {
+            return false;
+        };
+        self.of_answer[index] = json::one_line(json.as_str());
+        self.is_unsaid = true;
+        if !self.prefix.is_empty() {
+            self.end_prefix();
+        }
+        true
     }
 
     /// Where the choice stands in the list. The first time, its role is written.
@@ -229,6 +264,7 @@ impl Writer {
         if self.prefix.is_empty() {
             self.begin(None, None, None);
         }
+        self.is_unsaid = false;
         out.extend_from_slice(&self.prefix);
         rest(out);
         out.extend_from_slice(b"}\n\n");
@@ -252,14 +288,41 @@ impl Writer {
         });
     }
 
+    fn tool_start(&mut self, choice: u32, (id, name, custom): (&str, &str, bool), out: &mut Vec<u8>) {
+        let at = self.choice(choice, out);
+        let index = self.choices[at].tools;
+        self.choices[at] =
+            Choice { index: choice, tools: index + 1, has_input: false, in_tool: true, custom };
+        let (kind, input) = tool_kind(custom);
+        self.delta(choice, out, |out| {
+            out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
+            write_integer(index, out);
+            out.extend_from_slice(b",\"id\":");
+            write_string(id, out);
+            out.extend_from_slice(b",\"type\":");
+            write_string(kind, out);
+            out.push(b',');
+            write_string(kind, out);
+            out.extend_from_slice(b":{\"name\":");
+            write_string(name, out);
+            out.push(b',');
+            write_string(input, out);
+            out.extend_from_slice(b":\"\"}}]");
+        });
+    }
+
     fn tool_input(&mut self, choice: u32, text: &str, out: &mut Vec<u8>) {
         let at = self.choice(choice, out);
         self.choices[at].has_input = true;
         let index = self.choices[at].tools.saturating_sub(1);
+        let member = match self.choices[at].custom {
+            false => &b",\"function\":{\"arguments\":"[..],
+            true => &b",\"custom\":{\"input\":"[..],
+        };
         self.delta(choice, out, |out| {
             out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
             write_integer(index, out);
-            out.extend_from_slice(b",\"function\":{\"arguments\":");
+            out.extend_from_slice(member);
             write_string(text, out);
             out.extend_from_slice(b"}}]");
         });
@@ -298,9 +361,14 @@ impl Writer {
     }
 }
 
+/// The kind of tool that a call is of, which is also the name of its member, and the name of its input in that.
+pub(super) fn tool_kind(custom: bool) -> (&'static str, &'static str) {
+    if custom { ("custom", "input") } else { ("function", "arguments") }
+}
+
 /// Whether a member of an answer has a meaning of its own, so that those of other formats are not written as it.
 pub(super) fn is_taken(name: &str) -> bool {
-    Chunk::is_known(name.as_bytes()) && !Chunk::is_of_answer(name.as_bytes())
+    Chunk::is_known(name.as_bytes()) && Chunk::of_answer(name.as_bytes()).is_none()
 }
 
 /// The same for a member of a choice, or of what stands in it.
@@ -340,7 +408,7 @@ fn write_index(choice: u32, out: &mut Vec<u8>) {
 fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
     write_string(name, out);
     out.push(b':');
-    if json::is_document(json.as_str()) {
+    if is_document(json.as_str()) {
         write_one_line(json.as_str(), out);
     } else {
         write_string(json.as_str(), out);
@@ -351,68 +419,6 @@ fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
 pub(super) fn is_citation(json: &Json<'_>) -> bool {
     let kind = json::member(json.as_str(), "type").and_then(json::string);
     kind.is_some_and(|kind| json::member(json.as_str(), &kind).is_some_and(|value| value.starts_with('{')))
-}
-
-/// Counts of which none is missing: clients that check want all three.
-pub(super) fn whole_usage(usage: &Usage, losses: &mut Losses) -> Usage {
-    usage.note_missing(losses);
-    let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
-    let total = usage.total_tokens.unwrap_or(input.saturating_add(output));
-    Usage { input_tokens: Some(input), output_tokens: Some(output), total_tokens: Some(total), ..*usage }
-}
-
-/// Whether a member has counts as OpenAI has them.
-pub(super) fn is_own_usage(name: &str, json: &Json<'_>) -> bool {
-    let is_own = |(name, _): &(String, &str)| matches!(&**name, "prompt_tokens" | "completion_tokens");
-    name == "usage" && json::members(json.as_str()).iter().any(is_own)
-}
-
-/// Writes counts; of `more`, which is the source's own object of them or nothing, those that have no name here.
-pub(super) fn write_usage(usage: &Usage, more: &str, out: &mut Vec<u8>) {
-    let counts = [
-        ("prompt_tokens", usage.input_tokens),
-        ("completion_tokens", usage.output_tokens),
-        ("total_tokens", usage.total_tokens),
-    ];
-    let prompt_details =
-        [("cached_tokens", usage.cache_read_tokens), ("cache_write_tokens", usage.cache_write_tokens)];
-    let completion_details = [("reasoning_tokens", usage.reasoning_tokens)];
-    let details = [
-        ("prompt_tokens_details", &prompt_details[..]),
-        ("completion_tokens_details", &completion_details[..]),
-    ];
-    let more = json::members(more);
-    Object::write(out, |object| {
-        write_counts(&counts, object);
-        for (name, counts) in details {
-            let more = more.iter().find(|(known, _)| known == name).map(|(_, json)| json::members(json));
-            let more = more.unwrap_or_default();
-            if !more.is_empty() || counts.iter().any(|(_, count)| count.is_some()) {
-                object.object(name, |object| {
-                    write_counts(counts, object);
-                    write_more(&more, &[], object);
-                });
-            }
-        }
-        write_more(&more, &details.map(|(name, _)| name), object);
-    });
-}
-
-fn write_counts(counts: &[(&'static str, Option<u64>)], object: &mut Object<'_>) {
-    for (name, count) in counts {
-        if let Some(count) = count {
-            object.integer(name, *count);
-        }
-    }
-}
-
-/// Writes members that have no name here.
-fn write_more(more: &[(String, &str)], written: &[&str], object: &mut Object<'_>) {
-    for (name, json) in more {
-        if !is_count(name.as_bytes()) && !written.contains(&&**name) && *json != "null" {
-            object.raw(name, json);
-        }
-    }
 }
 
 fn write_error(error: &Error, out: &mut Vec<u8>) {

@@ -7,8 +7,10 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use super::source::Result;
-use crate::chat::request::{At, Content, Members, Param, Part, Text};
-use crate::chat::{Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature};
+use crate::chat::request::{At, Content, Members, Message, Param, Part, Text};
+use crate::chat::{
+    CUSTOM_INPUT, Loss, Losses, Outcome, Request, RequestFormat, Settings, ZeroTemperature, custom_object,
+};
 use crate::error::{Error, ErrorKind, Layer};
 use crate::json::{Json, Object, is_document, pointers, write_integer, write_number};
 
@@ -299,8 +301,16 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
-    /// Writes the prompt: the request's own, or what the chat template makes of its messages.
+    /// The prompt: the request's own, or what the chat template makes of its messages.
     pub(super) fn prompt(&self) -> Result<Cow<'c, Text<'a>>> {
+        self.prompt_of(|_| {})
+    }
+
+    /// The same, for a target that has its own way to say something in a text.
+    pub(super) fn prompt_of(
+        &self,
+        change: impl FnOnce(&mut Cow<'c, [Message<'a>]>),
+    ) -> Result<Cow<'c, Text<'a>>> {
         if let Some(prompt) = &self.request.prompt {
             for message in &self.request.messages {
                 self.dropped(message.at, "messages", "the prompt is sent in place of messages");
@@ -312,7 +322,8 @@ impl<'c, 'a> Conversion<'c, 'a> {
             let why = "the target takes a prompt: a chat template is needed to make one of the messages";
             return Err(self.unwritable(None, why));
         };
-        let messages = self.messages(false)?;
+        let mut messages = self.messages(false)?;
+        change(&mut messages);
         let rendered = render(&messages, &self.request.tools).map_err(|why| {
             let why: String = format!("the chat template fails: {why}");
             self.unwritable(None, why)
@@ -393,14 +404,18 @@ impl Conversion<'_, '_> {
 }
 
 impl<'a> Conversion<'_, 'a> {
-    /// The input of a call as a JSON object.
-    pub(super) fn input<'i>(&self, part: &Part<'a>, input: &'i str) -> Result<&'i str> {
+    /// The input of a call, or of one of a custom tool, as a JSON object.
+    pub(super) fn input<'i>(&self, part: &Part<'a>, input: &'i str, custom: bool) -> Result<Cow<'i, str>> {
+        if custom {
+            self.approximated(part.at, "input", CUSTOM_INPUT);
+            return Ok(Cow::Owned(custom_object(input)));
+        }
         let trimmed = input.trim();
         if trimmed.is_empty() {
-            return Ok("{}");
+            return Ok(Cow::Borrowed("{}"));
         }
         if self.same || (trimmed.starts_with('{') && is_document(trimmed)) {
-            return Ok(trimmed);
+            return Ok(Cow::Borrowed(trimmed));
         }
         Err(self.unwritable(part.at, "the input of a call of a tool has to be a JSON object"))
     }

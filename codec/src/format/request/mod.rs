@@ -20,6 +20,7 @@ mod names;
 mod openai;
 mod output;
 mod source;
+mod text;
 mod tgi;
 mod thinking;
 mod triton;
@@ -50,7 +51,7 @@ use crate::json::Kind;
 ///
 /// # Errors
 ///
-/// If `source` is no JSON or no request of this format. The offset of the error counts in `source`.
+/// If `source` is no JSON, or no text, or no request of this format. The offset of the error counts in `source`.
 pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>, Error> {
     if u32::try_from(source.len()).is_err() {
         let (what, limit) = ("request", u64::from(u32::MAX));
@@ -66,8 +67,6 @@ pub fn read_request(format: RequestFormat, source: &[u8]) -> Result<Request<'_>,
 
 /// The same from text.
 fn read_text(format: RequestFormat, text: &str) -> Result<Request<'_>, Error> {
-    let mut cursor = Source::new(text);
-    let start = cursor.expect("request", Kind::Object)?;
     let read = match format {
         RequestFormat::OpenAi => openai::read,
         RequestFormat::Completions => completions::read,
@@ -79,7 +78,12 @@ fn read_text(format: RequestFormat, text: &str) -> Result<Request<'_>, Error> {
         RequestFormat::JumpStartText => jumpstart::read_text,
         RequestFormat::JumpStartDialogs => jumpstart::read_dialogs,
         RequestFormat::Triton => triton::read,
+        RequestFormat::Text => {
+            return Ok(Request { format: Some(format), source: text, ..text::read(text) });
+        }
     };
+    let mut cursor = Source::new(text);
+    let start = cursor.expect("request", Kind::Object)?;
     let request = read(&mut cursor)?;
     cursor.note_span(start);
     cursor.end()?;
@@ -123,6 +127,7 @@ pub fn write_request(
         RequestFormat::JumpStartText => jumpstart::write_text,
         RequestFormat::JumpStartDialogs => jumpstart::write_dialogs,
         RequestFormat::Triton => triton::write,
+        RequestFormat::Text => text::write,
     };
     write(&conversion, &mut out)?;
     Ok((out, conversion.losses()))

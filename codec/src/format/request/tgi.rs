@@ -8,15 +8,23 @@
 //! | JSON schema, regular expression | `grammar` |
 //! | top_logprobs | `top_n_tokens`, with `details` |
 //! | return_full_text | always said: on SageMaker TGI's default is to echo the prompt |
+//! | image | with [`PromptImages::Markdown`]: `![](URL)` in the prompt |
+//!
+//! How TGI finds images is in its `router/src/validation.rs`: where its model is one of those that it knows as models of
+//! images, `!\[\]\([^\)]*\)` is one, of an `http` or `https` URL, or of a data URL in Base64 without parameters. Its own chat
+//! puts them between the texts of a message, with nothing around them (`router/src/lib.rs`), and so does this.
 
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::conversion::Conversion;
 use super::generate::{self, Shape};
 use super::output::Put;
-use super::source::{Result, Source};
-use crate::chat::request::{Param, ResponseFormat};
-use crate::chat::{Outcome, Request};
+use super::source::{self, Result};
+use crate::chat::request::{At, Content, Message, Param, Part, ResponseFormat, Source};
+use crate::chat::{Outcome, PromptImages, Request};
 use crate::json::Object;
 
 const SHAPE: Shape = Shape {
@@ -48,7 +56,7 @@ const TAKES: &[&str] = &[
 ];
 
 /// Reads the object that comes next.
-pub(super) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
+pub(super) fn read<'a>(source: &mut source::Source<'a>) -> Result<Request<'a>> {
     generate::read(source, &SHAPE)
 }
 
@@ -57,7 +65,7 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.note_parameters(TAKES, "TGI has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
-    object.text("inputs", &*c.prompt()?);
+    object.text("inputs", &*c.prompt_of(|messages| write_images(c, messages))?);
     let mut parameters = object.begin_object("parameters");
     if let Some(tokens) = c.max_tokens() {
         parameters.integer("max_new_tokens", tokens);
@@ -100,6 +108,54 @@ pub(super) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         object.own(&request.own, "");
     }
     Ok(())
+}
+
+/// Puts images into the texts beside them, where it is asked for.
+fn write_images<'a>(c: &Conversion<'_, 'a>, messages: &mut Cow<'_, [Message<'a>]>) {
+    let has_images = |message: &Message<'_>| {
+        message.content.iter().any(|part| matches!(part.content, Content::Image { .. }))
+    };
+    if c.settings.images != PromptImages::Markdown || !messages.iter().any(has_images) {
+        return;
+    }
+    for message in messages.to_mut().iter_mut().filter(|message| has_images(message)) {
+        let mut parts: Vec<Part<'a>> = Vec::new();
+        for mut part in core::mem::take(&mut message.content) {
+            if let Content::Image { source, detail } = &part.content {
+                let Some(image) = image(c, part.at, source) else { continue };
+                if detail.as_deref().is_some_and(|detail| detail != "auto") {
+                    c.dropped(part.at, "detail", "TGI looks at images in one way");
+                }
+                part.content = Content::Text(image.into());
+            }
+            match (parts.last_mut(), &part.content) {
+                (Some(Part { content: Content::Text(last), cache, .. }), Content::Text(text)) => {
+                    last.to_mut().push_str(text);
+                    *cache = part.cache.or(cache.take());
+                }
+                _ => parts.push(part),
+            }
+        }
+        message.content = parts;
+    }
+}
+
+/// An image as TGI finds it in a text.
+fn image(c: &Conversion<'_, '_>, at: At, source: &Source<'_>) -> Option<String> {
+    match source {
+        Source::Base64 { media_type, data } => {
+            let media_type = media_type.split(';').next().unwrap_or_default();
+            Some(format!("![](data:{media_type};base64,{data})"))
+        }
+        // A bracket would end it.
+        Source::Url(url) if url.starts_with("https://") || url.starts_with("http://") => {
+            Some(format!("![]({})", url.replace(')', "%29")))
+        }
+        _ => {
+            c.dropped(at, "source", "TGI takes data and http URLs only: the caller has to fetch it");
+            None
+        }
+    }
 }
 
 /// Between 0 and 1, without both ends.

@@ -11,7 +11,7 @@
 //! | `output_text.delta`, `refusal.delta` of a `message` | text, refusal; a part each `content_index` |
 //! | `reasoning_text.delta`, `reasoning_summary_text.delta` of a `reasoning` item | reasoning; a part each |
 //! | `encrypted_content` of a `reasoning` item | signature: with it OpenAI takes the reasoning back |
-//! | `function_call`, `custom_tool_call` items, deltas of their `arguments` and `input` | tool calls, by `call_id` |
+//! | `function_call`, `custom_tool_call` items, deltas of their `arguments` and `input` | tool calls, by `call_id`; a custom tool's input is free text |
 //! | `output_text.annotation.added`, `annotations` | citations |
 //! | `logprobs` that are not empty | logprobs |
 //! | `*.done`, `output` of the last event | what no delta has said, and the ends of parts |

@@ -100,9 +100,9 @@ impl Reader {
         let kind = kind.and_then(|range| sink.text(&range)).map(|kind| unescaped(sink.record, kind));
         match kind.as_deref() {
             Some(b"message" | b"reasoning") => Ok(true),
-            Some(b"function_call" | b"custom_tool_call") => {
+            Some(kind @ (b"function_call" | b"custom_tool_call")) => {
                 let place = Item::new(sink, index, [id.as_ref(), call_id.as_ref()]);
-                self.call(sink, trace, place, item)?;
+                self.call(sink, trace, (place, call_content(kind)), item)?;
                 Ok(true)
             }
             _ => Ok(false),
@@ -128,7 +128,9 @@ impl Reader {
                 self.contents(sink, trace, place, content)?;
                 self.signature(sink, trace, place, encrypted)
             }
-            Some(b"function_call" | b"custom_tool_call") => self.whole_call(sink, trace, place, item),
+            Some(kind @ (b"function_call" | b"custom_tool_call")) => {
+                self.whole_call(sink, trace, (place, call_content(kind)), item)
+            }
             _ => self.other(sink, trace, (place, 0), item),
         }
     }
@@ -178,15 +180,16 @@ impl Reader {
         &mut self,
         sink: &mut Sink<'_>,
         trace: &mut Trace,
-        place: Item,
+        (place, content): (Item, Content),
         item: &Range<usize>,
     ) -> Result<usize, Stop> {
-        let number = self.number(trace, place, Content::Call, 0)?;
+        let number = self.number(trace, place, content, 0)?;
         sink.at(item.start);
         let [id, name] = sink.members(item, [b"call_id", b"name"])?;
         let [id, name] = [id, name].map(|range| range.and_then(|range| sink.text(&range)));
         let (id, name) = (sink.non_empty(id), sink.non_empty(name));
-        sink.tool(CHOICE, ToolKey { index: Some(number as u64), id, name }, None)?;
+        let custom = content == Content::CustomCall;
+        sink.tool(CHOICE, ToolKey { index: Some(number as u64), id, name, custom }, None)?;
         Ok(number)
     }
 
@@ -194,17 +197,17 @@ impl Reader {
         &mut self,
         sink: &mut Sink<'_>,
         trace: &mut Trace,
-        place: Item,
+        (place, content): (Item, Content),
         item: &Range<usize>,
     ) -> Result<(), Stop> {
-        let number = match self.seen.find(&place, Content::Call, 0) {
+        let number = match self.seen.find(&place, content, 0) {
             Some(number) => number,
-            None => self.call(sink, trace, place, item)?,
+            None => self.call(sink, trace, (place, content), item)?,
         };
         if !core::mem::replace(&mut self.seen.part(number).is_said, true) {
             let [arguments, input] = sink.members(item, [b"arguments", b"input"])?;
             if let Some(input) = arguments.or(input).and_then(|range| sink.text(&range)) {
-                say(sink, number, Content::Call, input)?;
+                say(sink, number, content, input)?;
             }
         }
         sink.end(CHOICE, number as u64);
@@ -269,6 +272,11 @@ impl Reader {
         sink.end(CHOICE, number as u64);
         Ok(())
     }
+}
+
+/// What an item is that calls a tool.
+fn call_content(kind: &[u8]) -> Content {
+    if kind == b"custom_tool_call" { Content::CustomCall } else { Content::Call }
 }
 
 /// Whether a value is no array, or one without elements.

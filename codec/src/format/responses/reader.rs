@@ -137,7 +137,7 @@ impl Reader {
         event: &Event,
         (content, is_delta): (Content, bool),
     ) -> Result<(), Stop> {
-        let index = if content == Content::Call { 0 } else { event.content_index.unwrap_or(0) };
+        let index = if content.is_call() { 0 } else { event.content_index.unwrap_or(0) };
         let number = self.number(trace, event.item(sink), content, index)?;
         let text = if is_delta { event.delta } else { event.text };
         let is_said = core::mem::replace(&mut self.seen.part(number).is_said, true);
@@ -185,7 +185,11 @@ pub(super) fn say(sink: &mut Sink<'_>, number: usize, content: Content, text: St
     let Some(text) = sink.non_empty(Some(text)) else { return Ok(()) };
     match content.plain() {
         Some(kind) => sink.block(CHOICE, number, kind, text),
-        None => sink.tool(CHOICE, ToolKey { index: Some(number), ..ToolKey::default() }, Some(text)),
+        None => {
+            let custom = content == Content::CustomCall;
+            let key = ToolKey { index: Some(number), custom, ..ToolKey::default() };
+            sink.tool(CHOICE, key, Some(text))
+        }
     }
 }
 
@@ -200,7 +204,8 @@ fn content_of(name: &[u8]) -> Option<(Content, bool)> {
         b"refusal" => Content::Refusal,
         b"reasoning_text" => Content::Reasoning,
         b"reasoning_summary_text" => Content::Summary,
-        b"function_call_arguments" | b"custom_tool_call_input" => Content::Call,
+        b"function_call_arguments" => Content::Call,
+        b"custom_tool_call_input" => Content::CustomCall,
         _ => return None,
     };
     Some((content, is_delta))

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::chat::{Sink, Stop};
+use crate::chat::{Sink, Stop, hash};
 use crate::error::ErrorKind;
 use crate::json::unescaped;
 
@@ -22,10 +22,19 @@ pub(super) enum Content {
     Reasoning,
     Summary,
     Call,
+    /// A call of a custom tool, whose input is free text.
+    CustomCall,
     /// Encrypted reasoning.
     Signature,
     /// An item that the model has no part for.
     Other,
+}
+
+impl Content {
+    /// Whether a tool is called.
+    pub(super) fn is_call(self) -> bool {
+        matches!(self, Self::Call | Self::CustomCall)
+    }
 }
 
 /// The name of an item. Servers leave out one or the other.
@@ -42,13 +51,11 @@ pub(super) struct Item {
 impl Item {
     /// An item with IDs at these places.
     pub(super) fn new(sink: &Sink<'_>, index: Option<u64>, ids: [Option<&Range<usize>>; 2]) -> Self {
-        let hash = |range: Option<&Range<usize>>| {
+        let of = |range: Option<&Range<usize>>| {
             let id = sink.text(range?)?;
-            // FNV-1a.
-            let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            Some(unescaped(sink.record, id).iter().fold(0xcbf2_9ce4_8422_2325, hash))
+            Some(hash(&unescaped(sink.record, id)))
         };
-        Self { index, ids: ids.map(hash), at_end: false }
+        Self { index, ids: ids.map(of), at_end: false }
     }
 
     /// Whether both name the same item.
@@ -110,6 +117,6 @@ impl Seen {
 
     /// Whether a tool was called.
     pub(super) fn has_calls(&self) -> bool {
-        self.0.iter().any(|part| part.content == Content::Call)
+        self.0.iter().any(|part| part.content.is_call())
     }
 }

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::writer::{finish_reason, report_usage};
+use super::writer::{FOREIGN, finish_reason, report_usage};
 use crate::chat::request::Content;
-use crate::chat::{Context, FOREIGN, Losses, Outcome, Response, Thing};
+use crate::chat::{Context, Losses, Outcome, Response, Thing};
 use crate::json::Object;
 
 /// Writes a response as TGI's `/generate` answers; on `/invocations` it stands in a list.

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::chat::{Event, FOREIGN, FinishReason, Losses, Outcome, PartKind, Usage};
+use crate::chat::{Event, FinishReason, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
 use crate::json::{write_integer, write_string};
 
@@ -16,6 +16,9 @@ const NO_TOKENS: [(&str, &str); 2] = [
     ("token id", "a text is no token, and has no ID"),
     ("token logprob", "a text is no token, and has no probability"),
 ];
+
+/// Why a part is lost that has no name in the model.
+pub(super) const FOREIGN: &str = "only its own format knows such a block: TGI generates text";
 
 /// TGI has one answer.
 const CHOICE: u32 = 0;

@@ -106,8 +106,12 @@ fn meaning<'a>(kind: &str, block: Block<'a>) -> Option<(Content<'a>, u32)> {
             (Content::Document { source: block.source?, name: block.title }, used)
         }
         "tool_use" => {
-            let call =
-                Content::ToolCall { id: Some(block.id?), name: block.name?, input: block.input?.0.into() };
+            let call = Content::ToolCall {
+                id: Some(block.id?),
+                name: block.name?,
+                input: block.input?.0.into(),
+                custom: false,
+            };
             (call, 3)
         }
         "tool_result" => {

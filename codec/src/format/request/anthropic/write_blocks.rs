@@ -121,11 +121,11 @@ impl<'a> Blocks<'_, '_, 'a> {
                 object.string("type", "redacted_thinking");
                 object.string("data", data);
             }
-            Content::ToolCall { id, name, input } => {
+            Content::ToolCall { id, name, input, custom } => {
                 object.string("type", "tool_use");
                 object.string("id", self.names.id(part, id));
                 object.string("name", self.names.name(name));
-                object.raw("input", c.input(part, input)?);
+                object.raw("input", &c.input(part, input, *custom)?);
             }
             Content::ToolResult { id, content, is_error } => {
                 object.string("type", "tool_result");

@@ -160,7 +160,7 @@ fn tool_use<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option
             _ => Ok(false),
         })?;
         let input = input.map(|input: Json<'a>| Text::from(input.0)).unwrap_or_default();
-        Ok(name.map(|name| Content::ToolCall { id, name, input }))
+        Ok(name.map(|name| Content::ToolCall { id, name, input, custom: false }))
     })
 }
 

@@ -112,11 +112,11 @@ impl<'a> Blocks<'_, '_, 'a> {
             Content::Redacted(data) => {
                 object.begin_object("reasoningContent").string("redactedContent", data)
             }
-            Content::ToolCall { id, name, input } => {
+            Content::ToolCall { id, name, input, custom } => {
                 let mut call = object.begin_object("toolUse");
                 call.string("toolUseId", self.names.id(part, id));
                 call.string("name", self.names.name(name));
-                call.raw("input", c.input(part, input)?);
+                call.raw("input", &c.input(part, input, *custom)?);
                 if c.same {
                     call.own(&part.own, "toolUse");
                 }

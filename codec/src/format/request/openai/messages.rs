@@ -9,7 +9,6 @@ use crate::chat::request::{Content, Message, Part, Role, Source, Text};
 use crate::format::request::conversion::Conversion;
 use crate::format::request::media;
 use crate::format::request::output::{Put, has};
-use crate::format::request::source::string_member;
 use crate::json::{Array, Object, write_escaped};
 
 pub(super) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], mut array: Array<'_>) {
@@ -82,9 +81,6 @@ fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>],
                 append(&mut refusal, text);
             }
             Content::ToolCall { .. } => calls.push(*part),
-            Content::Other(other) if c.same && string_member(other, "type").as_deref() == Some("custom") => {
-                calls.push(*part);
-            }
             _ => {
                 if !calls.is_empty() {
                     c.approximated(part.at, "content", "OpenAI has all calls of tools behind the text");
@@ -118,7 +114,7 @@ fn append<'p, 'a>(texts: &mut Option<Cow<'p, Text<'a>>>, text: &'p Text<'a>) {
 
 fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<'_>) {
     if let [part] = calls {
-        if let Content::ToolCall { id: None, name, input } = &part.content {
+        if let Content::ToolCall { id: None, name, input, custom: false } = &part.content {
             let mut call = object.begin_object("function_call");
             call.string("name", name);
             write_arguments(c, &mut call, input);
@@ -136,24 +132,24 @@ fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<
         if part.cache.is_some() {
             c.dropped(part.at, "cache", "OpenAI's calls of tools have no cache points");
         }
-        match &part.content {
-            Content::ToolCall { id, name, input } => {
-                let mut call = array.begin_object();
-                if let Some(id) = id {
-                    call.string("id", id);
-                }
-                call.string("type", "function");
-                let mut function = call.begin_object("function");
-                function.string("name", name);
-                write_arguments(c, &mut function, input);
-                if c.same {
-                    function.own(&part.own, "function");
-                    drop(function);
-                    call.own(&part.own, "");
-                }
-            }
-            Content::Other(other) => array.element().extend_from_slice(other.as_str().as_bytes()),
-            _ => {}
+        let Content::ToolCall { id, name, input, custom } = &part.content else { continue };
+        let mut call = array.begin_object();
+        if let Some(id) = id {
+            call.string("id", id);
+        }
+        let kind = if *custom { "custom" } else { "function" };
+        call.string("type", kind);
+        let mut tool = call.begin_object(kind);
+        tool.string("name", name);
+        if *custom {
+            tool.text("input", input);
+        } else {
+            write_arguments(c, &mut tool, input);
+        }
+        if c.same {
+            tool.own(&part.own, kind);
+            drop(tool);
+            call.own(&part.own, "");
         }
     }
 }

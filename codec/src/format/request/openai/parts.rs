@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::chat::request::{self, Content, Members, Part, Text};
 use crate::format::request::media;
-use crate::format::request::source::{Result, Source, place, string_member};
+use crate::format::request::source::{Result, Source, place};
 use crate::json::Kind;
 
 /// Reads `content`: a string, a list of parts, or null.
@@ -162,10 +162,7 @@ pub(super) fn tool_calls<'a>(source: &mut Source<'a>, calls: &mut Vec<Part<'a>>)
         let (mut read, mut all) = (Vec::new(), true);
         let mut call = |source: &mut Source<'a>| -> Result<()> {
             let part = tool_call(source)?;
-            all &= match &part.content {
-                Content::Other(other) => string_member(other, "type").as_deref() == Some("custom"),
-                _ => true,
-            };
+            all &= matches!(part.content, Content::ToolCall { .. });
             // Mostly there is one.
             if read.is_empty() {
                 read.reserve_exact(1);
@@ -192,19 +189,16 @@ fn tool_call<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
             "id" => source.value(&mut id),
             "type" => source.value(&mut kind),
             "function" => function(source, &mut extra, "function", &mut call),
+            "custom" if call.is_none() => custom(source, &mut extra, &mut call),
             _ => Ok(false),
         })?;
         own.append(&mut extra);
-        if kind.is_some_and(|kind| kind != "function") {
+        let Some(Content::ToolCall { name, input, custom, .. }) = call else { return Ok(None) };
+        let of = if custom { "custom" } else { "function" };
+        if kind.is_some_and(|kind| kind != of) {
             return Ok(None);
         }
-        Ok(call.map(|call| {
-            let content = match call {
-                Content::ToolCall { name, input, .. } => Content::ToolCall { id, name, input },
-                other => other,
-            };
-            Part { own, ..Part::new(content) }
-        }))
+        Ok(Some(Part { own, ..Part::new(Content::ToolCall { id, name, input, custom }) }))
     })?;
     Ok(match known {
         Some(part) => Part { at, ..part },
@@ -231,12 +225,43 @@ pub(super) fn function<'a>(
             "arguments" => source.value(&mut input),
             _ => Ok(false),
         })?;
-        Ok(name.map(|name| Content::ToolCall { id: None, name, input: input.unwrap_or_default() }))
+        let input = input.unwrap_or_default();
+        Ok(name.map(|name| Content::ToolCall { id: None, name, input, custom: false }))
     })?;
+    Ok(take(own, &mut extra, call, read))
+}
+
+/// Reads the custom tool that is called. Its input is free text.
+fn custom<'a>(
+    source: &mut Source<'a>,
+    own: &mut Members<'a>,
+    call: &mut Option<Content<'a>>,
+) -> Result<bool> {
+    let (mut name, mut input) = (None, None);
+    let mut extra = Members::new();
+    let read = source.probe(|source| {
+        source.nested(&mut extra, "custom", |source, member| match member {
+            "name" => source.value(&mut name),
+            "input" => source.value(&mut input),
+            _ => Ok(false),
+        })?;
+        let (Some(name), Some(input)) = (name, input) else { return Ok(None) };
+        Ok(Some(Content::ToolCall { id: None, name, input, custom: true }))
+    })?;
+    Ok(take(own, &mut extra, call, read))
+}
+
+/// Keeps what was read, if it is a call. Returns whether it is.
+fn take<'a>(
+    own: &mut Members<'a>,
+    extra: &mut Members<'a>,
+    call: &mut Option<Content<'a>>,
+    read: Option<Content<'a>>,
+) -> bool {
     let taken = read.is_some();
     if taken {
-        own.append(&mut extra);
+        own.append(extra);
         *call = read;
     }
-    Ok(taken)
+    taken
 }
