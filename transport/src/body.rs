@@ -21,7 +21,8 @@ use crate::error::{Error, Progress, Timeout};
 /// handed on: they say that something came of which nothing can be handed on yet, so that the idle time begins anew.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, Error>> + Send>>;
 
-/// The chunks of an HTTP body; one that ends before its announced length has broken off. `cause` makes of its error what that is to be shown as.
+/// The chunks of an HTTP body; one that ends before its announced length has broken off. `cause` makes of its error what
+/// that is to be shown as.
 pub fn http_chunks<B, E>(body: B, cause: fn(B::Error) -> E) -> Chunks
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,

@@ -291,6 +291,7 @@ impl ToolCall {
             Ok(())
         })
     }
+
     /// A custom tool's name and input. Some gateways put an empty object beside every function.
     fn find_custom(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
         let mut call = Self::default();

@@ -18,7 +18,7 @@
 //! | `status`, `incomplete_details` | finish: `max_output_tokens` is length; with calls, `completed` is tool calls |
 //! | `response.failed`, `status` of `failed` or `cancelled`, `error` | model failure |
 //! | items of tools that the service runs itself, once each; contents of unknown meaning | parts of no name |
-//! | events and members of unknown meaning, as of how such a tool fares | other |
+//! | `service_tier` of the last event; events and members of unknown meaning, as of how such a tool fares | other |
 //!
 //! `response.completed`, `response.incomplete` and `response.failed` are terminal; there is no `[DONE]`. What a response
 //! repeats of its request (`tools`, `temperature`, `instructions` and so on) says nothing about the answer, and is left out.

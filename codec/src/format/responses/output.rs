@@ -332,7 +332,7 @@ fn read_usage(sink: &mut Sink<'_>, usage: Option<Range<usize>>) -> Result<(), St
 
 /// Members of a response that are read, or that repeat what was asked for.
 fn is_known(name: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 36] = [
+    const KNOWN: [&[u8]; 35] = [
         b"id",
         b"object",
         b"created_at",
@@ -359,7 +359,6 @@ fn is_known(name: &[u8]) -> bool {
         b"prompt_cache_retention",
         b"reasoning",
         b"safety_identifier",
-        b"service_tier",
         b"store",
         b"temperature",
         b"text",

@@ -171,10 +171,8 @@ async fn between(
     let (mut up, mut down) = (BytesMut::new(), BytesMut::new());
     loop {
         let sent = tokio::select! {
-            len = from_client.read_buf(&mut up) => match len {
-                Ok(1..) => to_server.write_all_buf(&mut up).await,
-                _ => return,
-            },
+            // What `h2` has written comes first: an order in the middle of a frame would break that.
+            biased;
             len = from_server.read_buf(&mut down) => match len {
                 Ok(1..) => to_client.write_all_buf(&mut down).await,
                 _ => return,
@@ -184,6 +182,10 @@ async fn between(
                 Order::Hang => std::future::pending().await,
                 Order::Reset => return control.set_zero_linger().expect("a connection"),
                 Order::Close => return,
+            },
+            len = from_client.read_buf(&mut up) => match len {
+                Ok(1..) => to_server.write_all_buf(&mut up).await,
+                _ => return,
             },
         };
         if sent.is_err() || to_client.flush().await.is_err() {
