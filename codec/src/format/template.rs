@@ -306,8 +306,11 @@ impl Template {
             let Range { start, end } = hole.range();
             at = skip_literal(bytes, at, template.get(of_template..start)?)?;
             of_template = end;
+            if hole.content == Content::Number {
+                at = json::number_end(bytes, at)?;
+                continue;
+            }
             at = match hole.content {
-                Content::Number => json::number_end(bytes, at)?,
                 Content::Text | Content::Padding => {
                     let string = read_text(bytes, at)?;
                     if hole.content == Content::Text {
@@ -449,11 +452,11 @@ fn is_equal(left: &[u8], right: &[u8]) -> bool {
         left.first_chunk::<N>() == right.first_chunk() && left.last_chunk::<N>() == right.last_chunk()
     }
     match left.len() {
-        2..=3 => ends::<2>(left, right),
-        4..=7 => ends::<4>(left, right),
         8..=16 => ends::<8>(left, right),
         17..=32 => ends::<16>(left, right),
         33..=64 => ends::<32>(left, right),
+        4..=7 => ends::<4>(left, right),
+        2..=3 => ends::<2>(left, right),
         _ => left == right,
     }
 }
