@@ -230,23 +230,11 @@ impl Writer {
 
     /// Begins the open block with what `start` writes.
     fn block_start(&mut self, out: &mut Vec<u8>, start: impl FnOnce(&mut Vec<u8>)) {
-        let index = self.blocks.saturating_sub(1);
-        self.event("contentBlockStart", out, |out| {
-            out.extend_from_slice(b"{\"contentBlockIndex\":");
-            write_integer(index, out);
-            out.extend_from_slice(b",\"start\":");
-            start(out);
-            out.push(b'}');
-        });
+        self.block("contentBlockStart", b",\"start\":", out, start);
     }
 
     fn block_stop(&mut self, out: &mut Vec<u8>) {
-        let index = self.blocks.saturating_sub(1);
-        self.event("contentBlockStop", out, |out| {
-            out.extend_from_slice(b"{\"contentBlockIndex\":");
-            write_integer(index, out);
-            out.push(b'}');
-        });
+        self.block("contentBlockStop", b"", out, |_| {});
     }
 
     fn start_block(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
@@ -306,12 +294,24 @@ impl Writer {
     }
 
     fn block_delta(&mut self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
+        self.block("contentBlockDelta", b",\"delta\":", out, delta);
+    }
+
+    /// An event of the open block: its index, and what follows it.
+    #[inline]
+    fn block(
+        &mut self,
+        event: &'static str,
+        before: &[u8],
+        out: &mut Vec<u8>,
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
         let index = self.blocks.saturating_sub(1);
-        self.event("contentBlockDelta", out, |out| {
+        self.event(event, out, |out| {
             out.extend_from_slice(b"{\"contentBlockIndex\":");
             write_integer(index, out);
-            out.extend_from_slice(b",\"delta\":");
-            delta(out);
+            out.extend_from_slice(before);
+            value(out);
             out.push(b'}');
         });
     }

@@ -1,6 +1,8 @@
 //! Writes whole responses.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -8,8 +10,8 @@ use super::chunk::Delta;
 use super::logprobs;
 use super::usage::{is_own_usage, whole_usage, write_usage};
 use super::writer::{
-    FOREIGN, finish_reason, is_citation, is_taken, is_taken_in_choice, note_finish_reason, tool_kind,
-    why_taken,
+    FOREIGN, finish_reason, is_citation, is_taken, is_taken_in_choice, note_finish_reason, why_taken,
+    write_call,
 };
 use crate::chat::request::Content;
 use crate::chat::{Choice, Context, Losses, Outcome, Response, Thing};
@@ -164,18 +166,10 @@ fn write_calls(choice: &Choice, message: &mut Object<'_>) {
     }
     message.array("tool_calls", calls.iter().enumerate(), |(at, (id, name, input, custom)), out| {
         Object::write(out, |call| {
-            match id {
-                Some(id) => call.string("id", id),
-                None => call.string("id", &alloc::format!("call_{}_{at}", choice.index)),
-            }
-            let (kind, member) = tool_kind(*custom);
-            call.string("type", kind);
-            call.object(kind, |tool| {
-                tool.string("name", name);
-                // "No arguments" is an empty object to those who parse them.
-                let is_none = input.is_empty() && !custom;
-                tool.string(member, if is_none { "{}" } else { input });
-            });
+            let id = id.map_or_else(|| Cow::Owned(format!("call_{}_{at}", choice.index)), Cow::Borrowed);
+            // "No arguments" is an empty object to those who parse them.
+            let input = if input.is_empty() && !custom { "{}" } else { input };
+            write_call(call, (&id, name, *custom), input);
         });
     });
 }

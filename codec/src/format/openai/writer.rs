@@ -9,7 +9,7 @@ use super::logprobs;
 use super::usage::{is_own_usage, whole_usage, write_usage};
 use crate::chat::{Context, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::error::Error;
-use crate::json::{self, is_document, write_integer, write_one_line, write_string};
+use crate::json::{self, Object, is_document, write_integer, write_one_line, write_string};
 
 /// Why a member of another format is dropped.
 const OWN: &str = "in OpenAI's this name has a meaning of its own";
@@ -293,21 +293,13 @@ impl Writer {
         let index = self.choices[at].tools;
         self.choices[at] =
             Choice { index: choice, tools: index + 1, has_input: false, in_tool: true, custom };
-        let (kind, input) = tool_kind(custom);
         self.delta(choice, out, |out| {
-            out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
-            write_integer(index, out);
-            out.extend_from_slice(b",\"id\":");
-            write_string(id, out);
-            out.extend_from_slice(b",\"type\":");
-            write_string(kind, out);
-            out.push(b',');
-            write_string(kind, out);
-            out.extend_from_slice(b":{\"name\":");
-            write_string(name, out);
-            out.push(b',');
-            write_string(input, out);
-            out.extend_from_slice(b":\"\"}}]");
+            out.extend_from_slice(b"\"tool_calls\":[");
+            Object::write(out, |call| {
+                call.integer("index", index);
+                write_call(call, (id, name, custom), "");
+            });
+            out.push(b']');
         });
     }
 
@@ -361,9 +353,15 @@ impl Writer {
     }
 }
 
-/// The kind of tool that a call is of, which is also the name of its member, and the name of its input in that.
-pub(super) fn tool_kind(custom: bool) -> (&'static str, &'static str) {
-    if custom { ("custom", "input") } else { ("function", "arguments") }
+/// Writes the members of a call. Its kind is also the name of the member that has its name and its input.
+pub(super) fn write_call(call: &mut Object<'_>, (id, name, custom): (&str, &str, bool), input: &str) {
+    let (kind, member) = if custom { ("custom", "input") } else { ("function", "arguments") };
+    call.string("id", id);
+    call.string("type", kind);
+    call.object(kind, |tool| {
+        tool.string("name", name);
+        tool.string(member, input);
+    });
 }
 
 /// Whether a member of an answer has a meaning of its own, so that those of other formats are not written as it.
