@@ -32,9 +32,8 @@ impl Short {
     /// The text at `range` of `bytes`, as [`lossy`] has it.
     #[inline(always)]
     pub(crate) fn lossy<'a>(&'a mut self, bytes: &'a [u8], range: Range<usize>) -> Cow<'a, str> {
-        let len = range.len();
-        match self.copy(bytes, range.start).filter(|text| len <= SHORT && text.is_char_boundary(len)) {
-            Some(text) => Cow::Borrowed(&text[..len]),
+        match self.copy(bytes, range.start).and_then(|text| text.get(..range.len())) {
+            Some(text) => Cow::Borrowed(text),
             None => long(&bytes[range]),
         }
     }
