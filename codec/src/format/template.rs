@@ -323,8 +323,8 @@ impl Template {
         }
         let len = skip_literal(bytes, at, template.get(of_template..)?)?;
         let text = text.filter(|&text| !self.is_nothing(text))?;
-        let is_new = changed.for_good || self.has_more;
-        if is_new && !self.is_changing && !changed.has_logprobs && len <= LEN_MAX {
+        let is_alike_from_now_on = !self.is_changing && !changed.has_logprobs;
+        if is_alike_from_now_on && (changed.for_good || self.has_more) && len <= LEN_MAX {
             self.renew(&bytes[..len], depth)?;
         }
         Some(Call::new(text, len, which, false))
