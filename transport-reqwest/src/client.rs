@@ -1,5 +1,6 @@
 //! Sends requests.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +11,6 @@ use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
     ResponseStream, ServiceError, Timeout, impl_transport, read_body, read_error_body,
 };
-use tokio::time::timeout;
 
 use crate::body::chunks;
 use crate::builder::Builder;
@@ -192,7 +192,7 @@ impl Client {
                     .await?;
             Ok(Response::new(Metadata::new(&headers, prepared.operation), body))
         };
-        deadline.bound(inner.bounds.retry.run(attempt)).await
+        deadline.bound(pin!(inner.bounds.retry.run(attempt))).await
     }
 
     /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
@@ -207,7 +207,7 @@ impl Client {
         let inner = &self.inner;
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || inner.stream(&prepared, deadline);
-        deadline.bound(inner.bounds.retry.run_stream(attempt)).await
+        deadline.bound(pin!(inner.bounds.retry.run_stream(attempt))).await
     }
 
     /// Has an endpoint invoked, which puts its answer into S3. The OpenAI route has no such thing.
@@ -230,7 +230,7 @@ impl Client {
                     .await?;
             Ok(AsyncResponse::new(&headers, &body))
         };
-        deadline.bound(inner.bounds.retry.run(attempt)).await
+        deadline.bound(pin!(inner.bounds.retry.run(attempt))).await
     }
 
     fn prepare(&self, operation: Operation, request: Request) -> Result<Prepared, Error> {
@@ -303,10 +303,8 @@ impl Inner {
         let offset = self.clock.offset();
         let (request, authority) = self.authorize(prepared).await?;
         let (url, times) = (request.url().clone(), &self.bounds.timeouts);
-        let sent = timeout(times.first_byte, self.http.execute(request)).await;
-        let response = sent
-            .map_err(|_| Error::timed_out(Timeout::FirstByte, times.first_byte))?
-            .map_err(|error| from_send(error, times.connect))?;
+        let response = times.response(self.http.execute(request)).await?;
+        let response = response.map_err(|error| from_send(error, times.connect))?;
         if *response.url() != url {
             // A client of the caller's own followed it.
             return Err(Error::redirect(302, Some(response.url().to_string())));

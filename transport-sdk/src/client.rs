@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 
 use aws_sdk_sagemakerruntime::client::customize::CustomizableOperation;
@@ -16,10 +17,8 @@ use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
-    ResponseStream, ServiceError, Timeout, bounds_setters, http_chunks, impl_transport, read_body,
-    read_error_body,
+    ResponseStream, ServiceError, bounds_setters, http_chunks, impl_transport, read_body, read_error_body,
 };
-use tokio::time::timeout;
 
 use crate::error::{unanswered, unsigned};
 use crate::exchange::{Exchange, Stage};
@@ -72,11 +71,11 @@ impl Client {
     ///
     /// See [`Error`]. A status other than 200 is one.
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
-        request.headers(Operation::Invoke)?;
+        request.check(Operation::Invoke)?;
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
-        let call = fields::whole(&inner.ours, request);
-        let send = |exchange| customized(call.clone().customize(), &region, exchange).send();
+        let call = || fields::whole(&inner.ours, &request).customize();
+        let send = |exchange| customized(call(), &region, exchange).send();
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Invoke, deadline, &send).await?;
@@ -86,7 +85,7 @@ impl Client {
                     .await?;
             Ok(Response::new(metadata, body))
         };
-        deadline.bound(inner.bounds.retry.run(attempt)).await
+        deadline.bound(pin!(inner.bounds.retry.run(attempt))).await
     }
 
     /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
@@ -96,17 +95,17 @@ impl Client {
     ///
     /// See [`Error`]. A status other than 200 is one, and so is a response that is no event stream.
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
-        request.headers(Operation::Stream)?;
+        request.check(Operation::Stream)?;
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
-        let call = fields::streamed(&inner.ours, request);
-        let send = |exchange| customized(call.clone().customize(), &region, exchange).send();
+        let call = || fields::streamed(&inner.ours, &request).customize();
+        let send = |exchange| customized(call(), &region, exchange).send();
         let (deadline, timeouts) = (Deadline::new(&inner.bounds.timeouts), &inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Stream, deadline, &send).await?;
             ResponseStream::of(&answer.headers, Operation::Stream, answer.body, timeouts, deadline).await
         };
-        deadline.bound(inner.bounds.retry.run_stream(attempt)).await
+        deadline.bound(pin!(inner.bounds.retry.run_stream(attempt))).await
     }
 
     /// Has an endpoint invoked, which puts its answer into S3.
@@ -118,8 +117,8 @@ impl Client {
         request.headers()?;
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
-        let call = fields::asynchronous(&inner.ours, request);
-        let send = |exchange| customized(call.clone().customize(), &region, exchange).send();
+        let call = || fields::asynchronous(&inner.ours, &request).customize();
+        let send = |exchange| customized(call(), &region, exchange).send();
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
             let answer = inner.send(Operation::Async, deadline, &send).await?;
@@ -128,7 +127,7 @@ impl Client {
                     .await?;
             Ok(AsyncResponse::new(&answer.headers, &body))
         };
-        deadline.bound(inner.bounds.retry.run(attempt)).await
+        deadline.bound(pin!(inner.bounds.retry.run(attempt))).await
     }
 }
 
@@ -185,11 +184,7 @@ impl Inner {
     {
         let (exchange, times) = (Exchange::default(), &self.bounds.timeouts);
         let sent = AssertUnwindSafe(send(exchange.clone())).catch_unwind();
-        let sent = timeout(times.first_byte, sent).await;
-        let Ok(sent) = sent else {
-            exchange.leave_connection();
-            return Err(Error::timed_out(Timeout::FirstByte, times.first_byte));
-        };
+        let sent = times.response(sent).await.inspect_err(|_| exchange.leave_connection())?;
         let output = match sent {
             Ok(output) => output,
             // The SDK's signer panics where a key has a line end, say.

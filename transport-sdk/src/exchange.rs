@@ -12,7 +12,7 @@ use aws_sdk_sagemakerruntime::primitives::{DateTime, DateTimeFormat};
 use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_types::body::SdkBody;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 /// Seconds that the service cannot mean: it accepts five minutes. AWS's SDKs correct from four on.
 const TOLERATED: i64 = 4 * 60;
@@ -34,7 +34,7 @@ pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: SdkBody,
-    /// The request was signed for a time that is not the service's.
+    /// It is refused, and the request was signed for a time that is not the service's.
     pub(crate) is_clock_off: bool,
 }
 
@@ -47,8 +47,8 @@ pub(crate) struct Exchange {
 #[derive(Debug, Default)]
 struct Seen {
     stage: Stage,
-    /// The time that the request is signed for, in seconds since 1970.
-    signed_at: Option<i64>,
+    /// The time that the request is signed for: `20260101T000000Z`.
+    signed_at: Option<String>,
     head: Option<Head>,
     /// What the request goes over, once that is known.
     connection: Option<CaptureSmithyConnection>,
@@ -78,16 +78,17 @@ impl Exchange {
 
     /// Takes the body, and leaves the SDK an empty one.
     fn take(&self, response: &mut HttpResponse) -> Result<Head, BoxError> {
-        let status = StatusCode::from_u16(response.status().as_u16())?;
-        let mut headers = HeaderMap::new();
-        for (name, value) in response.headers().iter_bytes() {
-            headers.append(HeaderName::try_from(name)?, HeaderValue::from_bytes(value)?);
-        }
         let body = std::mem::replace(response.body_mut(), SdkBody::empty());
-        let is_clock_off = self.seen().signed_at.is_some_and(|signed_at| {
-            date(&headers).is_some_and(|date| (date - signed_at).abs() >= TOLERATED)
-        });
+        let mut head = HttpResponse::new(response.status(), body);
+        *head.headers_mut() = response.headers().clone();
+        let (http::response::Parts { status, headers, .. }, body) = head.try_into_http1x()?.into_parts();
+        let is_clock_off = status == StatusCode::FORBIDDEN && self.is_clock_off(&headers).unwrap_or(false);
         Ok(Head { status, headers, body, is_clock_off })
+    }
+
+    fn is_clock_off(&self, headers: &HeaderMap) -> Option<bool> {
+        let signed_at = self.seen().signed_at.as_deref().and_then(signing_time)?;
+        Some((date(headers)? - signed_at).abs() >= TOLERATED)
     }
 }
 
@@ -126,7 +127,7 @@ impl Intercept for Exchange {
         let mut seen = self.seen();
         seen.stage = Stage::Sent;
         seen.connection = config.load::<CaptureSmithyConnection>().cloned();
-        seen.signed_at = context.request().headers().get("x-amz-date").and_then(signing_time);
+        seen.signed_at = context.request().headers().get("x-amz-date").map(str::to_owned);
         Ok(())
     }
 

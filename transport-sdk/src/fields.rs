@@ -9,57 +9,57 @@ use aws_sdk_sagemakerruntime::operation::invoke_endpoint_with_response_stream::b
 use aws_sdk_sagemakerruntime::primitives::Blob;
 use sagewire_transport::{AsyncRequest, Input, Request};
 
-pub(crate) fn whole(sdk: &Client, request: Request) -> InvokeEndpointFluentBuilder {
-    let endpoint = request.endpoint;
+pub(crate) fn whole(sdk: &Client, request: &Request) -> InvokeEndpointFluentBuilder {
+    let endpoint = &request.endpoint;
     sdk.invoke_endpoint()
-        .endpoint_name(endpoint.name)
-        .body(Blob::from_maybe_shared(request.body))
-        .content_type(request.content_type)
-        .set_accept(request.accept)
-        .set_custom_attributes(endpoint.custom_attributes)
-        .set_target_model(endpoint.target_model)
-        .set_target_variant(endpoint.target_variant)
-        .set_target_container_hostname(endpoint.target_container_hostname)
-        .set_inference_id(endpoint.inference_id)
-        .set_enable_explanations(endpoint.enable_explanations)
-        .set_inference_component_name(endpoint.inference_component)
-        .set_session_id(endpoint.session_id)
-        .set_prefix_aware_id(endpoint.prefix_aware_id)
+        .endpoint_name(&endpoint.name)
+        .body(Blob::from_maybe_shared(request.body.clone()))
+        .content_type(&request.content_type)
+        .set_accept(request.accept.clone())
+        .set_custom_attributes(endpoint.custom_attributes.clone())
+        .set_target_model(endpoint.target_model.clone())
+        .set_target_variant(endpoint.target_variant.clone())
+        .set_target_container_hostname(endpoint.target_container_hostname.clone())
+        .set_inference_id(endpoint.inference_id.clone())
+        .set_enable_explanations(endpoint.enable_explanations.clone())
+        .set_inference_component_name(endpoint.inference_component.clone())
+        .set_session_id(endpoint.session_id.clone())
+        .set_prefix_aware_id(endpoint.prefix_aware_id.clone())
 }
 
-pub(crate) fn streamed(sdk: &Client, request: Request) -> InvokeEndpointWithResponseStreamFluentBuilder {
-    let endpoint = request.endpoint;
+pub(crate) fn streamed(sdk: &Client, request: &Request) -> InvokeEndpointWithResponseStreamFluentBuilder {
+    let endpoint = &request.endpoint;
     sdk.invoke_endpoint_with_response_stream()
-        .endpoint_name(endpoint.name)
-        .body(Blob::from_maybe_shared(request.body))
-        .content_type(request.content_type)
-        .set_accept(request.accept)
-        .set_custom_attributes(endpoint.custom_attributes)
-        .set_target_variant(endpoint.target_variant)
-        .set_target_container_hostname(endpoint.target_container_hostname)
-        .set_inference_id(endpoint.inference_id)
-        .set_inference_component_name(endpoint.inference_component)
-        .set_session_id(endpoint.session_id)
-        .set_prefix_aware_id(endpoint.prefix_aware_id)
+        .endpoint_name(&endpoint.name)
+        .body(Blob::from_maybe_shared(request.body.clone()))
+        .content_type(&request.content_type)
+        .set_accept(request.accept.clone())
+        .set_custom_attributes(endpoint.custom_attributes.clone())
+        .set_target_variant(endpoint.target_variant.clone())
+        .set_target_container_hostname(endpoint.target_container_hostname.clone())
+        .set_inference_id(endpoint.inference_id.clone())
+        .set_inference_component_name(endpoint.inference_component.clone())
+        .set_session_id(endpoint.session_id.clone())
+        .set_prefix_aware_id(endpoint.prefix_aware_id.clone())
 }
 
-pub(crate) fn asynchronous(sdk: &Client, request: AsyncRequest) -> InvokeEndpointAsyncFluentBuilder {
-    let endpoint = request.endpoint;
-    let (location, body) = match request.input {
-        Input::Location(location) => (Some(location), None),
-        Input::Inline(body) => (None, Some(Blob::from_maybe_shared(body))),
+pub(crate) fn asynchronous(sdk: &Client, request: &AsyncRequest) -> InvokeEndpointAsyncFluentBuilder {
+    let endpoint = &request.endpoint;
+    let (location, body) = match &request.input {
+        Input::Location(location) => (Some(location.clone()), None),
+        Input::Inline(body) => (None, Some(Blob::from_maybe_shared(body.clone()))),
     };
     let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
     sdk.invoke_endpoint_async()
-        .endpoint_name(endpoint.name)
+        .endpoint_name(&endpoint.name)
         .set_input_location(location)
         .set_body(body)
-        .content_type(request.content_type)
-        .set_accept(request.accept)
-        .set_custom_attributes(endpoint.custom_attributes)
-        .set_inference_id(endpoint.inference_id)
-        .set_s3_output_path_extension(request.output_path_extension)
-        .set_filename(request.filename)
+        .content_type(&request.content_type)
+        .set_accept(request.accept.clone())
+        .set_custom_attributes(endpoint.custom_attributes.clone())
+        .set_inference_id(endpoint.inference_id.clone())
+        .set_s3_output_path_extension(request.output_path_extension.clone())
+        .set_filename(request.filename.clone())
         .set_request_ttl_seconds(request.request_ttl.map(seconds))
         .set_invocation_timeout_seconds(request.invocation_timeout.map(seconds))
 }

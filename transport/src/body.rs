@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -81,6 +81,25 @@ impl Default for Timeouts {
     fn default() -> Self {
         let [connect, first_byte, idle] = [5, 70, 60].map(Duration::from_secs);
         Self { connect, first_byte, idle, total: None }
+    }
+}
+
+impl Timeouts {
+    /// Waits until a response begins, for the time of [`first_byte`](Self::first_byte) at most: for those who write a
+    /// transport. The request is sent first and the timer set then: it wakes the runtime, which takes longer than to send.
+    ///
+    /// # Errors
+    ///
+    /// [`Timeout::FirstByte`].
+    pub async fn response<T>(&self, response: impl Future<Output = T>) -> Result<T, Error> {
+        let (asked, mut response) = (Instant::now(), pin!(response));
+        if let Poll::Ready(response) = poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx))).await {
+            return Ok(response);
+        }
+        tokio::task::yield_now().await;
+        let rest = self.first_byte.saturating_sub(asked.elapsed());
+        let timed = tokio::time::timeout(rest, response).await;
+        timed.map_err(|_| Error::timed_out(Timeout::FirstByte, self.first_byte))
     }
 }
 

@@ -163,6 +163,22 @@ impl Endpoint {
     ///
     /// The operation does not know something of it, or a value has not the form that the service asks for.
     pub fn headers(&self, operation: Operation) -> Result<HeaderMap, Error> {
+        let mut headers = HeaderMap::new();
+        self.each(operation, |field, value| {
+            let name = format!("x-amzn-sagemaker-{}", field.replace('_', "-"));
+            let name: HeaderName = name.parse().map_err(|_| invalid(format!("{field} is no header")))?;
+            headers.insert(name, value);
+            Ok(())
+        })?;
+        Ok(headers)
+    }
+
+    /// Gives each member that becomes a header to `take`, checked.
+    pub(crate) fn each(
+        &self,
+        operation: Operation,
+        mut take: impl FnMut(&'static str, HeaderValue) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         check("endpoint", &self.name, 63, is_name)?;
         if let Some(pair) = &self.unfit {
             return Err(invalid(format!("custom_attributes: {pair:?} cannot be told from its neighbours")));
@@ -173,7 +189,6 @@ impl Endpoint {
                 operation.what()
             )));
         }
-        let mut headers = HeaderMap::new();
         for member in MEMBERS {
             let Some(value) = (member.value)(self) else { continue };
             if operation == Operation::OpenAi && member.field == "inference_component" {
@@ -185,12 +200,9 @@ impl Endpoint {
                 return Err(invalid(format!("{} is not available with {what}", member.field)));
             }
             check(member.field, value, member.max, member.fits)?;
-            let name = format!("x-amzn-sagemaker-{}", member.field.replace('_', "-"));
-            let name: HeaderName =
-                name.parse().map_err(|_| invalid(format!("{} is no header", member.field)))?;
-            headers.insert(name, header_value(member.field, value)?);
+            take(member.field, header_value(member.field, value)?)?;
         }
-        Ok(headers)
+        Ok(())
     }
 }
 

@@ -60,6 +60,16 @@ impl Request {
         set_media_types(&mut headers, operation, &self.content_type, self.accept.as_deref())?;
         Ok(headers)
     }
+
+    /// Makes sure that [`headers`](Self::headers) can be made, and makes none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Endpoint::headers`].
+    pub fn check(&self, operation: Operation) -> Result<(), Error> {
+        self.endpoint.each(operation, |_, _| Ok(()))?;
+        media_types(&self.content_type, self.accept.as_deref()).map(drop)
+    }
 }
 
 /// What an asynchronous invocation is asked.
@@ -176,8 +186,7 @@ fn set_media_types(
     content_type: &str,
     accept: Option<&str>,
 ) -> Result<(), Error> {
-    check("content_type", content_type, 1024, |_| true)?;
-    let content_type = header_value("content_type", content_type)?;
+    let (content_type, accept) = media_types(content_type, accept)?;
     match operation {
         Operation::Async => headers.insert(amzn("content-type")?, content_type),
         _ => headers.insert(header::CONTENT_TYPE, content_type),
@@ -185,14 +194,24 @@ fn set_media_types(
     // An HTTP client would add it unsigned.
     headers.insert(header::ACCEPT, ANYTHING);
     if let Some(accept) = accept {
-        check("accept", accept, 1024, |_| true)?;
         let name = match operation {
             Operation::Invoke | Operation::OpenAi => header::ACCEPT,
             Operation::Stream | Operation::Async => amzn("accept")?,
         };
-        headers.insert(name, header_value("accept", accept)?);
+        headers.insert(name, accept);
     }
     Ok(())
+}
+
+fn media_types(
+    content_type: &str,
+    accept: Option<&str>,
+) -> Result<(HeaderValue, Option<HeaderValue>), Error> {
+    let checked = |field, value| {
+        check(field, value, 1024, |_| true)?;
+        header_value(field, value)
+    };
+    Ok((checked("content_type", content_type)?, accept.map(|value| checked("accept", value)).transpose()?))
 }
 
 fn amzn(name: &str) -> Result<HeaderName, Error> {

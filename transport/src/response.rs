@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use sagewire_codec::sagemaker::Event;
 use sagewire_codec::stream::{Chunk, Events, Transcoded};
 use sagewire_codec::{Decoder, Framing, Options, Target, Transcoder, chat, eventstream};
@@ -39,29 +39,48 @@ pub struct Metadata {
 impl Metadata {
     /// What these headers say.
     pub fn new(headers: &HeaderMap, operation: Operation) -> Self {
-        let stream = operation == Operation::Stream;
+        let content_type = match operation {
+            Operation::Stream => &names::CONTAINER_CONTENT_TYPE,
+            _ => &header::CONTENT_TYPE,
+        };
         Self {
-            request_id: text(headers, "x-amzn-requestid"),
-            content_type: text(
-                headers,
-                if stream { "x-amzn-sagemaker-content-type" } else { "content-type" },
-            ),
-            variant: text(headers, "x-amzn-invoked-production-variant"),
-            custom_attributes: text(headers, "x-amzn-sagemaker-custom-attributes"),
-            new_session_id: text(headers, "x-amzn-sagemaker-new-session-id"),
-            closed_session_id: text(headers, "x-amzn-sagemaker-closed-session-id"),
+            request_id: text(headers, &names::REQUEST_ID),
+            content_type: text(headers, content_type),
+            variant: text(headers, &names::VARIANT),
+            custom_attributes: text(headers, &names::CUSTOM_ATTRIBUTES),
+            new_session_id: text(headers, &names::NEW_SESSION_ID),
+            closed_session_id: text(headers, &names::CLOSED_SESSION_ID),
         }
     }
 }
 
+/// The service's own headers of responses. To look for a name that is text would parse it each time.
+mod names {
+    use http::HeaderName;
+
+    pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+    pub(super) static CONTAINER_CONTENT_TYPE: HeaderName =
+        HeaderName::from_static("x-amzn-sagemaker-content-type");
+    pub(super) static VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
+    pub(super) static CUSTOM_ATTRIBUTES: HeaderName =
+        HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
+    pub(super) static NEW_SESSION_ID: HeaderName = HeaderName::from_static("x-amzn-sagemaker-new-session-id");
+    pub(super) static CLOSED_SESSION_ID: HeaderName =
+        HeaderName::from_static("x-amzn-sagemaker-closed-session-id");
+    pub(super) static OUTPUT_LOCATION: HeaderName =
+        HeaderName::from_static("x-amzn-sagemaker-outputlocation");
+    pub(super) static FAILURE_LOCATION: HeaderName =
+        HeaderName::from_static("x-amzn-sagemaker-failurelocation");
+}
+
 /// Whether the body that these headers announce is an event stream: for those who write a transport.
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = text(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let content_type = text(headers, &header::CONTENT_TYPE).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/vnd.amazon.eventstream")
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(name)?.as_bytes()).trim().to_string();
     (!text.is_empty()).then_some(text)
 }
@@ -118,8 +137,8 @@ impl AsyncResponse {
         Self {
             metadata: Metadata::new(headers, Operation::Async),
             inference_id: body.and_then(|body| body.inference_id),
-            output_location: text(headers, "x-amzn-sagemaker-outputlocation"),
-            failure_location: text(headers, "x-amzn-sagemaker-failurelocation"),
+            output_location: text(headers, &names::OUTPUT_LOCATION),
+            failure_location: text(headers, &names::FAILURE_LOCATION),
         }
     }
 }

@@ -49,7 +49,7 @@ impl Retry {
     /// Those of the last attempt.
     pub async fn run<T, F, R>(&self, attempt: F) -> Result<T, Error>
     where
-        F: FnMut() -> R,
+        F: Fn() -> R,
         R: Future<Output = Result<T, Error>>,
     {
         self.run_while(attempt, |error| self.wait_for(error)).await
@@ -63,20 +63,17 @@ impl Retry {
     /// # Errors
     ///
     /// Those of the last attempt.
-    pub async fn run_stream<F, R>(&self, mut attempt: F) -> Result<ResponseStream, Error>
+    pub async fn run_stream<F, R>(&self, attempt: F) -> Result<ResponseStream, Error>
     where
-        F: FnMut() -> R,
+        F: Fn() -> R,
         R: Future<Output = Result<ResponseStream, Error>>,
     {
         if self.attempts <= 1 {
             return attempt().await;
         }
-        let attempt = || {
-            let attempt = attempt();
-            async {
-                let mut stream = attempt.await.map_err(Failed::Refused)?;
-                if stream.begins().await { Ok(stream) } else { Err(Failed::Silent(stream.into())) }
-            }
+        let attempt = || async {
+            let mut stream = attempt().await.map_err(Failed::Refused)?;
+            if stream.begins().await { Ok(stream) } else { Err(Failed::Silent(stream.into())) }
         };
         let wait = |failed: &Failed| match failed {
             Failed::Refused(error) => self.wait_for(error),
@@ -96,20 +93,35 @@ impl Retry {
 
     async fn run_while<T, E, F, R>(&self, attempt: F, wait: impl Fn(&E) -> Option<Duration>) -> Result<T, E>
     where
-        F: FnMut() -> R,
+        F: Fn() -> R,
         R: Future<Output = Result<T, E>>,
     {
+        // The first one has nothing to do with those that may follow. Their schedule is on the heap, for it holds one, too.
+        let first = match attempt().await {
+            Err(error) if self.attempts > 1 && wait(&error).is_some() => error,
+            result => return result,
+        };
         let waits = ExponentialBuilder::default()
             .with_jitter()
             .with_min_delay(self.first_wait)
             .with_max_delay(self.longest_wait)
-            .with_max_times(self.attempts.saturating_sub(1));
-        attempt
+            .with_max_times(self.attempts - 1);
+        let mut first = Some(first);
+        let again = || {
+            let first = first.take();
+            async {
+                match first {
+                    Some(error) => Err(error),
+                    None => attempt().await,
+                }
+            }
+        };
+        let again = again
             .retry(waits)
             .sleep(tokio::time::sleep)
             .when(|error| wait(error).is_some())
-            .adjust(|error, next| Some(next?.max(wait(error)?)))
-            .await
+            .adjust(|error, next| Some(next?.max(wait(error)?)));
+        Box::pin(again).await
     }
 }
 
