@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     };
     let calls = match options.quick {
         true => calls::Plan { tokens: 100, calls: 1 },
-        false => calls::Plan { tokens: 2000, calls: 11 },
+        false => calls::Plan { tokens: 2000, calls: 21 },
     };
     let requests = requests::Plan { rounds: options.rounds(11), times: 50, allocations };
     let sources = |sources: &[Source]| sources.iter().map(|source| source.name()).collect::<Vec<_>>();

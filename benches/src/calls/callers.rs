@@ -8,6 +8,7 @@ use aws_sdk_sagemakerruntime::config::{BehaviorVersion, Config, Credentials, Reg
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint_with_response_stream::InvokeEndpointWithResponseStreamOutput;
 use aws_sdk_sagemakerruntime::primitives::Blob;
 use aws_sdk_sagemakerruntime::types::ResponseStream;
+use futures_util::StreamExt;
 use sagewire_codec::chat::RequestFormat;
 use sagewire_codec::format::read_request;
 use sagewire_transport_reqwest::{Chat, ChatStream, Request};
@@ -56,6 +57,8 @@ pub(super) enum Caller {
     Reqwest(sagewire_transport_reqwest::Client),
     /// A chat of sagewire over AWS's SDK.
     Sdk(sagewire_transport_sdk::Client),
+    /// Events of sagewire over AWS's SDK without a chat: the request is bytes, as the next one's.
+    SdkEvents(sagewire_transport_sdk::Client),
     /// AWS's SDK, a splitter of lines, and serde.
     ByHand(AwsClient),
     /// Sagewire over AWS's SDK without a chat, which nobody listens to.
@@ -72,7 +75,7 @@ impl Caller {
     /// # Errors
     ///
     /// Those of the clients.
-    pub(super) fn all(server: SocketAddr) -> Result<[Self; 6], Fault> {
+    pub(super) fn all(server: SocketAddr) -> Result<[Self; 7], Fault> {
         let url = format!("http://{server}");
         let credentials = || Credentials::new("AKIDEXAMPLE", "example", None, None, "example");
         let client = sagewire_transport_reqwest::Client::builder()
@@ -93,6 +96,7 @@ impl Caller {
         Ok([
             Self::Reqwest(client),
             Self::Sdk(sagewire_transport_sdk::Client::new(sdk())),
+            Self::SdkEvents(sagewire_transport_sdk::Client::new(sdk())),
             Self::ByHand(sdk()),
             Self::SdkBytes(sagewire_transport_sdk::Client::new(sdk())),
             Self::SdkDropped(sdk()),
@@ -108,6 +112,7 @@ impl Caller {
         match self {
             Self::Reqwest(_) => (&["sagewire-transport-reqwest"], ""),
             Self::Sdk(_) => (&["sagewire-transport-sdk"], ""),
+            Self::SdkEvents(_) => (&["sagewire-transport-sdk"], "no chat"),
             Self::ByHand(_) => (&["aws-sdk-sagemakerruntime", "serde_json"], "lines by hand"),
             Self::SdkBytes(_) => (&["sagewire-transport-sdk"], "bytes dropped"),
             Self::SdkDropped(_) => (&["aws-sdk-sagemakerruntime"], "parts dropped"),
@@ -117,7 +122,7 @@ impl Caller {
 
     /// Whether it makes sense of what it hears.
     pub(super) fn decodes(&self) -> bool {
-        matches!(self, Self::Reqwest(_) | Self::Sdk(_) | Self::ByHand(_))
+        matches!(self, Self::Reqwest(_) | Self::Sdk(_) | Self::SdkEvents(_) | Self::ByHand(_))
     }
 
     /// Asks, and listens to the end.
@@ -134,6 +139,14 @@ impl Caller {
             Self::Sdk(client) => {
                 let request = read_request(RequestFormat::OpenAi, BODY.as_bytes())?;
                 listen(Chat::new(client.clone(), ENDPOINT).stream(&request).await?, heard).await
+            }
+            Self::SdkEvents(client) => {
+                let mut events = client.invoke_stream(Request::new(ENDPOINT, BODY)).await?.events();
+                while let Some(event) = events.next().await {
+                    observe(event?, &mut heard.tally);
+                    heard.look();
+                }
+                Ok(())
             }
             Self::ByHand(client) => {
                 let (mut body, mut lines) = (invoke(client).await?.body, Lines::default());

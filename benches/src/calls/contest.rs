@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn everyone_hears_the_same() {
         let rows = measure(&Plan { tokens: 50, calls: 2 }).unwrap();
-        assert_eq!(rows.len(), 18);
+        assert_eq!(rows.len(), 21);
         for Row { way, subject, outcome, .. } in rows {
             let cost = outcome.unwrap_or_else(|fault| panic!("{}, {subject}: {fault}", way.name()));
             assert!(cost.ns_per_token > 0.0 && cost.first_us > 0.0, "{cost:?}");
