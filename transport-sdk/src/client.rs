@@ -164,7 +164,7 @@ impl Inner {
             Ok(answer) => return Ok(answer),
             Err(refusal) => refusal,
         };
-        if refusal.error.status != 403 || !refusal.is_clock_off {
+        if !refusal.is_clock_off {
             return Err(refusal.error.into());
         }
         let again = self.send_once(operation, deadline, send).await?;

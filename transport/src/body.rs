@@ -86,19 +86,13 @@ impl Default for Timeouts {
 
 impl Timeouts {
     /// Waits until a response begins, for the time of [`first_byte`](Self::first_byte) at most: for those who write a
-    /// transport. The request is sent first and the timer set then: it wakes the runtime, which takes longer than to send.
+    /// transport.
     ///
     /// # Errors
     ///
     /// [`Timeout::FirstByte`].
     pub async fn response<T>(&self, response: impl Future<Output = T>) -> Result<T, Error> {
-        let (asked, mut response) = (Instant::now(), pin!(response));
-        if let Poll::Ready(response) = poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx))).await {
-            return Ok(response);
-        }
-        tokio::task::yield_now().await;
-        let rest = self.first_byte.saturating_sub(asked.elapsed());
-        let timed = tokio::time::timeout(rest, response).await;
+        let timed = tokio::time::timeout(self.first_byte, pin!(response)).await;
         timed.map_err(|_| Error::timed_out(Timeout::FirstByte, self.first_byte))
     }
 }
@@ -117,7 +111,7 @@ impl Deadline {
         Self { at: timeouts.total.and_then(|total| Instant::now().checked_add(total)), total }
     }
 
-    /// Waits for `future`, until the deadline at most.
+    /// Waits for `future`, until the deadline at most. One that is large is better pinned and lent: what is awaited moves.
     ///
     /// # Errors
     ///
