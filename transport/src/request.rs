@@ -234,6 +234,29 @@ mod tests {
     }
 
     #[test]
+    fn a_check_finds_what_headers_do() {
+        let endpoint = || Endpoint::new("e");
+        let request = |endpoint| Request::new(endpoint, "");
+        for request in [
+            request(endpoint()),
+            request(Endpoint::new("-e")),
+            request(endpoint().target_model("m")),
+            request(endpoint().session_id("NEW_SESSION")),
+            request(endpoint().target_variant("a_b")),
+            request(endpoint().custom_attributes([("a", "b;c=d")])),
+            request(endpoint()).content_type("é"),
+            request(endpoint()).accept("a\r\nb: c"),
+            request(endpoint()).accept("x".repeat(1025)),
+        ] {
+            for operation in [Operation::Invoke, Operation::Stream, Operation::OpenAi] {
+                let [checked, made] = [request.check(operation).err(), request.headers(operation).err()]
+                    .map(|error| error.map(|error| error.to_string()));
+                assert_eq!(checked, made, "{request:?}");
+            }
+        }
+    }
+
+    #[test]
     fn asynchronous_invocations_have_headers_of_their_own() {
         let inline = AsyncRequest::new("e", Input::Inline("{}".into()));
         let headers = inline.headers().unwrap();

@@ -106,6 +106,7 @@ impl Retry {
             .with_min_delay(self.first_wait)
             .with_max_delay(self.longest_wait)
             .with_max_times(self.attempts - 1);
+        // The schedule begins with a try: the one that has failed.
         let mut first = Some(first);
         let again = || {
             let first = first.take();
