@@ -51,6 +51,9 @@ struct RequestArgs {
 
 #[derive(Debug, clap::Args)]
 struct EmbeddingRequestArgs {
+    /// What it is. Nothing else is read, so it need not be said
+    #[arg(long = "from", value_enum, value_name = "FORMAT")]
+    _from: Option<OnlyOpenAi>,
     /// What it becomes
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: EmbeddingFormat,
@@ -60,6 +63,12 @@ struct EmbeddingRequestArgs {
 
 #[derive(Debug, clap::Args)]
 struct EmbeddingResponseArgs {
+    /// What it is. Responses tell that themselves, so it need not be said
+    #[arg(long = "from", value_enum, value_name = "FORMAT")]
+    _from: Option<EmbeddingFormat>,
+    /// What it becomes. Nothing else is written, so it need not be said
+    #[arg(long = "to", value_enum, value_name = "FORMAT")]
+    _to: Option<OnlyOpenAi>,
     /// How the vectors of tokens become one for each text
     #[arg(long, value_enum, value_name = "HOW")]
     pooling: Option<PoolingArg>,
@@ -68,6 +77,13 @@ struct EmbeddingResponseArgs {
     base64: bool,
     #[command(flatten)]
     common: Common,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum OnlyOpenAi {
+    /// OpenAI
+    #[value(name = "openai")]
+    OpenAi,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]

@@ -145,9 +145,14 @@ fn embeddings() {
     let tei = sagewire(&["convert", "embedding-request", "--to", "inputs"], request);
     assert_eq!(value(&tei.stdout), json!({"inputs": ["a", "b"]}));
     assert!(tei.stderr.starts_with("content type: application/json\n"), "{tei:?}");
+    let said = sagewire(&["convert", "embedding-request", "--from", "openai", "--to", "inputs"], request);
+    assert_eq!(said.stdout, tei.stdout);
     let args = ["convert", "embedding-response", "--context", "model=m"];
     let openai = sagewire(&args, b"[[0.5,1.0],[2.0,3.0]]").succeeds();
     assert_eq!(value(&openai.stdout)["data"][1]["embedding"], json!([2.0, 3.0]));
+    let said =
+        sagewire(&[&args[..], &["--from", "inputs", "--to", "openai"]].concat(), b"[[0.5,1.0],[2.0,3.0]]");
+    assert_eq!(said.stdout, openai.stdout);
     let tokens = sagewire(&args, b"[[[1.0,2.0],[3.0,4.0]]]");
     assert_ne!(tokens.code, 0, "vectors of tokens are pooled only when asked: {tokens:?}");
     let pooled = sagewire(&[&args[..], &["--pooling", "mean"]].concat(), b"[[[1.0,2.0],[4.0,5.0]]]");
