@@ -9,38 +9,33 @@ use aws_sdk_sagemakerruntime::operation::invoke_endpoint_with_response_stream::b
 use aws_sdk_sagemakerruntime::primitives::Blob;
 use sagewire_transport::{AsyncRequest, Input, Request};
 
+/// A call with what whole and streamed invocations both have: their builders are alike, and have no trait.
+macro_rules! invocation {
+    ($call:expr, $request:expr) => {{
+        let (request, endpoint) = ($request, &$request.endpoint);
+        $call
+            .endpoint_name(&endpoint.name)
+            .body(Blob::from_maybe_shared(request.body.clone()))
+            .content_type(&request.content_type)
+            .set_accept(request.accept.clone())
+            .set_custom_attributes(endpoint.custom_attributes.clone())
+            .set_target_variant(endpoint.target_variant.clone())
+            .set_target_container_hostname(endpoint.target_container_hostname.clone())
+            .set_inference_id(endpoint.inference_id.clone())
+            .set_inference_component_name(endpoint.inference_component.clone())
+            .set_session_id(endpoint.session_id.clone())
+            .set_prefix_aware_id(endpoint.prefix_aware_id.clone())
+    }};
+}
+
 pub(crate) fn whole(sdk: &Client, request: &Request) -> InvokeEndpointFluentBuilder {
-    let endpoint = &request.endpoint;
-    sdk.invoke_endpoint()
-        .endpoint_name(&endpoint.name)
-        .body(Blob::from_maybe_shared(request.body.clone()))
-        .content_type(&request.content_type)
-        .set_accept(request.accept.clone())
-        .set_custom_attributes(endpoint.custom_attributes.clone())
-        .set_target_model(endpoint.target_model.clone())
-        .set_target_variant(endpoint.target_variant.clone())
-        .set_target_container_hostname(endpoint.target_container_hostname.clone())
-        .set_inference_id(endpoint.inference_id.clone())
-        .set_enable_explanations(endpoint.enable_explanations.clone())
-        .set_inference_component_name(endpoint.inference_component.clone())
-        .set_session_id(endpoint.session_id.clone())
-        .set_prefix_aware_id(endpoint.prefix_aware_id.clone())
+    invocation!(sdk.invoke_endpoint(), request)
+        .set_target_model(request.endpoint.target_model.clone())
+        .set_enable_explanations(request.endpoint.enable_explanations.clone())
 }
 
 pub(crate) fn streamed(sdk: &Client, request: &Request) -> InvokeEndpointWithResponseStreamFluentBuilder {
-    let endpoint = &request.endpoint;
-    sdk.invoke_endpoint_with_response_stream()
-        .endpoint_name(&endpoint.name)
-        .body(Blob::from_maybe_shared(request.body.clone()))
-        .content_type(&request.content_type)
-        .set_accept(request.accept.clone())
-        .set_custom_attributes(endpoint.custom_attributes.clone())
-        .set_target_variant(endpoint.target_variant.clone())
-        .set_target_container_hostname(endpoint.target_container_hostname.clone())
-        .set_inference_id(endpoint.inference_id.clone())
-        .set_inference_component_name(endpoint.inference_component.clone())
-        .set_session_id(endpoint.session_id.clone())
-        .set_prefix_aware_id(endpoint.prefix_aware_id.clone())
+    invocation!(sdk.invoke_endpoint_with_response_stream(), request)
 }
 
 pub(crate) fn asynchronous(sdk: &Client, request: &AsyncRequest) -> InvokeEndpointAsyncFluentBuilder {

@@ -165,9 +165,7 @@ impl Endpoint {
     pub fn headers(&self, operation: Operation) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::new();
         self.each(operation, |field, value| {
-            let name = format!("x-amzn-sagemaker-{}", field.replace('_', "-"));
-            let name: HeaderName = name.parse().map_err(|_| invalid(format!("{field} is no header")))?;
-            headers.insert(name, value);
+            headers.insert(amzn(&field.replace('_', "-"))?, value);
             Ok(())
         })?;
         Ok(headers)
@@ -253,6 +251,11 @@ const MEMBERS: [Member; 9] = {
         member("enable_explanations", |of| of.enable_explanations.as_ref(), WHOLE, 64, is_text),
     ]
 };
+
+/// The service's header of this name.
+pub(crate) fn amzn(name: &str) -> Result<HeaderName, Error> {
+    format!("x-amzn-sagemaker-{name}").parse().map_err(|_| invalid(format!("{name} is no header")))
+}
 
 pub(crate) fn header_value(field: &str, value: &str) -> Result<HeaderValue, Error> {
     let value = HeaderValue::from_str(value).ok().filter(|value| value.to_str().is_ok());

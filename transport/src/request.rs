@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 
-use crate::endpoint::{Endpoint, Operation, check, header_value, invalid, is_text};
+use crate::endpoint::{Endpoint, Operation, amzn, check, header_value, invalid, is_text};
 use crate::error::Error;
 
 const JSON: &str = "application/json";
@@ -212,10 +212,6 @@ fn media_types(
         header_value(field, value)
     };
     Ok((checked("content_type", content_type)?, accept.map(|value| checked("accept", value)).transpose()?))
-}
-
-fn amzn(name: &str) -> Result<HeaderName, Error> {
-    format!("x-amzn-sagemaker-{name}").parse().map_err(|_| invalid(format!("{name} is no header")))
 }
 
 #[cfg(test)]

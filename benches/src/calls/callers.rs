@@ -8,10 +8,10 @@ use aws_sdk_sagemakerruntime::config::{BehaviorVersion, Config, Credentials, Reg
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint_with_response_stream::InvokeEndpointWithResponseStreamOutput;
 use aws_sdk_sagemakerruntime::primitives::Blob;
 use aws_sdk_sagemakerruntime::types::ResponseStream;
-use futures_util::StreamExt;
-use sagewire_codec::chat::RequestFormat;
+use futures_util::{Stream, StreamExt};
+use sagewire_codec::chat::{Event, RequestFormat};
 use sagewire_codec::format::read_request;
-use sagewire_transport_reqwest::{Chat, ChatStream, Request};
+use sagewire_transport_reqwest::{Chat, Request};
 
 use super::lines::Lines;
 use crate::subjects::sagewire::observe;
@@ -141,12 +141,7 @@ impl Caller {
                 listen(Chat::new(client.clone(), ENDPOINT).stream(&request).await?, heard).await
             }
             Self::SdkEvents(client) => {
-                let mut events = client.invoke_stream(Request::new(ENDPOINT, BODY)).await?.events();
-                while let Some(event) = events.next().await {
-                    observe(event?, &mut heard.tally);
-                    heard.look();
-                }
-                Ok(())
+                listen(client.invoke_stream(Request::new(ENDPOINT, BODY)).await?.events(), heard).await
             }
             Self::ByHand(client) => {
                 let (mut body, mut lines) = (invoke(client).await?.body, Lines::default());
@@ -188,9 +183,12 @@ impl Caller {
     }
 }
 
-async fn listen(mut answer: ChatStream, heard: &mut Heard) -> Result<(), Fault> {
-    while let Some(event) = answer.event().await? {
-        observe(event, &mut heard.tally);
+async fn listen<E: Into<Fault>>(
+    mut answer: impl Stream<Item = Result<Event<'static>, E>> + Unpin,
+    heard: &mut Heard,
+) -> Result<(), Fault> {
+    while let Some(event) = answer.next().await {
+        observe(event.map_err(E::into)?, &mut heard.tally);
         heard.look();
     }
     Ok(())

@@ -24,7 +24,7 @@ const OPEN_MAX: i64 = 64 << 10;
 const PEAK_MAX: i64 = 256 << 10;
 
 /// Bytes of a call that has not begun, at most: who holds it in a box or in a call of his own moves them. The SDK's own takes
-/// 5.8 KiB.
+/// 5.7 KiB.
 const CALL_MAX: usize = 6 << 10;
 
 /// Runs an emulator in a thread until the sender is dropped, and says where; then how many requests there were.
