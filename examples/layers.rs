@@ -5,8 +5,7 @@
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
-use sagewire_codec::chat::RequestFormat;
-use sagewire_codec::format::read_request;
+use sagewire_codec::{Api, read_request};
 use sagewire_examples::{CHAT, Error, client, endpoint};
 use sagewire_transport::{Chat, Invoke};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -20,7 +19,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 pub async fn main() -> Result<(), Error> {
     let endpoint = endpoint()?;
     let client = client(&endpoint)?;
-    let request = read_request(RequestFormat::OpenAi, CHAT.as_bytes())?;
+    let request = read_request(Api::OpenAi, CHAT.as_bytes())?;
 
     // A rate limit of one in 100 milliseconds is a delay between calls; a call that takes too long is given up.
     let slowly = ServiceBuilder::new()

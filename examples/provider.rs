@@ -12,7 +12,7 @@ use futures::channel::mpsc;
 use futures::executor::block_on;
 use futures::{SinkExt, Stream, StreamExt, stream};
 use sagewire_codec::Decoder;
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 use sagewire_codec::stream::Events;
 use sagewire_examples::{CHAT, Error, blocking_stream, endpoint};
 use sagewire_transport::Request;

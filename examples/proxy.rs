@@ -8,34 +8,34 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use sagewire_codec::Target;
-use sagewire_codec::chat::{Context, RequestFormat};
+use sagewire_codec::Api;
+use sagewire_codec::model::ResponseOptions;
 use sagewire_examples::{CHAT, Error, client, endpoint};
 use sagewire_transport::Chat;
 use sagewire_transport_reqwest::{Client, http_client};
 use tokio::net::TcpListener;
 
-async fn proxy(client: Client, format: RequestFormat, target: Target, body: Bytes) -> Response {
+async fn proxy(client: Client, format: Api, target: Api, body: Bytes) -> Response {
     let mut chat = Chat::new(client, "my-llm");
-    match chat.transcode(format, &body, target, Context::new()).await {
+    match chat.transcode(format, &body, target, ResponseOptions::new()).await {
         // A client that goes away drops the stream, which closes the connection to the endpoint.
         Ok(stream) => {
             ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(stream)).into_response()
         }
         Err(error) => {
             let status =
-                if error.codec().is_some() { StatusCode::BAD_REQUEST } else { StatusCode::BAD_GATEWAY };
+                if error.convert().is_some() { StatusCode::BAD_REQUEST } else { StatusCode::BAD_GATEWAY };
             (status, error.to_string()).into_response()
         }
     }
 }
 
 async fn messages(State(client): State<Client>, body: Bytes) -> Response {
-    proxy(client, RequestFormat::Anthropic, Target::Anthropic, body).await
+    proxy(client, Api::Anthropic, Api::Anthropic, body).await
 }
 
 async fn completions(State(client): State<Client>, body: Bytes) -> Response {
-    proxy(client, RequestFormat::OpenAi, Target::OpenAi, body).await
+    proxy(client, Api::OpenAi, Api::OpenAi, body).await
 }
 
 /// Runs it.

@@ -7,7 +7,7 @@ use std::thread;
 
 use bytes::Bytes;
 use sagewire_codec::Decoder;
-use sagewire_codec::chat::Response;
+use sagewire_codec::model::Response;
 use sagewire_examples::{CHAT, Error, blocking_stream, endpoint};
 use sagewire_transport::Request;
 

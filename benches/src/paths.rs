@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sagewire_codec::Decoder;
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 
 use crate::formats::Target;
 use crate::measure::{prove, reads};

@@ -1,7 +1,7 @@
 //! A question, as a request that a container takes.
 
-use sagewire_codec::chat::request::{Content, Message, Param, Part, Role};
-use sagewire_codec::chat::{Request, RequestFormat};
+use sagewire_codec::Api;
+use sagewire_codec::model::{Content, Message, Param, Part, Request, Role};
 use sagewire_emulator::ContainerFormat;
 
 use crate::format::Writing;
@@ -32,9 +32,7 @@ pub(crate) fn message<'a>(role: Role<'a>, text: &'a str) -> Message<'a> {
 
 fn says_stream(to: &Writing) -> bool {
     match to {
-        Writing::Known(
-            RequestFormat::JumpStartText | RequestFormat::JumpStartDialogs | RequestFormat::Text,
-        ) => false,
+        Writing::Known(Api::JumpStartText | Api::JumpStartDialogs | Api::JumpStartRaw) => false,
         Writing::Known(_) => true,
         Writing::Custom(format) => format.asks_for("stream"),
     }
@@ -43,11 +41,7 @@ fn says_stream(to: &Writing) -> bool {
 fn says_usage(to: &Writing) -> bool {
     match to {
         Writing::Known(
-            RequestFormat::JumpStart
-            | RequestFormat::JumpStartText
-            | RequestFormat::JumpStartDialogs
-            | RequestFormat::Triton
-            | RequestFormat::Text,
+            Api::JumpStart | Api::JumpStartText | Api::JumpStartDialogs | Api::Triton | Api::JumpStartRaw,
         )
         | Writing::Custom(_) => false,
         Writing::Known(_) => true,
@@ -61,5 +55,5 @@ pub(crate) fn tells_end(format: ContainerFormat) -> bool {
 
 /// Whether there are containers of this format whose streams only stop.
 pub(crate) fn may_only_stop(to: &Writing) -> bool {
-    matches!(to, Writing::Known(RequestFormat::Lmi | RequestFormat::Triton))
+    matches!(to, Writing::Known(Api::Lmi | Api::Triton))
 }

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use sagewire_codec::chat::{Context, Loss, RequestFormat, Response};
-use sagewire_codec::format::{ServiceError, read_request, write_response};
-use sagewire_codec::{Format, Options, Target, embedding};
+use sagewire_codec::model::{Loss, Response, ResponseOptions};
+use sagewire_codec::{Api, HttpError, Options, embeddings, read_request, write_response};
 
 use crate::fault::{Fault, note};
 use crate::format::{self, CUSTOM_HELP, EmbeddingFormat, Reading, Writing};
@@ -39,7 +38,7 @@ enum What {
 struct RequestArgs {
     /// What it is
     #[arg(long, value_name = "FORMAT", value_parser = format::requests_read())]
-    from: RequestFormat,
+    from: Api,
     /// What it becomes
     #[arg(long, value_name = "FORMAT", value_parser = format::requests_written())]
     to: Writing,
@@ -103,7 +102,7 @@ struct ResponseArgs {
     from: Reading,
     /// What it becomes
     #[arg(long, value_name = "FORMAT", value_parser = format::responses_written())]
-    to: Target,
+    to: Api,
     #[command(flatten)]
     asked: asked::Args,
     #[command(flatten)]
@@ -117,7 +116,7 @@ struct ErrorArgs {
     _from: Option<Reading>,
     /// What it becomes
     #[arg(long, value_name = "FORMAT", value_parser = format::responses_written())]
-    to: Target,
+    to: Api,
     /// The HTTP status that it came with
     #[arg(long, value_name = "STATUS", default_value_t = 424)]
     status: u16,
@@ -132,7 +131,7 @@ struct ErrorArgs {
 struct Common {
     /// What the source does not say: id=NAME, model=NAME, created=SECONDS, latency_ms=N, separated by commas
     #[arg(long, value_name = "KEY=VALUE,…", value_parser = context, default_value = "")]
-    context: Context,
+    context: ResponseOptions,
     #[command(flatten)]
     losses: losses::Args,
     /// The JSON; - is standard input
@@ -141,8 +140,8 @@ struct Common {
 }
 
 /// A context as it is written on the command line.
-fn context(text: &str) -> Result<Context, String> {
-    let mut context = Context::new();
+fn context(text: &str) -> Result<ResponseOptions, String> {
+    let mut context = ResponseOptions::new();
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
         let number = || value.parse().map_err(|_| format!("`{value}` is no number"));
@@ -172,31 +171,31 @@ fn request(args: &RequestArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
     let request = read_request(args.from, &body)?;
     let (body, losses) = args.writing.write(&args.to, &request)?;
-    if let Writing::Known(RequestFormat::Text) = args.to {
-        note(&format!("content type: {}", args.to.media_type()));
+    if let Writing::Known(Api::JumpStartRaw) = args.to {
+        note(&format!("content type: {}", args.to.content_type()));
     }
     args.common.write(body, &losses)
 }
 
 fn embedding_request(args: &EmbeddingRequestArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
-    let body = embedding::Request::read(&body)?.write(args.to.target())?;
+    let body = embeddings::Request::read(&body)?.write(args.to.target())?;
     note(&format!("content type: {}", body.media_type));
     args.common.write(body.bytes, body.losses.as_slice())
 }
 
 fn embedding_response(args: &EmbeddingResponseArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
-    let mut reading = embedding::Reading::new();
+    let mut reading = embeddings::Reading::new();
     if let Some(pooling) = args.pooling {
         reading = reading.pooling(match pooling {
-            PoolingArg::Mean => embedding::Pooling::Mean,
-            PoolingArg::Cls => embedding::Pooling::First,
-            PoolingArg::Last => embedding::Pooling::Last,
+            PoolingArg::Mean => embeddings::Pooling::Mean,
+            PoolingArg::Cls => embeddings::Pooling::First,
+            PoolingArg::Last => embeddings::Pooling::Last,
         });
     }
-    let encoding = if args.base64 { embedding::Encoding::Base64 } else { embedding::Encoding::Float };
-    let response = embedding::Response::read(&body, reading)?;
+    let encoding = if args.base64 { embeddings::Encoding::Base64 } else { embeddings::Encoding::Float };
+    let response = embeddings::Response::read(&body, reading)?;
     let (body, losses) = response.write(encoding, &args.common.context)?;
     args.common.write(body, losses.as_slice())
 }
@@ -206,22 +205,16 @@ fn response(args: &ResponseArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
     let mut response = Response::read(body, args.from.apply_to_whole(Options::new()))?;
     names.restore_response(&mut response);
-    let (body, losses) = write_response(args.to, &response, &args.common.context);
+    let (body, losses) = write_response(args.to, &response, &args.common.context)?;
     args.common.write(body, losses.as_slice())
 }
 
 fn error(args: &ErrorArgs) -> Result<(), Fault> {
     let body = args.common.read()?;
-    let error = ServiceError::read(args.status, args.error_type.as_deref(), &body);
-    let format = match args.to {
-        Target::Bedrock(_) => Format::Bedrock,
-        Target::Anthropic => Format::Anthropic,
-        Target::Tgi => Format::Generate,
-        _ => Format::OpenAi,
-    };
+    let error = HttpError::read(args.status, args.error_type.as_deref(), &body);
     let retry = if error.is_retryable() { "may be sent again" } else { "not to be sent again" };
     note(&format!("status: {}, {retry}", error.status));
-    args.common.write(error.write(format), &[])
+    args.common.write(error.write(args.to), &[])
 }
 
 impl Common {

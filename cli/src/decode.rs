@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use sagewire_codec::chat::Context;
 use sagewire_codec::eventstream::{self, Frame, SNIFF_LEN, Value, looks_like_frames};
-use sagewire_codec::{Framing, Layer, Limits, Options, sagemaker, sse};
+use sagewire_codec::model::{ConverseEncoding, ResponseOptions};
+use sagewire_codec::{Api, Framing, Layer, Limits, Options, sagemaker, sse};
 use serde::{Serialize, Serializer};
 
 use crate::asked;
@@ -69,7 +69,8 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
         return Err(Fault::usage("--to frames and --to sse cannot be read from another --framing"));
     }
     let api = match args.to {
-        To::Api(target) => Some(target),
+        To::Api(api) => Some(api),
+        To::ConverseFrames => Some(Api::Converse),
         _ => None,
     };
     let names = args.asked.tool_names(&args.from, api)?;
@@ -77,7 +78,8 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
     let sink = match args.to {
         To::Text => Sink::Text,
         To::Events => Sink::Events,
-        To::Api(target) => Sink::stream(target, Context::new()),
+        To::Api(api) => Sink::stream(api, ResponseOptions::new().encoding(ConverseEncoding::JsonLines)),
+        To::ConverseFrames => Sink::stream(Api::Converse, ResponseOptions::new()),
         To::Frames => return flushed(|output| frames(input, args.limits(), output)),
         To::Sse => return flushed(|output| events(input, args.framing, args.limits(), output)),
     };

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use sagewire_codec::chat::request::{Param, Role};
-use sagewire_codec::chat::{Context, Event, Request as Question, Usage};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Decoder, Error, Options, Target, Transcoder, eventstream};
+use sagewire_codec::model::{
+    ConverseEncoding, Event, Param, Request as Question, ResponseOptions, Role, Usage,
+};
+use sagewire_codec::{Api, DecodeError, Decoder, Options, Transcoder, eventstream};
 use sagewire_emulator::{ACCESS_KEY_ID, ContainerFormat, Emulator, SECRET_ACCESS_KEY, echo};
 use sagewire_transport_reqwest::{Client, Credentials, Request};
 
@@ -174,7 +174,7 @@ impl Answer {
     }
 
     /// A stream that cannot say that it is complete looks as if it ended early.
-    fn forgive(&self, error: Error) -> Result<(), Error> {
+    fn forgive(&self, error: DecodeError) -> Result<(), DecodeError> {
         if error.is_truncated() && !ask::tells_end(self.format) { Ok(()) } else { Err(error) }
     }
 
@@ -186,7 +186,7 @@ impl Answer {
         Err(Fault::Line(Exit::Corrupt, "format: the text is not what the container said".into()))
     }
 
-    fn summary(&self, pause_ms: u64) -> Result<String, Error> {
+    fn summary(&self, pause_ms: u64) -> Result<String, DecodeError> {
         let Parts { count, borders_in_lines, borders_in_characters } = Parts::of(self.bytes.clone())?;
         let usage = self.usage.unwrap_or_default();
         let number = |count: Option<u64>| count.map_or("?".into(), |count| count.to_string());
@@ -217,7 +217,7 @@ impl Answer {
     }
 
     /// How long the decoder alone takes for what came.
-    fn decode_again(&self) -> Result<Duration, Error> {
+    fn decode_again(&self) -> Result<Duration, DecodeError> {
         let start = Instant::now();
         let mut decoder = Decoder::with_options(self.options());
         let mut chunk = self.bytes.clone();
@@ -232,9 +232,10 @@ impl Answer {
     }
 
     /// The beginning and the end of the same bytes as another API's stream.
-    fn conversion(&self) -> Result<String, Error> {
+    fn conversion(&self) -> Result<String, DecodeError> {
+        let options = ResponseOptions::new().encoding(ConverseEncoding::JsonLines);
         let mut transcoder =
-            Transcoder::new(self.options(), Target::Bedrock(Encoding::JsonLines), Context::new());
+            Transcoder::new(self.options(), Api::Converse, options).expect("ConverseStream is written");
         transcoder.set_latency_ms(self.total.as_millis().try_into().unwrap_or(u64::MAX));
         let mut converted = Vec::new();
         let mut chunk = self.bytes.clone();
@@ -275,7 +276,7 @@ struct Parts {
 
 impl Parts {
     /// Looks at the borders between the payloads of `frames`.
-    fn of(mut frames: Bytes) -> Result<Self, Error> {
+    fn of(mut frames: Bytes) -> Result<Self, DecodeError> {
         let mut parts = Self::default();
         let mut decoder = eventstream::Decoder::new();
         let mut before = b'\n';

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use sagewire_codec::Error;
+use sagewire_codec::{ConvertError, DecodeError};
 
 /// Why a command did not end well.
 #[derive(Debug)]
@@ -63,13 +63,24 @@ impl Fault {
     }
 }
 
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
         let exit = if error.is_truncated() {
             Exit::Truncated
         } else if error.is_model_failure() {
             Exit::Failed
-        } else if error.is_refused() {
+        } else {
+            Exit::Corrupt
+        };
+        Self::Line(exit, error.to_string())
+    }
+}
+
+impl From<ConvertError> for Fault {
+    fn from(error: ConvertError) -> Self {
+        let exit = if error.failure().is_some() {
+            Exit::Failed
+        } else if error.is_unsupported() {
             Exit::Usage
         } else {
             Exit::Corrupt

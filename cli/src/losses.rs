@@ -1,7 +1,6 @@
 //! What a conversion could not carry over, and what becomes of the command then.
 
-use sagewire_codec::chat::Loss;
-use serde::Serialize;
+use sagewire_codec::model::Loss;
 
 use crate::fault::{Exit, Fault, note};
 
@@ -28,17 +27,11 @@ enum How {
 
 impl Args {
     /// Tells what was lost.
-    pub(crate) fn tell<'a>(&self, losses: &'a [Loss]) {
+    pub(crate) fn tell(&self, losses: &[Loss]) {
         match self.losses {
             How::Text => losses.iter().for_each(|loss| note(&format!("loss: {loss}"))),
             How::Json => {
-                let line = |loss: &'a Loss| Line {
-                    what: &loss.what,
-                    outcome: loss.outcome.to_string(),
-                    why: &loss.why,
-                };
-                let lines: Vec<Line<'_>> = losses.iter().map(line).collect();
-                note(&serde_json::to_string(&lines).expect("strings are JSON"));
+                note(&serde_json::to_string(losses).expect("losses are JSON"));
             }
         }
     }
@@ -52,11 +45,4 @@ impl Args {
             _ => Ok(()),
         }
     }
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    what: &'a str,
-    outcome: String,
-    why: &'a str,
 }

@@ -103,7 +103,7 @@ fn run(cli: &Cli) -> Result<(), Fault> {
         Some(Command::Demo(args)) => block_on(demo::run(args)),
         Some(Command::Decode(args)) => decode::run(args, cli.verbose),
         Some(Command::Convert(args)) => convert::run(args),
-        Some(Command::Formats) => output::print(format::TABLE),
+        Some(Command::Formats) => output::print(&format::table()),
         Some(Command::Chat(args)) => block_on(chat::run(args, cli.verbose)),
         Some(Command::Invoke(args)) => block_on(invoke::run(args, cli.verbose)),
         Some(Command::Doctor(args)) => block_on(doctor::run(args)),

@@ -3,9 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Event, FinishReason, Losses, Response, ToolNames};
-use sagewire_codec::format::{Writer, write_response};
-use sagewire_codec::{Decoder, Error, Layer, Options, Target};
+use sagewire_codec::model::{Event, FinishReason, Losses, Response, ResponseOptions, ToolNames};
+use sagewire_codec::{Api, DecodeError, Decoder, Layer, Options, Writer, write_response};
 
 use crate::fault::{Exit, Fault, note};
 use crate::progress::Progress;
@@ -80,18 +79,21 @@ pub(crate) enum Sink {
 /// A whole answer, which is written when it is complete.
 #[derive(Debug)]
 pub(crate) struct Whole {
-    target: Target,
-    context: Context,
+    target: Api,
+    context: ResponseOptions,
     response: Response,
     losses: Losses,
 }
 
 impl Sink {
-    pub(crate) fn stream(target: Target, context: Context) -> Self {
-        Self::Stream(Box::new(Writer::new(target, context)))
+    /// Writes the stream of an API, which is one of those that have a writer.
+    pub(crate) fn stream(target: Api, context: ResponseOptions) -> Self {
+        Self::Stream(Box::new(
+            Writer::new(target, context).expect("the arguments name APIs that have a writer"),
+        ))
     }
 
-    pub(crate) fn whole(target: Target, context: Context) -> Self {
+    pub(crate) fn whole(target: Api, context: ResponseOptions) -> Self {
         let (response, losses) = (Response::default(), Losses::default());
         Self::Whole(Box::new(Whole { target, context, response, losses }))
     }
@@ -124,19 +126,20 @@ impl Sink {
     fn mark(&mut self, decoder: &Decoder) {
         match self {
             Self::Text | Self::Events => {}
-            Self::Stream(writer) => writer.place_losses(|| decoder.place()),
+            Self::Stream(writer) => writer.locate_losses(|| decoder.pointer()),
             Self::Whole(whole) => whole.response.mark(decoder),
         }
     }
 
-    fn finish(&mut self, ending: Result<(), &Error>, out: &mut Vec<u8>) {
+    fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         match self {
             // The prompt of a shell belongs on a line of its own; in a file every byte is the model's.
             Self::Text if io::stdout().is_terminal() => out.push(b'\n'),
             Self::Text | Self::Events => {}
             Self::Stream(writer) => writer.finish(ending, out),
             Self::Whole(whole) if ending.is_ok() => {
-                let (body, losses) = write_response(whole.target, &whole.response, &whole.context);
+                let (body, losses) = write_response(whole.target, &whole.response, &whole.context)
+                    .expect("the arguments name APIs that have a writer");
                 out.extend(body);
                 out.push(b'\n');
                 whole.losses = losses;
@@ -301,7 +304,7 @@ impl Printer {
         self.output.flush()
     }
 
-    fn end(&mut self, ending: Result<(), Error>) -> Result<(), Fault> {
+    fn end(&mut self, ending: Result<(), DecodeError>) -> Result<(), Fault> {
         self.progress.clear();
         self.sink.finish(ending.as_ref().copied(), self.output.buffer());
         self.output.flush()?;

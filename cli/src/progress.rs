@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 
 const TICK: Duration = Duration::from_millis(100);
 

@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sagewire_codec::chat::request::{Content, Message, Role, Tool};
-use sagewire_codec::chat::{
-    FirstMessage, Loss, PromptImages, Rendered, Request, RequestFormat, Settings, SystemPlacement,
-    ZeroTemperature,
-};
 use sagewire_codec::chat_template::{Date, Template};
-use sagewire_codec::format::{custom, write_request};
+use sagewire_codec::model::{
+    Content, ConversionOptions, FirstMessage, Loss, Message, PromptImages, Rendered, Request, Role,
+    SystemPlacement, Tool, ZeroTemperature,
+};
+use sagewire_codec::{Api, custom, write_request};
 use time::OffsetDateTime;
 
 use crate::fault::{Fault, note};
@@ -57,8 +56,8 @@ impl Args {
         }
     }
 
-    fn settings(&self) -> Result<Settings<'static>, Fault> {
-        let mut settings = Settings::new();
+    fn settings(&self) -> Result<ConversionOptions<'static>, Fault> {
+        let mut settings = ConversionOptions::new();
         for pair in &self.settings {
             let unusable = || Fault::usage(format!("--set {pair}: not a setting (see --help)"));
             let number = |text: &str| text.parse().map_err(|_| unusable());
@@ -87,12 +86,12 @@ impl Args {
 }
 
 fn known(
-    format: RequestFormat,
+    format: Api,
     request: &Request<'_>,
-    settings: Settings<'_>,
+    settings: ConversionOptions<'_>,
     prompting: Option<&Prompting>,
 ) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
-    let goes_back = request.format == Some(format);
+    let goes_back = request.api == Some(format);
     if prompting.is_none() && request.prompt.is_none() && takes_prompt(format) && !goes_back {
         return Err(no_template());
     }
@@ -146,16 +145,16 @@ fn described(
 }
 
 /// Whether requests of this format have a prompt in place of messages.
-fn takes_prompt(format: RequestFormat) -> bool {
+fn takes_prompt(format: Api) -> bool {
     matches!(
         format,
-        RequestFormat::Completions
-            | RequestFormat::Tgi
-            | RequestFormat::Lmi
-            | RequestFormat::JumpStart
-            | RequestFormat::JumpStartText
-            | RequestFormat::Triton
-            | RequestFormat::Text
+        Api::Completions
+            | Api::Tgi
+            | Api::Lmi
+            | Api::JumpStart
+            | Api::JumpStartText
+            | Api::Triton
+            | Api::JumpStartRaw
     )
 }
 

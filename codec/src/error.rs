@@ -4,32 +4,32 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use core::fmt;
 
-use crate::failure::Failure;
+use crate::model::Failure;
 
 /// What went wrong, where, and in which layer.
 ///
 /// Errors are sticky: a decoder that has returned one returns the same one from then on. Everything decoded
 /// before the fault has been delivered by then.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Error(Box<Fault>);
+pub struct DecodeError(Box<Fault>);
 
 /// Boxed, so that a result is no larger than what it is without a fault.
 #[derive(Clone, PartialEq, Eq)]
 struct Fault {
-    kind: ErrorKind,
+    kind: DecodeErrorKind,
     layer: Layer,
     offset: u64,
 }
 
-impl Error {
+impl DecodeError {
     /// An error of a layer, `offset` bytes into its input: for a transport that removes the frames itself, see
     /// [`Decoder::fail_with`](crate::Decoder::fail_with).
-    pub fn new(layer: Layer, offset: u64, kind: ErrorKind) -> Self {
+    pub fn new(layer: Layer, offset: u64, kind: DecodeErrorKind) -> Self {
         Self(Box::new(Fault { kind, layer, offset }))
     }
 
     /// What went wrong.
-    pub fn kind(&self) -> &ErrorKind {
+    pub fn kind(&self) -> &DecodeErrorKind {
         &self.0.kind
     }
 
@@ -49,12 +49,12 @@ impl Error {
     /// The input ended before the stream did: no terminal record, no finish reason for every choice, or in the
     /// middle of a frame, a line or a record. An empty stream is truncated, too.
     pub fn is_truncated(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Truncated { .. })
+        matches!(self.0.kind, DecodeErrorKind::Truncated { .. })
     }
 
     /// A bound of [`Limits`](crate::Limits) was reached.
     pub fn is_limit(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Limit { .. })
+        matches!(self.0.kind, DecodeErrorKind::Limit { .. })
     }
 
     /// The bytes are not what the format allows: a checksum, a length, a header.
@@ -66,12 +66,12 @@ impl Error {
     pub fn is_refused(&self) -> bool {
         matches!(
             self.0.kind,
-            ErrorKind::Invalid { .. }
-                | ErrorKind::Unknown { .. }
-                | ErrorKind::Unsupported { .. }
-                | ErrorKind::Raised { .. }
-                | ErrorKind::ControlToken { .. }
-                | ErrorKind::Unwritable(_)
+            DecodeErrorKind::Invalid { .. }
+                | DecodeErrorKind::Unknown { .. }
+                | DecodeErrorKind::Unsupported { .. }
+                | DecodeErrorKind::Raised { .. }
+                | DecodeErrorKind::ControlToken { .. }
+                | DecodeErrorKind::Unwritable(_)
         )
     }
 
@@ -83,26 +83,30 @@ impl Error {
     /// What the model or the service said, if the error is its own.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0.kind {
-            ErrorKind::Failure(failure) => Some(failure),
+            DecodeErrorKind::Failure(failure) => Some(failure),
             _ => None,
         }
     }
 }
 
-impl fmt::Debug for Error {
+impl fmt::Debug for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Fault { kind, layer, offset } = &*self.0;
-        f.debug_struct("Error").field("kind", kind).field("layer", layer).field("offset", offset).finish()
+        f.debug_struct("DecodeError")
+            .field("kind", kind)
+            .field("layer", layer)
+            .field("offset", offset)
+            .finish()
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: byte {}: {}", self.0.layer, self.0.offset, self.0.kind)
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for DecodeError {}
 
 /// The layers of a stream, outermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,7 +151,7 @@ impl fmt::Display for Layer {
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum DecodeErrorKind {
     /// The input ended too early. `what` names what was unfinished; `len` is how much of it had arrived, in bytes.
     Truncated {
         /// What was unfinished.
@@ -250,7 +254,7 @@ pub enum ErrorKind {
     Failure(Box<Failure>),
 }
 
-impl fmt::Display for ErrorKind {
+impl fmt::Display for DecodeErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Truncated { what, len: 0 } => write!(f, "truncated: {what}"),

@@ -14,18 +14,18 @@
 //! // The last line needs no line end.
 //! assert_eq!(decoder.finish()?.as_deref(), Some("{\"a\":2}"));
 //! assert_eq!(decoder.finish()?, None);
-//! # Ok::<(), sagewire_codec::Error>(())
+//! # Ok::<(), sagewire_codec::DecodeError>(())
 //! ```
 
 use alloc::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::error::{Error, ErrorKind, Layer};
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::input::Input;
 use crate::limits::Limits;
 use crate::sse::{Line, Lines};
-use crate::text;
+use crate::utf8;
 
 /// Decodes lines from chunks cut anywhere.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,7 @@ pub struct Decoder {
     input: Input,
     limits: Limits,
     lines: Lines,
-    failed: Option<Error>,
+    failed: Option<DecodeError>,
 }
 
 impl Decoder {
@@ -53,7 +53,7 @@ impl Decoder {
     /// # Errors
     ///
     /// A line longer than [`Limits::record`].
-    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Cow<'a, str>>, Error> {
+    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Cow<'a, str>>, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -61,7 +61,7 @@ impl Decoder {
             let Input { chunk, pos, .. } = &mut self.input;
             match self.lines.next(chunk, pos, self.limits.record, |_| true) {
                 Ok(Some(line)) if self.text(&line).trim_ascii().is_empty() => {}
-                Ok(Some(line)) => return Ok(Some(text::lossy(self.text(&line)))),
+                Ok(Some(line)) => return Ok(Some(utf8::lossy(self.text(&line)))),
                 Ok(None) => {}
                 Err(kind) => return self.fail(kind),
             }
@@ -74,13 +74,13 @@ impl Decoder {
     /// # Errors
     ///
     /// The error that decoding ended with.
-    pub fn finish(&mut self) -> Result<Option<Cow<'_, str>>, Error> {
+    pub fn finish(&mut self) -> Result<Option<Cow<'_, str>>, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         match self.lines.take_unfinished() {
             Some(line) if !self.text(&line).trim_ascii().is_empty() => {
-                Ok(Some(text::lossy(self.text(&line))))
+                Ok(Some(utf8::lossy(self.text(&line))))
             }
             _ => Ok(None),
         }
@@ -95,8 +95,8 @@ impl Decoder {
     }
 
     #[cold]
-    fn fail<T>(&mut self, kind: ErrorKind) -> Result<T, Error> {
-        let error = Error::new(Layer::JsonLines, self.lines.offset(), kind);
+    fn fail<T>(&mut self, kind: DecodeErrorKind) -> Result<T, DecodeError> {
+        let error = DecodeError::new(Layer::JsonLines, self.lines.offset(), kind);
         self.failed = Some(error.clone());
         Err(error)
     }

@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use sagewire_codec::{Decoder, chat::Event};
+//! use sagewire_codec::{Decoder, model::Event};
 //!
 //! # let body = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
 //! # let chunks = [Bytes::from_static(body)];
@@ -28,7 +28,7 @@
 //! while let Some(event) = decoder.finish()? {
 //!     println!("{event:?}");
 //! }
-//! # Ok::<(), sagewire_codec::Error>(())
+//! # Ok::<(), sagewire_codec::DecodeError>(())
 //! ```
 //!
 //! # Four endings
@@ -65,40 +65,40 @@
 
 extern crate alloc;
 
-mod balance;
-mod carry;
-pub mod chat;
+mod assemble;
+mod buffer;
 #[cfg(feature = "templates")]
 pub mod chat_template;
-mod decoder;
-pub mod embedding;
+mod convert_error;
+mod decode;
 mod error;
 pub mod eventstream;
-mod failure;
-pub mod format;
+pub mod formats;
 mod input;
 mod json;
 pub mod json_lines;
 mod limits;
 mod media_type;
+pub mod model;
 mod options;
-mod raw;
-mod record;
+mod records;
 pub mod sagemaker;
 pub mod sse;
 #[cfg(feature = "stream")]
 pub mod stream;
-mod text;
-mod transcoder;
-#[cfg(any(feature = "templates", feature = "custom"))]
-mod tree;
-mod whole;
+mod utf8;
 
-pub use decoder::Decoder;
-pub use error::{Error, ErrorKind, Layer};
-pub use failure::Failure;
-pub use format::{Format, Target};
+pub use convert_error::{ConvertError, ConvertErrorKind};
+pub use decode::{Decoder, Transcoder};
+pub use error::{DecodeError, DecodeErrorKind, Layer};
+#[cfg(feature = "custom")]
+pub use formats::custom;
+pub use formats::embeddings;
+pub use formats::{
+    HttpError, HttpErrorKind, Writer, convert_request, read_request, tool_names, write_request,
+    write_response,
+};
 pub use limits::Limits;
-pub use options::{Framing, Options};
-pub use record::Wrapping;
-pub use transcoder::Transcoder;
+pub use model::{Api, Failure, UnknownApi};
+pub use options::Options;
+pub use records::Framing;

@@ -4,26 +4,10 @@
 use alloc::sync::Arc;
 
 #[cfg(feature = "custom")]
-use crate::format;
-use crate::format::Format;
+use crate::formats::custom;
 use crate::limits::Limits;
-
-/// What the bytes are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Framing {
-    /// Tell frames from text by the first bytes, see [`looks_like_frames`](crate::eventstream::looks_like_frames).
-    #[default]
-    Auto,
-    /// Event-stream frames of SageMaker with the container's bytes in them.
-    EventStream,
-    /// The container's bytes, told by the first of them: for a transport that has removed the frames.
-    Unframed,
-    /// The container's bytes: server-sent events. Lines that are neither fields nor JSON are ignored.
-    Sse,
-    /// The container's bytes: JSON documents, a line each or not. Lines that are no JSON are shown as malformed.
-    JsonLines,
-}
+use crate::model::Api;
+use crate::records::Framing;
 
 /// How a stream is decoded. The default tells by the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,15 +15,15 @@ pub enum Framing {
 pub struct Options {
     /// What the bytes are.
     pub framing: Framing,
-    /// What the records mean.
-    pub format: Format,
+    /// The API of the response. `None`: it is detected by the fields of its records.
+    pub api: Option<Api>,
     /// Bounds of all buffers.
     pub limits: Limits,
     /// Whether logprobs are events also where they come with every token, asked for or not, as in TGI's streams.
     pub token_logprobs: bool,
-    /// A format that is described in a file. It takes the place of [`format`](Self::format).
+    /// A format that is described in a file. It takes the place of [`api`](Self::api).
     #[cfg(feature = "custom")]
-    pub custom: Option<Arc<format::custom::Format>>,
+    pub custom: Option<Arc<custom::Format>>,
 }
 
 impl Options {
@@ -55,10 +39,10 @@ impl Options {
         self
     }
 
-    /// Sets [`format`](Self::format).
+    /// Sets [`api`](Self::api).
     #[must_use]
-    pub fn format(mut self, format: Format) -> Self {
-        self.format = format;
+    pub fn api(mut self, api: impl Into<Option<Api>>) -> Self {
+        self.api = api.into();
         self
     }
 
@@ -79,7 +63,7 @@ impl Options {
     /// Sets [`custom`](Self::custom).
     #[cfg(feature = "custom")]
     #[must_use]
-    pub fn custom(mut self, format: impl Into<Arc<format::custom::Format>>) -> Self {
+    pub fn custom(mut self, format: impl Into<Arc<custom::Format>>) -> Self {
         self.custom = Some(format.into());
         self
     }

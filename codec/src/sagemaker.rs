@@ -10,7 +10,7 @@ use alloc::string::{String, ToString};
 use serde::Deserialize;
 
 use crate::eventstream::{Frame, Value};
-use crate::failure::Failure;
+use crate::model::Failure;
 
 /// What a frame of the response stream says.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,8 +10,8 @@ use core::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::chat::Event;
-use crate::failure::Failure;
+use crate::model::Event;
+use crate::model::Failure;
 use crate::{Decoder, Transcoder};
 
 /// What a transport brings: a body of a response brings [`Bytes`]; a transport that has removed the frames brings what was
@@ -23,7 +23,7 @@ pub enum Chunk {
     /// An exception of the service. Nothing follows.
     Failure(Failure),
     /// The frames are corrupt or cut short. Nothing follows.
-    Error(crate::Error),
+    Error(crate::DecodeError),
 }
 
 impl From<Bytes> for Chunk {
@@ -38,7 +38,7 @@ pub enum Error<E> {
     /// The bytes did not come.
     Transport(E),
     /// The bytes came and say so.
-    Decode(crate::Error),
+    Decode(crate::DecodeError),
 }
 
 impl<E: fmt::Display> fmt::Display for Error<E> {
@@ -111,20 +111,20 @@ where
 /// The call shape that both have.
 trait Decode {
     type Owned;
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::Error>;
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error>;
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError>;
+    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError>;
     fn fail(&mut self, failure: Failure);
-    fn fail_with(&mut self, error: crate::Error);
+    fn fail_with(&mut self, error: crate::DecodeError);
 }
 
 impl Decode for Decoder {
     type Owned = Event<'static>;
 
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::Error> {
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError> {
         Ok(self.decode(chunk)?.map(Event::into_owned))
     }
 
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error> {
+    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError> {
         Ok(self.finish()?.map(Event::into_owned))
     }
 
@@ -132,7 +132,7 @@ impl Decode for Decoder {
         self.fail(failure);
     }
 
-    fn fail_with(&mut self, error: crate::Error) {
+    fn fail_with(&mut self, error: crate::DecodeError) {
         self.fail_with(error);
     }
 }
@@ -140,11 +140,11 @@ impl Decode for Decoder {
 impl Decode for Transcoder {
     type Owned = Bytes;
 
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::Error> {
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError> {
         Ok(self.decode(chunk)?.map(Bytes::copy_from_slice))
     }
 
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::Error> {
+    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError> {
         Ok(self.finish()?.map(Bytes::copy_from_slice))
     }
 
@@ -152,7 +152,7 @@ impl Decode for Transcoder {
         self.fail(failure);
     }
 
-    fn fail_with(&mut self, error: crate::Error) {
+    fn fail_with(&mut self, error: crate::DecodeError) {
         self.fail_with(error);
     }
 }

@@ -8,10 +8,8 @@ use std::fs;
 
 use bytes::Bytes;
 use common::transcode;
-use sagewire_codec::chat::request::Content;
-use sagewire_codec::chat::{Choice, Context, Json, Response};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Format, Options, Target};
+use sagewire_codec::model::{Choice, Content, Json, Response, ResponseOptions};
+use sagewire_codec::{Api, Options};
 use serde_json::{Value, json};
 
 /// Formats of whole answers, with the file of the stream that says the same, where they have one.
@@ -31,12 +29,8 @@ const SOURCES: [(&str, Option<&str>); 13] = [
     ("triton", Some("triton.sse")),
 ];
 
-const TARGETS: [(&str, Target); 4] = [
-    ("anthropic", Target::Anthropic),
-    ("bedrock", Target::Bedrock(Encoding::JsonLines)),
-    ("openai", Target::OpenAi),
-    ("tgi", Target::Tgi),
-];
+const TARGETS: [(&str, Api); 4] =
+    [("anthropic", Api::Anthropic), ("bedrock", Api::Converse), ("openai", Api::OpenAi), ("tgi", Api::Tgi)];
 
 /// What is turned into what without any loss; all else loses something.
 const LOSSLESS: [(&str, &str); 8] = [
@@ -50,8 +44,8 @@ const LOSSLESS: [(&str, &str); 8] = [
     ("triton", "tgi"),
 ];
 
-fn context() -> Context {
-    Context::new().id("answer-1").model("model-1").created(1).latency_ms(9)
+fn context() -> ResponseOptions {
+    ResponseOptions::new().id("answer-1").model("model-1").created(1).latency_ms(9)
 }
 
 fn read(body: impl Into<Bytes>) -> Response {
@@ -75,7 +69,7 @@ fn is_written() -> bool {
 }
 
 /// What a whole answer becomes, and what is lost.
-fn convert(source: &Response, target: Target) -> (Value, Vec<String>) {
+fn convert(source: &Response, target: Api) -> (Value, Vec<String>) {
     let (written, losses) = common::write_whole(target, source, &context());
     (serde_json::from_slice(&written).expect("JSON"), losses)
 }
@@ -161,7 +155,7 @@ fn differences(one: &Response, other: &Response) -> Vec<&'static str> {
     differ("created", one.created == other.created);
     differ("usage", one.usage == other.usage);
     differ("others", others(&one.others) == others(&other.others));
-    differ("format", one.format == other.format);
+    differ("format", one.api == other.api);
     differ("malformed", one.malformed == other.malformed);
     differ("choices", one.choices.len() == other.choices.len());
     for (one, other) in one.choices.iter().zip(&other.choices) {
@@ -216,9 +210,9 @@ fn others(others: &[(Option<String>, Json<'static>)]) -> Value {
 
 /// The pieces of a block that its format alone knows are only put together when they are written in that.
 fn settled(response: Response) -> Response {
-    let target = match response.format {
-        Some(Format::Anthropic) => Target::Anthropic,
-        Some(Format::Bedrock) => Target::Bedrock(Encoding::JsonLines),
+    let target = match response.api {
+        Some(Api::Anthropic) => Api::Anthropic,
+        Some(Api::Converse) => Api::Converse,
         _ => return response,
     };
     let (written, losses) = convert(&response, target);

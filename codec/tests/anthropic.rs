@@ -7,10 +7,9 @@
 mod common;
 
 use bytes::Bytes;
-use common::transcode;
-use sagewire_codec::chat::{Context, Event};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Decoder, Error, Target, sse};
+use common::{transcode, transcode_as_it_is};
+use sagewire_codec::model::{Event, ResponseOptions};
+use sagewire_codec::{Api, DecodeError, Decoder, Options, sse};
 use serde_json::{Value, json};
 
 /// The events of a stream; it has to be complete.
@@ -63,10 +62,10 @@ fn data(body: Vec<u8>) -> Vec<Value> {
 }
 
 /// What is written of a stream of OpenAI's.
-fn written(chunks: &[Value], done: bool) -> (Vec<Value>, Vec<String>, Result<(), Error>) {
+fn written(chunks: &[Value], done: bool) -> (Vec<Value>, Vec<String>, Result<(), DecodeError>) {
     let mut body: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
     body += if done { "data: [DONE]\n\n" } else { "" };
-    let (out, losses, ending) = transcode(Target::Anthropic, Context::new(), body.as_bytes());
+    let (out, losses, ending) = transcode(Api::Anthropic, ResponseOptions::new(), body.as_bytes());
     let events = data(out);
     let is_whole = events.last().is_some_and(|last| last["type"] == "message_stop");
     assert_eq!(is_whole, ending.is_ok(), "nothing that is not complete looks as if it were");
@@ -92,13 +91,13 @@ fn samples_read_back() {
         println!("SAGEWIRE_SHARED is not set: skipped");
         return;
     };
-    let bedrock = Target::Bedrock(Encoding::JsonLines);
+    let bedrock = Api::Converse;
     for (name, target) in [
-        ("anthropic-stream-text.jsonl", Target::Anthropic),
-        ("anthropic-stream-thinking.jsonl", Target::Anthropic),
-        ("anthropic-stream-tool-no-args.jsonl", Target::Anthropic),
-        ("anthropic-stream-refusal.jsonl", Target::Anthropic),
-        ("anthropic-stream-message-delta-input-tokens.jsonl", Target::Anthropic),
+        ("anthropic-stream-text.jsonl", Api::Anthropic),
+        ("anthropic-stream-thinking.jsonl", Api::Anthropic),
+        ("anthropic-stream-tool-no-args.jsonl", Api::Anthropic),
+        ("anthropic-stream-refusal.jsonl", Api::Anthropic),
+        ("anthropic-stream-message-delta-input-tokens.jsonl", Api::Anthropic),
         ("bedrock-converse-stream-text.jsonl", bedrock),
         ("bedrock-converse-stream-reasoning.jsonl", bedrock),
         ("bedrock-eventstream-converse.bin", bedrock),
@@ -106,18 +105,19 @@ fn samples_read_back() {
         ("bedrock-converse-stream-two-tools.jsonl", bedrock),
     ] {
         let body = std::fs::read(folder.join(name)).expect(name);
-        let (out, losses, ending) = transcode(target, Context::new().latency_ms(1), &body);
+        let (out, losses, ending) = transcode(target, ResponseOptions::new().latency_ms(1), &body);
         assert_eq!((ending, losses), (Ok(()), vec![]), "{name}");
         let (before, after) = (events(&body), events(&out));
         if name.contains("tool") && target == bedrock {
             // Made by hand: no messageStart, and counts before the end. Once written, they stay as they are.
-            assert_eq!(transcode(target, Context::new(), &out).0, out, "{name}");
+            assert_eq!(transcode(target, ResponseOptions::new(), &out).0, out, "{name}");
             assert_eq!(common::texts(&values(&before)), common::texts(&values(&after)), "{name}");
         } else {
             assert_eq!(values(&after), values(&before), "{name}");
         }
-        let frames = transcode(Target::Bedrock(Encoding::EventStream), Context::new().latency_ms(1), &out).0;
-        let lines = transcode(bedrock, Context::new().latency_ms(1), &out).0;
+        let options = ResponseOptions::new().latency_ms(1);
+        let frames = transcode_as_it_is(Options::new(), Api::Converse, options, &out).0;
+        let lines = transcode(bedrock, ResponseOptions::new().latency_ms(1), &out).0;
         assert_eq!(events(&frames), events(&lines), "{name}");
     }
 }
@@ -140,10 +140,10 @@ fn vectors_read_back() {
             continue;
         }
         let body = common::body(&vector);
-        for target in [Target::Anthropic, Target::Bedrock(Encoding::JsonLines)] {
-            let (out, losses, ending) = transcode(target, Context::new().latency_ms(1), &body);
+        for target in [Api::Anthropic, Api::Converse] {
+            let (out, losses, ending) = transcode(target, ResponseOptions::new().latency_ms(1), &body);
             assert_eq!(ending, Ok(()), "{name}");
-            let again = transcode(target, Context::new().latency_ms(1), &out);
+            let again = transcode(target, ResponseOptions::new().latency_ms(1), &out);
             // Counts that nobody gave are zero where they have to be there, and then somebody gave them.
             if !losses.iter().any(|loss| loss.starts_with("usage")) {
                 assert_eq!(again.0, out, "{name} to {target:?}: what is written stays as it is");
@@ -157,7 +157,7 @@ fn vectors_read_back() {
             let further: Vec<_> =
                 again.1.iter().filter(|loss| !losses.contains(loss) && !loss.starts_with("usage")).collect();
             assert!(further.is_empty(), "{name} to {target:?}: {further:?}");
-            if target == Target::Anthropic {
+            if target == Api::Anthropic {
                 data(out);
             }
             count += 1;
@@ -243,8 +243,8 @@ fn a_late_signature_is_reported() {
     let body = common::read_json(&common::testdata("anthropic.json"));
     let late = body.as_array().expect("a list").iter().find(|vector| vector["name"] == "late_signature");
     let body = common::body(late.expect("a vector"));
-    for target in [Target::Anthropic, Target::Bedrock(Encoding::JsonLines)] {
-        let (_, losses, _) = transcode(target, Context::new().latency_ms(1), &body);
+    for target in [Api::Anthropic, Api::Converse] {
+        let (_, losses, _) = transcode(target, ResponseOptions::new().latency_ms(1), &body);
         assert_eq!(losses, ["/delta/signature: dropped: it came after its block had ended"]);
     }
 }
@@ -263,7 +263,7 @@ fn signatures_are_joined() {
         json!({"messageStop": {"stopReason": "end_turn"}}),
     ];
     let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let events = data(transcode(Target::Anthropic, Context::new(), body.as_bytes()).0);
+    let events = data(transcode(Api::Anthropic, ResponseOptions::new(), body.as_bytes()).0);
     let starts: Vec<_> = events.iter().filter_map(|event| event["content_block"]["type"].as_str()).collect();
     assert_eq!(starts, ["thinking", "redacted_thinking", "thinking"]);
     let signatures: Vec<_> = events.iter().filter_map(|event| event["delta"]["signature"].as_str()).collect();

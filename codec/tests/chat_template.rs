@@ -6,10 +6,9 @@ mod common;
 
 use std::borrow::Cow;
 
-use sagewire_codec::Error;
-use sagewire_codec::chat::Json;
-use sagewire_codec::chat::request::{Content, Message, Part, Role, Source, Tool};
+use sagewire_codec::DecodeError;
 use sagewire_codec::chat_template::{Control, Date, Ending, Limits, Prompt, Roles, Template};
+use sagewire_codec::model::{Content, Json, Message, Part, Role, Source, Tool};
 use serde_json::Value;
 
 #[test]
@@ -106,7 +105,7 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<Cow<'a, str>> {
     value[name].as_str().map(Cow::Borrowed)
 }
 
-fn render(vector: &Value) -> Result<Prompt, Error> {
+fn render(vector: &Value) -> Result<Prompt, DecodeError> {
     let source = &vector["template"];
     let mut template = if let Some(name) = source["named"].as_str() {
         Template::named(name)?

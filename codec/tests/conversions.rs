@@ -9,33 +9,35 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use common::{body, read_json, testdata};
-use sagewire_codec::chat::request::{Content, Message, Tool};
-use sagewire_codec::chat::{Context, Loss, Losses, Outcome, Rendered, RequestFormat, Response, Settings};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::format::{read_request, write_request, write_response};
-use sagewire_codec::{Decoder, Error, Format, Options, Target, Transcoder};
+use sagewire_codec::model::{
+    Content, ConverseEncoding, ConversionOptions, Loss, Losses, Message, Outcome, Rendered, Response,
+    ResponseOptions, Tool,
+};
+use sagewire_codec::{
+    Api, DecodeError, Decoder, Options, Transcoder, read_request, write_request, write_response,
+};
 
 /// Formats of requests: their names in the tables, and of their rich requests in `testdata/golden`.
-const REQUESTS: [(&str, &str, RequestFormat); 11] = [
-    ("OpenAI chat", "openai", RequestFormat::OpenAi),
-    ("OpenAI completions", "completions", RequestFormat::Completions),
-    ("Converse", "bedrock", RequestFormat::Bedrock),
-    ("Anthropic", "anthropic", RequestFormat::Anthropic),
-    ("TGI", "tgi", RequestFormat::Tgi),
-    ("LMI", "lmi", RequestFormat::Lmi),
-    ("JumpStart text", "jumpstart", RequestFormat::JumpStart),
-    ("JumpStart text to text", "jumpstart_text", RequestFormat::JumpStartText),
-    ("Llama 2 dialogs", "jumpstart_dialogs", RequestFormat::JumpStartDialogs),
-    ("Triton", "triton", RequestFormat::Triton),
-    ("raw text", "text", RequestFormat::Text),
+const REQUESTS: [(&str, &str, Api); 11] = [
+    ("OpenAI chat", "openai", Api::OpenAi),
+    ("OpenAI completions", "completions", Api::Completions),
+    ("Converse", "bedrock", Api::Converse),
+    ("Anthropic", "anthropic", Api::Anthropic),
+    ("TGI", "tgi", Api::Tgi),
+    ("LMI", "lmi", Api::Lmi),
+    ("JumpStart text", "jumpstart", Api::JumpStart),
+    ("JumpStart text to text", "jumpstart_text", Api::JumpStartText),
+    ("Llama 2 dialogs", "jumpstart_dialogs", Api::JumpStartDialogs),
+    ("Triton", "triton", Api::Triton),
+    ("raw text", "text", Api::JumpStartRaw),
 ];
 
 /// What is written of answers.
-const TARGETS: [(&str, Target); 4] = [
-    ("OpenAI chat", Target::OpenAi),
-    ("Converse", Target::Bedrock(Encoding::JsonLines)),
-    ("Anthropic", Target::Anthropic),
-    ("TGI", Target::Tgi),
+const TARGETS: [(&str, Api); 4] = [
+    ("OpenAI chat", Api::OpenAi),
+    ("Converse", Api::Converse),
+    ("Anthropic", Api::Anthropic),
+    ("TGI", Api::Tgi),
 ];
 
 /// What answers each format has: its name, the file of its vectors, and those of them that together say all that it can.
@@ -95,30 +97,29 @@ const ANSWERS: [(&str, &str, &[&str]); 9] = [
 /// they are written.
 struct Row {
     name: &'static str,
-    requests: &'static [RequestFormat],
+    requests: &'static [Api],
     whole: Option<&'static str>,
     stream: Option<&'static str>,
-    format: Format,
-    target: Option<Target>,
+    format: Option<Api>,
+    target: Option<Api>,
 }
 
-const NONE: Row =
-    Row { name: "", requests: &[], whole: None, stream: None, format: Format::Auto, target: None };
+const NONE: Row = Row { name: "", requests: &[], whole: None, stream: None, format: None, target: None };
 
 const ROWS: [Row; 11] = [
     Row {
         name: "OpenAI chat (vLLM, SGLang, llama.cpp, TGI, LMI)",
-        requests: &[RequestFormat::OpenAi],
+        requests: &[Api::OpenAi],
         whole: Some(r#"{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}"#),
         stream: Some(
             "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n",
         ),
-        target: Some(Target::OpenAi),
+        target: Some(Api::OpenAi),
         ..NONE
     },
     Row {
         name: "OpenAI completions",
-        requests: &[RequestFormat::Completions],
+        requests: &[Api::Completions],
         whole: Some(r#"{"choices":[{"index":0,"text":"hi","finish_reason":"stop"}]}"#),
         stream: Some(
             "data: {\"choices\":[{\"index\":0,\"text\":\"hi\",\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
@@ -138,19 +139,19 @@ const ROWS: [Row; 11] = [
     },
     Row {
         name: "Bedrock Converse",
-        requests: &[RequestFormat::Bedrock],
+        requests: &[Api::Converse],
         whole: Some(
             r#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"stopReason":"end_turn"}"#,
         ),
         stream: Some(
             "{\"contentBlockDelta\":{\"contentBlockIndex\":0,\"delta\":{\"text\":\"hi\"}}}\n{\"messageStop\":{\"stopReason\":\"end_turn\"}}\n",
         ),
-        target: Some(Target::Bedrock(Encoding::JsonLines)),
+        target: Some(Api::Converse),
         ..NONE
     },
     Row {
         name: "Anthropic Messages",
-        requests: &[RequestFormat::Anthropic],
+        requests: &[Api::Anthropic],
         whole: Some(
             r#"{"type":"message","role":"assistant","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn"}"#,
         ),
@@ -158,22 +159,22 @@ const ROWS: [Row; 11] = [
             "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n\
              data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n",
         ),
-        target: Some(Target::Anthropic),
+        target: Some(Api::Anthropic),
         ..NONE
     },
     Row {
         name: "TGI",
-        requests: &[RequestFormat::Tgi],
+        requests: &[Api::Tgi],
         whole: Some(r#"{"generated_text":"hi"}"#),
         stream: Some(
             "data:{\"index\":1,\"token\":{\"id\":1,\"text\":\"hi\",\"logprob\":-1.0,\"special\":false},\"generated_text\":\"hi\",\"details\":null}\n\n",
         ),
-        target: Some(Target::Tgi),
+        target: Some(Api::Tgi),
         ..NONE
     },
     Row {
         name: "LMI, three generations",
-        requests: &[RequestFormat::Lmi],
+        requests: &[Api::Lmi],
         whole: Some(r#"{"generated_text": "hi"}"#),
         stream: Some(
             "{\"token\": {\"id\": 1, \"text\": \"hi\", \"log_prob\": -1.0}, \"generated_text\": \"hi\"}\n",
@@ -182,18 +183,13 @@ const ROWS: [Row; 11] = [
     },
     Row {
         name: "JumpStart: text, text to text (JSON, raw text), Llama 2 dialogs",
-        requests: &[
-            RequestFormat::JumpStart,
-            RequestFormat::JumpStartText,
-            RequestFormat::Text,
-            RequestFormat::JumpStartDialogs,
-        ],
+        requests: &[Api::JumpStart, Api::JumpStartText, Api::JumpStartRaw, Api::JumpStartDialogs],
         whole: Some(r#"[{"generation":{"role":"assistant","content":"hi"}}]"#),
         ..NONE
     },
     Row {
         name: "Triton's generate extension",
-        requests: &[RequestFormat::Triton],
+        requests: &[Api::Triton],
         whole: Some(r#"{"model_name":"m","model_version":"1","text_output":"hi"}"#),
         stream: Some(
             "data: {\"model_name\":\"m\",\"text_output\":\"hi\"}\n\ndata: {\"model_name\":\"m\",\"sequence_end\":true,\"text_output\":\"\"}\n\n",
@@ -212,15 +208,15 @@ const ROWS: [Row; 11] = [
         name: "raw text of TorchServe",
         whole: Some("hi"),
         stream: Some("hi"),
-        format: Format::Text,
+        format: Some(Api::PlainText),
         ..NONE
     },
 ];
 
 /// The answer that a body is, if it is complete.
-fn read(body: &[u8], format: Format) -> Result<Response, Error> {
+fn read(body: &[u8], format: Option<Api>) -> Result<Response, DecodeError> {
     let mut response = Response::default();
-    let mut decoder = Decoder::with_options(Options::new().format(format));
+    let mut decoder = Decoder::with_options(Options::new().api(format));
     let mut chunk = Bytes::copy_from_slice(body);
     while let Some(event) = decoder.decode(&mut chunk)? {
         response.add(&event);
@@ -232,9 +228,14 @@ fn read(body: &[u8], format: Format) -> Result<Response, Error> {
 }
 
 /// A stream as another, and what is lost.
-fn transcode(body: &[u8], target: Target) -> (Vec<u8>, Losses) {
-    let context = Context::new().id("a").model("m").created(1).latency_ms(1);
-    let mut transcoder = Transcoder::new(Options::new(), target, context);
+fn transcode(body: &[u8], target: Api) -> (Vec<u8>, Losses) {
+    let context = ResponseOptions::new()
+        .id("a")
+        .model("m")
+        .created(1)
+        .latency_ms(1)
+        .encoding(ConverseEncoding::JsonLines);
+    let mut transcoder = Transcoder::new(Options::new(), target, context).expect("it is written");
     let (mut chunk, mut out) = (Bytes::copy_from_slice(body), Vec::new());
     while let Some(bytes) = transcoder.decode(&mut chunk).expect("good") {
         out.extend_from_slice(bytes);
@@ -274,7 +275,7 @@ fn directions() -> String {
             let source = rich(name);
             let request = read_request(*format, source.as_bytes()).expect("a request");
             assert_eq!(
-                write_request(*format, &request, &Settings::new()).expect("itself").0,
+                write_request(*format, &request, &ConversionOptions::new()).expect("itself").0,
                 source.as_bytes()
             );
         }
@@ -285,7 +286,11 @@ fn directions() -> String {
             (false, false) => "–",
         };
         if let (Some(whole), Some(target)) = (row.whole, row.target) {
-            says(&write_response(target, &says(whole.as_bytes()), &Context::new()).0);
+            says(
+                &write_response(target, &says(whole.as_bytes()), &ResponseOptions::new())
+                    .expect("it is written")
+                    .0,
+            );
         }
         if let (Some(stream), Some(target)) = (row.stream, row.target) {
             says(&transcode(stream.as_bytes(), target).0);
@@ -310,27 +315,32 @@ fn directions() -> String {
 
 /// Embeddings are read and written, both ways.
 fn embeddings() {
-    use sagewire_codec::embedding::{Encoding, Reading, Request, Response, Target};
+    use sagewire_codec::embeddings::{Encoding, Reading, Request, RequestShape, Response};
     let request = Request::read(br#"{"input":["a","b"]}"#).expect("a request");
-    for target in [Target::Inputs, Target::TextInputs { mode: true }, Target::Cohere, Target::Voyage] {
+    for target in [
+        RequestShape::Inputs,
+        RequestShape::TextInputs { mode: true },
+        RequestShape::Cohere,
+        RequestShape::Voyage,
+    ] {
         request.write(target).expect("it can be written");
     }
     for body in
         [r"[[1],[2]]", r#"{"embeddings":[[1],[2]]}"#, r#"{"data":[{"embedding":[1]},{"embedding":[2]}]}"#]
     {
         let response = Response::read(body.as_bytes(), Reading::of(&request)).expect("a response");
-        response.write(Encoding::Base64, &Context::new()).expect("it can be written");
+        response.write(Encoding::Base64, &ResponseOptions::new()).expect("it can be written");
     }
 }
 
 /// A custom format writes requests, and reads answers of both kinds.
 #[cfg(feature = "custom")]
 fn custom() {
-    use sagewire_codec::format::custom::Format;
+    use sagewire_codec::custom::Format;
     let spec = r#"{"request":{"q":"{{messages}}"},"response":{"text":"$.all"},"stream":{"text":"$.part","done":"$.end"}}"#;
     let format = Format::new(serde_json::from_str(spec).expect("a file")).expect("a format");
     let source = rich("openai");
-    let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+    let request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
     format.write(&request, None).expect("it can be written");
     let mut decoder = Decoder::with_options(Options::new().custom(format));
     let mut chunk = Bytes::from_static(b"{\"part\":\"hi\"}\n{\"end\":true}\n");
@@ -351,7 +361,7 @@ fn requests() -> String {
         let request = read_request(from, source.as_bytes()).expect("a request");
         let _ = write!(table, "| {name} |");
         for (.., to) in REQUESTS {
-            let settings = Settings::new().render(&texts_only);
+            let settings = ConversionOptions::new().render(&texts_only);
             let (_, losses) = write_request(to, &request, &settings).expect("it can be written");
             let dropped = losses.as_slice().iter().filter(|loss| loss.outcome == Outcome::Dropped).count();
             let cell = match (dropped, losses.as_slice().len() - dropped) {
@@ -370,9 +380,9 @@ fn requests() -> String {
 fn members() -> String {
     let mut table = String::from("| from OpenAI chat to | is dropped | is changed |\n|---|---|---|\n");
     let source = rich("openai");
-    let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+    let request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
     for (name, _, to) in REQUESTS.into_iter().skip(1) {
-        let settings = Settings::new().render(&texts_only);
+        let settings = ConversionOptions::new().render(&texts_only);
         let (_, losses) = write_request(to, &request, &settings).expect("it can be written");
         let names = |is_dropped: bool| {
             let losses = losses.as_slice().iter();
@@ -387,10 +397,10 @@ fn members() -> String {
 
 /// The name of what stands at a pointer: the member, or what kind of thing it is.
 fn member(source: &str, loss: &Loss) -> String {
-    let pointer = &*loss.what;
+    let pointer = &*loss.path;
     let document: serde_json::Value = serde_json::from_str(source).expect("JSON");
     let value = document.pointer(pointer).expect("a place");
-    if loss.why.contains("looks at images") {
+    if loss.reason.contains("looks at images") {
         return "detail of an image".to_owned();
     }
     if let (true, Some(kind)) = (pointer.starts_with("/messages"), value["type"].as_str()) {
@@ -419,10 +429,10 @@ fn answers() -> String {
             for vector in vectors {
                 let vector = all.iter().find(|known| known["name"] == **vector).expect("a vector");
                 let body = body(vector);
-                let response = read(&body, Format::Auto).expect("complete");
-                let context = Context::new().id("a").model("m").created(1).latency_ms(1);
+                let response = read(&body, None).expect("complete");
+                let context = ResponseOptions::new().id("a").model("m").created(1).latency_ms(1);
                 let (_, streamed) = transcode(&body, target);
-                let (_, whole) = write_response(target, &response, &context);
+                let (_, whole) = write_response(target, &response, &context).expect("it is written");
                 for (losses, is_stream) in [(streamed, true), (whole, false)] {
                     for loss in losses.as_slice() {
                         let lost = lost.entry(loss.name.expect("a name").to_owned()).or_default();

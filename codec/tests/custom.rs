@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{Random, decode, every_cut};
-use sagewire_codec::chat::request::{Content, Message, Param, Part, Request, Role, Source, Tool};
-use sagewire_codec::chat::{Context, Json, Response};
-use sagewire_codec::format::custom::{Format, Spec};
-use sagewire_codec::{Error, Options, Target};
+use sagewire_codec::custom::{ConfigError, Format, Spec};
+use sagewire_codec::model::{
+    Content, Json, Message, Param, Part, Request, Response, ResponseOptions, Role, Source, Tool,
+};
+use sagewire_codec::{Api, DecodeError, Options};
 use serde_json::{Value, json};
 
 fn vectors() -> Value {
@@ -26,7 +27,7 @@ fn list<'a>(vectors: &'a Value, kind: &str) -> &'a [Value] {
     vectors
 }
 
-fn format(spec: &Value) -> Result<Format, Error> {
+fn format(spec: &Value) -> Result<Format, ConfigError> {
     Format::new(serde_json::from_str::<Spec>(&spec.to_string()).expect("a spec"))
 }
 
@@ -38,7 +39,7 @@ fn responses() {
         let spec = &vectors["specs"][vector["spec"].as_str().expect("a spec")];
         let options = Options::new().custom(format(spec).expect("a format"));
         let body = vector["text"].as_str().expect("text").as_bytes();
-        let check = |how: &str, (events, ending): (Vec<Value>, Result<(), Error>)| {
+        let check = |how: &str, (events, ending): (Vec<Value>, Result<(), DecodeError>)| {
             assert_eq!(&json!(events), &vector["events"], "{name} {how}");
             let error = ending.as_ref().err().map(ToString::to_string);
             assert_eq!(error.as_deref(), vector["error"].as_str(), "{name} {how}");
@@ -90,7 +91,7 @@ fn it_is_transcoded() {
     let format = Arc::new(format(&vectors["specs"]["flat"]).expect("a format"));
     let body = b"{\"piece\":\"hi\"}\n{\"end\":{\"why\":\"EOS\"}}\n";
     let options = Options::new().custom(format);
-    let (out, _, ending) = common::transcode_with(options, Target::OpenAi, Context::new(), body);
+    let (out, _, ending) = common::transcode_with(options, Api::OpenAi, ResponseOptions::new(), body);
     assert_eq!(ending, Ok(()));
     let out = String::from_utf8(out).expect("UTF-8");
     assert!(out.contains("\"content\":\"hi\"") && out.contains("\"finish_reason\":\"stop\""), "{out}");
@@ -101,13 +102,11 @@ fn it_is_transcoded() {
 #[test]
 fn the_end_of_a_whole_answer_is_transcoded() {
     let vectors = vectors();
-    for (target, said) in
-        [(Target::OpenAi, "length"), (Target::Anthropic, "max_tokens"), (Target::Tgi, "length")]
-    {
+    for (target, said) in [(Api::OpenAi, "length"), (Api::Anthropic, "max_tokens"), (Api::Tgi, "length")] {
         let format = format(&vectors["specs"]["same_end"]).expect("a format");
         let body = b"{\"text\":\"hi\",\"reason\":\"length\",\"in\":3,\"out\":1}";
         let options = Options::new().custom(format);
-        let (out, losses, ending) = common::transcode_with(options, target, Context::new(), body);
+        let (out, losses, ending) = common::transcode_with(options, target, ResponseOptions::new(), body);
         assert_eq!(ending, Ok(()));
         let out = String::from_utf8_lossy(&out);
         assert!(out.contains(said), "{out}");
@@ -123,7 +122,7 @@ fn refused() {
         let error = match spec {
             Ok(spec) => {
                 let error = Format::new(spec).expect_err("is refused");
-                assert!(error.is_refused(), "{error:?}");
+                assert!(error.pointer().starts_with('/'), "{error:?}");
                 error.to_string()
             }
             Err(error) => error.to_string(),

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use common::frames::frame;
 use common::{decode, every_cut, texts};
 use proptest::prelude::*;
-use sagewire_codec::chat::Event;
-use sagewire_codec::{Decoder, Framing, Limits, Options, Wrapping};
+use sagewire_codec::model::Event;
+use sagewire_codec::{Decoder, Framing, Limits, Options};
 use serde_json::json;
 
 #[test]
@@ -186,14 +186,14 @@ fn the_wrapping_is_told() {
         let mut decoder = Decoder::with_options(Options::new().framing(framing));
         let mut chunk = Bytes::from(body);
         while let Ok(Some(_)) = decoder.decode(&mut chunk) {}
-        decoder.wrapping()
+        decoder.framing()
     };
-    assert_eq!(wrapping(Framing::Auto, "data: {\"a\":1}\n\n"), Some(Wrapping::Sse));
-    assert_eq!(wrapping(Framing::Auto, ": keep-alive\n\n"), Some(Wrapping::Sse));
-    assert_eq!(wrapping(Framing::Auto, "{\"a\":1}\n{\"a\":2}\n"), Some(Wrapping::Json));
-    assert_eq!(wrapping(Framing::Auto, "[{\"a\":1},{\"a\":2}]"), Some(Wrapping::Json));
-    assert_eq!(wrapping(Framing::Auto, "<html>\n</html>\n"), Some(Wrapping::Text));
-    assert_eq!(wrapping(Framing::Sse, "<html>\n</html>\n"), Some(Wrapping::Sse));
+    assert_eq!(wrapping(Framing::Auto, "data: {\"a\":1}\n\n"), Some(Framing::Sse));
+    assert_eq!(wrapping(Framing::Auto, ": keep-alive\n\n"), Some(Framing::Sse));
+    assert_eq!(wrapping(Framing::Auto, "{\"a\":1}\n{\"a\":2}\n"), Some(Framing::JsonLines));
+    assert_eq!(wrapping(Framing::Auto, "[{\"a\":1},{\"a\":2}]"), Some(Framing::JsonLines));
+    assert_eq!(wrapping(Framing::Auto, "<html>\n</html>\n"), Some(Framing::PlainText));
+    assert_eq!(wrapping(Framing::Sse, "<html>\n</html>\n"), Some(Framing::Sse));
 }
 
 /// Pieces from which strange streams are made.

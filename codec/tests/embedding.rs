@@ -2,9 +2,9 @@
 
 mod common;
 
-use sagewire_codec::Error;
-use sagewire_codec::chat::{Context, Losses};
-use sagewire_codec::embedding::{Encoding, Pooling, Reading, Request, Response, Target, Vector};
+use sagewire_codec::ConvertError;
+use sagewire_codec::embeddings::{Encoding, Pooling, Reading, Request, RequestShape, Response, Vector};
+use sagewire_codec::model::{Losses, ResponseOptions};
 use serde_json::Value;
 
 fn vectors(kind: &str) -> Vec<Value> {
@@ -21,7 +21,7 @@ fn check_losses(name: &Value, losses: &Losses, vector: &Value) {
     assert_eq!(Value::from(losses), vector["losses"], "{name}");
 }
 
-fn check_error(name: &Value, error: &Error, vector: &Value) {
+fn check_error(name: &Value, error: &ConvertError, vector: &Value) {
     let expected = vector["error"].as_str().unwrap_or_else(|| panic!("{name}: {error}"));
     assert!(error.to_string().contains(expected), "{name}: {error}");
 }
@@ -32,14 +32,14 @@ fn requests() {
     for vector in &vectors {
         let name = &vector["name"];
         let target = match vector["target"].as_str().expect("a target") {
-            "openai" => Target::OpenAi,
-            "inputs" => Target::Inputs,
-            "text_inputs" => Target::TextInputs { mode: false },
-            "text_inputs_mode" => Target::TextInputs { mode: true },
-            "text_list" => Target::TextList,
-            "text" => Target::Text,
-            "cohere" => Target::Cohere,
-            "voyage" => Target::Voyage,
+            "openai" => RequestShape::OpenAi,
+            "inputs" => RequestShape::Inputs,
+            "text_inputs" => RequestShape::TextInputs { mode: false },
+            "text_inputs_mode" => RequestShape::TextInputs { mode: true },
+            "text_list" => RequestShape::TextList,
+            "text" => RequestShape::Text,
+            "cohere" => RequestShape::Cohere,
+            "voyage" => RequestShape::Voyage,
             other => panic!("{other}"),
         };
         let body = vector["request"].as_str().expect("a request").as_bytes();
@@ -67,13 +67,13 @@ fn openai_requests_come_back() {
         let Ok(request) = Request::read(vector["request"].as_str().expect("a request").as_bytes()) else {
             continue;
         };
-        let written = request.write(Target::OpenAi).expect("every request");
+        let written = request.write(RequestShape::OpenAi).expect("every request");
         assert_eq!(Request::read(&written.bytes).expect("its own"), request, "{}", vector["name"]);
         assert!(written.losses.is_empty());
     }
 }
 
-fn convert(vector: &Value) -> Result<(Vec<u8>, Losses), Error> {
+fn convert(vector: &Value) -> Result<(Vec<u8>, Losses), ConvertError> {
     let mut reading = Reading::new();
     reading.count = vector["count"].as_u64().map(|count| count as usize);
     reading.pooling = vector["pooling"].as_str().map(|pooling| match pooling {
@@ -83,7 +83,8 @@ fn convert(vector: &Value) -> Result<(Vec<u8>, Losses), Error> {
         other => panic!("{other}"),
     });
     let encoding = if vector["base64"] == true { Encoding::Base64 } else { Encoding::Float };
-    let context = if vector["no_model"] == true { Context::new() } else { Context::new().model("m") };
+    let context =
+        if vector["no_model"] == true { ResponseOptions::new() } else { ResponseOptions::new().model("m") };
     Response::read(vector["response"].as_str().expect("a response").as_bytes(), reading)?
         .write(encoding, &context)
 }
@@ -106,11 +107,15 @@ fn responses() {
                 assert!(serde_json::from_slice::<Value>(&written).is_ok(), "{name}");
                 let again = Response::read(&written, Reading::new()).expect("its own");
                 let encoding = if vector["base64"] == true { Encoding::Base64 } else { Encoding::Float };
-                assert_eq!(again.write(encoding, &Context::new()).expect("numbers").0, written, "{name}");
+                assert_eq!(
+                    again.write(encoding, &ResponseOptions::new()).expect("numbers").0,
+                    written,
+                    "{name}"
+                );
             }
             Err(error) => {
                 check_error(name, &error, vector);
-                let kinds = [error.is_corrupt(), error.is_refused(), error.is_model_failure()];
+                let kinds = [error.is_invalid(), error.is_unsupported(), error.failure().is_some()];
                 assert_eq!(kinds.into_iter().filter(|is| *is).count(), 1, "{name}: {error:?}");
             }
         }
@@ -129,14 +134,14 @@ fn broken_bodies_are_errors() {
                 let mut body = body.to_vec();
                 body[at] = byte;
                 if let Ok(response) = Response::read(&body, Reading::new().pooling(Pooling::Last)) {
-                    let _ = response.write(Encoding::Base64, &Context::new());
+                    let _ = response.write(Encoding::Base64, &ResponseOptions::new());
                 }
             }
         }
     }
     let deep = "[".repeat(100_000);
-    assert!(Response::read(deep.as_bytes(), Reading::new()).expect_err("deep").is_corrupt());
-    assert!(Request::read(format!("{{\"input\":{deep}").as_bytes()).expect_err("deep").is_corrupt());
+    assert!(Response::read(deep.as_bytes(), Reading::new()).expect_err("deep").is_invalid());
+    assert!(Request::read(format!("{{\"input\":{deep}").as_bytes()).expect_err("deep").is_invalid());
 }
 
 /// A hundred thousand members take no time that grows with their square.
@@ -147,7 +152,7 @@ fn members_are_many() {
     let response = Response::read(body.as_bytes(), Reading::new()).expect("one vector");
     assert_eq!(response.losses.as_slice().len(), 100_000);
     let body = format!("{{\"input\":\"a\"{members}}}");
-    let written = Request::read(body.as_bytes()).expect("a request").write(Target::TextList);
+    let written = Request::read(body.as_bytes()).expect("a request").write(RequestShape::TextList);
     assert_eq!(written.expect("one text").losses.as_slice().len(), 100_000);
 }
 

@@ -4,9 +4,8 @@ mod common;
 
 use bytes::Bytes;
 use common::decode;
-use sagewire_codec::chat::Context;
-use sagewire_codec::format::ServiceError;
-use sagewire_codec::{Format, Options};
+use sagewire_codec::model::ResponseOptions;
+use sagewire_codec::{Api, HttpError, Options};
 use serde_json::{Value, json};
 
 /// The vectors that have a member of this name: `body` with a status, or `text` of a stream.
@@ -15,7 +14,7 @@ fn vectors(own: &str) -> Vec<(String, Value)> {
 }
 
 /// What an error is, as far as the vector says it.
-fn said(error: &ServiceError, expected: &Value) -> Value {
+fn said(error: &HttpError, expected: &Value) -> Value {
     let mut found = json!({
         "status": error.status, "kind": format!("{:?}", error.kind), "name": error.name, "message": error.message,
         "code": error.code, "param": error.param, "retryable": error.is_retryable(),
@@ -25,17 +24,17 @@ fn said(error: &ServiceError, expected: &Value) -> Value {
 }
 
 /// The body of an error. A vector that has it as text means every byte.
-fn body(error: &ServiceError, format: Format, expected: &Value) -> Value {
+fn body(error: &HttpError, format: Api, expected: &Value) -> Value {
     let text = String::from_utf8(error.write(format)).expect("UTF-8");
     if expected.is_string() { text.into() } else { serde_json::from_str(&text).expect("JSON") }
 }
 
-fn write(error: &ServiceError, format: &str, expected: &Value) -> Value {
+fn write(error: &HttpError, format: &str, expected: &Value) -> Value {
     match format {
-        "openai" => body(error, Format::OpenAi, expected),
-        "anthropic" => body(error, Format::Anthropic, expected),
-        "bedrock" => json!([error.bedrock_name(), body(error, Format::Bedrock, &expected[1])]),
-        "tgi" => body(error, Format::Generate, expected),
+        "openai" => body(error, Api::OpenAi, expected),
+        "anthropic" => body(error, Api::Anthropic, expected),
+        "bedrock" => json!([error.bedrock_name(), body(error, Api::Converse, &expected[1])]),
+        "tgi" => body(error, Api::TextGeneration, expected),
         other => panic!("{other}"),
     }
 }
@@ -46,7 +45,7 @@ fn answers() {
     for (name, vector) in &vectors {
         let status = vector["status"].as_u64().and_then(|status| status.try_into().ok());
         let body = vector["body"].as_str().expect("a body").as_bytes();
-        let error = ServiceError::read(status.expect("a status"), vector["header"].as_str(), body);
+        let error = HttpError::read(status.expect("a status"), vector["header"].as_str(), body);
         assert_eq!(said(&error, &vector["error"]), vector["error"], "{name}");
         for (format, written) in vector["written"].as_object().into_iter().flatten() {
             assert_eq!(write(&error, format, written), *written, "{name} in {format}");
@@ -71,7 +70,7 @@ fn streams() {
         }
         for (format, written) in vector["written"].as_object().into_iter().flatten() {
             let target = common::target(format);
-            let (out, _, ending) = common::transcode(target, Context::new(), text);
+            let (out, _, ending) = common::transcode(target, ResponseOptions::new(), text);
             assert_eq!(ending, Err(error.clone()), "{name} in {format}");
             assert_eq!(common::records(target, &out), std::slice::from_ref(written), "{name} in {format}");
         }

@@ -7,13 +7,11 @@ mod common;
 use bytes::Bytes;
 use common::frames::frame;
 use common::{decode, ending, every_cut, payload_part, texts};
-use sagewire_codec::chat::request::{Message, Tool};
-use sagewire_codec::chat::{Rendered, RequestFormat, Settings};
-use sagewire_codec::format::{ErrorKind, ServiceError, read_request, write_request};
-use sagewire_codec::{Error, Options};
+use sagewire_codec::model::{ConversionOptions, Message, Rendered, Tool};
+use sagewire_codec::{Api, DecodeError, HttpError, HttpErrorKind, Options, read_request, write_request};
 use serde_json::{Value, json};
 
-type Read = (Vec<Value>, Result<(), Error>);
+type Read = (Vec<Value>, Result<(), DecodeError>);
 
 fn read(body: impl AsRef<[u8]>) -> Read {
     decode(Options::new(), vec![Bytes::copy_from_slice(body.as_ref())])
@@ -42,13 +40,13 @@ fn failed(body: impl AsRef<[u8]>) -> (Option<String>, String, Vec<Value>) {
     (failure.code.clone(), failure.message.clone(), events)
 }
 
-fn convert(to: RequestFormat, body: &Value) -> (Value, Vec<String>) {
+fn convert(to: Api, body: &Value) -> (Value, Vec<String>) {
     let source = body.to_string();
-    let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+    let request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
     let render =
         |messages: &[Message<'_>], _: &[Tool<'_>]| Ok(Rendered::new(format!("{} messages", messages.len())));
     let (written, losses) =
-        write_request(to, &request, &Settings::new().render(&render)).expect("it can be written");
+        write_request(to, &request, &ConversionOptions::new().render(&render)).expect("it can be written");
     let written = serde_json::from_slice(&written).expect("JSON");
     (written, losses.as_slice().iter().map(ToString::to_string).collect())
 }
@@ -185,7 +183,7 @@ fn the_first_delta_comes_with_the_first_record() {
     let mut first = Bytes::from(sse(&[chunk(&json!({"content": "H"}), None)]));
     let mut text = String::new();
     while let Some(event) = decoder.decode(&mut first).expect("good") {
-        if let sagewire_codec::chat::Event::TextDelta { text: piece, .. } = event {
+        if let sagewire_codec::model::Event::TextDelta { text: piece, .. } = event {
             text.push_str(&piece);
         }
     }
@@ -248,15 +246,15 @@ fn the_finish_reason_is_the_containers() {
 #[test]
 fn errors_of_the_container_keep_their_status() {
     for (status, kind) in [
-        (400, ErrorKind::InvalidRequest),
-        (424, ErrorKind::Server),
-        (429, ErrorKind::RateLimit),
-        (503, ErrorKind::Unavailable),
+        (400, HttpErrorKind::InvalidRequest),
+        (424, HttpErrorKind::Server),
+        (429, HttpErrorKind::RateLimit),
+        (503, HttpErrorKind::Unavailable),
     ] {
         let original = json!({"error": {"message": "boom", "type": "t", "code": status}}).to_string();
         let body =
             json!({"OriginalStatusCode": status, "OriginalMessage": original, "Message": "Received …"});
-        let error = ServiceError::read(424, Some("ModelError"), body.to_string().as_bytes());
+        let error = HttpError::read(424, Some("ModelError"), body.to_string().as_bytes());
         assert_eq!((error.status, error.kind, &*error.message), (status, kind, "boom"));
     }
 }
@@ -269,7 +267,7 @@ fn later_blocks_of_a_message_are_kept_or_reported() {
         {"type": "image_url", "image_url": {"url": image}},
         {"type": "text", "text": "second"}
     ]}]});
-    let (converse, losses) = convert(RequestFormat::Bedrock, &body);
+    let (converse, losses) = convert(Api::Converse, &body);
     assert_eq!(converse["messages"][0]["content"][2]["text"], "second");
     assert_eq!(converse["messages"][0]["content"][1]["image"]["format"], "png");
     assert_eq!(losses, [""; 0]);
@@ -277,14 +275,14 @@ fn later_blocks_of_a_message_are_kept_or_reported() {
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
         {"type": "text", "text": "second"}
     ]}]});
-    let (converse, losses) = convert(RequestFormat::Bedrock, &far);
+    let (converse, losses) = convert(Api::Converse, &far);
     assert_eq!(converse["messages"][0]["content"], json!([{"text": "second"}]));
     assert!(losses.iter().any(|loss| loss.starts_with("/messages/0/content/0: dropped")), "{losses:?}");
 }
 
 #[test]
 fn tgi_is_told_not_to_repeat_the_prompt() {
-    let (tgi, _) = convert(RequestFormat::Tgi, &json!({"messages": [{"role": "user", "content": "hi"}]}));
+    let (tgi, _) = convert(Api::Tgi, &json!({"messages": [{"role": "user", "content": "hi"}]}));
     assert_eq!(tgi["parameters"]["return_full_text"], false);
 }
 
@@ -292,14 +290,14 @@ fn tgi_is_told_not_to_repeat_the_prompt() {
 fn parameters_are_written_as_the_container_takes_them() {
     let content = json!([{"type": "text", "text": "hi"}]);
     let body = json!({"messages": [{"role": "user", "content": content}], "top_p": 1.0, "temperature": 0, "stop": "END"});
-    let (tgi, _) = convert(RequestFormat::Tgi, &body);
+    let (tgi, _) = convert(Api::Tgi, &body);
     let parameters = &tgi["parameters"];
     assert_eq!(tgi["inputs"], "1 messages", "a text, and no list");
     assert_eq!((&parameters["top_p"], &parameters["temperature"]), (&Value::Null, &Value::Null));
     assert_eq!((&parameters["do_sample"], &parameters["stop"]), (&json!(false), &json!(["END"])));
-    let (anthropic, _) = convert(RequestFormat::Anthropic, &body);
+    let (anthropic, _) = convert(Api::Anthropic, &body);
     assert_eq!(anthropic["stop_sequences"], json!(["END"]));
-    let (lmi, _) = convert(RequestFormat::Lmi, &body);
+    let (lmi, _) = convert(Api::Lmi, &body);
     assert_eq!(lmi["parameters"]["stop_sequences"], json!(["END"]));
 }
 
@@ -307,7 +305,7 @@ fn parameters_are_written_as_the_container_takes_them() {
 fn stop_strings_are_no_patterns() {
     let body = json!({"messages": [{"role": "user", "content": "hi"}], "stop": ["a.c", "(", "\\d+"]});
     for (format, pointer) in
-        [(RequestFormat::Tgi, "/parameters/stop"), (RequestFormat::Bedrock, "/inferenceConfig/stopSequences")]
+        [(Api::Tgi, "/parameters/stop"), (Api::Converse, "/inferenceConfig/stopSequences")]
     {
         let (written, _) = convert(format, &body);
         assert_eq!(written.pointer(pointer), Some(&body["stop"]));

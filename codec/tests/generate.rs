@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use common::{Random, decode, every_cut};
-use sagewire_codec::{Error, Format, Options};
+use sagewire_codec::{Api, DecodeError, Options};
 use serde_json::{Value, json};
 
 #[test]
@@ -63,7 +63,7 @@ impl Answer {
 }
 
 /// Whole, cut everywhere, and in frames cut at random: the same answer each time.
-fn read(name: &str, body: &[u8]) -> (Answer, Result<(), Error>) {
+fn read(name: &str, body: &[u8]) -> (Answer, Result<(), DecodeError>) {
     let (events, ending) = every_cut(name, body, |chunks| decode(Options::new(), chunks));
     for seed in 0..8 {
         let frames = Random(seed).parts(body, [1, 16, 300, 4000][seed as usize % 4]);
@@ -232,7 +232,7 @@ fn wire_samples() {
     let answer = complete("tgi-generate-stream-doc.sse.txt");
     assert_eq!((answer.text(), answer.finish(), answer.usage), ("This.", None, None));
     let answer = complete("tgi-generate-response.json");
-    assert_eq!(answer.text(), "Test request failed: Error in test");
+    assert_eq!(answer.text(), "Test request failed: DecodeError in test");
     assert_eq!((answer.finish(), answer.usage), (Some("stop_sequence"), Some((None, Some(5)))));
     assert_eq!(answer.logprobs[0].as_array().map(Vec::len), Some(5));
     for (name, text) in [("lmi-jsonlines.txt", "Deep  Learning is field."), ("lmi-sse.txt", "Deep  field.")] {
@@ -403,9 +403,9 @@ fn logprobs_of_tokens_come_where_they_are_wanted() {
 }
 
 /// Plain text: the deltas follow the cuts, so they are joined.
-fn read_text(body: &[u8]) -> (String, Result<(), Error>) {
+fn read_text(body: &[u8]) -> (String, Result<(), DecodeError>) {
     let run = |chunks| {
-        let (events, ending) = decode(Options::new().format(Format::Text), chunks);
+        let (events, ending) = decode(Options::new().api(Api::PlainText), chunks);
         (Answer::new(&events).text().to_owned(), ending)
     };
     let whole = every_cut("text", body, run);
@@ -458,7 +458,7 @@ fn plain_text_is_read_as_it_comes() {
     // A frame that was cut off is no good end.
     let frame = common::payload_part(b"hello");
     let cut = vec![Bytes::copy_from_slice(&frame), Bytes::copy_from_slice(&frame[..30])];
-    let (events, ending) = decode(Options::new().format(Format::Text), cut);
+    let (events, ending) = decode(Options::new().api(Api::PlainText), cut);
     assert_eq!(common::texts(&events), "hello");
     assert!(ending.is_err_and(|error| error.is_truncated()));
 }

@@ -7,9 +7,8 @@ use std::fs;
 
 use bytes::Bytes;
 use common::transcode;
-use sagewire_codec::chat::Context;
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Options, Target};
+use sagewire_codec::model::ResponseOptions;
+use sagewire_codec::{Api, Options};
 use serde_json::{Map, Value, json};
 
 const SOURCES: [&str; 9] = [
@@ -24,11 +23,11 @@ const SOURCES: [&str; 9] = [
     "triton.sse",
 ];
 
-const TARGETS: [(&str, &str, Target); 4] = [
-    ("anthropic", "sse", Target::Anthropic),
-    ("bedrock", "jsonl", Target::Bedrock(Encoding::JsonLines)),
-    ("openai", "sse", Target::OpenAi),
-    ("tgi", "sse", Target::Tgi),
+const TARGETS: [(&str, &str, Api); 4] = [
+    ("anthropic", "sse", Api::Anthropic),
+    ("bedrock", "jsonl", Api::Converse),
+    ("openai", "sse", Api::OpenAi),
+    ("tgi", "sse", Api::Tgi),
 ];
 
 fn events(body: &[u8]) -> Vec<Value> {
@@ -54,7 +53,7 @@ fn every_stream_becomes_every_other() {
         let body = fs::read(folder.join(source)).expect("a stream");
         for (to, extension, target) in TARGETS {
             let name = format!("{from}-to-{to}");
-            let context = Context::new().id("answer-1").model("model-1").created(1).latency_ms(9);
+            let context = ResponseOptions::new().id("answer-1").model("model-1").created(1).latency_ms(9);
             let (out, lost, ending) = transcode(target, context, &body);
             assert_eq!(ending, Ok(()), "{name}");
             assert_eq!(text(&events(&out)), text(&events(&body)), "{name} keeps the text");

@@ -9,9 +9,8 @@ use common::counting::{Counting, Meter};
 use common::frames::frame;
 use common::streams::Block;
 use common::{Random, leak, payload_part, streams};
-use sagewire_codec::chat::Context;
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Decoder, Framing, Options, Target, Transcoder};
+use sagewire_codec::model::{ConverseEncoding, ResponseOptions};
+use sagewire_codec::{Api, Decoder, Framing, Options, Transcoder};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -242,15 +241,17 @@ fn what_is_not_like_what_came_before_allocates() {
 #[test]
 fn transcoding_allocates_nothing_in_the_steady_state() {
     let targets = [
-        ("OpenAI", Target::OpenAi),
-        ("Anthropic", Target::Anthropic),
-        ("Bedrock JSON lines", Target::Bedrock(Encoding::JsonLines)),
-        ("Bedrock frames", Target::Bedrock(Encoding::EventStream)),
+        ("OpenAI", Api::OpenAi, ConverseEncoding::default()),
+        ("Anthropic", Api::Anthropic, ConverseEncoding::default()),
+        ("Bedrock JSON lines", Api::Converse, ConverseEncoding::JsonLines),
+        ("Bedrock frames", Api::Converse, ConverseEncoding::EventStream),
     ];
-    for (target_name, target) in targets {
+    for (target_name, target, encoding) in targets {
         for (name, stream) in workloads(WARM_UP + STEADY) {
             for (how, chunks) in cuts(&stream) {
-                let mut transcoder = Transcoder::new(Options::new(), target, Context::new());
+                let mut transcoder =
+                    Transcoder::new(Options::new(), target, ResponseOptions::new().encoding(encoding))
+                        .expect("it is written");
                 let mut run = |chunks: &[Bytes]| {
                     let mut written = 0;
                     for mut chunk in chunks.iter().cloned() {

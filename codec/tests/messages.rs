@@ -8,8 +8,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use sagewire_codec::chat::{Event, PartKind, Usage};
-use sagewire_codec::{Decoder, Error};
+use sagewire_codec::model::{Event, PartKind, Usage};
+use sagewire_codec::{DecodeError, Decoder};
 use serde_json::Value;
 
 #[test]
@@ -54,7 +54,7 @@ struct Answer {
     usage: Option<Usage>,
 }
 
-fn events(body: &[u8]) -> (Vec<Event<'static>>, Result<(), Error>) {
+fn events(body: &[u8]) -> (Vec<Event<'static>>, Result<(), DecodeError>) {
     let mut decoder = Decoder::new();
     let mut chunk = Bytes::copy_from_slice(body);
     let mut events = Vec::new();

@@ -4,26 +4,25 @@
 mod common;
 
 use common::transcode;
-use sagewire_codec::chat::{Context, Response};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Options, Target};
+use sagewire_codec::model::{Response, ResponseOptions};
+use sagewire_codec::{Api, Options};
 use serde_json::{Value, json};
 
-const BEDROCK: Target = Target::Bedrock(Encoding::JsonLines);
+const BEDROCK: Api = Api::Converse;
 
 /// What is said of a part that has no place, and why.
-fn foreign(target: Target) -> String {
+fn foreign(target: Api) -> String {
     let why = match target {
-        Target::OpenAi => "a message of OpenAI's is text, and calls that the client runs",
-        Target::Anthropic => "Anthropic has none for what others run or make",
-        Target::Bedrock(_) => "Converse has none for what others run or make",
+        Api::OpenAi => "a message of OpenAI's is text, and calls that the client runs",
+        Api::Anthropic => "Anthropic has none for what others run or make",
+        Api::Converse => "Converse has none for what others run or make",
         _ => "TGI generates text",
     };
     format!("dropped: only its own format knows such a block: {why}")
 }
 
-fn context() -> Context {
-    Context::new().latency_ms(9)
+fn context() -> ResponseOptions {
+    ResponseOptions::new().latency_ms(9)
 }
 
 fn read(body: &str) -> Response {
@@ -31,13 +30,13 @@ fn read(body: &str) -> Response {
 }
 
 /// An answer written whole, and what is lost.
-fn whole(target: Target, body: &str) -> (String, Vec<String>) {
+fn whole(target: Api, body: &str) -> (String, Vec<String>) {
     let (written, losses) = common::write_whole(target, &read(body), &context());
     (String::from_utf8(written).expect("UTF-8"), losses)
 }
 
 /// An answer written as a stream, and what is lost.
-fn streamed(target: Target, body: &str) -> (String, Vec<String>) {
+fn streamed(target: Api, body: &str) -> (String, Vec<String>) {
     let (written, losses, ending) = transcode(target, context(), body);
     assert_eq!(ending, Ok(()));
     (String::from_utf8(written).expect("UTF-8"), losses)
@@ -73,7 +72,7 @@ fn whole_answers_give_blocks_back_verbatim() {
         text,
     ];
     let body = message(&blocks);
-    assert_eq!(whole(Target::Anthropic, &body), (body, vec![]));
+    assert_eq!(whole(Api::Anthropic, &body), (body, vec![]));
     let blocks = [
         r#"{"text":"a"}"#,
         r#"{"toolUse":{"toolUseId":"s","type":"server_tool_use","name":"n","input":{"z":1.50}}}"#,
@@ -130,10 +129,10 @@ fn deltas_of_a_message() {
         event(json!({"type": "message_stop"})),
     ]
     .concat();
-    let (stream, losses) = streamed(Target::Anthropic, &body);
+    let (stream, losses) = streamed(Api::Anthropic, &body);
     assert_eq!(losses, [""; 0]);
     assert!(stream.contains(r#""delta":{"news":7,"type":"news_delta"}"#), "{stream}");
-    let (message, losses) = whole(Target::Anthropic, &body);
+    let (message, losses) = whole(Api::Anthropic, &body);
     let message: Value = serde_json::from_str(&message).expect("JSON");
     assert_eq!(message["content"], json!([{"type": "mcp_tool_use", "id": "c", "input": {"a": 1}}]));
     assert_eq!(losses, ["other part: approximated: a delta of unknown meaning is not in its block"]);
@@ -154,15 +153,15 @@ fn others_know_no_such_blocks() {
     assert_eq!(losses, [format!("/content/0: {why}")]);
     let item = r#"{"type":"web_search_call","id":"w","status":"completed"}"#;
     let body = format!(r#"{{"object":"response","status":"completed","output":[{item}]}}"#);
-    for target in [BEDROCK, Target::Anthropic, Target::OpenAi, Target::Tgi] {
+    for target in [BEDROCK, Api::Anthropic, Api::OpenAi, Api::Tgi] {
         for (_, losses) in [whole(target, &body), streamed(target, &body)] {
             assert_eq!(losses[0], format!("/output/0: {}", foreign(target)));
         }
     }
     // Nor does Converse know what a message's block is, though both are JSON.
     let body = converse(&[r#"{"image":{"format":"png"}}"#]);
-    let why = foreign(Target::Anthropic);
-    assert_eq!(whole(Target::Anthropic, &body).1[0], format!("/output/message/content/0: {why}"));
+    let why = foreign(Api::Anthropic);
+    assert_eq!(whole(Api::Anthropic, &body).1[0], format!("/output/message/content/0: {why}"));
 }
 
 /// An image comes in pieces, or does not come, which a stream of Converse says in a delta and a whole answer in its block.

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Event, PartKind};
-use sagewire_codec::{Decoder, Error, ErrorKind, Framing, Options, Target, Transcoder};
+use sagewire_codec::model::{Event, PartKind, ResponseOptions};
+use sagewire_codec::{Api, DecodeError, DecodeErrorKind, Decoder, Framing, Options, Transcoder};
 use serde_json::{Value, json};
 
 /// The answer that the events make.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Answer {
     choices: BTreeMap<u32, Choice>,
-    usage: Option<sagewire_codec::chat::Usage>,
+    usage: Option<sagewire_codec::model::Usage>,
     malformed: usize,
     others: Vec<String>,
 }
@@ -31,7 +31,7 @@ struct Choice {
     finish: Option<String>,
 }
 
-fn read(options: Options, chunks: Vec<Bytes>) -> (Answer, Result<(), Error>) {
+fn read(options: Options, chunks: Vec<Bytes>) -> (Answer, Result<(), DecodeError>) {
     let mut decoder = Decoder::with_options(options);
     let mut answer = Answer::default();
     let mut events = Vec::new();
@@ -93,7 +93,7 @@ impl Answer {
 }
 
 /// Whole, in small pieces, and cut at random into parts: the same answer each time.
-fn read_every_way(name: &str, body: &[u8]) -> (Answer, Result<(), Error>) {
+fn read_every_way(name: &str, body: &[u8]) -> (Answer, Result<(), DecodeError>) {
     let whole = read(Options::new(), vec![Bytes::copy_from_slice(body)]);
     for size in [1, 7, 65_536] {
         let chunks = body.chunks(size).map(Bytes::copy_from_slice).collect();
@@ -173,7 +173,7 @@ fn all_recorded_streams() {
     assert!(expected.len() >= 74);
 }
 
-fn sglang(name: &str) -> (Answer, Result<(), Error>) {
+fn sglang(name: &str) -> (Answer, Result<(), DecodeError>) {
     let body = std::fs::read(common::testdata("recorded").join(name)).expect(name);
     read_every_way(name, &body)
 }
@@ -208,7 +208,7 @@ fn sglang_streams() {
 }
 
 /// What a file of `wire/samples` holds, by its name.
-fn sample(folder: &Path, name: &str) -> (Answer, Result<(), Error>) {
+fn sample(folder: &Path, name: &str) -> (Answer, Result<(), DecodeError>) {
     let body = std::fs::read(folder.join(name)).expect(name);
     let whole = read(Options::new(), vec![Bytes::from(body.clone())]);
     for size in [1, 7] {
@@ -278,7 +278,8 @@ fn what_is_written_reads_back() {
         streams += 1;
         let mut chunk = Bytes::from(std::fs::read(&path).expect("readable"));
         let (source, ending) = read(Options::new(), vec![chunk.clone()]);
-        let mut transcoder = Transcoder::new(Options::new(), Target::OpenAi, Context::new());
+        let mut transcoder =
+            Transcoder::new(Options::new(), Api::OpenAi, ResponseOptions::new()).expect("it is written");
         let mut out = Vec::new();
         let end = loop {
             match transcoder.decode(&mut chunk) {
@@ -301,7 +302,7 @@ fn what_is_written_reads_back() {
         match (&ending, &again) {
             (Ok(()), Ok(())) => {}
             (Err(before), Err(after)) => match (before.kind(), after.kind()) {
-                (ErrorKind::Failure(before), ErrorKind::Failure(after)) => {
+                (DecodeErrorKind::Failure(before), DecodeErrorKind::Failure(after)) => {
                     assert_eq!(
                         (&before.name, &before.code, &before.message),
                         (&after.name, &after.code, &after.message)

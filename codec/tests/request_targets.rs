@@ -4,13 +4,11 @@ mod common;
 
 use bytes::Bytes;
 use common::requests::{anew, chat, convert, convert_with, expect, lines, plain};
-use sagewire_codec::chat::request::{Message, Tool};
-use sagewire_codec::chat::{
-    Context, FirstMessage, Outcome, PromptImages, RequestFormat, Response, Settings, SystemPlacement,
-    ZeroTemperature,
+use sagewire_codec::model::{
+    ConversionOptions, FirstMessage, Message, Outcome, PromptImages, Response, ResponseOptions,
+    SystemPlacement, Tool, ZeroTemperature,
 };
-use sagewire_codec::format::{read_request, tool_names, write_request};
-use sagewire_codec::{Decoder, Options, Target, Transcoder};
+use sagewire_codec::{Api, Decoder, Options, Transcoder, read_request, tool_names, write_request};
 use serde_json::{Value, json};
 
 const NOTHING: [String; 0] = [];
@@ -55,7 +53,7 @@ fn a_zero_temperature_is_what_the_settings_say() {
         (ZeroTemperature::Clamp, json!({"temperature": 0.01, "return_full_text": false}), 1),
         (ZeroTemperature::Send, json!({"temperature": 0, "return_full_text": false}), 0),
     ] {
-        let settings = Settings::new().render(&plain).zero_temperature(zero);
+        let settings = ConversionOptions::new().render(&plain).zero_temperature(zero);
         let (written, lost) = convert_with("openai", "tgi", &body, &settings).expect("it can be written");
         assert_eq!(written["parameters"], expected);
         assert_eq!(lost.as_slice().len(), losses);
@@ -132,14 +130,14 @@ fn converse_gets_turns_by_turns_and_the_user_first() {
             "/messages/2/content: dropped: Converse takes no blank text",
         ]
     );
-    let settings = Settings::new().first_message(FirstMessage::Error);
+    let settings = ConversionOptions::new().first_message(FirstMessage::Error);
     let error = convert_with("openai", "bedrock", &body, &settings).expect_err("the assistant begins");
     assert_eq!(
         error.to_string(),
         "format: byte 45: cannot be written: the user has to begin the conversation"
     );
-    assert!(!error.is_corrupt());
-    let settings = Settings::new().first_message(FirstMessage::Leave).merge(false);
+    assert!(!error.is_invalid());
+    let settings = ConversionOptions::new().first_message(FirstMessage::Leave).merge(false);
     let (written, _) = convert_with("openai", "bedrock", &body, &settings).expect("it can be written");
     let roles: Vec<_> =
         written["messages"].as_array().expect("a list").iter().map(|m| m["role"].clone()).collect();
@@ -248,13 +246,13 @@ fn names_of_tools_come_back_in_the_answer() {
     let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
     let body = json!({"messages": [{"role": "user", "content": "q"}], "tools": [tool("x.y"), tool("x_y"), tool("é"), tool("plain")]});
     let source = body.to_string();
-    let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
-    assert!(tool_names(RequestFormat::OpenAi, &request).is_empty());
-    for (format, tools, path) in [
-        (RequestFormat::Bedrock, "/toolConfig/tools", "/toolSpec/name"),
-        (RequestFormat::Anthropic, "/tools", "/name"),
-    ] {
-        let (written, _) = write_request(format, &request, &Settings::new()).expect("it can be written");
+    let request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
+    assert!(tool_names(Api::OpenAi, &request).is_empty());
+    for (format, tools, path) in
+        [(Api::Converse, "/toolConfig/tools", "/toolSpec/name"), (Api::Anthropic, "/tools", "/name")]
+    {
+        let (written, _) =
+            write_request(format, &request, &ConversionOptions::new()).expect("it can be written");
         let written: Value = serde_json::from_slice(&written).expect("JSON");
         let names = tool_names(format, &request);
         let tools = written.pointer(tools).and_then(Value::as_array).expect("tools");
@@ -264,7 +262,7 @@ fn names_of_tools_come_back_in_the_answer() {
         });
         assert_eq!(restored.collect::<Vec<_>>(), ["x.y", "x_y", "é", "plain"]);
     }
-    let names = tool_names(RequestFormat::Bedrock, &request);
+    let names = tool_names(Api::Converse, &request);
     let stream = br#"{"messageStart":{"role":"assistant"}}
 {"contentBlockStart":{"contentBlockIndex":0,"start":{"toolUse":{"toolUseId":"1","name":"x_y_2"}}}}
 {"contentBlockDelta":{"contentBlockIndex":0,"delta":{"toolUse":{"input":"{}"}}}}
@@ -273,7 +271,8 @@ fn names_of_tools_come_back_in_the_answer() {
 {"contentBlockStop":{"contentBlockIndex":1}}
 {"messageStop":{"stopReason":"tool_use"}}
 "#;
-    let mut transcoder = Transcoder::new(Options::new(), Target::OpenAi, Context::new());
+    let mut transcoder =
+        Transcoder::new(Options::new(), Api::OpenAi, ResponseOptions::new()).expect("it is written");
     transcoder.set_tool_names(names.clone());
     let (mut chunk, mut out) = (Bytes::from_static(stream), Vec::new());
     while let Some(bytes) = transcoder.decode(&mut chunk).expect("a stream") {
@@ -318,7 +317,7 @@ fn a_choice_of_no_tool_is_never_sent_as_auto() {
         let (written, losses) = convert("openai", to, &body).expect("it can be written");
         assert_eq!(written.pointer(tools).and_then(Value::as_array).map(Vec::len), Some(1));
         assert!(written.pointer(choice).expect("a choice").to_string().contains("any"));
-        assert_eq!(losses.as_slice()[0].what, "/tools/0");
+        assert_eq!(losses.as_slice()[0].path, "/tools/0");
     }
 }
 
@@ -329,7 +328,7 @@ fn anthropic_requires_max_tokens() {
     assert_eq!(losses, ["max_tokens: defaulted: Anthropic requires a number: 4096"]);
     body["max_completion_tokens"] = json!(7);
     assert_eq!(expect("openai", "anthropic", &body, "/max_tokens", json!(7)), NOTHING);
-    let settings = Settings::new().max_tokens(99);
+    let settings = ConversionOptions::new().max_tokens(99);
     let (written, losses) =
         convert_with("openai", "bedrock", &chat(json!([{"role": "user", "content": "hi"}])), &settings)
             .expect("written");
@@ -421,15 +420,17 @@ fn thinking_restricts_what_claude_takes() {
 fn a_prompt_needs_a_template() {
     let body = chat(json!([{"role": "user", "content": "hi"}]));
     for to in ["tgi", "lmi", "jumpstart", "jumpstart_text", "triton", "completions", "text"] {
-        let error = convert_with("openai", to, &body, &Settings::new()).expect_err(to);
+        let error = convert_with("openai", to, &body, &ConversionOptions::new()).expect_err(to);
         assert!(error.to_string().contains("a chat template is needed"), "{error}");
         let refuses = |_: &[Message<'_>], _: &[Tool<'_>]| Err("roles must alternate".to_owned());
-        let error = convert_with("openai", to, &body, &Settings::new().render(&refuses)).expect_err(to);
+        let error =
+            convert_with("openai", to, &body, &ConversionOptions::new().render(&refuses)).expect_err(to);
         assert!(error.to_string().ends_with("the chat template fails: roles must alternate"), "{error}");
     }
     // One that is there is taken.
-    let (written, losses) = convert_with("completions", "tgi", &json!({"prompt": "hi"}), &Settings::new())
-        .expect("it can be written");
+    let (written, losses) =
+        convert_with("completions", "tgi", &json!({"prompt": "hi"}), &ConversionOptions::new())
+            .expect("it can be written");
     assert_eq!(written["inputs"], "hi");
     assert!(losses.is_empty());
 }
@@ -447,7 +448,7 @@ fn images_of_tgi_are_asked_for() {
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://d", "detail": "high"}}]},
         {"role": "user", "content": "e"},
     ]));
-    let settings = Settings::new().images(PromptImages::Markdown).render(&plain);
+    let settings = ConversionOptions::new().images(PromptImages::Markdown).render(&plain);
     let (written, losses) = convert_with("openai", "tgi", &body, &settings).expect("it can be written");
     let prompt = "User: a![](https://example.com/a(1%29.png)b![](data:image/png;base64,AAAA)c\nUser: ![](http://d)\nUser: e\n";
     assert_eq!(written["inputs"], prompt);
@@ -460,7 +461,7 @@ fn images_of_tgi_are_asked_for() {
     );
     // Unasked for, and elsewhere, it is for the template to say.
     let lost = "dropped: the template has text only";
-    for (to, settings) in [("tgi", Settings::new().render(&plain)), ("lmi", settings)] {
+    for (to, settings) in [("tgi", ConversionOptions::new().render(&plain)), ("lmi", settings)] {
         let (written, losses) = convert_with("openai", to, &body, &settings).expect("it can be written");
         assert!(!written["inputs"].as_str().expect("a prompt").contains("![]("), "{to}");
         assert_eq!(lines(&losses)[0], format!("/messages/0/content/1: {lost}"), "{to}");
@@ -471,22 +472,22 @@ fn images_of_tgi_are_asked_for() {
 /// Raw text is no document: the prompt, and everything else a loss. It goes back byte for byte.
 #[test]
 fn raw_text_is_the_prompt_and_nothing_else() {
-    assert_eq!(RequestFormat::Text.media_type(), "application/x-text");
-    assert_eq!(RequestFormat::JumpStartText.media_type(), "application/json");
+    assert_eq!(Api::JumpStartRaw.content_type(), "application/x-text");
+    assert_eq!(Api::JumpStartText.content_type(), "application/json");
     let text = "Summarize:\n\"{\" — \u{1f600}";
-    let request = read_request(RequestFormat::Text, text.as_bytes()).expect("any text is");
-    for settings in [Settings::new(), anew()] {
-        let (written, losses) = write_request(RequestFormat::Text, &request, &settings).expect("itself");
+    let request = read_request(Api::JumpStartRaw, text.as_bytes()).expect("any text is");
+    for settings in [ConversionOptions::new(), anew()] {
+        let (written, losses) = write_request(Api::JumpStartRaw, &request, &settings).expect("itself");
         assert_eq!((written.as_slice(), losses.is_empty()), (text.as_bytes(), true));
     }
     let (written, losses) = convert("text", "jumpstart_text", &json!(text)).expect("a prompt");
     assert_eq!((written, lines(&losses)), (json!({"text_inputs": text}), vec![]));
     // A default that nobody can be told is no less lost.
-    let settings = Settings::new().max_tokens(5);
+    let settings = ConversionOptions::new().max_tokens(5);
     let (written, losses) = convert_with("tgi", "text", &json!({"inputs": text}), &settings).expect("text");
     assert_eq!(written, text);
     assert_eq!(lines(&losses), ["max_tokens: dropped: raw text is the prompt and nothing else"]);
-    assert!(read_request(RequestFormat::Text, b"\xff").expect_err("no text").is_corrupt());
+    assert!(read_request(Api::JumpStartRaw, b"\xff").expect_err("no text").is_invalid());
 }
 
 #[test]
@@ -500,10 +501,10 @@ fn the_system_goes_where_the_model_takes_it() {
     for (place, index) in [(SystemPlacement::FirstUser, 0), (SystemPlacement::LastUser, 2)] {
         for to in ["openai", "bedrock", "anthropic"] {
             let (written, losses) =
-                convert_with("openai", to, &body, &Settings::new().system(place)).expect("written");
+                convert_with("openai", to, &body, &ConversionOptions::new().system(place)).expect("written");
             let text = written["messages"][index]["content"].to_string();
             assert!(text.contains("s\\n\\n"), "{to}: {written}");
-            assert_eq!(losses.as_slice()[0].what, "/messages/0");
+            assert_eq!(losses.as_slice()[0].path, "/messages/0");
         }
     }
 }
@@ -512,7 +513,7 @@ fn the_system_goes_where_the_model_takes_it() {
 fn roles_are_merged_where_it_is_asked() {
     let body = chat(json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]));
     let (written, _) =
-        convert_with("openai", "openai", &body, &Settings::new().merge(true)).expect("written");
+        convert_with("openai", "openai", &body, &ConversionOptions::new().merge(true)).expect("written");
     assert_eq!(written, chat(json!([{"role": "user", "content": "a\n\nb"}])));
 }
 
@@ -522,10 +523,10 @@ fn parameters_of_a_container_are_passed_on_or_not() {
     body["min_tokens"] = json!(2);
     let fields = json!({"min_tokens": 2});
     assert_eq!(expect("openai", "bedrock", &body, "/additionalModelRequestFields", fields), NOTHING);
-    let settings = Settings::new().drop_others(true);
+    let settings = ConversionOptions::new().drop_others(true);
     let (written, losses) = convert_with("openai", "bedrock", &body, &settings).expect("it can be written");
     assert_eq!(written.get("additionalModelRequestFields"), None);
-    assert_eq!(losses.as_slice()[0].what, "/min_tokens");
+    assert_eq!(losses.as_slice()[0].path, "/min_tokens");
 }
 
 #[test]

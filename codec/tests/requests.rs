@@ -7,10 +7,10 @@ use std::fs;
 
 use common::requests::{FORMATS, TEXT, anew, chat, convert, expect, lines, named, plain};
 use proptest::prelude::*;
-use sagewire_codec::Layer;
-use sagewire_codec::chat::request::{Content, Message, Param, Part, Role, Source, Tool, ToolChoice};
-use sagewire_codec::chat::{Json, Request, RequestFormat, Settings};
-use sagewire_codec::format::{convert_request, read_request, write_request};
+use sagewire_codec::model::{
+    Content, ConversionOptions, Json, Message, Param, Part, Request, Role, Source, Tool, ToolChoice,
+};
+use sagewire_codec::{Api, convert_request, read_request, write_request};
 use serde_json::{Value, json};
 
 #[test]
@@ -26,11 +26,12 @@ fn what_is_read_comes_back() {
             let request =
                 read_request(format, source.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}"));
             let (copied, losses) =
-                write_request(format, &request, &Settings::new()).expect("it can be written");
+                write_request(format, &request, &ConversionOptions::new()).expect("it can be written");
             assert_eq!(String::from_utf8_lossy(&copied), source, "{name}");
             assert!(losses.is_empty(), "{name}: {losses:?}");
-            let (converted, losses) = convert_request(format, format, source.as_bytes(), &Settings::new())
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (converted, losses) =
+                convert_request(format, format, source.as_bytes(), &ConversionOptions::new())
+                    .unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!((converted, losses.as_slice()), (copied, &[][..]), "{name}, in one go");
             // The same through the canonical model.
             let (written, losses) = write_request(format, &request, &anew()).expect("it can be written");
@@ -91,11 +92,10 @@ fn what_is_no_request_is_refused_with_its_place() {
         let error = read_request(named(vector["format"].as_str().expect("a format")), text.as_bytes());
         let error = error.expect_err(text);
         assert_eq!(error.to_string(), vector["error"], "{text}");
-        assert_eq!(error.layer(), Layer::Format);
-        assert!(error.is_corrupt());
+        assert!(error.is_invalid());
     }
-    let error = read_request(RequestFormat::OpenAi, b"{\"a\":\"\xff\"}").expect_err("not UTF-8");
-    assert_eq!(error.to_string(), "format: byte 6: malformed JSON: not UTF-8");
+    let error = read_request(Api::OpenAi, b"{\"a\":\"\xff\"}").expect_err("not UTF-8");
+    assert_eq!(error.to_string(), "byte 6: malformed JSON: not UTF-8");
 }
 
 /// One conversation with everything in it, from each format into every other, with what is lost. Reviewed by eye; written
@@ -160,11 +160,10 @@ fn conversions() {
 fn what_is_changed_is_written_anew() {
     let body = json!({"model": "m", "temperature": 1.50, "messages": [{"role": "user", "content": "hi", "later": 1}], "stop": "a", "max_completion_tokens": 5});
     let source = body.to_string();
-    let mut request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+    let mut request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
     request.model = Some(Param::new("other".into()));
     request.messages[0].content[0].content = Content::Text("ho".into());
-    let (written, losses) =
-        write_request(RequestFormat::OpenAi, &request, &Settings::new()).expect("written");
+    let (written, losses) = write_request(Api::OpenAi, &request, &ConversionOptions::new()).expect("written");
     let mut expected = body;
     expected["model"] = json!("other");
     expected["messages"][0]["content"] = json!("ho");
@@ -185,14 +184,14 @@ fn a_request_can_be_made_by_hand() {
     request.temperature = Some(Param::new(0.7));
     request.others.push(("min_tokens".into(), Param::new(Json(Cow::Borrowed("2")))));
     for (name, format) in FORMATS {
-        let (written, losses) = write_request(format, &request, &Settings::new().render(&plain))
+        let (written, losses) = write_request(format, &request, &ConversionOptions::new().render(&plain))
             .unwrap_or_else(|e| panic!("{name}: {e}"));
         serde_json::from_slice::<Value>(&written).expect("JSON");
         for loss in losses.as_slice() {
-            assert!(!loss.what.starts_with('/'), "{loss}: there is no source");
+            assert!(!loss.path.starts_with('/'), "{loss}: there is no source");
         }
     }
-    let (written, _) = write_request(RequestFormat::OpenAi, &request, &Settings::new()).expect("written");
+    let (written, _) = write_request(Api::OpenAi, &request, &ConversionOptions::new()).expect("written");
     let expected = json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}],
         "tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required", "seed": -3, "temperature": 0.7, "min_tokens": 2});
     assert_eq!(serde_json::from_slice::<Value>(&written).expect("JSON"), expected);
@@ -208,7 +207,7 @@ fn prompts_in_lists_stay_with_completions() {
                 Ok((written, losses)) => assert!(to == "completions" && losses.is_empty() && written == body),
                 Err(error) => {
                     let why = "only completions take them";
-                    assert!(to != "completions" && error.is_refused(), "{to}: {error}");
+                    assert!(to != "completions" && error.is_unsupported(), "{to}: {error}");
                     assert!(error.to_string().ends_with(why), "{error}");
                     assert_eq!(error.offset(), 10);
                 }
@@ -228,8 +227,8 @@ fn escapes_go_on_as_they_are() {
         (r"\ude00\ud83d\n", "\u{fffd}\u{fffd}\\n"),
     ] {
         let source = body(text);
-        let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
-        let write = || write_request(RequestFormat::Bedrock, &request, &Settings::new()).expect("written").0;
+        let request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
+        let write = || write_request(Api::Converse, &request, &ConversionOptions::new()).expect("written").0;
         let expected = format!(r#"{{"messages":[{{"role":"user","content":[{{"text":"{bedrock}"}}]}}]}}"#);
         assert_eq!(String::from_utf8(write()).expect("UTF-8"), expected);
         let Content::Text(text) = &request.messages[0].content[0].content else { panic!("{request:?}") };
@@ -243,7 +242,7 @@ fn escapes_go_on_as_they_are() {
         assert!(lines(&losses).iter().any(|line| line.contains("no blank text")), "{blank}: {losses:?}");
     }
     for broken in [r"\", r"\x", r"\u12", r"\u12g4", "\u{1}", r"\ud83d\u", r"a\"] {
-        read_request(RequestFormat::OpenAi, body(broken).as_bytes()).expect_err(broken);
+        read_request(Api::OpenAi, body(broken).as_bytes()).expect_err(broken);
     }
 }
 
@@ -256,7 +255,7 @@ fn places_in_long_lists_are_found() {
     };
     let body = chat((0..100).map(message).collect());
     let (_, losses) = convert("openai", "bedrock", &body).expect("it can be written");
-    let found: Vec<_> = losses.as_slice().iter().map(|loss| loss.what.clone()).collect();
+    let found: Vec<_> = losses.as_slice().iter().map(|loss| loss.path.clone()).collect();
     let expected: Vec<_> = (0..100).map(|index| format!("/messages/{index}")).collect();
     assert_eq!(found, expected);
 }
@@ -264,7 +263,7 @@ fn places_in_long_lists_are_found() {
 #[test]
 fn strings_are_borrowed() {
     let source = r#"{"messages":[{"role":"user","content":"hi"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}],"later":{"a":"b"}}"#;
-    let request = read_request(RequestFormat::OpenAi, source.as_bytes()).expect("a request");
+    let request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
     let Content::Text(text) = &request.messages[0].content[0].content else { panic!("{request:?}") };
     assert_eq!(text.borrowed(), Some("hi"));
     let Content::Image { source: Source::Base64 { data, .. }, .. } = &request.messages[1].content[0].content
@@ -398,14 +397,14 @@ proptest! {
         let source = body.to_string();
         for (name, format) in FORMATS {
             let Ok(request) = read_request(format, source.as_bytes()) else { continue };
-            let (copied, losses) = write_request(format, &request, &Settings::new().render(&plain)).expect("copied");
+            let (copied, losses) = write_request(format, &request, &ConversionOptions::new().render(&plain)).expect("copied");
             prop_assert_eq!(&copied, source.as_bytes());
             prop_assert!(losses.is_empty());
             for (to, target) in FORMATS {
                 let Ok((written, losses)) = write_request(target, &request, &anew().render(&plain)) else { continue };
                 let written: Value = serde_json::from_slice(&written).unwrap_or_else(|error| panic!("{name} to {to}: {error}"));
-                for loss in losses.as_slice().iter().filter(|loss| loss.what.starts_with('/')) {
-                    prop_assert!(body.pointer(&loss.what).is_some(), "{}", loss);
+                for loss in losses.as_slice().iter().filter(|loss| loss.path.starts_with('/')) {
+                    prop_assert!(body.pointer(&loss.path).is_some(), "{}", loss);
                 }
                 let text = written.to_string();
                 let again = read_request(target, text.as_bytes()).unwrap_or_else(|error| panic!("{name} to {to}: {error}: {text}"));
@@ -429,7 +428,7 @@ proptest! {
         for (_, format) in FORMATS {
             if let Ok(request) = read_request(format, &source) {
                 for (_, target) in FORMATS {
-                    let _ = write_request(target, &request, &Settings::new().render(&plain));
+                    let _ = write_request(target, &request, &ConversionOptions::new().render(&plain));
                 }
             }
         }

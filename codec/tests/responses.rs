@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Losses, Response};
-use sagewire_codec::format::{bedrock, openai, write_response};
-use sagewire_codec::{Decoder, Error, Options, Target, Transcoder};
+use sagewire_codec::model::{Losses, Response, ResponseOptions};
+use sagewire_codec::{Api, DecodeError, Decoder, Options, Transcoder, write_response};
 use serde_json::{Value, json};
 
-fn read(body: &str) -> Result<Response, Error> {
+fn read(body: &str) -> Result<Response, DecodeError> {
     Response::read(body.to_owned(), Options::new())
 }
 
@@ -55,7 +54,10 @@ fn openai_body() -> Value {
 #[test]
 fn openai_to_converse_and_back() {
     let response = read(&openai_body().to_string()).expect("complete");
-    let (converse, losses) = value(bedrock::write_response(&response, &Context::new().latency_ms(9)));
+    let (converse, losses) = value(
+        write_response(Api::Converse, &response, &ResponseOptions::new().latency_ms(9))
+            .expect("it is written"),
+    );
     assert_eq!(losses, [""; 0]);
     assert_eq!(
         converse,
@@ -72,8 +74,8 @@ fn openai_to_converse_and_back() {
         })
     );
     let back = read(&converse.to_string()).expect("complete");
-    let context = Context::new().id("chatcmpl-1").model("m").created(7);
-    let (mut openai, losses) = value(openai::write_response(&back, &context));
+    let context = ResponseOptions::new().id("chatcmpl-1").model("m").created(7);
+    let (mut openai, losses) = value(write_response(Api::OpenAi, &back, &context).expect("it is written"));
     let metrics = openai.as_object_mut().expect("an object").remove("metrics");
     assert_eq!(metrics, Some(json!({"latencyMs": 9})), "what has no name here is kept");
     assert_eq!(openai, openai_body());
@@ -94,8 +96,10 @@ fn members_of_others_take_no_places() {
         json!({"messageStop": {"stopReason": "end_turn"}}),
     ];
     let body = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    let (written, losses) =
-        value(openai::write_response(&read(&body).expect("complete"), &Context::new().created(1)));
+    let (written, losses) = value(
+        write_response(Api::OpenAi, &read(&body).expect("complete"), &ResponseOptions::new().created(1))
+            .expect("it is written"),
+    );
     assert_eq!(
         written["choices"],
         json!([{"index": 0, "message": {"role": "assistant", "content": "right"}, "finish_reason": "stop", "picture": {"picture": 2}}])
@@ -108,7 +112,8 @@ fn members_of_others_take_no_places() {
             "other: dropped: in OpenAI's this name has a meaning of its own",
         ]
     );
-    let mut transcoder = Transcoder::new(Options::new(), Target::OpenAi, Context::new());
+    let mut transcoder =
+        Transcoder::new(Options::new(), Api::OpenAi, ResponseOptions::new()).expect("it is written");
     let (mut chunk, mut stream) = (Bytes::from(body), Vec::new());
     while let Some(bytes) = transcoder.decode(&mut chunk).expect("good") {
         stream.extend_from_slice(bytes);
@@ -129,7 +134,8 @@ fn what_cannot_be_said_is_reported() {
         {"index": 1, "message": {"content": "b"}, "finish_reason": "stop"}
     ]});
     let response = read(&body.to_string()).expect("complete");
-    let (converse, losses) = value(bedrock::write_response(&response, &Context::new()));
+    let (converse, losses) =
+        value(write_response(Api::Converse, &response, &ResponseOptions::new()).expect("it is written"));
     assert_eq!(converse["stopReason"], "stop_sequence");
     assert_eq!(converse["additionalModelResponseFields"]["stop_sequence"], "END");
     assert_eq!(converse["output"]["message"]["content"], json!([{"text": "a"}, {"text": "no"}]));
@@ -139,8 +145,9 @@ fn what_cannot_be_said_is_reported() {
     // Who adds the events knows no places.
     let names = ["choice", "logprobs", "refusal", "usage", "latency"];
     let response = added(&body.to_string());
-    let (_, losses) = bedrock::write_response(&response, &Context::new());
-    let whats: Vec<_> = losses.as_slice().iter().map(|loss| &*loss.what).collect();
+    let (_, losses) =
+        write_response(Api::Converse, &response, &ResponseOptions::new()).expect("it is written");
+    let whats: Vec<_> = losses.as_slice().iter().map(|loss| &*loss.path).collect();
     assert_eq!(whats, names);
     let found: Vec<_> = losses.as_slice().iter().filter_map(|loss| loss.name).collect();
     assert_eq!(found, names);
@@ -158,7 +165,10 @@ fn losses_of_whole_answers_have_their_places() {
         {"index": 2, "message": {}, "finish_reason": "stop"}
     ]});
     let response = read(&body.to_string()).expect("complete");
-    let (_, losses) = value(bedrock::write_response(&response, &Context::new().latency_ms(1)));
+    let (_, losses) = value(
+        write_response(Api::Converse, &response, &ResponseOptions::new().latency_ms(1))
+            .expect("it is written"),
+    );
     let object = "approximated: the format wants an object: it is a member of one";
     let id = "approximated: an ID of Converse has 1 to 64 letters, digits and few marks";
     let name = "approximated: a name in Converse has 1 to 64 letters, digits and few marks";
@@ -187,8 +197,9 @@ fn a_stream_that_is_written_whole_gives_names() {
     let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"n\"}}]}\n\n\
         data: {\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"o\"},\"finish_reason\":\"stop\"}]}\n\n";
     let response = read(body).expect("complete");
-    let (_, losses) = write_response(Target::Anthropic, &response, &Context::new());
-    assert_eq!(losses.as_slice()[0].what, "refusal");
+    let (_, losses) =
+        write_response(Api::Anthropic, &response, &ResponseOptions::new()).expect("it is written");
+    assert_eq!(losses.as_slice()[0].path, "refusal");
 }
 
 #[test]
@@ -220,7 +231,8 @@ fn what_tgi_cannot_say_is_reported() {
     ], "stop_reason": "stop_sequence", "stop_sequence": "END",
         "usage": {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 3}});
     let response = read(&body.to_string()).expect("complete");
-    let (tgi, losses) = value(write_response(Target::Tgi, &response, &Context::new()));
+    let (tgi, losses) =
+        value(write_response(Api::Tgi, &response, &ResponseOptions::new()).expect("it is written"));
     assert_eq!(
         (&tgi["generated_text"], &tgi["details"]["finish_reason"]),
         (&json!("a"), &json!("stop_sequence"))

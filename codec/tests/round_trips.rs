@@ -3,12 +3,12 @@
 
 mod common;
 
-use sagewire_codec::chat::{Context, Response};
-use sagewire_codec::{Options, Target};
+use sagewire_codec::model::{Response, ResponseOptions};
+use sagewire_codec::{Api, Options};
 use serde_json::{Value, json};
 
 /// The vectors that have a member of this name, each with its name and its format.
-fn vectors(own: &str) -> Vec<(String, Target, Value)> {
+fn vectors(own: &str) -> Vec<(String, Api, Value)> {
     let with_target = |(name, vector): (String, Value)| {
         let target = vector["to"].as_str().or(vector["format"].as_str()).expect("a format");
         (name, common::target(target), vector)
@@ -23,9 +23,9 @@ fn expected(vector: &Value, own: &str) -> (Value, Value) {
 }
 
 /// A whole answer as a format writes it, and what is lost.
-fn rewrite(target: Target, body: &str) -> (Value, Vec<String>) {
+fn rewrite(target: Api, body: &str) -> (Value, Vec<String>) {
     let response = Response::read(body.to_owned(), Options::new()).expect("an answer");
-    let (written, losses) = common::write_whole(target, &response, &Context::new());
+    let (written, losses) = common::write_whole(target, &response, &ResponseOptions::new());
     (serde_json::from_slice(&written).expect("JSON"), losses)
 }
 
@@ -46,10 +46,10 @@ fn whole_answers_come_back() {
 }
 
 /// The bytes of a stream of these records.
-fn encode(target: Target, records: &Value) -> String {
+fn encode(target: Api, records: &Value) -> String {
     let encode = |record: &Value| match (target, record.as_str()) {
-        (Target::Bedrock(_), _) => format!("{record}\n"),
-        (Target::Anthropic, _) => {
+        (Api::Converse, _) => format!("{record}\n"),
+        (Api::Anthropic, _) => {
             format!("event: {}\ndata: {record}\n\n", record["type"].as_str().expect("a type"))
         }
         (_, Some(word)) => format!("data: {word}\n\n"),
@@ -59,8 +59,8 @@ fn encode(target: Target, records: &Value) -> String {
 }
 
 /// A stream as its own format writes it, what is lost, and what it failed with.
-fn transcode(target: Target, records: &Value) -> (Value, Value, Value) {
-    let (out, losses, ending) = common::transcode(target, Context::new(), encode(target, records));
+fn transcode(target: Api, records: &Value) -> (Value, Value, Value) {
+    let (out, losses, ending) = common::transcode(target, ResponseOptions::new(), encode(target, records));
     let failure = ending.err().map(|error| error.failure().expect("its own failure").to_string());
     (common::records(target, &out).into(), losses.into(), json!(failure))
 }
@@ -97,7 +97,7 @@ fn ended(format: &str, reason: &str, stop: Option<&str>) -> [String; 2] {
             whole.as_object_mut().expect("an object").extend(end.as_object().expect("an object").clone());
             let stream =
                 json!([{"type": "message_delta", "delta": end, "usage": usage}, {"type": "message_stop"}]);
-            [whole.to_string(), encode(Target::Anthropic, &stream)]
+            [whole.to_string(), encode(Api::Anthropic, &stream)]
         }
         _ => {
             let usage = json!({"inputTokens": 1, "outputTokens": 1, "totalTokens": 2});
@@ -143,7 +143,7 @@ fn finish_reasons() {
                     let (written, losses) = rewrite(target, body);
                     (vec![written], losses)
                 } else {
-                    let (out, losses, ending) = common::transcode(target, Context::new(), body);
+                    let (out, losses, ending) = common::transcode(target, ResponseOptions::new(), body);
                     assert_eq!(ending, Ok(()), "{name} to {to}");
                     (common::records(target, &out), losses)
                 };

@@ -10,7 +10,9 @@ use common::counting::{Counting, Meter};
 use common::frames::{self, frame};
 use common::{decode, ending, every_cut, leak, payload_part, sse, streams, texts};
 use sagewire_codec::eventstream::{self, Header, Value};
-use sagewire_codec::{Decoder, Error, ErrorKind, Framing, Limits, Options, Target, Transcoder, chat};
+use sagewire_codec::{
+    Api, DecodeError, DecodeErrorKind, Decoder, Framing, Limits, Options, Transcoder, model,
+};
 use serde_json::json;
 
 #[global_allocator]
@@ -60,7 +62,7 @@ fn r1_event_stream_vectors() {
                 let (again, ending) = every_cut(name, &input, frames::decode);
                 assert_eq!(again, found, "{name} with garbage");
                 let offset = input.len() as u64 - 25;
-                assert_eq!(ending.as_ref().map_err(Error::offset), Err(offset), "{name}");
+                assert_eq!(ending.as_ref().map_err(DecodeError::offset), Err(offset), "{name}");
                 assert!(ending.is_err_and(|error| error.is_corrupt()), "{name} with garbage");
             }
         }
@@ -358,7 +360,7 @@ fn r6_after_a_bad_frame_nothing_is_delivered() {
     let (found, ending) = every_cut("good, bad, good", &stream, frames::decode);
     assert_eq!(found.len(), 1);
     let error = ending.expect_err("the second is bad");
-    assert!(matches!(error.kind(), ErrorKind::MessageChecksum { .. }));
+    assert!(matches!(error.kind(), DecodeErrorKind::MessageChecksum { .. }));
     assert_eq!(error.offset(), good.len() as u64);
     let (events, again) = every_cut("good, bad, good", &stream, |chunks| decode(Options::new(), chunks));
     assert_eq!((texts(&events).as_str(), again), ("hi", Err(error.clone())));
@@ -422,8 +424,8 @@ fn r7_sse_vectors_of_others() {
 fn endless(
     begin: &'static [u8],
     filler: &[u8],
-    mut give: impl FnMut(&mut Bytes) -> Result<(), Error>,
-) -> (Option<(usize, Error)>, usize) {
+    mut give: impl FnMut(&mut Bytes) -> Result<(), DecodeError>,
+) -> (Option<(usize, DecodeError)>, usize) {
     let filler = leak(filler.repeat(64 * KIB / filler.len()));
     let meter = Meter::start();
     let mut given = begin.len();
@@ -462,7 +464,7 @@ fn r8_endless_input() {
     let limits = [64 * KIB, Limits::default().record];
     let mut count = 0;
     let mut worst = 0;
-    let check = |name: &str, limit: usize, (fault, peak): (Option<(usize, Error)>, usize)| {
+    let check = |name: &str, limit: usize, (fault, peak): (Option<(usize, DecodeError)>, usize)| {
         let (given, error) = fault.expect(name);
         assert!(error.is_limit(), "{name}: {error}");
         assert!(given <= 64 * KIB + limit * 8 + 8, "{name}: {given} bytes until the error");
@@ -775,7 +777,7 @@ fn r9_linear_time() {
         let mut deltas = 0;
         let heap = heap_of_drip(stream, |chunk| {
             while let Some(event) = decoder.decode(chunk).expect("good") {
-                deltas += usize::from(matches!(event, chat::Event::TextDelta { .. }));
+                deltas += usize::from(matches!(event, model::Event::TextDelta { .. }));
             }
         });
         assert_eq!(deltas, 1);
@@ -1008,8 +1010,8 @@ fn r17_transcoded_output_is_one_event_a_chunk() {
             json!({"error": {"message": nasty, "type": nasty, "code": nasty}}),
         ];
         let source: String = records.iter().map(|record| format!("data: {record}\n\n")).collect();
-        let context = chat::Context::new();
-        let mut transcoder = Transcoder::new(Options::new(), Target::OpenAi, context);
+        let context = model::ResponseOptions::new();
+        let mut transcoder = Transcoder::new(Options::new(), Api::OpenAi, context).expect("it is written");
         let mut out = Vec::new();
         let mut chunk = Bytes::from(source);
         while let Ok(Some(bytes)) = transcoder.decode(&mut chunk) {

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 use sagewire_codec::stream::{Chunk, Error, Events, Transcoded};
-use sagewire_codec::{Decoder, ErrorKind, Failure, Framing, Layer, Options, Target, Transcoder};
+use sagewire_codec::{Api, DecodeErrorKind, Decoder, Failure, Framing, Layer, Options, Transcoder};
 
 /// A stream that has everything at once.
 struct Ready(std::vec::IntoIter<Chunk>);
@@ -32,7 +32,7 @@ fn all<S: Stream + Unpin>(mut stream: S) -> Vec<S::Item> {
     items
 }
 
-fn unframed(chunks: Vec<Chunk>) -> (Vec<Event<'static>>, Option<sagewire_codec::Error>) {
+fn unframed(chunks: Vec<Chunk>) -> (Vec<Event<'static>>, Option<sagewire_codec::DecodeError>) {
     let decoder = Decoder::with_options(Options::new().framing(Framing::Unframed));
     let (mut events, mut ending) = (Vec::new(), None);
     for item in all(Events::new(Ready(chunks.into_iter()), decoder)) {
@@ -85,7 +85,7 @@ fn an_exception_ends_the_stream_after_what_came() {
 
     // What is transcoded says so in the target's words.
     let options = Options::new().framing(Framing::Unframed);
-    let transcoder = Transcoder::new(options, Target::OpenAi, Default::default());
+    let transcoder = Transcoder::new(options, Api::OpenAi, Default::default()).expect("it is written");
     let items = all(Transcoded::new(Ready(chunks().into_iter()), transcoder));
     let (error, bytes) = items.split_last().expect("something");
     assert!(matches!(error, Err(Error::Decode(error)) if error.failure() == Some(&failure())));
@@ -105,8 +105,8 @@ fn an_exception_ends_the_stream_after_what_came() {
 #[test]
 fn a_fault_of_the_frames_ends_the_stream_as_with_frames() {
     let fault = || {
-        let kind = ErrorKind::PreludeChecksum { computed: 1, found: 2 };
-        sagewire_codec::Error::new(Layer::EventStream, 7, kind)
+        let kind = DecodeErrorKind::PreludeChecksum { computed: 1, found: 2 };
+        sagewire_codec::DecodeError::new(Layer::EventStream, 7, kind)
     };
     // After a complete answer, too: the transport could not tell what else there was.
     for (body, text) in [(BODIES[3], "cut"), (BODIES[0], "hé")] {

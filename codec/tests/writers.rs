@@ -6,10 +6,9 @@
 mod common;
 
 use bytes::Bytes;
-use common::transcode;
-use sagewire_codec::chat::Context;
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Options, Target, eventstream};
+use common::{transcode, transcode_as_it_is};
+use sagewire_codec::model::ResponseOptions;
+use sagewire_codec::{Api, Options, eventstream};
 use serde_json::{Value, json};
 
 fn data(chunks: &[Value]) -> String {
@@ -30,14 +29,14 @@ fn usage(usage: Value) -> Value {
 
 /// The events of ConverseStream, and the losses. The frames say the same as the lines.
 fn bedrock(body: &str) -> (Vec<Value>, Vec<String>) {
-    let context = || Context::new().latency_ms(12);
-    let (lines, losses, ending) = transcode(Target::Bedrock(Encoding::JsonLines), context(), body);
+    let context = || ResponseOptions::new().latency_ms(12);
+    let (lines, losses, ending) = transcode(Api::Converse, context(), body);
     let lines: Vec<Value> = String::from_utf8(lines)
         .expect("UTF-8")
         .lines()
         .map(|line| serde_json::from_str(line).expect("a line is JSON"))
         .collect();
-    let (frames, same, _) = transcode(Target::Bedrock(Encoding::EventStream), context(), body);
+    let (frames, same, _) = transcode_as_it_is(Options::new(), Api::Converse, context(), body);
     assert_eq!(same, losses);
     let mut decoder = eventstream::Decoder::new();
     let mut chunk = Bytes::from(frames);
@@ -228,8 +227,8 @@ fn failures_become_exceptions() {
 }
 
 /// The chunks that an OpenAI client reads, whether `[DONE]` ends them, and the losses.
-fn openai(context: Context, body: &str) -> (Vec<Value>, bool, Vec<String>) {
-    let (out, losses, ending) = transcode(Target::OpenAi, context, body);
+fn openai(context: ResponseOptions, body: &str) -> (Vec<Value>, bool, Vec<String>) {
+    let (out, losses, ending) = transcode(Api::OpenAi, context, body);
     let out = String::from_utf8(out).expect("UTF-8");
     let mut records: Vec<_> =
         out.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").expect("data")).collect();
@@ -258,7 +257,7 @@ fn openai_chunks() {
             json!({"prompt_tokens": 3, "completion_tokens": 4, "completion_tokens_details": {"reasoning_tokens": 1}}),
         ),
     ]);
-    let (chunks, done, losses) = openai(Context::new(), &body);
+    let (chunks, done, losses) = openai(ResponseOptions::new(), &body);
     assert!(done);
     assert!(losses.is_empty(), "{losses:?}");
     for chunk in &chunks {
@@ -295,13 +294,13 @@ fn openai_chunks() {
 #[test]
 fn openai_context_fills_what_is_missing() {
     let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}\n\ndata: [DONE]\n\n";
-    let (chunks, _, losses) = openai(Context::new().id("i").model("n").created(9), body);
+    let (chunks, _, losses) = openai(ResponseOptions::new().id("i").model("n").created(9), body);
     assert_eq!(
         (&chunks[0]["id"], &chunks[0]["created"], &chunks[0]["model"]),
         (&json!("i"), &json!(9), &json!("n"))
     );
     assert_eq!(losses, ["/choices/0/delta/tool_calls/0: defaulted: the call has no ID"]);
-    let (chunks, ..) = openai(Context::new(), body);
+    let (chunks, ..) = openai(ResponseOptions::new(), body);
     assert_eq!(
         (&chunks[0]["id"], &chunks[0]["created"], &chunks[0]["model"]),
         (&json!("chatcmpl-0"), &json!(0), &json!(""))
@@ -312,7 +311,7 @@ fn openai_context_fills_what_is_missing() {
 fn openai_errors() {
     let text = choice(json!({"content": "x"}), None);
     let last = |body: &str| {
-        let (chunks, done, _) = openai(Context::new(), body);
+        let (chunks, done, _) = openai(ResponseOptions::new(), body);
         assert!(!done);
         chunks.last().expect("an error")["error"].clone()
     };
@@ -326,7 +325,7 @@ fn openai_errors() {
 
 /// The records of a TGI stream, and the losses. Only a complete stream has a last record.
 fn tgi(body: &str) -> (Vec<Value>, Vec<String>) {
-    let (out, losses, ending) = transcode(Target::Tgi, Context::new(), body);
+    let (out, losses, ending) = transcode(Api::Tgi, ResponseOptions::new(), body);
     let out = String::from_utf8(out).expect("UTF-8");
     let records = out.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").expect("data"));
     let records: Vec<Value> = records.map(|record| serde_json::from_str(record).expect("JSON")).collect();
@@ -460,12 +459,12 @@ fn tgi_reads_back() {
     let mut last = tgi_token(2, "lo");
     (last["generated_text"], last["details"]) = (json!("Hello"), details);
     let body = data(&[tgi_token(1, "Hel"), last]);
-    let (out, losses, ending) = transcode(Target::Tgi, Context::new(), &body);
+    let (out, losses, ending) = transcode(Api::Tgi, ResponseOptions::new(), &body);
     assert_eq!((losses, ending), (no_tokens("/token/text").to_vec(), Ok(())));
     let read = |bytes: &[u8]| common::decode(Options::new(), vec![Bytes::copy_from_slice(bytes)]);
     assert_eq!(read(&out), read(body.as_bytes()));
     let failed = data(&[tgi_token(1, "Hel"), json!({"error": "boom", "error_type": "generation"})]);
-    let (out, ..) = transcode(Target::Tgi, Context::new(), &failed);
+    let (out, ..) = transcode(Api::Tgi, ResponseOptions::new(), &failed);
     assert_eq!(read(&out).0, read(failed.as_bytes()).0);
     assert!(read(&out).1.is_err_and(|error| error.is_model_failure()));
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
-use sagewire_codec::chat::{Event, RequestFormat};
-use sagewire_codec::format::read_request;
+use sagewire_codec::model::Event;
+use sagewire_codec::{Api, read_request};
 use sagewire_transport_reqwest::{
     AsyncRequest, Builder, Chat, Client, Credentials, Endpoint, Input, Request, Retry, Route, http_client,
 };
@@ -51,7 +51,7 @@ fn token(request: &http::Request<bytes::Bytes>) -> String {
 async fn chats_are_held_over_it() {
     let server = Server::start(vec![Answer::new(200, &SSE, STREAM), Answer::new(200, &JSON, WHOLE)]).await;
     let signed = builder(&server).route(Route::Invocations).build().expect("complete");
-    let request = read_request(RequestFormat::OpenAi, CHAT).expect("a request");
+    let request = read_request(Api::OpenAi, CHAT).expect("a request");
 
     let mut chat = Chat::new(signed.route(Route::OpenAi), "my-llm");
     let stream = chat.stream(&request).await.expect("an answer");

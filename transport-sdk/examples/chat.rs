@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use aws_sdk_sagemakerruntime::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sagemakerruntime::{Client as Sdk, Config};
-use sagewire_codec::chat::{Event, RequestFormat};
-use sagewire_codec::format::read_request;
+use sagewire_codec::model::Event;
+use sagewire_codec::{Api, read_request};
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
 use sagewire_transport_sdk::{Chat, Client};
 
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::new(Sdk::from_conf(config.build()));
 
     let body = br#"{"messages": [{"role": "user", "content": "Hello"}]}"#;
-    let request = read_request(RequestFormat::OpenAi, body)?;
+    let request = read_request(Api::OpenAi, body)?;
     let mut answer = Chat::new(client.clone(), "my-llm").stream(&request).await?;
     println!("{:?}", answer.metadata());
     while let Some(event) = answer.event().await? {

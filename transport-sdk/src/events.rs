@@ -12,7 +12,7 @@ use futures_core::Stream;
 use futures_util::stream;
 use sagewire_codec::sagemaker::Event;
 use sagewire_codec::stream::Chunk;
-use sagewire_codec::{ErrorKind, Framing, Layer};
+use sagewire_codec::{DecodeErrorKind, Framing, Layer};
 use sagewire_transport::{Chunks, Deadline, Error, Metadata, ResponseStream, Timeouts};
 
 type Receiver = EventReceiver<types::ResponseStream, ResponseStreamError>;
@@ -57,22 +57,22 @@ fn parts(receiver: Receiver) -> impl Stream<Item = Result<Chunk, Error>> + Send 
 
 /// How a stream ended after `received` bytes of the container's.
 fn ending(error: SdkError<ResponseStreamError, RawMessage>, received: u64) -> Result<Chunk, Error> {
-    let fault = |layer, kind| Ok(Chunk::Error(sagewire_codec::Error::new(layer, received, kind)));
+    let fault = |layer, kind| Ok(Chunk::Error(sagewire_codec::DecodeError::new(layer, received, kind)));
     match error.raw_response() {
         Some(RawMessage::Decoded(message)) => match event(message) {
             Event::Failure(failure) => Ok(Chunk::Failure(failure)),
             _ => {
                 let why = "the SDK cannot read it";
-                fault(Layer::SageMaker, ErrorKind::Malformed { what: "event", why })
+                fault(Layer::SageMaker, DecodeErrorKind::Malformed { what: "event", why })
             }
         },
         Some(RawMessage::Invalid(Some(rest))) => {
             let (what, len) = ("frame ends early", rest.len() as u64);
-            fault(Layer::EventStream, ErrorKind::Truncated { what, len })
+            fault(Layer::EventStream, DecodeErrorKind::Truncated { what, len })
         }
         Some(_) => {
             let why = "the SDK does not say what is wrong";
-            fault(Layer::EventStream, ErrorKind::Malformed { what: "frame", why })
+            fault(Layer::EventStream, DecodeErrorKind::Malformed { what: "frame", why })
         }
         None => Err(Error::broken_off().because(error)),
     }

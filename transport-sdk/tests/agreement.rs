@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 use sagewire_codec::stream::Error as StreamError;
-use sagewire_codec::{ErrorKind, Layer};
+use sagewire_codec::{DecodeErrorKind, Layer};
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY, Script};
 use sagewire_transport::{Error, Request, Retry, Transport};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 enum Ending {
     Complete,
     /// Where an exception stands is known by its frame, or else by what was in the frames before it.
-    Decode(Layer, ErrorKind, Option<u64>),
+    Decode(Layer, DecodeErrorKind, Option<u64>),
     BrokenOff,
     Refused(String),
 }
@@ -29,8 +29,8 @@ impl Ending {
     fn name(&self) -> &'static str {
         match self {
             Self::Complete => "Complete",
-            Self::Decode(_, ErrorKind::Failure(_), _) => "Failure",
-            Self::Decode(_, ErrorKind::Truncated { .. }, _) => "Truncated",
+            Self::Decode(_, DecodeErrorKind::Failure(_), _) => "Failure",
+            Self::Decode(_, DecodeErrorKind::Truncated { .. }, _) => "Truncated",
             Self::Decode(..) => "Corrupt",
             Self::BrokenOff => "BrokenOff",
             Self::Refused(_) => "Refused",

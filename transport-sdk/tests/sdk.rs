@@ -25,7 +25,8 @@ use common::config;
 use futures_util::StreamExt;
 use http_body::Frame;
 use sagewire_codec::eventstream::{Header, Value, encode};
-use sagewire_codec::{ErrorKind, Format, Options, chat::Event, stream};
+use sagewire_codec::model::Event;
+use sagewire_codec::{Api, DecodeErrorKind, Options, stream};
 use sagewire_transport_sdk::{
     AsyncRequest, Client, Endpoint, Input, Operation, Request, ResponseStream, Retry, Timeouts,
     response_stream,
@@ -105,9 +106,9 @@ fn part(payload: &str) -> Vec<u8> {
 }
 
 /// All that was read of a stream, and how it ended.
-async fn read(stream: ResponseStream) -> (String, Option<sagewire_codec::Error>) {
+async fn read(stream: ResponseStream) -> (String, Option<sagewire_codec::DecodeError>) {
     let mut text = String::new();
-    let mut events = stream.events_with(Options::new().format(Format::Text));
+    let mut events = stream.events_with(Options::new().api(Api::PlainText));
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::TextDelta { text: piece, .. }) => text.push_str(&piece),
@@ -119,7 +120,7 @@ async fn read(stream: ResponseStream) -> (String, Option<sagewire_codec::Error>)
     (text, None)
 }
 
-async fn read_frames(frames: Vec<u8>) -> (String, Option<sagewire_codec::Error>) {
+async fn read_frames(frames: Vec<u8>) -> (String, Option<sagewire_codec::DecodeError>) {
     let canned = Canned::new([streamed(frames)]);
     let client = Client::builder(canned.client().sdk().clone()).retry(Retry::never()).build();
     read(client.invoke_stream(Request::new("e", "")).await.unwrap()).await
@@ -315,7 +316,7 @@ async fn endings_that_the_sdk_hides() {
     let (text, error) = read_frames([&part("one")[..], &huge, &part("three")].concat()).await;
     let error = error.unwrap();
     assert_eq!(text, "one");
-    assert!(matches!(error.kind(), ErrorKind::PreludeChecksum { .. }), "{error}");
+    assert!(matches!(error.kind(), DecodeErrorKind::PreludeChecksum { .. }), "{error}");
 
     // Names and messages that it does not know.
     let exception =

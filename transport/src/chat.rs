@@ -8,10 +8,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use sagewire_codec::chat::{self, Event, Losses, RequestFormat, Settings, ToolNames};
-use sagewire_codec::format::{read_request, tool_names, write_request};
+use sagewire_codec::model::{self, ConversionOptions, Event, Losses, ToolNames};
 use sagewire_codec::stream::{self, Events, Transcoded};
-use sagewire_codec::{Options, Target};
+use sagewire_codec::{Api, Options, read_request, tool_names, write_request};
 use tower_service::Service;
 
 use crate::endpoint::Endpoint;
@@ -26,8 +25,8 @@ type Hook = Arc<dyn Fn(Duration, &Event<'_>) + Send + Sync>;
 /// A chat with one endpoint, over a transport or over `tower` layers around one.
 ///
 /// ```
-/// use sagewire_codec::chat::RequestFormat;
-/// use sagewire_codec::format::read_request;
+/// use sagewire_codec::Api;
+/// use sagewire_codec::read_request;
 /// use sagewire_transport::{Chat, Error, Invoke, Metadata, Response};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -42,7 +41,7 @@ type Hook = Arc<dyn Fn(Duration, &Event<'_>) + Send + Sync>;
 ///
 /// // The application speaks Anthropic's Messages, the container OpenAI's chat.
 /// let body = br#"{"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
-/// let answer = chat.complete(&read_request(RequestFormat::Anthropic, body)?).await?;
+/// let answer = chat.complete(&read_request(Api::Anthropic, body)?).await?;
 /// assert_eq!(answer.choices[0].text(), "hello");
 /// # Ok(())
 /// # }
@@ -54,8 +53,8 @@ type Hook = Arc<dyn Fn(Duration, &Event<'_>) + Send + Sync>;
 pub struct Chat<'a, S> {
     service: S,
     endpoint: Endpoint,
-    format: RequestFormat,
-    settings: Settings<'a>,
+    format: Api,
+    settings: ConversionOptions<'a>,
     options: Options,
     hook: Option<Hook>,
 }
@@ -66,8 +65,8 @@ impl<'a, S> Chat<'a, S> {
         Self {
             service,
             endpoint: endpoint.into(),
-            format: RequestFormat::OpenAi,
-            settings: Settings::default(),
+            format: Api::OpenAi,
+            settings: ConversionOptions::default(),
             options: Options::default(),
             hook: None,
         }
@@ -75,14 +74,14 @@ impl<'a, S> Chat<'a, S> {
 
     /// What the container takes. Default: OpenAI's chat.
     #[must_use]
-    pub fn format(mut self, format: RequestFormat) -> Self {
+    pub fn format(mut self, format: Api) -> Self {
         self.format = format;
         self
     }
 
     /// How requests are written: chat template, defaults, what is done where the container cannot say something.
     #[must_use]
-    pub fn settings(mut self, settings: Settings<'a>) -> Self {
+    pub fn settings(mut self, settings: ConversionOptions<'a>) -> Self {
         self.settings = settings;
         self
     }
@@ -107,17 +106,17 @@ impl<'a, S> Chat<'a, S> {
     /// # Errors
     ///
     /// The container needs what the request does not have: see [`Error::codec`].
-    pub fn request(&self, request: &chat::Request<'_>, stream: bool) -> Result<(Request, Losses), Error> {
+    pub fn request(&self, request: &model::Request<'_>, stream: bool) -> Result<(Request, Losses), Error> {
         let is_set = request.stream.as_ref().map(|param| param.value);
         let asks = is_set == Some(stream) || (is_set.is_none() && !stream);
         let (body, losses) = if asks {
             write_request(self.format, request, &self.settings)?
         } else {
             let mut changed = request.clone();
-            changed.stream = Some(chat::request::Param::new(stream));
+            changed.stream = Some(model::Param::new(stream));
             write_request(self.format, &changed, &self.settings)?
         };
-        let request = Request::new(self.endpoint.clone(), body).content_type(self.format.media_type());
+        let request = Request::new(self.endpoint.clone(), body).content_type(self.format.content_type());
         Ok((request, losses))
     }
 }
@@ -132,7 +131,7 @@ where
     /// # Errors
     ///
     /// Those of [`request`](Self::request) and of the transport; those of layers that are not ours are its sources.
-    pub async fn stream(&mut self, request: &chat::Request<'_>) -> Result<ChatStream, Error> {
+    pub async fn stream(&mut self, request: &model::Request<'_>) -> Result<ChatStream, Error> {
         let names = tool_names(self.format, request);
         let (request, losses) = self.request(request, true)?;
         let asked = Instant::now();
@@ -161,16 +160,16 @@ where
     /// Those of [`read_request`] and of [`stream`](Self::stream).
     pub async fn transcode(
         &mut self,
-        format: RequestFormat,
+        format: Api,
         body: &[u8],
-        target: Target,
-        context: chat::Context,
+        target: Api,
+        context: model::ResponseOptions,
     ) -> Result<Transcoded<ChunkStream, Error>, Error> {
         let request = read_request(format, body)?;
         let names = tool_names(self.format, &request);
         let (request, _) = self.request(&request, true)?;
         let answer = call(&mut self.service, InvokeStream(request)).await?;
-        Ok(answer.transcoded_for(self.options.clone(), target, context, names))
+        answer.transcoded_for(self.options.clone(), target, context, names)
     }
 }
 
@@ -184,7 +183,7 @@ where
     /// # Errors
     ///
     /// Those of [`request`](Self::request), of the transport and of [`Response::chat`].
-    pub async fn complete(&mut self, request: &chat::Request<'_>) -> Result<chat::Response, Error> {
+    pub async fn complete(&mut self, request: &model::Request<'_>) -> Result<model::Response, Error> {
         let names = tool_names(self.format, request);
         let (request, _) = self.request(request, false)?;
         let answer = call(&mut self.service, Invoke(request)).await?;
@@ -294,7 +293,7 @@ impl From<stream::Error<Error>> for Error {
 mod tests {
     use bytes::Bytes;
     use sagewire_codec::Framing;
-    use sagewire_codec::chat::PartKind;
+    use sagewire_codec::model::PartKind;
     use sagewire_codec::stream::Chunk;
     use tower::service_fn;
 
@@ -336,12 +335,11 @@ mod tests {
     /// Whoever asked knows tools by their own names, and not by those that the container could take.
     #[tokio::test]
     async fn tools_have_their_own_names() -> Result<(), Error> {
-        let request = read_request(RequestFormat::OpenAi, ASKED)?;
-        let answer =
-            Chat::new(service_fn(whole), "e").format(RequestFormat::Bedrock).complete(&request).await?;
+        let request = read_request(Api::OpenAi, ASKED)?;
+        let answer = Chat::new(service_fn(whole), "e").format(Api::Converse).complete(&request).await?;
         let names: Vec<&str> = answer.choices[0].tool_calls().map(|(_, name, _)| name).collect();
         assert_eq!(names, ["files.read"]);
-        let mut chat = Chat::new(service_fn(streamed), "e").format(RequestFormat::Bedrock);
+        let mut chat = Chat::new(service_fn(streamed), "e").format(Api::Converse);
         let mut stream = chat.stream(&request).await?;
         let mut names = Vec::new();
         while let Some(event) = stream.event().await? {
@@ -350,8 +348,8 @@ mod tests {
             }
         }
         assert_eq!(names, ["files.read"]);
-        let context = chat::Context::new();
-        let mut bytes = chat.transcode(RequestFormat::OpenAi, ASKED, Target::OpenAi, context).await?;
+        let context = model::ResponseOptions::new();
+        let mut bytes = chat.transcode(Api::OpenAi, ASKED, Api::OpenAi, context).await?;
         let mut out = Vec::new();
         while let Some(piece) = poll_fn(|cx| Pin::new(&mut bytes).poll_next(cx)).await {
             out.extend_from_slice(&piece?);
@@ -363,9 +361,9 @@ mod tests {
     #[test]
     fn a_body_is_sent_as_what_it_is() {
         let body = br#"{"prompt":"hi","stream":false}"#;
-        let request = read_request(RequestFormat::Completions, body).expect("a request");
+        let request = read_request(Api::Completions, body).expect("a request");
         for (format, media_type) in
-            [(RequestFormat::Tgi, "application/json"), (RequestFormat::Text, "application/x-text")]
+            [(Api::Tgi, "application/json"), (Api::JumpStartRaw, "application/x-text")]
         {
             let chat = Chat::new((), "x").format(format);
             let (sent, losses) = chat.request(&request, false).expect("it can be written");

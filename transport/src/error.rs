@@ -42,7 +42,8 @@ pub(crate) enum Kind {
     ContentType { found: Option<String>, body: Bytes },
     TooLarge { limit: usize },
     Failure(Failure),
-    Codec(sagewire_codec::Error),
+    Decode(sagewire_codec::DecodeError),
+    Convert(sagewire_codec::ConvertError),
     Layer(String),
 }
 
@@ -248,10 +249,18 @@ impl Error {
         }
     }
 
-    /// A request could not be written in the container's format, or a whole response could not be read.
-    pub fn codec(&self) -> Option<&sagewire_codec::Error> {
+    /// The response could not be read as a chat.
+    pub fn decode(&self) -> Option<&sagewire_codec::DecodeError> {
         match &self.0.kind {
-            Kind::Codec(error) => Some(error),
+            Kind::Decode(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The request could not be read or written, or a response could not be written.
+    pub fn convert(&self) -> Option<&sagewire_codec::ConvertError> {
+        match &self.0.kind {
+            Kind::Convert(error) => Some(error),
             _ => None,
         }
     }
@@ -338,7 +347,8 @@ impl fmt::Display for Error {
                 write!(f, "the response is {} instead of an event stream: {}", Shown(found), Shown(&body))
             }
             Kind::Failure(failure) => failure.fmt(f),
-            Kind::Codec(error) => error.fmt(f),
+            Kind::Decode(error) => error.fmt(f),
+            Kind::Convert(error) => error.fmt(f),
             Kind::Layer(what) => f.write_str(what),
             Kind::TooLarge { limit } => write!(f, "the response is larger than the limit of {limit} bytes"),
         }
@@ -357,9 +367,15 @@ impl From<Failure> for Error {
     }
 }
 
-impl From<sagewire_codec::Error> for Error {
-    fn from(error: sagewire_codec::Error) -> Self {
-        Self::new(Kind::Codec(error))
+impl From<sagewire_codec::DecodeError> for Error {
+    fn from(error: sagewire_codec::DecodeError) -> Self {
+        Self::new(Kind::Decode(error))
+    }
+}
+
+impl From<sagewire_codec::ConvertError> for Error {
+    fn from(error: sagewire_codec::ConvertError) -> Self {
+        Self::new(Kind::Convert(error))
     }
 }
 

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use http::{HeaderMap, HeaderName, header};
 use sagewire_codec::sagemaker::Event;
 use sagewire_codec::stream::{Chunk, Events, Transcoded};
-use sagewire_codec::{Decoder, Framing, Options, Target, Transcoder, chat, eventstream};
+use sagewire_codec::{Api, Decoder, Framing, Options, Transcoder, eventstream, model};
 
 use crate::body::{Body, Chunks, Deadline, Timeouts};
 use crate::endpoint::Operation;
@@ -106,8 +106,8 @@ impl Response {
     /// # Errors
     ///
     /// It is no answer of a chat, it is not whole, or it is an error of the container: see [`Error::codec`].
-    pub fn chat(&self, options: Options) -> Result<chat::Response, Error> {
-        Ok(chat::Response::read(self.body.clone(), options.framing(Framing::Unframed))?)
+    pub fn chat(&self, options: Options) -> Result<model::Response, Error> {
+        Ok(model::Response::read(self.body.clone(), options.framing(Framing::Unframed))?)
     }
 }
 
@@ -228,7 +228,11 @@ impl ResponseStream {
 
     /// The answer as the bytes of another format; `context` has what the answer does not say. The stream ends after the
     /// last bytes of a complete answer, and otherwise with an error, which the bytes before it say in the target's terms.
-    pub fn transcoded(self, target: Target, context: chat::Context) -> Transcoded<ChunkStream, Error> {
+    pub fn transcoded(
+        self,
+        target: Api,
+        context: model::ResponseOptions,
+    ) -> Result<Transcoded<ChunkStream, Error>, Error> {
         self.transcoded_with(Options::new(), target, context)
     }
 
@@ -236,23 +240,23 @@ impl ResponseStream {
     pub fn transcoded_with(
         self,
         options: Options,
-        target: Target,
-        context: chat::Context,
-    ) -> Transcoded<ChunkStream, Error> {
-        self.transcoded_for(options, target, context, chat::ToolNames::default())
+        target: Api,
+        context: model::ResponseOptions,
+    ) -> Result<Transcoded<ChunkStream, Error>, Error> {
+        self.transcoded_for(options, target, context, model::ToolNames::default())
     }
 
     /// The same, with the names that tools had before the request was sent.
     pub(crate) fn transcoded_for(
         self,
         options: Options,
-        target: Target,
-        context: chat::Context,
-        names: chat::ToolNames,
-    ) -> Transcoded<ChunkStream, Error> {
-        let mut transcoder = Transcoder::new(options.framing(self.framing), target, context);
+        target: Api,
+        context: model::ResponseOptions,
+        names: model::ToolNames,
+    ) -> Result<Transcoded<ChunkStream, Error>, Error> {
+        let mut transcoder = Transcoder::new(options.framing(self.framing), target, context)?;
         transcoder.set_tool_names(names);
-        Transcoded::new(ChunkStream(self), transcoder)
+        Ok(Transcoded::new(ChunkStream(self), transcoder))
     }
 
     /// Waits until the stream says something, and takes nothing of it. False: it ended before that, in a way that another

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 use tracing::field::Empty;
 
 use crate::endpoint::Endpoint;

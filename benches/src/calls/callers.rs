@@ -9,8 +9,8 @@ use aws_sdk_sagemakerruntime::operation::invoke_endpoint_with_response_stream::I
 use aws_sdk_sagemakerruntime::primitives::Blob;
 use aws_sdk_sagemakerruntime::types::ResponseStream;
 use futures_util::{Stream, StreamExt};
-use sagewire_codec::chat::{Event, RequestFormat};
-use sagewire_codec::format::read_request;
+use sagewire_codec::model::Event;
+use sagewire_codec::{Api, read_request};
 use sagewire_transport_reqwest::{Chat, Request};
 
 use super::lines::Lines;
@@ -133,11 +133,11 @@ impl Caller {
     pub(super) async fn call(&self, heard: &mut Heard) -> Result<(), Fault> {
         match self {
             Self::Reqwest(client) => {
-                let request = read_request(RequestFormat::OpenAi, BODY.as_bytes())?;
+                let request = read_request(Api::OpenAi, BODY.as_bytes())?;
                 listen(Chat::new(client.clone(), ENDPOINT).stream(&request).await?, heard).await
             }
             Self::Sdk(client) => {
-                let request = read_request(RequestFormat::OpenAi, BODY.as_bytes())?;
+                let request = read_request(Api::OpenAi, BODY.as_bytes())?;
                 listen(Chat::new(client.clone(), ENDPOINT).stream(&request).await?, heard).await
             }
             Self::SdkEvents(client) => {

@@ -9,9 +9,8 @@ mod proof;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use sagewire_codec::chat::request::{Content, Message, Part, Tool};
-use sagewire_codec::chat::{Rendered, RequestFormat, Settings};
-use sagewire_codec::format::convert_request;
+use sagewire_codec::model::{Content, ConversionOptions, Message, Part, Rendered, Tool};
+use sagewire_codec::{Api, convert_request};
 use serde_json::Value;
 
 use crate::machine::version;
@@ -24,17 +23,17 @@ use crate::workload::Workload;
 pub use documents::Document;
 
 /// The formats that are written, by their names in the table.
-pub const TARGETS: [(RequestFormat, &str); 10] = [
-    (RequestFormat::OpenAi, "openai"),
-    (RequestFormat::Bedrock, "converse"),
-    (RequestFormat::Anthropic, "anthropic"),
-    (RequestFormat::Completions, "completions"),
-    (RequestFormat::Tgi, "tgi"),
-    (RequestFormat::Lmi, "lmi"),
-    (RequestFormat::JumpStart, "jumpstart"),
-    (RequestFormat::JumpStartText, "jumpstart-text"),
-    (RequestFormat::JumpStartDialogs, "jumpstart-dialogs"),
-    (RequestFormat::Triton, "triton"),
+pub const TARGETS: [(Api, &str); 10] = [
+    (Api::OpenAi, "openai"),
+    (Api::Converse, "converse"),
+    (Api::Anthropic, "anthropic"),
+    (Api::Completions, "completions"),
+    (Api::Tgi, "tgi"),
+    (Api::Lmi, "lmi"),
+    (Api::JumpStart, "jumpstart"),
+    (Api::JumpStartText, "jumpstart-text"),
+    (Api::JumpStartDialogs, "jumpstart-dialogs"),
+    (Api::Triton, "triton"),
 ];
 
 /// How to measure.
@@ -80,7 +79,7 @@ enum Work {
     /// `serde_json::Value` and back.
     RoundTrip,
     /// To this format, which has this name.
-    Convert(RequestFormat, &'static str),
+    Convert(Api, &'static str),
 }
 
 impl Work {
@@ -118,9 +117,9 @@ fn round_trip(json: &[u8]) -> Result<Vec<u8>, Fault> {
     Ok(serde_json::to_vec(&value)?)
 }
 
-fn convert(format: RequestFormat, json: &[u8]) -> Result<Vec<u8>, Fault> {
-    let settings = Settings::new().render(&render);
-    let (out, losses) = convert_request(RequestFormat::OpenAi, format, json, &settings)?;
+fn convert(format: Api, json: &[u8]) -> Result<Vec<u8>, Fault> {
+    let settings = ConversionOptions::new().render(&render);
+    let (out, losses) = convert_request(Api::OpenAi, format, json, &settings)?;
     black_box(losses);
     Ok(out)
 }

@@ -1,6 +1,6 @@
 //! Reads what requests became, slowly and with none of sagewire, to see whether it says what the document says.
 
-use sagewire_codec::chat::RequestFormat;
+use sagewire_codec::Api;
 use serde_json::Value;
 
 use super::documents::{Document, Said};
@@ -11,16 +11,16 @@ pub(super) fn same(document: &Document, out: &[u8]) -> Result<(), String> {
 }
 
 /// Whether `out` says in `format` what the document says.
-pub(super) fn converted(format: RequestFormat, document: &Document, out: &[u8]) -> Result<(), String> {
+pub(super) fn converted(format: Api, document: &Document, out: &[u8]) -> Result<(), String> {
     let request = parse(out)?;
     let member = match format {
-        RequestFormat::OpenAi => return same(document, out),
-        RequestFormat::Bedrock => return messages(document, &request, &converse),
-        RequestFormat::Anthropic => return messages(document, &request, &anthropic),
-        RequestFormat::JumpStartDialogs => return dialogs(document, &request),
-        RequestFormat::Completions => "prompt",
-        RequestFormat::JumpStartText => "text_inputs",
-        RequestFormat::Triton => "text_input",
+        Api::OpenAi => return same(document, out),
+        Api::Converse => return messages(document, &request, &converse),
+        Api::Anthropic => return messages(document, &request, &anthropic),
+        Api::JumpStartDialogs => return dialogs(document, &request),
+        Api::Completions => "prompt",
+        Api::JumpStartText => "text_inputs",
+        Api::Triton => "text_input",
         _ => "inputs",
     };
     equal(request[member].as_str().ok_or("no prompt")?, &*prompt(document))

@@ -1,8 +1,7 @@
 //! sagewire, as its documentation says.
 
-use sagewire_codec::chat::{Context, Event};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Decoder, Error, Options, Target, Transcoder, eventstream, json_lines, sse};
+use sagewire_codec::model::{Event, ResponseOptions};
+use sagewire_codec::{Api, DecodeError, Decoder, Options, Transcoder, eventstream, json_lines, sse};
 
 use crate::reads::Reads;
 use crate::tally::{Kind, Tally};
@@ -37,26 +36,27 @@ pub fn observe(event: Event<'_>, tally: &mut Tally) {
 
 /// Bytes to frames of ConverseStream.
 pub fn transcode_bedrock(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
-    or_fail(tally, |tally| transcode(Target::Bedrock(Encoding::EventStream), reads, tally));
+    or_fail(tally, |tally| transcode(Api::Converse, reads, tally));
 }
 
 /// Bytes to server-sent events of OpenAI.
 pub fn transcode_openai(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
-    or_fail(tally, |tally| transcode(Target::OpenAi, reads, tally));
+    or_fail(tally, |tally| transcode(Api::OpenAi, reads, tally));
 }
 
 /// Bytes to server-sent events of Anthropic.
 pub fn transcode_anthropic(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
-    or_fail(tally, |tally| transcode(Target::Anthropic, reads, tally));
+    or_fail(tally, |tally| transcode(Api::Anthropic, reads, tally));
 }
 
 /// Bytes to server-sent events of TGI.
 pub fn transcode_tgi(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
-    or_fail(tally, |tally| transcode(Target::Tgi, reads, tally));
+    or_fail(tally, |tally| transcode(Api::Tgi, reads, tally));
 }
 
-fn transcode(target: Target, reads: &mut Reads<'_>, tally: &mut Tally) -> Result<(), Error> {
-    let mut transcoder = Transcoder::new(Options::new(), target, Context::new());
+fn transcode(target: Api, reads: &mut Reads<'_>, tally: &mut Tally) -> Result<(), DecodeError> {
+    let mut transcoder = Transcoder::new(Options::new(), target, ResponseOptions::new())
+        .expect("streams of all targets are written");
     for mut chunk in reads {
         while let Some(bytes) = transcoder.decode(&mut chunk)? {
             tally.output(bytes);
@@ -110,7 +110,7 @@ pub fn json_lines(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     });
 }
 
-fn or_fail(tally: &mut Tally, run: impl FnOnce(&mut Tally) -> Result<(), Error>) {
+fn or_fail(tally: &mut Tally, run: impl FnOnce(&mut Tally) -> Result<(), DecodeError>) {
     if let Err(error) = run(tally) {
         tally.fail(error);
     }

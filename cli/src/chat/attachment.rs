@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sagewire_codec::chat::request::{Content, Part, Source};
-use sagewire_codec::chat::{Request, RequestFormat};
-use sagewire_codec::format::read_request;
+use sagewire_codec::model::{Content, Part, Request, Source};
+use sagewire_codec::{Api, read_request};
 use serde::Deserialize;
 
 use crate::fault::Fault;
@@ -82,9 +81,9 @@ pub(super) struct Tools(Option<String>);
 
 impl Tools {
     /// A request that has the tools, if there are any, and nothing else.
-    pub(super) fn request(&self) -> Result<Request<'_>, sagewire_codec::Error> {
+    pub(super) fn request(&self) -> Result<Request<'_>, sagewire_codec::ConvertError> {
         match &self.0 {
-            Some(document) => read_request(RequestFormat::OpenAi, document.as_bytes()),
+            Some(document) => read_request(Api::OpenAi, document.as_bytes()),
             None => Ok(Request::default()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use sagewire_codec::chat::Context;
+use sagewire_codec::model::{ConverseEncoding, ResponseOptions};
 use sagewire_codec::{Framing, Options};
 use sagewire_transport_reqwest::{Client, Endpoint, Metadata, Request};
 
@@ -36,7 +36,7 @@ impl<'a> Caller<'a> {
     /// Where an answer is to go.
     pub(super) fn stream(&self) -> Stream {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let context = Context::new().created(now.as_secs());
+        let context = ResponseOptions::new().created(now.as_secs()).encoding(ConverseEncoding::JsonLines);
         let sink = match self.args.to {
             To::Api(target) if self.args.no_stream => Sink::whole(target, context),
             To::Api(target) => Sink::stream(target, context),
@@ -48,8 +48,8 @@ impl<'a> Caller<'a> {
 
     /// Asks, and writes the answer to `stream`, which has what came of it whatever happens.
     pub(super) async fn call(&self, body: Vec<u8>, stream: &mut Stream) -> Result<(), Fault> {
-        let media_type = self.args.format.request.media_type();
-        let request = Request::new(self.endpoint.clone(), body).content_type(media_type);
+        let content_type = self.args.format.request.content_type();
+        let request = Request::new(self.endpoint.clone(), body).content_type(content_type);
         stream.show_progress();
         let ending = match self.args.no_stream {
             true => self.whole(request, stream).await,

@@ -1,7 +1,6 @@
 //! A conversation at a terminal.
 
-use sagewire_codec::chat::Response;
-use sagewire_codec::chat::request::{Content, Message, Part, Role};
+use sagewire_codec::model::{Content, Message, Part, Response, Role};
 
 use super::editor::{Line, Terminal};
 use super::{Chat, text_parts};

@@ -8,8 +8,7 @@ mod parameters;
 
 use std::io::{self, IsTerminal, Read};
 
-use sagewire_codec::chat::Response;
-use sagewire_codec::chat::request::{Content, Message, Part, Role};
+use sagewire_codec::model::{Content, Message, Part, Response, Role};
 
 use self::attachment::Tools;
 use self::call::Caller;

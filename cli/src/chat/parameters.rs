@@ -1,6 +1,6 @@
 //! What the model is told besides the messages.
 
-use sagewire_codec::chat::request::{Param, Request};
+use sagewire_codec::model::{Param, Request};
 
 use crate::environment;
 use crate::fault::Fault;

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sagewire_codec::format::custom::{Format, Paths, Spec};
-use sagewire_codec::{Error, ErrorKind};
+use sagewire_codec::custom::{ConfigError, Format, Paths, Spec};
 use serde_json::Value;
 
 use crate::input;
@@ -40,18 +39,19 @@ pub(super) fn load(path: &str) -> Result<Arc<Format>, String> {
 /// Compiles a description. What is wrong with it is told with its place.
 pub(super) fn compile(text: &str) -> Result<Format, String> {
     let spec: Spec = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    Format::new(spec).map_err(|error| told(&error, text))
+    Format::new(spec).map_err(|error| located(&error, text))
 }
 
-/// The member, its text, what is wrong with it, and where in it.
-fn told(error: &Error, text: &str) -> String {
-    let ErrorKind::Invalid { why, .. } = error.kind() else { return error.kind().to_string() };
-    let found = why.split_once(": ").and_then(|(at, why)| {
-        let description: Value = serde_json::from_str(text).ok()?;
-        let found = description.pointer(at)?.as_str()?;
-        Some(format!("{at}: `{found}` at byte {}: {why}", error.offset()))
-    });
-    found.unwrap_or_else(|| why.to_string())
+/// The error with the text that it is about.
+fn located(error: &ConfigError, text: &str) -> String {
+    let description: Option<Value> = serde_json::from_str(text).ok();
+    let found = description.as_ref().and_then(|description| description.pointer(error.pointer())?.as_str());
+    match found {
+        Some(found) => {
+            format!("{}: `{found}` at byte {}: {}", error.pointer(), error.offset(), error.reason())
+        }
+        None => error.to_string(),
+    }
 }
 
 /// Whether the format says how it is read.

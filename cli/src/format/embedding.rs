@@ -1,6 +1,6 @@
 //! The formats of embeddings.
 
-use sagewire_codec::embedding;
+use sagewire_codec::embeddings;
 
 /// A format of requests for embeddings.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -30,16 +30,16 @@ pub(crate) enum EmbeddingFormat {
 
 impl EmbeddingFormat {
     /// The codec's name for it.
-    pub(crate) fn target(self) -> embedding::Target {
+    pub(crate) fn target(self) -> embeddings::RequestShape {
         match self {
-            Self::OpenAi => embedding::Target::OpenAi,
-            Self::Inputs => embedding::Target::Inputs,
-            Self::TextInputs => embedding::Target::TextInputs { mode: false },
-            Self::TextInputsMode => embedding::Target::TextInputs { mode: true },
-            Self::TextList => embedding::Target::TextList,
-            Self::Text => embedding::Target::Text,
-            Self::Cohere => embedding::Target::Cohere,
-            Self::Voyage => embedding::Target::Voyage,
+            Self::OpenAi => embeddings::RequestShape::OpenAi,
+            Self::Inputs => embeddings::RequestShape::Inputs,
+            Self::TextInputs => embeddings::RequestShape::TextInputs { mode: false },
+            Self::TextInputsMode => embeddings::RequestShape::TextInputs { mode: true },
+            Self::TextList => embeddings::RequestShape::TextList,
+            Self::Text => embeddings::RequestShape::Text,
+            Self::Cohere => embeddings::RequestShape::Cohere,
+            Self::Voyage => embeddings::RequestShape::Voyage,
         }
     }
 }

@@ -8,33 +8,30 @@ mod table;
 use std::sync::Arc;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use sagewire_codec::chat::RequestFormat;
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::format::custom as codec;
-use sagewire_codec::{Format, Framing, Options, Target};
+use sagewire_codec::{Api, Framing, Options, custom as codec};
 use sagewire_emulator::ContainerFormat;
 
 use self::choice::{Choice, Choices};
-use self::table::{FORMATS, Request, Row, TARGETS};
+use self::table::{choices, description};
 
 pub(crate) use custom::HELP as CUSTOM_HELP;
 pub(crate) use embedding::EmbeddingFormat;
-pub(crate) use table::TABLE;
+pub(crate) use table::table;
 
 /// How a request is written.
 #[derive(Clone, Debug)]
 pub(crate) enum Writing {
     /// As the codec knows it.
-    Known(RequestFormat),
+    Known(Api),
     /// As a file describes it.
     Custom(Arc<codec::Format>),
 }
 
 impl Writing {
     /// What to send as `Content-Type`.
-    pub(crate) fn media_type(&self) -> &'static str {
+    pub(crate) fn content_type(&self) -> &'static str {
         match self {
-            Self::Known(format) => format.media_type(),
+            Self::Known(api) => api.content_type(),
             Self::Custom(_) => "application/json",
         }
     }
@@ -43,8 +40,8 @@ impl Writing {
 /// How a response is read.
 #[derive(Clone, Debug)]
 pub(crate) enum Reading {
-    /// As the codec knows it.
-    Known(Format),
+    /// As the codec knows it; `None`: the API is detected.
+    Known(Option<Api>),
     /// As a file describes it.
     Custom(Arc<codec::Format>),
 }
@@ -53,7 +50,7 @@ impl Reading {
     /// Sets what the records mean.
     pub(crate) fn apply(&self, options: Options) -> Options {
         match self {
-            Self::Known(format) => options.format(*format),
+            Self::Known(api) => options.api(*api),
             Self::Custom(format) => options.custom(Arc::clone(format)),
         }
     }
@@ -62,7 +59,7 @@ impl Reading {
     pub(crate) fn apply_to_whole(&self, options: Options) -> Options {
         let options = options.framing(Framing::JsonLines);
         match self {
-            Self::Known(format) => options.format(*format),
+            Self::Known(api) => options.api(*api),
             Self::Custom(format) => match format.of_whole_answers() {
                 Some(whole) => options.custom(whole),
                 None => options.custom(Arc::clone(format)),
@@ -81,36 +78,33 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    fn of(row: &Row) -> Self {
-        // The shape tells more than the name, which is only that of what was asked. Text has no shape.
-        let response = match row.response {
-            Format::Text => Format::Text,
-            _ => Format::Auto,
-        };
-        let request = match row.request {
-            Request::Full(format) => Writing::Known(format),
-            Request::Plain(text) => {
+    /// Requests in an API, and responses in whatever API they turn out to be. Only plain text cannot be detected.
+    fn of(api: Api) -> Option<Self> {
+        let request = match description(api) {
+            Some(text) => {
                 let format = custom::compile(text).expect("the descriptions here are tested");
                 Writing::Custom(Arc::new(format))
             }
+            None if api.writes_requests() => Writing::Known(api),
+            None => return None,
         };
-        Self { request, response: Reading::Known(response) }
+        let response = Reading::Known((api == Api::PlainText).then_some(api));
+        Some(Self { request, response })
     }
 
     fn custom(path: &str) -> Result<Self, String> {
         let format = load_written(path)?;
         let response = match custom::is_read(&format) {
             true => Reading::Custom(Arc::clone(&format)),
-            false => Reading::Known(Format::Auto),
+            false => Reading::Known(None),
         };
         Ok(Self { request: Writing::Custom(format), response })
     }
 
     /// The container that the emulator calls so.
     pub(crate) fn emulated(format: ContainerFormat) -> Self {
-        let name = format.name();
-        let row = FORMATS.iter().find(|row| row.name == name || row.aliases.contains(&name));
-        Self::of(row.expect("all containers are in the table, which is tested"))
+        let api = format.name().parse().expect("all containers are APIs, which is tested");
+        Self::of(api).expect("all containers take requests, which is tested")
     }
 }
 
@@ -125,8 +119,10 @@ pub(crate) enum To {
     Frames,
     /// Server-sent events.
     Sse,
-    /// Another API's answer.
-    Api(Target),
+    /// The response of another API.
+    Api(Api),
+    /// ConverseStream as event-stream frames.
+    ConverseFrames,
 }
 
 /// Reads the name of a container that is emulated.
@@ -135,44 +131,35 @@ pub(crate) fn emulated() -> impl TypedValueParser<Value = ContainerFormat> {
         .try_map(|name| name.parse::<ContainerFormat>())
 }
 
-/// Reads the format of a container that is called.
+/// Parses the format of a container that is called.
 pub(crate) fn containers() -> impl TypedValueParser<Value = Container> {
-    Choices::new(choices(|row| Some(Container::of(row))), Ok(Container::custom))
+    Choices::new(choices(Container::of), Ok(Container::custom))
 }
 
-/// Reads the format of a request that is read.
-pub(crate) fn requests_read() -> impl TypedValueParser<Value = RequestFormat> {
-    let known = choices(|row| match row.request {
-        Request::Full(format) => Some(format),
-        Request::Plain(_) => None,
-    });
+/// Parses the API of a request that is read.
+pub(crate) fn requests_read() -> impl TypedValueParser<Value = Api> {
+    let known = choices(|api| api.reads_requests().then_some(api));
     Choices::new(known, Err("requests of such a format can be written, but not read"))
 }
 
-/// Reads the format of a request that is written.
+/// Parses the format of a request that is written.
 pub(crate) fn requests_written() -> impl TypedValueParser<Value = Writing> {
-    let known = choices(|row| match row.request {
-        Request::Full(format) => Some(Writing::Known(format)),
-        Request::Plain(_) => None,
-    });
+    let known = choices(|api| api.writes_requests().then_some(Writing::Known(api)));
     Choices::new(known, Ok(|path| load_written(path).map(Writing::Custom)))
 }
 
-/// Reads the format of a response that is read.
+/// Parses the format of a response that is read.
 pub(crate) fn responses_read() -> impl TypedValueParser<Value = Reading> {
-    let mut all = Vec::from([Choice {
-        name: "auto",
-        aliases: &[],
-        help: "Tell by the shape",
-        value: Reading::Known(Format::Auto),
-    }]);
-    all.extend(choices(|row| Some(Reading::Known(row.response))));
+    let auto =
+        Choice { name: "auto", aliases: &[], help: "detected automatically", value: Reading::Known(None) };
+    let mut all = Vec::from([auto]);
+    all.extend(choices(|api| Some(Reading::Known(Some(api)))));
     Choices::new(all, Ok(load_read))
 }
 
-/// Reads the format of a response that is written.
-pub(crate) fn responses_written() -> impl TypedValueParser<Value = Target> {
-    Choices::new(TARGETS.into(), Err(UNWRITTEN))
+/// Parses the API of a response that is written.
+pub(crate) fn responses_written() -> impl TypedValueParser<Value = Api> {
+    Choices::new(choices(|api| api.writes_responses().then_some(api)), Err(UNWRITTEN))
 }
 
 /// Reads what is printed of a container's answer.
@@ -184,7 +171,7 @@ pub(crate) fn printed() -> impl TypedValueParser<Value = To> {
 pub(crate) fn printed_of_captures() -> impl TypedValueParser<Value = To> {
     let mut all = printable();
     for (name, help, value) in [
-        ("bedrock-wire", "Bedrock's ConverseStream as binary event-stream frames", To::Api(WIRE)),
+        ("bedrock-wire", "Bedrock's ConverseStream as binary event-stream frames", To::ConverseFrames),
         (
             "frames",
             "One event-stream frame as JSON a line, whatever is in it; always reads frames",
@@ -198,15 +185,6 @@ pub(crate) fn printed_of_captures() -> impl TypedValueParser<Value = To> {
 }
 
 const UNWRITTEN: &str = "answers in such a format can be read, but not written";
-const WIRE: Target = Target::Bedrock(Encoding::EventStream);
-
-fn choices<T>(value: impl Fn(&Row) -> Option<T>) -> Vec<Choice<T>> {
-    let choice = |row: &Row| {
-        let value = value(row)?;
-        Some(Choice { name: row.name, aliases: row.aliases, help: row.help, value })
-    };
-    FORMATS.iter().filter_map(choice).collect()
-}
 
 fn printable() -> Vec<Choice<To>> {
     let text = "The text of the first choice, nothing else";
@@ -215,12 +193,7 @@ fn printable() -> Vec<Choice<To>> {
         Choice { name: "text", aliases: &[], help: text, value: To::Text },
         Choice { name: "events", aliases: &[], help: events, value: To::Events },
     ]);
-    all.extend(TARGETS.map(|Choice { name, aliases, help, value }| Choice {
-        name,
-        aliases,
-        help,
-        value: To::Api(value),
-    }));
+    all.extend(choices(|api| api.writes_responses().then_some(To::Api(api))));
     all
 }
 
@@ -247,24 +220,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_containers_have_a_row_and_all_descriptions_compile() {
-        for row in &FORMATS {
-            Container::of(row);
-        }
+    fn all_containers_are_apis_and_all_descriptions_compile() {
+        assert!(Api::ALL.iter().filter_map(|api| Container::of(*api)).count() > 10);
         for format in ContainerFormat::ALL {
             Container::emulated(format);
         }
-    }
-
-    #[test]
-    fn names_are_unique() {
-        let mut names: Vec<&str> = FORMATS
-            .iter()
-            .flat_map(|row| [row.name].into_iter().chain(row.aliases.iter().copied()))
-            .collect();
-        names.sort_unstable();
-        let count = names.len();
-        names.dedup();
-        assert_eq!(names.len(), count);
     }
 }

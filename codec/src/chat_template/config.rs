@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::{Error, ErrorKind, Layer};
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
 
 /// The members that matter here.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ struct Named {
 }
 
 impl Config {
-    pub(super) fn parse(json: &str) -> Result<Self, Error> {
+    pub(super) fn parse(json: &str) -> Result<Self, DecodeError> {
         let members: BTreeMap<String, Value> =
             serde_json::from_str(json).map_err(|error| invalid(&error.to_string()))?;
         let mut config = Self::default();
@@ -72,6 +72,10 @@ fn token(value: &Value) -> Option<String> {
     value.as_str().or_else(|| value["content"].as_str()).map(ToString::to_string)
 }
 
-fn invalid(why: &str) -> Error {
-    Error::new(Layer::Template, 0, ErrorKind::Invalid { what: "tokenizer_config.json", why: why.into() })
+fn invalid(why: &str) -> DecodeError {
+    DecodeError::new(
+        Layer::Template,
+        0,
+        DecodeErrorKind::Invalid { what: "tokenizer_config.json", why: why.into() },
+    )
 }

@@ -24,8 +24,8 @@ use super::date::Date;
 use super::messages::Abilities;
 use super::meter::meter;
 use super::{Limits, python};
-use crate::error::{Error, ErrorKind, Layer};
-use crate::tree::Tree;
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::json::value::Tree;
 
 /// What a template said when it refused the messages.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Engine {
     pub(super) fn new<'a>(
         templates: impl IntoIterator<Item = (&'a str, &'a str)>,
         limits: Limits,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, DecodeError> {
         let mut environment = Environment::new();
         let mut syntax = SyntaxConfig::builder();
         let syntax = syntax.trim_blocks(true).lstrip_blocks(true).build();
@@ -77,15 +77,19 @@ impl Engine {
         for (name, source) in templates {
             if source.len() > limits.template {
                 let (len, limit) = (Some(source.len() as u64), limits.template as u64);
-                let kind = ErrorKind::Limit { what: "chat template", len, limit };
-                return Err(Error::new(Layer::Template, 0, kind));
+                let kind = DecodeErrorKind::Limit { what: "chat template", len, limit };
+                return Err(DecodeError::new(Layer::Template, 0, kind));
             }
             let metered = meter(&without_generation_tags(source)).map_err(|(at, why)| {
                 let line =
                     source.as_bytes()[..at.min(source.len())].iter().filter(|&&byte| byte == b'\n').count()
                         + 1;
                 let why = format!("line {line}: {why}").into();
-                Error::new(Layer::Template, at as u64, ErrorKind::Invalid { what: "chat template", why })
+                DecodeError::new(
+                    Layer::Template,
+                    at as u64,
+                    DecodeErrorKind::Invalid { what: "chat template", why },
+                )
             })?;
             longest_text = longest_text.max(metered.longest_text);
             environment
@@ -158,7 +162,7 @@ impl Engine {
     }
 
     /// Renders a template.
-    pub(super) fn render(&self, name: &str, context: BTreeMap<String, Value>) -> Result<String, Error> {
+    pub(super) fn render(&self, name: &str, context: BTreeMap<String, Value>) -> Result<String, DecodeError> {
         let source = self.sources.get(name).map_or("", |source| source);
         let failed = |error: minijinja::Error| failed(&error, source, &self.limits);
         let template = self.environment.get_template(name).map_err(failed)?;
@@ -274,11 +278,11 @@ impl std::io::Write for Prompt {
     }
 }
 
-fn full(limits: &Limits) -> Error {
-    Error::new(
+fn full(limits: &Limits) -> DecodeError {
+    DecodeError::new(
         Layer::Template,
         0,
-        ErrorKind::Limit {
+        DecodeErrorKind::Limit {
             what: "prompt, or a value of its template,",
             len: None,
             limit: limits.prompt as u64,
@@ -287,7 +291,7 @@ fn full(limits: &Limits) -> Error {
 }
 
 /// What went wrong with a template, and where in it.
-fn failed(error: &minijinja::Error, source: &str, limits: &Limits) -> Error {
+fn failed(error: &minijinja::Error, source: &str, limits: &Limits) -> DecodeError {
     // Errors in macros are wrapped.
     let mut cause: Option<&dyn core::error::Error> = Some(error);
     let (mut raised, mut deepest) = (None, error);
@@ -302,13 +306,15 @@ fn failed(error: &minijinja::Error, source: &str, limits: &Limits) -> Error {
     let line = deepest.line().or(error.line()).unwrap_or(0);
     let offset: usize = source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let kind = match raised {
-        Some(Raised(message)) => ErrorKind::Raised { line: line as u32, message: message.as_str().into() },
-        None if deepest.kind() == minijinja::ErrorKind::OutOfFuel => {
-            ErrorKind::Limit { what: "steps of the template", len: None, limit: limits.steps }
+        Some(Raised(message)) => {
+            DecodeErrorKind::Raised { line: line as u32, message: message.as_str().into() }
         }
-        None => ErrorKind::Invalid { what: "chat template", why: why(deepest, line) },
+        None if deepest.kind() == minijinja::ErrorKind::OutOfFuel => {
+            DecodeErrorKind::Limit { what: "steps of the template", len: None, limit: limits.steps }
+        }
+        None => DecodeErrorKind::Invalid { what: "chat template", why: why(deepest, line) },
     };
-    Error::new(Layer::Template, offset as u64, kind)
+    DecodeError::new(Layer::Template, offset as u64, kind)
 }
 
 fn why(error: &minijinja::Error, line: usize) -> Box<str> {
@@ -349,8 +355,8 @@ fn without_generation_tags(source: &str) -> String {
 /// JSON as a value. Every string in it, names included, goes through `text`.
 pub(super) fn value(
     tree: &Tree,
-    text: &mut dyn FnMut(&str) -> Result<String, Error>,
-) -> Result<Value, Error> {
+    text: &mut dyn FnMut(&str) -> Result<String, DecodeError>,
+) -> Result<Value, DecodeError> {
     Ok(match tree {
         Tree::Null => Value::from(()),
         Tree::Bool(value) => Value::from(*value),

@@ -5,7 +5,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::error::{Error, ErrorKind, Layer};
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
 
 /// A family of models that take the same prompts.
 #[derive(Debug)]
@@ -280,7 +280,7 @@ pub(super) const FAMILIES: &[Family] = &[
 ];
 
 /// The family of this name, or the one that the model of this name belongs to.
-pub(super) fn find(name: &str) -> Result<&'static Family, Error> {
+pub(super) fn find(name: &str) -> Result<&'static Family, DecodeError> {
     // A model's name is that of a repository, `owner/name`, or of JumpStart, `huggingface-llm-name`.
     let model = name.rsplit('/').next().unwrap_or(name).to_lowercase();
     if let Some(family) = FAMILIES.iter().find(|family| family.name == model) {
@@ -289,10 +289,10 @@ pub(super) fn find(name: &str) -> Result<&'static Family, Error> {
     let model = model.replace(['.', '_'], "-");
     FAMILIES.iter().find(|family| family.models.iter().any(|names| names.has(&model))).ok_or_else(|| {
         let found = name.into();
-        Error::new(
+        DecodeError::new(
             Layer::Template,
             0,
-            ErrorKind::Unknown { what: "model family", found, known: known().into() },
+            DecodeErrorKind::Unknown { what: "model family", found, known: known().into() },
         )
     })
 }

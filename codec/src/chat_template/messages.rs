@@ -7,9 +7,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::control::{BREAK, Control, Tokens};
-use crate::chat::request::{Content, Message, Part, Role};
-use crate::chat::{CUSTOM_INPUT, Losses, Outcome, custom_object};
-use crate::error::{Error, ErrorKind, Layer};
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
+use crate::model::{Content, Message, Part, Role};
+use crate::model::{Losses, Outcome};
 
 /// What a template can say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,14 +97,14 @@ pub(super) struct Texts<'a> {
 
 impl Texts<'_> {
     /// A text without control tokens, which stands at `at`.
-    pub(super) fn text(&mut self, text: &str, at: &str) -> Result<String, Error> {
+    pub(super) fn text(&mut self, text: &str, at: &str) -> Result<String, DecodeError> {
         match self.control {
             Control::Allow => Ok(text.to_string()),
             Control::Refuse => match self.tokens.first(text) {
                 None => Ok(text.to_string()),
                 Some(token) => {
                     let (token, at) = (token.into(), at.into());
-                    Err(Error::new(Layer::Template, 0, ErrorKind::ControlToken { token, at }))
+                    Err(DecodeError::new(Layer::Template, 0, DecodeErrorKind::ControlToken { token, at }))
                 }
             },
             Control::Escape => {
@@ -117,13 +118,17 @@ impl Texts<'_> {
     }
 
     /// A text that comes to stand behind another, so that no token begins in one and ends in the other.
-    fn behind(&mut self, before: &str, text: &mut String, at: &str) -> Result<(), Error> {
+    fn behind(&mut self, before: &str, text: &mut String, at: &str) -> Result<(), DecodeError> {
         let Some(token) = self.tokens.across(before, text) else { return Ok(()) };
         match self.control {
             Control::Allow => {}
             Control::Refuse => {
                 let (token, at) = (token.into(), at.into());
-                return Err(Error::new(Layer::Template, 0, ErrorKind::ControlToken { token, at }));
+                return Err(DecodeError::new(
+                    Layer::Template,
+                    0,
+                    DecodeErrorKind::ControlToken { token, at },
+                ));
             }
             Control::Escape => {
                 text.insert(0, BREAK);
@@ -139,8 +144,8 @@ impl Texts<'_> {
 }
 
 /// An error for something that a template cannot say.
-pub(super) fn unsupported(what: &str, at: &str) -> Error {
-    Error::new(Layer::Template, 0, ErrorKind::Unsupported { what: what.into(), at: at.into() })
+pub(super) fn unsupported(what: &str, at: &str) -> DecodeError {
+    DecodeError::new(Layer::Template, 0, DecodeErrorKind::Unsupported { what: what.into(), at: at.into() })
 }
 
 /// Reads messages.
@@ -158,14 +163,14 @@ impl<'a, 'b> Reader<'a, 'b> {
     }
 
     /// The messages, which stand at `/messages`.
-    pub(super) fn read(mut self, messages: &[Message<'_>]) -> Result<Vec<Turn>, Error> {
+    pub(super) fn read(mut self, messages: &[Message<'_>]) -> Result<Vec<Turn>, DecodeError> {
         for (index, message) in messages.iter().enumerate() {
             self.message(message, &format!("/messages/{index}"))?;
         }
         Ok(self.turns)
     }
 
-    fn message(&mut self, message: &Message<'_>, at: &str) -> Result<(), Error> {
+    fn message(&mut self, message: &Message<'_>, at: &str) -> Result<(), DecodeError> {
         let role = match &message.role {
             Role::Developer if self.abilities.developer => "developer",
             Role::System | Role::Developer => "system",
@@ -212,7 +217,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     }
 
     /// Adds a message that stands at `at`. Templates put its texts behind each other.
-    fn push(&mut self, mut turn: Turn, at: &str) -> Result<(), Error> {
+    fn push(&mut self, mut turn: Turn, at: &str) -> Result<(), DecodeError> {
         let between = if turn.has_images() || self.abilities.lists { "" } else { "\n" };
         let mut said = String::new();
         for piece in &mut turn.pieces {
@@ -227,7 +232,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         Ok(())
     }
 
-    fn part(&mut self, content: &Content<'_>, turn: &mut Turn, at: &str) -> Result<(), Error> {
+    fn part(&mut self, content: &Content<'_>, turn: &mut Turn, at: &str) -> Result<(), DecodeError> {
         match content {
             Content::Text(text) | Content::Refusal(text) => {
                 turn.pieces.push(Piece::Text(self.texts.text(text, at)?));
@@ -284,7 +289,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         content: &[Part<'_>],
         is_error: Option<bool>,
         at: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<(), DecodeError> {
         if !self.abilities.results {
             return Err(unsupported("the result of a tool", at));
         }

@@ -100,7 +100,7 @@ struct Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Meter {
     Size,
-    Format,
+    Api,
     Factor,
 }
 
@@ -253,7 +253,7 @@ impl<'a> Tag<'a> {
                 let is_power = byte == b'*' && is_twice(b'*');
                 let meter = match byte {
                     b'~' | b'+' => Meter::Size,
-                    b'%' => Meter::Format,
+                    b'%' => Meter::Api,
                     _ => Meter::Factor,
                 };
                 self.terminate(out, Some(meter));
@@ -289,7 +289,7 @@ impl<'a> Tag<'a> {
         let level = self.level();
         let name = match level.meter.max(meter) {
             Some(Meter::Factor) => "|_factor",
-            Some(Meter::Format) => "|_format",
+            Some(Meter::Api) => "|_format",
             Some(Meter::Size) => "|_size",
             None if level.sliced => "|_size",
             None => "",

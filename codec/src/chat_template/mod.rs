@@ -6,7 +6,7 @@
 //! ([`Template::from_roles`]). Nothing is fetched.
 //!
 //! ```
-//! use sagewire_codec::chat::request::{Content, Message, Part, Role};
+//! use sagewire_codec::model::{Content, Message, Part, Role};
 //! use sagewire_codec::chat_template::Template;
 //!
 //! let template = Template::named("meta-llama/Llama-2-7b-chat-hf")?;
@@ -14,7 +14,7 @@
 //! let prompt = template.render(&[message(Role::System, "Be brief."), message(Role::User, "Why?")], &[])?;
 //! assert_eq!(prompt.text, "[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nWhy? [/INST]");
 //! assert_eq!(prompt.stop, ["</s>"]);
-//! # Ok::<(), sagewire_codec::Error>(())
+//! # Ok::<(), sagewire_codec::DecodeError>(())
 //! ```
 //!
 //! # What a prompt cannot say
@@ -52,10 +52,10 @@ use self::config::Config;
 use self::control::Tokens;
 use self::engine::Engine;
 use self::messages::{Abilities, Piece, Reader, Texts, Turn, unsupported};
-use crate::chat::request::{Message, Tool};
-use crate::chat::{Losses, Outcome, Rendered};
-use crate::error::{Error, ErrorKind, Layer};
-use crate::tree::Tree;
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::json::value::Tree;
+use crate::model::{Losses, Outcome, Rendered};
+use crate::model::{Message, Tool};
 
 pub use control::Control;
 pub use date::Date;
@@ -131,7 +131,7 @@ impl Template {
     /// # Errors
     ///
     /// The name is not known. The error lists the families.
-    pub fn named(name: &str) -> Result<Self, Error> {
+    pub fn named(name: &str) -> Result<Self, DecodeError> {
         let family = family::find(name)?;
         let control = [family.bos, family.eos].into_iter().chain(family.stop.iter().copied());
         let tokens = Tokens::new(
@@ -159,7 +159,7 @@ impl Template {
     /// # Errors
     ///
     /// The text is no such file, has no template, or one that is malformed.
-    pub fn from_tokenizer_config(json: &str) -> Result<Self, Error> {
+    pub fn from_tokenizer_config(json: &str) -> Result<Self, DecodeError> {
         let config = Config::parse(json)?;
         if config.templates.is_empty() {
             return Err(invalid("tokenizer_config.json", "there is no chat_template in it"));
@@ -172,13 +172,13 @@ impl Template {
     /// # Errors
     ///
     /// One of them is malformed.
-    pub fn from_jinja(source: &str, tokenizer_config: &str) -> Result<Self, Error> {
+    pub fn from_jinja(source: &str, tokenizer_config: &str) -> Result<Self, DecodeError> {
         let mut config = Config::parse(tokenizer_config)?;
         config.templates = BTreeMap::from([("default".to_string(), source.to_string())]);
         Self::from_config(&config)
     }
 
-    fn from_config(config: &Config) -> Result<Self, Error> {
+    fn from_config(config: &Config) -> Result<Self, DecodeError> {
         let templates = config.templates.iter().map(|(name, source)| (name.as_str(), source.as_str()));
         let engine = Engine::new(templates, Limits::default())?;
         let tokens = Tokens::new(config.special.iter().map(String::as_str));
@@ -253,7 +253,7 @@ impl Template {
     /// # Errors
     ///
     /// The value is no JSON.
-    pub fn variable(mut self, name: &str, json: &str) -> Result<Self, Error> {
+    pub fn variable(mut self, name: &str, json: &str) -> Result<Self, DecodeError> {
         let value = engine::value(&tree("variable", json)?, &mut |text| Ok(text.to_string()))?;
         self.variables.insert(name.to_string(), value);
         Ok(self)
@@ -264,7 +264,7 @@ impl Template {
     /// # Errors
     ///
     /// There is none of this name.
-    pub fn choose(mut self, template: &str) -> Result<Self, Error> {
+    pub fn choose(mut self, template: &str) -> Result<Self, DecodeError> {
         let known = match &mut self.kind {
             Kind::Jinja { engine, name, .. } if engine.has(template) => {
                 *name = Some(template.to_string());
@@ -273,8 +273,8 @@ impl Template {
             Kind::Jinja { engine, .. } => engine.names(),
             Kind::Roles(_) => String::new(),
         };
-        let kind = ErrorKind::Unknown { what: "template", found: template.into(), known: known.into() };
-        Err(Error::new(Layer::Template, 0, kind))
+        let kind = DecodeErrorKind::Unknown { what: "template", found: template.into(), known: known.into() };
+        Err(DecodeError::new(Layer::Template, 0, kind))
     }
 
     /// Strings that end an answer.
@@ -282,7 +282,7 @@ impl Template {
         &self.stop
     }
 
-    /// The same for [`Settings::render`](crate::chat::Settings::render): what is lost by its place in the request's source.
+    /// The same for [`ConversionOptions::render`](ConversionOptions::render): what is lost by its place in the request's source.
     ///
     /// # Errors
     ///
@@ -302,7 +302,7 @@ impl Template {
         };
         let mut rendered = Rendered::new(prompt.text);
         for loss in prompt.losses.as_slice() {
-            rendered.lost.push((at(&loss.what), "message", loss.outcome, loss.why.clone()));
+            rendered.lost.push((at(&loss.path), "message", loss.outcome, loss.reason.clone()));
         }
         Ok(rendered)
     }
@@ -313,7 +313,7 @@ impl Template {
     ///
     /// The template refuses the messages, fails or reaches a limit; a text has a control token in it; or there is something
     /// in the messages without which they would say something else, and that a prompt cannot say.
-    pub fn render(&self, messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Prompt, Error> {
+    pub fn render(&self, messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Prompt, DecodeError> {
         if messages.is_empty() {
             return Err(invalid("messages", "there are none"));
         }
@@ -346,7 +346,7 @@ impl Template {
         turns: &[Turn],
         tools: &[Tool<'_>],
         texts: &mut Texts<'_>,
-    ) -> Result<String, Error> {
+    ) -> Result<String, DecodeError> {
         let mut context = self.variables.clone();
         let messages = turns.iter().map(|turn| message(turn, abilities, texts));
         let messages = messages.collect::<Result<Vec<_>, _>>()?;
@@ -369,7 +369,7 @@ impl Template {
     }
 
     /// The prompt without the token for its beginning, and without what stands behind a message that goes on.
-    fn end(&self, mut text: String, turns: &[Turn]) -> Result<String, Error> {
+    fn end(&self, mut text: String, turns: &[Turn]) -> Result<String, DecodeError> {
         if self.ending == Ending::Continue {
             let last = turns.last().map(Turn::text).unwrap_or_default();
             let at = text.rfind(last.trim()).filter(|_| !last.trim().is_empty()).ok_or_else(|| {
@@ -389,11 +389,11 @@ impl Template {
     }
 }
 
-fn invalid(what: &'static str, why: &str) -> Error {
-    Error::new(Layer::Template, 0, ErrorKind::Invalid { what, why: why.into() })
+fn invalid(what: &'static str, why: &str) -> DecodeError {
+    DecodeError::new(Layer::Template, 0, DecodeErrorKind::Invalid { what, why: why.into() })
 }
 
-fn tree(what: &'static str, json: &str) -> Result<Tree, Error> {
+fn tree(what: &'static str, json: &str) -> Result<Tree, DecodeError> {
     serde_json::from_str(json).map_err(|error| invalid(what, &error.to_string()))
 }
 
@@ -404,7 +404,7 @@ fn drop_tools(tools: &[Tool<'_>], losses: &mut Losses) {
 }
 
 /// A message as templates know it: OpenAI's, with the input of tool calls as JSON.
-fn message(turn: &Turn, abilities: Abilities, texts: &mut Texts<'_>) -> Result<Value, Error> {
+fn message(turn: &Turn, abilities: Abilities, texts: &mut Texts<'_>) -> Result<Value, DecodeError> {
     let mut members = Vec::from([("role", Value::from(turn.role.as_str()))]);
     let content = if turn.has_images() || abilities.lists {
         let pieces = turn.pieces.iter().map(|piece| match piece {
@@ -437,7 +437,7 @@ fn message(turn: &Turn, abilities: Abilities, texts: &mut Texts<'_>) -> Result<V
         }
         Ok(Value::from_pairs(members))
     });
-    let calls = calls.collect::<Result<Vec<_>, Error>>()?;
+    let calls = calls.collect::<Result<Vec<_>, DecodeError>>()?;
     if !calls.is_empty() {
         members.push(("tool_calls", calls.into()));
     }
@@ -450,7 +450,7 @@ fn message(turn: &Turn, abilities: Abilities, texts: &mut Texts<'_>) -> Result<V
 }
 
 /// A tool as templates know it: OpenAI's.
-fn definition(tool: &Tool<'_>, index: usize, texts: &mut Texts<'_>) -> Result<Value, Error> {
+fn definition(tool: &Tool<'_>, index: usize, texts: &mut Texts<'_>) -> Result<Value, DecodeError> {
     let at = format!("/tools/{index}");
     let mut json = |json: &str| engine::value(&tree("tool", json)?, &mut |text| texts.text(text, &at));
     if let Some(other) = &tool.other {

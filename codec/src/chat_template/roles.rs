@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Ending;
 use super::messages::{Turn, unsupported};
-use crate::error::Error;
+use crate::error::DecodeError;
 
 /// A prompt format that is nothing but a prefix and a suffix for each role, as LiteLLM has them. LiteLLM's names are read,
 /// too.
 ///
 /// ```
-/// use sagewire_codec::chat::request::{Content, Message, Part, Role};
+/// use sagewire_codec::model::{Content, Message, Part, Role};
 /// use sagewire_codec::chat_template::{Roles, Template};
 ///
 /// let roles: Roles = serde_json::from_str(
@@ -91,7 +91,7 @@ impl Roles {
         self
     }
 
-    pub(super) fn render(&self, turns: &[Turn], ending: Ending) -> Result<String, Error> {
+    pub(super) fn render(&self, turns: &[Turn], ending: Ending) -> Result<String, DecodeError> {
         let mut out = self.initial.clone();
         for (index, turn) in turns.iter().enumerate() {
             let Some(affixes) = self.roles.get(&turn.role) else {

@@ -11,10 +11,10 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
-use super::frame::{Frame, PRELUDE_LEN, Prelude};
-use super::usual::Usual;
-use crate::carry;
-use crate::error::{Error, ErrorKind, Layer};
+use crate::buffer;
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::eventstream::frame::{Frame, PRELUDE_LEN, Prelude};
+use crate::eventstream::usual::Usual;
 use crate::input::Input;
 use crate::limits::Limits;
 
@@ -42,7 +42,7 @@ impl Decoder {
     ///
     /// A frame that is corrupt or larger than the [`Limits`] allow. A wrong length is found as soon as the twelve bytes
     /// of the prelude are in. There is no way to find the next frame after that, so the error stays.
-    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Frame<'a>>, Error> {
+    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Frame<'a>>, DecodeError> {
         self.scanner.check_failed()?;
         while self.input.refill(chunk) {
             let Input { chunk, pos } = &mut self.input;
@@ -62,7 +62,7 @@ impl Decoder {
     /// # Errors
     ///
     /// *Truncated* in the middle of a frame; or the error that decoding ended with.
-    pub fn finish(&mut self) -> Result<(), Error> {
+    pub fn finish(&mut self) -> Result<(), DecodeError> {
         self.scanner.finish(self.input.is_empty())
     }
 }
@@ -101,7 +101,7 @@ pub(crate) struct Scanner {
     last: Option<Box<Usual>>,
     /// Bytes of the stream before the frame that comes next.
     offset: u64,
-    failed: Option<Error>,
+    failed: Option<DecodeError>,
 }
 
 impl Scanner {
@@ -127,7 +127,7 @@ impl Scanner {
 
     /// Finds the next frame in `chunk` from `pos` on. `None`: `pos` is at its end.
     #[inline(always)]
-    pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
+    pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
         self.check_failed()?;
         self.give_back();
         let rest = &chunk[*pos..];
@@ -151,15 +151,15 @@ impl Scanner {
         if self.whole {
             self.whole = false;
             self.prelude = None;
-            carry::clear(&mut self.carry);
+            buffer::clear(&mut self.carry);
         }
     }
 
     /// The same for a frame that does not lie whole in one chunk.
-    fn next_carried(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, Error> {
+    fn next_carried(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
         let mut fill = |carry: &mut Vec<u8>, len: usize| {
             let take = (len - carry.len()).min(chunk.len() - *pos);
-            carry::push(carry, &chunk[*pos..*pos + take], len);
+            buffer::push(carry, &chunk[*pos..*pos + take], len);
             *pos += take;
             carry.len() == len
         };
@@ -205,24 +205,24 @@ impl Scanner {
     }
 
     /// The end of the input. `decoded` says whether the last chunk was decoded to its end.
-    pub(crate) fn finish(&mut self, decoded: bool) -> Result<(), Error> {
+    pub(crate) fn finish(&mut self, decoded: bool) -> Result<(), DecodeError> {
         self.check_failed()?;
         if decoded && (self.whole || self.carry.is_empty()) {
             return Ok(());
         }
         let (what, len) = ("frame ends early", self.carry.len() as u64);
-        self.fail(0, ErrorKind::Truncated { what, len })
+        self.fail(0, DecodeErrorKind::Truncated { what, len })
     }
 
     #[inline]
-    fn check_failed(&self) -> Result<(), Error> {
+    fn check_failed(&self) -> Result<(), DecodeError> {
         match &self.failed {
-            Some(error) => Err(Error::clone(error)),
+            Some(error) => Err(DecodeError::clone(error)),
             None => Ok(()),
         }
     }
 
-    fn parse_prelude(&mut self, bytes: &[u8]) -> Result<Prelude, Error> {
+    fn parse_prelude(&mut self, bytes: &[u8]) -> Result<Prelude, DecodeError> {
         match Prelude::parse(bytes, &self.limits) {
             Ok(prelude) => Ok(prelude),
             Err(kind) => self.fail(0, kind),
@@ -231,7 +231,7 @@ impl Scanner {
 
     /// Checks a whole frame, and tells whether its headers are those of the frame before.
     #[inline]
-    fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<bool, Error> {
+    fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<bool, DecodeError> {
         let headers = &frame[prelude.headers()];
         let same_headers = self.last.as_ref().is_some_and(|last| last.has(headers));
         let mut checked = prelude.check_checksum(frame);
@@ -250,8 +250,8 @@ impl Scanner {
 
     /// Fails for good at `offset` bytes into the current frame.
     #[cold]
-    fn fail<T>(&mut self, offset: usize, kind: ErrorKind) -> Result<T, Error> {
-        let error = Error::new(Layer::EventStream, self.offset + offset as u64, kind);
+    fn fail<T>(&mut self, offset: usize, kind: DecodeErrorKind) -> Result<T, DecodeError> {
+        let error = DecodeError::new(Layer::EventStream, self.offset + offset as u64, kind);
         (self.carry, self.last) = (Vec::new(), None);
         self.failed = Some(error.clone());
         Err(error)

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::frame::PRELUDE_LEN;
-use super::header::{Header, VALUE_MAX, Value};
-use crate::error::{Error, ErrorKind, Layer};
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::eventstream::frame::PRELUDE_LEN;
+use crate::eventstream::header::{Header, VALUE_MAX, Value};
 
 /// Appends one frame to `out`.
 ///
@@ -16,7 +16,7 @@ pub fn encode<'a>(
     headers: impl IntoIterator<Item = Header<'a>>,
     payload: &[u8],
     out: &mut Vec<u8>,
-) -> Result<(), Error> {
+) -> Result<(), DecodeError> {
     let start = out.len();
     encode_with(headers, out, |out| out.extend_from_slice(payload)).inspect_err(|_| out.truncate(start))
 }
@@ -26,7 +26,7 @@ fn encode_with<'a>(
     headers: impl IntoIterator<Item = Header<'a>>,
     out: &mut Vec<u8>,
     payload: impl FnOnce(&mut Vec<u8>),
-) -> Result<(), Error> {
+) -> Result<(), DecodeError> {
     let start = begin(out);
     encode_headers(headers, out)?;
     finish(start, out.len() - start - PRELUDE_LEN, out, payload)
@@ -37,7 +37,7 @@ pub(crate) fn encode_block(
     headers: &[u8],
     out: &mut Vec<u8>,
     payload: impl FnOnce(&mut Vec<u8>),
-) -> Result<(), Error> {
+) -> Result<(), DecodeError> {
     let start = begin(out);
     out.extend_from_slice(headers);
     finish(start, headers.len(), out, payload)
@@ -47,7 +47,7 @@ pub(crate) fn encode_block(
 pub(crate) fn encode_headers<'a>(
     headers: impl IntoIterator<Item = Header<'a>>,
     out: &mut Vec<u8>,
-) -> Result<(), Error> {
+) -> Result<(), DecodeError> {
     headers.into_iter().try_for_each(|header| encode_header(&header, out).map_err(unencodable))
 }
 
@@ -62,7 +62,7 @@ fn finish(
     headers_len: usize,
     out: &mut Vec<u8>,
     payload: impl FnOnce(&mut Vec<u8>),
-) -> Result<(), Error> {
+) -> Result<(), DecodeError> {
     payload(out);
     let total = out.len() - start + 4;
     let (Ok(total), Ok(headers_len)) = (u32::try_from(total), u32::try_from(headers_len)) else {
@@ -115,6 +115,6 @@ fn variable(kind: u8, value: &[u8], out: &mut Vec<u8>) -> Result<(), &'static st
     Ok(())
 }
 
-fn unencodable(what: &'static str) -> Error {
-    Error::new(Layer::EventStream, 0, ErrorKind::Unencodable(what))
+fn unencodable(what: &'static str) -> DecodeError {
+    DecodeError::new(Layer::EventStream, 0, DecodeErrorKind::Unencodable(what))
 }

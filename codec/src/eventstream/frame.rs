@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 
-use super::header::{self, Headers};
-use crate::error::{Error, ErrorKind, Layer};
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::eventstream::header;
+use crate::eventstream::header::Headers;
 use crate::limits::Limits;
 
 /// Bytes of a prelude, its checksum included.
-pub(super) const PRELUDE_LEN: usize = 12;
+pub(crate) const PRELUDE_LEN: usize = 12;
 /// Bytes of a frame that has neither headers nor payload.
-pub(super) const FRAME_MIN: usize = 16;
+pub(crate) const FRAME_MIN: usize = 16;
 
 /// A whole frame whose checksums and headers have been checked. Borrows from the chunk or from the decoder.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,7 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    pub(super) fn new(bytes: &'a [u8], prelude: Prelude, chunk: Option<&'a Bytes>) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], prelude: Prelude, chunk: Option<&'a Bytes>) -> Self {
         Self { bytes, prelude, chunk }
     }
 
@@ -55,17 +56,17 @@ impl<'a> Frame<'a> {
 ///
 /// # Errors
 ///
-/// Those of [`Decoder::decode`](super::Decoder::decode); offsets count from the start of `bytes`.
+/// Those of [`Decoder::decode`](crate::eventstream::Decoder::decode); offsets count from the start of `bytes`.
 ///
 /// ```
 /// let empty = [0, 0, 0, 16, 0, 0, 0, 0, 5, 0xc2, 0x48, 0xeb, 0x7d, 0x98, 0xc8, 0xff];
 /// let (frame, rest) = sagewire_codec::eventstream::parse(&empty, &Default::default())?.unwrap();
 /// assert!(frame.payload().is_empty() && rest.is_empty());
 /// assert!(sagewire_codec::eventstream::parse(&empty[..15], &Default::default())?.is_none());
-/// # Ok::<(), sagewire_codec::Error>(())
+/// # Ok::<(), sagewire_codec::DecodeError>(())
 /// ```
-pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Frame<'a>, &'a [u8])>, Error> {
-    let fault = |(offset, kind)| Error::new(Layer::EventStream, offset as u64, kind);
+pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(Frame<'a>, &'a [u8])>, DecodeError> {
+    let fault = |(offset, kind)| DecodeError::new(Layer::EventStream, offset as u64, kind);
     if bytes.len() < PRELUDE_LEN {
         return Ok(None);
     }
@@ -97,7 +98,7 @@ pub fn looks_like_frames(begin: &[u8]) -> bool {
 }
 
 /// A register of CRC-32 with this many bytes of zeros behind it.
-pub(super) const fn shift(mut register: u32, bytes: usize) -> u32 {
+pub(crate) const fn shift(mut register: u32, bytes: usize) -> u32 {
     let mut bit = 0;
     while bit < 8 * bytes {
         register = (register >> 1) ^ (0xedb8_8320 & (register & 1).wrapping_neg());
@@ -126,7 +127,7 @@ static PRELUDE_TABLE: [[u32; 256]; 8] = {
 /// The checksum of the two lengths. For eight bytes, one look at a table for each is three times as fast as what has to
 /// find out first how long its input is, which is a twentieth of all that a token costs.
 #[inline]
-pub(super) fn prelude_checksum(total: u32, headers: u32) -> u32 {
+pub(crate) fn prelude_checksum(total: u32, headers: u32) -> u32 {
     let [a, b, c, d] = (!total).to_be_bytes().map(usize::from);
     let [e, f, g, h] = headers.to_be_bytes().map(usize::from);
     let [t0, t1, t2, t3, t4, t5, t6, t7] = &PRELUDE_TABLE;
@@ -135,7 +136,7 @@ pub(super) fn prelude_checksum(total: u32, headers: u32) -> u32 {
 
 /// The three numbers of a prelude.
 #[inline(always)]
-pub(super) fn words(&[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; PRELUDE_LEN]) -> [u32; 3] {
+pub(crate) fn words(&[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; PRELUDE_LEN]) -> [u32; 3] {
     [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_be_bytes)
 }
 
@@ -143,20 +144,20 @@ pub(super) fn words(&[a, b, c, d, e, f, g, h, i, j, k, l]: &[u8; PRELUDE_LEN]) -
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prelude {
     /// Bytes of the whole frame.
-    pub(super) total: usize,
-    pub(super) headers: usize,
+    pub(crate) total: usize,
+    pub(crate) headers: usize,
 }
 
 impl Prelude {
     /// Reads and checks the first twelve of `bytes`. Nothing has to be buffered for a frame that fails here.
     #[inline]
-    pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ErrorKind> {
+    pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, DecodeErrorKind> {
         Self::read(bytes, limits).ok_or_else(|| Self::fault(bytes, limits))
     }
 
     /// The same, without a word on what is wrong.
     #[inline(always)]
-    pub(super) fn read(bytes: &[u8], limits: &Limits) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Option<Self> {
         let [total, headers, found] = words(bytes.first_chunk()?);
         // A header is at least three bytes; AWS's decoders refuse a block of one byte here already.
         let payload = total.checked_sub(FRAME_MIN as u32)?.checked_sub(headers)?;
@@ -169,17 +170,17 @@ impl Prelude {
 
     /// What is wrong with a prelude that cannot be read.
     #[cold]
-    fn fault(bytes: &[u8], limits: &Limits) -> ErrorKind {
+    fn fault(bytes: &[u8], limits: &Limits) -> DecodeErrorKind {
         let [total, headers, found] = bytes.first_chunk().map(words).unwrap_or_default();
         let computed = prelude_checksum(total, headers);
         if computed != found {
-            return ErrorKind::PreludeChecksum { computed, found };
+            return DecodeErrorKind::PreludeChecksum { computed, found };
         }
         let payload = total.checked_sub(FRAME_MIN as u32).and_then(|rest| rest.checked_sub(headers));
         let Some(payload) = payload.filter(|_| headers != 1) else {
-            return ErrorKind::FrameLength { total, headers };
+            return DecodeErrorKind::FrameLength { total, headers };
         };
-        let limit = |what, len: u32, limit: usize| ErrorKind::Limit {
+        let limit = |what, len: u32, limit: usize| DecodeErrorKind::Limit {
             what,
             len: Some(u64::from(len)),
             limit: limit as u64,
@@ -192,32 +193,40 @@ impl Prelude {
     }
 
     /// Checks a whole frame that this is the prelude of, with the offset in it of the first fault.
-    pub(super) fn check(&self, frame: &[u8], limits: &Limits) -> Result<(), (usize, ErrorKind)> {
+    pub(crate) fn check(&self, frame: &[u8], limits: &Limits) -> Result<(), (usize, DecodeErrorKind)> {
         self.check_checksum(frame)?;
         self.check_headers(frame, limits)
     }
 
     /// The first half of [`check`](Self::check).
-    pub(super) fn check_checksum(&self, frame: &[u8]) -> Result<(), (usize, ErrorKind)> {
+    pub(crate) fn check_checksum(&self, frame: &[u8]) -> Result<(), (usize, DecodeErrorKind)> {
         let (covered, stated) = frame.split_at(self.total - 4);
         let found = u32::from_be_bytes([stated[0], stated[1], stated[2], stated[3]]);
         let computed = crc32fast::hash(covered);
-        if computed == found { Ok(()) } else { Err((0, ErrorKind::MessageChecksum { computed, found })) }
+        if computed == found {
+            Ok(())
+        } else {
+            Err((0, DecodeErrorKind::MessageChecksum { computed, found }))
+        }
     }
 
     /// The second half of [`check`](Self::check).
-    pub(super) fn check_headers(&self, frame: &[u8], limits: &Limits) -> Result<(), (usize, ErrorKind)> {
+    pub(crate) fn check_headers(
+        &self,
+        frame: &[u8],
+        limits: &Limits,
+    ) -> Result<(), (usize, DecodeErrorKind)> {
         header::check(&frame[self.headers()], limits.header_count)
             .map_err(|(offset, kind)| (PRELUDE_LEN + offset, kind))
     }
 
     /// Where in the frame the headers lie.
-    pub(super) fn headers(&self) -> core::ops::Range<usize> {
+    pub(crate) fn headers(&self) -> core::ops::Range<usize> {
         PRELUDE_LEN..PRELUDE_LEN + self.headers
     }
 
     /// Where in the frame the payload lies.
-    pub(super) fn payload(&self) -> core::ops::Range<usize> {
+    pub(crate) fn payload(&self) -> core::ops::Range<usize> {
         PRELUDE_LEN + self.headers..self.total - 4
     }
 }

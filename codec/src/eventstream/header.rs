@@ -3,10 +3,10 @@
 //! A frame's header block is checked once, when the frame is found. After that, reading it cannot fail and allocates
 //! nothing.
 
-use crate::error::ErrorKind;
+use crate::error::DecodeErrorKind;
 
 /// Bytes of the longest string or byte array: the specification's bound, below what two bytes of length could say.
-pub(super) const VALUE_MAX: usize = 32_767;
+pub(crate) const VALUE_MAX: usize = 32_767;
 
 /// The value of a header.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,7 +81,7 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    pub(super) fn new(block: &'a [u8]) -> Self {
+    pub(crate) fn new(block: &'a [u8]) -> Self {
         Self { block }
     }
 
@@ -136,7 +136,7 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 /// Checks a whole header block, with the offset in it of the first fault.
-pub(super) fn check(block: &[u8], count_limit: usize) -> Result<(), (usize, ErrorKind)> {
+pub(crate) fn check(block: &[u8], count_limit: usize) -> Result<(), (usize, DecodeErrorKind)> {
     let mut rest = block;
     let mut count = 0;
     while !rest.is_empty() {
@@ -145,11 +145,11 @@ pub(super) fn check(block: &[u8], count_limit: usize) -> Result<(), (usize, Erro
         let raw = Raw::split(&mut rest).map_err(fault)?;
         raw.value().map_err(fault)?;
         if core::str::from_utf8(raw.name).is_err() {
-            return Err(fault(ErrorKind::Header("name is not UTF-8")));
+            return Err(fault(DecodeErrorKind::Header("name is not UTF-8")));
         }
         count += 1;
         if count > count_limit {
-            return Err(fault(ErrorKind::Limit {
+            return Err(fault(DecodeErrorKind::Limit {
                 what: "number of headers",
                 len: Some(count as u64),
                 limit: count_limit as u64,
@@ -159,7 +159,7 @@ pub(super) fn check(block: &[u8], count_limit: usize) -> Result<(), (usize, Erro
         let mut before = &block[..offset];
         while !before.is_empty() {
             if Raw::split(&mut before).map_err(fault)?.name == raw.name {
-                return Err(fault(ErrorKind::Header("name occurs twice")));
+                return Err(fault(DecodeErrorKind::Header("name occurs twice")));
             }
         }
     }
@@ -175,10 +175,10 @@ struct Raw<'a> {
 
 impl<'a> Raw<'a> {
     /// Takes the first header off `block`.
-    fn split(block: &mut &'a [u8]) -> Result<Self, ErrorKind> {
+    fn split(block: &mut &'a [u8]) -> Result<Self, DecodeErrorKind> {
         let name_len = usize::from(take(block, 1)?[0]);
         if name_len == 0 {
-            return Err(ErrorKind::Header("name is empty"));
+            return Err(DecodeErrorKind::Header("name is empty"));
         }
         let name = take(block, name_len)?;
         let kind = take(block, 1)?[0];
@@ -193,15 +193,15 @@ impl<'a> Raw<'a> {
                 usize::from(u16::from_be_bytes([len[0], len[1]]))
             }
             9 => 16,
-            found => return Err(ErrorKind::HeaderType(found)),
+            found => return Err(DecodeErrorKind::HeaderType(found)),
         };
         if len > VALUE_MAX {
-            return Err(ErrorKind::Header("value is longer than 32,767 bytes"));
+            return Err(DecodeErrorKind::Header("value is longer than 32,767 bytes"));
         }
         Ok(Self { name, kind, value: take(block, len)? })
     }
 
-    fn value(&self) -> Result<Value<'a>, ErrorKind> {
+    fn value(&self) -> Result<Value<'a>, DecodeErrorKind> {
         // `split` has taken as many bytes as the type has.
         let value = self.value;
         Ok(match self.kind {
@@ -213,23 +213,23 @@ impl<'a> Raw<'a> {
             5 => Value::Long(i64::from_be_bytes(array(value)?)),
             6 => Value::ByteArray(value),
             7 => Value::String(
-                core::str::from_utf8(value).map_err(|_| ErrorKind::Header("string is not UTF-8"))?,
+                core::str::from_utf8(value).map_err(|_| DecodeErrorKind::Header("string is not UTF-8"))?,
             ),
             8 => Value::Timestamp(i64::from_be_bytes(array(value)?)),
             9 => Value::Uuid(array(value)?),
-            found => return Err(ErrorKind::HeaderType(found)),
+            found => return Err(DecodeErrorKind::HeaderType(found)),
         })
     }
 }
 
-fn take<'a>(block: &mut &'a [u8], len: usize) -> Result<&'a [u8], ErrorKind> {
+fn take<'a>(block: &mut &'a [u8], len: usize) -> Result<&'a [u8], DecodeErrorKind> {
     let Some((head, tail)) = block.split_at_checked(len) else {
-        return Err(ErrorKind::Header("runs past the end of the headers"));
+        return Err(DecodeErrorKind::Header("runs past the end of the headers"));
     };
     *block = tail;
     Ok(head)
 }
 
-fn array<const N: usize>(value: &[u8]) -> Result<[u8; N], ErrorKind> {
-    value.try_into().map_err(|_| ErrorKind::Header("value has the wrong length"))
+fn array<const N: usize>(value: &[u8]) -> Result<[u8; N], DecodeErrorKind> {
+    value.try_into().map_err(|_| DecodeErrorKind::Header("value has the wrong length"))
 }

@@ -33,7 +33,7 @@
 //!     assert_eq!(frame.payload(), b"data: hi");
 //! }
 //! decoder.finish()?;
-//! # Ok::<(), sagewire_codec::Error>(())
+//! # Ok::<(), sagewire_codec::DecodeError>(())
 //! ```
 
 mod decoder;

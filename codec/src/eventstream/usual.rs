@@ -8,7 +8,7 @@
 
 use alloc::boxed::Box;
 
-use super::frame::{FRAME_MIN, PRELUDE_LEN, Prelude, prelude_checksum, shift, words};
+use crate::eventstream::frame::{FRAME_MIN, PRELUDE_LEN, Prelude, prelude_checksum, shift, words};
 use crate::limits::Limits;
 
 /// Bytes of headers that are remembered: those of a `PayloadPart` take 89, those of Bedrock's events 75 to 87. Longer ones
@@ -51,7 +51,7 @@ static ADDS: [Adds; TOTAL_MAX] = {
 
 /// What is known after a frame that was checked.
 #[derive(Clone, Debug)]
-pub(super) struct Usual {
+pub(crate) struct Usual {
     headers: [u8; HEADERS_MAX],
     len: usize,
     /// The checksum of the prelude, of a frame that has no length.
@@ -62,7 +62,7 @@ pub(super) struct Usual {
 
 impl Usual {
     /// What is known after a frame with these headers, unless they are very long or very short.
-    pub(super) fn new(headers: &[u8]) -> Option<Box<Self>> {
+    pub(crate) fn new(headers: &[u8]) -> Option<Box<Self>> {
         let len = headers.len();
         let mut kept = [0; HEADERS_MAX];
         kept.get_mut(..len)?.copy_from_slice(headers);
@@ -83,13 +83,13 @@ impl Usual {
 
     /// Whether these are the headers.
     #[inline(always)]
-    pub(super) fn has(&self, headers: &[u8]) -> bool {
+    pub(crate) fn has(&self, headers: &[u8]) -> bool {
         self.headers.get(..self.len) == Some(headers)
     }
 
     /// The prelude of the frame that `bytes` begin with, if all of it is here and good, and has these headers.
     #[inline(always)]
-    pub(super) fn read(&self, bytes: &[u8], limits: &Limits) -> Option<Prelude> {
+    pub(crate) fn read(&self, bytes: &[u8], limits: &Limits) -> Option<Prelude> {
         let [total, headers, found] = words(bytes.first_chunk()?);
         let adds = ADDS.get(total as usize)?;
         if headers as usize != self.len || found != self.prelude ^ adds.to_prelude {

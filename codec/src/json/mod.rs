@@ -8,19 +8,21 @@
 //! the last of several equal names counts; numbers have any size and precision, as text; a lone surrogate escape
 //! becomes U+FFFD; nesting is bounded by [`Limits::depth`](crate::Limits::depth).
 
-mod cursor;
-mod member;
+mod fields;
 mod number;
 mod pointer;
+mod reader;
 mod string;
-mod write;
+#[cfg(any(feature = "templates", feature = "custom"))]
+pub(crate) mod value;
+mod writer;
 
-pub(crate) use cursor::Json;
-pub(crate) use member::{elements, member, members, string, with_member};
+pub(crate) use fields::{elements, member, members, string, with_member};
 pub(crate) use number::number_end;
 pub(crate) use pointer::{Landmarks, pointers};
+pub(crate) use reader::Json;
 pub(crate) use string::{Escapes, Rest, meaning, rest, unescape, unescaped};
-pub(crate) use write::{
+pub(crate) use writer::{
     Array, Object, one_line, write_escaped, write_integer, write_number, write_one_line, write_string,
 };
 

@@ -1,7 +1,7 @@
 //! Numbers: where they end. Nobody needs to know what they mean.
 
-use super::string::LOW;
-use super::{Json, Result};
+use crate::json::string::LOW;
+use crate::json::{Json, Result};
 
 impl Json<'_> {
     /// Skips a number, whose first byte was seen.

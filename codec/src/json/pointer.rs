@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{DEPTH_MAX, Json, Kind, Result};
+use crate::json::{DEPTH_MAX, Json, Kind, Result};
 
 /// What is known of where things stand in a document, so that a place in it is found without walking through all that
 /// comes before.

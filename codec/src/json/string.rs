@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{Json, Result, Str};
+use crate::json::{Json, Result, Str};
 
 impl Json<'_> {
     /// Reads a string.
@@ -230,7 +230,7 @@ pub(crate) enum Escapes {
     Halved,
 }
 
-pub(super) const LOW: u64 = 0x0101_0101_0101_0101;
+pub(crate) const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// The first byte of `word` that means more than itself in a string, in the high bit of its place; places behind it may be
@@ -271,7 +271,7 @@ fn is_plain(block: &[u8; 16]) -> bool {
 
 /// Where the first byte is, from `at` on, that means more than itself in a string; the end, where none does.
 #[inline]
-pub(super) fn special_at(bytes: &[u8], at: usize) -> usize {
+pub(crate) fn special_at(bytes: &[u8], at: usize) -> usize {
     let (at, special) = next_specials(bytes, at);
     if special != 0 {
         return at + (special.trailing_zeros() / 8) as usize;

@@ -6,12 +6,12 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Event, Field, Line, Lines, may_be_field};
-use crate::carry;
-use crate::error::{Error, ErrorKind, Layer};
+use crate::buffer;
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::input::Input;
 use crate::limits::Limits;
-use crate::text;
+use crate::sse::{Event, Field, Line, Lines, may_be_field};
+use crate::utf8;
 
 /// Decodes events from chunks cut anywhere.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct Decoder {
     event: Vec<u8>,
     id: Vec<u8>,
     retry: Option<u64>,
-    failed: Option<Error>,
+    failed: Option<DecodeError>,
 }
 
 /// Where the data of an event lies.
@@ -70,14 +70,14 @@ impl Decoder {
     ///
     /// A line or an event that is larger than [`Limits::record`]. Comments and unknown fields may be of any size: they
     /// take no memory.
-    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, Error> {
+    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         if self.lent {
             self.lent = false;
-            carry::clear(&mut self.data);
-            carry::clear(&mut self.event);
+            buffer::clear(&mut self.data);
+            buffer::clear(&mut self.event);
         }
         self.lines.give_back();
         while self.input.refill(chunk) {
@@ -101,7 +101,7 @@ impl Decoder {
     /// # Errors
     ///
     /// *Truncated* where that discarded something; or the error that decoding ended with.
-    pub fn finish(&mut self) -> Result<(), Error> {
+    pub fn finish(&mut self) -> Result<(), DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -109,7 +109,7 @@ impl Decoder {
         if self.input.is_empty() && line == 0 && !self.open {
             return Ok(());
         }
-        self.fail(ErrorKind::Truncated {
+        self.fail(DecodeErrorKind::Truncated {
             what: "event without its blank line",
             len: (self.data.len() + line) as u64,
         })
@@ -152,7 +152,7 @@ impl Decoder {
 
     /// Finds the end of an event in the current chunk.
     #[inline(never)]
-    fn find(&mut self) -> Result<Option<Data>, ErrorKind> {
+    fn find(&mut self) -> Result<Option<Data>, DecodeErrorKind> {
         let Self { input, lines, .. } = self;
         let chunk = &input.chunk[..];
         // The first data line of an event, while it can stay where it is.
@@ -169,7 +169,7 @@ impl Decoder {
                     self.lent = true;
                     return Ok(Some(first.map_or(Data::Joined, Data::Chunk)));
                 }
-                carry::clear(&mut self.event);
+                buffer::clear(&mut self.event);
                 continue;
             }
             let field = Field::parse(bytes);
@@ -181,12 +181,12 @@ impl Decoder {
                         first = Some(end - value.len()..end);
                     } else {
                         if let Some(first) = first.take() {
-                            carry::push(&mut self.data, &chunk[first], self.limits.record);
+                            buffer::push(&mut self.data, &chunk[first], self.limits.record);
                         }
                         if self.has_data {
-                            carry::push(&mut self.data, b"\n", self.limits.record);
+                            buffer::push(&mut self.data, b"\n", self.limits.record);
                         }
-                        carry::push(&mut self.data, value, self.limits.record);
+                        buffer::push(&mut self.data, value, self.limits.record);
                     }
                     self.has_data = true;
                 }
@@ -202,18 +202,22 @@ impl Decoder {
             }
             let held = first.as_ref().map_or(self.data.len(), Range::len) + self.event.len() + self.id.len();
             if held > self.limits.record {
-                return Err(ErrorKind::Limit { what: "event", len: None, limit: self.limits.record as u64 });
+                return Err(DecodeErrorKind::Limit {
+                    what: "event",
+                    len: None,
+                    limit: self.limits.record as u64,
+                });
             }
         }
         if let Some(first) = first {
-            carry::push(&mut self.data, &chunk[first], self.limits.record);
+            buffer::push(&mut self.data, &chunk[first], self.limits.record);
         }
         Ok(None)
     }
 
     #[inline(always)]
     fn event<'a>(&'a self, data: &'a [u8]) -> Event<'a> {
-        let (data, retry) = (text::lossy(data), self.retry);
+        let (data, retry) = (utf8::lossy(data), self.retry);
         // Most events have neither.
         if self.event.is_empty() && self.id.is_empty() {
             return Event { event: Cow::Borrowed("message"), data, id: Cow::Borrowed(""), retry };
@@ -223,19 +227,19 @@ impl Decoder {
 
     #[inline(never)]
     fn named<'a>(&'a self, data: Cow<'a, str>) -> Event<'a> {
-        let event = if self.event.is_empty() { Cow::Borrowed("message") } else { text::lossy(&self.event) };
-        Event { event, data, id: text::lossy(&self.id), retry: self.retry }
+        let event = if self.event.is_empty() { Cow::Borrowed("message") } else { utf8::lossy(&self.event) };
+        Event { event, data, id: utf8::lossy(&self.id), retry: self.retry }
     }
 
     #[cold]
-    fn fail<T>(&mut self, kind: ErrorKind) -> Result<T, Error> {
-        let error = Error::new(Layer::Sse, self.lines.offset(), kind);
+    fn fail<T>(&mut self, kind: DecodeErrorKind) -> Result<T, DecodeError> {
+        let error = DecodeError::new(Layer::Sse, self.lines.offset(), kind);
         *self = Self { failed: Some(error.clone()), ..Self::default() };
         Err(error)
     }
 }
 
 fn replace(buffer: &mut Vec<u8>, value: &[u8]) {
-    carry::clear(buffer);
-    carry::push(buffer, value, value.len());
+    buffer::clear(buffer);
+    buffer::push(buffer, value, value.len());
 }

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::Event;
-use crate::error::{Error, ErrorKind, Layer};
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::sse::Event;
 
 impl Event<'_> {
     /// Appends the event to `out`. Decoding it gives exactly one event again, equal to this one but for line ends in
@@ -13,8 +13,8 @@ impl Event<'_> {
     ///
     /// CR or LF in the type or in the ID, NUL in the ID: such a value would end its line, and what follows could be
     /// taken for fields. `out` is left as it was.
-    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Error> {
-        let unencodable = |what| Error::new(Layer::Sse, 0, ErrorKind::Unencodable(what));
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let unencodable = |what| DecodeError::new(Layer::Sse, 0, DecodeErrorKind::Unencodable(what));
         if self.event.contains(['\r', '\n']) {
             return Err(unencodable("line end in the type of an event"));
         }

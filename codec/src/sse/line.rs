@@ -7,8 +7,8 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::carry;
-use crate::error::ErrorKind;
+use crate::buffer;
+use crate::error::DecodeErrorKind;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
@@ -61,7 +61,7 @@ impl Lines {
     pub(crate) fn give_back(&mut self) {
         if self.lent {
             self.lent = false;
-            carry::clear(&mut self.carry);
+            buffer::clear(&mut self.carry);
         }
     }
 
@@ -104,17 +104,17 @@ impl Lines {
         pos: &mut usize,
         limit: usize,
         keep: impl Fn(&[u8]) -> bool,
-    ) -> Result<Option<Line>, ErrorKind> {
+    ) -> Result<Option<Line>, DecodeErrorKind> {
         self.peek(chunk, pos);
         let rest = &chunk[*pos..];
         let Some(len) = memchr::memchr2(b'\n', b'\r', rest) else {
             self.advance(pos, rest.len());
             if !self.discard && !rest.is_empty() {
                 let most = limit.saturating_add(1);
-                carry::push(&mut self.carry, &rest[..rest.len().min(most)], most);
+                buffer::push(&mut self.carry, &rest[..rest.len().min(most)], most);
                 self.discard = !keep(&self.carry);
                 if self.discard {
-                    carry::clear(&mut self.carry);
+                    buffer::clear(&mut self.carry);
                 } else if self.carry.len() > limit {
                     return Err(too_long(limit));
                 }
@@ -136,7 +136,7 @@ impl Lines {
             }
             return Ok(Some(Line::Chunk(line)));
         }
-        carry::push(&mut self.carry, &chunk[line], limit);
+        buffer::push(&mut self.carry, &chunk[line], limit);
         self.lent = true;
         if self.carry.len() > limit && keep(&self.carry) {
             return Err(too_long(limit));
@@ -157,7 +157,7 @@ impl Lines {
         if self.carry.is_empty() {
             self.start = self.consumed;
         }
-        carry::push(&mut self.carry, bytes, limit);
+        buffer::push(&mut self.carry, bytes, limit);
         self.advance(pos, bytes.len());
     }
 
@@ -213,8 +213,8 @@ impl Lines {
 }
 
 #[cold]
-fn too_long(limit: usize) -> ErrorKind {
-    ErrorKind::Limit { what: "line", len: None, limit: limit as u64 }
+fn too_long(limit: usize) -> DecodeErrorKind {
+    DecodeErrorKind::Limit { what: "line", len: None, limit: limit as u64 }
 }
 
 /// A line that means something. Names are compared exactly, and one space after the colon is not part of the value.

@@ -18,7 +18,7 @@
 //!     assert_eq!(event, Event { event: "add".into(), ..Event::new("73857293") });
 //! }
 //! decoder.finish()?;
-//! # Ok::<(), sagewire_codec::Error>(())
+//! # Ok::<(), sagewire_codec::DecodeError>(())
 //! ```
 
 mod decoder;

@@ -1,7 +1,7 @@
 //! Event-stream frames as JSON.
 
 use bytes::Bytes;
-use sagewire_codec::Error;
+use sagewire_codec::DecodeError;
 use sagewire_codec::eventstream::{self, Decoder, Frame, Header, Value};
 use serde_json::json;
 
@@ -28,7 +28,7 @@ pub fn describe(frame: &Frame<'_>) -> serde_json::Value {
 }
 
 /// The frames of a stream, and how it ended.
-pub fn decode(chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), Error>) {
+pub fn decode(chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), DecodeError>) {
     let mut decoder = Decoder::new();
     let mut frames = Vec::new();
     for mut chunk in chunks {

@@ -11,10 +11,8 @@ pub mod streams;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Response};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::format::write_response;
-use sagewire_codec::{Decoder, Error, Options, Target, Transcoder};
+use sagewire_codec::model::{ConverseEncoding, Response, ResponseOptions};
+use sagewire_codec::{Api, DecodeError, Decoder, Options, Transcoder, write_response};
 
 /// The folder with vectors and recordings that are not part of this project, if there is one.
 pub fn shared(folder: &str) -> Option<PathBuf> {
@@ -68,7 +66,7 @@ pub fn every_cut<T: PartialEq + std::fmt::Debug>(
 }
 
 /// The events of a stream as JSON, and how it ended.
-pub fn decode(options: Options, chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), Error>) {
+pub fn decode(options: Options, chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), DecodeError>) {
     let mut decoder = Decoder::with_options(options);
     let mut events = Vec::new();
     for mut chunk in chunks {
@@ -139,7 +137,7 @@ pub fn run_vectors(file: &str) -> usize {
     for vector in vectors {
         let name = name_of(vector);
         let body = body(vector);
-        let check = |how: &str, (events, ending): &(Vec<serde_json::Value>, Result<(), Error>)| {
+        let check = |how: &str, (events, ending): &(Vec<serde_json::Value>, Result<(), DecodeError>)| {
             assert_eq!(&serde_json::json!(events), &vector["events"], "{name} {how}");
             let error = ending.as_ref().err().map(ToString::to_string);
             assert_eq!(error.as_deref(), vector["error"].as_str(), "{name} {how}");
@@ -160,7 +158,7 @@ pub fn run_vectors(file: &str) -> usize {
 }
 
 /// One word for an ending.
-pub fn ending(result: &Result<(), Error>) -> &'static str {
+pub fn ending(result: &Result<(), DecodeError>) -> &'static str {
     match result {
         Ok(()) => "complete",
         Err(error) if error.is_truncated() => "truncated",
@@ -218,49 +216,60 @@ impl Random {
 }
 
 /// The target that the vectors call so.
-pub fn target(format: &str) -> Target {
+pub fn target(format: &str) -> Api {
     match format {
-        "openai" => Target::OpenAi,
-        "anthropic" => Target::Anthropic,
-        "bedrock" => Target::Bedrock(Encoding::JsonLines),
-        "tgi" => Target::Tgi,
+        "openai" => Api::OpenAi,
+        "anthropic" => Api::Anthropic,
+        "bedrock" => Api::Converse,
+        "tgi" => Api::Tgi,
         other => panic!("{other}"),
     }
 }
 
 /// The records of a stream that was written; what is no JSON is a string.
-pub fn records(target: Target, out: &[u8]) -> Vec<serde_json::Value> {
+pub fn records(target: Api, out: &[u8]) -> Vec<serde_json::Value> {
     let out = std::str::from_utf8(out).expect("UTF-8");
     let record = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| text.into());
     match target {
-        Target::Bedrock(_) => out.lines().map(record).collect(),
+        Api::Converse => out.lines().map(record).collect(),
         _ => out.lines().filter_map(|line| line.strip_prefix("data: ")).map(record).collect(),
     }
 }
 
 /// What a whole answer becomes, and what is lost.
-pub fn write_whole(target: Target, response: &Response, context: &Context) -> (Vec<u8>, Vec<String>) {
-    let (written, losses) = write_response(target, response, context);
+pub fn write_whole(target: Api, response: &Response, context: &ResponseOptions) -> (Vec<u8>, Vec<String>) {
+    let (written, losses) = write_response(target, response, context).expect("it is written");
     (written, losses.as_slice().iter().map(ToString::to_string).collect())
 }
 
 /// What a stream becomes as that of another API, what is lost on the way, and how it ends.
 pub fn transcode(
-    target: Target,
-    context: Context,
+    target: Api,
+    context: ResponseOptions,
     body: impl AsRef<[u8]>,
-) -> (Vec<u8>, Vec<String>, Result<(), Error>) {
+) -> (Vec<u8>, Vec<String>, Result<(), DecodeError>) {
     transcode_with(Options::new(), target, context, body)
 }
 
 /// The same, read as `options` say.
 pub fn transcode_with(
     options: Options,
-    target: Target,
-    context: Context,
+    target: Api,
+    context: ResponseOptions,
     body: impl AsRef<[u8]>,
-) -> (Vec<u8>, Vec<String>, Result<(), Error>) {
-    let mut transcoder = Transcoder::new(options, target, context);
+) -> (Vec<u8>, Vec<String>, Result<(), DecodeError>) {
+    // What is compared is easier to read as lines than as frames.
+    transcode_as_it_is(options, target, context.encoding(ConverseEncoding::JsonLines), body)
+}
+
+/// The same, with ConverseStream in the encoding that the options name.
+pub fn transcode_as_it_is(
+    options: Options,
+    target: Api,
+    context: ResponseOptions,
+    body: impl AsRef<[u8]>,
+) -> (Vec<u8>, Vec<String>, Result<(), DecodeError>) {
+    let mut transcoder = Transcoder::new(options, target, context).expect("it is written");
     let (mut out, mut chunk) = (Vec::new(), Bytes::copy_from_slice(body.as_ref()));
     let ending = loop {
         match transcoder.decode(&mut chunk) {

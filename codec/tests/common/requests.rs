@@ -1,29 +1,29 @@
 //! What the tests of requests share.
 
-use sagewire_codec::Error;
-use sagewire_codec::chat::request::{Content, Message, Tool};
-use sagewire_codec::chat::{FirstMessage, Losses, Outcome, Rendered, RequestFormat, Settings};
-use sagewire_codec::format::convert_request;
+use sagewire_codec::model::{
+    Content, ConversionOptions, FirstMessage, Losses, Message, Outcome, Rendered, Tool,
+};
+use sagewire_codec::{Api, ConvertError, convert_request};
 use serde_json::{Value, json};
 
 /// Those that are documents.
-pub const FORMATS: [(&str, RequestFormat); 10] = [
-    ("openai", RequestFormat::OpenAi),
-    ("completions", RequestFormat::Completions),
-    ("bedrock", RequestFormat::Bedrock),
-    ("anthropic", RequestFormat::Anthropic),
-    ("tgi", RequestFormat::Tgi),
-    ("lmi", RequestFormat::Lmi),
-    ("jumpstart", RequestFormat::JumpStart),
-    ("jumpstart_text", RequestFormat::JumpStartText),
-    ("jumpstart_dialogs", RequestFormat::JumpStartDialogs),
-    ("triton", RequestFormat::Triton),
+pub const FORMATS: [(&str, Api); 10] = [
+    ("openai", Api::OpenAi),
+    ("completions", Api::Completions),
+    ("bedrock", Api::Converse),
+    ("anthropic", Api::Anthropic),
+    ("tgi", Api::Tgi),
+    ("lmi", Api::Lmi),
+    ("jumpstart", Api::JumpStart),
+    ("jumpstart_text", Api::JumpStartText),
+    ("jumpstart_dialogs", Api::JumpStartDialogs),
+    ("triton", Api::Triton),
 ];
 
 /// The one that is none.
-pub const TEXT: (&str, RequestFormat) = ("text", RequestFormat::Text);
+pub const TEXT: (&str, Api) = ("text", Api::JumpStartRaw);
 
-pub fn named(name: &str) -> RequestFormat {
+pub fn named(name: &str) -> Api {
     FORMATS.iter().chain([&TEXT]).find(|(known, _)| *known == name).expect("a format").1
 }
 
@@ -33,8 +33,8 @@ pub fn source(body: &Value) -> String {
 }
 
 /// Any setting that changes nothing here: the request is written anew instead of copied.
-pub fn anew<'a>() -> Settings<'a> {
-    Settings::new().first_message(FirstMessage::Leave)
+pub fn anew<'a>() -> ConversionOptions<'a> {
+    ConversionOptions::new().first_message(FirstMessage::Leave)
 }
 
 /// A template that says everything plainly.
@@ -61,16 +61,16 @@ pub fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, S
     Ok(rendered)
 }
 
-pub fn convert(from: &str, to: &str, body: &Value) -> Result<(Value, Losses), Error> {
-    convert_with(from, to, body, &Settings::new().render(&plain))
+pub fn convert(from: &str, to: &str, body: &Value) -> Result<(Value, Losses), ConvertError> {
+    convert_with(from, to, body, &ConversionOptions::new().render(&plain))
 }
 
 pub fn convert_with(
     from: &str,
     to: &str,
     body: &Value,
-    settings: &Settings<'_>,
-) -> Result<(Value, Losses), Error> {
+    settings: &ConversionOptions<'_>,
+) -> Result<(Value, Losses), ConvertError> {
     let source = source(body);
     let (written, losses) = convert_request(named(from), named(to), source.as_bytes(), settings)?;
     let written = match String::from_utf8(written).expect("UTF-8") {
@@ -78,8 +78,8 @@ pub fn convert_with(
         json => serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}")),
     };
     for loss in losses.as_slice() {
-        if loss.what.starts_with('/') {
-            assert!(body.pointer(&loss.what).is_some(), "{loss} is a place in {body}");
+        if loss.path.starts_with('/') {
+            assert!(body.pointer(&loss.path).is_some(), "{loss} is a place in {body}");
         }
     }
     Ok((written, losses))

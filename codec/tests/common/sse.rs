@@ -1,7 +1,7 @@
 //! Server-sent events as JSON.
 
 use bytes::Bytes;
-use sagewire_codec::Error;
+use sagewire_codec::DecodeError;
 use sagewire_codec::sse::{Decoder, Event};
 use serde_json::json;
 
@@ -11,7 +11,7 @@ pub fn describe(event: &Event<'_>) -> serde_json::Value {
 }
 
 /// The events of a stream that is below all limits, and how it ended.
-pub fn decode(chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), Error>) {
+pub fn decode(chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), DecodeError>) {
     let mut decoder = Decoder::new();
     let mut events = Vec::new();
     for mut chunk in chunks {

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use sagewire_codec::Error;
-use sagewire_codec::chat::Json;
-use sagewire_codec::chat::request::{Content, Message, Part, Role, Source, Tool};
+use sagewire_codec::DecodeError;
 use sagewire_codec::chat_template::{Control, Ending, Limits, Prompt, Roles, Template};
+use sagewire_codec::model::{Content, Json, Message, Part, Role, Source, Tool};
 
 use super::{seeded, split};
 
@@ -82,7 +81,7 @@ fn letters() -> Template {
     Template::from_roles(roles)
 }
 
-fn check_error(error: &Error) {
+fn check_error(error: &DecodeError) {
     assert!(error.is_refused() || error.is_limit(), "{error:?}");
     assert!(!error.to_string().contains('\n'), "an error is one line: {error}");
 }
@@ -102,7 +101,7 @@ const TOKENS: [&str; 10] = [
 ];
 
 /// As many control tokens as with texts that mean no harm: those of the template, and none of the texts.
-fn check_tokens(family: &str, prompt: &Prompt, harmless: Result<Prompt, Error>) {
+fn check_tokens(family: &str, prompt: &Prompt, harmless: Result<Prompt, DecodeError>) {
     let Ok(harmless) = harmless else { return };
     for token in TOKENS.into_iter().filter(|token| is_control(family, token)) {
         let count = |prompt: &Prompt| prompt.text.matches(token).count();

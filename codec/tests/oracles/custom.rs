@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sagewire_codec::chat::RequestFormat;
-use sagewire_codec::format::custom::{Format, Spec};
-use sagewire_codec::format::read_request;
-use sagewire_codec::{Framing, Options};
+use sagewire_codec::custom::{Format, Spec};
+use sagewire_codec::{Api, Framing, Options, read_request};
 use serde_json::Value;
 
 use super::readers::{check_ending, response};
@@ -26,7 +24,7 @@ pub fn custom(data: &[u8]) {
     let format = match Format::new(spec) {
         Ok(format) => Arc::new(format),
         Err(error) => {
-            assert!(error.is_refused() && error.to_string().contains('/'), "{error}");
+            assert!(error.to_string().contains('/'), "{error}");
             return;
         }
     };
@@ -38,11 +36,11 @@ pub fn custom(data: &[u8]) {
         assert_eq!(events_of(options, cut(records, seed)), whole, "cut with {seed}");
         response(&whole.0);
     }
-    let Ok(request) = read_request(RequestFormat::OpenAi, request) else { return };
+    let Ok(request) = read_request(Api::OpenAi, request) else { return };
     match format.write(&request, Some("a prompt")) {
         Ok(body) => {
             serde_json::from_slice::<Value>(&body.bytes).expect("JSON");
         }
-        Err(error) => assert!(error.is_refused(), "{error:?}"),
+        Err(error) => assert!(error.is_unsupported(), "{error:?}"),
     }
 }

@@ -1,21 +1,21 @@
 //! Requests and responses of embeddings.
 
-use sagewire_codec::chat::Context;
-use sagewire_codec::embedding::{Encoding, Pooling, Reading, Request, Response, Target};
+use sagewire_codec::embeddings::{Encoding, Pooling, Reading, Request, RequestShape, Response};
+use sagewire_codec::model::ResponseOptions;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::seeded;
 
-const TARGETS: [Target; 8] = [
-    Target::OpenAi,
-    Target::Inputs,
-    Target::TextInputs { mode: false },
-    Target::TextInputs { mode: true },
-    Target::TextList,
-    Target::Text,
-    Target::Cohere,
-    Target::Voyage,
+const TARGETS: [RequestShape; 8] = [
+    RequestShape::OpenAi,
+    RequestShape::Inputs,
+    RequestShape::TextInputs { mode: false },
+    RequestShape::TextInputs { mode: true },
+    RequestShape::TextList,
+    RequestShape::Text,
+    RequestShape::Cohere,
+    RequestShape::Voyage,
 ];
 
 /// Embeddings: the first byte says whether it is a request or a response, and how it is read. Total; what is written is
@@ -37,7 +37,7 @@ fn request(body: &[u8]) {
     let request = match Request::read(body) {
         Ok(request) => request,
         Err(error) => {
-            assert!(error.is_corrupt() && error.offset() <= body.len() as u64, "{error}");
+            assert!(error.is_invalid() && error.offset() <= body.len() as u64, "{error}");
             return;
         }
     };
@@ -45,19 +45,19 @@ fn request(body: &[u8]) {
         let written = match request.write(target) {
             Ok(written) => written,
             Err(error) => {
-                assert!(error.is_refused(), "{target:?}: {error:?}");
-                assert_ne!(target, Target::OpenAi, "every request is its own: {error}");
+                assert!(error.is_unsupported(), "{target:?}: {error:?}");
+                assert_ne!(target, RequestShape::OpenAi, "every request is its own: {error}");
                 continue;
             }
         };
-        if target == Target::Text {
+        if target == RequestShape::Text {
             assert!(std::str::from_utf8(&written.bytes).is_ok());
             continue;
         }
         // Numbers of others may be larger than a float.
         serde_json::from_slice::<&RawValue>(&written.bytes)
             .unwrap_or_else(|error| panic!("{target:?}: {error}"));
-        if target == Target::OpenAi {
+        if target == RequestShape::OpenAi {
             assert!(written.losses.is_empty());
             assert_eq!(Request::read(&written.bytes).expect("its own"), request);
         } else if let Some(count) =
@@ -69,12 +69,12 @@ fn request(body: &[u8]) {
 }
 
 /// How many texts a body has; `None` for tokens.
-fn texts(target: Target, body: &Value) -> Option<usize> {
+fn texts(target: RequestShape, body: &Value) -> Option<usize> {
     let list = match target {
-        Target::TextList => body,
-        Target::Inputs => &body["inputs"],
-        Target::TextInputs { .. } => &body["text_inputs"],
-        Target::Cohere => &body["texts"],
+        RequestShape::TextList => body,
+        RequestShape::Inputs => &body["inputs"],
+        RequestShape::TextInputs { .. } => &body["text_inputs"],
+        RequestShape::Cohere => &body["texts"],
         _ => &body["input"],
     };
     match list {
@@ -88,7 +88,7 @@ fn response(body: &[u8], reading: Reading) {
     let response = match Response::read(body, reading) {
         Ok(response) => response,
         Err(error) => {
-            let is = [error.is_corrupt(), error.is_refused(), error.is_model_failure()];
+            let is = [error.is_invalid(), error.is_unsupported(), error.failure().is_some()];
             assert_eq!(is.into_iter().filter(|is| *is).count(), 1, "{error:?}");
             return;
         }
@@ -98,7 +98,7 @@ fn response(body: &[u8], reading: Reading) {
     }
     let floats: Vec<_> = response.vectors.iter().map(|vector| vector.to_floats().ok()).collect();
     for encoding in [Encoding::Float, Encoding::Base64] {
-        let Ok((written, _)) = response.write(encoding, &Context::new().model("m")) else {
+        let Ok((written, _)) = response.write(encoding, &ResponseOptions::new().model("m")) else {
             // JSON has no infinity.
             let is_finite =
                 |floats: &Option<Vec<f32>>| floats.iter().flatten().all(|float| float.is_finite());

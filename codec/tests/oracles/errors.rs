@@ -1,8 +1,7 @@
 //! Errors of services and containers, as every API would have said them.
 
 use bytes::Bytes;
-use sagewire_codec::format::ServiceError;
-use sagewire_codec::{Format, Options};
+use sagewire_codec::{Api, HttpError, Options};
 use serde_json::Value;
 
 use super::{events_of, seeded};
@@ -24,25 +23,25 @@ const TYPES: [Option<&str>; 8] = [
 pub fn errors(data: &[u8]) {
     let (choice, body) = seeded(data);
     let status = STATUSES[choice as usize % 16];
-    let error = ServiceError::read(status, TYPES[choice as usize / 16 % 8], body);
+    let error = HttpError::read(status, TYPES[choice as usize / 16 % 8], body);
     assert!(!error.name.is_empty());
     assert!(error.status == status || (100..600).contains(&error.status), "{}", error.status);
     let _ = error.is_retryable();
     assert!(!error.bedrock_name().is_empty());
     for format in [
-        Format::OpenAi,
-        Format::Anthropic,
-        Format::Bedrock,
-        Format::Generate,
-        Format::Responses,
-        Format::Text,
-        Format::Auto,
+        Api::OpenAi,
+        Api::Anthropic,
+        Api::Converse,
+        Api::TextGeneration,
+        Api::Responses,
+        Api::PlainText,
+        Api::Tgi,
     ] {
         let written = error.write(format);
         let value: Value = serde_json::from_slice(&written).expect("JSON");
         assert!(value.is_object());
-        let again = ServiceError::read(error.status, None, &written);
-        if format == Format::Bedrock {
+        let again = HttpError::read(error.status, None, &written);
+        if format == Api::Converse {
             assert_eq!(value["message"], error.message);
             continue;
         }

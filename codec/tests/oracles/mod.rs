@@ -27,9 +27,9 @@ pub use responses::responses;
 pub use transcode::transcode;
 
 use bytes::Bytes;
-use sagewire_codec::chat::Event;
 use sagewire_codec::eventstream::{self, Header, Value};
-use sagewire_codec::{Decoder, Error, Framing, Limits, Options, sse};
+use sagewire_codec::model::Event;
+use sagewire_codec::{DecodeError, Decoder, Framing, Limits, Options, sse};
 
 /// Cuts `data` into chunks of random sizes, of which many are very small.
 pub fn cut(data: &[u8], mut seed: u64) -> Vec<Bytes> {
@@ -64,7 +64,7 @@ fn seeded(data: &[u8]) -> (u64, &[u8]) {
 
 type Frames = Vec<(Vec<(String, String)>, Vec<u8>)>;
 
-fn frames_of(chunks: Vec<Bytes>) -> (Frames, Result<(), Error>) {
+fn frames_of(chunks: Vec<Bytes>) -> (Frames, Result<(), DecodeError>) {
     let mut decoder = eventstream::Decoder::new();
     let mut frames = Vec::new();
     for mut chunk in chunks {
@@ -176,7 +176,7 @@ pub fn sse(data: &[u8]) {
 
 // The stack.
 
-fn events_of(options: Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Result<(), Error>) {
+fn events_of(options: Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Result<(), DecodeError>) {
     let mut decoder = Decoder::with_options(options);
     let mut events = Vec::new();
     for mut chunk in chunks {

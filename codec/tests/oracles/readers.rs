@@ -1,20 +1,19 @@
 //! The readers of all formats, each asked for by its name, on bytes that may be anything.
 
 use bytes::Bytes;
-use sagewire_codec::chat::request::Content;
-use sagewire_codec::chat::{Event, Response};
-use sagewire_codec::{Decoder, Error, Format, Framing, Limits, Options};
+use sagewire_codec::model::{Content, Event, Response};
+use sagewire_codec::{Api, DecodeError, Decoder, Framing, Limits, Options};
 
 use super::{check_order, cut, events_of, parts, seeded};
 
-const FORMATS: [Format; 7] = [
-    Format::Auto,
-    Format::OpenAi,
-    Format::Responses,
-    Format::Bedrock,
-    Format::Anthropic,
-    Format::Generate,
-    Format::Text,
+const FORMATS: [Option<Api>; 7] = [
+    None,
+    Some(Api::OpenAi),
+    Some(Api::Responses),
+    Some(Api::Converse),
+    Some(Api::Anthropic),
+    Some(Api::TextGeneration),
+    Some(Api::PlainText),
 ];
 
 /// What the first byte says: the format, the framing, and whether the container's bytes are put into frames.
@@ -22,7 +21,7 @@ pub(super) fn options(choice: u8) -> (Options, bool) {
     let (format, rest) = (FORMATS[usize::from(choice % 7)], choice / 7);
     let framing =
         [Framing::Auto, Framing::Sse, Framing::JsonLines, Framing::EventStream][usize::from(rest % 4)];
-    let mut options = Options::new().format(format).framing(framing).token_logprobs(rest / 4 % 2 == 1);
+    let mut options = Options::new().api(format).framing(framing).token_logprobs(rest / 4 % 2 == 1);
     if rest / 8 % 2 == 1 {
         options.limits =
             Limits { record: 512, depth: 8, choices: 3, tools: 3, pending: 64, ..Limits::default() };
@@ -31,7 +30,7 @@ pub(super) fn options(choice: u8) -> (Options, bool) {
 }
 
 /// One of the four endings, and no other.
-pub(super) fn check_ending(ending: &Result<(), Error>) {
+pub(super) fn check_ending(ending: &Result<(), DecodeError>) {
     let Err(error) = ending else { return };
     let is = [error.is_truncated(), error.is_model_failure(), error.is_limit(), error.is_corrupt()];
     assert_eq!(is.into_iter().filter(|is| *is).count(), 1, "one ending: {error:?}");
@@ -98,7 +97,7 @@ pub(super) fn response(events: &[Event<'_>]) -> Response {
             texts.push_str(text);
         }
     }
-    let all = |choice: &sagewire_codec::chat::Choice| choice.text().len();
+    let all = |choice: &sagewire_codec::model::Choice| choice.text().len();
     assert_eq!(response.choices.iter().map(all).sum::<usize>(), texts.len());
     if let [choice] = &response.choices[..] {
         assert_eq!(choice.text(), texts);
@@ -112,9 +111,9 @@ pub(super) fn response(events: &[Event<'_>]) -> Response {
 }
 
 /// The same for every cut. Plain text comes as it comes, so that only all of it together is the same.
-fn events(options: &Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Result<(), Error>) {
+fn events(options: &Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Result<(), DecodeError>) {
     let (events, ending) = events_of(options.clone(), chunks);
-    if options.format != Format::Text {
+    if options.api != Some(Api::PlainText) {
         return (events, ending);
     }
     let mut joined: Vec<Event<'static>> = Vec::new();

@@ -3,25 +3,27 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use sagewire_codec::chat::request::{At, Content, Message, Part, Role, Tool};
-use sagewire_codec::chat::{FirstMessage, Loss, Losses, Outcome, Rendered, Request, RequestFormat, Settings};
-use sagewire_codec::format::{read_request, write_request};
+use sagewire_codec::model::{
+    At, Content, ConversionOptions, FirstMessage, Loss, Losses, Message, Outcome, Part, Rendered, Request,
+    Role, Tool,
+};
+use sagewire_codec::{Api, read_request, write_request};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::seeded;
 
-const FORMATS: [RequestFormat; 10] = [
-    RequestFormat::OpenAi,
-    RequestFormat::Completions,
-    RequestFormat::Bedrock,
-    RequestFormat::Anthropic,
-    RequestFormat::Tgi,
-    RequestFormat::Lmi,
-    RequestFormat::JumpStart,
-    RequestFormat::JumpStartText,
-    RequestFormat::JumpStartDialogs,
-    RequestFormat::Triton,
+const FORMATS: [Api; 10] = [
+    Api::OpenAi,
+    Api::Completions,
+    Api::Converse,
+    Api::Anthropic,
+    Api::Tgi,
+    Api::Lmi,
+    Api::JumpStart,
+    Api::JumpStartText,
+    Api::JumpStartDialogs,
+    Api::Triton,
 ];
 
 /// A template that says all texts plainly.
@@ -49,16 +51,16 @@ fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, Strin
 }
 
 /// Any setting that changes nothing here: the request is written anew instead of copied.
-fn anew<'a>() -> Settings<'a> {
-    Settings::new().first_message(FirstMessage::Leave).render(&plain)
+fn anew<'a>() -> ConversionOptions<'a> {
+    ConversionOptions::new().first_message(FirstMessage::Leave).render(&plain)
 }
 
 /// What a request is read as, and written as. Raw text is the one format that is no document.
-fn formats(choice: usize) -> (RequestFormat, RequestFormat) {
+fn formats(choice: usize) -> (Api, Api) {
     let (one, other) = (FORMATS[choice % 10], FORMATS[choice / 10 % 10]);
     match choice {
-        240..248 => (RequestFormat::Text, one),
-        248.. => (one, RequestFormat::Text),
+        240..248 => (Api::JumpStartRaw, one),
+        248.. => (one, Api::JumpStartRaw),
         _ => (one, other),
     }
 }
@@ -72,29 +74,29 @@ pub fn requests(data: &[u8]) {
     let request = match read_request(from, body) {
         Ok(request) => request,
         Err(error) => {
-            assert!(error.is_corrupt(), "{error:?}");
+            assert!(error.is_invalid(), "{error:?}");
             assert!(error.offset() <= body.len() as u64, "{error}");
             return;
         }
     };
-    let (copied, losses) = write_request(from, &request, &Settings::new()).expect("copied");
+    let (copied, losses) = write_request(from, &request, &ConversionOptions::new()).expect("copied");
     assert_eq!((&copied[..], losses.is_empty()), (body, true), "{from:?}");
-    let settings = if choice < 100 { anew() } else { Settings::new().render(&plain) };
+    let settings = if choice < 100 { anew() } else { ConversionOptions::new().render(&plain) };
     fixed_point(from, &request);
     let (written, losses) = match write_request(to, &request, &settings) {
         Ok(written) => written,
         Err(error) => {
-            assert!(error.is_refused(), "{from:?} to {to:?}: {error:?}");
+            assert!(error.is_unsupported(), "{from:?} to {to:?}: {error:?}");
             assert!(error.offset() <= body.len() as u64, "{error}");
             return;
         }
     };
-    if to != RequestFormat::Text {
+    if to != Api::JumpStartRaw {
         check_json(body, &written);
     }
     let again = read_request(to, &written)
         .unwrap_or_else(|error| panic!("{from:?} to {to:?}: {error}: {}", String::from_utf8_lossy(&written)));
-    if let Some(places) = places(body, &losses).filter(|_| from != RequestFormat::Text) {
+    if let Some(places) = places(body, &losses).filter(|_| from != Api::JumpStartRaw) {
         let kept = Kept { source: &request, target: &again, losses: losses.as_slice(), places: &places };
         kept.check(from, to);
     }
@@ -112,7 +114,7 @@ fn check_json(source: &[u8], written: &[u8]) {
 }
 
 /// A request that was written in its own format says the same, and is written the same but for the order of its members.
-fn fixed_point(format: RequestFormat, request: &Request<'_>) {
+fn fixed_point(format: Api, request: &Request<'_>) {
     let Ok((first, _)) = write_request(format, request, &anew()) else { return };
     let again = read_request(format, &first)
         .unwrap_or_else(|error| panic!("{format:?}: {error}: {}", String::from_utf8_lossy(&first)));
@@ -148,7 +150,7 @@ fn find(document: &str, pointer: &str) -> Option<Range<usize>> {
 /// Where what was lost stands. What has a member twice, or a name that is no text, has no place to be told by a pointer.
 fn places(body: &[u8], losses: &Losses) -> Option<Vec<Range<usize>>> {
     let document = std::str::from_utf8(body).expect("it was read");
-    let mut pointers = losses.as_slice().iter().map(|loss| &*loss.what).filter(|what| what.starts_with('/'));
+    let mut pointers = losses.as_slice().iter().map(|loss| &*loss.path).filter(|what| what.starts_with('/'));
     let places = pointers.try_fold(Vec::new(), |mut places, pointer| {
         places.push(find(document, pointer)?);
         Some(places)
@@ -183,7 +185,7 @@ impl Kept<'_, '_> {
         self.places.iter().any(|place| place.start < range.end && range.start < place.end)
     }
 
-    fn check(&self, from: RequestFormat, to: RequestFormat) {
+    fn check(&self, from: Api, to: Api) {
         let how = format!("{from:?} to {to:?}, losses {:?}", self.losses);
         self.texts(&how);
         self.roles(&how);
@@ -214,7 +216,7 @@ impl Kept<'_, '_> {
     /// Who speaks, turn by turn, where nothing in the conversation was lost.
     fn roles(&self, how: &str) {
         let has_all = !self.source.messages.is_empty() && !self.target.messages.is_empty();
-        let is_touched = self.losses.iter().any(|loss| !loss.what.starts_with('/'))
+        let is_touched = self.losses.iter().any(|loss| !loss.path.starts_with('/'))
             || self.source.messages.iter().any(|message| {
                 let begin = message.at.unwrap_or(0) as usize;
                 let len = RawValueLen(self.source.source).at(begin);
@@ -232,7 +234,7 @@ impl Kept<'_, '_> {
                 assert_eq!(target.map(|param| param.value), Some(tokens.value), "{how}");
             }
             None if target.is_some() => {
-                let is_named = self.losses.iter().any(|loss| loss.what == "max_tokens");
+                let is_named = self.losses.iter().any(|loss| loss.path == "max_tokens");
                 assert!(is_named, "{how}: {target:?} is made up");
             }
             _ => {}

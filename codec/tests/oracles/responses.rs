@@ -1,21 +1,18 @@
 //! Whole answers of any format, written as all others.
 
 use bytes::Bytes;
-use sagewire_codec::chat::request::Content;
-use sagewire_codec::chat::{Choice, Context, Response};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::format::write_response;
-use sagewire_codec::{Format, Framing, Options, Target};
+use sagewire_codec::model::{Choice, Content, Response, ResponseOptions};
+use sagewire_codec::{Api, Framing, Options, write_response};
 use serde_json::value::RawValue;
 
 use super::readers::{options, response};
 use super::{events_of, seeded};
 
-const TARGETS: [(Target, Format); 4] = [
-    (Target::OpenAi, Format::OpenAi),
-    (Target::Anthropic, Format::Anthropic),
-    (Target::Bedrock(Encoding::JsonLines), Format::Bedrock),
-    (Target::Tgi, Format::Generate),
+const TARGETS: [(Api, Api); 4] = [
+    (Api::OpenAi, Api::OpenAi),
+    (Api::Anthropic, Api::Anthropic),
+    (Api::Converse, Api::Converse),
+    (Api::Tgi, Api::TextGeneration),
 ];
 
 /// The text of a choice, and what formats without refusals write as text.
@@ -28,8 +25,8 @@ fn text(choice: &Choice) -> String {
 }
 
 /// Reads what was written.
-fn read(body: Vec<u8>, format: Format) -> Response {
-    let options = Options::new().format(format).framing(Framing::JsonLines);
+fn read(body: Vec<u8>, format: Api) -> Response {
+    let options = Options::new().api(format).framing(Framing::JsonLines);
     response(&events_of(options, vec![Bytes::from(body)]).0)
 }
 
@@ -41,7 +38,8 @@ pub fn responses(data: &[u8]) {
     options.framing = if choice >= 128 { Framing::Auto } else { Framing::JsonLines };
     let source = response(&events_of(options, vec![Bytes::copy_from_slice(body)]).0);
     for (target, format) in TARGETS {
-        let (written, losses) = write_response(target, &source, &Context::new());
+        let (written, losses) =
+            write_response(target, &source, &ResponseOptions::new()).expect("it is written");
         // Members that have no name here go out as they came: with half a surrogate pair, or a number like 1e999.
         serde_json::from_slice::<&RawValue>(&written)
             .unwrap_or_else(|error| panic!("{target:?}: {error}: {}", String::from_utf8_lossy(&written)));
@@ -50,15 +48,15 @@ pub fn responses(data: &[u8]) {
         assert_eq!(again.malformed, 0, "{target:?}");
         let texts = |response: &Response| response.choices.first().map(text).unwrap_or_default();
         assert_eq!(texts(&again), texts(&source), "{target:?}: {shown}");
-        if target == Target::OpenAi {
+        if target == Api::OpenAi {
             let all = |response: &Response| {
                 response.choices.iter().map(text).filter(|text| !text.is_empty()).collect::<Vec<_>>()
             };
             assert_eq!(all(&again), all(&source));
         } else if source.choices.len() > 1 {
-            assert!(losses.as_slice().iter().any(|loss| loss.what == "choice"), "{target:?}: {losses:?}");
+            assert!(losses.as_slice().iter().any(|loss| loss.path == "choice"), "{target:?}: {losses:?}");
         }
-        if target != Target::Tgi {
+        if target != Api::Tgi {
             check_calls(source.choices.first(), again.choices.first(), &format!("{target:?}: {shown}"));
         }
     }

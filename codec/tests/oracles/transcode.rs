@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use sagewire_codec::chat::{Context, Event, PartKind};
-use sagewire_codec::format::bedrock::Encoding;
-use sagewire_codec::{Format, Framing, Options, Target, Transcoder};
+use sagewire_codec::model::{ConverseEncoding, Event, PartKind, ResponseOptions};
+use sagewire_codec::{Api, Framing, Options, Transcoder};
 use serde_json::{Value, json};
 
 use super::{check_order, cut, events_of, frames_of, seeded};
@@ -81,7 +80,7 @@ fn own_blocks(events: &[Event<'_>]) -> Vec<String> {
     let mut is_own = false;
     let blocks = events.iter().filter_map(|event| match event {
         Event::PartStart { kind, .. } => {
-            is_own = matches!(kind, PartKind::Other { format: Format::Anthropic, .. });
+            is_own = matches!(kind, PartKind::Other { api: Api::Anthropic, .. });
             match kind {
                 PartKind::Other { json, .. } if is_own => Some(json),
                 _ => None,
@@ -98,8 +97,13 @@ fn own_blocks(events: &[Event<'_>]) -> Vec<String> {
 /// kind of ending.
 pub fn transcode(data: &[u8]) {
     let (seed, body) = seeded(data);
-    let run = |target, chunks: Vec<Bytes>| {
-        let mut transcoder = Transcoder::new(Options::new().framing(Framing::Sse), target, Context::new());
+    let run = |(target, encoding), chunks: Vec<Bytes>| {
+        let mut transcoder = Transcoder::new(
+            Options::new().framing(Framing::Sse),
+            target,
+            ResponseOptions::new().encoding(encoding),
+        )
+        .expect("it is written");
         let mut out = Vec::new();
         for mut chunk in chunks {
             loop {
@@ -119,24 +123,30 @@ pub fn transcode(data: &[u8]) {
         }
     };
     let source = events_of(Options::new().framing(Framing::Sse), vec![Bytes::copy_from_slice(body)]);
-    for target in [
-        Target::OpenAi,
-        Target::Anthropic,
-        Target::Bedrock(Encoding::JsonLines),
-        Target::Bedrock(Encoding::EventStream),
-        Target::Tgi,
+    let lines = ConverseEncoding::JsonLines;
+    let frames = ConverseEncoding::EventStream;
+    for (target, encoding) in [
+        (Api::OpenAi, lines),
+        (Api::Anthropic, lines),
+        (Api::Converse, lines),
+        (Api::Converse, frames),
+        (Api::Tgi, lines),
     ] {
-        let (out, ending) = run(target, vec![Bytes::copy_from_slice(body)]);
-        assert_eq!(run(target, cut(body, seed)), (out.clone(), ending.clone()), "cut with {seed}");
+        let (out, ending) = run((target, encoding), vec![Bytes::copy_from_slice(body)]);
+        assert_eq!(
+            run((target, encoding), cut(body, seed)),
+            (out.clone(), ending.clone()),
+            "cut with {seed}"
+        );
         assert_eq!(ending, source.1);
         match target {
-            Target::OpenAi => {
+            Api::OpenAi => {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
                 assert_eq!(texts(&events), texts(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
-            Target::Tgi => {
+            Api::Tgi => {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
                 // One answer, and one kind of text.
@@ -151,7 +161,7 @@ pub fn transcode(data: &[u8]) {
                 assert_eq!(text(&events), text(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
-            Target::Anthropic => {
+            Api::Anthropic => {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
                 // A message is one answer, and a refusal in it is text.
@@ -165,7 +175,7 @@ pub fn transcode(data: &[u8]) {
                 assert_eq!(own_blocks(&events), own_blocks(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
-            Target::Bedrock(Encoding::JsonLines) => {
+            Api::Converse if encoding == lines => {
                 for line in out.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
                     serde_json::from_slice::<Value>(line).expect("a line is JSON");
                 }

@@ -2,7 +2,7 @@
 //! What the container says is read as a client would read it, too.
 
 use bytes::Bytes;
-use sagewire_codec::chat::Response;
+use sagewire_codec::model::Response;
 use sagewire_codec::{Decoder, Framing, Options};
 use sagewire_emulator::ContainerFormat::{self, *};
 use serde_json::{Value, json};

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use sagewire_codec::chat::{self, Context, RequestFormat};
-use sagewire_codec::format::read_request;
-use sagewire_codec::{Target, stream::Error as StreamError};
+use sagewire_codec::model::{self, ResponseOptions};
+use sagewire_codec::stream::Error as StreamError;
+use sagewire_codec::{Api, read_request};
 use sagewire_transport::{AsyncRequest, Chat, Error, Input, Request, Retry};
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -85,10 +85,9 @@ impl Call {
             }
             Self::Transcoded => {
                 let mut chat = Chat::new(transport, "e");
-                let target = Target::Anthropic;
-                let context = Context::new();
-                let mut bytes =
-                    chat.transcode(RequestFormat::OpenAi, CHAT.as_bytes(), target, context).await?;
+                let target = Api::Anthropic;
+                let context = ResponseOptions::new();
+                let mut bytes = chat.transcode(Api::OpenAi, CHAT.as_bytes(), target, context).await?;
                 while let Some(bytes) = bytes.next().await {
                     hear(&String::from_utf8_lossy(
                         &bytes.map_err(|error: StreamError<Error>| Error::from(error))?,
@@ -100,8 +99,8 @@ impl Call {
     }
 }
 
-fn question() -> chat::Request<'static> {
-    read_request(RequestFormat::OpenAi, CHAT.as_bytes()).expect("a request")
+fn question() -> model::Request<'static> {
+    read_request(Api::OpenAi, CHAT.as_bytes()).expect("a request")
 }
 
 pub(crate) fn setup(url: String) -> Setup {

@@ -1,10 +1,9 @@
 //! From a signed request to chat events, over the wire, with everything that can break on the way.
 
 use futures_util::StreamExt;
-use sagewire_codec::chat::{Context, Event};
-use sagewire_codec::format::bedrock::Encoding;
+use sagewire_codec::model::{Event, ResponseOptions};
 use sagewire_codec::stream::Error as StreamError;
-use sagewire_codec::{Target, eventstream};
+use sagewire_codec::{Api, eventstream};
 use sagewire_emulator::Emulator;
 use sagewire_transport::{Error, Request, ResponseStream};
 use serde_json::{Value, json};
@@ -118,7 +117,7 @@ async fn every_fault_comes_after_what_was_read() {
 #[tokio::test]
 async fn the_same_answer_as_converse_stream() {
     let (_emulator, stream) = answer(&json!({"body": body(), "cut": "bytes"})).await;
-    let mut out = stream.transcoded(Target::Bedrock(Encoding::EventStream), Context::new());
+    let mut out = stream.transcoded(Api::Converse, ResponseOptions::new()).expect("it is written");
     let mut decoder = eventstream::Decoder::new();
     let (mut names, mut text) = (Vec::new(), String::new());
     while let Some(bytes) = out.next().await {

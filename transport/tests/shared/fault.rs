@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 use sagewire_codec::stream::Error as StreamError;
 use sagewire_transport::{Error, Request, Retry, Timeout};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 use sagewire_emulator::Emulator;
 use sagewire_transport::Request;
 use tokio::sync::oneshot;

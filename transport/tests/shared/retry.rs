@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 use sagewire_emulator::Emulator;
 use sagewire_transport::{Chat, Request, Retry, Timeout};
 use serde_json::{Value, json};
@@ -209,8 +209,7 @@ async fn a_chat_does_not_notice() {
     let exception = json!({"exception": {"type": "InternalStreamFailure", "message": "m"}, "after": 0});
     let emulator = with_rules(&json!([{"fault": exception, "times": 1}, {}])).await;
     let mut chat = Chat::new(client(&setup(&emulator)), "my-llm");
-    let request =
-        sagewire_codec::format::read_request(sagewire_codec::chat::RequestFormat::OpenAi, CHAT.as_bytes());
+    let request = sagewire_codec::read_request(sagewire_codec::Api::OpenAi, CHAT.as_bytes());
     let mut stream = chat.stream(&request.expect("a request")).await.expect("a stream");
     let mut text = String::new();
     while let Some(event) = stream.event().await.expect("an event") {

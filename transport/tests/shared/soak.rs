@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use sagewire_codec::chat::Event;
+use sagewire_codec::model::Event;
 use sagewire_codec::stream::Error as StreamError;
 use sagewire_transport::{Error, Request, Retry};
 use serde_json::{Value, json};

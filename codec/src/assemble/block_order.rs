@@ -1,0 +1,553 @@
+//! Puts the parts of each choice in order.
+//!
+//! Formats differ in how they say which part a piece belongs to, and some interleave: a second tool call may begin
+//! while the first still gets input, text may come with a tool call. Canonical parts never overlap. So one part is
+//! open at a time and streams as it comes. When another begins:
+//!
+//! - after text, reasoning or a refusal, the open part ends at once;
+//! - after a tool call, it ends if its input is a whole JSON document, which is the usual case;
+//! - otherwise the new part is held back until that is so, or the choice ends. Of the input of a custom tool, which is
+//!   free text, nobody can tell: unless its format says that it ends, the choice has to.
+//!
+//! Before changing this, think of a call without arguments, of a call whose index, ID or name is missing, and of one
+//! whose ID and name are repeated in every chunk.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::assemble::event_queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
+use crate::error::DecodeErrorKind;
+use crate::limits::Limits;
+use crate::model::Api;
+use crate::model::position::Spot;
+use crate::records::{Balance, Extent};
+
+/// Kinds of parts that are nothing but text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    Text,
+    Reasoning,
+    Refusal,
+}
+
+/// What kind of block begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Block {
+    Plain(Plain),
+    Tool {
+        id: Option<Text>,
+        name: Option<Text>,
+    },
+    /// One that the model has no name for, as its format has it.
+    Other {
+        api: Api,
+        json: Text,
+    },
+}
+
+/// What a piece of a tool call says about which call it belongs to. Empty texts are `None`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ToolKey {
+    pub(crate) index: Option<u64>,
+    pub(crate) id: Option<Text>,
+    pub(crate) name: Option<Text>,
+    /// The input is free text.
+    pub(crate) custom: bool,
+}
+
+/// The parts of all choices.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    choices: Vec<Choice>,
+    /// Bytes held back in all choices.
+    held: usize,
+}
+
+impl Parts {
+    /// A piece of text for a choice.
+    pub(crate) fn plain(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        record: &[u8],
+        (index, kind, text): (u32, Plain, Text),
+    ) -> Result<(), DecodeErrorKind> {
+        if queue.bytes(record, text).is_empty() {
+            return Ok(());
+        }
+        let choice = Self::choice(&mut self.choices, limits, index)?;
+        if choice.is_blocked() {
+            let bytes = queue.bytes(record, text);
+            self.held += bytes.len();
+            match choice.waiting.back_mut() {
+                Some(Waiting::Plain(last, held)) if *last == kind => held.extend_from_slice(bytes),
+                _ => choice.waiting.push_back(Waiting::Plain(kind, bytes.to_vec())),
+            }
+            return Self::check_held(self.held, limits);
+        }
+        if choice.open != Some(Open::Plain(kind)) {
+            choice.open_plain(kind, queue);
+        }
+        choice.plain_delta(kind, text, queue);
+        Ok(())
+    }
+
+    /// A piece of a tool call for a choice.
+    pub(crate) fn tool(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        record: &[u8],
+        (index, key, input): (u32, ToolKey, Option<Text>),
+    ) -> Result<(), DecodeErrorKind> {
+        let choice = Self::choice(&mut self.choices, limits, index)?;
+        let input = input.filter(|&input| !queue.bytes(record, input).is_empty());
+        if let Some(at) = choice.open_tool_of(&key) {
+            choice.tool_delta(at, input, queue, record);
+            return Ok(());
+        }
+        let at = match choice.find_tool(&key, input, queue, record) {
+            Some(at) => at,
+            None if choice.tools.len() >= limits.tools => {
+                return Err(limit("number of tool calls", limits.tools));
+            }
+            None => {
+                choice.tools.push(Tool { index: key.index, ..Tool::default() });
+                choice.tools.len() - 1
+            }
+        };
+        let blocked = choice.is_blocked();
+        let tool = &mut choice.tools[at];
+        tool.custom |= key.custom && tool.state == State::New;
+        for (known, said) in [(&mut tool.id, key.id), (&mut tool.name, key.name)] {
+            if let (true, Some(said)) = (known.is_empty(), said) {
+                known.extend_from_slice(queue.bytes(record, said));
+                self.held += known.len();
+            }
+        }
+        match tool.state {
+            // There is nothing to show yet but perhaps an ID.
+            State::New if tool.name.is_empty() && input.is_none() => {}
+            State::New if blocked => {
+                tool.state = State::Waiting;
+                choice.waiting.push_back(Waiting::Tool(at));
+                self.held += choice.hold(at, input, queue, record);
+            }
+            State::New => {
+                choice.open_tool(at, queue);
+                choice.tool_delta(at, input, queue, record);
+            }
+            State::Waiting => self.held += choice.hold(at, input, queue, record),
+            State::Open => {
+                choice.tool_delta(at, input, queue, record);
+                if choice.tools[at].input.is_complete() {
+                    self.held -= choice.release(false, queue);
+                }
+            }
+            State::Ended => {
+                if let Some(bytes) =
+                    input.filter(|&input| !queue.bytes(record, input).trim_ascii().is_empty())
+                {
+                    queue.push(Spec::Malformed { bytes, why: "input for a tool call that has ended" });
+                }
+            }
+        }
+        Self::check_held(self.held, limits)
+    }
+
+    /// A block begins: whatever is open ends.
+    pub(crate) fn begin(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        record: &[u8],
+        (choice, index, block): (u32, u64, Block),
+    ) -> Result<(), DecodeErrorKind> {
+        let at = Self::choice(&mut self.choices, limits, choice)?;
+        self.held -= at.release(true, queue);
+        at.close(queue);
+        at.block = Some(index);
+        at.is_other = matches!(block, Block::Other { .. });
+        match block {
+            Block::Other { api, json } => at.open_other(api, json, queue),
+            Block::Plain(kind) => at.open_plain(kind, queue),
+            Block::Tool { id, name } => {
+                let key = ToolKey { index: Some(index), id, name, custom: false };
+                return self.tool(limits, queue, record, (choice, key, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// The part that is open, if it is of this kind, and of this block if one is named.
+    #[inline]
+    pub(crate) fn open_plain(&self, choice: u32, block: Option<u64>, kind: Plain) -> Option<u32> {
+        let choice = self.choices.iter().find(|known| known.index == choice)?;
+        let is_open = choice.open == Some(Open::Plain(kind)) && (block.is_none() || choice.block == block);
+        is_open.then(|| choice.parts - 1)
+    }
+
+    /// More input of the tool call that is open, if that is the one of this index, and its part.
+    #[inline]
+    pub(crate) fn more_input(&mut self, choice: u32, index: Option<u64>, input: &[u8]) -> Option<u32> {
+        let choice = self.choices.iter_mut().find(|known| known.index == choice)?;
+        let at = choice.open_tool_of(&ToolKey { index, ..ToolKey::default() })?;
+        if input.is_empty() {
+            return None;
+        }
+        choice.tools[at].feed(input);
+        Some(choice.parts - 1)
+    }
+
+    /// Whether no block of this number or a later one has begun.
+    pub(crate) fn is_new(&self, choice: u32, index: u64) -> bool {
+        let choice = self.choices.iter().find(|known| known.index == choice);
+        choice.is_none_or(|choice| choice.block.is_none_or(|block| block < index))
+    }
+
+    /// The part that is open, if it is a block that the model has no name for.
+    pub(crate) fn open_other(&self, choice: u32) -> Option<u32> {
+        let choice = self.choices.iter().find(|known| known.index == choice)?;
+        (choice.open == Some(Open::Other)).then(|| choice.parts - 1)
+    }
+
+    /// Whether this block is the last that began, and one that the model has no name for.
+    pub(crate) fn is_other(&self, choice: u32, index: u64) -> bool {
+        let choice = self.choices.iter().find(|known| known.index == choice);
+        choice.is_some_and(|choice| choice.is_other && choice.block == Some(index))
+    }
+
+    /// A block ends. That of a block which another has ended says nothing.
+    pub(crate) fn end_block(&mut self, queue: &mut Queue, choice: u32, index: u64) {
+        let Some(choice) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
+        let is_open = match choice.open {
+            Some(Open::Tool(at)) => choice.tools[at].index == Some(index),
+            _ => choice.block.is_none_or(|block| block == index),
+        };
+        if is_open {
+            choice.close(queue);
+        }
+    }
+
+    /// The tool call that is open ends, unless others wait for it.
+    pub(crate) fn end_call(&mut self, queue: &mut Queue, choice: u32) {
+        let Some(choice) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
+        if let (Some(Open::Tool(_)), true) = (choice.open, choice.waiting.is_empty()) {
+            choice.close(queue);
+        }
+    }
+
+    /// The part of a choice that is reasoning: the last one, or a new one.
+    pub(crate) fn reasoning_part(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        choice: u32,
+    ) -> Result<u32, DecodeErrorKind> {
+        let choice = Self::choice(&mut self.choices, limits, choice)?;
+        if let Some(part) = choice.reasoning {
+            return Ok(part);
+        }
+        self.held -= choice.release(true, queue);
+        choice.open_plain(Plain::Reasoning, queue);
+        Ok(choice.parts - 1)
+    }
+
+    /// The part of a choice that is open.
+    pub(crate) fn open_part(&self, index: u32) -> Option<u32> {
+        let choice = self.choices.iter().find(|choice| choice.index == index)?;
+        choice.open.map(|_| choice.parts - 1)
+    }
+
+    /// A choice ends. Only the first time counts.
+    pub(crate) fn finish(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        (index, reason, stop): (u32, Reason, Option<Text>),
+    ) -> Result<(), DecodeErrorKind> {
+        let choice = Self::choice(&mut self.choices, limits, index)?;
+        self.held -= choice.release(true, queue);
+        choice.close(queue);
+        if !core::mem::replace(&mut choice.finished, true) {
+            queue.push(Spec::Finish { choice: index, reason, stop, spot: queue.here() });
+        }
+        Ok(())
+    }
+
+    /// A choice ends, and nobody says why. Nothing says so but the end of what is open.
+    pub(crate) fn end_choice(
+        &mut self,
+        limits: &Limits,
+        queue: &mut Queue,
+        index: u32,
+    ) -> Result<(), DecodeErrorKind> {
+        let choice = Self::choice(&mut self.choices, limits, index)?;
+        self.held -= choice.release(true, queue);
+        choice.close(queue);
+        choice.finished = true;
+        Ok(())
+    }
+
+    /// Nothing more comes: what was held back is let go, and with `close` what is open ends.
+    pub(crate) fn end(&mut self, close: bool, queue: &mut Queue) {
+        for choice in &mut self.choices {
+            self.held -= choice.release(true, queue);
+            if close {
+                choice.close(queue);
+            }
+        }
+    }
+
+    /// Whether there is a choice, and every one has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished)
+    }
+
+    /// A choice of this index exists from here on.
+    pub(crate) fn touch(&mut self, limits: &Limits, index: u32) -> Result<(), DecodeErrorKind> {
+        Self::choice(&mut self.choices, limits, index).map(drop)
+    }
+
+    fn choice<'a>(
+        choices: &'a mut Vec<Choice>,
+        limits: &Limits,
+        index: u32,
+    ) -> Result<&'a mut Choice, DecodeErrorKind> {
+        let at = match choices.iter().position(|choice| choice.index == index) {
+            Some(at) => at,
+            None if choices.len() >= limits.choices => {
+                return Err(limit("number of choices", limits.choices));
+            }
+            None => {
+                choices.push(Choice { index, ..Choice::default() });
+                choices.len() - 1
+            }
+        };
+        Ok(&mut choices[at])
+    }
+
+    fn check_held(held: usize, limits: &Limits) -> Result<(), DecodeErrorKind> {
+        if held > limits.pending { Err(limit("parts held back", limits.pending)) } else { Ok(()) }
+    }
+}
+
+#[cold]
+fn limit(what: &'static str, limit: usize) -> DecodeErrorKind {
+    DecodeErrorKind::Limit { what, len: None, limit: limit as u64 }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Choice {
+    index: u32,
+    /// How many parts were opened.
+    parts: u32,
+    /// The last of them, while it is open.
+    open: Option<Open>,
+    /// The number of the last block that began, in a format that numbers them.
+    block: Option<u64>,
+    /// The model has no name for that block.
+    is_other: bool,
+    /// The last part that is reasoning.
+    reasoning: Option<u32>,
+    tools: Vec<Tool>,
+    waiting: VecDeque<Waiting>,
+    finished: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    Plain(Plain),
+    Tool(usize),
+    Other,
+}
+
+#[derive(Clone, Debug)]
+enum Waiting {
+    Plain(Plain, Vec<u8>),
+    Tool(usize),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tool {
+    index: Option<u64>,
+    id: Vec<u8>,
+    name: Vec<u8>,
+    custom: bool,
+    state: State,
+    /// How far the input is; of a custom tool's nothing is known.
+    input: Balance,
+    held: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    New,
+    Waiting,
+    Open,
+    Ended,
+}
+
+impl Choice {
+    /// Whether the open part must not be ended, or others wait already.
+    fn is_blocked(&self) -> bool {
+        match self.open {
+            Some(Open::Tool(at)) => !self.waiting.is_empty() || !self.tools[at].input.is_complete(),
+            _ => false,
+        }
+    }
+
+    /// The open call, if this is the usual piece of it: more input, while nothing waits.
+    #[inline]
+    fn open_tool_of(&self, key: &ToolKey) -> Option<usize> {
+        let Some(Open::Tool(at)) = self.open else { return None };
+        let is_last = at + 1 == self.tools.len() && self.waiting.is_empty();
+        let is_same = key.index.is_some() && key.index == self.tools[at].index;
+        (is_last && is_same && key.id.is_none() && key.name.is_none()).then_some(at)
+    }
+
+    /// The call that a piece belongs to; `None` for a new one.
+    fn find_tool(&self, key: &ToolKey, input: Option<Text>, queue: &Queue, record: &[u8]) -> Option<usize> {
+        let same = |known: &[u8], said| known == queue.bytes(record, said);
+        let at = match (key.index, key.id) {
+            (Some(_), _) => self.tools.iter().rposition(|tool| tool.index == key.index)?,
+            (None, Some(id)) => self.tools.iter().rposition(|tool| same(&tool.id, id))?,
+            (None, None) => self.tools.len().checked_sub(1)?,
+        };
+        let tool = &self.tools[at];
+        if let Some(name) = key.name {
+            // Servers that give every call the same index or none: a name with another ID, with another name, or with
+            // input after the input was whole, begins a call.
+            let other_id = key.id.is_some_and(|id| !tool.id.is_empty() && !same(&tool.id, id));
+            let other_name = key.index.is_none() && !tool.name.is_empty() && !same(&tool.name, name);
+            let after_end = tool.input.is_complete() && input.is_some();
+            if other_id || other_name || after_end {
+                return None;
+            }
+        }
+        Some(at)
+    }
+
+    fn close(&mut self, queue: &mut Queue) {
+        if let Some(open) = self.open.take() {
+            if let Open::Tool(at) = open {
+                self.tools[at].state = State::Ended;
+            }
+            queue.push(Spec::PartEnd { choice: self.index, part: self.parts - 1 });
+        }
+    }
+
+    fn open_plain(&mut self, kind: Plain, queue: &mut Queue) {
+        self.close(queue);
+        let (choice, part) = (self.index, self.parts);
+        self.parts += 1;
+        self.open = Some(Open::Plain(kind));
+        if kind == Plain::Reasoning {
+            self.reasoning = Some(part);
+        }
+        let spot = queue.here();
+        queue.push(match kind {
+            Plain::Text => Spec::TextStart { choice, part, spot },
+            Plain::Reasoning => Spec::ReasoningStart { choice, part, spot },
+            Plain::Refusal => Spec::RefusalStart { choice, part, spot },
+        });
+    }
+
+    fn open_other(&mut self, api: Api, json: Text, queue: &mut Queue) {
+        self.close(queue);
+        let (choice, part) = (self.index, self.parts);
+        self.parts += 1;
+        self.open = Some(Open::Other);
+        queue.push(Spec::OtherStart { choice, part, api, json, spot: queue.here() });
+    }
+
+    fn plain_delta(&self, kind: Plain, text: Text, queue: &mut Queue) {
+        let (choice, part) = (self.index, self.parts - 1);
+        queue.push(Spec::Delta(Delta { kind: kind.into(), choice, part, text }));
+    }
+
+    fn input_delta(&self, text: Text, queue: &mut Queue) {
+        let (choice, part) = (self.index, self.parts - 1);
+        queue.push(Spec::Delta(Delta { kind: DeltaKind::ToolInput, choice, part, text }));
+    }
+
+    fn open_tool(&mut self, at: usize, queue: &mut Queue) {
+        self.close(queue);
+        let (choice, part) = (self.index, self.parts);
+        self.parts += 1;
+        self.open = Some(Open::Tool(at));
+        let tool = &mut self.tools[at];
+        tool.state = State::Open;
+        let id = (!tool.id.is_empty()).then(|| queue.copy(&tool.id));
+        let (name, custom) = (queue.copy(&tool.name), tool.custom);
+        queue.push(Spec::ToolCallStart { choice, part, id, name, custom, spot: queue.here() });
+    }
+
+    fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut Queue, record: &[u8]) {
+        if let Some(text) = input {
+            self.tools[at].feed(queue.bytes(record, text));
+            self.input_delta(text, queue);
+        }
+    }
+
+    fn hold(&mut self, at: usize, input: Option<Text>, queue: &Queue, record: &[u8]) -> usize {
+        let bytes = input.map_or(&[][..], |input| queue.bytes(record, input));
+        self.tools[at].feed(bytes);
+        self.tools[at].held.extend_from_slice(bytes);
+        bytes.len()
+    }
+
+    /// Opens what waits, as far as what is open may end; all of it with `force`. Returns how many bytes were let go.
+    fn release(&mut self, force: bool, queue: &mut Queue) -> usize {
+        if self.waiting.is_empty() {
+            return 0;
+        }
+        // It stood in records that are gone.
+        let here = queue.here();
+        queue.set_here(Spot::GONE);
+        let mut released = 0;
+        while !self.waiting.is_empty() {
+            if let (false, Some(Open::Tool(at))) = (force, self.open) {
+                if !self.tools[at].input.is_complete() {
+                    break;
+                }
+            }
+            match self.waiting.pop_front() {
+                Some(Waiting::Plain(kind, held)) => {
+                    self.open_plain(kind, queue);
+                    let text = queue.copy(&held);
+                    self.plain_delta(kind, text, queue);
+                    released += held.len();
+                }
+                Some(Waiting::Tool(at)) => {
+                    let held = core::mem::take(&mut self.tools[at].held);
+                    self.open_tool(at, queue);
+                    if !held.is_empty() {
+                        let text = queue.copy(&held);
+                        self.input_delta(text, queue);
+                    }
+                    released += held.len();
+                }
+                None => break,
+            }
+        }
+        queue.set_here(here.unwrap_or(Spot::GONE));
+        released
+    }
+}
+
+impl Tool {
+    fn feed(&mut self, mut input: &[u8]) {
+        if self.custom {
+            return;
+        }
+        // After its end a document may only have space; anything else is the model's fault and shown as it is.
+        while let Extent::End(at) | Extent::Broken(at) = self.input.feed(input) {
+            if at == 0 || at == input.len() {
+                break;
+            }
+            input = &input[at..];
+        }
+    }
+}

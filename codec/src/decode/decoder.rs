@@ -1,0 +1,692 @@
+//! Stacks the layers: bytes in, chat events out.
+//!
+//! ```text
+//! chunk ─▶ frames ─▶ part ─▶ records ─▶ record ─▶ reader ─▶ queue ─▶ event
+//! ```
+//!
+//! Each layer finds the next thing in what the layer above has found, and remembers where it lies; nothing is borrowed
+//! until an event is lent. One step of [`Decoder::step`] asks the lowest layer that has something left, so a layer is
+//! asked again only when the one below has used up what it gave. Before changing this, think of what is lent: a record
+//! must stay where it is until the last of its events was taken.
+//!
+//! The way of nearly all records is one function once it is compiled, from [`Decoder::next_usual`] to
+//! [`Decoder::lend_delta`]: what each step hands to the next stays in registers. That is what `inline(always)` is for
+//! here; a quarter of the time of an event was waiting for what went through memory.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use crate::assemble::{Delta, Queue, Spec};
+use crate::buffer;
+use crate::decode::reader::{Call, Reader, RecordKind};
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::eventstream;
+use crate::eventstream::SNIFF_LEN;
+use crate::formats::converse::Name;
+use crate::input::Input;
+use crate::json;
+use crate::limits::Limits;
+use crate::model::Api;
+use crate::model::Event;
+use crate::model::Failure;
+use crate::model::position::{Spot, pointer_at};
+use crate::options::Options;
+use crate::records::{self, Framing, Place};
+use crate::sagemaker;
+use crate::utf8::Short;
+
+/// Decodes a response stream to chat events.
+///
+/// ```
+/// use bytes::Bytes;
+/// use sagewire_codec::{Decoder, model::Event};
+///
+/// let mut answer = String::new();
+/// let mut decoder = Decoder::new();
+/// for cut in [
+///     &b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"caf\xc3"[..],
+///     &b"\xa9\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"[..],
+/// ] {
+///     let mut chunk = Bytes::from_static(cut);
+///     while let Some(event) = decoder.decode(&mut chunk)? {
+///         if let Event::TextDelta { text, .. } = event {
+///             answer.push_str(&text);
+///         }
+///     }
+/// }
+/// while let Some(_held_back) = decoder.finish()? {}
+/// assert_eq!(answer, "café");
+/// # Ok::<(), sagewire_codec::DecodeError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    input: Input,
+    mode: Mode,
+    frames: eventstream::Scanner,
+    /// What the last frame was, and so is another with the same headers.
+    last: Last,
+    part: Part,
+    records: records::Scanner,
+    record: Record,
+    reader: Reader,
+    queue: Queue,
+    /// A record with its malformed UTF-8 replaced.
+    mended: Vec<u8>,
+    /// A short text while it is lent.
+    short: Short,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum Mode {
+    /// Too few bytes have come to tell: these.
+    Unknown {
+        prefix: [u8; SNIFF_LEN],
+        len: u8,
+    },
+    Frames,
+    Plain,
+}
+
+/// What a frame was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Last {
+    #[default]
+    Unknown,
+    Part,
+    Event(Name),
+}
+
+/// Bytes of the container that are not decoded yet: a range of the chunk or of the frames' carry.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    carried: bool,
+    range: Range<usize>,
+}
+
+/// The record that is being read.
+#[derive(Clone, Debug, Default)]
+struct Record {
+    source: Source,
+    range: Range<usize>,
+    /// How far it was read.
+    from: usize,
+    /// What the frame said of it that it stands in.
+    kind: RecordKind,
+    /// It is known to be UTF-8, or to be read some other way.
+    checked: bool,
+    /// Bytes of its stream before it.
+    offset: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Source {
+    #[default]
+    Chunk,
+    FrameCarry,
+    Line,
+    Data,
+    Mended,
+}
+
+impl Source {
+    /// The bytes that a record is a range of.
+    #[inline]
+    fn bytes<'a>(
+        self,
+        input: &'a Input,
+        frames: &'a eventstream::Scanner,
+        records: &'a records::Scanner,
+        mended: &'a [u8],
+    ) -> &'a [u8] {
+        match self {
+            Self::Chunk => &input.chunk,
+            Self::FrameCarry => frames.carry(),
+            Self::Line => records.bytes(Place::Line, &[]),
+            Self::Data => records.bytes(Place::Data, &[]),
+            Self::Mended => mended,
+        }
+    }
+}
+
+/// What a step came to.
+enum Next {
+    /// There is no event without the next chunk.
+    Chunk,
+    /// The event that the queue came to.
+    Queued,
+    /// A piece of the part that is open, all that its record says. Nearly all events are one, and what is lent at once
+    /// needs no place in the queue.
+    Delta(Delta),
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Decoding,
+    /// The input has ended, well or with this error; what is left is being delivered.
+    Closing(Option<DecodeError>),
+    /// Everything was delivered.
+    Ended(Option<DecodeError>),
+}
+
+impl State {
+    fn closing(error: DecodeError) -> Self {
+        Self::Closing(Some(error))
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// A decoder that tells framing and format by the bytes.
+    pub fn new() -> Self {
+        Self::with_options(Options::default())
+    }
+
+    /// A decoder with these options.
+    // Only a custom format is worth moving.
+    #[cfg_attr(not(feature = "custom"), allow(clippy::needless_pass_by_value))]
+    pub fn with_options(options: Options) -> Self {
+        // Places in a record are 32 bits wide.
+        let limits = Arc::new(Limits {
+            record: options.limits.record.min(u32::MAX as usize / 2),
+            payload: options.limits.payload.min(u32::MAX as usize / 2),
+            depth: options.limits.depth.min(json::DEPTH_MAX),
+            ..options.limits
+        });
+        let framing = match options.framing {
+            Framing::Sse => Some(Framing::Sse),
+            Framing::JsonLines => Some(Framing::JsonLines),
+            Framing::Auto | Framing::EventStream | Framing::Unframed | Framing::PlainText => None,
+        };
+        let mode = match options.framing {
+            Framing::Auto => Mode::Unknown { prefix: [0; SNIFF_LEN], len: 0 },
+            Framing::EventStream => Mode::Frames,
+            Framing::Unframed | Framing::Sse | Framing::JsonLines | Framing::PlainText => Mode::Plain,
+        };
+        let api = match options.framing {
+            Framing::PlainText => Some(Api::PlainText),
+            _ => options.api,
+        };
+        #[cfg(feature = "custom")]
+        let reader = match options.custom {
+            Some(format) => Reader::custom(limits.clone(), format),
+            None => Reader::new(limits.clone(), api, options.token_logprobs),
+        };
+        #[cfg(not(feature = "custom"))]
+        let reader = Reader::new(limits.clone(), api, options.token_logprobs);
+        Self {
+            input: Input::default(),
+            mode,
+            frames: eventstream::Scanner::new(limits.clone()),
+            last: Last::default(),
+            part: Part::default(),
+            records: match api {
+                Some(Api::PlainText) => records::Scanner::raw(limits),
+                _ => records::Scanner::new(limits, framing),
+            },
+            record: Record::default(),
+            reader,
+            queue: Queue::default(),
+            mended: Vec::new(),
+            short: Short::default(),
+            state: State::Decoding,
+        }
+    }
+
+    /// The next event. `Ok(None)` means that `chunk` is empty: bring the next one.
+    ///
+    /// # Errors
+    ///
+    /// The stream is corrupt, a limit is reached, or the model or the service reported a failure. Everything before has
+    /// been delivered. The error stays: there is nothing after it.
+    pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, DecodeError> {
+        match self.step(chunk)? {
+            Next::Delta(delta) => Ok(Some(self.lend_delta(&delta))),
+            Next::Queued => Ok(self.lend()),
+            Next::Chunk => Ok(None),
+        }
+    }
+
+    /// The end of the input: first what was still held back, one event at a time, then `Ok(None)`, which means that the
+    /// stream is complete. Nothing else does.
+    ///
+    /// # Errors
+    ///
+    /// *Truncated* where neither a terminal record nor a finish reason for every choice was seen, or in the middle of a
+    /// frame or a record; or the error that decoding ended with.
+    pub fn finish(&mut self) -> Result<Option<Event<'_>>, DecodeError> {
+        let none = &mut Bytes::new();
+        // What the caller did not ask for before the end still comes first.
+        match self.step(none)? {
+            Next::Delta(delta) => return Ok(Some(self.lend_delta(&delta))),
+            Next::Queued => return Ok(self.lend()),
+            Next::Chunk => {}
+        }
+        if let State::Decoding = self.state {
+            if let Mode::Unknown { prefix, len } = self.mode {
+                self.begin(Bytes::copy_from_slice(&prefix[..usize::from(len)]));
+            } else {
+                self.state = State::Closing(self.frames.finish(true).err());
+            }
+            return self.finish();
+        }
+        Ok(None)
+    }
+
+    /// The service says that the stream failed, as an exception frame does: for a transport that has removed the frames.
+    /// To be called when [`decode`](Self::decode) wants the next chunk. What was held back comes first, then the error.
+    pub fn fail(&mut self, failure: Failure) {
+        if let State::Decoding = self.state {
+            self.fail_at(self.records.consumed(), failure);
+        }
+    }
+
+    /// The frames are corrupt or cut short: for a transport that has removed them. As [`fail`](Self::fail) otherwise.
+    pub fn fail_with(&mut self, error: DecodeError) {
+        if let State::Decoding = self.state {
+            self.state = State::closing(error);
+        }
+    }
+
+    /// How the container framed its records: [`Framing::Sse`], [`Framing::JsonLines`] or [`Framing::PlainText`], as soon
+    /// as that is known.
+    pub fn framing(&self) -> Option<Framing> {
+        self.records.framing()
+    }
+
+    /// The API of the response: the one that the options name, or the one that was detected, as soon as it is. Any kind of
+    /// text generation is detected as [`Api::TextGeneration`]; a custom format has none.
+    pub fn api(&self) -> Option<Api> {
+        self.reader.api()
+    }
+
+    /// Where the event that was lent last stands in its record, as far as that is known without reading it again.
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        self.queue.spot()
+    }
+
+    /// The record of the event that was lent last, and where in the stream it began.
+    pub(crate) fn record(&self) -> (&[u8], u64) {
+        let Self { input, frames, records, record, mended, .. } = self;
+        (&record.source.bytes(input, frames, records, mended)[record.range.clone()], record.offset)
+    }
+
+    /// Where the last event stands in its record: a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)). `None`
+    /// for an event that no single value of the record stands for. This may read the record again, so it is not meant to be
+    /// called for every event.
+    pub fn pointer(&self) -> Option<String> {
+        let (record, _) = self.record();
+        // A record that was like an earlier one is read again.
+        let again = match self.queue.here() {
+            Some(_) => None,
+            None => self.reader.locate(record, self.record.kind),
+        };
+        pointer_at(record, again.or_else(|| self.spot())?)
+    }
+
+    /// Goes on until there is an event to lend, if there is one.
+    #[inline(always)]
+    fn step(&mut self, chunk: &mut Bytes) -> Result<Next, DecodeError> {
+        loop {
+            if self.queue.advance() {
+                return Ok(Next::Queued);
+            }
+            if self.record.from < self.record.range.len() {
+                self.read();
+                continue;
+            }
+            match &mut self.state {
+                State::Ended(Some(error)) => return Err(DecodeError::clone(error)),
+                State::Ended(None) => return Ok(Next::Chunk),
+                State::Closing(error) => {
+                    let error = error.take();
+                    self.close(error);
+                }
+                State::Decoding => {
+                    let has_part = !self.part.range.is_empty() || self.next_usual() || self.next_part();
+                    if !has_part && !self.input.refill(chunk) {
+                        self.give_back();
+                        return Ok(Next::Chunk);
+                    }
+                    if let Some(delta) = self.next_record() {
+                        return Ok(Next::Delta(delta));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nothing is lent: a stream that waits holds what is unfinished, and no more.
+    fn give_back(&mut self) {
+        self.record = Record::default();
+        self.queue.begin(0);
+        self.frames.give_back();
+        self.records.give_back();
+        buffer::clear(&mut self.mended);
+    }
+
+    fn lend(&mut self) -> Option<Event<'_>> {
+        let Self { input, frames, records, record, queue, mended, short, .. } = self;
+        let bytes = record.source.bytes(input, frames, records, mended);
+        queue.event(&bytes[record.range.clone()], short)
+    }
+
+    #[inline(always)]
+    fn lend_delta(&mut self, delta: &Delta) -> Event<'_> {
+        let Self { input, frames, records, record, queue, mended, short, .. } = self;
+        let bytes = record.source.bytes(input, frames, records, mended);
+        queue.delta(delta, &bytes[record.range.clone()], short)
+    }
+
+    /// Reads the next document of the record, which has one left, or blanks.
+    fn read(&mut self) {
+        if !self.record.checked {
+            self.check_record();
+        }
+        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
+        let bytes = record.source.bytes(input, frames, records, mended);
+        let bytes = &bytes[record.range.clone()];
+        if !reader.is_text() {
+            record.from += bytes[record.from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        }
+        if record.from == bytes.len() {
+            return;
+        }
+        let offset = record.offset + record.from as u64;
+        queue.begin(offset);
+        match reader.read(bytes, record.from, record.kind, queue) {
+            Ok(to) => record.from = to,
+            Err(kind) => {
+                self.fail_record(offset, kind);
+                return;
+            }
+        }
+        if let Some(failure) = reader.take_failure() {
+            self.state =
+                State::closing(DecodeError::new(Layer::Format, offset, DecodeErrorKind::Failure(failure)));
+        }
+    }
+
+    fn fail_record(&mut self, offset: u64, kind: DecodeErrorKind) {
+        self.record.from = usize::MAX;
+        self.state = State::closing(DecodeError::new(Layer::Format, offset, kind));
+    }
+
+    /// Finds the next record of the part, if there is one, and reads it if it is like an earlier one.
+    #[inline(always)]
+    fn next_record(&mut self) -> Option<Delta> {
+        if !self.part.range.is_empty() {
+            let Self { input, frames, records, reader, part, .. } = self;
+            let bytes = if part.carried { frames.carry() } else { &input.chunk[..] };
+            let (bytes, pos) = (&bytes[..part.range.end], &mut part.range.start);
+            records.give_back();
+            // A record that is like an earlier one is read before its end is looked for.
+            if let Some(start) = records.value_at(bytes, pos) {
+                if let Some(call) = reader.alike(&bytes[start..], None) {
+                    if let Some(offset) = records.take(bytes, pos, start, call.len()) {
+                        let source = if part.carried { Source::FrameCarry } else { Source::Chunk };
+                        let range = start..start + call.len();
+                        self.record = Record { source, range, offset, ..Record::default() };
+                        return self.read_call(call);
+                    }
+                }
+            }
+            match records.next(bytes, pos) {
+                Ok(Some(found)) => self.set_record(found),
+                Ok(None) => return None,
+                Err(error) => {
+                    self.state = State::closing(error);
+                    return None;
+                }
+            }
+        }
+        self.read_alike()
+    }
+
+    #[inline(always)]
+    fn set_record(&mut self, found: records::Found) {
+        let source = match found.place {
+            Place::Line => Source::Line,
+            Place::Data => Source::Data,
+            Place::Chunk if self.part.carried => Source::FrameCarry,
+            Place::Chunk => Source::Chunk,
+        };
+        let offset = found.offset;
+        self.record = Record { source, range: found.range, from: 0, kind: None, checked: false, offset };
+        buffer::clear(&mut self.mended);
+    }
+
+    /// Reads the record that was found, if it is like an earlier one.
+    #[inline(always)]
+    fn read_alike(&mut self) -> Option<Delta> {
+        let Self { input, frames, records, record, reader, mended, .. } = self;
+        if record.from > 0 || record.range.is_empty() {
+            return None;
+        }
+        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
+        let call = reader.alike(bytes, record.kind).filter(|call| call.len() == bytes.len())?;
+        self.read_call(call)
+    }
+
+    /// Reads the record, which is like an earlier one: to one event, or into the queue.
+    #[inline(always)]
+    fn read_call(&mut self, call: Call) -> Option<Delta> {
+        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
+        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
+        record.from = usize::MAX;
+        let delta = reader.read_delta(bytes, call, queue);
+        if delta.is_none() {
+            queue.begin(record.offset);
+            if let Err(kind) = reader.read_call(bytes, call, queue) {
+                self.fail_record(self.record.offset, kind);
+            }
+        }
+        delta
+    }
+
+    /// Makes sure that the record is UTF-8.
+    fn check_record(&mut self) {
+        let Self { input, frames, records, record, mended, .. } = self;
+        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
+        record.checked = true;
+        if core::str::from_utf8(bytes).is_err() {
+            // JSON has to be UTF-8. What is not costs a character, as in server-sent events, and not the record.
+            *mended = String::from_utf8_lossy(bytes).into_owned().into_bytes();
+            record.source = Source::Mended;
+            record.range = 0..mended.len();
+        }
+    }
+
+    /// Finds the next part of the chunk, if it stands in a frame like the one before.
+    #[inline(always)]
+    fn next_usual(&mut self) -> bool {
+        let Self { input, frames, last, .. } = self;
+        if *last == Last::Unknown {
+            return false;
+        }
+        let offset = frames.offset();
+        let Some(found) = frames.next_usual(&input.chunk, &mut input.pos) else { return false };
+        let (_, Range { start, end }) = found.payload();
+        match *last {
+            Last::Event(name) => self.set_event(name, false, start..end, offset),
+            _ => self.part = Part { carried: false, range: start..end },
+        }
+        true
+    }
+
+    /// Finds the next part of the chunk.
+    fn next_part(&mut self) -> bool {
+        if self.input.is_empty() {
+            return false;
+        }
+        match &mut self.mode {
+            Mode::Plain => {
+                self.part = Part { carried: false, range: self.input.pos..self.input.chunk.len() };
+                self.input.pos = self.input.chunk.len();
+            }
+            Mode::Frames => self.next_frame(),
+            Mode::Unknown { prefix, len } => {
+                let rest = &self.input.chunk[self.input.pos..];
+                let (have, missing) = (usize::from(*len), SNIFF_LEN - usize::from(*len));
+                if have == 0 && rest.len() >= SNIFF_LEN {
+                    self.mode = sniff(rest);
+                } else if rest.len() < missing {
+                    prefix[have..have + rest.len()].copy_from_slice(rest);
+                    *len += rest.len() as u8;
+                    self.input.pos = self.input.chunk.len();
+                } else {
+                    let chunk = [&prefix[..have], rest].concat();
+                    self.begin(Bytes::from(chunk));
+                }
+            }
+        }
+        true
+    }
+
+    /// The beginning of the input is long enough to tell what it is.
+    fn begin(&mut self, chunk: Bytes) {
+        self.mode = sniff(&chunk);
+        self.input = Input::new(chunk);
+    }
+
+    fn next_frame(&mut self) {
+        let offset = self.frames.offset();
+        let found = match self.frames.next(&self.input.chunk, &mut self.input.pos) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(error) => return self.state = State::closing(error),
+        };
+        let (carried, range) = found.payload();
+        match self.last {
+            Last::Part if found.same_headers => return self.part = Part { carried, range },
+            Last::Event(name) if found.same_headers => return self.set_event(name, carried, range, offset),
+            _ => self.last = Last::Unknown,
+        }
+        let source = if carried { Source::FrameCarry } else { Source::Chunk };
+        let frame = self.frames.frame(&found, &self.input.chunk);
+        match sagemaker::Event::parse(&frame) {
+            sagemaker::Event::PayloadPart(_) => {
+                self.last = Last::Part;
+                self.part = Part { carried, range };
+            }
+            sagemaker::Event::Failure(failure) => self.fail_at(offset, failure),
+            // REST services do not send it; those that do say nothing with it.
+            sagemaker::Event::Other { event_type: "initial-response", .. } => {}
+            sagemaker::Event::Other { event_type: "", payload: [] } => {}
+            // InvokeModelWithResponseStream wraps each record of the provider's once more.
+            sagemaker::Event::Other { event_type: "chunk", payload } => {
+                buffer::clear(&mut self.mended);
+                self.record = match unwrap_chunk(payload, &mut self.mended) {
+                    Some(()) => {
+                        let (source, range) = (Source::Mended, 0..self.mended.len());
+                        Record { source, range, offset, ..Record::default() }
+                    }
+                    None => {
+                        self.queue.begin(offset);
+                        let bytes = Queue::place(0..payload.len());
+                        self.queue.push(Spec::Malformed { bytes, why: "no Base64 in a chunk" });
+                        Record {
+                            source,
+                            from: range.len(),
+                            range,
+                            checked: true,
+                            offset,
+                            ..Record::default()
+                        }
+                    }
+                };
+            }
+            sagemaker::Event::Other { event_type, payload } => {
+                if let Some(name) = Name::parse(event_type.as_bytes()) {
+                    self.last = Last::Event(name);
+                    return self.set_event(name, carried, range, offset);
+                }
+                self.queue.begin(offset);
+                let name = Some(self.queue.copy(event_type.as_bytes()));
+                let json = Queue::place(0..payload.len());
+                self.queue.push(Spec::Other { choice: None, name, json });
+                let source = if carried { Source::FrameCarry } else { Source::Chunk };
+                self.record =
+                    Record { source, from: range.len(), range, checked: true, offset, ..Record::default() };
+            }
+        }
+    }
+
+    /// The payload of a frame is a record.
+    #[inline(always)]
+    fn set_event(&mut self, name: Name, carried: bool, range: Range<usize>, offset: u64) {
+        let source = if carried { Source::FrameCarry } else { Source::Chunk };
+        self.record = Record { source, range, kind: Some(name), offset, ..Record::default() };
+        buffer::clear(&mut self.mended);
+    }
+
+    fn fail_at(&mut self, offset: u64, failure: Failure) {
+        let kind = DecodeErrorKind::Failure(Box::new(failure));
+        self.state = State::closing(DecodeError::new(Layer::SageMaker, offset, kind));
+    }
+
+    /// The input has ended with `error` or with nothing left. Delivers what is whole, then settles how it ended.
+    fn close(&mut self, error: Option<DecodeError>) {
+        // After a fault of the frames, or none, what the container wrote may still be whole. Its own faults are final.
+        let final_fault =
+            matches!(&error, Some(error) if matches!(error.layer(), Layer::Record | Layer::Format));
+        let unfinished = if final_fault || self.reader.answer().is_over() {
+            None
+        } else {
+            match self.records.finish() {
+                Ok(Some(found)) => {
+                    self.part = Part::default();
+                    self.set_record(found);
+                    self.state = State::Closing(error);
+                    return;
+                }
+                Ok(None) => None,
+                Err(unfinished) => Some(unfinished),
+            }
+        };
+        self.record = Record::default();
+        self.queue.begin(0);
+        let error = error.or(unfinished);
+        let of_events = self.framing() == Some(Framing::Sse);
+        self.reader.finish(error.is_none(), of_events, &mut self.queue);
+        // Events stand in frames of their own.
+        let has_events = matches!(self.last, Last::Event(_));
+        let end = if has_events { self.frames.offset() } else { self.records.consumed() };
+        let error = error.or_else(|| {
+            let what = "no terminal record and no finish reason";
+            let truncated = DecodeErrorKind::Truncated { what, len: 0 };
+            (!self.reader.answer().is_complete()).then(|| DecodeError::new(Layer::Format, end, truncated))
+        });
+        self.state = State::Ended(error);
+    }
+}
+
+/// Appends the record in a `chunk` of InvokeModelWithResponseStream: `{"bytes":"<Base64>","p":"…"}`.
+fn unwrap_chunk(payload: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut bytes = None;
+    let read = |json: &mut json::Json<'_>, name: &[u8]| {
+        match name {
+            b"bytes" => bytes = json.string_or_skip()?,
+            _ => json.skip().map(drop)?,
+        }
+        Ok(())
+    };
+    json::Json::new(payload, 0, json::DEPTH_MAX).object(read).ok()?;
+    STANDARD.decode_vec(json::unescaped(payload, bytes?), out).ok()
+}
+
+fn sniff(begin: &[u8]) -> Mode {
+    if eventstream::looks_like_frames(begin) { Mode::Frames } else { Mode::Plain }
+}

@@ -1,0 +1,71 @@
+//! Answers that are not streamed.
+
+use bytes::Bytes;
+
+use crate::decode::decoder::Decoder;
+use crate::error::DecodeError;
+use crate::model::Response;
+use crate::options::Options;
+
+impl Response {
+    /// Reads an answer that is not streamed: the body of a response. A body that is a stream after all is read as well.
+    ///
+    /// Such an answer remembers where it stood, so that what is lost when it is written has its place.
+    ///
+    /// ```
+    /// use sagewire_codec::model::{Response, ResponseOptions};
+    /// use sagewire_codec::{Api, Options, write_response};
+    ///
+    /// let body = br#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop","logprobs":{}}]}"#;
+    /// let response = Response::read(&body[..], Options::new())?;
+    /// let (_, losses) = write_response(Api::Anthropic, &response, &ResponseOptions::new());
+    /// assert_eq!(losses.as_slice()[0].what, "/choices/0/logprobs");
+    /// # Ok::<(), sagewire_codec::DecodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Decoder::decode`] and [`Decoder::finish`].
+    pub fn read(body: impl Into<Bytes>, options: Options) -> Result<Self, DecodeError> {
+        let mut body = body.into();
+        let mut response = Self::default();
+        let mut decoder = Decoder::with_options(of_whole_answers(options, &body));
+        while let Some(event) = decoder.decode(&mut body)? {
+            response.add(&event);
+            response.mark(&decoder);
+        }
+        while let Some(event) = decoder.finish()? {
+            response.add(&event);
+            response.mark(&decoder);
+        }
+        Ok(response)
+    }
+
+    /// Remembers where that stood which was [added](Self::add) last, as [`read`](Self::read) does: for who adds the events of a
+    /// decoder one by one.
+    pub fn mark(&mut self, decoder: &Decoder) {
+        if !self.places.is_joined() {
+            let (record, offset) = decoder.record();
+            self.places.mark(record, offset, decoder.spot());
+        }
+    }
+}
+
+/// A custom format may find text by the same path in a record of a stream and in a whole answer. The body is the one or
+/// the other: one JSON document is a whole answer.
+#[cfg(feature = "custom")]
+fn of_whole_answers(mut options: Options, body: &[u8]) -> Options {
+    use alloc::sync::Arc;
+
+    if let Some(format) = options.custom.take() {
+        let is_whole = core::str::from_utf8(body).is_ok_and(crate::json::is_document);
+        let whole = if is_whole { format.of_whole_answers() } else { None };
+        options.custom = Some(whole.map_or(format, Arc::new));
+    }
+    options
+}
+
+#[cfg(not(feature = "custom"))]
+fn of_whole_answers(options: Options, _: &[u8]) -> Options {
+    options
+}

@@ -1,0 +1,70 @@
+//! Anthropic Messages.
+//!
+//! Sources: the types of the `anthropic` Python package 2.11.0 and the
+//! [API reference](https://docs.anthropic.com/en/api/messages-streaming) for the format, captures of Anthropic's own
+//! streams, and recordings of vLLM's and llama-server's `/v1/messages` for what others really send.
+//!
+//! | canonical | read from | written as |
+//! |---|---|---|
+//! | start | `message_start`, or the first event of a block | `message_start`, with the first part |
+//! | text | `text` blocks, `text_delta` | the same |
+//! | reasoning | `thinking` blocks, `thinking_delta` | the same |
+//! | signature | `signature_delta`, also after the block has ended | `signature_delta`, before the block ends |
+//! | redacted reasoning | `redacted_thinking` blocks | the same, each a whole block |
+//! | refusal | – | text (approximated) |
+//! | tool call | `tool_use` blocks, `input_json_delta`; an `input` that is not empty is all of it | the same; no input is one empty delta |
+//! | citation | `citations_delta`, `citations` | the same, where it has Anthropic's shape; else dropped |
+//! | finish | `stop_reason` with `stop_sequence` | `message_delta`, after all blocks; a `stop` after tool calls is `tool_use` |
+//! | usage | `usage`; later counts replace earlier ones, input counts what was cached | `message_start` as far as known, `message_delta` |
+//! | failure, truncation, corruption | `error`, in Anthropic's or OpenAI's shape | `error`, and no `message_stop` |
+//! | part of no name | server tools, their results, … | the same, if it came from Anthropic; else dropped |
+//! | other | counts without a name, members of unknown meaning | counts; `stop_details`, `container`, `context_management`; else dropped |
+//!
+//! `message_stop` is the terminal record, and a stop reason is enough. `ping` says nothing.
+//!
+//! A message is one answer: choices other than the first are dropped in writing. So are logprobs. All of that is in
+//! [`Writer::losses`].
+
+mod read_blocks;
+mod read_request;
+mod read_stream;
+mod stop;
+mod wire;
+mod write_blocks;
+mod write_request;
+mod write_response;
+mod write_stream;
+
+pub(crate) use read_request::read as read_request;
+pub(crate) use read_stream::Reader;
+pub(crate) use write_request::write as write_request;
+pub use write_response::write_response;
+pub use write_stream::Writer;
+
+/// Members of a request that only Anthropic gives a meaning.
+const OWN: &[&str] = &[
+    "anthropic_version",
+    "anthropic_beta",
+    "betas",
+    "cache_control",
+    "container",
+    "context_management",
+    "inference_geo",
+    "mcp_servers",
+    "speed",
+    // These have names in the model; here they have values that are not theirs.
+    "model",
+    "system",
+    "max_tokens",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "top_p",
+    "top_k",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "metadata",
+    "service_tier",
+];

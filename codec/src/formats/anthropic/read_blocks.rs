@@ -1,0 +1,151 @@
+//! Reads content blocks.
+//!
+//! | on the wire | canonical |
+//! |---|---|
+//! | `text`, `image`, `document`, `thinking`, `redacted_thinking`, `tool_use`, `tool_result` | the same |
+//! | `cache_control` | a property of its block |
+//! | `citations` of a text, `context` of a document | Anthropic's own |
+//! | `search_result`, server tools, … | other, as it is |
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::formats::request_reader::{Result, Source};
+use crate::json::Kind;
+use crate::model;
+use crate::model::Json;
+use crate::model::{Content, Members, Part, Text};
+
+/// Reads `content`: a string or a list of blocks.
+pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
+    let at = source.at()?;
+    parts.clear();
+    match source.kind()?.0 {
+        Kind::String => *parts = Vec::from([Part { at, ..Part::new(Content::Text(source.text()?)) }]),
+        Kind::Array => source.array(|source| {
+            let at = source.at()?;
+            let known = source.probe(block)?;
+            parts.push(match known {
+                Some(part) => Part { at, ..part },
+                None => Part { at, ..Part::new(Content::Other(source.raw()?)) },
+            });
+            Ok(())
+        })?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// The members that a block may have, whatever its type.
+#[derive(Default)]
+struct Block<'a> {
+    text: Option<Text<'a>>,
+    thinking: Option<Text<'a>>,
+    signature: Option<Cow<'a, str>>,
+    data: Option<Cow<'a, str>>,
+    source: Option<model::Source<'a>>,
+    title: Option<Cow<'a, str>>,
+    id: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    input: Option<Json<'a>>,
+    tool_use_id: Option<Cow<'a, str>>,
+    content: Option<Vec<Part<'a>>>,
+    is_error: Option<bool>,
+}
+
+fn block<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
+    let (mut kind, mut cache, mut own) = (None::<Cow<'a, str>>, None, Members::new());
+    let (mut block, mut known, mut source_own) = (Block::default(), 0u32, Members::new());
+    source.nested(&mut own, "", |source, member| {
+        let taken = match member {
+            "type" => return source.value(&mut kind),
+            "cache_control" => return source.value(&mut cache),
+            "text" => source.value(&mut block.text)?,
+            "thinking" => source.value(&mut block.thinking)?,
+            "signature" => source.value(&mut block.signature)?,
+            "data" => source.value(&mut block.data)?,
+            "source" => {
+                block.source = source.probe(|source| media(source, &mut source_own))?;
+                block.source.is_some()
+            }
+            "title" => source.value(&mut block.title)?,
+            "id" => source.value(&mut block.id)?,
+            "name" => source.value(&mut block.name)?,
+            "input" => source.value(&mut block.input)?,
+            "tool_use_id" => source.value(&mut block.tool_use_id)?,
+            "content" => {
+                let mut parts = Vec::new();
+                let taken = content(source, &mut parts)?;
+                block.content = taken.then_some(parts);
+                taken
+            }
+            "is_error" => source.value(&mut block.is_error)?,
+            _ => false,
+        };
+        known += u32::from(taken);
+        Ok(taken)
+    })?;
+    own.append(&mut source_own);
+    let Some(kind) = kind else { return Ok(None) };
+    // A block of one type with members of another is kept as it is: they would not come back.
+    let Some((content, used)) = meaning(&kind, block) else { return Ok(None) };
+    Ok((used == known).then_some(Part { cache, own, ..Part::new(content) }))
+}
+
+/// What a block says, and how many of its members that takes.
+fn meaning<'a>(kind: &str, block: Block<'a>) -> Option<(Content<'a>, u32)> {
+    Some(match kind {
+        "text" => (Content::Text(block.text?), 1),
+        "thinking" => {
+            let used = 1 + u32::from(block.signature.is_some());
+            (Content::Reasoning { text: block.thinking?, signature: block.signature }, used)
+        }
+        "redacted_thinking" => (Content::Redacted(block.data?), 1),
+        "image" => (Content::Image { source: block.source?, detail: None }, 1),
+        "document" => {
+            let used = 1 + u32::from(block.title.is_some());
+            (Content::Document { source: block.source?, name: block.title }, used)
+        }
+        "tool_use" => {
+            let call = Content::ToolCall {
+                id: Some(block.id?),
+                name: block.name?,
+                input: block.input?.0.into(),
+                custom: false,
+            };
+            (call, 3)
+        }
+        "tool_result" => {
+            let used = 1 + u32::from(block.content.is_some()) + u32::from(block.is_error.is_some());
+            let content = block.content.unwrap_or_default();
+            let id = Some(block.tool_use_id?);
+            (Content::ToolResult { id, content, is_error: block.is_error }, used)
+        }
+        _ => return None,
+    })
+}
+
+/// Reads where the bytes of an image or a document are.
+fn media<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<model::Source<'a>>> {
+    let mut kind = None::<Cow<'a, str>>;
+    let (mut media_type, mut data, mut url, mut file) = (None::<Cow<'a, str>>, None, None, None);
+    source.nested(own, "source", |source, member| match member {
+        "type" => source.value(&mut kind),
+        "media_type" => source.value(&mut media_type),
+        "data" => source.value(&mut data),
+        "url" => source.value(&mut url),
+        "file_id" => source.value(&mut file),
+        _ => Ok(false),
+    })?;
+    Ok(match (kind.as_deref(), media_type, data, url, file) {
+        (Some("base64"), Some(media_type), Some(data), None, None) => {
+            Some(model::Source::Base64 { media_type, data })
+        }
+        (Some("text"), Some(media_type), Some(text), None, None) if media_type == "text/plain" => {
+            Some(model::Source::Text(text))
+        }
+        (Some("url"), None, None, Some(url), None) => Some(model::Source::Url(url)),
+        (Some("file"), None, None, None, Some(file)) => Some(model::Source::File(file)),
+        _ => None,
+    })
+}

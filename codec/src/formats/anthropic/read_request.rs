@@ -1,0 +1,194 @@
+//! Reads a Messages request.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::formats::anthropic::read_blocks as blocks;
+use crate::formats::request_reader::{Result, Source, expected, split_off};
+use crate::formats::thinking::thinking;
+use crate::json::Kind;
+use crate::model::Request;
+use crate::model::{Members, Message, Param, Reasoning, ResponseFormat, Role, Tool, ToolChoice};
+
+/// Reads the object that comes next.
+pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
+    let (_, start) = source.kind()?;
+    let mut request = Request::default();
+    let (mut system, mut has_messages, mut own) = (None, false, Vec::new());
+    source.object(&mut own, "", |source, name| match name {
+        "messages" => {
+            source.expect("messages", Kind::Array)?;
+            has_messages = true;
+            request.messages.clear();
+            source.list(&mut request.messages, message)?;
+            Ok(true)
+        }
+        "system" => {
+            let at = source.at()?;
+            let mut content = Vec::new();
+            let taken = blocks::content(source, &mut content)?;
+            if taken {
+                system = Some(Message { at, ..Message::new(Role::System, content) });
+            }
+            Ok(taken)
+        }
+        "tools" if source.kind()?.0 == Kind::Array => {
+            request.tools.clear();
+            source.array(|source| tool(source, &mut request.tools))?;
+            Ok(true)
+        }
+        "metadata" => {
+            let Request { user, own, .. } = &mut request;
+            source.nested(
+                own,
+                "metadata",
+                |source, name| {
+                    if name == "user_id" { source.param(user) } else { Ok(false) }
+                },
+            )
+        }
+        "tool_choice" => tool_choice(source, &mut request),
+        "output_config" => output_config(source, &mut request),
+        _ => parameter(source, name, &mut request),
+    })?;
+    if !has_messages {
+        return Err(expected(start, "messages", "an array", "nothing"));
+    }
+    if let Some(system) = system {
+        request.messages.insert(0, system);
+    }
+    request.others = split_off(&mut own, crate::formats::anthropic::OWN);
+    request.own.append(&mut own);
+    Ok(request)
+}
+
+fn parameter<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>) -> Result<bool> {
+    match name {
+        "model" => source.param(&mut request.model),
+        "max_tokens" => source.param(&mut request.max_tokens),
+        "stop_sequences" => source.strings(&mut request.stop, false),
+        "stream" => source.param(&mut request.stream),
+        "temperature" => source.param(&mut request.temperature),
+        "top_p" => source.param(&mut request.top_p),
+        "top_k" => source.param(&mut request.top_k),
+        "thinking" => thinking(source, &mut request.reasoning),
+        "service_tier" => source.param(&mut request.service_tier),
+        _ => Ok(false),
+    }
+}
+
+fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
+    let at = source.expect("message", Kind::Object)?;
+    let (_, start) = source.kind()?;
+    let (mut role, mut content, mut own) = (None::<Cow<'a, str>>, Vec::new(), Vec::new());
+    source.object(&mut own, "", |source, name| match name {
+        "role" => source.value(&mut role),
+        "content" => blocks::content(source, &mut content),
+        _ => Ok(false),
+    })?;
+    let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
+    let role = match &*role {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        "system" => Role::System,
+        _ => Role::Other(role),
+    };
+    Ok(Message { role, content, name: None, own, at })
+}
+
+/// Reads a tool. One with a type other than `custom` is the provider's own.
+fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
+    let at = source.at()?;
+    let known = source.probe(|source| {
+        let (mut name, mut kind, mut own) = (None::<Cow<'a, str>>, None::<Param<Cow<'a, str>>>, Vec::new());
+        let mut tool = Tool { at, ..Tool::new("") };
+        source.nested(&mut own, "", |source, member| match member {
+            "name" => source.value(&mut name),
+            "type" => source.param(&mut kind),
+            "description" => source.value(&mut tool.description),
+            "input_schema" => source.value(&mut tool.schema),
+            "strict" => source.value(&mut tool.strict),
+            "cache_control" => source.value(&mut tool.cache),
+            _ => Ok(false),
+        })?;
+        tool.own = own;
+        let is_function = kind.is_none_or(|kind| kind.value == "custom");
+        Ok(name.filter(|_| is_function).map(|name| Tool { name, ..tool }))
+    })?;
+    tools.push(match known {
+        Some(tool) => tool,
+        None => Tool { other: Some(source.raw()?), at, ..Tool::new("") },
+    });
+    Ok(())
+}
+
+fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+    if source.kind()?.0 != Kind::Object {
+        return Ok(false);
+    }
+    let at = source.at()?;
+    let (mut kind, mut name, mut alone) = (None::<Cow<'a, str>>, None, None::<Param<bool>>);
+    let mut rest = Members::new();
+    let known = source.probe(|source| {
+        source.object(&mut rest, "tool_choice", |source, member| match member {
+            "type" => source.value(&mut kind),
+            "name" => source.value(&mut name),
+            "disable_parallel_tool_use" => source.param(&mut alone),
+            _ => Ok(false),
+        })?;
+        Ok(match (kind.as_deref(), name) {
+            (Some("auto"), None) => Some(ToolChoice::Auto),
+            (Some("any"), None) => Some(ToolChoice::Required),
+            (Some("none"), None) => Some(ToolChoice::None),
+            (Some("tool"), Some(name)) => Some(ToolChoice::Tool(name)),
+            _ => None,
+        })
+    })?;
+    let value = match known {
+        Some(choice) => {
+            request.own.append(&mut rest);
+            request.parallel_tool_calls = alone.map(|alone| Param { value: !alone.value, at: alone.at });
+            choice
+        }
+        None => ToolChoice::Other(source.raw()?),
+    };
+    request.tool_choice = Some(Param { value, at });
+    Ok(true)
+}
+
+fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+    let Request { reasoning, response_format, own, .. } = request;
+    source.nested(own, "output_config", |source, name| match name {
+        "effort" => {
+            let at = source.at()?;
+            let mut effort = None;
+            let taken = source.value(&mut effort)?;
+            if taken {
+                let reasoning = reasoning.get_or_insert_with(|| Param { value: Reasoning::default(), at });
+                reasoning.value.effort = effort;
+            }
+            Ok(taken)
+        }
+        "format" => {
+            let at = source.at()?;
+            let shape = source.probe(|source| {
+                let (mut kind, mut schema, mut rest) = (None::<Cow<'a, str>>, None, Members::new());
+                source.nested(&mut rest, "", |source, member| match member {
+                    "type" => source.value(&mut kind),
+                    "schema" => source.value(&mut schema),
+                    _ => Ok(false),
+                })?;
+                let exact = rest.is_empty() && schema.is_some() && kind.as_deref() == Some("json_schema");
+                let (name, description, strict) = (None, None, None);
+                Ok(exact.then_some(ResponseFormat::JsonSchema { name, description, schema, strict }))
+            })?;
+            let value = match shape {
+                Some(shape) => shape,
+                None => ResponseFormat::Other(source.raw()?),
+            };
+            *response_format = Some(Param { value, at });
+            Ok(true)
+        }
+        _ => Ok(false),
+    })
+}

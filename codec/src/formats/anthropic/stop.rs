@@ -1,0 +1,46 @@
+//! The names of stop reasons.
+
+use crate::model::{FinishReason, Losses, Outcome};
+
+/// What each stop reason means. A reason that is not here is kept as it came.
+static REASONS: [(&str, FinishReason<'static>); 7] = [
+    ("end_turn", FinishReason::Stop),
+    ("stop_sequence", FinishReason::StopSequence),
+    ("max_tokens", FinishReason::Length),
+    ("tool_use", FinishReason::ToolCalls),
+    ("pause_turn", FinishReason::Pause),
+    ("refusal", FinishReason::Refusal),
+    ("model_context_window_exceeded", FinishReason::ContextWindow),
+];
+
+/// What a stop reason means.
+pub(crate) fn read(name: &[u8]) -> Option<&'static FinishReason<'static>> {
+    REASONS.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, reason)| reason)
+}
+
+/// The stop reason that says the same or the nearest; what came as another name goes out as it came. `has_stop` says
+/// that a stop string was met.
+pub(crate) fn write<'a>(
+    reason: &'a FinishReason<'_>,
+    has_stop: bool,
+    has_tools: bool,
+    losses: &mut Losses,
+) -> &'a str {
+    let (name, why) = match reason {
+        FinishReason::Stop if has_stop => return "stop_sequence",
+        // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
+        FinishReason::Stop if has_tools => ("tool_use", "`stop` after tool calls is `tool_use`"),
+        FinishReason::ContentFilter | FinishReason::Guardrail => {
+            ("refusal", "what was withheld is a `refusal`")
+        }
+        FinishReason::MalformedOutput | FinishReason::MalformedToolUse => {
+            ("end_turn", "malformed output is `end_turn`")
+        }
+        reason => {
+            let name = REASONS.iter().find(|(_, known)| known == reason).map(|(name, _)| *name);
+            return name.unwrap_or(reason.as_str());
+        }
+    };
+    losses.add("finish reason", Outcome::Approximated, why);
+    name
+}

@@ -1,0 +1,144 @@
+//! Writes whole messages.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::formats::anthropic::stop;
+use crate::formats::anthropic::wire::{
+    MoreUsage, add_usage, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost, write_usage,
+};
+use crate::json;
+use crate::json::{Object, member, with_member};
+use crate::model::position::Thing;
+use crate::model::{Content, Part};
+use crate::model::{FOREIGN_DELTA, Losses, Outcome, Response, ResponseOptions};
+use crate::model::{call_input, input_object};
+
+/// Writes a response as a message.
+///
+/// A message is one answer: the first choice is written. What the source does not say comes from the [`ResponseOptions`].
+pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
+    let (mut out, mut losses) = (Vec::new(), Losses::default());
+    let choice = response.only_choice(&mut losses);
+    let citations = response.citations(choice, is_citation, &mut losses);
+    Object::write(&mut out, |object| {
+        let id = response.id.as_deref().or(context.id.as_deref());
+        object.string("id", id.unwrap_or("msg_0"));
+        object.string("type", "message");
+        object.string("role", "assistant");
+        object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
+        let mut content = object.begin_array("content");
+        for (at, part) in choice.content.iter().enumerate() {
+            losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
+            let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
+            match &part.content {
+                Content::Other(json) => match why_lost(response.api, json) {
+                    None => {
+                        let block = own_block(json.as_str(), part, &mut losses);
+                        content.element().extend_from_slice(block.as_bytes());
+                    }
+                    Some(why) => losses.add("other part", Outcome::Dropped, why),
+                },
+                known => write_block(at, known, cited, &mut content.begin_object(), &mut losses),
+            }
+        }
+        drop(content);
+        let (reason, has_tools) = choice.reason(&response.places, &mut losses);
+        let has_stop = choice.stop.is_some();
+        object.string("stop_reason", stop::write(&reason, has_stop, has_tools, &mut losses));
+        match &choice.stop {
+            Some(stop) => object.string("stop_sequence", stop),
+            None => object.json("stop_sequence", "null"),
+        }
+        losses.set_here(response.places.of(Thing::Usage));
+        let usage = response.usage.unwrap_or_default();
+        note_usage(&usage, &mut losses);
+        let mut more = MoreUsage::new();
+        if response.more_usage(is_own_usage).is_some_and(|json| !add_usage(&mut more, json)) {
+            losses.add("other", Outcome::Dropped, "the counts are longer than 64 KiB");
+        }
+        write_usage(&usage, &more, true, object.name("usage"));
+        write_own(response, object, &mut losses);
+    });
+    losses.find(response.places.document());
+    (out, losses)
+}
+
+/// Writes the members that Anthropic alone has, and that its own readers show as they are.
+fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) {
+    let mut own = BTreeMap::new();
+    for (at, (name, json)) in response.others.iter().enumerate() {
+        match name.as_deref() {
+            Some(name @ ("stop_details" | "container" | "context_management")) if is_object(json) => {
+                own.insert(name, json);
+            }
+            Some(name) if is_own_usage(name, json) => {}
+            _ => {
+                response.lose_other(None, at, "a member of unknown meaning has no place in a message", losses)
+            }
+        }
+    }
+    for (name, json) in own {
+        object.raw(name, json.as_str());
+    }
+}
+
+/// A block of Anthropic's own that has no name in the model: as it came, with the input that was streamed.
+fn own_block<'a>(block: &'a str, part: &Part<'_>, losses: &mut Losses) -> Cow<'a, str> {
+    let mut input = None::<String>;
+    for (_, delta) in &part.own {
+        match member(delta.value.as_str(), "partial_json").and_then(json::string) {
+            Some(more) => input.get_or_insert_default().push_str(&more),
+            None => losses.add("other part", Outcome::Approximated, FOREIGN_DELTA),
+        }
+    }
+    match input {
+        Some(input) => Cow::Owned(with_member(block, "input", Some(&input_object(&input, losses)))),
+        None => Cow::Borrowed(block),
+    }
+}
+
+fn write_block(
+    at: usize,
+    content: &Content<'_>,
+    cited: &[&str],
+    block: &mut Object<'_>,
+    losses: &mut Losses,
+) {
+    match content {
+        Content::Text(text) => {
+            block.string("type", "text");
+            block.string("text", text);
+            if !cited.is_empty() {
+                block.array("citations", cited, |json, out| out.extend_from_slice(json.as_bytes()));
+            }
+        }
+        Content::Refusal(text) => {
+            losses.add("refusal", Outcome::Approximated, "a message has no refusals: written as text");
+            block.string("type", "text");
+            block.string("text", text);
+        }
+        Content::Reasoning { text, signature } => {
+            block.string("type", "thinking");
+            block.string("thinking", text);
+            block.string("signature", signature.as_deref().unwrap_or(""));
+        }
+        Content::Redacted(data) => {
+            block.string("type", "redacted_thinking");
+            block.string("data", data);
+        }
+        Content::ToolCall { id, name, input, custom } => {
+            block.string("type", "tool_use");
+            block.string("id", &tool_id(at, id.as_deref(), losses));
+            block.string("name", name);
+            block.json("input", &call_input(input, *custom, losses));
+        }
+        _ => {
+            losses.add("other part", Outcome::Approximated, "a message has no such block: an empty text");
+            block.string("type", "text");
+            block.string("text", "");
+        }
+    }
+}

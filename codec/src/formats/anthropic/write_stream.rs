@@ -1,0 +1,467 @@
+//! Writes the events of a Messages stream.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::DecodeError;
+use crate::formats::anthropic::stop;
+use crate::formats::anthropic::wire::{
+    MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost,
+    write_error, write_index, write_usage,
+};
+use crate::json::{write_one_line, write_string};
+use crate::model::custom_tool_input::{CUSTOM_INPUT, CustomInput};
+use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage};
+
+/// Writes canonical events as the server-sent events of a message, which any Anthropic client reads.
+///
+/// What the source does not say comes from the [`ResponseOptions`]. The message starts with its first part or its
+/// finish, so that counts which come before are in its start; the last counts are in `message_delta`. A stream that fails ends with an `error` and
+/// without `message_stop`: nothing that is not complete looks as if it were.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    context: ResponseOptions,
+    started: bool,
+    /// Blocks so far.
+    blocks: u64,
+    /// The part that is open.
+    open: Option<Open>,
+    /// What `message_delta` says.
+    stop: Option<Stop>,
+    usage: Option<Usage>,
+    /// Counts that have no name here, since the start.
+    more_usage: MoreUsage,
+    has_tools: bool,
+    /// Of the open call of a custom tool.
+    custom_input: CustomInput,
+    losses: Losses,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    part: u32,
+    block: Block,
+    /// A reasoning part may be signed in pieces; clients take the last signature for all of it.
+    signature: String,
+}
+
+/// The block that the open part has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Block {
+    /// None yet: what a reasoning part holds says which kind it needs.
+    Pending,
+    /// None any more: what it held was redacted, and stands in blocks of its own.
+    Redacted,
+    Text,
+    Thinking,
+    Tool {
+        has_input: bool,
+        custom: bool,
+    },
+    /// One of Anthropic's own that has no name in the model, as it came.
+    Own,
+    /// None at all: it is another format's.
+    Lost,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Stop {
+    reason: Option<Cow<'static, str>>,
+    /// The stop string that was met.
+    sequence: Option<String>,
+    /// Further members of the delta, and of the event, each with the comma before it.
+    delta: Vec<u8>,
+    event: Vec<u8>,
+    /// Members of `message_stop`, the same.
+    end: Vec<u8>,
+}
+
+impl Writer {
+    /// A writer that takes from `context` what the source does not say.
+    pub fn new(context: ResponseOptions) -> Self {
+        Self { context, ..Self::default() }
+    }
+
+    /// What could not be written, so far.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
+    }
+
+    /// Appends what `event` becomes to `out`.
+    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { id, model, role, .. } => {
+                self.begin(id.as_deref(), model.as_deref(), role.as_deref());
+            }
+            Event::PartStart { choice, .. }
+            | Event::TextDelta { choice, .. }
+            | Event::ReasoningDelta { choice, .. }
+            | Event::RefusalDelta { choice, .. }
+            | Event::ToolInputDelta { choice, .. }
+            | Event::OtherDelta { choice, .. }
+            | Event::ReasoningSignature { choice, .. }
+            | Event::Redacted { choice, .. }
+            | Event::Citation { choice, .. }
+            | Event::PartEnd { choice, .. }
+            | Event::Finish { choice, .. }
+                if *choice != 0 =>
+            {
+                self.losses.add("choice", Outcome::Dropped, "a message is one answer");
+            }
+            Event::PartStart { part, kind, .. } => self.part_start(*part, kind, out),
+            Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => {
+                self.delta("text_delta\",\"text", text, out);
+            }
+            Event::ReasoningDelta { text, .. } => {
+                self.thinking(out);
+                self.delta("thinking_delta\",\"thinking", text, out);
+            }
+            Event::ToolInputDelta { text, .. } => self.tool_input(text, out),
+            Event::OtherDelta { json, .. } => self.other_delta(json, out),
+            Event::ReasoningSignature { part, signature, .. } => self.signature(*part, signature, out),
+            Event::Redacted { part, data, .. } => self.redacted(*part, data, out),
+            Event::Citation { part, json, .. } => self.citation(*part, json, out),
+            Event::PartEnd { .. } => self.part_end(out),
+            Event::Finish { reason, stop, .. } => {
+                self.start(out);
+                self.finish_reason(reason, stop.as_deref());
+            }
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Other { choice: None, name: Some(name), json } => self.other(name, json),
+            Event::Logprobs { .. } => {
+                self.losses.add("logprobs", Outcome::Dropped, "a message has no place for them");
+            }
+            Event::Malformed { .. } => {
+                self.losses.add(
+                    "malformed record",
+                    Outcome::Dropped,
+                    "what could not be read cannot be written",
+                );
+            }
+            Event::Other { .. } => {
+                self.losses.add(
+                    "other",
+                    Outcome::Dropped,
+                    "a member of unknown meaning has no place in a message",
+                );
+            }
+        }
+    }
+
+    /// Appends the end of the stream to `out`: why the answer ended, the counts and `message_stop`, or the error that it
+    /// ended with.
+    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+        if let Err(error) = ending {
+            return write_error(error, out);
+        }
+        self.start(out);
+        self.part_end(out);
+        let mut stop = self.stop.take().unwrap_or_default();
+        let reason = stop.reason.take().unwrap_or_else(|| {
+            self.losses.add("finish reason", Outcome::Defaulted, "the source gives none");
+            Cow::Borrowed(if self.has_tools { "tool_use" } else { "end_turn" })
+        });
+        let usage = self.usage.take().unwrap_or_default();
+        note_usage(&usage, &mut self.losses);
+        event("message_delta", out, |out| {
+            out.extend_from_slice(b",\"delta\":{\"stop_reason\":");
+            write_string(&reason, out);
+            out.extend_from_slice(b",\"stop_sequence\":");
+            match &stop.sequence {
+                Some(sequence) => write_string(sequence, out),
+                None => out.extend_from_slice(b"null"),
+            }
+            out.extend_from_slice(&stop.delta);
+            out.extend_from_slice(b"},\"usage\":");
+            write_usage(&usage, &self.more_usage, false, out);
+            out.extend_from_slice(&stop.event);
+        });
+        event("message_stop", out, |out| out.extend_from_slice(&stop.end));
+    }
+
+    /// Remembers what the start of the message will say.
+    fn begin(&mut self, id: Option<&str>, model: Option<&str>, role: Option<&str>) {
+        if role.is_some_and(|role| role != "assistant") {
+            self.losses.add("role", Outcome::Approximated, "only the assistant answers in a message");
+        }
+        self.context.id = id.map(String::from).or(self.context.id.take());
+        self.context.model = model.map(String::from).or(self.context.model.take());
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        if core::mem::replace(&mut self.started, true) {
+            return;
+        }
+        let Self { context, usage, more_usage, .. } = self;
+        event("message_start", out, |out| {
+            out.extend_from_slice(b",\"message\":{\"id\":");
+            write_string(context.id.as_deref().unwrap_or("msg_0"), out);
+            out.extend_from_slice(b",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
+            write_string(context.model.as_deref().unwrap_or(""), out);
+            out.extend_from_slice(b",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
+            write_usage(&usage.unwrap_or_default(), more_usage, true, out);
+            out.push(b'}');
+        });
+        // What the start says need not be said again.
+        more_usage.clear();
+    }
+
+    fn part_start(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
+        self.start(out);
+        let block = match kind {
+            PartKind::Reasoning => Block::Pending,
+            PartKind::Text => Block::Text,
+            PartKind::Refusal => {
+                self.losses.add(
+                    "refusal",
+                    Outcome::Approximated,
+                    "Anthropic has no refusals: written as text",
+                );
+                Block::Text
+            }
+            PartKind::ToolCall { custom, .. } => Block::Tool { has_input: false, custom: *custom },
+            PartKind::Other { api, json } => match why_lost(Some(*api), json) {
+                None => Block::Own,
+                Some(why) => {
+                    self.losses.add("other part", Outcome::Dropped, why);
+                    Block::Lost
+                }
+            },
+        };
+        self.open = Some(Open { part, block, signature: String::new() });
+        match kind {
+            PartKind::Reasoning => {}
+            PartKind::Text | PartKind::Refusal => {
+                self.block_start(out, |out| out.extend_from_slice(b"\"text\",\"text\":\"\""));
+            }
+            PartKind::ToolCall { id, name, custom } => {
+                self.has_tools = true;
+                let id = tool_id(part as usize, id.as_deref(), &mut self.losses);
+                self.block_start(out, |out| {
+                    out.extend_from_slice(b"\"tool_use\",\"id\":");
+                    write_string(&id, out);
+                    out.extend_from_slice(b",\"name\":");
+                    write_string(name, out);
+                    out.extend_from_slice(b",\"input\":{}");
+                });
+                if *custom {
+                    self.losses.add("tool call input", Outcome::Approximated, CUSTOM_INPUT);
+                    self.input_delta(CustomInput::BEGIN, out);
+                }
+            }
+            PartKind::Other { json, .. } if block == Block::Own => {
+                self.block_begin(out, |out| write_one_line(json.as_str(), out));
+            }
+            PartKind::Other { .. } => {}
+        }
+    }
+
+    /// Begins a block of which `block` writes all but the name of its type.
+    fn block_start(&mut self, out: &mut Vec<u8>, block: impl FnOnce(&mut Vec<u8>)) {
+        self.block_begin(out, |out| {
+            out.extend_from_slice(b"{\"type\":");
+            block(out);
+            out.push(b'}');
+        });
+    }
+
+    fn block_begin(&mut self, out: &mut Vec<u8>, block: impl FnOnce(&mut Vec<u8>)) {
+        let index = self.blocks;
+        self.blocks += 1;
+        event("content_block_start", out, |out| {
+            write_index(index, out);
+            out.extend_from_slice(b",\"content_block\":");
+            block(out);
+        });
+    }
+
+    fn block_stop(&self, out: &mut Vec<u8>) {
+        event("content_block_stop", out, |out| write_index(self.blocks.saturating_sub(1), out));
+    }
+
+    /// A delta of the open block, which `delta` writes.
+    fn block_delta(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
+        event("content_block_delta", out, |out| {
+            write_index(self.blocks.saturating_sub(1), out);
+            out.extend_from_slice(b",\"delta\":");
+            delta(out);
+        });
+    }
+
+    /// The same for a text; `kind` is the type of the delta and the name of its member.
+    fn delta(&self, kind: &str, text: &str, out: &mut Vec<u8>) {
+        self.block_delta(out, |out| {
+            out.extend_from_slice(b"{\"type\":\"");
+            out.extend_from_slice(kind.as_bytes());
+            out.extend_from_slice(b"\":");
+            write_string(text, out);
+            out.push(b'}');
+        });
+    }
+
+    /// More of a block of Anthropic's own, as it came.
+    fn other_delta(&mut self, json: &Json<'_>, out: &mut Vec<u8>) {
+        if self.open.as_ref().is_none_or(|open| open.block != Block::Own) {
+            return;
+        }
+        if !is_object(json) {
+            self.losses.add("other part", Outcome::Dropped, "a delta is an object");
+            return;
+        }
+        self.block_delta(out, |out| write_one_line(json.as_str(), out));
+    }
+
+    /// The open part holds thinking.
+    fn thinking(&mut self, out: &mut Vec<u8>) {
+        if let Some(open) = &mut self.open {
+            if matches!(open.block, Block::Pending | Block::Redacted) {
+                open.block = Block::Thinking;
+                self.block_start(out, |out| {
+                    out.extend_from_slice(b"\"thinking\",\"thinking\":\"\",\"signature\":\"\"");
+                });
+            }
+        }
+    }
+
+    fn signature(&mut self, part: u32, signature: &str, out: &mut Vec<u8>) {
+        if self.open.as_ref().is_none_or(|open| open.part != part) {
+            self.losses.add("reasoning signature", Outcome::Dropped, "it came after its block had ended");
+            return;
+        }
+        self.thinking(out);
+        if let Some(open) = &mut self.open {
+            if open.signature.len() + signature.len() > SIGNATURE_MAX {
+                self.losses.add("reasoning signature", Outcome::Dropped, "it is longer than 8 MiB");
+            } else {
+                open.signature.push_str(signature);
+            }
+        }
+    }
+
+    /// Redacted thinking is a whole block.
+    fn redacted(&mut self, part: u32, data: &str, out: &mut Vec<u8>) {
+        if self.open.as_ref().is_none_or(|open| open.part != part) {
+            self.losses.add("redacted reasoning", Outcome::Dropped, "it came after its block had ended");
+            return;
+        }
+        self.thinking_end(out);
+        self.block_start(out, |out| {
+            out.extend_from_slice(b"\"redacted_thinking\",\"data\":");
+            write_string(data, out);
+        });
+        self.block_stop(out);
+        if let Some(open) = &mut self.open {
+            open.block = Block::Redacted;
+        }
+    }
+
+    fn citation(&mut self, part: Option<u32>, json: &Json<'_>, out: &mut Vec<u8>) {
+        let is_open =
+            self.open.as_ref().is_some_and(|open| Some(open.part) == part && open.block == Block::Text);
+        if !is_open || !is_citation(json) {
+            self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
+            return;
+        }
+        self.block_delta(out, |out| {
+            out.extend_from_slice(b"{\"type\":\"citations_delta\",\"citation\":");
+            write_one_line(json.as_str(), out);
+            out.push(b'}');
+        });
+    }
+
+    fn tool_input(&mut self, text: &str, out: &mut Vec<u8>) {
+        match &mut self.open {
+            Some(Open { block: Block::Tool { custom: true, .. }, .. }) => {
+                let mut input = core::mem::take(&mut self.custom_input);
+                self.input_delta(&input.piece(text), out);
+                self.custom_input = input;
+                return;
+            }
+            Some(Open { block: Block::Tool { has_input, .. }, .. }) => *has_input = true,
+            _ => {}
+        }
+        self.input_delta(text, out);
+    }
+
+    fn input_delta(&self, text: &str, out: &mut Vec<u8>) {
+        self.delta("input_json_delta\",\"partial_json", text, out);
+    }
+
+    /// Ends the block of thinking, if the open part has one.
+    fn thinking_end(&mut self, out: &mut Vec<u8>) {
+        let Some(Open { block: Block::Thinking, signature, .. }) = &mut self.open else { return };
+        let signature = core::mem::take(signature);
+        if !signature.is_empty() {
+            self.delta("signature_delta\",\"signature", &signature, out);
+        }
+        self.block_stop(out);
+    }
+
+    fn part_end(&mut self, out: &mut Vec<u8>) {
+        let Some(open) = &self.open else { return };
+        match open.block {
+            Block::Redacted | Block::Lost => {}
+            Block::Pending | Block::Thinking => {
+                self.thinking(out);
+                self.thinking_end(out);
+            }
+            Block::Text | Block::Own => self.block_stop(out),
+            Block::Tool { has_input, custom } => {
+                if custom {
+                    self.input_delta(CustomInput::END, out);
+                } else if !has_input {
+                    // As Anthropic says that there are no arguments.
+                    self.input_delta("", out);
+                }
+                self.block_stop(out);
+            }
+        }
+        self.open = None;
+    }
+
+    fn finish_reason(&mut self, reason: &FinishReason<'_>, sequence: Option<&str>) {
+        let name = stop::write(reason, sequence.is_some(), self.has_tools, &mut self.losses);
+        let stop = self.stop.get_or_insert_default();
+        stop.reason = Some(Cow::Owned(String::from(name)));
+        stop.sequence = sequence.map(String::from);
+    }
+
+    /// Members of a message that Anthropic alone has, and that its own readers show as they are.
+    fn other(&mut self, name: &str, json: &Json<'_>) {
+        if is_own_usage(name, json) && add_usage(&mut self.more_usage, json) {
+            return;
+        }
+        let stop = self.stop.get_or_insert_default();
+        let members = match name {
+            "amazon-bedrock-invocationMetrics" => &mut stop.end,
+            "stop_details" | "container" => &mut stop.delta,
+            "context_management" => &mut stop.event,
+            _ => {
+                self.losses.add(
+                    "other",
+                    Outcome::Dropped,
+                    "a member of unknown meaning has no place in a message",
+                );
+                return;
+            }
+        };
+        if !is_object(json) || members.len() > MEMBERS_MAX {
+            self.losses.add("other", Outcome::Dropped, "it has not the shape that Anthropic gives it");
+            return;
+        }
+        members.push(b',');
+        write_string(name, members);
+        members.push(b':');
+        write_one_line(json.as_str(), members);
+    }
+}
+
+/// The most that is held back of a signature, as `Limits::record` bounds one.
+const SIGNATURE_MAX: usize = 8 * 1024 * 1024;
+/// The same for further members.
+const MEMBERS_MAX: usize = 64 * 1024;

@@ -1,0 +1,44 @@
+//! Bedrock's Converse and ConverseStream.
+//!
+//! Source: shapes `ConverseStreamOutput` and `ConverseResponse` of the service model `bedrock-runtime` 2023-09-30, see
+//! the [API reference](https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html), and
+//! recordings of real streams for what is really sent.
+//!
+//! | canonical | read from | written as |
+//! |---|---|---|
+//! | start | `messageStart`, or the first event | `messageStart` |
+//! | text, reasoning | blocks of `contentBlockDelta`s; a start is not required | the same; Bedrock sends no start for them |
+//! | refusal | – | text (approximated) |
+//! | signature, redacted reasoning | `reasoningContent` | the same |
+//! | tool call | `toolUse` | `contentBlockStart`, deltas of its input, `contentBlockStop` |
+//! | citation | `citation`, `citationsContent` | `citation`, where it has Bedrock's shape; else dropped |
+//! | finish | `messageStop`, `stopReason`; a stop string in `additionalModelResponseFields` | `messageStop`; a `stop` after tool calls is `tool_use`, one with a stop string `stop_sequence` |
+//! | usage | `metadata`, `usage`; input counts what was cached | `metadata`, last; none where the source counts nothing |
+//! | failure, truncation, corruption | exceptions | an exception, and no `messageStop`; Bedrock's own as they came |
+//! | part of no name | `toolUse` with a `type`, `toolResult`, images, … | the same, if it came from Converse; else dropped |
+//! | other | counts without a name, members of unknown meaning | counts; `metrics`, `trace`, `performanceConfig`, `serviceTier`, `additionalModelResponseFields`; else dropped |
+//!
+//! Events are read from frames of their own, or from JSON objects with the event under its name, in any order that
+//! servers and emulators send. A `chunk` of `InvokeModelWithResponseStream` holds a record of the provider's format.
+//!
+//! Converse has one answer: choices other than the first are dropped in writing. So are logprobs and members of unknown
+//! meaning. All of that is in [`Writer::losses`].
+
+mod extras;
+mod other_blocks;
+mod read_blocks;
+mod read_request;
+mod read_response;
+mod read_stream;
+mod wire;
+mod write_blocks;
+mod write_request;
+mod write_response;
+mod write_stream;
+mod write_tools;
+
+pub(crate) use read_request::read as read_request;
+pub(crate) use read_stream::{Name, read, read_event};
+pub(crate) use write_request::write as write_request;
+pub use write_response::write_response;
+pub use write_stream::Writer;

@@ -1,0 +1,245 @@
+//! Reads content blocks.
+//!
+//! | on the wire | canonical |
+//! |---|---|
+//! | `text`, `image`, `document`, `video`, `audio`, `toolUse`, `toolResult` | the same |
+//! | `reasoningContent` | reasoning, or redacted reasoning |
+//! | `cachePoint` | a property of the block before it |
+//! | `citationsContent` with one text | text; the citations are Converse's own |
+//! | `json` | JSON, in the result of a tool |
+//! | `guardContent`, `searchResult`, `toolAddition`, … | other, as it is |
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::formats::converse::read_request::attach_cache;
+use crate::formats::media;
+use crate::formats::request_reader::{Result, Source};
+use crate::json::Kind;
+use crate::model;
+use crate::model::Json;
+use crate::model::{Content, Members, Part, Text};
+
+/// Reads a list of blocks.
+pub(crate) fn list<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<()> {
+    source.array(|source| {
+        let at = source.at()?;
+        let mut cache = None;
+        let read = source.probe(|source| block(source, &mut cache))?;
+        let other = match (read, cache) {
+            (Some(Some(part)), _) => {
+                parts.push(Part { at, ..part });
+                return Ok(());
+            }
+            (Some(None), Some(cache)) => match attach_cache(parts, cache) {
+                None => return Ok(()),
+                Some(_) => source.since(at).map(|text| Json(Cow::Borrowed(text))),
+            },
+            _ => Some(source.raw()?),
+        };
+        parts.extend(other.map(|other| Part { at, ..Part::new(Content::Other(other)) }));
+        Ok(())
+    })
+}
+
+/// Reads one block, which has exactly one member. `Some(None)` is a cache point.
+#[allow(clippy::option_option)]
+fn block<'a>(source: &mut Source<'a>, cache: &mut Option<Json<'a>>) -> Result<Option<Option<Part<'a>>>> {
+    if source.kind()?.0 != Kind::Object {
+        return Ok(None);
+    }
+    let (mut rest, mut own, mut content, mut members) = (Members::new(), Members::new(), None, 0);
+    source.object(&mut rest, "", |source, name| {
+        members += 1;
+        content = match name {
+            "text" => {
+                let mut text = None;
+                source.value(&mut text)?;
+                text.map(Content::Text)
+            }
+            "json" => Some(Content::Json(source.raw()?)),
+            "image" => medium(source, &mut own, "image", |source| Content::Image { source, detail: None })?,
+            "audio" => medium(source, &mut own, "audio", |source| Content::Audio { source })?,
+            "video" => medium(source, &mut own, "video", |source| Content::Video { source })?,
+            "document" => document(source, &mut own)?,
+            "toolUse" => tool_use(source, &mut own)?,
+            "toolResult" => tool_result(source, &mut own)?,
+            "reasoningContent" => reasoning(source, &mut own)?,
+            "citationsContent" => cited(source, &mut own)?,
+            "cachePoint" => return source.value(cache),
+            _ => None,
+        };
+        Ok(content.is_some())
+    })?;
+    if members != 1 || !rest.is_empty() {
+        return Ok(None);
+    }
+    Ok(match content {
+        Some(content) => Some(Some(Part { own, ..Part::new(content) })),
+        None => Some(None),
+    })
+}
+
+fn medium<'a>(
+    source: &mut Source<'a>,
+    own: &mut Members<'a>,
+    path: &'static str,
+    content: impl FnOnce(model::Source<'a>) -> Content<'a>,
+) -> Result<Option<Content<'a>>> {
+    let mut unused = None;
+    Ok(described(source, own, path, &mut unused)?.map(content))
+}
+
+fn document<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+    let mut name = None;
+    let source = described(source, own, "document", &mut name)?;
+    Ok(source.map(|source| Content::Document { source, name }))
+}
+
+/// Reads what images, documents, audio and video have in common: a format, and a source.
+fn described<'a>(
+    source: &mut Source<'a>,
+    own: &mut Members<'a>,
+    path: &'static str,
+    name: &mut Option<Cow<'a, str>>,
+) -> Result<Option<model::Source<'a>>> {
+    source.probe(|source| {
+        let mut format: Option<model::Param<Cow<'a, str>>> = None;
+        let (mut bytes, mut uri, mut text) = (None, None, None);
+        let (mut extra, mut deeper) = (Members::new(), Members::new());
+        source.nested(own, path, |source, member| match member {
+            "format" => source.param(&mut format),
+            "name" if path == "document" => source.value(name),
+            "source" => source.nested(&mut extra, &paths(path, "source"), |source, member| match member {
+                "bytes" => source.value(&mut bytes),
+                "text" => source.value(&mut text),
+                "s3Location" => {
+                    source.nested(&mut deeper, &paths(path, "source/s3Location"), |source, member| {
+                        if member == "uri" { source.value(&mut uri) } else { Ok(false) }
+                    })
+                }
+                _ => Ok(false),
+            }),
+            _ => Ok(false),
+        })?;
+        own.append(&mut extra);
+        own.append(&mut deeper);
+        let short = format.as_ref().map(|format| &*format.value);
+        let found = match (bytes, uri, text) {
+            (Some(data), None, None) => {
+                let media_type = short.map_or(Cow::Borrowed(""), |short| media::media_type(path, short));
+                format = format.filter(|format| media::short_name(&media_type) != &*format.value);
+                model::Source::Base64 { media_type, data }
+            }
+            (None, Some(uri), None) => model::Source::Url(uri),
+            (None, None, Some(text)) => model::Source::Text(text),
+            _ => return Ok(None),
+        };
+        // Neither a place nor a text says what format it has, and some formats have one media type.
+        own.extend(format.map(|format| {
+            let mut json = Vec::new();
+            crate::json::write_string(&format.value, &mut json);
+            let json = alloc::string::String::from_utf8(json).unwrap_or_default();
+            let value = Json(Cow::Owned(json));
+            (paths(path, "format"), model::Param { value, at: format.at })
+        }));
+        Ok(Some(found))
+    })
+}
+
+fn paths<'a>(path: &str, below: &str) -> Cow<'a, str> {
+    Cow::Owned(alloc::format!("{path}/{below}"))
+}
+
+fn tool_use<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+    let (mut id, mut name, mut input) = (None, None, None);
+    source.probe(|source| {
+        source.nested(own, "toolUse", |source, member| match member {
+            "toolUseId" => source.value(&mut id),
+            "name" => source.value(&mut name),
+            "input" => source.value(&mut input),
+            _ => Ok(false),
+        })?;
+        let input = input.map(|input: Json<'a>| Text::from(input.0)).unwrap_or_default();
+        Ok(name.map(|name| Content::ToolCall { id, name, input, custom: false }))
+    })
+}
+
+fn tool_result<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+    let (mut id, mut content, mut status) = (None, None, None::<Cow<'a, str>>);
+    source.probe(|source| {
+        source.nested(own, "toolResult", |source, member| match member {
+            "toolUseId" => source.value(&mut id),
+            "content" if source.kind()?.0 == Kind::Array => {
+                let mut parts = Vec::new();
+                list(source, &mut parts)?;
+                content = Some(parts);
+                Ok(true)
+            }
+            "status" => {
+                let known = source.probe(|source| {
+                    let mut found = None::<Cow<'a, str>>;
+                    source.value(&mut found)?;
+                    Ok(found.filter(|found| matches!(&**found, "success" | "error")))
+                })?;
+                let taken = known.is_some();
+                status = known.or(status.take());
+                Ok(taken)
+            }
+            _ => Ok(false),
+        })?;
+        let is_error = status.map(|status| status == "error");
+        let content = content.filter(|_| id.is_some());
+        Ok(content.map(|content| Content::ToolResult { id, content, is_error }))
+    })
+}
+
+fn reasoning<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+    let (mut text, mut signature, mut redacted) = (None, None, None);
+    let mut extra = Members::new();
+    source.probe(|source| {
+        source.nested(own, "reasoningContent", |source, member| match member {
+            "reasoningText" => {
+                source.nested(&mut extra, "reasoningContent/reasoningText", |source, member| match member {
+                    "text" => source.value(&mut text),
+                    "signature" => source.value(&mut signature),
+                    _ => Ok(false),
+                })
+            }
+            "redactedContent" => source.value(&mut redacted),
+            _ => Ok(false),
+        })?;
+        own.append(&mut extra);
+        Ok(match (text, redacted) {
+            (Some(text), None) => Some(Content::Reasoning { text, signature }),
+            (None, Some(data)) => Some(Content::Redacted(data)),
+            _ => None,
+        })
+    })
+}
+
+/// Reads text with citations, where it is one text.
+fn cited<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+    let (mut text, mut count, mut rest) = (None, 0, Members::new());
+    source.probe(|source| {
+        source.nested(own, "citationsContent", |source, member| {
+            if member != "content" || source.kind()?.0 != Kind::Array {
+                return Ok(false);
+            }
+            source.array(|source| {
+                count += 1;
+                let is_object = source.nested(&mut rest, "", |source, member| {
+                    if member == "text" { source.value(&mut text) } else { Ok(false) }
+                })?;
+                if !is_object {
+                    count += 1;
+                    source.raw()?;
+                }
+                Ok(())
+            })?;
+            Ok(true)
+        })?;
+        let has_citations = own.iter().any(|(name, _)| name.starts_with("citationsContent/"));
+        Ok(text.filter(|_| count == 1 && rest.is_empty() && has_citations).map(Content::Text))
+    })
+}

@@ -1,0 +1,261 @@
+//! Reads a Converse request.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::formats::converse::read_blocks as blocks;
+use crate::formats::request_reader::{Result, Source, expected, place, unescaped_name};
+use crate::formats::thinking::thinking;
+use crate::json::{Kind, is_document};
+use crate::model::{
+    Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice,
+};
+use crate::model::{Json, Request};
+
+/// Reads the object that comes next.
+pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
+    let mut request = Request::default();
+    let mut system = None;
+    let mut own = Vec::new();
+    source.object(&mut own, "", |source, name| match name {
+        "messages" => {
+            source.expect("messages", Kind::Array)?;
+            request.messages.clear();
+            source.list(&mut request.messages, message)?;
+            Ok(true)
+        }
+        "system" => {
+            if source.kind()?.0 != Kind::Array {
+                return Ok(false);
+            }
+            let at = source.at()?;
+            let mut content = Vec::new();
+            blocks::list(source, &mut content)?;
+            system = Some(Message { at, ..Message::new(Role::System, content) });
+            Ok(true)
+        }
+        "inferenceConfig" => inference(source, &mut request),
+        "toolConfig" => tool_config(source, &mut request),
+        "additionalModelRequestFields" => additional(source, &mut request),
+        "outputConfig" => output_config(source, &mut request),
+        "serviceTier" => {
+            let Request { service_tier, own, .. } = &mut request;
+            source.nested(own, "serviceTier", |source, name| {
+                if name == "type" { source.param(service_tier) } else { Ok(false) }
+            })
+        }
+        _ => Ok(false),
+    })?;
+    for (name, _) in &mut request.others {
+        *name = unescaped_name(core::mem::take(name));
+    }
+    if let Some(system) = system {
+        request.messages.insert(0, system);
+    }
+    request.own.append(&mut own);
+    Ok(request)
+}
+
+fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
+    let at = source.expect("message", Kind::Object)?;
+    let (_, start) = source.kind()?;
+    let (mut role, mut content, mut own) = (None::<Cow<'a, str>>, Vec::new(), Vec::new());
+    source.object(&mut own, "", |source, name| match name {
+        "role" => source.value(&mut role),
+        "content" if source.kind()?.0 == Kind::Array => {
+            content.clear();
+            blocks::list(source, &mut content)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    })?;
+    let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
+    let role = match &*role {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        "system" => Role::System,
+        _ => Role::Other(role),
+    };
+    Ok(Message { role, content, name: None, own, at })
+}
+
+fn inference<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+    let Request { max_tokens, temperature, top_p, stop, own, .. } = request;
+    source.nested(own, "inferenceConfig", |source, name| match name {
+        "maxTokens" => source.param(max_tokens),
+        "temperature" => source.param(temperature),
+        "topP" => source.param(top_p),
+        "stopSequences" => source.strings(stop, false),
+        _ => Ok(false),
+    })
+}
+
+/// Parameters of one model, which have names in other formats.
+fn additional<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+    let Request { top_k, reasoning, others, .. } = request;
+    source.nested(others, "", |source, name| match name {
+        "top_k" => source.param(top_k),
+        "thinking" => thinking(source, reasoning),
+        _ => Ok(false),
+    })
+}
+
+fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+    let Request { response_format, reasoning, own, .. } = request;
+    source.nested(own, "outputConfig", |source, name| match name {
+        "effort" => {
+            let at = source.at()?;
+            let mut effort = None;
+            let taken = source.value(&mut effort)?;
+            if taken {
+                let reasoning = reasoning.get_or_insert_with(|| Param { value: Reasoning::default(), at });
+                reasoning.value.effort = effort;
+            }
+            Ok(taken)
+        }
+        "textFormat" => {
+            let at = source.at()?;
+            let shape = source.probe(text_format)?;
+            let value = match shape {
+                Some(shape) => shape,
+                None => ResponseFormat::Other(source.raw()?),
+            };
+            *response_format = Some(Param { value, at });
+            Ok(true)
+        }
+        _ => Ok(false),
+    })
+}
+
+/// Reads `{"type":"json_schema","structure":{"jsonSchema":{"schema":"…"}}}`; what is not exactly that is another shape.
+fn text_format<'a>(source: &mut Source<'a>) -> Result<Option<ResponseFormat<'a>>> {
+    let (mut kind, mut schema, mut name, mut description) = (None::<Cow<'a, str>>, None, None, None);
+    let (mut rest, mut deeper, mut deepest) = (Members::new(), Members::new(), Members::new());
+    source.nested(&mut rest, "", |source, member| match member {
+        "type" => source.value(&mut kind),
+        "structure" => source.nested(&mut deeper, "", |source, member| match member {
+            "jsonSchema" => source.nested(&mut deepest, "", |source, member| match member {
+                "schema" => source.value(&mut schema),
+                "name" => source.value(&mut name),
+                "description" => source.value(&mut description),
+                _ => Ok(false),
+            }),
+            _ => Ok(false),
+        }),
+        _ => Ok(false),
+    })?;
+    let exact = rest.is_empty() && deeper.is_empty() && deepest.is_empty();
+    let is_schema = kind.as_deref() == Some("json_schema") && exact;
+    let schema = schema.filter(|schema: &Cow<'a, str>| is_schema && is_document(schema));
+    Ok(schema.map(|schema| ResponseFormat::JsonSchema {
+        name,
+        description,
+        schema: Some(Json(schema)),
+        strict: None,
+    }))
+}
+
+fn tool_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+    let Request { tools, tool_choice, own, .. } = request;
+    source.nested(own, "toolConfig", |source, name| match name {
+        "tools" if source.kind()?.0 == Kind::Array => {
+            tools.clear();
+            source.array(|source| tool(source, tools))?;
+            Ok(true)
+        }
+        "toolChoice" if source.kind()?.0 == Kind::Object => {
+            let at = source.at()?;
+            let value = match source.probe(choice)? {
+                Some(choice) => choice,
+                None => ToolChoice::Other(source.raw()?),
+            };
+            *tool_choice = Some(Param { value, at });
+            Ok(true)
+        }
+        _ => Ok(false),
+    })
+}
+
+fn choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
+    let (mut rest, mut deeper, mut found) = (Members::new(), Members::new(), None);
+    source.object(&mut rest, "", |source, member| {
+        let mut tool = None;
+        let taken = source.nested(&mut deeper, "", |source, name| {
+            if member == "tool" && name == "name" { source.value(&mut tool) } else { Ok(false) }
+        })?;
+        found = match (member, tool) {
+            ("auto", None) => Some(ToolChoice::Auto),
+            ("any", None) => Some(ToolChoice::Required),
+            ("tool", Some(name)) => Some(ToolChoice::Tool(name)),
+            _ => None,
+        };
+        Ok(taken)
+    })?;
+    Ok(found.filter(|_| rest.is_empty() && deeper.is_empty()))
+}
+
+fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
+    let (kind, at) = source.kind()?;
+    let at = place(at);
+    let (mut tool, mut cache) = (Tool::new(""), None);
+    tool.at = at;
+    let read = source.probe(|source| {
+        let (mut rest, mut own, mut extra) = (Members::new(), Members::new(), Members::new());
+        if kind != Kind::Object {
+            return Ok(None);
+        }
+        source.object(&mut rest, "", |source, member| match member {
+            "cachePoint" => source.value(&mut cache),
+            "toolSpec" => source.nested(&mut own, "toolSpec", |source, member| match member {
+                "name" => {
+                    let mut name = None;
+                    let taken = source.value(&mut name)?;
+                    tool.name = name.unwrap_or_default();
+                    Ok(taken)
+                }
+                "description" => source.value(&mut tool.description),
+                "strict" => source.value(&mut tool.strict),
+                "inputSchema" => source.nested(&mut extra, "toolSpec/inputSchema", |source, member| {
+                    if member == "json" { source.value(&mut tool.schema) } else { Ok(false) }
+                }),
+                _ => Ok(false),
+            }),
+            _ => Ok(false),
+        })?;
+        own.append(&mut extra);
+        tool.own = own;
+        Ok(rest.is_empty().then_some(tool))
+    })?;
+    match (read, cache, tools.last_mut()) {
+        (Some(tool), None, _) if !tool.name.is_empty() => tools.push(tool),
+        // A cache point stands behind what it caches.
+        (Some(tool), Some(cache), Some(last)) if tool.name.is_empty() && last.cache.is_none() => {
+            last.cache = Some(cache);
+        }
+        (read, ..) => {
+            let other = match read {
+                // What was read is read again, as a whole.
+                Some(_) => whole(source, at),
+                None => Some(source.raw()?),
+            };
+            tools.push(Tool { other, at, ..Tool::new("") });
+        }
+    }
+    Ok(())
+}
+
+/// The value that began at `at` and was just read.
+fn whole<'a>(source: &Source<'a>, at: crate::model::At) -> Option<Json<'a>> {
+    source.since(at).map(|text| Json(Cow::Borrowed(text)))
+}
+
+/// A cache point, which belongs to the part before it.
+pub(crate) fn attach_cache<'a>(parts: &mut [Part<'a>], cache: Json<'a>) -> Option<Json<'a>> {
+    match parts.last_mut() {
+        Some(part) if part.cache.is_none() && !matches!(part.content, Content::Other(_)) => {
+            part.cache = Some(cache);
+            None
+        }
+        _ => Some(cache),
+    }
+}

@@ -1,0 +1,131 @@
+//! Pieces of the wire format, as they are written: names, counts and exceptions.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::formats::converse::read_stream::is_count;
+use crate::formats::http_error::ErrorKind;
+use crate::json::{Object, as_object, members};
+use crate::model::Failure;
+use crate::model::{Losses, Outcome, Usage};
+
+/// Names as Converse allows them.
+pub(crate) struct Names;
+
+impl Names {
+    /// The ID of a tool call.
+    pub(crate) fn id<'a>(id: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
+        let why = "an ID of Converse has 1 to 64 letters, digits and few marks";
+        Self::mended(("tool call id", why), id, b"_.:-", losses)
+    }
+
+    /// The name of a tool.
+    pub(crate) fn tool<'a>(name: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
+        let why = "a name in Converse has 1 to 64 letters, digits and few marks";
+        Self::mended(("tool name", why), name, b"_-", losses)
+    }
+
+    /// Letters, digits and `marks`, 1 to 64 of them.
+    fn mended<'a>(
+        (what, why): (&'static str, &'static str),
+        text: Cow<'a, str>,
+        marks: &[u8],
+        losses: &mut Losses,
+    ) -> Cow<'a, str> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || (c.is_ascii() && marks.contains(&(c as u8)));
+        if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+            return text;
+        }
+        losses.add(what, Outcome::Approximated, why);
+        let mut mended: String = text.chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
+        if mended.is_empty() {
+            mended.push('_');
+        }
+        Cow::Owned(mended)
+    }
+}
+
+/// Token counts as Converse has them.
+pub(crate) struct Counts {
+    input: u64,
+    output: u64,
+    total: u64,
+    cache_read: Option<u64>,
+    cache_write: Option<u64>,
+}
+
+impl Counts {
+    pub(crate) fn new(usage: Usage, losses: &mut Losses) -> Self {
+        usage.note_missing(losses);
+        if usage.reasoning_tokens.is_some() {
+            losses.add(
+                "reasoning tokens",
+                Outcome::Dropped,
+                "Converse does not count those of reasoning apart",
+            );
+        }
+        let cached = usage.cached_tokens();
+        // Bedrock counts cached tokens apart.
+        let input = usage.input_tokens.unwrap_or(0).saturating_sub(cached);
+        let output = usage.output_tokens.unwrap_or(0);
+        let total = usage.total_tokens.unwrap_or(input.saturating_add(cached).saturating_add(output));
+        let (cache_read, cache_write) = (usage.cache_read_tokens, usage.cache_write_tokens);
+        Self { input, output, total, cache_read, cache_write }
+    }
+
+    /// Writes them; of `more`, which is Bedrock's own object of them or nothing, those that have no name here.
+    pub(crate) fn write(&self, more: &str, out: &mut Vec<u8>) {
+        Object::write(out, |object| {
+            object.integer("inputTokens", self.input);
+            object.integer("outputTokens", self.output);
+            object.integer("totalTokens", self.total);
+            for (name, count) in
+                [("cacheReadInputTokens", self.cache_read), ("cacheWriteInputTokens", self.cache_write)]
+            {
+                if let Some(count) = count {
+                    object.integer(name, count);
+                }
+            }
+            for (name, json) in members(more) {
+                if !is_count(name.as_bytes()) && json != "null" {
+                    object.json(&name, json);
+                }
+            }
+        });
+    }
+}
+
+/// The exceptions of ConverseStream.
+const EXCEPTIONS: [&str; 5] = [
+    "internalServerException",
+    "modelStreamErrorException",
+    "validationException",
+    "throttlingException",
+    "serviceUnavailableException",
+];
+
+/// The exception of ConverseStream that a failure is or that is nearest.
+pub(crate) fn exception_name(failure: &Failure) -> &'static str {
+    if let Some(own) = EXCEPTIONS.iter().find(|own| **own == failure.name) {
+        return own;
+    }
+    match (failure.name.as_str(), ErrorKind::of_failure(failure)) {
+        ("InternalStreamFailure" | "InternalFailure", _) => "internalServerException",
+        (_, ErrorKind::RateLimit) => "throttlingException",
+        (_, ErrorKind::Unavailable) => "serviceUnavailableException",
+        (_, ErrorKind::InvalidRequest | ErrorKind::TooLarge) => "validationException",
+        _ => "modelStreamErrorException",
+    }
+}
+
+/// The body of an exception of ConverseStream, as Bedrock wrote it.
+pub(crate) fn own_body(failure: &Failure) -> Option<&str> {
+    let body = core::str::from_utf8(&failure.original).ok()?;
+    EXCEPTIONS.contains(&failure.name.as_str()).then(|| as_object(body))?
+}
+
+/// The status that a failure has as its code.
+pub(crate) fn status(failure: &Failure) -> Option<u64> {
+    failure.code.as_ref()?.parse().ok().filter(|status| (100..600).contains(status))
+}

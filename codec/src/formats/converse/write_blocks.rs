@@ -1,0 +1,308 @@
+//! Writes content blocks.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use crate::formats::converse::write_tools::CACHE;
+use crate::formats::conversion::Conversion;
+use crate::formats::extension_fields::{Put, has_below};
+use crate::formats::media;
+use crate::formats::request_reader::Result;
+use crate::formats::tool_names::Names;
+use crate::json::{Array, Object};
+use crate::model::Outcome;
+use crate::model::{Content, Message, Part, Source, Text};
+
+/// What is needed to write blocks.
+pub(crate) struct Blocks<'b, 'c, 'a> {
+    pub(crate) c: &'b Conversion<'c, 'a>,
+    pub(crate) names: &'b Names<'b>,
+    /// Names of documents so far: they have to differ.
+    pub(crate) documents: RefCell<Vec<String>>,
+    pub(crate) rest: &'b [Message<'a>],
+}
+
+impl<'a> Blocks<'_, '_, 'a> {
+    pub(crate) fn system(&self, system: &[Message<'a>], object: &mut Object<'_>) -> Result<()> {
+        let parts = || system.iter().flat_map(|message| &message.content);
+        if parts().next().is_none() {
+            return Ok(());
+        }
+        for message in system.iter().filter(|message| message.name.is_some()) {
+            self.c.dropped(message.at, "name", "Converse knows no names of speakers");
+        }
+        let mut written = Vec::new();
+        let mut array = Array::new(&mut written);
+        let mut any = false;
+        for part in parts() {
+            any |= array.maybe(|out| match &part.content {
+                Content::Text(_) | Content::Other(_) => self.write(part, "system", out),
+                _ => {
+                    self.c.dropped(part.at, "system", "Converse takes text in `system` only");
+                    Ok(false)
+                }
+            })?;
+        }
+        drop(array);
+        if any {
+            object.name("system").append(&mut written);
+        }
+        Ok(())
+    }
+
+    /// Appends a part as a block, and its cache point behind it.
+    pub(crate) fn write(&self, part: &Part<'a>, role: &'static str, out: &mut Vec<u8>) -> Result<bool> {
+        if let Content::Other(other) = &part.content {
+            if self.c.same {
+                out.extend_from_slice(other.as_str().as_bytes());
+            } else {
+                self.c.dropped(part.at, "content", "only the source's format knows this part");
+            }
+            return Ok(self.c.same);
+        }
+        let before = out.len();
+        let mut object = Object::new(out);
+        let written = self.block(part, role, &mut object)?;
+        drop(object);
+        if !written {
+            out.truncate(before);
+            return Ok(false);
+        }
+        if matches!(part.content, Content::Document { .. }) && !self.c.same && !self.has_text_beside(part) {
+            let why = "a document needs a text beside it: \"See the document.\"";
+            self.c.lose(part.at, "content", Outcome::Defaulted, why);
+            out.push(b',');
+            Object::new(out).string("text", "See the document.");
+        }
+        if let Some(cache) = &part.cache {
+            out.push(b',');
+            self.c.cache(&mut Object::new(out), cache, part.at, &CACHE);
+        }
+        Ok(true)
+    }
+
+    fn block(&self, part: &Part<'a>, role: &'static str, object: &mut Object<'_>) -> Result<bool> {
+        let c = self.c;
+        match &part.content {
+            Content::Text(text) => return Ok(self.text(part, text, object)),
+            Content::Refusal(text) => {
+                c.approximated(part.at, "refusal", "Converse has no refusals: sent as text");
+                return Ok(self.text(part, text, object));
+            }
+            Content::Json(json) => object.raw("json", json.as_str()),
+            Content::Reasoning { text, signature } => {
+                if signature.is_none() && !c.same {
+                    c.dropped(part.at, "reasoning", "without its signature the model does not take it back");
+                    return Ok(false);
+                }
+                let mut reasoning = object.begin_object("reasoningContent");
+                let mut inner = reasoning.begin_object("reasoningText");
+                inner.text("text", text);
+                if let Some(signature) = signature {
+                    inner.string("signature", signature);
+                }
+                if c.same {
+                    inner.own(&part.own, "reasoningContent/reasoningText");
+                    drop(inner);
+                    reasoning.own(&part.own, "reasoningContent");
+                }
+            }
+            Content::Redacted(data) => {
+                object.begin_object("reasoningContent").string("redactedContent", data)
+            }
+            Content::ToolCall { id, name, input, custom } => {
+                let mut call = object.begin_object("toolUse");
+                call.string("toolUseId", self.names.id(part, id));
+                call.string("name", self.names.name(name));
+                call.raw("input", &c.input(part, input, *custom)?);
+                if c.same {
+                    call.own(&part.own, "toolUse");
+                }
+            }
+            Content::ToolResult { id, content, is_error } => {
+                let mut result = object.begin_object("toolResult");
+                result.string("toolUseId", self.names.id(part, id));
+                self.result(content, &mut result)?;
+                if let Some(is_error) = is_error {
+                    result.string("status", if *is_error { "error" } else { "success" });
+                }
+                if c.same {
+                    result.own(&part.own, "toolResult");
+                }
+            }
+            _ => return self.medium(part, role, object),
+        }
+        Ok(true)
+    }
+
+    fn result(&self, content: &[Part<'a>], result: &mut Object<'_>) -> Result<()> {
+        let mut array = result.begin_array("content");
+        for part in content {
+            array.maybe(|out| self.write(part, "user", out))?;
+        }
+        Ok(())
+    }
+
+    fn text(&self, part: &Part<'a>, text: &Text<'_>, object: &mut Object<'_>) -> bool {
+        if text.is_blank() && !self.c.same {
+            self.c.dropped(part.at, "content", "Converse takes no blank text");
+            return false;
+        }
+        if has_below(&part.own, "citationsContent") && self.c.same {
+            let mut cited = object.begin_object("citationsContent");
+            cited.begin_array("content").begin_object().text("text", text);
+            cited.own(&part.own, "citationsContent");
+        } else {
+            object.text("text", text);
+        }
+        true
+    }
+
+    /// Writes an image, a document, a film or sound.
+    fn medium(&self, part: &Part<'a>, role: &'static str, object: &mut Object<'_>) -> Result<bool> {
+        let c = self.c;
+        let (kind, source) = match &part.content {
+            Content::Image { source, detail } => {
+                if detail.as_deref().is_some_and(|detail| detail != "auto") {
+                    c.dropped(part.at, "detail", "Converse looks at images in one way");
+                }
+                ("image", source)
+            }
+            Content::Audio { source } => ("audio", source),
+            Content::Video { source } => ("video", source),
+            Content::Document { source, .. } => ("document", source),
+            _ => return Ok(false),
+        };
+        if role != "user" && !c.same {
+            c.dropped(part.at, "content", "Converse takes media in messages of the user only");
+            return Ok(false);
+        }
+        let Some(format) = self.format(part, kind, source) else { return Ok(false) };
+        self.write_medium(part, kind, source, format, object)
+    }
+
+    fn write_medium(
+        &self,
+        part: &Part<'a>,
+        kind: &'static str,
+        source: &Source<'_>,
+        format: &str,
+        object: &mut Object<'_>,
+    ) -> Result<bool> {
+        let mut medium = object.begin_object(kind);
+        if !format.is_empty() {
+            medium.string("format", format);
+        }
+        if let Content::Document { name, .. } = &part.content {
+            let name = self.document_name(part, name.as_deref());
+            medium.string("name", &name);
+        }
+        let mut written = medium.begin_object("source");
+        let path = format!("{kind}/source");
+        match source {
+            Source::Base64 { data, .. } => written.text("bytes", data),
+            Source::Text(text) => written.text("text", text),
+            Source::Url(uri) => {
+                let mut place = written.begin_object("s3Location");
+                place.string("uri", uri);
+                if self.c.same {
+                    place.own(&part.own, &format!("{path}/s3Location"));
+                }
+            }
+            Source::File(_) => {}
+        }
+        if self.c.same {
+            written.own(&part.own, &path);
+            drop(written);
+            medium.own(&part.own, kind);
+        }
+        Ok(true)
+    }
+
+    /// The format that Converse calls it; empty where the source's own member says it, or nothing does.
+    fn format<'s>(&self, part: &Part<'a>, kind: &str, source: &'s Source<'_>) -> Option<&'s str> {
+        let c = self.c;
+        let known: &[&str] = match kind {
+            "image" => &["png", "jpeg", "gif", "webp"],
+            "document" => &["pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"],
+            "video" => &["mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp"],
+            _ => &[
+                "mp3", "opus", "wav", "aac", "flac", "mp4", "ogg", "mkv", "mka", "x-aac", "m4a", "mpeg",
+                "mpga", "pcm", "webm",
+            ],
+        };
+        match source {
+            _ if c.same && !matches!(source, Source::Base64 { .. }) => Some(""),
+            _ if c.same && part.own.iter().any(|(name, _)| name.strip_prefix(kind) == Some("/format")) => {
+                Some("")
+            }
+            Source::Base64 { media_type, .. } => {
+                let format = media::short_name(media_type);
+                if known.contains(&format) || c.same {
+                    return Some(format);
+                }
+                c.dropped(part.at, "source", format!("Converse takes no {kind} of type {media_type:?}"));
+                None
+            }
+            Source::Url(url) if url.starts_with("s3://") => {
+                let end = url.rsplit('.').next().unwrap_or_default();
+                let end = if end == "jpg" { "jpeg" } else { end };
+                if known.contains(&end) {
+                    return Some(end);
+                }
+                c.dropped(part.at, "source", "the name of the object does not say what format it has");
+                None
+            }
+            Source::Text(_) => Some("txt"),
+            Source::Url(_) => {
+                c.dropped(part.at, "source", "Converse takes bytes or S3: the caller has to fetch it");
+                None
+            }
+            Source::File(_) => {
+                c.dropped(part.at, "source", "Converse knows no files of other providers");
+                None
+            }
+        }
+    }
+
+    fn has_text_beside(&self, part: &Part<'a>) -> bool {
+        let within = |message: &&Message<'a>| message.content.iter().any(|other| core::ptr::eq(other, part));
+        let Some(message) = self.rest.iter().find(within) else { return true };
+        let is_text = |part: &Part<'_>| matches!(&part.content, Content::Text(text) if !text.is_blank());
+        message.content.iter().any(is_text)
+    }
+
+    /// A name that Converse takes, and that no other document has.
+    fn document_name(&self, part: &Part<'a>, name: Option<&str>) -> String {
+        let mut clean = String::new();
+        for ch in name.unwrap_or("document").chars().take(200) {
+            let fits = ch.is_ascii_alphanumeric() || "-()[] ".contains(ch);
+            let ch = if fits { ch } else { '-' };
+            if !(ch == ' ' && clean.ends_with(' ')) {
+                clean.push(ch);
+            }
+        }
+        let (plain, mut count) = (clean.clone(), 1);
+        let mut documents = self.documents.borrow_mut();
+        while documents.contains(&clean) && !self.c.same {
+            count += 1;
+            clean = format!("{}-{count}", plain.chars().take(190).collect::<String>());
+        }
+        match name {
+            _ if self.c.same => return name.unwrap_or_default().into(),
+            None => {
+                let why = format!("Converse requires a name of a document: {clean:?}");
+                self.c.lose(part.at, "name", Outcome::Defaulted, why);
+            }
+            Some(name) if name != clean => {
+                let why = format!("Converse takes few characters, and no name twice: {clean:?}");
+                self.c.approximated(part.at, "name", why);
+            }
+            Some(_) => {}
+        }
+        documents.push(clean.clone());
+        clean
+    }
+}

@@ -1,0 +1,135 @@
+//! Writes whole responses of Converse.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::formats::converse::extras::{Extras, is_citation};
+use crate::formats::converse::other_blocks as own;
+use crate::formats::converse::wire::{Counts, Names};
+use crate::formats::converse::write_stream::stop_reason;
+use crate::json::Object;
+use crate::model::Content;
+use crate::model::call_input;
+use crate::model::position::Thing;
+use crate::model::{Losses, Outcome, Response, ResponseOptions};
+
+/// Where the fields stand that the request asked for.
+const FIELDS: &str = "additionalModelResponseFields";
+
+/// Writes a response as one of Converse.
+///
+/// Converse has one answer: the first choice is written. The latency, unless Bedrock said it, comes from the [`ResponseOptions`].
+pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
+    let (mut out, mut losses) = (Vec::new(), Losses::default());
+    let choice = response.only_choice(&mut losses);
+    let citations = response.citations(choice, is_citation, &mut losses);
+    let (mut own, latency_ms) = own(response, &mut losses);
+    Object::write(&mut out, |object| {
+        object.object("output", |output| {
+            output.object("message", |message| {
+                message.string("role", "assistant");
+                let mut content = message.begin_array("content");
+                for (at, part) in choice.content.iter().enumerate() {
+                    losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
+                    let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
+                    match &part.content {
+                        Content::Other(json) => match own::why_lost(response.api, json.as_str()) {
+                            None => {
+                                let deltas = part.own.iter().map(|(_, delta)| delta.value.as_str());
+                                let block = own::join(json.as_str(), deltas, &mut losses);
+                                content.element().extend_from_slice(block.as_bytes());
+                            }
+                            Some(why) => losses.add("other part", Outcome::Dropped, why),
+                        },
+                        known => write_block(at, known, cited, &mut content.begin_object(), &mut losses),
+                    }
+                }
+            });
+        });
+        let (reason, has_tools) = choice.reason(&response.places, &mut losses);
+        let stop = choice.stop.as_deref();
+        object.string("stopReason", stop_reason(&reason, stop.is_some(), has_tools, &mut losses));
+        losses.set_here(response.places.of(Thing::Usage));
+        let more = own.remove("usage").unwrap_or_default();
+        Counts::new(response.usage.unwrap_or_default(), &mut losses).write(more, object.name("usage"));
+        losses.set_here(None);
+        let latency_ms = latency_ms.or(context.latency_ms);
+        if latency_ms.is_none() {
+            losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
+        }
+        object.object("metrics", |metrics| metrics.integer("latencyMs", latency_ms.unwrap_or(0)));
+        // They have the stop string, if there is one.
+        if let (Some(stop), false) = (stop, own.contains_key(FIELDS)) {
+            object.object(FIELDS, |fields| fields.string("stop_sequence", stop));
+        }
+        own.into_iter().for_each(|(name, json)| object.raw(name, json));
+    });
+    losses.find(response.places.document());
+    (out, losses)
+}
+
+/// What Bedrock said beside the answer, and how long it took by that.
+fn own<'r>(response: &'r Response, losses: &mut Losses) -> (BTreeMap<&'r str, &'r str>, Option<u64>) {
+    let (mut extras, mut own) = (Extras::default(), BTreeMap::new());
+    for (at, (name, json)) in response.others.iter().enumerate() {
+        match name.as_deref() {
+            Some(name) if extras.take(name, json) => {
+                own.insert(name, json.as_str());
+            }
+            _ => {
+                response.lose_other(None, at, "a member of unknown meaning has no place in Converse", losses)
+            }
+        }
+    }
+    own.remove("metrics");
+    (own, extras.latency_ms)
+}
+
+fn write_block(
+    at: usize,
+    content: &Content<'_>,
+    cited: &[&str],
+    block: &mut Object<'_>,
+    losses: &mut Losses,
+) {
+    match content {
+        Content::Text(text) if !cited.is_empty() => block.object("citationsContent", |content| {
+            content.array("content", [text], |text, out| {
+                Object::write(out, |piece| piece.string("text", text));
+            });
+            content.array("citations", cited, |json, out| out.extend_from_slice(json.as_bytes()));
+        }),
+        Content::Text(text) => block.string("text", text),
+        Content::Refusal(text) => {
+            losses.add("refusal", Outcome::Approximated, "Converse has no refusals: written as text");
+            block.string("text", text);
+        }
+        Content::Reasoning { text, signature } => block.object("reasoningContent", |reasoning| {
+            reasoning.object("reasoningText", |inner| {
+                inner.string("text", text);
+                if let Some(signature) = signature {
+                    inner.string("signature", signature);
+                }
+            });
+        }),
+        Content::Redacted(data) => {
+            block.object("reasoningContent", |reasoning| reasoning.string("redactedContent", data));
+        }
+        Content::ToolCall { id, name, input, custom } => block.object("toolUse", |tool| {
+            let given = id.as_deref().map_or_else(
+                || {
+                    losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
+                    Cow::Owned(alloc::format!("tooluse_{at}"))
+                },
+                Cow::Borrowed,
+            );
+            tool.string("toolUseId", &Names::id(given, losses));
+            tool.string("name", &Names::tool(Cow::Borrowed(name), losses));
+            tool.json("input", &call_input(input, *custom, losses));
+        }),
+        _ => {
+            losses.add("other part", Outcome::Dropped, "Converse has no such block");
+        }
+    }
+}

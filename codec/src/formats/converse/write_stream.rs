@@ -1,0 +1,446 @@
+//! Writes the events of ConverseStream.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::DecodeError;
+use crate::eventstream::{Header, Value, encode_block, encode_headers};
+use crate::formats::converse::extras::{Extras, is_citation};
+use crate::formats::converse::other_blocks as own;
+use crate::formats::converse::wire::{Counts, Names, exception_name, own_body, status};
+use crate::json::{as_object, write_integer, write_one_line, write_string};
+use crate::model::custom_tool_input::{CUSTOM_INPUT, CustomInput};
+use crate::model::{
+    Api, ConverseEncoding, Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage,
+};
+
+#[derive(Clone, Debug)]
+struct Stop {
+    reason: &'static str,
+    /// The stop string that was met.
+    sequence: Option<String>,
+}
+
+/// Writes canonical events as the events of ConverseStream.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    context: ResponseOptions,
+    started: bool,
+    /// Why the answer ended. Written at the end: `messageStop` comes after all blocks, `metadata` after it.
+    stop: Option<Stop>,
+    /// Blocks opened so far.
+    blocks: u64,
+    has_tools: bool,
+    usage: Option<Usage>,
+    /// The part that is open.
+    open: Option<u32>,
+    /// It is the call of a custom tool, and this puts its input into an object.
+    custom: Option<CustomInput>,
+    /// What Bedrock said beside the answer.
+    extras: Extras,
+    losses: Losses,
+    /// The headers of the last frame with the name that they give it: nearly all frames are deltas.
+    headers: (&'static str, Vec<u8>),
+}
+
+impl Writer {
+    /// A writer that takes from `context` what the source does not say.
+    pub fn new(context: ResponseOptions) -> Self {
+        Self {
+            context,
+            started: false,
+            stop: None,
+            blocks: 0,
+            has_tools: false,
+            usage: None,
+            open: None,
+            custom: None,
+            extras: Extras::default(),
+            losses: Losses::default(),
+            headers: ("", Vec::new()),
+        }
+    }
+
+    /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known.
+    pub fn set_latency_ms(&mut self, milliseconds: u64) {
+        self.context.latency_ms = Some(milliseconds);
+    }
+
+    /// What could not be written, so far.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
+    }
+
+    /// Appends what `event` becomes to `out`.
+    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { role, .. } => self.start(role.as_deref(), out),
+            Event::PartStart { choice, .. }
+            | Event::TextDelta { choice, .. }
+            | Event::ReasoningDelta { choice, .. }
+            | Event::RefusalDelta { choice, .. }
+            | Event::ToolInputDelta { choice, .. }
+            | Event::OtherDelta { choice, .. }
+            | Event::ReasoningSignature { choice, .. }
+            | Event::Redacted { choice, .. }
+            | Event::Citation { choice, .. }
+            | Event::PartEnd { choice, .. }
+            | Event::Finish { choice, .. }
+                if *choice != 0 =>
+            {
+                self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
+            }
+            Event::PartStart { part, kind: PartKind::Other { api, json }, .. } => {
+                self.start_own(*part, (*api, json), out);
+            }
+            Event::PartStart { part, kind, .. } => self.start_block(*part, kind, out),
+            Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => {
+                self.delta(b"{\"text\":", text, b"}", out);
+            }
+            Event::ReasoningDelta { text, .. } => {
+                self.delta(b"{\"reasoningContent\":{\"text\":", text, b"}}", out);
+            }
+            Event::ToolInputDelta { text, .. } => match self.custom.take() {
+                Some(mut input) => {
+                    self.tool_input(&input.piece(text), out);
+                    self.custom = Some(input);
+                }
+                None => self.tool_input(text, out),
+            },
+            Event::OtherDelta { part, json, .. }
+                if self.open == Some(*part) && as_object(json.as_str()).is_some() =>
+            {
+                self.block_delta(out, |out| write_one_line(json.as_str(), out));
+            }
+            // The loss of all of its part is told.
+            Event::OtherDelta { .. } => {}
+            Event::ReasoningSignature { part, .. } | Event::Redacted { part, .. }
+                if self.open != Some(*part) =>
+            {
+                self.losses.add("reasoning signature", Outcome::Dropped, "it came after its block had ended");
+            }
+            Event::ReasoningSignature { signature, .. } => {
+                self.delta(b"{\"reasoningContent\":{\"signature\":", signature, b"}}", out);
+            }
+            Event::Redacted { data, .. } => {
+                self.delta(b"{\"reasoningContent\":{\"redactedContent\":", data, b"}}", out);
+            }
+            Event::Citation { part, json, .. }
+                if self.open == *part && part.is_some() && is_citation(json) =>
+            {
+                self.block_delta(out, |out| {
+                    out.extend_from_slice(b"{\"citation\":");
+                    write_one_line(json.as_str(), out);
+                    out.push(b'}');
+                });
+            }
+            Event::Citation { .. } => {
+                self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
+            }
+            // Nothing was written of a part that is another format's.
+            Event::PartEnd { .. } if self.open.is_none() => {}
+            Event::PartEnd { .. } => {
+                self.open = None;
+                if self.custom.take().is_some() {
+                    self.tool_input(CustomInput::END, out);
+                }
+                self.block_stop(out);
+            }
+            Event::Finish { reason, stop, .. } => self.stop(reason, stop.as_deref()),
+            Event::Usage(usage) => {
+                self.usage = Some(*usage);
+                self.extras.usage.clear();
+            }
+            Event::Logprobs { .. } => {
+                self.losses.add("logprobs", Outcome::Dropped, "Converse has no place for them");
+            }
+            Event::Malformed { .. } => {
+                self.losses.add(
+                    "malformed record",
+                    Outcome::Dropped,
+                    "what could not be read cannot be written",
+                );
+            }
+            Event::Other { choice: None, name: Some(name), json } if self.extras.take(name, json) => {}
+            Event::Other { .. } => {
+                self.losses.add(
+                    "other",
+                    Outcome::Dropped,
+                    "a member of unknown meaning has no place in Converse",
+                );
+            }
+        }
+    }
+
+    /// Appends the end of the stream to `out`: the stop if it is missing and the usage, or the exception that it ended
+    /// with.
+    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+        if let Err(error) = ending {
+            return self.exception(error, out);
+        }
+        self.start(None, out);
+        if self.stop.is_none() {
+            self.losses.add("finish reason", Outcome::Defaulted, "the source gives none");
+            let reason = if self.has_tools { FinishReason::ToolCalls } else { FinishReason::Stop };
+            self.stop(&reason, None);
+        }
+        if let Some(stop) = self.stop.take() {
+            self.message_stop(&stop, out);
+        }
+        match self.usage.take() {
+            Some(usage) => self.metadata(&usage, out),
+            None if self.extras.has_metadata() => {
+                self.losses.add("other", Outcome::Dropped, "without usage there is no metadata to hold it");
+            }
+            None => self.losses.add("usage", Outcome::Dropped, "the source counts nothing: no metadata"),
+        }
+    }
+
+    fn start(&mut self, role: Option<&str>, out: &mut Vec<u8>) {
+        if core::mem::replace(&mut self.started, true) {
+            return;
+        }
+        if role.is_some_and(|role| role != "assistant") {
+            self.losses.add("role", Outcome::Approximated, "only the assistant answers in Converse");
+        }
+        self.event("messageStart", out, |out| out.extend_from_slice(b"{\"role\":\"assistant\"}"));
+    }
+
+    /// The part has a block from here on.
+    fn open_block(&mut self, part: u32) {
+        self.open = Some(part);
+        self.blocks += 1;
+    }
+
+    /// Begins the open block with what `start` writes.
+    fn block_start(&mut self, out: &mut Vec<u8>, start: impl FnOnce(&mut Vec<u8>)) {
+        self.block("contentBlockStart", b",\"start\":", out, start);
+    }
+
+    fn block_stop(&mut self, out: &mut Vec<u8>) {
+        self.block("contentBlockStop", b"", out, |_| {});
+    }
+
+    fn start_block(&mut self, part: u32, kind: &PartKind<'_>, out: &mut Vec<u8>) {
+        self.start(None, out);
+        self.open_block(part);
+        if let PartKind::Refusal = kind {
+            let why = "Converse has no refusals: written as text";
+            self.losses.add("refusal", Outcome::Approximated, why);
+        }
+        let PartKind::ToolCall { id, name, custom } = kind else { return };
+        self.has_tools = true;
+        if id.is_none() {
+            self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
+        }
+        let id = id.as_deref().map_or_else(|| Cow::Owned(alloc::format!("tooluse_{part}")), Cow::Borrowed);
+        let id = Names::id(id, &mut self.losses);
+        let name = Names::tool(Cow::Borrowed(name), &mut self.losses);
+        self.block_start(out, |out| {
+            out.extend_from_slice(b"{\"toolUse\":{\"toolUseId\":");
+            write_string(&id, out);
+            out.extend_from_slice(b",\"name\":");
+            write_string(&name, out);
+            out.extend_from_slice(b"}}");
+        });
+        if *custom {
+            self.losses.add("tool call input", Outcome::Approximated, CUSTOM_INPUT);
+            self.custom = Some(CustomInput::default());
+            self.tool_input(CustomInput::BEGIN, out);
+        }
+    }
+
+    fn tool_input(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.delta(b"{\"toolUse\":{\"input\":", text, b"}}", out);
+    }
+
+    /// Begins a block of Converse's own that has no name in the model, as it came.
+    fn start_own(&mut self, part: u32, (api, json): (Api, &Json<'_>), out: &mut Vec<u8>) {
+        self.start(None, out);
+        if let Some(why) = own::why_lost(Some(api), json.as_str()) {
+            self.losses.add("other part", Outcome::Dropped, why);
+            return;
+        }
+        self.open_block(part);
+        let (start, delta) = own::split(json.as_str());
+        self.block_start(out, |out| write_one_line(&start, out));
+        if let Some(delta) = delta {
+            self.block_delta(out, |out| write_one_line(&delta, out));
+        }
+    }
+
+    fn delta(&mut self, before: &[u8], text: &str, after: &[u8], out: &mut Vec<u8>) {
+        self.block_delta(out, |out| {
+            out.extend_from_slice(before);
+            write_string(text, out);
+            out.extend_from_slice(after);
+        });
+    }
+
+    fn block_delta(&mut self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
+        self.block("contentBlockDelta", b",\"delta\":", out, delta);
+    }
+
+    /// An event of the open block: its index, and what follows it.
+    #[inline]
+    fn block(
+        &mut self,
+        event: &'static str,
+        before: &[u8],
+        out: &mut Vec<u8>,
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let index = self.blocks.saturating_sub(1);
+        self.event(event, out, |out| {
+            out.extend_from_slice(b"{\"contentBlockIndex\":");
+            write_integer(index, out);
+            out.extend_from_slice(before);
+            value(out);
+            out.push(b'}');
+        });
+    }
+
+    fn stop(&mut self, reason: &FinishReason<'_>, sequence: Option<&str>) {
+        let reason = stop_reason(reason, sequence.is_some(), self.has_tools, &mut self.losses);
+        self.stop = Some(Stop { reason, sequence: sequence.map(String::from) });
+    }
+
+    fn message_stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
+        let fields = core::mem::take(&mut self.extras.response_fields);
+        self.event("messageStop", out, |out| {
+            out.extend_from_slice(b"{\"stopReason\":");
+            write_string(stop.reason, out);
+            if !fields.is_empty() {
+                // They have the stop string, if there is one.
+                out.extend_from_slice(&fields);
+            } else if let Some(sequence) = &stop.sequence {
+                out.extend_from_slice(b",\"additionalModelResponseFields\":{\"stop_sequence\":");
+                write_string(sequence, out);
+                out.push(b'}');
+            }
+            out.push(b'}');
+        });
+    }
+
+    fn metadata(&mut self, usage: &Usage, out: &mut Vec<u8>) {
+        let counts = Counts::new(*usage, &mut self.losses);
+        let latency = self.extras.latency_ms.or(self.context.latency_ms);
+        if latency.is_none() {
+            self.losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
+        }
+        let latency = latency.unwrap_or(0);
+        let more = core::mem::take(&mut self.extras.metadata);
+        let more_usage = core::mem::take(&mut self.extras.usage);
+        self.event("metadata", out, |out| {
+            out.extend_from_slice(b"{\"usage\":");
+            counts.write(&more_usage, out);
+            out.extend_from_slice(b",\"metrics\":{\"latencyMs\":");
+            write_integer(latency, out);
+            out.push(b'}');
+            out.extend_from_slice(&more);
+            out.push(b'}');
+        });
+    }
+
+    fn event(&mut self, name: &'static str, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+        self.message([":event-type", name, "event"], out, body);
+    }
+
+    fn exception(&mut self, error: &DecodeError, out: &mut Vec<u8>) {
+        let text = alloc::format!("{error}");
+        let message = match error.failure() {
+            Some(failure) if !failure.message.is_empty() => failure.message.as_str(),
+            _ => text.as_str(),
+        };
+        let name = error.failure().map_or("modelStreamErrorException", exception_name);
+        let status = error.failure().and_then(status);
+        let own = error.failure().and_then(own_body);
+        self.message([":exception-type", name, "exception"], out, |out| {
+            if let Some(own) = own {
+                return write_one_line(own, out);
+            }
+            out.extend_from_slice(b"{\"message\":");
+            write_string(message, out);
+            if let (Some(status), "modelStreamErrorException") = (status, name) {
+                out.extend_from_slice(b",\"originalStatusCode\":");
+                write_integer(status, out);
+                out.extend_from_slice(b",\"originalMessage\":");
+                write_string(message, out);
+            }
+            out.push(b'}');
+        });
+    }
+
+    fn message(
+        &mut self,
+        [kind, name, message_type]: [&'static str; 3],
+        out: &mut Vec<u8>,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) {
+        match self.context.encoding {
+            ConverseEncoding::JsonLines => {
+                out.push(b'{');
+                write_string(name, out);
+                out.push(b':');
+                body(out);
+                out.extend_from_slice(b"}\n");
+            }
+            ConverseEncoding::EventStream => {
+                let (of, block) = &mut self.headers;
+                let mut written = Ok(());
+                if *of != name {
+                    block.clear();
+                    *of = name;
+                    let headers = [
+                        Header::new(kind, Value::String(name)),
+                        Header::new(":content-type", Value::String("application/json")),
+                        Header::new(":message-type", Value::String(message_type)),
+                    ];
+                    written = encode_headers(headers, block);
+                }
+                // These headers can be encoded, and no event comes near 4 GiB: a record is bounded far below.
+                written = written.and_then(|()| encode_block(block, out, body));
+                debug_assert!(written.is_ok());
+            }
+        }
+    }
+}
+
+/// Converse's name for the reason; `has_stop` says that a stop string was met.
+pub(crate) fn stop_reason(
+    reason: &FinishReason<'_>,
+    has_stop: bool,
+    has_tools: bool,
+    losses: &mut Losses,
+) -> &'static str {
+    match reason {
+        FinishReason::Stop if has_stop => "stop_sequence",
+        // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
+        FinishReason::Stop if has_tools => {
+            losses.add("finish reason", Outcome::Approximated, "`stop` after tool calls is `tool_use`");
+            "tool_use"
+        }
+        FinishReason::Stop => "end_turn",
+        FinishReason::StopSequence => "stop_sequence",
+        FinishReason::Length => "max_tokens",
+        FinishReason::ContextWindow => "model_context_window_exceeded",
+        FinishReason::ToolCalls => "tool_use",
+        FinishReason::ContentFilter => "content_filtered",
+        FinishReason::Guardrail => "guardrail_intervened",
+        FinishReason::MalformedOutput => "malformed_model_output",
+        FinishReason::MalformedToolUse => "malformed_tool_use",
+        FinishReason::Refusal => {
+            losses.add("finish reason", Outcome::Approximated, "a refusal is `content_filtered`");
+            "content_filtered"
+        }
+        FinishReason::Pause | FinishReason::Other(_) => {
+            losses.add("finish reason", Outcome::Approximated, "Converse does not know it: `end_turn`");
+            "end_turn"
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Reads records by paths.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde_json::{Map, Number, Value};
+use serde_json_path::{JsonPath, PathElement};
+
+use crate::assemble::{Plain, Reason, Sink, Stop};
+use crate::decode::shape_cache::Trace;
+use crate::formats::custom::{Format, Paths, Queries};
+use crate::formats::error_record as failure;
+use crate::json::{Fault, Json, Kind};
+use crate::model::Failure;
+use crate::model::{FinishReason, Usage};
+
+/// What finish reasons are called by OpenAI and by TGI.
+pub(crate) fn meaning(reason: &str) -> Option<&'static FinishReason<'static>> {
+    Some(match reason {
+        "stop" | "eos_token" => &FinishReason::Stop,
+        "stop_sequence" => &FinishReason::StopSequence,
+        "length" => &FinishReason::Length,
+        "tool_calls" | "function_call" => &FinishReason::ToolCalls,
+        "content_filter" => &FinishReason::ContentFilter,
+        _ => return None,
+    })
+}
+
+/// Reads the records of a response.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    format: Arc<Format>,
+    /// Documents so far: more than one are a stream.
+    documents: u32,
+    /// How the first of them would end, if it is a whole answer.
+    end: Option<Box<End>>,
+}
+
+/// How a whole answer ends.
+#[derive(Clone, Debug, Default)]
+struct End {
+    finish: Option<String>,
+    usage: Usage,
+}
+
+/// What some paths find in a record.
+#[derive(Default)]
+struct Found<'a> {
+    error: Option<&'a Value>,
+    id: Option<&'a str>,
+    model: Option<&'a str>,
+    reasoning: Vec<&'a str>,
+    text: Vec<&'a str>,
+    finish: Option<&'a str>,
+    done: bool,
+    usage: Usage,
+    /// Some of the answer itself was found, be it null: not only a name or counts.
+    is_answer: bool,
+    /// Anything was found, be it null.
+    any: bool,
+    /// The members of the record that paths led into.
+    members: Vec<&'a str>,
+}
+
+impl Reader {
+    pub(crate) fn new(format: Arc<Format>) -> Self {
+        Self { format, documents: 0, end: None }
+    }
+
+    /// Reads the document that comes next.
+    pub(crate) fn read(
+        &mut self,
+        json: &mut Json<'_>,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+    ) -> Result<(), Stop> {
+        self.documents = self.documents.saturating_add(1);
+        // The first walk checks all of the document, before any of it is used.
+        let range = json.skip()?;
+        trace.more();
+        let record = value(sink.record, &mut sink.json(range.start))?;
+        let format = &*self.format;
+        let stream = Found::of(&format.stream, &record);
+        let is_first = self.documents == 1;
+        let response = match is_first || !stream.is_answer {
+            true => Found::of(&format.response, &record).beside(&stream),
+            false => Found::default(),
+        };
+        let end = format.record(&stream, &response, sink)?;
+        self.end = end.filter(|_| is_first).map(Box::new);
+        let has_paths = format.stream.error.is_some() || format.response.error.is_some();
+        if !has_paths && !sink.is_failed() && sink.record[range.start] == b'{' {
+            if let Some(failure) = failure::read(sink.record, &range, sink.depth())? {
+                sink.fail(failure);
+            }
+        }
+        if sink.is_failed() {
+            return Ok(());
+        }
+        let read: &[_] = if stream.is_answer { &[&stream] } else { &[&stream, &response] };
+        if !read.iter().any(|found| found.any) {
+            sink.other(None, None, range);
+        } else if record.is_object() {
+            let has =
+                |found: &&Found<'_>, name: &[u8]| found.members.iter().any(|known| known.as_bytes() == name);
+            sink.others(&range, None, |name| read.iter().any(|found| has(found, name)))?;
+        }
+        Ok(())
+    }
+
+    /// The body has ended, and was no event stream. Whether it is a whole answer: then what is said of its end is delivered.
+    pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> bool {
+        let Some(end) = self.end.take().filter(|_| self.documents == 1) else { return false };
+        let is_finished = end.finish.as_deref().is_none_or(|reason| self.format.finish(reason, sink).is_ok());
+        sink.usage(end.usage);
+        is_finished
+    }
+}
+
+impl Format {
+    /// Says what is in a record. Returns how it ends if it turns out to be a whole answer.
+    fn record(
+        &self,
+        stream: &Found<'_>,
+        response: &Found<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Option<End>, Stop> {
+        if let Some(error) = stream.error.or(response.error.filter(|_| !stream.is_answer)) {
+            sink.fail(failed(error, sink.record));
+            return Ok(None);
+        }
+        if stream.is_answer {
+            self.say(stream, sink)?;
+            return Ok(self.end(stream, response));
+        }
+        if stream.any || response.any {
+            self.say(response, sink)?;
+        }
+        if response.is_answer {
+            sink.done();
+        }
+        // Where there are no streams, counts may be all that an answer says.
+        let is_whole = response.any && self.spec.stream == Paths::default();
+        Ok(is_whole.then(End::default))
+    }
+
+    /// How a record of a stream would end if it were a whole answer, and `None` where it cannot be one.
+    fn end(&self, stream: &Found<'_>, response: &Found<'_>) -> Option<End> {
+        let is_same = stream.text == response.text && stream.reasoning == response.reasoning;
+        // The first record of a stream that was cut off there looks the same, but for its end.
+        let has_end = response.finish.is_some() || response.done;
+        let may_have = [&self.stream, &self.response];
+        let may_have = may_have.into_iter().any(|paths| paths.finish.is_some() || paths.done.is_some());
+        if !response.is_answer || !is_same || (may_have && !has_end) {
+            return None;
+        }
+        let usage = if response.usage == stream.usage { Usage::default() } else { response.usage };
+        Some(End { finish: response.finish.map(ToString::to_string), usage })
+    }
+
+    fn say(&self, found: &Found<'_>, sink: &mut Sink<'_>) -> Result<(), Stop> {
+        if !sink.is_started() {
+            let mut place = |text: Option<&str>| text.map(|text| sink.copy(text.as_bytes()));
+            let (id, model) = (place(found.id), place(found.model));
+            sink.start_at(id, model);
+        }
+        for (kind, texts) in [(Plain::Reasoning, &found.reasoning), (Plain::Text, &found.text)] {
+            for text in texts {
+                let text = sink.copy(text.as_bytes());
+                sink.plain(0, kind, text)?;
+            }
+        }
+        if let Some(reason) = found.finish {
+            self.finish(reason, sink)?;
+        }
+        sink.usage(found.usage);
+        if found.done {
+            sink.done();
+        }
+        Ok(())
+    }
+
+    fn finish(&self, reason: &str, sink: &mut Sink<'_>) -> Result<(), Stop> {
+        let name = self.spec.finish_reasons.get(reason).map_or(reason, String::as_str);
+        let reason = match meaning(name) {
+            Some(reason) => Reason::Known(reason),
+            None => Reason::Other(sink.copy(reason.as_bytes())),
+        };
+        sink.finish(0, reason, None)
+    }
+}
+
+impl<'a> Found<'a> {
+    /// What `queries` find in `record`.
+    fn of(queries: &Queries, record: &'a Value) -> Self {
+        let mut found = Self::default();
+        found.error = found.find(record, &queries.error).into_iter().find(|value| is_something(value));
+        found.id = found.texts(record, &queries.id).first().copied();
+        found.model = found.texts(record, &queries.model).first().copied();
+        found.usage = Usage {
+            input_tokens: found.count(record, &queries.input),
+            output_tokens: found.count(record, &queries.output),
+            total_tokens: found.count(record, &queries.total),
+            ..Usage::default()
+        };
+        let before = core::mem::take(&mut found.any);
+        found.reasoning = found.texts(record, &queries.reasoning);
+        found.text = found.texts(record, &queries.text);
+        found.finish = found.texts(record, &queries.finish).first().copied();
+        found.done = found.find(record, &queries.done).into_iter().any(is_something);
+        found.is_answer = found.any;
+        found.any |= before;
+        found
+    }
+
+    fn find(&mut self, record: &'a Value, path: &Option<JsonPath>) -> Vec<&'a Value> {
+        let Some(path) = path else { return Vec::new() };
+        let nodes = path.query_located(record);
+        self.any |= !nodes.is_empty();
+        let mut values = Vec::new();
+        for node in nodes {
+            if let (Some(PathElement::Name(name)), Value::Object(members)) = (node.location().first(), record)
+            {
+                self.members.extend(members.get_key_value(*name).map(|(name, _)| name.as_str()));
+            }
+            values.push(node.node());
+        }
+        values
+    }
+
+    /// Strings that say something.
+    fn texts(&mut self, record: &'a Value, path: &Option<JsonPath>) -> Vec<&'a str> {
+        let values = self.find(record, path).into_iter();
+        values.filter_map(Value::as_str).filter(|text| !text.is_empty()).collect()
+    }
+
+    fn count(&mut self, record: &'a Value, path: &Option<JsonPath>) -> Option<u64> {
+        self.find(record, path).into_iter().find_map(|number| {
+            let whole = |number: f64| (number >= 0.0 && number % 1.0 == 0.0).then_some(number as u64);
+            number.as_u64().or_else(|| number.as_f64().and_then(whole))
+        })
+    }
+
+    /// The same, with the names and the counts that `other` paths found where these found none.
+    fn beside(self, other: &Self) -> Self {
+        let usage = if self.usage == Usage::default() { other.usage } else { self.usage };
+        Self { id: self.id.or(other.id), model: self.model.or(other.model), usage, ..self }
+    }
+}
+
+fn is_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        _ => true,
+    }
+}
+
+/// The failure that an error path found: a text, or an object with the usual members.
+fn failed(error: &Value, record: &[u8]) -> Failure {
+    let text = |names: &[&str]| {
+        names.iter().find_map(|name| match &error[*name] {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
+    };
+    let message = match error {
+        Value::String(message) => message.clone(),
+        _ => text(&["message", "error", "detail"]).unwrap_or_else(|| error.to_string()),
+    };
+    let name = text(&["type", "error_type", "name"]).unwrap_or_else(|| "error".to_string());
+    Failure::of(name, text(&["code", "status"]), message, record)
+}
+
+/// The document that comes next, as a tree. It was checked, and so was its depth.
+fn value(record: &[u8], json: &mut Json<'_>) -> Result<Value, Fault> {
+    Ok(match json.kind()? {
+        Kind::Object => {
+            let mut members = Map::new();
+            json.object(|json, name| {
+                members.insert(String::from_utf8_lossy(name).into_owned(), value(record, json)?);
+                Ok(())
+            })?;
+            Value::Object(members)
+        }
+        Kind::Array => {
+            let mut items = Vec::new();
+            json.array(|json| {
+                items.push(value(record, json)?);
+                Ok::<_, Fault>(())
+            })?;
+            Value::Array(items)
+        }
+        Kind::String => {
+            let string = json.string()?;
+            Value::String(String::from_utf8_lossy(&json.unescaped(string)).into_owned())
+        }
+        _ => {
+            let scalar = json.skip()?;
+            match &record[scalar] {
+                b"null" => Value::Null,
+                b"true" => Value::Bool(true),
+                b"false" => Value::Bool(false),
+                // What is larger than any number here is no number here.
+                number => serde_json::from_slice::<Number>(number).map_or(Value::Null, Value::Number),
+            }
+        }
+    })
+}

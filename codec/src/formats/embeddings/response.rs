@@ -1,0 +1,413 @@
+//! Responses.
+//!
+//! | written by | response |
+//! |---|---|
+//! | OpenAI, vLLM, Voyage, TEI's second route | `{"data":[{"index":0,"embedding":[…] \| "Base64"}],"model":…,"usage":{…}}` |
+//! | TEI, LMI | `[[…],…]` |
+//! | JumpStart | `{"embedding":[[…],…]}`, and `{"embedding":[…]}` for one text |
+//! | Cohere v1 | `{"embeddings":[[…],…],"meta":{"billed_units":{"input_tokens":5}}}` |
+//! | Cohere v2, and v1 asked for types | `{"embeddings":{"float":[[…],…]},"meta":…}` |
+//! | Hugging Face `feature-extraction` | `[[[…],…]]`: for each text, a vector for each token |
+//!
+//! Cohere's and Voyage's were looked up as `request` says. A list of texts in the last comes with one more level,
+//! `[[[[…],…]],…]`, since each of them is a batch of its own.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::convert_error::{ConvertError, ConvertErrorKind};
+use crate::formats::embeddings::request::Request;
+use crate::formats::embeddings::vector::{Encoding, Pooling, Vector, pool, read_numbers};
+use crate::formats::embeddings::{DEPTH, malformed};
+use crate::formats::error_record as failure;
+use crate::json::{Fault, Json as Cursor, Kind, write_integer, write_string};
+use crate::model::{Json, Losses, Outcome, ResponseOptions, Usage};
+
+const WHAT: &str = "response with embeddings";
+
+/// How a response is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// How many vectors have to come; `None` for any number.
+    pub count: Option<usize>,
+    /// How the vectors of tokens become one for each text. Without it, such a response is an error.
+    pub pooling: Option<Pooling>,
+}
+
+impl Reading {
+    /// Any number of vectors, and one for each text.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// As many vectors as a request has inputs.
+    pub fn of(request: &Request<'_>) -> Self {
+        Self { count: Some(request.input.count()), ..Self::default() }
+    }
+
+    /// Sets [`pooling`](Self::pooling).
+    #[must_use]
+    pub fn pooling(mut self, pooling: Pooling) -> Self {
+        self.pooling = Some(pooling);
+        self
+    }
+}
+
+/// The name of a member, and where its value stands.
+type Member = (Cow<'static, str>, Range<usize>);
+
+/// Vectors, in the order of the inputs, and what else the container said.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Response<'a> {
+    /// The vectors.
+    pub vectors: Vec<Vector<'a>>,
+    /// The model as the container calls it.
+    pub model: Option<Cow<'a, str>>,
+    /// The token counts that the container gave.
+    pub usage: Usage,
+    /// Members of OpenAI's shape that have no name here (`id`, `created`).
+    pub others: Vec<(Cow<'a, str>, Json<'a>)>,
+    /// What OpenAI's shape has no place for, by its place in the source.
+    pub losses: Losses,
+}
+
+impl<'a> Response<'a> {
+    /// Reads a response of any shape.
+    ///
+    /// # Errors
+    ///
+    /// The container reported a failure; it is no such response; there are more vectors or fewer than inputs; or there is a
+    /// vector for each token, and no pooling was asked for.
+    pub fn read(body: &'a [u8], reading: Reading) -> Result<Self, ConvertError> {
+        let text = crate::formats::embeddings::text(body, WHAT)?;
+        let mut reader = Reader { text, reading, response: Response::default() };
+        match reader.document() {
+            Ok(()) => {}
+            Err(Stop::Fault(fault)) => return Err(malformed(WHAT, fault)),
+            Err(Stop::Error(error)) => return Err(error),
+        }
+        let found = reader.response.vectors.len();
+        if let Some(expected) = reading.count.filter(|&count| count != found) {
+            let reason = format!("{found} vectors came for {expected} inputs").into();
+            return Err(ConvertError::new(0, ConvertErrorKind::Invalid { what: WHAT, reason }));
+        }
+        Ok(reader.response)
+    }
+
+    /// Writes OpenAI's response. `usage` is in it where the container gave counts, and `model` is the context's where the
+    /// container gave none, or else empty, which is reported.
+    ///
+    /// # Errors
+    ///
+    /// The numbers have to be written in another way than they came, and are malformed.
+    pub fn write(
+        &self,
+        encoding: Encoding,
+        context: &ResponseOptions,
+    ) -> Result<(Vec<u8>, Losses), ConvertError> {
+        let mut losses = self.losses.clone();
+        let mut out = Vec::from(&b"{\"object\":\"list\",\"data\":["[..]);
+        for (index, vector) in self.vectors.iter().enumerate() {
+            out.extend_from_slice(if index == 0 { b"" } else { b"," });
+            out.extend_from_slice(b"{\"object\":\"embedding\",\"index\":");
+            write_integer(index as u64, &mut out);
+            out.extend_from_slice(b",\"embedding\":");
+            vector.write(encoding, &mut out)?;
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"],\"model\":");
+        let model = self.model.as_deref().or(context.model.as_deref()).unwrap_or_else(|| {
+            losses.add_at("/model", Outcome::Defaulted, "nobody said the model");
+            ""
+        });
+        write_string(model, &mut out);
+        let counts = [("prompt_tokens", self.usage.input_tokens), ("total_tokens", self.usage.total_tokens)];
+        let mut begin = ",\"usage\":{";
+        for (name, count) in counts {
+            if let Some(count) = count {
+                out.extend_from_slice(begin.as_bytes());
+                write_string(name, &mut out);
+                out.push(b':');
+                write_integer(count, &mut out);
+                begin = ",";
+            }
+        }
+        out.extend_from_slice(if begin == "," { b"}" } else { b"" });
+        for (name, json) in &self.others {
+            out.push(b',');
+            write_string(name, &mut out);
+            out.push(b':');
+            out.extend_from_slice(json.as_str().as_bytes());
+        }
+        out.push(b'}');
+        Ok((out, losses))
+    }
+}
+
+enum Stop {
+    Fault(Fault),
+    Error(ConvertError),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    reading: Reading,
+    response: Response<'a>,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self) -> Result<(), Stop> {
+        let bytes = self.text.as_bytes();
+        // The first walk checks all of it.
+        let mut json = Cursor::new(bytes, 0, DEPTH);
+        let range = json.skip()?;
+        crate::formats::embeddings::end(bytes, range.end)?;
+        match bytes[range.start] {
+            b'{' => self.object(&range),
+            b'[' => match self.objects(&range)? {
+                // Some containers put their one answer into a list.
+                objects if objects.len() == 1 => self.object(&objects[0]),
+                objects if objects.is_empty() => self.vectors(&range, ""),
+                objects => objects.iter().try_for_each(|object| self.object(object)),
+            },
+            _ => Err(Fault { at: range.start, why: "neither an object nor a list" }.into()),
+        }
+    }
+
+    fn cursor(&self, range: &Range<usize>) -> Cursor<'a> {
+        Cursor::new(self.text.as_bytes(), range.start, DEPTH)
+    }
+
+    /// The objects that a list is made of; none if it has anything else.
+    fn objects(&self, range: &Range<usize>) -> Result<Vec<Range<usize>>, Fault> {
+        let (mut objects, mut others) = (Vec::new(), 0);
+        self.cursor(range).array(|json| {
+            match json.kind()? {
+                Kind::Object => objects.push(json.skip()?),
+                _ => {
+                    json.skip()?;
+                    others += 1;
+                }
+            }
+            Ok::<_, Fault>(())
+        })?;
+        if others > 0 {
+            objects.clear();
+        }
+        Ok(objects)
+    }
+
+    /// The members of an object that are not null. Of several with a name, the last counts.
+    fn members(&self, range: &Range<usize>) -> Result<Vec<Member>, Fault> {
+        let mut members = Vec::new();
+        self.cursor(range).object(|json, name| {
+            let value = json.skip_some()?;
+            members.push((Cow::Owned(String::from_utf8_lossy(name).into_owned()), value));
+            Ok(())
+        })?;
+        let members = crate::formats::embeddings::last_of_each(members).into_iter();
+        Ok(members.filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+
+    fn object(&mut self, range: &Range<usize>) -> Result<(), Stop> {
+        if let Some(failure) = failure::read(self.text.as_bytes(), range, DEPTH)? {
+            let kind = ConvertErrorKind::Failure(Box::new(failure));
+            return Err(Stop::Error(ConvertError::new(range.start, kind)));
+        }
+        let members = self.members(range)?;
+        let has = |name: &str| members.iter().any(|(known, _)| known == name);
+        let is_openai = has("data");
+        if !is_openai && !has("embedding") && !has("embeddings") {
+            return Err(Fault { at: range.start, why: "there are no vectors in it" }.into());
+        }
+        for (name, value) in &members {
+            match &**name {
+                "data" => self.data(value)?,
+                "embedding" | "embeddings" if !is_openai => self.embeddings(value, &format!("/{name}"))?,
+                "model" => {
+                    self.response.model = crate::formats::embeddings::string(self.text.as_bytes(), value)?
+                }
+                "usage" => self.usage(value)?,
+                "meta" if !is_openai => self.meta(value)?,
+                "object" => {}
+                // What says how Cohere's vectors are ordered says nothing that their order does not.
+                "response_type" if !is_openai => {}
+                name if is_openai => {
+                    let json = Json(Cow::Borrowed(&self.text[value.clone()]));
+                    self.response.others.push((Cow::Owned(name.into()), json));
+                }
+                name => {
+                    let why = "the target has no place for it";
+                    self.response.losses.push(crate::formats::embeddings::dropped(name, why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// OpenAI's list of objects, in any order.
+    fn data(&mut self, range: &Range<usize>) -> Result<(), Stop> {
+        let mut found = Vec::new();
+        for object in self.objects(range)? {
+            let (mut vector, mut index) = (None, found.len() as u64);
+            for (name, value) in self.members(&object)? {
+                match &*name {
+                    "embedding" => vector = Some(value),
+                    "index" => index = self.text[value].parse().unwrap_or(index),
+                    _ => {}
+                }
+            }
+            let vector = vector.ok_or(Fault { at: object.start, why: "there is no vector in it" })?;
+            found.push((index, self.vector(&vector, &format!("/data/{}", found.len()))?));
+        }
+        found.sort_by_key(|(index, _)| *index);
+        self.response.vectors.extend(found.into_iter().map(|(_, vector)| vector));
+        Ok(())
+    }
+
+    /// A list of vectors, one vector, or lists of them by the type of their numbers.
+    fn embeddings(&mut self, range: &Range<usize>, at: &str) -> Result<(), Stop> {
+        if self.text.as_bytes()[range.start] != b'{' {
+            return self.vectors(range, at);
+        }
+        let types = self.members(range)?;
+        let rank = |name: &str| ["float", "base64", "int8", "uint8"].iter().position(|known| *known == name);
+        let best = types.iter().filter_map(|(name, _)| rank(name)).min();
+        for (name, value) in &types {
+            if best.is_some() && rank(name) == best {
+                self.vectors(value, at)?;
+            } else {
+                let pointer = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+                self.response.losses.add_at(
+                    pointer,
+                    Outcome::Dropped,
+                    "one type of numbers is all that the target takes",
+                );
+            }
+        }
+        match best {
+            Some(_) => Ok(()),
+            None => Err(Fault { at: range.start, why: "its vectors have no type that can be read" }.into()),
+        }
+    }
+
+    /// How many lists stand in one another where `range` begins.
+    fn depth(&self, range: &Range<usize>) -> usize {
+        let open = self.text[range.clone()].bytes().filter(|byte| !byte.is_ascii_whitespace());
+        open.take_while(|&byte| byte == b'[').count()
+    }
+
+    /// A list of vectors, or one vector.
+    fn vectors(&mut self, range: &Range<usize>, at: &str) -> Result<(), Stop> {
+        let is_one = match self.depth(range) {
+            0 => return Err(Fault { at: range.start, why: "neither a vector nor a list of vectors" }.into()),
+            // A list of Base64, or the numbers of one vector.
+            1 => {
+                let first = self.text[range.start + 1..].trim_ascii_start().as_bytes().first().copied();
+                !matches!(first, Some(b'"' | b']'))
+            }
+            _ => false,
+        };
+        if is_one {
+            let vector = self.vector(range, at)?;
+            self.response.vectors.push(vector);
+            return Ok(());
+        }
+        let mut items = Vec::new();
+        self.cursor(range).array(|json| {
+            items.push(json.skip()?);
+            Ok::<_, Fault>(())
+        })?;
+        for (index, item) in items.iter().enumerate() {
+            let vector = self.vector(item, &format!("{at}/{index}"))?;
+            self.response.vectors.push(vector);
+        }
+        Ok(())
+    }
+
+    /// One vector: numbers, Base64, or a vector for each token.
+    fn vector(&self, range: &Range<usize>, at: &str) -> Result<Vector<'a>, Stop> {
+        let offset = |fault: Fault| Fault { at: range.start + fault.at, ..fault };
+        if let Some(text) = crate::formats::embeddings::string(self.text.as_bytes(), range)? {
+            let fault = Fault { at: range.start, why: "a vector is empty" };
+            return if text.is_empty() { Err(fault.into()) } else { Ok(Vector::Base64(text)) };
+        }
+        let json = &self.text[range.clone()];
+        match self.depth(range) {
+            1 => {
+                if read_numbers(json, |_| {}).map_err(offset)? == 0 {
+                    return Err(Fault { at: range.start, why: "a vector is empty" }.into());
+                }
+                Ok(Vector::Numbers(Json(Cow::Borrowed(json))))
+            }
+            depth @ (2 | 3) => {
+                let Some(pooling) = self.reading.pooling else {
+                    let what = "a vector for each token, without a pooling that was asked for,";
+                    return Err(Stop::Error(ConvertError::unsupported(what, at)));
+                };
+                // A batch of one text has a list around its tokens.
+                let tokens = if depth == 3 { self.only(range)? } else { range.clone() };
+                Ok(Vector::Floats(pool(&self.text[tokens], pooling).map_err(offset)?))
+            }
+            _ => Err(Fault { at: range.start, why: "neither a vector nor a vector for each token" }.into()),
+        }
+    }
+
+    /// The only item of a list.
+    fn only(&self, range: &Range<usize>) -> Result<Range<usize>, Fault> {
+        let mut items = Vec::new();
+        self.cursor(range).array(|json| {
+            items.push(json.skip()?);
+            Ok::<_, Fault>(())
+        })?;
+        let fault = Fault { at: range.start, why: "a batch has more than one text" };
+        if items.len() == 1 { items.pop().ok_or(fault) } else { Err(fault) }
+    }
+
+    fn usage(&mut self, range: &Range<usize>) -> Result<(), Fault> {
+        let usage = &mut self.response.usage;
+        if self.text.as_bytes()[range.start] != b'{' {
+            return Ok(());
+        }
+        Cursor::new(self.text.as_bytes(), range.start, DEPTH).object(|json, name| {
+            let count = json.integer_or_skip()?;
+            match name {
+                b"prompt_tokens" => usage.input_tokens = count,
+                b"total_tokens" => usage.total_tokens = count,
+                _ => {}
+            }
+            Ok(())
+        })
+    }
+
+    /// Cohere's account: `{"billed_units":{"input_tokens":5}}`.
+    fn meta(&mut self, range: &Range<usize>) -> Result<(), Fault> {
+        if self.text.as_bytes()[range.start] != b'{' {
+            return Ok(());
+        }
+        for (name, value) in self.members(range)? {
+            if name == "billed_units" && self.text.as_bytes()[value.start] == b'{' {
+                for (name, value) in self.members(&value)? {
+                    if name == "input_tokens" {
+                        // Cohere's clients know it as a number that may have a point.
+                        self.response.usage.input_tokens =
+                            self.text[value].split('.').next().and_then(|digits| digits.parse().ok());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

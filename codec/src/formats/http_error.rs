@@ -1,0 +1,409 @@
+//! Errors that come with an HTTP status, of any service or container, as another API would have said them.
+//!
+//! Sources: the errors of the service models `sagemaker-runtime` 2017-05-13 and `bedrock-runtime` 2023-09-30, Anthropic's
+//! [errors](https://docs.anthropic.com/en/api/errors), OpenAI's
+//! [error codes](https://platform.openai.com/docs/guides/error-codes), and recordings of servers.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::formats::error_record as failure;
+use crate::json::{DEPTH_MAX, Json, Kind, Object};
+use crate::model::Api;
+use crate::model::Failure;
+
+/// An error that a service or a container answered.
+///
+/// ```
+/// use sagewire_codec::Api;
+/// use sagewire_codec::{DecodeErrorKind, ServiceError};
+///
+/// let body = br#"{"Message":"failed","OriginalStatusCode":422,"OriginalMessage":"{\"error\":\"`top_p` must be < 1.0\"}"}"#;
+/// let error = ServiceError::read(424, Some("ModelError"), body);
+/// assert_eq!((error.status, error.kind), (422, ErrorKind::InvalidRequest));
+/// assert_eq!(
+///     String::from_utf8_lossy(&error.write(Api::Anthropic)),
+///     r#"{"type":"error","error":{"type":"invalid_request_error","message":"`top_p` must be < 1.0"}}"#
+/// );
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServiceError {
+    /// The HTTP status to answer with: the container's own where SageMaker passes it on, 502 where the container did not
+    /// answer, and what other APIs have for the kind where the service has a status of its own for it.
+    pub status: u16,
+    /// What is wrong, as far as other APIs tell.
+    pub kind: ErrorKind,
+    /// The name that the service or the container gave it, `error` where it gave none.
+    pub name: String,
+    /// The code that the container gave it.
+    pub code: Option<String>,
+    /// The member of the request that is at fault, where the container says so: OpenAI's `param`.
+    pub param: Option<String>,
+    /// The message, empty where there is none.
+    pub message: String,
+}
+
+/// What is wrong, as far as APIs tell errors apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request cannot be taken as it is.
+    InvalidRequest,
+    /// Nobody knows who asks.
+    Authentication,
+    /// Who asks may not.
+    Permission,
+    /// There is no such endpoint or model.
+    NotFound,
+    /// The request is too large.
+    TooLarge,
+    /// Too many requests, or the model is not ready: later.
+    RateLimit,
+    /// It took too long.
+    Timeout,
+    /// The service is overloaded or away.
+    Unavailable,
+    /// The service or the model failed.
+    Server,
+}
+
+impl ErrorKind {
+    /// What a failure in the middle of a stream is. It has a status only where its server wrote one as the code.
+    pub(crate) fn of_failure(failure: &Failure) -> Self {
+        let code = failure.code.as_deref().unwrap_or_default();
+        match code.parse() {
+            Ok(status) if (100..600).contains(&status) => Self::of(&failure.name, status),
+            _ => Self::of_name(code).unwrap_or_else(|| Self::of(&failure.name, 0)),
+        }
+    }
+
+    /// What a name or a status says. A name says more than a status: SageMaker throttles with 400.
+    fn of(name: &str, status: u16) -> Self {
+        if let Some(kind) = Self::of_name(name) {
+            return kind;
+        }
+        match status {
+            401 => Self::Authentication,
+            403 => Self::Permission,
+            404 => Self::NotFound,
+            408 | 504 => Self::Timeout,
+            413 => Self::TooLarge,
+            429 | 529 => Self::RateLimit,
+            503 => Self::Unavailable,
+            400..=499 if status != 424 => Self::InvalidRequest,
+            // Anybody's word for all that is wrong with a request, which a status would say better.
+            0 if ["validation", "invalid_request"].iter().any(|part| has_part(name, part)) => {
+                Self::InvalidRequest
+            }
+            _ => Self::Server,
+        }
+    }
+
+    /// What a name says, of whichever service or container it is.
+    fn of_name(name: &str) -> Option<Self> {
+        let parts = [
+            ("throttling", Self::RateLimit),
+            ("toomanyrequests", Self::RateLimit),
+            ("modelnotready", Self::RateLimit),
+            ("ratelimit", Self::RateLimit),
+            ("rate_limit", Self::RateLimit),
+            ("overloaded", Self::RateLimit),
+            ("accessdenied", Self::Permission),
+            ("permission", Self::Permission),
+            ("expiredtoken", Self::Authentication),
+            ("unrecognizedclient", Self::Authentication),
+            ("invalidsignature", Self::Authentication),
+            ("missingauthenticationtoken", Self::Authentication),
+            ("authentication", Self::Authentication),
+            ("resourcenotfound", Self::NotFound),
+            ("not_found", Self::NotFound),
+            ("request_too_large", Self::TooLarge),
+            ("timeout", Self::Timeout),
+            ("modelinvocationtimeexceeded", Self::Timeout),
+            ("streambroken", Self::Server),
+            ("modelstreamerror", Self::Server),
+            ("serviceunavailable", Self::Unavailable),
+        ];
+        parts.iter().find(|(part, _)| has_part(name, part)).map(|(_, kind)| *kind)
+    }
+
+    /// OpenAI's name for it.
+    fn openai(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::TooLarge => "invalid_request_error",
+            Self::Authentication => "authentication_error",
+            Self::Permission => "permission_error",
+            Self::NotFound => "not_found_error",
+            Self::RateLimit => "rate_limit_error",
+            Self::Timeout => "timeout",
+            Self::Unavailable | Self::Server => "server_error",
+        }
+    }
+
+    /// Anthropic's name for it. Two of Anthropic's own say more than the kind.
+    pub(crate) fn anthropic(self, name: &str) -> &'static str {
+        match self {
+            _ if name == "billing_error" => "billing_error",
+            _ if name == "overloaded_error" => "overloaded_error",
+            Self::InvalidRequest => "invalid_request_error",
+            Self::Authentication => "authentication_error",
+            Self::Permission => "permission_error",
+            Self::NotFound => "not_found_error",
+            Self::TooLarge => "request_too_large",
+            Self::RateLimit => "rate_limit_error",
+            Self::Timeout => "timeout_error",
+            Self::Unavailable => "overloaded_error",
+            Self::Server => "api_error",
+        }
+    }
+
+    /// TGI's name for it.
+    fn tgi(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::TooLarge => "validation",
+            Self::RateLimit | Self::Unavailable => "overloaded",
+            _ => "generation",
+        }
+    }
+
+    /// Bedrock's name for it.
+    fn bedrock(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::TooLarge => "ValidationException",
+            Self::Authentication | Self::Permission => "AccessDeniedException",
+            Self::NotFound => "ResourceNotFoundException",
+            Self::RateLimit => "ThrottlingException",
+            Self::Timeout => "ModelTimeoutException",
+            Self::Unavailable => "ServiceUnavailableException",
+            Self::Server => "InternalServerException",
+        }
+    }
+}
+
+impl ServiceError {
+    /// Reads the body of an answer with this status. `error_type` is the header `x-amzn-errortype`, if there is one.
+    /// Never fails: a body that says nothing is a message.
+    ///
+    /// SageMaker's `ModelError` is unwrapped to the container's own error.
+    pub fn read(status: u16, error_type: Option<&str>, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let wrapper = Wrapper::read(text.as_bytes());
+        let name = error_type.or(wrapper.name.as_deref()).map(local_name).unwrap_or_default();
+        if let Some(original) = wrapper.original_status {
+            let inner = wrapper.original_message.as_deref().unwrap_or_default();
+            // 0: the container did not answer.
+            let status = if (400..600).contains(&original) { original } else { 502 };
+            let mut error = Self::of_container(status, inner);
+            if error.message.is_empty() {
+                error.message = wrapper.message.unwrap_or_default();
+            }
+            return error;
+        }
+        if name.is_empty() {
+            return Self::of_container(status, &text);
+        }
+        Self::of_service(status, name.to_string(), wrapper)
+    }
+
+    /// What the service itself says.
+    fn of_service(status: u16, name: String, wrapper: Wrapper) -> Self {
+        let message = wrapper.message.filter(|message| !message.is_empty()).or(wrapper.model_message);
+        let message = message.unwrap_or_default();
+        let by_code = wrapper.code.as_deref().and_then(ErrorKind::of_name);
+        let kind = match by_code.or(ErrorKind::of_name(&name)) {
+            Some(kind) => kind,
+            None if is_missing_endpoint(&name, &message) => ErrorKind::NotFound,
+            None => ErrorKind::of(&name, status),
+        };
+        let status = match kind {
+            ErrorKind::RateLimit => 429,
+            ErrorKind::Authentication => 401,
+            ErrorKind::NotFound => 404,
+            ErrorKind::Timeout if status != 504 => 408,
+            ErrorKind::Server if status == 400 => 502,
+            _ => status,
+        };
+        Self { status, kind, name, code: wrapper.code, param: None, message }
+    }
+
+    /// Reads what a container wrote.
+    fn of_container(status: u16, body: &str) -> Self {
+        let trimmed = body.trim();
+        let range = 0..trimmed.len();
+        let is_object = crate::json::as_object(trimmed).is_some();
+        let failure = if is_object {
+            failure::read(trimmed.as_bytes(), &range, DEPTH_MAX).ok().flatten()
+        } else {
+            None
+        };
+        let failure = failure.unwrap_or_else(|| {
+            Failure::new("error", None, detail(trimmed).unwrap_or_else(|| trimmed.to_string()))
+        });
+        let Failure { name, code, message, param, .. } = failure;
+        Self { status, kind: ErrorKind::of(&name, status), name, code, param, message }
+    }
+
+    /// Whether the same request may well succeed when it is sent again.
+    pub fn is_retryable(&self) -> bool {
+        match self.kind {
+            ErrorKind::RateLimit | ErrorKind::Unavailable => true,
+            ErrorKind::Server => matches!(self.status, 500 | 502 | 530),
+            ErrorKind::Timeout => self.status == 504,
+            _ => false,
+        }
+    }
+
+    /// The name of Bedrock's exception, for the header `x-amzn-errortype`.
+    pub fn bedrock_name(&self) -> &'static str {
+        let own = BEDROCK_NAMES.iter().find(|own| **own == self.name);
+        own.copied().unwrap_or_else(|| self.kind.bedrock())
+    }
+
+    /// The body that says this in a format: OpenAI's, Anthropic's, Bedrock's, or TGI's for text generation.
+    pub fn write(&self, api: Api) -> Vec<u8> {
+        let mut out = Vec::new();
+        Object::write(&mut out, |object| match api {
+            Api::Anthropic => {
+                object.string("type", "error");
+                object.object("error", |error| {
+                    error.string("type", self.kind.anthropic(&self.name));
+                    error.string("message", &self.message);
+                });
+            }
+            Api::Converse => object.string("message", &self.message),
+            Api::TextGeneration
+            | Api::Tgi
+            | Api::Lmi
+            | Api::JumpStart
+            | Api::JumpStartText
+            | Api::JumpStartRaw
+            | Api::JumpStartDialogs
+            | Api::Triton
+            | Api::LlamaServer => {
+                object.string("error", &self.message);
+                object.string("error_type", self.kind.tgi());
+            }
+            _ => object.object("error", |error| {
+                error.string("message", &self.message);
+                error.string("type", self.kind.openai());
+                match &self.param {
+                    Some(param) => error.string("param", param),
+                    None => error.json("param", "null"),
+                }
+                // vLLM and SGLang write HTTP's codes as numbers.
+                match self.code.as_deref().map(|code| code.parse().map_err(|_| code)) {
+                    Some(Ok(number)) => error.integer("code", number),
+                    Some(Err(code)) => error.string("code", code),
+                    None => error.json("code", "null"),
+                }
+            }),
+        });
+        out
+    }
+}
+
+/// Bedrock's own names: an error that has one keeps it.
+const BEDROCK_NAMES: [&str; 11] = [
+    "ValidationException",
+    "AccessDeniedException",
+    "ResourceNotFoundException",
+    "ModelTimeoutException",
+    "ModelErrorException",
+    "ModelStreamErrorException",
+    "ThrottlingException",
+    "ModelNotReadyException",
+    "InternalServerException",
+    "ServiceUnavailableException",
+    "ServiceQuotaExceededException",
+];
+
+/// Whether a name has a part, however it is written. The part is in small letters.
+fn has_part(name: &str, part: &str) -> bool {
+    name.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+}
+
+/// SageMaker says that a request is not valid if there is no such endpoint: "Endpoint x of account 1 not found."
+fn is_missing_endpoint(name: &str, message: &str) -> bool {
+    name == "ValidationError"
+        && message.starts_with("Endpoint ")
+        && message.trim_end_matches('.').ends_with(" not found")
+}
+
+/// What AWS puts around a container's error.
+#[derive(Default)]
+struct Wrapper {
+    name: Option<String>,
+    code: Option<String>,
+    message: Option<String>,
+    /// What the model's own server said to Bedrock.
+    model_message: Option<String>,
+    original_status: Option<u16>,
+    original_message: Option<String>,
+}
+
+impl Wrapper {
+    fn read(body: &[u8]) -> Self {
+        let mut wrapper = Self::default();
+        let mut json = Json::new(body, 0, DEPTH_MAX);
+        if json.kind() != Ok(Kind::Object) {
+            return wrapper;
+        }
+        let (mut named, mut is_containers) = (None, false);
+        let read = json.object(|json, name| {
+            let text = |json: &mut Json<'_>| {
+                let string = json.string_or_skip()?;
+                Ok(string.map(|string| String::from_utf8_lossy(&json.unescaped(string)).into_owned()))
+            };
+            match name {
+                b"__type" => wrapper.name = text(json)?,
+                b"code" => named = text(json)?,
+                b"message" | b"Message" | b"errorMessage" => {
+                    wrapper.message = text(json)?.or(wrapper.message.take())
+                }
+                b"ErrorCode" => wrapper.code = text(json)?,
+                b"OriginalMessage" => wrapper.original_message = text(json)?,
+                b"originalMessage" => wrapper.model_message = text(json)?,
+                b"OriginalStatusCode" => {
+                    wrapper.original_status =
+                        json.integer_or_skip()?.and_then(|status| status.try_into().ok());
+                }
+                name => {
+                    is_containers |=
+                        matches!(name, b"error" | b"object" | b"type" | b"error_type" | b"detail");
+                    json.skip()?;
+                }
+            }
+            Ok(())
+        });
+        // A container's errors have codes, too.
+        wrapper.name = named.filter(|_| !is_containers).or(wrapper.name);
+        if read.is_err() { Self::default() } else { wrapper }
+    }
+}
+
+/// `com.amazonaws.sagemaker#ModelError:http://internal.amazon.com/` → `ModelError`
+fn local_name(name: &str) -> &str {
+    let name = name.split(':').next().unwrap_or_default();
+    name.rsplit('#').next().unwrap_or_default()
+}
+
+/// `{"detail":…}`, as Python's servers write it: a text, or a list of what is wrong.
+fn detail(body: &str) -> Option<String> {
+    let mut json = Json::new(body.as_bytes(), 0, DEPTH_MAX);
+    let (mut string, mut range) = (None, None);
+    json.object(|json, name| {
+        match name {
+            b"detail" if json.kind()? == Kind::String => string = Some(json.string()?),
+            b"detail" => range = Some(json.skip()?),
+            _ => json.skip().map(drop)?,
+        }
+        Ok(())
+    })
+    .ok()?;
+    match (string, range) {
+        (Some(string), _) => Some(String::from_utf8_lossy(&json.unescaped(string)).into_owned()),
+        (None, Some(range)) => Some(body[range].to_string()),
+        _ => None,
+    }
+}

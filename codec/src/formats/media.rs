@@ -1,0 +1,103 @@
+//! Media types, data URLs and cache points, which each format writes in its own way.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::formats::conversion::Conversion;
+use crate::formats::request_reader::string_member;
+use crate::json::Object;
+use crate::model::Json;
+use crate::model::{At, Source, Text};
+
+/// What a URL names: the bytes themselves, where it is a data URL in Base64.
+pub(crate) fn of_url(url: Text<'_>) -> Source<'_> {
+    let split = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+    let Some((media_type, data)) = split else { return Source::Url(url.into_cow()) };
+    let (start, len) = ("data:".len(), url.len());
+    let media_type = url.cut(start..start + media_type.len()).into_cow();
+    Source::Base64 { media_type, data: url.cut(len - data.len()..len) }
+}
+
+/// The URL of bytes or of text; `None` for a file that only its provider has.
+pub(crate) fn to_url<'s>(source: &'s Source<'_>) -> Option<Cow<'s, str>> {
+    Some(match source {
+        Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}").into(),
+        Source::Url(url) => Cow::Borrowed(url),
+        Source::Text(text) => format!("data:text/plain;base64,{}", STANDARD.encode(&**text)).into(),
+        Source::File(_) => return None,
+    })
+}
+
+/// Text that stands in Base64.
+pub(crate) fn decoded(data: &str) -> Option<String> {
+    String::from_utf8(STANDARD.decode(data).ok()?).ok()
+}
+
+/// Formats that Converse names, with their media types.
+const FORMATS: [(&str, &str); 15] = [
+    ("pdf", "application/pdf"),
+    ("csv", "text/csv"),
+    ("doc", "application/msword"),
+    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ("xls", "application/vnd.ms-excel"),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("html", "text/html"),
+    ("txt", "text/plain"),
+    ("md", "text/markdown"),
+    ("png", "image/png"),
+    ("jpeg", "image/jpeg"),
+    ("gif", "image/gif"),
+    ("webp", "image/webp"),
+    ("wav", "audio/wav"),
+    ("mp3", "audio/mpeg"),
+];
+
+/// The media type of what Converse or OpenAI calls by a short name; `family` is `image`, `audio`, `video`.
+pub(crate) fn media_type<'a>(family: &str, name: &str) -> Cow<'a, str> {
+    match FORMATS.iter().find(|(format, _)| *format == name) {
+        Some((_, media_type)) => Cow::Borrowed(media_type),
+        None => format!("{family}/{name}").into(),
+    }
+}
+
+/// The short name of a media type.
+pub(crate) fn short_name(media_type: &str) -> &str {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    match FORMATS.iter().find(|(_, known)| *known == essence) {
+        Some((format, _)) => format,
+        None if essence == "image/jpg" => "jpeg",
+        None if essence == "audio/mp3" => "mp3",
+        None => essence.split_once('/').map_or(essence, |(_, name)| name),
+    }
+}
+
+/// A cache point of the target: which member holds it, what it always says, and how long it may be asked to last.
+pub(crate) struct CachePoint {
+    pub(crate) name: &'static str,
+    pub(crate) kind: (&'static str, &'static str),
+    pub(crate) lifetimes: &'static [&'static str],
+}
+
+impl Conversion<'_, '_> {
+    /// Writes the cache point of a part or a tool.
+    pub(crate) fn cache(&self, object: &mut Object<'_>, cache: &Json<'_>, at: At, point: &CachePoint) {
+        if self.same {
+            object.raw(point.name, cache.as_str());
+            return;
+        }
+        let mut written = object.begin_object(point.name);
+        written.string(point.kind.0, point.kind.1);
+        if let Some(lifetime) = string_member(cache, "ttl") {
+            if point.lifetimes.contains(&&*lifetime) {
+                written.string("ttl", &lifetime);
+            } else {
+                let why = "the target knows no cache that lasts as long: its default is used";
+                self.approximated(at, "cache", why);
+            }
+        }
+    }
+}

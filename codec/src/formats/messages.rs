@@ -1,0 +1,283 @@
+//! The conversation as the target needs it: where the system messages stand, who begins, who follows whom.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::formats::conversion::Conversion;
+use crate::formats::extension_fields::{Put, has};
+use crate::formats::request_reader::Result;
+use crate::json::Array;
+use crate::model::{Api, FirstMessage, Outcome, SystemPlacement};
+use crate::model::{Content, Message, Part, Role};
+
+/// What is said in place of a user who said nothing.
+const CONTINUE: &str = "Please continue.";
+
+/// Appends a part as a block of a turn, or says that it has no place.
+type Block<'b, 'a> = dyn FnMut(&Part<'a>, &'static str, &mut Vec<u8>) -> Result<bool> + 'b;
+
+impl<'c, 'a> Conversion<'c, 'a> {
+    /// The messages, as the settings have them. `user_first`: the target wants the user to begin.
+    pub(crate) fn messages(&self, user_first: bool) -> Result<Cow<'c, [Message<'a>]>> {
+        let mut messages = Cow::Borrowed(&self.request.messages[..]);
+        if let (true, Some(prompt)) = (messages.is_empty(), &self.request.prompt) {
+            self.approximated(prompt.at, "prompt", "a prompt becomes the text of a user message");
+            let part = Part { at: prompt.at, ..Part::new(Content::Text(prompt.value.clone())) };
+            messages = Cow::Owned(Vec::from([Message::new(Role::User, Vec::from([part]))]));
+        }
+        if self.settings.system != SystemPlacement::Keep {
+            self.move_system(messages.to_mut());
+        }
+        if self.settings.merge == Some(true) {
+            merge(messages.to_mut());
+        }
+        if user_first {
+            self.begin_with_user(&mut messages)?;
+        }
+        Ok(messages)
+    }
+
+    /// Puts what the system says before what a user says.
+    fn move_system(&self, messages: &mut Vec<Message<'a>>) {
+        let mut system = String::new();
+        messages.retain(|message| {
+            let is_system = is_system(message);
+            for part in message.content.iter().filter(|_| is_system) {
+                let Content::Text(text) = &part.content else {
+                    self.dropped(part.at, "system", "a user message takes only the system's text");
+                    continue;
+                };
+                if !system.is_empty() {
+                    system.push_str("\n\n");
+                }
+                system.push_str(text);
+            }
+            if is_system {
+                self.approximated(message.at, "system", "the system's text stands in a user message");
+            }
+            !is_system
+        });
+        if system.is_empty() {
+            return;
+        }
+        let mut is_user = |message: &Message<'_>| message.role == Role::User;
+        let place = match self.settings.system {
+            SystemPlacement::LastUser => messages.iter().rposition(is_user),
+            _ => messages.iter().position(&mut is_user),
+        };
+        let Some(message) = place.and_then(|place| messages.get_mut(place)) else {
+            let part = Part::new(Content::Text(system.into()));
+            messages.insert(0, Message::new(Role::User, Vec::from([part])));
+            return;
+        };
+        match message.content.first_mut().map(|part| &mut part.content) {
+            Some(Content::Text(text)) => {
+                system.push_str("\n\n");
+                system.push_str(text);
+                *text = system.into();
+            }
+            _ => message.content.insert(0, Part::new(Content::Text(system.into()))),
+        }
+    }
+
+    fn begin_with_user(&self, messages: &mut Cow<'c, [Message<'a>]>) -> Result<()> {
+        // Messages that say nothing will not be sent, and so begin nothing.
+        let first = messages.iter().position(|message| !is_system(message) && !is_blank(message));
+        if first.is_some_and(|first| !matches!(messages[first].role, Role::Assistant)) {
+            return Ok(());
+        }
+        let at = first.and_then(|first| messages[first].at);
+        match self.settings.first_message {
+            FirstMessage::Leave => {}
+            FirstMessage::Error => {
+                return Err(self.unwritable(at, "the user has to begin the conversation"));
+            }
+            FirstMessage::Insert => {
+                let why = "the user has to begin the conversation: \"Please continue.\" is put before it";
+                self.lose(at, "messages", Outcome::Defaulted, why);
+                let part = Part::new(Content::Text(CONTINUE.into()));
+                let begin = first.unwrap_or(messages.len());
+                messages.to_mut().insert(begin, Message::new(Role::User, Vec::from([part])));
+            }
+        }
+        Ok(())
+    }
+
+    /// The system messages that a conversation begins with, and the rest.
+    pub(crate) fn split_system<'m>(
+        &self,
+        messages: &'m [Message<'a>],
+    ) -> (&'m [Message<'a>], &'m [Message<'a>]) {
+        // Where a message of the conversation was the system's, it still is.
+        let is_apart =
+            |message: &Message<'_>| is_system(message) && self.first_byte(message.at) != Some(b'{');
+        let first = messages.iter().position(|message| !is_apart(message)).unwrap_or(messages.len());
+        messages.split_at(first)
+    }
+
+    /// Writes messages as turns of blocks, as Converse and Anthropic have them: `block` appends one part, or says that
+    /// it has no place.
+    ///
+    /// Messages that follow each other in one role are one turn, and the results of tools stand first in it.
+    pub(crate) fn turns(
+        &self,
+        messages: &[Message<'a>],
+        mut array: Array<'_>,
+        block: &mut Block<'_, 'a>,
+    ) -> Result<()> {
+        if self.same && self.settings.merge != Some(true) {
+            return self.same_turns(messages, array, block);
+        }
+        let mut turns = Turns { out: array.element(), role: None, is_over: false };
+        let mut rest = messages;
+        while let Some(first) = rest.first() {
+            let role = self.turn_role(first);
+            let run = if self.settings.merge == Some(false) {
+                1
+            } else {
+                rest.iter().take_while(|message| self.turn_role(message) == role).count()
+            };
+            let (now, later) = rest.split_at(run);
+            rest = later;
+            for message in now {
+                self.note_role(message, role);
+            }
+            turns.is_over = self.settings.merge == Some(false);
+            for results in [true, false] {
+                for part in now.iter().flat_map(|message| &message.content) {
+                    if matches!(part.content, Content::ToolResult { .. }) == results {
+                        turns.add(role, |out| block(part, role, out))?;
+                    }
+                }
+            }
+        }
+        turns.close();
+        Ok(())
+    }
+
+    /// Messages that go back to where they came from stay as they are.
+    fn same_turns(
+        &self,
+        messages: &[Message<'a>],
+        mut array: Array<'_>,
+        block: &mut Block<'_, 'a>,
+    ) -> Result<()> {
+        for message in messages {
+            let mut turn = array.begin_object();
+            turn.string("role", message.role.as_str());
+            match &message.content[..] {
+                [Part { content: Content::Text(text), at, .. }] if self.first_byte(*at) == Some(b'"') => {
+                    turn.text("content", text);
+                }
+                // There was none that could be read.
+                [] if has(&message.own, "content") => {}
+                parts => {
+                    let mut content = turn.begin_array("content");
+                    for part in parts {
+                        content.maybe(|out| block(part, self.turn_role(message), out))?;
+                    }
+                }
+            }
+            turn.own(&message.own, "");
+        }
+        Ok(())
+    }
+
+    fn turn_role(&self, message: &Message<'_>) -> &'static str {
+        let knows = matches!(self.request.api, Some(Api::Converse | Api::Anthropic));
+        match message.role {
+            Role::Assistant => "assistant",
+            Role::System | Role::Developer if knows => "system",
+            _ => "user",
+        }
+    }
+
+    fn note_role(&self, message: &Message<'_>, role: &'static str) {
+        match &message.role {
+            Role::System | Role::Developer if role == "user" => {
+                let why = "only some models take system messages within a conversation: sent as the user's";
+                self.approximated(message.at, "role", why);
+            }
+            Role::Other(_) => {
+                self.approximated(message.at, "role", "the role is unknown: sent as the user's")
+            }
+            _ => {}
+        }
+        if message.name.is_some() {
+            self.dropped(message.at, "name", "the target knows no names of speakers");
+        }
+    }
+}
+
+/// Turns that are being written: one is open once it has a block.
+struct Turns<'o> {
+    out: &'o mut Vec<u8>,
+    role: Option<&'static str>,
+    /// The next block begins another turn, whatever its role.
+    is_over: bool,
+}
+
+impl Turns<'_> {
+    fn add(&mut self, role: &'static str, write: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<()> {
+        let before = self.out.len();
+        if self.role == Some(role) && !self.is_over {
+            self.out.push(b',');
+        } else {
+            if self.role.is_some() {
+                self.out.extend_from_slice(b"]},");
+            }
+            self.out.extend_from_slice(b"{\"role\":\"");
+            self.out.extend_from_slice(role.as_bytes());
+            self.out.extend_from_slice(b"\",\"content\":[");
+        }
+        if write(self.out)? {
+            (self.role, self.is_over) = (Some(role), false);
+        } else {
+            // What says nothing neither begins a turn nor ends one.
+            self.out.truncate(before);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if self.role.take().is_some() {
+            self.out.extend_from_slice(b"]}");
+        }
+    }
+}
+
+fn is_system(message: &Message<'_>) -> bool {
+    matches!(message.role, Role::System | Role::Developer)
+}
+
+/// Whether a message is nothing but white space.
+fn is_blank(message: &Message<'_>) -> bool {
+    message.content.iter().all(|part| matches!(&part.content, Content::Text(text) if text.is_blank()))
+}
+
+/// Makes one of messages that follow each other in one role. Two texts become one, so that text stays plain text.
+fn merge(messages: &mut Vec<Message<'_>>) {
+    let mut merged: Vec<Message<'_>> = Vec::with_capacity(messages.len());
+    for message in messages.drain(..) {
+        let last = merged.last_mut().filter(|last| {
+            last.role == message.role && last.name == message.name && message.role != Role::Tool
+        });
+        let Some(last) = last else {
+            merged.push(message);
+            continue;
+        };
+        last.own.extend(message.own);
+        for part in message.content {
+            match (last.content.last_mut().map(|part| &mut part.content), part.content) {
+                (Some(Content::Text(before)), Content::Text(text)) => {
+                    let before = before.to_mut();
+                    before.push_str("\n\n");
+                    before.push_str(&text);
+                }
+                (_, content) => last.content.push(Part { content, ..part }),
+            }
+        }
+    }
+    *messages = merged;
+}

@@ -1,0 +1,27 @@
+//! The APIs. Each is read into and written from the canonical model of [`model`](crate::model); none knows another.
+
+pub mod anthropic;
+pub mod converse;
+mod conversion;
+#[cfg(feature = "custom")]
+pub mod custom;
+pub mod embeddings;
+pub(crate) mod error_record;
+mod extension_fields;
+mod http_error;
+mod media;
+mod messages;
+pub mod openai_chat;
+mod openai_completions;
+pub(crate) mod openai_responses;
+pub(crate) mod plain_text;
+mod request;
+mod request_reader;
+pub(crate) mod text_generation;
+mod thinking;
+mod tool_names;
+mod writer;
+
+pub use http_error::{ErrorKind as HttpErrorKind, ServiceError as HttpError};
+pub use request::{convert_request, read_request, tool_names, write_request};
+pub use writer::{Writer, write_response};

@@ -1,0 +1,212 @@
+//! Probabilities of tokens as the chat has them: `{"content":[{"token":…,"logprob":…,"bytes":…,"top_logprobs":[…]}]}`.
+//!
+//! | source | shape |
+//! |---|---|
+//! | OpenAI's chat; LMI puts it into a list | as it is |
+//! | completions | `tokens`, `token_logprobs` and `top_logprobs`, a list each |
+//! | TGI, LMI, llama-server | tokens with `text` or `token` and `logprob` or `log_prob`, one or a list; special ones are no text |
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::json::{Json, Object, elements, member, members, number_end, string};
+use crate::model::{Losses, Outcome};
+
+/// The lists of the chat's shape.
+const LISTS: [&str; 2] = ["content", "refusal"];
+
+/// Probabilities in the chat's shape, if they can be said in it and say something.
+pub(crate) fn of_chat<'a>(json: &'a str, losses: &mut Losses) -> Option<Cow<'a, str>> {
+    if is_own(json) {
+        return Some(Cow::Borrowed(json));
+    }
+    let list = elements(json);
+    let found = match &list[..] {
+        [only] if is_own(only) => return Some(Cow::Borrowed(*only)),
+        [] if member(json, "tokens").is_some() => completion(json),
+        [] if json.bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(*b"[]") => return None,
+        [] => token(json).map(|token| Vec::from_iter([token])),
+        tokens => tokens.iter().map(|json| token(json)).collect(),
+    };
+    let Some(tokens) = found else {
+        losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
+        return None;
+    };
+    if tokens.iter().any(|token| token.has_more) {
+        losses.add("logprobs", Outcome::Approximated, "the chat has no IDs of tokens and no offsets");
+    }
+    let mut tokens = tokens.into_iter().filter(|token| !token.is_special).peekable();
+    tokens.peek()?;
+    let mut out = Vec::new();
+    Object::write(&mut out, |object| object.array("content", tokens, |token, out| token.write(out)));
+    Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+}
+
+/// The probabilities of several records as those of one.
+pub(crate) fn join<'a>(pieces: &[Cow<'a, str>]) -> Option<Cow<'a, str>> {
+    if let [] | [_] = pieces {
+        return pieces.first().cloned();
+    }
+    let mut out = Vec::new();
+    Object::write(&mut out, |object| {
+        for name in LISTS {
+            let lists =
+                pieces.iter().filter_map(|piece| member(piece, name)).filter(|list| list.starts_with('['));
+            let lists: Vec<_> = lists.collect();
+            if !lists.is_empty() {
+                let all = lists.into_iter().flat_map(elements);
+                object.array(name, all, |token, out| out.extend_from_slice(token.as_bytes()));
+            }
+        }
+    });
+    Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+}
+
+/// Whether probabilities have the chat's shape, or at least that of nobody else: an object that lists no tokens and is none.
+/// In streams this is asked of every token, and so allocates nothing.
+fn is_own(json: &str) -> bool {
+    let (mut is_chat, mut is_other) = (false, false);
+    let read = Json::new(json.as_bytes(), 0, 127).object(|json, name| {
+        is_chat |= matches!(name, b"content" | b"refusal");
+        is_other |= matches!(name, b"tokens" | b"logprob" | b"log_prob");
+        json.skip().map(drop)
+    });
+    read.is_ok() && (is_chat || !is_other)
+}
+
+/// A token, and how probable it was.
+struct Token<'a> {
+    text: String,
+    logprob: &'a str,
+    /// A list of numbers.
+    bytes: Option<&'a str>,
+    top: Vec<Token<'a>>,
+    is_special: bool,
+    /// It has members that the chat has not.
+    has_more: bool,
+}
+
+impl Token<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        Object::write(out, |object| {
+            self.members(object);
+            object
+                .array("top_logprobs", &self.top, |token, out| Object::write(out, |top| token.members(top)));
+        });
+    }
+
+    fn members(&self, object: &mut Object<'_>) {
+        object.string("token", &self.text);
+        object.raw("logprob", self.logprob);
+        object.raw("bytes", self.bytes.unwrap_or("null"));
+    }
+}
+
+/// A number of JSON.
+fn number(value: &str) -> Option<&str> {
+    (number_end(value.as_bytes(), 0) == Some(value.len())).then_some(value)
+}
+
+/// Reads a token of TGI, LMI or llama-server, with those that were likely in its place.
+fn token(json: &str) -> Option<Token<'_>> {
+    let top = member(json, "top_logprobs").map(elements).unwrap_or_default();
+    Some(Token { top: top.into_iter().filter_map(lone_token).collect(), ..lone_token(json)? })
+}
+
+fn lone_token(json: &str) -> Option<Token<'_>> {
+    let members = members(json);
+    let named = |names: [&str; 2]| {
+        let known = members.iter().rfind(|(name, _)| names.contains(&&**name));
+        known.map(|(_, value)| *value)
+    };
+    let bytes =
+        named(["bytes", ""]).filter(|bytes| elements(bytes).iter().any(|byte| number(byte).is_some()));
+    const KNOWN: [&str; 4] = ["token", "logprob", "bytes", "top_logprobs"];
+    Some(Token {
+        bytes,
+        has_more: members.iter().any(|(name, _)| !KNOWN.contains(&&**name)),
+        is_special: named(["special", "special_token"]) == Some("true"),
+        ..plain(named(["token", "text"]).and_then(string)?, named(["logprob", "log_prob"])?)?
+    })
+}
+
+/// Reads the tokens of a completion.
+fn completion(json: &str) -> Option<Vec<Token<'_>>> {
+    let list = |name| member(json, name).map(elements).unwrap_or_default();
+    let (texts, logprobs, tops) = (list("tokens"), list("token_logprobs"), list("top_logprobs"));
+    let has_more = member(json, "text_offset").is_some();
+    let tokens = texts.into_iter().enumerate().map(|(at, text)| {
+        let top = tops.get(at).map(|top| members(top)).unwrap_or_default();
+        let top = top.into_iter().filter_map(|(text, logprob)| plain(text, logprob));
+        Some(Token { top: top.collect(), has_more, ..plain(string(text)?, logprobs.get(at)?)? })
+    });
+    tokens.collect()
+}
+
+fn plain(text: String, logprob: &str) -> Option<Token<'_>> {
+    Some(Token {
+        text,
+        logprob: number(logprob)?,
+        bytes: None,
+        top: Vec::new(),
+        is_special: false,
+        has_more: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+
+    fn said(json: &str) -> (Option<String>, Vec<String>) {
+        let mut losses = Losses::default();
+        let chat = of_chat(json, &mut losses).map(Cow::into_owned);
+        (chat, losses.as_slice().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn shapes() {
+        let own = r#"{"content":[{"token":"a","logprob":-1}],"refusal":null}"#;
+        let a = r#"{"content":[{"token":"a","logprob":-1.50,"bytes":null,"top_logprobs":[]}]}"#;
+        let approximated =
+            vec!["logprobs: approximated: the chat has no IDs of tokens and no offsets".to_string()];
+        let dropped = vec!["logprobs: dropped: formats disagree on what they are".to_string()];
+        let exact = Vec::new;
+        for (source, chat, losses) in [
+            (own, Some(own), exact()),
+            ("{}", Some("{}"), exact()),
+            (&*alloc::format!("[{own}]"), Some(own), exact()),
+            (r#"{"id":1,"text":"a","logprob":-1.50,"special":false}"#, Some(a), approximated.clone()),
+            (r#"[{"id":1,"text":"a","log_prob":-1.50}]"#, Some(a), approximated.clone()),
+            (r#"[{"token":"a","logprob":-1.50,"bytes":[]}]"#, Some(a), exact()),
+            (r#"{"tokens":["a"],"token_logprobs":[-1.50],"top_logprobs":null}"#, Some(a), exact()),
+            (r#"{"tokens":["a"],"token_logprobs":[-1.50],"text_offset":[0]}"#, Some(a), approximated.clone()),
+            (r#"{"id":2,"text":"</s>","logprob":0,"special":true}"#, None, approximated),
+            ("[ ]", None, exact()),
+            (r#"{"tokens":["a"],"token_logprobs":[null]}"#, None, dropped.clone()),
+            (r#"[{"id":1,"text":"a","logprob":null}]"#, None, dropped.clone()),
+            ("7", None, dropped),
+        ] {
+            assert_eq!(said(source), (chat.map(String::from), losses), "{source}");
+        }
+        let top = r#"[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-2}]}]"#;
+        let chat = r#"{"content":[{"token":"a","logprob":-1,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-2,"bytes":null}]}]}"#;
+        assert_eq!(said(top).0.as_deref(), Some(chat));
+        let top = r#"{"tokens":["a","c"],"token_logprobs":[-1,-3],"top_logprobs":[{"b":-2},null]}"#;
+        let chat = r#"{"content":[{"token":"a","logprob":-1,"bytes":null,"top_logprobs":[{"token":"b","logprob":-2,"bytes":null}]},{"token":"c","logprob":-3,"bytes":null,"top_logprobs":[]}]}"#;
+        assert_eq!(said(top).0.as_deref(), Some(chat));
+    }
+
+    #[test]
+    fn pieces() {
+        let pieces = [r#"{"content":[1],"refusal":null}"#, r#"{"content":[2,3]}"#, r#"{"refusal":[4]}"#];
+        let joined = join(&pieces.map(Cow::Borrowed));
+        assert_eq!(joined.as_deref(), Some(r#"{"content":[1,2,3],"refusal":[4]}"#));
+        assert_eq!(join(&[Cow::Borrowed("{}")]).as_deref(), Some("{}"));
+        assert_eq!(join(&[]), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! OpenAI chat completions, as OpenAI, vLLM, SGLang, llama.cpp, TGI and LMI stream them.
+//!
+//! Sources: the [API reference](https://platform.openai.com/docs/api-reference/chat-streaming) and the types of the
+//! `openai` Python package 3.52.0 for the format, vLLM 0.33.0 and SGLang 0.5.23 for their extensions, and recordings of
+//! real servers for what is really sent.
+//!
+//! | on the wire | canonical |
+//! |---|---|
+//! | `delta.content`, `message.content`, a legacy completion's `text` | text |
+//! | `reasoning_content` (DeepSeek, SGLang, LMI), `reasoning` (vLLM from 0.16) | reasoning; the first where both are sent |
+//! | `refusal` | refusal |
+//! | `annotations` | citations of the text; written where they have OpenAI's shape |
+//! | `tool_calls`, a list or one object; `function_call` | tool calls; `arguments` may be an object, the `input` of `custom` tools is free text |
+//! | `logprobs`, `usage` | as they are; what other formats have of them is written in the chat's shape; a `usage` that counts more than the model has names for is also shown as it is |
+//! | `finish_reason` | finish; `error` and `abort` are a model failure |
+//! | `error`, an object or a text; `"object":"error"` | model failure |
+//! | `[DONE]` | the stream is complete, unless it failed before |
+//! | any other member that is not null | [`Event::Other`](crate::model::Event::Other) with its name |
+//!
+//! `service_tier` and `system_fingerprint` repeat on every chunk, too: they are said once, and again where they change, and
+//! are written into every chunk that follows. `object` and `obfuscation` say nothing about the answer, and are left out.
+
+mod chunk;
+mod logprobs;
+mod read_parts;
+mod read_request;
+mod read_stream;
+mod usage;
+mod write_messages;
+mod write_request;
+mod write_response;
+mod write_stream;
+
+pub(crate) use read_request::read as read_request;
+pub(crate) use read_stream::Reader;
+pub(crate) use write_request::write as write_request;
+pub use write_response::write_response;
+pub use write_stream::Writer;
+
+/// Members of a request that only OpenAI gives a meaning.
+const OWN: &[&str] = &[
+    "audio",
+    "metadata",
+    "modalities",
+    "moderation",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "store",
+    "verbosity",
+    "web_search_options",
+    // These have names in the model; here they have values that are not theirs.
+    "model",
+    "tools",
+    "functions",
+    "tool_choice",
+    "function_call",
+    "parallel_tool_calls",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "n",
+    "stop",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "response_format",
+    "reasoning_effort",
+    "stream",
+    "stream_options",
+    "user",
+    "service_tier",
+];

@@ -1,0 +1,264 @@
+//! Reads what a message says: content parts and calls of tools.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::formats::media;
+use crate::formats::request_reader::{Result, Source, place};
+use crate::json::Kind;
+use crate::model;
+use crate::model::{Content, Members, Part, Text};
+
+/// Reads `content`: a string, a list of parts, or null.
+pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
+    let (kind, at) = source.kind()?;
+    let at = place(at);
+    parts.clear();
+    match kind {
+        Kind::String => {
+            // Room for one: nearly all messages are one text.
+            *parts = Vec::from([Part { at, ..Part::new(Content::Text(source.text()?)) }]);
+        }
+        Kind::Array => source.array(|source| {
+            parts.push(part(source)?);
+            Ok(())
+        })?,
+        Kind::Null => {
+            source.raw()?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn part<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
+    let at = source.at()?;
+    let known = source.probe(known_part)?;
+    Ok(match known {
+        Some(part) => Part { at, ..part },
+        None => Part { at, ..Part::new(Content::Other(source.raw()?)) },
+    })
+}
+
+/// Reads a part of a kind that has a name in the model.
+fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
+    let (mut kind, mut cache) = (None::<Cow<'a, str>>, None);
+    let (mut own, mut extra) = (Members::new(), Members::new());
+    let (mut content, mut payloads, mut complete) = (None, 0, true);
+    let taken = source.nested(&mut own, "", |source, member| {
+        let found =
+            match member {
+                "type" => return source.value(&mut kind),
+                "prompt_cache_breakpoint" => return source.value(&mut cache),
+                "text" => text(source, Content::Text)?.map(|content| ("text", content)),
+                "refusal" => text(source, Content::Refusal)?.map(|content| ("refusal", content)),
+                "image_url" => image(source, &mut extra)?.map(|content| ("image_url", content)),
+                "video_url" => link(source, &mut extra, "video_url")?
+                    .map(|source| ("video_url", Content::Video { source })),
+                "audio_url" => link(source, &mut extra, "audio_url")?
+                    .map(|source| ("audio_url", Content::Audio { source })),
+                "input_audio" => audio(source, &mut extra)?.map(|content| ("input_audio", content)),
+                "file" => file(source, &mut extra)?.map(|content| ("file", content)),
+                _ => return Ok(false),
+            };
+        payloads += 1;
+        complete &= found.is_some();
+        content = found;
+        // What could not be read makes the whole part one of another kind.
+        if !complete {
+            source.raw()?;
+        }
+        Ok(true)
+    })?;
+    own.append(&mut extra);
+    let found =
+        content.filter(|(name, _)| taken && complete && payloads == 1 && kind.as_deref() == Some(name));
+    Ok(found.map(|(_, content)| Part { cache, own, ..Part::new(content) }))
+}
+
+fn text<'a>(
+    source: &mut Source<'a>,
+    content: impl FnOnce(Text<'a>) -> Content<'a>,
+) -> Result<Option<Content<'a>>> {
+    let mut text = None;
+    source.value(&mut text)?;
+    Ok(text.map(content))
+}
+
+fn image<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+    let (mut url, mut detail) = (None::<Text<'a>>, None);
+    source.probe(|source| {
+        let is_object = source.nested(own, "image_url", |source, member| match member {
+            "url" => source.value(&mut url),
+            "detail" => source.value(&mut detail),
+            _ => Ok(false),
+        })?;
+        if !is_object {
+            source.value(&mut url)?;
+        }
+        Ok(url.map(|url| Content::Image { source: media::of_url(url), detail }))
+    })
+}
+
+fn link<'a>(source: &mut Source<'a>, own: &mut Members<'a>, name: &str) -> Result<Option<model::Source<'a>>> {
+    let mut url = None;
+    source.probe(|source| {
+        source.nested(
+            own,
+            name,
+            |source, member| {
+                if member == "url" { source.value(&mut url) } else { Ok(false) }
+            },
+        )?;
+        Ok(url.map(media::of_url))
+    })
+}
+
+fn audio<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+    let (mut data, mut format) = (None, None::<Cow<'a, str>>);
+    source.probe(|source| {
+        source.nested(own, "input_audio", |source, member| match member {
+            "data" => source.value(&mut data),
+            "format" => source.value(&mut format),
+            _ => Ok(false),
+        })?;
+        let (Some(data), Some(format)) = (data, format) else { return Ok(None) };
+        let media_type = media::media_type("audio", &format);
+        Ok(Some(Content::Audio { source: model::Source::Base64 { media_type, data } }))
+    })
+}
+
+fn file<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+    let (mut data, mut id, mut name) = (None::<Text<'a>>, None, None);
+    source.probe(|source| {
+        source.nested(own, "file", |source, member| match member {
+            "file_data" => source.value(&mut data),
+            "file_id" => source.value(&mut id),
+            "filename" => source.value(&mut name),
+            _ => Ok(false),
+        })?;
+        let source = match (data, id) {
+            (Some(data), None) => match media::of_url(data) {
+                // Base64 alone, without its type.
+                model::Source::Url(data) if !data.contains(':') => {
+                    model::Source::Base64 { media_type: Cow::Borrowed(""), data: data.into() }
+                }
+                source => source,
+            },
+            (None, Some(id)) => model::Source::File(id),
+            _ => return Ok(None),
+        };
+        Ok(Some(Content::Document { source, name }))
+    })
+}
+
+/// Reads the calls of tools: a list, or the one call that some servers send instead. A list with anything else in it is
+/// left alone.
+pub(crate) fn tool_calls<'a>(source: &mut Source<'a>, calls: &mut Vec<Part<'a>>) -> Result<bool> {
+    let read = source.probe(|source| {
+        let (mut read, mut all) = (Vec::new(), true);
+        let mut call = |source: &mut Source<'a>| -> Result<()> {
+            let part = tool_call(source)?;
+            all &= matches!(part.content, Content::ToolCall { .. });
+            // Mostly there is one.
+            if read.is_empty() {
+                read.reserve_exact(1);
+            }
+            read.push(part);
+            Ok(())
+        };
+        match source.kind()?.0 {
+            Kind::Array => source.array(call)?,
+            Kind::Object => call(source)?,
+            _ => return Ok(None),
+        }
+        Ok(all.then_some(read))
+    })?;
+    Ok(read.map(|read| *calls = read).is_some())
+}
+
+fn tool_call<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
+    let at = source.at()?;
+    let known = source.probe(|source| {
+        let (mut id, mut kind, mut call) = (None, None::<Cow<'a, str>>, None);
+        let (mut own, mut extra) = (Members::new(), Members::new());
+        source.nested(&mut own, "", |source, member| match member {
+            "id" => source.value(&mut id),
+            "type" => source.value(&mut kind),
+            "function" => function(source, &mut extra, "function", &mut call),
+            "custom" if call.is_none() => custom(source, &mut extra, &mut call),
+            _ => Ok(false),
+        })?;
+        own.append(&mut extra);
+        let Some(Content::ToolCall { name, input, custom, .. }) = call else { return Ok(None) };
+        let of = if custom { "custom" } else { "function" };
+        if kind.is_some_and(|kind| kind != of) {
+            return Ok(None);
+        }
+        Ok(Some(Part { own, ..Part::new(Content::ToolCall { id, name, input, custom }) }))
+    })?;
+    Ok(match known {
+        Some(part) => Part { at, ..part },
+        None => Part { at, ..Part::new(Content::Other(source.raw()?)) },
+    })
+}
+
+/// Reads the function that is called. Its arguments are a JSON text in a string; some servers send the JSON itself.
+pub(crate) fn function<'a>(
+    source: &mut Source<'a>,
+    own: &mut Members<'a>,
+    path: &str,
+    call: &mut Option<Content<'a>>,
+) -> Result<bool> {
+    let (mut name, mut input) = (None, None::<Text<'a>>);
+    let mut extra = Members::new();
+    let read = source.probe(|source| {
+        source.nested(&mut extra, path, |source, member| match member {
+            "name" => source.value(&mut name),
+            "arguments" if source.kind()?.0 == Kind::Object => {
+                input = Some(source.raw()?.0.into());
+                Ok(true)
+            }
+            "arguments" => source.value(&mut input),
+            _ => Ok(false),
+        })?;
+        let input = input.unwrap_or_default();
+        Ok(name.map(|name| Content::ToolCall { id: None, name, input, custom: false }))
+    })?;
+    Ok(take(own, &mut extra, call, read))
+}
+
+/// Reads the custom tool that is called. Its input is free text.
+fn custom<'a>(
+    source: &mut Source<'a>,
+    own: &mut Members<'a>,
+    call: &mut Option<Content<'a>>,
+) -> Result<bool> {
+    let (mut name, mut input) = (None, None);
+    let mut extra = Members::new();
+    let read = source.probe(|source| {
+        source.nested(&mut extra, "custom", |source, member| match member {
+            "name" => source.value(&mut name),
+            "input" => source.value(&mut input),
+            _ => Ok(false),
+        })?;
+        let (Some(name), Some(input)) = (name, input) else { return Ok(None) };
+        Ok(Some(Content::ToolCall { id: None, name, input, custom: true }))
+    })?;
+    Ok(take(own, &mut extra, call, read))
+}
+
+/// Keeps what was read, if it is a call. Returns whether it is.
+fn take<'a>(
+    own: &mut Members<'a>,
+    extra: &mut Members<'a>,
+    call: &mut Option<Content<'a>>,
+    read: Option<Content<'a>>,
+) -> bool {
+    let taken = read.is_some();
+    if taken {
+        own.append(extra);
+        *call = read;
+    }
+    taken
+}

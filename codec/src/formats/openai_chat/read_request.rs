@@ -1,0 +1,371 @@
+//! Reads a chat completion request.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::formats::openai_chat::read_parts as parts;
+use crate::formats::request_reader::{Result, Source, expected, split_off};
+use crate::json::Kind;
+use crate::model::{
+    At, Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Text, Tool, ToolChoice,
+};
+use crate::model::{Json, Request};
+
+/// Reads the object that comes next.
+pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
+    let (_, start) = source.kind()?;
+    let mut request = Request::default();
+    let mut own = Vec::new();
+    let mut messages = None;
+    let mut max_tokens = None;
+    source.object(&mut own, "", |source, name| {
+        Ok(match name {
+            "messages" => {
+                source.expect("messages", Kind::Array)?;
+                let mut read = Vec::new();
+                source.list(&mut read, message)?;
+                messages = Some(read);
+                true
+            }
+            "max_tokens" => source.param(&mut max_tokens)?,
+            "tools" | "functions" => tools(source, &mut request.tools)?,
+            "response_format" => response_format(source, &mut request)?,
+            "reasoning_effort" => {
+                let at = source.at()?;
+                let mut effort = None;
+                let taken = source.value(&mut effort)?;
+                request.reasoning = effort.map(|effort| {
+                    let value = Reasoning { effort: Some(effort), ..Reasoning::default() };
+                    Param { value, at }
+                });
+                taken
+            }
+            "stream_options" => {
+                let Request { include_usage, own, .. } = &mut request;
+                source.nested(own, "stream_options", |source, name| match name {
+                    "include_usage" => source.param(include_usage),
+                    _ => Ok(false),
+                })?
+            }
+            _ => parameter(source, name, &mut request)?,
+        })
+    })?;
+    let Some(messages) = messages else { return Err(expected(start, "messages", "an array", "nothing")) };
+    request.messages = messages;
+    match (request.max_tokens, max_tokens) {
+        (None, Some(_)) => request.max_tokens = max_tokens,
+        (Some(_), Some(Param { value, at })) => {
+            let value = Json(Cow::Owned(alloc::format!("{value}")));
+            own.push((Cow::Borrowed("max_tokens"), Param { value, at }));
+        }
+        _ => {}
+    }
+    request.others = split_off(&mut own, crate::formats::openai_chat::OWN);
+    request.own.append(&mut own);
+    Ok(request)
+}
+
+/// Reads the parameters that stand by themselves.
+fn parameter<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>) -> Result<bool> {
+    match name {
+        "model" => source.param(&mut request.model),
+        "max_completion_tokens" => source.param(&mut request.max_tokens),
+        "temperature" => source.param(&mut request.temperature),
+        "top_p" => source.param(&mut request.top_p),
+        "top_k" => source.param(&mut request.top_k),
+        "min_p" => source.param(&mut request.min_p),
+        "seed" => source.param(&mut request.seed),
+        "n" => source.param(&mut request.n),
+        "stop" => source.strings(&mut request.stop, true),
+        "frequency_penalty" => source.param(&mut request.frequency_penalty),
+        "presence_penalty" => source.param(&mut request.presence_penalty),
+        "repetition_penalty" => source.param(&mut request.repetition_penalty),
+        "logprobs" => source.param(&mut request.logprobs),
+        "top_logprobs" => source.param(&mut request.top_logprobs),
+        "logit_bias" => source.param(&mut request.logit_bias),
+        "parallel_tool_calls" => source.param(&mut request.parallel_tool_calls),
+        "stream" => source.param(&mut request.stream),
+        "user" => source.param(&mut request.user),
+        "service_tier" => source.param(&mut request.service_tier),
+        "tool_choice" | "function_call" => tool_choice(source, request),
+        _ => Ok(false),
+    }
+}
+
+/// What only assistants and tools say.
+const OF_ROLES: [&str; 6] =
+    ["tool_call_id", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal"];
+
+/// The same, as a message has it, until its role is known. Most messages have none of it.
+#[derive(Default)]
+struct OfRole<'a> {
+    id: Option<Cow<'a, str>>,
+    thoughts: Option<Param<Text<'a>>>,
+    refusal: Option<Param<Text<'a>>>,
+    calls: Vec<Part<'a>>,
+    members: [Option<(&'a str, At)>; 6],
+}
+
+impl<'a> OfRole<'a> {
+    fn read(&mut self, source: &mut Source<'a>, member: &str) -> Result<bool> {
+        let at = source.at()?;
+        let taken = match member {
+            "tool_call_id" => source.value(&mut self.id)?,
+            "reasoning_content" | "reasoning" if self.thoughts.is_none() => {
+                source.param(&mut self.thoughts)?
+            }
+            "refusal" => source.param(&mut self.refusal)?,
+            "tool_calls" => parts::tool_calls(source, &mut self.calls)?,
+            "function_call" => {
+                let (mut call, mut extra) = (None, Members::new());
+                let taken = parts::function(source, &mut extra, "function_call", &mut call)?;
+                self.calls.extend(call.map(|content| Part { own: extra, at, ..Part::new(content) }));
+                taken
+            }
+            _ => false,
+        };
+        if let (true, Some(json)) = (taken, source.since(at)) {
+            if let Some(index) = OF_ROLES.iter().position(|name| *name == member) {
+                self.members[index] = Some((json, at));
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Puts members back that stay as they came.
+    fn put_back(&self, own: &mut Members<'a>, stays: impl Fn(&str) -> bool) {
+        let all = OF_ROLES.into_iter().zip(self.members).filter(|(name, _)| stays(name));
+        own.extend(all.filter_map(|(name, noted)| {
+            let (json, at) = noted?;
+            Some((Cow::Borrowed(name), Param { value: Json(Cow::Borrowed(json)), at }))
+        }));
+    }
+
+    /// What an assistant says: its thoughts, its text, a refusal, calls of tools.
+    fn parts(self, mut content: Vec<Part<'a>>) -> Vec<Part<'a>> {
+        if content.is_empty() && self.thoughts.is_none() && self.refusal.is_none() {
+            return self.calls;
+        }
+        let thoughts = self.thoughts.map(|Param { value, at }| Part {
+            at,
+            ..Part::new(Content::Reasoning { text: value, signature: None })
+        });
+        content.reserve_exact(usize::from(thoughts.is_some()) + 1 + self.calls.len());
+        content.splice(..0, thoughts);
+        let refusal = self.refusal.map(|Param { value, at }| (at, Content::Refusal(value)));
+        content.extend(refusal.map(|(at, refusal)| Part { at, ..Part::new(refusal) }));
+        content.extend(self.calls);
+        content
+    }
+}
+
+fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
+    let at = source.expect("message", Kind::Object)?;
+    let (_, start) = source.kind()?;
+    let (mut role, mut name, mut content, mut content_at) = (None::<Cow<'a, str>>, None, Vec::new(), at);
+    // What only some roles say is not theirs in a message of another.
+    let (mut own, mut of_role) = (Members::new(), None::<OfRole<'a>>);
+    source.object(&mut own, "", |source, member| match member {
+        "role" => source.value(&mut role),
+        "name" => source.value(&mut name),
+        "content" => {
+            content_at = source.at()?;
+            parts::content(source, &mut content)
+        }
+        "tool_call_id" | "tool_calls" | "function_call" | "reasoning_content" | "reasoning" | "refusal" => {
+            of_role.get_or_insert_default().read(source, member)
+        }
+        _ => Ok(false),
+    })?;
+    let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
+    let role = match &*role {
+        "system" => Role::System,
+        "developer" => Role::Developer,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        "tool" | "function" => Role::Tool,
+        _ => Role::Other(role),
+    };
+    if let Some(said) = &of_role {
+        said.put_back(&mut own, |name| match role {
+            Role::Tool => name != "tool_call_id",
+            Role::Assistant => name == "tool_call_id",
+            _ => true,
+        });
+    }
+    let content = match (&role, of_role) {
+        (Role::Tool, said) => {
+            let id = said.and_then(|said| said.id);
+            let result = Content::ToolResult { id, content, is_error: None };
+            Vec::from([Part { at: content_at, ..Part::new(result) }])
+        }
+        (Role::Assistant, Some(said)) => said.parts(content),
+        _ => content,
+    };
+    Ok(Message { role, content, name, own, at })
+}
+
+/// Reads the tools: `tools`, or `functions`, which are the same without their wrapping.
+fn tools<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<bool> {
+    if source.kind()?.0 != Kind::Array {
+        return Ok(false);
+    }
+    source.array(|source| {
+        let at = source.at()?;
+        let read = source.probe(|source| {
+            let (mut tool, mut kind, mut own) = (Tool::new(""), None::<Cow<'a, str>>, Vec::new());
+            tool.at = at;
+            let mut extra = Members::new();
+            let taken = source.nested(&mut own, "", |source, member| match member {
+                "type" => source.value(&mut kind),
+                "function" => source.nested(&mut extra, "function", |source, member| {
+                    function_member(source, member, &mut tool)
+                }),
+                _ => function_member(source, member, &mut tool),
+            })?;
+            own.append(&mut extra);
+            tool.own = own;
+            let is_function = kind.is_none_or(|kind| kind == "function");
+            Ok(Some(tool).filter(|tool| taken && is_function && !tool.name.is_empty()))
+        })?;
+        tools.push(match read {
+            Some(tool) => tool,
+            None => Tool { other: Some(source.raw()?), at, ..Tool::new("") },
+        });
+        Ok(())
+    })?;
+    Ok(true)
+}
+
+fn function_member<'a>(source: &mut Source<'a>, member: &str, tool: &mut Tool<'a>) -> Result<bool> {
+    match member {
+        "name" => {
+            let mut name = None;
+            let taken = source.value(&mut name)?;
+            tool.name = name.unwrap_or_default();
+            Ok(taken)
+        }
+        "description" => source.value(&mut tool.description),
+        "parameters" => source.value(&mut tool.schema),
+        "strict" => source.value(&mut tool.strict),
+        _ => Ok(false),
+    }
+}
+
+fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+    let (kind, at) = source.kind()?;
+    let at = crate::formats::request_reader::place(at);
+    let choice = match kind {
+        Kind::String => source.probe(|source| {
+            Ok(match &*source.string()? {
+                "auto" => Some(ToolChoice::Auto),
+                "none" => Some(ToolChoice::None),
+                "required" => Some(ToolChoice::Required),
+                _ => None,
+            })
+        })?,
+        Kind::Object => source.probe(named_choice)?,
+        _ => return Ok(false),
+    };
+    let value = match choice {
+        Some(choice) => choice,
+        None => ToolChoice::Other(source.raw()?),
+    };
+    request.tool_choice = Some(Param { value, at });
+    Ok(true)
+}
+
+/// Reads `{"type":"function","function":{"name":…}}`, `{"name":…}`, and `allowed_tools`. What is not exactly that is
+/// some other choice.
+fn named_choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
+    let (mut kind, mut name) = (None::<Cow<'a, str>>, None::<Cow<'a, str>>);
+    let (mut mode, mut tools, mut exact) = (None::<Cow<'a, str>>, Vec::new(), true);
+    let mut unknown = Members::new();
+    let mut deeper = Members::new();
+    let mut deepest = Members::new();
+    source.object(&mut unknown, "", |source, member| match member {
+        "type" => source.value(&mut kind),
+        "name" => source.value(&mut name),
+        "function" => {
+            source.nested(
+                &mut deeper,
+                "",
+                |source, member| {
+                    if member == "name" { source.value(&mut name) } else { Ok(false) }
+                },
+            )
+        }
+        "allowed_tools" => source.nested(&mut deeper, "", |source, member| match member {
+            "mode" => source.value(&mut mode),
+            "tools" if source.kind()?.0 == Kind::Array => {
+                source.array(|source| {
+                    match source.probe(named_choice)? {
+                        Some(ToolChoice::Tool(name)) => tools.push(name),
+                        _ => {
+                            exact = false;
+                            deepest.push(("".into(), Param::new(source.raw()?)));
+                        }
+                    }
+                    Ok(())
+                })?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }),
+        _ => Ok(false),
+    })?;
+    exact &= unknown.is_empty() && deeper.is_empty();
+    Ok(match (kind.as_deref(), name, mode.as_deref()) {
+        (Some("function") | None, Some(name), None) if exact => Some(ToolChoice::Tool(name)),
+        (Some("allowed_tools"), None, Some(mode @ ("auto" | "required"))) if exact => {
+            Some(ToolChoice::Allowed { tools, required: mode == "required" })
+        }
+        _ => None,
+    })
+}
+
+fn response_format<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+    if source.kind()?.0 != Kind::Object {
+        return Ok(false);
+    }
+    let at = source.at()?;
+    let mut own = Vec::new();
+    let shape = source.probe(|source| {
+        let mut kind = None::<Cow<'a, str>>;
+        let (mut name, mut description, mut schema, mut strict) = (None, None, None, None);
+        let mut extra = Members::new();
+        let mut has_schema = false;
+        source.object(&mut own, "response_format", |source, member| match member {
+            "type" => source.value(&mut kind),
+            "json_schema" => {
+                has_schema = true;
+                source.nested(&mut extra, "response_format/json_schema", |source, member| match member {
+                    "name" => source.value(&mut name),
+                    "description" => source.value(&mut description),
+                    "schema" => source.value(&mut schema),
+                    "strict" => source.value(&mut strict),
+                    _ => Ok(false),
+                })
+            }
+            _ => Ok(false),
+        })?;
+        own.append(&mut extra);
+        Ok(match (kind.as_deref(), has_schema) {
+            (Some("text"), false) => Some(ResponseFormat::Text),
+            (Some("json_object"), false) => Some(ResponseFormat::JsonObject),
+            (Some("json_schema"), true) => {
+                Some(ResponseFormat::JsonSchema { name, description, schema, strict })
+            }
+            _ => None,
+        })
+    })?;
+    let value = match shape {
+        Some(shape) => {
+            request.own.append(&mut own);
+            shape
+        }
+        None => ResponseFormat::Other(source.raw()?),
+    };
+    request.response_format = Some(Param { value, at });
+    Ok(true)
+}

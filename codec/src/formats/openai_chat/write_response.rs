@@ -1,0 +1,176 @@
+//! Writes whole responses.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::formats::openai_chat::chunk::Delta;
+use crate::formats::openai_chat::logprobs;
+use crate::formats::openai_chat::usage::{is_own_usage, whole_usage, write_usage};
+use crate::formats::openai_chat::write_stream::{
+    FOREIGN, finish_reason, is_citation, is_taken, is_taken_in_choice, note_finish_reason, why_taken,
+    write_call,
+};
+use crate::json::Object;
+use crate::model::Content;
+use crate::model::position::Thing;
+use crate::model::{Choice, Losses, Outcome, Response, ResponseOptions};
+
+/// Writes a response as a chat completion.
+///
+/// What the source does not say comes from the [`ResponseOptions`]. Several texts of one choice become one, as the format has it.
+pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
+    let (mut out, mut losses) = (Vec::new(), Losses::default());
+    Object::write(&mut out, |object| {
+        let id = response.id.as_deref().or(context.id.as_deref());
+        object.string("id", id.unwrap_or("chatcmpl-0"));
+        object.string("object", "chat.completion");
+        object.integer("created", response.created.or(context.created).unwrap_or(0));
+        object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
+        object.array("choices", &response.choices, |choice, out| {
+            write_choice(response, choice, out, &mut losses);
+        });
+        if let Some(usage) = &response.usage {
+            losses.set_here(response.places.of(Thing::Usage));
+            let more = response.more_usage(is_own_usage).map_or("", |json| json.as_str());
+            write_usage(&whole_usage(usage, &mut losses), more, object.name("usage"));
+        }
+        write_others(response, None, |_| true, object, &mut losses);
+    });
+    response.note_malformed(&mut losses);
+    losses.find(response.places.document());
+    (out, losses)
+}
+
+fn write_choice(response: &Response, choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
+    let citations = response.citations(choice, is_citation, losses);
+    Object::write(out, |object| {
+        object.integer("index", choice.index.into());
+        object.object("message", |message| {
+            write_message(response, choice, message, losses);
+            if !citations.is_empty() {
+                let all = citations.into_values().flatten();
+                message.array("annotations", all, |json, out| out.extend_from_slice(json.as_bytes()));
+            }
+        });
+        let mut pieces = Vec::new();
+        for (index, piece) in choice.logprobs.iter().enumerate() {
+            losses.set_here(response.places.of(Thing::Logprobs { choice: choice.index, index }));
+            pieces.extend(logprobs::of_chat(piece.as_str(), losses));
+        }
+        if let Some(logprobs) = logprobs::join(&pieces) {
+            object.json("logprobs", &logprobs);
+        }
+        // A whole answer without one is cut off, to those who read it.
+        let (reason, _) = choice.reason(&response.places, losses);
+        note_finish_reason(&reason, choice.stop.as_deref(), losses);
+        object.string("finish_reason", finish_reason(&reason));
+        if let Some(stop) = &choice.stop {
+            // vLLM's name for it.
+            object.string("stop_reason", stop);
+        }
+        write_others(response, Some(choice), |name| !Delta::has(name), object, losses);
+    });
+}
+
+/// Writes the members that have no meaning here, and that have their place in this object. Of several with one name, the
+/// last is written, which counts for readers.
+fn write_others(
+    response: &Response,
+    choice: Option<&Choice>,
+    is_here: impl Fn(&str) -> bool,
+    object: &mut Object<'_>,
+    losses: &mut Losses,
+) {
+    let others = choice.map_or(&response.others, |choice| &choice.others);
+    let is_taken = if choice.is_some() { is_taken_in_choice } else { is_taken };
+    let choice = choice.map(|choice| choice.index);
+    let named = others.iter().enumerate().filter_map(|(at, (name, _))| Some((name.as_deref()?, at)));
+    let last: BTreeMap<&str, usize> = named.collect();
+    for (at, (name, json)) in others.iter().enumerate() {
+        match name.as_deref() {
+            Some(name) if choice.is_none() && is_own_usage(name, json) => {}
+            name if !is_here(name.unwrap_or_default()) => {}
+            None => {
+                losses.set_here(response.places.of(Thing::Other { choice, index: at }));
+                losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place");
+            }
+            Some(name) if is_taken(name) => response.lose_other(choice, at, why_taken(name), losses),
+            Some(name) if last.get(name) == Some(&at) => object.json(name, json.as_str()),
+            Some(_) => {
+                let why = "those of earlier records: the format has one place";
+                response.lose_other(choice, at, why, losses);
+            }
+        }
+    }
+}
+
+fn write_message(response: &Response, choice: &Choice, message: &mut Object<'_>, losses: &mut Losses) {
+    let joined = |texts: &mut dyn Iterator<Item = &str>| {
+        let mut texts = texts.peekable();
+        texts.peek().is_some().then(|| texts.collect::<String>())
+    };
+    let texts = &mut choice.content.iter().filter_map(|part| match &part.content {
+        Content::Text(text) => Some(&**text),
+        _ => None,
+    });
+    let reasonings = &mut choice.content.iter().filter_map(|part| match &part.content {
+        Content::Reasoning { text, .. } => Some(&**text),
+        _ => None,
+    });
+    let refusals = &mut choice.content.iter().filter_map(|part| match &part.content {
+        Content::Refusal(text) => Some(&**text),
+        _ => None,
+    });
+    message.string("role", "assistant");
+    match joined(texts) {
+        Some(text) => message.string("content", &text),
+        None => message.json("content", "null"),
+    }
+    if let Some(text) = joined(reasonings) {
+        message.string("reasoning_content", &text);
+    }
+    if let Some(text) = joined(refusals) {
+        message.string("refusal", &text);
+    }
+    write_others(response, Some(choice), Delta::has, message, losses);
+    for (at, part) in choice.content.iter().enumerate() {
+        losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
+        match &part.content {
+            Content::Reasoning { signature: None, .. } => {}
+            Content::Reasoning { .. } | Content::Redacted(_) => {
+                losses.add("reasoning signature", Outcome::Dropped, "a message has no place for it");
+            }
+            Content::ToolCall { id: None, .. } => {
+                losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
+            }
+            Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
+            _ => {}
+        }
+    }
+    write_calls(choice, message);
+}
+
+fn write_calls(choice: &Choice, message: &mut Object<'_>) {
+    let calls: Vec<_> = choice
+        .content
+        .iter()
+        .filter_map(|part| match &part.content {
+            Content::ToolCall { id, name, input, custom } => Some((id.as_deref(), name, input, *custom)),
+            _ => None,
+        })
+        .collect();
+    if calls.is_empty() {
+        return;
+    }
+    message.array("tool_calls", calls.iter().enumerate(), |(at, (id, name, input, custom)), out| {
+        Object::write(out, |call| {
+            let id = id.map_or_else(|| Cow::Owned(format!("call_{}_{at}", choice.index)), Cow::Borrowed);
+            // "No arguments" is an empty object to those who parse them.
+            let input = if input.is_empty() && !custom { "{}" } else { input };
+            write_call(call, (&id, name, *custom), input);
+        });
+    });
+}

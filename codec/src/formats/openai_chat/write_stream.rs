@@ -1,0 +1,450 @@
+//! Writes chunks.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::DecodeError;
+use crate::formats::openai_chat::chunk;
+use crate::formats::openai_chat::chunk::{Chunk, Delta, OF_ANSWER};
+use crate::formats::openai_chat::logprobs;
+use crate::formats::openai_chat::usage::{is_own_usage, whole_usage, write_usage};
+use crate::json;
+use crate::json::{Object, is_document, write_integer, write_one_line, write_string};
+use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage};
+
+/// Why a member of another format is dropped.
+const OWN: &str = "in OpenAI's this name has a meaning of its own";
+
+/// Why a part is lost that has no name in the model.
+pub(crate) const FOREIGN: &str =
+    "only its own format knows such a block: a message of OpenAI's is text, and calls that the client runs";
+
+/// Writes canonical events as the server-sent events of a chat completion, which any OpenAI client reads.
+///
+/// What the source does not say comes from the [`ResponseOptions`]. The usage goes into the last chunk, which has no choices,
+/// before `[DONE]`. A stream that fails ends with an `error` and without `[DONE]`: nothing that is not complete looks
+/// as if it were.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    context: ResponseOptions,
+    /// What every chunk begins with, up to its choices.
+    prefix: Vec<u8>,
+    /// How much of that is there from the beginning, and what follows: the members of [`OF_ANSWER`].
+    head: usize,
+    of_answer: [String; OF_ANSWER.len()],
+    /// No chunk has these members yet.
+    is_unsaid: bool,
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+    /// All of the source's counts, if they say more than that.
+    more_usage: String,
+    /// Members that came before the answer had a name, each with the comma before it.
+    early: Vec<u8>,
+    losses: Losses,
+}
+
+/// The most that is held back of such members.
+const EARLY_MAX: usize = 64 * 1024;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Choice {
+    index: u32,
+    /// Tool calls so far.
+    tools: u64,
+    /// The open tool call has input.
+    has_input: bool,
+    /// The open part is a tool call.
+    in_tool: bool,
+    /// It calls a custom tool.
+    custom: bool,
+}
+
+impl Writer {
+    /// A writer that takes from `context` what the source does not say.
+    pub fn new(context: ResponseOptions) -> Self {
+        Self { context, ..Self::default() }
+    }
+
+    /// What could not be written, so far.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
+    }
+
+    /// Appends what `event` becomes to `out`.
+    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { id, model, created, .. } => {
+                self.begin(id.as_deref(), model.as_deref(), *created);
+                self.write_early(out);
+            }
+            Event::PartStart { choice, part, kind: PartKind::ToolCall { id, name, custom } } => {
+                if id.is_none() {
+                    self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
+                }
+                let id = id
+                    .as_deref()
+                    .map_or_else(|| Cow::Owned(alloc::format!("call_{choice}_{part}")), Cow::Borrowed);
+                self.tool_start(*choice, (&id, name, *custom), out);
+            }
+            Event::PartStart { choice, kind, .. } => {
+                if let PartKind::Other { .. } = kind {
+                    self.losses.add("other part", Outcome::Dropped, FOREIGN);
+                }
+                let at = self.choice(*choice, out);
+                self.choices[at].in_tool = false;
+            }
+            Event::TextDelta { choice, text, .. } => self.text(*choice, "content", text, out),
+            Event::ReasoningDelta { choice, text, .. } => self.text(*choice, "reasoning_content", text, out),
+            Event::RefusalDelta { choice, text, .. } => self.text(*choice, "refusal", text, out),
+            Event::ToolInputDelta { choice, text, .. } => self.tool_input(*choice, text, out),
+            Event::PartEnd { choice, .. } => {
+                let at = self.choice(*choice, out);
+                // "No arguments" is an empty object to those who parse them.
+                let Choice { in_tool, has_input, custom, .. } = self.choices[at];
+                if in_tool && !has_input && !custom {
+                    self.tool_input(*choice, "{}", out);
+                }
+                self.choices[at].in_tool = false;
+            }
+            Event::Logprobs { choice, json, .. } => {
+                if let Some(json) = logprobs::of_chat(json.as_str(), &mut self.losses) {
+                    self.member(*choice, "logprobs", &Json(json), out);
+                }
+            }
+            Event::ReasoningSignature { .. } | Event::Redacted { .. } => {
+                self.losses.add("reasoning signature", Outcome::Dropped, "a chunk has no place for it");
+            }
+            Event::Citation { choice, json, .. } if is_citation(json) => {
+                self.choice(*choice, out);
+                self.delta(*choice, out, |out| {
+                    out.extend_from_slice(b"\"annotations\":[");
+                    write_one_line(json.as_str(), out);
+                    out.push(b']');
+                });
+            }
+            Event::Citation { .. } => {
+                self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
+            }
+            Event::Finish { choice, reason, stop } => {
+                self.finish_choice(*choice, reason, stop.as_deref(), out)
+            }
+            Event::Usage(usage) => {
+                self.usage = Some(*usage);
+                self.more_usage.clear();
+            }
+            Event::Other { choice: None, name: Some(name), json } if is_own_usage(name, json) => {
+                self.more_usage = json::one_line(json.as_str());
+            }
+            Event::Other { choice: Some(choice), name: Some(name), json } if Delta::has(name) => {
+                self.choice(*choice, out);
+                self.delta(*choice, out, |out| write_member(name, json, out));
+            }
+            Event::Other { choice: Some(choice), name: Some(name), json } if !is_taken_in_choice(name) => {
+                self.member(*choice, name, json, out);
+            }
+            Event::Other { choice: None, name: Some(name), json } if self.take_of_answer(name, json) => {}
+            Event::Other { choice: None, name: Some(name), json } if !is_taken(name) => {
+                self.early.push(b',');
+                write_member(name, json, &mut self.early);
+                if !self.prefix.is_empty() || self.early.len() > EARLY_MAX {
+                    self.write_early(out);
+                }
+            }
+            Event::Other { name: Some(name), .. } => {
+                self.losses.add("other", Outcome::Dropped, why_taken(name));
+            }
+            Event::Other { name: None, .. } => {
+                self.losses.add(
+                    "record",
+                    Outcome::Dropped,
+                    "a record of unknown meaning has no place in a chunk",
+                );
+            }
+            // The loss of all of its part is told.
+            Event::OtherDelta { .. } => {}
+            Event::Malformed { .. } => {
+                self.losses.add(
+                    "malformed record",
+                    Outcome::Dropped,
+                    "what could not be read cannot be written",
+                );
+            }
+        }
+    }
+
+    /// Appends the end of the stream to `out`: the usage and `[DONE]`, or the error that it ended with.
+    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+        self.write_early(out);
+        if let Some(usage) = self.usage.take() {
+            let usage = whole_usage(&usage, &mut self.losses);
+            let more = core::mem::take(&mut self.more_usage);
+            self.chunk(out, |out| {
+                out.extend_from_slice(b"],\"usage\":");
+                write_usage(&usage, &more, out);
+            });
+        }
+        if self.is_unsaid {
+            self.chunk(out, |out| out.push(b']'));
+        }
+        match ending {
+            Ok(()) => out.extend_from_slice(b"data: [DONE]\n\n"),
+            Err(error) => write_error(error, out),
+        }
+    }
+
+    /// Writes the members that belong to no choice.
+    fn write_early(&mut self, out: &mut Vec<u8>) {
+        if !self.early.is_empty() {
+            let mut early = core::mem::take(&mut self.early);
+            self.chunk(out, |out| {
+                out.push(b']');
+                out.extend_from_slice(&early);
+            });
+            early.clear();
+            self.early = early;
+        }
+    }
+
+    fn begin(&mut self, id: Option<&str>, model: Option<&str>, created: Option<u64>) {
+        let Self { context, prefix, .. } = self;
+        prefix.clear();
+        prefix.extend_from_slice(b"data: {\"id\":");
+        write_string(id.or(context.id.as_deref()).unwrap_or("chatcmpl-0"), prefix);
+        prefix.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
+        write_integer(created.or(context.created).unwrap_or(0), prefix);
+        prefix.extend_from_slice(b",\"model\":");
+        write_string(model.or(context.model.as_deref()).unwrap_or(""), prefix);
+        self.head = self.prefix.len();
+        self.end_prefix();
+    }
+
+    /// Puts what follows behind the head of the prefix.
+    fn end_prefix(&mut self) {
+        let Self { prefix, of_answer, .. } = self;
+        prefix.truncate(self.head);
+        for (name, json) in OF_ANSWER.into_iter().zip(of_answer).filter(|(_, json)| !json.is_empty()) {
+            prefix.push(b',');
+            write_string(name, prefix);
+            prefix.push(b':');
+            prefix.extend_from_slice(json.as_bytes());
+        }
+        prefix.extend_from_slice(b",\"choices\":[");
+    }
+
+    /// Keeps a member for all chunks that follow, if it is one of those that stand in all.
+    fn take_of_answer(&mut self, name: &str, json: &Json<'_>) -> bool {
+        let index = Chunk::of_answer(name.as_bytes());
+        let Some(index) = index.filter(|_| json.as_str().len() <= EARLY_MAX && is_document(json.as_str()))
+        else {
+            return false;
+        };
+        self.of_answer[index] = json::one_line(json.as_str());
+        self.is_unsaid = true;
+        if !self.prefix.is_empty() {
+            self.end_prefix();
+        }
+        true
+    }
+
+    /// Where the choice stands in the list. The first time, its role is written.
+    fn choice(&mut self, index: u32, out: &mut Vec<u8>) -> usize {
+        if let Some(at) = self.choices.iter().position(|choice| choice.index == index) {
+            return at;
+        }
+        self.choices.push(Choice { index, ..Choice::default() });
+        self.delta(index, out, |out| out.extend_from_slice(b"\"role\":\"assistant\",\"content\":\"\""));
+        self.choices.len() - 1
+    }
+
+    /// Writes a chunk; `rest` follows the bracket that opens the choices.
+    fn chunk(&mut self, out: &mut Vec<u8>, rest: impl FnOnce(&mut Vec<u8>)) {
+        if self.prefix.is_empty() {
+            self.begin(None, None, None);
+        }
+        self.is_unsaid = false;
+        out.extend_from_slice(&self.prefix);
+        rest(out);
+        out.extend_from_slice(b"}\n\n");
+    }
+
+    fn delta(&mut self, choice: u32, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
+        self.chunk(out, |out| {
+            write_index(choice, out);
+            out.extend_from_slice(b",\"delta\":{");
+            delta(out);
+            out.extend_from_slice(b"},\"finish_reason\":null}]");
+        });
+    }
+
+    fn text(&mut self, choice: u32, name: &str, text: &str, out: &mut Vec<u8>) {
+        self.choice(choice, out);
+        self.delta(choice, out, |out| {
+            write_string(name, out);
+            out.push(b':');
+            write_string(text, out);
+        });
+    }
+
+    fn tool_start(&mut self, choice: u32, (id, name, custom): (&str, &str, bool), out: &mut Vec<u8>) {
+        let at = self.choice(choice, out);
+        let index = self.choices[at].tools;
+        self.choices[at] =
+            Choice { index: choice, tools: index + 1, has_input: false, in_tool: true, custom };
+        self.delta(choice, out, |out| {
+            out.extend_from_slice(b"\"tool_calls\":[");
+            Object::write(out, |call| {
+                call.integer("index", index);
+                write_call(call, (id, name, custom), "");
+            });
+            out.push(b']');
+        });
+    }
+
+    fn tool_input(&mut self, choice: u32, text: &str, out: &mut Vec<u8>) {
+        let at = self.choice(choice, out);
+        self.choices[at].has_input = true;
+        let index = self.choices[at].tools.saturating_sub(1);
+        let member = match self.choices[at].custom {
+            false => &b",\"function\":{\"arguments\":"[..],
+            true => &b",\"custom\":{\"input\":"[..],
+        };
+        self.delta(choice, out, |out| {
+            out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
+            write_integer(index, out);
+            out.extend_from_slice(member);
+            write_string(text, out);
+            out.extend_from_slice(b"}}]");
+        });
+    }
+
+    fn member(&mut self, choice: u32, name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
+        self.choice(choice, out);
+        self.chunk(out, |out| {
+            write_index(choice, out);
+            out.extend_from_slice(b",\"delta\":{},");
+            write_member(name, json, out);
+            out.extend_from_slice(b",\"finish_reason\":null}]");
+        });
+    }
+
+    fn finish_choice(
+        &mut self,
+        choice: u32,
+        reason: &FinishReason<'_>,
+        stop: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
+        self.choice(choice, out);
+        note_finish_reason(reason, stop, &mut self.losses);
+        self.chunk(out, |out| {
+            write_index(choice, out);
+            out.extend_from_slice(b",\"delta\":{},\"finish_reason\":");
+            write_string(finish_reason(reason), out);
+            if let Some(stop) = stop {
+                // vLLM's name for it.
+                out.extend_from_slice(b",\"stop_reason\":");
+                write_string(stop, out);
+            }
+            out.extend_from_slice(b"}]");
+        });
+    }
+}
+
+/// Writes the members of a call. Its kind is also the name of the member that has its name and its input.
+pub(crate) fn write_call(call: &mut Object<'_>, (id, name, custom): (&str, &str, bool), input: &str) {
+    let (kind, member) = if custom { ("custom", "input") } else { ("function", "arguments") };
+    call.string("id", id);
+    call.string("type", kind);
+    call.object(kind, |tool| {
+        tool.string("name", name);
+        tool.string(member, input);
+    });
+}
+
+/// Whether a member of an answer has a meaning of its own, so that those of other formats are not written as it.
+pub(crate) fn is_taken(name: &str) -> bool {
+    Chunk::is_known(name.as_bytes()) && Chunk::of_answer(name.as_bytes()).is_none()
+}
+
+/// The same for a member of a choice, or of what stands in it.
+pub(crate) fn is_taken_in_choice(name: &str) -> bool {
+    chunk::Choice::is_known(name.as_bytes()) || Delta::is_known(name.as_bytes())
+}
+
+/// Why such a member is lost.
+pub(crate) fn why_taken(name: &str) -> &'static str {
+    if name == "usage" { "OpenAI has no names for these counts" } else { OWN }
+}
+
+/// Notes a finish reason that OpenAI has no name for. The stop string says what the name does not.
+pub(crate) fn note_finish_reason(reason: &FinishReason<'_>, stop: Option<&str>, losses: &mut Losses) {
+    let is_said = matches!(reason, FinishReason::Other(_))
+        || (matches!(reason, FinishReason::StopSequence) && stop.is_some());
+    if !is_said && finish_reason(reason) != reason.as_str() {
+        losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
+    }
+}
+
+/// The nearest that OpenAI has a name for; what came as another name goes out as it came.
+pub(crate) fn finish_reason<'a>(reason: &'a FinishReason<'_>) -> &'a str {
+    match reason {
+        FinishReason::StopSequence | FinishReason::MalformedOutput | FinishReason::MalformedToolUse => "stop",
+        FinishReason::ContextWindow | FinishReason::Pause => "length",
+        FinishReason::Guardrail | FinishReason::Refusal => "content_filter",
+        reason => reason.as_str(),
+    }
+}
+
+fn write_index(choice: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"index\":");
+    write_integer(choice.into(), out);
+}
+
+fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
+    write_string(name, out);
+    out.push(b':');
+    if is_document(json.as_str()) {
+        write_one_line(json.as_str(), out);
+    } else {
+        write_string(json.as_str(), out);
+    }
+}
+
+/// Whether a citation is one of OpenAI's chat, where the type names the member that has it.
+pub(crate) fn is_citation(json: &Json<'_>) -> bool {
+    let kind = json::member(json.as_str(), "type").and_then(json::string);
+    kind.is_some_and(|kind| json::member(json.as_str(), &kind).is_some_and(|value| value.starts_with('{')))
+}
+
+fn write_error(error: &DecodeError, out: &mut Vec<u8>) {
+    let text = alloc::format!("{error}");
+    let (message, name, code) = match error.failure() {
+        Some(failure) => (failure.message.as_str(), failure.name.as_str(), failure.code.as_deref()),
+        None if error.is_truncated() => (text.as_str(), "stream_truncated", None),
+        None => (text.as_str(), "stream_corrupt", None),
+    };
+    out.extend_from_slice(b"data: {\"error\":{\"message\":");
+    write_string(message, out);
+    out.extend_from_slice(b",\"type\":");
+    write_string(name, out);
+    out.extend_from_slice(b",\"param\":");
+    match error.failure().and_then(|failure| failure.param.as_deref()) {
+        Some(param) => write_string(param, out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"code\":");
+    match code {
+        // vLLM and SGLang write HTTP's codes as numbers.
+        Some(code) => match code.parse() {
+            Ok(number) => write_integer(number, out),
+            Err(_) => write_string(code, out),
+        },
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b"}}\n\n");
+}

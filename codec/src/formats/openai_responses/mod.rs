@@ -1,0 +1,30 @@
+//! OpenAI Responses: read, not written.
+//!
+//! Sources: the types of the `openai` Python package (`types/responses`, generated from OpenAI's API description) for the
+//! format, and recordings of vLLM's and llama-server's `/v1/responses` for what others really send: vLLM says
+//! `response.completed` for what is incomplete, llama-server leaves all indices out and names items by ID alone. What the
+//! recordings do not have is by those types: refusals, summaries, annotations, custom tools, `queued`, `failed`.
+//!
+//! | on the wire | canonical |
+//! |---|---|
+//! | `response.created`, `response.in_progress` | start |
+//! | `output_text.delta`, `refusal.delta` of a `message` | text, refusal; a part each `content_index` |
+//! | `reasoning_text.delta`, `reasoning_summary_text.delta` of a `reasoning` item | reasoning; a part each |
+//! | `encrypted_content` of a `reasoning` item | signature: with it OpenAI takes the reasoning back |
+//! | `function_call`, `custom_tool_call` items, deltas of their `arguments` and `input` | tool calls, by `call_id`; a custom tool's input is free text |
+//! | `output_text.annotation.added`, `annotations` | citations |
+//! | `logprobs` that are not empty | logprobs |
+//! | `*.done`, `output` of the last event | what no delta has said, and the ends of parts |
+//! | `status`, `incomplete_details` | finish: `max_output_tokens` is length; with calls, `completed` is tool calls |
+//! | `response.failed`, `status` of `failed` or `cancelled`, `error` | model failure |
+//! | items of tools that the service runs itself, once each; contents of unknown meaning | parts of no name |
+//! | `service_tier` of the last event; events and members of unknown meaning, as of how such a tool fares | other |
+//!
+//! `response.completed`, `response.incomplete` and `response.failed` are terminal; there is no `[DONE]`. What a response
+//! repeats of its request (`tools`, `temperature`, `instructions` and so on) says nothing about the answer, and is left out.
+
+mod read_output;
+mod read_stream;
+mod seen;
+
+pub(crate) use read_stream::Reader;

@@ -1,0 +1,311 @@
+//! Reads the events of a Responses stream, and whole responses.
+
+use core::ops::Range;
+
+use crate::assemble::{Plain, Sink, Stop, ToolKey};
+use crate::decode::shape_cache::{Target, Trace};
+use crate::formats::error_record as failure;
+use crate::formats::openai_responses::seen::{Content, Item, Seen};
+use crate::json::{Fault, Json, Kind, Str, unescaped};
+
+/// A response is one answer.
+pub(crate) const CHOICE: u32 = 0;
+
+/// Reads events into the queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reader {
+    pub(crate) seen: Seen,
+}
+
+impl Content {
+    /// The kind of part that it is, if it is nothing but text.
+    pub(crate) fn plain(self) -> Option<Plain> {
+        match self {
+            Self::Text => Some(Plain::Text),
+            Self::Refusal => Some(Plain::Refusal),
+            Self::Reasoning | Self::Summary => Some(Plain::Reasoning),
+            _ => None,
+        }
+    }
+}
+
+impl Reader {
+    /// Reads the object that comes next.
+    pub(crate) fn read(
+        &mut self,
+        json: &mut Json<'_>,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+    ) -> Result<(), Stop> {
+        // Finding the members checks all of the event, before any of it is used.
+        let event = Event::find(json)?;
+        trace.counts.0 += 1;
+        let record = sink.record;
+        let name = event.name.map(|name| unescaped(record, name)).unwrap_or_default();
+        let Some(name) = name.strip_prefix(b"response.") else {
+            return self.whole(sink, trace, &event, &name);
+        };
+        if !sink.is_started() && event.response.is_none() {
+            sink.start(None, None, None, None);
+        }
+        sink.touch(CHOICE)?;
+        let is_known = match content_of(name) {
+            Some(content) => self.piece(sink, trace, &event, content).map(|()| true)?,
+            None => self.other_event(sink, trace, &event, name)?,
+        };
+        if !is_known {
+            trace.more();
+            sink.other(None, event.name.map(|name| unescaped(record, name)).as_deref(), event.range);
+        } else if event.has_others && !sink.is_failed() {
+            trace.more();
+            sink.others(&event.range, None, Event::is_known)?;
+        }
+        if matches!(name, b"completed" | b"incomplete" | b"failed" | b"cancelled") {
+            sink.done();
+        }
+        Ok(())
+    }
+
+    /// Reads what is no event of a response: a whole one, or an error.
+    fn whole(
+        &mut self,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+        event: &Event,
+        name: &[u8],
+    ) -> Result<(), Stop> {
+        trace.more();
+        let is_response = event.object.is_some_and(|object| &*unescaped(sink.record, object) == b"response");
+        if is_response {
+            sink.touch(CHOICE)?;
+            return self.response(sink, trace, &event.range, b"");
+        }
+        match failure::read(sink.record, &event.range, sink.depth())? {
+            Some(failure) => sink.fail(failure),
+            None => sink.other(None, (!name.is_empty()).then_some(name), event.range.clone()),
+        }
+        Ok(())
+    }
+
+    /// Reads an event that is no piece of a part, if its name is known.
+    fn other_event(
+        &mut self,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+        event: &Event,
+        name: &[u8],
+    ) -> Result<bool, Stop> {
+        trace.more();
+        match (name, &event.response, &event.item, &event.part) {
+            (b"created" | b"in_progress" | b"queued", Some(response), ..) => {
+                self.start(sink, response)?;
+            }
+            (b"completed" | b"incomplete" | b"failed" | b"cancelled", Some(response), ..) => {
+                self.response(sink, trace, response, name)?;
+            }
+            (b"output_item.added", _, Some(item), _) => {
+                return self.item_added(sink, trace, event.output_index, item);
+            }
+            (b"output_item.done", _, Some(item), _) => {
+                self.item(sink, trace, (event.output_index, false), item)?;
+            }
+            (b"content_part.added" | b"reasoning_summary_part.added", _, _, Some(part)) => {
+                return Ok(self.content_kind(sink, part)?.is_some());
+            }
+            (b"content_part.done" | b"reasoning_summary_part.done", _, _, Some(part)) => {
+                let index = event.content_index.unwrap_or(0);
+                self.content(sink, trace, (event.item(sink), index), part)?;
+            }
+            (b"output_text.annotation.added", ..) => {
+                let Some(annotation) = &event.annotation else { return Ok(false) };
+                let number =
+                    self.number(trace, event.item(sink), Content::Text, event.content_index.unwrap_or(0))?;
+                self.seen.part(number).is_cited = true;
+                sink.open_new(CHOICE, number as u64, Plain::Text)?;
+                sink.citation(CHOICE, annotation.clone());
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Reads a piece of a part, or all of it where no piece came.
+    fn piece(
+        &mut self,
+        sink: &mut Sink<'_>,
+        trace: &mut Trace,
+        event: &Event,
+        (content, is_delta): (Content, bool),
+    ) -> Result<(), Stop> {
+        let index = if content.is_call() { 0 } else { event.content_index.unwrap_or(0) };
+        let number = self.number(trace, event.item(sink), content, index)?;
+        let text = if is_delta { event.delta } else { event.text };
+        let is_said = core::mem::replace(&mut self.seen.part(number).is_said, true);
+        if let Some(text) = text.filter(|_| is_delta || !is_said) {
+            match content.plain() {
+                Some(kind) => trace.block(CHOICE, number as u64, kind, text),
+                None => {
+                    trace.more();
+                    trace.places.text = Some(text);
+                    trace.target = Some((Target::Tool(Some(number as u64)), CHOICE));
+                }
+            }
+            say(sink, number, content, text)?;
+            if let Some(logprobs) = &event.logprobs {
+                trace.more();
+                sink.logprobs(CHOICE, logprobs.clone());
+            }
+        }
+        (trace.places.numbers[0], trace.places.padding) = (event.sequence.clone(), event.obfuscation);
+        if !is_delta {
+            trace.more();
+            sink.end(CHOICE, number as u64);
+        }
+        Ok(())
+    }
+
+    /// The number of a part, which may be new: then the same bytes may be about another one than before.
+    pub(crate) fn number(
+        &mut self,
+        trace: &mut Trace,
+        item: Item,
+        content: Content,
+        index: u64,
+    ) -> Result<usize, Stop> {
+        let (number, is_new) = self.seen.number(item, content, index)?;
+        trace.forget |= is_new;
+        Ok(number)
+    }
+}
+
+/// Delivers text of a part.
+pub(crate) fn say(sink: &mut Sink<'_>, number: usize, content: Content, text: Str) -> Result<(), Stop> {
+    let number = number as u64;
+    sink.at(text.start);
+    let Some(text) = sink.non_empty(Some(text)) else { return Ok(()) };
+    match content.plain() {
+        Some(kind) => sink.block(CHOICE, number, kind, text),
+        None => {
+            let custom = content == Content::CustomCall;
+            let key = ToolKey { index: Some(number), custom, ..ToolKey::default() };
+            sink.tool(CHOICE, key, Some(text))
+        }
+    }
+}
+
+/// What an event has a piece of, or the whole, and which of the two.
+fn content_of(name: &[u8]) -> Option<(Content, bool)> {
+    let (part, is_delta) = match name.strip_suffix(b".delta") {
+        Some(part) => (part, true),
+        None => (name.strip_suffix(b".done")?, false),
+    };
+    let content = match part {
+        b"output_text" => Content::Text,
+        b"refusal" => Content::Refusal,
+        b"reasoning_text" => Content::Reasoning,
+        b"reasoning_summary_text" => Content::Summary,
+        b"function_call_arguments" => Content::Call,
+        b"custom_tool_call_input" => Content::CustomCall,
+        _ => return None,
+    };
+    Some((content, is_delta))
+}
+
+/// The members of an event, and those that tell a whole response.
+#[derive(Default)]
+pub(crate) struct Event {
+    pub(crate) range: Range<usize>,
+    name: Option<Str>,
+    object: Option<Str>,
+    response: Option<Range<usize>>,
+    item: Option<Range<usize>>,
+    part: Option<Range<usize>>,
+    annotation: Option<Range<usize>>,
+    item_id: Option<Range<usize>>,
+    output_index: Option<u64>,
+    /// The index of the content, or of the summary.
+    content_index: Option<u64>,
+    delta: Option<Str>,
+    /// All of what the deltas say.
+    text: Option<Str>,
+    logprobs: Option<Range<usize>>,
+    sequence: Option<Range<usize>>,
+    obfuscation: Option<Str>,
+    has_others: bool,
+}
+
+impl Event {
+    /// The item that the event is about.
+    fn item(&self, sink: &Sink<'_>) -> Item {
+        Item::new(sink, self.output_index, [self.item_id.as_ref(), None])
+    }
+
+    fn is_known(name: &[u8]) -> bool {
+        const KNOWN: [&[u8]; 19] = [
+            b"type",
+            b"response",
+            b"item",
+            b"part",
+            b"annotation",
+            b"annotation_index",
+            b"item_id",
+            b"output_index",
+            b"content_index",
+            b"summary_index",
+            b"delta",
+            b"text",
+            b"refusal",
+            b"arguments",
+            b"input",
+            b"name",
+            b"logprobs",
+            b"sequence_number",
+            b"obfuscation",
+        ];
+        KNOWN.contains(&name)
+    }
+
+    fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
+        let mut event = Self::default();
+        json.kind()?;
+        let start = json.pos();
+        json.object(|json, name| {
+            let kind = json.kind()?;
+            match (name, kind) {
+                (b"type", Kind::String) => event.name = Some(json.string()?),
+                (b"object", Kind::String) => event.object = Some(json.string()?),
+                (b"delta", Kind::String) => event.delta = Some(json.string()?),
+                (b"text" | b"refusal" | b"arguments" | b"input", Kind::String) => {
+                    event.text = Some(json.string()?);
+                }
+                (b"obfuscation", Kind::String) => event.obfuscation = Some(json.string()?),
+                (b"item_id", Kind::String) => event.item_id = Some(json.skip()?),
+                (b"response", Kind::Object) => event.response = Some(json.skip()?),
+                (b"item", Kind::Object) => event.item = Some(json.skip()?),
+                (b"part", Kind::Object) => event.part = Some(json.skip()?),
+                (b"annotation", Kind::Object) => event.annotation = Some(json.skip()?),
+                (b"output_index", Kind::Number) => event.output_index = json.integer_or_skip()?,
+                (b"content_index" | b"summary_index", Kind::Number) => {
+                    event.content_index = json.integer_or_skip()?;
+                }
+                (b"sequence_number", Kind::Number) => event.sequence = Some(json.skip()?),
+                (b"logprobs", Kind::Array) => {
+                    let mut is_empty = true;
+                    let start = json.pos();
+                    json.array(|json| {
+                        is_empty = false;
+                        json.skip().map(drop)
+                    })?;
+                    event.logprobs = (!is_empty).then_some(start..json.pos());
+                }
+                (name, kind) => {
+                    event.has_others |= kind != Kind::Null && !Self::is_known(name);
+                    json.skip()?;
+                }
+            }
+            Ok(())
+        })?;
+        event.range = start..json.pos();
+        Ok(event)
+    }
+}

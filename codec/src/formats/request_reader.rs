@@ -1,0 +1,388 @@
+//! Reading requests: the same few steps for every format.
+//!
+//! A member that is known and has the kind of value that it should have is *taken*. Everything else is kept as it came,
+//! so that nothing is lost by reading: a closure that is called with a member answers whether it took it.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::str::FromStr;
+
+use crate::convert_error::{ConvertError, ConvertErrorKind};
+use crate::json;
+use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
+use crate::model;
+use crate::model::{At, Members, Param, Text};
+
+pub(crate) type Result<T> = core::result::Result<T, ConvertError>;
+
+impl From<Fault> for ConvertError {
+    fn from(fault: Fault) -> Self {
+        Self::malformed("JSON", fault)
+    }
+}
+
+/// Nesting that is read, as deep as serde_json reads.
+const DEPTH: usize = 127;
+
+/// A cursor in a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Source<'a> {
+    json: Json<'a>,
+    text: &'a str,
+    depth: usize,
+    /// What stands near the top: values as they end, elements in order.
+    landmarks: Landmarks,
+}
+
+/// Nesting down to which spans are noted: members of the request, and messages.
+const SPAN_DEPTH: usize = 2;
+/// Bytes of a value worth noting.
+const SPAN_LEN: u32 = 128;
+/// Elements of an array of which one is noted.
+const STRIDE: u32 = 16;
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { json: Json::new(text.as_bytes(), 0, DEPTH), text, depth: 0, landmarks: Landmarks::default() }
+    }
+
+    /// The kind of the value that comes next, and where it begins.
+    #[inline]
+    pub(crate) fn kind(&mut self) -> Result<(Kind, usize)> {
+        let kind = self.json.kind()?;
+        Ok((kind, self.json.pos()))
+    }
+
+    /// Where the value that comes next begins.
+    #[inline]
+    pub(crate) fn at(&mut self) -> Result<At> {
+        Ok(place(self.json.value_at()?))
+    }
+
+    /// Checks the kind of the value that comes next; `what` names it.
+    pub(crate) fn expect(&mut self, what: &'static str, kind: Kind) -> Result<At> {
+        let (found, at) = self.kind()?;
+        if found == kind { Ok(place(at)) } else { Err(expected(at, what, named(kind), named(found))) }
+    }
+
+    /// Fails unless nothing but white space is left.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        let rest = &self.text[self.json.pos()..];
+        let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
+        if blank == rest.len() {
+            return Ok(());
+        }
+        Err(Fault { at: self.json.pos() + blank, why: "more follows the document" }.into())
+    }
+
+    /// Reads the name of a member, and the colon.
+    #[inline]
+    fn name(&mut self) -> Result<Cow<'a, str>> {
+        self.json.expect_name()?;
+        let name = self.string()?;
+        self.json.expect_colon()?;
+        Ok(name)
+    }
+
+    /// Reads a string.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>> {
+        let (range, escapes) = self.json.text()?;
+        let raw = self.text.get(range).unwrap_or_default();
+        Ok(if escapes == Escapes::None { Cow::Borrowed(raw) } else { meaning(raw, escapes) })
+    }
+
+    /// Reads a string that stays as it is until somebody looks at it.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<Text<'a>> {
+        let (range, escapes) = self.json.text()?;
+        Ok(Text::of_json(&self.text[range], escapes))
+    }
+
+    /// Skips the value that comes next, and lends it as it is.
+    pub(crate) fn raw(&mut self) -> Result<model::Json<'a>> {
+        let range = self.json.skip()?;
+        Ok(model::Json(Cow::Borrowed(&self.text[range])))
+    }
+
+    /// Where things stand that were read.
+    pub(crate) fn into_landmarks(self) -> Landmarks {
+        let mut landmarks = self.landmarks;
+        // Both are nearly in order, which a stable sort makes use of. What was read twice is there twice.
+        landmarks.spans.sort();
+        landmarks.elements.sort();
+        landmarks
+    }
+
+    /// Notes the value that was just read.
+    #[inline]
+    pub(crate) fn note_span(&mut self, at: At) {
+        if let (Some(start), Some(end), ..=SPAN_DEPTH) = (at, place(self.json.pos()), self.depth) {
+            if end.saturating_sub(start) > SPAN_LEN {
+                self.landmarks.spans.push((start, end));
+            }
+        }
+    }
+
+    /// What was read since `at`.
+    pub(crate) fn since(&self, at: At) -> Option<&'a str> {
+        self.text.get(at? as usize..self.json.pos())
+    }
+
+    /// Reads the object that comes next. Members that `each` does not take go to `own`, under `path`.
+    pub(crate) fn object(
+        &mut self,
+        own: &mut Members<'a>,
+        path: &str,
+        mut each: impl FnMut(&mut Self, &str) -> Result<bool>,
+    ) -> Result<()> {
+        let mut more = self.json.open(Kind::Object)?;
+        self.depth += 1;
+        while more {
+            let name = self.name()?;
+            let at = self.at()?;
+            if !each(self, &name)? {
+                own.push((below(path, name), Param { value: self.raw()?, at }));
+            }
+            self.note_span(at);
+            more = self.json.next(Kind::Object)?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Reads the array that comes next.
+    pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        let (start, mut index) = (self.at()?, 0);
+        let mut more = self.json.open(Kind::Array)?;
+        self.depth += 1;
+        while more {
+            let at = self.at()?;
+            if let (Some(start), Some(at), 1.., 0, ..=SPAN_DEPTH) =
+                (start, at, index, index % STRIDE, self.depth)
+            {
+                self.landmarks.elements.push((start, at, index));
+            }
+            index += 1;
+            each(self)?;
+            self.note_span(at);
+            more = self.json.next(Kind::Array)?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Reads the array that comes next, element by element, into `list`.
+    pub(crate) fn list<T>(
+        &mut self,
+        list: &mut Vec<T>,
+        mut each: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<()> {
+        self.array(|source| {
+            if list.len() == list.capacity() {
+                // Elements are large, and a long list is copied each time that it grows.
+                list.reserve(4 + 3 * list.len());
+            }
+            list.push(each(source)?);
+            Ok(())
+        })
+    }
+
+    /// Reads a value of this kind into `slot`, or leaves it alone.
+    #[inline]
+    pub(crate) fn value<T: Value<'a>>(&mut self, slot: &mut Option<T>) -> Result<bool> {
+        let Some(value) = T::read(self)? else { return Ok(false) };
+        *slot = Some(value);
+        Ok(true)
+    }
+
+    /// The same for a parameter, which remembers where it stood.
+    #[inline]
+    pub(crate) fn param<T: Value<'a>>(&mut self, slot: &mut Option<Param<T>>) -> Result<bool> {
+        let at = self.at()?;
+        let Some(value) = T::read(self)? else { return Ok(false) };
+        *slot = Some(Param { value, at });
+        Ok(true)
+    }
+
+    /// Reads an object member by member, or leaves a value of another kind alone.
+    pub(crate) fn nested(
+        &mut self,
+        own: &mut Members<'a>,
+        path: &str,
+        each: impl FnMut(&mut Self, &str) -> Result<bool>,
+    ) -> Result<bool> {
+        let is_object = self.kind()?.0 == Kind::Object;
+        if is_object {
+            self.object(own, path, each)?;
+        }
+        Ok(is_object)
+    }
+
+    /// Reads what `read` recognises; what it does not is left alone.
+    pub(crate) fn probe<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let before = self.json.clone();
+        let found = read(self)?;
+        if found.is_none() {
+            self.json = before;
+        }
+        Ok(found)
+    }
+
+    /// Reads a list of strings, or, where `single` says so, one string; leaves anything else alone.
+    pub(crate) fn strings(&mut self, slot: &mut Vec<Param<Cow<'a, str>>>, single: bool) -> Result<bool> {
+        let found = self.probe(|source| {
+            let mut found = Vec::new();
+            if single && source.kind()?.0 == Kind::String {
+                let at = source.at()?;
+                found.push(Param { value: source.string()?, at });
+                return Ok(Some(found));
+            }
+            if source.kind()?.0 != Kind::Array {
+                return Ok(None);
+            }
+            let mut all = true;
+            source.array(|source| {
+                let (kind, at) = source.kind()?;
+                if kind == Kind::String {
+                    found.push(Param { value: source.string()?, at: place(at) });
+                } else {
+                    all = false;
+                    source.raw()?;
+                }
+                Ok(())
+            })?;
+            Ok(all.then_some(found))
+        })?;
+        Ok(found.map(|found| *slot = found).is_some())
+    }
+}
+
+#[cold]
+fn meaning(raw: &str, escapes: Escapes) -> Cow<'_, str> {
+    Text::of_json(raw, escapes).into_cow()
+}
+
+/// What can be read into a slot.
+pub(crate) trait Value<'a>: Sized {
+    /// `None`, and nothing read, where the value is of another kind.
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>>;
+}
+
+impl<'a> Value<'a> for Cow<'a, str> {
+    #[inline]
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        if source.json.is_string() { source.string().map(Some) } else { Ok(None) }
+    }
+}
+
+impl<'a> Value<'a> for Text<'a> {
+    #[inline]
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        if source.json.is_string() { source.text().map(Some) } else { Ok(None) }
+    }
+}
+
+impl<'a> Value<'a> for bool {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        if source.kind()?.0 != Kind::Bool {
+            return Ok(None);
+        }
+        Ok(Some(source.raw()?.as_str() == "true"))
+    }
+}
+
+/// Any value but null, as it is.
+impl<'a> Value<'a> for model::Json<'a> {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        if source.kind()?.0 == Kind::Null { Ok(None) } else { source.raw().map(Some) }
+    }
+}
+
+fn number<T: FromStr>(source: &mut Source<'_>) -> Result<Option<T>> {
+    source.probe(|source| {
+        let is_number = source.kind()?.0 == Kind::Number;
+        let raw = source.raw()?;
+        Ok(raw.as_str().parse().ok().filter(|_| is_number))
+    })
+}
+
+impl<'a> Value<'a> for u64 {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        number(source)
+    }
+}
+
+impl<'a> Value<'a> for i64 {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        number(source)
+    }
+}
+
+impl<'a> Value<'a> for f64 {
+    fn read(source: &mut Source<'a>) -> Result<Option<Self>> {
+        // A number that is too large for its type would not come back.
+        source.probe(|source| Ok(number(source)?.filter(|value: &f64| value.is_finite())))
+    }
+}
+
+/// The path of a member, as in a JSON pointer.
+fn below<'a>(path: &str, name: Cow<'a, str>) -> Cow<'a, str> {
+    let name =
+        if name.contains(['~', '/']) { Cow::Owned(name.replace('~', "~0").replace('/', "~1")) } else { name };
+    if path.is_empty() { name } else { Cow::Owned(format!("{path}/{name}")) }
+}
+
+pub(crate) fn place(at: usize) -> At {
+    u32::try_from(at).ok()
+}
+
+pub(crate) fn expected(
+    at: usize,
+    what: &'static str,
+    expected: &'static str,
+    found: &'static str,
+) -> ConvertError {
+    ConvertError::new(at, ConvertErrorKind::Expected { what, expected, found })
+}
+
+fn named(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Null => "null",
+        Kind::Bool => "a Boolean",
+        Kind::Number => "a number",
+        Kind::String => "a string",
+        Kind::Array => "an array",
+        Kind::Object => "an object",
+    }
+}
+
+/// The string member of an object that stands for itself.
+pub(crate) fn string_member(object: &model::Json<'_>, name: &str) -> Option<String> {
+    let named = json::members(object.as_str()).into_iter().filter(|(known, _)| known == name);
+    named.rev().find_map(|(_, value)| json::string(value))
+}
+
+/// The members that one object took from all others: those that are not nested and that no format names.
+pub(crate) fn split_off<'a>(own: &mut Members<'a>, named: &[&str]) -> Members<'a> {
+    let mut others = Vec::new();
+    own.retain_mut(|member| {
+        let stays = member.0.contains('/') || named.contains(&&*member.0);
+        if !stays {
+            let name = unescaped_name(core::mem::take(&mut member.0));
+            others.push((name, member.1.clone()));
+        }
+        stays
+    });
+    others
+}
+
+/// The name that a path ends with.
+pub(crate) fn unescaped_name(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name }
+}

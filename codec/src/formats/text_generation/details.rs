@@ -1,0 +1,168 @@
+//! How an answer ended, and what it counts.
+
+use alloc::string::{String, ToString};
+use core::ops::Range;
+
+use crate::assemble::{Queue, Reason, Sink, Stop, Text};
+use crate::formats::text_generation::record::{is_empty, number};
+use crate::json::{Fault, Kind, Str, unescaped};
+use crate::model::Failure;
+use crate::model::{FinishReason, Usage};
+
+/// The members of `details`, and of each of its `best_of_sequences`.
+#[derive(Default)]
+pub(crate) struct Details {
+    range: Range<usize>,
+    pub(crate) generated_text: Option<Str>,
+    pub(crate) inputs: Option<Str>,
+    pub(crate) sequences: Option<Range<usize>>,
+    finish_reason: Option<Range<usize>>,
+    generated_tokens: Option<u64>,
+    input_length: Option<u64>,
+    /// The prompt's tokens, where they were asked for: how many.
+    prefill: Option<u64>,
+    tokens: Option<Range<usize>>,
+    has_others: bool,
+}
+
+impl Details {
+    /// Finds the members of an object that was checked.
+    pub(crate) fn find(sink: &Sink<'_>, range: Range<usize>) -> Result<Self, Fault> {
+        let mut details = Self { range: range.clone(), ..Self::default() };
+        sink.json(range.start).object(|json, name| {
+            match name {
+                b"finish_reason" => details.finish_reason = Some(json.skip()?),
+                b"generated_tokens" => details.generated_tokens = json.integer_or_skip()?,
+                b"input_length" => details.input_length = json.integer_or_skip()?,
+                b"inputs" => details.inputs = json.string_or_skip()?,
+                b"generated_text" => details.generated_text = json.string_or_skip()?,
+                b"tokens" | b"best_of_sequences" => {
+                    let is_array = json.kind()? == Kind::Array;
+                    let value = json.skip()?;
+                    let value = Some(value).filter(|value| is_array && !is_empty(sink.record, value));
+                    if name == b"tokens" {
+                        details.tokens = value;
+                    } else {
+                        details.sequences = value;
+                    }
+                }
+                name => {
+                    let is_list = json.kind()? == Kind::Array;
+                    let value = json.skip()?;
+                    if is_some(sink.record, &value) {
+                        details.has_others = true;
+                        if is_list && name == b"prefill" {
+                            details.prefill = Some(count(sink, &value)?);
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(details)
+    }
+
+    fn is_known(name: &[u8]) -> bool {
+        matches!(
+            name,
+            b"finish_reason"
+                | b"generated_tokens"
+                | b"input_length"
+                | b"inputs"
+                | b"generated_text"
+                | b"tokens"
+                | b"best_of_sequences"
+        )
+    }
+
+    /// All that is said of a choice besides its text: logprobs, members of unknown meaning, and how it ended.
+    pub(crate) fn read(&self, sink: &mut Sink<'_>, choice: u32) -> Result<(), Stop> {
+        if let Some(tokens) = self.tokens.clone() {
+            sink.logprobs(choice, tokens);
+        }
+        if self.has_others {
+            others(sink, &self.range, Some(choice), Self::is_known)?;
+        }
+        self.finish(sink, choice)
+    }
+
+    /// How a choice ended, where that is said.
+    pub(crate) fn finish(&self, sink: &mut Sink<'_>, choice: u32) -> Result<(), Stop> {
+        finish(sink, choice, self.finish_reason.clone(), None)
+    }
+
+    /// Where they stand.
+    pub(crate) fn start(&self) -> usize {
+        self.range.start
+    }
+
+    /// What was counted.
+    pub(crate) fn usage(&self) -> Usage {
+        let input_tokens = self.input_length.or(self.prefill);
+        Usage { input_tokens, output_tokens: self.generated_tokens, ..Usage::default() }
+    }
+}
+
+/// How many values an array has.
+fn count(sink: &Sink<'_>, array: &Range<usize>) -> Result<u64, Fault> {
+    let mut count = 0;
+    sink.json(array.start).array(|json| {
+        count += 1;
+        json.skip().map(drop)
+    })?;
+    Ok(count)
+}
+
+/// Whether a value says something: TGI and llama-server always send some lists, which mostly are empty.
+fn is_some(record: &[u8], value: &Range<usize>) -> bool {
+    record[value.start] != b'n' && !is_empty(record, value)
+}
+
+/// The members of an object that have no meaning here and say something.
+pub(crate) fn others(
+    sink: &mut Sink<'_>,
+    object: &Range<usize>,
+    choice: Option<u32>,
+    known: impl Fn(&[u8]) -> bool,
+) -> Result<(), Stop> {
+    sink.json(object.start).object(|json, name| {
+        json.kind()?;
+        let value = json.skip()?;
+        if !known(name) && is_some(sink.record, &value) {
+            sink.other(choice, Some(name), value);
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// A choice ends for this reason, where there is one; it may have ended for none. The reason `error` is a failure.
+pub(crate) fn finish(
+    sink: &mut Sink<'_>,
+    choice: u32,
+    reason: Option<Range<usize>>,
+    stop: Option<Text>,
+) -> Result<(), Stop> {
+    let Some(range) = reason.filter(|_| !sink.is_failed()) else { return Ok(()) };
+    sink.at(range.start);
+    let reason = match sink.text(&range).filter(|string| string.start < string.end) {
+        Some(string) => match &*unescaped(sink.record, string) {
+            b"eos_token" | b"eos" | b"stop" => Reason::Known(&FinishReason::Stop),
+            b"stop_sequence" | b"word" => Reason::Known(&FinishReason::StopSequence),
+            b"length" | b"limit" => Reason::Known(&FinishReason::Length),
+            reason @ (b"error" | b"abort") => {
+                let code = String::from_utf8_lossy(reason).into_owned();
+                let message = "the model ended its answer with this finish reason".to_string();
+                sink.fail(Failure::of("finish_reason", Some(code), message, sink.record));
+                return Ok(());
+            }
+            _ => Reason::Other(sink.string(string)),
+        },
+        // LMI on vLLM says here which token it stopped at.
+        None => match number(sink.record, Some(range)) {
+            Some(number) => Reason::Other(Queue::place(number)),
+            None => return Ok(()),
+        },
+    };
+    sink.finish(choice, reason, stop)
+}

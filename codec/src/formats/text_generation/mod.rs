@@ -1,0 +1,46 @@
+//! Text generation: TGI, LMI, JumpStart, Triton and llama-server's own shapes, told apart by their members.
+//!
+//! Sources: TGI 3.3.6 (`router/src/lib.rs`, `server.rs`), djl-serving's output formatters
+//! (`djl_python/output_formatter.py`, `lmi_vllm/request_response_utils.py`), JumpStart's notebooks, Triton's
+//! [generate extension](https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_generate.md),
+//! llama.cpp's server; and recordings of real servers for what is really sent.
+//!
+//! | on the wire | canonical |
+//! |---|---|
+//! | `token.text` (TGI, LMI) | text, unless `special` or `special_token` |
+//! | `generated_text` without tokens before it; `generated_texts`; a `generation` without `stop_reason` | text of a whole answer: a choice each, in the order of the answers; the prompt's echo cannot be told, and stays |
+//! | `generated_text` after tokens | the end of its choice; not a delta but a check, see below |
+//! | `generation` beside `stop_reason`, in `body` (LMI's `3p`) or not | text; it ends with the reason |
+//! | `outputs` (LMI's dynamic batches) | text, a choice each |
+//! | `text_output` (Triton) | text; it ends with `sequence_end`, or with the body where that is one JSON document |
+//! | `content` beside `stop` (llama-server) | text of the choice `index`; it ends with `stop` |
+//! | `index` (LMI on vLLM, whose count begins with 0 and whose tokens have no `special`) | choice; TGI counts tokens with it |
+//! | `details`, `best_of_sequences`, `stop_type`, `stop_reason` | finish: `eos_token`, `eos`, `stop` are a stop, `stop_sequence`, `word` a stop sequence, `length`, `limit` the length; others are kept |
+//! | `generated_tokens`, `input_length`, the length of `prefill`, `metering`, `tokens_predicted`, `tokens_evaluated`, … | usage, at the end; `3p` also says the input's at the beginning |
+//! | `details.tokens` of a whole answer, `completion_probabilities` | logprobs |
+//! | `token.logprob` of a stream | nothing, for they come whether asked for or not; logprobs of the token where [`Options::token_logprobs`](crate::Options::token_logprobs) wants them |
+//! | `error`, `token.error_msg`, a finish reason of `error` or `abort` | model failure |
+//! | any other member that is not null or empty | [`Event::Other`](crate::model::Event::Other) with its name |
+//!
+//! What only repeats the request or the record before (`inputs`, `prompt`, `generation_settings`, `id_slot`,
+//! `content_type`, `model_version`, `sequence_id`, `sequence_start`) is left out.
+//!
+//! A choice whose `generated_text` came has ended, whether the source says why or not: then it has no finish, and the
+//! stream is complete all the same. LMI's dynamic batches and most of Triton's streams have no terminal record at all:
+//! they are truncated for all that this can tell.
+//!
+//! `generated_text` in a stream repeats what was streamed, perhaps behind the prompt (`return_full_text`). Where the
+//! streamed text is only a beginning of it, the rest is delivered; anything else, an echo above all, is ignored.
+
+mod details;
+pub(crate) mod jumpstart;
+pub(crate) mod lmi;
+mod read_request;
+mod read_stream;
+mod record;
+mod streamed;
+pub(crate) mod tgi;
+mod token;
+pub(crate) mod triton;
+
+pub(crate) use read_stream::Reader;

@@ -1,0 +1,113 @@
+//! Writes streams and responses of any format.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::convert_error::{ConvertError, ConvertErrorKind};
+use crate::error::DecodeError;
+use crate::formats::text_generation::tgi;
+use crate::formats::{anthropic, converse, openai_chat};
+use crate::model::{Api, Event, Losses, Response, ResponseOptions};
+
+/// Writes canonical events as the stream of another API. [`Transcoder`](crate::Transcoder) puts it behind a decoder.
+#[derive(Clone, Debug)]
+pub struct Writer(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    OpenAi(openai_chat::Writer),
+    Converse(converse::Writer),
+    Anthropic(anthropic::Writer),
+    Tgi(tgi::Writer),
+}
+
+impl Writer {
+    /// A writer that takes from `options` what the source does not say.
+    ///
+    /// # Errors
+    ///
+    /// [`Api::writes_streams`] is false.
+    pub fn new(api: Api, options: ResponseOptions) -> Result<Self, ConvertError> {
+        Ok(Self(match api {
+            Api::OpenAi => Inner::OpenAi(openai_chat::Writer::new(options)),
+            Api::Converse => Inner::Converse(converse::Writer::new(options)),
+            Api::Anthropic => Inner::Anthropic(anthropic::Writer::new(options)),
+            Api::Tgi => Inner::Tgi(tgi::Writer::new()),
+            _ => {
+                return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "writing streams" }));
+            }
+        }))
+    }
+
+    /// Appends what `event` becomes to `out`.
+    #[inline]
+    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Inner::OpenAi(writer) => writer.write(event, out),
+            Inner::Converse(writer) => writer.write(event, out),
+            Inner::Anthropic(writer) => writer.write(event, out),
+            Inner::Tgi(writer) => writer.write(event, out),
+        }
+    }
+
+    /// Appends the end of the stream to `out`: that of a complete one, or the error that it ended with.
+    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Inner::OpenAi(writer) => writer.finish(ending, out),
+            Inner::Converse(writer) => writer.finish(ending, out),
+            Inner::Anthropic(writer) => writer.finish(ending, out),
+            Inner::Tgi(writer) => writer.finish(ending, out),
+        }
+    }
+
+    /// What could not be written, so far.
+    pub fn losses(&self) -> &Losses {
+        match &self.0 {
+            Inner::OpenAi(writer) => writer.losses(),
+            Inner::Converse(writer) => writer.losses(),
+            Inner::Anthropic(writer) => writer.losses(),
+            Inner::Tgi(writer) => writer.losses(),
+        }
+    }
+
+    /// Sets the JSON pointers of what was lost with the last event: `find` is called only if there is such a loss, and is
+    /// usually [`Decoder::pointer`](crate::Decoder::pointer).
+    #[inline]
+    pub fn locate_losses(&mut self, find: impl FnOnce() -> Option<String>) {
+        let losses = match &mut self.0 {
+            Inner::OpenAi(writer) => writer.losses_mut(),
+            Inner::Converse(writer) => writer.losses_mut(),
+            Inner::Anthropic(writer) => writer.losses_mut(),
+            Inner::Tgi(writer) => writer.losses_mut(),
+        };
+        losses.locate(find);
+    }
+
+    /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known. Only
+    /// Converse has a place for it.
+    pub fn set_latency_ms(&mut self, milliseconds: u64) {
+        if let Inner::Converse(writer) = &mut self.0 {
+            writer.set_latency_ms(milliseconds);
+        }
+    }
+}
+
+/// Writes a non-streaming response, and returns what could not be written. What the source does not say comes from
+/// `options`.
+///
+/// # Errors
+///
+/// [`Api::writes_responses`] is false.
+pub fn write_response(
+    api: Api,
+    response: &Response,
+    options: &ResponseOptions,
+) -> Result<(Vec<u8>, Losses), ConvertError> {
+    match api {
+        Api::OpenAi => Ok(openai_chat::write_response(response, options)),
+        Api::Converse => Ok(converse::write_response(response, options)),
+        Api::Anthropic => Ok(anthropic::write_response(response, options)),
+        Api::Tgi => Ok(tgi::write_response(response)),
+        _ => Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "writing responses" })),
+    }
+}

@@ -1,0 +1,86 @@
+//! The members of a small document, by name.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::json::{Fault, Json, Kind, Object};
+
+/// Deep enough for what readers take by default.
+const DEPTH: usize = 127;
+
+/// The members of an object: their names, and their values as they stand. Of what is no object there are none.
+pub(crate) fn members(object: &str) -> Vec<(String, &str)> {
+    let mut members = Vec::new();
+    let mut json = Json::new(object.as_bytes(), 0, DEPTH);
+    let read = json.object(|json, name| {
+        let name = String::from_utf8_lossy(name).into_owned();
+        members.push((name, &object[json.skip()?]));
+        Ok(())
+    });
+    if read.is_ok() && is_end(object, &json) { members } else { Vec::new() }
+}
+
+/// The value of a member of an object as it stands; the last of its name counts.
+pub(crate) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    members(object).into_iter().rfind(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+/// An object with this value for the member of this name, which comes last then; `None` takes the member out.
+pub(crate) fn with_member(object: &str, name: &str, value: Option<&str>) -> String {
+    let mut out = Vec::new();
+    Object::write(&mut out, |written| {
+        for (known, value) in members(object).iter().filter(|(known, _)| known != name) {
+            written.raw(known, value);
+        }
+        if let Some(value) = value {
+            written.raw(name, value);
+        }
+    });
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The elements of an array, as they stand. Of what is no array there are none.
+pub(crate) fn elements(array: &str) -> Vec<&str> {
+    let mut elements = Vec::new();
+    let mut json = Json::new(array.as_bytes(), 0, DEPTH);
+    let read = json.array(|json| {
+        elements.push(&array[json.skip()?]);
+        Ok::<_, Fault>(())
+    });
+    if read.is_ok() && is_end(array, &json) { elements } else { Vec::new() }
+}
+
+/// Whether nothing follows the document that was read.
+fn is_end(text: &str, json: &Json<'_>) -> bool {
+    text.as_bytes()[json.pos()..].trim_ascii().is_empty()
+}
+
+/// What a JSON string means.
+pub(crate) fn string(value: &str) -> Option<String> {
+    let mut json = Json::new(value.as_bytes(), 0, DEPTH);
+    if json.kind() != Ok(Kind::String) {
+        return None;
+    }
+    let string = json.string().ok()?;
+    Some(String::from_utf8_lossy(&json.unescaped(string)).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_there() {
+        let object = r#" {"a" : [1, {"b":2}], "\u0063":"x\n", "a": null }"#;
+        let named: Vec<_> = members(object).into_iter().map(|(name, value)| (name, value.trim())).collect();
+        assert_eq!(named, [("a".into(), r#"[1, {"b":2}]"#), ("c".into(), r#""x\n""#), ("a".into(), "null")]);
+        assert_eq!(member(object, "a"), Some("null"));
+        assert_eq!(member(object, "c").and_then(string).as_deref(), Some("x\n"));
+        let [with, without] = [Some("7"), None].map(|value| with_member(object, "a", value));
+        assert_eq!([&*with, &*without], [r#"{"c":"x\n","a":7}"#, r#"{"c":"x\n"}"#]);
+        assert_eq!(elements("[1, [2] ,{}]"), ["1", "[2]", "{}"]);
+        for broken in ["", "7", "{\"a\":}", "[1,", "{} 1", "[] 1"] {
+            assert!(members(broken).is_empty() && elements(broken).is_empty() && string(broken).is_none());
+        }
+    }
+}

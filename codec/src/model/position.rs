@@ -1,0 +1,105 @@
+//! Where something stood in what it was read from.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::json::{Landmarks, pointers};
+
+/// A place in a record: where the value begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot(pub(crate) u32);
+
+impl Spot {
+    /// Of what was held back: the record is gone. No record is as long.
+    pub(crate) const GONE: Self = Self(u32::MAX);
+    /// Nobody said where: in a record that was not searched for more than its text.
+    pub(crate) const UNSAID: Self = Self(u32::MAX - 1);
+}
+
+impl Default for Spot {
+    fn default() -> Self {
+        Self::UNSAID
+    }
+}
+
+/// The pointer of the choice that something belongs to: choices are the elements of a list, everywhere.
+pub(crate) fn choice_of(pointer: &str) -> &str {
+    let mut end = 0;
+    for step in pointer.split_inclusive('/') {
+        end += step.len();
+        let name = step.trim_end_matches('/');
+        if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return pointer[..end].trim_end_matches('/');
+        }
+    }
+    pointer
+}
+
+/// The JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) of the value at `spot` of a record; `None` for the
+/// record as a whole.
+pub(crate) fn pointer_at(record: &[u8], spot: Spot) -> Option<String> {
+    let pointer = pointers(record, &[spot.0 as usize], &Landmarks::default()).pop()?;
+    (!pointer.is_empty()).then_some(pointer)
+}
+
+/// What of a whole answer has a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Thing {
+    Start,
+    Part { choice: u32, part: usize },
+    Citation { choice: u32, index: usize },
+    Logprobs { choice: u32, index: usize },
+    Finish { choice: u32 },
+    Other { choice: Option<u32>, index: usize },
+    Usage,
+}
+
+/// Where the things of a whole answer stood in its document.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    /// What was added last.
+    pub(crate) last: Option<Thing>,
+    spots: BTreeMap<Thing, Spot>,
+    /// The document, and where in the stream it was; `None` before there is one.
+    document: Option<(u64, Vec<u8>)>,
+    /// There were several.
+    is_joined: bool,
+}
+
+// Where an answer stood is no part of it.
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Places {
+    /// What was added last stands at `spot` of a record that began at `offset` of the stream.
+    pub(crate) fn mark(&mut self, record: &[u8], offset: u64, spot: Option<Spot>) {
+        let (document, _) = self.document.get_or_insert_with(|| (offset, record.to_vec()));
+        if *document != offset && !record.is_empty() {
+            *self = Self { is_joined: true, ..Self::default() };
+        }
+        let spot = spot.filter(|spot| *spot != Spot::GONE);
+        if let (Some(thing), Some(spot), false) = (self.last, spot, self.is_joined) {
+            // A part stands where it begins.
+            self.spots.entry(thing).or_insert(spot);
+        }
+    }
+
+    /// Whether nothing more is to be marked: an answer in several records has no places.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.is_joined
+    }
+
+    /// Where a thing stood.
+    pub(crate) fn of(&self, thing: Thing) -> Option<Spot> {
+        self.spots.get(&thing).copied()
+    }
+
+    /// The document that all of them are in.
+    pub(crate) fn document(&self) -> &[u8] {
+        self.document.as_ref().map_or(&[], |(_, document)| document)
+    }
+}

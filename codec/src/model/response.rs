@@ -1,0 +1,352 @@
+//! A whole answer.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::json;
+use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
+use crate::model::position::{Places, Spot, Thing};
+use crate::model::{Api, CHOICE, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
+use crate::model::{Content, Param, Part, Text};
+
+/// A whole answer: what the events of a stream, or of a response that was not streamed, add up to.
+///
+/// ```
+/// use bytes::Bytes;
+/// use sagewire_codec::{Decoder, model::Response};
+///
+/// let mut response = Response::default();
+/// let mut decoder = Decoder::new();
+/// let mut body = Bytes::from_static(
+///     br#"{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#,
+/// );
+/// while let Some(event) = decoder.decode(&mut body)? {
+///     response.add(&event);
+/// }
+/// while let Some(event) = decoder.finish()? {
+///     response.add(&event);
+/// }
+/// assert_eq!(response.choices[0].text(), "hi");
+/// # Ok::<(), sagewire_codec::DecodeError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Response {
+    /// The source's name for this answer.
+    pub id: Option<String>,
+    /// The model as the container calls it.
+    pub model: Option<String>,
+    /// Seconds since the Unix epoch.
+    pub created: Option<u64>,
+    /// The answers, by their index.
+    pub choices: Vec<Choice>,
+    /// Token counts, where the source gives any.
+    pub usage: Option<Usage>,
+    /// Members that have no name here, with the source's names; records of unknown meaning have none.
+    pub others: Vec<(Option<String>, Json<'static>)>,
+    /// Records that could not be read.
+    pub malformed: usize,
+    /// The format that knows the parts which have no name here ([`Content::Other`]), where there are such. Pieces of a part
+    /// that was streamed are its [`own`](Part::own), each as `delta`.
+    pub api: Option<Api>,
+    /// Where all this stood.
+    pub(crate) places: Places,
+}
+
+/// One answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Choice {
+    /// Its index.
+    pub index: u32,
+    /// What it says, in order.
+    pub content: Vec<Part<'static>>,
+    /// Why it ended; `None` where the source does not say.
+    pub finish: Option<FinishReason<'static>>,
+    /// The stop string that was met.
+    pub stop: Option<String>,
+    /// Probabilities of its tokens, a piece for each record that had some.
+    pub logprobs: Vec<Json<'static>>,
+    /// Sources that a part cites, with the index of the part.
+    pub citations: Vec<(u32, Json<'static>)>,
+    /// Members that have no name here, with the source's names.
+    pub others: Vec<(Option<String>, Json<'static>)>,
+}
+
+impl Choice {
+    const fn new(index: u32) -> Self {
+        Self {
+            index,
+            content: Vec::new(),
+            finish: None,
+            stop: None,
+            logprobs: Vec::new(),
+            citations: Vec::new(),
+            others: Vec::new(),
+        }
+    }
+
+    /// All its text.
+    pub fn text(&self) -> String {
+        let texts = self.content.iter().filter_map(|part| match &part.content {
+            Content::Text(text) => Some(&**text),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// The tools that it calls: ID, name, and input as a JSON text, or as free text where the tool is a custom one.
+    pub fn tool_calls(&self) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
+        self.content.iter().filter_map(|part| match &part.content {
+            Content::ToolCall { id, name, input, .. } => Some((id.as_deref(), &**name, &**input)),
+            _ => None,
+        })
+    }
+}
+
+impl Choice {
+    /// Why it ended, for a format that always says so; and whether it calls tools.
+    pub(crate) fn reason(
+        &self,
+        places: &Places,
+        losses: &mut Losses,
+    ) -> (Cow<'_, FinishReason<'static>>, bool) {
+        let has_tools = self.tool_calls().next().is_some();
+        losses.set_here(places.of(Thing::Finish { choice: self.index }));
+        let reason = match &self.finish {
+            Some(reason) => Cow::Borrowed(reason),
+            None => {
+                losses.add("finish reason", Outcome::Defaulted, "the source gives none");
+                Cow::Owned(if has_tools { FinishReason::ToolCalls } else { FinishReason::Stop })
+            }
+        };
+        (reason, has_tools)
+    }
+}
+
+/// The input of a tool call, or of a custom one, for a format that wants an object.
+pub(crate) fn call_input<'a>(input: &'a str, custom: bool, losses: &mut Losses) -> Cow<'a, str> {
+    if custom {
+        losses.add("tool call input", Outcome::Approximated, CUSTOM_INPUT);
+        return Cow::Owned(custom_object(input));
+    }
+    input_object(input, losses)
+}
+
+/// The input of a tool call, for a format that wants an object.
+pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, str> {
+    if input.trim().is_empty() {
+        return Cow::Borrowed("{}");
+    }
+    if let Some(object) = json::as_object(input) {
+        return Cow::Borrowed(object);
+    }
+    losses.add("tool call input", Outcome::Approximated, "the format wants an object: it is a member of one");
+    let mut object = Vec::new();
+    json::Object::write(&mut object, |object| object.json("input", input));
+    Cow::Owned(String::from_utf8_lossy(&object).into_owned())
+}
+
+impl Response {
+    /// All that a format can say that has one answer, with no place for logprobs, citations and members of unknown
+    /// meaning: the first choice. The rest goes into `losses`.
+    pub(crate) fn only_choice(&self, losses: &mut Losses) -> &Choice {
+        static NONE: Choice = Choice::new(0);
+        let choice = self.choices.first().unwrap_or(&NONE);
+        let index = choice.index;
+        for other in self.choices.iter().skip(1) {
+            losses.set_here(self.place_of(other));
+            losses.add(CHOICE, Outcome::Dropped, "the format has one answer");
+        }
+        for at in 0..choice.logprobs.len() {
+            losses.set_here(self.places.of(Thing::Logprobs { choice: index, index: at }));
+            losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
+        }
+        for at in 0..choice.others.len() {
+            self.lose_other(Some(index), at, "a member of unknown meaning has no place", losses);
+        }
+        self.note_malformed(losses);
+        choice
+    }
+
+    /// The citations of each text that `is_own` says are the format's own. The rest are lost.
+    pub(crate) fn citations<'r>(
+        &self,
+        choice: &'r Choice,
+        is_own: impl Fn(&Json<'_>) -> bool,
+        losses: &mut Losses,
+    ) -> BTreeMap<usize, Vec<&'r str>> {
+        let mut by_part: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for (index, (part, json)) in choice.citations.iter().enumerate() {
+            let part = *part as usize;
+            let is_text = matches!(choice.content.get(part), Some(Part { content: Content::Text(_), .. }));
+            if is_text && is_own(json) {
+                by_part.entry(part).or_default().push(json.as_str());
+            } else {
+                losses.set_here(self.places.of(Thing::Citation { choice: choice.index, index }));
+                losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
+            }
+        }
+        by_part
+    }
+
+    /// All of the source's counts, where they say more than [`Usage`] and `is_own` says that they are the format's own.
+    pub(crate) fn more_usage(&self, is_own: impl Fn(&str, &Json<'_>) -> bool) -> Option<&Json<'static>> {
+        let more =
+            self.others.iter().find(|(name, json)| name.as_deref().is_some_and(|name| is_own(name, json)));
+        more.map(|(_, json)| json)
+    }
+
+    /// Notes that a member of unknown meaning is lost, which is this one of the choice's or of the answer's.
+    pub(crate) fn lose_other(
+        &self,
+        choice: Option<u32>,
+        index: usize,
+        why: &'static str,
+        losses: &mut Losses,
+    ) {
+        losses.set_here(self.places.of(Thing::Other { choice, index }));
+        losses.add("other", Outcome::Dropped, why);
+    }
+
+    /// Notes what could not be read.
+    pub(crate) fn note_malformed(&self, losses: &mut Losses) {
+        if self.malformed > 0 {
+            losses.set_here(None);
+            losses.add("malformed record", Outcome::Dropped, "what could not be read cannot be written");
+        }
+    }
+
+    /// Where a choice stood: where the first thing of it did.
+    fn place_of(&self, choice: &Choice) -> Option<Spot> {
+        let index = choice.index;
+        let part = self.places.of(Thing::Part { choice: index, part: 0 });
+        part.or(self.places.of(Thing::Finish { choice: index }))
+    }
+
+    /// Adds what the next event says.
+    pub fn add(&mut self, event: &Event<'_>) {
+        let mut last = None;
+        match event {
+            Event::Start { id, model, created, .. } => {
+                last = Some(Thing::Start);
+                self.id = id.as_deref().map(String::from);
+                self.model = model.as_deref().map(String::from);
+                self.created = *created;
+            }
+            Event::PartStart { choice, kind, .. } => {
+                let content = match kind {
+                    PartKind::Text => Content::Text(Text::default()),
+                    PartKind::Reasoning => Content::Reasoning { text: Text::default(), signature: None },
+                    PartKind::Refusal => Content::Refusal(Text::default()),
+                    PartKind::ToolCall { id, name, custom } => Content::ToolCall {
+                        id: id.as_deref().map(|id| String::from(id).into()),
+                        name: String::from(&**name).into(),
+                        input: Text::default(),
+                        custom: *custom,
+                    },
+                    PartKind::Other { api, json } => {
+                        self.api = Some(*api);
+                        Content::Other(json.clone().into_owned())
+                    }
+                };
+                let parts = &mut self.choice(*choice).content;
+                last = Some(Thing::Part { choice: *choice, part: parts.len() });
+                parts.push(Part::new(content));
+            }
+            Event::TextDelta { choice, part, text }
+            | Event::ReasoningDelta { choice, part, text }
+            | Event::RefusalDelta { choice, part, text }
+            | Event::ToolInputDelta { choice, part, text } => {
+                if let Some(
+                    Content::Text(whole)
+                    | Content::Reasoning { text: whole, .. }
+                    | Content::Refusal(whole)
+                    | Content::ToolCall { input: whole, .. },
+                ) = self.part(*choice, *part).map(|part| &mut part.content)
+                {
+                    whole.to_mut().push_str(text);
+                }
+            }
+            Event::OtherDelta { choice, part, json } => {
+                if let Some(part) = self.part(*choice, *part) {
+                    part.own.push((Cow::Borrowed("delta"), Param::new(json.clone().into_owned())));
+                }
+            }
+            Event::ReasoningSignature { choice, part, signature: more } => {
+                let part = self.part(*choice, *part).map(|part| &mut part.content);
+                if let Some(Content::Reasoning { signature, .. }) = part {
+                    signature.get_or_insert_default().to_mut().push_str(more);
+                }
+            }
+            Event::Redacted { choice, part, data } => self.redact(*choice, *part, data),
+            Event::Citation { choice, part, json } => {
+                let part = part.unwrap_or(0);
+                let citations = &mut self.choice(*choice).citations;
+                last = Some(Thing::Citation { choice: *choice, index: citations.len() });
+                citations.push((part, json.clone().into_owned()));
+            }
+            Event::PartEnd { .. } => {}
+            Event::Logprobs { choice, json, .. } => {
+                let logprobs = &mut self.choice(*choice).logprobs;
+                last = Some(Thing::Logprobs { choice: *choice, index: logprobs.len() });
+                logprobs.push(json.clone().into_owned());
+            }
+            Event::Finish { choice, reason, stop } => {
+                last = Some(Thing::Finish { choice: *choice });
+                let choice = self.choice(*choice);
+                choice.finish = Some(reason.clone().into_owned());
+                choice.stop = stop.as_deref().map(String::from);
+            }
+            Event::Usage(usage) => {
+                last = Some(Thing::Usage);
+                self.usage = Some(*usage);
+            }
+            Event::Malformed { .. } => self.malformed += 1,
+            Event::Other { choice, name, json } => {
+                let other = (name.as_deref().map(String::from), json.clone().into_owned());
+                let others = match choice {
+                    Some(choice) => &mut self.choice(*choice).others,
+                    None => &mut self.others,
+                };
+                // Counts are said again and again, and the last ones stand.
+                let is_usage = |(name, _): &(Option<String>, Json<'_>)| name.as_deref() == Some("usage");
+                let earlier =
+                    others.iter().position(is_usage).filter(|_| choice.is_none() && is_usage(&other));
+                let index = earlier.unwrap_or(others.len());
+                last = Some(Thing::Other { choice: *choice, index });
+                match others.get_mut(index) {
+                    Some(earlier) => *earlier = other,
+                    None => others.push(other),
+                }
+            }
+        }
+        self.places.last = last;
+    }
+
+    fn choice(&mut self, index: u32) -> &mut Choice {
+        let at = match self.choices.binary_search_by_key(&index, |choice| choice.index) {
+            Ok(at) => at,
+            Err(at) => {
+                self.choices.insert(at, Choice::new(index));
+                at
+            }
+        };
+        &mut self.choices[at]
+    }
+
+    fn part(&mut self, choice: u32, part: u32) -> Option<&mut Part<'static>> {
+        self.choice(choice).content.get_mut(part as usize)
+    }
+
+    /// Reasoning that nobody can read stands in a part that has nothing else.
+    fn redact(&mut self, choice: u32, part: u32, more: &str) {
+        match self.part(choice, part).map(|part| &mut part.content) {
+            Some(Content::Redacted(data)) => data.to_mut().push_str(more),
+            Some(content) => *content = Content::Redacted(Cow::Owned(String::from(more))),
+            None => {}
+        }
+    }
+}

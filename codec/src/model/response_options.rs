@@ -1,0 +1,74 @@
+//! How responses are written, and what the source may not tell.
+
+use alloc::string::String;
+
+/// What a target format requires and the source may not say. Nothing of it is invented: what is `None` here and
+/// missing in the source is written as its default below, and reported as a [`Loss`](crate::model::Loss) where that could
+/// mislead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseOptions {
+    /// Name of the answer, if the source gives none. Default: `chatcmpl-0`, for Anthropic `msg_0`.
+    pub id: Option<String>,
+    /// Name of the model, if the source gives none. Default: empty.
+    pub model: Option<String>,
+    /// Seconds since the Unix epoch, if the source gives none. Default: 0.
+    pub created: Option<u64>,
+    /// How long the answer took, in milliseconds, which no source says. Default: 0.
+    pub latency_ms: Option<u64>,
+    /// How the events of a ConverseStream are encoded. Default: as event-stream frames.
+    pub encoding: ConverseEncoding,
+}
+
+/// How the events of a ConverseStream are encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConverseEncoding {
+    /// AWS event-stream frames, as the service sends them.
+    #[default]
+    EventStream,
+    /// One line of JSON for each event: the event under its name.
+    JsonLines,
+}
+
+impl ResponseOptions {
+    /// A context that knows nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`id`](Self::id).
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets [`model`](Self::model).
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Sets [`created`](Self::created).
+    #[must_use]
+    pub fn created(mut self, seconds: u64) -> Self {
+        self.created = Some(seconds);
+        self
+    }
+
+    /// Sets [`encoding`](Self::encoding).
+    #[must_use]
+    pub fn encoding(mut self, encoding: ConverseEncoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// Sets [`latency_ms`](Self::latency_ms).
+    #[must_use]
+    pub fn latency_ms(mut self, milliseconds: u64) -> Self {
+        self.latency_ms = Some(milliseconds);
+        self
+    }
+}

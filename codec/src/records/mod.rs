@@ -1,0 +1,10 @@
+//! From the bytes of a response to records: one JSON document or one text chunk at a time.
+
+mod boundary;
+mod framing;
+mod scanner;
+pub(crate) mod text_chunks;
+
+pub(crate) use boundary::{Balance, Extent};
+pub use framing::Framing;
+pub(crate) use scanner::{Found, Place, Scanner};

@@ -1,0 +1,505 @@
+//! One JSON document at a time, whatever the container wrapped it in.
+//!
+//! Strict server-sent events are what a container ought to send. What real ones send as well: JSON lines, documents
+//! one after the other or over many lines, one array, a plain body, `data:` lines without blank lines between them, a
+//! stray empty `data:`, an error as a bare line behind an event stream. This reads all of it, line by line, so that it
+//! needs no mode:
+//!
+//! | a line that begins with | is |
+//! |---|---|
+//! | `{`, or `[` before `{`, `[` or `]` | the beginning of JSON, which ends where its brackets say |
+//! | `data` | a piece of an event's data |
+//! | `event`, `id`, `retry`, `:` | another field of an event, or a comment: ignored |
+//! | `[DONE]` | itself |
+//! | anything else | ignored after the first field of an event, as the standard has it; shown as malformed before |
+//!
+//! The data of an event is a record when the blank line comes, or as soon as it is a whole JSON document. So the first
+//! token never waits for the second, and lines without blank lines between them are records of their own.
+//!
+//! Before changing this, think of every cut: what is found must not depend on where chunks end, only when it is found.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::buffer;
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::limits::Limits;
+use crate::records::framing::Framing;
+use crate::records::text_chunks;
+use crate::records::text_chunks::Piece;
+use crate::records::{Balance, Extent};
+use crate::sse::{Field, Line, Lines, may_be_field};
+
+/// How nearly all lines begin.
+const DATA: &[u8] = b"data: ";
+
+/// Where a record lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    pub(crate) range: Range<usize>,
+    /// Bytes of the stream before it.
+    pub(crate) offset: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the chunk.
+    Chunk,
+    /// In the line that was put together.
+    Line,
+    /// In the data that was put together.
+    Data,
+}
+
+/// Finds records in chunks cut anywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scanner {
+    limits: Arc<Limits>,
+    lines: Lines,
+    /// The data of an event that has not come to its end, or the beginning of a JSON document.
+    data: Vec<u8>,
+    balance: Balance,
+    state: State,
+    /// `data` is lent until the next call.
+    lent: bool,
+    /// Bytes of the stream before `data`.
+    start: u64,
+    /// Top-level arrays that are open: their elements are records.
+    arrays: u32,
+    framing: Option<Framing>,
+    /// There are no records, only text. What is held back of it is in `data`.
+    raw: Option<text_chunks::Scanner>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Between lines or documents.
+    #[default]
+    Line,
+    /// Blanks at the beginning of a line: JSON may be indented, a field may not.
+    Indent,
+    /// `[` at the beginning of a line: an array of records, or `[DONE]`.
+    Bracket,
+    /// An event has data.
+    Data,
+    /// A JSON document is open.
+    Json,
+}
+
+impl Scanner {
+    /// A scanner that may know how the records are wrapped.
+    pub(crate) fn new(limits: Arc<Limits>, framing: Option<Framing>) -> Self {
+        Self { limits, framing, ..Self::default() }
+    }
+
+    /// A scanner of plain text, whose pieces are the records.
+    pub(crate) fn raw(limits: Arc<Limits>) -> Self {
+        Self { raw: Some(text_chunks::Scanner::default()), ..Self::new(limits, Some(Framing::PlainText)) }
+    }
+
+    /// How the records were wrapped, as far as it shows yet.
+    pub(crate) fn framing(&self) -> Option<Framing> {
+        self.framing
+    }
+
+    /// Bytes of the stream that were looked at.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.lines.consumed()
+    }
+
+    /// The bytes of a record that was found in `chunk`.
+    #[inline]
+    pub(crate) fn bytes<'a>(&'a self, place: Place, chunk: &'a [u8]) -> &'a [u8] {
+        match place {
+            Place::Chunk => chunk,
+            Place::Line => self.lines.carry(),
+            Place::Data => &self.data,
+        }
+    }
+
+    /// Finds the next record in `chunk` from `pos` on. `None`: `pos` is at its end.
+    #[inline]
+    pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
+        self.give_back();
+        if let Some(raw) = &mut self.raw {
+            let mut end = *pos;
+            let piece = raw.next(&mut self.data, chunk, &mut end);
+            self.lines.advance(pos, end - *pos);
+            return Ok(piece.map(|piece| self.piece(piece)));
+        }
+        if let Some(found) = self.usual(chunk, pos) {
+            return Ok(found);
+        }
+        self.find(chunk, pos).map_err(|kind| self.error(kind))
+    }
+
+    /// A piece of plain text, which is the last of the bytes that were looked at, or nearly.
+    fn piece(&mut self, piece: Piece) -> Found {
+        self.lent = matches!(piece, Piece::Held(_));
+        let (place, range, held) = match piece {
+            Piece::Chunk(range) => (Place::Chunk, range, self.data.len()),
+            Piece::Held(range) => (Place::Data, range.clone(), self.data.len() - range.len()),
+        };
+        let offset = self.lines.consumed().saturating_sub((range.len() + held) as u64);
+        Found { place, range, offset }
+    }
+
+    /// What was lent is not needed any more.
+    #[inline]
+    pub(crate) fn give_back(&mut self) {
+        self.lines.give_back();
+        if self.lent {
+            self.lent = false;
+            match self.raw {
+                Some(raw) => raw.take_back(&mut self.data),
+                None => buffer::clear(&mut self.data),
+            }
+        }
+    }
+
+    /// Where a value that may be a whole record begins, if nothing is unfinished: a data line's, also below a line that
+    /// names the event, or JSON that begins a line. Blank lines before it, which end nothing, are passed.
+    #[inline(always)]
+    pub(crate) fn value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
+        if self.state != State::Line || !self.lines.is_settled() {
+            return None;
+        }
+        // Nearly every record of a model's stream.
+        match chunk[*pos..] {
+            [b'd', b'a', b't', b'a', b':', next, ..] => Some(*pos + DATA.len() - usize::from(next != b' ')),
+            [b'{', ..] => Some(*pos),
+            _ => self.other_value_at(chunk, pos),
+        }
+    }
+
+    #[inline(never)]
+    fn other_value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
+        if self.raw.is_some() {
+            return None;
+        }
+        while chunk.get(*pos) == Some(&b'\n') {
+            self.lines.advance(pos, 1);
+        }
+        let rest = &chunk[*pos..];
+        let start = match rest.first()? {
+            b'd' => data_value(rest)?,
+            b'{' => 0,
+            b'e' if rest.starts_with(b"event:") => {
+                let below = memchr::memchr2(b'\n', b'\r', rest).filter(|&end| rest[end] == b'\n')? + 1;
+                below + data_value(&rest[below..])?
+            }
+            _ => return None,
+        };
+        Some(*pos + start)
+    }
+
+    /// Takes the record that begins at [`start`](Self::value_at) and has `len` bytes without a line end: a JSON
+    /// document, or all of a data line if its blank line comes next. Returns how many bytes of the stream are before it.
+    #[inline]
+    pub(crate) fn take(&mut self, chunk: &[u8], pos: &mut usize, start: usize, len: usize) -> Option<u64> {
+        let (is_json, end) = (start == *pos, start + len);
+        if !(is_json || chunk[end..].starts_with(b"\n\n")) || end - *pos > self.limits.record {
+            return None;
+        }
+        match is_json {
+            true => _ = self.framing.get_or_insert(Framing::JsonLines),
+            false => self.framing = Some(Framing::Sse),
+        }
+        let offset = self.lines.consumed() + (start - *pos) as u64;
+        let line_ends = if is_json { usize::from(chunk.get(end) == Some(&b'\n')) } else { 2 };
+        self.lines.advance(pos, end - *pos + line_ends);
+        Some(offset)
+    }
+
+    /// The usual cases at once: an event that is one data line and its blank line, whole or the rest of one that was
+    /// cut; and the beginning of one. Everything else, and everything unusual about it, is left as it is.
+    #[inline]
+    fn usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Option<Found>> {
+        let rest = &chunk[*pos..];
+        let is_cut = self.lines.begins_with(DATA);
+        let is_whole = self.lines.is_settled() && rest.starts_with(DATA);
+        if self.state != State::Line || !(is_cut || is_whole) {
+            return None;
+        }
+        let end = memchr::memchr2(b'\n', b'\r', rest);
+        if self.lines.carry().len() + end.unwrap_or(rest.len()) > self.limits.record {
+            return None;
+        }
+        match end {
+            Some(len) if !rest[len..].starts_with(b"\n\n") => None,
+            Some(len) if is_cut => {
+                self.framing = Some(Framing::Sse);
+                self.lines.keep(&rest[..len], pos, self.limits.record);
+                self.lines.lend(pos, 2);
+                let offset = self.lines.offset() + DATA.len() as u64;
+                Some(Some(Found { place: Place::Line, range: DATA.len()..self.lines.carry().len(), offset }))
+            }
+            Some(len) => {
+                let range = *pos + DATA.len()..*pos + len;
+                let offset = self.take(chunk, pos, range.start, range.len());
+                Some(offset.map(|offset| Found { place: Place::Chunk, range, offset }))
+            }
+            None => {
+                self.lines.keep(rest, pos, self.limits.record);
+                Some(None)
+            }
+        }
+    }
+
+    fn find(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeErrorKind> {
+        loop {
+            let found = match self.state {
+                State::Json if *pos == chunk.len() => return Ok(None),
+                State::Json => self.json(chunk, pos)?,
+                _ => match self.lines.peek(chunk, pos) {
+                    None if *pos == chunk.len() => return Ok(None),
+                    None => self.line(chunk, pos)?,
+                    Some(next) => match (self.state, next) {
+                        // A blank line that ends nothing: that of an event which is a record already.
+                        (State::Line, b'\n') => {
+                            self.lines.advance(pos, 1);
+                            None
+                        }
+                        (State::Bracket, b' ' | b'\t' | b'\r' | b'\n') => {
+                            self.lines.advance(pos, 1);
+                            None
+                        }
+                        (State::Bracket, b'{' | b'[' | b']') => {
+                            self.framing.get_or_insert(Framing::JsonLines);
+                            self.arrays += 1;
+                            self.state = State::Line;
+                            None
+                        }
+                        (State::Bracket, _) => {
+                            self.state = State::Line;
+                            self.lines.begin(b"[");
+                            None
+                        }
+                        (State::Indent, b'\r' | b'\n') => {
+                            // White space alone is no blank line: nothing ends with it.
+                            self.lines.advance(pos, 1);
+                            self.state = State::Line;
+                            None
+                        }
+                        // What has data and is not a field ends it, as a blank line would.
+                        (State::Data, b'{' | b'[') => self.dispatch(),
+                        (_, b'{') => {
+                            self.framing.get_or_insert(Framing::JsonLines);
+                            self.state = State::Json;
+                            self.balance = Balance::default();
+                            self.start = self.lines.consumed();
+                            None
+                        }
+                        (_, b'[') => {
+                            self.lines.advance(pos, 1);
+                            self.state = State::Bracket;
+                            None
+                        }
+                        (State::Line | State::Indent, b' ' | b'\t') => {
+                            self.lines.advance(pos, 1);
+                            self.state = State::Indent;
+                            None
+                        }
+                        (State::Line | State::Indent, b',') if self.separates() => {
+                            self.lines.advance(pos, 1);
+                            None
+                        }
+                        (State::Line | State::Indent, b']') if self.arrays > 0 => {
+                            self.lines.advance(pos, 1);
+                            self.arrays -= 1;
+                            None
+                        }
+                        (State::Indent, _) => {
+                            self.state = State::Line;
+                            self.lines.begin(b" ");
+                            None
+                        }
+                        (_, b':') => {
+                            // Told by its first byte: the rest of a comment may never be looked at.
+                            self.framing = Some(Framing::Sse);
+                            self.line(chunk, pos)?
+                        }
+                        _ => self.line(chunk, pos)?,
+                    },
+                },
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Goes on with a JSON document.
+    fn json(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeErrorKind> {
+        let rest = &chunk[*pos..];
+        let (len, whole) = match self.balance.feed(rest) {
+            Extent::Open => (rest.len(), false),
+            Extent::End(len) | Extent::Broken(len) => (len, true),
+        };
+        if self.data.len() + len > self.limits.record {
+            return Err(self.too_long());
+        }
+        let in_chunk = *pos..*pos + len;
+        self.lines.advance(pos, len);
+        if whole {
+            self.state = State::Line;
+            if self.data.is_empty() {
+                return Ok(Some(Found { place: Place::Chunk, range: in_chunk, offset: self.start }));
+            }
+        }
+        buffer::push(&mut self.data, &chunk[in_chunk], self.limits.record);
+        Ok(if whole {
+            self.lent = true;
+            Some(Found { place: Place::Data, range: 0..self.data.len(), offset: self.start })
+        } else {
+            None
+        })
+    }
+
+    /// Goes on with a line that is not JSON.
+    fn line(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeErrorKind> {
+        let sse = self.framing == Some(Framing::Sse);
+        let keep = |begin: &[u8]| may_be_field(begin) || begin[0] == b'[' || (!sse && begin[0] != b':');
+        let Some(line) = self.lines.next(chunk, pos, self.limits.record, keep)? else { return Ok(None) };
+        self.whole_line(chunk, &line, chunk.get(*pos).copied())
+    }
+
+    /// A line is whole. `next` is the byte that follows it, if known.
+    fn whole_line(
+        &mut self,
+        chunk: &[u8],
+        line: &Line,
+        next: Option<u8>,
+    ) -> Result<Option<Found>, DecodeErrorKind> {
+        let (place, start, bytes) = match line {
+            Line::Chunk(range) => (Place::Chunk, range.start, &chunk[range.clone()]),
+            Line::Carry => (Place::Line, 0, self.lines.carry()),
+            Line::Discarded => return Ok(None),
+        };
+        if bytes.is_empty() {
+            return Ok(self.dispatch());
+        }
+        let whole = Found { place, range: start..start + bytes.len(), offset: self.lines.offset() };
+        let value = match Field::parse(bytes) {
+            Field::Data(value) => value,
+            Field::Unknown if bytes[0] == b'[' => return Ok(Some(whole)),
+            Field::Unknown => {
+                // Before the first field of an event, and between documents, nothing says that this is an event
+                // stream: somebody should see it. After one, the standard says: ignore.
+                let shown = self.framing != Some(Framing::Sse) && !bytes.trim_ascii().is_empty();
+                if shown {
+                    self.framing.get_or_insert(Framing::PlainText);
+                }
+                return Ok(shown.then_some(whole));
+            }
+            _ => {
+                self.framing = Some(Framing::Sse);
+                return Ok(None);
+            }
+        };
+        self.framing = Some(Framing::Sse);
+        let skip = bytes.len() - value.len();
+        if self.state != State::Data {
+            let ends = matches!(next, Some(b'\n' | b'\r'));
+            self.balance = Balance::default();
+            if ends || is_whole(&mut self.balance, value) {
+                let range = whole.range.start + skip..whole.range.end;
+                return Ok(Some(Found { place, range, offset: whole.offset + skip as u64 }));
+            }
+            self.start = whole.offset + skip as u64;
+            self.state = State::Data;
+            buffer::push(&mut self.data, value, self.limits.record);
+            return Ok(None);
+        }
+        if self.data.len() + 1 + value.len() > self.limits.record {
+            return Err(self.too_long());
+        }
+        buffer::push(&mut self.data, b"\n", self.limits.record);
+        buffer::push(&mut self.data, value, self.limits.record);
+        Ok(if is_whole(&mut self.balance, value) { self.dispatch() } else { None })
+    }
+
+    /// The data of an event is complete.
+    fn dispatch(&mut self) -> Option<Found> {
+        if self.state != State::Data {
+            return None;
+        }
+        self.state = State::Line;
+        self.lent = true;
+        Some(Found { place: Place::Data, range: 0..self.data.len(), offset: self.start })
+    }
+
+    /// The end of the input: what is still a whole record, one at a time.
+    ///
+    /// # Errors
+    ///
+    /// *Truncated* in the middle of a record.
+    pub(crate) fn finish(&mut self) -> Result<Option<Found>, DecodeError> {
+        self.give_back();
+        if let Some(raw) = &mut self.raw {
+            return Ok(raw.finish(&self.data).map(|piece| self.piece(piece)));
+        }
+        let truncated = |what, len: usize| DecodeErrorKind::Truncated { what, len: len as u64 };
+        if let Some(line) = self.lines.take_unfinished() {
+            let found = self.whole_line(&[], &line, None).map_err(|kind| self.error(kind))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        match self.state {
+            State::Data if self.balance.is_complete() || self.data.trim_ascii().is_empty() => {
+                Ok(self.dispatch())
+            }
+            State::Data | State::Json => {
+                let error = self.error(truncated("record ends early", self.data.len()));
+                self.state = State::Line;
+                Err(error)
+            }
+            _ if self.arrays > 0 || self.state == State::Bracket => {
+                let kind = truncated("array of records does not end", 0);
+                Err(DecodeError::new(Layer::Record, self.lines.consumed(), kind))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a comma stands between documents.
+    fn separates(&self) -> bool {
+        self.arrays > 0 || self.framing == Some(Framing::JsonLines)
+    }
+
+    #[cold]
+    fn too_long(&self) -> DecodeErrorKind {
+        DecodeErrorKind::Limit { what: "record", len: None, limit: self.limits.record as u64 }
+    }
+
+    #[cold]
+    fn error(&self, kind: DecodeErrorKind) -> DecodeError {
+        let offset =
+            if matches!(self.state, State::Data | State::Json) { self.start } else { self.lines.offset() };
+        DecodeError::new(Layer::Record, offset, kind)
+    }
+}
+
+/// Where the value of a data line begins, if this begins with one.
+#[inline]
+fn data_value(rest: &[u8]) -> Option<usize> {
+    match rest.strip_prefix(b"data:")? {
+        [b' ', ..] => Some(DATA.len()),
+        _ => Some(DATA.len() - 1),
+    }
+}
+
+/// Whether the data of an event is a whole JSON document once this line of it is in.
+fn is_whole(balance: &mut Balance, mut line: &[u8]) -> bool {
+    loop {
+        match balance.feed(line) {
+            Extent::Open => return balance.is_complete(),
+            Extent::Broken(_) => return true,
+            Extent::End(len) if len == line.len() => return true,
+            Extent::End(len) => line = &line[len..],
+        }
+    }
+}
