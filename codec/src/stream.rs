@@ -10,9 +10,10 @@ use core::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 
+use crate::decode::{Decoder, Transcoder};
+use crate::error::DecodeError;
 use crate::model::Event;
 use crate::model::Failure;
-use crate::{Decoder, Transcoder};
 
 /// What a transport brings: a body of a response brings [`Bytes`]; a transport that has removed the frames brings what was
 /// in them.
@@ -23,7 +24,7 @@ pub enum Chunk {
     /// An exception of the service. Nothing follows.
     Failure(Failure),
     /// The frames are corrupt or cut short. Nothing follows.
-    Error(crate::DecodeError),
+    Error(DecodeError),
 }
 
 impl From<Bytes> for Chunk {
@@ -38,7 +39,7 @@ pub enum Error<E> {
     /// The bytes did not come.
     Transport(E),
     /// The bytes came and say so.
-    Decode(crate::DecodeError),
+    Decode(DecodeError),
 }
 
 impl<E: fmt::Display> fmt::Display for Error<E> {
@@ -111,20 +112,20 @@ where
 /// The call shape that both have.
 trait Decode {
     type Owned;
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError>;
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError>;
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError>;
+    fn finish(&mut self) -> Result<Option<Self::Owned>, DecodeError>;
     fn fail(&mut self, failure: Failure);
-    fn fail_with(&mut self, error: crate::DecodeError);
+    fn fail_with(&mut self, error: DecodeError);
 }
 
 impl Decode for Decoder {
     type Owned = Event<'static>;
 
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.decode(chunk)?.map(Event::into_owned))
     }
 
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn finish(&mut self) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.finish()?.map(Event::into_owned))
     }
 
@@ -132,7 +133,7 @@ impl Decode for Decoder {
         self.fail(failure);
     }
 
-    fn fail_with(&mut self, error: crate::DecodeError) {
+    fn fail_with(&mut self, error: DecodeError) {
         self.fail_with(error);
     }
 }
@@ -140,11 +141,11 @@ impl Decode for Decoder {
 impl Decode for Transcoder {
     type Owned = Bytes;
 
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.decode(chunk)?.map(Bytes::copy_from_slice))
     }
 
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn finish(&mut self) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.finish()?.map(Bytes::copy_from_slice))
     }
 
@@ -152,7 +153,7 @@ impl Decode for Transcoder {
         self.fail(failure);
     }
 
-    fn fail_with(&mut self, error: crate::DecodeError) {
+    fn fail_with(&mut self, error: DecodeError) {
         self.fail_with(error);
     }
 }
