@@ -12,8 +12,7 @@ use futures_core::Stream;
 
 use crate::decode::{Decoder, Transcoder};
 use crate::error::DecodeError;
-use crate::model::Event;
-use crate::model::Failure;
+use crate::model::{Event, Failure, Losses};
 
 /// What a transport brings: a body of a response brings [`Bytes`]; a transport that has removed the frames brings what was
 /// in them.
@@ -69,6 +68,21 @@ impl<S, E> Events<S, E> {
     pub fn new(stream: S, decoder: Decoder) -> Self {
         Self(Adapter::new(stream, decoder))
     }
+
+    /// The stream of bytes.
+    pub fn get_ref(&self) -> &S {
+        &self.0.stream
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &Decoder {
+        &self.0.decoder
+    }
+
+    /// The stream of bytes and the decoder.
+    pub fn into_inner(self) -> (S, Decoder) {
+        (self.0.stream, self.0.decoder)
+    }
 }
 
 impl<S, C, E> Stream for Events<S, E>
@@ -93,6 +107,21 @@ impl<S, E> Transcoded<S, E> {
     /// Transcodes `stream`. A stream that is not `Unpin` has to be boxed and pinned.
     pub fn new(stream: S, transcoder: Transcoder) -> Self {
         Self(Adapter::new(stream, transcoder))
+    }
+
+    /// The stream of bytes.
+    pub fn get_ref(&self) -> &S {
+        &self.0.stream
+    }
+
+    /// What could not be written so far.
+    pub fn losses(&self) -> &Losses {
+        self.0.decoder.losses()
+    }
+
+    /// The stream of bytes and the transcoder.
+    pub fn into_inner(self) -> (S, Transcoder) {
+        (self.0.stream, self.0.decoder)
     }
 }
 

@@ -79,7 +79,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "sagemaker",
             "utf8",
         ],
-        "stream" => &["decode", "error", "model"],
+        "stream" | "io" => &["decode", "error", "model"],
         "chat_template" => &["error", "json", "model"],
         other => panic!("this test has to name what `{other}` may import"),
     }
