@@ -3,6 +3,8 @@
 #[cfg(feature = "custom")]
 use alloc::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 #[cfg(feature = "custom")]
 use crate::formats::custom;
 use crate::limits::Limits;
@@ -10,7 +12,8 @@ use crate::model::Api;
 use crate::records::Framing;
 
 /// How a stream is decoded. The default tells by the bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Options {
     /// What the bytes are.
@@ -23,6 +26,7 @@ pub struct Options {
     pub token_logprobs: bool,
     /// A format that is described in a file. It takes the place of [`api`](Self::api).
     #[cfg(feature = "custom")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<Arc<custom::Format>>,
 }
 

@@ -2,10 +2,13 @@
 
 use alloc::string::String;
 
+use serde::{Deserialize, Serialize};
+
 /// What a target format requires and the source may not say. Nothing of it is invented: what is `None` here and
 /// missing in the source is written as its default below, and reported as a [`Loss`](crate::model::Loss) where that could
 /// mislead.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ResponseOptions {
     /// Name of the answer, if the source gives none. Default: `chatcmpl-0`, for Anthropic `msg_0`.
@@ -21,7 +24,8 @@ pub struct ResponseOptions {
 }
 
 /// How the events of a ConverseStream are encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ConverseEncoding {
     /// AWS event-stream frames, as the service sends them.

@@ -1,7 +1,10 @@
 //! How the records of a stream are framed.
 
+use serde::{Deserialize, Serialize};
+
 /// What the bytes are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Framing {
     /// Tell frames from text by the first bytes, see [`looks_like_frames`](crate::eventstream::looks_like_frames).

@@ -220,6 +220,20 @@ impl Format {
     }
 }
 
+/// As its [description](Spec).
+impl Serialize for Format {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.spec.serialize(serializer)
+    }
+}
+
+/// From its [description](Spec), which is compiled.
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(Spec::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
 impl PartialEq for Format {
     fn eq(&self, other: &Self) -> bool {
         self.spec == other.spec
