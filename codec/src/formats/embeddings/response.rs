@@ -100,8 +100,8 @@ impl<'a> Response<'a> {
         Ok(reader.response)
     }
 
-    /// Writes OpenAI's response. `usage` is in it where the container gave counts, and `model` is the context's where the
-    /// container gave none, or else empty, which is reported.
+    /// Writes OpenAI's response. OpenAI requires `usage` and `model`: counts that the container did not give are zero, and a
+    /// model that it did not name is that of `context`, or else empty; both are reported.
     ///
     /// # Errors
     ///
@@ -123,22 +123,22 @@ impl<'a> Response<'a> {
         }
         out.extend_from_slice(b"],\"model\":");
         let model = self.model.as_deref().or(context.model.as_deref()).unwrap_or_else(|| {
-            losses.add_at("/model", Outcome::Defaulted, "nobody said the model");
+            losses.add_at("/model", Outcome::Defaulted, "neither the source nor the options name the model");
             ""
         });
         write_string(model, &mut out);
-        let counts = [("prompt_tokens", self.usage.input_tokens), ("total_tokens", self.usage.total_tokens)];
-        let mut begin = ",\"usage\":{";
-        for (name, count) in counts {
-            if let Some(count) = count {
-                out.extend_from_slice(begin.as_bytes());
-                write_string(name, &mut out);
-                out.push(b':');
-                write_integer(count, &mut out);
-                begin = ",";
-            }
+        // There is no output, so either count is the other one.
+        let Usage { input_tokens, total_tokens, .. } = self.usage;
+        let (prompt, total) = (input_tokens.or(total_tokens), total_tokens.or(input_tokens));
+        if prompt.is_none() {
+            let reason = "the source does not count tokens: both counts are zero";
+            losses.add_at("/usage", Outcome::Defaulted, reason);
         }
-        out.extend_from_slice(if begin == "," { b"}" } else { b"" });
+        out.extend_from_slice(b",\"usage\":{\"prompt_tokens\":");
+        write_integer(prompt.unwrap_or(0), &mut out);
+        out.extend_from_slice(b",\"total_tokens\":");
+        write_integer(total.unwrap_or(0), &mut out);
+        out.push(b'}');
         for (name, json) in &self.others {
             out.push(b',');
             write_string(name, &mut out);
