@@ -1,4 +1,4 @@
-//! Answers that are not streamed.
+//! Reads non-streaming responses.
 
 use bytes::Bytes;
 
@@ -8,9 +8,9 @@ use crate::model::Response;
 use crate::options::Options;
 
 impl Response {
-    /// Reads an answer that is not streamed: the body of a response. A body that is a stream after all is read as well.
+    /// Reads the body of a non-streaming response. A body that is a stream is read too.
     ///
-    /// Such an answer remembers where it stood, so that what is lost when it is written has its place.
+    /// The response keeps positions in its source, so that losses have a JSON pointer when it is written.
     ///
     /// ```
     /// use sagewire_codec::model::{Response, ResponseOptions};
@@ -41,8 +41,8 @@ impl Response {
         Ok(response)
     }
 
-    /// Remembers where that stood which was [added](Self::add) last, as [`read`](Self::read) does: for who adds the events of a
-    /// decoder one by one.
+    /// Keeps the position of the event that was [added](Self::add) last. [`read`](Self::read) does this; callers who add the
+    /// events of a decoder themselves call it after each.
     pub fn mark(&mut self, decoder: &Decoder) {
         if !self.places.is_joined() {
             let (record, offset) = decoder.record();
@@ -51,8 +51,8 @@ impl Response {
     }
 }
 
-/// A custom format may find text by the same path in a record of a stream and in a whole answer. The body is the one or
-/// the other: one JSON document is a whole answer.
+/// A custom format may find text by the same path in a record of a stream and in a whole response. A body that is one JSON
+/// document is a whole response.
 #[cfg(feature = "custom")]
 fn for_whole_responses(mut options: Options, body: &[u8]) -> Options {
     use alloc::sync::Arc;
