@@ -5,14 +5,14 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::ops::Range;
 
-use crate::assemble::block_order::{Block, Parts, Plain, ToolKey};
-use crate::assemble::event_queue::{Queue, Reason, Spec, Text};
+use crate::assemble::block_order::{Block, BlockOrder, TextKind, ToolKey};
+use crate::assemble::event_queue::{EventQueue, Reason, EventRecord, Text};
 use crate::error::DecodeErrorKind;
 use crate::json::{Fault, Json, Kind, Str, unescaped};
 use crate::limits::Limits;
 use crate::model::Api;
 use crate::model::Failure;
-use crate::model::position::Spot;
+use crate::model::position::RecordOffset;
 use crate::model::{Usage, says_more};
 
 /// What is remembered of bytes in their place, where it is enough to know them again. It is FNV-1a.
@@ -36,11 +36,11 @@ impl From<Fault> for Stop {
 
 /// How far the answer is, whatever its format.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct ResponseState {
     limits: Arc<Limits>,
     /// Logprobs are wanted also where they come unasked for.
     token_logprobs: bool,
-    parts: Parts,
+    parts: BlockOrder,
     started: bool,
     /// The terminal record was read.
     done: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Answer {
     failure: Option<Box<Failure>>,
 }
 
-impl Answer {
+impl ResponseState {
     pub(crate) fn new(limits: Arc<Limits>, token_logprobs: bool) -> Self {
         Self { limits, token_logprobs, ..Self::default() }
     }
@@ -61,8 +61,8 @@ impl Answer {
 
     /// A place for what `record` means.
     #[inline]
-    pub(crate) fn sink<'a>(&'a mut self, record: &'a [u8], queue: &'a mut Queue) -> Sink<'a> {
-        Sink { record, answer: self, queue }
+    pub(crate) fn emitter<'a>(&'a mut self, record: &'a [u8], queue: &'a mut EventQueue) -> Emitter<'a> {
+        Emitter { record, answer: self, queue }
     }
 
     /// How deep records may be nested.
@@ -71,20 +71,20 @@ impl Answer {
         self.limits.depth
     }
 
-    /// The part that is open, if a piece of this kind goes on with it: see [`Parts::open_plain`].
+    /// The part that is open, if a piece of this kind goes on with it: see [`BlockOrder::open_text`].
     #[inline]
-    pub(crate) fn open_plain(&self, choice: u32, block: Option<u64>, kind: Plain) -> Option<u32> {
-        self.parts.open_plain(choice, block, kind)
+    pub(crate) fn open_text(&self, choice: u32, block: Option<u64>, kind: TextKind) -> Option<u32> {
+        self.parts.open_text(choice, block, kind)
     }
 
-    /// More input of the open tool call: see [`Parts::more_input`].
+    /// More input of the open tool call: see [`BlockOrder::more_input`].
     #[inline]
     pub(crate) fn more_input(&mut self, choice: u32, index: Option<u64>, input: &[u8]) -> Option<u32> {
         self.parts.more_input(choice, index, input)
     }
 
     /// The end of the input: what was held back is let go. `whole`: it is also the end of the answer.
-    pub(crate) fn finish(&mut self, whole: bool, queue: &mut Queue) {
+    pub(crate) fn finish(&mut self, whole: bool, queue: &mut EventQueue) {
         let whole = whole && !self.failed;
         self.done |= whole;
         self.parts.end(whole, queue);
@@ -109,14 +109,14 @@ impl Answer {
 }
 
 /// Where a reader puts what one record means.
-pub(crate) struct Sink<'a> {
+pub(crate) struct Emitter<'a> {
     /// The record that all places are in.
     pub(crate) record: &'a [u8],
-    answer: &'a mut Answer,
-    queue: &'a mut Queue,
+    answer: &'a mut ResponseState,
+    queue: &'a mut EventQueue,
 }
 
-impl<'a> Sink<'a> {
+impl<'a> Emitter<'a> {
     /// A cursor at `pos` of the record.
     pub(crate) fn json(&self, pos: usize) -> Json<'a> {
         Json::new(self.record, pos, self.answer.depth())
@@ -129,7 +129,7 @@ impl<'a> Sink<'a> {
 
     /// What follows stands at `pos` of the record. A format says so where it reads what may be lost in another.
     pub(crate) fn at(&mut self, pos: usize) {
-        self.queue.set_here(Spot(pos as u32));
+        self.queue.set_here(RecordOffset(pos as u32));
     }
 
     /// Whether logprobs are wanted also where they come unasked for.
@@ -230,7 +230,7 @@ impl<'a> Sink<'a> {
     ) {
         if !core::mem::replace(&mut self.answer.started, true) {
             let (id, model, role) = (self.non_empty(id), self.non_empty(model), self.non_empty(role));
-            self.queue.push(Spec::Start { id, model, created, role });
+            self.queue.push(EventRecord::Start { id, model, created, role });
         }
     }
 
@@ -238,38 +238,38 @@ impl<'a> Sink<'a> {
     #[cfg(feature = "custom")]
     pub(crate) fn start_at(&mut self, id: Option<Text>, model: Option<Text>) {
         if !core::mem::replace(&mut self.answer.started, true) {
-            self.queue.push(Spec::Start { id, model, created: None, role: None });
+            self.queue.push(EventRecord::Start { id, model, created: None, role: None });
         }
     }
 
     /// A choice of this index exists from here on.
     pub(crate) fn touch(&mut self, choice: u32) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
+        let ResponseState { limits, parts, .. } = &mut *self.answer;
         parts.touch(limits, choice).map_err(Stop::Limit)
     }
 
     /// A piece of text for a choice; none if it is empty.
     #[inline]
-    pub(crate) fn plain(&mut self, choice: u32, kind: Plain, text: Text) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
+    pub(crate) fn plain(&mut self, choice: u32, kind: TextKind, text: Text) -> Result<(), Stop> {
+        let ResponseState { limits, parts, .. } = &mut *self.answer;
         parts.plain(limits, self.queue, self.record, (choice, kind, text)).map_err(Stop::Limit)
     }
 
     /// A piece of a tool call for a choice.
     #[inline]
     pub(crate) fn tool(&mut self, choice: u32, key: ToolKey, input: Option<Text>) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
+        let ResponseState { limits, parts, .. } = &mut *self.answer;
         parts.tool(limits, self.queue, self.record, (choice, key, input)).map_err(Stop::Limit)
     }
 
     /// A block begins: a part in a format that numbers them, and says where they begin and end.
     pub(crate) fn begin(&mut self, choice: u32, index: u64, block: Block) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
+        let ResponseState { limits, parts, .. } = &mut *self.answer;
         parts.begin(limits, self.queue, self.record, (choice, index, block)).map_err(Stop::Limit)
     }
 
     /// A piece of text of a block, which begins with it if it has not begun; none if it is empty.
-    pub(crate) fn block(&mut self, choice: u32, index: u64, kind: Plain, text: Text) -> Result<(), Stop> {
+    pub(crate) fn block(&mut self, choice: u32, index: u64, kind: TextKind, text: Text) -> Result<(), Stop> {
         if self.bytes(text).is_empty() {
             return Ok(());
         }
@@ -278,17 +278,17 @@ impl<'a> Sink<'a> {
     }
 
     /// A block is open from here on.
-    pub(crate) fn open(&mut self, choice: u32, index: u64, kind: Plain) -> Result<(), Stop> {
-        if self.answer.parts.open_plain(choice, Some(index), kind).is_some() {
+    pub(crate) fn open(&mut self, choice: u32, index: u64, kind: TextKind) -> Result<(), Stop> {
+        if self.answer.parts.open_text(choice, Some(index), kind).is_some() {
             return Ok(());
         }
-        self.begin(choice, index, Block::Plain(kind))
+        self.begin(choice, index, Block::TextKind(kind))
     }
 
     /// The same, unless it was open before, or a later one: what belongs to a block may come after its end.
-    pub(crate) fn open_new(&mut self, choice: u32, index: u64, kind: Plain) -> Result<(), Stop> {
+    pub(crate) fn open_new(&mut self, choice: u32, index: u64, kind: TextKind) -> Result<(), Stop> {
         if self.answer.parts.is_new(choice, index) {
-            self.begin(choice, index, Block::Plain(kind))?;
+            self.begin(choice, index, Block::TextKind(kind))?;
         }
         Ok(())
     }
@@ -301,13 +301,13 @@ impl<'a> Sink<'a> {
         (api, json): (Api, Range<usize>),
     ) -> Result<(), Stop> {
         self.at(json.start);
-        self.begin(choice, index, Block::Other { api, json: Queue::place(json) })
+        self.begin(choice, index, Block::Other { api, json: EventQueue::place(json) })
     }
 
     /// More of such a block. After its end it is nobody's.
     pub(crate) fn other_delta(&mut self, choice: u32, json: Range<usize>) {
         match self.answer.parts.open_other(choice) {
-            Some(part) => self.queue.push(Spec::OtherDelta { choice, part, json: Queue::place(json) }),
+            Some(part) => self.queue.push(EventRecord::OtherDelta { choice, part, json: EventQueue::place(json) }),
             None => self.other(Some(choice), Some(b"delta"), json),
         }
     }
@@ -319,7 +319,7 @@ impl<'a> Sink<'a> {
 
     /// The whole input of a tool call, as a JSON value and not as its text.
     pub(crate) fn tool_json(&mut self, choice: u32, key: ToolKey, json: Range<usize>) -> Result<(), Stop> {
-        self.tool(choice, key, Some(Queue::place(json)))
+        self.tool(choice, key, Some(EventQueue::place(json)))
     }
 
     /// The tool call of a choice that is open ends.
@@ -335,32 +335,32 @@ impl<'a> Sink<'a> {
     /// The signature of a choice's reasoning.
     pub(crate) fn signature(&mut self, choice: u32, text: Text) -> Result<(), Stop> {
         let part = self.reasoning_part(choice)?;
-        self.queue.push(Spec::ReasoningSignature { choice, part, text });
+        self.queue.push(EventRecord::ReasoningSignature { choice, part, text });
         Ok(())
     }
 
     /// Reasoning of a choice that only its provider can read.
     pub(crate) fn redacted(&mut self, choice: u32, data: Text) -> Result<(), Stop> {
         let part = self.reasoning_part(choice)?;
-        self.queue.push(Spec::Redacted { choice, part, data });
+        self.queue.push(EventRecord::Redacted { choice, part, data });
         Ok(())
     }
 
     fn reasoning_part(&mut self, choice: u32) -> Result<u32, Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
+        let ResponseState { limits, parts, .. } = &mut *self.answer;
         parts.reasoning_part(limits, self.queue, choice).map_err(Stop::Limit)
     }
 
     /// A source that the text of a choice cites.
     pub(crate) fn citation(&mut self, choice: u32, json: Range<usize>) {
         let part = self.answer.parts.open_part(choice);
-        self.queue.push(Spec::Citation { choice, part, json: Queue::place(json) });
+        self.queue.push(EventRecord::Citation { choice, part, json: EventQueue::place(json) });
     }
 
     /// Probabilities of a choice's tokens.
     pub(crate) fn logprobs(&mut self, choice: u32, json: Range<usize>) {
         let part = self.answer.parts.open_part(choice);
-        self.queue.push(Spec::Logprobs { choice, part, json: Queue::place(json) });
+        self.queue.push(EventRecord::Logprobs { choice, part, json: EventQueue::place(json) });
     }
 
     /// Token counts so far.
@@ -386,13 +386,13 @@ impl<'a> Sink<'a> {
 
     /// A choice ends. Only the first time counts.
     pub(crate) fn finish(&mut self, choice: u32, reason: Reason, stop: Option<Text>) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
+        let ResponseState { limits, parts, .. } = &mut *self.answer;
         parts.finish(limits, self.queue, (choice, reason, stop)).map_err(Stop::Limit)
     }
 
     /// A choice ends, and nobody says why.
     pub(crate) fn end_choice(&mut self, choice: u32) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
+        let ResponseState { limits, parts, .. } = &mut *self.answer;
         parts.end_choice(limits, self.queue, choice).map_err(Stop::Limit)
     }
 
@@ -405,7 +405,7 @@ impl<'a> Sink<'a> {
     /// Something that has no meaning here, perhaps a choice's, and its name.
     pub(crate) fn other(&mut self, choice: Option<u32>, name: Option<&[u8]>, json: Range<usize>) {
         let name = name.map(|name| self.queue.copy(name));
-        self.queue.push(Spec::Other { choice, name, json: Queue::place(json) });
+        self.queue.push(EventRecord::Other { choice, name, json: EventQueue::place(json) });
     }
 
     /// The members of an object that have no meaning here and are not null.
@@ -427,7 +427,7 @@ impl<'a> Sink<'a> {
 
     /// Something that cannot be read.
     pub(crate) fn malformed(&mut self, range: Range<usize>, why: &'static str) {
-        self.queue.push(Spec::Malformed { bytes: Queue::place(range), why });
+        self.queue.push(EventRecord::Malformed { bytes: EventQueue::place(range), why });
     }
 
     /// The model failed. What was held back is let go; nothing that follows counts.

@@ -4,6 +4,6 @@ mod block_order;
 mod emitter;
 mod event_queue;
 
-pub(crate) use block_order::{Block, Plain, ToolKey};
-pub(crate) use emitter::{Answer, Sink, Stop, hash};
-pub(crate) use event_queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
+pub(crate) use block_order::{Block, TextKind, ToolKey};
+pub(crate) use emitter::{ResponseState, Emitter, Stop, hash};
+pub(crate) use event_queue::{Delta, DeltaKind, EventQueue, Reason, EventRecord, Text};

@@ -44,9 +44,9 @@ impl Response {
     /// Remembers where that stood which was [added](Self::add) last, as [`read`](Self::read) does: for who adds the events of a
     /// decoder one by one.
     pub fn mark(&mut self, decoder: &Decoder) {
-        if !self.places.is_joined() {
+        if !self.positions.is_joined() {
             let (record, offset) = decoder.record();
-            self.places.mark(record, offset, decoder.spot());
+            self.positions.mark(record, offset, decoder.record_offset());
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use crate::assemble::{Answer, Delta, DeltaKind, Queue, Sink, Stop, ToolKey};
+use crate::assemble::{ResponseState, Delta, DeltaKind, EventQueue, Emitter, Stop, ToolKey};
 use crate::decode::detect;
 pub(crate) use crate::decode::shape_cache::RecordKind;
 use crate::decode::shape_cache::{Target, Templates, Trace};
@@ -20,12 +20,12 @@ use crate::json::{Json, Kind};
 use crate::limits::Limits;
 use crate::model::Api;
 use crate::model::Failure;
-use crate::model::position::Spot;
+use crate::model::position::RecordOffset;
 
 /// Reads records into the queue of events.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
-    answer: Answer,
+    answer: ResponseState,
     /// Boxed, so that a stream that has not begun is small.
     memory: Box<Memory>,
 }
@@ -95,7 +95,7 @@ impl Reader {
     pub(crate) fn new(limits: Arc<Limits>, api: Option<Api>, token_logprobs: bool) -> Self {
         let state = api.map_or(State::Unknown, State::new);
         let memory = Memory { templates: Templates::default(), state, api };
-        Self { answer: Answer::new(limits, token_logprobs), memory: Box::new(memory) }
+        Self { answer: ResponseState::new(limits, token_logprobs), memory: Box::new(memory) }
     }
 
     /// The same for a format that is described in a file.
@@ -103,7 +103,7 @@ impl Reader {
     pub(crate) fn custom(limits: Arc<Limits>, format: Arc<custom::Format>) -> Self {
         let state = State::Custom(custom::Reader::new(format));
         let memory = Memory { templates: Templates::default(), state, api: None };
-        Self { answer: Answer::new(limits, false), memory: Box::new(memory) }
+        Self { answer: ResponseState::new(limits, false), memory: Box::new(memory) }
     }
 
     /// The API that the caller named, or that was detected.
@@ -113,7 +113,7 @@ impl Reader {
 
     /// How far the answer is.
     #[inline]
-    pub(crate) fn answer(&self) -> &Answer {
+    pub(crate) fn answer(&self) -> &ResponseState {
         &self.answer
     }
 
@@ -124,14 +124,14 @@ impl Reader {
     }
 
     /// The end of the input, which ended well or not, and whose records were events or not: what was held back.
-    pub(crate) fn finish(&mut self, is_good: bool, of_events: bool, queue: &mut Queue) {
+    pub(crate) fn finish(&mut self, is_good: bool, of_events: bool, queue: &mut EventQueue) {
         let is_whole = match &mut self.memory.state {
             State::TextGeneration(reader) => !of_events && reader.is_whole_body(),
             State::Text(said) => *said,
             #[cfg(feature = "custom")]
             State::Custom(reader) => {
                 let may_be = is_good && !of_events && !self.answer.is_over();
-                may_be && reader.finish(&mut self.answer.sink(&[], queue))
+                may_be && reader.finish(&mut self.answer.emitter(&[], queue))
             }
             _ => false,
         };
@@ -155,14 +155,14 @@ impl Reader {
 
     /// The one event that `record` comes to, where that is a piece of the part that is open, as it nearly always is.
     #[inline(always)]
-    pub(crate) fn read_delta(&mut self, record: &[u8], call: Call, queue: &mut Queue) -> Option<Delta> {
+    pub(crate) fn read_delta(&mut self, record: &[u8], call: Call, queue: &mut EventQueue) -> Option<Delta> {
         let said = self.memory.templates.said(call)?;
         if said.logprobs.is_some() {
             return None;
         }
         let choice = said.choice;
         let (kind, block) = match said.target {
-            Target::Plain(kind) => (kind, None),
+            Target::TextKind(kind) => (kind, None),
             Target::Block(kind, index) => (kind, Some(index)),
             Target::Tool(index) => {
                 let says_more = [said.id, said.name].iter().flatten().any(|said| said.start < said.end);
@@ -174,7 +174,7 @@ impl Reader {
                 return Some(Delta { kind: DeltaKind::ToolInput, choice, part, text });
             }
         };
-        let part = self.answer.open_plain(choice, block, kind)?;
+        let part = self.answer.open_text(choice, block, kind)?;
         let text = queue.lone_string(record, call.text());
         if let State::TextGeneration(reader) = &mut self.memory.state {
             reader.heard(choice, queue.find(record, text));
@@ -187,27 +187,27 @@ impl Reader {
         &mut self,
         record: &[u8],
         call: Call,
-        queue: &mut Queue,
+        queue: &mut EventQueue,
     ) -> Result<(), DecodeErrorKind> {
         let Some(said) = self.memory.templates.said(call) else { return Ok(()) };
-        let mut sink = self.answer.sink(record, queue);
-        let text = sink.string(call.text());
+        let mut emitter = self.answer.emitter(record, queue);
+        let text = emitter.string(call.text());
         let read = match said.target {
-            Target::Plain(kind) => {
+            Target::TextKind(kind) => {
                 if let State::TextGeneration(reader) = &mut self.memory.state {
-                    reader.heard(said.choice, sink.find(text));
+                    reader.heard(said.choice, emitter.find(text));
                 }
-                sink.plain(said.choice, kind, text)
+                emitter.plain(said.choice, kind, text)
             }
-            Target::Block(kind, index) => sink.block(said.choice, index, kind, text),
+            Target::Block(kind, index) => emitter.block(said.choice, index, kind, text),
             Target::Tool(index) => {
-                let (id, name) = (sink.non_empty(said.id), sink.non_empty(said.name));
+                let (id, name) = (emitter.non_empty(said.id), emitter.non_empty(said.name));
                 let key = ToolKey { index, id, name, custom: false };
-                sink.tool(said.choice, key, Some(text))
+                emitter.tool(said.choice, key, Some(text))
             }
         };
         if let Some(logprobs) = said.logprobs.clone() {
-            sink.logprobs(said.choice, logprobs);
+            emitter.logprobs(said.choice, logprobs);
         }
         match read {
             Err(Stop::Limit(kind)) => Err(kind),
@@ -217,8 +217,8 @@ impl Reader {
 
     /// Where the piece of a part stands that all of a record is: of a record that was like an earlier one, and was not
     /// searched for more than its text.
-    pub(crate) fn locate(&self, record: &[u8], kind: RecordKind) -> Option<Spot> {
-        let mut queue = Queue::default();
+    pub(crate) fn locate(&self, record: &[u8], kind: RecordKind) -> Option<RecordOffset> {
+        let mut queue = EventQueue::default();
         let mut reader = Self { answer: self.answer.anew(), memory: self.memory.clone() };
         reader.read(record, 0, kind, &mut queue).ok()?;
         queue.here()
@@ -230,88 +230,88 @@ impl Reader {
         record: &[u8],
         from: usize,
         kind: RecordKind,
-        queue: &mut Queue,
+        queue: &mut EventQueue,
     ) -> Result<usize, DecodeErrorKind> {
         if let State::Text(said) = &mut self.memory.state {
             let is_first = !core::mem::replace(said, true);
-            let sink = self.answer.sink(record, queue);
-            return plain_text::read_stream(is_first, sink).map(|()| record.len());
+            let emitter = self.answer.emitter(record, queue);
+            return plain_text::read_stream(is_first, emitter).map(|()| record.len());
         }
-        let mut sink = self.answer.sink(record, queue);
+        let mut emitter = self.answer.emitter(record, queue);
         let rest = record[from..].trim_ascii_start();
         // The terminal record, as a text or as a JSON string; OpenAI's own client looks at the beginning only.
         if rest.starts_with(b"[DONE]") || rest.starts_with(b"\"[DONE]") {
-            sink.done();
+            emitter.done();
             return Ok(record.len());
         }
         if self.answer.is_over() {
             return Ok(record.len());
         }
-        let mut sink = self.answer.sink(record, queue);
-        let mut json = Json::new(record, from, sink.depth());
+        let mut emitter = self.answer.emitter(record, queue);
+        let mut json = Json::new(record, from, emitter.depth());
         let mut trace = Trace::default();
         let read = match kind {
-            Some(name) => bedrock::read_event(name, &mut json, &mut sink, &mut trace),
-            None => self.memory.state.document(&mut json, &mut sink, &mut trace),
+            Some(name) => bedrock::read_event(name, &mut json, &mut emitter, &mut trace),
+            None => self.memory.state.document(&mut json, &mut emitter, &mut trace),
         };
         match read {
             Ok(()) => {}
             Err(Stop::Limit(kind)) => return Err(kind),
             Err(Stop::Json(fault)) => {
-                sink.malformed(from..record.len(), fault.why);
+                emitter.malformed(from..record.len(), fault.why);
                 return Ok(record.len());
             }
         }
         if trace.forget {
             self.memory.templates = Templates::default();
         }
-        if from == 0 && json.pos() == record.len() && sink.is_of_parts() {
+        if from == 0 && json.pos() == record.len() && emitter.is_of_parts() {
             self.memory.templates.remember(record, kind, trace);
         }
-        sink.close();
+        emitter.close();
         Ok(json.pos())
     }
 }
 
 impl State {
     /// Reads a document. The first walk over it checks all of it, before any of it is used.
-    fn document(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
+    fn document(&mut self, json: &mut Json<'_>, emitter: &mut Emitter<'_>, trace: &mut Trace) -> Result<(), Stop> {
         // What the documents of such a format are, only its paths know.
         #[cfg(feature = "custom")]
         if let Self::Custom(reader) = self {
-            return reader.read(json, sink, trace);
+            return reader.read(json, emitter, trace);
         }
         match json.kind()? {
-            Kind::Object => self.object(json, sink, trace),
+            Kind::Object => self.object(json, emitter, trace),
             Kind::Array => {
                 let array = json.skip()?;
                 trace.more();
-                Json::new(sink.record, array.start, sink.depth())
-                    .array(|json| self.document(json, sink, trace))
+                Json::new(emitter.record, array.start, emitter.depth())
+                    .array(|json| self.document(json, emitter, trace))
             }
             _ => {
-                sink.other(None, None, json.skip()?);
+                emitter.other(None, None, json.skip()?);
                 Ok(())
             }
         }
     }
 
-    fn object(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
+    fn object(&mut self, json: &mut Json<'_>, emitter: &mut Emitter<'_>, trace: &mut Trace) -> Result<(), Stop> {
         if let Self::Unknown = self {
             if let Some(api) = detect::api(json.clone())? {
                 *self = Self::new(api);
             }
         }
         match self {
-            Self::Unknown => openai::Reader::default().read(json, sink, trace),
-            Self::OpenAi(reader) => reader.read(json, sink, trace),
-            Self::Responses(reader) => reader.read(json, sink, trace),
-            Self::Converse => bedrock::read(json, sink, trace),
-            Self::Anthropic(reader) => reader.read(json, sink, trace),
-            Self::TextGeneration(reader) => reader.read(json, sink, trace),
+            Self::Unknown => openai::Reader::default().read(json, emitter, trace),
+            Self::OpenAi(reader) => reader.read(json, emitter, trace),
+            Self::Responses(reader) => reader.read(json, emitter, trace),
+            Self::Converse => bedrock::read(json, emitter, trace),
+            Self::Anthropic(reader) => reader.read(json, emitter, trace),
+            Self::TextGeneration(reader) => reader.read(json, emitter, trace),
             Self::Text(_) => json.skip().map(drop).map_err(Stop::Json),
             #[cfg(feature = "custom")]
-            Self::Custom(reader) => reader.read(json, sink, trace),
+            Self::Custom(reader) => reader.read(json, emitter, trace),
         }
     }
 }

@@ -12,7 +12,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::assemble::Plain;
+use crate::assemble::TextKind;
 use crate::decode::shape_match::Call;
 use crate::json;
 use crate::json::{Json, Rest, Str};
@@ -60,15 +60,15 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// A piece of text of a choice.
-    pub(crate) fn plain(&mut self, choice: u32, kind: Plain, text: Str) {
+    pub(crate) fn plain(&mut self, choice: u32, kind: TextKind, text: Str) {
         self.counts.1 += 1;
-        self.target = Some((Target::Plain(kind), choice));
+        self.target = Some((Target::TextKind(kind), choice));
         (self.places.text, self.places.tool, self.places.id, self.places.name) =
             (Some(text), None, None, None);
     }
 
     /// A piece of text of a block of a choice.
-    pub(crate) fn block(&mut self, choice: u32, index: u64, kind: Plain, text: Str) {
+    pub(crate) fn block(&mut self, choice: u32, index: u64, kind: TextKind, text: Str) {
         self.plain(choice, kind, text);
         self.target = Some((Target::Block(kind, index), choice));
     }
@@ -149,9 +149,9 @@ impl Said {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    Plain(Plain),
+    TextKind(TextKind),
     /// The block with this index.
-    Block(Plain, u64),
+    Block(TextKind, u64),
     /// The tool call with this index.
     Tool(Option<u64>),
 }

@@ -8,7 +8,7 @@ use core::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::json::{Landmarks, pointers};
-use crate::model::position::{Spot, choice_of};
+use crate::model::position::{RecordOffset, choice_of};
 
 /// What the loss of all of a choice is called. It stands where the choice does.
 pub(crate) const CHOICE: &str = "choice";
@@ -82,7 +82,7 @@ pub struct Losses {
     /// How many of those were looked for in their record.
     looked_for: usize,
     /// Where in the document that stands which is being written.
-    here: Option<Spot>,
+    here: Option<RecordOffset>,
     /// Which of them stand where in the document.
     spots: Vec<(u32, usize)>,
 }
@@ -161,7 +161,7 @@ impl Losses {
 
     /// Adds a loss of what the canonical model calls `name`, from [here](Self::set_here).
     pub(crate) fn add(&mut self, name: &'static str, outcome: Outcome, why: &'static str) {
-        let offset = self.here.map(|Spot(offset)| offset);
+        let offset = self.here.map(|RecordOffset(offset)| offset);
         let is_same = |index: &usize| {
             let loss: &Loss = &self.list[*index];
             loss.name == Some(name) && loss.outcome == outcome && loss.reason == why
@@ -184,8 +184,8 @@ impl Losses {
     }
 
     /// What is added from here on stands at this place of a document, or at none that is known.
-    pub(crate) fn set_here(&mut self, spot: Option<Spot>) {
-        self.here = spot;
+    pub(crate) fn set_here(&mut self, offset: Option<RecordOffset>) {
+        self.here = offset;
     }
 
     /// Gives what stands somewhere in the document its pointer. One walk finds all of them.

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::assemble::{Plain, Queue, Reason, Sink, Stop, ToolKey, hash};
+use crate::assemble::{TextKind, EventQueue, Reason, Emitter, Stop, ToolKey, hash};
 use crate::decode::shape_cache::{Target, Trace};
 use crate::formats::error_record as failure;
 use crate::formats::openai_chat::chunk::{
@@ -26,19 +26,19 @@ impl Reader {
     pub(crate) fn read(
         &mut self,
         json: &mut Json<'_>,
-        sink: &mut Sink<'_>,
+        emitter: &mut Emitter<'_>,
         trace: &mut Trace,
     ) -> Result<(), Stop> {
         // Finding the members checks all of the chunk, before any of it is used.
         let chunk = Chunk::find(json)?;
-        Walk { said: &mut self.said, sink, trace, is_whole: false }.chunk(&chunk)
+        Walk { said: &mut self.said, emitter, trace, is_whole: false }.chunk(&chunk)
     }
 }
 
 /// The way through one chunk.
 struct Walk<'a, 'b> {
     said: &'a mut [Option<u64>; OF_ANSWER.len()],
-    sink: &'a mut Sink<'b>,
+    emitter: &'a mut Emitter<'b>,
     trace: &'a mut Trace,
     /// The choice is no piece of one: so are its calls.
     is_whole: bool,
@@ -46,8 +46,8 @@ struct Walk<'a, 'b> {
 
 impl Walk<'_, '_> {
     fn chunk(&mut self, chunk: &Chunk) -> Result<(), Stop> {
-        let (record, depth) = (self.sink.record, self.sink.depth());
-        if !self.sink.is_started() {
+        let (record, depth) = (self.emitter.record, self.emitter.depth());
+        if !self.emitter.is_started() {
             self.start(chunk)?;
         }
         let is_answer = chunk.choices.is_some() || chunk.usage.is_some();
@@ -72,23 +72,23 @@ impl Walk<'_, '_> {
             (None, _) => {}
         }
         if let Some(usage) = &chunk.usage {
-            self.sink.at(usage.start);
-            self.sink.usage(read_usage(record, usage, depth)?);
-            self.sink.more_usage(usage, is_count)?;
+            self.emitter.at(usage.start);
+            self.emitter.usage(read_usage(record, usage, depth)?);
+            self.emitter.more_usage(usage, is_count)?;
         }
         if chunk.error.is_some() || chunk.is_error || !is_answer {
             if let (false, Some(failure)) =
-                (self.sink.is_failed(), failure::read(record, &chunk.range, depth)?)
+                (self.emitter.is_failed(), failure::read(record, &chunk.range, depth)?)
             {
-                self.sink.fail(failure);
+                self.emitter.fail(failure);
             }
         }
-        if !self.sink.is_failed() && !is_answer {
-            self.sink.other(None, None, chunk.range.clone());
+        if !self.emitter.is_failed() && !is_answer {
+            self.emitter.other(None, None, chunk.range.clone());
         } else if chunk.has_others {
-            let of_error = self.sink.is_failed();
+            let of_error = self.emitter.is_failed();
             let known = |name: &[u8]| Chunk::is_known(name) || (of_error && Chunk::is_of_error(name));
-            self.sink.others(&chunk.range, None, known)?;
+            self.emitter.others(&chunk.range, None, known)?;
         }
         (self.trace.places.clock, self.trace.places.padding) = (chunk.created.clone(), chunk.obfuscation);
         Ok(())
@@ -99,38 +99,38 @@ impl Walk<'_, '_> {
         let known = self.said.iter_mut().zip(OF_ANSWER).zip(&chunk.of_answer);
         for ((said, name), value) in known {
             let Some(value) = value else { continue };
-            let hash = Some(hash(&self.sink.record[value.clone()]));
+            let hash = Some(hash(&self.emitter.record[value.clone()]));
             if core::mem::replace(said, hash) != hash {
-                self.sink.other(None, Some(name.as_bytes()), value.clone());
+                self.emitter.other(None, Some(name.as_bytes()), value.clone());
             }
         }
     }
 
     /// The answer starts with the first chunk that has an ID or a choice.
     fn start(&mut self, chunk: &Chunk) -> Result<(), Stop> {
-        let record = self.sink.record;
+        let record = self.emitter.record;
         if chunk.id.is_none() && chunk.first.is_none() {
             return Ok(());
         }
         let role = chunk.first.as_ref().and_then(|choice| choice.delta.as_ref()?.role);
-        self.sink.start(chunk.id, chunk.model, integer(record, chunk.created.as_ref()), role);
+        self.emitter.start(chunk.id, chunk.model, integer(record, chunk.created.as_ref()), role);
         Ok(())
     }
 
     fn choice(&mut self, choice: &Choice, position: u32) -> Result<(), Stop> {
-        let record = self.sink.record;
+        let record = self.emitter.record;
         let index = integer(record, choice.index.as_ref()).and_then(|index| u32::try_from(index).ok());
         let index = index.unwrap_or(position);
-        self.sink.touch(index)?;
+        self.emitter.touch(index)?;
         self.is_whole = choice.is_whole;
         if let Some(delta) = &choice.delta {
             self.delta(delta, index)?;
         }
         if let Some(text) = choice.text {
-            self.plain(index, Plain::Text, Some(text))?;
+            self.plain(index, TextKind::Text, Some(text))?;
         }
         if let Some(logprobs) = choice.logprobs.clone().filter(|range| record[range.start] != b'n') {
-            self.sink.logprobs(index, logprobs);
+            self.emitter.logprobs(index, logprobs);
         }
         self.trace.counts.0 += 1;
         (self.trace.places.choice, self.trace.places.logprobs) =
@@ -139,12 +139,12 @@ impl Walk<'_, '_> {
             let is_stop =
                 |name: &[u8]| choice.stop.is_some() && matches!(name, b"stop_reason" | b"matched_stop");
             let known = |name: &[u8]| Choice::is_known(name) || is_stop(name);
-            self.sink.others(&choice.range, Some(index), known)?;
+            self.emitter.others(&choice.range, Some(index), known)?;
         }
         let Some(finish) = non_empty(choice.finish) else { return Ok(()) };
         // What ends a choice is more than a piece of a part, also where the choice has ended before.
         self.trace.more();
-        self.sink.at(finish.start);
+        self.emitter.at(finish.start);
         let reason = match &*unescaped(record, finish) {
             b"stop" | b"eos_token" => Reason::Known(&FinishReason::Stop),
             // TGI's, where it met a stop string.
@@ -156,24 +156,24 @@ impl Walk<'_, '_> {
                 let code = String::from_utf8_lossy(reason).into_owned();
                 let message = "the model ended its answer with this finish reason".to_string();
                 let original = &record[choice.range.clone()];
-                self.sink.fail(Failure::of("finish_reason", Some(code), message, original));
+                self.emitter.fail(Failure::of("finish_reason", Some(code), message, original));
                 return Ok(());
             }
-            _ => Reason::Other(self.sink.string(finish)),
+            _ => Reason::Other(self.emitter.string(finish)),
         };
-        let stop = choice.stop.map(|stop| self.sink.string(stop));
-        self.sink.finish(index, reason, stop)
+        let stop = choice.stop.map(|stop| self.emitter.string(stop));
+        self.emitter.finish(index, reason, stop)
     }
 
     fn delta(&mut self, delta: &Delta, index: u32) -> Result<(), Stop> {
-        let (record, depth) = (self.sink.record, self.sink.depth());
-        self.plain(index, Plain::Reasoning, delta.reasoning_content.or(delta.reasoning))?;
-        self.plain(index, Plain::Text, delta.content)?;
+        let (record, depth) = (self.emitter.record, self.emitter.depth());
+        self.plain(index, TextKind::Reasoning, delta.reasoning_content.or(delta.reasoning))?;
+        self.plain(index, TextKind::Text, delta.content)?;
         if let Some(parts) = &delta.content_parts {
             self.content_parts(index, parts)?;
         }
         let is_cited = delta.has_others && self.annotations(delta, index)?;
-        self.plain(index, Plain::Refusal, delta.refusal)?;
+        self.plain(index, TextKind::Refusal, delta.refusal)?;
         match (&delta.tool_calls, &delta.first_call) {
             (Some(_), Some(call)) if delta.call_count == 1 => self.tool_call(call, index)?,
             (Some(calls), _) => Json::new(record, calls.start, depth).array(|json| {
@@ -186,14 +186,14 @@ impl Walk<'_, '_> {
             })?,
             (None, _) => {
                 if let Some(call) = &delta.function_call {
-                    let call = ToolCall::find(&mut self.sink.json(call.start))?;
+                    let call = ToolCall::find(&mut self.emitter.json(call.start))?;
                     self.tool_call(&call, index)?;
                 }
             }
         }
         if delta.has_others {
             let known = |name: &[u8]| Delta::is_known(name) || (is_cited && name == b"annotations");
-            self.sink.others(&delta.range, Some(index), known)?;
+            self.emitter.others(&delta.range, Some(index), known)?;
         }
         Ok(())
     }
@@ -201,17 +201,17 @@ impl Walk<'_, '_> {
     /// Content as a list of parts: texts, refusals, and what has no name here.
     fn content_parts(&mut self, index: u32, parts: &Range<usize>) -> Result<(), Stop> {
         let mut found = Vec::new();
-        self.sink.objects(parts, |sink, _, part| {
-            let [text, refusal] = sink.members(&part, [b"text", b"refusal"])?;
-            let [text, refusal] = [text, refusal].map(|range| range.and_then(|range| sink.text(&range)));
+        self.emitter.objects(parts, |emitter, _, part| {
+            let [text, refusal] = emitter.members(&part, [b"text", b"refusal"])?;
+            let [text, refusal] = [text, refusal].map(|range| range.and_then(|range| emitter.text(&range)));
             found.push((part, text, refusal));
             Ok(())
         })?;
         for (part, text, refusal) in found {
-            self.plain(index, Plain::Text, text)?;
-            self.plain(index, Plain::Refusal, refusal)?;
+            self.plain(index, TextKind::Text, text)?;
+            self.plain(index, TextKind::Refusal, refusal)?;
             if text.is_none() && refusal.is_none() {
-                self.sink.other(Some(index), Some(b"content"), part);
+                self.emitter.other(Some(index), Some(b"content"), part);
             }
         }
         Ok(())
@@ -219,45 +219,45 @@ impl Walk<'_, '_> {
 
     /// The sources that the text cites. Returns whether there is a list of them, which is mostly empty.
     fn annotations(&mut self, delta: &Delta, index: u32) -> Result<bool, Stop> {
-        let [list] = self.sink.members(&delta.range, [b"annotations"])?;
-        let Some(list) = list.filter(|list| self.sink.record[list.start] == b'[') else { return Ok(false) };
-        self.sink.json(list.start).array(|json| {
-            self.sink.citation(index, json.skip()?);
+        let [list] = self.emitter.members(&delta.range, [b"annotations"])?;
+        let Some(list) = list.filter(|list| self.emitter.record[list.start] == b'[') else { return Ok(false) };
+        self.emitter.json(list.start).array(|json| {
+            self.emitter.citation(index, json.skip()?);
             Ok::<_, Stop>(())
         })?;
         Ok(true)
     }
 
-    fn plain(&mut self, index: u32, kind: Plain, text: Option<Str>) -> Result<(), Stop> {
+    fn plain(&mut self, index: u32, kind: TextKind, text: Option<Str>) -> Result<(), Stop> {
         let Some(text) = non_empty(text) else { return Ok(()) };
         self.trace.plain(index, kind, text);
-        self.sink.at(text.start);
-        let text = self.sink.string(text);
-        self.sink.plain(index, kind, text)
+        self.emitter.at(text.start);
+        let text = self.emitter.string(text);
+        self.emitter.plain(index, kind, text)
     }
 
     fn tool_call(&mut self, call: &ToolCall, index: u32) -> Result<(), Stop> {
-        self.sink.at(call.start);
-        let tool = integer(self.sink.record, call.index.as_ref());
-        let (id, name) = (self.sink.non_empty(call.id), self.sink.non_empty(call.name));
+        self.emitter.at(call.start);
+        let tool = integer(self.emitter.record, call.index.as_ref());
+        let (id, name) = (self.emitter.non_empty(call.id), self.emitter.non_empty(call.name));
         self.trace.more();
         let input = match &call.arguments {
             // Pieces of a custom call look like nothing before: only here it is known what they are.
-            Some(Arguments::String(text)) if call.custom => self.sink.non_empty(Some(*text)),
+            Some(Arguments::String(text)) if call.custom => self.emitter.non_empty(Some(*text)),
             Some(Arguments::String(text)) => {
                 let text = *text;
                 let places = &mut self.trace.places;
                 (places.text, places.tool) = (Some(text), call.index.clone());
                 (places.id, places.name) = (call.id, call.name);
                 self.trace.target = Some((Target::Tool(tool), index));
-                self.sink.non_empty(Some(text))
+                self.emitter.non_empty(Some(text))
             }
-            Some(Arguments::Json(range)) => Some(Queue::place(range.clone())),
+            Some(Arguments::Json(range)) => Some(EventQueue::place(range.clone())),
             None => None,
         };
-        self.sink.tool(index, ToolKey { index: tool, id, name, custom: call.custom }, input)?;
+        self.emitter.tool(index, ToolKey { index: tool, id, name, custom: call.custom }, input)?;
         if call.custom && self.is_whole {
-            self.sink.end_call(index);
+            self.emitter.end_call(index);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::assemble::{Plain, Sink, Stop, ToolKey};
+use crate::assemble::{TextKind, Emitter, Stop, ToolKey};
 use crate::decode::shape_cache::{Target, Trace};
 use crate::formats::error_record as failure;
 use crate::formats::openai_responses::seen::{Content, Item, Seen};
@@ -19,11 +19,11 @@ pub(crate) struct Reader {
 
 impl Content {
     /// The kind of part that it is, if it is nothing but text.
-    pub(crate) fn plain(self) -> Option<Plain> {
+    pub(crate) fn plain(self) -> Option<TextKind> {
         match self {
-            Self::Text => Some(Plain::Text),
-            Self::Refusal => Some(Plain::Refusal),
-            Self::Reasoning | Self::Summary => Some(Plain::Reasoning),
+            Self::Text => Some(TextKind::Text),
+            Self::Refusal => Some(TextKind::Refusal),
+            Self::Reasoning | Self::Summary => Some(TextKind::Reasoning),
             _ => None,
         }
     }
@@ -34,34 +34,34 @@ impl Reader {
     pub(crate) fn read(
         &mut self,
         json: &mut Json<'_>,
-        sink: &mut Sink<'_>,
+        emitter: &mut Emitter<'_>,
         trace: &mut Trace,
     ) -> Result<(), Stop> {
         // Finding the members checks all of the event, before any of it is used.
         let event = Event::find(json)?;
         trace.counts.0 += 1;
-        let record = sink.record;
+        let record = emitter.record;
         let name = event.name.map(|name| unescaped(record, name)).unwrap_or_default();
         let Some(name) = name.strip_prefix(b"response.") else {
-            return self.whole(sink, trace, &event, &name);
+            return self.whole(emitter, trace, &event, &name);
         };
-        if !sink.is_started() && event.response.is_none() {
-            sink.start(None, None, None, None);
+        if !emitter.is_started() && event.response.is_none() {
+            emitter.start(None, None, None, None);
         }
-        sink.touch(CHOICE)?;
+        emitter.touch(CHOICE)?;
         let is_known = match content_of(name) {
-            Some(content) => self.piece(sink, trace, &event, content).map(|()| true)?,
-            None => self.other_event(sink, trace, &event, name)?,
+            Some(content) => self.piece(emitter, trace, &event, content).map(|()| true)?,
+            None => self.other_event(emitter, trace, &event, name)?,
         };
         if !is_known {
             trace.more();
-            sink.other(None, event.name.map(|name| unescaped(record, name)).as_deref(), event.range);
-        } else if event.has_others && !sink.is_failed() {
+            emitter.other(None, event.name.map(|name| unescaped(record, name)).as_deref(), event.range);
+        } else if event.has_others && !emitter.is_failed() {
             trace.more();
-            sink.others(&event.range, None, Event::is_known)?;
+            emitter.others(&event.range, None, Event::is_known)?;
         }
         if matches!(name, b"completed" | b"incomplete" | b"failed" | b"cancelled") {
-            sink.done();
+            emitter.done();
         }
         Ok(())
     }
@@ -69,20 +69,20 @@ impl Reader {
     /// Reads what is no event of a response: a whole one, or an error.
     fn whole(
         &mut self,
-        sink: &mut Sink<'_>,
+        emitter: &mut Emitter<'_>,
         trace: &mut Trace,
         event: &Event,
         name: &[u8],
     ) -> Result<(), Stop> {
         trace.more();
-        let is_response = event.object.is_some_and(|object| &*unescaped(sink.record, object) == b"response");
+        let is_response = event.object.is_some_and(|object| &*unescaped(emitter.record, object) == b"response");
         if is_response {
-            sink.touch(CHOICE)?;
-            return self.response(sink, trace, &event.range, b"");
+            emitter.touch(CHOICE)?;
+            return self.response(emitter, trace, &event.range, b"");
         }
-        match failure::read(sink.record, &event.range, sink.depth())? {
-            Some(failure) => sink.fail(failure),
-            None => sink.other(None, (!name.is_empty()).then_some(name), event.range.clone()),
+        match failure::read(emitter.record, &event.range, emitter.depth())? {
+            Some(failure) => emitter.fail(failure),
+            None => emitter.other(None, (!name.is_empty()).then_some(name), event.range.clone()),
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Reader {
     /// Reads an event that is no piece of a part, if its name is known.
     fn other_event(
         &mut self,
-        sink: &mut Sink<'_>,
+        emitter: &mut Emitter<'_>,
         trace: &mut Trace,
         event: &Event,
         name: &[u8],
@@ -98,31 +98,31 @@ impl Reader {
         trace.more();
         match (name, &event.response, &event.item, &event.part) {
             (b"created" | b"in_progress" | b"queued", Some(response), ..) => {
-                self.start(sink, response)?;
+                self.start(emitter, response)?;
             }
             (b"completed" | b"incomplete" | b"failed" | b"cancelled", Some(response), ..) => {
-                self.response(sink, trace, response, name)?;
+                self.response(emitter, trace, response, name)?;
             }
             (b"output_item.added", _, Some(item), _) => {
-                return self.item_added(sink, trace, event.output_index, item);
+                return self.item_added(emitter, trace, event.output_index, item);
             }
             (b"output_item.done", _, Some(item), _) => {
-                self.item(sink, trace, (event.output_index, false), item)?;
+                self.item(emitter, trace, (event.output_index, false), item)?;
             }
             (b"content_part.added" | b"reasoning_summary_part.added", _, _, Some(part)) => {
-                return Ok(self.content_kind(sink, part)?.is_some());
+                return Ok(self.content_kind(emitter, part)?.is_some());
             }
             (b"content_part.done" | b"reasoning_summary_part.done", _, _, Some(part)) => {
                 let index = event.content_index.unwrap_or(0);
-                self.content(sink, trace, (event.item(sink), index), part)?;
+                self.content(emitter, trace, (event.item(emitter), index), part)?;
             }
             (b"output_text.annotation.added", ..) => {
                 let Some(annotation) = &event.annotation else { return Ok(false) };
                 let number =
-                    self.number(trace, event.item(sink), Content::Text, event.content_index.unwrap_or(0))?;
+                    self.number(trace, event.item(emitter), Content::Text, event.content_index.unwrap_or(0))?;
                 self.seen.part(number).is_cited = true;
-                sink.open_new(CHOICE, number as u64, Plain::Text)?;
-                sink.citation(CHOICE, annotation.clone());
+                emitter.open_new(CHOICE, number as u64, TextKind::Text)?;
+                emitter.citation(CHOICE, annotation.clone());
             }
             _ => return Ok(false),
         }
@@ -132,13 +132,13 @@ impl Reader {
     /// Reads a piece of a part, or all of it where no piece came.
     fn piece(
         &mut self,
-        sink: &mut Sink<'_>,
+        emitter: &mut Emitter<'_>,
         trace: &mut Trace,
         event: &Event,
         (content, is_delta): (Content, bool),
     ) -> Result<(), Stop> {
         let index = if content.is_call() { 0 } else { event.content_index.unwrap_or(0) };
-        let number = self.number(trace, event.item(sink), content, index)?;
+        let number = self.number(trace, event.item(emitter), content, index)?;
         let text = if is_delta { event.delta } else { event.text };
         let is_said = core::mem::replace(&mut self.seen.part(number).is_said, true);
         if let Some(text) = text.filter(|_| is_delta || !is_said) {
@@ -150,16 +150,16 @@ impl Reader {
                     trace.target = Some((Target::Tool(Some(number as u64)), CHOICE));
                 }
             }
-            say(sink, number, content, text)?;
+            say(emitter, number, content, text)?;
             if let Some(logprobs) = &event.logprobs {
                 trace.more();
-                sink.logprobs(CHOICE, logprobs.clone());
+                emitter.logprobs(CHOICE, logprobs.clone());
             }
         }
         (trace.places.numbers[0], trace.places.padding) = (event.sequence.clone(), event.obfuscation);
         if !is_delta {
             trace.more();
-            sink.end(CHOICE, number as u64);
+            emitter.end(CHOICE, number as u64);
         }
         Ok(())
     }
@@ -179,16 +179,16 @@ impl Reader {
 }
 
 /// Delivers text of a part.
-pub(crate) fn say(sink: &mut Sink<'_>, number: usize, content: Content, text: Str) -> Result<(), Stop> {
+pub(crate) fn say(emitter: &mut Emitter<'_>, number: usize, content: Content, text: Str) -> Result<(), Stop> {
     let number = number as u64;
-    sink.at(text.start);
-    let Some(text) = sink.non_empty(Some(text)) else { return Ok(()) };
+    emitter.at(text.start);
+    let Some(text) = emitter.non_empty(Some(text)) else { return Ok(()) };
     match content.plain() {
-        Some(kind) => sink.block(CHOICE, number, kind, text),
+        Some(kind) => emitter.block(CHOICE, number, kind, text),
         None => {
             let custom = content == Content::CustomCall;
             let key = ToolKey { index: Some(number), custom, ..ToolKey::default() };
-            sink.tool(CHOICE, key, Some(text))
+            emitter.tool(CHOICE, key, Some(text))
         }
     }
 }
@@ -236,8 +236,8 @@ pub(crate) struct Event {
 
 impl Event {
     /// The item that the event is about.
-    fn item(&self, sink: &Sink<'_>) -> Item {
-        Item::new(sink, self.output_index, [self.item_id.as_ref(), None])
+    fn item(&self, emitter: &Emitter<'_>) -> Item {
+        Item::new(emitter, self.output_index, [self.item_id.as_ref(), None])
     }
 
     fn is_known(name: &[u8]) -> bool {

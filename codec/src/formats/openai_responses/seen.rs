@@ -1,17 +1,17 @@
 //! Which parts of a response have been heard of.
 //!
 //! A response says everything up to four times: in deltas, when a part is done, when its item is done, and at the end. So
-//! it is remembered which parts there were, and what has been said of them. Parts are named by the item that they stand
+//! it is remembered which parts there were, and what has been said of them. BlockOrder are named by the item that they stand
 //! in, by its index or its IDs, and by their own index in it.
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::assemble::{Sink, Stop, hash};
+use crate::assemble::{Emitter, Stop, hash};
 use crate::error::DecodeErrorKind;
 use crate::json::unescaped;
 
-/// Parts of one response, far more than any has.
+/// BlockOrder of one response, far more than any has.
 const PARTS_MAX: usize = 4096;
 
 /// What a part of an item is.
@@ -50,10 +50,10 @@ pub(crate) struct Item {
 
 impl Item {
     /// An item with IDs at these places.
-    pub(crate) fn new(sink: &Sink<'_>, index: Option<u64>, ids: [Option<&Range<usize>>; 2]) -> Self {
+    pub(crate) fn new(emitter: &Emitter<'_>, index: Option<u64>, ids: [Option<&Range<usize>>; 2]) -> Self {
         let of = |range: Option<&Range<usize>>| {
-            let id = sink.text(range?)?;
-            Some(hash(&unescaped(sink.record, id)))
+            let id = emitter.text(range?)?;
+            Some(hash(&unescaped(emitter.record, id)))
         };
         Self { index, ids: ids.map(of), at_end: false }
     }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::assemble::Sink;
+use crate::assemble::Emitter;
 use crate::formats::text_generation::record::number;
 use crate::json::{Fault, Str};
 
@@ -30,10 +30,10 @@ impl Token {
     }
 
     /// Finds the members of an object that was checked.
-    pub(crate) fn find(sink: &Sink<'_>, range: Range<usize>) -> Result<Self, Fault> {
+    pub(crate) fn find(emitter: &Emitter<'_>, range: Range<usize>) -> Result<Self, Fault> {
         let mut token = Self { range: range.clone(), ..Self::default() };
-        let bytes = sink.record;
-        sink.json(range.start).object(|json, name| {
+        let bytes = emitter.record;
+        emitter.json(range.start).object(|json, name| {
             match name {
                 b"text" => token.text = json.string_or_skip()?,
                 b"error_msg" => token.error = json.string_or_skip()?,
