@@ -15,25 +15,17 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::assemble::event_queue::{Delta, DeltaKind, EventQueue, Reason, EventRecord, Text};
+use crate::assemble::event_queue::{Delta, DeltaKind, EventQueue, EventRecord, Reason, Text, TextKind};
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::Api;
 use crate::model::position::RecordOffset;
-use crate::records::{JsonBoundary, Extent};
-
-/// Kinds of parts that are nothing but text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TextKind {
-    Text,
-    Reasoning,
-    Refusal,
-}
+use crate::records::{Extent, JsonBoundary};
 
 /// What kind of block begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Block {
-    TextKind(TextKind),
+    Text(TextKind),
     Tool {
         id: Option<Text>,
         name: Option<Text>,
@@ -65,7 +57,7 @@ pub(crate) struct BlockOrder {
 
 impl BlockOrder {
     /// A piece of text for a choice.
-    pub(crate) fn plain(
+    pub(crate) fn text(
         &mut self,
         limits: &Limits,
         queue: &mut EventQueue,
@@ -80,15 +72,15 @@ impl BlockOrder {
             let bytes = queue.bytes(record, text);
             self.held += bytes.len();
             match choice.waiting.back_mut() {
-                Some(Waiting::TextKind(last, held)) if *last == kind => held.extend_from_slice(bytes),
-                _ => choice.waiting.push_back(Waiting::TextKind(kind, bytes.to_vec())),
+                Some(Waiting::Text(last, held)) if *last == kind => held.extend_from_slice(bytes),
+                _ => choice.waiting.push_back(Waiting::Text(kind, bytes.to_vec())),
             }
             return Self::check_held(self.held, limits);
         }
-        if choice.open != Some(Open::TextKind(kind)) {
+        if choice.open != Some(Open::Text(kind)) {
             choice.open_text(kind, queue);
         }
-        choice.plain_delta(kind, text, queue);
+        choice.text_delta(kind, text, queue);
         Ok(())
     }
 
@@ -170,7 +162,7 @@ impl BlockOrder {
         at.is_other = matches!(block, Block::Other { .. });
         match block {
             Block::Other { api, json } => at.open_other(api, json, queue),
-            Block::TextKind(kind) => at.open_text(kind, queue),
+            Block::Text(kind) => at.open_text(kind, queue),
             Block::Tool { id, name } => {
                 let key = ToolKey { index: Some(index), id, name, custom: false };
                 return self.tool(limits, queue, record, (choice, key, None));
@@ -183,7 +175,7 @@ impl BlockOrder {
     #[inline]
     pub(crate) fn open_text(&self, choice: u32, block: Option<u64>, kind: TextKind) -> Option<u32> {
         let choice = self.choices.iter().find(|known| known.index == choice)?;
-        let is_open = choice.open == Some(Open::TextKind(kind)) && (block.is_none() || choice.block == block);
+        let is_open = choice.open == Some(Open::Text(kind)) && (block.is_none() || choice.block == block);
         is_open.then(|| choice.parts - 1)
     }
 
@@ -357,14 +349,14 @@ struct Choice {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
-    TextKind(TextKind),
+    Text(TextKind),
     Tool(usize),
     Other,
 }
 
 #[derive(Clone, Debug)]
 enum Waiting {
-    TextKind(TextKind, Vec<u8>),
+    Text(TextKind, Vec<u8>),
     Tool(usize),
 }
 
@@ -408,7 +400,13 @@ impl Choice {
     }
 
     /// The call that a piece belongs to; `None` for a new one.
-    fn find_tool(&self, key: &ToolKey, input: Option<Text>, queue: &EventQueue, record: &[u8]) -> Option<usize> {
+    fn find_tool(
+        &self,
+        key: &ToolKey,
+        input: Option<Text>,
+        queue: &EventQueue,
+        record: &[u8],
+    ) -> Option<usize> {
         let same = |known: &[u8], said| known == queue.bytes(record, said);
         let at = match (key.index, key.id) {
             (Some(_), _) => self.tools.iter().rposition(|tool| tool.index == key.index)?,
@@ -442,7 +440,7 @@ impl Choice {
         self.close(queue);
         let (choice, part) = (self.index, self.parts);
         self.parts += 1;
-        self.open = Some(Open::TextKind(kind));
+        self.open = Some(Open::Text(kind));
         if kind == TextKind::Reasoning {
             self.reasoning = Some(part);
         }
@@ -462,7 +460,7 @@ impl Choice {
         queue.push(EventRecord::OtherStart { choice, part, api, json, offset: queue.here() });
     }
 
-    fn plain_delta(&self, kind: TextKind, text: Text, queue: &mut EventQueue) {
+    fn text_delta(&self, kind: TextKind, text: Text, queue: &mut EventQueue) {
         let (choice, part) = (self.index, self.parts - 1);
         queue.push(EventRecord::Delta(Delta { kind: kind.into(), choice, part, text }));
     }
@@ -514,10 +512,10 @@ impl Choice {
                 }
             }
             match self.waiting.pop_front() {
-                Some(Waiting::TextKind(kind, held)) => {
+                Some(Waiting::Text(kind, held)) => {
                     self.open_text(kind, queue);
                     let text = queue.copy(&held);
-                    self.plain_delta(kind, text, queue);
+                    self.text_delta(kind, text, queue);
                     released += held.len();
                 }
                 Some(Waiting::Tool(at)) => {

@@ -9,7 +9,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::assemble::TextKind;
 use crate::buffer;
 use crate::json;
 use crate::json::Str;
@@ -28,23 +27,90 @@ pub(crate) enum Text {
 /// An event, by the places of its texts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EventRecord {
-    Start { id: Option<Text>, model: Option<Text>, created: Option<u64>, role: Option<Text> },
-    TextStart { choice: u32, part: u32, offset: Option<RecordOffset> },
-    ReasoningStart { choice: u32, part: u32, offset: Option<RecordOffset> },
-    RefusalStart { choice: u32, part: u32, offset: Option<RecordOffset> },
-    ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text, custom: bool, offset: Option<RecordOffset> },
-    OtherStart { choice: u32, part: u32, api: Api, json: Text, offset: Option<RecordOffset> },
+    Start {
+        id: Option<Text>,
+        model: Option<Text>,
+        created: Option<u64>,
+        role: Option<Text>,
+    },
+    TextStart {
+        choice: u32,
+        part: u32,
+        offset: Option<RecordOffset>,
+    },
+    ReasoningStart {
+        choice: u32,
+        part: u32,
+        offset: Option<RecordOffset>,
+    },
+    RefusalStart {
+        choice: u32,
+        part: u32,
+        offset: Option<RecordOffset>,
+    },
+    ToolCallStart {
+        choice: u32,
+        part: u32,
+        id: Option<Text>,
+        name: Text,
+        custom: bool,
+        offset: Option<RecordOffset>,
+    },
+    OtherStart {
+        choice: u32,
+        part: u32,
+        api: Api,
+        json: Text,
+        offset: Option<RecordOffset>,
+    },
     Delta(Delta),
-    OtherDelta { choice: u32, part: u32, json: Text },
-    ReasoningSignature { choice: u32, part: u32, text: Text },
-    Redacted { choice: u32, part: u32, data: Text },
-    Citation { choice: u32, part: Option<u32>, json: Text },
-    PartEnd { choice: u32, part: u32 },
-    Logprobs { choice: u32, part: Option<u32>, json: Text },
-    Finish { choice: u32, reason: Reason, stop: Option<Text>, offset: Option<RecordOffset> },
-    Usage { offset: Option<RecordOffset> },
-    Malformed { bytes: Text, why: &'static str },
-    Other { choice: Option<u32>, name: Option<Text>, json: Text },
+    OtherDelta {
+        choice: u32,
+        part: u32,
+        json: Text,
+    },
+    ReasoningSignature {
+        choice: u32,
+        part: u32,
+        text: Text,
+    },
+    Redacted {
+        choice: u32,
+        part: u32,
+        data: Text,
+    },
+    Citation {
+        choice: u32,
+        part: Option<u32>,
+        json: Text,
+    },
+    PartEnd {
+        choice: u32,
+        part: u32,
+    },
+    Logprobs {
+        choice: u32,
+        part: Option<u32>,
+        json: Text,
+    },
+    Finish {
+        choice: u32,
+        reason: Reason,
+        stop: Option<Text>,
+        offset: Option<RecordOffset>,
+    },
+    Usage {
+        offset: Option<RecordOffset>,
+    },
+    Malformed {
+        bytes: Text,
+        why: &'static str,
+    },
+    Other {
+        choice: Option<u32>,
+        name: Option<Text>,
+        json: Text,
+    },
 }
 
 /// A piece of a part, which is an event by itself.
@@ -62,6 +128,14 @@ pub(crate) enum DeltaKind {
     Reasoning,
     Refusal,
     ToolInput,
+}
+
+/// The kinds of parts that consist of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextKind {
+    Text,
+    Reasoning,
+    Refusal,
 }
 
 impl From<TextKind> for DeltaKind {
@@ -142,22 +216,6 @@ impl EventQueue {
         self.records.push(spec);
     }
 
-    /// Whether all that the record came to belongs to parts.
-    pub(crate) fn is_of_parts(&self) -> bool {
-        self.records.iter().all(|spec| {
-            matches!(
-                spec,
-                EventRecord::TextStart { .. }
-                    | EventRecord::ReasoningStart { .. }
-                    | EventRecord::RefusalStart { .. }
-                    | EventRecord::ToolCallStart { .. }
-                    | EventRecord::Delta(_)
-                    | EventRecord::PartEnd { .. }
-                    | EventRecord::Logprobs { .. }
-            )
-        })
-    }
-
     pub(crate) fn push_usage(&mut self, usage: Usage) {
         match &mut self.usage {
             Some(last) => **last = usage,
@@ -186,7 +244,7 @@ impl EventQueue {
     }
 
     /// The place of a range of the record.
-    pub(crate) fn place(range: Range<usize>) -> Text {
+    pub(crate) fn span(range: Range<usize>) -> Text {
         // A record is bounded by `Limits::record`, which is clamped to what fits.
         Text::Record { start: range.start as u32, end: range.end as u32 }
     }
@@ -195,7 +253,7 @@ impl EventQueue {
     #[inline]
     pub(crate) fn string(&mut self, record: &[u8], string: Str) -> Text {
         if !string.escaped {
-            return Self::place(string.start..string.end);
+            return Self::span(string.start..string.end);
         }
         let start = self.unescape(record, string);
         Text::Scratch { start, end: self.scratch.len() as u32 }
@@ -211,7 +269,7 @@ impl EventQueue {
             let start = self.unescape(record, string);
             return Text::Scratch { start, end: self.scratch.len() as u32 };
         }
-        Self::place(string.start..string.end)
+        Self::span(string.start..string.end)
     }
 
     /// Puts what a string means behind all that is in the scratch buffer, and returns where.
@@ -293,10 +351,16 @@ impl EventQueue {
             EventRecord::ReasoningSignature { choice, part, text } => {
                 Event::ReasoningSignature { choice, part, signature: lend(text) }
             }
-            EventRecord::Redacted { choice, part, data } => Event::Redacted { choice, part, data: lend(data) },
-            EventRecord::Citation { choice, part, json } => Event::Citation { choice, part, json: Json(lend(json)) },
+            EventRecord::Redacted { choice, part, data } => {
+                Event::Redacted { choice, part, data: lend(data) }
+            }
+            EventRecord::Citation { choice, part, json } => {
+                Event::Citation { choice, part, json: Json(lend(json)) }
+            }
             EventRecord::PartEnd { choice, part } => Event::PartEnd { choice, part },
-            EventRecord::Logprobs { choice, part, json } => Event::Logprobs { choice, part, json: Json(lend(json)) },
+            EventRecord::Logprobs { choice, part, json } => {
+                Event::Logprobs { choice, part, json: Json(lend(json)) }
+            }
             EventRecord::Finish { choice, reason, stop, .. } => Event::Finish {
                 choice,
                 reason: match reason {

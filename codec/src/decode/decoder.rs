@@ -25,7 +25,7 @@ use bytes::Bytes;
 
 use crate::assemble::{Delta, EventQueue, EventRecord};
 use crate::buffer;
-use crate::decode::reader::{Call, Reader, RecordKind};
+use crate::decode::reader::{Match, Reader, RecordKind};
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::eventstream;
 use crate::eventstream::SNIFF_LEN;
@@ -434,12 +434,12 @@ impl Decoder {
             records.give_back();
             // A record that is like an earlier one is read before its end is looked for.
             if let Some(start) = records.value_at(bytes, pos) {
-                if let Some(call) = reader.alike(&bytes[start..], None) {
-                    if let Some(offset) = records.take(bytes, pos, start, call.len()) {
+                if let Some(found) = reader.find_shape(&bytes[start..], None) {
+                    if let Some(offset) = records.take(bytes, pos, start, found.len()) {
                         let source = if part.carried { Source::FrameCarry } else { Source::Chunk };
-                        let range = start..start + call.len();
+                        let range = start..start + found.len();
                         self.record = Record { source, range, offset, ..Record::default() };
-                        return self.read_call(call);
+                        return self.read_match(found);
                     }
                 }
             }
@@ -452,7 +452,7 @@ impl Decoder {
                 }
             }
         }
-        self.read_alike()
+        self.read_by_shape()
     }
 
     #[inline(always)]
@@ -470,26 +470,26 @@ impl Decoder {
 
     /// Reads the record that was found, if it is like an earlier one.
     #[inline(always)]
-    fn read_alike(&mut self) -> Option<Delta> {
+    fn read_by_shape(&mut self) -> Option<Delta> {
         let Self { input, frames, records, record, reader, repaired, .. } = self;
         if record.from > 0 || record.range.is_empty() {
             return None;
         }
         let bytes = &record.source.bytes(input, frames, records, repaired)[record.range.clone()];
-        let call = reader.alike(bytes, record.kind).filter(|call| call.len() == bytes.len())?;
-        self.read_call(call)
+        let found = reader.find_shape(bytes, record.kind).filter(|found| found.len() == bytes.len())?;
+        self.read_match(found)
     }
 
     /// Reads the record, which is like an earlier one: to one event, or into the queue.
     #[inline(always)]
-    fn read_call(&mut self, call: Call) -> Option<Delta> {
+    fn read_match(&mut self, found: Match) -> Option<Delta> {
         let Self { input, frames, records, record, reader, queue, repaired, .. } = self;
         let bytes = &record.source.bytes(input, frames, records, repaired)[record.range.clone()];
         record.from = usize::MAX;
-        let delta = reader.read_delta(bytes, call, queue);
+        let delta = reader.read_delta(bytes, found, queue);
         if delta.is_none() {
             queue.begin(record.offset);
-            if let Err(kind) = reader.read_call(bytes, call, queue) {
+            if let Err(kind) = reader.read_match(bytes, found, queue) {
                 self.fail_record(self.record.offset, kind);
             }
         }
@@ -595,7 +595,7 @@ impl Decoder {
                     }
                     None => {
                         self.queue.begin(offset);
-                        let bytes = EventQueue::place(0..payload.len());
+                        let bytes = EventQueue::span(0..payload.len());
                         self.queue.push(EventRecord::Malformed { bytes, why: "no Base64 in a chunk" });
                         Record {
                             source,
@@ -615,7 +615,7 @@ impl Decoder {
                 }
                 self.queue.begin(offset);
                 let name = Some(self.queue.copy(event_type.as_bytes()));
-                let json = EventQueue::place(0..payload.len());
+                let json = EventQueue::span(0..payload.len());
                 self.queue.push(EventRecord::Other { choice: None, name, json });
                 let source = if carried { Source::FrameCarry } else { Source::Chunk };
                 self.record =
@@ -642,7 +642,7 @@ impl Decoder {
         // After a fault of the frames, or none, what the container wrote may still be whole. Its own faults are final.
         let final_fault =
             matches!(&error, Some(error) if matches!(error.layer(), Layer::Record | Layer::Format));
-        let unfinished = if final_fault || self.reader.answer().is_over() {
+        let unfinished = if final_fault || self.reader.response().is_over() {
             None
         } else {
             match self.records.finish() {
@@ -667,7 +667,7 @@ impl Decoder {
         let error = error.or_else(|| {
             let what = "no terminal record and no finish reason";
             let truncated = DecodeErrorKind::Truncated { what, len: 0 };
-            (!self.reader.answer().is_complete()).then(|| DecodeError::new(Layer::Format, end, truncated))
+            (!self.reader.response().is_complete()).then(|| DecodeError::new(Layer::Format, end, truncated))
         });
         self.state = State::Ended(error);
     }

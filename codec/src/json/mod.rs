@@ -70,3 +70,28 @@ pub(crate) fn is_document(text: &str) -> bool {
 pub(crate) fn as_object(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| text.starts_with('{') && is_document(text))
 }
+
+/// Whether a value contains anything but fields of known names. Zeros, nulls and empty values are nothing.
+pub(crate) fn has_content(json: &mut Json<'_>, known: impl Fn(&[u8]) -> bool + Copy) -> Result<bool> {
+    let mut found = false;
+    match json.kind()? {
+        Kind::Object => json.object(|json, name| {
+            if known(name) && json.kind()? != Kind::Object {
+                return json.skip().map(drop);
+            }
+            found |= has_content(json, known)?;
+            Ok(())
+        })?,
+        Kind::Array => json.array(|json| {
+            found |= has_content(json, known)?;
+            Ok::<_, Fault>(())
+        })?,
+        Kind::String => found = json.string_or_skip()?.is_some_and(|string| string.start < string.end),
+        Kind::Number => {
+            let number = json.skip()?;
+            found = json.bytes[number].iter().any(|byte| (b'1'..=b'9').contains(byte));
+        }
+        Kind::Bool | Kind::Null => found = json.skip_some()?.is_some(),
+    }
+    Ok(found)
+}

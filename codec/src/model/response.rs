@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::json;
 use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
-use crate::model::position::{ResponsePositions, RecordOffset, ResponseItem};
+use crate::model::position::{RecordOffset, ResponseItem, ResponsePositions};
 use crate::model::{Api, CHOICE, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::model::{Content, Param, Part, Text};
 

@@ -28,7 +28,7 @@ use crate::limits::Limits;
 use crate::records::framing::Framing;
 use crate::records::text_chunks;
 use crate::records::text_chunks::Piece;
-use crate::records::{JsonBoundary, Extent};
+use crate::records::{Extent, JsonBoundary};
 use crate::sse::{Field, Line, Lines, may_be_field};
 
 /// How nearly all lines begin.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::buffer;
-use crate::records::{JsonBoundary, Extent};
+use crate::records::{Extent, JsonBoundary};
 
 /// The longest body that is taken for an error.
 const ERROR_MAX: usize = 4096;

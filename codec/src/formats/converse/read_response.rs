@@ -2,10 +2,9 @@
 
 use core::ops::Range;
 
-use crate::assemble::{TextKind, Emitter, Stop, ToolKey};
-use crate::decode::shape_cache::Trace;
-use crate::formats::converse::read_stream::{
-    CHOICE, block_reasoning, block_text, finish, is_empty, read_usage, stop_sequence, tool_start,
+use crate::assemble::{Emitter, Stop, TextKind, ToolDelta};
+use crate::formats::converse::read_content::{
+    CHOICE, block_reasoning, finish, is_empty, read_usage, stop_sequence, tool_start,
 };
 use crate::json::{Fault, Json, Kind, Str};
 use crate::model::Api;
@@ -42,10 +41,10 @@ impl Response {
             emitter.other(None, None, range);
             return Ok(());
         };
-        if let [Some(message)] = emitter.members(&output, [b"message"])? {
-            let [role, content] = emitter.members(&message, [b"role", b"content"])?;
-            emitter.start(None, None, None, role.and_then(|range| emitter.text(&range)));
-            emitter.touch(CHOICE)?;
+        if let [Some(message)] = emitter.fields(&output, [b"message"])? {
+            let [role, content] = emitter.fields(&message, [b"role", b"content"])?;
+            emitter.start(None, None, None, emitter.string_in(role));
+            emitter.touch(&CHOICE)?;
             if let Some(content) = content {
                 emitter.objects(&content, |emitter, index, block| response_block(emitter, index, &block))?;
             }
@@ -55,56 +54,45 @@ impl Response {
         if let Some(usage) = self.usage {
             read_usage(emitter, &usage)?;
         }
-        emitter.others(&range, None, Self::is_known)
+        emitter.other_fields(&range, None, Self::is_known)
     }
 }
 
 /// Reads a block of a whole message.
 fn response_block(emitter: &mut Emitter<'_>, index: u64, block: &Range<usize>) -> Result<(), Stop> {
     let [content, tool, reasoning, cited] =
-        emitter.members(block, [b"text", b"toolUse", b"reasoningContent", b"citationsContent"])?;
-    let trace = &mut Trace::default();
+        emitter.fields(block, [b"text", b"toolUse", b"reasoningContent", b"citationsContent"])?;
     let is_own = match &tool {
         Some(tool) if emitter.record[tool.start] == b'{' => tool_start(emitter, index, tool)?,
         _ => false,
     };
-    if let Some(content) = content.and_then(|range| emitter.text(&range)) {
-        block_text(emitter, trace, index, TextKind::Text, content)?;
+    if let Some(content) = emitter.string_in(content) {
+        emitter.block_text(&CHOICE, index, TextKind::Text, Some(content))?;
     } else if let (Some(tool), true) = (tool, is_own) {
-        let [input] = emitter.members(&tool, [b"input"])?;
+        let [input] = emitter.fields(&tool, [b"input"])?;
         // An empty object is how Converse says that there are no arguments.
         if let Some(input) = input.filter(|range| !is_empty(emitter, range)) {
-            let key = ToolKey { index: Some(index), ..ToolKey::default() };
-            emitter.tool_json(CHOICE, key, input)?;
+            emitter.tool_json(&CHOICE, &ToolDelta::input(index, None), input)?;
         }
     } else if let Some(reasoning) = reasoning {
-        let [inner] = emitter.members(&reasoning, [b"reasoningText"])?;
-        block_reasoning(emitter, trace, index, inner.as_ref().unwrap_or(&reasoning))?;
+        let [inner] = emitter.fields(&reasoning, [b"reasoningText"])?;
+        block_reasoning(emitter, index, inner.as_ref().unwrap_or(&reasoning))?;
     } else if let Some(cited) = cited {
         cited_block(emitter, index, &cited)?;
     } else {
-        emitter.begin_other(CHOICE, index, (Api::Converse, block.clone()))?;
+        emitter.begin_other(&CHOICE, index, (Api::Converse, block.clone()))?;
     }
-    emitter.end(CHOICE, index);
+    emitter.end(&CHOICE, index);
     Ok(())
 }
 
 fn cited_block(emitter: &mut Emitter<'_>, index: u64, cited: &Range<usize>) -> Result<(), Stop> {
-    let [content, citations] = emitter.members(cited, [b"content", b"citations"])?;
+    let [content, citations] = emitter.fields(cited, [b"content", b"citations"])?;
     if let Some(content) = content {
         emitter.objects(&content, |emitter, _, piece| {
-            let [piece] = emitter.members(&piece, [b"text"])?;
-            match piece.and_then(|range| emitter.text(&range)) {
-                Some(piece) => block_text(emitter, &mut Trace::default(), index, TextKind::Text, piece),
-                None => Ok(()),
-            }
+            let [piece] = emitter.string_fields(&piece, [b"text"])?;
+            emitter.block_text(&CHOICE, index, TextKind::Text, piece)
         })?;
     }
-    if let Some(citations) = citations.filter(|range| emitter.record[range.start] == b'[') {
-        emitter.json(citations.start).array(|json| {
-            emitter.citation(CHOICE, json.skip()?);
-            Ok::<_, Stop>(())
-        })?;
-    }
-    Ok(())
+    citations.map_or(Ok(()), |citations| emitter.citations(&CHOICE, &citations))
 }

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::formats::converse::read_stream::is_count;
+use crate::formats::converse::read_content::is_count;
 use crate::formats::http_error::HttpErrorKind;
 use crate::json::{Object, as_object, members};
 use crate::model::Failure;

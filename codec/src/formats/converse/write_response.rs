@@ -31,7 +31,9 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
                 message.string("role", "assistant");
                 let mut content = message.begin_array("content");
                 for (at, part) in choice.content.iter().enumerate() {
-                    losses.set_here(response.positions.of(ResponseItem::Part { choice: choice.index, part: at }));
+                    losses.set_here(
+                        response.positions.of(ResponseItem::Part { choice: choice.index, part: at }),
+                    );
                     let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
                     match &part.content {
                         Content::Other(json) => match own::why_lost(response.api, json.as_str()) {

@@ -3,10 +3,9 @@
 use alloc::string::{String, ToString};
 use core::ops::Range;
 
-use crate::assemble::{Block, TextKind, Reason, Emitter, Stop, ToolKey};
-use crate::decode::shape_cache::Trace;
-use crate::formats::openai_responses::read_stream::{CHOICE, Reader, say};
-use crate::formats::openai_responses::seen::{Content, Item};
+use crate::assemble::{Block, Emitter, Reason, Stop, TextKind, ToolDelta};
+use crate::formats::openai_responses::known_parts::{Content, Item};
+use crate::formats::openai_responses::read_stream::{CHOICE, Reader, deliver};
 use crate::json::{Fault, Json, Kind, unescaped};
 use crate::model::Failure;
 use crate::model::{Api, FinishReason, Usage};
@@ -14,13 +13,14 @@ use crate::model::{Api, FinishReason, Usage};
 /// An item's place in the output, and whether that is the output at the end.
 type Place = (Option<u64>, bool);
 
-impl Reader {
+impl Reader<'_> {
     /// The answer starts with the first response that is said anything about.
     pub(crate) fn start(&mut self, emitter: &mut Emitter<'_>, response: &Range<usize>) -> Result<(), Stop> {
         if !emitter.is_started() {
-            let [id, model, created] = emitter.members(response, [b"id", b"model", b"created_at"])?;
-            let created = created.and_then(|range| emitter.json(range.start).integer_or_skip().ok().flatten());
-            let [id, model] = [id, model].map(|range| range.and_then(|range| emitter.text(&range)));
+            let [id, model, created] = emitter.fields(response, [b"id", b"model", b"created_at"])?;
+            let created =
+                created.and_then(|range| emitter.json(range.start).integer_or_skip().ok().flatten());
+            let [id, model] = [id, model].map(|range| emitter.string_in(range));
             emitter.start(id, model, created, None);
         }
         Ok(())
@@ -30,18 +30,18 @@ impl Reader {
     pub(crate) fn response(
         &mut self,
         emitter: &mut Emitter<'_>,
-        trace: &mut Trace,
         response: &Range<usize>,
         event: &[u8],
     ) -> Result<(), Stop> {
         self.start(emitter, response)?;
         let [output, status, details, error, usage] =
-            emitter.members(response, [b"output", b"status", b"incomplete_details", b"error", b"usage"])?;
+            emitter.fields(response, [b"output", b"status", b"incomplete_details", b"error", b"usage"])?;
         if let Some(output) = output {
-            emitter.objects(&output, |emitter, index, item| self.item(emitter, trace, (Some(index), true), &item))?;
+            emitter
+                .objects(&output, |emitter, index, item| self.item(emitter, (Some(index), true), &item))?;
         }
         let status_at = status.as_ref().unwrap_or(response).start;
-        let status = status.and_then(|range| emitter.text(&range));
+        let status = status.and_then(|range| emitter.string_at(&range));
         // vLLM says in an event that the response is completed, and in the response that it is not.
         let status = status.map_or(event.into(), |status| unescaped(emitter.record, status));
         if matches!(&*status, b"failed" | b"cancelled") {
@@ -50,10 +50,10 @@ impl Reader {
             emitter.fail(failure);
             return Ok(());
         }
-        emitter.at(status_at);
+        emitter.set_position(status_at);
         self.finish(emitter, &status, details)?;
         read_usage(emitter, usage)?;
-        emitter.others(response, None, is_known)
+        emitter.other_fields(response, None, is_known)
     }
 
     fn finish(
@@ -63,14 +63,14 @@ impl Reader {
         details: Option<Range<usize>>,
     ) -> Result<(), Stop> {
         let reason = match status {
-            b"completed" if self.seen.has_calls() => Reason::Known(&FinishReason::ToolCalls),
+            b"completed" if self.parts.has_calls() => Reason::Known(&FinishReason::ToolCalls),
             b"completed" => Reason::Known(&FinishReason::Stop),
             b"incomplete" => {
                 let reason = match details {
-                    Some(details) => emitter.members(&details, [b"reason"])?[0].clone(),
+                    Some(details) => emitter.fields(&details, [b"reason"])?[0].clone(),
                     None => None,
                 };
-                let reason = reason.and_then(|range| emitter.text(&range));
+                let reason = reason.and_then(|range| emitter.string_at(&range));
                 match reason.map(|reason| (reason, unescaped(emitter.record, reason))) {
                     Some((_, known)) if &*known == b"max_output_tokens" => {
                         Reason::Known(&FinishReason::Length)
@@ -85,7 +85,7 @@ impl Reader {
             // It is still running.
             _ => return Ok(()),
         };
-        emitter.finish(CHOICE, reason, None)
+        emitter.finish(&CHOICE, reason, None)
     }
 
     /// Reads an item as it begins. What it may hold already is said again when it is done. Returns whether its kind is
@@ -93,17 +93,17 @@ impl Reader {
     pub(crate) fn item_added(
         &mut self,
         emitter: &mut Emitter<'_>,
-        trace: &mut Trace,
         index: Option<u64>,
         item: &Range<usize>,
     ) -> Result<bool, Stop> {
-        let [kind, id, call_id] = emitter.members(item, [b"type", b"id", b"call_id"])?;
-        let kind = kind.and_then(|range| emitter.text(&range)).map(|kind| unescaped(emitter.record, kind));
+        let [kind, id, call_id] = emitter.fields(item, [b"type", b"id", b"call_id"])?;
+        let kind =
+            kind.and_then(|range| emitter.string_at(&range)).map(|kind| unescaped(emitter.record, kind));
         match kind.as_deref() {
             Some(b"message" | b"reasoning") => Ok(true),
             Some(kind @ (b"function_call" | b"custom_tool_call")) => {
                 let place = Item::new(emitter, index, [id.as_ref(), call_id.as_ref()]);
-                self.call(emitter, trace, (place, call_content(kind)), item)?;
+                self.call(emitter, (place, call_content(kind)), item)?;
                 Ok(true)
             }
             _ => Ok(false),
@@ -114,25 +114,25 @@ impl Reader {
     pub(crate) fn item(
         &mut self,
         emitter: &mut Emitter<'_>,
-        trace: &mut Trace,
         (index, at_end): Place,
         item: &Range<usize>,
     ) -> Result<(), Stop> {
-        let [kind, id, call_id, content, summary, encrypted] =
-            emitter.members(item, [b"type", b"id", b"call_id", b"content", b"summary", b"encrypted_content"])?;
+        let [kind, id, call_id, content, summary, encrypted] = emitter
+            .fields(item, [b"type", b"id", b"call_id", b"content", b"summary", b"encrypted_content"])?;
         let place = Item { at_end, ..Item::new(emitter, index, [id.as_ref(), call_id.as_ref()]) };
-        let kind = kind.and_then(|range| emitter.text(&range)).map(|kind| unescaped(emitter.record, kind));
+        let kind =
+            kind.and_then(|range| emitter.string_at(&range)).map(|kind| unescaped(emitter.record, kind));
         match kind.as_deref() {
-            Some(b"message") => self.contents(emitter, trace, place, content),
+            Some(b"message") => self.contents(emitter, place, content),
             Some(b"reasoning") => {
-                self.contents(emitter, trace, place, summary)?;
-                self.contents(emitter, trace, place, content)?;
-                self.signature(emitter, trace, place, encrypted)
+                self.contents(emitter, place, summary)?;
+                self.contents(emitter, place, content)?;
+                self.signature(emitter, place, encrypted)
             }
             Some(kind @ (b"function_call" | b"custom_tool_call")) => {
-                self.whole_call(emitter, trace, (place, call_content(kind)), item)
+                self.whole_call(emitter, (place, call_content(kind)), item)
             }
-            _ => self.other(emitter, trace, (place, 0), item),
+            _ => self.other(emitter, (place, 0), item),
         }
     }
 
@@ -140,14 +140,13 @@ impl Reader {
     fn other(
         &mut self,
         emitter: &mut Emitter<'_>,
-        trace: &mut Trace,
         (item, index): (Item, u64),
         json: &Range<usize>,
     ) -> Result<(), Stop> {
-        let number = self.number(trace, item, Content::Other, index)?;
-        if !core::mem::replace(&mut self.seen.part(number).is_said, true) {
-            emitter.begin_other(CHOICE, number as u64, (Api::Responses, json.clone()))?;
-            emitter.end(CHOICE, number as u64);
+        let number = self.number(item, Content::Other, index)?;
+        if self.is_first_text(number) {
+            emitter.begin_other(&CHOICE, number as u64, (Api::Responses, json.clone()))?;
+            emitter.end(&CHOICE, number as u64);
         }
         Ok(())
     }
@@ -156,23 +155,22 @@ impl Reader {
     fn signature(
         &mut self,
         emitter: &mut Emitter<'_>,
-        trace: &mut Trace,
         item: Item,
         encrypted: Option<Range<usize>>,
     ) -> Result<(), Stop> {
-        let encrypted = encrypted.and_then(|range| emitter.text(&range));
+        let encrypted = encrypted.and_then(|range| emitter.string_at(&range));
         let encrypted_at = encrypted.map_or(0, |encrypted| encrypted.start);
         let Some(encrypted) = emitter.non_empty(encrypted) else { return Ok(()) };
-        let number = self.number(trace, item, Content::Signature, 0)?;
-        if core::mem::replace(&mut self.seen.part(number).is_said, true) {
+        let number = self.number(item, Content::Signature, 0)?;
+        if !self.is_first_text(number) {
             return Ok(());
         }
-        emitter.at(encrypted_at);
-        if !self.seen.has_reasoning(&item) {
-            emitter.begin(CHOICE, number as u64, Block::TextKind(TextKind::Reasoning))?;
+        emitter.set_position(encrypted_at);
+        if !self.parts.has_reasoning(&item) {
+            emitter.begin(&CHOICE, number as u64, Block::Text(TextKind::Reasoning))?;
         }
-        emitter.signature(CHOICE, encrypted)?;
-        emitter.end(CHOICE, number as u64);
+        emitter.signature(&CHOICE, encrypted)?;
+        emitter.end(&CHOICE, number as u64);
         Ok(())
     }
 
@@ -180,56 +178,57 @@ impl Reader {
     fn call(
         &mut self,
         emitter: &mut Emitter<'_>,
-        trace: &mut Trace,
         (place, content): (Item, Content),
         item: &Range<usize>,
     ) -> Result<usize, Stop> {
-        let number = self.number(trace, place, content, 0)?;
-        emitter.at(item.start);
-        let [id, name] = emitter.members(item, [b"call_id", b"name"])?;
-        let [id, name] = [id, name].map(|range| range.and_then(|range| emitter.text(&range)));
-        let (id, name) = (emitter.non_empty(id), emitter.non_empty(name));
+        let number = self.number(place, content, 0)?;
+        emitter.set_position(item.start);
+        let [id, name] = emitter.string_fields(item, [b"call_id", b"name"])?;
         let custom = content == Content::CustomCall;
-        emitter.tool(CHOICE, ToolKey { index: Some(number as u64), id, name, custom }, None)?;
+        let call = ToolDelta { id, name, custom, ..ToolDelta::input(number as u64, None) };
+        emitter.tool(&CHOICE, &call)?;
         Ok(number)
     }
 
     fn whole_call(
         &mut self,
         emitter: &mut Emitter<'_>,
-        trace: &mut Trace,
         (place, content): (Item, Content),
         item: &Range<usize>,
     ) -> Result<(), Stop> {
-        let number = match self.seen.find(&place, content, 0) {
+        let number = match self.parts.find(&place, content, 0) {
             Some(number) => number,
-            None => self.call(emitter, trace, (place, content), item)?,
+            None => self.call(emitter, (place, content), item)?,
         };
-        if !core::mem::replace(&mut self.seen.part(number).is_said, true) {
-            let [arguments, input] = emitter.members(item, [b"arguments", b"input"])?;
-            if let Some(input) = arguments.or(input).and_then(|range| emitter.text(&range)) {
-                say(emitter, number, content, input)?;
+        if self.is_first_text(number) {
+            let [arguments, input] = emitter.fields(item, [b"arguments", b"input"])?;
+            if let Some(input) = arguments.or(input).and_then(|range| emitter.string_at(&range)) {
+                deliver(emitter, number, content, input)?;
             }
         }
-        emitter.end(CHOICE, number as u64);
+        emitter.end(&CHOICE, number as u64);
         Ok(())
     }
 
     fn contents(
         &mut self,
         emitter: &mut Emitter<'_>,
-        trace: &mut Trace,
         place: Item,
         contents: Option<Range<usize>>,
     ) -> Result<(), Stop> {
         let Some(contents) = contents else { return Ok(()) };
-        emitter.objects(&contents, |emitter, index, content| self.content(emitter, trace, (place, index), &content))
+        emitter.objects(&contents, |emitter, index, content| self.content(emitter, (place, index), &content))
     }
 
     /// What a part of an item is, if that is known.
-    pub(crate) fn content_kind(&self, emitter: &Emitter<'_>, part: &Range<usize>) -> Result<Option<Content>, Stop> {
-        let [kind] = emitter.members(part, [b"type"])?;
-        let kind = kind.and_then(|range| emitter.text(&range)).map(|kind| unescaped(emitter.record, kind));
+    pub(crate) fn content_kind(
+        &self,
+        emitter: &Emitter<'_>,
+        part: &Range<usize>,
+    ) -> Result<Option<Content>, Stop> {
+        let [kind] = emitter.fields(part, [b"type"])?;
+        let kind =
+            kind.and_then(|range| emitter.string_at(&range)).map(|kind| unescaped(emitter.record, kind));
         Ok(match kind.as_deref() {
             Some(b"output_text" | b"text") => Some(Content::Text),
             Some(b"refusal") => Some(Content::Refusal),
@@ -243,34 +242,31 @@ impl Reader {
     pub(crate) fn content(
         &mut self,
         emitter: &mut Emitter<'_>,
-        trace: &mut Trace,
         (item, index): (Item, u64),
         part: &Range<usize>,
     ) -> Result<(), Stop> {
         let Some(content) = self.content_kind(emitter, part)? else {
-            return self.other(emitter, trace, (item, index), part);
+            return self.other(emitter, (item, index), part);
         };
-        let number = self.number(trace, item, content, index)?;
+        let number = self.number(item, content, index)?;
         let [text, refusal, logprobs, annotations] =
-            emitter.members(part, [b"text", b"refusal", b"logprobs", b"annotations"])?;
-        let text = text.or(refusal).and_then(|range| emitter.text(&range));
+            emitter.fields(part, [b"text", b"refusal", b"logprobs", b"annotations"])?;
+        let text = text.or(refusal).and_then(|range| emitter.string_at(&range));
         if let Some(text) = text.filter(|text| text.start < text.end) {
-            if !core::mem::replace(&mut self.seen.part(number).is_said, true) {
-                say(emitter, number, content, text)?;
+            if self.is_first_text(number) {
+                deliver(emitter, number, content, text)?;
                 if let Some(logprobs) = logprobs.filter(|range| !is_empty(emitter, range)) {
-                    emitter.logprobs(CHOICE, logprobs);
+                    emitter.logprobs(&CHOICE, logprobs);
                 }
             }
         }
         if let Some(annotations) = annotations.filter(|range| !is_empty(emitter, range)) {
-            if !core::mem::replace(&mut self.seen.part(number).is_cited, true) {
-                emitter.json(annotations.start).array(|json| {
-                    emitter.citation(CHOICE, json.skip()?);
-                    Ok::<_, Stop>(())
-                })?;
+            if !self.parts.part(number).has_citations {
+                self.parts.part_mut(number).has_citations = true;
+                emitter.citations(&CHOICE, &annotations)?;
             }
         }
-        emitter.end(CHOICE, number as u64);
+        emitter.end(&CHOICE, number as u64);
         Ok(())
     }
 }
@@ -282,7 +278,8 @@ fn call_content(kind: &[u8]) -> Content {
 
 /// Whether a value is no array, or one without elements.
 fn is_empty(emitter: &Emitter<'_>, range: &Range<usize>) -> bool {
-    emitter.record[range.start] != b'[' || emitter.record[range.start + 1..range.end - 1].trim_ascii().is_empty()
+    emitter.record[range.start] != b'['
+        || emitter.record[range.start + 1..range.end - 1].trim_ascii().is_empty()
 }
 
 /// Why a response failed.
@@ -293,12 +290,10 @@ fn failure(
     status: &[u8],
 ) -> Result<Failure, Stop> {
     let [code, message] = match error {
-        Some(error) => emitter.members(&error, [b"code", b"message"])?,
+        Some(error) => emitter.fields(&error, [b"code", b"message"])?,
         None => [None, None],
     };
-    let text = |range: Option<Range<usize>>| {
-        range.and_then(|range| emitter.text(&range)).map(|text| emitter.to_string(text))
-    };
+    let text = |range: Option<Range<usize>>| emitter.string_in(range).map(|text| emitter.to_string(text));
     let name = String::from_utf8_lossy(status).to_string();
     Ok(Failure::of(name, text(code), text(message).unwrap_or_default(), &emitter.record[response.clone()]))
 }
@@ -323,7 +318,7 @@ fn read_usage(emitter: &mut Emitter<'_>, usage: Option<Range<usize>>) -> Result<
         })
     }
     if let Some(range) = usage.filter(|range| emitter.record[range.start] == b'{') {
-        emitter.at(range.start);
+        emitter.set_position(range.start);
         let mut usage = Usage::default();
         read(&mut emitter.json(range.start), &mut usage)?;
         emitter.usage(usage);

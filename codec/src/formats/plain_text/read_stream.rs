@@ -1,12 +1,12 @@
 //! TextKind text without records, as TorchServe streams it.
 
-use crate::assemble::{TextKind, EventQueue, Emitter, Stop};
+use crate::assemble::{Emitter, Index, Stop, TextKind};
 use crate::error::DecodeErrorKind;
 use crate::formats::error_record as failure;
 use crate::json::Json;
 use crate::records::text_chunks;
 
-const CHOICE: u32 = 0;
+const CHOICE: Index = Index::fixed(0);
 
 /// Reads a piece of the text. The first one is the whole body where that may be an error.
 pub(crate) fn read(is_first: bool, mut emitter: Emitter<'_>) -> Result<(), DecodeErrorKind> {
@@ -24,7 +24,7 @@ pub(crate) fn read(is_first: bool, mut emitter: Emitter<'_>) -> Result<(), Decod
         }
     }
     emitter.start(None, None, None, None);
-    match emitter.plain(CHOICE, TextKind::Text, EventQueue::place(0..record.len())) {
+    match emitter.raw_text(&CHOICE, TextKind::Text, 0..record.len()) {
         Err(Stop::Limit(kind)) => Err(kind),
         _ => Ok(()),
     }

@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use core::ops::Range;
 
-use crate::assemble::{EventQueue, Reason, Emitter, Stop, Text};
+use crate::assemble::{Emitter, EventQueue, Index, Reason, Stop, Text};
 use crate::formats::text_generation::record::{is_empty, number};
 use crate::json::{Fault, Kind, Str, unescaped};
 use crate::model::Failure;
@@ -22,7 +22,7 @@ pub(crate) struct Details {
     /// The prompt's tokens, where they were asked for: how many.
     prefill: Option<u64>,
     tokens: Option<Range<usize>>,
-    has_others: bool,
+    has_other_fields: bool,
 }
 
 impl Details {
@@ -50,7 +50,7 @@ impl Details {
                     let is_list = json.kind()? == Kind::Array;
                     let value = json.skip()?;
                     if is_some(emitter.record, &value) {
-                        details.has_others = true;
+                        details.has_other_fields = true;
                         if is_list && name == b"prefill" {
                             details.prefill = Some(count(emitter, &value)?);
                         }
@@ -76,18 +76,18 @@ impl Details {
     }
 
     /// All that is said of a choice besides its text: logprobs, members of unknown meaning, and how it ended.
-    pub(crate) fn read(&self, emitter: &mut Emitter<'_>, choice: u32) -> Result<(), Stop> {
+    pub(crate) fn read(&self, emitter: &mut Emitter<'_>, choice: &Index) -> Result<(), Stop> {
         if let Some(tokens) = self.tokens.clone() {
             emitter.logprobs(choice, tokens);
         }
-        if self.has_others {
-            others(emitter, &self.range, Some(choice), Self::is_known)?;
+        if self.has_other_fields {
+            other_fields(emitter, &self.range, Some(choice), Self::is_known)?;
         }
         self.finish(emitter, choice)
     }
 
     /// How a choice ended, where that is said.
-    pub(crate) fn finish(&self, emitter: &mut Emitter<'_>, choice: u32) -> Result<(), Stop> {
+    pub(crate) fn finish(&self, emitter: &mut Emitter<'_>, choice: &Index) -> Result<(), Stop> {
         finish(emitter, choice, self.finish_reason.clone(), None)
     }
 
@@ -119,10 +119,10 @@ fn is_some(record: &[u8], value: &Range<usize>) -> bool {
 }
 
 /// The members of an object that have no meaning here and say something.
-pub(crate) fn others(
+pub(crate) fn other_fields(
     emitter: &mut Emitter<'_>,
     object: &Range<usize>,
-    choice: Option<u32>,
+    choice: Option<&Index>,
     known: impl Fn(&[u8]) -> bool,
 ) -> Result<(), Stop> {
     emitter.json(object.start).object(|json, name| {
@@ -139,13 +139,13 @@ pub(crate) fn others(
 /// A choice ends for this reason, where there is one; it may have ended for none. The reason `error` is a failure.
 pub(crate) fn finish(
     emitter: &mut Emitter<'_>,
-    choice: u32,
+    choice: &Index,
     reason: Option<Range<usize>>,
     stop: Option<Text>,
 ) -> Result<(), Stop> {
     let Some(range) = reason.filter(|_| !emitter.is_failed()) else { return Ok(()) };
-    emitter.at(range.start);
-    let reason = match emitter.text(&range).filter(|string| string.start < string.end) {
+    emitter.set_position(range.start);
+    let reason = match emitter.string_at(&range).filter(|string| string.start < string.end) {
         Some(string) => match &*unescaped(emitter.record, string) {
             b"eos_token" | b"eos" | b"stop" => Reason::Known(&FinishReason::Stop),
             b"stop_sequence" | b"word" => Reason::Known(&FinishReason::StopSequence),
@@ -160,7 +160,7 @@ pub(crate) fn finish(
         },
         // LMI on vLLM says here which token it stopped at.
         None => match number(emitter.record, Some(range)) {
-            Some(number) => Reason::Other(EventQueue::place(number)),
+            Some(number) => Reason::Other(EventQueue::span(number)),
             None => return Ok(()),
         },
     };

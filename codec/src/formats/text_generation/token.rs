@@ -18,7 +18,7 @@ pub(crate) struct Token {
     pub(crate) has_special: bool,
     /// Why the model failed.
     pub(crate) error: Option<Str>,
-    pub(crate) has_others: bool,
+    pub(crate) has_other_fields: bool,
 }
 
 impl Token {
@@ -47,7 +47,7 @@ impl Token {
                             token.has_special = true;
                             token.is_special = &bytes[value] == b"true";
                         }
-                        _ => token.has_others |= bytes[value.start] != b'n',
+                        _ => token.has_other_fields |= bytes[value.start] != b'n',
                     }
                 }
             }
