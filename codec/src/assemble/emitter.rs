@@ -171,9 +171,7 @@ impl<'a> Emitter<'a> {
 
     /// The index that a number of the record is; `None` unless it is an integer that fits.
     pub(crate) fn index(&self, number: Option<Range<usize>>) -> Option<Index> {
-        let span = number?;
-        let value = core::str::from_utf8(&self.record[span.clone()]).ok()?.parse().ok()?;
-        Some(Index { value, span: Some(span) })
+        Index::read(self.record, &number?)
     }
 
     /// The same for the index of a choice, which has 32 bits.
@@ -189,21 +187,21 @@ impl<'a> Emitter<'a> {
     /// Declares a string that has no meaning, and differs in every record.
     pub(crate) fn ignore_string(&mut self, string: Option<Str>) {
         if let Some(string) = string {
-            self.recorder.ignore(Ignored::String(string));
+            self.recorder.ignore(Ignored::String, &(string.start..string.end));
         }
     }
 
     /// Declares a number that has no meaning, and differs in every record.
     pub(crate) fn ignore_number(&mut self, number: Option<Range<usize>>) {
         if let Some(number) = number {
-            self.recorder.ignore(Ignored::Number(number));
+            self.recorder.ignore(Ignored::Number, &number);
         }
     }
 
     /// Declares a number that has no meaning, and is equal in most records.
     pub(crate) fn ignore_clock(&mut self, number: Option<Range<usize>>) {
         if let Some(number) = number {
-            self.recorder.ignore(Ignored::Clock(number));
+            self.recorder.ignore(Ignored::Clock, &number);
         }
     }
 
@@ -454,7 +452,7 @@ impl<'a> Emitter<'a> {
         })
     }
 
-    /// The log probabilities of a choice's tokens.
+    /// The log probabilities of a choice's tokens; null if there are none. They follow the text of these tokens.
     pub(crate) fn logprobs(&mut self, choice: &Index, json: Range<usize>) {
         self.recorder.logprobs(choice, json);
     }

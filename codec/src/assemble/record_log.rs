@@ -10,51 +10,55 @@
 
 use core::ops::Range;
 
-use crate::assemble::delta_call::{DeltaCall, Index};
+use crate::assemble::delta_call::{DeltaCall, Index, Span};
 use crate::assemble::event_queue::{EventQueue, Text};
 use crate::assemble::response_state::ResponseState;
 use crate::error::DecodeErrorKind;
 use crate::json::Str;
 use crate::model::position::RecordOffset;
 
-/// Values that a record may declare as ignored.
+/// The number of values that a record may declare as ignored.
 const IGNORED_MAX: usize = 4;
 
-/// A value whose bytes have no meaning.
-#[derive(Clone, Debug)]
+/// A kind of value whose bytes have no meaning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ignored {
-    /// A string or a number that differs in every record.
-    String(Str),
-    Number(Range<usize>),
+    #[default]
+    String,
+    /// A number that differs in every record.
+    Number,
     /// A number that is equal in most records.
-    Clock(Range<usize>),
-}
-
-/// The delta that is all of a record, and the spans that may differ in a record of the same shape.
-#[derive(Clone, Debug)]
-pub(crate) struct CacheableRecord {
-    pub(crate) delta: DeltaCall,
-    pub(crate) choice: Option<Range<usize>>,
-    pub(crate) tool: Option<Range<usize>>,
-    pub(crate) logprobs: Option<Range<usize>>,
-    pub(crate) ignored: [Option<Ignored>; IGNORED_MAX],
+    Clock,
 }
 
 /// What a reader did with one record so far.
 #[derive(Clone, Debug, Default)]
 struct RecordLog {
     delta: Option<DeltaCall>,
-    choice: Option<Range<usize>>,
-    tool: Option<Range<usize>>,
-    logprobs: Option<Range<usize>>,
-    ignored: [Option<Ignored>; IGNORED_MAX],
+    choice: Span,
+    tool: Span,
+    logprobs: Span,
+    ignored: [(Ignored, Span); IGNORED_MAX],
     ignored_count: usize,
+    has_logprobs: bool,
     /// The value of an index was looked at, so it may not differ.
     is_index_seen: bool,
     /// The record is more than one delta.
     has_more: bool,
     /// A block began, so equal bytes may mean something else from now on.
     has_begun: bool,
+}
+
+/// The delta that is all of a record, and the spans that may differ in a record of the same shape. Spans of what is missing
+/// are empty.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheableRecord {
+    pub(crate) delta: DeltaCall,
+    pub(crate) choice: Span,
+    pub(crate) tool: Span,
+    /// An object or null.
+    pub(crate) logprobs: Span,
+    pub(crate) ignored: [(Ignored, Span); IGNORED_MAX],
 }
 
 /// The only way of an emitter to the response and to the queue.
@@ -76,9 +80,12 @@ impl<'a> Recorder<'a> {
 
     /// What is to be cached, if the record was one delta and nothing else.
     pub(super) fn cacheable(self) -> Option<CacheableRecord> {
-        let RecordLog { delta, choice, tool, logprobs, ignored, is_index_seen, .. } = self.log;
-        let delta = delta.filter(|_| !self.log.has_more)?;
-        let [choice, tool] = [choice, tool].map(|index| index.filter(|_| !is_index_seen));
+        let RecordLog { delta, logprobs, ignored, has_more, .. } = self.log;
+        let delta = delta.filter(|_| !has_more)?;
+        let (choice, tool) = match self.log.is_index_seen {
+            true => Default::default(),
+            false => (self.log.choice, self.log.tool),
+        };
         Some(CacheableRecord { delta, choice, tool, logprobs, ignored })
     }
 
@@ -134,25 +141,31 @@ impl<'a> Recorder<'a> {
         choice: &Index,
         tool: Option<&Index>,
     ) -> Result<(), DecodeErrorKind> {
-        self.log.has_more |= self.log.delta.is_some() || self.log.logprobs.is_some();
-        (self.log.delta, self.log.choice) = (Some(delta), choice.span.clone());
-        self.log.tool = tool.and_then(|index| index.span.clone());
+        self.log.has_more |= self.log.delta.is_some() || self.log.has_logprobs;
+        (self.log.delta, self.log.choice) = (Some(delta), choice.span());
+        self.log.tool = tool.map(Index::span).unwrap_or_default();
         self.response.deliver(self.record, self.queue, &delta)
     }
 
-    /// The log probabilities of a delta of this choice, which precedes them.
+    /// The log probabilities of a delta of this choice, which precedes them; null if there are none.
     pub(super) fn logprobs(&mut self, choice: &Index, json: Range<usize>) {
         let is_same = self.log.delta.is_some_and(|delta| u64::from(delta.choice) == choice.value)
-            && self.log.choice == choice.span;
-        self.log.has_more |= !is_same || self.log.logprobs.is_some();
-        self.log.logprobs = Some(json.clone());
-        self.response.deliver_logprobs(self.queue, choice.value as u32, json);
+            && self.log.choice == choice.span();
+        let is_null = self.record[json.start] == b'n';
+        self.log.has_more |= !is_null && (!is_same || self.log.has_logprobs);
+        self.log.has_logprobs |= !is_null;
+        if is_same {
+            self.log.logprobs = Span::new(&json);
+        }
+        if !is_null {
+            self.response.deliver_logprobs(self.queue, choice.value as u32, json);
+        }
     }
 
     /// Declares that the bytes of a value have no meaning to the reader.
-    pub(super) fn ignore(&mut self, ignored: Ignored) {
+    pub(super) fn ignore(&mut self, kind: Ignored, span: &Range<usize>) {
         if let Some(free) = self.log.ignored.get_mut(self.log.ignored_count) {
-            *free = Some(ignored);
+            *free = (kind, Span::new(span));
             self.log.ignored_count += 1;
         }
     }

@@ -11,7 +11,8 @@
 //!
 //! - Whether a record is one delta, and where its slots are, follows from the calls of the reader ([`CacheableRecord`]).
 //! - A slot is a whole token of the record, which is checked here.
-//! - An empty string is never a slot, and never fills one: to readers an empty string often means that it is missing.
+//! - An empty string is never a slot, and never fills one: to readers an empty string often means that it is missing. Only
+//!   the input of a tool call may be empty, which the emitter treats like a missing one.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -57,7 +58,7 @@ impl ShapeCache {
     /// The same for a record that differs from all shapes in more than its text.
     fn find_similar(&mut self, bytes: &[u8], kind: RecordKind, depth: usize) -> Option<Match> {
         self.shapes.iter_mut().enumerate().find_map(|(index, known)| {
-            let (_, shape) = known.as_mut().filter(|(of, shape)| *of == kind && !shape.is_changing)?;
+            let (_, shape) = known.as_mut().filter(|(of, shape)| *of == kind && !shape.has_more)?;
             shape.find_similar(bytes, depth, index)
         })
     }
@@ -105,10 +106,12 @@ struct Shape {
     /// The number of bytes that are not in slots.
     literals: usize,
     text: Slot,
-    /// More than the text differs in every record.
+    /// More than the text has to be read.
+    has_more: bool,
+    /// Some of that differs in every record.
     is_changing: bool,
-    /// The number of containers around the log probabilities.
-    nesting: usize,
+    /// The number of containers around the log probabilities, once it was needed.
+    nesting: Option<usize>,
     /// The delta of this record.
     own: CachedDelta,
     /// The delta of the last record that was similar.
@@ -131,7 +134,7 @@ enum Content {
     Tool,
     Id,
     Name,
-    /// An object.
+    /// An object or null.
     Logprobs,
     /// A string without a meaning.
     Padding,
@@ -148,7 +151,7 @@ impl Content {
 
     /// Whether it differs in every record.
     fn is_changing(self) -> bool {
-        matches!(self, Self::Id | Self::Name | Self::Logprobs | Self::Padding | Self::Number)
+        matches!(self, Self::Id | Self::Name | Self::Padding | Self::Number)
     }
 }
 
@@ -161,36 +164,39 @@ impl Slot {
         usize::from(self.start)..usize::from(self.end)
     }
 
-    /// Moves from `at`, outside of strings, to the end of the slot, if it is a whole token of the record. `depth` follows
-    /// the nesting.
-    fn skip(self, record: &[u8], mut at: usize, depth: &mut usize) -> Option<usize> {
+    /// Whether it is a whole token of the record.
+    fn is_token(self, record: &[u8]) -> bool {
         let Range { start, end } = self.span();
-        let token = start.checked_sub(usize::from(self.content.is_string()))?;
-        while at < token {
-            match record[at] {
-                b'"' => at = json::rest(record, at + 1)?.end,
-                b'{' | b'[' => *depth += 1,
-                b'}' | b']' => *depth = depth.checked_sub(1)?,
-                _ => {}
+        let before = record[..start].last();
+        match self.content {
+            content if content.is_string() => {
+                let is_escaped = start > 1 && record[start - 2] == b'\\';
+                let rest = json::rest(record, start);
+                before == Some(&b'"') && !is_escaped && rest.is_some_and(|rest| rest.end == end)
             }
-            at += 1;
+            Content::Logprobs if record[start] == b'n' => true,
+            Content::Logprobs => read_object(record, start, json::DEPTH_MAX) == Some(start..end),
+            _ => {
+                let is_inside = before.is_some_and(|byte| matches!(byte, b'+' | b'-' | b'.' | b'0'..=b'9'));
+                !is_inside && json::number_end(record, start) == Some(end)
+            }
         }
-        // Behind the end of a string that precedes the slot, `at` is larger than `token` if the slot is inside of it.
-        let is_token = at == token
-            && match self.content {
-                content if content.is_string() => {
-                    record[token] == b'"' && json::rest(record, start)?.end == end
-                }
-                Content::Logprobs => Json::new(record, start, json::DEPTH_MAX).skip().ok()? == self.span(),
-                _ => {
-                    let before = record[..start].last();
-                    let is_inside =
-                        before.is_some_and(|byte| matches!(byte, b'+' | b'-' | b'.' | b'0'..=b'9'));
-                    !is_inside && json::number_end(record, start) == Some(end)
-                }
-            };
-        is_token.then_some(end + usize::from(self.content.is_string()))
     }
+}
+
+/// The number of containers that are open at `end` of a record, which is outside of strings.
+fn nesting_at(record: &[u8], end: usize) -> usize {
+    let (mut at, mut nesting) = (0, 0usize);
+    while at < end {
+        match record[at] {
+            b'"' => at = json::rest(record, at + 1).map_or(end, |rest| rest.end),
+            b'{' | b'[' => nesting += 1,
+            b'}' | b']' => nesting = nesting.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    nesting
 }
 
 impl Shape {
@@ -201,53 +207,49 @@ impl Shape {
             return None;
         }
         let CacheableRecord { delta, choice, tool, logprobs, ignored } = cacheable;
-        let string = |content, string: Option<Str>| {
-            string
-                .filter(|string| string.start < string.end)
-                .map(|string| (content, string.start..string.end))
-        };
-        let text = string(Content::Text, Some(delta.text))?;
         let (id, name) = match &delta.target {
             DeltaTarget::Tool(tool) => (tool.id, tool.name),
             _ => (None, None),
         };
+        let string = |string: Option<Str>| string.map_or(0..0, |string| string.start..string.end);
+        let text = Slot::new(Content::Text, string(Some(delta.text)));
         let mut slots = Vec::with_capacity(6);
-        let known = [
-            Some(text.clone()),
-            choice.map(|span| (Content::Choice, span)),
-            tool.map(|span| (Content::Tool, span)),
-            string(Content::Id, id),
-            string(Content::Name, name),
-            logprobs.clone().map(|span| (Content::Logprobs, span)),
-        ];
-        let ignored = ignored.into_iter().map(|ignored| match ignored? {
-            Ignored::String(string) => Some((Content::Padding, string.start..string.end)),
-            Ignored::Number(span) => Some((Content::Number, span)),
-            Ignored::Clock(span) => Some((Content::Clock, span)),
-        });
-        slots.extend(
-            known.into_iter().chain(ignored).flatten().map(|(content, span)| Slot::new(content, span)),
-        );
-        slots.sort_unstable_by_key(|slot| slot.start);
-        let (mut at, mut depth, mut nesting) = (0, 0, 0);
-        for slot in &slots {
-            at = slot.skip(record, at, &mut depth)?;
-            if slot.content == Content::Logprobs {
-                nesting = depth;
+        slots.push(text);
+        let mut add = |content, span: Range<usize>| {
+            if !span.is_empty() {
+                let index =
+                    slots.iter().take_while(|slot: &&Slot| usize::from(slot.start) < span.start).count();
+                slots.insert(index, Slot::new(content, span));
             }
+        };
+        add(Content::Choice, choice.range());
+        add(Content::Tool, tool.range());
+        add(Content::Id, string(id));
+        add(Content::Name, string(name));
+        add(Content::Logprobs, logprobs.range());
+        for (kind, span) in ignored {
+            let content = match kind {
+                Ignored::String => Content::Padding,
+                Ignored::Number => Content::Number,
+                Ignored::Clock => Content::Clock,
+            };
+            add(content, span.range());
         }
-        if logprobs.as_ref().is_some_and(|span| read_object(record, span.start, json::DEPTH_MAX).is_none()) {
+        let is_apart = slots.windows(2).all(|pair| pair[0].end < pair[1].start);
+        if !is_apart || !slots.iter().all(|slot| slot.is_token(record)) {
             return None;
         }
+        let is_changing = slots.iter().any(|slot| slot.content.is_changing());
         Some(Self {
             bytes: record.to_vec(),
             literals: record.len() - slots.iter().map(|slot| slot.span().len()).sum::<usize>(),
-            is_changing: slots.iter().any(|slot| slot.content.is_changing()),
-            nesting,
             slots,
-            text: Slot::new(text.0, text.1),
+            text,
+            has_more: is_changing || record[logprobs.range()].starts_with(b"{"),
+            is_changing,
+            nesting: None,
             own: CachedDelta { delta, logprobs: None },
-            last: CachedDelta { delta, logprobs },
+            last: CachedDelta { delta, logprobs: None },
         })
     }
 
@@ -255,7 +257,7 @@ impl Shape {
     /// record.
     #[inline(always)]
     fn find_fast(&mut self, bytes: &[u8], depth: usize, index: usize) -> Option<Match> {
-        if self.is_changing { self.find_similar(bytes, depth, index) } else { self.find_equal(bytes, index) }
+        if self.has_more { self.find_similar(bytes, depth, index) } else { self.find_equal(bytes, index) }
     }
 
     /// The same if nothing but the text differs.
@@ -266,10 +268,16 @@ impl Shape {
             return None;
         }
         let text = read_text(bytes, before.len())?;
-        if !bytes[text.end..].starts_with(after) || text.start == text.end {
+        if !bytes[text.end..].starts_with(after) || self.is_nothing(text) {
             return None;
         }
         Some(Match::new(text, text.end + after.len(), index, true))
+    }
+
+    /// An empty text is no delta.
+    #[inline]
+    fn is_nothing(&self, text: Str) -> bool {
+        text.start == text.end && !matches!(self.own.delta.target, DeltaTarget::Tool(_))
     }
 
     /// The beginning of a record that was cut is not worth comparing.
@@ -296,9 +304,16 @@ impl Shape {
                 Content::Number => json::number_end(bytes, at)?,
                 Content::Text => text.insert(read_text(bytes, at)?).end,
                 Content::Padding => read_text(bytes, at)?.end,
+                Content::Logprobs if bytes[at..].starts_with(b"null") => {
+                    last.logprobs = None;
+                    at + 4
+                }
+                Content::Logprobs => {
+                    let nesting = nesting.get_or_insert_with(|| nesting_at(cached, start));
+                    last.logprobs.insert(read_object(bytes, at, depth.saturating_sub(*nesting))?).end
+                }
                 content => {
-                    let depth = depth.saturating_sub(*nesting);
-                    let end = last.fill(content, bytes, at, depth)?;
+                    let end = last.fill(content, bytes, at)?;
                     let is_kept = matches!(content, Content::Tool | Content::Clock);
                     has_changed |= is_kept && bytes[at..end] != cached[start..of_cached];
                     end
@@ -306,8 +321,9 @@ impl Shape {
             };
         }
         let len = skip_literal(bytes, at, cached.get(of_cached..)?)?;
-        let text = text.filter(|text| text.start < text.end)?;
-        if has_changed && !self.is_changing && len <= LEN_MAX {
+        let text = text.filter(|text| !self.is_nothing(*text))?;
+        let is_equal_from_now_on = !self.is_changing && self.last.logprobs.is_none();
+        if is_equal_from_now_on && (has_changed || self.has_more) && len <= LEN_MAX {
             self.renew(&bytes[..len], depth)?;
         }
         Some(Match::new(text, len, index, false))
@@ -334,7 +350,7 @@ impl Shape {
         }
         self.bytes.clear();
         self.bytes.extend_from_slice(record);
-        self.own = self.last.clone();
+        (self.own, self.has_more) = (self.last.clone(), false);
         Some(())
     }
 }
@@ -342,7 +358,7 @@ impl Shape {
 impl CachedDelta {
     /// Reads the content of a slot at `at`, and returns where it ends.
     #[inline(never)]
-    fn fill(&mut self, content: Content, bytes: &[u8], at: usize, depth: usize) -> Option<usize> {
+    fn fill(&mut self, content: Content, bytes: &[u8], at: usize) -> Option<usize> {
         Some(match (content, &mut self.delta.target) {
             (Content::Id, DeltaTarget::Tool(tool)) => tool.id.insert(read_some_text(bytes, at)?).end,
             (Content::Name, DeltaTarget::Tool(tool)) => tool.name.insert(read_some_text(bytes, at)?).end,
@@ -356,7 +372,6 @@ impl CachedDelta {
                 self.delta.choice = u32::try_from(index).ok()?;
                 end
             }
-            (Content::Logprobs, _) => self.logprobs.insert(read_object(bytes, at, depth)?).end,
             (Content::Clock, _) => json::number_end(bytes, at)?,
             _ => return None,
         })
@@ -378,7 +393,7 @@ fn read_some_text(bytes: &[u8], at: usize) -> Option<Str> {
     read_text(bytes, at).filter(|text| text.start < text.end)
 }
 
-/// The object that begins at `at`, unless it is empty.
+/// The object that begins at `at`.
 fn read_object(bytes: &[u8], at: usize, depth: usize) -> Option<Range<usize>> {
     if bytes.get(at) != Some(&b'{') {
         return None;
@@ -392,7 +407,7 @@ fn read_object(bytes: &[u8], at: usize, depth: usize) -> Option<Range<usize>> {
             return None;
         }
     }
-    (bytes.get(at + 1) == Some(&b'"')).then_some(object)
+    Some(object)
 }
 
 /// Where `literal` ends, which must be at `at`.
@@ -431,4 +446,211 @@ fn integer(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     }
     // "0" is a number, "01" is none.
     if end == at || (end > at + 1 && bytes[at] == b'0') { None } else { Some((value, end)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::sync::Arc;
+
+    use super::*;
+    use crate::assemble::{Emitter, EventQueue, Index, ResponseState, Stop, TextKind, ToolDelta};
+    use crate::limits::Limits;
+    use crate::utf8::Short;
+
+    const FIXED: Index = Index::fixed(0);
+
+    type Read = fn(&mut Json<'_>, &mut Emitter<'_>) -> Result<(), Stop>;
+
+    /// The events of `records`, with or without the cache, and how many of the records matched a shape.
+    fn events(read: Read, records: &[&str], is_cached: bool) -> (Vec<String>, usize) {
+        let limits = Limits::default();
+        let mut response = ResponseState::new(Arc::new(limits.clone()), false);
+        let (mut cache, mut queue) = (ShapeCache::default(), EventQueue::default());
+        let (mut events, mut matches) = (Vec::new(), 0);
+        for record in records {
+            let bytes = record.as_bytes();
+            queue.begin(0);
+            let found = cache.find(bytes, None, limits.depth).filter(|found| found.len() == bytes.len());
+            match found.filter(|_| is_cached) {
+                Some(found) => {
+                    matches += 1;
+                    let cached = cache.delta(found).expect("it was found");
+                    let delta = DeltaCall { text: found.text(), ..cached.delta };
+                    response.deliver(bytes, &mut queue, &delta).expect("no limit");
+                    if let Some(logprobs) = cached.logprobs.clone() {
+                        response.deliver_logprobs(&mut queue, delta.choice, logprobs);
+                    }
+                }
+                None => {
+                    let mut emitter = Emitter::new(bytes, &mut response, &mut queue);
+                    let read = read(&mut Json::new(bytes, 0, limits.depth), &mut emitter);
+                    assert!(read.is_ok(), "{record}");
+                    if let Some(cacheable) = emitter.close() {
+                        cache.insert(bytes, None, cacheable);
+                    }
+                }
+            }
+            let mut short = Short::default();
+            while queue.advance() {
+                events.push(format!("{:?}", queue.event(bytes, &mut short)));
+            }
+        }
+        (events, matches)
+    }
+
+    /// Reads the records as the full parser does, and returns how many of them matched a shape.
+    fn matches(read: Read, records: &[&str]) -> usize {
+        let (cached, matches) = events(read, records, true);
+        assert_eq!(cached, events(read, records, false).0, "{records:?}");
+        matches
+    }
+
+    fn all(emitter: &Emitter<'_>, json: &Json<'_>) -> Range<usize> {
+        json.pos()..emitter.record.len()
+    }
+
+    #[test]
+    fn only_text_that_is_handed_over_may_differ() {
+        let read: Read = |json, emitter| {
+            let [text] = emitter.string_fields(&all(emitter, json), [b"text"])?;
+            emitter.text(&FIXED, TextKind::Text, text)
+        };
+        assert_eq!(matches(read, &[r#"{"n":1,"text":"a"}"#, r#"{"n":1,"text":"b\n"}"#]), 1);
+        // The number was not declared, and an empty text is none.
+        assert_eq!(matches(read, &[r#"{"n":1,"text":"a"}"#, r#"{"n":2,"text":"b"}"#]), 0);
+        assert_eq!(matches(read, &[r#"{"n":1,"text":"a"}"#, r#"{"n":1,"text":""}"#]), 0);
+    }
+
+    #[test]
+    fn a_value_that_is_declared_as_ignored_may_differ() {
+        let read: Read = |json, emitter| {
+            let [text, n] = emitter.fields(&all(emitter, json), [b"text", b"n"])?;
+            emitter.ignore_number(n);
+            emitter.text(&FIXED, TextKind::Text, emitter.string_in(text))
+        };
+        assert_eq!(matches(read, &[r#"{"n":1,"text":"a"}"#, r#"{"n":-2.5e3,"text":"b"}"#]), 1);
+        assert_eq!(matches(read, &[r#"{"n":1,"text":"a"}"#, r#"{"n":"x","text":"b"}"#]), 0);
+        // The same span as text and as ignored is not cached.
+        let read: Read = |json, emitter| {
+            let [text] = emitter.string_fields(&all(emitter, json), [b"text"])?;
+            emitter.ignore_string(text);
+            emitter.text(&FIXED, TextKind::Text, text)
+        };
+        assert_eq!(matches(read, &[r#"{"text":"a"}"#, r#"{"text":"b"}"#]), 0);
+    }
+
+    #[test]
+    fn more_than_one_delta_is_not_cached() {
+        let twice: Read = |json, emitter| {
+            let [text] = emitter.string_fields(&all(emitter, json), [b"text"])?;
+            emitter.text(&FIXED, TextKind::Text, text)?;
+            emitter.text(&FIXED, TextKind::Reasoning, text)
+        };
+        let usage: Read = |json, emitter| {
+            let object = all(emitter, json);
+            let [text] = emitter.string_fields(&object, [b"text"])?;
+            emitter.text(&FIXED, TextKind::Text, text)?;
+            emitter.other_fields(&object, None, |name| name == b"text")
+        };
+        let copied: Read = |json, emitter| {
+            let [text] = emitter.string_fields(&all(emitter, json), [b"text"])?;
+            let text = text.map(|text| emitter.to_string(text).to_uppercase()).unwrap_or_default();
+            emitter.copied_text(&FIXED, TextKind::Text, text.as_bytes())
+        };
+        let ending: Read = |json, emitter| {
+            let [text] = emitter.string_fields(&all(emitter, json), [b"text"])?;
+            emitter.text(&FIXED, TextKind::Text, text)?;
+            emitter.end_choice(&FIXED)
+        };
+        for read in [twice, usage, copied, ending] {
+            assert_eq!(matches(read, &[r#"{"text":"a","u":{}}"#, r#"{"text":"b","u":{}}"#]), 0);
+        }
+    }
+
+    #[test]
+    fn an_index_may_differ_if_its_value_was_not_looked_at() {
+        let read: Read = |json, emitter| {
+            let [text, index] = emitter.fields(&all(emitter, json), [b"text", b"index"])?;
+            let choice = emitter.choice_index(index).unwrap_or(FIXED);
+            emitter.text(&choice, TextKind::Text, emitter.string_in(text))
+        };
+        let records =
+            [r#"{"index":0,"text":"a"}"#, r#"{"index":12,"text":"b"}"#, r#"{"index":0,"text":"c"}"#];
+        assert_eq!(matches(read, &records), 2);
+        assert_eq!(matches(read, &[records[0], r#"{"index":4294967296,"text":"b"}"#]), 0);
+        let odd: Read = |json, emitter| {
+            let [text, index] = emitter.fields(&all(emitter, json), [b"text", b"index"])?;
+            let choice = emitter.choice_index(index).unwrap_or(FIXED);
+            let kind = if emitter.value(&choice) > 5 { TextKind::Refusal } else { TextKind::Text };
+            emitter.text(&choice, kind, emitter.string_in(text))
+        };
+        assert_eq!(matches(odd, &records), 1, "equal indices still match");
+        // Log probabilities of another choice than the text's are not cached.
+        let others: Read = |json, emitter| {
+            let [text, index, logprobs] =
+                emitter.fields(&all(emitter, json), [b"text", b"index", b"logprobs"])?;
+            let choice = emitter.choice_index(index).unwrap_or(FIXED);
+            emitter.text(&choice, TextKind::Text, emitter.string_in(text))?;
+            logprobs.into_iter().for_each(|logprobs| emitter.logprobs(&FIXED, logprobs));
+            Ok(())
+        };
+        let records =
+            [r#"{"index":0,"text":"a","logprobs":{"n":1}}"#, r#"{"index":1,"text":"b","logprobs":{"n":2}}"#];
+        assert_eq!(matches(others, &records), 0);
+    }
+
+    #[test]
+    fn log_probabilities_may_be_missing() {
+        let read: Read = |json, emitter| {
+            let mut found = (None, None);
+            json.object(|json, name| {
+                let value = json.skip()?;
+                if name == b"text" {
+                    found.0 = Some(value)
+                } else {
+                    found.1 = Some(value)
+                }
+                Ok(())
+            })?;
+            emitter.text(&FIXED, TextKind::Text, emitter.string_in(found.0))?;
+            found.1.into_iter().for_each(|logprobs| emitter.logprobs(&FIXED, logprobs));
+            Ok(())
+        };
+        let records = [
+            r#"{"text":"a","logprobs":null}"#,
+            r#"{"text":"b","logprobs":{"n":[1]}}"#,
+            r#"{"text":"c","logprobs":null}"#,
+        ];
+        assert_eq!(matches(read, &records), 2);
+        let deep = format!(r#"{{"text":"d","logprobs":{}1{}}}"#, "{\"n\":".repeat(127), "}".repeat(127));
+        let mut cache = ShapeCache::default();
+        let mut response = ResponseState::new(Arc::new(Limits::default()), false);
+        let mut queue = EventQueue::default();
+        let mut emitter = Emitter::new(records[0].as_bytes(), &mut response, &mut queue);
+        assert!(read(&mut Json::new(records[0].as_bytes(), 0, 127), &mut emitter).is_ok());
+        cache.insert(records[0].as_bytes(), None, emitter.close().expect("one delta"));
+        assert!(cache.find(deep.as_bytes(), None, 128).is_some());
+        assert!(
+            cache.find(deep.as_bytes(), None, 127).is_none(),
+            "it is nested too deep, as for the full parser"
+        );
+    }
+
+    #[test]
+    fn an_id_that_appears_or_disappears_is_parsed() {
+        let read: Read = |json, emitter| {
+            let [id, input] = emitter.string_fields(&all(emitter, json), [b"id", b"input"])?;
+            emitter.tool(&FIXED, &ToolDelta { id, name: id, input, ..ToolDelta::default() })
+        };
+        let records = [
+            r#"{"id":"a","input":"1"}"#,
+            r#"{"id":"","input":"2"}"#,
+            r#"{"id":"","input":"3"}"#,
+            r#"{"id":"b","input":"4"}"#,
+        ];
+        // The ID is the name, too, and one span cannot be two slots.
+        assert_eq!(matches(read, &records), 1);
+    }
 }

@@ -122,7 +122,7 @@ impl ChunkReader<'_, '_> {
             self.delta(delta, index)?;
         }
         self.emitter.text(index, TextKind::Text, choice.text)?;
-        if let Some(logprobs) = choice.logprobs.clone().filter(|range| record[range.start] != b'n') {
+        if let Some(logprobs) = choice.logprobs.clone() {
             self.emitter.logprobs(index, logprobs);
         }
         if choice.has_other_fields {
