@@ -11,6 +11,7 @@
 mod fields;
 mod number;
 mod pointer;
+mod read_string;
 mod reader;
 mod string;
 #[cfg(any(feature = "templates", feature = "custom"))]
@@ -20,8 +21,9 @@ mod writer;
 pub(crate) use fields::{elements, member, members, string, with_member};
 pub(crate) use number::number_end;
 pub(crate) use pointer::{Landmarks, pointers};
+pub(crate) use read_string::{Escapes, Rest, rest};
 pub(crate) use reader::Json;
-pub(crate) use string::{Escapes, Rest, meaning, rest, unescape, unescaped};
+pub(crate) use string::{meaning, unescape, unescaped};
 pub(crate) use writer::{
     Array, Object, one_line, write_escaped, write_integer, write_number, write_one_line, write_string,
 };

@@ -8,6 +8,7 @@ use core::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::json::{Landmarks, pointers};
+use crate::model::Usage;
 use crate::model::position::{RecordOffset, choice_of};
 
 /// What the loss of all of a choice is called. It stands where the choice does.
@@ -180,6 +181,13 @@ impl Losses {
             }
             let what = Cow::Borrowed(name);
             self.list.push(Loss { path: what, name: Some(name), outcome, reason: Cow::Borrowed(why) });
+        }
+    }
+
+    /// Adds the loss of counts that a target requires and the source does not have.
+    pub(crate) fn add_missing_counts(&mut self, usage: &Usage) {
+        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
+            self.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
         }
     }
 

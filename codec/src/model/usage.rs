@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use crate::model::{Losses, Outcome};
-
 /// Token counts as the source gave them: what it did not count is `None`, and nothing is computed. Where the source
 /// counts more than there are names for here, all of its counts follow as [`Event::Other`](crate::model::Event::Other) with the
 /// name `usage`.
@@ -34,12 +32,5 @@ impl Usage {
     /// Tokens of the input that a cache gave or took, which some count apart.
     pub(crate) fn cached_tokens(&self) -> u64 {
         self.cache_read_tokens.unwrap_or(0).saturating_add(self.cache_write_tokens.unwrap_or(0))
-    }
-
-    /// Notes that counts are written which the source does not give, for a target that has to have both.
-    pub(crate) fn note_missing(&self, losses: &mut Losses) {
-        if self.input_tokens.is_none() || self.output_tokens.is_none() {
-            losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
-        }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn new(usage: Usage, losses: &mut Losses) -> Self {
-        usage.note_missing(losses);
+        losses.add_missing_counts(&usage);
         if usage.reasoning_tokens.is_some() {
             losses.add(
                 "reasoning tokens",
