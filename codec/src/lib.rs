@@ -65,6 +65,12 @@
 
 extern crate alloc;
 
+#[cfg(feature = "ablation")]
+#[doc(hidden)]
+pub mod ablation;
+#[cfg(not(feature = "ablation"))]
+#[allow(unreachable_pub)]
+mod ablation;
 mod assemble;
 mod buffer;
 #[cfg(feature = "templates")]

@@ -14,6 +14,7 @@ pub(crate) struct Tracked<T> {
 }
 
 impl<T> Tracked<T> {
+    #[cfg(feature = "custom")]
     pub(crate) fn new(state: T) -> Self {
         Self { state, is_changed: false }
     }

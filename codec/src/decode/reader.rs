@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::mem;
 
+use crate::ablation::Shortcut;
 use crate::assemble::{
     Delta, DeltaCall, DeltaKind, DeltaTarget, Emitter, EventQueue, ResponseState, Stop, Tracked,
 };
@@ -148,7 +149,7 @@ impl Reader {
     /// Matches the record that `bytes` begin with against the cached shapes. The bytes need not be known to be UTF-8.
     #[inline(always)]
     pub(crate) fn find_shape(&mut self, bytes: &[u8], kind: RecordKind) -> Option<Match> {
-        if self.response.is_over() {
+        if self.response.is_over() || !Shortcut::ShapeCache.is_on() {
             return None;
         }
         self.memory.shapes.find(bytes, kind, self.response.depth())
@@ -163,7 +164,7 @@ impl Reader {
         queue: &mut EventQueue,
     ) -> Option<Delta> {
         let cached = self.memory.shapes.delta(found)?;
-        if cached.logprobs.is_some() {
+        if cached.logprobs.is_some() || !Shortcut::OneDelta.is_on() {
             return None;
         }
         let choice = cached.delta.choice;

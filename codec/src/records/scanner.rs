@@ -22,6 +22,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::ablation::Shortcut;
 use crate::buffer;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::limits::Limits;
@@ -163,7 +164,7 @@ impl Scanner {
     /// names the event, or JSON that begins a line. Blank lines before it, which end nothing, are passed.
     #[inline(always)]
     pub(crate) fn value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
-        if self.state != State::Line || !self.lines.is_settled() {
+        if self.state != State::Line || !self.lines.is_settled() || !Shortcut::ReadAhead.is_on() {
             return None;
         }
         // Nearly every record of a model's stream.
@@ -220,7 +221,7 @@ impl Scanner {
         let rest = &chunk[*pos..];
         let is_cut = self.lines.begins_with(DATA);
         let is_whole = self.lines.is_settled() && rest.starts_with(DATA);
-        if self.state != State::Line || !(is_cut || is_whole) {
+        if self.state != State::Line || !(is_cut || is_whole) || !Shortcut::OneLine.is_on() {
             return None;
         }
         let end = memchr::memchr2(b'\n', b'\r', rest);
