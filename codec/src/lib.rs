@@ -74,6 +74,12 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "ablation")]
+#[doc(hidden)]
+pub mod ablation;
+#[cfg(not(feature = "ablation"))]
+#[allow(unreachable_pub)]
+mod ablation;
 mod assemble;
 mod buffer;
 #[cfg(feature = "templates")]

@@ -18,10 +18,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/thinking",
         "formats/tool_names",
     ];
-    const API: [&str; 19] = [
+    const API: [&str; 18] = [
         "assemble",
         "convert_error",
-        "decode",
         "error",
         "eventstream",
         "formats/conversion",
@@ -40,15 +39,16 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "utf8",
     ];
     match module {
-        "buffer" | "input" | "json" | "limits" | "media_type" | "utf8" => &[],
+        "ablation" | "buffer" | "input" | "json" | "limits" | "media_type" => &[],
+        "utf8" => &["ablation"],
         "model" => &["json", "media_type"],
         "error" => &["model"],
         "convert_error" => &["json", "model"],
-        "eventstream" => &["buffer", "error", "input", "limits"],
+        "eventstream" => &["ablation", "buffer", "error", "input", "limits"],
         "sse" => &["buffer", "error", "input", "limits", "utf8"],
         "json_lines" => &["error", "input", "limits", "sse", "utf8"],
         "sagemaker" => &["eventstream", "model"],
-        "records" => &["buffer", "error", "limits", "sse"],
+        "records" => &["ablation", "buffer", "error", "limits", "sse"],
         "assemble" => &["buffer", "error", "json", "limits", "model", "records", "utf8"],
         "options" => &["formats/custom", "limits", "model", "records"],
         "formats" => &[],
@@ -64,6 +64,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         ],
         module if module.starts_with("formats/") => &API,
         "decode" => &[
+            "ablation",
             "assemble",
             "buffer",
             "convert_error",

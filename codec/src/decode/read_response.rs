@@ -44,9 +44,9 @@ impl Response {
     /// Keeps the position of the event that was [added](Self::add) last. [`read`](Self::read) does this; callers who add the
     /// events of a decoder themselves call it after each.
     pub fn mark(&mut self, decoder: &Decoder) {
-        if !self.places.is_joined() {
+        if !self.positions.is_joined() {
             let (record, offset) = decoder.record();
-            self.places.mark(record, offset, decoder.spot());
+            self.positions.mark(record, offset, decoder.record_offset());
         }
     }
 }

@@ -11,6 +11,7 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
+use crate::ablation::Shortcut;
 use crate::buffer;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::eventstream::frame::{Frame, PRELUDE_LEN, Prelude};
@@ -115,7 +116,7 @@ impl Scanner {
     pub(crate) fn next_usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
         let rest = &chunk[*pos..];
         // After a fault nothing is known.
-        if !self.carry.is_empty() {
+        if !self.carry.is_empty() || !Shortcut::FrameHeaders.is_on() {
             return None;
         }
         let prelude = self.last.as_ref()?.read(rest, &self.limits)?;
@@ -233,7 +234,8 @@ impl Scanner {
     #[inline]
     fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<bool, DecodeError> {
         let headers = &frame[prelude.headers()];
-        let same_headers = self.last.as_ref().is_some_and(|last| last.has(headers));
+        let same_headers =
+            Shortcut::FrameHeaders.is_on() && self.last.as_ref().is_some_and(|last| last.has(headers));
         let mut checked = prelude.check_checksum(frame);
         if !same_headers {
             checked = checked.and_then(|()| prelude.check_headers(frame, &self.limits));

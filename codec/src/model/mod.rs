@@ -47,4 +47,3 @@ pub use response_options::{ConverseEncoding, ResponseOptions};
 pub use text::Text;
 pub use tool_names::ToolNames;
 pub use usage::Usage;
-pub(crate) use usage::says_more;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::json;
 use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
-use crate::model::position::{Places, Spot, Thing};
+use crate::model::position::{RecordOffset, ResponseItem, ResponsePositions};
 use crate::model::{Api, CHOICE, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::model::{Content, Param, Part, Text};
 
@@ -52,7 +52,7 @@ pub struct Response {
     /// in its extension fields, each as `delta`.
     pub api: Option<Api>,
     /// The positions of all of it in the source.
-    pub(crate) places: Places,
+    pub(crate) positions: ResponsePositions,
 }
 
 /// One choice of a response.
@@ -110,11 +110,11 @@ impl Choice {
     /// The finish reason for an API that requires one, and whether the choice calls tools.
     pub(crate) fn reason(
         &self,
-        places: &Places,
+        positions: &ResponsePositions,
         losses: &mut Losses,
     ) -> (Cow<'_, FinishReason<'static>>, bool) {
         let has_tools = self.tool_calls().next().is_some();
-        losses.set_here(places.of(Thing::Finish { choice: self.index }));
+        losses.set_here(positions.of(ResponseItem::Finish { choice: self.index }));
         let reason = match &self.finish {
             Some(reason) => Cow::Borrowed(reason),
             None => {
@@ -156,11 +156,11 @@ impl Response {
         let choice = self.choices.first().unwrap_or(&NONE);
         let index = choice.index;
         for other in self.choices.iter().skip(1) {
-            losses.set_here(self.place_of(other));
+            losses.set_here(self.position_of(other));
             losses.add(CHOICE, Outcome::Dropped, "the format has one answer");
         }
         for at in 0..choice.logprobs.len() {
-            losses.set_here(self.places.of(Thing::Logprobs { choice: index, index: at }));
+            losses.set_here(self.positions.of(ResponseItem::Logprobs { choice: index, index: at }));
             losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
         }
         for at in 0..choice.others.len() {
@@ -184,7 +184,7 @@ impl Response {
             if is_text && is_own(json) {
                 by_part.entry(part).or_default().push(json.as_str());
             } else {
-                losses.set_here(self.places.of(Thing::Citation { choice: choice.index, index }));
+                losses.set_here(self.positions.of(ResponseItem::Citation { choice: choice.index, index }));
                 losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             }
         }
@@ -206,7 +206,7 @@ impl Response {
         why: &'static str,
         losses: &mut Losses,
     ) {
-        losses.set_here(self.places.of(Thing::Other { choice, index }));
+        losses.set_here(self.positions.of(ResponseItem::Other { choice, index }));
         losses.add("other", Outcome::Dropped, why);
     }
 
@@ -219,10 +219,10 @@ impl Response {
     }
 
     /// The position of a choice: that of its first part.
-    fn place_of(&self, choice: &Choice) -> Option<Spot> {
+    fn position_of(&self, choice: &Choice) -> Option<RecordOffset> {
         let index = choice.index;
-        let part = self.places.of(Thing::Part { choice: index, part: 0 });
-        part.or(self.places.of(Thing::Finish { choice: index }))
+        let part = self.positions.of(ResponseItem::Part { choice: index, part: 0 });
+        part.or(self.positions.of(ResponseItem::Finish { choice: index }))
     }
 
     /// Adds the next event.
@@ -230,7 +230,7 @@ impl Response {
         let mut last = None;
         match event {
             Event::Start { id, model, created, .. } => {
-                last = Some(Thing::Start);
+                last = Some(ResponseItem::Start);
                 self.id = id.as_deref().map(String::from);
                 self.model = model.as_deref().map(String::from);
                 self.created = *created;
@@ -252,7 +252,7 @@ impl Response {
                     }
                 };
                 let parts = &mut self.choice(*choice).content;
-                last = Some(Thing::Part { choice: *choice, part: parts.len() });
+                last = Some(ResponseItem::Part { choice: *choice, part: parts.len() });
                 parts.push(Part::new(content));
             }
             Event::TextDelta { choice, part, text }
@@ -284,23 +284,23 @@ impl Response {
             Event::Citation { choice, part, json } => {
                 let part = part.unwrap_or(0);
                 let citations = &mut self.choice(*choice).citations;
-                last = Some(Thing::Citation { choice: *choice, index: citations.len() });
+                last = Some(ResponseItem::Citation { choice: *choice, index: citations.len() });
                 citations.push((part, json.clone().into_owned()));
             }
             Event::PartEnd { .. } => {}
             Event::Logprobs { choice, json, .. } => {
                 let logprobs = &mut self.choice(*choice).logprobs;
-                last = Some(Thing::Logprobs { choice: *choice, index: logprobs.len() });
+                last = Some(ResponseItem::Logprobs { choice: *choice, index: logprobs.len() });
                 logprobs.push(json.clone().into_owned());
             }
             Event::Finish { choice, reason, stop } => {
-                last = Some(Thing::Finish { choice: *choice });
+                last = Some(ResponseItem::Finish { choice: *choice });
                 let choice = self.choice(*choice);
                 choice.finish = Some(reason.clone().into_owned());
                 choice.stop = stop.as_deref().map(String::from);
             }
             Event::Usage(usage) => {
-                last = Some(Thing::Usage);
+                last = Some(ResponseItem::Usage);
                 self.usage = Some(*usage);
             }
             Event::Malformed { .. } => self.malformed += 1,
@@ -315,14 +315,14 @@ impl Response {
                 let earlier =
                     others.iter().position(is_usage).filter(|_| choice.is_none() && is_usage(&other));
                 let index = earlier.unwrap_or(others.len());
-                last = Some(Thing::Other { choice: *choice, index });
+                last = Some(ResponseItem::Other { choice: *choice, index });
                 match others.get_mut(index) {
                     Some(earlier) => *earlier = other,
                     None => others.push(other),
                 }
             }
         }
-        self.places.last = last;
+        self.positions.last = last;
     }
 
     fn choice(&mut self, index: u32) -> &mut Choice {

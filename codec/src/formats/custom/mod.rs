@@ -72,7 +72,7 @@ use serde_json_path::JsonPath;
 use self::write_request::Compiled;
 use crate::json::value::Tree;
 
-pub(crate) use read_stream::Reader;
+pub(crate) use read_stream::{StreamState, read_record};
 pub use write_request::Body;
 
 /// The description of a format, as its file has it.

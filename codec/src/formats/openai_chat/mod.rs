@@ -32,7 +32,7 @@ mod write_response;
 mod write_stream;
 
 pub(crate) use read_request::read as read_request;
-pub(crate) use read_stream::Reader;
+pub(crate) use read_stream::{StreamState, read_record};
 pub(crate) use write_request::write as write_request;
 pub use write_response::write_response;
 pub use write_stream::Writer;

@@ -1,17 +1,17 @@
-//! Which parts of a response have been heard of.
+//! The parts of a response that were read so far.
 //!
-//! A response says everything up to four times: in deltas, when a part is done, when its item is done, and at the end. So
-//! it is remembered which parts there were, and what has been said of them. Parts are named by the item that they stand
-//! in, by its index or its IDs, and by their own index in it.
+//! A Responses stream repeats everything up to four times: in deltas, when a part is done, when its item is done, and at the
+//! end. So the reader remembers which parts there were, and what of them was delivered. A part is identified by its item (by
+//! index or IDs) and by its own index in the item.
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::assemble::{Sink, Stop, hash};
+use crate::assemble::{Emitter, Stop, hash};
 use crate::error::DecodeErrorKind;
 use crate::json::unescaped;
 
-/// Parts of one response, far more than any has.
+/// The largest number of parts of one response, far more than any has.
 const PARTS_MAX: usize = 4096;
 
 /// What a part of an item is.
@@ -37,23 +37,23 @@ impl Content {
     }
 }
 
-/// The name of an item. Servers leave out one or the other.
+/// What identifies an item. Servers leave out the index or the IDs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Item {
     /// Its index in the output.
     pub(crate) index: Option<u64>,
-    /// Its ID, and that of the call which it is; hashed, so that they take no space.
+    /// Hashes of its ID, and of the ID of the tool call that it is.
     pub(crate) ids: [Option<u64>; 2],
-    /// It stands in the output at the end, where some servers give it another ID.
+    /// It is in the final output, where some servers give it another ID.
     pub(crate) at_end: bool,
 }
 
 impl Item {
-    /// An item with IDs at these places.
-    pub(crate) fn new(sink: &Sink<'_>, index: Option<u64>, ids: [Option<&Range<usize>>; 2]) -> Self {
+    /// An item with the IDs at these spans.
+    pub(crate) fn new(emitter: &Emitter<'_>, index: Option<u64>, ids: [Option<&Range<usize>>; 2]) -> Self {
         let of = |range: Option<&Range<usize>>| {
-            let id = sink.text(range?)?;
-            Some(hash(&unescaped(sink.record, id)))
+            let id = emitter.string_at(range?)?;
+            Some(hash(&unescaped(emitter.record, id)))
         };
         Self { index, ids: ids.map(of), at_end: false }
     }
@@ -68,51 +68,53 @@ impl Item {
     }
 }
 
-/// A part, and what has been said of it.
+/// A part, and what of it was delivered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
     item: Item,
     content: Content,
     index: u64,
     /// Its text or input.
-    pub(crate) is_said: bool,
+    pub(crate) has_text: bool,
     /// Its citations.
-    pub(crate) is_cited: bool,
+    pub(crate) has_citations: bool,
 }
 
-/// The parts of a response. Where one stands here is its number among the blocks of the answer.
+/// The parts of a response. The index of a part in this list is its block number.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen(Vec<Part>);
+pub(crate) struct KnownParts(Vec<Part>);
 
-impl Seen {
-    /// The number of a part, if it has been heard of.
+impl KnownParts {
+    /// The number of a part, if it is known.
     pub(crate) fn find(&self, item: &Item, content: Content, index: u64) -> Option<usize> {
         let is = |part: &Part| part.content == content && part.index == index && item.is(&part.item);
         self.0.iter().rposition(is)
     }
 
-    /// The number of a part, which may be new.
-    pub(crate) fn number(&mut self, item: Item, content: Content, index: u64) -> Result<(usize, bool), Stop> {
-        if let Some(number) = self.find(&item, content, index) {
-            return Ok((number, false));
-        }
+    /// Adds a part, and returns its number.
+    pub(crate) fn add(&mut self, item: Item, content: Content, index: u64) -> Result<usize, Stop> {
         if self.0.len() >= PARTS_MAX {
             let limit = PARTS_MAX as u64;
             return Err(Stop::Limit(DecodeErrorKind::Limit { what: "number of parts", len: None, limit }));
         }
-        self.0.push(Part { item, content, index, is_said: false, is_cited: false });
-        Ok((self.0.len() - 1, true))
+        self.0.push(Part { item, content, index, has_text: false, has_citations: false });
+        Ok(self.0.len() - 1)
     }
 
     /// The part of a number.
-    pub(crate) fn part(&mut self, number: usize) -> &mut Part {
+    pub(crate) fn part(&self, number: usize) -> &Part {
+        &self.0[number]
+    }
+
+    /// The same, to change it.
+    pub(crate) fn part_mut(&mut self, number: usize) -> &mut Part {
         &mut self.0[number]
     }
 
     /// Whether reasoning of this item was read.
     pub(crate) fn has_reasoning(&self, item: &Item) -> bool {
         let is_reasoning = |part: &Part| matches!(part.content, Content::Reasoning | Content::Summary);
-        self.0.iter().any(|part| part.is_said && is_reasoning(part) && item.is(&part.item))
+        self.0.iter().any(|part| part.has_text && is_reasoning(part) && item.is(&part.item))
     }
 
     /// Whether a tool was called.

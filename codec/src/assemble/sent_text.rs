@@ -1,37 +1,68 @@
-//! What was streamed so far, to be compared with what a server says it was.
+//! The text that was sent so far, to be compared with the whole text that some servers repeat at the end.
 
 use core::ops::Range;
 
-/// Bytes that are hashed at once.
+/// The number of bytes that are hashed at once.
 const BLOCK: usize = 48;
-/// Bytes of a short text: most tokens are no longer.
+/// The length of a short text in bytes. Most tokens are no longer.
 const SHORT: usize = 16;
 
-/// The length and a hash of the text, not the text itself: an answer of any length takes no more room.
+/// The text of the choice that was sent first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SentText {
+    choice: Option<u32>,
+    /// Text of other choices was sent, too.
+    has_choices: bool,
+    text: TextHash,
+}
+
+impl SentText {
+    /// Adds the text at `range` of `bytes`, which was sent as text of this choice.
+    #[inline]
+    pub(crate) fn add(&mut self, choice: u32, bytes: &[u8], range: Range<usize>) {
+        if *self.choice.get_or_insert(choice) == choice {
+            self.text.add(bytes, range);
+        } else {
+            self.has_choices = true;
+        }
+    }
+
+    /// The offset in `whole`, the text of the choice as the server repeats it, at which the text begins that was not sent.
+    /// `prompt` is the prompt if the server repeats it, too.
+    ///
+    /// If the stream has several choices, nothing is missing: LMI on vLLM joins the texts of all of them.
+    pub(crate) fn missing(&self, choice: u32, whole: &[u8], prompt: Option<&[u8]>) -> Option<usize> {
+        if self.has_choices || self.choice != Some(choice) {
+            return None;
+        }
+        self.text.missing(whole, prompt)
+    }
+}
+
+/// The length and a hash of a text, not the text itself, so that the memory does not grow with the text.
 #[derive(Clone, Debug)]
-pub(crate) struct Streamed {
+struct TextHash {
     len: usize,
-    /// Of all blocks that something follows.
+    /// The hash of all blocks that more text follows.
     hash: u64,
-    /// The text behind them, and anything behind that.
+    /// The text behind these blocks. The bytes behind the text have no meaning.
     held: [u8; BLOCK + SHORT],
-    /// Bytes of that text: [`BLOCK`] at most.
+    /// The length of that text, at most [`BLOCK`].
     fill: usize,
 }
 
-impl Default for Streamed {
+impl Default for TextHash {
     fn default() -> Self {
         Self { len: 0, hash: 0, held: [0; BLOCK + SHORT], fill: 0 }
     }
 }
 
-impl Streamed {
-    /// The text at `range` of `bytes` was streamed, too.
+impl TextHash {
+    /// Adds the text at `range` of `bytes`.
     ///
-    /// A text has any length, and nothing is to depend on it: a short one is copied with what follows it, and hashed
-    /// with others.
+    /// A short text is copied as a window of fixed length, so that no branch depends on its length.
     #[inline]
-    pub(crate) fn add(&mut self, bytes: &[u8], range: Range<usize>) {
+    fn add(&mut self, bytes: &[u8], range: Range<usize>) {
         let window = bytes.get(range.start..range.start + SHORT);
         match (window, self.held.get_mut(self.fill..self.fill + SHORT)) {
             (Some(window), Some(place)) if range.len() <= SHORT => {
@@ -79,18 +110,17 @@ impl Streamed {
         (other.len, other.hash, other.held()) == (self.len, self.hash, self.held())
     }
 
-    /// Where in `answer`, which the server says it gave, begins what was not streamed. `inputs` is the prompt, where the
-    /// server says it, and may stand before the answer.
+    /// The offset in `whole` behind this text. `prompt` may precede the text in `whole`.
     ///
-    /// What ends with all that was streamed lacks nothing, also where it begins with the same by chance: an echo of the
-    /// prompt must not become part of the answer.
-    pub(crate) fn missing(&self, answer: &[u8], inputs: Option<&[u8]>) -> Option<usize> {
-        let (len, total) = (self.len, answer.len());
-        if len == 0 || len >= total || self.is(&answer[total - len..]) {
+    /// If `whole` ends with this text, nothing is missing, even if `whole` also begins with it: an echo of the prompt must
+    /// not become part of the response.
+    fn missing(&self, whole: &[u8], prompt: Option<&[u8]>) -> Option<usize> {
+        let (len, total) = (self.len, whole.len());
+        if len == 0 || len >= total || self.is(&whole[total - len..]) {
             return None;
         }
-        let echo = inputs.filter(|inputs| answer.starts_with(inputs)).map_or(0, <[u8]>::len);
-        let begins_at = |at: usize| answer.get(at..at + len).is_some_and(|begin| self.is(begin));
+        let echo = prompt.filter(|prompt| whole.starts_with(prompt)).map_or(0, <[u8]>::len);
+        let begins_at = |at: usize| whole.get(at..at + len).is_some_and(|begin| self.is(begin));
         [echo, 0].into_iter().find(|&at| begins_at(at)).map(|at| at + len).filter(|&at| at < total)
     }
 }
@@ -102,7 +132,7 @@ mod tests {
     #[test]
     fn only_the_rest_is_missing() {
         let missing = |streamed: &str, answer: &'static str, inputs: Option<&str>| {
-            let mut sum = Streamed::default();
+            let mut sum = TextHash::default();
             for byte in streamed.bytes() {
                 sum.add(&[byte], 0..1);
             }
@@ -126,7 +156,7 @@ mod tests {
         let text = "Grüße, 世界 🙂 – and many more, so that there are two blocks and what is a good deal longer than that, 🙂🙂🙂".as_bytes();
         for first in 0..=text.len() {
             for second in first..=text.len() {
-                let mut streamed = Streamed::default();
+                let mut streamed = TextHash::default();
                 for range in [0..first, first..second, second..text.len()] {
                     streamed.add(text, range);
                 }
