@@ -49,7 +49,6 @@
 //! | [`chat`] | the canonical model between all formats |
 //! | [`format`] | the chat formats |
 //! | [`embedding`] | requests and responses of embeddings |
-//! | `chat_template` | prompts from messages, for endpoints that take nothing but text |
 //! | [`Decoder`], [`Transcoder`] | the layers stacked: bytes to events, bytes to bytes |
 //!
 //! # Features
@@ -57,7 +56,6 @@
 //! - `std` (default): the fastest CRC and byte search that the processor has, found at run time. Without it the crate
 //!   is `no_std` with `alloc`.
 //! - `stream`: adapters for any `futures_core::Stream` of `Bytes`, in the module `stream`.
-//! - `templates`: the module `chat_template`. Its template engine needs the standard library.
 //! - `custom`: the module `format::custom`, formats that are described in a file. Its path engine needs the standard library.
 
 #![no_std]
@@ -67,8 +65,6 @@ extern crate alloc;
 
 mod assemble;
 mod buffer;
-#[cfg(feature = "templates")]
-pub mod chat_template;
 mod convert_error;
 mod decode;
 mod error;

@@ -171,7 +171,7 @@ fn mistakes_are_named_before_anything_is_sent() {
         ),
         (
             &["--template", "chatml", "<|im_end|>"],
-            "--template: the text at /messages/0/content/0 has the control token",
+            "--template: the text at /messages/0/content/0 contains the control token",
         ),
         (&["--template", "none", "--set", "merge=maybe", "hi"], "--set merge=maybe: not a setting"),
         (&["--from", "tgy", "hi"], "invalid value 'tgy' for '--from <FORMAT>' "),

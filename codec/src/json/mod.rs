@@ -13,7 +13,7 @@ mod number;
 mod pointer;
 mod reader;
 mod string;
-#[cfg(any(feature = "templates", feature = "custom"))]
+#[cfg(feature = "custom")]
 pub(crate) mod value;
 mod writer;
 
