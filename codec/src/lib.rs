@@ -62,6 +62,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod assemble;
 mod buffer;
@@ -71,6 +73,8 @@ mod error;
 pub mod eventstream;
 pub mod formats;
 mod input;
+#[cfg(feature = "std")]
+pub mod io;
 mod json;
 pub mod json_lines;
 mod limits;

@@ -10,9 +10,9 @@ use core::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::model::Event;
-use crate::model::Failure;
-use crate::{Decoder, Transcoder};
+use crate::decode::{Decoder, Transcoder};
+use crate::error::DecodeError;
+use crate::model::{Event, Failure, Losses};
 
 /// What a transport brings: a body of a response brings [`Bytes`]; a transport that has removed the frames brings what was
 /// in them.
@@ -23,7 +23,7 @@ pub enum Chunk {
     /// An exception of the service. Nothing follows.
     Failure(Failure),
     /// The frames are corrupt or cut short. Nothing follows.
-    Error(crate::DecodeError),
+    Error(DecodeError),
 }
 
 impl From<Bytes> for Chunk {
@@ -38,7 +38,7 @@ pub enum Error<E> {
     /// The bytes did not come.
     Transport(E),
     /// The bytes came and say so.
-    Decode(crate::DecodeError),
+    Decode(DecodeError),
 }
 
 impl<E: fmt::Display> fmt::Display for Error<E> {
@@ -68,6 +68,21 @@ impl<S, E> Events<S, E> {
     pub fn new(stream: S, decoder: Decoder) -> Self {
         Self(Adapter::new(stream, decoder))
     }
+
+    /// The stream of bytes.
+    pub fn get_ref(&self) -> &S {
+        &self.0.stream
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &Decoder {
+        &self.0.decoder
+    }
+
+    /// The stream of bytes and the decoder.
+    pub fn into_inner(self) -> (S, Decoder) {
+        (self.0.stream, self.0.decoder)
+    }
 }
 
 impl<S, C, E> Stream for Events<S, E>
@@ -93,6 +108,21 @@ impl<S, E> Transcoded<S, E> {
     pub fn new(stream: S, transcoder: Transcoder) -> Self {
         Self(Adapter::new(stream, transcoder))
     }
+
+    /// The stream of bytes.
+    pub fn get_ref(&self) -> &S {
+        &self.0.stream
+    }
+
+    /// What could not be written so far.
+    pub fn losses(&self) -> &Losses {
+        self.0.decoder.losses()
+    }
+
+    /// The stream of bytes and the transcoder.
+    pub fn into_inner(self) -> (S, Transcoder) {
+        (self.0.stream, self.0.decoder)
+    }
 }
 
 impl<S, C, E> Stream for Transcoded<S, E>
@@ -111,20 +141,20 @@ where
 /// The call shape that both have.
 trait Decode {
     type Owned;
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError>;
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError>;
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError>;
+    fn finish(&mut self) -> Result<Option<Self::Owned>, DecodeError>;
     fn fail(&mut self, failure: Failure);
-    fn fail_with(&mut self, error: crate::DecodeError);
+    fn fail_with(&mut self, error: DecodeError);
 }
 
 impl Decode for Decoder {
     type Owned = Event<'static>;
 
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.decode(chunk)?.map(Event::into_owned))
     }
 
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn finish(&mut self) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.finish()?.map(Event::into_owned))
     }
 
@@ -132,7 +162,7 @@ impl Decode for Decoder {
         self.fail(failure);
     }
 
-    fn fail_with(&mut self, error: crate::DecodeError) {
+    fn fail_with(&mut self, error: DecodeError) {
         self.fail_with(error);
     }
 }
@@ -140,11 +170,11 @@ impl Decode for Decoder {
 impl Decode for Transcoder {
     type Owned = Bytes;
 
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.decode(chunk)?.map(Bytes::copy_from_slice))
     }
 
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn finish(&mut self) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.finish()?.map(Bytes::copy_from_slice))
     }
 
@@ -152,7 +182,7 @@ impl Decode for Transcoder {
         self.fail(failure);
     }
 
-    fn fail_with(&mut self, error: crate::DecodeError) {
+    fn fail_with(&mut self, error: DecodeError) {
         self.fail_with(error);
     }
 }

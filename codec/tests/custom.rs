@@ -176,7 +176,7 @@ fn a_format_knows_its_placeholders() {
 #[test]
 fn a_format_without_a_template_is_only_read() {
     let error = Format::new(Spec::default()).expect("a format").write(&Request::default(), None);
-    assert!(error.expect_err("no template").to_string().contains("there is no template"));
+    assert!(error.expect_err("no template").to_string().contains("a format without a template"));
 }
 
 fn request(value: &Value) -> Request<'_> {

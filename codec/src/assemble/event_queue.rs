@@ -307,7 +307,8 @@ impl Queue {
             },
             Spec::Usage { .. } => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
             Spec::Malformed { bytes, why } => {
-                Event::Malformed { offset: self.offset, bytes: Cow::Borrowed(self.bytes(record, bytes)), why }
+                let bytes = Cow::Borrowed(self.bytes(record, bytes));
+                Event::Malformed { offset: self.offset, bytes, reason: Cow::Borrowed(why) }
             }
             Spec::Other { choice, name, json } => {
                 Event::Other { choice, name: name.map(lend), json: Json(lend(json)) }

@@ -285,6 +285,55 @@ impl Decoder {
         Ok(None)
     }
 
+    /// Decodes a chunk, and calls `on_event` with each event: a way to decode without a loop, for callers who need not stop
+    /// between two events. [`end`](Self::end) has to follow the last chunk.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use sagewire_codec::{Decoder, model::Event};
+    ///
+    /// # let body = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
+    /// let mut text = String::new();
+    /// let mut print = |event: Event<'_>| {
+    ///     if let Event::TextDelta { text: more, .. } = event {
+    ///         text.push_str(&more);
+    ///     }
+    /// };
+    /// let mut decoder = Decoder::new();
+    /// decoder.feed(Bytes::from_static(body), &mut print)?;
+    /// decoder.end(&mut print)?;
+    /// assert_eq!(text, "hi");
+    /// # Ok::<(), sagewire_codec::DecodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`](Self::decode), after the events before the fault.
+    pub fn feed(
+        &mut self,
+        chunk: impl Into<Bytes>,
+        mut on_event: impl FnMut(Event<'_>),
+    ) -> Result<(), DecodeError> {
+        let mut chunk = chunk.into();
+        while let Some(event) = self.decode(&mut chunk)? {
+            on_event(event);
+        }
+        Ok(())
+    }
+
+    /// Ends the input, and calls `on_event` with the events that were held back. `Ok(())` means that the stream is
+    /// complete.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`finish`](Self::finish), after the events that were held back.
+    pub fn end(&mut self, mut on_event: impl FnMut(Event<'_>)) -> Result<(), DecodeError> {
+        while let Some(event) = self.finish()? {
+            on_event(event);
+        }
+        Ok(())
+    }
+
     /// The service says that the stream failed, as an exception frame does: for a transport that has removed the frames.
     /// To be called when [`decode`](Self::decode) wants the next chunk. What was held back comes first, then the error.
     pub fn fail(&mut self, failure: Failure) {

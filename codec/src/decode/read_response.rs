@@ -18,9 +18,9 @@ impl Response {
     ///
     /// let body = br#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop","logprobs":{}}]}"#;
     /// let response = Response::read(&body[..], Options::new())?;
-    /// let (_, losses) = write_response(Api::Anthropic, &response, &ResponseOptions::new());
-    /// assert_eq!(losses.as_slice()[0].what, "/choices/0/logprobs");
-    /// # Ok::<(), sagewire_codec::DecodeError>(())
+    /// let (_, losses) = write_response(Api::Anthropic, &response, &ResponseOptions::new())?;
+    /// assert_eq!(losses.as_slice()[0].path, "/choices/0/logprobs");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

@@ -15,12 +15,11 @@ use crate::model::Failure;
 /// An error that a service or a container answered.
 ///
 /// ```
-/// use sagewire_codec::Api;
-/// use sagewire_codec::{DecodeErrorKind, ServiceError};
+/// use sagewire_codec::{Api, HttpError, HttpErrorKind};
 ///
 /// let body = br#"{"Message":"failed","OriginalStatusCode":422,"OriginalMessage":"{\"error\":\"`top_p` must be < 1.0\"}"}"#;
-/// let error = ServiceError::read(424, Some("ModelError"), body);
-/// assert_eq!((error.status, error.kind), (422, ErrorKind::InvalidRequest));
+/// let error = HttpError::read(424, Some("ModelError"), body);
+/// assert_eq!((error.status, error.kind), (422, HttpErrorKind::InvalidRequest));
 /// assert_eq!(
 ///     String::from_utf8_lossy(&error.write(Api::Anthropic)),
 ///     r#"{"type":"error","error":{"type":"invalid_request_error","message":"`top_p` must be < 1.0"}}"#
@@ -28,12 +27,12 @@ use crate::model::Failure;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ServiceError {
+pub struct HttpError {
     /// The HTTP status to answer with: the container's own where SageMaker passes it on, 502 where the container did not
     /// answer, and what other APIs have for the kind where the service has a status of its own for it.
     pub status: u16,
     /// What is wrong, as far as other APIs tell.
-    pub kind: ErrorKind,
+    pub kind: HttpErrorKind,
     /// The name that the service or the container gave it, `error` where it gave none.
     pub name: String,
     /// The code that the container gave it.
@@ -47,7 +46,7 @@ pub struct ServiceError {
 /// What is wrong, as far as APIs tell errors apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum HttpErrorKind {
     /// The request cannot be taken as it is.
     InvalidRequest,
     /// Nobody knows who asks.
@@ -68,7 +67,7 @@ pub enum ErrorKind {
     Server,
 }
 
-impl ErrorKind {
+impl HttpErrorKind {
     /// What a failure in the middle of a stream is. It has a status only where its server wrote one as the code.
     pub(crate) fn of_failure(failure: &Failure) -> Self {
         let code = failure.code.as_deref().unwrap_or_default();
@@ -181,7 +180,7 @@ impl ErrorKind {
     }
 }
 
-impl ServiceError {
+impl HttpError {
     /// Reads the body of an answer with this status. `error_type` is the header `x-amzn-errortype`, if there is one.
     /// Never fails: a body that says nothing is a message.
     ///
@@ -210,18 +209,18 @@ impl ServiceError {
     fn of_service(status: u16, name: String, wrapper: Wrapper) -> Self {
         let message = wrapper.message.filter(|message| !message.is_empty()).or(wrapper.model_message);
         let message = message.unwrap_or_default();
-        let by_code = wrapper.code.as_deref().and_then(ErrorKind::of_name);
-        let kind = match by_code.or(ErrorKind::of_name(&name)) {
+        let by_code = wrapper.code.as_deref().and_then(HttpErrorKind::of_name);
+        let kind = match by_code.or(HttpErrorKind::of_name(&name)) {
             Some(kind) => kind,
-            None if is_missing_endpoint(&name, &message) => ErrorKind::NotFound,
-            None => ErrorKind::of(&name, status),
+            None if is_missing_endpoint(&name, &message) => HttpErrorKind::NotFound,
+            None => HttpErrorKind::of(&name, status),
         };
         let status = match kind {
-            ErrorKind::RateLimit => 429,
-            ErrorKind::Authentication => 401,
-            ErrorKind::NotFound => 404,
-            ErrorKind::Timeout if status != 504 => 408,
-            ErrorKind::Server if status == 400 => 502,
+            HttpErrorKind::RateLimit => 429,
+            HttpErrorKind::Authentication => 401,
+            HttpErrorKind::NotFound => 404,
+            HttpErrorKind::Timeout if status != 504 => 408,
+            HttpErrorKind::Server if status == 400 => 502,
             _ => status,
         };
         Self { status, kind, name, code: wrapper.code, param: None, message }
@@ -241,15 +240,15 @@ impl ServiceError {
             Failure::new("error", None, detail(trimmed).unwrap_or_else(|| trimmed.to_string()))
         });
         let Failure { name, code, message, param, .. } = failure;
-        Self { status, kind: ErrorKind::of(&name, status), name, code, param, message }
+        Self { status, kind: HttpErrorKind::of(&name, status), name, code, param, message }
     }
 
     /// Whether the same request may well succeed when it is sent again.
     pub fn is_retryable(&self) -> bool {
         match self.kind {
-            ErrorKind::RateLimit | ErrorKind::Unavailable => true,
-            ErrorKind::Server => matches!(self.status, 500 | 502 | 530),
-            ErrorKind::Timeout => self.status == 504,
+            HttpErrorKind::RateLimit | HttpErrorKind::Unavailable => true,
+            HttpErrorKind::Server => matches!(self.status, 500 | 502 | 530),
+            HttpErrorKind::Timeout => self.status == 504,
             _ => false,
         }
     }

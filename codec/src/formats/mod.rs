@@ -22,6 +22,6 @@ mod thinking;
 mod tool_names;
 mod writer;
 
-pub use http_error::{ErrorKind as HttpErrorKind, ServiceError as HttpError};
+pub use http_error::{HttpError, HttpErrorKind};
 pub use request::{convert_request, read_request, tool_names, write_request};
 pub use writer::{Writer, write_response};

@@ -1,15 +1,20 @@
 //! The events of a chat stream.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
+use core::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::model::{Api, Usage};
 
 /// One event of a chat stream. Borrows from the chunk or from the decoder.
 ///
 /// `choice` is the index of the answer (`n > 1` gives several), `part` counts the parts of a choice from zero.
+///
+/// Events serialize as JSON objects with a `type`, and deserialize from them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -143,7 +148,7 @@ pub enum Event<'a> {
         #[serde(serialize_with = "lossy")]
         bytes: Cow<'a, [u8]>,
         /// What is wrong with it.
-        why: &'static str,
+        reason: Cow<'a, str>,
     },
     /// Something that this model has no name for.
     Other {
@@ -197,8 +202,8 @@ impl Event<'_> {
                 Event::Finish { choice, reason: reason.into_owned(), stop: stop.map(own) }
             }
             Self::Usage(usage) => Event::Usage(usage),
-            Self::Malformed { offset, bytes, why } => {
-                Event::Malformed { offset, bytes: Cow::Owned(bytes.into_owned()), why }
+            Self::Malformed { offset, bytes, reason } => {
+                Event::Malformed { offset, bytes: Cow::Owned(bytes.into_owned()), reason: own(reason) }
             }
             Self::Other { choice, name, json } => {
                 Event::Other { choice, name: name.map(own), json: json.into_owned() }
@@ -285,47 +290,66 @@ pub enum FinishReason<'a> {
     Other(Cow<'a, str>),
 }
 
-impl FinishReason<'_> {
+impl<'a> FinishReason<'a> {
+    /// The reasons that have a name here, with it: OpenAI's, where it has one.
+    const NAMED: [(&'static str, FinishReason<'static>); 11] = [
+        ("stop", FinishReason::Stop),
+        ("stop_sequence", FinishReason::StopSequence),
+        ("length", FinishReason::Length),
+        ("context_window", FinishReason::ContextWindow),
+        ("tool_calls", FinishReason::ToolCalls),
+        ("content_filter", FinishReason::ContentFilter),
+        ("guardrail", FinishReason::Guardrail),
+        ("refusal", FinishReason::Refusal),
+        ("pause", FinishReason::Pause),
+        ("malformed_output", FinishReason::MalformedOutput),
+        ("malformed_tool_use", FinishReason::MalformedToolUse),
+    ];
+
     /// The name of the reason: OpenAI's, where it has one, or the reason as it came.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Stop => "stop",
-            Self::StopSequence => "stop_sequence",
-            Self::Length => "length",
-            Self::ContextWindow => "context_window",
-            Self::ToolCalls => "tool_calls",
-            Self::ContentFilter => "content_filter",
-            Self::Guardrail => "guardrail",
-            Self::Refusal => "refusal",
-            Self::Pause => "pause",
-            Self::MalformedOutput => "malformed_output",
-            Self::MalformedToolUse => "malformed_tool_use",
             Self::Other(reason) => reason,
+            named => {
+                let found = Self::NAMED.iter().find(|(_, known)| known == named);
+                found.map_or("", |(name, _)| name)
+            }
+        }
+    }
+
+    /// The reason of this [name](Self::as_str).
+    pub(crate) fn named(name: Cow<'a, str>) -> Self {
+        match Self::NAMED.iter().find(|(known, _)| *known == name) {
+            Some((_, reason)) => reason.clone(),
+            None => Self::Other(name),
         }
     }
 
     /// The same reason, with a copy of what it borrowed.
     pub fn into_owned(self) -> FinishReason<'static> {
-        match self {
-            Self::Stop => FinishReason::Stop,
-            Self::StopSequence => FinishReason::StopSequence,
-            Self::Length => FinishReason::Length,
-            Self::ContextWindow => FinishReason::ContextWindow,
-            Self::ToolCalls => FinishReason::ToolCalls,
-            Self::ContentFilter => FinishReason::ContentFilter,
-            Self::Guardrail => FinishReason::Guardrail,
-            Self::Refusal => FinishReason::Refusal,
-            Self::Pause => FinishReason::Pause,
-            Self::MalformedOutput => FinishReason::MalformedOutput,
-            Self::MalformedToolUse => FinishReason::MalformedToolUse,
-            Self::Other(reason) => FinishReason::Other(Cow::Owned(reason.into_owned())),
-        }
+        FinishReason::named(match self {
+            Self::Other(reason) => return FinishReason::Other(Cow::Owned(reason.into_owned())),
+            named => Cow::Owned(String::from(named.as_str())),
+        })
+    }
+}
+
+/// Its [name](FinishReason::as_str).
+impl fmt::Display for FinishReason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
 impl Serialize for FinishReason<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for FinishReason<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|name| Self::named(Cow::Owned(name)))
     }
 }
 
@@ -347,10 +371,18 @@ impl Json<'_> {
 
 impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serde_json::from_str::<&serde_json::value::RawValue>(&self.0) {
+        match serde_json::from_str::<&RawValue>(&self.0) {
             Ok(raw) => raw.serialize(serializer),
             Err(_) => serializer.serialize_str(&self.0),
         }
+    }
+}
+
+/// Any JSON, kept as it is. It deserializes from JSON only: other formats have no text of it.
+impl<'de> Deserialize<'de> for Json<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(Cow::Owned(Box::<str>::from(raw).into())))
     }
 }
 

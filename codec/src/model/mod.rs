@@ -16,6 +16,7 @@
 mod api;
 mod conversion_options;
 pub(crate) mod custom_tool_input;
+mod deserialize;
 mod event;
 mod failure;
 mod loss;
@@ -23,6 +24,7 @@ pub(crate) mod position;
 mod request;
 mod response;
 mod response_options;
+mod serialize;
 mod text;
 mod tool_names;
 mod usage;

@@ -350,3 +350,19 @@ impl Response {
         }
     }
 }
+
+/// Adds events one by one, as [`add`](Response::add) does.
+impl<'a> Extend<Event<'a>> for Response {
+    fn extend<I: IntoIterator<Item = Event<'a>>>(&mut self, events: I) {
+        events.into_iter().for_each(|event| self.add(&event));
+    }
+}
+
+/// The response that events add up to.
+impl<'a> FromIterator<Event<'a>> for Response {
+    fn from_iter<I: IntoIterator<Item = Event<'a>>>(events: I) -> Self {
+        let mut response = Self::default();
+        response.extend(events);
+        response
+    }
+}

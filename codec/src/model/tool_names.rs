@@ -23,7 +23,7 @@ use crate::model::{Event, PartKind, Response};
 /// let event = names.restore(Event::PartStart { choice: 0, part: 0, kind });
 /// let Event::PartStart { kind: PartKind::ToolCall { name, .. }, .. } = event else { unreachable!() };
 /// assert_eq!(name, "files.read");
-/// # Ok::<(), sagewire_codec::DecodeError>(())
+/// # Ok::<(), sagewire_codec::ConvertError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolNames(BTreeMap<String, String>);

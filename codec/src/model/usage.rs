@@ -1,6 +1,6 @@
 //! Token counts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::json::{Fault, Json, Kind};
 use crate::model::{Losses, Outcome};
@@ -8,7 +8,8 @@ use crate::model::{Losses, Outcome};
 /// Token counts as the source gave them: what it did not count is `None`, and nothing is computed. Where the source
 /// counts more than there are names for here, all of its counts follow as [`Event::Other`](crate::model::Event::Other) with the
 /// name `usage`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Usage {
     /// Tokens of the request, those read from or written to a cache included (OpenAI's `prompt_tokens`).

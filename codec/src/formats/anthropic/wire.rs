@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::formats::anthropic::read_stream::is_count;
-use crate::formats::http_error::ErrorKind;
+use crate::formats::http_error::HttpErrorKind;
 use crate::json::{
     Json, Kind, as_object, member, members, one_line, string, unescaped, write_integer, write_string,
 };
@@ -177,6 +177,6 @@ fn error_type(failure: &Failure) -> &'static str {
         Some("402") => "billing_error",
         // Anthropic's own status.
         Some("529") => "overloaded_error",
-        _ => ErrorKind::of_failure(failure).anthropic(&failure.name),
+        _ => HttpErrorKind::of_failure(failure).anthropic(&failure.name),
     }
 }

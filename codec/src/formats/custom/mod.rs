@@ -301,7 +301,11 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.pointer, self.reason)
+        write!(f, "custom format: {}: ", self.pointer)?;
+        if self.offset > 0 {
+            write!(f, "byte {}: ", self.offset)?;
+        }
+        f.write_str(&self.reason)
     }
 }
 

@@ -158,7 +158,7 @@ impl Format {
     /// they would say something else, and that OpenAI's messages cannot say.
     pub fn write(&self, request: &Request<'_>, prompt: Option<&str>) -> Result<Body, ConvertError> {
         let compiled = self.request.as_ref().ok_or_else(|| {
-            ConvertError::unsupported("a format without a template of requests", "/request")
+            ConvertError::unsupported("a request of a format without a template", "/request")
         })?;
         let mut writer = Writer { compiled, request, prompt, losses: Losses::default() };
         let tree = writer.node(&compiled.root)?.unwrap_or(Tree::Null);
