@@ -62,7 +62,11 @@ impl Engine {
         for (name, source) in templates {
             if source.len() > limits.template {
                 let (len, limit) = (Some(source.len() as u64), limits.template as u64);
-                return Err(TemplateError::new(TemplateErrorKind::Limit { what: "template size", len, limit }));
+                return Err(TemplateError::new(TemplateErrorKind::Limit {
+                    what: "template size",
+                    len,
+                    limit,
+                }));
             }
             let metered = meter(&without_generation_tags(source)).map_err(|fault| {
                 let position = Some(Position::at_offset(source, fault.offset));
@@ -141,7 +145,11 @@ impl Engine {
     }
 
     /// Renders a template.
-    pub(crate) fn render(&self, name: &str, context: BTreeMap<String, Value>) -> Result<String, TemplateError> {
+    pub(crate) fn render(
+        &self,
+        name: &str,
+        context: BTreeMap<String, Value>,
+    ) -> Result<String, TemplateError> {
         let source = self.sources.get(name).map_or("", |source| source);
         let failed = |error: minijinja::Error| failed(error, source, &self.limits);
         let template = self.environment.get_template(name).map_err(failed)?;
@@ -300,7 +308,8 @@ fn reason(error: &minijinja::Error) -> Box<str> {
     }
 }
 
-/// Replaces `{% generation %}`, which marks the assistant's texts for training, by a block without effect.
+/// Replaces `{% generation %}`, which marks the assistant's texts for training, by a block without effect. All offsets stay
+/// the same.
 fn without_generation_tags(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
@@ -314,8 +323,8 @@ fn without_generation_tags(source: &str) -> String {
         };
         let (tag, after) = tag.split_at(2 + len + 2);
         match tag[2..2 + len].trim_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '-' | '+')) {
-            "generation" => out.push_str(&tag.replace("generation", "if true")),
-            "endgeneration" => out.push_str(&tag.replace("endgeneration", "endif")),
+            "generation" => out.push_str(&tag.replace("generation", "if true   ")),
+            "endgeneration" => out.push_str(&tag.replace("endgeneration", "endif        ")),
             _ => out.push_str(tag),
         }
         rest = after;

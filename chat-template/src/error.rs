@@ -144,7 +144,9 @@ impl TemplateError {
 
     /// The template or its configuration has to change: an unknown name, invalid Jinja or invalid JSON.
     pub fn is_invalid_template(&self) -> bool {
-        use TemplateErrorKind::{InvalidConfig, InvalidJson, InvalidTemplate, UnknownFamily, UnknownTemplate};
+        use TemplateErrorKind::{
+            InvalidConfig, InvalidJson, InvalidTemplate, UnknownFamily, UnknownTemplate,
+        };
         matches!(
             self.0.kind,
             UnknownFamily { .. }

@@ -284,10 +284,12 @@ pub(crate) fn find(name: &str) -> Result<&'static Family, TemplateError> {
         return Ok(family);
     }
     let model = model.replace(['.', '_'], "-");
-    FAMILIES.iter().find(|family| family.models.iter().any(|pattern| pattern.matches(&model))).ok_or_else(|| {
-        let known = FAMILIES.iter().map(|family| family.name).collect();
-        TemplateError::new(TemplateErrorKind::UnknownFamily { name: name.into(), known })
-    })
+    FAMILIES.iter().find(|family| family.models.iter().any(|pattern| pattern.matches(&model))).ok_or_else(
+        || {
+            let known = FAMILIES.iter().map(|family| family.name).collect();
+            TemplateError::new(TemplateErrorKind::UnknownFamily { name: name.into(), known })
+        },
+    )
 }
 
 impl NamePattern {

@@ -35,7 +35,7 @@
 //!
 //! [`render`]: sagewire_codec::model::ConversionOptions::render
 //!
-//! The last but one step of a call to a text generation endpoint, from an OpenAI request:
+//! Converting an OpenAI chat request for a TGI endpoint:
 //!
 //! ```
 //! use sagewire_chat_template::Template;
@@ -47,7 +47,7 @@
 //! let options = ConversionOptions::new().render(&render);
 //!
 //! let request = br#"{"messages": [{"role": "user", "content": "Why?"}], "max_tokens": 9}"#;
-//! let (body, losses) = convert_request(request, Api::OpenAi, Api::Tgi, &options)?;
+//! let (body, losses) = convert_request(Api::OpenAi, Api::Tgi, request, &options)?;
 //! # let body: serde_json::Value = serde_json::from_slice(&body)?;
 //! assert_eq!(body["inputs"], "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n");
 //! assert!(losses.is_empty());

@@ -353,7 +353,10 @@ mod tests {
     #[test]
     fn tags_and_branches_are_bounded() {
         let long = ["x\n{{ 1", &" ~ 1".repeat(1100), " }}"].concat();
-        assert_eq!(meter(&long).map(|_| ()).map_err(|fault| fault.reason), Err("too many operators in one tag"));
+        assert_eq!(
+            meter(&long).map(|_| ()).map_err(|fault| fault.reason),
+            Err("too many operators in one tag")
+        );
         let branches = ["{% if a %}", &"{% elif a %}".repeat(401)].concat();
         assert_eq!(meter(&branches).map(|_| ()).map_err(|fault| fault.reason), Err("too many branches"));
         assert_eq!(meter("abc{{ a }}abcdef{% raw %}abcdefgh{% endraw %}").expect("short").longest_text, 8);

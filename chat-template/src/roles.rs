@@ -88,11 +88,7 @@ impl Roles {
         self
     }
 
-    pub(crate) fn render(
-        &self,
-        messages: &[PromptMessage],
-        ending: Ending,
-    ) -> Result<String, TemplateError> {
+    pub(crate) fn render(&self, messages: &[PromptMessage], ending: Ending) -> Result<String, TemplateError> {
         let mut out = self.initial.clone();
         for (index, message) in messages.iter().enumerate() {
             let Some(affixes) = self.roles.get(&message.role) else {

@@ -287,8 +287,7 @@ impl Template {
                 TemplateError::unsupported(what, "/messages")
             })?;
             let untrimmed = last.trim_start();
-            let len =
-                if text[start..].starts_with(untrimmed) { untrimmed.len() } else { last.trim().len() };
+            let len = if text[start..].starts_with(untrimmed) { untrimmed.len() } else { last.trim().len() };
             text.truncate(start + len);
         }
         if !self.writes_bos && !self.bos.is_empty() && text.starts_with(&self.bos) {

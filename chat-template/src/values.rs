@@ -86,11 +86,7 @@ pub(crate) fn tool(
 }
 
 /// Passes every string in `value`, keys included, through the filter.
-fn filter_strings(
-    value: &Value,
-    filter: &mut TextFilter<'_>,
-    pointer: &str,
-) -> Result<Value, TemplateError> {
+fn filter_strings(value: &Value, filter: &mut TextFilter<'_>, pointer: &str) -> Result<Value, TemplateError> {
     let items = || value.try_iter().into_iter().flatten();
     Ok(match value.kind() {
         ValueKind::String => filter.text(value.as_str().unwrap_or_default(), pointer)?.into(),

@@ -162,7 +162,7 @@ fn mistakes_are_named_before_anything_is_sent() {
         ),
         (
             &["--template", "nobody/knows", "hi"],
-            "--template: unknown model family `nobody/knows`; known: llama2, ",
+            "--template: unknown model family `nobody/knows`; known families: llama2, ",
         ),
         (&["--template", "no/such.json", "hi"], "--template: no/such.json: No such file"),
         (
