@@ -13,7 +13,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, heade
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::error::{ACCOUNT, ErrorAnswer, json};
+use crate::error::{ACCOUNT, ErrorAnswer};
+use crate::json_text::to_json;
 use crate::limits::Limits;
 
 const INPUT: &str = "x-amzn-sagemaker-inputlocation";
@@ -83,7 +84,7 @@ impl Job {
         struct Accepted<'a> {
             inference_id: &'a str,
         }
-        let mut response = Response::new(Body::from(json(&Accepted { inference_id: &self.inference_id })));
+        let mut response = Response::new(Body::from(to_json(&Accepted { inference_id: &self.inference_id })));
         *response.status_mut() = StatusCode::ACCEPTED;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

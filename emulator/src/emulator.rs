@@ -17,8 +17,9 @@ use crate::limits::Limits;
 use crate::log::{Log, Observer, Reporter, Request};
 use crate::record::Recorder;
 use crate::script::Script;
-use crate::service::{self, Service, Settings};
+use crate::service;
 use crate::socket::{Hold, Listener};
+use crate::state::{Service, Settings};
 use crate::upstream::Upstream;
 
 /// The access key id that requests are signed with unless the [`Builder`] is told otherwise: the one of AWS's

@@ -2,11 +2,15 @@
 //!
 //! The service's own errors say `Message`, those of the authentication in front of it `message`.
 
-use axum::http::{HeaderValue, StatusCode};
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::script::Exception;
+use crate::fault::Exception;
+use crate::front::ERROR_TYPE;
+use crate::json_text::to_json;
 
 /// The account that all endpoints live in.
 pub(crate) const ACCOUNT: &str = "123456789012";
@@ -27,7 +31,7 @@ impl ErrorAnswer {
             #[serde(rename = "Message")]
             message: &'a str,
         }
-        Self { status, error_type, body: json(&Body { message }).into() }
+        Self { status, error_type, body: to_json(&Body { message }).into() }
     }
 
     /// An error of the authentication.
@@ -36,7 +40,7 @@ impl ErrorAnswer {
         struct Body<'a> {
             message: &'a str,
         }
-        Self { status, error_type, body: json(&Body { message }).into() }
+        Self { status, error_type, body: to_json(&Body { message }).into() }
     }
 
     pub(crate) fn validation(message: &str) -> Self {
@@ -107,8 +111,18 @@ impl ErrorAnswer {
         Self {
             status: StatusCode::FAILED_DEPENDENCY,
             error_type: HeaderValue::from_static("ModelError"),
-            body: json(&body).into(),
+            body: to_json(&body).into(),
         }
+    }
+}
+
+impl IntoResponse for ErrorAnswer {
+    fn into_response(self) -> Response<Body> {
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (ERROR_TYPE, self.error_type),
+        ];
+        (self.status, headers, self.body).into_response()
     }
 }
 
@@ -167,8 +181,4 @@ pub(crate) fn default_error(status: u16) -> (&'static str, &'static str) {
         530 => ("InternalDependencyException", "A dependency of the service failed"),
         _ => ("InternalFailure", "An internal failure occurred"),
     }
-}
-
-pub(crate) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("strings and numbers are JSON")
 }

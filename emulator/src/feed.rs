@@ -1,84 +1,15 @@
 //! An answer that comes in chunks: each is cut and framed when it comes, and the next is asked for when all of it has
 //! been sent.
 
-use std::time::Duration;
-
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use bytes::Bytes;
-use tokio::time::sleep;
 
+use crate::container_response::{Flow, Piece};
 use crate::cut::{Chunks, Cut};
+use crate::fault::{Exception, Fault, FaultKind};
 use crate::record::Recording;
-use crate::script::{Exception, Fault, FaultKind, Rule};
-use crate::upstream;
+use crate::script::Rule;
 use crate::wire::Wire;
-
-/// What a container answered, as far as the service hands it on.
-#[derive(Debug)]
-pub(crate) struct Said {
-    /// 200, unless the route hands on others as well.
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) content_type: Option<HeaderValue>,
-    pub(crate) body: SaidBody,
-}
-
-impl Said {
-    pub(crate) fn ok(content_type: HeaderValue, body: SaidBody) -> Self {
-        Self { status: StatusCode::OK, headers: HeaderMap::new(), content_type: Some(content_type), body }
-    }
-}
-
-#[derive(Debug)]
-pub(crate) enum SaidBody {
-    Whole(Bytes),
-    Flow(Flow),
-}
-
-/// Chunks to come.
-#[derive(Debug)]
-pub(crate) enum Flow {
-    /// Each after a pause.
-    Scripted(std::vec::IntoIter<(Duration, Bytes)>),
-    Upstream(upstream::Stream),
-}
-
-/// What comes next.
-#[derive(Debug)]
-pub(crate) enum Piece {
-    Chunk(Bytes),
-    End,
-    /// The container broke off.
-    Broken,
-    TimeExceeded,
-}
-
-impl Flow {
-    async fn next(&mut self) -> Piece {
-        match self {
-            Self::Scripted(chunks) => {
-                let Some((pause, bytes)) = chunks.next() else { return Piece::End };
-                if !pause.is_zero() {
-                    sleep(pause).await;
-                }
-                Piece::Chunk(bytes)
-            }
-            Self::Upstream(stream) => stream.next().await,
-        }
-    }
-
-    /// All of it, where only the whole can be used. `None`: it did not come to its end.
-    pub(crate) async fn whole(mut self) -> Option<Bytes> {
-        let mut whole = Vec::new();
-        loop {
-            match self.next().await {
-                Piece::Chunk(bytes) => whole.extend_from_slice(&bytes),
-                Piece::End => return Some(whole.into()),
-                Piece::Broken | Piece::TimeExceeded => return None,
-            }
-        }
-    }
-}
 
 /// How a container's bytes become a response body.
 #[derive(Clone, Debug)]

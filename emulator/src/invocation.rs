@@ -10,15 +10,16 @@ use bytes::Bytes;
 
 use crate::call::{Call, Operation};
 use crate::container;
+use crate::container_response::{Flow, Said, SaidBody};
 use crate::error::{ErrorAnswer, Failed, default_error};
-use crate::feed::{Feed, Flow, Framing, Said, SaidBody};
+use crate::feed::{Feed, Framing};
 use crate::front::{self, CUSTOM_ATTRIBUTES};
 use crate::limits::Limits;
 use crate::playback::{self, Alive};
 use crate::record::Recording;
 use crate::script::{Failure, Rule, Source};
-use crate::service::Service;
 use crate::socket::Hold;
+use crate::state::Service;
 use crate::upstream::Upstream;
 
 /// A request that is allowed.

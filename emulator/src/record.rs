@@ -18,11 +18,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::call::Call;
+use crate::container_response::{Said, SaidBody};
 use crate::error::Failed;
-use crate::feed::{Said, SaidBody};
+use crate::fault::{Exception, Fault, FaultKind};
 use crate::front;
 use crate::log::Reporter;
-use crate::script::{Exception, Fault, FaultKind, Rule};
+use crate::script::Rule;
 
 /// A folder of recordings.
 #[derive(Debug)]

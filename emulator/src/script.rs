@@ -11,16 +11,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::container::ContainerFormat;
 use crate::cut::{Chunks, Cut, Random};
+use crate::fault::Fault;
 
 /// The format of a script, for `--help` texts: see [`Script`].
 pub const SCRIPT_HELP: &str = include_str!("../script.txt");
-
-/// Bytes of the longest string in the header of a frame.
-const HEADER_LEN_MAX: usize = 32_767;
 
 /// What the emulator answers.
 ///
@@ -153,42 +151,6 @@ pub(crate) struct Failure {
     pub(crate) message: Option<String>,
     /// The container's, of one that the service wraps.
     pub(crate) original_status: Option<u16>,
-}
-
-/// What goes wrong after so many bytes of the body.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "RawFault")]
-pub(crate) struct Fault {
-    pub(crate) kind: FaultKind,
-    pub(crate) after: usize,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum FaultKind {
-    Exception(Exception),
-    Error(UnmodelledError),
-    TruncatedFrame,
-    CorruptByte,
-    Reset,
-    HangUp,
-    Stall,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Exception {
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) code: Option<String>,
-    pub(crate) message: String,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UnmodelledError {
-    pub(crate) code: String,
-    pub(crate) message: String,
 }
 
 #[derive(Deserialize)]
@@ -343,59 +305,6 @@ impl RawChunk {
 
 fn value(field: &str, text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(text).map_err(|_| format!("{field}: {text:?} cannot be the value of a header"))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFault {
-    exception: Option<Exception>,
-    error: Option<UnmodelledError>,
-    #[serde(default)]
-    truncated_frame: bool,
-    #[serde(default)]
-    corrupt_byte: bool,
-    #[serde(default)]
-    reset: bool,
-    #[serde(default)]
-    hang_up: bool,
-    #[serde(default)]
-    stall: bool,
-    #[serde(default)]
-    after: usize,
-}
-
-impl TryFrom<RawFault> for Fault {
-    type Error = &'static str;
-
-    fn try_from(raw: RawFault) -> Result<Self, &'static str> {
-        let mut kinds = [
-            raw.exception.map(FaultKind::Exception),
-            raw.error.map(FaultKind::Error),
-            raw.truncated_frame.then_some(FaultKind::TruncatedFrame),
-            raw.corrupt_byte.then_some(FaultKind::CorruptByte),
-            raw.reset.then_some(FaultKind::Reset),
-            raw.hang_up.then_some(FaultKind::HangUp),
-            raw.stall.then_some(FaultKind::Stall),
-        ]
-        .into_iter()
-        .flatten();
-        let (Some(kind), None) = (kinds.next(), kinds.next()) else {
-            return Err(
-                "fault: exactly one of exception, error, truncated_frame, corrupt_byte, reset, hang_up and \
-                        stall must be given",
-            );
-        };
-        let fits = |texts: &[&str]| texts.iter().all(|text| text.len() <= HEADER_LEN_MAX);
-        let fits = match &kind {
-            FaultKind::Exception(exception) => fits(&[&exception.kind]),
-            FaultKind::Error(error) => fits(&[&error.code, &error.message]),
-            _ => true,
-        };
-        if !fits {
-            return Err("fault: a text is longer than the 32,767 bytes that the header of a frame may have");
-        }
-        Ok(Self { kind, after: raw.after })
-    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use axum::body::{Body, BodyDataStream, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header, response};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::call::Operation;
+use crate::container_response::{Flow, Said, SaidBody, UpstreamBody};
 use crate::error::Failed;
-use crate::feed::{Flow, Piece, Said, SaidBody};
 use crate::front;
 use crate::limits::Limits;
 
@@ -192,7 +191,7 @@ impl Begun {
         let streams = operation == Operation::Stream || (openai && status.as_u16() == 200);
         let body = if streams {
             let data = self.body.into_data_stream();
-            SaidBody::Flow(Flow::Upstream(Stream { data, deadline, _connection: self.connection }))
+            SaidBody::Flow(Flow::Upstream(UpstreamBody::new(data, deadline, self.connection)))
         } else {
             SaidBody::Whole(to_bytes(self.body, limits.response_len).await.map_err(|_| Failed::unloaded())?)
         };
@@ -202,26 +201,6 @@ impl Begun {
             content_type: self.parts.headers.get(header::CONTENT_TYPE).cloned(),
             body,
         })
-    }
-}
-
-/// The rest of a streamed answer.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    data: BodyDataStream,
-    deadline: Instant,
-    /// The task that reads from the connection, and stops when this is dropped.
-    _connection: JoinSet<()>,
-}
-
-impl Stream {
-    pub(crate) async fn next(&mut self) -> Piece {
-        match timeout_at(self.deadline, self.data.next()).await {
-            Ok(Some(Ok(bytes))) => Piece::Chunk(bytes),
-            Ok(Some(Err(_))) => Piece::Broken,
-            Ok(None) => Piece::End,
-            Err(_) => Piece::TimeExceeded,
-        }
     }
 }
 

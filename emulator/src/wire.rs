@@ -2,11 +2,9 @@
 
 use bytes::Bytes;
 use sagewire_codec::eventstream::{Header, Value, encode};
-use serde::Serialize;
 
 use crate::cut::{self, Chunks, Cut};
-use crate::error::json;
-use crate::script::{Exception, Fault, FaultKind, UnmodelledError};
+use crate::fault::{Exception, Fault, FaultKind, UnmodelledError};
 
 /// How a body ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,38 +76,6 @@ impl Wire {
     fn cut(bytes: &Bytes, ends: &[usize], chunks: Chunks, ending: Ending) -> Self {
         let chunks = chunks.ranges(bytes.len(), ends).into_iter().map(|range| bytes.slice(range)).collect();
         Self { chunks, ending }
-    }
-}
-
-impl Exception {
-    /// The stream did not end in time.
-    pub(crate) fn time_exceeded() -> Self {
-        let message =
-            "Your model primary did not complete sending the inference response in the allotted time.";
-        Self::of_stream("ModelInvocationTimeExceeded", message)
-    }
-
-    /// The container broke off.
-    pub(crate) fn broken() -> Self {
-        Self::of_stream(
-            "StreamBroken",
-            "Your model primary broke off before its inference response was complete.",
-        )
-    }
-
-    fn of_stream(code: &str, message: &str) -> Self {
-        Self { kind: "ModelStreamError".into(), code: Some(code.into()), message: message.into() }
-    }
-
-    pub(crate) fn payload(&self) -> String {
-        #[derive(Serialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Payload<'a> {
-            message: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            error_code: Option<&'a str>,
-        }
-        json(&Payload { message: &self.message, error_code: self.code.as_deref() })
     }
 }
 

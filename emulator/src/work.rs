@@ -9,8 +9,8 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use tokio::time::timeout;
 
 use crate::asynchronous::{Input, Job};
+use crate::container_response::{Said, SaidBody};
 use crate::error::{ErrorAnswer, Failed, default_error};
-use crate::feed::{Said, SaidBody};
 use crate::invocation::Invocation;
 use crate::limits::Limits;
 use crate::script::Rule;

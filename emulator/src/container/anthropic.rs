@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::chat::{Content, Message, named};
 use super::echo::Echo;
+use super::http::{Answer, EVENTS, Refusal, Request, push_event};
 use super::json::{Json, object};
 use super::tool::Demanded;
 use super::until::{Stop, Until};
-use super::{Answer, EVENTS, Refusal, Request, push_event};
 
 /// Answers a message.
 pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {

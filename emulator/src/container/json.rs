@@ -44,7 +44,7 @@ impl fmt::Display for Json {
             // With a point, as those of all servers.
             Self::Number(value) => write!(f, "{value:?}"),
             Self::Raw(text) => f.write_str(text),
-            Self::Text(text) => f.write_str(&crate::error::json(text)),
+            Self::Text(text) => f.write_str(&crate::json_text::to_json(text)),
             Self::Array(values) => {
                 f.write_str("[")?;
                 for (at, value) in values.iter().enumerate() {

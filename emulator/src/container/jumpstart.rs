@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::chat::Message;
 use super::echo::Echo;
+use super::http::{Answer, Refusal, Request};
 use super::json::{Json, object};
 use super::until::Until;
-use super::{Answer, Refusal, Request};
 
 /// What Llama 2 says to those who have not accepted its licence.
 const EULA: &str = "Need to pass custom_attributes='accept_eula=true' as part of header. This means you have read and \

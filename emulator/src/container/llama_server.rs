@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::chat::named;
 use super::echo::Echo;
+use super::http::{Answer, EVENTS, Refusal, Request, push_event};
 use super::json::{Json, object};
 use super::until::{Stop, Until};
-use super::{Answer, EVENTS, Refusal, Request, push_event};
 
 /// Answers one prompt.
 pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {

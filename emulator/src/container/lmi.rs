@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::chat::ChatRequest;
 use super::echo::{Echo, Token};
+use super::http::{Answer, CREATED, JSON, JSON_LINES, Refusal, Request};
 use super::json::{Json, object};
 use super::until::{Stop, Until};
-use super::{Answer, CREATED, JSON, JSON_LINES, Refusal, Request};
 
 /// Tokens of an answer to a request that does not say how many.
 pub(super) const NEW_TOKENS: u64 = 30;

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use super::echo::Echo;
+use super::http::{Answer, JSON, JSON_LINES, Refusal, Request};
 use super::json::{Json, object};
 use super::lmi::NEW_TOKENS;
 use super::until::Until;
-use super::{Answer, JSON, JSON_LINES, Refusal, Request};
 
 /// Answers one prompt, or a batch of them.
 pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {

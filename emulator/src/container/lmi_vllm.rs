@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::chat::{ChatRequest, CompletionRequest};
 use super::echo::{Echo, Token};
+use super::http::{Answer, JSON, JSON_LINES, Refusal, Request};
 use super::json::{Json, object};
 use super::lmi::{Generate, Parameters};
 use super::openai::Said;
-use super::{Answer, JSON, JSON_LINES, Refusal, Request};
 
 /// Answers a completion, a prompt, or a chat: in this order.
 pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {

@@ -5,6 +5,7 @@
 mod anthropic;
 mod chat;
 mod echo;
+mod http;
 pub(crate) mod json;
 mod jumpstart;
 mod llama_server;
@@ -23,15 +24,9 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use echo::echo;
-use json::Json;
+pub(crate) use http::Request;
+use http::{Answer, Refusal};
 use serde::Deserialize;
-
-/// 2026-01-01T00:00:00Z: answers do not depend on the clock.
-const CREATED: u64 = 1_767_225_600;
-
-const JSON: &str = "application/json";
-const JSON_LINES: &str = "application/jsonlines";
-const EVENTS: &str = "text/event-stream";
 
 /// What a container speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -148,58 +143,6 @@ impl fmt::Display for UnknownFormat {
 }
 
 impl std::error::Error for UnknownFormat {}
-
-/// What the service hands to the container.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Request<'a> {
-    pub(crate) endpoint: &'a str,
-    pub(crate) content_type: &'a str,
-    pub(crate) custom_attributes: &'a str,
-    pub(crate) body: &'a [u8],
-}
-
-impl Request<'_> {
-    fn is_of_type(&self, content_type: &str) -> bool {
-        let essence = self.content_type.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case(content_type)
-    }
-}
-
-/// What the container answers.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) content_type: &'static str,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    fn json(body: &Json) -> Self {
-        Self { content_type: JSON, body: body.to_string() }
-    }
-}
-
-/// The container's own error.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) body: String,
-}
-
-impl Refusal {
-    fn json(status: u16, body: &Json) -> Self {
-        Self { status, body: body.to_string() }
-    }
-}
-
-/// Appends a server-sent event, with the name that it has if it has one.
-fn push_event(name: Option<&str>, data: impl fmt::Display, out: &mut String) {
-    use fmt::Write as _;
-    // Writing to a string does not fail.
-    if let Some(name) = name {
-        let _ = writeln!(out, "event: {name}");
-    }
-    let _ = write!(out, "data: {data}\n\n");
-}
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::chat::{ChatRequest, CompletionRequest};
 use super::echo::Echo;
+use super::http::{Answer, CREATED, Refusal, Request, push_event};
 use super::json::{Json, object};
 use super::tool::Unknown;
-use super::{Answer, CREATED, Refusal, Request, push_event};
 
 /// As many as OpenAI gives.
 const ANSWERS_MAX: usize = 128;

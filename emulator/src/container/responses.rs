@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::chat::{Message, named};
 use super::echo::Echo;
+use super::http::{Answer, CREATED, Refusal, Request, push_event};
 use super::json::{Json, object};
 use super::openai::{refuse, refuse_tool};
 use super::tool::Demanded;
 use super::until::Until;
-use super::{Answer, CREATED, Refusal, Request, push_event};
 
 /// Answers an input.
 pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {

@@ -124,7 +124,7 @@ fn write(value: &Value, text: &mut String) {
             text.push('{');
             for (at, (name, value)) in members.iter().enumerate() {
                 text.push_str(if at == 0 { "" } else { ", " });
-                text.push_str(&crate::error::json(name));
+                text.push_str(&crate::json_text::to_json(name));
                 text.push_str(": ");
                 write(value, text);
             }

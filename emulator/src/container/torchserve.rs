@@ -3,14 +3,14 @@
 use serde::Deserialize;
 
 use super::echo::Echo;
+use super::http::{Answer, JSON, Refusal, Request};
 use super::json::Json;
 use super::until::Until;
-use super::{Answer, Refusal, Request};
 
 /// Answers a prompt: the whole body, or one member of it if that is JSON.
 pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
     let text = std::str::from_utf8(request.body).map_err(|_| refuse())?;
-    let handled = if request.is_of_type(super::JSON) {
+    let handled = if request.is_of_type(JSON) {
         serde_json::from_str(text).map_err(|_| refuse())?
     } else {
         Handled { prompt: text.into(), max_new_tokens: None }

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::echo::Echo;
+use super::http::{Answer, EVENTS, Refusal, Request, push_event};
 use super::json::{Json, object};
 use super::until::{Stop, Until};
-use super::{Answer, EVENTS, Refusal, Request, push_event};
 
 const MODEL: &str = "ensemble";
 

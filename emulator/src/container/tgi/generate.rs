@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use super::super::echo::{Echo, Token};
+use super::super::http::{Answer, Refusal, push_event};
 use super::super::json::{Json, object};
 use super::super::until::Until;
-use super::super::{Answer, Refusal, push_event};
-use super::{events, invalid};
+use super::shape::{events, invalid};
 
 /// The end-of-sequence token of Llama's vocabulary.
 const EOS: &str = "</s>";

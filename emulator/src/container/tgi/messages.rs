@@ -4,9 +4,11 @@ use serde::Deserialize;
 
 use super::super::chat::{ChatRequest, CompletionRequest};
 use super::super::echo::Echo;
+use super::super::http::{Answer, CREATED, Refusal, push_event};
 use super::super::json::{Json, object};
-use super::super::{Answer, CREATED, Refusal, push_event};
-use super::{FINGERPRINT, events, invalid};
+use super::shape::{events, invalid};
+
+const FINGERPRINT: &str = "3.3.6-native";
 
 #[derive(Deserialize)]
 #[serde(transparent)]

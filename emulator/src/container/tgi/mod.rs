@@ -4,19 +4,17 @@
 
 mod generate;
 mod messages;
+mod shape;
 
 use generate::Generate;
 use messages::{Chat, Completion};
 use serde::Deserialize;
 
-use super::json::{Json, object};
-use super::{Answer, EVENTS, Refusal, Request};
-
-const FINGERPRINT: &str = "3.3.6-native";
+use super::http::{Answer, JSON, Refusal, Request};
 
 /// Answers whatever the body is.
 pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
-    if !request.is_of_type(super::JSON) {
+    if !request.is_of_type(JSON) {
         return Err(plain(415, "Expected request with `Content-Type: application/json`".into()));
     }
     let value: serde_json::Value = serde_json::from_slice(request.body)
@@ -45,13 +43,4 @@ enum Invocation {
 /// The server's framework refuses in plain text.
 fn plain(status: u16, body: String) -> Refusal {
     Refusal { status, body }
-}
-
-/// TGI's own refusal.
-fn invalid(message: &str) -> Json {
-    object! { "error": format!("Input validation error: {message}"), "error_type": "validation" }
-}
-
-fn events(body: String) -> Answer {
-    Answer { content_type: EVENTS, body }
 }
