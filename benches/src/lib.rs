@@ -17,12 +17,16 @@
 //! - [`paths`] and [`instructions`]: what is run under valgrind, and how its counts compare with those of the baseline.
 
 pub mod calls;
+pub mod catalog;
 pub mod counting;
 pub mod formats;
+pub mod frames;
+mod generated;
 pub mod instructions;
 pub mod lost;
 pub mod machine;
 pub mod measure;
+pub mod openai_stream;
 pub mod paths;
 pub mod proof;
 pub mod random;

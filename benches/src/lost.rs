@@ -15,13 +15,15 @@ use memchr::memmem;
 use serde_json::json;
 
 use crate::formats::Source;
+use crate::frames::frame;
 use crate::measure::{PANICKED, run};
+use crate::openai_stream::{Stream, data};
 use crate::random::Random;
 use crate::reads::Chunks;
 use crate::script::Script;
 use crate::subjects::{Measure, Subject};
 use crate::tally::Tally;
-use crate::workload::{Cuts, Stream, Workload, data, frame, ragged};
+use crate::workload::{Cuts, Workload, ragged};
 
 /// How long a subject may take for one variant. They need some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -4,8 +4,8 @@ use aws_smithy_eventstream::frame::read_message_from;
 use bytes::Buf;
 use serde_json::Value;
 
+use crate::openai_stream::DONE;
 use crate::tally::{Answer, Kind, Tally};
-use crate::workload::DONE;
 
 /// The deltas in frames of ConverseStream, of so many streams.
 ///

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::openai_stream::{DONE, Stream, data};
 use crate::proof;
 use crate::subjects::records::{AsyncOpenai, Record};
 use crate::tally::Tally;
-use crate::workload::{DONE, Stream, data};
+use crate::workload::LeftOut;
 
 /// One stream of a real server.
 #[derive(Clone, Debug)]
@@ -17,15 +18,6 @@ pub struct Recording {
     pub file: String,
     /// Its bytes, and the deltas in them.
     pub stream: Stream,
-}
-
-/// A recording that is not measured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
-    /// Name of its file.
-    pub file: String,
-    /// Why not.
-    pub why: String,
 }
 
 /// The recordings in `folder`, files `*.sse` of OpenAI chunks, and those that are left out: where it is not said that

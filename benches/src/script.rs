@@ -1,8 +1,8 @@
 //! Streams that are made from a seed, and what is truly in them.
 
+use crate::openai_stream::{DONE, Stream};
 use crate::random::Random;
 use crate::tally::Kind;
-use crate::workload::{DONE, Stream};
 
 /// Writes the records of a stream, in the shape of vLLM's.
 #[derive(Clone, Debug)]

@@ -12,7 +12,9 @@ use sagewire_codec::Decoder;
 use sse_core::{SseDecoder, SseEvent};
 
 use crate::counting::allocated;
+use crate::frames::frame;
 use crate::measure::median;
+use crate::openai_stream::{DONE, Stream, data};
 use crate::proof;
 use crate::script::Script;
 use crate::subjects::records::{Minimal, NOT_DONE, Record};
@@ -20,7 +22,7 @@ use crate::subjects::sagewire::observe;
 use crate::subjects::smithy::is_part;
 use crate::subjects::{label_of_best, label_of_sagewire};
 use crate::tally::{Answer, Fault, Kind, Tally};
-use crate::workload::{DONE, Expected, Stream, data, frame};
+use crate::workload::Expected;
 
 /// Events of each stream.
 const EVENTS: usize = 100;

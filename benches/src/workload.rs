@@ -3,39 +3,15 @@
 //! Nothing here uses sagewire: the frames are put together by hand, and the truth is what the generator put in.
 
 use std::borrow::Borrow;
-use std::path::Path;
 
 use bytes::Bytes;
 
 use crate::formats::Source;
+use crate::frames::frame;
+use crate::openai_stream::{DONE, Stream, data};
 use crate::random::Random;
 use crate::reads::Chunks;
-use crate::recorded::{self, LeftOut};
-use crate::script::Script;
 use crate::tally::{Answer, Kind, Tally};
-
-/// The names of the workloads: four that are generated, a stream each, and one of the real bytes of many streams.
-pub const NAMES: [&str; 6] =
-    ["openai", "openai-ragged", "openai-tools", "openai-changing", RECORDED, "recorded-short"];
-
-const RECORDED: &str = "recorded";
-
-/// The record that ends a stream.
-pub const DONE: &str = "[DONE]";
-
-/// One stream of a container, and what is in it.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    /// Its server-sent events, each with the empty line behind it.
-    pub events: Vec<String>,
-    /// The deltas in them.
-    pub deltas: Vec<(Kind, String)>,
-}
-
-/// The data of an event that has one line of it.
-pub fn data(event: &str) -> Option<&str> {
-    event.lines().find_map(|line| line.strip_prefix("data: "))
-}
 
 /// Streams one after the other, framed and not, and what is in them.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +38,15 @@ pub struct Workload {
     pub truth: Truth,
     /// What stands before the text in a record, for the lower bound; empty where records differ too much.
     pub needle: &'static str,
+}
+
+/// A recording that is not measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Name of its file.
+    pub file: String,
+    /// Why not.
+    pub why: String,
 }
 
 /// What a right decoder finds.
@@ -123,42 +108,6 @@ impl Pieces {
 }
 
 impl Workload {
-    /// The workload of that name with about `events` records.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none.
-    pub fn load(name: &str, events: usize) -> Result<Self, String> {
-        let other = Source::OTHERS.into_iter().find(|source| source.name() == name);
-        if let Some(workload) = other.and_then(|source| source.workload(events)) {
-            return Ok(workload);
-        }
-        let name =
-            NAMES.into_iter().find(|known| *known == name).ok_or("there is no workload of that name")?;
-        if name.starts_with(RECORDED) {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/testdata/recorded");
-            let (recordings, left_out) = recorded::load(&folder)?;
-            if name == RECORDED {
-                let (file, stream) = recorded::lengthen(&recordings, events).ok_or("no recording")?;
-                return Ok(Self {
-                    files: vec![file.to_owned()],
-                    ..Self::new(name, &[stream], Cuts::Events, "")
-                });
-            }
-            let streams = recorded::repeat(&recordings, events);
-            let files = recordings.iter().map(|recording| recording.file.clone()).collect();
-            return Ok(Self { files, left_out, ..Self::new(name, &streams, Cuts::Events, "") });
-        }
-        let script = Script::new(0x5a9e_0001);
-        let (stream, needle) = match name {
-            "openai-tools" => (script.tools(events), "\"arguments\":\""),
-            "openai-changing" => (script.changing(events), "\"content\":\""),
-            _ => (script.plain(events), "\"content\":\""),
-        };
-        let cuts = if name == "openai-ragged" { Cuts::Ragged } else { Cuts::Events };
-        Ok(Self::new(name, &[stream], cuts, needle))
-    }
-
     /// A workload of these streams.
     pub fn new(
         name: &'static str,
@@ -274,30 +223,4 @@ pub fn ragged<'a>(mut bytes: &'a [u8], least: usize, random: &mut Random) -> Vec
         bytes = rest;
     }
     parts
-}
-
-/// Appends one `PayloadPart` frame, with the headers and in the order that SageMaker sends.
-pub fn frame(payload: &[u8], out: &mut Vec<u8>) {
-    event_frame("PayloadPart", "application/octet-stream", payload, out);
-}
-
-/// Appends one frame of an event, with the headers and in the order that AWS sends.
-pub fn event_frame(event: &str, content: &str, payload: &[u8], out: &mut Vec<u8>) {
-    let headers = [(":event-type", event), (":content-type", content), (":message-type", "event")];
-    let headers_len: usize = headers.iter().map(|(name, value)| 1 + name.len() + 3 + value.len()).sum();
-    let start = out.len();
-    let total = 12 + headers_len + payload.len() + 4;
-    out.extend_from_slice(&(total as u32).to_be_bytes());
-    out.extend_from_slice(&(headers_len as u32).to_be_bytes());
-    out.extend_from_slice(&crc32fast::hash(&out[start..]).to_be_bytes());
-    for (name, value) in headers {
-        out.push(name.len() as u8);
-        out.extend_from_slice(name.as_bytes());
-        // 7 is a string.
-        out.push(7);
-        out.extend_from_slice(&(value.len() as u16).to_be_bytes());
-        out.extend_from_slice(value.as_bytes());
-    }
-    out.extend_from_slice(payload);
-    out.extend_from_slice(&crc32fast::hash(&out[start..]).to_be_bytes());
 }

@@ -9,79 +9,79 @@ use futures_util::StreamExt;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// What a container answered, as far as the service hands it on.
+/// The response of a container, with the headers that the service passes on.
 #[derive(Debug)]
-pub(crate) struct Said {
-    /// 200, unless the route hands on others as well.
+pub(crate) struct ContainerResponse {
+    /// 200, or any status on the OpenAI route.
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) content_type: Option<HeaderValue>,
-    pub(crate) body: SaidBody,
+    pub(crate) body: ResponseBody,
 }
 
-impl Said {
-    pub(crate) fn ok(content_type: HeaderValue, body: SaidBody) -> Self {
+impl ContainerResponse {
+    pub(crate) fn ok(content_type: HeaderValue, body: ResponseBody) -> Self {
         Self { status: StatusCode::OK, headers: HeaderMap::new(), content_type: Some(content_type), body }
     }
 }
 
 #[derive(Debug)]
-pub(crate) enum SaidBody {
+pub(crate) enum ResponseBody {
     Whole(Bytes),
-    Flow(Flow),
+    Stream(BodyStream),
 }
 
-/// Chunks to come.
+/// A body that arrives in chunks.
 #[derive(Debug)]
-pub(crate) enum Flow {
-    /// Each after a pause.
+pub(crate) enum BodyStream {
+    /// The chunks of a script, each after a pause.
     Scripted(std::vec::IntoIter<(Duration, Bytes)>),
     Upstream(UpstreamBody),
 }
 
-/// What comes next.
+/// What the next read of a body returns.
 #[derive(Debug)]
-pub(crate) enum Piece {
+pub(crate) enum BodyEvent {
     Chunk(Bytes),
     End,
-    /// The container broke off.
+    /// The container closed the connection early.
     Broken,
     TimeExceeded,
 }
 
-impl Flow {
-    pub(crate) async fn next(&mut self) -> Piece {
+impl BodyStream {
+    pub(crate) async fn next(&mut self) -> BodyEvent {
         match self {
             Self::Scripted(chunks) => {
-                let Some((pause, bytes)) = chunks.next() else { return Piece::End };
+                let Some((pause, bytes)) = chunks.next() else { return BodyEvent::End };
                 if !pause.is_zero() {
                     sleep(pause).await;
                 }
-                Piece::Chunk(bytes)
+                BodyEvent::Chunk(bytes)
             }
             Self::Upstream(stream) => stream.next().await,
         }
     }
 
-    /// All of it, where only the whole can be used. `None`: it did not come to its end.
+    /// Reads the body to its end. `None` if it breaks off.
     pub(crate) async fn whole(mut self) -> Option<Bytes> {
         let mut whole = Vec::new();
         loop {
             match self.next().await {
-                Piece::Chunk(bytes) => whole.extend_from_slice(&bytes),
-                Piece::End => return Some(whole.into()),
-                Piece::Broken | Piece::TimeExceeded => return None,
+                BodyEvent::Chunk(bytes) => whole.extend_from_slice(&bytes),
+                BodyEvent::End => return Some(whole.into()),
+                BodyEvent::Broken | BodyEvent::TimeExceeded => return None,
             }
         }
     }
 }
 
-/// The rest of a streamed answer.
+/// The streamed body of a real container.
 #[derive(Debug)]
 pub(crate) struct UpstreamBody {
     data: BodyDataStream,
     deadline: Instant,
-    /// The task that reads from the connection, and stops when this is dropped.
+    /// The task that drives the connection. It stops when this is dropped.
     _connection: JoinSet<()>,
 }
 
@@ -90,12 +90,12 @@ impl UpstreamBody {
         Self { data, deadline, _connection: connection }
     }
 
-    async fn next(&mut self) -> Piece {
+    async fn next(&mut self) -> BodyEvent {
         match timeout_at(self.deadline, self.data.next()).await {
-            Ok(Some(Ok(bytes))) => Piece::Chunk(bytes),
-            Ok(Some(Err(_))) => Piece::Broken,
-            Ok(None) => Piece::End,
-            Err(_) => Piece::TimeExceeded,
+            Ok(Some(Ok(bytes))) => BodyEvent::Chunk(bytes),
+            Ok(Some(Err(_))) => BodyEvent::Broken,
+            Ok(None) => BodyEvent::End,
+            Err(_) => BodyEvent::TimeExceeded,
         }
     }
 }

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::json_text::to_json;
 
-/// Bytes of the longest string in the header of a frame.
+/// Most bytes of a string in a frame header.
 const HEADER_LEN_MAX: usize = 32_767;
 
-/// What goes wrong after so many bytes of the body.
+/// A fault, and the number of body bytes before it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "RawFault")]
 pub(crate) struct Fault {
@@ -44,14 +44,14 @@ pub(crate) struct UnmodelledError {
 }
 
 impl Exception {
-    /// The stream did not end in time.
+    /// The stream did not end before its timeout.
     pub(crate) fn time_exceeded() -> Self {
         let message =
             "Your model primary did not complete sending the inference response in the allotted time.";
         Self::of_stream("ModelInvocationTimeExceeded", message)
     }
 
-    /// The container broke off.
+    /// The container closed the connection early.
     pub(crate) fn broken() -> Self {
         Self::of_stream(
             "StreamBroken",

@@ -1,4 +1,4 @@
-//! One request, one answer: route, authenticate, find the rule.
+//! Handles requests: authorizes them, finds the rule and responds.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,23 +12,23 @@ use bytes::Bytes;
 
 use crate::bearer;
 use crate::call::{Call, Operation};
-use crate::error::ErrorAnswer;
-use crate::front::REQUEST_ID;
+use crate::error::ServiceError;
+use crate::headers::REQUEST_ID;
 use crate::invocation::Invocation;
 use crate::log::{self, Observer};
 use crate::sigv4;
-use crate::socket::Hold;
+use crate::socket::ConnectionHandle;
 use crate::state::Service;
 
-fn authorize(service: &Service, parts: &Parts, body: &[u8]) -> Result<(Call, String), Box<ErrorAnswer>> {
-    let call = Call::parse(&parts.method, parts.uri.path()).ok_or_else(ErrorAnswer::unknown_operation)?;
+fn authorize(service: &Service, parts: &Parts, body: &[u8]) -> Result<(Call, String), Box<ServiceError>> {
+    let call = Call::parse(&parts.method, parts.uri.path()).ok_or_else(ServiceError::unknown_operation)?;
     let (credentials, now) = (&service.settings.credentials, SystemTime::now());
     let region = match call.operation {
         Operation::OpenAi => bearer::verify(&parts.headers, credentials, now)?,
         _ => sigv4::verify(parts, body, credentials, now)?,
     };
     if !call.has_endpoint_name() {
-        return Err(Box::new(ErrorAnswer::validation(&format!(
+        return Err(Box::new(ServiceError::validation(&format!(
             "1 validation error detected: Value '{}' at 'endpointName' failed to satisfy constraint: Member must \
                  satisfy regular expression pattern: ^[a-zA-Z0-9](-*[a-zA-Z0-9])*",
             call.endpoint
@@ -42,15 +42,15 @@ async fn respond(
     parts: Parts,
     body: Bytes,
     id: &str,
-    hold: Hold,
-) -> Result<Response<Body>, Box<ErrorAnswer>> {
+    connection_handle: ConnectionHandle,
+) -> Result<Response<Body>, Box<ServiceError>> {
     let (call, region) = authorize(service, &parts, &body)?;
-    let rule = service.rule(&call.endpoint).ok_or_else(|| ErrorAnswer::not_found(&call.endpoint))?.clone();
+    let rule = service.rule(&call.endpoint).ok_or_else(|| ServiceError::not_found(&call.endpoint))?.clone();
     let invocation = Invocation { service: Arc::clone(service), call, region, parts, body };
     let headers = rule.headers.clone();
     let mut response = match invocation.call.operation {
         Operation::Asynchronous => invocation.accept(rule, id)?,
-        _ => invocation.invoke(&rule, hold).await,
+        _ => invocation.invoke(&rule, connection_handle).await,
     };
     for (name, value) in &headers {
         response.headers_mut().insert(name, value.clone());
@@ -58,10 +58,10 @@ async fn respond(
     Ok(response)
 }
 
-/// Answers every request.
+/// Responds to every request.
 pub(crate) async fn handle(
     State(service): State<Arc<Service>>,
-    ConnectInfo(hold): ConnectInfo<Hold>,
+    ConnectInfo(connection_handle): ConnectInfo<ConnectionHandle>,
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
@@ -72,8 +72,9 @@ pub(crate) async fn handle(
             let request = log::Request::new(&parts, body.clone());
             let observed = service.settings.observer.as_ref().map(|observer| (observer, request.clone()));
             service.settings.log.push(request);
-            let response =
-                respond(&service, parts, body, &id, hold).await.unwrap_or_else(|error| error.into_response());
+            let response = respond(&service, parts, body, &id, connection_handle)
+                .await
+                .unwrap_or_else(|error| error.into_response());
             if let Some((Observer(tell), request)) = observed {
                 tell(&request, response.status().as_u16());
             }
@@ -81,7 +82,7 @@ pub(crate) async fn handle(
         }
         Err(_) => {
             let message = format!("The request's body could not be read, or is longer than {len_max} bytes");
-            ErrorAnswer::validation(&message).into_response()
+            ServiceError::validation(&message).into_response()
         }
     };
     let id = HeaderValue::from_str(&id);

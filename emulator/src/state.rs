@@ -15,10 +15,10 @@ use crate::record::Recorder;
 use crate::script::{Rule, Script};
 use crate::upstream::Upstream;
 
-/// Asynchronous requests that are worked on at the same time; more are refused, so that they do not pile up.
+/// Most asynchronous requests that are processed at the same time. Further ones are rejected.
 const JOBS_MAX: usize = 64;
 
-/// What a service is made of.
+/// The settings of an emulator.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) credentials: Credentials,
@@ -27,20 +27,20 @@ pub(crate) struct Settings {
     pub(crate) upstream: Option<Upstream>,
     pub(crate) limits: Limits,
     pub(crate) recorder: Option<Arc<Recorder>>,
-    /// The folder that plays S3.
+    /// The local directory used in place of S3.
     pub(crate) storage: Option<PathBuf>,
     pub(crate) log: Arc<Log>,
     pub(crate) observer: Option<Observer>,
     pub(crate) reporter: Reporter,
 }
 
-/// What all requests share.
+/// The state that all requests share.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) settings: Settings,
-    /// Requests that each rule has answered.
+    /// Number of requests that each rule has matched.
     used: Vec<AtomicU64>,
-    /// Places for asynchronous requests.
+    /// Permits for asynchronous requests.
     pub(crate) jobs: Arc<Semaphore>,
     count: AtomicU64,
     pub(crate) alive: Alive,
@@ -53,7 +53,7 @@ impl Service {
         Self { settings, used, jobs, count: AtomicU64::new(0), alive }
     }
 
-    /// The rule that answers, which is used up by one more request.
+    /// The first rule that matches and is not used up, counted as used once more.
     pub(crate) fn rule(&self, endpoint: &str) -> Option<&Rule> {
         let left = |rule: &Rule, used: &AtomicU64| {
             let Some(times) = rule.times else { return true };

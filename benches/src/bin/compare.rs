@@ -4,15 +4,15 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use sagewire_benches::catalog::NAMES;
 use sagewire_benches::counting::{CountingAllocator, allocations};
 use sagewire_benches::formats::{Source, Target};
 use sagewire_benches::lost::Lost;
 use sagewire_benches::machine::Machine;
 use sagewire_benches::measure::{Plan, Row, measure};
-use sagewire_benches::recorded::LeftOut;
 use sagewire_benches::report::Results;
 use sagewire_benches::subjects::Measure;
-use sagewire_benches::workload::{NAMES, Workload};
+use sagewire_benches::workload::{LeftOut, Workload};
 use sagewire_benches::{calls, report, requests, streams};
 
 #[global_allocator]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Way;
-use crate::workload::{Stream, frame};
+use crate::frames::frame;
+use crate::openai_stream::Stream;
 
 /// Between two tokens: long enough for the client to go to sleep.
 const PAUSE: Duration = Duration::from_micros(200);

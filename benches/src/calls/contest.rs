@@ -10,10 +10,11 @@ use super::answer::{Answer, framed};
 use super::callers::{Caller, Heard};
 use super::{Cost, Plan, Row, Way, server};
 use crate::measure::median;
+use crate::openai_stream::Stream;
 use crate::script::Script;
 use crate::subjects::label;
 use crate::tally::{self, Fault, Tally};
-use crate::workload::{Expected, Stream};
+use crate::workload::Expected;
 
 /// How long a call may take. The longest takes a second.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -2,9 +2,9 @@
 
 use memchr::memchr;
 
+use crate::openai_stream::DONE;
 use crate::subjects::records::{Minimal, NOT_DONE, Record};
 use crate::tally::{Fault, Tally};
-use crate::workload::DONE;
 
 /// A splitter of lines.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{distinct, round};
+use super::cells::{distinct, round};
 use crate::calls::{Plan, Row, Way};
 
 pub(super) fn json(row: &Row) -> Value {

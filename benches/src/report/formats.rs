@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{distinct, short, versions};
+use super::cells::{distinct, short, versions};
 use crate::formats::{Source, Target};
 use crate::measure::{Row, Speed};
 use crate::subjects::{Measure, SAGEWIRE};

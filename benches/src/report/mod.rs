@@ -1,6 +1,7 @@
 //! The numbers as JSON and as a table.
 
 mod calls;
+mod cells;
 mod formats;
 mod requests;
 
@@ -13,6 +14,8 @@ use crate::machine::Machine;
 use crate::measure::{READS, Row, SMALL_READ};
 use crate::streams;
 use crate::subjects::{Measure, SAGEWIRE};
+
+use self::cells::{distinct, round, short, versions};
 
 pub use self::calls::table_of_calls;
 pub use self::formats::{table_of_formats, table_of_pairs};
@@ -137,10 +140,6 @@ fn json_of_recovered(row: &Recovered) -> Value {
     value
 }
 
-fn round(number: f64) -> f64 {
-    (number * 1e3).round() / 1e3
-}
-
 /// The machine that the numbers were taken on.
 pub fn machine(machine: &Machine) -> String {
     let Machine { cpu, cores, os, rustc, optimised } = machine;
@@ -176,16 +175,6 @@ pub fn table(rows: &[Row]) -> String {
         let _ = writeln!(out, "[{}] {note}", number + 1);
     }
     out
-}
-
-/// The packages of all subjects.
-fn versions(rows: &[Row]) -> String {
-    let versions = rows.iter().flat_map(|row| row.subject.split(" + ").zip(row.version.split(" + ")));
-    let versions = distinct(versions.filter(|(_, version)| !version.is_empty()).map(|(subject, version)| {
-        let package = subject.split(' ').next().unwrap_or(subject);
-        format!("{package} {version}")
-    }));
-    versions.join(", ")
 }
 
 /// Many streams in turn, compared with one alone.
@@ -253,11 +242,6 @@ pub fn table_of_lost(variants: &[Variant], rows: &[Recovered]) -> String {
     out
 }
 
-/// Names as the table has them: the packages of the pipelines are many and long.
-fn short(subject: &str) -> String {
-    subject.replace("aws-smithy-eventstream + ", "smithy + ").replace("serde_json", "serde")
-}
-
 fn block(measure: Measure, rows: &[&Row], notes: &mut Vec<String>, out: &mut String) {
     let columns = distinct(rows.iter().map(|row| (row.workload, row.reads)));
     let subjects = distinct(rows.iter().map(|row| row.subject.as_str()));
@@ -316,14 +300,4 @@ fn line(
         let _ = write!(out, " {cell:>12}");
     }
     out.push('\n');
-}
-
-fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut distinct = Vec::new();
-    for item in items {
-        if !distinct.contains(&item) {
-            distinct.push(item);
-        }
-    }
-    distinct
 }

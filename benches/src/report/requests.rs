@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::distinct;
+use super::cells::distinct;
 use crate::requests::{Cost, Row};
 
 /// A line for each target, a column for each document.

@@ -14,9 +14,9 @@ use super::events::Events;
 use super::records::{NOT_DONE, Text};
 use super::said::{Decode, Reason, Said, Usage};
 use super::smithy::{Frames, Payloads, event_type};
+use crate::openai_stream::DONE;
 use crate::reads::Reads;
 use crate::tally::Fault;
-use crate::workload::DONE;
 
 /// Server-sent events of OpenAI.
 pub struct OpenAi<P>(PhantomData<P>);

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::said::{Encode, Reason, Said, Usage};
+use crate::openai_stream::DONE;
 use crate::tally::Fault;
-use crate::workload::DONE;
 
 /// Appends a server-sent event, with a name where there is one.
 fn event(name: Option<&str>, data: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Fault> {

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::events::Events;
 use super::smithy::Payloads;
+use crate::openai_stream::DONE;
 use crate::reads::Reads;
 use crate::tally::{Kind, Tally};
-use crate::workload::{DONE, Workload};
+use crate::workload::Workload;
 
 /// A way to read the deltas of a record.
 pub trait Record {

@@ -9,9 +9,10 @@ use super::encoders::converse_event;
 use super::events::Events;
 use super::records::Text;
 use super::smithy::Payloads;
+use crate::openai_stream::DONE;
 use crate::reads::Reads;
 use crate::tally::{Fault, Tally};
-use crate::workload::{DONE, Workload};
+use crate::workload::Workload;
 
 /// A chunk with all that a proxy passes on.
 #[derive(Deserialize, Serialize)]

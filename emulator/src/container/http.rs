@@ -4,14 +4,14 @@ use std::fmt::{self, Write};
 
 use super::json::Json;
 
-/// 2026-01-01T00:00:00Z: answers do not depend on the clock.
+/// 2026-01-01T00:00:00Z: responses do not depend on the clock.
 pub(super) const CREATED: u64 = 1_767_225_600;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const JSON_LINES: &str = "application/jsonlines";
 pub(super) const EVENTS: &str = "text/event-stream";
 
-/// What the service hands to the container.
+/// The request that the service passes to the container.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Request<'a> {
     pub(crate) endpoint: &'a str,
@@ -27,14 +27,14 @@ impl Request<'_> {
     }
 }
 
-/// What the container answers.
+/// A response with status 200.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct OkResponse {
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl OkResponse {
     pub(super) fn json(body: &Json) -> Self {
         Self { content_type: JSON, body: body.to_string() }
     }
@@ -42,18 +42,18 @@ impl Answer {
 
 /// The container's own error.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     pub(crate) status: u16,
     pub(crate) body: String,
 }
 
-impl Refusal {
+impl ErrorResponse {
     pub(super) fn json(status: u16, body: &Json) -> Self {
         Self { status, body: body.to_string() }
     }
 }
 
-/// Appends a server-sent event, with the name that it has if it has one.
+/// Appends a server-sent event.
 pub(super) fn push_event(name: Option<&str>, data: impl fmt::Display, out: &mut String) {
     // Writing to a string does not fail.
     if let Some(name) = name {

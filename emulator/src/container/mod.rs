@@ -1,6 +1,6 @@
-//! The model containers that an endpoint may have. One file each: what it takes, what it refuses, how it answers.
+//! The emulated model containers, one file each: accepted requests, errors and responses.
 //!
-//! All of them have the same model, which echoes.
+//! All of them run the same model, which echoes the prompt.
 
 mod anthropic;
 mod chat;
@@ -14,21 +14,21 @@ mod lmi_outputs;
 mod lmi_vllm;
 mod openai;
 mod responses;
+mod stop_criteria;
 mod tgi;
 mod tool;
 mod torchserve;
 mod triton;
-mod until;
 
 use std::fmt;
 use std::str::FromStr;
 
 pub use echo::echo;
 pub(crate) use http::Request;
-use http::{Answer, Refusal};
+use http::{ErrorResponse, OkResponse};
 use serde::Deserialize;
 
-/// What a container speaks.
+/// The API of an emulated container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -43,14 +43,14 @@ pub enum ContainerFormat {
     Responses,
     /// Text Generation Inference: `inputs`, `messages` or `prompt`.
     Tgi,
-    /// JumpStart's older containers, which do not stream: `inputs`, `text_inputs`, dialogs of Llama 2.
+    /// JumpStart's older containers, which do not stream: `inputs`, `text_inputs`, Llama 2 dialogs.
     #[serde(rename = "jumpstart")]
     JumpStart,
-    /// LMI with a rolling batch: one JSON line a token.
+    /// LMI with a rolling batch: one JSON line per token.
     Lmi,
     /// LMI with vLLM's asynchronous engine: vLLM's records as JSON lines.
     LmiVllm,
-    /// LMI with a dynamic batch: a JSON line of `outputs` a token.
+    /// LMI with a dynamic batch: a JSON line of `outputs` per token.
     LmiOutputs,
     /// Triton with its generate extension.
     Triton,
@@ -62,7 +62,7 @@ pub enum ContainerFormat {
 }
 
 impl ContainerFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 11] = [
         Self::OpenAi,
         Self::Anthropic,
@@ -77,7 +77,7 @@ impl ContainerFormat {
         Self::TorchServe,
     ];
 
-    /// What it is called in scripts and on the command line.
+    /// The name in scripts and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
@@ -94,24 +94,24 @@ impl ContainerFormat {
         }
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     ///
     /// # Errors
     ///
     /// The container's own error.
-    pub(crate) fn answer(self, request: &Request<'_>) -> Result<Answer, Refusal> {
+    pub(crate) fn respond(self, request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
         match self {
-            Self::OpenAi => openai::answer(request),
-            Self::Anthropic => anthropic::answer(request),
-            Self::Responses => responses::answer(request),
-            Self::Tgi => tgi::answer(request),
-            Self::JumpStart => jumpstart::answer(request),
-            Self::Lmi => lmi::answer(request),
-            Self::LmiVllm => lmi_vllm::answer(request),
-            Self::LmiOutputs => lmi_outputs::answer(request),
-            Self::Triton => triton::answer(request),
-            Self::LlamaServer => llama_server::answer(request),
-            Self::TorchServe => torchserve::answer(request),
+            Self::OpenAi => openai::respond(request),
+            Self::Anthropic => anthropic::respond(request),
+            Self::Responses => responses::respond(request),
+            Self::Tgi => tgi::respond(request),
+            Self::JumpStart => jumpstart::respond(request),
+            Self::Lmi => lmi::respond(request),
+            Self::LmiVllm => lmi_vllm::respond(request),
+            Self::LmiOutputs => lmi_outputs::respond(request),
+            Self::Triton => triton::respond(request),
+            Self::LlamaServer => llama_server::respond(request),
+            Self::TorchServe => torchserve::respond(request),
         }
     }
 }
@@ -122,7 +122,7 @@ impl fmt::Display for ContainerFormat {
     }
 }
 
-/// Reads a [name](Self::name).
+/// Parses a [name](Self::name).
 impl FromStr for ContainerFormat {
     type Err = UnknownFormat;
 

@@ -1,20 +1,20 @@
-//! An answer that comes in chunks: each is cut and framed when it comes, and the next is asked for when all of it has
-//! been sent.
+//! Frames the response of a container. Each chunk of a streamed body is cut and framed when it arrives; the next one is
+//! read once all of it has been sent.
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
 
-use crate::container_response::{Flow, Piece};
+use crate::container_response::{BodyEvent, BodyStream};
 use crate::cut::{Chunks, Cut};
 use crate::fault::{Exception, Fault, FaultKind};
 use crate::record::Recording;
 use crate::script::Rule;
 use crate::wire::Wire;
 
-/// How a container's bytes become a response body.
+/// How the body of a container becomes a response body.
 #[derive(Clone, Debug)]
 pub(crate) struct Framing {
-    /// In event-stream frames; or as they are.
+    /// Whether the bytes are wrapped in event-stream frames.
     pub(crate) frames: bool,
     pub(crate) content_type: String,
     pub(crate) cut: Cut,
@@ -28,56 +28,56 @@ impl Framing {
         Self { frames, content_type, cut: rule.cut, chunks: rule.chunks, fault: rule.fault.clone() }
     }
 
-    /// A body that is there in one piece.
+    /// Frames a complete body.
     pub(crate) fn whole(&self, body: &Bytes) -> Wire {
         self.wire(body, 0, self.fault.as_ref())
     }
 
     fn wire(&self, body: &Bytes, index: u64, fault: Option<&Fault>) -> Wire {
-        let chunks = self.chunks.of_chunk(index);
+        let chunks = self.chunks.for_chunk(index);
         if self.frames {
-            Wire::frames(body, &self.content_type, self.cut.of_chunk(index), chunks, fault)
+            Wire::frames(body, &self.content_type, self.cut.for_chunk(index), chunks, fault)
         } else {
             Wire::plain(body, chunks, fault)
         }
     }
 }
 
-/// A response body in the making.
+/// A streamed response body.
 #[derive(Debug)]
-pub(crate) struct Feed {
-    flow: Option<Flow>,
+pub(crate) struct FramedStream {
+    flow: Option<BodyStream>,
     framing: Framing,
     recording: Option<Recording>,
-    /// Bytes of the container so far.
+    /// Bytes received from the container.
     len: usize,
     count: u64,
 }
 
-impl Feed {
-    pub(crate) fn new(flow: Flow, framing: Framing, recording: Option<Recording>) -> Self {
+impl FramedStream {
+    pub(crate) fn new(flow: BodyStream, framing: Framing, recording: Option<Recording>) -> Self {
         Self { flow: Some(flow), framing, recording, len: 0, count: 0 }
     }
 
-    /// What the container's next chunk becomes. `None`: nothing more comes.
+    /// Frames the next chunk of the container. `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Wire> {
         let flow = self.flow.as_mut()?;
         if let Some(recording) = &mut self.recording {
             recording.wait();
         }
         let piece = flow.next().await;
-        if !matches!(piece, Piece::Chunk(_)) {
-            // Its connection ends here, not when the client has read the rest.
+        if !matches!(piece, BodyEvent::Chunk(_)) {
+            // Closes the connection now, not when the client has read the rest.
             self.flow = None;
         }
         let wire = match piece {
-            Piece::Chunk(bytes) => self.chunk(&bytes),
-            Piece::End => {
+            BodyEvent::Chunk(bytes) => self.chunk(&bytes),
+            BodyEvent::End => {
                 let fault = self.framing.fault.take();
                 self.end(fault)
             }
-            Piece::Broken => self.end(self.framing.failure(Exception::broken())),
-            Piece::TimeExceeded => self.end(self.framing.failure(Exception::time_exceeded())),
+            BodyEvent::Broken => self.end(self.framing.failure(Exception::broken())),
+            BodyEvent::TimeExceeded => self.end(self.framing.failure(Exception::time_exceeded())),
         };
         Some(wire)
     }
@@ -115,7 +115,7 @@ impl Feed {
 }
 
 impl Framing {
-    /// How a failure of the container ends the answer: a plain one can only break off.
+    /// The fault that reports a failure of the container: an exception in frames, a closed connection without them.
     fn failure(&self, exception: Exception) -> Option<Fault> {
         let kind = if self.frames { FaultKind::Exception(exception) } else { FaultKind::HangUp };
         Some(Fault { kind, after: 0 })
