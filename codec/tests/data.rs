@@ -6,8 +6,8 @@ use std::io::Read;
 
 use bytes::Bytes;
 use sagewire_codec::io::{self, Events};
-use sagewire_codec::model::{Event, FinishReason, Response};
-use sagewire_codec::{Api, Decoder, Options};
+use sagewire_codec::model::{ConverseEncoding, Event, FinishReason, Response, ResponseOptions};
+use sagewire_codec::{Api, Decoder, Framing, Limits, Options};
 use serde_json::{Value, json};
 
 /// The streams of every API, with what their API is detected as.
@@ -148,4 +148,40 @@ fn feeding_stops_at_the_fault_and_keeps_it() {
     let error = decoder.feed(Bytes::from_static(body), |_| count += 1).expect_err("a failure");
     assert!(error.is_model_failure() && count > 0);
     assert_eq!(decoder.end(|_| ()).expect_err("the same"), error);
+}
+
+#[test]
+fn options_come_from_a_config_file() {
+    let text = r#"{"api": "converse", "framing": "json-lines", "limits": {"record": 65536}}"#;
+    let options: Options = serde_json::from_str(text).expect("options");
+    assert_eq!(
+        options,
+        Options::new()
+            .api(Api::Converse)
+            .framing(Framing::JsonLines)
+            .limits(Limits { record: 65536, ..Limits::default() })
+    );
+    let text = serde_json::to_string(&options).expect("JSON");
+    assert_eq!(serde_json::from_str::<Options>(&text).expect("options"), options);
+    let error = serde_json::from_str::<Options>(r#"{"api": "opnai"}"#).expect_err("a typo").to_string();
+    assert!(error.contains("did you mean `openai`?"), "{error}");
+    let error = serde_json::from_str::<Options>(r#"{"apy": "openai"}"#).expect_err("a typo").to_string();
+    assert!(error.contains("unknown field `apy`"), "{error}");
+    let text = r#"{"id": "a", "created": 7, "encoding": "json-lines"}"#;
+    let response: ResponseOptions = serde_json::from_str(text).expect("options");
+    let expected = ResponseOptions::new().id("a").created(7).encoding(ConverseEncoding::JsonLines);
+    assert_eq!(response, expected);
+}
+
+#[cfg(feature = "custom")]
+#[test]
+fn a_custom_format_in_options_is_its_description() {
+    let text = r#"{"custom": {"stream": {"text": "$.t"}}}"#;
+    let options: Options = serde_json::from_str(text).expect("options");
+    assert!(options.custom.is_some());
+    let text = serde_json::to_string(&options).expect("JSON");
+    assert_eq!(serde_json::from_str::<Options>(&text).expect("options"), options);
+    let error =
+        serde_json::from_str::<Options>(r#"{"custom": {"stream": {"text": "$["}}}"#).expect_err("bad");
+    assert!(error.to_string().contains("/stream/text"), "{error}");
 }
