@@ -1,4 +1,4 @@
-//! The workloads by name.
+//! Loads workloads by name.
 
 use std::path::Path;
 
@@ -8,18 +8,18 @@ use crate::recorded;
 use crate::script::Script;
 use crate::workload::{Cuts, Workload};
 
-/// The names of the workloads: four that are generated, a stream each, and one of the real bytes of many streams.
+/// The names of the OpenAI workloads: four generated streams, one lengthened recording and one of many short recordings.
 pub const NAMES: [&str; 6] =
     ["openai", "openai-ragged", "openai-tools", "openai-changing", RECORDED, "recorded-short"];
 
 const RECORDED: &str = "recorded";
 
 impl Workload {
-    /// The workload of that name with about `events` records.
+    /// Loads the workload of this name with about `events` records.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// The name is unknown, or the recordings cannot be read.
     pub fn load(name: &str, events: usize) -> Result<Self, String> {
         let other = Source::OTHERS.into_iter().find(|source| source.name() == name);
         if let Some(workload) = other.and_then(|source| generate(source, events)) {

@@ -1,25 +1,25 @@
 //! The formats of the streams that are measured, and the formats that they are converted to.
 
-/// What the bytes of a workload are.
+/// The format of a workload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
-    /// Server-sent events of OpenAI, in parts of SageMaker.
+    /// OpenAI's server-sent events, in SageMaker's frames.
     #[default]
     OpenAi,
-    /// Server-sent events of TGI's `/generate_stream`, in parts of SageMaker.
+    /// Server-sent events of TGI's `/generate_stream`, in SageMaker's frames.
     Tgi,
-    /// JSON lines of DJL-LMI, in parts of SageMaker.
+    /// JSON lines of DJL-LMI, in SageMaker's frames.
     Lmi,
     /// Frames of Bedrock's ConverseStream.
     ConverseStream,
-    /// Server-sent events of Anthropic Messages, in parts of SageMaker.
+    /// Server-sent events of Anthropic Messages, in SageMaker's frames.
     Anthropic,
 }
 
-/// What a stream is turned into.
+/// The format that a stream is converted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Server-sent events of OpenAI.
+    /// OpenAI's server-sent events.
     OpenAi,
     /// Frames of Bedrock's ConverseStream.
     ConverseStream,
@@ -30,13 +30,13 @@ pub enum Target {
 }
 
 impl Source {
-    /// All, in the order of the table.
+    /// All formats, in the order of the table.
     pub const ALL: [Self; 5] = [Self::OpenAi, Self::Tgi, Self::Lmi, Self::ConverseStream, Self::Anthropic];
 
-    /// Those that `formats` measures: all but OpenAI's, which has workloads enough.
+    /// The formats other than OpenAI's.
     pub const OTHERS: [Self; 4] = [Self::Tgi, Self::Lmi, Self::ConverseStream, Self::Anthropic];
 
-    /// The name of the workload, which is that in the table.
+    /// The name of the workload and in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
@@ -49,7 +49,7 @@ impl Source {
 }
 
 impl Target {
-    /// All, in the order of the table.
+    /// All formats, in the order of the table.
     pub const ALL: [Self; 4] = [Self::OpenAi, Self::ConverseStream, Self::Anthropic, Self::Tgi];
 
     /// The name in the table.

@@ -1,11 +1,11 @@
 //! Writes event-stream frames by hand, so that the workloads do not depend on any of the decoders.
 
-/// Appends one `PayloadPart` frame, with the headers and in the order that SageMaker sends.
+/// Appends a `PayloadPart` frame, with SageMaker's headers in SageMaker's order.
 pub fn frame(payload: &[u8], out: &mut Vec<u8>) {
     event_frame("PayloadPart", "application/octet-stream", payload, out);
 }
 
-/// Appends one frame of an event, with the headers and in the order that AWS sends.
+/// Appends an event frame, with AWS's headers in AWS's order.
 pub fn event_frame(event: &str, content: &str, payload: &[u8], out: &mut Vec<u8>) {
     let headers = [(":event-type", event), (":content-type", content), (":message-type", "event")];
     let headers_len: usize = headers.iter().map(|(name, value)| 1 + name.len() + 3 + value.len()).sum();
@@ -17,7 +17,7 @@ pub fn event_frame(event: &str, content: &str, payload: &[u8], out: &mut Vec<u8>
     for (name, value) in headers {
         out.push(name.len() as u8);
         out.extend_from_slice(name.as_bytes());
-        // 7 is a string.
+        // Type 7 is a string.
         out.push(7);
         out.extend_from_slice(&(value.len() as u16).to_be_bytes());
         out.extend_from_slice(value.as_bytes());

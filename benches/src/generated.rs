@@ -7,10 +7,11 @@ use crate::script::{json, token};
 use crate::tally::Kind;
 use crate::workload::Workload;
 
-/// A workload of one stream of text of this format, with so many events. OpenAI's is a [`Script`](crate::script::Script).
+/// Generates a workload of one text stream with `events` events. `None` for OpenAI, whose streams
+/// [`Script`](crate::script::Script) generates.
 pub(crate) fn generate(source: Source, events: usize) -> Option<Workload> {
     let mut random = Random::new(0x5a9e_0003);
-    // What a stream begins and ends with has events, too.
+    // The start and the end of a stream are events as well.
     let (others, write): (_, Write) = match source {
         Source::OpenAi => return None,
         Source::Tgi => (1, tgi),
@@ -34,11 +35,11 @@ pub(crate) fn generate(source: Source, events: usize) -> Option<Workload> {
 /// Writes the parts or frames of a stream with these tokens.
 type Write = fn(&[String], &mut Random) -> Vec<Vec<u8>>;
 
-/// Tokens of the prompt, wherever they are counted.
+/// Number of prompt tokens.
 const INPUT_TOKENS: usize = 16;
 
-/// The events of TGI 3, which counts the tokens and writes probabilities as they are in 32 bits. The last token is
-/// special and no text.
+/// The events of TGI 3, which numbers the tokens and writes log probabilities as 32-bit floats. The last token is
+/// special and not text.
 fn tgi(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
     let count = tokens.len() + 1;
     let mut event = |index, text: &str, special, rest: &str| {
@@ -62,8 +63,8 @@ fn tgi(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
     events
 }
 
-/// The lines of LMI's rolling batch with the formatter `jsonlines`, which writes as Python does. The last token comes
-/// with all of the text.
+/// The lines of LMI's rolling batch with the formatter `jsonlines`, with the spaces that Python writes. The last line also
+/// has the whole text.
 fn lmi(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
     let mut line = |text: &str, rest: &str| {
         let id = random.between(0, 128_255);
@@ -83,11 +84,11 @@ fn lmi(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
     lines
 }
 
-/// The frames of ConverseStream, each with padding of any length.
+/// The frames of ConverseStream, each with padding of random length.
 fn converse_stream(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
     const PADDING: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     let mut frames: Vec<Vec<u8>> = Vec::with_capacity(tokens.len() + 4);
-    // The members stand in the order of their names, and `p` is one of them.
+    // Fields are in alphabetical order, including the padding `p`.
     let mut push = |name: &str, before: &str, after: &str| {
         let padding = &PADDING[..random.between(1, PADDING.len())];
         let payload = format!(r#"{{{before}"p":"{padding}"{after}}}"#);
@@ -110,7 +111,7 @@ fn converse_stream(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
     frames
 }
 
-/// The events of Messages, their members in the order of Anthropic's own server.
+/// The events of Anthropic Messages, with fields in the order of Anthropic's own server.
 fn anthropic(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
     let id = format!("msg_{:016x}{:08x}", random.next(), random.next() >> 32);
     let event = |name: &str, rest: &str| {

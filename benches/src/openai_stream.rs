@@ -5,16 +5,16 @@ use crate::tally::Kind;
 /// The record that ends a stream.
 pub const DONE: &str = "[DONE]";
 
-/// One stream of a container, and what is in it.
+/// A stream of a container, and its deltas.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    /// Its server-sent events, each with the empty line behind it.
+    /// The server-sent events, each with its blank line.
     pub events: Vec<String>,
-    /// The deltas in them.
+    /// The deltas in the events.
     pub deltas: Vec<(Kind, String)>,
 }
 
-/// The data of an event that has one line of it.
+/// The data of an event with one data line.
 pub fn data(event: &str) -> Option<&str> {
     event.lines().find_map(|line| line.strip_prefix("data: "))
 }

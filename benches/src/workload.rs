@@ -1,6 +1,6 @@
-//! The bytes that all subjects read, made from a fixed seed, and what is truly in them.
+//! Workloads: the bytes that all subjects decode, generated from a fixed seed, and the expected results.
 //!
-//! Nothing here uses sagewire: the frames are put together by hand, and the truth is what the generator put in.
+//! Nothing here uses sagewire: frames are written by hand, and the expected results come from the generator.
 
 use std::borrow::Borrow;
 
@@ -13,30 +13,30 @@ use crate::random::Random;
 use crate::reads::Chunks;
 use crate::tally::{Answer, Kind, Tally};
 
-/// Streams one after the other, framed and not, and what is in them.
+/// Consecutive streams, with and without frames, and their expected results.
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
-    /// What it is called in the table.
+    /// The name in the table.
     pub name: &'static str,
-    /// What the records are.
+    /// The format of the records.
     pub source: Source,
-    /// The recordings that it is made of; empty where it is generated.
+    /// The recordings that it consists of. Empty if it is generated.
     pub files: Vec<String>,
-    /// The recordings that it is not made of.
+    /// The recordings that were left out.
     pub left_out: Vec<LeftOut>,
-    /// The bytes that the container wrote: server-sent events of OpenAI. Empty where they are something else.
+    /// The bytes that the container wrote, if they are OpenAI's server-sent events; empty for other formats.
     pub sse: Bytes,
-    /// The same in event-stream frames, which is what arrives.
+    /// The response body: the same bytes in event-stream frames.
     pub framed: Bytes,
-    /// Where each stream ends in `sse` and in `framed`.
+    /// The offset of the end of each stream in `sse` and in `framed`.
     ends: Vec<(usize, usize)>,
-    /// The JSON documents without `[DONE]`, a line each.
+    /// The JSON documents without `[DONE]`, one per line.
     pub json_lines: Bytes,
-    /// Server-sent events, `[DONE]` included; lines, or frames of Bedrock's.
+    /// Number of server-sent events including `[DONE]`, of lines, or of Bedrock frames.
     pub records: u64,
-    /// What a right decoder finds.
+    /// The results of a correct decoder.
     pub truth: Truth,
-    /// What stands before the text in a record, for the lower bound; empty where records differ too much.
+    /// The bytes before the text in a record, for the lower bound. Empty if records differ too much.
     pub needle: &'static str,
 }
 
@@ -45,16 +45,16 @@ pub struct Workload {
 pub struct LeftOut {
     /// Name of its file.
     pub file: String,
-    /// Why not.
+    /// The reason.
     pub why: String,
 }
 
-/// What a right decoder finds.
+/// The results of a correct decoder.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Truth {
     /// Deltas of text, reasoning and tool input.
     pub text: Answer,
-    /// The same deltas as JSON writes them, without quotes.
+    /// The same deltas as in the JSON, without quotes.
     pub raw: Answer,
     /// Payloads of the frames.
     pub frames: Expected,
@@ -64,17 +64,17 @@ pub struct Truth {
     pub json_lines: Expected,
 }
 
-/// An answer as the two sorts of [`Tally`] see it.
+/// A result as each kind of [`Tally`] counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// While the clock runs.
+    /// Of a timed tally.
     pub timed: Answer,
-    /// With every byte in the hash.
+    /// Of a thorough tally, which hashes every byte.
     pub thorough: Answer,
 }
 
 impl Expected {
-    /// Of these deltas.
+    /// The expected result for these deltas.
     pub fn of_texts<'a>(deltas: impl Iterator<Item = &'a (Kind, String)>) -> Self {
         let (mut timed, mut thorough) = (Tally::timed(), Tally::thorough());
         for (kind, text) in deltas {
@@ -85,7 +85,7 @@ impl Expected {
     }
 }
 
-/// Pieces that are being added up to an [`Expected`].
+/// Builds an [`Expected`] from pieces.
 #[derive(Debug)]
 struct Pieces {
     timed: Tally,
@@ -165,7 +165,7 @@ impl Workload {
         }
     }
 
-    /// A workload of one stream that arrives as these frames, with these deltas in so many records.
+    /// A workload of one stream of frames, with the given deltas and number of records.
     pub(crate) fn of_frames(
         source: Source,
         framed: Vec<u8>,
@@ -184,7 +184,7 @@ impl Workload {
         }
     }
 
-    /// How many streams there are.
+    /// The number of streams.
     pub fn streams(&self) -> usize {
         self.ends.len()
     }
@@ -194,7 +194,7 @@ impl Workload {
         Chunks::cut(split(&self.framed, self.ends.iter().map(|(_, framed)| *framed)), len)
     }
 
-    /// The streams as the container wrote them in reads of `len`.
+    /// The streams without frames in reads of `len`.
     pub fn sse_in(&self, len: usize) -> Chunks {
         Chunks::cut(split(&self.sse, self.ends.iter().map(|(sse, _)| *sse)), len)
     }
@@ -205,16 +205,16 @@ fn split(bytes: &[u8], ends: impl Iterator<Item = usize>) -> impl Iterator<Item 
     ends.map(move |end| &bytes[std::mem::replace(&mut start, end)..end])
 }
 
-/// Where the service cuts the container's bytes.
+/// Where the service cuts the bytes of the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cuts {
-    /// After each event, as a server that flushes each event makes likely.
+    /// After each event, which is likely if the server flushes each event.
     Events,
-    /// Anywhere: every 20 to 600 bytes, also within characters.
+    /// At random, every 20 to 600 bytes, also within characters.
     Ragged,
 }
 
-/// Cuts at random places, into parts of at least `least` and at most 600 bytes.
+/// Cuts at random into parts of `least` to 600 bytes.
 pub fn ragged<'a>(mut bytes: &'a [u8], least: usize, random: &mut Random) -> Vec<&'a [u8]> {
     let mut parts = Vec::new();
     while !bytes.is_empty() {

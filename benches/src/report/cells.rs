@@ -7,7 +7,7 @@ pub(super) fn round(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }
 
-/// The packages of all subjects.
+/// The packages and versions of all subjects.
 pub(super) fn versions(rows: &[Row]) -> String {
     let versions = rows.iter().flat_map(|row| row.subject.split(" + ").zip(row.version.split(" + ")));
     let versions = distinct(versions.filter(|(_, version)| !version.is_empty()).map(|(subject, version)| {
@@ -17,7 +17,7 @@ pub(super) fn versions(rows: &[Row]) -> String {
     versions.join(", ")
 }
 
-/// Names as the table has them: the packages of the pipelines are many and long.
+/// A shorter name for the tables.
 pub(super) fn short(subject: &str) -> String {
     subject.replace("aws-smithy-eventstream + ", "smithy + ").replace("serde_json", "serde")
 }

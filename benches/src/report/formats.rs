@@ -1,4 +1,4 @@
-//! Other formats than OpenAI's, and from one to another.
+//! Tables of formats other than OpenAI's and of conversions.
 
 use std::fmt::Write;
 

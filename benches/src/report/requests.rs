@@ -1,4 +1,4 @@
-//! Requests.
+//! The table of requests.
 
 use std::fmt::Write;
 
