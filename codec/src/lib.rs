@@ -82,8 +82,6 @@ pub mod ablation;
 mod ablation;
 mod assemble;
 mod buffer;
-#[cfg(feature = "templates")]
-pub mod chat_template;
 mod convert_error;
 mod decode;
 mod error;

@@ -14,7 +14,7 @@ mod pointer;
 mod read_string;
 mod reader;
 mod string;
-#[cfg(any(feature = "templates", feature = "custom"))]
+#[cfg(feature = "custom")]
 pub(crate) mod value;
 mod writer;
 

@@ -147,8 +147,8 @@ impl Losses {
         self.list.push(loss);
     }
 
-    /// Adds the loss of what stands at a pointer.
-    pub(crate) fn add_at(
+    /// Adds the loss of the value at a JSON pointer, unless an equal loss is in the list.
+    pub fn add_at(
         &mut self,
         pointer: impl Into<Cow<'static, str>>,
         outcome: Outcome,

@@ -150,7 +150,7 @@ impl Format {
     }
 
     /// Writes a request. `prompt` is what `{{prompt}}` stands for where the request itself has no prompt: the messages as one
-    /// text, as the module `chat_template` makes it.
+    /// text, as the crate `sagewire-chat-template` renders it.
     ///
     /// # Errors
     ///

@@ -1,22 +1,19 @@
-//! Prompts of a prefix and a suffix for each role.
+//! Prompts that have a prefix and a suffix for each role.
 
-use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Ending;
-use super::messages::{Turn, unsupported};
-use crate::error::DecodeError;
+use crate::error::TemplateError;
+use crate::messages::PromptMessage;
+use crate::prompt::Ending;
 
-/// A prompt format that is nothing but a prefix and a suffix for each role, as LiteLLM has them. LiteLLM's names are read,
-/// too.
+/// A prompt format that has a prefix and a suffix for each role. It also deserializes from LiteLLM's `roles`,
+/// `initial_prompt_value` and `final_prompt_value`.
 ///
 /// ```
+/// use sagewire_chat_template::{Roles, Template};
 /// use sagewire_codec::model::{Content, Message, Part, Role};
-/// use sagewire_codec::chat_template::{Roles, Template};
 ///
 /// let roles: Roles = serde_json::from_str(
 ///     r#"{"roles": {"user": {"prefix": "Q: ", "suffix": "\n"}}, "final": "A:", "stop": ["\nQ:"]}"#,
@@ -30,37 +27,37 @@ use crate::error::DecodeError;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Roles {
-    /// By the name of the role: `system`, `user`, `assistant`. A message of any other role is refused.
+    /// By role: `system`, `user`, `assistant`. A message with any other role is an error.
     #[serde(default)]
     pub roles: BTreeMap<String, Affixes>,
-    /// What the prompt begins with.
+    /// The start of the prompt.
     #[serde(default, alias = "initial_prompt_value")]
     pub initial: String,
-    /// What the prompt ends with: the beginning of the answer.
+    /// The end of the prompt, which starts the response.
     #[serde(default, rename = "final", alias = "final_prompt_value")]
     pub final_: String,
-    /// Strings that end an answer.
+    /// Stop sequences.
     #[serde(default)]
     pub stop: Vec<String>,
-    /// Tokens that texts must not have; see [`Control`](super::Control).
+    /// Control tokens, which a text must not contain; see [`ControlTokens`](crate::ControlTokens).
     #[serde(default)]
     pub control: Vec<String>,
 }
 
-/// What stands around a message.
+/// The texts around a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Affixes {
-    /// Before its text.
+    /// Written before the text of the message.
     #[serde(default, alias = "pre_message")]
     pub prefix: String,
-    /// Behind its text.
+    /// Written after the text of the message.
     #[serde(default, alias = "post_message")]
     pub suffix: String,
 }
 
 impl Roles {
-    /// A format that knows no role.
+    /// A format without roles.
     pub fn new() -> Self {
         Self::default()
     }
@@ -91,16 +88,16 @@ impl Roles {
         self
     }
 
-    pub(super) fn render(&self, turns: &[Turn], ending: Ending) -> Result<String, DecodeError> {
+    pub(crate) fn render(&self, messages: &[PromptMessage], ending: Ending) -> Result<String, TemplateError> {
         let mut out = self.initial.clone();
-        for (index, turn) in turns.iter().enumerate() {
-            let Some(affixes) = self.roles.get(&turn.role) else {
-                let what = format!("the role `{}`, which has no prefix and no suffix,", turn.role);
-                return Err(unsupported(&what, &format!("/messages/{index}")));
+        for (index, message) in messages.iter().enumerate() {
+            let Some(affixes) = self.roles.get(&message.role) else {
+                let what = format!("the role `{}`", message.role);
+                return Err(TemplateError::unsupported(&what, &format!("/messages/{index}")));
             };
             out.push_str(&affixes.prefix);
-            out.push_str(&turn.text());
-            if ending != Ending::Continue || index + 1 < turns.len() {
+            out.push_str(&message.text());
+            if ending != Ending::Continue || index + 1 < messages.len() {
                 out.push_str(&affixes.suffix);
             }
         }

@@ -1,9 +1,6 @@
-//! The day on which a prompt is made, for templates that say it.
+//! The current date, for templates that write it into the prompt.
 
-use alloc::format;
-use alloc::string::{String, ToString};
-
-/// A day and a time, which the caller has to know: there is no clock here.
+/// A date and a time of day. The caller passes it: this crate does not read the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {
     year: u16,
@@ -31,7 +28,7 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 impl Date {
-    /// Midnight of a day; `None` where there is no such day.
+    /// Midnight of a day in the proleptic Gregorian calendar, year 1 to 9999. `None` if there is no such day.
     pub fn new(year: u16, month: u8, day: u8) -> Option<Self> {
         let date = Self { year, month, day, hour: 0, minute: 0, second: 0 };
         let is_day = (1..=9999).contains(&year)
@@ -40,7 +37,7 @@ impl Date {
         is_day.then_some(date)
     }
 
-    /// Another time of the day; `None` where there is no such time.
+    /// Sets the time of day. `None` if there is no such time.
     pub fn time(mut self, hour: u8, minute: u8, second: u8) -> Option<Self> {
         (self.hour, self.minute, self.second) = (hour, minute, second);
         (hour < 24 && minute < 60 && second <= 60).then_some(self)
@@ -56,22 +53,22 @@ impl Date {
         }
     }
 
-    /// Days of the year before this one.
+    /// Days of the year before this day.
     fn days_before(self) -> u16 {
         (1..self.month).map(|month| u16::from(Self { month, ..self }.days_of_month())).sum::<u16>()
             + u16::from(self.day)
             - 1
     }
 
-    /// The day of the week, from Sunday.
+    /// The day of the week, counted from Sunday as 0.
     fn weekday(self) -> usize {
         let years = usize::from(self.year) - 1;
-        // The first of January of the year 1 was a Monday.
+        // January 1 of the year 1 is a Monday.
         (years * 365 + years / 4 - years / 100 + years / 400 + usize::from(self.days_before()) + 1) % 7
     }
 
-    /// Writes the date as C's `strftime` does, in its C locale. A conversion that is not known stays as it is.
-    pub(super) fn format(self, format: &str) -> String {
+    /// Formats the date like C's `strftime` in the C locale. An unknown conversion is copied.
+    pub(crate) fn format(self, format: &str) -> String {
         let mut out = String::new();
         let mut rest = format.chars();
         while let Some(c) = rest.next() {
@@ -80,7 +77,7 @@ impl Date {
                 continue;
             }
             match rest.next() {
-                // `%-d` has no leading zero.
+                // `%-d` is `%d` without the leading zero.
                 Some('-') => match rest.next() {
                     Some(c) => {
                         let text = self.conversion(c);

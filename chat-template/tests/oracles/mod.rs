@@ -1,39 +1,40 @@
-//! Chat templates that anybody may have written, and messages that mean harm.
+//! What has to hold for every template and all messages, malicious ones included. Used by the tests, and the body of the fuzz
+//! target `chat_templates`.
+#![allow(unreachable_pub)]
 
 use std::borrow::Cow;
 
-use sagewire_codec::DecodeError;
-use sagewire_codec::chat_template::{Control, Ending, Limits, Prompt, Roles, Template};
+use sagewire_chat_template::{ControlTokens, Ending, Limits, Prompt, Roles, Template, TemplateError};
 use sagewire_codec::model::{Content, Json, Message, Part, Role, Source, Tool};
 
-use super::{seeded, split};
-
-/// What a template may do here: little, so that an input takes little time.
+/// Low limits, so that each input takes little time.
 const LIMITS: Limits = Limits { template: 64 * 1024, steps: 5_000, depth: 50, prompt: 64 * 1024 };
 
-/// The token of the file that templates and texts are given along with. It has three ways to be cut.
+/// The control token of custom templates. It can be split in several ways.
 const TOKEN: &str = "<|t|>";
 
-/// A template that shows all it is given: it takes the place of an empty one.
-const SHOWS: &str = "{% for m in messages %}{{ m.role }};{{ m.content }};{{ m.reasoning_content }};{{ m.name }};\
+/// A template that writes all of its variables. Used in place of an empty one.
+const WRITES_ALL: &str = "{% for m in messages %}{{ m.role }};{{ m.content }};{{ m.reasoning_content }};{{ m.name }};\
     {{ m.tool_call_id }};{% for c in m.tool_calls %}{{ c.id }};{{ c.function.name }};{{ c.function.arguments | tojson }};\
     {% endfor %}{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}{# developer, message.name, image #}";
 
-/// Chat templates: the first byte says what the template is and what becomes of control tokens, the second how the prompt
-/// ends. The rest is a template and messages. Total, within the limits; a prompt that is longer than it may be is none; a
-/// text with a control token is refused, and of an escaped one nothing is left.
+/// The first byte selects the kind of template and the policy for control tokens, the second the ending; the rest is a
+/// template and messages, separated by bytes of 0xFF.
+///
+/// Rendering terminates without a panic, within the limits. A text with a control token is rejected, or the token does not
+/// appear in the prompt.
 pub fn chat_templates(data: &[u8]) {
-    let (kind, data) = seeded(data);
-    let (how, data) = seeded(data);
-    let mut texts = split(data);
+    let (kind, data) = first_byte(data);
+    let (how, data) = first_byte(data);
+    let mut texts = data.split(|byte| *byte == 0xff);
     let source = String::from_utf8_lossy(texts.next().unwrap_or_default()).into_owned();
-    let shows = source.is_empty() && kind % 4 == 1;
-    let source = if shows { SHOWS.to_owned() } else { source };
+    let writes_all = source.is_empty() && kind % 4 == 1;
+    let source = if writes_all { WRITES_ALL.to_owned() } else { source };
     let texts: Vec<Cow<'_, str>> = texts.take(24).map(String::from_utf8_lossy).collect();
     let messages: Vec<_> = texts.iter().map(|text| message(text, false)).collect();
     let tools = [tool(texts.first().map_or("f", |text| text))];
     let tools = if how % 2 == 1 { &tools[..] } else { &[] };
-    let control = [Control::Refuse, Control::Escape, Control::Allow][kind as usize / 4 % 3];
+    let policy = [ControlTokens::Reject, ControlTokens::Escape, ControlTokens::Allow][kind as usize / 4 % 3];
     let families: Vec<_> = Template::families().collect();
     let family = families[how as usize / 2 % families.len()];
     let template = match kind % 4 {
@@ -44,7 +45,7 @@ pub fn chat_templates(data: &[u8]) {
             .map_or_else(|_| Ok(letters()), |roles| Ok(Template::from_roles(roles))),
     };
     let template = match template {
-        Ok(template) => template.limits(LIMITS).control(control),
+        Ok(template) => template.limits(LIMITS).control_tokens(policy),
         Err(error) => return check_error(&error),
     };
     let ending = [Ending::Prompt, Ending::Message, Ending::Continue][how as usize / 64 % 3];
@@ -52,17 +53,17 @@ pub fn chat_templates(data: &[u8]) {
     match template.render(&messages, tools) {
         Ok(prompt) => {
             assert!(prompt.text.len() <= LIMITS.prompt || kind % 4 == 3, "{} bytes", prompt.text.len());
-            if kind % 4 == 1 && control == Control::Refuse {
+            if kind % 4 == 1 && policy == ControlTokens::Reject {
                 let is_text =
                     |text: &Cow<'_, str>| !matches!(text.as_bytes().get(1), Some(b'r' | b'c' | b'n' | b'e'));
-                let mut said =
+                let mut written =
                     texts.iter().filter(|text| is_text(text)).flat_map(|text| shown(text).split('~'));
-                assert!(!said.any(|text| text.contains(TOKEN)), "a text with a token was taken");
+                assert!(!written.any(|text| text.contains(TOKEN)), "a text with a token was accepted");
             }
-            if shows && control != Control::Allow {
+            if writes_all && policy != ControlTokens::Allow {
                 assert!(!prompt.text.contains(TOKEN), "a token of a text is in {:?}", prompt.text);
             }
-            if matches!(kind % 4, 2) && control != Control::Allow {
+            if matches!(kind % 4, 2) && policy != ControlTokens::Allow {
                 let harmless: Vec<_> = texts.iter().map(|text| message(text, true)).collect();
                 let no_tools: &[Tool<'_>] = &[];
                 let expected = template.render(&harmless, if tools.is_empty() { no_tools } else { tools });
@@ -73,7 +74,12 @@ pub fn chat_templates(data: &[u8]) {
     }
 }
 
-/// A prefix of a letter for each role, and a control token.
+/// The first byte, and the rest.
+fn first_byte(data: &[u8]) -> (u64, &[u8]) {
+    data.split_first().map_or((0, data), |(&byte, rest)| (byte.into(), rest))
+}
+
+/// Roles with a prefix of one letter each, and a control token.
 fn letters() -> Template {
     let mut roles =
         Roles::new().role("system", "S:", "\n").role("user", "U:", "\n").role("assistant", "A:", "\n");
@@ -81,12 +87,13 @@ fn letters() -> Template {
     Template::from_roles(roles)
 }
 
-fn check_error(error: &DecodeError) {
-    assert!(error.is_refused() || error.is_limit(), "{error:?}");
+fn check_error(error: &TemplateError) {
+    let kinds = [error.is_invalid_template(), error.is_rejected(), error.is_limit()];
+    assert_eq!(kinds.iter().filter(|is_kind| **is_kind).count(), 1, "{error:?}");
     assert!(!error.to_string().contains('\n'), "an error is one line: {error}");
 }
 
-/// The tokens that mean something to the families.
+/// Control tokens of the families.
 const TOKENS: [&str; 10] = [
     "<|im_start|>",
     "<|im_end|>",
@@ -100,8 +107,8 @@ const TOKENS: [&str; 10] = [
     "<|assistant|>",
 ];
 
-/// As many control tokens as with texts that mean no harm: those of the template, and none of the texts.
-fn check_tokens(family: &str, prompt: &Prompt, harmless: Result<Prompt, DecodeError>) {
+/// The prompt has as many control tokens as one of harmless texts: those of the template, and none of the texts.
+fn check_tokens(family: &str, prompt: &Prompt, harmless: Result<Prompt, TemplateError>) {
     let Ok(harmless) = harmless else { return };
     for token in TOKENS.into_iter().filter(|token| is_control(family, token)) {
         let count = |prompt: &Prompt| prompt.text.matches(token).count();
@@ -109,19 +116,19 @@ fn check_tokens(family: &str, prompt: &Prompt, harmless: Result<Prompt, DecodeEr
     }
 }
 
-/// Whether a token means something to a family: it is refused.
+/// Whether the family rejects the token.
 fn is_control(family: &str, token: &str) -> bool {
     let message = Message::new(Role::User, vec![Part::new(Content::Text(token.into()))]);
     Template::named(family).expect("a family").render(&[message], &[]).is_err()
 }
 
-/// The text of a message, without the letters that say what it is.
+/// The text of a message without its first two letters.
 fn shown(text: &str) -> &str {
     text.get(2..).unwrap_or_default()
 }
 
-/// A message: the first letter of its text is the role, the second what it is; `~` stands between its parts. A harmless
-/// one says something else in the same places.
+/// A message: the first letter of the text is the role, the second the kind of content; `~` separates the parts. If
+/// `harmless`, every text is replaced.
 fn message(text: &str, harmless: bool) -> Message<'_> {
     let mut letters = text.bytes();
     let role = match letters.next() {
@@ -167,7 +174,7 @@ fn message(text: &str, harmless: bool) -> Message<'_> {
     message
 }
 
-/// A tool that is named and described by a text.
+/// A tool with the text as its name and description.
 fn tool(text: &str) -> Tool<'_> {
     let mut tool = Tool::new(text);
     tool.description = Some(text.into());

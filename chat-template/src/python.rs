@@ -1,44 +1,45 @@
-//! Values as Python writes them: templates are written for Jinja in Python.
-
-use alloc::format;
-use alloc::string::{String, ToString};
+//! Values and methods as in Python: models' templates are written for Jinja in Python.
 
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
-/// How far values may be nested.
+use crate::budget::{filter_cost, spend, too_large};
+
+/// Deepest nesting of a value.
 const DEPTH: usize = 128;
 
 /// How a value is written.
 struct Style<'a> {
     json: bool,
-    /// Spaces for each level, each item on a line of its own.
+    /// Spaces for each level, with each item on its own line.
     indent: Option<usize>,
-    between: &'a str,
+    /// Written between two items.
+    separator: &'a str,
+    /// Written between a key and its value.
     colon: &'a str,
 }
 
-/// A text that must not become longer than `limit`.
+/// A text of at most `limit` bytes.
 struct Writer<'a> {
     out: String,
     limit: usize,
     style: Style<'a>,
 }
 
-/// The value as `str` gives it.
-pub(super) fn string(value: &Value, limit: usize) -> Result<String, Error> {
+/// `str(value)`.
+pub(crate) fn string(value: &Value, limit: usize) -> Result<String, Error> {
     match value.as_str() {
         Some(text) => Ok(text.to_string()),
         None if value.is_undefined() => Ok(String::new()),
         None => {
-            let style = Style { json: false, indent: None, between: ", ", colon: ": " };
+            let style = Style { json: false, indent: None, separator: ", ", colon: ": " };
             write(value, limit, style)
         }
     }
 }
 
-/// The filter `tojson` as transformers has it: `json.dumps` with `ensure_ascii=False`, and nothing escaped for HTML.
-pub(super) fn to_json(
+/// The filter `tojson` as in transformers: `json.dumps` with `ensure_ascii=False`, without escapes for HTML.
+pub(crate) fn to_json(
     value: &Value,
     indent: Option<usize>,
     kwargs: &Kwargs,
@@ -49,7 +50,7 @@ pub(super) fn to_json(
         None => kwargs.get::<Option<usize>>("indent")?,
     };
     let separators = kwargs.get::<Option<Value>>("separators")?;
-    // Neither changes anything here.
+    // Accepted, without effect: nothing is escaped, and keys keep their order.
     kwargs.get::<Option<bool>>("ensure_ascii")?;
     kwargs.get::<Option<bool>>("sort_keys")?;
     kwargs.assert_all_used()?;
@@ -63,7 +64,7 @@ pub(super) fn to_json(
     let style = Style {
         json: true,
         indent: indent.map(|indent| indent.min(32)),
-        between: between.as_ref().and_then(Value::as_str).unwrap_or(if indent.is_some() {
+        separator: between.as_ref().and_then(Value::as_str).unwrap_or(if indent.is_some() {
             ","
         } else {
             ", "
@@ -82,12 +83,12 @@ fn write(value: &Value, limit: usize, style: Style<'_>) -> Result<String, Error>
 impl Writer<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         if depth > DEPTH {
-            return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deep"));
+            return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deeply"));
         }
         let json = self.style.json;
         match value.kind() {
             ValueKind::Undefined if json => {
-                return Err(Error::new(ErrorKind::BadSerialization, "an undefined value is no JSON"));
+                return Err(Error::new(ErrorKind::BadSerialization, "an undefined value is not JSON"));
             }
             ValueKind::Undefined => {}
             ValueKind::None => self.push(if json { "null" } else { "None" })?,
@@ -139,10 +140,10 @@ impl Writer<'_> {
         self.close("}", count, depth)
     }
 
-    /// What stands before an item.
+    /// Writes what precedes an item.
     fn item(&mut self, count: usize, depth: usize) -> Result<(), Error> {
         if count > 0 {
-            self.push(self.style.between)?;
+            self.push(self.style.separator)?;
         }
         self.line(depth + 1)
     }
@@ -162,7 +163,7 @@ impl Writer<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), Error> {
-        // Python takes double quotes only for what has single ones and no double ones.
+        // Python uses double quotes only for a text with single quotes and without double quotes.
         let quote = match self.style.json {
             true => '"',
             false if text.contains('\'') && !text.contains('"') => '"',
@@ -199,87 +200,7 @@ impl Writer<'_> {
     }
 }
 
-/// Bytes that a template has made of values so far.
-struct Made(u64);
-
-/// A prompt may take this many times its own size to make: texts are joined piece by piece.
-const EFFORT: u64 = 64;
-
-/// Counts bytes that a step of the template makes.
-pub(super) fn make(state: &mut State<'_, '_>, bytes: u64, limit: usize) -> Result<(), Error> {
-    let made = state.get_or_insert_extension(Made(0));
-    made.0 = made.0.saturating_add(bytes);
-    if made.0 > EFFORT.saturating_mul(limit as u64) { Err(too_large()) } else { Ok(()) }
-}
-
-/// Bytes of a value: of a list, what its texts have together with the list itself.
-pub(super) fn size(value: &Value) -> u64 {
-    /// Bytes of an item that is no text, and the most items that a list may have: `range` gives half as many.
-    const ITEM: u64 = 32;
-    const ITEMS: u64 = 200_000;
-    match (value.as_str(), value.kind()) {
-        (Some(text), _) => text.len() as u64,
-        (None, ValueKind::Seq | ValueKind::Iterable) => {
-            let count = value.len().unwrap_or(0) as u64;
-            if count > ITEMS {
-                return u64::MAX;
-            }
-            let items = count * ITEM;
-            let texts = value.try_iter().into_iter().flatten();
-            items + texts.map(|item| item.as_str().map_or(0, str::len) as u64).sum::<u64>()
-        }
-        _ => 0,
-    }
-}
-
-/// The same for an operand of `*`: with what the other operand can make of it.
-pub(super) fn factor(value: &Value) -> u64 {
-    const MANY: i64 = 100_000;
-    match value.as_i64() {
-        Some(number) if !(-MANY..=MANY).contains(&number) => u64::MAX,
-        Some(_) => 0,
-        None => size(value).saturating_mul(MANY as u64),
-    }
-}
-
-/// The same for an operand of `%`.
-pub(super) fn format_effort(value: &Value) -> u64 {
-    if has_width(value) { u64::MAX } else { size(value) }
-}
-
-/// Whether a text is a format with a wide field in it: `%9999d`, `{:>9999}`.
-fn has_width(value: &Value) -> bool {
-    let Some(text) = value.as_str() else { return false };
-    text.split(['%', ':', '.']).skip(1).any(|field| {
-        let width = field.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-        width.bytes().take_while(u8::is_ascii_digit).count() > 3
-    })
-}
-
-/// What a filter may make of its arguments.
-pub(super) fn effort(filter: &str, arguments: &[Value]) -> u64 {
-    let is_format = filter == "format";
-    let sizes = arguments.iter().map(|argument| match argument.as_i64() {
-        // The width of an indent, or how many items a row has.
-        Some(number) if matches!(filter, "indent" | "batch" | "slice") && number > 1000 => u64::MAX,
-        Some(_) => 0,
-        None if is_format && has_width(argument) => u64::MAX,
-        // Each piece of a text becomes a value.
-        None if matches!(filter, "split" | "list" | "lines") => size(argument).saturating_mul(4),
-        None if filter == "indent" => size(argument).saturating_mul(16),
-        None => size(argument),
-    });
-    let pieces = arguments.first().and_then(Value::len).filter(|_| filter == "join").unwrap_or(0) as u64;
-    let joiner = arguments.get(1).and_then(Value::as_str).map_or(0, str::len) as u64;
-    sizes.fold(pieces.saturating_mul(joiner), u64::saturating_add)
-}
-
-/// A value became too large.
-pub(super) fn too_large() -> Error {
-    Error::new(ErrorKind::InvalidOperation, "a value is too large").with_source(super::engine::TooLarge)
-}
-
-/// A number as `repr` gives it: the shortest digits that mean it, in scientific notation from 1e16 on and below 1e-4.
+/// `repr(number)`: the shortest digits that read back as the number, in scientific notation from 1e16 on and below 1e-4.
 fn float(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_string();
@@ -297,13 +218,12 @@ fn float(number: f64) -> String {
         };
         return format!("{digits}e{sign}{exponent:0>2}");
     }
-    // `Debug` has a point in every number.
+    // `Debug` writes a decimal point in every number.
     format!("{number:?}")
 }
 
-/// Methods of Python's types that are missing in what minijinja has of them, and those that must not grow a text without
-/// bound.
-pub(super) fn method(
+/// Calls a method of one of Python's types: minijinja-contrib's, those that it lacks, and a `replace` with a bound.
+pub(crate) fn method(
     state: &mut State<'_, '_>,
     value: &Value,
     method: &str,
@@ -311,12 +231,12 @@ pub(super) fn method(
     limit: usize,
 ) -> Result<Value, Error> {
     let text = |index: usize| arguments.get(index).and_then(Value::as_str);
-    let receiver = core::slice::from_ref(value);
+    let receiver = std::slice::from_ref(value);
     let filter = if method == "splitlines" { "lines" } else { method };
-    let effort = effort(filter, receiver).saturating_add(effort(filter, arguments));
-    // `', '.join(list)` has its arguments the other way round.
+    let cost = filter_cost(filter, receiver).saturating_add(filter_cost(filter, arguments));
+    // `', '.join(list)` has its arguments in the opposite order of the filter.
     let joined = [arguments.first().cloned().unwrap_or_default(), value.clone()];
-    make(state, if method == "join" { self::effort(method, &joined) } else { effort }, limit)?;
+    spend(state, if method == "join" { filter_cost(method, &joined) } else { cost }, limit)?;
     if let Some(value) = value.as_str() {
         match (method, arguments.len()) {
             ("removeprefix", 1) => {
@@ -336,8 +256,8 @@ pub(super) fn method(
     minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments)
 }
 
-/// Replaces all of `from` in `value`.
-pub(super) fn replace(
+/// Replaces every `from` in `value` by `to`.
+pub(crate) fn replace(
     state: &mut State<'_, '_>,
     value: &str,
     from: &str,
@@ -350,6 +270,6 @@ pub(super) fn replace(
     if len > limit {
         return Err(too_large());
     }
-    make(state, len as u64, limit)?;
+    spend(state, len as u64, limit)?;
     Ok(value.replace(from, to))
 }

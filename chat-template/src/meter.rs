@@ -1,40 +1,42 @@
-//! Puts meters into a template before it is compiled.
+//! Inserts meters into a template before it is compiled.
 //!
-//! The engine counts steps, but not what a step makes: a variable that is joined to itself sixty times in a loop takes a
-//! few hundred steps and all memory there is. So the operands of `~`, `+`, `*` and `%`, and slices, go through a filter that
-//! counts their sizes: `a ~ b.c[1:]` becomes `a|_size ~ b.c[1:]|_size`. The filter gives back what it was given, and binds
-//! tighter than any operator, so a template means the same with it. No line changes its number. Operands of `*` go
-//! through `_factor` and those of `%` through `_format`, which count what the operator can make of them.
+//! The engine counts steps, but not the bytes that a step creates: a loop that joins a variable to itself sixty times takes
+//! a few hundred steps and all memory. So the operands of `~`, `+`, `*` and `%`, and slices, are piped through a filter that
+//! adds their size to the budget: `a ~ b.c[1:]` becomes `a|_size ~ b.c[1:]|_size`. The filter returns its argument and binds
+//! tighter than any operator, so the meaning of the template stays the same, and so do its line numbers. Operands of `*` are
+//! piped through `_factor`, and those of `%` through `_format`, which add what the operator can create from them.
 //!
 //! ```text
-//! {{ a ~ b }}     an operand ends where an operator, a comma, a closing bracket, a keyword or the tag's end follows
-//!      ^   ^      and is metered if one of the four operators stands before or behind it
+//! {{ a ~ b }}     an operand ends before an operator, a comma, a closing bracket, a keyword or the end of the tag;
+//!      ^   ^      it is metered if one of the four operators is before or after it
 //! ```
 //!
-//! The same walk bounds how many operators and brackets one tag has: the engine's compiler and its destructors recurse
-//! along them. Before changing this, think of strings, comments and `raw`, in which nothing is what it seems.
+//! The same scan bounds the operators and brackets of one tag, because the compiler of the engine and its destructors
+//! recurse along them. The hard part is what looks like code and is not: strings, comments and `raw` blocks.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
-/// Operators, names and brackets in one tag. The longest that are in use have some 200.
+/// Most operators, names and brackets in one tag. The longest tags in use have about 200.
 const TOKENS: usize = 2000;
-/// `elif` in a template: each stands in the one before. The longest templates have some 20.
+/// Most `elif` tags in a template: each is nested in the one before. The longest templates in use have about 20.
 const BRANCHES: usize = 400;
 
-/// A template with meters.
+/// A template with meters, and what limits depend on.
 #[derive(Debug)]
-pub(super) struct Metered {
-    pub(super) source: String,
+pub(crate) struct Metered {
+    pub(crate) source: String,
     /// Bytes of the longest text between two tags.
-    pub(super) longest_text: usize,
+    pub(crate) longest_text: usize,
 }
 
-/// A place in a template, and what is wrong there.
-pub(super) type Fault = (usize, &'static str);
+/// A template is over a bound of this module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Bytes of the template before the tag that is over the bound.
+    pub(crate) offset: usize,
+    pub(crate) reason: &'static str,
+}
 
-/// Puts meters into a template.
-pub(super) fn meter(source: &str) -> Result<Metered, Fault> {
+/// Inserts meters into a template.
+pub(crate) fn meter(source: &str) -> Result<Metered, Fault> {
     let mut out = Metered { source: String::with_capacity(source.len() * 5 / 4), longest_text: 0 };
     let (mut pos, mut branches) = (0, 0);
     while let Some(open) = find_tag(&source[pos..]).map(|at| pos + at) {
@@ -49,7 +51,7 @@ pub(super) fn meter(source: &str) -> Result<Metered, Fault> {
         pos = tag.run(&mut out.source)?;
         branches += usize::from(tag.is_branch);
         if branches > BRANCHES {
-            return Err((open, "too many branches"));
+            return Err(Fault { offset: open, reason: "too many branches" });
         }
         if tag.is_raw {
             let end = find_end_of_raw(&source[pos..]).map_or(source.len(), |at| pos + at);
@@ -64,11 +66,11 @@ pub(super) fn meter(source: &str) -> Result<Metered, Fault> {
 }
 
 fn find_tag(source: &str) -> Option<usize> {
-    memchr::memchr_iter(b'{', source.as_bytes())
-        .find(|&at| matches!(source.as_bytes().get(at + 1), Some(b'{' | b'%' | b'#')))
+    let mut braces = source.match_indices('{').map(|(at, _)| at);
+    braces.find(|&at| matches!(source.as_bytes().get(at + 1), Some(b'{' | b'%' | b'#')))
 }
 
-/// Where the tag that ends `raw` begins.
+/// The offset of the tag that ends a `raw` block.
 fn find_end_of_raw(source: &str) -> Option<usize> {
     source.match_indices("{%").map(|(at, _)| at).find(|at| {
         let rest = source[at + 2..].trim_start_matches(['-', '+']).trim_start();
@@ -76,35 +78,35 @@ fn find_end_of_raw(source: &str) -> Option<usize> {
     })
 }
 
-/// What the last token was.
+/// The kind of the last token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Last {
     /// The end of an operand.
     Operand,
-    /// Something behind which an operand begins.
+    /// Anything that an operand can follow.
     Operator,
 }
 
-/// What is open in a tag.
+/// An open bracket, or the tag itself.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
-    /// The meter of the operator that stands before the operand that is being read.
+    /// The meter of the operator before the current operand.
     meter: Option<Meter>,
-    /// The operand has a slice in it.
+    /// The current operand contains a slice.
     sliced: bool,
-    /// A colon was read: in square brackets, the slice's.
+    /// A colon was read. In square brackets it makes a slice.
     colon: bool,
 }
 
-/// What an operand is measured by. Between two operators, the later of these.
+/// The filter that meters an operand. Between two operators, the greater one is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Meter {
     Size,
-    Api,
+    Format,
     Factor,
 }
 
-/// A walk over a tag.
+/// A scan over one tag.
 struct Tag<'a> {
     source: &'a str,
     bytes: &'a [u8],
@@ -131,7 +133,7 @@ impl<'a> Tag<'a> {
         }
     }
 
-    /// Copies the tag to `out`, with meters, and returns where it ends.
+    /// Copies the tag to `out` with meters, and returns the offset of its end.
     fn run(&mut self, out: &mut String) -> Result<usize, Fault> {
         let open = self.pos;
         let is_block = self.bytes[open + 1] == b'%';
@@ -147,7 +149,7 @@ impl<'a> Tag<'a> {
             let begin = self.pos;
             self.tokens += 1;
             if self.tokens > TOKENS {
-                return Err((begin, "too many operators in one tag"));
+                return Err(Fault { offset: begin, reason: "too many operators in one tag" });
             }
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' => {
@@ -169,7 +171,7 @@ impl<'a> Tag<'a> {
         Ok(self.pos)
     }
 
-    /// The word that a block begins with, and the names that it sets, which are no operands.
+    /// Copies the keyword of a block, which is not an operand.
     fn keyword(&mut self, out: &mut String) {
         let rest = &self.source[self.pos..];
         let begin = rest.len() - rest.trim_start().len();
@@ -201,7 +203,7 @@ impl<'a> Tag<'a> {
                 _ => {}
             }
         }
-        // A backslash may be the last, or stand before a long character.
+        // A backslash may be the last byte, or precede a character of several bytes.
         self.pos = self.pos.min(self.bytes.len());
         while !self.source.is_char_boundary(self.pos) {
             self.pos += 1;
@@ -253,7 +255,7 @@ impl<'a> Tag<'a> {
                 let is_power = byte == b'*' && is_twice(b'*');
                 let meter = match byte {
                     b'~' | b'+' => Meter::Size,
-                    b'%' => Meter::Api,
+                    b'%' => Meter::Format,
                     _ => Meter::Factor,
                 };
                 self.terminate(out, Some(meter));
@@ -262,11 +264,11 @@ impl<'a> Tag<'a> {
             }
             _ => {
                 let is_comparison = matches!(byte, b'=' | b'!' | b'<' | b'>') && is_twice(b'=');
-                // The target of an assignment is no operand, and neither is the name of an argument.
+                // The target of an assignment and the name of an argument are not operands.
                 if byte == b'=' && !is_comparison {
                     (self.level().meter, self.level().sliced) = (None, false);
                 }
-                // A sign before an operand is none of the four operators, and ends nothing.
+                // A sign before an operand is not one of the four operators and ends no operand.
                 if self.last == Last::Operand || matches!(byte, b',' | b':' | b'=') {
                     self.terminate(out, None);
                 }
@@ -283,19 +285,19 @@ impl<'a> Tag<'a> {
         &mut self.levels[last].1
     }
 
-    /// An operand ends here, if one was read, and perhaps another begins behind an operator with a meter.
+    /// Ends the current operand, if there is one. `meter` is that of the operator that follows.
     fn terminate(&mut self, out: &mut String, meter: Option<Meter>) {
         let is_operand = self.last == Last::Operand;
         let level = self.level();
         let name = match level.meter.max(meter) {
             Some(Meter::Factor) => "|_factor",
-            Some(Meter::Api) => "|_format",
+            Some(Meter::Format) => "|_format",
             Some(Meter::Size) => "|_size",
             None if level.sliced => "|_size",
             None => "",
         };
         if is_operand {
-            // In front of the space that stands before what comes next.
+            // Before the white space that follows the operand.
             let end = out.trim_end_matches([' ', '\t', '\r', '\n']).len();
             out.insert_str(end, name);
         }
@@ -351,9 +353,12 @@ mod tests {
     #[test]
     fn tags_and_branches_are_bounded() {
         let long = ["x\n{{ 1", &" ~ 1".repeat(1100), " }}"].concat();
-        assert_eq!(meter(&long).map(|_| ()).map_err(|(_, why)| why), Err("too many operators in one tag"));
+        assert_eq!(
+            meter(&long).map(|_| ()).map_err(|fault| fault.reason),
+            Err("too many operators in one tag")
+        );
         let branches = ["{% if a %}", &"{% elif a %}".repeat(401)].concat();
-        assert_eq!(meter(&branches).map(|_| ()).map_err(|(_, why)| why), Err("too many branches"));
+        assert_eq!(meter(&branches).map(|_| ()).map_err(|fault| fault.reason), Err("too many branches"));
         assert_eq!(meter("abc{{ a }}abcdef{% raw %}abcdefgh{% endraw %}").expect("short").longest_text, 8);
     }
 }

@@ -1,29 +1,28 @@
-//! Prompts: the strings of the model families, templates of models, and templates that mean harm, which have to end before
-//! they take all time or memory.
-#![cfg(feature = "templates")]
+//! The vectors: prompts of the model families and of models' own templates, and malicious templates, which have to fail before
+//! they use up time or memory.
 
 mod common;
 
 use std::borrow::Cow;
 
-use sagewire_codec::DecodeError;
-use sagewire_codec::chat_template::{Control, Date, Ending, Limits, Prompt, Roles, Template};
+use sagewire_chat_template::{
+    ControlTokens, Date, Ending, Limits, Prompt, Roles, Template, TemplateError, TemplateErrorKind,
+};
 use sagewire_codec::model::{Content, Json, Message, Part, Role, Source, Tool};
 use serde_json::Value;
 
 #[test]
 fn prompts() {
-    let vectors = common::read_json(&common::testdata("chat_templates.json"));
-    let vectors = vectors.as_array().expect("a list");
-    for vector in vectors {
+    let vectors = common::vectors();
+    for vector in &vectors {
         let name = text(vector, "name").expect("a name");
         assert!(text(vector, "why").is_some_and(|why| why.len() > 10), "{name} says why");
         let rendered = render(vector);
         match (rendered, text(vector, "error")) {
             (Err(error), Some(expected)) => {
                 assert!(error.to_string().contains(&*expected), "{name}: {error}");
-                assert!(error.is_refused() || error.is_limit(), "{name}: {error}");
-                assert!(!error.is_corrupt(), "{name}: {error}");
+                let kinds = [error.is_invalid_template(), error.is_rejected(), error.is_limit()];
+                assert_eq!(kinds.iter().filter(|is_kind| **is_kind).count(), 1, "{name}: {error:?}");
             }
             (Ok(prompt), None) => {
                 assert_eq!(prompt.text, vector["prompt"].as_str().expect("a prompt"), "{name}");
@@ -45,8 +44,7 @@ fn prompts() {
 
 #[test]
 fn every_family_has_vectors() {
-    let vectors = common::read_json(&common::testdata("chat_templates.json"));
-    let vectors = vectors.as_array().expect("a list");
+    let vectors = common::vectors();
     for family in Template::families() {
         for kind in ["one", "turns"] {
             let name = format!("{family}_{kind}");
@@ -56,7 +54,7 @@ fn every_family_has_vectors() {
 }
 
 #[test]
-fn limits_are_the_callers() {
+fn the_caller_sets_the_limits() {
     let config = r#"{"chat_template": "{% for m in messages %}{{ m.content }}{% endfor %}"}"#;
     let template = Template::from_tokenizer_config(config).expect("a template");
     let messages = [Message::new(Role::User, vec![Part::new(Content::Text("x".repeat(100).into()))])];
@@ -69,7 +67,7 @@ fn limits_are_the_callers() {
     assert!(Template::from_tokenizer_config(&long).expect_err("too long").is_limit());
 }
 
-/// Templates are compiled and rendered on small stacks, too.
+/// Deeply nested templates compile and render on small stacks.
 #[test]
 fn nesting_does_not_need_a_large_stack() {
     let run = || {
@@ -101,11 +99,41 @@ fn nesting_does_not_need_a_large_stack() {
         .expect("no overflow");
 }
 
+/// Errors have a position in the template or a pointer into the messages, and a source.
+#[test]
+fn errors_are_located() {
+    use std::error::Error;
+
+    let template =
+        Template::from_jinja("{% if true %}\nx\n{{ messages.a.b }}{% endif %}", "{}").expect("valid");
+    let message = |text: &'static str| Message::new(Role::User, vec![Part::new(Content::Text(text.into()))]);
+    let error = template.render(&[message("x")], &[]).expect_err("an undefined value");
+    assert!(error.is_invalid_template());
+    assert_eq!(error.position().map(|position| (position.line, position.offset)), Some((3, 16)));
+    assert!(error.source().is_some_and(|source| source.is::<minijinja::Error>()));
+
+    let error = Template::from_tokenizer_config("{\n  \"a\": x}").expect_err("invalid JSON");
+    assert_eq!(error.position().map(|position| (position.line, position.offset)), Some((2, 9)));
+    assert!(error.source().is_some_and(|source| source.is::<serde_json::Error>()));
+    assert_eq!(error.to_string(), "invalid tokenizer_config.json: line 2, byte 9: expected value");
+
+    let chatml = Template::named("chatml").expect("a family");
+    let error = chatml.render(&[message("x"), message("<|im_end|>")], &[]).expect_err("a control token");
+    assert_eq!(error.pointer(), Some("/messages/1/content/0"));
+    assert!(error.is_rejected() && error.source().is_none() && error.position().is_none());
+
+    let error = chatml.clone().variable("x", "{").expect_err("invalid JSON");
+    assert!(matches!(error.kind(), TemplateErrorKind::InvalidJson { .. }));
+    assert!(error.source().is_some());
+    assert!(matches!(chatml.render(&[], &[]).expect_err("empty").kind(), TemplateErrorKind::NoMessages));
+    assert!(Template::named("gpt2").expect_err("unknown").to_string().contains("chatml"));
+}
+
 fn text<'a>(value: &'a Value, name: &str) -> Option<Cow<'a, str>> {
     value[name].as_str().map(Cow::Borrowed)
 }
 
-fn render(vector: &Value) -> Result<Prompt, DecodeError> {
+fn render(vector: &Value) -> Result<Prompt, TemplateError> {
     let source = &vector["template"];
     let mut template = if let Some(name) = source["named"].as_str() {
         Template::named(name)?
@@ -121,10 +149,10 @@ fn render(vector: &Value) -> Result<Prompt, DecodeError> {
         Some("continue") => Ending::Continue,
         _ => Ending::Prompt,
     });
-    template = template.control(match set["control"].as_str() {
-        Some("escape") => Control::Escape,
-        Some("allow") => Control::Allow,
-        _ => Control::Refuse,
+    template = template.control_tokens(match set["control"].as_str() {
+        Some("escape") => ControlTokens::Escape,
+        Some("allow") => ControlTokens::Allow,
+        _ => ControlTokens::Reject,
     });
     if let Some(date) = set["date"].as_array() {
         let number = |index: usize| date[index].as_u64().expect("a number");

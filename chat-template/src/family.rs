@@ -1,32 +1,29 @@
-//! The model families: what their prompts look like, and which models belong to them.
+//! The built-in model families: their templates and tokens, and which models belong to them.
 //!
-//! The templates in `families/` are ours; the strings that they make are those of the models' own templates.
+//! The templates in `families/` were written for this crate; they render the same strings as the models' own templates.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use crate::error::{TemplateError, TemplateErrorKind};
 
-use crate::error::{DecodeError, DecodeErrorKind, Layer};
-
-/// A family of models that take the same prompts.
+/// A family of models that use the same prompt format.
 #[derive(Debug)]
-pub(super) struct Family {
-    pub(super) name: &'static str,
-    pub(super) source: &'static str,
-    pub(super) bos: &'static str,
-    pub(super) eos: &'static str,
-    /// What else the template is given.
-    pub(super) variables: &'static [(&'static str, &'static str)],
-    /// Strings that end an answer.
-    pub(super) stop: &'static [&'static str],
-    /// Tokens that texts must not have, besides `bos`, `eos` and `stop`.
-    pub(super) control: &'static [&'static str],
-    /// Which names of models, normalised, are in it.
-    models: &'static [Names],
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
+    pub(crate) source: &'static str,
+    pub(crate) bos: &'static str,
+    pub(crate) eos: &'static str,
+    /// Further variables of the template.
+    pub(crate) variables: &'static [(&'static str, &'static str)],
+    /// Stop sequences.
+    pub(crate) stop: &'static [&'static str],
+    /// Control tokens besides `bos`, `eos` and `stop`.
+    pub(crate) control: &'static [&'static str],
+    /// Patterns for the normalized names of its models.
+    models: &'static [NamePattern],
 }
 
-/// Names of models: all of `all`, one of `any` if there are some, and none of `none` are in them; `$` is the end.
+/// Matches a name that contains all of `all`, one of `any` unless it is empty, and none of `none`. `$` is the end of the name.
 #[derive(Debug)]
-struct Names {
+struct NamePattern {
     all: &'static [&'static str],
     any: &'static [&'static str],
     none: &'static [&'static str],
@@ -36,8 +33,8 @@ const fn names(
     all: &'static [&'static str],
     any: &'static [&'static str],
     none: &'static [&'static str],
-) -> Names {
-    Names { all, any, none }
+) -> NamePattern {
+    NamePattern { all, any, none }
 }
 
 const INSTRUCT: &[&str] = &["instruct", "chat", "-it$", "-it-"];
@@ -124,14 +121,14 @@ const FALCON: Family = Family {
     bos: "",
     eos: "<|endoftext|>",
     variables: &[],
-    // There is no token that ends a turn: what begins the next one does.
+    // No token ends a turn. The start of the next turn does.
     stop: &["\nUser:", "<|endoftext|>"],
     control: &[],
     models: &[names(&["falcon-7b-instruct"], &[], &[]), names(&["falcon-40b-instruct"], &[], &[])],
 };
 
-/// All of them. Of several that a name belongs to, the first counts.
-pub(super) const FAMILIES: &[Family] = &[
+/// All families. If a name matches several, the first one is used.
+pub(crate) const FAMILIES: &[Family] = &[
     Family {
         name: "llama2",
         source: include_str!("families/llama2.jinja"),
@@ -279,31 +276,24 @@ pub(super) const FAMILIES: &[Family] = &[
     DEEPSEEK_LLM,
 ];
 
-/// The family of this name, or the one that the model of this name belongs to.
-pub(super) fn find(name: &str) -> Result<&'static Family, DecodeError> {
-    // A model's name is that of a repository, `owner/name`, or of JumpStart, `huggingface-llm-name`.
+/// The family of this name, or the family of the model of this name.
+pub(crate) fn find(name: &str) -> Result<&'static Family, TemplateError> {
+    // The name of a model is `owner/name` at Hugging Face, and `huggingface-llm-name` in JumpStart.
     let model = name.rsplit('/').next().unwrap_or(name).to_lowercase();
     if let Some(family) = FAMILIES.iter().find(|family| family.name == model) {
         return Ok(family);
     }
     let model = model.replace(['.', '_'], "-");
-    FAMILIES.iter().find(|family| family.models.iter().any(|names| names.has(&model))).ok_or_else(|| {
-        let found = name.into();
-        DecodeError::new(
-            Layer::Template,
-            0,
-            DecodeErrorKind::Unknown { what: "model family", found, known: known().into() },
-        )
-    })
+    FAMILIES.iter().find(|family| family.models.iter().any(|pattern| pattern.matches(&model))).ok_or_else(
+        || {
+            let known = FAMILIES.iter().map(|family| family.name).collect();
+            TemplateError::new(TemplateErrorKind::UnknownFamily { name: name.into(), known })
+        },
+    )
 }
 
-/// The names of all families.
-fn known() -> String {
-    FAMILIES.iter().map(|family| family.name).collect::<Vec<_>>().join(", ")
-}
-
-impl Names {
-    fn has(&self, model: &str) -> bool {
+impl NamePattern {
+    fn matches(&self, model: &str) -> bool {
         let has = |part: &&str| match part.strip_suffix('$') {
             Some(end) => model.ends_with(end),
             None => model.contains(*part),

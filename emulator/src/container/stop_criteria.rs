@@ -1,18 +1,18 @@
-//! Where an answer ends, if the model is not done before.
+//! What ends the output of the model early.
 
 use serde::Deserialize;
 
-/// The bounds of an answer.
+/// The token limit and stop sequences of a request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Until {
+pub(crate) struct StopCriteria {
     pub(crate) max_tokens: Option<u64>,
-    /// Texts that end it.
+    /// Stop sequences.
     pub(crate) stop: Vec<String>,
-    /// Whether the text that ended it is part of it.
+    /// Whether the output includes the stop sequence that ended it.
     pub(crate) keeps_stop: bool,
 }
 
-impl Until {
+impl StopCriteria {
     pub(crate) fn tokens(max_tokens: Option<u64>) -> Self {
         Self { max_tokens, ..Self::default() }
     }
@@ -21,14 +21,14 @@ impl Until {
         Self { stop: stop.map(Stop::texts).unwrap_or_default(), ..self }
     }
 
-    /// Where the first of these texts begins, how long it is, and which it is.
+    /// The first stop sequence in a text, and its offset.
     pub(super) fn find<'a>(&'a self, text: &str) -> Option<(usize, &'a str)> {
         let stops = self.stop.iter().filter(|stop| !stop.is_empty());
         stops.filter_map(|stop| Some((text.find(stop.as_str())?, stop.as_str()))).min_by_key(|(at, _)| *at)
     }
 }
 
-/// One text, or several.
+/// One stop sequence, or several.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Stop {

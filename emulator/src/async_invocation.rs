@@ -1,4 +1,4 @@
-//! Asynchronous requests, from the answer that they are taken to the file with the container's.
+//! Processes asynchronous requests: accepts them, invokes the container, and writes its response to storage.
 
 use std::io;
 use std::path::Path;
@@ -9,15 +9,15 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use tokio::time::timeout;
 
 use crate::asynchronous::{Input, Job};
-use crate::error::{ErrorAnswer, Failed, default_error};
-use crate::feed::{Said, SaidBody};
+use crate::container_response::{ContainerResponse, ResponseBody};
+use crate::error::{ContainerFailure, ServiceError, default_error};
 use crate::invocation::Invocation;
 use crate::limits::Limits;
 use crate::script::Rule;
 
 impl Invocation {
-    /// Takes an asynchronous request. The container is asked only if there is a place for its answer.
-    pub(crate) fn accept(self, rule: Rule, id: &str) -> Result<Response<Body>, Box<ErrorAnswer>> {
+    /// Accepts an asynchronous request. The container is invoked only if there is storage for its response.
+    pub(crate) fn accept(self, rule: Rule, id: &str) -> Result<Response<Body>, Box<ServiceError>> {
         let limits = &self.service.settings.limits;
         let job = Job::parse(&self.parts.headers, &self.body, &self.call.endpoint, &self.region, id, limits)?;
         if let Some(failure) = &rule.failure {
@@ -28,7 +28,7 @@ impl Invocation {
             let Ok(permit) = Arc::clone(&self.service.jobs).try_acquire_owned() else {
                 let (error_type, message) = default_error(503);
                 let error_type = HeaderValue::from_static(error_type);
-                return Err(Box::new(ErrorAnswer::service(
+                return Err(Box::new(ServiceError::service(
                     StatusCode::SERVICE_UNAVAILABLE,
                     error_type,
                     message,
@@ -46,20 +46,22 @@ impl Invocation {
         Ok(accepted)
     }
 
-    /// Asks the container, and puts its answer or its failure where the client was told.
+    /// Invokes the container and writes its response or failure to the location that the client was given.
     async fn work(&self, rule: &Rule, job: &Job, folder: &Path) {
         let recording = self.record(rule);
         tokio::time::sleep(rule.first_byte).await;
         let answer = self.work_within(rule, job, folder).await;
         if let Some(recording) = recording {
             match &answer {
-                Ok(said) => drop(recording.said(said)),
+                Ok(response) => drop(recording.response(response)),
                 Err(failed) => recording.failed(failed),
             }
         }
         let answer = match answer {
-            Ok(Said { body: SaidBody::Whole(body), .. }) => Ok(body),
-            Ok(Said { body: SaidBody::Flow(flow), .. }) => flow.whole().await.ok_or_else(Failed::unloaded),
+            Ok(ContainerResponse { body: ResponseBody::Whole(body), .. }) => Ok(body),
+            Ok(ContainerResponse { body: ResponseBody::Stream(flow), .. }) => {
+                flow.whole().await.ok_or_else(ContainerFailure::incomplete)
+            }
             Err(failed) => Err(failed),
         };
         let (location, bytes) = match answer {
@@ -73,25 +75,32 @@ impl Invocation {
         }
     }
 
-    async fn work_within(&self, rule: &Rule, job: &Job, folder: &Path) -> Result<Said, Failed> {
+    async fn work_within(
+        &self,
+        rule: &Rule,
+        job: &Job,
+        folder: &Path,
+    ) -> Result<ContainerResponse, ContainerFailure> {
         let body = match &job.input {
             Input::Inline(body) => body.clone(),
             Input::At(location) => {
                 let (place, folder) = (location.clone(), folder.to_path_buf());
                 let read = blocking(move || place.read(&folder)).await;
                 read.map_err(|error| {
-                    Failed::unanswered(format!("The input could not be read from {location}: {error}"))
+                    ContainerFailure::no_response(format!(
+                        "The input could not be read from {location}: {error}"
+                    ))
                 })?
             }
         };
         let limits = Limits { unary: job.timeout, ..self.service.settings.limits };
-        timeout(job.timeout, self.ask(rule, &body, &limits))
+        timeout(job.timeout, self.invoke_container(rule, &body, &limits))
             .await
-            .unwrap_or_else(|_| Err(Failed::timed_out()))
+            .unwrap_or_else(|_| Err(ContainerFailure::timed_out()))
     }
 }
 
-/// Runs what touches files away from the tasks.
+/// Runs file I/O on a blocking thread.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,

@@ -1,4 +1,4 @@
-//! What the service lets through: headers, on the way to the container and back.
+//! The headers that the service passes to the container and back.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -14,7 +14,7 @@ const TARGET_VARIANT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-tar
 const NEW_SESSION: HeaderName = HeaderName::from_static("x-amzn-sagemaker-new-session-id");
 const CLOSED_SESSION: HeaderName = HeaderName::from_static("x-amzn-sagemaker-closed-session-id");
 
-/// The headers of `InvokeEndpoint`: as the client names them, and as the container sees them.
+/// The headers of `InvokeEndpoint`: the client's name and the container's name of each.
 const UNARY: &[(&str, &str)] = &[
     ("content-type", "content-type"),
     ("accept", "accept"),
@@ -48,7 +48,7 @@ const ASYNCHRONOUS: &[(&str, &str)] = &[
     ("x-amzn-sagemaker-inference-id", "x-amzn-sagemaker-inference-id"),
 ];
 
-/// What belongs to a connection rather than to an answer, or is written anew.
+/// Headers that belong to a connection instead of a response, or that are written again.
 const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -62,8 +62,8 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     header::DATE,
 ];
 
-/// The headers that the container sees. "SageMaker strips all POST headers except those supported by the API": among
-/// those that it never sees are `Authorization` and everything that a client came up with.
+/// The headers that the container receives. "SageMaker strips all POST headers except those supported by the API",
+/// such as `Authorization` and custom headers.
 pub(crate) fn to_container(operation: Operation, headers: &HeaderMap) -> HeaderMap {
     let table = match operation {
         Operation::Unary | Operation::OpenAi => UNARY,
@@ -76,7 +76,7 @@ pub(crate) fn to_container(operation: Operation, headers: &HeaderMap) -> HeaderM
     passed.collect()
 }
 
-/// The container's headers that the client sees, its content type excepted.
+/// The container's headers that the client receives, without the content type.
 pub(crate) fn from_container(operation: Operation, headers: &HeaderMap) -> HeaderMap {
     let passes = |name: &HeaderName| match operation {
         Operation::Unary => [CUSTOM_ATTRIBUTES, NEW_SESSION, CLOSED_SESSION].contains(name),
@@ -88,8 +88,8 @@ pub(crate) fn from_container(operation: Operation, headers: &HeaderMap) -> Heade
     passed.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The headers of an answer with status 200: those of the container, and those of the service around them.
-pub(crate) fn answer(
+/// The headers of a response with status 200: those of the container and those that the service adds.
+pub(crate) fn for_response(
     operation: Operation,
     request: &HeaderMap,
     container: &HeaderMap,
@@ -99,7 +99,7 @@ pub(crate) fn answer(
     if operation != Operation::OpenAi {
         let variant = request.get(TARGET_VARIANT).cloned();
         headers.insert(VARIANT, variant.unwrap_or(HeaderValue::from_static("AllTraffic")));
-        // The service sends it empty when the container sets none.
+        // The service sends an empty header if the container sets none.
         headers.insert(CUSTOM_ATTRIBUTES, HeaderValue::from_static(""));
     }
     for name in container.keys() {
