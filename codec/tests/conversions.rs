@@ -278,7 +278,8 @@ fn directions() -> String {
             response
         };
         for api in row.requests {
-            let (_, name, _) = REQUESTS.iter().find(|(.., known)| known == api).expect("an API with requests");
+            let (_, name, _) =
+                REQUESTS.iter().find(|(.., known)| known == api).expect("an API with requests");
             let source = sample(name);
             let request = read_request(*api, source.as_bytes()).expect("a request");
             assert_eq!(
@@ -322,8 +323,9 @@ fn directions() -> String {
 
 /// The table of names: what [`Api`] says of itself.
 fn names() -> String {
-    let mut table =
-        String::from("| name | other names | request | response | stream | what it is |\n|---|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| name | other names | request | response | stream | what it is |\n|---|---|---|---|---|---|\n",
+    );
     let cell = |is_read: bool, is_written: bool| match (is_read, is_written) {
         (true, true) => "read, write",
         (true, false) => "read",

@@ -74,11 +74,8 @@ struct Checkout(PathBuf);
 impl Checkout {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "sagewire-documented-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name =
+            format!("sagewire-documented-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         let data = path.join("examples/data");
         fs::create_dir_all(&data).unwrap();
@@ -196,8 +193,7 @@ fn links_between_pages_lead_somewhere() {
             assert!(target.exists(), "{}: {link}", page.display());
             if !heading.is_empty() {
                 let target = fs::read_to_string(&target).unwrap();
-                let found =
-                    target.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
+                let found = target.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
                 assert!(found, "{}: {link}", page.display());
             }
             count += 1;
@@ -210,11 +206,12 @@ fn links_between_pages_lead_somewhere() {
 fn package_readmes_repeat_tested_code() {
     // The blocks of the README are doctests.
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let visible = |text: &str| {
-        text.lines().filter(|line| !line.starts_with("# ")).collect::<Vec<_>>().join("\n")
-    };
+    let visible =
+        |text: &str| text.lines().filter(|line| !line.starts_with("# ")).collect::<Vec<_>>().join("\n");
     let readme = visible(&readme);
-    for page in linked_pages().iter().filter(|page| page.ends_with("README.md") && page.parent() != Some(&root())) {
+    for page in
+        linked_pages().iter().filter(|page| page.ends_with("README.md") && page.parent() != Some(&root()))
+    {
         let text = fs::read_to_string(page).unwrap();
         for block in text.split("```rust").skip(1) {
             let (_, code) = block.split_once('\n').unwrap();
