@@ -1,4 +1,4 @@
-//! The one error type of the codec.
+//! The error of decoding streams.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -6,14 +6,14 @@ use core::fmt;
 
 use crate::model::Failure;
 
-/// What went wrong, where, and in which layer.
+/// Why a stream could not be decoded: what went wrong, in which layer, and at which byte.
 ///
 /// Errors are sticky: a decoder that has returned one returns the same one from then on. Everything decoded
 /// before the fault has been delivered by then.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecodeError(Box<Fault>);
 
-/// Boxed, so that a result is no larger than what it is without a fault.
+/// Boxed, so that a `Result` is no larger than its success.
 #[derive(Clone, PartialEq, Eq)]
 struct Fault {
     kind: DecodeErrorKind,
@@ -80,7 +80,7 @@ impl DecodeError {
         self.failure().is_some()
     }
 
-    /// What the model or the service said, if the error is its own.
+    /// The failure that the model or the service reported.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0.kind {
             DecodeErrorKind::Failure(failure) => Some(failure),

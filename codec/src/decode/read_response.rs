@@ -29,7 +29,7 @@ impl Response {
     pub fn read(body: impl Into<Bytes>, options: Options) -> Result<Self, DecodeError> {
         let mut body = body.into();
         let mut response = Self::default();
-        let mut decoder = Decoder::with_options(of_whole_answers(options, &body));
+        let mut decoder = Decoder::with_options(for_whole_responses(options, &body));
         while let Some(event) = decoder.decode(&mut body)? {
             response.add(&event);
             response.mark(&decoder);
@@ -54,18 +54,18 @@ impl Response {
 /// A custom format may find text by the same path in a record of a stream and in a whole answer. The body is the one or
 /// the other: one JSON document is a whole answer.
 #[cfg(feature = "custom")]
-fn of_whole_answers(mut options: Options, body: &[u8]) -> Options {
+fn for_whole_responses(mut options: Options, body: &[u8]) -> Options {
     use alloc::sync::Arc;
 
     if let Some(format) = options.custom.take() {
         let is_whole = core::str::from_utf8(body).is_ok_and(crate::json::is_document);
-        let whole = if is_whole { format.of_whole_answers() } else { None };
+        let whole = if is_whole { format.for_whole_responses() } else { None };
         options.custom = Some(whole.map_or(format, Arc::new));
     }
     options
 }
 
 #[cfg(not(feature = "custom"))]
-fn of_whole_answers(options: Options, _: &[u8]) -> Options {
+fn for_whole_responses(options: Options, _: &[u8]) -> Options {
     options
 }

@@ -69,7 +69,7 @@ impl Transcoder {
     }
 
     /// The next piece of output; all that `chunk` becomes, unless that is much. `Ok(None)` means that `chunk` is empty:
-    /// bring the next one.
+    /// pass the next one.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A whole answer.
+//! Whole responses.
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::model::position::{Places, Spot, Thing};
 use crate::model::{Api, CHOICE, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::model::{Content, Param, Part, Text};
 
-/// A whole answer: what the events of a stream, or of a response that was not streamed, add up to.
+/// A whole response: what the events of a stream, or of a non-streaming response, add up to.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -34,44 +34,44 @@ use crate::model::{Content, Param, Part, Text};
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Response {
-    /// The source's name for this answer.
+    /// The source's ID of this response.
     pub id: Option<String>,
-    /// The model as the container calls it.
+    /// The model, as the container names it.
     pub model: Option<String>,
     /// Seconds since the Unix epoch.
     pub created: Option<u64>,
-    /// The answers, by their index.
+    /// The choices, ordered by index.
     pub choices: Vec<Choice>,
-    /// Token counts, where the source gives any.
+    /// Token counts, if the source sends any.
     pub usage: Option<Usage>,
-    /// Members that have no name here, with the source's names; records of unknown meaning have none.
+    /// Unknown fields with their names, and unknown records, which have no name.
     pub others: Vec<(Option<String>, Json<'static>)>,
     /// Records that could not be read.
     pub malformed: usize,
-    /// The format that knows the parts which have no name here ([`Content::Other`]), where there are such. Pieces of a part
-    /// that was streamed are its [`own`](Part::own), each as `delta`.
+    /// The API that parts of unknown kind ([`Content::Other`]) belong to, if there are any. Deltas of such a part are
+    /// in its extension fields, each as `delta`.
     pub api: Option<Api>,
-    /// Where all this stood.
+    /// The positions of all of it in the source.
     pub(crate) places: Places,
 }
 
-/// One answer.
+/// One choice of a response.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Choice {
     /// Its index.
     pub index: u32,
-    /// What it says, in order.
+    /// Its parts, in order.
     pub content: Vec<Part<'static>>,
-    /// Why it ended; `None` where the source does not say.
+    /// Why it ended; `None` if the source does not report it.
     pub finish: Option<FinishReason<'static>>,
-    /// The stop string that was met.
+    /// The stop string that was met, if the source reports it.
     pub stop: Option<String>,
-    /// Probabilities of its tokens, a piece for each record that had some.
+    /// Log probabilities of its tokens: the JSON of each record that had some.
     pub logprobs: Vec<Json<'static>>,
-    /// Sources that a part cites, with the index of the part.
+    /// Citations, each with the index of the part that it belongs to.
     pub citations: Vec<(u32, Json<'static>)>,
-    /// Members that have no name here, with the source's names.
+    /// Unknown fields, with their names.
     pub others: Vec<(Option<String>, Json<'static>)>,
 }
 
@@ -88,7 +88,7 @@ impl Choice {
         }
     }
 
-    /// All its text.
+    /// All text of the choice.
     pub fn text(&self) -> String {
         let texts = self.content.iter().filter_map(|part| match &part.content {
             Content::Text(text) => Some(&**text),
@@ -97,7 +97,7 @@ impl Choice {
         texts.collect()
     }
 
-    /// The tools that it calls: ID, name, and input as a JSON text, or as free text where the tool is a custom one.
+    /// The tool calls: ID, name, and input, which is JSON, or free text for a custom tool.
     pub fn tool_calls(&self) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
         self.content.iter().filter_map(|part| match &part.content {
             Content::ToolCall { id, name, input, .. } => Some((id.as_deref(), &**name, &**input)),
@@ -107,7 +107,7 @@ impl Choice {
 }
 
 impl Choice {
-    /// Why it ended, for a format that always says so; and whether it calls tools.
+    /// The finish reason for an API that requires one, and whether the choice calls tools.
     pub(crate) fn reason(
         &self,
         places: &Places,
@@ -126,7 +126,7 @@ impl Choice {
     }
 }
 
-/// The input of a tool call, or of a custom one, for a format that wants an object.
+/// The input of a tool call as the JSON object that the target requires.
 pub(crate) fn call_input<'a>(input: &'a str, custom: bool, losses: &mut Losses) -> Cow<'a, str> {
     if custom {
         losses.add("tool call input", Outcome::Approximated, CUSTOM_INPUT);
@@ -135,7 +135,7 @@ pub(crate) fn call_input<'a>(input: &'a str, custom: bool, losses: &mut Losses) 
     input_object(input, losses)
 }
 
-/// The input of a tool call, for a format that wants an object.
+/// The input of a function call as the JSON object that the target requires.
 pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, str> {
     if input.trim().is_empty() {
         return Cow::Borrowed("{}");
@@ -150,8 +150,7 @@ pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, s
 }
 
 impl Response {
-    /// All that a format can say that has one answer, with no place for logprobs, citations and members of unknown
-    /// meaning: the first choice. The rest goes into `losses`.
+    /// The first choice, for an API that has one choice and no logprobs and unknown fields. The rest is added to `losses`.
     pub(crate) fn only_choice(&self, losses: &mut Losses) -> &Choice {
         static NONE: Choice = Choice::new(0);
         let choice = self.choices.first().unwrap_or(&NONE);
@@ -171,7 +170,7 @@ impl Response {
         choice
     }
 
-    /// The citations of each text that `is_own` says are the format's own. The rest are lost.
+    /// The citations that `is_own` accepts, by the index of their text part. The rest is added to `losses`.
     pub(crate) fn citations<'r>(
         &self,
         choice: &'r Choice,
@@ -192,14 +191,14 @@ impl Response {
         by_part
     }
 
-    /// All of the source's counts, where they say more than [`Usage`] and `is_own` says that they are the format's own.
+    /// The source's own `usage` object, if it counts more than [`Usage`] and `is_own` accepts it.
     pub(crate) fn more_usage(&self, is_own: impl Fn(&str, &Json<'_>) -> bool) -> Option<&Json<'static>> {
         let more =
             self.others.iter().find(|(name, json)| name.as_deref().is_some_and(|name| is_own(name, json)));
         more.map(|(_, json)| json)
     }
 
-    /// Notes that a member of unknown meaning is lost, which is this one of the choice's or of the answer's.
+    /// Reports the loss of an unknown field of a choice or of the response.
     pub(crate) fn lose_other(
         &self,
         choice: Option<u32>,
@@ -211,7 +210,7 @@ impl Response {
         losses.add("other", Outcome::Dropped, why);
     }
 
-    /// Notes what could not be read.
+    /// Reports the loss of records that could not be read.
     pub(crate) fn note_malformed(&self, losses: &mut Losses) {
         if self.malformed > 0 {
             losses.set_here(None);
@@ -219,14 +218,14 @@ impl Response {
         }
     }
 
-    /// Where a choice stood: where the first thing of it did.
+    /// The position of a choice: that of its first part.
     fn place_of(&self, choice: &Choice) -> Option<Spot> {
         let index = choice.index;
         let part = self.places.of(Thing::Part { choice: index, part: 0 });
         part.or(self.places.of(Thing::Finish { choice: index }))
     }
 
-    /// Adds what the next event says.
+    /// Adds the next event.
     pub fn add(&mut self, event: &Event<'_>) {
         let mut last = None;
         match event {
@@ -311,7 +310,7 @@ impl Response {
                     Some(choice) => &mut self.choice(*choice).others,
                     None => &mut self.others,
                 };
-                // Counts are said again and again, and the last ones stand.
+                // Each `usage` replaces the previous one.
                 let is_usage = |(name, _): &(Option<String>, Json<'_>)| name.as_deref() == Some("usage");
                 let earlier =
                     others.iter().position(is_usage).filter(|_| choice.is_none() && is_usage(&other));
@@ -341,7 +340,7 @@ impl Response {
         self.choice(choice).content.get_mut(part as usize)
     }
 
-    /// Reasoning that nobody can read stands in a part that has nothing else.
+    /// Encrypted reasoning makes its part a [`Content::Redacted`].
     fn redact(&mut self, choice: u32, part: u32, more: &str) {
         match self.part(choice, part).map(|part| &mut part.content) {
             Some(Content::Redacted(data)) => data.to_mut().push_str(more),
