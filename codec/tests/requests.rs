@@ -182,7 +182,7 @@ fn a_request_can_be_made_by_hand() {
     request.tool_choice = Some(Param::new(ToolChoice::Required));
     request.seed = Some(Param::new(-3));
     request.temperature = Some(Param::new(0.7));
-    request.others.push(("min_tokens".into(), Param::new(Json(Cow::Borrowed("2")))));
+    request.extra_parameters.push(("min_tokens".into(), Param::new(Json(Cow::Borrowed("2")))));
     for (name, format) in FORMATS {
         let (written, losses) = write_request(format, &request, &ConversionOptions::new().render(&plain))
             .unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -272,7 +272,7 @@ fn strings_are_borrowed() {
     };
     assert_eq!(data.borrowed(), Some("AAAA"));
     assert!(matches!(
-        &request.others[0],
+        &request.extra_parameters[0],
         (Cow::Borrowed("later"), Param { value: Json(Cow::Borrowed(_)), .. })
     ));
 }

@@ -294,15 +294,15 @@ impl Template {
             let list = steps.next()?;
             let index: usize = steps.next()?.parse().ok()?;
             if list == "tools" {
-                return tools.get(index)?.at;
+                return tools.get(index)?.offset;
             }
             let message = messages.get(index)?;
             let part = steps.nth(1).and_then(|part| message.content.get(part.parse::<usize>().ok()?));
-            part.map_or(message.at, |part| part.at)
+            part.map_or(message.offset, |part| part.offset)
         };
         let mut rendered = Rendered::new(prompt.text);
         for loss in prompt.losses.as_slice() {
-            rendered.lost.push((at(&loss.path), "message", loss.outcome, loss.reason.clone()));
+            rendered.report(at(&loss.path), "message", loss.outcome, loss.reason.clone());
         }
         Ok(rendered)
     }

@@ -11,58 +11,58 @@ use crate::formats::request_reader::Result;
 use crate::json::{Json, Object, is_document, pointers, write_integer, write_number};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
 use crate::model::{Api, ConversionOptions, Loss, Losses, Outcome, Request, ZeroTemperature};
-use crate::model::{At, Content, Members, Message, Param, Part, Text};
+use crate::model::{Offset, Content, Fields, Message, Param, Part, Text};
 
 /// One conversion: from where to where, and what was lost on the way.
 pub(crate) struct Conversion<'c, 'a> {
     pub(crate) request: &'c Request<'a>,
-    pub(crate) settings: &'c ConversionOptions<'c>,
+    pub(crate) options: &'c ConversionOptions<'c>,
     /// It goes back to where it came from.
     pub(crate) same: bool,
     lost: RefCell<Vec<Lost>>,
 }
 
 struct Lost {
-    at: At,
+    offset: Offset,
     what: &'static str,
     outcome: Outcome,
     why: Cow<'static, str>,
 }
 
 impl<'c, 'a> Conversion<'c, 'a> {
-    pub(crate) fn new(api: Api, request: &'c Request<'a>, settings: &'c ConversionOptions<'c>) -> Self {
-        Self { request, settings, same: request.api == Some(api), lost: RefCell::default() }
+    pub(crate) fn new(api: Api, request: &'c Request<'a>, options: &'c ConversionOptions<'c>) -> Self {
+        Self { request, options, same: request.api == Some(api), lost: RefCell::default() }
     }
 
     /// Notes a loss: of what stood at `at`, or of what the canonical model calls `what`.
-    pub(crate) fn lose(
+    pub(crate) fn report(
         &self,
-        at: At,
+        offset: Offset,
         what: &'static str,
         outcome: Outcome,
         why: impl Into<Cow<'static, str>>,
     ) {
-        self.lost.borrow_mut().push(Lost { at, what, outcome, why: why.into() });
+        self.lost.borrow_mut().push(Lost { offset, what, outcome, why: why.into() });
     }
 
-    pub(crate) fn dropped(&self, at: At, what: &'static str, why: impl Into<Cow<'static, str>>) {
-        self.lose(at, what, Outcome::Dropped, why);
+    pub(crate) fn report_dropped(&self, offset: Offset, what: &'static str, why: impl Into<Cow<'static, str>>) {
+        self.report(offset, what, Outcome::Dropped, why);
     }
 
-    pub(crate) fn approximated(&self, at: At, what: &'static str, why: impl Into<Cow<'static, str>>) {
-        self.lose(at, what, Outcome::Approximated, why);
+    pub(crate) fn report_approximated(&self, offset: Offset, what: &'static str, why: impl Into<Cow<'static, str>>) {
+        self.report(offset, what, Outcome::Approximated, why);
     }
 
     /// The losses in the order of the source, with their pointers, which one walk over the source finds.
     pub(crate) fn losses(self) -> Losses {
         let mut lost = self.lost.into_inner();
-        lost.sort_by_key(|lost| lost.at.map_or(u64::MAX, u64::from));
+        lost.sort_by_key(|lost| lost.offset.map_or(u64::MAX, u64::from));
         lost.dedup_by(|a, b| {
-            let is_same = if a.at.is_some() { a.at == b.at } else { b.at.is_none() && a.what == b.what };
+            let is_same = if a.offset.is_some() { a.offset == b.offset } else { b.offset.is_none() && a.what == b.what };
             is_same && a.outcome == b.outcome && a.why == b.why
         });
-        let known = |lost: &Lost| lost.at.filter(|_| !self.request.source.is_empty());
-        let offsets: Vec<usize> = lost.iter().filter_map(known).map(|at| at as usize).collect();
+        let known = |lost: &Lost| lost.offset.filter(|_| !self.request.source.is_empty());
+        let offsets: Vec<usize> = lost.iter().filter_map(known).map(|offset| offset as usize).collect();
         let mut pointers = if offsets.is_empty() {
             Vec::new()
         } else {
@@ -79,13 +79,13 @@ impl<'c, 'a> Conversion<'c, 'a> {
         losses
     }
 
-    pub(crate) fn unwritable(&self, at: At, why: impl Into<Cow<'static, str>>) -> ConvertError {
-        ConvertError::new(at.unwrap_or(0) as usize, ConvertErrorKind::Unwritable(why.into()))
+    pub(crate) fn error(&self, offset: Offset, why: impl Into<Cow<'static, str>>) -> ConvertError {
+        ConvertError::new(offset.unwrap_or(0) as usize, ConvertErrorKind::Unwritable(why.into()))
     }
 
     /// Whether the member whose value stood at `at` has this name in the source, and the target is of its format.
-    pub(crate) fn is_spelled(&self, at: At, name: &str) -> bool {
-        let before = at.and_then(|at| self.request.source.get(..at as usize)).filter(|_| self.same);
+    pub(crate) fn is_spelled(&self, offset: Offset, name: &str) -> bool {
+        let before = offset.and_then(|offset| self.request.source.get(..offset as usize)).filter(|_| self.same);
         let Some(before) = before.and_then(|before| before.trim_end().strip_suffix(':')) else {
             return false;
         };
@@ -94,9 +94,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     /// The byte of the source that a value begins with, where the target is of the source's format.
-    pub(crate) fn first_byte(&self, at: At) -> Option<u8> {
-        let at = at.filter(|_| self.same)?;
-        self.request.source.as_bytes().get(at as usize).copied()
+    pub(crate) fn first_byte(&self, offset: Offset) -> Option<u8> {
+        let offset = offset.filter(|_| self.same)?;
+        self.request.source.as_bytes().get(offset as usize).copied()
     }
 
     /// Appends a number as the source spelled it, if it did.
@@ -108,9 +108,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     fn spelling(&self, number: Param<f64>) -> Option<&'a str> {
-        let at = number.at? as usize;
-        let range = Json::new(self.request.source.get(at..)?.as_bytes(), 0, 0).skip().ok()?;
-        let text = self.request.source[at..].get(range)?;
+        let offset = number.offset? as usize;
+        let range = Json::new(self.request.source.get(offset..)?.as_bytes(), 0, 0).skip().ok()?;
+        let text = self.request.source[offset..].get(range)?;
         (text.parse() == Ok(number.value)).then_some(text)
     }
 
@@ -138,20 +138,20 @@ impl<'c, 'a> Conversion<'c, 'a> {
         if value == number.value {
             return Some(number);
         }
-        self.lose(number.at, what, Outcome::Clamped, format!("has to be from {min} to {max}"));
+        self.report(number.offset, what, Outcome::Clamped, format!("has to be from {min} to {max}"));
         Some(Param::new(value))
     }
 
     /// Most tokens of the answer: the request's, at least one, or what the settings say.
     pub(crate) fn max_tokens(&self) -> Option<u64> {
         let Some(tokens) = self.request.max_tokens else {
-            let default = self.settings.max_tokens?;
+            let default = self.options.max_tokens?;
             let why = format!("the request does not say how many; {default} are asked for");
-            self.lose(None, "max_tokens", Outcome::Defaulted, why);
+            self.report(None, "max_tokens", Outcome::Defaulted, why);
             return Some(default);
         };
         if tokens.value == 0 {
-            self.lose(tokens.at, "max_tokens", Outcome::Clamped, "has to be 1 or more");
+            self.report(tokens.offset, "max_tokens", Outcome::Clamped, "has to be 1 or more");
         }
         Some(tokens.value.max(1))
     }
@@ -161,10 +161,10 @@ impl<'c, 'a> Conversion<'c, 'a> {
     pub(crate) fn sampling(&self, object: &mut Object<'_>) {
         let mut do_sample = self.request.do_sample.map(|param| param.value);
         match self.request.temperature {
-            Some(zero) if zero.value <= 0.0 => match self.settings.zero_temperature {
+            Some(zero) if zero.value <= 0.0 => match self.options.zero_temperature {
                 ZeroTemperature::Greedy => do_sample = Some(false),
                 ZeroTemperature::Clamp => {
-                    self.lose(zero.at, "temperature", Outcome::Clamped, "has to be above 0");
+                    self.report(zero.offset, "temperature", Outcome::Clamped, "has to be above 0");
                     object.raw("temperature", "0.01");
                 }
                 ZeroTemperature::Send => self.number(zero, object.name("temperature")),
@@ -183,9 +183,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
     /// The temperature for formats that know no `do_sample`: without sampling it is 0.
     pub(crate) fn temperature(&self) -> Option<Param<f64>> {
         match self.request.do_sample {
-            Some(Param { value: false, at }) => {
+            Some(Param { value: false, offset }) => {
                 let unsampled = self.request.temperature.is_none_or(|temperature| temperature.value == 1.0);
-                if unsampled { Some(Param { value: 0.0, at }) } else { self.request.temperature }
+                if unsampled { Some(Param { value: 0.0, offset }) } else { self.request.temperature }
             }
             _ => self.request.temperature,
         }
@@ -193,110 +193,110 @@ impl<'c, 'a> Conversion<'c, 'a> {
 
     /// Writes parameters of the source's container, where the target takes such. Names that mean something to the target
     /// are its own.
-    pub(crate) fn others(&self, object: &mut Object<'_>, is_known: impl Fn(&str) -> bool) {
-        if self.settings.drop_others {
+    pub(crate) fn extra_parameters(&self, object: &mut Object<'_>, is_known: impl Fn(&str) -> bool) {
+        if self.options.drop_extra_parameters {
             return;
         }
-        for (name, other) in &self.request.others {
+        for (name, other) in &self.request.extra_parameters {
             if self.same || !is_known(name) {
                 object.raw(name, other.value.as_str());
             } else {
-                self.dropped(other.at, "others", "in the target this name has a meaning of its own");
+                self.report_dropped(other.offset, "others", "in the target this name has a meaning of its own");
             }
         }
     }
 
     /// Whether any parameter of the source's container is passed on.
-    pub(crate) fn has_others(&self, is_known: impl Fn(&str) -> bool) -> bool {
+    pub(crate) fn has_extra_parameters(&self, is_known: impl Fn(&str) -> bool) -> bool {
         let passes = |name: &str| self.same || !is_known(name);
-        !self.settings.drop_others && self.request.others.iter().any(|(name, _)| passes(name))
+        !self.options.drop_extra_parameters && self.request.extra_parameters.iter().any(|(name, _)| passes(name))
     }
 
     /// Notes what has no place in any other format than the source's.
-    pub(crate) fn note_own(&self) {
-        if self.settings.drop_others {
-            self.note_members(&self.request.others, "parameters of the source's container are not passed on");
+    pub(crate) fn report_extension_fields(&self) {
+        if self.options.drop_extra_parameters {
+            self.report_fields(&self.request.extra_parameters, "parameters of the source's container are not passed on");
         }
         if self.same {
             return;
         }
         let why = "only the source's format knows this";
-        self.note_members(&self.request.own, why);
+        self.report_fields(&self.request.extension_fields, why);
         for message in &self.request.messages {
-            self.note_members(&message.own, why);
+            self.report_fields(&message.extension_fields, why);
             for part in &message.content {
-                self.note_members(&part.own, why);
+                self.report_fields(&part.extension_fields, why);
                 if let Content::ToolResult { content, .. } = &part.content {
-                    content.iter().for_each(|part| self.note_members(&part.own, why));
+                    content.iter().for_each(|part| self.report_fields(&part.extension_fields, why));
                 }
             }
         }
         for tool in &self.request.tools {
-            self.note_members(&tool.own, why);
+            self.report_fields(&tool.extension_fields, why);
         }
     }
 
     /// Notes the parameters of the source's container, for a target that takes none.
-    pub(crate) fn note_others(&self, why: &'static str) {
-        if !self.same && !self.settings.drop_others {
-            self.note_members(&self.request.others, why);
+    pub(crate) fn report_extra_parameters(&self, why: &'static str) {
+        if !self.same && !self.options.drop_extra_parameters {
+            self.report_fields(&self.request.extra_parameters, why);
         }
     }
 
     /// Null says nothing, and a version of the protocol nothing that is meant for the model.
-    fn note_members(&self, members: &Members<'_>, why: &'static str) {
+    fn report_fields(&self, members: &Fields<'_>, why: &'static str) {
         let says = |name: &str, json: &str| json != "null" && name != "anthropic_version";
         for (_, member) in members.iter().filter(|(name, member)| says(name, member.value.as_str())) {
-            self.dropped(member.at, "others", why);
+            self.report_dropped(member.offset, "others", why);
         }
     }
 
     /// Notes the parameters that are said, mean something, and are not among those that the target `takes`.
     ///
     /// Model and stream are not content: a path or an operation may say them.
-    pub(crate) fn note_parameters(&self, takes: &[&str], why: &'static str) {
+    pub(crate) fn report_parameters(&self, takes: &[&str], why: &'static str) {
         let r = self.request;
-        let note = |name: &'static str, at: Option<At>| {
-            if let Some(at) = at.filter(|_| !takes.contains(&name)) {
-                self.dropped(at, name, why);
+        let note = |name: &'static str, offset: Option<Offset>| {
+            if let Some(offset) = offset.filter(|_| !takes.contains(&name)) {
+                self.report_dropped(offset, name, why);
             }
         };
         let unless = |param: Option<Param<f64>>, neutral: f64| {
-            param.filter(|param| param.value != neutral).map(|param| param.at)
+            param.filter(|param| param.value != neutral).map(|param| param.offset)
         };
-        let truth = |param: Option<Param<bool>>| param.filter(|param| param.value).map(|param| param.at);
-        note("max_tokens", r.max_tokens.map(|param| param.at));
-        note("temperature", r.temperature.map(|param| param.at));
+        let truth = |param: Option<Param<bool>>| param.filter(|param| param.value).map(|param| param.offset);
+        note("max_tokens", r.max_tokens.map(|param| param.offset));
+        note("temperature", r.temperature.map(|param| param.offset));
         note("top_p", unless(r.top_p, 1.0));
-        note("top_k", r.top_k.filter(|top_k| top_k.value > 0).map(|param| param.at));
+        note("top_k", r.top_k.filter(|top_k| top_k.value > 0).map(|param| param.offset));
         note("min_p", unless(r.min_p, 0.0));
-        note("seed", r.seed.map(|param| param.at));
-        note("n", r.n.filter(|n| n.value != 1).map(|param| param.at));
-        note("stop", r.stop.first().map(|param| param.at));
+        note("seed", r.seed.map(|param| param.offset));
+        note("n", r.n.filter(|n| n.value != 1).map(|param| param.offset));
+        note("stop", r.stop.first().map(|param| param.offset));
         note("frequency_penalty", unless(r.frequency_penalty, 0.0));
         note("presence_penalty", unless(r.presence_penalty, 0.0));
         note("repetition_penalty", unless(r.repetition_penalty, 1.0));
         note("logprobs", truth(r.logprobs));
-        note("top_logprobs", r.top_logprobs.filter(|top| top.value > 0).map(|param| param.at));
-        note("logit_bias", r.logit_bias.as_ref().map(|param| param.at));
-        note("user", r.user.as_ref().map(|param| param.at));
-        note("service_tier", r.service_tier.as_ref().filter(|tier| tier.value != "auto").map(|tier| tier.at));
-        note("reasoning", r.reasoning.as_ref().map(|param| param.at));
+        note("top_logprobs", r.top_logprobs.filter(|top| top.value > 0).map(|param| param.offset));
+        note("logit_bias", r.logit_bias.as_ref().map(|param| param.offset));
+        note("user", r.user.as_ref().map(|param| param.offset));
+        note("service_tier", r.service_tier.as_ref().filter(|tier| tier.value != "auto").map(|tier| tier.offset));
+        note("reasoning", r.reasoning.as_ref().map(|param| param.offset));
         let shape = r.response_format.as_ref();
-        note("response_format", shape.filter(|shape| !shape.value.is_text()).map(|shape| shape.at));
+        note("response_format", shape.filter(|shape| !shape.value.is_text()).map(|shape| shape.offset));
         note("return_full_text", truth(r.return_full_text));
         note("details", truth(r.details));
         note("include_usage", truth(r.include_usage));
         if !r.tools.is_empty() {
             note(
                 "tool_choice",
-                r.tool_choice.as_ref().filter(|c| !c.value.is_auto()).map(|choice| choice.at),
+                r.tool_choice.as_ref().filter(|c| !c.value.is_auto()).map(|choice| choice.offset),
             );
             let alone = r.parallel_tool_calls.filter(|parallel| !parallel.value);
-            note("parallel_tool_calls", alone.map(|param| param.at));
+            note("parallel_tool_calls", alone.map(|param| param.offset));
         }
         if !r.messages.is_empty() {
-            note("prompt", r.prompt.as_ref().map(|prompt| prompt.at));
+            note("prompt", r.prompt.as_ref().map(|prompt| prompt.offset));
         }
     }
 
@@ -312,31 +312,31 @@ impl<'c, 'a> Conversion<'c, 'a> {
     ) -> Result<Cow<'c, Text<'a>>> {
         if let Some(prompt) = &self.request.prompt {
             for message in &self.request.messages {
-                self.dropped(message.at, "messages", "the prompt is sent in place of messages");
+                self.report_dropped(message.offset, "messages", "the prompt is sent in place of messages");
             }
-            self.note_tools();
+            self.report_tools();
             return Ok(Cow::Borrowed(&prompt.value));
         }
-        let Some(render) = self.settings.render else {
+        let Some(render) = self.options.render else {
             let why = "the target takes a prompt: a chat template is needed to make one of the messages";
-            return Err(self.unwritable(None, why));
+            return Err(self.error(None, why));
         };
         let mut messages = self.messages(false)?;
         change(&mut messages);
         let rendered = render(&messages, &self.request.tools).map_err(|why| {
             let why: String = format!("the chat template fails: {why}");
-            self.unwritable(None, why)
+            self.error(None, why)
         })?;
-        for (at, what, outcome, why) in rendered.lost {
-            self.lose(at, what, outcome, why);
+        for loss in rendered.losses {
+            self.report(loss.offset, loss.name, loss.outcome, loss.reason);
         }
         Ok(Cow::Owned(rendered.text.into()))
     }
 
     /// Notes that all tools are lost.
-    pub(crate) fn note_tools(&self) {
+    pub(crate) fn report_tools(&self) {
         for tool in &self.request.tools {
-            self.dropped(tool.at, "tools", "the target knows no tools");
+            self.report_dropped(tool.offset, "tools", "the target knows no tools");
         }
     }
 
@@ -379,7 +379,7 @@ impl Conversion<'_, '_> {
     ) -> Option<Param<f64>> {
         let number = number?;
         if self.thinks() && number.value != only {
-            self.dropped(number.at, what, "a model that thinks does not take it");
+            self.report_dropped(number.offset, what, "a model that thinks does not take it");
             return None;
         }
         Some(number)
@@ -390,11 +390,11 @@ impl Conversion<'_, '_> {
         let reasoning = self.request.reasoning.as_ref()?;
         match reasoning.value.effort.as_deref()? {
             "none" if !self.same => {
-                self.dropped(reasoning.at, "reasoning", "there is no effort of none: nothing is asked for");
+                self.report_dropped(reasoning.offset, "reasoning", "there is no effort of none: nothing is asked for");
                 None
             }
             "minimal" if !self.same => {
-                self.approximated(reasoning.at, "reasoning", "the least effort is low");
+                self.report_approximated(reasoning.offset, "reasoning", "the least effort is low");
                 Some("low")
             }
             effort => Some(effort),
@@ -406,7 +406,7 @@ impl<'a> Conversion<'_, 'a> {
     /// The input of a call, or of one of a custom tool, as a JSON object.
     pub(crate) fn input<'i>(&self, part: &Part<'a>, input: &'i str, custom: bool) -> Result<Cow<'i, str>> {
         if custom {
-            self.approximated(part.at, "input", CUSTOM_INPUT);
+            self.report_approximated(part.offset, "input", CUSTOM_INPUT);
             return Ok(Cow::Owned(custom_object(input)));
         }
         let trimmed = input.trim();
@@ -416,6 +416,6 @@ impl<'a> Conversion<'_, 'a> {
         if self.same || (trimmed.starts_with('{') && is_document(trimmed)) {
             return Ok(Cow::Borrowed(trimmed));
         }
-        Err(self.unwritable(part.at, "the input of a call of a tool has to be a JSON object"))
+        Err(self.error(part.offset, "the input of a call of a tool has to be a JSON object"))
     }
 }

@@ -1,7 +1,7 @@
 //! What requests put into an object beyond what [`json`](crate::json) writes.
 
 use crate::json::Object;
-use crate::model::{Members, Text};
+use crate::model::{Fields, Text};
 
 /// What the canonical model has, as members.
 pub(crate) trait Put {
@@ -9,7 +9,7 @@ pub(crate) trait Put {
     fn text(&mut self, name: &'static str, text: &Text<'_>);
 
     /// Puts members back that stood right under `path`.
-    fn own(&mut self, own: &Members<'_>, path: &str);
+    fn extension_fields(&mut self, extension_fields: &Fields<'_>, path: &str);
 }
 
 impl Put for Object<'_> {
@@ -18,8 +18,8 @@ impl Put for Object<'_> {
         text.write(self.name(name));
     }
 
-    fn own(&mut self, own: &Members<'_>, path: &str) {
-        for (name, member) in own {
+    fn extension_fields(&mut self, extension_fields: &Fields<'_>, path: &str) {
+        for (name, member) in extension_fields {
             let rest = if path.is_empty() {
                 Some(&**name)
             } else {
@@ -36,11 +36,11 @@ impl Put for Object<'_> {
 }
 
 /// Whether anything of `own` stands below `path`.
-pub(crate) fn has_below(own: &Members<'_>, path: &str) -> bool {
-    own.iter().any(|(name, _)| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+pub(crate) fn has_below(extension_fields: &Fields<'_>, path: &str) -> bool {
+    extension_fields.iter().any(|(name, _)| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
 }
 
 /// Whether `own` has a member of this name or path.
-pub(crate) fn has(own: &Members<'_>, path: &str) -> bool {
-    own.iter().any(|(name, _)| name == path)
+pub(crate) fn has(extension_fields: &Fields<'_>, path: &str) -> bool {
+    extension_fields.iter().any(|(name, _)| name == path)
 }

@@ -11,7 +11,7 @@ use crate::formats::conversion::Conversion;
 use crate::formats::request_reader::string_member;
 use crate::json::Object;
 use crate::model::Json;
-use crate::model::{At, Source, Text};
+use crate::model::{Offset, Source, Text};
 
 /// What a URL names: the bytes themselves, where it is a data URL in Base64.
 pub(crate) fn of_url(url: Text<'_>) -> Source<'_> {
@@ -84,7 +84,7 @@ pub(crate) struct CachePoint {
 
 impl Conversion<'_, '_> {
     /// Writes the cache point of a part or a tool.
-    pub(crate) fn cache(&self, object: &mut Object<'_>, cache: &Json<'_>, at: At, point: &CachePoint) {
+    pub(crate) fn cache(&self, object: &mut Object<'_>, cache: &Json<'_>, offset: Offset, point: &CachePoint) {
         if self.same {
             object.raw(point.name, cache.as_str());
             return;
@@ -96,7 +96,7 @@ impl Conversion<'_, '_> {
                 written.string("ttl", &lifetime);
             } else {
                 let why = "the target knows no cache that lasts as long: its default is used";
-                self.approximated(at, "cache", why);
+                self.report_approximated(offset, "cache", why);
             }
         }
     }

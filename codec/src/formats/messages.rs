@@ -22,14 +22,14 @@ impl<'c, 'a> Conversion<'c, 'a> {
     pub(crate) fn messages(&self, user_first: bool) -> Result<Cow<'c, [Message<'a>]>> {
         let mut messages = Cow::Borrowed(&self.request.messages[..]);
         if let (true, Some(prompt)) = (messages.is_empty(), &self.request.prompt) {
-            self.approximated(prompt.at, "prompt", "a prompt becomes the text of a user message");
-            let part = Part { at: prompt.at, ..Part::new(Content::Text(prompt.value.clone())) };
+            self.report_approximated(prompt.offset, "prompt", "a prompt becomes the text of a user message");
+            let part = Part { offset: prompt.offset, ..Part::new(Content::Text(prompt.value.clone())) };
             messages = Cow::Owned(Vec::from([Message::new(Role::User, Vec::from([part]))]));
         }
-        if self.settings.system != SystemPlacement::Keep {
+        if self.options.system != SystemPlacement::Keep {
             self.move_system(messages.to_mut());
         }
-        if self.settings.merge == Some(true) {
+        if self.options.merge_messages == Some(true) {
             merge(messages.to_mut());
         }
         if user_first {
@@ -45,7 +45,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             let is_system = is_system(message);
             for part in message.content.iter().filter(|_| is_system) {
                 let Content::Text(text) = &part.content else {
-                    self.dropped(part.at, "system", "a user message takes only the system's text");
+                    self.report_dropped(part.offset, "system", "a user message takes only the system's text");
                     continue;
                 };
                 if !system.is_empty() {
@@ -54,7 +54,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
                 system.push_str(text);
             }
             if is_system {
-                self.approximated(message.at, "system", "the system's text stands in a user message");
+                self.report_approximated(message.offset, "system", "the system's text stands in a user message");
             }
             !is_system
         });
@@ -62,7 +62,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             return;
         }
         let mut is_user = |message: &Message<'_>| message.role == Role::User;
-        let place = match self.settings.system {
+        let place = match self.options.system {
             SystemPlacement::LastUser => messages.iter().rposition(is_user),
             _ => messages.iter().position(&mut is_user),
         };
@@ -87,15 +87,15 @@ impl<'c, 'a> Conversion<'c, 'a> {
         if first.is_some_and(|first| !matches!(messages[first].role, Role::Assistant)) {
             return Ok(());
         }
-        let at = first.and_then(|first| messages[first].at);
-        match self.settings.first_message {
+        let offset = first.and_then(|first| messages[first].offset);
+        match self.options.first_message {
             FirstMessage::Leave => {}
             FirstMessage::Error => {
-                return Err(self.unwritable(at, "the user has to begin the conversation"));
+                return Err(self.error(offset, "the user has to begin the conversation"));
             }
             FirstMessage::Insert => {
                 let why = "the user has to begin the conversation: \"Please continue.\" is put before it";
-                self.lose(at, "messages", Outcome::Defaulted, why);
+                self.report(offset, "messages", Outcome::Defaulted, why);
                 let part = Part::new(Content::Text(CONTINUE.into()));
                 let begin = first.unwrap_or(messages.len());
                 messages.to_mut().insert(begin, Message::new(Role::User, Vec::from([part])));
@@ -111,7 +111,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     ) -> (&'m [Message<'a>], &'m [Message<'a>]) {
         // Where a message of the conversation was the system's, it still is.
         let is_apart =
-            |message: &Message<'_>| is_system(message) && self.first_byte(message.at) != Some(b'{');
+            |message: &Message<'_>| is_system(message) && self.first_byte(message.offset) != Some(b'{');
         let first = messages.iter().position(|message| !is_apart(message)).unwrap_or(messages.len());
         messages.split_at(first)
     }
@@ -126,14 +126,14 @@ impl<'c, 'a> Conversion<'c, 'a> {
         mut array: Array<'_>,
         block: &mut Block<'_, 'a>,
     ) -> Result<()> {
-        if self.same && self.settings.merge != Some(true) {
+        if self.same && self.options.merge_messages != Some(true) {
             return self.same_turns(messages, array, block);
         }
         let mut turns = Turns { out: array.element(), role: None, is_over: false };
         let mut rest = messages;
         while let Some(first) = rest.first() {
             let role = self.turn_role(first);
-            let run = if self.settings.merge == Some(false) {
+            let run = if self.options.merge_messages == Some(false) {
                 1
             } else {
                 rest.iter().take_while(|message| self.turn_role(message) == role).count()
@@ -141,9 +141,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
             let (now, later) = rest.split_at(run);
             rest = later;
             for message in now {
-                self.note_role(message, role);
+                self.report_role(message, role);
             }
-            turns.is_over = self.settings.merge == Some(false);
+            turns.is_over = self.options.merge_messages == Some(false);
             for results in [true, false] {
                 for part in now.iter().flat_map(|message| &message.content) {
                     if matches!(part.content, Content::ToolResult { .. }) == results {
@@ -167,11 +167,11 @@ impl<'c, 'a> Conversion<'c, 'a> {
             let mut turn = array.begin_object();
             turn.string("role", message.role.as_str());
             match &message.content[..] {
-                [Part { content: Content::Text(text), at, .. }] if self.first_byte(*at) == Some(b'"') => {
+                [Part { content: Content::Text(text), offset, .. }] if self.first_byte(*offset) == Some(b'"') => {
                     turn.text("content", text);
                 }
                 // There was none that could be read.
-                [] if has(&message.own, "content") => {}
+                [] if has(&message.extension_fields, "content") => {}
                 parts => {
                     let mut content = turn.begin_array("content");
                     for part in parts {
@@ -179,7 +179,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
                     }
                 }
             }
-            turn.own(&message.own, "");
+            turn.extension_fields(&message.extension_fields, "");
         }
         Ok(())
     }
@@ -193,19 +193,19 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
-    fn note_role(&self, message: &Message<'_>, role: &'static str) {
+    fn report_role(&self, message: &Message<'_>, role: &'static str) {
         match &message.role {
             Role::System | Role::Developer if role == "user" => {
                 let why = "only some models take system messages within a conversation: sent as the user's";
-                self.approximated(message.at, "role", why);
+                self.report_approximated(message.offset, "role", why);
             }
             Role::Other(_) => {
-                self.approximated(message.at, "role", "the role is unknown: sent as the user's")
+                self.report_approximated(message.offset, "role", "the role is unknown: sent as the user's")
             }
             _ => {}
         }
         if message.name.is_some() {
-            self.dropped(message.at, "name", "the target knows no names of speakers");
+            self.report_dropped(message.offset, "name", "the target knows no names of speakers");
         }
     }
 }
@@ -267,7 +267,7 @@ fn merge(messages: &mut Vec<Message<'_>>) {
             merged.push(message);
             continue;
         };
-        last.own.extend(message.own);
+        last.extension_fields.extend(message.extension_fields);
         for part in message.content {
             match (last.content.last_mut().map(|part| &mut part.content), part.content) {
                 (Some(Content::Text(before)), Content::Text(text)) => {

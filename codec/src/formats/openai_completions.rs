@@ -58,8 +58,8 @@ const TAKES: &[&str] = &[
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     let (_, start) = source.kind()?;
     let mut request = Request::default();
-    let mut own = Vec::new();
-    source.object(&mut own, "", |source, name| match name {
+    let mut extension_fields = Vec::new();
+    source.object(&mut extension_fields, "", |source, name| match name {
         "prompt" => prompt(source, &mut request),
         "model" => source.param(&mut request.model),
         "max_tokens" => source.param(&mut request.max_tokens),
@@ -75,7 +75,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
         "repetition_penalty" => source.param(&mut request.repetition_penalty),
         "logprobs" => {
             let taken = source.param(&mut request.top_logprobs)?;
-            request.logprobs = request.top_logprobs.map(|top| Param { value: true, at: top.at });
+            request.logprobs = request.top_logprobs.map(|top| Param { value: true, offset: top.offset });
             Ok(taken)
         }
         "logit_bias" => source.param(&mut request.logit_bias),
@@ -83,8 +83,8 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
         "echo" => source.param(&mut request.return_full_text),
         "stream" => source.param(&mut request.stream),
         "stream_options" => {
-            let Request { include_usage, own, .. } = &mut request;
-            source.nested(own, "stream_options", |source, name| {
+            let Request { include_usage, extension_fields, .. } = &mut request;
+            source.nested(extension_fields, "stream_options", |source, name| {
                 if name == "include_usage" { source.param(include_usage) } else { Ok(false) }
             })
         }
@@ -93,14 +93,14 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     if request.prompt.is_none() && request.prompts.is_none() {
         return Err(expected(start, "prompt", "a string", "nothing"));
     }
-    request.others = split_off(&mut own, OWN);
-    request.own.append(&mut own);
+    request.extra_parameters = split_off(&mut extension_fields, OWN);
+    request.extension_fields.append(&mut extension_fields);
     Ok(request)
 }
 
 /// Reads a prompt, also as the only one of a list.
 fn prompt<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let (kind, at) = source.kind()?;
+    let (kind, offset) = source.kind()?;
     (request.prompt, request.prompts) = (None, None);
     if kind != Kind::Array {
         source.expect("prompt", Kind::String)?;
@@ -117,10 +117,10 @@ fn prompt<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool
             }
             Ok(())
         })?;
-        Ok(only.filter(|_| count == 1).map(|value| Param { value, at: place(at) }))
+        Ok(only.filter(|_| count == 1).map(|value| Param { value, offset: place(offset) }))
     })?;
     if count == 0 {
-        return Err(expected(at, "prompt", "a string", "an empty list"));
+        return Err(expected(offset, "prompt", "a string", "an empty list"));
     }
     if request.prompt.is_none() {
         source.param(&mut request.prompts)?;
@@ -130,7 +130,7 @@ fn prompt<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "OpenAI's completions have no such parameter");
+    c.report_parameters(TAKES, "OpenAI's completions have no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
     if let Some(model) = &request.model {
@@ -152,7 +152,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         object.integer("n", n.value);
     }
     match &request.stop[..] {
-        [stop] if c.is_spelled(stop.at, "stop") => object.string("stop", &stop.value),
+        [stop] if c.is_spelled(stop.offset, "stop") => object.string("stop", &stop.value),
         _ => c.stop(&mut object, "stop"),
     }
     c.number_member(&mut object, "frequency_penalty", request.frequency_penalty);
@@ -176,19 +176,19 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     if let Some(stream) = request.stream {
         object.bool("stream", stream.value);
     }
-    let has_own = c.same && has_below(&request.own, "stream_options");
+    let has_own = c.same && has_below(&request.extension_fields, "stream_options");
     if (request.include_usage.is_some() && (wants(request.stream) || c.same)) || has_own {
         let mut options = object.begin_object("stream_options");
         if let Some(usage) = request.include_usage {
             options.bool("include_usage", usage.value);
         }
         if c.same {
-            options.own(&request.own, "stream_options");
+            options.extension_fields(&request.extension_fields, "stream_options");
         }
     }
-    c.others(&mut object, |name| name == "prompt" || OWN.contains(&name));
+    c.extra_parameters(&mut object, |name| name == "prompt" || OWN.contains(&name));
     if c.same {
-        object.own(&request.own, "");
+        object.extension_fields(&request.extension_fields, "");
     }
     Ok(())
 }

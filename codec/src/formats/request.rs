@@ -88,20 +88,20 @@ fn read_text(api: Api, text: &str) -> Result<Request<'_>, ConvertError> {
 pub fn write_request(
     api: Api,
     request: &Request<'_>,
-    settings: &ConversionOptions<'_>,
+    options: &ConversionOptions<'_>,
 ) -> Result<(Vec<u8>, Losses), ConvertError> {
     let source = request.source.as_bytes();
-    if request.api == Some(api) && !settings.change() && is_unchanged(api, request) {
+    if request.api == Some(api) && !options.change_requests() && is_unchanged(api, request) {
         return Ok((source.into(), Losses::default()));
     }
-    let conversion = Conversion::new(api, request, settings);
+    let conversion = Conversion::new(api, request, options);
     if let (Some(prompts), false) = (&request.prompts, api == Api::Completions) {
         let why = "several prompts are several requests, and tokens are no text: only completions take them";
-        return Err(conversion.unwritable(prompts.at, why));
+        return Err(conversion.error(prompts.offset, why));
     }
     // What is not written is mostly punctuation; what is added is little.
     let mut out = Vec::with_capacity(source.len() + source.len() / 8 + 256);
-    conversion.note_own();
+    conversion.report_extension_fields();
     let write = match api {
         Api::OpenAi => openai_chat::write_request,
         Api::Completions => completions::write,
@@ -142,14 +142,14 @@ pub fn convert_request(
     from: Api,
     to: Api,
     source: &[u8],
-    settings: &ConversionOptions<'_>,
+    options: &ConversionOptions<'_>,
 ) -> Result<(Vec<u8>, Losses), ConvertError> {
     let request = read_request(from, source)?;
     // Nobody has seen the request, so nobody has changed it.
-    if from == to && !settings.change() {
+    if from == to && !options.change_requests() {
         return Ok((source.into(), Losses::default()));
     }
-    write_request(to, &request, settings)
+    write_request(to, &request, options)
 }
 
 /// The names of tools that [`write_request`] changes for this target, to be put back into the answer. Only Converse and

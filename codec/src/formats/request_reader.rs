@@ -13,7 +13,7 @@ use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::json;
 use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
 use crate::model;
-use crate::model::{At, Members, Param, Text};
+use crate::model::{Offset, Fields, Param, Text};
 
 pub(crate) type Result<T> = core::result::Result<T, ConvertError>;
 
@@ -57,14 +57,14 @@ impl<'a> Source<'a> {
 
     /// Where the value that comes next begins.
     #[inline]
-    pub(crate) fn at(&mut self) -> Result<At> {
+    pub(crate) fn offset(&mut self) -> Result<Offset> {
         Ok(place(self.json.value_at()?))
     }
 
     /// Checks the kind of the value that comes next; `what` names it.
-    pub(crate) fn expect(&mut self, what: &'static str, kind: Kind) -> Result<At> {
-        let (found, at) = self.kind()?;
-        if found == kind { Ok(place(at)) } else { Err(expected(at, what, named(kind), named(found))) }
+    pub(crate) fn expect(&mut self, what: &'static str, kind: Kind) -> Result<Offset> {
+        let (found, offset) = self.kind()?;
+        if found == kind { Ok(place(offset)) } else { Err(expected(offset, what, named(kind), named(found))) }
     }
 
     /// Fails unless nothing but white space is left.
@@ -118,8 +118,8 @@ impl<'a> Source<'a> {
 
     /// Notes the value that was just read.
     #[inline]
-    pub(crate) fn note_span(&mut self, at: At) {
-        if let (Some(start), Some(end), ..=SPAN_DEPTH) = (at, place(self.json.pos()), self.depth) {
+    pub(crate) fn note_span(&mut self, offset: Offset) {
+        if let (Some(start), Some(end), ..=SPAN_DEPTH) = (offset, place(self.json.pos()), self.depth) {
             if end.saturating_sub(start) > SPAN_LEN {
                 self.landmarks.spans.push((start, end));
             }
@@ -127,14 +127,14 @@ impl<'a> Source<'a> {
     }
 
     /// What was read since `at`.
-    pub(crate) fn since(&self, at: At) -> Option<&'a str> {
-        self.text.get(at? as usize..self.json.pos())
+    pub(crate) fn since(&self, offset: Offset) -> Option<&'a str> {
+        self.text.get(offset? as usize..self.json.pos())
     }
 
     /// Reads the object that comes next. Members that `each` does not take go to `own`, under `path`.
     pub(crate) fn object(
         &mut self,
-        own: &mut Members<'a>,
+        extension_fields: &mut Fields<'a>,
         path: &str,
         mut each: impl FnMut(&mut Self, &str) -> Result<bool>,
     ) -> Result<()> {
@@ -142,11 +142,11 @@ impl<'a> Source<'a> {
         self.depth += 1;
         while more {
             let name = self.name()?;
-            let at = self.at()?;
+            let offset = self.offset()?;
             if !each(self, &name)? {
-                own.push((below(path, name), Param { value: self.raw()?, at }));
+                extension_fields.push((below(path, name), Param { value: self.raw()?, offset }));
             }
-            self.note_span(at);
+            self.note_span(offset);
             more = self.json.next(Kind::Object)?;
         }
         self.depth -= 1;
@@ -155,19 +155,19 @@ impl<'a> Source<'a> {
 
     /// Reads the array that comes next.
     pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        let (start, mut index) = (self.at()?, 0);
+        let (start, mut index) = (self.offset()?, 0);
         let mut more = self.json.open(Kind::Array)?;
         self.depth += 1;
         while more {
-            let at = self.at()?;
-            if let (Some(start), Some(at), 1.., 0, ..=SPAN_DEPTH) =
-                (start, at, index, index % STRIDE, self.depth)
+            let offset = self.offset()?;
+            if let (Some(start), Some(offset), 1.., 0, ..=SPAN_DEPTH) =
+                (start, offset, index, index % STRIDE, self.depth)
             {
-                self.landmarks.elements.push((start, at, index));
+                self.landmarks.elements.push((start, offset, index));
             }
             index += 1;
             each(self)?;
-            self.note_span(at);
+            self.note_span(offset);
             more = self.json.next(Kind::Array)?;
         }
         self.depth -= 1;
@@ -201,22 +201,22 @@ impl<'a> Source<'a> {
     /// The same for a parameter, which remembers where it stood.
     #[inline]
     pub(crate) fn param<T: Value<'a>>(&mut self, slot: &mut Option<Param<T>>) -> Result<bool> {
-        let at = self.at()?;
+        let offset = self.offset()?;
         let Some(value) = T::read(self)? else { return Ok(false) };
-        *slot = Some(Param { value, at });
+        *slot = Some(Param { value, offset });
         Ok(true)
     }
 
     /// Reads an object member by member, or leaves a value of another kind alone.
     pub(crate) fn nested(
         &mut self,
-        own: &mut Members<'a>,
+        extension_fields: &mut Fields<'a>,
         path: &str,
         each: impl FnMut(&mut Self, &str) -> Result<bool>,
     ) -> Result<bool> {
         let is_object = self.kind()?.0 == Kind::Object;
         if is_object {
-            self.object(own, path, each)?;
+            self.object(extension_fields, path, each)?;
         }
         Ok(is_object)
     }
@@ -239,8 +239,8 @@ impl<'a> Source<'a> {
         let found = self.probe(|source| {
             let mut found = Vec::new();
             if single && source.kind()?.0 == Kind::String {
-                let at = source.at()?;
-                found.push(Param { value: source.string()?, at });
+                let offset = source.offset()?;
+                found.push(Param { value: source.string()?, offset });
                 return Ok(Some(found));
             }
             if source.kind()?.0 != Kind::Array {
@@ -248,9 +248,9 @@ impl<'a> Source<'a> {
             }
             let mut all = true;
             source.array(|source| {
-                let (kind, at) = source.kind()?;
+                let (kind, offset) = source.kind()?;
                 if kind == Kind::String {
-                    found.push(Param { value: source.string()?, at: place(at) });
+                    found.push(Param { value: source.string()?, offset: place(offset) });
                 } else {
                     all = false;
                     source.raw()?;
@@ -338,17 +338,17 @@ fn below<'a>(path: &str, name: Cow<'a, str>) -> Cow<'a, str> {
     if path.is_empty() { name } else { Cow::Owned(format!("{path}/{name}")) }
 }
 
-pub(crate) fn place(at: usize) -> At {
-    u32::try_from(at).ok()
+pub(crate) fn place(offset: usize) -> Offset {
+    u32::try_from(offset).ok()
 }
 
 pub(crate) fn expected(
-    at: usize,
+    offset: usize,
     what: &'static str,
     expected: &'static str,
     found: &'static str,
 ) -> ConvertError {
-    ConvertError::new(at, ConvertErrorKind::Expected { what, expected, found })
+    ConvertError::new(offset, ConvertErrorKind::Expected { what, expected, found })
 }
 
 fn named(kind: Kind) -> &'static str {
@@ -369,17 +369,17 @@ pub(crate) fn string_member(object: &model::Json<'_>, name: &str) -> Option<Stri
 }
 
 /// The members that one object took from all others: those that are not nested and that no format names.
-pub(crate) fn split_off<'a>(own: &mut Members<'a>, named: &[&str]) -> Members<'a> {
-    let mut others = Vec::new();
-    own.retain_mut(|member| {
+pub(crate) fn split_off<'a>(extension_fields: &mut Fields<'a>, named: &[&str]) -> Fields<'a> {
+    let mut extra_parameters = Vec::new();
+    extension_fields.retain_mut(|member| {
         let stays = member.0.contains('/') || named.contains(&&*member.0);
         if !stays {
             let name = unescaped_name(core::mem::take(&mut member.0));
-            others.push((name, member.1.clone()));
+            extra_parameters.push((name, member.1.clone()));
         }
         stays
     });
-    others
+    extra_parameters
 }
 
 /// The name that a path ends with.

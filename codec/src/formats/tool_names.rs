@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::model::{At, Content, Message, Part, Tool};
+use crate::model::{Offset, Content, Message, Part, Tool};
 use crate::model::{Outcome, Request, ToolNames};
 
 /// Most characters of a name or an ID.
@@ -32,14 +32,14 @@ impl<'c> Names<'c> {
         id_extra: &[char],
     ) -> Self {
         let mut this = Self::default();
-        let mut ids: Vec<(&'c str, At)> = Vec::new();
+        let mut ids: Vec<(&'c str, Offset)> = Vec::new();
         let mut nameless: Vec<String> = Vec::new();
         for part in messages.iter().flat_map(|message| &message.content) {
             let (Content::ToolCall { id, .. } | Content::ToolResult { id, .. }) = &part.content else {
                 continue;
             };
             match id {
-                Some(id) => ids.push((id, part.at)),
+                Some(id) => ids.push((id, part.offset)),
                 None => {
                     let call = matches!(part.content, Content::ToolCall { .. });
                     let id = if call || nameless.is_empty() {
@@ -51,7 +51,7 @@ impl<'c> Names<'c> {
                     } else {
                         nameless.remove(0)
                     };
-                    conversion.lose(part.at, "id", Outcome::Defaulted, format!("the call has no ID: {id}"));
+                    conversion.report(part.offset, "id", Outcome::Defaulted, format!("the call has no ID: {id}"));
                     this.missing.insert(address(part), id);
                 }
             }
@@ -60,10 +60,10 @@ impl<'c> Names<'c> {
         (this.names, this.ids) = (renamed(&names, &[]), renamed(&ids, id_extra));
         for (what, all, changed) in [("name", &names, &this.names), ("id", &ids, &this.ids)] {
             let mut known = BTreeSet::new();
-            for (name, at) in all.iter().filter(|_| !changed.is_empty()) {
+            for (name, offset) in all.iter().filter(|_| !changed.is_empty()) {
                 if let Some(new) = changed.get(name).filter(|_| known.insert(name)) {
                     let why = format!("the target takes 64 letters, digits, _ and -: {new:?}");
-                    conversion.approximated(*at, what, why);
+                    conversion.report_approximated(*offset, what, why);
                 }
             }
         }
@@ -89,11 +89,11 @@ pub(crate) fn originals(request: &Request<'_>) -> ToolNames {
 }
 
 /// All names of tools, and where they stand: of the tools themselves, and of their calls.
-fn named<'c>(messages: &'c [Message<'_>], tools: &'c [Tool<'_>]) -> Vec<(&'c str, At)> {
-    let plain = tools.iter().filter(|tool| tool.other.is_none()).map(|tool| (&*tool.name, tool.at));
+fn named<'c>(messages: &'c [Message<'_>], tools: &'c [Tool<'_>]) -> Vec<(&'c str, Offset)> {
+    let plain = tools.iter().filter(|tool| tool.other.is_none()).map(|tool| (&*tool.name, tool.offset));
     let parts = messages.iter().flat_map(|message| &message.content);
     let calls = parts.filter_map(|part| match &part.content {
-        Content::ToolCall { name, .. } => Some((&**name, part.at)),
+        Content::ToolCall { name, .. } => Some((&**name, part.offset)),
         _ => None,
     });
     plain.chain(calls).collect()
@@ -104,7 +104,7 @@ fn address(part: &Part<'_>) -> *const u8 {
 }
 
 /// What cannot stay as it is, with its new name. Different names stay different.
-fn renamed<'c>(all: &[(&'c str, At)], extra: &[char]) -> BTreeMap<&'c str, String> {
+fn renamed<'c>(all: &[(&'c str, Offset)], extra: &[char]) -> BTreeMap<&'c str, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || extra.contains(&c);
     let is_plain =
         |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');

@@ -28,7 +28,7 @@ impl<'a> Blocks<'_, '_, 'a> {
     pub(crate) fn system(&self, system: &[Message<'a>], object: &mut Object<'_>) -> Result<()> {
         let parts: Vec<_> = system.iter().flat_map(|message| &message.content).collect();
         for message in system.iter().filter(|message| message.name.is_some()) {
-            self.c.dropped(message.at, "name", "Anthropic knows no names of speakers");
+            self.c.report_dropped(message.offset, "name", "Anthropic knows no names of speakers");
         }
         self.content("system", &parts, "system", object)
     }
@@ -48,10 +48,10 @@ impl<'a> Blocks<'_, '_, 'a> {
                 _ => None,
             };
             let text = text.filter(|text| !text.is_blank());
-            let was_string = !self.c.same || self.c.first_byte(part.at) == Some(b'"');
+            let was_string = !self.c.same || self.c.first_byte(part.offset) == Some(b'"');
             if let (Some(text), None, true) = (text, &part.cache, was_string) {
                 if let Content::Json(_) = &part.content {
-                    self.c.approximated(part.at, "json", "JSON is sent as text");
+                    self.c.report_approximated(part.offset, "json", "JSON is sent as text");
                 }
                 object.text(name, &text);
                 return Ok(());
@@ -75,7 +75,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             if self.c.same {
                 out.extend_from_slice(other.as_str().as_bytes());
             } else {
-                self.c.dropped(part.at, "content", "only the source's format knows this part");
+                self.c.report_dropped(part.offset, "content", "only the source's format knows this part");
             }
             return Ok(self.c.same);
         }
@@ -83,10 +83,10 @@ impl<'a> Blocks<'_, '_, 'a> {
         let mut object = Object::new(out);
         let written = self.block(part, role, &mut object)?;
         if let (true, Some(cache)) = (written, &part.cache) {
-            self.c.cache(&mut object, cache, part.at, &CACHE);
+            self.c.cache(&mut object, cache, part.offset, &CACHE);
         }
         if self.c.same {
-            object.own(&part.own, "");
+            object.extension_fields(&part.extension_fields, "");
         }
         drop(object);
         if !written {
@@ -100,16 +100,16 @@ impl<'a> Blocks<'_, '_, 'a> {
         match &part.content {
             Content::Text(text) => return Ok(self.text(part, text, object)),
             Content::Json(json) => {
-                c.approximated(part.at, "json", "JSON is sent as text");
+                c.report_approximated(part.offset, "json", "JSON is sent as text");
                 return Ok(self.text(part, &json.as_str().into(), object));
             }
             Content::Refusal(text) => {
-                c.approximated(part.at, "refusal", "Anthropic has no refusals: sent as text");
+                c.report_approximated(part.offset, "refusal", "Anthropic has no refusals: sent as text");
                 return Ok(self.text(part, text, object));
             }
             Content::Reasoning { text, signature } => {
                 if signature.is_none() && !c.same {
-                    c.dropped(part.at, "reasoning", "without its signature the model does not take it back");
+                    c.report_dropped(part.offset, "reasoning", "without its signature the model does not take it back");
                     return Ok(false);
                 }
                 object.string("type", "thinking");
@@ -145,13 +145,13 @@ impl<'a> Blocks<'_, '_, 'a> {
     fn text(&self, part: &Part<'a>, text: &Text<'_>, object: &mut Object<'_>) -> bool {
         let c = self.c;
         if text.is_blank() && !c.same {
-            c.dropped(part.at, "content", "Anthropic takes no blank text");
+            c.report_dropped(part.offset, "content", "Anthropic takes no blank text");
             return false;
         }
         object.string("type", "text");
         let is_prefill = self.prefill.is_some_and(|prefill| core::ptr::eq(prefill, part)) && !c.same;
         if is_prefill && text.ends_with(char::is_whitespace) {
-            c.approximated(part.at, "content", "a begun answer must not end in white space");
+            c.report_approximated(part.offset, "content", "a begun answer must not end in white space");
             object.string("text", text.trim_end());
         } else {
             object.text("text", text);
@@ -162,13 +162,13 @@ impl<'a> Blocks<'_, '_, 'a> {
     fn medium(&self, part: &Part<'a>, role: &'static str, object: &mut Object<'_>) -> bool {
         let c = self.c;
         if role != "user" && !c.same {
-            c.dropped(part.at, "content", "Anthropic takes media in messages of the user only");
+            c.report_dropped(part.offset, "content", "Anthropic takes media in messages of the user only");
             return false;
         }
         match &part.content {
             Content::Image { source, detail } => {
                 if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    c.dropped(part.at, "detail", "Anthropic looks at images in one way");
+                    c.report_dropped(part.offset, "detail", "Anthropic looks at images in one way");
                 }
                 self.source("image", part, source, object)
             }
@@ -180,7 +180,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 written
             }
             _ => {
-                c.dropped(part.at, "content", "Anthropic takes images and documents only");
+                c.report_dropped(part.offset, "content", "Anthropic takes images and documents only");
                 false
             }
         }
@@ -208,14 +208,14 @@ impl<'a> Blocks<'_, '_, 'a> {
             }
             Source::Base64 { media_type, data } if kind == "document" && media_type.starts_with("text/") => {
                 let Some(decoded) = media::decoded(data) else {
-                    c.dropped(part.at, "source", "the document is not text in UTF-8");
+                    c.report_dropped(part.offset, "source", "the document is not text in UTF-8");
                     return false;
                 };
                 ("text", "text/plain", ("data", Cow::Owned(decoded.into())))
             }
             Source::Base64 { media_type, .. } => {
                 let why = format!("Anthropic takes no {kind} of type {media_type:?}");
-                c.dropped(part.at, "source", why);
+                c.report_dropped(part.offset, "source", why);
                 return false;
             }
             Source::Text(text) if kind == "document" || c.same => {
@@ -226,7 +226,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             }
             Source::File(id) if c.same => ("file", "", ("file_id", Cow::Owned(Text::from(&**id)))),
             _ => {
-                c.dropped(part.at, "source", "Anthropic cannot fetch it: the caller has to");
+                c.report_dropped(part.offset, "source", "Anthropic cannot fetch it: the caller has to");
                 return false;
             }
         };
@@ -238,7 +238,7 @@ impl<'a> Blocks<'_, '_, 'a> {
         }
         written.text(name, &value);
         if c.same {
-            written.own(&part.own, "source");
+            written.extension_fields(&part.extension_fields, "source");
         }
         true
     }

@@ -36,8 +36,8 @@ const NO_INPUT: &str = "{\"type\":\"object\",\"properties\":{}}";
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "Anthropic has no such parameter");
-    c.note_others("Anthropic takes no parameters that it does not know");
+    c.report_parameters(TAKES, "Anthropic has no such parameter");
+    c.report_extra_parameters("Anthropic takes no parameters that it does not know");
     let request = c.request;
     let messages = c.messages(true)?;
     let (system, rest) = c.split_system(&messages);
@@ -57,8 +57,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     parameters(c, &mut object);
     output_config(c, &mut object);
     if c.same {
-        c.others(&mut object, |_| true);
-        object.own(&request.own, "");
+        c.extra_parameters(&mut object, |_| true);
+        object.extension_fields(&request.extension_fields, "");
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ fn max_tokens(c: &Conversion<'_, '_>) -> Option<u64> {
     }
     let budget = c.request.reasoning.as_ref().and_then(|reasoning| reasoning.value.budget_tokens);
     let tokens = MAX_TOKENS.saturating_add(budget.unwrap_or(0));
-    c.lose(None, "max_tokens", Outcome::Defaulted, format!("Anthropic requires a number: {tokens}"));
+    c.report(None, "max_tokens", Outcome::Defaulted, format!("Anthropic requires a number: {tokens}"));
     Some(tokens)
 }
 
@@ -83,12 +83,12 @@ fn parameters(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     let clamped = c.clamped(request.top_p, "top_p", (0.0, 1.0));
     c.number_member(object, "top_p", c.unless_thinking(clamped, "top_p", 1.0));
     match request.top_k.filter(|top_k| top_k.value > 0 || c.same) {
-        Some(top_k) if c.thinks() => c.dropped(top_k.at, "top_k", "a model that thinks does not take it"),
+        Some(top_k) if c.thinks() => c.report_dropped(top_k.offset, "top_k", "a model that thinks does not take it"),
         top_k => c.signed(object, "top_k", top_k),
     }
     let blank = |text: &str| text.trim().is_empty() && !c.same;
     for stop in request.stop.iter().filter(|stop| blank(&stop.value)) {
-        c.dropped(stop.at, "stop", "Anthropic takes no blank stop strings");
+        c.report_dropped(stop.offset, "stop", "Anthropic takes no blank stop strings");
     }
     if request.stop.iter().any(|stop| !blank(&stop.value)) {
         let mut array = object.begin_array("stop_sequences");
@@ -99,14 +99,14 @@ fn parameters(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     if let Some(stream) = request.stream {
         object.bool("stream", stream.value);
     }
-    let has_own = c.same && has_below(&request.own, "metadata");
+    let has_own = c.same && has_below(&request.extension_fields, "metadata");
     if request.user.is_some() || has_own {
         let mut metadata = object.begin_object("metadata");
         if let Some(user) = &request.user {
             metadata.string("user_id", &user.value);
         }
         if c.same {
-            metadata.own(&request.own, "metadata");
+            metadata.extension_fields(&request.extension_fields, "metadata");
         }
     }
     if let Some(tier) = &request.service_tier {
@@ -114,7 +114,7 @@ fn parameters(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
             "auto" => object.string("service_tier", "auto"),
             "default" | "standard_only" => object.string("service_tier", "standard_only"),
             same if c.same => object.string("service_tier", same),
-            _ => c.dropped(tier.at, "service_tier", "Anthropic has no such tier"),
+            _ => c.report_dropped(tier.offset, "service_tier", "Anthropic has no such tier"),
         }
     }
 }
@@ -140,17 +140,17 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         ResponseFormat::JsonSchema { schema: Some(schema), name, description, .. } => {
             if (name.is_some() || description.is_some()) && !c.same {
                 let why = "the schema is sent without its name and its description";
-                c.approximated(shape.at, "response_format", why);
+                c.report_approximated(shape.offset, "response_format", why);
             }
             Some(Ok(schema))
         }
         ResponseFormat::Other(other) if c.same => Some(Err(other)),
         _ => {
-            c.dropped(shape.at, "response_format", "Anthropic has JSON schemas only");
+            c.report_dropped(shape.offset, "response_format", "Anthropic has JSON schemas only");
             None
         }
     });
-    let has_own = c.same && has_below(&request.own, "output_config");
+    let has_own = c.same && has_below(&request.extension_fields, "output_config");
     if effort.is_none() && schema.is_none() && !has_own {
         return;
     }
@@ -168,7 +168,7 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         None => {}
     }
     if c.same {
-        config.own(&request.own, "output_config");
+        config.extension_fields(&request.extension_fields, "output_config");
     }
 }
 
@@ -183,7 +183,7 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) {
     let has_tools = request.tools.iter().any(|tool| is_allowed(tool) && is_known(tool));
     if !has_tools {
         let unknown = request.tools.iter().filter(|tool| !is_known(tool));
-        unknown.for_each(|tool| c.dropped(tool.at, "tools", UNKNOWN_TOOL));
+        unknown.for_each(|tool| c.report_dropped(tool.offset, "tools", UNKNOWN_TOOL));
     } else {
         let mut array = object.begin_array("tools");
         for tool in &request.tools {
@@ -191,7 +191,7 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) {
                 write_tool(c, tool, names, &mut array);
             } else {
                 let why = "Anthropic has no list of allowed tools: others are left out";
-                c.approximated(tool.at, "tools", why);
+                c.report_approximated(tool.offset, "tools", why);
             }
         }
     }
@@ -213,10 +213,10 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) {
         ToolChoice::None => ("none", None),
         ToolChoice::Other(other) if c.same => return object.raw("tool_choice", other.as_str()),
         ToolChoice::Other(_) => {
-            return c.dropped(choice.at, "tool_choice", "only the source's format knows this choice");
+            return c.report_dropped(choice.offset, "tool_choice", "only the source's format knows this choice");
         }
         _ if c.thinks() => {
-            c.approximated(choice.at, "tool_choice", "a model that thinks chooses tools by itself");
+            c.report_approximated(choice.offset, "tool_choice", "a model that thinks chooses tools by itself");
             ("auto", None)
         }
         ToolChoice::Required | ToolChoice::Allowed { required: true, .. } => ("any", None),
@@ -231,7 +231,7 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) {
         written.bool("disable_parallel_tool_use", is_alone);
     }
     if c.same {
-        written.own(&request.own, "tool_choice");
+        written.extension_fields(&request.extension_fields, "tool_choice");
     }
 }
 
@@ -240,7 +240,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
         if c.same {
             array.element().extend_from_slice(other.as_str().as_bytes());
         } else {
-            c.dropped(tool.at, "tools", UNKNOWN_TOOL);
+            c.report_dropped(tool.offset, "tools", UNKNOWN_TOOL);
         }
         return;
     }
@@ -254,9 +254,9 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
         written.bool("strict", strict);
     }
     if let Some(cache) = &tool.cache {
-        c.cache(&mut written, cache, tool.at, &CACHE);
+        c.cache(&mut written, cache, tool.offset, &CACHE);
     }
     if c.same {
-        written.own(&tool.own, "");
+        written.extension_fields(&tool.extension_fields, "");
     }
 }

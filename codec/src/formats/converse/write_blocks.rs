@@ -31,7 +31,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             return Ok(());
         }
         for message in system.iter().filter(|message| message.name.is_some()) {
-            self.c.dropped(message.at, "name", "Converse knows no names of speakers");
+            self.c.report_dropped(message.offset, "name", "Converse knows no names of speakers");
         }
         let mut written = Vec::new();
         let mut array = Array::new(&mut written);
@@ -40,7 +40,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             any |= array.maybe(|out| match &part.content {
                 Content::Text(_) | Content::Other(_) => self.write(part, "system", out),
                 _ => {
-                    self.c.dropped(part.at, "system", "Converse takes text in `system` only");
+                    self.c.report_dropped(part.offset, "system", "Converse takes text in `system` only");
                     Ok(false)
                 }
             })?;
@@ -58,7 +58,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             if self.c.same {
                 out.extend_from_slice(other.as_str().as_bytes());
             } else {
-                self.c.dropped(part.at, "content", "only the source's format knows this part");
+                self.c.report_dropped(part.offset, "content", "only the source's format knows this part");
             }
             return Ok(self.c.same);
         }
@@ -72,13 +72,13 @@ impl<'a> Blocks<'_, '_, 'a> {
         }
         if matches!(part.content, Content::Document { .. }) && !self.c.same && !self.has_text_beside(part) {
             let why = "a document needs a text beside it: \"See the document.\"";
-            self.c.lose(part.at, "content", Outcome::Defaulted, why);
+            self.c.report(part.offset, "content", Outcome::Defaulted, why);
             out.push(b',');
             Object::new(out).string("text", "See the document.");
         }
         if let Some(cache) = &part.cache {
             out.push(b',');
-            self.c.cache(&mut Object::new(out), cache, part.at, &CACHE);
+            self.c.cache(&mut Object::new(out), cache, part.offset, &CACHE);
         }
         Ok(true)
     }
@@ -88,13 +88,13 @@ impl<'a> Blocks<'_, '_, 'a> {
         match &part.content {
             Content::Text(text) => return Ok(self.text(part, text, object)),
             Content::Refusal(text) => {
-                c.approximated(part.at, "refusal", "Converse has no refusals: sent as text");
+                c.report_approximated(part.offset, "refusal", "Converse has no refusals: sent as text");
                 return Ok(self.text(part, text, object));
             }
             Content::Json(json) => object.raw("json", json.as_str()),
             Content::Reasoning { text, signature } => {
                 if signature.is_none() && !c.same {
-                    c.dropped(part.at, "reasoning", "without its signature the model does not take it back");
+                    c.report_dropped(part.offset, "reasoning", "without its signature the model does not take it back");
                     return Ok(false);
                 }
                 let mut reasoning = object.begin_object("reasoningContent");
@@ -104,9 +104,9 @@ impl<'a> Blocks<'_, '_, 'a> {
                     inner.string("signature", signature);
                 }
                 if c.same {
-                    inner.own(&part.own, "reasoningContent/reasoningText");
+                    inner.extension_fields(&part.extension_fields, "reasoningContent/reasoningText");
                     drop(inner);
-                    reasoning.own(&part.own, "reasoningContent");
+                    reasoning.extension_fields(&part.extension_fields, "reasoningContent");
                 }
             }
             Content::Redacted(data) => {
@@ -118,7 +118,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 call.string("name", self.names.name(name));
                 call.raw("input", &c.input(part, input, *custom)?);
                 if c.same {
-                    call.own(&part.own, "toolUse");
+                    call.extension_fields(&part.extension_fields, "toolUse");
                 }
             }
             Content::ToolResult { id, content, is_error } => {
@@ -129,7 +129,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                     result.string("status", if *is_error { "error" } else { "success" });
                 }
                 if c.same {
-                    result.own(&part.own, "toolResult");
+                    result.extension_fields(&part.extension_fields, "toolResult");
                 }
             }
             _ => return self.medium(part, role, object),
@@ -147,13 +147,13 @@ impl<'a> Blocks<'_, '_, 'a> {
 
     fn text(&self, part: &Part<'a>, text: &Text<'_>, object: &mut Object<'_>) -> bool {
         if text.is_blank() && !self.c.same {
-            self.c.dropped(part.at, "content", "Converse takes no blank text");
+            self.c.report_dropped(part.offset, "content", "Converse takes no blank text");
             return false;
         }
-        if has_below(&part.own, "citationsContent") && self.c.same {
+        if has_below(&part.extension_fields, "citationsContent") && self.c.same {
             let mut cited = object.begin_object("citationsContent");
             cited.begin_array("content").begin_object().text("text", text);
-            cited.own(&part.own, "citationsContent");
+            cited.extension_fields(&part.extension_fields, "citationsContent");
         } else {
             object.text("text", text);
         }
@@ -166,7 +166,7 @@ impl<'a> Blocks<'_, '_, 'a> {
         let (kind, source) = match &part.content {
             Content::Image { source, detail } => {
                 if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    c.dropped(part.at, "detail", "Converse looks at images in one way");
+                    c.report_dropped(part.offset, "detail", "Converse looks at images in one way");
                 }
                 ("image", source)
             }
@@ -176,7 +176,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             _ => return Ok(false),
         };
         if role != "user" && !c.same {
-            c.dropped(part.at, "content", "Converse takes media in messages of the user only");
+            c.report_dropped(part.offset, "content", "Converse takes media in messages of the user only");
             return Ok(false);
         }
         let Some(format) = self.format(part, kind, source) else { return Ok(false) };
@@ -208,15 +208,15 @@ impl<'a> Blocks<'_, '_, 'a> {
                 let mut place = written.begin_object("s3Location");
                 place.string("uri", uri);
                 if self.c.same {
-                    place.own(&part.own, &format!("{path}/s3Location"));
+                    place.extension_fields(&part.extension_fields, &format!("{path}/s3Location"));
                 }
             }
             Source::File(_) => {}
         }
         if self.c.same {
-            written.own(&part.own, &path);
+            written.extension_fields(&part.extension_fields, &path);
             drop(written);
-            medium.own(&part.own, kind);
+            medium.extension_fields(&part.extension_fields, kind);
         }
         Ok(true)
     }
@@ -235,7 +235,7 @@ impl<'a> Blocks<'_, '_, 'a> {
         };
         match source {
             _ if c.same && !matches!(source, Source::Base64 { .. }) => Some(""),
-            _ if c.same && part.own.iter().any(|(name, _)| name.strip_prefix(kind) == Some("/format")) => {
+            _ if c.same && part.extension_fields.iter().any(|(name, _)| name.strip_prefix(kind) == Some("/format")) => {
                 Some("")
             }
             Source::Base64 { media_type, .. } => {
@@ -243,7 +243,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 if known.contains(&format) || c.same {
                     return Some(format);
                 }
-                c.dropped(part.at, "source", format!("Converse takes no {kind} of type {media_type:?}"));
+                c.report_dropped(part.offset, "source", format!("Converse takes no {kind} of type {media_type:?}"));
                 None
             }
             Source::Url(url) if url.starts_with("s3://") => {
@@ -252,16 +252,16 @@ impl<'a> Blocks<'_, '_, 'a> {
                 if known.contains(&end) {
                     return Some(end);
                 }
-                c.dropped(part.at, "source", "the name of the object does not say what format it has");
+                c.report_dropped(part.offset, "source", "the name of the object does not say what format it has");
                 None
             }
             Source::Text(_) => Some("txt"),
             Source::Url(_) => {
-                c.dropped(part.at, "source", "Converse takes bytes or S3: the caller has to fetch it");
+                c.report_dropped(part.offset, "source", "Converse takes bytes or S3: the caller has to fetch it");
                 None
             }
             Source::File(_) => {
-                c.dropped(part.at, "source", "Converse knows no files of other providers");
+                c.report_dropped(part.offset, "source", "Converse knows no files of other providers");
                 None
             }
         }
@@ -294,11 +294,11 @@ impl<'a> Blocks<'_, '_, 'a> {
             _ if self.c.same => return name.unwrap_or_default().into(),
             None => {
                 let why = format!("Converse requires a name of a document: {clean:?}");
-                self.c.lose(part.at, "name", Outcome::Defaulted, why);
+                self.c.report(part.offset, "name", Outcome::Defaulted, why);
             }
             Some(name) if name != clean => {
                 let why = format!("Converse takes few characters, and no name twice: {clean:?}");
-                self.c.approximated(part.at, "name", why);
+                self.c.report_approximated(part.offset, "name", why);
             }
             Some(_) => {}
         }

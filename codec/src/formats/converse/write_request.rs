@@ -29,7 +29,7 @@ const TAKES: &[&str] = &[
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "Converse has no such parameter");
+    c.report_parameters(TAKES, "Converse has no such parameter");
     let messages = c.messages(true)?;
     let (system, rest) = c.split_system(&messages);
     let names = Names::new(c, &messages, &c.request.tools, &['.', ':']);
@@ -53,7 +53,7 @@ fn inference(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         c.unless_thinking(c.clamped(c.temperature(), "temperature", (0.0, 1.0)), "temperature", 1.0);
     let top_p = c.unless_thinking(c.clamped(request.top_p, "top_p", (0.0, 1.0)), "top_p", 1.0);
     let stop: Vec<_> = request.stop.iter().filter(|stop| !stop.value.is_empty()).collect();
-    let has_own = c.same && has_below(&request.own, "inferenceConfig");
+    let has_own = c.same && has_below(&request.extension_fields, "inferenceConfig");
     if max_tokens.is_none() && temperature.is_none() && top_p.is_none() && stop.is_empty() && !has_own {
         return;
     }
@@ -70,7 +70,7 @@ fn inference(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         }
     }
     if c.same {
-        config.own(&request.own, "inferenceConfig");
+        config.extension_fields(&request.extension_fields, "inferenceConfig");
     }
 }
 
@@ -80,7 +80,7 @@ fn is_alone(c: &Conversion<'_, '_>) -> bool {
     let is_claude = c.request.model.as_ref().is_some_and(|model| model.value.contains("claude"));
     if let (Some(alone), false, false) = (alone, is_claude, c.request.tools.is_empty()) {
         let why = "Converse has no such parameter, and of its models only Claude has";
-        c.dropped(alone.at, "parallel_tool_calls", why);
+        c.report_dropped(alone.offset, "parallel_tool_calls", why);
     }
     alone.is_some() && is_claude
 }
@@ -102,7 +102,7 @@ fn additional(c: &Conversion<'_, '_>, alone: Option<bool>, object: &mut Object<'
     let top_k = request.top_k.filter(|top_k| top_k.value > 0 || c.same);
     let top_k = match top_k {
         Some(top_k) if c.thinks() => {
-            c.dropped(top_k.at, "top_k", "a model that thinks does not take it");
+            c.report_dropped(top_k.offset, "top_k", "a model that thinks does not take it");
             None
         }
         top_k => top_k,
@@ -111,7 +111,7 @@ fn additional(c: &Conversion<'_, '_>, alone: Option<bool>, object: &mut Object<'
     let thinking = reasoning.filter(|r| r.budget_tokens.is_some() || r.other.is_some());
     let is_known =
         |name: &str| matches!(name, "top_k" | "thinking") || (name == "tool_choice" && alone.is_some());
-    if top_k.is_none() && thinking.is_none() && alone.is_none() && !c.has_others(is_known) {
+    if top_k.is_none() && thinking.is_none() && alone.is_none() && !c.has_extra_parameters(is_known) {
         return;
     }
     let mut fields = object.begin_object("additionalModelRequestFields");
@@ -130,7 +130,7 @@ fn additional(c: &Conversion<'_, '_>, alone: Option<bool>, object: &mut Object<'
     if let Some(has_choice) = alone {
         write_alone(has_choice, &mut fields);
     }
-    c.others(&mut fields, is_known);
+    c.extra_parameters(&mut fields, is_known);
 }
 
 fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
@@ -141,11 +141,11 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         ResponseFormat::JsonSchema { schema: Some(_), .. } => true,
         ResponseFormat::Other(_) if c.same => true,
         _ => {
-            c.dropped(shape.at, "response_format", "Converse has JSON schemas only");
+            c.report_dropped(shape.offset, "response_format", "Converse has JSON schemas only");
             false
         }
     });
-    let has_own = c.same && has_below(&request.own, "outputConfig");
+    let has_own = c.same && has_below(&request.extension_fields, "outputConfig");
     if effort.is_none() && shape.is_none() && !has_own {
         return;
     }
@@ -171,7 +171,7 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         _ => {}
     }
     if c.same {
-        config.own(&request.own, "outputConfig");
+        config.extension_fields(&request.extension_fields, "outputConfig");
     }
 }
 
@@ -181,10 +181,10 @@ fn rest_of(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         // A value of metadata: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
         let fits = |ch: char| ch.is_ascii_alphanumeric() || ch.is_whitespace() || ":_@$#=/+,-.".contains(ch);
         if user.value.len() <= 256 && user.value.chars().all(fits) {
-            c.approximated(user.at, "user", "Converse has metadata only: `requestMetadata.user`");
+            c.report_approximated(user.offset, "user", "Converse has metadata only: `requestMetadata.user`");
             object.begin_object("requestMetadata").string("user", &user.value);
         } else {
-            c.dropped(user.at, "user", "metadata takes 256 letters, digits and :_@$#=/+,-.");
+            c.report_dropped(user.offset, "user", "metadata takes 256 letters, digits and :_@$#=/+,-.");
         }
     }
     if let Some(tier) = request.service_tier.as_ref() {
@@ -197,10 +197,10 @@ fn rest_of(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         match known {
             Some(known) => object.begin_object("serviceTier").string("type", known),
             None if tier.value == "auto" => {}
-            None => c.dropped(tier.at, "service_tier", "Converse has no such tier"),
+            None => c.report_dropped(tier.offset, "service_tier", "Converse has no such tier"),
         }
     }
     if c.same {
-        object.own(&request.own, "");
+        object.extension_fields(&request.extension_fields, "");
     }
 }

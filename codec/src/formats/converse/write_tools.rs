@@ -8,7 +8,7 @@ use crate::formats::media::CachePoint;
 use crate::formats::tool_names::Names;
 use crate::json::{Array, Object};
 use crate::model::Outcome;
-use crate::model::{At, Content, Message, Tool, ToolChoice};
+use crate::model::{Offset, Content, Message, Tool, ToolChoice};
 
 pub(crate) const CACHE: CachePoint =
     CachePoint { name: "cachePoint", kind: ("type", "default"), lifetimes: &["5m", "1h"] };
@@ -34,13 +34,13 @@ pub(crate) fn tool_config(
     object: &mut Object<'_>,
 ) -> Written {
     let request = c.request;
-    let has_own = c.same && has_below(&request.own, "toolConfig");
+    let has_own = c.same && has_below(&request.extension_fields, "toolConfig");
     let called = called(messages);
-    let choice = request.tool_choice.as_ref().map(|choice| (&choice.value, choice.at));
-    if let (false, Some((ToolChoice::None, at)), true) =
+    let choice = request.tool_choice.as_ref().map(|choice| (&choice.value, choice.offset));
+    if let (false, Some((ToolChoice::None, offset)), true) =
         (request.tools.is_empty(), &choice, called.is_empty())
     {
-        c.approximated(*at, "tool_choice", "Converse has no choice `none`: the tools are left out");
+        c.report_approximated(*offset, "tool_choice", "Converse has no choice `none`: the tools are left out");
         return Written::default();
     }
     let allowed: Vec<&Tool<'_>> = match choice {
@@ -52,7 +52,7 @@ pub(crate) fn tool_config(
     let kept = allowed.iter().any(|tool| tool.other.is_none() || c.same);
     if !kept && called.is_empty() && !has_own {
         for tool in &request.tools {
-            c.dropped(tool.at, "tools", "only the source's format knows this tool");
+            c.report_dropped(tool.offset, "tools", "only the source's format knows this tool");
         }
         return Written::default();
     }
@@ -60,15 +60,15 @@ pub(crate) fn tool_config(
     let mut array = config.begin_array("tools");
     for tool in &request.tools {
         if !allowed.iter().any(|kept| core::ptr::eq(*kept, tool)) {
-            c.approximated(tool.at, "tools", "Converse has no list of allowed tools: others are left out");
+            c.report_approximated(tool.offset, "tools", "Converse has no list of allowed tools: others are left out");
             continue;
         }
         write_tool(c, tool, names, &mut array);
     }
     if !kept {
-        for (name, at) in called {
+        for (name, offset) in called {
             let why = "a conversation with calls of tools needs tools: one without a schema is sent";
-            c.lose(at, "tools", Outcome::Defaulted, why);
+            c.report(offset, "tools", Outcome::Defaulted, why);
             let mut tool = array.begin_object();
             let mut spec = tool.begin_object("toolSpec");
             spec.string("name", names.name(name));
@@ -77,28 +77,28 @@ pub(crate) fn tool_config(
     }
     drop(array);
     let choice = choice.filter(|(choice, _)| kept && !(may_go && choice.is_auto()));
-    let choice = choice.is_some_and(|(choice, at)| tool_choice(c, choice, at, names, &mut config));
+    let choice = choice.is_some_and(|(choice, offset)| tool_choice(c, choice, offset, names, &mut config));
     if c.same {
-        config.own(&request.own, "toolConfig");
+        config.extension_fields(&request.extension_fields, "toolConfig");
     }
     Written { tools: kept, choice }
 }
 
 /// The tools that the conversation names, and where it first does.
-fn called<'m>(messages: &'m [Message<'_>]) -> Vec<(&'m str, At)> {
+fn called<'m>(messages: &'m [Message<'_>]) -> Vec<(&'m str, Offset)> {
     let mut called: Vec<(&str, _)> = Vec::new();
     let mut has_results = None;
     for part in messages.iter().flat_map(|message| &message.content) {
         match &part.content {
             Content::ToolCall { name, .. } if called.iter().all(|(known, _)| known != name) => {
-                called.push((name, part.at));
+                called.push((name, part.offset));
             }
-            Content::ToolResult { .. } => has_results = Some(part.at),
+            Content::ToolResult { .. } => has_results = Some(part.offset),
             _ => {}
         }
     }
-    if let (true, Some(at)) = (called.is_empty(), has_results) {
-        called.push(("tool", at));
+    if let (true, Some(offset)) = (called.is_empty(), has_results) {
+        called.push(("tool", offset));
     }
     called
 }
@@ -108,7 +108,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
         if c.same {
             array.element().extend_from_slice(other.as_str().as_bytes());
         } else {
-            c.dropped(tool.at, "tools", "only the source's format knows this tool");
+            c.report_dropped(tool.offset, "tools", "only the source's format knows this tool");
         }
         return;
     }
@@ -121,19 +121,19 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
     let mut schema = spec.begin_object("inputSchema");
     schema.raw("json", tool.schema.as_ref().map_or(NO_INPUT, |schema| schema.as_str()));
     if c.same {
-        schema.own(&tool.own, "toolSpec/inputSchema");
+        schema.extension_fields(&tool.extension_fields, "toolSpec/inputSchema");
     }
     drop(schema);
     if let Some(strict) = tool.strict {
         spec.bool("strict", strict);
     }
     if c.same {
-        spec.own(&tool.own, "toolSpec");
+        spec.extension_fields(&tool.extension_fields, "toolSpec");
     }
     drop(spec);
     drop(written);
     if let Some(cache) = &tool.cache {
-        c.cache(&mut array.begin_object(), cache, tool.at, &CACHE);
+        c.cache(&mut array.begin_object(), cache, tool.offset, &CACHE);
     }
 }
 
@@ -141,7 +141,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array:
 fn tool_choice(
     c: &Conversion<'_, '_>,
     choice: &ToolChoice<'_>,
-    at: At,
+    offset: Offset,
     names: &Names<'_>,
     config: &mut Object<'_>,
 ) -> bool {
@@ -151,7 +151,7 @@ fn tool_choice(
         _ => false,
     };
     if forced && c.thinks() {
-        c.approximated(at, "tool_choice", "a model that thinks chooses tools by itself");
+        c.report_approximated(offset, "tool_choice", "a model that thinks chooses tools by itself");
         config.begin_object("toolChoice").begin_object("auto");
         return true;
     }
@@ -167,12 +167,12 @@ fn tool_choice(
         }
         ToolChoice::None => {
             let why = "Converse has no choice `none`, and a conversation with calls of tools needs tools";
-            c.approximated(at, "tool_choice", why);
+            c.report_approximated(offset, "tool_choice", why);
             return false;
         }
         ToolChoice::Other(other) if c.same => config.raw("toolChoice", other.as_str()),
         ToolChoice::Other(_) => {
-            c.dropped(at, "tool_choice", "only the source's format knows this choice");
+            c.report_dropped(offset, "tool_choice", "only the source's format knows this choice");
             return false;
         }
     }

@@ -34,7 +34,7 @@ pub(crate) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], m
             _ => content(c, &parts, message.role == Role::User, &mut object),
         }
         if c.same {
-            object.own(&message.own, "");
+            object.extension_fields(&message.extension_fields, "");
         }
     }
 }
@@ -52,15 +52,15 @@ fn result(c: &Conversion<'_, '_>, message: &Message<'_>, part: &Part<'_>, array:
         object.string("tool_call_id", id);
     }
     if *is_error == Some(true) {
-        c.dropped(part.at, "is_error", "OpenAI's results do not say that a tool failed");
+        c.report_dropped(part.offset, "is_error", "OpenAI's results do not say that a tool failed");
     }
     if part.cache.is_some() && !c.same {
-        c.dropped(part.at, "cache", "OpenAI's results have no cache points");
+        c.report_dropped(part.offset, "cache", "OpenAI's results have no cache points");
     }
     let parts: Vec<_> = parts.iter().collect();
     content(c, &parts, false, &mut object);
     if c.same && message.role == Role::Tool {
-        object.own(&message.own, "");
+        object.extension_fields(&message.extension_fields, "");
     }
 }
 
@@ -71,19 +71,19 @@ fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>],
         match &part.content {
             Content::Reasoning { text, signature } => {
                 if signature.is_some() {
-                    c.dropped(part.at, "signature", "OpenAI's reasoning has no signature");
+                    c.report_dropped(part.offset, "signature", "OpenAI's reasoning has no signature");
                 }
                 append(&mut thoughts, text);
-                thoughts_at = thoughts_at.or(part.at);
+                thoughts_at = thoughts_at.or(part.offset);
             }
-            Content::Redacted(_) => c.dropped(part.at, "redacted", "OpenAI has no redacted reasoning"),
+            Content::Redacted(_) => c.report_dropped(part.offset, "redacted", "OpenAI has no redacted reasoning"),
             Content::Refusal(text) if !is_object(c, part) => {
                 append(&mut refusal, text);
             }
             Content::ToolCall { .. } => calls.push(*part),
             _ => {
                 if !calls.is_empty() {
-                    c.approximated(part.at, "content", "OpenAI has all calls of tools behind the text");
+                    c.report_approximated(part.offset, "content", "OpenAI has all calls of tools behind the text");
                 }
                 said.push(*part);
             }
@@ -95,7 +95,7 @@ fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>],
     }
     if !said.is_empty() {
         content(c, &said, false, object);
-    } else if !c.same || !has(&message.own, "content") {
+    } else if !c.same || !has(&message.extension_fields, "content") {
         object.raw("content", "null");
     }
     if let Some(refusal) = refusal {
@@ -119,7 +119,7 @@ fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<
             call.string("name", name);
             write_arguments(c, &mut call, input);
             if c.same {
-                call.own(&part.own, "function_call");
+                call.extension_fields(&part.extension_fields, "function_call");
             }
             return;
         }
@@ -130,7 +130,7 @@ fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<
     let mut array = object.begin_array("tool_calls");
     for part in calls {
         if part.cache.is_some() {
-            c.dropped(part.at, "cache", "OpenAI's calls of tools have no cache points");
+            c.report_dropped(part.offset, "cache", "OpenAI's calls of tools have no cache points");
         }
         let Content::ToolCall { id, name, input, custom } = &part.content else { continue };
         let mut call = array.begin_object();
@@ -147,9 +147,9 @@ fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<
             write_arguments(c, &mut tool, input);
         }
         if c.same {
-            tool.own(&part.own, kind);
+            tool.extension_fields(&part.extension_fields, kind);
             drop(tool);
-            call.own(&part.own, "");
+            call.extension_fields(&part.extension_fields, "");
         }
     }
 }
@@ -164,13 +164,13 @@ fn write_arguments(c: &Conversion<'_, '_>, function: &mut Object<'_>, input: &Te
 
 /// Whether a part stood as an object of its own in the source, and the target is of its format.
 fn is_object(c: &Conversion<'_, '_>, part: &Part<'_>) -> bool {
-    c.first_byte(part.at) == Some(b'{')
+    c.first_byte(part.offset) == Some(b'{')
 }
 
 /// Writes `content`: a string where it is nothing but text, which every container takes, else a list of parts.
 fn content(c: &Conversion<'_, '_>, parts: &[&Part<'_>], is_user: bool, object: &mut Object<'_>) {
     let cached = parts.iter().filter(|part| part.cache.is_some() && !c.same);
-    cached.for_each(|part| c.dropped(part.at, "cache", "containers with OpenAI's chat cache by themselves"));
+    cached.for_each(|part| c.report_dropped(part.offset, "cache", "containers with OpenAI's chat cache by themselves"));
     if is_text(c, parts) {
         return write_text(c, parts, object.name("content"));
     }
@@ -204,14 +204,14 @@ fn write_text(c: &Conversion<'_, '_>, parts: &[&Part<'_>], out: &mut Vec<u8>) {
     for (index, part) in parts.iter().enumerate() {
         if index == 1 {
             let why = "texts are joined by lines: not every container takes a list";
-            c.approximated(part.at, "content", why);
+            c.report_approximated(part.offset, "content", why);
         }
         if index > 0 {
             out.extend_from_slice(b"\\n");
         }
         match &part.content {
             Content::Json(json) => {
-                c.approximated(part.at, "json", "JSON is sent as text");
+                c.report_approximated(part.offset, "json", "JSON is sent as text");
                 write_escaped(json.as_str(), out);
             }
             Content::Text(text) => text.write_inside(out),
@@ -227,7 +227,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
         Content::Image { .. } | Content::Audio { .. } | Content::Video { .. } | Content::Document { .. }
     );
     if is_medium && !is_user && !c.same {
-        c.dropped(part.at, "content", "OpenAI takes media in messages of the user only");
+        c.report_dropped(part.offset, "content", "OpenAI takes media in messages of the user only");
         return false;
     }
     let before = out.len();
@@ -235,7 +235,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
     let written = match &part.content {
         Content::Text(text) => text_part(&mut object, "text", text),
         Content::Json(json) => {
-            c.approximated(part.at, "json", "JSON is sent as text");
+            c.report_approximated(part.offset, "json", "JSON is sent as text");
             text_part(&mut object, "text", &json.as_str().into())
         }
         Content::Refusal(text) => text_part(&mut object, "refusal", text),
@@ -252,7 +252,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
             audio.text("data", data);
             audio.string("format", media::short_name(media_type));
             if c.same {
-                audio.own(&part.own, "input_audio");
+                audio.extension_fields(&part.extension_fields, "input_audio");
             }
             true
         }
@@ -260,7 +260,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
         Content::Video { source } => link(c, part, "video_url", source, &mut object),
         Content::Document { source, name } => document(c, part, source, name.as_deref(), &mut object),
         _ => {
-            c.dropped(part.at, "content", "OpenAI has no such part");
+            c.report_dropped(part.offset, "content", "OpenAI has no such part");
             false
         }
     };
@@ -268,7 +268,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
         object.raw("prompt_cache_breakpoint", cache.as_str());
     }
     if c.same {
-        object.own(&part.own, "");
+        object.extension_fields(&part.extension_fields, "");
     }
     drop(object);
     if !written {
@@ -298,7 +298,7 @@ fn image(
         image.string("detail", detail);
     }
     if c.same {
-        image.own(&part.own, "image_url");
+        image.extension_fields(&part.extension_fields, "image_url");
     }
     true
 }
@@ -315,7 +315,7 @@ fn link(
     let mut link = object.begin_object(kind);
     link.string("url", &url);
     if c.same {
-        link.own(&part.own, kind);
+        link.extension_fields(&part.extension_fields, kind);
     }
     true
 }
@@ -324,7 +324,7 @@ fn link(
 fn reachable<'s>(c: &Conversion<'_, '_>, part: &Part<'_>, source: &'s Source<'_>) -> Option<Cow<'s, str>> {
     let url = media::to_url(source).filter(|url| c.same || !url.starts_with("s3:"));
     if url.is_none() {
-        c.dropped(part.at, "source", "OpenAI takes data and http URLs only: the caller has to fetch it");
+        c.report_dropped(part.offset, "source", "OpenAI takes data and http URLs only: the caller has to fetch it");
     }
     url
 }
@@ -342,8 +342,8 @@ fn document(
         _ => false,
     };
     if is_elsewhere && !(c.same && matches!(source, Source::Url(_))) {
-        c.dropped(
-            part.at,
+        c.report_dropped(
+            part.offset,
             "source",
             "OpenAI's chat takes the bytes of a document: the caller has to fetch it",
         );
@@ -364,7 +364,7 @@ fn document(
         file.string("filename", name);
     }
     if c.same {
-        file.own(&part.own, "file");
+        file.extension_fields(&part.extension_fields, "file");
     }
     true
 }

@@ -7,7 +7,7 @@ use crate::formats::extension_fields::{Put, has_below};
 use crate::formats::openai_chat::write_messages::write_messages;
 use crate::formats::request_reader::{Result, string_member};
 use crate::json::{Array, Object};
-use crate::model::{At, Reasoning, ResponseFormat, Tool, ToolChoice};
+use crate::model::{Offset, Reasoning, ResponseFormat, Tool, ToolChoice};
 use crate::model::{Json, Outcome};
 
 /// Parameters that a container with OpenAI's chat takes: vLLM's and SGLang's, too.
@@ -37,7 +37,7 @@ const TAKES: &[&str] = &[
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "OpenAI's chat has no such parameter");
+    c.report_parameters(TAKES, "OpenAI's chat has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
     if let Some(model) = &request.model {
@@ -47,7 +47,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     write_messages(c, &messages, object.begin_array("messages"));
     let has_tools = request.tools.iter().any(|tool| tool.other.is_none() || c.same);
     for tool in request.tools.iter().filter(|tool| tool.other.is_some() && !c.same) {
-        c.dropped(tool.at, "tools", "only the source's format knows this tool");
+        c.report_dropped(tool.offset, "tools", "only the source's format knows this tool");
     }
     if has_tools {
         let mut tools = object.begin_array("tools");
@@ -64,14 +64,14 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     parameters(c, &mut object);
     response_format(c, &mut object);
     if let Some(reasoning) = &request.reasoning {
-        if let Some(effort) = effort(c, &reasoning.value, reasoning.at) {
+        if let Some(effort) = effort(c, &reasoning.value, reasoning.offset) {
             object.string("reasoning_effort", effort);
         }
     }
     stream(c, &mut object);
-    c.others(&mut object, |name| name == "messages" || crate::formats::openai_chat::OWN.contains(&name));
+    c.extra_parameters(&mut object, |name| name == "messages" || crate::formats::openai_chat::OWN.contains(&name));
     if c.same {
-        object.own(&request.own, "");
+        object.extension_fields(&request.extension_fields, "");
     }
     Ok(())
 }
@@ -79,8 +79,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
 fn parameters(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     let request = c.request;
     if let Some(tokens) = request.max_tokens.map(|tokens| tokens.value).or_else(|| c.max_tokens()) {
-        let at = request.max_tokens.and_then(|tokens| tokens.at);
-        let new = c.is_spelled(at, "max_completion_tokens");
+        let offset = request.max_tokens.and_then(|tokens| tokens.offset);
+        let new = c.is_spelled(offset, "max_completion_tokens");
         // Every container takes the older name, not all take the newer one.
         object.integer(if new { "max_completion_tokens" } else { "max_tokens" }, tokens);
     }
@@ -93,7 +93,7 @@ fn parameters(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         object.integer("n", n.value);
     }
     match &request.stop[..] {
-        [stop] if c.is_spelled(stop.at, "stop") => object.string("stop", &stop.value),
+        [stop] if c.is_spelled(stop.offset, "stop") => object.string("stop", &stop.value),
         _ => c.stop(object, "stop"),
     }
     c.number_member(object, "frequency_penalty", request.frequency_penalty);
@@ -117,7 +117,7 @@ fn parameters(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     if let Some(tier) = &request.service_tier {
         match &*tier.value {
             "reserved" if !c.same => {
-                c.dropped(tier.at, "service_tier", "OpenAI has no reserved tier");
+                c.report_dropped(tier.offset, "service_tier", "OpenAI has no reserved tier");
             }
             "standard_only" if !c.same => object.string("service_tier", "default"),
             same => object.string("service_tier", same),
@@ -130,7 +130,7 @@ fn stream(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     if let Some(stream) = request.stream {
         object.bool("stream", stream.value);
     }
-    let has_own = c.same && has_below(&request.own, "stream_options");
+    let has_own = c.same && has_below(&request.extension_fields, "stream_options");
     let is_stream = request.stream.is_some_and(|stream| stream.value);
     if (request.include_usage.is_some() && (is_stream || c.same)) || has_own {
         let mut options = object.begin_object("stream_options");
@@ -138,7 +138,7 @@ fn stream(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
             options.bool("include_usage", usage.value);
         }
         if c.same {
-            options.own(&request.own, "stream_options");
+            options.extension_fields(&request.extension_fields, "stream_options");
         }
     }
 }
@@ -151,7 +151,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, tools: &mut Array<'_>) {
         return;
     }
     if tool.cache.is_some() {
-        c.dropped(tool.at, "cache", "OpenAI's tools have no cache points");
+        c.report_dropped(tool.offset, "cache", "OpenAI's tools have no cache points");
     }
     let mut written = tools.begin_object();
     written.string("type", "function");
@@ -167,9 +167,9 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, tools: &mut Array<'_>) {
         function.bool("strict", strict);
     }
     if c.same {
-        function.own(&tool.own, "function");
+        function.extension_fields(&tool.extension_fields, "function");
         drop(function);
-        written.own(&tool.own, "");
+        written.extension_fields(&tool.extension_fields, "");
     }
 }
 
@@ -196,21 +196,21 @@ fn tool_choice(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         }
         ToolChoice::Other(other) if c.same => object.raw("tool_choice", other.as_str()),
         ToolChoice::Other(_) => {
-            c.dropped(choice.at, "tool_choice", "only the source's format knows this choice");
+            c.report_dropped(choice.offset, "tool_choice", "only the source's format knows this choice");
         }
     }
 }
 
 fn response_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     let Some(shape) = &c.request.response_format else { return };
-    let own = &c.request.own;
+    let extension_fields = &c.request.extension_fields;
     let kind = match &shape.value {
         ResponseFormat::Text => "text",
         ResponseFormat::JsonObject => "json_object",
         ResponseFormat::JsonSchema { .. } => "json_schema",
         ResponseFormat::Other(other) if c.same => return object.raw("response_format", other.as_str()),
         ResponseFormat::Regex(_) | ResponseFormat::Other(_) => {
-            return c.dropped(shape.at, "response_format", "OpenAI's chat has JSON schemas only");
+            return c.report_dropped(shape.offset, "response_format", "OpenAI's chat has JSON schemas only");
         }
     };
     let mut written = object.begin_object("response_format");
@@ -222,7 +222,7 @@ fn response_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
             None if c.same => {}
             None => {
                 let why = "OpenAI requires a name of the schema: \"response\"";
-                c.lose(shape.at, "response_format", Outcome::Defaulted, why);
+                c.report(shape.offset, "response_format", Outcome::Defaulted, why);
                 json.string("name", "response");
             }
         }
@@ -236,19 +236,19 @@ fn response_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
             json.bool("strict", *strict);
         }
         if c.same {
-            json.own(own, "response_format/json_schema");
+            json.extension_fields(extension_fields, "response_format/json_schema");
         }
     }
     if c.same {
-        written.own(own, "response_format");
+        written.extension_fields(extension_fields, "response_format");
     }
 }
 
 /// How much the model thinks. A number of tokens becomes the effort that LiteLLM takes it for.
-fn effort<'r>(c: &Conversion<'_, '_>, reasoning: &'r Reasoning<'_>, at: At) -> Option<&'r str> {
+fn effort<'r>(c: &Conversion<'_, '_>, reasoning: &'r Reasoning<'_>, offset: Offset) -> Option<&'r str> {
     if let Some(effort) = &reasoning.effort {
         if reasoning.budget_tokens.is_some() || reasoning.other.is_some() {
-            c.approximated(at, "reasoning", "OpenAI has an effort only");
+            c.report_approximated(offset, "reasoning", "OpenAI has an effort only");
         }
         return Some(effort);
     }
@@ -257,10 +257,10 @@ fn effort<'r>(c: &Conversion<'_, '_>, reasoning: &'r Reasoning<'_>, at: At) -> O
         return Some("none");
     }
     let Some(budget) = reasoning.budget_tokens else {
-        c.dropped(at, "reasoning", "OpenAI has an effort only");
+        c.report_dropped(offset, "reasoning", "OpenAI has an effort only");
         return None;
     };
-    c.approximated(at, "reasoning", "OpenAI has an effort, no number of tokens");
+    c.report_approximated(offset, "reasoning", "OpenAI has an effort, no number of tokens");
     Some(match budget {
         0..2048 => "low",
         2048..4096 => "medium",

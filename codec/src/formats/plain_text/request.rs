@@ -18,17 +18,17 @@ pub(crate) fn read(text: &str) -> Request<'_> {
 /// Appends the prompt.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     const WHY: &str = "raw text is the prompt and nothing else";
-    c.note_parameters(&[], WHY);
-    c.note_others(WHY);
+    c.report_parameters(&[], WHY);
+    c.report_extra_parameters(WHY);
     let request = c.request;
     if let Some(stream) = request.stream.filter(|stream| stream.value) {
-        c.dropped(stream.at, "stream", WHY);
+        c.report_dropped(stream.offset, "stream", WHY);
     }
     if let Some(sampled) = request.do_sample {
-        c.dropped(sampled.at, "do_sample", WHY);
+        c.report_dropped(sampled.offset, "do_sample", WHY);
     }
-    if request.max_tokens.is_none() && c.settings.max_tokens.is_some() {
-        c.dropped(None, "max_tokens", WHY);
+    if request.max_tokens.is_none() && c.options.max_tokens.is_some() {
+        c.report_dropped(None, "max_tokens", WHY);
     }
     out.extend_from_slice(c.prompt()?.as_bytes());
     Ok(())

@@ -66,7 +66,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         "return_full_text",
         "details",
     ];
-    c.note_parameters(TAKES, "JumpStart's text generation has no such parameter");
+    c.report_parameters(TAKES, "JumpStart's text generation has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
     object.text("inputs", &*c.prompt()?);
@@ -80,16 +80,16 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     if request.return_full_text.is_some() || !c.same {
         parameters.bool("return_full_text", request.return_full_text.is_some_and(|full| full.value));
     }
-    c.others(&mut parameters, |name| PIPELINE.knows(name));
+    c.extra_parameters(&mut parameters, |name| PIPELINE.knows(name));
     if c.same {
-        parameters.own(&request.own, "parameters");
+        parameters.extension_fields(&request.extension_fields, "parameters");
     }
     drop(parameters);
     if let Some(stream) = request.stream.filter(|stream| stream.value || c.same) {
         object.bool("stream", stream.value);
     }
     if c.same {
-        object.own(&request.own, "");
+        object.extension_fields(&request.extension_fields, "");
     }
     Ok(())
 }
@@ -97,14 +97,14 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
 /// Appends a text2text request, which has no stream.
 pub(crate) fn write_text(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     const TAKES: &[&str] = &["max_tokens", "temperature", "top_p", "top_k", "seed", "n"];
-    c.note_parameters(TAKES, "JumpStart's text2text has no such parameter");
+    c.report_parameters(TAKES, "JumpStart's text2text has no such parameter");
     note_stream(c);
     let mut object = Object::new(out);
     object.text("text_inputs", &*c.prompt()?);
     shared(c, &mut object, &TEXT);
-    c.others(&mut object, |name| TEXT.knows(name));
+    c.extra_parameters(&mut object, |name| TEXT.knows(name));
     if c.same {
-        object.own(&c.request.own, "");
+        object.extension_fields(&c.request.extension_fields, "");
     }
     Ok(())
 }
@@ -126,16 +126,16 @@ fn shared(c: &Conversion<'_, '_>, parameters: &mut Object<'_>, shape: &Shape) {
 
 fn note_stream(c: &Conversion<'_, '_>) {
     if let Some(stream) = c.request.stream.filter(|stream| stream.value) {
-        c.dropped(stream.at, "stream", "the container has no stream");
+        c.report_dropped(stream.offset, "stream", "the container has no stream");
     }
 }
 
 /// Appends a conversation: the system first, then user and assistant by turns, the user last.
 pub(crate) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     const TAKES: &[&str] = &["max_tokens", "temperature", "top_p"];
-    c.note_parameters(TAKES, "the dialogs of Llama 2 have no such parameter");
+    c.report_parameters(TAKES, "the dialogs of Llama 2 have no such parameter");
     note_stream(c);
-    c.note_tools();
+    c.report_tools();
     let messages = c.messages(!c.same)?;
     let mut object = Object::new(out);
     let mut dialogs = object.begin_array("inputs");
@@ -145,7 +145,7 @@ pub(crate) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result
             let mut text = String::new();
             texts(c, message, &mut text);
             let mut written = turn(&mut dialog, message.role.as_str(), &text);
-            written.own(&message.own, "");
+            written.extension_fields(&message.extension_fields, "");
         }
     } else {
         write_turns(c, &messages, &mut dialog)?;
@@ -159,11 +159,11 @@ pub(crate) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result
     // Its own code takes 0 as greedy.
     c.number_member(&mut parameters, "temperature", c.temperature());
     c.number_member(&mut parameters, "top_p", c.request.top_p);
-    c.others(&mut parameters, |name| DIALOGS.knows(name));
+    c.extra_parameters(&mut parameters, |name| DIALOGS.knows(name));
     if c.same {
-        parameters.own(&c.request.own, "parameters");
+        parameters.extension_fields(&c.request.extension_fields, "parameters");
         drop(parameters);
-        object.own(&c.request.own, "");
+        object.extension_fields(&c.request.extension_fields, "");
     }
     Ok(())
 }
@@ -172,8 +172,8 @@ fn write_turns(c: &Conversion<'_, '_>, messages: &[Message<'_>], dialog: &mut Ar
     let (system, rest) = c.split_system(messages);
     let turns = turns(c, rest);
     if turns.last().is_none_or(|(role, _)| *role != "user") {
-        let at = rest.last().and_then(|message| message.at);
-        return Err(c.unwritable(at, "the last message of a dialog has to be the user's"));
+        let offset = rest.last().and_then(|message| message.offset);
+        return Err(c.error(offset, "the last message of a dialog has to be the user's"));
     }
     let mut text = String::new();
     for message in system {
@@ -204,12 +204,12 @@ fn turns<'a>(c: &Conversion<'_, 'a>, messages: &[Message<'a>]) -> Vec<(&'static 
         texts(c, message, &mut text);
         let is_known = matches!(message.role, Role::User | Role::Assistant);
         if !is_known && !text.is_empty() {
-            c.approximated(message.at, "role", "a dialog has no such role: sent as the user's");
+            c.report_approximated(message.offset, "role", "a dialog has no such role: sent as the user's");
         }
         match turns.last_mut().filter(|(last, _)| *last == role) {
             _ if text.is_empty() => {}
             Some((_, before)) => {
-                c.approximated(message.at, "messages", "roles have to take turns: joined to the one before");
+                c.report_approximated(message.offset, "messages", "roles have to take turns: joined to the one before");
                 before.push_str("\n\n");
                 before.push_str(&text);
             }
@@ -222,11 +222,11 @@ fn turns<'a>(c: &Conversion<'_, 'a>, messages: &[Message<'a>]) -> Vec<(&'static 
 /// Appends the texts of a message, and notes what is no text.
 fn texts(c: &Conversion<'_, '_>, message: &Message<'_>, out: &mut String) {
     if message.name.is_some() {
-        c.dropped(message.at, "name", "a dialog has no names of speakers");
+        c.report_dropped(message.offset, "name", "a dialog has no names of speakers");
     }
     for part in &message.content {
         let (Content::Text(text) | Content::Refusal(text)) = &part.content else {
-            c.dropped(part.at, "content", "a dialog has text only");
+            c.report_dropped(part.offset, "content", "a dialog has text only");
             continue;
         };
         if !out.is_empty() {

@@ -54,7 +54,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "LMI has no such parameter");
+    c.report_parameters(TAKES, "LMI has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
     object.text("inputs", &*c.prompt()?);
@@ -71,7 +71,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         parameters.integer("n", n.value);
     }
     c.stop(&mut parameters, "stop_sequences");
-    if !c.same && !has(&request.others, "stop") {
+    if !c.same && !has(&request.extra_parameters, "stop") {
         c.stop(&mut parameters, "stop");
     }
     c.number_member(&mut parameters, "frequency_penalty", request.frequency_penalty);
@@ -89,16 +89,16 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     if let Some(full) = request.return_full_text {
         parameters.bool("return_full_text", full.value);
     }
-    c.others(&mut parameters, |name| SHAPE.knows(name) || LMI.contains(&name));
+    c.extra_parameters(&mut parameters, |name| SHAPE.knows(name) || LMI.contains(&name));
     if c.same {
-        parameters.own(&request.own, "parameters");
+        parameters.extension_fields(&request.extension_fields, "parameters");
     }
     drop(parameters);
     if let Some(stream) = request.stream {
         object.bool("stream", stream.value);
     }
     if c.same {
-        object.own(&request.own, "");
+        object.extension_fields(&request.extension_fields, "");
     }
     Ok(())
 }

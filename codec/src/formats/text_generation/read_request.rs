@@ -7,7 +7,7 @@ use crate::formats::request_reader::{Result, Source, expected, place, split_off,
 use crate::json::Kind;
 use crate::model::Content;
 use crate::model::Request;
-use crate::model::{Members, Message, Param, Part, ResponseFormat, Role};
+use crate::model::{Fields, Message, Param, Part, ResponseFormat, Role};
 
 /// How one of the formats calls things; empty for what it does not have.
 pub(crate) struct Shape {
@@ -40,9 +40,9 @@ impl Shape {
 pub(crate) fn read<'a>(source: &mut Source<'a>, shape: &Shape) -> Result<Request<'a>> {
     let (_, start) = source.kind()?;
     let mut request = Request::default();
-    let (mut own, mut others) = (Members::new(), Members::new());
+    let (mut extension_fields, mut extra_parameters) = (Fields::new(), Fields::new());
     let mut has_dialog = false;
-    source.object(&mut own, "", |source, name| {
+    source.object(&mut extension_fields, "", |source, name| {
         if name == shape.prompt {
             let (kind, _) = source.kind()?;
             if shape.dialogs && kind == Kind::Array {
@@ -58,7 +58,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>, shape: &Shape) -> Result<Request
                 source.param(&mut request.stream)
             }
             name if name == shape.parameters => {
-                source.nested(&mut others, "", |source, name| parameter(source, name, shape, &mut request))
+                source.nested(&mut extra_parameters, "", |source, name| parameter(source, name, shape, &mut request))
             }
             name if shape.parameters.is_empty() => parameter(source, name, shape, &mut request),
             _ => Ok(false),
@@ -69,19 +69,19 @@ pub(crate) fn read<'a>(source: &mut Source<'a>, shape: &Shape) -> Result<Request
     }
     // Parameters with a value that is not theirs mean nothing to anybody else.
     if shape.parameters.is_empty() {
-        others = split_off(&mut own, &[]);
+        extra_parameters = split_off(&mut extension_fields, &[]);
     }
-    let is_known: Vec<bool> = others.iter().map(|(name, _)| shape.knows(name)).collect();
-    for (member, is_known) in others.into_iter().zip(is_known) {
+    let is_known: Vec<bool> = extra_parameters.iter().map(|(name, _)| shape.knows(name)).collect();
+    for (member, is_known) in extra_parameters.into_iter().zip(is_known) {
         if !is_known {
-            request.others.push((unescaped_name(member.0), member.1));
+            request.extra_parameters.push((unescaped_name(member.0), member.1));
         } else if shape.parameters.is_empty() {
-            own.push(member);
+            extension_fields.push(member);
         } else {
-            own.push((Cow::Owned(alloc::format!("{}/{}", shape.parameters, member.0)), member.1));
+            extension_fields.push((Cow::Owned(alloc::format!("{}/{}", shape.parameters, member.0)), member.1));
         }
     }
-    request.own = own;
+    request.extension_fields = extension_fields;
     Ok(request)
 }
 
@@ -135,12 +135,12 @@ fn parameter<'a>(
 
 /// Reads TGI's `grammar`; what is not exactly one of the known ones is another shape.
 fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let (kind, at) = source.kind()?;
+    let (kind, offset) = source.kind()?;
     if kind != Kind::Object {
         return Ok(false);
     }
     let shape = source.probe(|source| {
-        let (mut kind, mut rest) = (None::<Cow<'a, str>>, Members::new());
+        let (mut kind, mut rest) = (None::<Cow<'a, str>>, Fields::new());
         let (mut regex, mut schema, mut named) = (None, None, None);
         source.object(&mut rest, "", |source, name| match name {
             "type" => source.value(&mut kind),
@@ -168,7 +168,7 @@ fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<boo
         Some(shape) => shape,
         None => ResponseFormat::Other(source.raw()?),
     };
-    request.response_format = Some(Param { value, at: place(at) });
+    request.response_format = Some(Param { value, offset: place(offset) });
     Ok(true)
 }
 
@@ -178,7 +178,7 @@ fn named_schema<'a>(source: &mut Source<'a>, found: &mut Option<ResponseFormat<'
     if source.kind()?.0 != Kind::Object {
         return Ok(None);
     }
-    let (mut name, mut schema, mut rest) = (None, None, Members::new());
+    let (mut name, mut schema, mut rest) = (None, None, Fields::new());
     source.object(&mut rest, "", |source, member| match member {
         "name" => source.value(&mut name),
         "schema" => source.value(&mut schema),
@@ -199,10 +199,10 @@ fn dialog<'a>(source: &mut Source<'a>, messages: &mut Vec<Message<'a>>) -> Resul
         count += 1;
         source.expect("conversation", Kind::Array)?;
         source.array(|source| {
-            let at = source.expect("message", Kind::Object)?;
+            let offset = source.expect("message", Kind::Object)?;
             let start = source.kind()?.1;
-            let (mut role, mut text, mut own) = (None::<Cow<'a, str>>, None, Members::new());
-            source.object(&mut own, "", |source, name| match name {
+            let (mut role, mut text, mut extension_fields) = (None::<Cow<'a, str>>, None, Fields::new());
+            source.object(&mut extension_fields, "", |source, name| match name {
                 "role" => source.value(&mut role),
                 "content" => source.param(&mut text),
                 _ => Ok(false),
@@ -217,8 +217,8 @@ fn dialog<'a>(source: &mut Source<'a>, messages: &mut Vec<Message<'a>>) -> Resul
                 _ => Role::Other(role),
             };
             let part =
-                text.map(|text: Param<_>| Part { at: text.at, ..Part::new(Content::Text(text.value)) });
-            messages.push(Message { own, at, ..Message::new(role, part.into_iter().collect()) });
+                text.map(|text: Param<_>| Part { offset: text.offset, ..Part::new(Content::Text(text.value)) });
+            messages.push(Message { extension_fields, offset, ..Message::new(role, part.into_iter().collect()) });
             Ok(())
         })
     })?;

@@ -49,7 +49,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "Triton's generate has no such parameter");
+    c.report_parameters(TAKES, "Triton's generate has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
     object.text("text_input", &*c.prompt()?);
@@ -73,16 +73,16 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         parameters.string("stop", &stop.value);
     }
     for stop in stops {
-        c.dropped(stop.at, "stop", "a parameter of Triton is no list: only the first is sent");
+        c.report_dropped(stop.offset, "stop", "a parameter of Triton is no list: only the first is sent");
     }
     c.number_member(&mut parameters, "frequency_penalty", request.frequency_penalty);
     c.number_member(&mut parameters, "presence_penalty", request.presence_penalty);
     c.number_member(&mut parameters, "repetition_penalty", request.repetition_penalty);
-    c.others(&mut parameters, |name| SHAPE.knows(name) || name == "min_p");
+    c.extra_parameters(&mut parameters, |name| SHAPE.knows(name) || name == "min_p");
     if c.same {
-        parameters.own(&request.own, "parameters");
+        parameters.extension_fields(&request.extension_fields, "parameters");
         drop(parameters);
-        object.own(&request.own, "");
+        object.extension_fields(&request.extension_fields, "");
     }
     Ok(())
 }

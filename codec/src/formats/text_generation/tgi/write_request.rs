@@ -26,7 +26,7 @@ use crate::formats::request_reader::Result;
 use crate::formats::text_generation::read_request as generate;
 use crate::formats::text_generation::read_request::Shape;
 use crate::json::Object;
-use crate::model::{At, Content, Message, Param, Part, ResponseFormat, Source};
+use crate::model::{Offset, Content, Message, Param, Part, ResponseFormat, Source};
 use crate::model::{Outcome, PromptImages, Request};
 
 const SHAPE: Shape = Shape {
@@ -64,7 +64,7 @@ pub(crate) fn read<'a>(source: &mut source::Source<'a>) -> Result<Request<'a>> {
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "TGI has no such parameter");
+    c.report_parameters(TAKES, "TGI has no such parameter");
     let request = c.request;
     let mut object = Object::new(out);
     object.text("inputs", &*c.prompt_of(|messages| write_images(c, messages))?);
@@ -75,8 +75,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.sampling(&mut parameters);
     top_p(c, &mut parameters);
     c.signed(&mut parameters, "top_k", request.top_k.filter(|top_k| top_k.value > 0));
-    if let Some(Param { value: ..0, at }) = request.seed {
-        c.dropped(at, "seed", "TGI takes no seed below 0");
+    if let Some(Param { value: ..0, offset }) = request.seed {
+        c.report_dropped(offset, "seed", "TGI takes no seed below 0");
     } else {
         c.signed(&mut parameters, "seed", request.seed);
     }
@@ -98,16 +98,16 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     if request.return_full_text.is_some() || !c.same {
         parameters.bool("return_full_text", wants(request.return_full_text));
     }
-    c.others(&mut parameters, |name| SHAPE.knows(name));
+    c.extra_parameters(&mut parameters, |name| SHAPE.knows(name));
     if c.same {
-        parameters.own(&request.own, "parameters");
+        parameters.extension_fields(&request.extension_fields, "parameters");
     }
     drop(parameters);
     if let Some(stream) = request.stream {
         object.bool("stream", stream.value);
     }
     if c.same {
-        object.own(&request.own, "");
+        object.extension_fields(&request.extension_fields, "");
     }
     Ok(())
 }
@@ -117,16 +117,16 @@ fn write_images<'a>(c: &Conversion<'_, 'a>, messages: &mut Cow<'_, [Message<'a>]
     let has_images = |message: &Message<'_>| {
         message.content.iter().any(|part| matches!(part.content, Content::Image { .. }))
     };
-    if c.settings.images != PromptImages::Markdown || !messages.iter().any(has_images) {
+    if c.options.prompt_images != PromptImages::Markdown || !messages.iter().any(has_images) {
         return;
     }
     for message in messages.to_mut().iter_mut().filter(|message| has_images(message)) {
         let mut parts: Vec<Part<'a>> = Vec::new();
         for mut part in core::mem::take(&mut message.content) {
             if let Content::Image { source, detail } = &part.content {
-                let Some(image) = image(c, part.at, source) else { continue };
+                let Some(image) = image(c, part.offset, source) else { continue };
                 if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    c.dropped(part.at, "detail", "TGI looks at images in one way");
+                    c.report_dropped(part.offset, "detail", "TGI looks at images in one way");
                 }
                 part.content = Content::Text(image.into());
             }
@@ -143,7 +143,7 @@ fn write_images<'a>(c: &Conversion<'_, 'a>, messages: &mut Cow<'_, [Message<'a>]
 }
 
 /// An image as TGI finds it in a text.
-fn image(c: &Conversion<'_, '_>, at: At, source: &Source<'_>) -> Option<String> {
+fn image(c: &Conversion<'_, '_>, offset: Offset, source: &Source<'_>) -> Option<String> {
     match source {
         Source::Base64 { media_type, data } => {
             let media_type = media_type.split(';').next().unwrap_or_default();
@@ -154,7 +154,7 @@ fn image(c: &Conversion<'_, '_>, at: At, source: &Source<'_>) -> Option<String> 
             Some(format!("![]({})", url.replace(')', "%29")))
         }
         _ => {
-            c.dropped(at, "source", "TGI takes data and http URLs only: the caller has to fetch it");
+            c.report_dropped(offset, "source", "TGI takes data and http URLs only: the caller has to fetch it");
             None
         }
     }
@@ -165,7 +165,7 @@ fn top_p(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
     match c.request.top_p {
         Some(top_p) if top_p.value >= 1.0 && !c.same => {}
         Some(top_p) if top_p.value <= 0.0 => {
-            c.lose(top_p.at, "top_p", Outcome::Clamped, "has to be above 0");
+            c.report(top_p.offset, "top_p", Outcome::Clamped, "has to be above 0");
             parameters.raw("top_p", "0.01");
         }
         top_p => c.number_member(parameters, "top_p", top_p),
@@ -177,7 +177,7 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
     match &shape.value {
         ResponseFormat::Text => {}
         ResponseFormat::JsonObject => {
-            c.approximated(shape.at, "response_format", "TGI takes a schema: that of any object is sent");
+            c.report_approximated(shape.offset, "response_format", "TGI takes a schema: that of any object is sent");
             let mut grammar = parameters.begin_object("grammar");
             grammar.string("type", "json");
             grammar.raw("value", "{\"type\":\"object\"}");
@@ -185,7 +185,7 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
         ResponseFormat::JsonSchema { schema: Some(schema), name, description, .. } => {
             if (name.is_some() || description.is_some()) && !c.same {
                 let why = "the schema is sent without its name and its description";
-                c.approximated(shape.at, "response_format", why);
+                c.report_approximated(shape.offset, "response_format", why);
             }
             let mut grammar = parameters.begin_object("grammar");
             match name {
@@ -208,6 +208,6 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
             grammar.string("value", regex);
         }
         ResponseFormat::Other(other) if c.same => parameters.raw("grammar", other.as_str()),
-        _ => c.dropped(shape.at, "response_format", "TGI takes schemas and regular expressions only"),
+        _ => c.report_dropped(shape.offset, "response_format", "TGI takes schemas and regular expressions only"),
     }
 }
