@@ -1,20 +1,18 @@
-//! The conversation as the target needs it: where the system messages stand, who begins, who follows whom.
+//! The conversation as the target needs it: the place of system messages, the first role, the order of roles.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::{Put, has};
 use crate::formats::request_reader::Result;
 use crate::json::Array;
-use crate::model::{Api, FirstMessage, Outcome, SystemPlacement};
-use crate::model::{Content, Message, Part, Role};
+use crate::model::{Api, Content, FirstMessage, Message, Outcome, Part, Request, Role, SystemPlacement};
 
-/// What is said in place of a user who said nothing.
+/// The text of a user message that is inserted.
 const CONTINUE: &str = "Please continue.";
 
-/// Appends a part as a block of a turn, or says that it has no place.
+/// Appends a part as a block of a turn. Returns whether it has a place there.
 type Block<'b, 'a> = dyn FnMut(&Part<'a>, &'static str, &mut Vec<u8>) -> Result<bool> + 'b;
 
 impl<'c, 'a> Conversion<'c, 'a> {
@@ -25,6 +23,10 @@ impl<'c, 'a> Conversion<'c, 'a> {
             self.report_approximated(prompt.offset, "prompt", "a prompt becomes the text of a user message");
             let part = Part { offset: prompt.offset, ..Part::new(Content::Text(prompt.value.clone())) };
             messages = Cow::Owned(Vec::from([Message::new(Role::User, Vec::from([part]))]));
+        }
+        if messages.iter().all(is_blank) && !self.is_native() {
+            let offset = messages.first().and_then(|message| message.offset);
+            return Err(self.error(offset, "the conversation has no content"));
         }
         if self.options.system != SystemPlacement::Keep {
             self.move_system(messages.to_mut());
@@ -38,7 +40,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         Ok(messages)
     }
 
-    /// Puts what the system says before what a user says.
+    /// Moves the text of system messages before the text of a user message.
     fn move_system(&self, messages: &mut Vec<Message<'a>>) {
         let mut system = String::new();
         messages.retain(|message| {
@@ -82,8 +84,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     fn begin_with_user(&self, messages: &mut Cow<'c, [Message<'a>]>) -> Result<()> {
-        // Messages that say nothing will not be sent, and so begin nothing.
-        let first = messages.iter().position(|message| !is_system(message) && !is_blank(message));
+        let first = first_turn(messages);
         if first.is_some_and(|first| !matches!(messages[first].role, Role::Assistant)) {
             return Ok(());
         }
@@ -94,6 +95,15 @@ impl<'c, 'a> Conversion<'c, 'a> {
                 return Err(self.error(offset, "the user has to begin the conversation"));
             }
             FirstMessage::Insert => {
+                // A conversation that was read so stays so.
+                let was_read = self.original.is_some_and(|original| {
+                    let Request { messages, source, .. } = original.request;
+                    let is_users = |first: usize| messages[first].role != Role::Assistant;
+                    !source.is_empty() && !first_turn(messages).is_some_and(is_users)
+                });
+                if was_read {
+                    return Ok(());
+                }
                 let why = "the user has to begin the conversation: \"Please continue.\" is put before it";
                 self.report(offset, "messages", Outcome::Defaulted, why);
                 let part = Part::new(Content::Text(CONTINUE.into()));
@@ -109,41 +119,59 @@ impl<'c, 'a> Conversion<'c, 'a> {
         &self,
         messages: &'m [Message<'a>],
     ) -> (&'m [Message<'a>], &'m [Message<'a>]) {
-        // Where a message of the conversation was the system's, it still is.
-        let is_apart =
-            |message: &Message<'_>| is_system(message) && self.first_byte(message.offset) != Some(b'{');
+        // A system message that was read from the list of messages stays there.
+        let is_apart = |message: &Message<'_>| {
+            let was_listed = self.original.is_some_and(|original| original.is_object(message.offset));
+            is_system(message) && !was_listed
+        };
         let first = messages.iter().position(|message| !is_apart(message)).unwrap_or(messages.len());
         messages.split_at(first)
     }
 
-    /// Writes messages as turns of blocks, as Converse and Anthropic have them: `block` appends one part, or says that
+    /// Writes messages as turns of blocks, as Converse and Anthropic have them: `block` appends one part, or returns that
     /// it has no place.
     ///
-    /// Messages that follow each other in one role are one turn, and the results of tools stand first in it.
+    /// Consecutive messages of one role are one turn, in which the results of tools come first. Messages that go back to the
+    /// API that they were read from are not joined.
     pub(crate) fn turns(
         &self,
         messages: &[Message<'a>],
         mut array: Array<'_>,
         block: &mut Block<'_, 'a>,
     ) -> Result<()> {
-        if self.same && self.options.merge_messages != Some(true) {
-            return self.same_turns(messages, array, block);
+        if !self.is_native() {
+            return self.joined_turns(messages, array.element(), block);
         }
-        let mut turns = Turns { out: array.element(), role: None, is_over: false };
+        for message in messages {
+            array.maybe(|out| {
+                self.message(message, out, |out| {
+                    let start = out.len();
+                    self.joined_turns(core::slice::from_ref(message), out, block)?;
+                    Ok(out.len() > start)
+                })
+            })?;
+        }
+        Ok(())
+    }
+
+    fn joined_turns(
+        &self,
+        messages: &[Message<'a>],
+        out: &mut Vec<u8>,
+        block: &mut Block<'_, 'a>,
+    ) -> Result<()> {
+        let is_joined = self.options.merge_messages != Some(false);
+        let mut turns = Turns { out, role: None, is_over: false };
         let mut rest = messages;
         while let Some(first) = rest.first() {
             let role = self.turn_role(first);
-            let run = if self.options.merge_messages == Some(false) {
-                1
-            } else {
-                rest.iter().take_while(|message| self.turn_role(message) == role).count()
-            };
-            let (now, later) = rest.split_at(run);
+            let same = rest.iter().take_while(|message| self.turn_role(message) == role).count();
+            let (now, later) = rest.split_at(if is_joined { same } else { 1 });
             rest = later;
             for message in now {
                 self.report_role(message, role);
             }
-            turns.is_over = self.options.merge_messages == Some(false);
+            turns.is_over = !is_joined;
             for results in [true, false] {
                 for part in now.iter().flat_map(|message| &message.content) {
                     if matches!(part.content, Content::ToolResult { .. }) == results {
@@ -153,34 +181,6 @@ impl<'c, 'a> Conversion<'c, 'a> {
             }
         }
         turns.close();
-        Ok(())
-    }
-
-    /// Messages that go back to where they came from stay as they are.
-    fn same_turns(
-        &self,
-        messages: &[Message<'a>],
-        mut array: Array<'_>,
-        block: &mut Block<'_, 'a>,
-    ) -> Result<()> {
-        for message in messages {
-            let mut turn = array.begin_object();
-            turn.string("role", message.role.as_str());
-            match &message.content[..] {
-                [Part { content: Content::Text(text), offset, .. }] if self.first_byte(*offset) == Some(b'"') => {
-                    turn.text("content", text);
-                }
-                // There was none that could be read.
-                [] if has(&message.extension_fields, "content") => {}
-                parts => {
-                    let mut content = turn.begin_array("content");
-                    for part in parts {
-                        content.maybe(|out| block(part, self.turn_role(message), out))?;
-                    }
-                }
-            }
-            turn.extension_fields(&message.extension_fields, "");
-        }
         Ok(())
     }
 
@@ -210,11 +210,11 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 }
 
-/// Turns that are being written: one is open once it has a block.
+/// Turns that are being written. A turn is opened by its first block.
 struct Turns<'o> {
     out: &'o mut Vec<u8>,
     role: Option<&'static str>,
-    /// The next block begins another turn, whatever its role.
+    /// The next block begins a new turn, whatever its role.
     is_over: bool,
 }
 
@@ -234,7 +234,7 @@ impl Turns<'_> {
         if write(self.out)? {
             (self.role, self.is_over) = (Some(role), false);
         } else {
-            // What says nothing neither begins a turn nor ends one.
+            // A message without blocks neither begins a turn nor ends one.
             self.out.truncate(before);
         }
         Ok(())
@@ -247,16 +247,21 @@ impl Turns<'_> {
     }
 }
 
+/// The index of the first message that is not the system's. Blank messages are not sent, so they do not count.
+fn first_turn(messages: &[Message<'_>]) -> Option<usize> {
+    messages.iter().position(|message| !is_system(message) && !is_blank(message))
+}
+
 fn is_system(message: &Message<'_>) -> bool {
     matches!(message.role, Role::System | Role::Developer)
 }
 
-/// Whether a message is nothing but white space.
+/// Whether a message consists of white space.
 fn is_blank(message: &Message<'_>) -> bool {
     message.content.iter().all(|part| matches!(&part.content, Content::Text(text) if text.is_blank()))
 }
 
-/// Makes one of messages that follow each other in one role. Two texts become one, so that text stays plain text.
+/// Merges consecutive messages of one role. Adjacent texts become one, so that text stays plain text.
 fn merge(messages: &mut Vec<Message<'_>>) {
     let mut merged: Vec<Message<'_>> = Vec::with_capacity(messages.len());
     for message in messages.drain(..) {

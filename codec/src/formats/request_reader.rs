@@ -1,7 +1,7 @@
-//! Reading requests: the same few steps for every format.
+//! Reads requests: the cursor that all APIs use.
 //!
-//! A member that is known and has the kind of value that it should have is *taken*. Everything else is kept as it came,
-//! so that nothing is lost by reading: a closure that is called with a member answers whether it took it.
+//! A known field with a value of the expected kind is read. Every other field is kept as it is, so that reading loses
+//! nothing: a closure that is called with a field returns whether it read its value.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -58,13 +58,13 @@ impl<'a> Source<'a> {
     /// Where the value that comes next begins.
     #[inline]
     pub(crate) fn offset(&mut self) -> Result<Offset> {
-        Ok(place(self.json.value_at()?))
+        Ok(offset_of(self.json.value_at()?))
     }
 
     /// Checks the kind of the value that comes next; `what` names it.
     pub(crate) fn expect(&mut self, what: &'static str, kind: Kind) -> Result<Offset> {
         let (found, offset) = self.kind()?;
-        if found == kind { Ok(place(offset)) } else { Err(expected(offset, what, named(kind), named(found))) }
+        if found == kind { Ok(offset_of(offset)) } else { Err(expected(offset, what, named(kind), named(found))) }
     }
 
     /// Fails unless nothing but white space is left.
@@ -119,7 +119,7 @@ impl<'a> Source<'a> {
     /// Notes the value that was just read.
     #[inline]
     pub(crate) fn note_span(&mut self, offset: Offset) {
-        if let (Some(start), Some(end), ..=SPAN_DEPTH) = (offset, place(self.json.pos()), self.depth) {
+        if let (Some(start), Some(end), ..=SPAN_DEPTH) = (offset, offset_of(self.json.pos()), self.depth) {
             if end.saturating_sub(start) > SPAN_LEN {
                 self.landmarks.spans.push((start, end));
             }
@@ -144,7 +144,7 @@ impl<'a> Source<'a> {
             let name = self.name()?;
             let offset = self.offset()?;
             if !each(self, &name)? {
-                extension_fields.push((below(path, name), Param { value: self.raw()?, offset }));
+                extension_fields.push((field_path(path, name), Param { value: self.raw()?, offset }));
             }
             self.note_span(offset);
             more = self.json.next(Kind::Object)?;
@@ -250,7 +250,7 @@ impl<'a> Source<'a> {
             source.array(|source| {
                 let (kind, offset) = source.kind()?;
                 if kind == Kind::String {
-                    found.push(Param { value: source.string()?, offset: place(offset) });
+                    found.push(Param { value: source.string()?, offset: offset_of(offset) });
                 } else {
                     all = false;
                     source.raw()?;
@@ -331,14 +331,15 @@ impl<'a> Value<'a> for f64 {
     }
 }
 
-/// The path of a member, as in a JSON pointer.
-fn below<'a>(path: &str, name: Cow<'a, str>) -> Cow<'a, str> {
+/// The path of a field of the object at `path`, as in a JSON pointer.
+pub(crate) fn field_path<'a>(path: &str, name: Cow<'a, str>) -> Cow<'a, str> {
     let name =
         if name.contains(['~', '/']) { Cow::Owned(name.replace('~', "~0").replace('/', "~1")) } else { name };
     if path.is_empty() { name } else { Cow::Owned(format!("{path}/{name}")) }
 }
 
-pub(crate) fn place(offset: usize) -> Offset {
+/// An offset as requests have them.
+pub(crate) fn offset_of(offset: usize) -> Offset {
     u32::try_from(offset).ok()
 }
 
@@ -362,24 +363,10 @@ fn named(kind: Kind) -> &'static str {
     }
 }
 
-/// The string member of an object that stands for itself.
-pub(crate) fn string_member(object: &model::Json<'_>, name: &str) -> Option<String> {
+/// The string that a field of an object holds.
+pub(crate) fn string_field(object: &model::Json<'_>, name: &str) -> Option<String> {
     let named = json::members(object.as_str()).into_iter().filter(|(known, _)| known == name);
     named.rev().find_map(|(_, value)| json::string(value))
-}
-
-/// The members that one object took from all others: those that are not nested and that no format names.
-pub(crate) fn split_off<'a>(extension_fields: &mut Fields<'a>, named: &[&str]) -> Fields<'a> {
-    let mut extra_parameters = Vec::new();
-    extension_fields.retain_mut(|member| {
-        let stays = member.0.contains('/') || named.contains(&&*member.0);
-        if !stays {
-            let name = unescaped_name(core::mem::take(&mut member.0));
-            extra_parameters.push((name, member.1.clone()));
-        }
-        stays
-    });
-    extra_parameters
 }
 
 /// The name that a path ends with.

@@ -110,7 +110,7 @@ pub struct Request<'a> {
     /// The API that this was read from.
     pub api: Option<Api>,
     /// The document that this was read from, and all of `at` counts in; empty for none.
-    pub source: &'a str,
+    pub source: Cow<'a, str>,
     /// Where things stand in the source.
     pub(crate) landmarks: Landmarks,
 }

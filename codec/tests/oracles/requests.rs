@@ -217,7 +217,7 @@ impl Kept<'_, '_> {
         let is_touched = self.losses.iter().any(|loss| !loss.path.starts_with('/'))
             || self.source.messages.iter().any(|message| {
                 let begin = message.offset.unwrap_or(0) as usize;
-                let len = RawValueLen(self.source.source).at(begin);
+                let len = RawValueLen(&self.source.source).at(begin);
                 message.offset.is_none() || self.names_within(begin..begin + len)
             });
         if has_all && !is_touched {

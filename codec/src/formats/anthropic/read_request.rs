@@ -4,11 +4,12 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::formats::anthropic::read_blocks as blocks;
-use crate::formats::request_reader::{Result, Source, expected, split_off};
-use crate::formats::thinking::thinking;
+use crate::formats::anthropic::parameters::TABLE;
+use crate::formats::parameters::split_extra_parameters;
+use crate::formats::request_reader::{Result, Source, expected};
+use crate::formats::thinking::{effort, thinking};
 use crate::json::Kind;
-use crate::model::Request;
-use crate::model::{Fields, Message, Param, Reasoning, ResponseFormat, Role, Tool, ToolChoice};
+use crate::model::{Fields, Message, Param, Request, ResponseFormat, Role, Tool, ToolChoice};
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
@@ -37,19 +38,10 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             source.array(|source| tool(source, &mut request.tools))?;
             Ok(true)
         }
-        "metadata" => {
-            let Request { user, extension_fields, .. } = &mut request;
-            source.nested(
-                extension_fields,
-                "metadata",
-                |source, name| {
-                    if name == "user_id" { source.param(user) } else { Ok(false) }
-                },
-            )
-        }
         "tool_choice" => tool_choice(source, &mut request),
         "output_config" => output_config(source, &mut request),
-        _ => parameter(source, name, &mut request),
+        "thinking" => thinking(source, &mut request.reasoning),
+        _ => TABLE.read(source, name, &mut request),
     })?;
     if !has_messages {
         return Err(expected(start, "messages", "an array", "nothing"));
@@ -57,24 +49,9 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     if let Some(system) = system {
         request.messages.insert(0, system);
     }
-    request.extra_parameters = split_off(&mut extension_fields, crate::formats::anthropic::OWN);
+    request.extra_parameters = split_extra_parameters(&mut extension_fields, &TABLE);
     request.extension_fields.append(&mut extension_fields);
     Ok(request)
-}
-
-fn parameter<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>) -> Result<bool> {
-    match name {
-        "model" => source.param(&mut request.model),
-        "max_tokens" => source.param(&mut request.max_tokens),
-        "stop_sequences" => source.strings(&mut request.stop, false),
-        "stream" => source.param(&mut request.stream),
-        "temperature" => source.param(&mut request.temperature),
-        "top_p" => source.param(&mut request.top_p),
-        "top_k" => source.param(&mut request.top_k),
-        "thinking" => thinking(source, &mut request.reasoning),
-        "service_tier" => source.param(&mut request.service_tier),
-        _ => Ok(false),
-    }
 }
 
 fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
@@ -159,16 +136,7 @@ fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
 fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
     let Request { reasoning, response_format, extension_fields, .. } = request;
     source.nested(extension_fields, "output_config", |source, name| match name {
-        "effort" => {
-            let offset = source.offset()?;
-            let mut effort = None;
-            let taken = source.value(&mut effort)?;
-            if taken {
-                let reasoning = reasoning.get_or_insert_with(|| Param { value: Reasoning::default(), offset });
-                reasoning.value.effort = effort;
-            }
-            Ok(taken)
-        }
+        "effort" => effort(source, reasoning),
         "format" => {
             let offset = source.offset()?;
             let shape = source.probe(|source| {

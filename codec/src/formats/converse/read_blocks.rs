@@ -12,7 +12,6 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::formats::converse::read_request::attach_cache;
 use crate::formats::media;
 use crate::formats::request_reader::{Result, Source};
 use crate::json::Kind;
@@ -40,6 +39,17 @@ pub(crate) fn list<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Re
         parts.extend(other.map(|other| Part { offset, ..Part::new(Content::Other(other)) }));
         Ok(())
     })
+}
+
+/// Attaches a cache point to the part before it.
+fn attach_cache<'a>(parts: &mut [Part<'a>], cache: Json<'a>) -> Option<Json<'a>> {
+    match parts.last_mut() {
+        Some(part) if part.cache.is_none() && !matches!(part.content, Content::Other(_)) => {
+            part.cache = Some(cache);
+            None
+        }
+        _ => Some(cache),
+    }
 }
 
 /// Reads one block, which has exactly one member. `Some(None)` is a cache point.

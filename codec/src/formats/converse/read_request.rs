@@ -4,13 +4,11 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::formats::converse::read_blocks as blocks;
-use crate::formats::request_reader::{Result, Source, expected, place, unescaped_name};
-use crate::formats::thinking::thinking;
+use crate::formats::converse::parameters::{ADDITIONAL, TABLE};
+use crate::formats::request_reader::{Result, Source, expected, offset_of, unescaped_name};
+use crate::formats::thinking::{effort, thinking};
 use crate::json::{Kind, is_document};
-use crate::model::{
-    Content, Fields, Message, Param, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice,
-};
-use crate::model::{Json, Request};
+use crate::model::{Fields, Json, Message, Param, Request, ResponseFormat, Role, Tool, ToolChoice};
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
@@ -34,17 +32,10 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             system = Some(Message { offset, ..Message::new(Role::System, content) });
             Ok(true)
         }
-        "inferenceConfig" => inference(source, &mut request),
         "toolConfig" => tool_config(source, &mut request),
         "additionalModelRequestFields" => additional(source, &mut request),
         "outputConfig" => output_config(source, &mut request),
-        "serviceTier" => {
-            let Request { service_tier, extension_fields, .. } = &mut request;
-            source.nested(extension_fields, "serviceTier", |source, name| {
-                if name == "type" { source.param(service_tier) } else { Ok(false) }
-            })
-        }
-        _ => Ok(false),
+        _ => TABLE.read(source, name, &mut request),
     })?;
     for (name, _) in &mut request.extra_parameters {
         *name = unescaped_name(core::mem::take(name));
@@ -79,40 +70,21 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
     Ok(Message { role, content, name: None, extension_fields, offset })
 }
 
-fn inference<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let Request { max_tokens, temperature, top_p, stop, extension_fields, .. } = request;
-    source.nested(extension_fields, "inferenceConfig", |source, name| match name {
-        "maxTokens" => source.param(max_tokens),
-        "temperature" => source.param(temperature),
-        "topP" => source.param(top_p),
-        "stopSequences" => source.strings(stop, false),
-        _ => Ok(false),
-    })
-}
-
-/// Parameters of one model, which have names in other formats.
+/// Reads parameters of one model.
 fn additional<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let Request { top_k, reasoning, extra_parameters, .. } = request;
-    source.nested(extra_parameters, "", |source, name| match name {
-        "top_k" => source.param(top_k),
-        "thinking" => thinking(source, reasoning),
-        _ => Ok(false),
-    })
+    let mut extra = Fields::new();
+    let is_read = source.nested(&mut extra, "", |source, name| match name {
+        "thinking" => thinking(source, &mut request.reasoning),
+        _ => TABLE.read_in(ADDITIONAL.object, source, name, request),
+    })?;
+    request.extra_parameters.append(&mut extra);
+    Ok(is_read)
 }
 
 fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
     let Request { response_format, reasoning, extension_fields, .. } = request;
     source.nested(extension_fields, "outputConfig", |source, name| match name {
-        "effort" => {
-            let offset = source.offset()?;
-            let mut effort = None;
-            let taken = source.value(&mut effort)?;
-            if taken {
-                let reasoning = reasoning.get_or_insert_with(|| Param { value: Reasoning::default(), offset });
-                reasoning.value.effort = effort;
-            }
-            Ok(taken)
-        }
+        "effort" => effort(source, reasoning),
         "textFormat" => {
             let offset = source.offset()?;
             let shape = source.probe(text_format)?;
@@ -196,7 +168,7 @@ fn choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
 
 fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
     let (kind, offset) = source.kind()?;
-    let offset = place(offset);
+    let offset = offset_of(offset);
     let (mut tool, mut cache) = (Tool::new(""), None);
     tool.offset = offset;
     let read = source.probe(|source| {
@@ -247,15 +219,4 @@ fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
 /// The value that began at `at` and was just read.
 fn whole<'a>(source: &Source<'a>, offset: crate::model::Offset) -> Option<Json<'a>> {
     source.since(offset).map(|text| Json(Cow::Borrowed(text)))
-}
-
-/// A cache point, which belongs to the part before it.
-pub(crate) fn attach_cache<'a>(parts: &mut [Part<'a>], cache: Json<'a>) -> Option<Json<'a>> {
-    match parts.last_mut() {
-        Some(part) if part.cache.is_none() && !matches!(part.content, Content::Other(_)) => {
-            part.cache = Some(cache);
-            None
-        }
-        _ => Some(cache),
-    }
 }

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::formats::media;
-use crate::formats::request_reader::{Result, Source, place};
+use crate::formats::request_reader::{Result, Source, offset_of};
 use crate::json::Kind;
 use crate::model;
 use crate::model::{Content, Fields, Part, Text};
@@ -12,7 +12,7 @@ use crate::model::{Content, Fields, Part, Text};
 /// Reads `content`: a string, a list of parts, or null.
 pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
     let (kind, offset) = source.kind()?;
-    let offset = place(offset);
+    let offset = offset_of(offset);
     parts.clear();
     match kind {
         Kind::String => {

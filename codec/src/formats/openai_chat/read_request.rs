@@ -4,21 +4,23 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::formats::openai_chat::read_parts as parts;
-use crate::formats::request_reader::{Result, Source, expected, split_off};
+use crate::formats::openai_chat::parameters::TABLE;
+use crate::formats::parameters::split_extra_parameters;
+use crate::formats::request_reader::{Result, Source, expected, offset_of};
+use crate::formats::thinking::effort;
 use crate::json::Kind;
 use crate::model::{
-    Offset, Content, Fields, Message, Param, Part, Reasoning, ResponseFormat, Role, Text, Tool, ToolChoice,
+    Content, Fields, Json, Message, Offset, Param, Part, Request, ResponseFormat, Role, Text, Tool, ToolChoice,
 };
-use crate::model::{Json, Request};
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     let (_, start) = source.kind()?;
     let mut request = Request::default();
-    let mut extension_fields = Vec::new();
+    let mut fields = Fields::new();
     let mut messages = None;
     let mut max_tokens = None;
-    source.object(&mut extension_fields, "", |source, name| {
+    source.object(&mut fields, "", |source, name| {
         Ok(match name {
             "messages" => {
                 source.expect("messages", Kind::Array)?;
@@ -29,67 +31,26 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             }
             "max_tokens" => source.param(&mut max_tokens)?,
             "tools" | "functions" => tools(source, &mut request.tools)?,
+            "tool_choice" | "function_call" => tool_choice(source, &mut request)?,
             "response_format" => response_format(source, &mut request)?,
-            "reasoning_effort" => {
-                let offset = source.offset()?;
-                let mut effort = None;
-                let taken = source.value(&mut effort)?;
-                request.reasoning = effort.map(|effort| {
-                    let value = Reasoning { effort: Some(effort), ..Reasoning::default() };
-                    Param { value, offset }
-                });
-                taken
-            }
-            "stream_options" => {
-                let Request { include_usage, extension_fields, .. } = &mut request;
-                source.nested(extension_fields, "stream_options", |source, name| match name {
-                    "include_usage" => source.param(include_usage),
-                    _ => Ok(false),
-                })?
-            }
-            _ => parameter(source, name, &mut request)?,
+            "reasoning_effort" => effort(source, &mut request.reasoning)?,
+            _ => TABLE.read(source, name, &mut request)?,
         })
     })?;
     let Some(messages) = messages else { return Err(expected(start, "messages", "an array", "nothing")) };
     request.messages = messages;
     match (request.max_tokens, max_tokens) {
         (None, Some(_)) => request.max_tokens = max_tokens,
+        // The newer name counts.
         (Some(_), Some(Param { value, offset })) => {
             let value = Json(Cow::Owned(alloc::format!("{value}")));
-            extension_fields.push((Cow::Borrowed("max_tokens"), Param { value, offset }));
+            fields.push((Cow::Borrowed("max_tokens"), Param { value, offset }));
         }
         _ => {}
     }
-    request.extra_parameters = split_off(&mut extension_fields, crate::formats::openai_chat::OWN);
-    request.extension_fields.append(&mut extension_fields);
+    request.extra_parameters = split_extra_parameters(&mut fields, &TABLE);
+    request.extension_fields.append(&mut fields);
     Ok(request)
-}
-
-/// Reads the parameters that stand by themselves.
-fn parameter<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>) -> Result<bool> {
-    match name {
-        "model" => source.param(&mut request.model),
-        "max_completion_tokens" => source.param(&mut request.max_tokens),
-        "temperature" => source.param(&mut request.temperature),
-        "top_p" => source.param(&mut request.top_p),
-        "top_k" => source.param(&mut request.top_k),
-        "min_p" => source.param(&mut request.min_p),
-        "seed" => source.param(&mut request.seed),
-        "n" => source.param(&mut request.n),
-        "stop" => source.strings(&mut request.stop, true),
-        "frequency_penalty" => source.param(&mut request.frequency_penalty),
-        "presence_penalty" => source.param(&mut request.presence_penalty),
-        "repetition_penalty" => source.param(&mut request.repetition_penalty),
-        "logprobs" => source.param(&mut request.logprobs),
-        "top_logprobs" => source.param(&mut request.top_logprobs),
-        "logit_bias" => source.param(&mut request.logit_bias),
-        "parallel_tool_calls" => source.param(&mut request.parallel_tool_calls),
-        "stream" => source.param(&mut request.stream),
-        "user" => source.param(&mut request.user),
-        "service_tier" => source.param(&mut request.service_tier),
-        "tool_choice" | "function_call" => tool_choice(source, request),
-        _ => Ok(false),
-    }
 }
 
 /// What only assistants and tools say.
@@ -172,9 +133,7 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
             content_offset = source.offset()?;
             parts::content(source, &mut content)
         }
-        "tool_call_id" | "tool_calls" | "function_call" | "reasoning_content" | "reasoning" | "refusal" => {
-            of_role.get_or_insert_default().read(source, member)
-        }
+        member if OF_ROLES.contains(&member) => of_role.get_or_insert_default().read(source, member),
         _ => Ok(false),
     })?;
     let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
@@ -254,7 +213,7 @@ fn function_member<'a>(source: &mut Source<'a>, member: &str, tool: &mut Tool<'a
 
 fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
     let (kind, offset) = source.kind()?;
-    let offset = crate::formats::request_reader::place(offset);
+    let offset = offset_of(offset);
     let choice = match kind {
         Kind::String => source.probe(|source| {
             Ok(match &*source.string()? {
