@@ -510,7 +510,8 @@ fn the_system_goes_where_the_model_takes_it() {
 fn roles_are_merged_where_it_is_asked() {
     let body = chat(json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]));
     let (written, _) =
-        convert_with("openai", "openai", &body, &ConversionOptions::new().merge_messages(true)).expect("written");
+        convert_with("openai", "openai", &body, &ConversionOptions::new().merge_messages(true))
+            .expect("written");
     assert_eq!(written, chat(json!([{"role": "user", "content": "a\n\nb"}])));
 }
 

@@ -93,7 +93,8 @@ impl<'c, 'a> Conversion<'c, 'a> {
         pending.sort_by_key(|loss| loss.offset.map_or(u64::MAX, u64::from));
         pending.dedup_by(|a, b| a.repeats(b));
         let in_source = |loss: &PendingLoss| loss.offset.filter(|_| !self.request.source.is_empty());
-        let offsets: Vec<usize> = pending.iter().filter_map(in_source).map(|offset| offset as usize).collect();
+        let offsets: Vec<usize> =
+            pending.iter().filter_map(in_source).map(|offset| offset as usize).collect();
         let mut pointers = if offsets.is_empty() {
             Vec::new()
         } else {
@@ -120,7 +121,12 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     /// JSON that only the source's API knows, if that is the target. Otherwise it is reported as lost.
-    pub(crate) fn native<'j>(&self, json: &'j Json<'_>, offset: Offset, name: &'static str) -> Option<&'j str> {
+    pub(crate) fn native<'j>(
+        &self,
+        json: &'j Json<'_>,
+        offset: Offset,
+        name: &'static str,
+    ) -> Option<&'j str> {
         if self.is_native() {
             return Some(json.as_str());
         }

@@ -108,7 +108,12 @@ fn fields(object: &str) -> Vec<Field<'_>> {
 
 /// Puts extension fields back into the object that `out` has from `start` on. What is written already stays. An object that
 /// a field belongs into and that was not written is only created if it is one of `objects`.
-pub(crate) fn put_back(out: &mut Vec<u8>, start: usize, extension: &[(Cow<'_, str>, &str)], objects: &[&str]) {
+pub(crate) fn put_back(
+    out: &mut Vec<u8>,
+    start: usize,
+    extension: &[(Cow<'_, str>, &str)],
+    objects: &[&str],
+) {
     if extension.is_empty() {
         return;
     }

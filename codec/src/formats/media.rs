@@ -83,7 +83,13 @@ pub(crate) struct CachePoint {
 
 impl Conversion<'_, '_> {
     /// Writes the cache point of a part or a tool.
-    pub(crate) fn cache(&self, object: &mut Object<'_>, cache: &Json<'_>, offset: Offset, point: &CachePoint) {
+    pub(crate) fn cache(
+        &self,
+        object: &mut Object<'_>,
+        cache: &Json<'_>,
+        offset: Offset,
+        point: &CachePoint,
+    ) {
         if self.is_native() {
             object.raw(point.name, cache.as_str());
             return;

@@ -56,7 +56,11 @@ impl<'c, 'a> Conversion<'c, 'a> {
                 system.push_str(text);
             }
             if is_system {
-                self.report_approximated(message.offset, "system", "the system's text stands in a user message");
+                self.report_approximated(
+                    message.offset,
+                    "system",
+                    "the system's text stands in a user message",
+                );
             }
             !is_system
         });

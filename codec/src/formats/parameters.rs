@@ -138,7 +138,16 @@ pub(crate) struct Row {
 /// A parameter that the API calls `name`.
 pub(crate) const fn row(parameter: Parameter, name: &'static str) -> Row {
     let (is_read, is_written, skips_neutral) = (true, true, false);
-    Row { parameter, name, is_read, is_written, skips_neutral, range: None, stop: StopForm::List, quirk: None }
+    Row {
+        parameter,
+        name,
+        is_read,
+        is_written,
+        skips_neutral,
+        range: None,
+        stop: StopForm::List,
+        quirk: None,
+    }
 }
 
 impl Row {
@@ -230,7 +239,8 @@ impl Table {
             return self.read_in("", source, name, request);
         }
         let mut fields = Fields::new();
-        let is_read = source.nested(&mut fields, name, |source, field| self.read_in(name, source, field, request))?;
+        let is_read =
+            source.nested(&mut fields, name, |source, field| self.read_in(name, source, field, request))?;
         request.extension_fields.append(&mut fields);
         Ok(is_read)
     }
@@ -465,7 +475,12 @@ impl Conversion<'_, '_> {
     }
 
     /// The nearest number in the range that the target accepts.
-    pub(crate) fn clamped(&self, number: Param<f64>, name: &'static str, (min, max): (f64, f64)) -> Param<f64> {
+    pub(crate) fn clamped(
+        &self,
+        number: Param<f64>,
+        name: &'static str,
+        (min, max): (f64, f64),
+    ) -> Param<f64> {
         let value = number.value.clamp(min, max);
         if value == number.value {
             return number;

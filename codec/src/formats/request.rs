@@ -40,7 +40,9 @@ fn format(api: Api) -> Option<Format> {
         Api::Lmi => format!(lmi::read, lmi::write, lmi::TABLE),
         Api::JumpStart => format!(jumpstart::read, jumpstart::write, jumpstart::PIPELINE),
         Api::JumpStartText => format!(jumpstart::read_text, jumpstart::write_text, jumpstart::TEXT),
-        Api::JumpStartDialogs => format!(jumpstart::read_dialogs, jumpstart::write_dialogs, jumpstart::DIALOGS),
+        Api::JumpStartDialogs => {
+            format!(jumpstart::read_dialogs, jumpstart::write_dialogs, jumpstart::DIALOGS)
+        }
         Api::Triton => format!(triton::read, triton::write, triton::TABLE),
         _ => None,
     }
@@ -118,7 +120,8 @@ pub fn write_request(
     }
     let conversion = Conversion::new(request, options, None);
     if let (Some(prompts), false) = (&request.prompts, api == Api::Completions) {
-        let reason = "several prompts are several requests, and tokens are no text: only completions take them";
+        let reason =
+            "several prompts are several requests, and tokens are no text: only completions take them";
         return Err(conversion.error(prompts.offset, reason));
     }
     let mut out = output(request);
@@ -166,11 +169,15 @@ fn write_whole(format: &Format, conversion: &Conversion<'_, '_>) -> Result<Vec<u
     let mut out = output(request);
     conversion.report_extension_fields();
     (format.write)(conversion, &mut out)?;
-    let mut fields: Vec<_> = request.extension_fields.iter().map(|(path, param)| (path.clone(), param.value.as_str())).collect();
+    let mut fields: Vec<_> =
+        request.extension_fields.iter().map(|(path, param)| (path.clone(), param.value.as_str())).collect();
     if let (Some(object), false) = (format.table.extra, conversion.options.drop_extra_parameters) {
-        fields.extend(request.extra_parameters.iter().map(|(name, param)| {
-            (field_path(object, name.clone()), param.value.as_str())
-        }));
+        fields.extend(
+            request
+                .extra_parameters
+                .iter()
+                .map(|(name, param)| (field_path(object, name.clone()), param.value.as_str())),
+        );
     }
     put_back(&mut out, 0, &fields, format.table.objects);
     Ok(out)

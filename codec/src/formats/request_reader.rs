@@ -13,7 +13,7 @@ use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::json;
 use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
 use crate::model;
-use crate::model::{Offset, Fields, Param, Text};
+use crate::model::{Fields, Offset, Param, Text};
 
 pub(crate) type Result<T> = core::result::Result<T, ConvertError>;
 
@@ -64,7 +64,11 @@ impl<'a> Source<'a> {
     /// Checks the kind of the value that comes next; `what` names it.
     pub(crate) fn expect(&mut self, what: &'static str, kind: Kind) -> Result<Offset> {
         let (found, offset) = self.kind()?;
-        if found == kind { Ok(offset_of(offset)) } else { Err(expected(offset, what, named(kind), named(found))) }
+        if found == kind {
+            Ok(offset_of(offset))
+        } else {
+            Err(expected(offset, what, named(kind), named(found)))
+        }
     }
 
     /// Fails unless nothing but white space is left.
@@ -350,6 +354,16 @@ pub(crate) fn expected(
     found: &'static str,
 ) -> ConvertError {
     ConvertError::new(offset, ConvertErrorKind::Expected { what, expected, found })
+}
+
+/// The error of a value of the wrong kind.
+pub(crate) fn wrong_kind(
+    offset: usize,
+    what: &'static str,
+    expected: &'static str,
+    found: Kind,
+) -> ConvertError {
+    self::expected(offset, what, expected, named(found))
 }
 
 fn named(kind: Kind) -> &'static str {

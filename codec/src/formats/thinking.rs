@@ -55,7 +55,9 @@ impl Conversion<'_, '_> {
 
     /// Writes `thinking`, if there is more than an effort.
     pub(crate) fn write_thinking(&self, object: &mut Object<'_>) {
-        let Some(reasoning) = self.request.reasoning.as_ref().map(|reasoning| &reasoning.value) else { return };
+        let Some(reasoning) = self.request.reasoning.as_ref().map(|reasoning| &reasoning.value) else {
+            return;
+        };
         if let Some(other) = &reasoning.other {
             object.raw("thinking", other.as_str());
         } else if let Some(budget) = reasoning.budget_tokens {

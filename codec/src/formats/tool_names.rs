@@ -50,7 +50,12 @@ impl<'c> Names<'c> {
                     } else {
                         nameless.remove(0)
                     };
-                    conversion.report(part.offset, "id", Outcome::Defaulted, format!("the call has no ID: {id}"));
+                    conversion.report(
+                        part.offset,
+                        "id",
+                        Outcome::Defaulted,
+                        format!("the call has no ID: {id}"),
+                    );
                     this.missing.insert(address(part), id);
                 }
             }

@@ -330,7 +330,7 @@ impl Serialize for FinishReason<'_> {
 }
 
 /// A piece of JSON as the source wrote it. Serialised as JSON, not as a string that holds JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Json<'a>(pub Cow<'a, str>);
 
 impl Json<'_> {

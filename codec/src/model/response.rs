@@ -272,7 +272,8 @@ impl Response {
             }
             Event::OtherDelta { choice, part, json } => {
                 if let Some(part) = self.part(*choice, *part) {
-                    part.extension_fields.push((Cow::Borrowed("delta"), Param::new(json.clone().into_owned())));
+                    part.extension_fields
+                        .push((Cow::Borrowed("delta"), Param::new(json.clone().into_owned())));
                 }
             }
             Event::ReasoningSignature { choice, part, signature: more } => {

@@ -48,10 +48,7 @@ pub fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, S
         for part in &message.content {
             match &part.content {
                 Content::Text(text) => rendered.text.push_str(&format!(" {text}")),
-                _ => rendered.report(part.offset,
-                    "content",
-                    Outcome::Dropped,
-                    "the template has text only"),
+                _ => rendered.report(part.offset, "content", Outcome::Dropped, "the template has text only"),
             }
         }
         rendered.text.push('\n');

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use sagewire_codec::model::{
-    Offset, Content, ConversionOptions, FirstMessage, Loss, Losses, Message, Outcome, Part, Rendered, Request,
-    Role, Tool,
+    Content, ConversionOptions, FirstMessage, Loss, Losses, Message, Offset, Outcome, Part, Rendered,
+    Request, Role, Tool,
 };
 use sagewire_codec::{Api, read_request, write_request};
 use serde_json::Value;
@@ -37,10 +37,7 @@ fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, Strin
         for part in &message.content {
             match &part.content {
                 Content::Text(text) => rendered.text.push_str(&format!(" {text}")),
-                _ => rendered.report(part.offset,
-                    "content",
-                    Outcome::Dropped,
-                    "the template has text only"),
+                _ => rendered.report(part.offset, "content", Outcome::Dropped, "the template has text only"),
             }
         }
         rendered.text.push('\n');

@@ -74,7 +74,8 @@ fn stop(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     for stop in c.request.stop.iter().filter(|stop| is_blank(&stop.value)) {
         c.report_dropped(stop.offset, "stop", "Anthropic takes no blank stop strings");
     }
-    let mut strings = c.request.stop.iter().map(|stop| &*stop.value).filter(|stop| !is_blank(stop)).peekable();
+    let mut strings =
+        c.request.stop.iter().map(|stop| &*stop.value).filter(|stop| !is_blank(stop)).peekable();
     if strings.peek().is_some() {
         write_strings(object, name, strings);
     }

@@ -3,8 +3,8 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::formats::anthropic::read_blocks as blocks;
 use crate::formats::anthropic::parameters::TABLE;
+use crate::formats::anthropic::read_blocks as blocks;
 use crate::formats::parameters::split_extra_parameters;
 use crate::formats::request_reader::{Result, Source, expected};
 use crate::formats::thinking::{effort, thinking};
@@ -77,7 +77,8 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
 fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
     let offset = source.offset()?;
     let known = source.probe(|source| {
-        let (mut name, mut kind, mut extension_fields) = (None::<Cow<'a, str>>, None::<Param<Cow<'a, str>>>, Vec::new());
+        let (mut name, mut kind, mut extension_fields) =
+            (None::<Cow<'a, str>>, None::<Param<Cow<'a, str>>>, Vec::new());
         let mut tool = Tool { offset, ..Tool::new("") };
         source.nested(&mut extension_fields, "", |source, member| match member {
             "name" => source.value(&mut name),
@@ -124,7 +125,8 @@ fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
     let value = match known {
         Some(choice) => {
             request.extension_fields.append(&mut rest);
-            request.parallel_tool_calls = alone.map(|alone| Param { value: !alone.value, offset: alone.offset });
+            request.parallel_tool_calls =
+                alone.map(|alone| Param { value: !alone.value, offset: alone.offset });
             choice
         }
         None => ToolChoice::Other(source.raw()?),

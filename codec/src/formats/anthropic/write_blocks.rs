@@ -95,7 +95,11 @@ impl<'a> Blocks<'_, '_, 'a> {
             }
             Content::Reasoning { text, signature } => {
                 if signature.is_none() && !c.is_native() {
-                    c.report_dropped(part.offset, "reasoning", "without its signature the model does not take it back");
+                    c.report_dropped(
+                        part.offset,
+                        "reasoning",
+                        "without its signature the model does not take it back",
+                    );
                     return Ok(false);
                 }
                 object.string("type", "thinking");
@@ -204,9 +208,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 c.report_dropped(part.offset, "source", why);
                 return false;
             }
-            Source::Text(text) if kind == "document" => {
-                ("text", "text/plain", ("data", Cow::Borrowed(text)))
-            }
+            Source::Text(text) if kind == "document" => ("text", "text/plain", ("data", Cow::Borrowed(text))),
             Source::Url(url) if url.starts_with("http") => {
                 ("url", "", ("url", Cow::Owned(Text::from(&**url))))
             }

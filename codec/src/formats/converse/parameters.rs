@@ -43,7 +43,8 @@ pub(super) const SERVICE_TIER: Group =
     Group { object: "serviceTier", rows: &[row(P::ServiceTier, "type").quirk(service_tier)] };
 
 fn stop(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
-    let mut strings = c.request.stop.iter().map(|stop| &*stop.value).filter(|stop| !stop.is_empty()).peekable();
+    let mut strings =
+        c.request.stop.iter().map(|stop| &*stop.value).filter(|stop| !stop.is_empty()).peekable();
     if strings.peek().is_some() {
         write_strings(object, name, strings);
     }

@@ -22,7 +22,7 @@ use crate::model::{Content, Fields, Part, Text};
 /// Reads a list of blocks.
 pub(crate) fn list<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<()> {
     source.array(|source| {
-        let offset = source.offset()?;
+        let offset = source.expect("content block", Kind::Object)?;
         let mut cache = None;
         let read = source.probe(|source| block(source, &mut cache))?;
         let other = match (read, cache) {
@@ -55,9 +55,6 @@ fn attach_cache<'a>(parts: &mut [Part<'a>], cache: Json<'a>) -> Option<Json<'a>>
 /// Reads one block, which has exactly one member. `Some(None)` is a cache point.
 #[allow(clippy::option_option)]
 fn block<'a>(source: &mut Source<'a>, cache: &mut Option<Json<'a>>) -> Result<Option<Option<Part<'a>>>> {
-    if source.kind()?.0 != Kind::Object {
-        return Ok(None);
-    }
     let (mut rest, mut extension_fields, mut content, mut members) = (Fields::new(), Fields::new(), None, 0);
     source.object(&mut rest, "", |source, name| {
         members += 1;
@@ -68,7 +65,10 @@ fn block<'a>(source: &mut Source<'a>, cache: &mut Option<Json<'a>>) -> Result<Op
                 text.map(Content::Text)
             }
             "json" => Some(Content::Json(source.raw()?)),
-            "image" => medium(source, &mut extension_fields, "image", |source| Content::Image { source, detail: None })?,
+            "image" => medium(source, &mut extension_fields, "image", |source| Content::Image {
+                source,
+                detail: None,
+            })?,
             "audio" => medium(source, &mut extension_fields, "audio", |source| Content::Audio { source })?,
             "video" => medium(source, &mut extension_fields, "video", |source| Content::Video { source })?,
             "document" => document(source, &mut extension_fields)?,
@@ -175,7 +175,10 @@ fn tool_use<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> R
     })
 }
 
-fn tool_result<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
+fn tool_result<'a>(
+    source: &mut Source<'a>,
+    extension_fields: &mut Fields<'a>,
+) -> Result<Option<Content<'a>>> {
     let (mut id, mut content, mut status) = (None, None, None::<Cow<'a, str>>);
     source.probe(|source| {
         source.nested(extension_fields, "toolResult", |source, member| match member {

@@ -3,8 +3,8 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::formats::converse::read_blocks as blocks;
 use crate::formats::converse::parameters::{ADDITIONAL, TABLE};
+use crate::formats::converse::read_blocks as blocks;
 use crate::formats::request_reader::{Result, Source, expected, offset_of, unescaped_name};
 use crate::formats::thinking::{effort, thinking};
 use crate::json::{Kind, is_document};
@@ -23,10 +23,10 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             Ok(true)
         }
         "system" => {
-            if source.kind()?.0 != Kind::Array {
+            if source.kind()?.0 == Kind::Null {
                 return Ok(false);
             }
-            let offset = source.offset()?;
+            let offset = source.expect("system", Kind::Array)?;
             let mut content = Vec::new();
             blocks::list(source, &mut content)?;
             system = Some(Message { offset, ..Message::new(Role::System, content) });
@@ -53,7 +53,8 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
     let (mut role, mut content, mut extension_fields) = (None::<Cow<'a, str>>, Vec::new(), Vec::new());
     source.object(&mut extension_fields, "", |source, name| match name {
         "role" => source.value(&mut role),
-        "content" if source.kind()?.0 == Kind::Array => {
+        "content" => {
+            source.expect("content", Kind::Array)?;
             content.clear();
             blocks::list(source, &mut content)?;
             Ok(true)

@@ -53,8 +53,7 @@ impl<'a> Blocks<'_, '_, 'a> {
 
     /// Appends a part as a block, and its cache point behind it. Returns whether it has a place.
     pub(crate) fn write(&self, part: &Part<'a>, role: &'static str, out: &mut Vec<u8>) -> Result<bool> {
-        let is_written =
-            self.c.part(part, out, |out| self.block(part, role, &mut Object::new(out)))?;
+        let is_written = self.c.part(part, out, |out| self.block(part, role, &mut Object::new(out)))?;
         if !is_written {
             return Ok(false);
         }
@@ -83,7 +82,11 @@ impl<'a> Blocks<'_, '_, 'a> {
             Content::Json(json) => object.raw("json", json.as_str()),
             Content::Reasoning { text, signature } => {
                 if signature.is_none() && !c.is_native() {
-                    c.report_dropped(part.offset, "reasoning", "without its signature the model does not take it back");
+                    c.report_dropped(
+                        part.offset,
+                        "reasoning",
+                        "without its signature the model does not take it back",
+                    );
                     return Ok(false);
                 }
                 let mut reasoning = object.begin_object("reasoningContent");
@@ -199,7 +202,8 @@ impl<'a> Blocks<'_, '_, 'a> {
                 "mpga", "pcm", "webm",
             ],
         };
-        let is_format = |(path, _): &(Cow<'_, str>, Param<Json<'_>>)| path.strip_prefix(kind) == Some("/format");
+        let is_format =
+            |(path, _): &(Cow<'_, str>, Param<Json<'_>>)| path.strip_prefix(kind) == Some("/format");
         match source {
             _ if c.kept(&part.extension_fields).iter().any(is_format) => Some(""),
             Source::Base64 { media_type, .. } => {
@@ -207,7 +211,11 @@ impl<'a> Blocks<'_, '_, 'a> {
                 if known.contains(&format) {
                     return Some(format);
                 }
-                c.report_dropped(part.offset, "source", format!("Converse takes no {kind} of type {media_type:?}"));
+                c.report_dropped(
+                    part.offset,
+                    "source",
+                    format!("Converse takes no {kind} of type {media_type:?}"),
+                );
                 None
             }
             Source::Url(url) if url.starts_with("s3://") => {
@@ -216,12 +224,20 @@ impl<'a> Blocks<'_, '_, 'a> {
                 if known.contains(&end) {
                     return Some(end);
                 }
-                c.report_dropped(part.offset, "source", "the name of the object does not say what format it has");
+                c.report_dropped(
+                    part.offset,
+                    "source",
+                    "the name of the object does not say what format it has",
+                );
                 None
             }
             Source::Text(_) => Some("txt"),
             Source::Url(_) => {
-                c.report_dropped(part.offset, "source", "Converse takes bytes or S3: the caller has to fetch it");
+                c.report_dropped(
+                    part.offset,
+                    "source",
+                    "Converse takes bytes or S3: the caller has to fetch it",
+                );
                 None
             }
             Source::File(_) => {

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::request_reader::Result;
 use crate::formats::media::CachePoint;
+use crate::formats::request_reader::Result;
 use crate::formats::tool_names::Names;
 use crate::json::{Array, Object};
 use crate::model::{Content, Message, Offset, Outcome, Tool, ToolChoice};
@@ -38,7 +38,11 @@ pub(crate) fn tool_config(
     if let (false, Some((ToolChoice::None, offset)), true) =
         (request.tools.is_empty(), &choice, called.is_empty())
     {
-        c.report_approximated(*offset, "tool_choice", "Converse has no choice `none`: the tools are left out");
+        c.report_approximated(
+            *offset,
+            "tool_choice",
+            "Converse has no choice `none`: the tools are left out",
+        );
         return Ok(Written::default());
     }
     let allowed: Vec<&Tool<'_>> = match choice {
@@ -58,7 +62,11 @@ pub(crate) fn tool_config(
     let mut array = config.begin_array("tools");
     for tool in &request.tools {
         if !allowed.iter().any(|kept| core::ptr::eq(*kept, tool)) {
-            c.report_approximated(tool.offset, "tools", "Converse has no list of allowed tools: others are left out");
+            c.report_approximated(
+                tool.offset,
+                "tools",
+                "Converse has no list of allowed tools: others are left out",
+            );
             continue;
         }
         write_tool(c, tool, names, &mut array)?;

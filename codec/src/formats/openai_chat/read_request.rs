@@ -3,14 +3,15 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::formats::openai_chat::read_parts as parts;
 use crate::formats::openai_chat::parameters::TABLE;
+use crate::formats::openai_chat::read_parts as parts;
 use crate::formats::parameters::split_extra_parameters;
 use crate::formats::request_reader::{Result, Source, expected, offset_of};
 use crate::formats::thinking::effort;
 use crate::json::Kind;
 use crate::model::{
-    Content, Fields, Json, Message, Offset, Param, Part, Request, ResponseFormat, Role, Text, Tool, ToolChoice,
+    Content, Fields, Json, Message, Offset, Param, Part, Request, ResponseFormat, Role, Text, Tool,
+    ToolChoice,
 };
 
 /// Reads the object that comes next.
@@ -80,7 +81,11 @@ impl<'a> OfRole<'a> {
             "function_call" => {
                 let (mut call, mut extra) = (None, Fields::new());
                 let taken = parts::function(source, &mut extra, "function_call", &mut call)?;
-                self.calls.extend(call.map(|content| Part { extension_fields: extra, offset, ..Part::new(content) }));
+                self.calls.extend(call.map(|content| Part {
+                    extension_fields: extra,
+                    offset,
+                    ..Part::new(content)
+                }));
                 taken
             }
             _ => false,
@@ -123,7 +128,8 @@ impl<'a> OfRole<'a> {
 fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
     let offset = source.expect("message", Kind::Object)?;
     let (_, start) = source.kind()?;
-    let (mut role, mut name, mut content, mut content_offset) = (None::<Cow<'a, str>>, None, Vec::new(), offset);
+    let (mut role, mut name, mut content, mut content_offset) =
+        (None::<Cow<'a, str>>, None, Vec::new(), offset);
     // What only some roles say is not theirs in a message of another.
     let (mut extension_fields, mut of_role) = (Fields::new(), None::<OfRole<'a>>);
     source.object(&mut extension_fields, "", |source, member| match member {
@@ -172,7 +178,8 @@ fn tools<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<bool>
     source.array(|source| {
         let offset = source.offset()?;
         let read = source.probe(|source| {
-            let (mut tool, mut kind, mut extension_fields) = (Tool::new(""), None::<Cow<'a, str>>, Vec::new());
+            let (mut tool, mut kind, mut extension_fields) =
+                (Tool::new(""), None::<Cow<'a, str>>, Vec::new());
             tool.offset = offset;
             let mut extra = Fields::new();
             let taken = source.nested(&mut extension_fields, "", |source, member| match member {

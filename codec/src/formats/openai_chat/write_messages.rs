@@ -214,7 +214,9 @@ fn content<'a>(
 fn is_text<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>]) -> bool {
     let is_text = |part: &&Part<'a>| matches!(&part.content, Content::Text(_) | Content::Json(_));
     let is_list = match parts {
-        [part] => c.is_native() && (part.cache.is_some() || c.is_copied(part) || !part.extension_fields.is_empty()),
+        [part] => {
+            c.is_native() && (part.cache.is_some() || c.is_copied(part) || !part.extension_fields.is_empty())
+        }
         _ => c.is_native() && !parts.is_empty(),
     };
     !is_list && parts.iter().all(is_text)
@@ -259,7 +261,9 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
             text_part(&mut object, "text", &json.as_str().into())
         }
         Content::Refusal(text) => text_part(&mut object, "refusal", text),
-        Content::Image { source, detail } => link(c, part, "image_url", source, detail.as_deref(), &mut object),
+        Content::Image { source, detail } => {
+            link(c, part, "image_url", source, detail.as_deref(), &mut object)
+        }
         Content::Audio { source: Source::Base64 { media_type, data } } => {
             object.string("type", "input_audio");
             let mut audio = object.begin_object("input_audio");

@@ -109,7 +109,9 @@ fn response_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         ResponseFormat::Text => "text",
         ResponseFormat::JsonObject => "json_object",
         ResponseFormat::JsonSchema { .. } => "json_schema",
-        ResponseFormat::Other(other) if c.is_native() => return object.raw("response_format", other.as_str()),
+        ResponseFormat::Other(other) if c.is_native() => {
+            return object.raw("response_format", other.as_str());
+        }
         ResponseFormat::Regex(_) | ResponseFormat::Other(_) => {
             return c.report_dropped(shape.offset, "response_format", "OpenAI's chat has JSON schemas only");
         }

@@ -203,7 +203,11 @@ fn turns<'a>(c: &Conversion<'_, 'a>, messages: &[Message<'a>]) -> Vec<(&'static 
         match turns.last_mut().filter(|(last, _)| *last == role) {
             _ if text.is_empty() => {}
             Some((_, before)) => {
-                c.report_approximated(message.offset, "messages", "roles have to take turns: joined to the one before");
+                c.report_approximated(
+                    message.offset,
+                    "messages",
+                    "roles have to take turns: joined to the one before",
+                );
                 before.push_str("\n\n");
                 before.push_str(&text);
             }

@@ -158,7 +158,10 @@ fn dialog<'a>(source: &mut Source<'a>, messages: &mut Vec<Message<'a>>) -> Resul
             let (mut role, mut text, mut extension_fields) = (None::<Cow<'a, str>>, None, Fields::new());
             source.object(&mut extension_fields, "", |source, name| match name {
                 "role" => source.value(&mut role),
-                "content" => source.param(&mut text),
+                "content" => {
+                    source.expect("content", Kind::String)?;
+                    source.param(&mut text)
+                }
                 _ => Ok(false),
             })?;
             let Some(role) = role else {
@@ -170,9 +173,10 @@ fn dialog<'a>(source: &mut Source<'a>, messages: &mut Vec<Message<'a>>) -> Resul
                 "assistant" => Role::Assistant,
                 _ => Role::Other(role),
             };
-            let part =
-                text.map(|text: Param<_>| Part { offset: text.offset, ..Part::new(Content::Text(text.value)) });
-            messages.push(Message { extension_fields, offset, ..Message::new(role, part.into_iter().collect()) });
+            let part = text
+                .map(|text: Param<_>| Part { offset: text.offset, ..Part::new(Content::Text(text.value)) });
+            let content = Vec::from_iter(part);
+            messages.push(Message { extension_fields, offset, ..Message::new(role, content) });
             Ok(())
         })
     })?;

@@ -157,7 +157,11 @@ fn image(c: &Conversion<'_, '_>, offset: Offset, source: &Source<'_>) -> Option<
             Some(format!("![]({})", url.replace(')', "%29")))
         }
         _ => {
-            c.report_dropped(offset, "source", "TGI takes data and http URLs only: the caller has to fetch it");
+            c.report_dropped(
+                offset,
+                "source",
+                "TGI takes data and http URLs only: the caller has to fetch it",
+            );
             None
         }
     }
@@ -168,7 +172,11 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
     match &shape.value {
         ResponseFormat::Text => {}
         ResponseFormat::JsonObject => {
-            c.report_approximated(shape.offset, "response_format", "TGI takes a schema: that of any object is sent");
+            c.report_approximated(
+                shape.offset,
+                "response_format",
+                "TGI takes a schema: that of any object is sent",
+            );
             let mut grammar = parameters.begin_object("grammar");
             grammar.string("type", "json");
             grammar.raw("value", "{\"type\":\"object\"}");
@@ -189,6 +197,10 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
             grammar.string("value", regex);
         }
         ResponseFormat::Other(other) if c.is_native() => parameters.raw("grammar", other.as_str()),
-        _ => c.report_dropped(shape.offset, "response_format", "TGI takes schemas and regular expressions only"),
+        _ => c.report_dropped(
+            shape.offset,
+            "response_format",
+            "TGI takes schemas and regular expressions only",
+        ),
     }
 }
