@@ -19,6 +19,14 @@ use crate::model;
 use crate::model::Json;
 use crate::model::{Content, Fields, Part, Text};
 
+/// Reads `content`, a list of blocks.
+pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
+    source.expect("content", Kind::Array)?;
+    parts.clear();
+    list(source, parts)?;
+    Ok(true)
+}
+
 /// Reads a list of blocks.
 pub(crate) fn list<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<()> {
     source.array(|source| {

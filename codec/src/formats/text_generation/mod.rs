@@ -42,5 +42,7 @@ mod streamed;
 pub(crate) mod tgi;
 mod token;
 pub(crate) mod triton;
+mod write_prompt;
 
 pub(crate) use read_stream::Reader;
+pub(crate) use write_prompt::write_prompt;
