@@ -355,7 +355,7 @@ impl<'de> Deserialize<'de> for FinishReason<'_> {
 }
 
 /// JSON as the source wrote it. It serializes as JSON, not as a string that contains JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Json<'a>(pub Cow<'a, str>);
 
 impl Json<'_> {
