@@ -10,18 +10,18 @@ const LEAST: usize = 256;
 
 /// Appends `bytes`. Grows by a quarter at a time, which keeps the number of moves logarithmic without costing a large
 /// frame twice its size, and hardly beyond `most` unless the bytes themselves are more.
-pub(crate) fn push(carry: &mut Vec<u8>, bytes: &[u8], most: usize) {
-    if bytes.len() > carry.capacity() - carry.len() {
-        let room = (carry.len() / 4).min(most.saturating_sub(carry.len()));
-        carry.reserve_exact(bytes.len().max(room).max(LEAST));
+pub(crate) fn push(partial: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    if bytes.len() > partial.capacity() - partial.len() {
+        let room = (partial.len() / 4).min(most.saturating_sub(partial.len()));
+        partial.reserve_exact(bytes.len().max(room).max(LEAST));
     }
-    carry.extend_from_slice(bytes);
+    partial.extend_from_slice(bytes);
 }
 
 /// Empties the carry and gives an unusually large one back.
-pub(crate) fn clear(carry: &mut Vec<u8>) {
-    carry.clear();
-    if carry.capacity() > KEEP {
-        *carry = Vec::new();
+pub(crate) fn clear(partial: &mut Vec<u8>) {
+    partial.clear();
+    if partial.capacity() > KEEP {
+        *partial = Vec::new();
     }
 }

@@ -262,7 +262,7 @@ impl BlockOrder {
         self.held -= choice.release(true, queue);
         choice.close(queue);
         if !core::mem::replace(&mut choice.finished, true) {
-            queue.push(EventRecord::Finish { choice: index, reason, stop, offset: queue.here() });
+            queue.push(EventRecord::Finish { choice: index, reason, stop, offset: queue.position() });
         }
         Ok(())
     }
@@ -444,7 +444,7 @@ impl Choice {
         if kind == TextKind::Reasoning {
             self.reasoning = Some(part);
         }
-        let offset = queue.here();
+        let offset = queue.position();
         queue.push(match kind {
             TextKind::Text => EventRecord::TextStart { choice, part, offset },
             TextKind::Reasoning => EventRecord::ReasoningStart { choice, part, offset },
@@ -457,7 +457,7 @@ impl Choice {
         let (choice, part) = (self.index, self.parts);
         self.parts += 1;
         self.open = Some(Open::Other);
-        queue.push(EventRecord::OtherStart { choice, part, api, json, offset: queue.here() });
+        queue.push(EventRecord::OtherStart { choice, part, api, json, offset: queue.position() });
     }
 
     fn text_delta(&self, kind: TextKind, text: Text, queue: &mut EventQueue) {
@@ -479,7 +479,7 @@ impl Choice {
         tool.state = State::Open;
         let id = (!tool.id.is_empty()).then(|| queue.copy(&tool.id));
         let (name, custom) = (queue.copy(&tool.name), tool.custom);
-        queue.push(EventRecord::ToolCallStart { choice, part, id, name, custom, offset: queue.here() });
+        queue.push(EventRecord::ToolCallStart { choice, part, id, name, custom, offset: queue.position() });
     }
 
     fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut EventQueue, record: &[u8]) {
@@ -502,8 +502,8 @@ impl Choice {
             return 0;
         }
         // It stood in records that are gone.
-        let here = queue.here();
-        queue.set_here(RecordOffset::UNAVAILABLE);
+        let here = queue.position();
+        queue.set_position(RecordOffset::UNAVAILABLE);
         let mut released = 0;
         while !self.waiting.is_empty() {
             if let (false, Some(Open::Tool(at))) = (force, self.open) {
@@ -530,7 +530,7 @@ impl Choice {
                 None => break,
             }
         }
-        queue.set_here(here.unwrap_or(RecordOffset::UNAVAILABLE));
+        queue.set_position(here.unwrap_or(RecordOffset::UNAVAILABLE));
         released
     }
 }

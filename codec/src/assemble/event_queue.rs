@@ -151,7 +151,7 @@ impl From<TextKind> for DeltaKind {
 
 impl EventRecord {
     /// Where the event stands, or the text that is all of it.
-    fn own(&self) -> Result<Option<RecordOffset>, Text> {
+    fn position(&self) -> Result<Option<RecordOffset>, Text> {
         match *self {
             Self::TextStart { offset, .. }
             | Self::ReasoningStart { offset, .. }
@@ -195,7 +195,7 @@ pub(crate) struct EventQueue {
     /// Boxed: few records have one.
     usage: Option<Box<Usage>>,
     /// Where in the record that stands which is pushed now; [`RecordOffset::UNKNOWN`] if nobody says so.
-    here: RecordOffset,
+    position: RecordOffset,
 }
 
 impl EventQueue {
@@ -208,7 +208,7 @@ impl EventQueue {
         self.head = 0;
         buffer::clear(&mut self.scratch);
         self.offset = offset;
-        self.here = RecordOffset::UNKNOWN;
+        self.position = RecordOffset::UNKNOWN;
     }
 
     #[inline]
@@ -221,22 +221,22 @@ impl EventQueue {
             Some(last) => **last = usage,
             none => *none = Some(Box::new(usage)),
         }
-        self.push(EventRecord::Usage { offset: self.here() });
+        self.push(EventRecord::Usage { offset: self.position() });
     }
 
     /// Where what is pushed now stands; `None` in a record that was not searched for more than its text.
-    pub(crate) fn here(&self) -> Option<RecordOffset> {
-        (self.here != RecordOffset::UNKNOWN).then_some(self.here)
+    pub(crate) fn position(&self) -> Option<RecordOffset> {
+        (self.position != RecordOffset::UNKNOWN).then_some(self.position)
     }
 
     /// What is pushed from here on stands at this place.
-    pub(crate) fn set_here(&mut self, offset: RecordOffset) {
-        self.here = offset;
+    pub(crate) fn set_position(&mut self, offset: RecordOffset) {
+        self.position = offset;
     }
 
     /// Where the event stands that was lent last.
     pub(crate) fn record_offset(&self) -> Option<RecordOffset> {
-        match self.records.get(self.head.checked_sub(1)? as usize)?.own() {
+        match self.records.get(self.head.checked_sub(1)? as usize)?.position() {
             Ok(offset) => offset,
             Err(Text::Record { start, .. }) => Some(RecordOffset(start)),
             Err(Text::Scratch { .. }) => None,
@@ -263,7 +263,7 @@ impl EventQueue {
     #[inline(always)]
     pub(crate) fn lone_string(&mut self, record: &[u8], string: Str) -> Text {
         self.records.clear();
-        (self.head, self.here) = (0, RecordOffset::UNKNOWN);
+        (self.head, self.position) = (0, RecordOffset::UNKNOWN);
         if string.escaped {
             buffer::clear(&mut self.scratch);
             let start = self.unescape(record, string);
@@ -329,52 +329,52 @@ impl EventQueue {
     pub(crate) fn event<'a>(&'a self, record: &'a [u8], short: &'a mut Short) -> Option<Event<'a>> {
         let spec = self.records.get(self.head.checked_sub(1)? as usize)?;
         // The record was found to be UTF-8, so nothing is replaced here.
-        let lend = |place| utf8::lossy(self.bytes(record, place));
+        let value = |text| utf8::lossy(self.bytes(record, text));
         let start = |choice, part, kind| Event::PartStart { choice, part, kind };
         Some(match *spec {
             EventRecord::Delta(ref delta) => self.delta(delta, record, short),
             EventRecord::Start { id, model, created, role } => {
-                Event::Start { id: id.map(lend), model: model.map(lend), created, role: role.map(lend) }
+                Event::Start { id: id.map(value), model: model.map(value), created, role: role.map(value) }
             }
             EventRecord::TextStart { choice, part, .. } => start(choice, part, PartKind::Text),
             EventRecord::ReasoningStart { choice, part, .. } => start(choice, part, PartKind::Reasoning),
             EventRecord::RefusalStart { choice, part, .. } => start(choice, part, PartKind::Refusal),
             EventRecord::ToolCallStart { choice, part, id, name, custom, .. } => {
-                start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name), custom })
+                start(choice, part, PartKind::ToolCall { id: id.map(value), name: value(name), custom })
             }
             EventRecord::OtherStart { choice, part, api, json, .. } => {
-                start(choice, part, PartKind::Other { api, json: Json(lend(json)) })
+                start(choice, part, PartKind::Other { api, json: Json(value(json)) })
             }
             EventRecord::OtherDelta { choice, part, json } => {
-                Event::OtherDelta { choice, part, json: Json(lend(json)) }
+                Event::OtherDelta { choice, part, json: Json(value(json)) }
             }
             EventRecord::ReasoningSignature { choice, part, text } => {
-                Event::ReasoningSignature { choice, part, signature: lend(text) }
+                Event::ReasoningSignature { choice, part, signature: value(text) }
             }
             EventRecord::Redacted { choice, part, data } => {
-                Event::Redacted { choice, part, data: lend(data) }
+                Event::Redacted { choice, part, data: value(data) }
             }
             EventRecord::Citation { choice, part, json } => {
-                Event::Citation { choice, part, json: Json(lend(json)) }
+                Event::Citation { choice, part, json: Json(value(json)) }
             }
             EventRecord::PartEnd { choice, part } => Event::PartEnd { choice, part },
             EventRecord::Logprobs { choice, part, json } => {
-                Event::Logprobs { choice, part, json: Json(lend(json)) }
+                Event::Logprobs { choice, part, json: Json(value(json)) }
             }
             EventRecord::Finish { choice, reason, stop, .. } => Event::Finish {
                 choice,
                 reason: match reason {
                     Reason::Known(reason) => reason.clone(),
-                    Reason::Other(reason) => FinishReason::Other(lend(reason)),
+                    Reason::Other(reason) => FinishReason::Other(value(reason)),
                 },
-                stop: stop.map(lend),
+                stop: stop.map(value),
             },
             EventRecord::Usage { .. } => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
             EventRecord::Malformed { bytes, why } => {
                 Event::Malformed { offset: self.offset, bytes: Cow::Borrowed(self.bytes(record, bytes)), why }
             }
             EventRecord::Other { choice, name, json } => {
-                Event::Other { choice, name: name.map(lend), json: Json(lend(json)) }
+                Event::Other { choice, name: name.map(value), json: Json(value(json)) }
             }
         })
     }

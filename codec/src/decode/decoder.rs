@@ -9,8 +9,8 @@
 //! asked again only when the one below has used up what it gave. Before changing this, think of what is lent: a record
 //! must stay where it is until the last of its events was taken.
 //!
-//! The way of nearly all records is one function once it is compiled, from [`Decoder::next_usual`] to
-//! [`Decoder::lend_delta`]: what each step hands to the next stays in registers. That is what `inline(always)` is for
+//! The way of nearly all records is one function once it is compiled, from [`Decoder::next_cached`] to
+//! [`Decoder::borrow_delta`]: what each step hands to the next stays in registers. That is what `inline(always)` is for
 //! here; a quarter of the time of an event was waiting for what went through memory.
 
 use alloc::boxed::Box;
@@ -38,7 +38,7 @@ use crate::model::Event;
 use crate::model::Failure;
 use crate::model::position::{RecordOffset, pointer_at};
 use crate::options::Options;
-use crate::records::{self, Framing, Place};
+use crate::records::{self, Framing, RecordBuffer};
 use crate::sagemaker;
 use crate::utf8::Short;
 
@@ -71,7 +71,7 @@ pub struct Decoder {
     mode: Mode,
     frames: eventstream::Scanner,
     /// What the last frame was, and so is another with the same headers.
-    last: Last,
+    last: LastFrame,
     part: Part,
     records: records::Scanner,
     record: Record,
@@ -97,7 +97,7 @@ enum Mode {
 
 /// What a frame was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Last {
+enum LastFrame {
     #[default]
     Unknown,
     Part,
@@ -107,7 +107,7 @@ enum Last {
 /// Bytes of the container that are not decoded yet: a range of the chunk or of the frames' carry.
 #[derive(Clone, Debug, Default)]
 struct Part {
-    carried: bool,
+    is_partial: bool,
     range: Range<usize>,
 }
 
@@ -130,7 +130,7 @@ struct Record {
 enum Source {
     #[default]
     Chunk,
-    FrameCarry,
+    PartialFrame,
     Line,
     Data,
     Repaired,
@@ -148,9 +148,9 @@ impl Source {
     ) -> &'a [u8] {
         match self {
             Self::Chunk => &input.chunk,
-            Self::FrameCarry => frames.carry(),
-            Self::Line => records.bytes(Place::Line, &[]),
-            Self::Data => records.bytes(Place::Data, &[]),
+            Self::PartialFrame => frames.partial(),
+            Self::Line => records.bytes(RecordBuffer::Line, &[]),
+            Self::Data => records.bytes(RecordBuffer::Data, &[]),
             Self::Repaired => repaired,
         }
     }
@@ -230,7 +230,7 @@ impl Decoder {
             input: Input::default(),
             mode,
             frames: eventstream::Scanner::new(limits.clone()),
-            last: Last::default(),
+            last: LastFrame::default(),
             part: Part::default(),
             records: match api {
                 Some(Api::PlainText) => records::Scanner::raw(limits),
@@ -253,8 +253,8 @@ impl Decoder {
     /// been delivered. The error stays: there is nothing after it.
     pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, DecodeError> {
         match self.step(chunk)? {
-            Next::Delta(delta) => Ok(Some(self.lend_delta(&delta))),
-            Next::Queued => Ok(self.lend()),
+            Next::Delta(delta) => Ok(Some(self.borrow_delta(&delta))),
+            Next::Queued => Ok(self.borrow()),
             Next::Chunk => Ok(None),
         }
     }
@@ -270,8 +270,8 @@ impl Decoder {
         let none = &mut Bytes::new();
         // What the caller did not ask for before the end still comes first.
         match self.step(none)? {
-            Next::Delta(delta) => return Ok(Some(self.lend_delta(&delta))),
-            Next::Queued => return Ok(self.lend()),
+            Next::Delta(delta) => return Ok(Some(self.borrow_delta(&delta))),
+            Next::Queued => return Ok(self.borrow()),
             Next::Chunk => {}
         }
         if let State::Decoding = self.state {
@@ -329,7 +329,7 @@ impl Decoder {
     pub fn pointer(&self) -> Option<String> {
         let (record, _) = self.record();
         // A record that was like an earlier one is read again.
-        let again = match self.queue.here() {
+        let again = match self.queue.position() {
             Some(_) => None,
             None => self.reader.locate(record, self.record.kind),
         };
@@ -355,9 +355,9 @@ impl Decoder {
                     self.close(error);
                 }
                 State::Decoding => {
-                    let has_part = !self.part.range.is_empty() || self.next_usual() || self.next_part();
+                    let has_part = !self.part.range.is_empty() || self.next_cached() || self.next_part();
                     if !has_part && !self.input.refill(chunk) {
-                        self.give_back();
+                        self.release();
                         return Ok(Next::Chunk);
                     }
                     if let Some(delta) = self.next_record() {
@@ -369,22 +369,22 @@ impl Decoder {
     }
 
     /// Nothing is lent: a stream that waits holds what is unfinished, and no more.
-    fn give_back(&mut self) {
+    fn release(&mut self) {
         self.record = Record::default();
         self.queue.begin(0);
-        self.frames.give_back();
-        self.records.give_back();
+        self.frames.release();
+        self.records.release();
         buffer::clear(&mut self.repaired);
     }
 
-    fn lend(&mut self) -> Option<Event<'_>> {
+    fn borrow(&mut self) -> Option<Event<'_>> {
         let Self { input, frames, records, record, queue, repaired, short, .. } = self;
         let bytes = record.source.bytes(input, frames, records, repaired);
         queue.event(&bytes[record.range.clone()], short)
     }
 
     #[inline(always)]
-    fn lend_delta(&mut self, delta: &Delta) -> Event<'_> {
+    fn borrow_delta(&mut self, delta: &Delta) -> Event<'_> {
         let Self { input, frames, records, record, queue, repaired, short, .. } = self;
         let bytes = record.source.bytes(input, frames, records, repaired);
         queue.delta(delta, &bytes[record.range.clone()], short)
@@ -429,14 +429,14 @@ impl Decoder {
     fn next_record(&mut self) -> Option<Delta> {
         if !self.part.range.is_empty() {
             let Self { input, frames, records, reader, part, .. } = self;
-            let bytes = if part.carried { frames.carry() } else { &input.chunk[..] };
+            let bytes = if part.is_partial { frames.partial() } else { &input.chunk[..] };
             let (bytes, pos) = (&bytes[..part.range.end], &mut part.range.start);
-            records.give_back();
+            records.release();
             // A record that is like an earlier one is read before its end is looked for.
             if let Some(start) = records.value_at(bytes, pos) {
                 if let Some(found) = reader.find_shape(&bytes[start..], None) {
                     if let Some(offset) = records.take(bytes, pos, start, found.len()) {
-                        let source = if part.carried { Source::FrameCarry } else { Source::Chunk };
+                        let source = if part.is_partial { Source::PartialFrame } else { Source::Chunk };
                         let range = start..start + found.len();
                         self.record = Record { source, range, offset, ..Record::default() };
                         return self.read_match(found);
@@ -457,11 +457,11 @@ impl Decoder {
 
     #[inline(always)]
     fn set_record(&mut self, found: records::Found) {
-        let source = match found.place {
-            Place::Line => Source::Line,
-            Place::Data => Source::Data,
-            Place::Chunk if self.part.carried => Source::FrameCarry,
-            Place::Chunk => Source::Chunk,
+        let source = match found.buffer {
+            RecordBuffer::Line => Source::Line,
+            RecordBuffer::Data => Source::Data,
+            RecordBuffer::Chunk if self.part.is_partial => Source::PartialFrame,
+            RecordBuffer::Chunk => Source::Chunk,
         };
         let offset = found.offset;
         self.record = Record { source, range: found.range, from: 0, kind: None, checked: false, offset };
@@ -511,17 +511,17 @@ impl Decoder {
 
     /// Finds the next part of the chunk, if it stands in a frame like the one before.
     #[inline(always)]
-    fn next_usual(&mut self) -> bool {
+    fn next_cached(&mut self) -> bool {
         let Self { input, frames, last, .. } = self;
-        if *last == Last::Unknown {
+        if *last == LastFrame::Unknown {
             return false;
         }
         let offset = frames.offset();
-        let Some(found) = frames.next_usual(&input.chunk, &mut input.pos) else { return false };
+        let Some(found) = frames.next_cached(&input.chunk, &mut input.pos) else { return false };
         let (_, Range { start, end }) = found.payload();
         match *last {
-            Last::Event(name) => self.set_event(name, false, start..end, offset),
-            _ => self.part = Part { carried: false, range: start..end },
+            LastFrame::Event(name) => self.set_event(name, false, start..end, offset),
+            _ => self.part = Part { is_partial: false, range: start..end },
         }
         true
     }
@@ -533,7 +533,7 @@ impl Decoder {
         }
         match &mut self.mode {
             Mode::Unframed => {
-                self.part = Part { carried: false, range: self.input.pos..self.input.chunk.len() };
+                self.part = Part { is_partial: false, range: self.input.pos..self.input.chunk.len() };
                 self.input.pos = self.input.chunk.len();
             }
             Mode::Frames => self.next_frame(),
@@ -568,18 +568,20 @@ impl Decoder {
             Ok(None) => return,
             Err(error) => return self.state = State::closing(error),
         };
-        let (carried, range) = found.payload();
+        let (is_partial, range) = found.payload();
         match self.last {
-            Last::Part if found.same_headers => return self.part = Part { carried, range },
-            Last::Event(name) if found.same_headers => return self.set_event(name, carried, range, offset),
-            _ => self.last = Last::Unknown,
+            LastFrame::Part if found.same_headers => return self.part = Part { is_partial, range },
+            LastFrame::Event(name) if found.same_headers => {
+                return self.set_event(name, is_partial, range, offset);
+            }
+            _ => self.last = LastFrame::Unknown,
         }
-        let source = if carried { Source::FrameCarry } else { Source::Chunk };
+        let source = if is_partial { Source::PartialFrame } else { Source::Chunk };
         let frame = self.frames.frame(&found, &self.input.chunk);
         match sagemaker::Event::parse(&frame) {
             sagemaker::Event::PayloadPart(_) => {
-                self.last = Last::Part;
-                self.part = Part { carried, range };
+                self.last = LastFrame::Part;
+                self.part = Part { is_partial, range };
             }
             sagemaker::Event::Failure(failure) => self.fail_at(offset, failure),
             // REST services do not send it; those that do say nothing with it.
@@ -610,14 +612,14 @@ impl Decoder {
             }
             sagemaker::Event::Other { event_type, payload } => {
                 if let Some(name) = Name::parse(event_type.as_bytes()) {
-                    self.last = Last::Event(name);
-                    return self.set_event(name, carried, range, offset);
+                    self.last = LastFrame::Event(name);
+                    return self.set_event(name, is_partial, range, offset);
                 }
                 self.queue.begin(offset);
                 let name = Some(self.queue.copy(event_type.as_bytes()));
                 let json = EventQueue::span(0..payload.len());
                 self.queue.push(EventRecord::Other { choice: None, name, json });
-                let source = if carried { Source::FrameCarry } else { Source::Chunk };
+                let source = if is_partial { Source::PartialFrame } else { Source::Chunk };
                 self.record =
                     Record { source, from: range.len(), range, checked: true, offset, ..Record::default() };
             }
@@ -626,8 +628,8 @@ impl Decoder {
 
     /// The payload of a frame is a record.
     #[inline(always)]
-    fn set_event(&mut self, name: Name, carried: bool, range: Range<usize>, offset: u64) {
-        let source = if carried { Source::FrameCarry } else { Source::Chunk };
+    fn set_event(&mut self, name: Name, is_partial: bool, range: Range<usize>, offset: u64) {
+        let source = if is_partial { Source::PartialFrame } else { Source::Chunk };
         self.record = Record { source, range, kind: Some(name), offset, ..Record::default() };
         buffer::clear(&mut self.repaired);
     }
@@ -662,7 +664,7 @@ impl Decoder {
         let of_events = self.framing() == Some(Framing::Sse);
         self.reader.finish(error.is_none(), of_events, &mut self.queue);
         // Events stand in frames of their own.
-        let has_events = matches!(self.last, Last::Event(_));
+        let has_events = matches!(self.last, LastFrame::Event(_));
         let end = if has_events { self.frames.offset() } else { self.records.consumed() };
         let error = error.or_else(|| {
             let what = "no terminal record and no finish reason";

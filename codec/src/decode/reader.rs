@@ -207,7 +207,7 @@ impl Reader {
         let mut queue = EventQueue::default();
         let mut reader = Self { response: self.response.restarted(), memory: self.memory.clone() };
         reader.read(record, 0, kind, &mut queue).ok()?;
-        queue.here()
+        queue.position()
     }
 
     /// Reads the document that `record` has at `from`, and returns where it ends.

@@ -15,7 +15,7 @@ use crate::ablation::Shortcut;
 use crate::buffer;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::eventstream::frame::{Frame, PRELUDE_LEN, Prelude};
-use crate::eventstream::usual::Usual;
+use crate::eventstream::header_cache::HeaderCache;
 use crate::input::Input;
 use crate::limits::Limits;
 
@@ -47,7 +47,7 @@ impl Decoder {
         self.scanner.check_failed()?;
         while self.input.refill(chunk) {
             let Input { chunk, pos } = &mut self.input;
-            let found = match self.scanner.next_usual(chunk, pos) {
+            let found = match self.scanner.next_cached(chunk, pos) {
                 Some(found) => Some(found),
                 None => self.scanner.next(chunk, pos)?,
             };
@@ -93,13 +93,13 @@ impl Found {
 pub(crate) struct Scanner {
     limits: Arc<Limits>,
     /// The beginning of a frame that did not end in its chunk, or the whole of it once it is found.
-    carry: Vec<u8>,
+    partial: Vec<u8>,
     /// Set once the first twelve bytes of the carry are checked.
     prelude: Option<Prelude>,
     /// The carry holds a whole frame, which is lent until the next call.
     whole: bool,
     /// What is known of the last frame, which was checked, unless its headers were long.
-    last: Option<Box<Usual>>,
+    last: Option<Box<HeaderCache>>,
     /// Bytes of the stream before the frame that comes next.
     offset: u64,
     failed: Option<DecodeError>,
@@ -113,10 +113,10 @@ impl Scanner {
     /// The next frame, if it is as nearly all are: good, whole in `chunk`, and with the headers of the one
     /// before. Anything else is left to [`next`](Self::next).
     #[inline(always)]
-    pub(crate) fn next_usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
+    pub(crate) fn next_cached(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
         let rest = &chunk[*pos..];
         // After a fault nothing is known.
-        if !self.carry.is_empty() || !Shortcut::FrameHeaders.is_on() {
+        if !self.partial.is_empty() || !Shortcut::FrameHeaders.is_on() {
             return None;
         }
         let prelude = self.last.as_ref()?.read(rest, &self.limits)?;
@@ -130,15 +130,15 @@ impl Scanner {
     #[inline(always)]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
         self.check_failed()?;
-        self.give_back();
+        self.release();
         let rest = &chunk[*pos..];
-        if !self.carry.is_empty() || rest.len() < PRELUDE_LEN {
-            return self.next_carried(chunk, pos);
+        if !self.partial.is_empty() || rest.len() < PRELUDE_LEN {
+            return self.next_partial(chunk, pos);
         }
         let prelude = self.parse_prelude(rest)?;
         if rest.len() < prelude.total {
             self.prelude = Some(prelude);
-            return self.next_carried(chunk, pos);
+            return self.next_partial(chunk, pos);
         }
         let same_headers = self.check(prelude, &rest[..prelude.total])?;
         let start = Some(*pos);
@@ -148,41 +148,41 @@ impl Scanner {
 
     /// What was lent is not needed any more.
     #[inline]
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn release(&mut self) {
         if self.whole {
             self.whole = false;
             self.prelude = None;
-            buffer::clear(&mut self.carry);
+            buffer::clear(&mut self.partial);
         }
     }
 
     /// The same for a frame that does not lie whole in one chunk.
-    fn next_carried(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
-        let mut fill = |carry: &mut Vec<u8>, len: usize| {
-            let take = (len - carry.len()).min(chunk.len() - *pos);
-            buffer::push(carry, &chunk[*pos..*pos + take], len);
+    fn next_partial(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
+        let mut fill = |partial: &mut Vec<u8>, len: usize| {
+            let take = (len - partial.len()).min(chunk.len() - *pos);
+            buffer::push(partial, &chunk[*pos..*pos + take], len);
             *pos += take;
-            carry.len() == len
+            partial.len() == len
         };
         let prelude = match self.prelude {
             Some(prelude) => prelude,
             None => {
-                if !fill(&mut self.carry, PRELUDE_LEN) {
+                if !fill(&mut self.partial, PRELUDE_LEN) {
                     return Ok(None);
                 }
-                let carry = core::mem::take(&mut self.carry);
-                let prelude = self.parse_prelude(&carry)?;
-                self.carry = carry;
+                let partial = core::mem::take(&mut self.partial);
+                let prelude = self.parse_prelude(&partial)?;
+                self.partial = partial;
                 self.prelude = Some(prelude);
                 prelude
             }
         };
-        if !fill(&mut self.carry, prelude.total) {
+        if !fill(&mut self.partial, prelude.total) {
             return Ok(None);
         }
-        let carry = core::mem::take(&mut self.carry);
-        let same_headers = self.check(prelude, &carry)?;
-        self.carry = carry;
+        let partial = core::mem::take(&mut self.partial);
+        let same_headers = self.check(prelude, &partial)?;
+        self.partial = partial;
         self.whole = true;
         Ok(Some(Found { start: None, prelude, same_headers }))
     }
@@ -191,13 +191,13 @@ impl Scanner {
     pub(crate) fn frame<'a>(&'a self, found: &Found, chunk: &'a Bytes) -> Frame<'a> {
         match found.start {
             Some(start) => Frame::new(&chunk[start..start + found.prelude.total], found.prelude, Some(chunk)),
-            None => Frame::new(&self.carry, found.prelude, None),
+            None => Frame::new(&self.partial, found.prelude, None),
         }
     }
 
     /// The frame that was put together from several chunks, while it is lent.
-    pub(crate) fn carry(&self) -> &[u8] {
-        &self.carry
+    pub(crate) fn partial(&self) -> &[u8] {
+        &self.partial
     }
 
     /// Bytes of the stream before the frame that comes next.
@@ -208,10 +208,10 @@ impl Scanner {
     /// The end of the input. `decoded` says whether the last chunk was decoded to its end.
     pub(crate) fn finish(&mut self, decoded: bool) -> Result<(), DecodeError> {
         self.check_failed()?;
-        if decoded && (self.whole || self.carry.is_empty()) {
+        if decoded && (self.whole || self.partial.is_empty()) {
             return Ok(());
         }
-        let (what, len) = ("frame ends early", self.carry.len() as u64);
+        let (what, len) = ("frame ends early", self.partial.len() as u64);
         self.fail(0, DecodeErrorKind::Truncated { what, len })
     }
 
@@ -244,7 +244,7 @@ impl Scanner {
             return self.fail(offset, kind);
         }
         if !same_headers {
-            self.last = Usual::new(headers);
+            self.last = HeaderCache::new(headers);
         }
         self.offset += prelude.total as u64;
         Ok(same_headers)
@@ -254,7 +254,7 @@ impl Scanner {
     #[cold]
     fn fail<T>(&mut self, offset: usize, kind: DecodeErrorKind) -> Result<T, DecodeError> {
         let error = DecodeError::new(Layer::EventStream, self.offset + offset as u64, kind);
-        (self.carry, self.last) = (Vec::new(), None);
+        (self.partial, self.last) = (Vec::new(), None);
         self.failed = Some(error.clone());
         Err(error)
     }

@@ -38,14 +38,14 @@ const DATA: &[u8] = b"data: ";
 /// Where a record lies.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    pub(crate) place: Place,
+    pub(crate) buffer: RecordBuffer,
     pub(crate) range: Range<usize>,
     /// Bytes of the stream before it.
     pub(crate) offset: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum RecordBuffer {
     /// In the chunk.
     Chunk,
     /// In the line that was put together.
@@ -64,7 +64,7 @@ pub(crate) struct Scanner {
     boundary: JsonBoundary,
     state: State,
     /// `data` is lent until the next call.
-    lent: bool,
+    is_borrowed: bool,
     /// Bytes of the stream before `data`.
     start: u64,
     /// Top-level arrays that are open: their elements are records.
@@ -112,25 +112,25 @@ impl Scanner {
 
     /// The bytes of a record that was found in `chunk`.
     #[inline]
-    pub(crate) fn bytes<'a>(&'a self, place: Place, chunk: &'a [u8]) -> &'a [u8] {
-        match place {
-            Place::Chunk => chunk,
-            Place::Line => self.lines.carry(),
-            Place::Data => &self.data,
+    pub(crate) fn bytes<'a>(&'a self, buffer: RecordBuffer, chunk: &'a [u8]) -> &'a [u8] {
+        match buffer {
+            RecordBuffer::Chunk => chunk,
+            RecordBuffer::Line => self.lines.partial(),
+            RecordBuffer::Data => &self.data,
         }
     }
 
     /// Finds the next record in `chunk` from `pos` on. `None`: `pos` is at its end.
     #[inline]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
-        self.give_back();
+        self.release();
         if let Some(raw) = &mut self.raw {
             let mut end = *pos;
             let piece = raw.next(&mut self.data, chunk, &mut end);
             self.lines.advance(pos, end - *pos);
             return Ok(piece.map(|piece| self.piece(piece)));
         }
-        if let Some(found) = self.usual(chunk, pos) {
+        if let Some(found) = self.one_line(chunk, pos) {
             return Ok(found);
         }
         self.find(chunk, pos).map_err(|kind| self.error(kind))
@@ -138,21 +138,21 @@ impl Scanner {
 
     /// A piece of plain text, which is the last of the bytes that were looked at, or nearly.
     fn piece(&mut self, piece: Piece) -> Found {
-        self.lent = matches!(piece, Piece::Held(_));
-        let (place, range, held) = match piece {
-            Piece::Chunk(range) => (Place::Chunk, range, self.data.len()),
-            Piece::Held(range) => (Place::Data, range.clone(), self.data.len() - range.len()),
+        self.is_borrowed = matches!(piece, Piece::Held(_));
+        let (buffer, range, held) = match piece {
+            Piece::Chunk(range) => (RecordBuffer::Chunk, range, self.data.len()),
+            Piece::Held(range) => (RecordBuffer::Data, range.clone(), self.data.len() - range.len()),
         };
         let offset = self.lines.consumed().saturating_sub((range.len() + held) as u64);
-        Found { place, range, offset }
+        Found { buffer, range, offset }
     }
 
     /// What was lent is not needed any more.
     #[inline]
-    pub(crate) fn give_back(&mut self) {
-        self.lines.give_back();
-        if self.lent {
-            self.lent = false;
+    pub(crate) fn release(&mut self) {
+        self.lines.release();
+        if self.is_borrowed {
+            self.is_borrowed = false;
             match self.raw {
                 Some(raw) => raw.take_back(&mut self.data),
                 None => buffer::clear(&mut self.data),
@@ -217,7 +217,7 @@ impl Scanner {
     /// The usual cases at once: an event that is one data line and its blank line, whole or the rest of one that was
     /// cut; and the beginning of one. Everything else, and everything unusual about it, is left as it is.
     #[inline]
-    fn usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Option<Found>> {
+    fn one_line(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Option<Found>> {
         let rest = &chunk[*pos..];
         let is_cut = self.lines.begins_with(DATA);
         let is_whole = self.lines.is_settled() && rest.starts_with(DATA);
@@ -225,7 +225,7 @@ impl Scanner {
             return None;
         }
         let end = memchr::memchr2(b'\n', b'\r', rest);
-        if self.lines.carry().len() + end.unwrap_or(rest.len()) > self.limits.record {
+        if self.lines.partial().len() + end.unwrap_or(rest.len()) > self.limits.record {
             return None;
         }
         match end {
@@ -233,14 +233,18 @@ impl Scanner {
             Some(len) if is_cut => {
                 self.framing = Some(Framing::Sse);
                 self.lines.keep(&rest[..len], pos, self.limits.record);
-                self.lines.lend(pos, 2);
+                self.lines.borrow(pos, 2);
                 let offset = self.lines.offset() + DATA.len() as u64;
-                Some(Some(Found { place: Place::Line, range: DATA.len()..self.lines.carry().len(), offset }))
+                Some(Some(Found {
+                    buffer: RecordBuffer::Line,
+                    range: DATA.len()..self.lines.partial().len(),
+                    offset,
+                }))
             }
             Some(len) => {
                 let range = *pos + DATA.len()..*pos + len;
                 let offset = self.take(chunk, pos, range.start, range.len());
-                Some(offset.map(|offset| Found { place: Place::Chunk, range, offset }))
+                Some(offset.map(|offset| Found { buffer: RecordBuffer::Chunk, range, offset }))
             }
             None => {
                 self.lines.keep(rest, pos, self.limits.record);
@@ -347,13 +351,13 @@ impl Scanner {
         if whole {
             self.state = State::Line;
             if self.data.is_empty() {
-                return Ok(Some(Found { place: Place::Chunk, range: in_chunk, offset: self.start }));
+                return Ok(Some(Found { buffer: RecordBuffer::Chunk, range: in_chunk, offset: self.start }));
             }
         }
         buffer::push(&mut self.data, &chunk[in_chunk], self.limits.record);
         Ok(if whole {
-            self.lent = true;
-            Some(Found { place: Place::Data, range: 0..self.data.len(), offset: self.start })
+            self.is_borrowed = true;
+            Some(Found { buffer: RecordBuffer::Data, range: 0..self.data.len(), offset: self.start })
         } else {
             None
         })
@@ -374,15 +378,15 @@ impl Scanner {
         line: &Line,
         next: Option<u8>,
     ) -> Result<Option<Found>, DecodeErrorKind> {
-        let (place, start, bytes) = match line {
-            Line::Chunk(range) => (Place::Chunk, range.start, &chunk[range.clone()]),
-            Line::Carry => (Place::Line, 0, self.lines.carry()),
+        let (buffer, start, bytes) = match line {
+            Line::Chunk(range) => (RecordBuffer::Chunk, range.start, &chunk[range.clone()]),
+            Line::Partial => (RecordBuffer::Line, 0, self.lines.partial()),
             Line::Discarded => return Ok(None),
         };
         if bytes.is_empty() {
             return Ok(self.dispatch());
         }
-        let whole = Found { place, range: start..start + bytes.len(), offset: self.lines.offset() };
+        let whole = Found { buffer, range: start..start + bytes.len(), offset: self.lines.offset() };
         let value = match Field::parse(bytes) {
             Field::Data(value) => value,
             Field::Unknown if bytes[0] == b'[' => return Ok(Some(whole)),
@@ -407,7 +411,7 @@ impl Scanner {
             self.boundary = JsonBoundary::default();
             if ends || is_whole(&mut self.boundary, value) {
                 let range = whole.range.start + skip..whole.range.end;
-                return Ok(Some(Found { place, range, offset: whole.offset + skip as u64 }));
+                return Ok(Some(Found { buffer, range, offset: whole.offset + skip as u64 }));
             }
             self.start = whole.offset + skip as u64;
             self.state = State::Data;
@@ -428,8 +432,8 @@ impl Scanner {
             return None;
         }
         self.state = State::Line;
-        self.lent = true;
-        Some(Found { place: Place::Data, range: 0..self.data.len(), offset: self.start })
+        self.is_borrowed = true;
+        Some(Found { buffer: RecordBuffer::Data, range: 0..self.data.len(), offset: self.start })
     }
 
     /// The end of the input: what is still a whole record, one at a time.
@@ -438,7 +442,7 @@ impl Scanner {
     ///
     /// *Truncated* in the middle of a record.
     pub(crate) fn finish(&mut self) -> Result<Option<Found>, DecodeError> {
-        self.give_back();
+        self.release();
         if let Some(raw) = &mut self.raw {
             return Ok(raw.finish(&self.data).map(|piece| self.piece(piece)));
         }

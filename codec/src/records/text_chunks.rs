@@ -54,7 +54,7 @@ impl Scanner {
                 return None;
             }
             *self = Self::Text;
-            return self.lend(held);
+            return self.borrow(held);
         }
         *self = Self::Text;
         if !held.is_empty() {
@@ -63,7 +63,7 @@ impl Scanner {
                 held.push(chunk[*pos]);
                 *pos += 1;
             }
-            return self.lend(held);
+            return self.borrow(held);
         }
         let len = self.whole(rest);
         held.extend_from_slice(&rest[len..]);
@@ -74,10 +74,10 @@ impl Scanner {
     /// The end of the input: what is still held back, be it whole or not.
     pub(crate) fn finish(&mut self, held: &[u8]) -> Option<Piece> {
         *self = Self::End;
-        self.lend(held)
+        self.borrow(held)
     }
 
-    fn lend(self, held: &[u8]) -> Option<Piece> {
+    fn borrow(self, held: &[u8]) -> Option<Piece> {
         let len = self.whole(held);
         (len > 0).then_some(Piece::Held(0..len))
     }

@@ -51,7 +51,7 @@ static ADDS: [Adds; TOTAL_MAX] = {
 
 /// What is known after a frame that was checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Usual {
+pub(crate) struct HeaderCache {
     headers: [u8; HEADERS_MAX],
     len: usize,
     /// The checksum of the prelude, of a frame that has no length.
@@ -60,7 +60,7 @@ pub(crate) struct Usual {
     before: [crc32fast::Hasher; BLOCK],
 }
 
-impl Usual {
+impl HeaderCache {
     /// What is known after a frame with these headers, unless they are very long or very short.
     pub(crate) fn new(headers: &[u8]) -> Option<Box<Self>> {
         let len = headers.len();
@@ -119,7 +119,7 @@ mod tests {
     fn checksums_are_those_of_the_library() {
         for len in [15, 16, 75, 89, HEADERS_MAX] {
             let headers: Vec<u8> = (0..len as u8).collect();
-            let usual = Usual::new(&headers).expect("they are neither long nor short");
+            let usual = HeaderCache::new(&headers).expect("they are neither long nor short");
             for total in (FRAME_MIN + len..TOTAL_MAX + 8).step_by(7) {
                 let words = [(total as u32).to_be_bytes(), (len as u32).to_be_bytes()].concat();
                 let checksum = crc32fast::hash(&words).to_be_bytes();
