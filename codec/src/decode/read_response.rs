@@ -1,4 +1,4 @@
-//! Answers that are not streamed.
+//! Reads non-streaming responses.
 
 use bytes::Bytes;
 
@@ -8,9 +8,9 @@ use crate::model::Response;
 use crate::options::Options;
 
 impl Response {
-    /// Reads an answer that is not streamed: the body of a response. A body that is a stream after all is read as well.
+    /// Reads the body of a non-streaming response. A body that is a stream is read as well.
     ///
-    /// Such an answer remembers where it stood, so that what is lost when it is written has its place.
+    /// The response keeps the positions of its items in the body, so that a loss in a conversion has a JSON pointer.
     ///
     /// ```
     /// use sagewire_codec::model::{Response, ResponseOptions};
@@ -41,8 +41,8 @@ impl Response {
         Ok(response)
     }
 
-    /// Remembers where that stood which was [added](Self::add) last, as [`read`](Self::read) does: for who adds the events of a
-    /// decoder one by one.
+    /// Keeps the position of the event that was [added](Self::add) last, as [`read`](Self::read) does. Call it after `add` if
+    /// you add the events of a decoder one by one.
     pub fn mark(&mut self, decoder: &Decoder) {
         if !self.positions.is_joined() {
             let (record, offset) = decoder.record();
@@ -51,8 +51,8 @@ impl Response {
     }
 }
 
-/// A custom format may find text by the same path in a record of a stream and in a whole answer. The body is the one or
-/// the other: one JSON document is a whole answer.
+/// A custom format may find text by the same path in a record of a stream and in a whole response. A body that is one JSON
+/// document is a whole response.
 #[cfg(feature = "custom")]
 fn of_whole_answers(mut options: Options, body: &[u8]) -> Options {
     use alloc::sync::Arc;
