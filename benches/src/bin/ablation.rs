@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p sagewire-benches --features ablation --bin ablation`
 //!
-//! X//! slower.
+//! All variants run in turn, round after round, and the fastest round of each counts, because other processes only make a
+//! round slower.
 
 use std::hint::black_box;
 use std::process::ExitCode;

@@ -140,8 +140,8 @@ impl Transcoder {
         self.writer.losses()
     }
 
-    /// The names of tools that the request had to change: calls get back those that whoever asked knows. To be set before
-    /// the first [`decode`](Self::decode).
+    /// Sets the names of tools that the conversion of the request had to change, so that calls have the original names. Call
+    /// it before the first [`decode`](Self::decode).
     pub fn set_tool_names(&mut self, names: ToolNames) {
         self.names = names;
     }

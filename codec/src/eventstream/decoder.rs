@@ -1,8 +1,8 @@
 //! The incremental decoder.
 //!
-//! A frame that lies whole in a chunk is checked and lent in place. One that does not is put together in the carry:
-//! first the twelve bytes of its prelude, which are checked before anything more is buffered, then the rest. No byte
-//! is looked at twice but for the checksum, and the carry only ever holds bytes that have arrived.
+//! A frame that is complete in a chunk is checked and borrowed in place. Any other frame is joined in the partial buffer:
+//! first the twelve bytes of its prelude, which are checked before anything more is buffered, then the rest. Except for the
+//! checksum, no byte is read twice, and the partial buffer only holds bytes that have arrived.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -37,7 +37,7 @@ impl Decoder {
         Self { scanner: Scanner::new(Arc::new(limits)), ..Self::default() }
     }
 
-    /// The next frame. `Ok(None)` means that `chunk` is empty: bring the next one.
+    /// The next frame. `Ok(None)` means that `chunk` is used up: call again with the next one.
     ///
     /// # Errors
     ///
@@ -71,15 +71,15 @@ impl Decoder {
 /// A frame that was found, to be borrowed later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
-    /// Where it starts in the chunk; `None` if it lies in the carry.
+    /// Its offset in the chunk; `None` if it is in the partial buffer.
     start: Option<usize>,
     prelude: Prelude,
-    /// Its headers are those of the frame before, byte for byte.
+    /// Its headers are equal to those of the previous frame.
     pub(crate) same_headers: bool,
 }
 
 impl Found {
-    /// Where the payload lies: in the chunk or in the carry.
+    /// Whether the payload is in the partial buffer instead of the chunk, and its range there.
     #[inline(always)]
     pub(crate) fn payload(&self) -> (bool, Range<usize>) {
         let start = self.start.unwrap_or(0);
@@ -94,13 +94,13 @@ pub(crate) struct Scanner {
     limits: Arc<Limits>,
     /// The beginning of a frame that did not end in its chunk, or the whole of it once it is found.
     partial: Vec<u8>,
-    /// Set once the first twelve bytes of the carry are checked.
+    /// Set once the first twelve bytes of the partial buffer are checked.
     prelude: Option<Prelude>,
-    /// The carry holds a whole frame, which is lent until the next call.
+    /// The partial buffer holds a whole frame, which is borrowed until the next call.
     whole: bool,
-    /// What is known of the last frame, which was checked, unless its headers were long.
+    /// The headers of the last frame, which was checked, unless they were long.
     last: Option<Box<HeaderCache>>,
-    /// Bytes of the stream before the frame that comes next.
+    /// The offset of the next frame in the stream.
     offset: u64,
     failed: Option<DecodeError>,
 }
@@ -110,12 +110,12 @@ impl Scanner {
         Self { limits, ..Self::default() }
     }
 
-    /// The next frame, if it is as nearly all are: good, whole in `chunk`, and with the headers of the one
-    /// before. Anything else is left to [`next`](Self::next).
+    /// The next frame, if it is complete in `chunk`, valid, and has the headers of the previous frame, as nearly all
+    /// frames. Anything else is left to [`next`](Self::next).
     #[inline(always)]
     pub(crate) fn next_cached(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
         let rest = &chunk[*pos..];
-        // After a fault nothing is known.
+        // After an error there is no previous frame.
         if !self.partial.is_empty() || !Shortcut::FrameHeaders.is_on() {
             return None;
         }
@@ -146,7 +146,7 @@ impl Scanner {
         Ok(Some(Found { start, prelude, same_headers }))
     }
 
-    /// What was lent is not needed any more.
+    /// Releases what was borrowed.
     #[inline]
     pub(crate) fn release(&mut self) {
         if self.whole {
@@ -156,7 +156,7 @@ impl Scanner {
         }
     }
 
-    /// The same for a frame that does not lie whole in one chunk.
+    /// The same for a frame that is not complete in one chunk.
     fn next_partial(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
         let mut fill = |partial: &mut Vec<u8>, len: usize| {
             let take = (len - partial.len()).min(chunk.len() - *pos);
@@ -195,17 +195,17 @@ impl Scanner {
         }
     }
 
-    /// The frame that was put together from several chunks, while it is lent.
+    /// The frame that was joined from several chunks.
     pub(crate) fn partial(&self) -> &[u8] {
         &self.partial
     }
 
-    /// Bytes of the stream before the frame that comes next.
+    /// The offset of the next frame in the stream.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The end of the input. `decoded` says whether the last chunk was decoded to its end.
+    /// The end of the input. `decoded` is whether the last chunk was decoded to its end.
     pub(crate) fn finish(&mut self, decoded: bool) -> Result<(), DecodeError> {
         self.check_failed()?;
         if decoded && (self.whole || self.partial.is_empty()) {
@@ -230,7 +230,7 @@ impl Scanner {
         }
     }
 
-    /// Checks a whole frame, and tells whether its headers are those of the frame before.
+    /// Checks a whole frame, and returns whether its headers are those of the previous frame.
     #[inline]
     fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<bool, DecodeError> {
         let headers = &frame[prelude.headers()];
