@@ -244,7 +244,7 @@ impl Scanner {
             return self.fail(offset, kind);
         }
         if !same_headers {
-            self.last = HeaderCache::new(headers);
+            self.last = if Shortcut::FrameHeaders.is_on() { HeaderCache::new(headers) } else { None };
         }
         self.offset += prelude.total as u64;
         Ok(same_headers)

@@ -88,7 +88,7 @@ impl ResponsePositions {
         }
     }
 
-    /// Whether nothing more is to be marked: an answer in several records has no positions.
+    /// Whether no more positions are needed: a response of several records has none.
     pub(crate) fn is_joined(&self) -> bool {
         self.is_joined
     }

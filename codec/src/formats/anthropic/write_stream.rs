@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::formats::anthropic::stop;
-use crate::formats::anthropic::wire::{
+use crate::formats::anthropic::write_common::{
     MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost,
     write_error, write_index, write_usage,
 };

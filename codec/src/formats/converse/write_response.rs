@@ -4,9 +4,9 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::formats::converse::extras::{Extras, is_citation};
+use crate::formats::converse::extra_fields::{Extras, is_citation};
 use crate::formats::converse::other_blocks as own;
-use crate::formats::converse::wire::{Counts, Names};
+use crate::formats::converse::write_common::{Counts, Names};
 use crate::formats::converse::write_stream::stop_reason;
 use crate::json::Object;
 use crate::model::Content;

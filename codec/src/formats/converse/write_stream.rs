@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
-use crate::formats::converse::extras::{Extras, is_citation};
+use crate::formats::converse::extra_fields::{Extras, is_citation};
 use crate::formats::converse::other_blocks as own;
-use crate::formats::converse::wire::{Counts, Names, exception_name, own_body, status};
+use crate::formats::converse::write_common::{Counts, Names, exception_name, own_body, status};
 use crate::json::{as_object, write_integer, write_one_line, write_string};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, CustomInput};
 use crate::model::{

@@ -268,17 +268,17 @@ impl ToolCall {
     pub(crate) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
         json.kind()?;
         let mut call = Self { start: json.pos(), ..Self::default() };
-        call.find_members(json)?;
+        call.find_fields(json)?;
         Ok(call)
     }
 
-    fn find_members(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
+    fn find_fields(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
         json.object(|json, name| {
             match name {
                 b"index" => self.index = json.skip_kind(Kind::Number)?,
                 b"id" => self.id = json.string_or_skip()?,
                 b"name" => self.name = json.string_or_skip()?,
-                b"function" if json.kind()? == Kind::Object => self.find_members(json)?,
+                b"function" if json.kind()? == Kind::Object => self.find_fields(json)?,
                 b"custom" if json.kind()? == Kind::Object => self.find_custom(json)?,
                 b"arguments" | b"input" => {
                     self.arguments = match json.kind()? {
@@ -295,7 +295,7 @@ impl ToolCall {
     /// A custom tool's name and input. Some gateways put an empty object beside every function.
     fn find_custom(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
         let mut call = Self::default();
-        call.find_members(json)?;
+        call.find_fields(json)?;
         self.custom = call.name.is_some() || call.arguments.is_some();
         (self.name, self.arguments) = (call.name.or(self.name), call.arguments.or(self.arguments.take()));
         Ok(())

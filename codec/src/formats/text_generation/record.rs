@@ -19,7 +19,7 @@ pub(crate) enum Shape {
 
 /// The members that have a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Member {
+pub(crate) enum Field {
     Error,
     Index,
     Token,
@@ -52,46 +52,46 @@ pub(crate) enum Member {
     Idle,
 }
 
-const MEMBERS: usize = Member::Idle as usize + 1;
+const FIELD_COUNT: usize = Field::Idle as usize + 1;
 
 /// What a member is, and in which shapes it is.
-fn member(name: &[u8]) -> Option<(Member, u8)> {
+fn field(name: &[u8]) -> Option<(Field, u8)> {
     const TOKENS: u8 = Shape::Tokens as u8;
     const GENERATION: u8 = Shape::Generation as u8;
     const TRITON: u8 = Shape::Triton as u8;
     const LLAMA: u8 = Shape::Llama as u8;
     Some(match name {
-        b"error" => (Member::Error, u8::MAX),
-        b"index" => (Member::Index, TOKENS | LLAMA),
-        b"token" => (Member::Token, TOKENS),
-        b"generated_text" => (Member::GeneratedText, TOKENS),
-        b"generated_texts" => (Member::GeneratedTexts, TOKENS),
-        b"details" => (Member::Details, TOKENS),
-        b"generation" => (Member::Generation, GENERATION),
-        b"body" => (Member::Body, GENERATION),
-        b"metering" => (Member::Metering, GENERATION),
-        b"stop_reason" => (Member::StopReason, GENERATION),
-        b"prompt_token_count" => (Member::PromptTokens, GENERATION),
-        b"generation_token_count" => (Member::GeneratedTokens, GENERATION),
-        b"content_type" => (Member::Idle, GENERATION),
-        b"outputs" => (Member::Outputs, Shape::Outputs as u8),
-        b"text_output" => (Member::TextOutput, TRITON),
-        b"sequence_end" => (Member::SequenceEnd, TRITON),
-        b"model_name" => (Member::ModelName, TRITON),
-        b"model_version" | b"sequence_id" | b"sequence_start" => (Member::Idle, TRITON),
-        b"content" => (Member::Content, LLAMA),
-        b"stop" => (Member::Stop, LLAMA),
-        b"stop_type" => (Member::StopType, LLAMA),
-        b"stopping_word" => (Member::StoppingWord, LLAMA),
-        b"stopped_word" => (Member::StoppedWord, LLAMA),
-        b"stopped_limit" => (Member::StoppedLimit, LLAMA),
-        b"stopped_eos" => (Member::StoppedEos, LLAMA),
-        b"tokens" => (Member::Tokens, LLAMA),
-        b"tokens_predicted" => (Member::Predicted, LLAMA),
-        b"tokens_evaluated" => (Member::Evaluated, LLAMA),
-        b"completion_probabilities" => (Member::Probabilities, LLAMA),
-        b"model" => (Member::Model, LLAMA),
-        b"id_slot" | b"prompt" | b"generation_settings" => (Member::Idle, LLAMA),
+        b"error" => (Field::Error, u8::MAX),
+        b"index" => (Field::Index, TOKENS | LLAMA),
+        b"token" => (Field::Token, TOKENS),
+        b"generated_text" => (Field::GeneratedText, TOKENS),
+        b"generated_texts" => (Field::GeneratedTexts, TOKENS),
+        b"details" => (Field::Details, TOKENS),
+        b"generation" => (Field::Generation, GENERATION),
+        b"body" => (Field::Body, GENERATION),
+        b"metering" => (Field::Metering, GENERATION),
+        b"stop_reason" => (Field::StopReason, GENERATION),
+        b"prompt_token_count" => (Field::PromptTokens, GENERATION),
+        b"generation_token_count" => (Field::GeneratedTokens, GENERATION),
+        b"content_type" => (Field::Idle, GENERATION),
+        b"outputs" => (Field::Outputs, Shape::Outputs as u8),
+        b"text_output" => (Field::TextOutput, TRITON),
+        b"sequence_end" => (Field::SequenceEnd, TRITON),
+        b"model_name" => (Field::ModelName, TRITON),
+        b"model_version" | b"sequence_id" | b"sequence_start" => (Field::Idle, TRITON),
+        b"content" => (Field::Content, LLAMA),
+        b"stop" => (Field::Stop, LLAMA),
+        b"stop_type" => (Field::StopType, LLAMA),
+        b"stopping_word" => (Field::StoppingWord, LLAMA),
+        b"stopped_word" => (Field::StoppedWord, LLAMA),
+        b"stopped_limit" => (Field::StoppedLimit, LLAMA),
+        b"stopped_eos" => (Field::StoppedEos, LLAMA),
+        b"tokens" => (Field::Tokens, LLAMA),
+        b"tokens_predicted" => (Field::Predicted, LLAMA),
+        b"tokens_evaluated" => (Field::Evaluated, LLAMA),
+        b"completion_probabilities" => (Field::Probabilities, LLAMA),
+        b"model" => (Field::Model, LLAMA),
+        b"id_slot" | b"prompt" | b"generation_settings" => (Field::Idle, LLAMA),
         _ => return None,
     })
 }
@@ -100,7 +100,7 @@ fn member(name: &[u8]) -> Option<(Member, u8)> {
 pub(crate) struct Record {
     pub(crate) range: Range<usize>,
     /// Members that are not null.
-    members: [Option<Range<usize>>; MEMBERS],
+    fields: [Option<Range<usize>>; FIELD_COUNT],
     /// A `stop_reason` is there, be it null.
     pub(crate) has_stop_reason: bool,
     /// The shapes that do not know all members.
@@ -114,17 +114,17 @@ impl Record {
         let start = json.pos();
         let mut record = Self {
             range: start..start,
-            members: [const { None }; MEMBERS],
+            fields: [const { None }; FIELD_COUNT],
             has_stop_reason: false,
             incomplete: 0,
         };
         json.object(|json, name| {
             let value = json.skip_some()?;
-            match member(name) {
-                Some((member, shapes)) => {
-                    record.has_stop_reason |= member == Member::StopReason;
+            match field(name) {
+                Some((field, shapes)) => {
+                    record.has_stop_reason |= field == Field::StopReason;
                     record.incomplete |= if value.is_some() { !shapes } else { 0 };
-                    record.members[member as usize] = value;
+                    record.fields[field as usize] = value;
                 }
                 None => record.incomplete |= if value.is_some() { u8::MAX } else { 0 },
             }
@@ -135,34 +135,34 @@ impl Record {
     }
 
     /// Where the value of a member lies, unless it is null.
-    pub(crate) fn get(&self, member: Member) -> Option<Range<usize>> {
-        self.members[member as usize].clone()
+    pub(crate) fn get(&self, field: Field) -> Option<Range<usize>> {
+        self.fields[field as usize].clone()
     }
 
     /// The same, if it begins with one of these bytes, which tell its kind.
-    pub(crate) fn get_kind(&self, record: &[u8], member: Member, kinds: &[u8]) -> Option<Range<usize>> {
-        self.get(member).filter(|range| kinds.contains(&record[range.start]))
+    pub(crate) fn get_kind(&self, record: &[u8], field: Field, kinds: &[u8]) -> Option<Range<usize>> {
+        self.get(field).filter(|range| kinds.contains(&record[range.start]))
     }
 
     /// Whether a member is `true`.
-    pub(crate) fn is_true(&self, record: &[u8], member: Member) -> bool {
-        self.get(member).is_some_and(|range| &record[range] == b"true")
+    pub(crate) fn is_true(&self, record: &[u8], field: Field) -> bool {
+        self.get(field).is_some_and(|range| &record[range] == b"true")
     }
 
     /// What shape the members make.
     pub(crate) fn shape(&self, record: &[u8]) -> Option<Shape> {
-        let is = |member, kinds: &[u8]| self.get_kind(record, member, kinds).is_some();
-        let has_texts = |member| self.get(member).is_some_and(|range| is_texts(&record[range]));
-        let is_tokens = is(Member::Token, b"{") || is(Member::GeneratedText, b"\"");
-        if is_tokens || has_texts(Member::GeneratedTexts) {
+        let is = |field, kinds: &[u8]| self.get_kind(record, field, kinds).is_some();
+        let has_texts = |field| self.get(field).is_some_and(|range| is_texts(&record[range]));
+        let is_tokens = is(Field::Token, b"{") || is(Field::GeneratedText, b"\"");
+        if is_tokens || has_texts(Field::GeneratedTexts) {
             Some(Shape::Tokens)
-        } else if is(Member::TextOutput, b"\"") || has_texts(Member::TextOutput) {
+        } else if is(Field::TextOutput, b"\"") || has_texts(Field::TextOutput) {
             Some(Shape::Triton)
-        } else if is(Member::Content, b"\"") && is(Member::Stop, b"tf") {
+        } else if is(Field::Content, b"\"") && is(Field::Stop, b"tf") {
             Some(Shape::Llama)
-        } else if has_texts(Member::Outputs) {
+        } else if has_texts(Field::Outputs) {
             Some(Shape::Outputs)
-        } else if is(Member::Body, b"{") || is(Member::Generation, b"\"{") {
+        } else if is(Field::Body, b"{") || is(Field::Generation, b"\"{") {
             Some(Shape::Generation)
         } else {
             None
@@ -176,7 +176,7 @@ impl Record {
 
     /// Whether a member of this name has a meaning in this shape.
     pub(crate) fn is_known(name: &[u8], shape: Shape) -> bool {
-        member(name).is_some_and(|(_, shapes)| shapes & shape as u8 != 0)
+        field(name).is_some_and(|(_, shapes)| shapes & shape as u8 != 0)
     }
 }
 
