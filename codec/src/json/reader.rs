@@ -197,6 +197,26 @@ impl<'a> Json<'a> {
         Ok(core::str::from_utf8(&self.bytes[range]).ok().and_then(|digits| digits.parse().ok()))
     }
 
+    /// Reads integers that are fields of an object, or of its fields of the names in `nested`. `target` returns where the
+    /// integer of a name belongs.
+    pub(crate) fn integers<T>(
+        &mut self,
+        values: &mut T,
+        nested: &[&[u8]],
+        target: for<'t> fn(&'t mut T, &[u8]) -> Option<&'t mut Option<u64>>,
+    ) -> Result<()> {
+        self.object(|json, name| {
+            if json.kind()? == Kind::Object && nested.contains(&name) {
+                return json.integers(values, nested, target);
+            }
+            match target(values, name) {
+                Some(value) => *value = json.integer_or_skip()?.or(*value),
+                None => _ = json.skip()?,
+            }
+            Ok(())
+        })
+    }
+
     /// Checks and skips the next value, and returns its span.
     #[inline]
     pub(crate) fn skip(&mut self) -> Result<Range<usize>> {

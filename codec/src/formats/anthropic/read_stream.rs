@@ -334,18 +334,15 @@ struct Counts {
 
 impl Counts {
     fn read(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
-        json.object(|json, name| {
-            let count = match name {
-                b"input_tokens" => &mut self.input,
-                b"output_tokens" => &mut self.output,
-                b"cache_read_input_tokens" => &mut self.cache_read,
-                b"cache_creation_input_tokens" => &mut self.cache_write,
-                b"thinking_tokens" => &mut self.thinking,
-                b"output_tokens_details" if json.kind()? == Kind::Object => return self.read(json),
-                _ => return json.skip().map(drop),
-            };
-            *count = json.integer_or_skip()?.or(*count);
-            Ok(())
+        json.integers(self, &[b"output_tokens_details"], |counts, name| {
+            Some(match name {
+                b"input_tokens" => &mut counts.input,
+                b"output_tokens" => &mut counts.output,
+                b"cache_read_input_tokens" => &mut counts.cache_read,
+                b"cache_creation_input_tokens" => &mut counts.cache_write,
+                b"thinking_tokens" => &mut counts.thinking,
+                _ => return None,
+            })
         })
     }
 

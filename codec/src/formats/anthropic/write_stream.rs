@@ -98,19 +98,7 @@ impl Writer {
             Event::Start { id, model, role, .. } => {
                 self.begin(id.as_deref(), model.as_deref(), role.as_deref());
             }
-            Event::PartStart { choice, .. }
-            | Event::TextDelta { choice, .. }
-            | Event::ReasoningDelta { choice, .. }
-            | Event::RefusalDelta { choice, .. }
-            | Event::ToolInputDelta { choice, .. }
-            | Event::OtherDelta { choice, .. }
-            | Event::ReasoningSignature { choice, .. }
-            | Event::Redacted { choice, .. }
-            | Event::Citation { choice, .. }
-            | Event::PartEnd { choice, .. }
-            | Event::Finish { choice, .. }
-                if *choice != 0 =>
-            {
+            event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
                 self.losses.add("choice", Outcome::Dropped, "a message is one answer");
             }
             Event::PartStart { part, kind, .. } => self.part_start(*part, kind, out),

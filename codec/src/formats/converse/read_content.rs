@@ -117,17 +117,15 @@ pub(crate) fn is_count(name: &[u8]) -> bool {
 pub(crate) fn read_usage(emitter: &mut Emitter<'_>, range: &Range<usize>) -> Result<(), Stop> {
     emitter.set_position(range.start);
     let mut usage = Usage::default();
-    emitter.json(range.start).object(|json, name| {
-        let count = match name {
+    emitter.json(range.start).integers(&mut usage, &[], |usage, name| {
+        Some(match name {
             b"inputTokens" => &mut usage.input_tokens,
             b"outputTokens" => &mut usage.output_tokens,
             b"totalTokens" => &mut usage.total_tokens,
             b"cacheReadInputTokens" => &mut usage.cache_read_tokens,
             b"cacheWriteInputTokens" => &mut usage.cache_write_tokens,
-            _ => return json.skip().map(drop),
-        };
-        *count = json.integer_or_skip()?.or(*count);
-        Ok(())
+            _ => return None,
+        })
     })?;
     // Converse does not count what was cached as input; the model here does.
     usage.input_tokens = usage.input_tokens.map(|tokens| tokens.saturating_add(usage.cached_tokens()));

@@ -80,19 +80,7 @@ impl Writer {
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { role, .. } => self.start(role.as_deref(), out),
-            Event::PartStart { choice, .. }
-            | Event::TextDelta { choice, .. }
-            | Event::ReasoningDelta { choice, .. }
-            | Event::RefusalDelta { choice, .. }
-            | Event::ToolInputDelta { choice, .. }
-            | Event::OtherDelta { choice, .. }
-            | Event::ReasoningSignature { choice, .. }
-            | Event::Redacted { choice, .. }
-            | Event::Citation { choice, .. }
-            | Event::PartEnd { choice, .. }
-            | Event::Finish { choice, .. }
-                if *choice != 0 =>
-            {
+            event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
                 self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
             }
             Event::PartStart { part, kind: PartKind::Other { api, json }, .. } => {

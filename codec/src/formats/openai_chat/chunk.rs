@@ -318,25 +318,18 @@ pub(crate) fn is_count(name: &[u8]) -> bool {
 }
 
 pub(crate) fn read_usage(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Usage, Fault> {
-    fn read(json: &mut Json<'_>, usage: &mut Usage) -> Result<(), Fault> {
-        json.object(|json, name| {
-            let count = match name {
-                b"prompt_tokens" | b"input_tokens" => &mut usage.input_tokens,
-                b"completion_tokens" | b"output_tokens" => &mut usage.output_tokens,
-                b"total_tokens" => &mut usage.total_tokens,
-                b"cached_tokens" => &mut usage.cache_read_tokens,
-                b"cache_write_tokens" => &mut usage.cache_write_tokens,
-                b"reasoning_tokens" => &mut usage.reasoning_tokens,
-                b"prompt_tokens_details" | b"completion_tokens_details" if json.kind()? == Kind::Object => {
-                    return read(json, usage);
-                }
-                _ => return json.skip().map(drop),
-            };
-            *count = json.integer_or_skip()?.or(*count);
-            Ok(())
-        })
-    }
     let mut usage = Usage::default();
-    read(&mut Json::new(record, range.start, depth), &mut usage)?;
+    let nested: [&[u8]; 2] = [b"prompt_tokens_details", b"completion_tokens_details"];
+    Json::new(record, range.start, depth).integers(&mut usage, &nested, |usage, name| {
+        Some(match name {
+            b"prompt_tokens" | b"input_tokens" => &mut usage.input_tokens,
+            b"completion_tokens" | b"output_tokens" => &mut usage.output_tokens,
+            b"total_tokens" => &mut usage.total_tokens,
+            b"cached_tokens" => &mut usage.cache_read_tokens,
+            b"cache_write_tokens" => &mut usage.cache_write_tokens,
+            b"reasoning_tokens" => &mut usage.reasoning_tokens,
+            _ => return None,
+        })
+    })?;
     Ok(usage)
 }

@@ -6,7 +6,7 @@ use core::ops::Range;
 use crate::assemble::{Block, Emitter, Reason, Stop, TextKind, ToolDelta};
 use crate::formats::openai_responses::known_parts::{Content, Item};
 use crate::formats::openai_responses::read_stream::{CHOICE, Reader, deliver};
-use crate::json::{Fault, Json, Kind, unescaped};
+use crate::json::unescaped;
 use crate::model::Failure;
 use crate::model::{Api, FinishReason, Usage};
 
@@ -299,34 +299,26 @@ fn failure(
 }
 
 fn read_usage(emitter: &mut Emitter<'_>, usage: Option<Range<usize>>) -> Result<(), Stop> {
-    fn read(json: &mut Json<'_>, usage: &mut Usage) -> Result<(), Fault> {
-        json.object(|json, name| {
-            let count = match name {
-                b"input_tokens" => &mut usage.input_tokens,
-                b"output_tokens" => &mut usage.output_tokens,
-                b"total_tokens" => &mut usage.total_tokens,
-                b"cached_tokens" => &mut usage.cache_read_tokens,
-                b"cache_write_tokens" => &mut usage.cache_write_tokens,
-                b"reasoning_tokens" => &mut usage.reasoning_tokens,
-                b"input_tokens_details" | b"output_tokens_details" if json.kind()? == Kind::Object => {
-                    return read(json, usage);
-                }
-                _ => return json.skip().map(drop),
-            };
-            *count = json.integer_or_skip()?.or(*count);
-            Ok(())
+    let Some(range) = usage.filter(|range| emitter.record[range.start] == b'{') else { return Ok(()) };
+    emitter.set_position(range.start);
+    let mut usage = Usage::default();
+    let nested: [&[u8]; 2] = [b"input_tokens_details", b"output_tokens_details"];
+    emitter.json(range.start).integers(&mut usage, &nested, |usage, name| {
+        Some(match name {
+            b"input_tokens" => &mut usage.input_tokens,
+            b"output_tokens" => &mut usage.output_tokens,
+            b"total_tokens" => &mut usage.total_tokens,
+            b"cached_tokens" => &mut usage.cache_read_tokens,
+            b"cache_write_tokens" => &mut usage.cache_write_tokens,
+            b"reasoning_tokens" => &mut usage.reasoning_tokens,
+            _ => return None,
         })
-    }
-    if let Some(range) = usage.filter(|range| emitter.record[range.start] == b'{') {
-        emitter.set_position(range.start);
-        let mut usage = Usage::default();
-        read(&mut emitter.json(range.start), &mut usage)?;
-        emitter.usage(usage);
-    }
+    })?;
+    emitter.usage(usage);
     Ok(())
 }
 
-/// Members of a response that are read, or that repeat what was asked for.
+/// The fields of a response that are read, or that repeat the request.
 fn is_known(name: &[u8]) -> bool {
     const KNOWN: [&[u8]; 35] = [
         b"id",
