@@ -1,4 +1,4 @@
-//! Reads records and whole answers.
+//! Reads records and whole responses.
 
 use core::ops::Range;
 
@@ -178,7 +178,7 @@ impl RecordReader<'_> {
         })
     }
 
-    /// A text, or a list of texts that are a choice each; `whole` answers or pieces of them.
+    /// Reads a text, or a list of texts that are a choice each. `whole` is whether they are whole responses.
     fn texts(
         &mut self,
         record: &Record,
@@ -202,7 +202,7 @@ impl RecordReader<'_> {
         if json.kind()? == Kind::Array { json.array(each) } else { each(&mut json) }
     }
 
-    /// JumpStart's answers, and the records of LMI's `3p` and of Llama on Bedrock, which say why they stop.
+    /// Reads JumpStart's responses, and records of LMI's `3p` and of Llama on Bedrock, which have a stop reason.
     fn generation(&mut self, record: &Record, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         let bytes = emitter.record;
         let body = match record.get(Field::Body) {
@@ -221,7 +221,7 @@ impl RecordReader<'_> {
             }
         }
         if text.is_none() && !inner.has_stop_reason {
-            // Whatever it is, it is no answer.
+            // It is no response.
             if let (Some(range), false) = (value.or(body.map(|body| body.range)), emitter.is_failed()) {
                 emitter.other(None, None, range);
             }
@@ -249,8 +249,8 @@ impl RecordReader<'_> {
         Ok(())
     }
 
-    /// The counts at the beginning, where the input's are, and those at the end. The first are remembered, for the last
-    /// that are delivered stand for all.
+    /// Reads the counts: those at the beginning, which has the input's, and those at the end. The first are kept, because the
+    /// last usage that is delivered is final.
     fn counts(
         &mut self,
         record: &Record,
@@ -270,7 +270,7 @@ impl RecordReader<'_> {
             self.state.input_tokens = input;
         }
         if (is_end || input.is_some()) && !emitter.is_failed() {
-            // The first count that is there stands for them.
+            // The position of the counts is that of the first one.
             let counts = [inner.get(Field::GeneratedTokens), record.get(Field::Metering)];
             if let Some(counts) = counts.into_iter().flatten().next() {
                 emitter.set_position(counts.start);
@@ -348,7 +348,7 @@ impl RecordReader<'_> {
         if reason.is_some() {
             finish(emitter, choice, reason, stop)?;
         } else if record.is_true(bytes, Field::StoppedWord) {
-            // Before there was a `stop_type`, there was a member for each.
+            // Older versions have a field for each reason instead of `stop_type`.
             emitter.finish(choice, Reason::Known(&FinishReason::StopSequence), stop)?;
         } else if record.is_true(bytes, Field::StoppedLimit) {
             emitter.finish(choice, Reason::Known(&FinishReason::Length), stop)?;

@@ -1,10 +1,10 @@
-//! Where the members of a record lie, and what shape they make.
+//! The fields of a record, by their spans, and the shape of the record.
 
 use core::ops::Range;
 
 use crate::json::{Fault, Json};
 
-/// The shapes of records. They share few members.
+/// The shapes of records. They share few fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// TGI, LMI, JumpStart: tokens, and the whole text.
@@ -17,7 +17,7 @@ pub(crate) enum Shape {
     Llama = 16,
 }
 
-/// The members that have a meaning here.
+/// The fields that have a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     Error,
@@ -48,13 +48,13 @@ pub(crate) enum Field {
     Evaluated,
     Probabilities,
     Model,
-    /// Says nothing about the answer.
+    /// It has no meaning for the response.
     Idle,
 }
 
 const FIELD_COUNT: usize = Field::Idle as usize + 1;
 
-/// What a member is, and in which shapes it is.
+/// The field of a name, and the shapes that have it.
 fn field(name: &[u8]) -> Option<(Field, u8)> {
     const TOKENS: u8 = Shape::Tokens as u8;
     const GENERATION: u8 = Shape::Generation as u8;
@@ -99,16 +99,16 @@ fn field(name: &[u8]) -> Option<(Field, u8)> {
 /// A record, or the `body` of one.
 pub(crate) struct Record {
     pub(crate) range: Range<usize>,
-    /// Members that are not null.
+    /// The spans of fields that are not null.
     fields: [Option<Range<usize>>; FIELD_COUNT],
-    /// A `stop_reason` is there, be it null.
+    /// There is a `stop_reason`, perhaps null.
     pub(crate) has_stop_reason: bool,
-    /// The shapes that do not know all members.
+    /// The shapes that do not have all of the fields.
     incomplete: u8,
 }
 
 impl Record {
-    /// Finds the members of the object that comes next, and checks all of it.
+    /// Finds the fields of the next object, and checks all of it.
     pub(crate) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
         json.kind()?;
         let start = json.pos();
@@ -134,22 +134,22 @@ impl Record {
         Ok(record)
     }
 
-    /// Where the value of a member lies, unless it is null.
+    /// The span of a field, unless it is null.
     pub(crate) fn get(&self, field: Field) -> Option<Range<usize>> {
         self.fields[field as usize].clone()
     }
 
-    /// The same, if it begins with one of these bytes, which tell its kind.
+    /// The same, if the value begins with one of these bytes, which identify its kind.
     pub(crate) fn get_kind(&self, record: &[u8], field: Field, kinds: &[u8]) -> Option<Range<usize>> {
         self.get(field).filter(|range| kinds.contains(&record[range.start]))
     }
 
-    /// Whether a member is `true`.
+    /// Whether a field is `true`.
     pub(crate) fn is_true(&self, record: &[u8], field: Field) -> bool {
         self.get(field).is_some_and(|range| &record[range] == b"true")
     }
 
-    /// What shape the members make.
+    /// The shape of the record.
     pub(crate) fn shape(&self, record: &[u8]) -> Option<Shape> {
         let is = |field, kinds: &[u8]| self.get_kind(record, field, kinds).is_some();
         let has_texts = |field| self.get(field).is_some_and(|range| is_texts(&record[range]));
@@ -169,18 +169,18 @@ impl Record {
         }
     }
 
-    /// Whether there are members that have no meaning in this shape.
+    /// Whether there are fields that have no meaning in this shape.
     pub(crate) fn has_other_fields(&self, shape: Shape) -> bool {
         self.incomplete & shape as u8 != 0
     }
 
-    /// Whether a member of this name has a meaning in this shape.
+    /// Whether a field of this name has a meaning in this shape.
     pub(crate) fn is_known(name: &[u8], shape: Shape) -> bool {
         field(name).is_some_and(|(_, shapes)| shapes & shape as u8 != 0)
     }
 }
 
-/// Whether a value is a list that begins with a text.
+/// Whether a value is a list that begins with a string.
 fn is_texts(value: &[u8]) -> bool {
     value.strip_prefix(b"[").is_some_and(|list| list.trim_ascii_start().starts_with(b"\""))
 }
@@ -190,12 +190,12 @@ pub(crate) fn integer(record: &[u8], number: Option<Range<usize>>) -> Option<u64
     core::str::from_utf8(&record[number?]).ok()?.parse().ok()
 }
 
-/// Where a number lies, if it is one.
+/// The span of a value, if it is a number.
 pub(crate) fn number(record: &[u8], value: Option<Range<usize>>) -> Option<Range<usize>> {
     value.filter(|range| matches!(record[range.start], b'-' | b'0'..=b'9'))
 }
 
-/// Whether an array or an object holds nothing.
+/// Whether a value is an empty array or object.
 pub(crate) fn is_empty(record: &[u8], value: &Range<usize>) -> bool {
     matches!(record[value.start], b'[' | b'{')
         && record[value.start + 1..value.end - 1].trim_ascii().is_empty()
