@@ -211,6 +211,24 @@ impl Event<'_> {
             }
         }
     }
+
+    /// The choice of an event that belongs to a part or ends the choice.
+    pub(crate) fn choice_of_part(&self) -> Option<u32> {
+        match self {
+            Self::PartStart { choice, .. }
+            | Self::TextDelta { choice, .. }
+            | Self::ReasoningDelta { choice, .. }
+            | Self::RefusalDelta { choice, .. }
+            | Self::ToolInputDelta { choice, .. }
+            | Self::OtherDelta { choice, .. }
+            | Self::ReasoningSignature { choice, .. }
+            | Self::Redacted { choice, .. }
+            | Self::Citation { choice, .. }
+            | Self::PartEnd { choice, .. }
+            | Self::Finish { choice, .. } => Some(*choice),
+            _ => None,
+        }
+    }
 }
 
 /// The kind of a part.
