@@ -13,7 +13,7 @@ use serde_json::json;
 
 fn setup(emulator: &Emulator) -> Setup {
     let mut retry = Retry::default();
-    retry.first_wait = Duration::from_millis(5);
+    retry.initial_delay = Duration::from_millis(5);
     Setup::new(emulator).bounds(|bounds| bounds.retry = retry)
 }
 

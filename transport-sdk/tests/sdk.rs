@@ -61,7 +61,7 @@ impl Canned {
     fn with(&self, config: Builder) -> Client {
         let sdk = Sdk::from_conf(config.http_client(self.http_client()).build());
         let mut retry = Retry::default();
-        retry.first_wait = Duration::from_millis(1);
+        retry.initial_delay = Duration::from_millis(1);
         Client::builder(sdk).retry(retry).build()
     }
 

@@ -106,7 +106,7 @@ fn question() -> model::Request<'static> {
 pub(crate) fn setup(url: String) -> Setup {
     Setup::at(url).bounds(|bounds| {
         bounds.retry = Retry::default();
-        bounds.retry.first_wait = Duration::from_millis(3);
+        bounds.retry.initial_delay = Duration::from_millis(3);
     })
 }
 

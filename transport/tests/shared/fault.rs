@@ -122,7 +122,7 @@ pub(crate) fn exceptions<S: Clone>(steps: impl Fn(&Answer) -> Vec<S>) -> Vec<Fau
 pub(crate) fn setup(url: String) -> Setup {
     Setup::at(url).bounds(|bounds| {
         bounds.retry = Retry::default();
-        bounds.retry.first_wait = Duration::from_millis(5);
+        bounds.retry.initial_delay = Duration::from_millis(5);
         bounds.timeouts.connect = Duration::from_millis(300);
         bounds.timeouts.first_byte = Duration::from_millis(1500);
         bounds.timeouts.idle = Duration::from_millis(1500);

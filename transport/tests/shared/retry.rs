@@ -11,7 +11,7 @@ use crate::common::{CHAT, Setup, client, read, with_rules};
 
 fn quick() -> Retry {
     let mut retry = Retry::default();
-    retry.first_wait = Duration::from_millis(5);
+    retry.initial_delay = Duration::from_millis(5);
     retry
 }
 

@@ -209,7 +209,7 @@ async fn round(rng: &mut Rng, counts: &RefCell<BTreeMap<Ending, usize>>) {
     let [client, nobody] = [emulator.url(), format!("http://{gone}")].map(|url| {
         client(&Setup::at(url).bounds(|bounds| {
             bounds.retry = Retry::default().attempts(2);
-            bounds.retry.first_wait = Duration::from_millis(2);
+            bounds.retry.initial_delay = Duration::from_millis(2);
             bounds.timeouts.idle = Duration::from_millis(1000);
         }))
     });
