@@ -92,9 +92,10 @@ pub use builder::{Builder, http_client};
 pub use client::{Client, Route};
 pub use credentials::EnvCredentials;
 pub use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Bounds, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream,
-    Metadata, Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts,
-    Transport,
+    AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
+    Endpoint, Error, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response, ResponseBody,
+    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transcoded, TranscodedResponse,
+    TranscodedStream, Transport,
 };
 pub use settings::{CredentialsSource, Origin, Setting, Settings};
 pub use token::Token;

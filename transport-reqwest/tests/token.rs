@@ -35,7 +35,7 @@ fn tokens_are_those_of_the_python_sdk() {
         let region = vector["region"].as_str().expect("a region");
         let now = time(vector["time"].as_str().expect("a time"));
         let lifetime = Duration::from_secs(vector["expires"].as_u64().expect("seconds"));
-        let token = Token::mint(&credentials, region, now, lifetime).expect("a token");
+        let token = Token::generate(&credentials, region, now, lifetime).expect("a token");
         assert_eq!(token.expose(), vector["token"].as_str().expect("a token"), "{}", vector["why"]);
         assert_eq!(token.expiry(), now + lifetime);
     }

@@ -28,7 +28,7 @@ use sagewire_codec::eventstream::{Header, Value, encode};
 use sagewire_codec::model::Event;
 use sagewire_codec::{Api, DecodeErrorKind, Options, stream};
 use sagewire_transport_sdk::{
-    AsyncRequest, Client, Endpoint, Input, Operation, Request, ResponseStream, Retry, Timeouts,
+    AsyncRequest, Bounds, Client, Endpoint, Input, Operation, Request, ResponseStream, Retry,
     response_stream,
 };
 
@@ -356,7 +356,7 @@ async fn ones_own_calls_are_read_as_well() {
         let canned = Canned::new([answer(200, &headers, [part("one"), rest].concat())]);
         let sdk = Sdk::from_conf(config("http://localhost").http_client(canned.http_client()).build());
         let call = sdk.invoke_endpoint_with_response_stream().endpoint_name("e").body(vec![].into());
-        let stream = response_stream(call.send().await.unwrap(), &Timeouts::default());
+        let stream = response_stream(call.send().await.unwrap(), &Bounds::default());
         assert_eq!(stream.metadata().content_type.as_deref(), Some("text/plain"));
         let (text, error) = read(stream).await;
         let found = error.map(|error| format!("{:?}", error.kind())).unwrap_or_default();

@@ -558,7 +558,7 @@ mod tests {
         assert_eq!((stream.request_losses().len(), stream.response_losses().len()), (1, 0));
         while stream.chunk().await?.is_some() {}
         let paths: Vec<_> = stream.response_losses().iter().map(|loss| &*loss.path).collect();
-        assert_eq!(paths, ["/metadata/trace"]);
+        assert_eq!(paths, ["/metadata/metrics"]);
         assert!(stream.losses().count() > 1 && stream.get_ref().metadata() == stream.metadata());
         Ok(())
     }

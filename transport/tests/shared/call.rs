@@ -7,11 +7,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use sagewire_codec::model::{self, ResponseOptions};
-use sagewire_codec::stream::Error as StreamError;
 use sagewire_codec::{Api, read_request};
-use sagewire_transport::{AsyncRequest, Chat, Error, Input, Request, Retry};
+use sagewire_transport::{AsyncRequest, Chat, Error, Input, Request, Retry, Transcoded};
 use serde_json::json;
 use tokio::runtime::Handle;
 
@@ -84,14 +82,12 @@ impl Call {
                 hear(&format!("{:?}", Chat::new(transport, "e").complete(&question()).await?));
             }
             Self::Transcoded => {
-                let mut chat = Chat::new(transport, "e");
-                let target = Api::Anthropic;
-                let context = ResponseOptions::new();
-                let mut bytes = chat.transcode(Api::OpenAi, CHAT.as_bytes(), target, context).await?;
-                while let Some(bytes) = bytes.next().await {
-                    hear(&String::from_utf8_lossy(
-                        &bytes.map_err(|error: StreamError<Error>| Error::from(error))?,
-                    ));
+                let chat = Chat::new(transport, "e");
+                let options = ResponseOptions::new();
+                let response = chat.transcode(Api::OpenAi, CHAT.as_bytes(), Api::Anthropic, options).await?;
+                let Transcoded::Stream(mut stream) = response else { panic!("a stream was requested") };
+                while let Some(bytes) = stream.chunk().await? {
+                    hear(&String::from_utf8_lossy(&bytes));
                 }
             }
         }
