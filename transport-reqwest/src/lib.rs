@@ -94,8 +94,8 @@ pub use credentials::EnvCredentials;
 pub use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
     Endpoint, Error, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response, ResponseBody,
-    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transcoded, TranscodedResponse,
-    TranscodedStream, Transport,
+    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transcoded, TranscodedResponse, TranscodedStream,
+    Transport,
 };
 pub use settings::{CredentialsSource, Origin, Setting, Settings};
 pub use token::Token;

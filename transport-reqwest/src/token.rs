@@ -198,7 +198,10 @@ mod tests {
             assert!(generate(millis).err().is_some_and(|error| error.is_config()), "{millis}");
         }
         for (millis, lasts) in [(1_999, 1), (43_200_000, 43_200)] {
-            assert_eq!(generate(millis).ok().map(|token| token.expiry()), Some(NOW + Duration::from_secs(lasts)));
+            assert_eq!(
+                generate(millis).ok().map(|token| token.expiry()),
+                Some(NOW + Duration::from_secs(lasts))
+            );
         }
     }
 

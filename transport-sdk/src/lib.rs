@@ -54,6 +54,6 @@ pub use response_stream::response_stream;
 pub use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
     Endpoint, Error, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response, ResponseBody,
-    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transcoded, TranscodedResponse,
-    TranscodedStream, Transport,
+    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transcoded, TranscodedResponse, TranscodedStream,
+    Transport,
 };

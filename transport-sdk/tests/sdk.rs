@@ -28,8 +28,7 @@ use sagewire_codec::eventstream::{Header, Value, encode};
 use sagewire_codec::model::Event;
 use sagewire_codec::{Api, DecodeErrorKind, Options, stream};
 use sagewire_transport_sdk::{
-    AsyncRequest, Bounds, Client, Endpoint, Input, Operation, Request, ResponseStream, Retry,
-    response_stream,
+    AsyncRequest, Bounds, Client, Endpoint, Input, Operation, Request, ResponseStream, Retry, response_stream,
 };
 
 const FRAMES: &str = "application/vnd.amazon.eventstream";

@@ -132,7 +132,11 @@ where
     /// # Errors
     ///
     /// [`Error::convert`] if `body` is not an OpenAI request for embeddings, and those of [`embed`](Self::embed).
-    pub async fn transcode(&self, body: &[u8], options: ResponseOptions) -> Result<TranscodedResponse, Error> {
+    pub async fn transcode(
+        &self,
+        body: &[u8],
+        options: ResponseOptions,
+    ) -> Result<TranscodedResponse, Error> {
         self.embed(&embeddings::Request::read(body)?).await?.transcoded(&options)
     }
 }

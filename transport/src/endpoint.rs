@@ -331,7 +331,10 @@ mod tests {
             (endpoint().session_id("NEW_"), "session_id"),
             (attributes("é"), "custom_attributes must be printable ASCII"),
             (attributes("a\r\nb: c"), "custom_attributes must be printable ASCII"),
-            (endpoint().custom_attributes([("a", "b;c=d")]), "custom_attributes: \"a=b;c=d\" contains a separator"),
+            (
+                endpoint().custom_attributes([("a", "b;c=d")]),
+                "custom_attributes: \"a=b;c=d\" contains a separator",
+            ),
             (endpoint().custom_attributes([("a=", "b")]), "custom_attributes: \"a==b\""),
             (endpoint().custom_attributes([("a", true)]), ""),
             (endpoint().inference_id(""), "inference_id"),

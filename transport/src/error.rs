@@ -53,9 +53,17 @@ pub(crate) enum Kind {
     Timeout(Timeout, Duration, Progress),
     BrokenOff(Progress),
     Service(ServiceError),
-    Redirect { status: u16, location: Option<String> },
-    ContentType { found: Option<String>, body: Bytes },
-    TooLarge { limit: usize },
+    Redirect {
+        status: u16,
+        location: Option<String>,
+    },
+    ContentType {
+        found: Option<String>,
+        body: Bytes,
+    },
+    TooLarge {
+        limit: usize,
+    },
     Failure(Failure),
     Decode(DecodeError),
     /// A request could not be converted.

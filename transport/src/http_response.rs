@@ -131,7 +131,9 @@ impl Error {
             Kind::ConvertRequest(error) => request(error),
             Kind::InvalidRequest(_) => http_error(400, self),
             Kind::Unsupported(_) => http_error(501, self),
-            Kind::Credentials(_) | Kind::Config(_) => http_error(500, "the proxy is not configured correctly"),
+            Kind::Credentials(_) | Kind::Config(_) => {
+                http_error(500, "the proxy is not configured correctly")
+            }
             Kind::Timeout(..) => http_error(504, self),
             Kind::Other(_) => http_error(503, self),
             _ => self.failure().map_or_else(|| http_error(502, self), failure),
@@ -234,4 +236,259 @@ fn failure(failure: &Failure) -> HttpError {
     error.param.clone_from(&failure.param);
     error.message.clone_from(&failure.message);
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use http::HeaderMap;
+    use http_body::Body;
+    use sagewire_codec::stream::Chunk;
+    use sagewire_codec::{Framing, Options, eventstream, model::ResponseOptions, read_request};
+
+    use super::*;
+    use crate::{Bounds, Chunks, Metadata, Response, ResponseStream, Timeout};
+
+    /// A body that ends as given.
+    struct Items(std::vec::IntoIter<Result<Chunk, Error>>);
+
+    impl Stream for Items {
+        type Item = Result<Chunk, Error>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(self.0.next())
+        }
+    }
+
+    async fn read(mut body: ResponseBody) -> Vec<u8> {
+        let mut out = Vec::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let Ok(frame) = frame;
+            out.extend_from_slice(&frame.into_data().expect("data"));
+        }
+        out
+    }
+
+    fn stream(end: Option<Result<Chunk, Error>>) -> ResponseStream {
+        let text = r#"data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}"#;
+        let first = Chunk::Bytes(Bytes::from(format!("{text}\n\n")));
+        let last = Chunk::Bytes(Bytes::from_static(
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+        ));
+        let items = vec![Ok(first), end.unwrap_or(Ok(last))];
+        let chunks: Chunks = Box::pin(Items(items.into_iter()));
+        let mut metadata = Metadata::default();
+        metadata.request_id = Some("r".into());
+        ResponseStream::new(metadata, Framing::Unframed, chunks, &Bounds::default())
+    }
+
+    #[tokio::test]
+    async fn streams_have_the_media_type_of_their_api() {
+        for (api, encoding, media_type, id, end) in [
+            (
+                Api::OpenAi,
+                ConverseEncoding::EventStream,
+                "text/event-stream",
+                "x-request-id",
+                "data: [DONE]\n\n",
+            ),
+            (
+                Api::Anthropic,
+                ConverseEncoding::EventStream,
+                "text/event-stream",
+                "request-id",
+                "message_stop",
+            ),
+            (Api::Tgi, ConverseEncoding::EventStream, "text/event-stream", "x-request-id", "generated_text"),
+            (
+                Api::Converse,
+                ConverseEncoding::EventStream,
+                "application/vnd.amazon.eventstream",
+                "x-amzn-requestid",
+                "messageStop",
+            ),
+            (
+                Api::Converse,
+                ConverseEncoding::JsonLines,
+                "application/x-ndjson",
+                "x-amzn-requestid",
+                "messageStop",
+            ),
+        ] {
+            let options = ResponseOptions::new().encoding(encoding);
+            let response = stream(None).transcoded(api, options).expect("it is written").into_http();
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(response.headers()["content-type"], media_type);
+            assert_eq!(response.headers()[id], "r");
+            assert_eq!(response.headers()["cache-control"], "no-cache");
+            assert!(!response.body().is_end_stream() && response.body().size_hint().exact().is_none());
+            let body = read(response.into_body()).await;
+            assert!(String::from_utf8_lossy(&body).contains(end), "{api}");
+        }
+    }
+
+    /// The client sees the failure in the terms of its API, and then the end of the body.
+    #[tokio::test]
+    async fn a_stream_that_fails_reports_it_to_the_client() {
+        let failure = Failure::new("ModelStreamError", Some("StreamBroken".into()), "the model is gone");
+        for (end, found) in [
+            (Ok(Chunk::Failure(failure)), "the model is gone"),
+            (Err(Error::broken_off()), "truncated"),
+            (Err(Error::timed_out(Timeout::Idle, Duration::from_secs(1))), "truncated"),
+        ] {
+            for api in [Api::OpenAi, Api::Anthropic, Api::Tgi] {
+                let response = stream(Some(end.clone())).transcoded(api, ResponseOptions::new());
+                let body = read(response.expect("it is written").into_http().into_body()).await;
+                let text = String::from_utf8_lossy(&body).into_owned();
+                assert!(
+                    text.contains("hi") && text.contains("error") && text.contains(found),
+                    "{api}: {text}"
+                );
+            }
+            let response = stream(Some(end)).transcoded(Api::Converse, ResponseOptions::new());
+            let mut body = Bytes::from(read(response.expect("it is written").into_http().into_body()).await);
+            let (mut decoder, mut types) = (eventstream::Decoder::new(), Vec::new());
+            while let Some(frame) = decoder.decode(&mut body).expect("frames") {
+                let message_type = frame.headers().get(":message-type");
+                types.push(message_type.and_then(|value| value.as_str()).unwrap_or_default().to_owned());
+            }
+            assert_eq!(types.last().map(String::as_str), Some("exception"), "{types:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_error_of_a_stream_is_returned_once() {
+        let end = Some(Err(Error::broken_off()));
+        let mut stream = stream(end).transcoded(Api::OpenAi, ResponseOptions::new()).expect("it is written");
+        let mut count = 0;
+        let error = loop {
+            match stream.chunk().await {
+                Ok(bytes) => count += usize::from(bytes.is_some()),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.is_broken_off() && count > 0);
+        assert!(stream.chunk().await.expect("the end").is_none());
+    }
+
+    #[tokio::test]
+    async fn whole_responses_are_json() {
+        let body = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+        let response = Response::new(Metadata::default(), body);
+        let written = response.transcoded(Options::new(), Api::Anthropic, &ResponseOptions::new());
+        let written = written.expect("it is written");
+        assert!(!written.response_losses.is_empty() && written.losses().count() > 0);
+        let response = Transcoded::Whole(written.clone()).into_http();
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert!(response.headers().get("request-id").is_none());
+        assert_eq!(response.body().size_hint().exact(), Some(written.body.len() as u64));
+        assert_eq!(read(response.into_body()).await, written.body);
+    }
+
+    fn service_error(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Error {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, HeaderValue::from_static(value));
+        }
+        ServiceError::new(StatusCode::from_u16(status).unwrap(), &map, Bytes::from_static(body.as_bytes()))
+            .into()
+    }
+
+    #[tokio::test]
+    async fn errors_have_a_status_and_the_shape_of_the_api() {
+        let typed = |name| [("x-amzn-errortype", name)];
+        let invalid = read_request(Api::OpenAi, br#"{"messages":5}"#).unwrap_err();
+        let unreadable = read_request(Api::LlamaServer, b"{}").unwrap_err();
+        let container = Response::new(Metadata::default(), r#"{"error":{"message":"too long","code":400}}"#);
+        let container = container.chat(Options::new()).unwrap_err();
+        let broken = Response::new(Metadata::default(), "{").chat(Options::new()).unwrap_err();
+        let exceeded = Failure::new("ModelStreamError", Some("ModelInvocationTimeExceeded".into()), "slow");
+        for (error, status, name, message) in [
+            (invalid.into(), 400, "ValidationException", "messages"),
+            (unreadable.into(), 501, "InternalServerException", "llama-server"),
+            (Error::invalid_request("no"), 400, "ValidationException", "no"),
+            (Error::unsupported("this"), 501, "InternalServerException", "this"),
+            (Error::config("a secret place"), 500, "InternalServerException", "not configured"),
+            (Error::credentials("none"), 500, "InternalServerException", "not configured"),
+            (Error::connect(), 502, "InternalServerException", "connecting"),
+            (Error::broken_off(), 502, "InternalServerException", "broke off"),
+            (Error::timed_out(Timeout::FirstByte, Duration::ZERO), 504, "ModelTimeoutException", "within"),
+            (Error::timed_out(Timeout::Connect, Duration::ZERO), 504, "ModelTimeoutException", "within"),
+            (Error::other("overloaded"), 503, "ServiceUnavailableException", "overloaded"),
+            (Error::too_large(1), 502, "InternalServerException", "limit"),
+            (container, 400, "ValidationException", "too long"),
+            (broken, 502, "InternalServerException", "truncated"),
+            (exceeded.into(), 504, "ModelTimeoutException", "slow"),
+            (
+                service_error(400, &typed("ThrottlingException"), r#"{"message":"Rate exceeded"}"#),
+                429,
+                "ThrottlingException",
+                "Rate exceeded",
+            ),
+            (
+                service_error(
+                    424,
+                    &typed("ModelError"),
+                    r#"{"OriginalStatusCode":422,"OriginalMessage":"{\"error\":\"bad top_p\"}"}"#,
+                ),
+                422,
+                "ValidationException",
+                "bad top_p",
+            ),
+            (
+                service_error(
+                    403,
+                    &typed("AccessDeniedException"),
+                    r#"{"Message":"arn:aws:sts::1:role may not"}"#,
+                ),
+                502,
+                "InternalServerException",
+                "refused the credentials",
+            ),
+            (
+                service_error(
+                    400,
+                    &typed("ValidationError"),
+                    r#"{"message":"Endpoint e of account 1 not found."}"#,
+                ),
+                404,
+                "ResourceNotFoundException",
+                "not found",
+            ),
+        ] {
+            for (api, pointer) in [
+                (Api::OpenAi, "/error/message"),
+                (Api::Anthropic, "/error/message"),
+                (Api::Converse, "/message"),
+            ] {
+                let response = error.to_http(api);
+                assert_eq!(response.status(), status, "{error}");
+                assert_eq!(response.headers()["content-type"], "application/json");
+                let found = response.headers().get("x-amzn-errortype").map(|name| name.to_str().unwrap());
+                assert_eq!(found, (api == Api::Converse).then_some(name), "{error}");
+                let body: serde_json::Value =
+                    serde_json::from_slice(&read(response.into_body()).await).unwrap();
+                let text = body.pointer(pointer).and_then(|text| text.as_str()).unwrap_or_default();
+                assert!(text.contains(message), "{error}: {body}");
+                assert!(!text.contains("arn:") && !text.contains("secret"), "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn throttling_has_a_delay_and_a_request_id() {
+        let headers = [("retry-after", "7"), ("x-amzn-requestid", "r")];
+        let response = service_error(429, &headers, "").to_http(Api::OpenAi);
+        assert_eq!(response.headers()["retry-after"], "7");
+        assert_eq!(response.headers()["x-request-id"], "r");
+    }
+
+    #[test]
+    fn an_error_names_the_invalid_parameter() {
+        let invalid = read_request(Api::OpenAi, br#"{"messages":5}"#).unwrap_err();
+        let error = Error::from(invalid).to_http_error();
+        assert_eq!(error.param.as_deref(), Some("/messages"));
+    }
 }

@@ -155,7 +155,9 @@ async fn model_errors_are_unwrapped() {
     assert!(service.original_message.as_deref().unwrap().contains("BadRequestError"));
     assert!(service.log_stream_arn.as_deref().unwrap().ends_with("/aws/sagemaker/Endpoints/my-llm"));
     assert!(
-        error.to_string().starts_with("the service responded with 424 ModelError: Received client error (400)")
+        error
+            .to_string()
+            .starts_with("the service responded with 424 ModelError: Received client error (400)")
     );
     assert!(error.body().unwrap().starts_with(b"{"));
     assert!(!error.is_retryable());
@@ -214,10 +216,7 @@ async fn streams_may_stall() {
     let (bytes, end) = read(&mut stream).await;
     let error = end.unwrap_err();
     assert_eq!(error.timeout(), Some(Timeout::Idle));
-    assert_eq!(
-        error.to_string(),
-        format!("no data for 50ms after {} bytes of the response", bytes.len())
-    );
+    assert_eq!(error.to_string(), format!("no data for 50ms after {} bytes of the response", bytes.len()));
     assert_eq!(parts(stream.framing(), bytes), b"one\n");
     // A caller who has got some of it must not get it twice.
     assert!(!error.is_retryable());
