@@ -41,12 +41,12 @@ async fn messages(State(chat): Proxy, body: Bytes) -> Response {
 
 async fn converse(State(chat): Proxy, body: Bytes) -> Response {
     let result = chat.transcode_complete(Api::Converse, &body, Api::Converse, ResponseOptions::new()).await;
-    respond(Api::Converse, result.map(Transcoded::Whole))
+    respond(Api::Converse, result.map(Transcoded::from))
 }
 
 async fn converse_stream(State(chat): Proxy, body: Bytes) -> Response {
     let result = chat.transcode_stream(Api::Converse, &body, Api::Converse, ResponseOptions::new()).await;
-    respond(Api::Converse, result.map(Transcoded::Stream))
+    respond(Api::Converse, result.map(Transcoded::from))
 }
 
 fn router(chat: Chat<Client>) -> Router {

@@ -55,10 +55,9 @@ where
             };
             let frame = frame.map_err(|error| Error::broken_off().because((self.cause)(error)))?;
             // Trailers are ignored, and an empty frame must not count as progress.
-            if let Ok(data) = frame.into_data()
-                && !data.is_empty()
-            {
-                return Poll::Ready(Some(Ok(data.into())));
+            match frame.into_data() {
+                Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data.into()))),
+                _ => {}
             }
         }
     }

@@ -330,8 +330,8 @@ where
     ) -> Result<Transcoded, Error> {
         let request = read_request(from, body)?;
         Ok(match request.stream.as_ref().is_some_and(|stream| stream.value) {
-            true => Transcoded::Stream(self.stream_as(&request, to, options).await?),
-            false => Transcoded::Whole(self.complete_as(&request, to, options).await?),
+            true => self.stream_as(&request, to, options).await?.into(),
+            false => self.complete_as(&request, to, options).await?.into(),
         })
     }
 }

@@ -55,12 +55,12 @@ impl ChatResponse {
 pub struct ChatStream {
     metadata: Metadata,
     losses: Losses,
-    source: EventSource,
+    source: Box<EventSource>,
     ended: bool,
 }
 
 impl ChatStream {
-    pub(crate) fn new(metadata: Metadata, losses: Losses, source: EventSource) -> Self {
+    pub(crate) fn new(metadata: Metadata, losses: Losses, source: Box<EventSource>) -> Self {
         Self { metadata, losses, source, ended: false }
     }
 

@@ -48,9 +48,11 @@ impl EventSource {
         options: Options,
         names: ToolNames,
         observer: Option<Observer>,
-    ) -> Self {
+    ) -> Box<Self> {
         let decoder = Decoder::with_options(options.framing(stream.framing()));
-        Self { stream, decoder, chunk: Bytes::new(), state: State::Reading, names, observer }
+        let (chunk, state) = (Bytes::new(), State::Reading);
+        // Boxed: a decoder is large, and streams are moved often.
+        Box::new(Self { stream, decoder, chunk, state, names, observer })
     }
 
     /// Decodes the next event from the bytes that have arrived, and passes it to `take`.

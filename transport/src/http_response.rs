@@ -132,7 +132,7 @@ impl Error {
             Kind::InvalidRequest(_) => http_error(400, self),
             Kind::Unsupported(_) => http_error(501, self),
             Kind::Credentials(_) | Kind::Config(_) => {
-                http_error(500, "the proxy is not configured correctly")
+                http_error(500, &"the proxy is not configured correctly")
             }
             Kind::Timeout(..) => http_error(504, self),
             Kind::Other(_) => http_error(503, self),
@@ -193,7 +193,7 @@ fn respond(
 }
 
 /// An error without a body: its kind follows from the status.
-fn http_error(status: u16, message: impl ToString) -> HttpError {
+fn http_error(status: u16, message: &dyn ToString) -> HttpError {
     let mut error = HttpError::read(status, None, b"");
     error.message = message.to_string();
     error
@@ -215,7 +215,7 @@ fn service(error: &ServiceError) -> HttpError {
     match found.kind {
         // These are the credentials of the proxy: the client can do nothing about them.
         HttpErrorKind::Authentication | HttpErrorKind::Permission => {
-            http_error(502, "the service refused the credentials of the proxy")
+            http_error(502, &"the service refused the credentials of the proxy")
         }
         _ => found,
     }
@@ -279,8 +279,7 @@ mod tests {
         ));
         let items = vec![Ok(first), end.unwrap_or(Ok(last))];
         let chunks: Chunks = Box::pin(Items(items.into_iter()));
-        let mut metadata = Metadata::default();
-        metadata.request_id = Some("r".into());
+        let metadata = Metadata { request_id: Some("r".into()), ..Metadata::default() };
         ResponseStream::new(metadata, Framing::Unframed, chunks, &Bounds::default())
     }
 

@@ -22,6 +22,7 @@ const PIECE_LEN: usize = 64 * 1024;
 /// [`into_http`](Self::into_http) makes an HTTP response of it.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one for each call, and it is not stored")]
 pub enum Transcoded {
     /// The request asked for a stream.
     Stream(TranscodedStream),
@@ -45,6 +46,18 @@ impl Transcoded {
             Self::Whole(response) => (&response.request_losses, &response.response_losses),
         };
         request.iter().chain(response)
+    }
+}
+
+impl From<TranscodedStream> for Transcoded {
+    fn from(stream: TranscodedStream) -> Self {
+        Self::Stream(stream)
+    }
+}
+
+impl From<TranscodedResponse> for Transcoded {
+    fn from(response: TranscodedResponse) -> Self {
+        Self::Whole(response)
     }
 }
 
@@ -101,20 +114,20 @@ impl TranscodedResponse {
 pub struct TranscodedStream {
     metadata: Metadata,
     request_losses: Losses,
-    source: EventSource,
+    source: Box<EventSource>,
     api: Api,
     encoding: ConverseEncoding,
     writer: Writer,
     out: Vec<u8>,
     end: Option<Result<(), Error>>,
-    /// The API measures latency, and nobody has set it.
+    /// The latency is measured, because the options do not have it.
     measures_latency: bool,
 }
 
 impl TranscodedStream {
     pub(crate) fn new(
         metadata: Metadata,
-        source: EventSource,
+        source: Box<EventSource>,
         request_losses: Losses,
         api: Api,
         options: ResponseOptions,
@@ -206,7 +219,7 @@ impl TranscodedStream {
             if let (true, Some(observer)) = (self.measures_latency, &source.observer) {
                 writer.set_latency_ms(observer.elapsed_ms());
             }
-            writer.finish(end.as_ref().map(|()| ()).map_err(|(error, _)| error), out);
+            writer.finish(end.as_ref().copied().map_err(|(error, _)| error), out);
             self.end = Some(end.map_err(|(error, cause)| cause.unwrap_or_else(|| error.into())));
             return true;
         }
