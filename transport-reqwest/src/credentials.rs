@@ -82,11 +82,16 @@ struct Cached {
 impl Cached {
     fn new(credentials: Credentials, now: SystemTime) -> Self {
         let Some(expiry) = credentials.expiry() else {
-            return Self { credentials, fresh_until: now + DEFAULT_LIFETIME, valid_until: now + DEFAULT_LIFETIME };
+            return Self {
+                credentials,
+                fresh_until: now + DEFAULT_LIFETIME,
+                valid_until: now + DEFAULT_LIFETIME,
+            };
         };
         let left = expiry.duration_since(now).unwrap_or_default();
         let before = |duration: Duration| expiry.checked_sub(duration).unwrap_or(now);
-        let (fresh_until, valid_until) = (before(REFRESH_BEFORE.min(left / 4)), before(MIN_VALIDITY.min(left / 4)));
+        let (fresh_until, valid_until) =
+            (before(REFRESH_BEFORE.min(left / 4)), before(MIN_VALIDITY.min(left / 4)));
         Self { credentials, fresh_until: fresh_until.min(valid_until), valid_until }
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP responses for the clients of a proxy: what all transports do alike.
+//! HTTP responses for the clients of a proxy: the same tests for all transports.
 
 mod common;
 #[path = "../../transport/tests/shared/proxy.rs"]
