@@ -29,17 +29,32 @@ impl futures_core::Stream for Empty {
     }
 }
 
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The spans that `call` closes, one line each.
 fn spans(call: impl Future<Output = ()>) -> Vec<String> {
-    let log = Arc::new(Mutex::new(Vec::new()));
+    let log = Log::default();
+    let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
-        .with_writer(log.clone())
+        .with_writer(move || writer.clone())
         .with_ansi(false)
         .with_span_events(FmtSpan::CLOSE)
         .finish();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     tracing::subscriber::with_default(subscriber, || runtime.block_on(call));
-    let log = String::from_utf8(log.lock().expect("no panic").clone()).expect("text");
+    let log = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
     log.lines().map(String::from).collect()
 }
 
