@@ -333,24 +333,24 @@ impl Printer {
 struct Malformed {
     count: u64,
     /// Offset of the first, and what is wrong with it.
-    first: Option<(u64, &'static str)>,
+    first: Option<(u64, String)>,
 }
 
 impl Malformed {
     fn see(&mut self, event: &Event<'_>) {
-        if let Event::Malformed { offset, why, .. } = event {
+        if let Event::Malformed { offset, reason, .. } = event {
             self.count += 1;
-            self.first.get_or_insert((*offset, why));
+            self.first.get_or_insert_with(|| (*offset, reason.to_string()));
         }
     }
 
     /// A stream that is complete but for such records is corrupt after all.
     fn check(&self) -> Result<(), Fault> {
-        let Some((offset, why)) = self.first else { return Ok(()) };
+        let Some((offset, reason)) = &self.first else { return Ok(()) };
         let more = match self.count - 1 {
             0 => String::new(),
             more => format!(" (and {more} more)"),
         };
-        Err(Fault::Line(Exit::Corrupt, format!("format: byte {offset}: malformed record: {why}{more}")))
+        Err(Fault::Line(Exit::Corrupt, format!("format: byte {offset}: malformed record: {reason}{more}")))
     }
 }

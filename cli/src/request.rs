@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sagewire_codec::chat_template::{Date, Template};
+use sagewire_chat_template::{Date, Template};
 use sagewire_codec::model::{
     Content, ConversionOptions, FirstMessage, Loss, Message, PromptImages, Rendered, Request, Role,
     SystemPlacement, Tool, ZeroTemperature,
@@ -66,18 +66,18 @@ impl Args {
                 ("zero-temperature", "clamp") => settings.zero_temperature(ZeroTemperature::Clamp),
                 ("zero-temperature", "send") => settings.zero_temperature(ZeroTemperature::Send),
                 ("max-tokens", tokens) => settings.max_tokens(number(tokens)?),
-                ("others", "keep") => settings.drop_others(false),
-                ("others", "drop") => settings.drop_others(true),
+                ("others", "keep") => settings.drop_extra_parameters(false),
+                ("others", "drop") => settings.drop_extra_parameters(true),
                 ("system", "keep") => settings.system(SystemPlacement::Keep),
                 ("system", "first-user") => settings.system(SystemPlacement::FirstUser),
                 ("system", "last-user") => settings.system(SystemPlacement::LastUser),
-                ("merge", "true") => settings.merge(true),
-                ("merge", "false") => settings.merge(false),
+                ("merge", "true") => settings.merge_messages(true),
+                ("merge", "false") => settings.merge_messages(false),
                 ("first-message", "insert") => settings.first_message(FirstMessage::Insert),
                 ("first-message", "error") => settings.first_message(FirstMessage::Error),
                 ("first-message", "leave") => settings.first_message(FirstMessage::Leave),
-                ("images", "template") => settings.images(PromptImages::Template),
-                ("images", "markdown") => settings.images(PromptImages::Markdown),
+                ("images", "template") => settings.prompt_images(PromptImages::Template),
+                ("images", "markdown") => settings.prompt_images(PromptImages::Markdown),
                 _ => return Err(unusable()),
             };
         }
@@ -195,7 +195,7 @@ impl Prompting {
             Some("jinja" | "jinja2" | "j2") => jinja(path),
             Some("json") => tokenizer_config(path),
             _ if path.is_file() => tokenizer_config(path),
-            _ => Template::named(name).map_err(|error| error.kind().to_string()),
+            _ => Template::named(name).map_err(|error| error.to_string()),
         };
         let template = template.map_err(|why| Fault::usage(format!("--template: {why}")))?;
         Ok(Self::Template(Box::new(match today() {
@@ -208,9 +208,9 @@ impl Prompting {
 fn tokenizer_config(path: &Path) -> Result<Template, String> {
     let json = input::read_text(path)?;
     let beside = path.with_file_name("chat_template.jinja");
-    let hint = if beside.is_file() { "; hint: chat_template.jinja stands beside it" } else { "" };
+    let hint = if beside.is_file() { "; hint: there is a chat_template.jinja beside it" } else { "" };
     let template = Template::from_tokenizer_config(&json);
-    template.map_err(|error| format!("{}: {}{hint}", path.display(), error.kind()))
+    template.map_err(|error| format!("{}: {error}{hint}", path.display()))
 }
 
 /// A template in a file of its own; the tokens that it names are in the file beside it.
@@ -219,10 +219,10 @@ fn jinja(path: &Path) -> Result<Template, String> {
     let beside = path.with_file_name("tokenizer_config.json");
     let config = if beside.is_file() { input::read_text(&beside)? } else { "{}".into() };
     let template = Template::from_jinja(&source, &config);
-    template.map_err(|error| format!("{}: {}", path.display(), error.kind()))
+    template.map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The day in UTC, for templates that say it.
+/// The current date in UTC, for templates that write it.
 fn today() -> Option<Date> {
     let now = OffsetDateTime::now_utc();
     let date = Date::new(now.year().try_into().ok()?, now.month().into(), now.day())?;

@@ -67,8 +67,8 @@ impl ConvertError {
 
     /// The document is not what its API allows: it has to be changed by whoever made it.
     pub fn is_invalid(&self) -> bool {
-        use ConvertErrorKind::{Expected, Malformed};
-        matches!(self.0.kind, Malformed { .. } | Expected { .. })
+        use ConvertErrorKind::{Expected, Invalid, Malformed};
+        matches!(self.0.kind, Malformed { .. } | Expected { .. } | Invalid { .. })
     }
 
     /// The document is valid, and the target cannot express it.
@@ -102,7 +102,10 @@ impl fmt::Debug for ConvertError {
 impl fmt::Display for ConvertError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let (Some(pointer), true) = (self.pointer(), self.is_unsupported()) {
-            return write!(f, "{pointer}: {}", self.0.kind);
+            return match &self.0.kind {
+                ConvertErrorKind::Unsupported { what } => write!(f, "{what} at {pointer} cannot be written"),
+                kind => write!(f, "{kind} (at {pointer})"),
+            };
         }
         if let ConvertErrorKind::Api { .. } = self.0.kind {
             return self.0.kind.fmt(f);

@@ -1,5 +1,7 @@
 //! The bounds of every buffer, in one place.
 
+use serde::{Deserialize, Serialize};
+
 /// Bounds on what a decoder holds. Each has a default that real streams stay far below.
 ///
 /// ```
@@ -7,7 +9,8 @@
 /// let limits = Limits { record: 64 * 1024, ..Limits::default() };
 /// assert_eq!(limits.payload, 24 * 1024 * 1024);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of one frame's payload: 24 MiB, as in botocore's `eventstream.py` and in the C runtime.
     pub payload: usize,
@@ -20,11 +23,11 @@ pub struct Limits {
     pub record: usize,
     /// Depth of nested JSON: 127, which is what serde_json takes.
     pub depth: usize,
-    /// Choices of one answer: 1,024, eight times what OpenAI allows.
+    /// Choices of one response: 1,024, eight times what OpenAI allows.
     pub choices: usize,
     /// Tool calls of one choice: 1,024.
     pub tools: usize,
-    /// Bytes of parts held back while another part of the same choice is still open, and of tool calls' identities:
+    /// Bytes of parts held back while another part of the same choice is still open, and of the identities of tool calls:
     /// 8 MiB.
     pub pending: usize,
 }

@@ -1,7 +1,6 @@
 //! Adapters for any [`Stream`] of [`Bytes`], without a runtime (feature `stream`).
 //!
-//! Each asks for one chunk at a time and only once everything of the last one was taken: back pressure reaches the
-//! connection.
+//! Each polls for a chunk only when everything of the previous one was taken, so back pressure reaches the connection.
 
 use core::fmt;
 use core::pin::Pin;
@@ -10,11 +9,11 @@ use core::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::model::Event;
-use crate::model::Failure;
-use crate::{Decoder, Transcoder};
+use crate::decode::{Decoder, Transcoder};
+use crate::error::DecodeError;
+use crate::model::{Event, Failure, Losses};
 
-/// What a transport brings: a body of a response brings [`Bytes`]; a transport that has removed the frames brings what was
+/// An item of the stream of a transport: [`Bytes`] of the body, or, from a transport that removes the frames itself, what was
 /// in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chunk {
@@ -23,7 +22,7 @@ pub enum Chunk {
     /// An exception of the service. Nothing follows.
     Failure(Failure),
     /// The frames are corrupt or cut short. Nothing follows.
-    Error(crate::DecodeError),
+    Error(DecodeError),
 }
 
 impl From<Bytes> for Chunk {
@@ -35,10 +34,10 @@ impl From<Bytes> for Chunk {
 /// Why a stream failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error<E> {
-    /// The bytes did not come.
+    /// The transport failed.
     Transport(E),
-    /// The bytes came and say so.
-    Decode(crate::DecodeError),
+    /// The stream is truncated or corrupt, or the model failed.
+    Decode(DecodeError),
 }
 
 impl<E: fmt::Display> fmt::Display for Error<E> {
@@ -68,6 +67,21 @@ impl<S, E> Events<S, E> {
     pub fn new(stream: S, decoder: Decoder) -> Self {
         Self(Adapter::new(stream, decoder))
     }
+
+    /// The stream of bytes.
+    pub fn get_ref(&self) -> &S {
+        &self.0.stream
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &Decoder {
+        &self.0.decoder
+    }
+
+    /// The stream of bytes and the decoder.
+    pub fn into_inner(self) -> (S, Decoder) {
+        (self.0.stream, self.0.decoder)
+    }
 }
 
 impl<S, C, E> Stream for Events<S, E>
@@ -83,8 +97,8 @@ where
     }
 }
 
-/// A stream of transcoded bytes. It ends after the last bytes of a complete stream, and otherwise with one error, which
-/// the bytes before it tell the target's reader, too, unless the transport failed.
+/// A stream of transcoded bytes. It ends after the last bytes of a complete stream, and otherwise with one error. Unless
+/// the transport failed, the last bytes report the error in the target API as well.
 #[derive(Debug)]
 pub struct Transcoded<S, E>(Adapter<S, E, Transcoder>);
 
@@ -92,6 +106,21 @@ impl<S, E> Transcoded<S, E> {
     /// Transcodes `stream`. A stream that is not `Unpin` has to be boxed and pinned.
     pub fn new(stream: S, transcoder: Transcoder) -> Self {
         Self(Adapter::new(stream, transcoder))
+    }
+
+    /// The stream of bytes.
+    pub fn get_ref(&self) -> &S {
+        &self.0.stream
+    }
+
+    /// What could not be written so far.
+    pub fn losses(&self) -> &Losses {
+        self.0.decoder.losses()
+    }
+
+    /// The stream of bytes and the transcoder.
+    pub fn into_inner(self) -> (S, Transcoder) {
+        (self.0.stream, self.0.decoder)
     }
 }
 
@@ -108,23 +137,23 @@ where
     }
 }
 
-/// The call shape that both have.
+/// What `Decoder` and `Transcoder` have in common.
 trait Decode {
     type Owned;
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError>;
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError>;
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError>;
+    fn finish(&mut self) -> Result<Option<Self::Owned>, DecodeError>;
     fn fail(&mut self, failure: Failure);
-    fn fail_with(&mut self, error: crate::DecodeError);
+    fn fail_with(&mut self, error: DecodeError);
 }
 
 impl Decode for Decoder {
     type Owned = Event<'static>;
 
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.decode(chunk)?.map(Event::into_owned))
     }
 
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn finish(&mut self) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.finish()?.map(Event::into_owned))
     }
 
@@ -132,7 +161,7 @@ impl Decode for Decoder {
         self.fail(failure);
     }
 
-    fn fail_with(&mut self, error: crate::DecodeError) {
+    fn fail_with(&mut self, error: DecodeError) {
         self.fail_with(error);
     }
 }
@@ -140,11 +169,11 @@ impl Decode for Decoder {
 impl Decode for Transcoder {
     type Owned = Bytes;
 
-    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.decode(chunk)?.map(Bytes::copy_from_slice))
     }
 
-    fn finish(&mut self) -> Result<Option<Self::Owned>, crate::DecodeError> {
+    fn finish(&mut self) -> Result<Option<Self::Owned>, DecodeError> {
         Ok(self.finish()?.map(Bytes::copy_from_slice))
     }
 
@@ -152,7 +181,7 @@ impl Decode for Transcoder {
         self.fail(failure);
     }
 
-    fn fail_with(&mut self, error: crate::DecodeError) {
+    fn fail_with(&mut self, error: DecodeError) {
         self.fail_with(error);
     }
 }

@@ -176,7 +176,7 @@ fn a_format_knows_its_placeholders() {
 #[test]
 fn a_format_without_a_template_is_only_read() {
     let error = Format::new(Spec::default()).expect("a format").write(&Request::default(), None);
-    assert!(error.expect_err("no template").to_string().contains("there is no template"));
+    assert!(error.expect_err("no template").to_string().contains("a format without a template"));
 }
 
 fn request(value: &Value) -> Request<'_> {
@@ -208,7 +208,7 @@ fn request(value: &Value) -> Request<'_> {
                     // The order of members is not serde_json's.
                     let json =
                         if name == "guided" { r#"{"b":[1],"a":2}"#.to_owned() } else { value.to_string() };
-                    request.others.push((Cow::Borrowed(name), Param::new(Json(Cow::Owned(json)))));
+                    request.extra_parameters.push((Cow::Borrowed(name), Param::new(Json(Cow::Owned(json)))));
                 }
             }
             other => panic!("{other}"),

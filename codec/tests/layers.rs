@@ -1,133 +1,256 @@
-//! The layers point one way, and the core stays pure.
+//! Imports point one way, no files import each other in a circle, and the core stays pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What each module may use of the crate. Formats do not know each other, framings do not know what they carry.
+/// What each module may import from the crate. Folders are one module, except that each API is a module of its own: APIs do
+/// not know each other.
 fn allowed(module: &str) -> &'static [&'static str] {
+    // What APIs share: the files next to their folders.
+    const SHARED: [&str; 10] = [
+        "formats/conversion",
+        "formats/edit",
+        "formats/error_record",
+        "formats/http_error",
+        "formats/media",
+        "formats/messages",
+        "formats/parameters",
+        "formats/request_reader",
+        "formats/thinking",
+        "formats/tool_names",
+    ];
+    const API: [&str; 18] = [
+        "assemble",
+        "convert_error",
+        "error",
+        "eventstream",
+        "formats/conversion",
+        "formats/error_record",
+        "formats/http_error",
+        "formats/media",
+        "formats/messages",
+        "formats/parameters",
+        "formats/request_reader",
+        "formats/thinking",
+        "formats/tool_names",
+        "json",
+        "media_type",
+        "model",
+        "records",
+        "utf8",
+    ];
     match module {
-        "balance" | "carry" | "failure" | "input" | "json" | "limits" | "media_type" | "text" | "tree" => &[],
-        "error" => &["failure", "limits"],
-        "eventstream" => &["carry", "error", "input", "limits"],
-        "sse" => &["carry", "error", "input", "limits", "text"],
-        "json_lines" => &["error", "input", "limits", "sse", "text"],
-        "sagemaker" => &["eventstream", "failure"],
-        "raw" => &["balance", "carry"],
-        "record" => &["balance", "carry", "error", "limits", "raw", "sse"],
-        "chat" => &["balance", "carry", "error", "failure", "json", "limits", "media_type", "text"],
-        // What formats share stands beside them; they do not know each other.
-        "format/openai" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
-        "format/anthropic" => {
-            &["chat", "error", "failure", "format/error", "format/failure", "format/template", "json"]
-        }
-        "format/generate" => &["chat", "failure", "format/failure", "format/template", "json"],
-        // What was held back of a text is what may be an error.
-        "format/text" => &["chat", "error", "format/failure", "json", "raw"],
-        "format/tgi" => &["chat", "error", "json"],
-        "format/responses" => &["chat", "error", "failure", "format/failure", "format/template", "json"],
-        "format/call" => &["json"],
-        "format/template" => &["chat", "format/bedrock", "format/call", "json"],
-        "format/error" => &["failure", "json"],
-        "format/failure" => &["failure", "json"],
-        "format/request" => &["chat", "error", "json"],
-        "format/reader" => &["chat", "error", "failure", "json", "limits"],
-        "format/detect" => &["json"],
-        "format/bedrock" => {
-            &["chat", "error", "eventstream", "failure", "format/error", "format/template", "json"]
-        }
-        "format/custom" => &["chat", "error", "failure", "format/failure", "format/template", "json", "tree"],
-        "format" => &[],
-        "decoder" => &[
-            "carry",
-            "chat",
+        "ablation" | "buffer" | "input" | "json" | "limits" | "media_type" => &[],
+        "utf8" => &["ablation"],
+        "model" => &["json", "media_type"],
+        "error" => &["model"],
+        "convert_error" => &["json", "model"],
+        "eventstream" => &["ablation", "buffer", "error", "input", "limits"],
+        "sse" => &["buffer", "error", "input", "limits", "utf8"],
+        "json_lines" => &["error", "input", "limits", "sse", "utf8"],
+        "sagemaker" => &["eventstream", "model"],
+        "records" => &["ablation", "buffer", "error", "limits", "sse"],
+        "assemble" => &["buffer", "error", "json", "limits", "model", "records", "utf8"],
+        "options" => &["formats/custom", "limits", "model", "records"],
+        "formats" => &[],
+        "formats/request" | "formats/writer" => &["convert_error", "error", "formats", "json", "model"],
+        module if SHARED.contains(&module) => &[
+            "convert_error",
+            "formats/conversion",
+            "formats/edit",
+            "formats/error_record",
+            "formats/parameters",
+            "formats/request_reader",
+            "json",
+            "model",
+        ],
+        module if module.starts_with("formats/") => &API,
+        "decode" => &[
+            "ablation",
+            "assemble",
+            "buffer",
+            "convert_error",
             "error",
             "eventstream",
-            "failure",
-            "format",
+            "formats",
             "input",
             "json",
             "limits",
+            "model",
             "options",
-            "record",
+            "records",
             "sagemaker",
-            "text",
+            "utf8",
         ],
-        "options" => &["format", "limits"],
-        "transcoder" => &["chat", "decoder", "error", "failure", "format", "options"],
-        "whole" => &["chat", "decoder", "error", "json", "options"],
-        "format/writer" => &["chat", "error"],
-        "chat_template" => &["chat", "error", "tree"],
-        "embedding" => &["chat", "error", "format/failure", "json", "media_type", "text"],
-        "stream" => &["chat", "error", "failure", "Decoder", "Transcoder", "Error"],
-        other => panic!("say in this test what `{other}` may use"),
+        "stream" | "io" => &["decode", "error", "model"],
+        other => panic!("this test has to name what `{other}` may import"),
     }
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else {
-            found.push(path);
+/// The source files of the crate: their module paths, and their text without comments and unit tests.
+fn sources() -> BTreeMap<String, String> {
+    fn walk(folder: &Path, root: &Path, found: &mut BTreeMap<String, String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, root, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root).expect("below").with_extension("");
+                let name = name.to_str().expect("UTF-8").replace('\\', "/");
+                let text = std::fs::read_to_string(&path).expect("UTF-8");
+                let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+                let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                found.insert(name, lines.collect::<Vec<_>>().join("\n"));
+            }
         }
+    }
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeMap::new();
+    walk(&root, &root, &mut found);
+    assert!(found.len() > 100, "the test reads the sources");
+    found
+}
+
+/// The paths that a `use` tree names: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn flatten(tree: &str, prefix: &str, paths: &mut Vec<String>) {
+    let mut depth = 0;
+    let mut start = 0;
+    let ends = tree.char_indices().chain([(tree.len(), ',')]);
+    for (index, c) in ends {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                let item = tree[start..index].trim();
+                start = index + 1;
+                match item.split_once('{') {
+                    Some((path, rest)) => {
+                        let inner = rest.strip_suffix('}').expect("a closed group");
+                        flatten(inner, &format!("{prefix}{}", path.trim()), paths);
+                    }
+                    None if item.is_empty() => {}
+                    None => paths.push(format!("{prefix}{}", item.split(" as ").next().unwrap_or_default())),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The paths below `crate::` that a file names, in imports and inline.
+fn named(text: &str) -> BTreeSet<String> {
+    let mut paths = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let is_import = text[..at].ends_with("use ");
+        if is_import {
+            flatten(rest.split(';').next().unwrap_or_default(), "", &mut paths);
+        } else {
+            let path: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).collect();
+            paths.push(path.trim_end_matches(':').to_owned());
+        }
+    }
+    paths.into_iter().map(|path| path.split_whitespace().collect()).collect()
+}
+
+/// The module that a path leads to, for the table of layers.
+fn module_of(path: &str) -> String {
+    let mut parts = path.split("::");
+    match (parts.next(), parts.next()) {
+        (Some("formats"), Some(part)) if part.starts_with(|c: char| c.is_ascii_lowercase()) => {
+            format!("formats/{part}")
+        }
+        (first, _) => first.unwrap_or_default().to_owned(),
     }
 }
 
 #[test]
 fn imports_point_downwards() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    let mut uses: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for file in &files {
-        let name = file.strip_prefix(&root).expect("below").with_extension("");
-        let name = name.to_str().expect("UTF-8").replace('\\', "/");
-        if name == "lib" {
+    for (name, text) in &sources() {
+        if name == "lib" || name == "formats/mod" {
             continue;
         }
-        // Everything below a folder is one module, but for the formats, which are each their own.
-        let parts: Vec<&str> = name.split('/').collect();
-        let module = match parts[..] {
-            ["format", "mod"] => "format".to_owned(),
-            ["format", format, ..] => format!("format/{format}"),
-            [module, ..] => module.to_owned(),
-            [] => unreachable!("a path has a name"),
-        };
-        let text = std::fs::read_to_string(file).expect("UTF-8");
-        for line in text.lines().map(str::trim) {
-            if line.starts_with("//") {
-                continue;
-            }
-            for (at, _) in line.match_indices("crate::") {
-                let rest = &line[at + "crate::".len()..];
-                // `use crate::{A, B}` names several.
-                let names = match rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-                    Some((names, _)) => names.split(',').collect(),
-                    None => vec![rest],
-                };
-                for name in names {
-                    let is_name = |c: &char| c.is_alphanumeric() || *c == '_';
-                    let first: String = name.trim().chars().take_while(is_name).collect();
-                    // A format is a module of its own.
-                    let of_format = name.trim().strip_prefix("format::").filter(|_| first == "format");
-                    let second: String = of_format.unwrap_or_default().chars().take_while(is_name).collect();
-                    let is_module = second.starts_with(|c: char| c.is_ascii_lowercase());
-                    let name = if is_module { format!("format/{second}") } else { first };
-                    uses.entry(module.clone()).or_default().push(name);
-                }
-            }
-        }
-    }
-    assert!(uses.len() >= 12, "the test reads the sources");
-    for (module, used) in &uses {
-        for name in used {
+        let module = module_of(&name.replace('/', "::"));
+        for path in named(text) {
+            let used = module_of(&path);
+            let is_allowed = allowed(&module)
+                .iter()
+                .any(|allowed| *allowed == used || (*allowed == "formats" && used.starts_with("formats/")));
             assert!(
-                allowed(module).contains(&name.as_str()) || *module == *name,
-                "`{module}` uses `{name}`: an upward import, or one that this test does not know"
+                used == module || is_allowed,
+                "{name}.rs imports {path}: upwards, or this test does not know it yet"
             );
         }
     }
+}
+
+/// The file that defines what a path names: through the re-exports of `mod.rs`.
+fn defined_in(path: &str, files: &BTreeMap<String, String>, depth: usize) -> Option<String> {
+    let parts: Vec<&str> = path.split("::").collect();
+    for len in (1..=parts.len()).rev() {
+        let prefix = parts[..len].join("/");
+        if files.contains_key(&prefix) {
+            return Some(prefix);
+        }
+        let facade = format!("{prefix}/mod");
+        let Some(text) = files.get(&facade) else { continue };
+        let Some(item) = parts.get(len) else { return Some(facade) };
+        for (at, _) in text.match_indices(" use ") {
+            let tree = text[at + " use ".len()..].split(';').next().unwrap_or_default();
+            let mut exported = Vec::new();
+            flatten(&tree.replace('\n', " "), "", &mut exported);
+            // `use x::read as read_request` exports the second name.
+            let renamed = tree.split(',').any(|part| {
+                part.split(" as ")
+                    .nth(1)
+                    .is_some_and(|name| name.trim_end_matches(['}', ' ']).trim() == *item)
+            });
+            let found = exported
+                .iter()
+                .find(|path| path.rsplit("::").next() == Some(item) || (renamed && exported.len() == 1));
+            if let (Some(found), 0..8) = (found, depth) {
+                let full = match found.strip_prefix("crate::") {
+                    Some(full) => full.to_owned(),
+                    None => format!("{}::{found}", prefix.replace('/', "::")),
+                };
+                return defined_in(&full, files, depth + 1);
+            }
+        }
+        return Some(facade);
+    }
+    None
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let files = sources();
+    let mut imports: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (name, text) in &files {
+        // A `mod.rs` with nothing but re-exports is no file of its own.
+        let is_facade = name == "lib" || (name.ends_with("/mod") && !text.contains("fn "));
+        if is_facade {
+            continue;
+        }
+        let used = named(text).into_iter().filter_map(|path| defined_in(&path, &files, 0));
+        imports.insert(name, used.filter(|used| used != name).collect());
+    }
+    // Files that import none of the rest, or that none of the rest imports, are in no circle.
+    loop {
+        let names: BTreeSet<String> = imports.keys().map(|name| (*name).to_owned()).collect();
+        let imported: BTreeSet<String> = imports.values().flatten().cloned().collect();
+        let before = imports.len();
+        imports.retain(|name, used| imported.contains(*name) && !used.is_disjoint(&names));
+        if imports.len() == before {
+            break;
+        }
+    }
+    let left: BTreeSet<String> = imports.keys().map(|name| (*name).to_owned()).collect();
+    let circles: Vec<String> = imports
+        .iter()
+        .map(|(name, used)| format!("{name} -> {:?}", used.intersection(&left).collect::<Vec<_>>()))
+        .collect();
+    assert!(circles.is_empty(), "files that import each other:\n{}", circles.join("\n"));
 }
 
 #[test]
@@ -149,8 +272,6 @@ fn the_core_stays_pure() {
             // The optional ones stand behind features.
             "futures-core",
             "memchr",
-            "minijinja",
-            "minijinja-contrib",
             // A cell that is filled once, without `std`, and can be shared between threads.
             "once_cell",
             "serde",
@@ -177,28 +298,4 @@ fn the_architecture_names_files_that_are_there() {
         count += 1;
     }
     assert!(count >= 12, "{count} names");
-}
-
-/// The formats of requests lie in one folder with what they share, and do not know each other either.
-#[test]
-fn formats_of_requests_do_not_know_each_other() {
-    const FORMATS: [&str; 9] =
-        ["anthropic", "bedrock", "completions", "jumpstart", "lmi", "openai", "text", "tgi", "triton"];
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/format/request");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    for file in &files {
-        let name = file.strip_prefix(&root).expect("below").with_extension("");
-        let module = name.iter().next().and_then(|part| part.to_str()).expect("a name").to_owned();
-        if module == "mod" {
-            continue;
-        }
-        let text = std::fs::read_to_string(file).expect("UTF-8");
-        for other in FORMATS.iter().filter(|other| **other != module) {
-            for import in [format!("request::{other}"), format!("use super::{other}::")] {
-                assert!(!text.contains(&import), "{name:?} uses {import}");
-            }
-        }
-    }
-    assert!(files.len() > FORMATS.len());
 }

@@ -162,7 +162,7 @@ fn mistakes_are_named_before_anything_is_sent() {
         ),
         (
             &["--template", "nobody/knows", "hi"],
-            "--template: unknown model family `nobody/knows`; known: llama2, ",
+            "--template: unknown model family `nobody/knows`; known families: llama2, ",
         ),
         (&["--template", "no/such.json", "hi"], "--template: no/such.json: No such file"),
         (
@@ -171,7 +171,7 @@ fn mistakes_are_named_before_anything_is_sent() {
         ),
         (
             &["--template", "chatml", "<|im_end|>"],
-            "--template: the text at /messages/0/content/0 has the control token",
+            "--template: the text at /messages/0/content/0 contains the control token",
         ),
         (&["--template", "none", "--set", "merge=maybe", "hi"], "--set merge=maybe: not a setting"),
         (&["--from", "tgy", "hi"], "invalid value 'tgy' for '--from <FORMAT>' "),

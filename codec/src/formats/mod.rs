@@ -5,15 +5,16 @@ pub mod converse;
 mod conversion;
 #[cfg(feature = "custom")]
 pub mod custom;
+mod edit;
 pub mod embeddings;
 pub(crate) mod error_record;
-mod extension_fields;
 mod http_error;
 mod media;
 mod messages;
 pub mod openai_chat;
 mod openai_completions;
 pub(crate) mod openai_responses;
+mod parameters;
 pub(crate) mod plain_text;
 mod request;
 mod request_reader;
@@ -22,6 +23,6 @@ mod thinking;
 mod tool_names;
 mod writer;
 
-pub use http_error::{ErrorKind as HttpErrorKind, ServiceError as HttpError};
+pub use http_error::{HttpError, HttpErrorKind};
 pub use request::{convert_request, read_request, tool_names, write_request};
 pub use writer::{Writer, write_response};

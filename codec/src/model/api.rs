@@ -285,7 +285,7 @@ impl UnknownApi {
     pub fn suggestion(&self) -> Option<&'static str> {
         let names = ROWS.iter().flat_map(|row| core::iter::once(&row.name).chain(row.aliases));
         let nearest = names.min_by_key(|known| distance(known, &self.name))?;
-        (distance(nearest, &self.name) <= 1 + self.name.len() / 4).then_some(nearest)
+        (distance(nearest, &self.name) <= 2 + self.name.len() / 5).then_some(nearest)
     }
 }
 

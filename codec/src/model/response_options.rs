@@ -1,27 +1,32 @@
-//! How responses are written, and what the source may not tell.
+//! Options for writing responses.
 
 use alloc::string::String;
 
-/// What a target format requires and the source may not say. Nothing of it is invented: what is `None` here and
-/// missing in the source is written as its default below, and reported as a [`Loss`](crate::model::Loss) where that could
-/// mislead.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// Values that a target API requires and the source may not have, and how to encode what is written.
+///
+/// A value that is `None` here and missing in the source is written as the default below, and reported as a
+/// [`Loss`](crate::model::Loss) where it could mislead.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ResponseOptions {
-    /// Name of the answer, if the source gives none. Default: `chatcmpl-0`, for Anthropic `msg_0`.
+    /// ID of the response, if the source has none. Default: `chatcmpl-0`, for Anthropic `msg_0`.
     pub id: Option<String>,
-    /// Name of the model, if the source gives none. Default: empty.
+    /// Name of the model, if the source has none. Default: empty.
     pub model: Option<String>,
-    /// Seconds since the Unix epoch, if the source gives none. Default: 0.
+    /// Seconds since the Unix epoch, if the source has none. Default: 0.
     pub created: Option<u64>,
-    /// How long the answer took, in milliseconds, which no source says. Default: 0.
+    /// Duration of the response in milliseconds, which no source has. Default: 0.
     pub latency_ms: Option<u64>,
     /// How the events of a ConverseStream are encoded. Default: as event-stream frames.
     pub encoding: ConverseEncoding,
 }
 
 /// How the events of a ConverseStream are encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ConverseEncoding {
     /// AWS event-stream frames, as the service sends them.
@@ -32,7 +37,7 @@ pub enum ConverseEncoding {
 }
 
 impl ResponseOptions {
-    /// A context that knows nothing.
+    /// The defaults.
     pub fn new() -> Self {
         Self::default()
     }

@@ -19,9 +19,8 @@ use crate::json::Escapes;
 /// conversion from JSON to JSON that need not look inside copies it as it stands, escapes included.
 ///
 /// ```
-/// use sagewire_codec::model::Api;
 /// use sagewire_codec::model::{Content, Text};
-/// use sagewire_codec::read_request;
+/// use sagewire_codec::{Api, read_request};
 ///
 /// let body = br#"{"messages":[{"role":"user","content":"a\nb"}]}"#;
 /// let mut request = read_request(Api::OpenAi, body)?;
@@ -30,7 +29,7 @@ use crate::json::Escapes;
 /// text.to_mut().push('!');
 /// assert_eq!(*text, "a\nb!");
 /// *text = Text::from("made by hand");
-/// # Ok::<(), sagewire_codec::DecodeError>(())
+/// # Ok::<(), sagewire_codec::ConvertError>(())
 /// ```
 pub struct Text<'a> {
     text: Cow<'a, str>,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::formats::anthropic::read_stream::is_count;
-use crate::formats::http_error::ErrorKind;
+use crate::formats::http_error::HttpErrorKind;
 use crate::json::{
     Json, Kind, as_object, member, members, one_line, string, unescaped, write_integer, write_string,
 };
@@ -95,7 +95,7 @@ pub(crate) fn tool_id<'a>(part: usize, id: Option<&'a str>, losses: &mut Losses)
 
 /// Notes which counts are missing, and which have no place.
 pub(crate) fn note_usage(usage: &Usage, losses: &mut Losses) {
-    usage.note_missing(losses);
+    losses.add_missing_counts(usage);
     let sum = usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
     if usage.total_tokens.is_some_and(|total| total != sum) {
         losses.add("total tokens", Outcome::Dropped, "Anthropic has no total, and theirs is no sum");
@@ -177,6 +177,6 @@ fn error_type(failure: &Failure) -> &'static str {
         Some("402") => "billing_error",
         // Anthropic's own status.
         Some("529") => "overloaded_error",
-        _ => ErrorKind::of_failure(failure).anthropic(&failure.name),
+        _ => HttpErrorKind::of_failure(failure).anthropic(&failure.name),
     }
 }

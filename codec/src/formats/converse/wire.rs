@@ -4,8 +4,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::formats::converse::read_stream::is_count;
-use crate::formats::http_error::ErrorKind;
+use crate::formats::converse::read_content::is_count;
+use crate::formats::http_error::HttpErrorKind;
 use crate::json::{Object, as_object, members};
 use crate::model::Failure;
 use crate::model::{Losses, Outcome, Usage};
@@ -57,7 +57,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn new(usage: Usage, losses: &mut Losses) -> Self {
-        usage.note_missing(losses);
+        losses.add_missing_counts(&usage);
         if usage.reasoning_tokens.is_some() {
             losses.add(
                 "reasoning tokens",
@@ -110,11 +110,11 @@ pub(crate) fn exception_name(failure: &Failure) -> &'static str {
     if let Some(own) = EXCEPTIONS.iter().find(|own| **own == failure.name) {
         return own;
     }
-    match (failure.name.as_str(), ErrorKind::of_failure(failure)) {
+    match (failure.name.as_str(), HttpErrorKind::of_failure(failure)) {
         ("InternalStreamFailure" | "InternalFailure", _) => "internalServerException",
-        (_, ErrorKind::RateLimit) => "throttlingException",
-        (_, ErrorKind::Unavailable) => "serviceUnavailableException",
-        (_, ErrorKind::InvalidRequest | ErrorKind::TooLarge) => "validationException",
+        (_, HttpErrorKind::RateLimit) => "throttlingException",
+        (_, HttpErrorKind::Unavailable) => "serviceUnavailableException",
+        (_, HttpErrorKind::InvalidRequest | HttpErrorKind::TooLarge) => "validationException",
         _ => "modelStreamErrorException",
     }
 }
