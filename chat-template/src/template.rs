@@ -247,7 +247,7 @@ impl Template {
         let mut rendered = Rendered::new(prompt.text);
         for loss in &prompt.losses {
             let offset = source_offset(&loss.path, messages, tools);
-            rendered.lost.push((offset, "message", loss.outcome, loss.reason.clone()));
+            rendered.report(offset, "message", loss.outcome, loss.reason.clone());
         }
         Ok(rendered)
     }
@@ -309,9 +309,9 @@ fn source_offset(pointer: &str, messages: &[Message<'_>], tools: &[Tool<'_>]) ->
     let list = steps.next()?;
     let index: usize = steps.next()?.parse().ok()?;
     if list == "tools" {
-        return tools.get(index)?.at;
+        return tools.get(index)?.offset;
     }
     let message = messages.get(index)?;
     let part = steps.nth(1).and_then(|part| message.content.get(part.parse::<usize>().ok()?));
-    part.map_or(message.at, |part| part.at)
+    part.map_or(message.offset, |part| part.offset)
 }

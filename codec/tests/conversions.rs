@@ -257,12 +257,12 @@ fn transcode(body: &[u8], target: Api) -> (Vec<u8>, Losses) {
 fn texts_only(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
     let mut rendered = Rendered::default();
     for tool in tools {
-        rendered.lost.push((tool.at, "tools", Outcome::Dropped, "text only".into()));
+        rendered.report(tool.offset, "tools", Outcome::Dropped, "text only");
     }
     for part in messages.iter().flat_map(|message| &message.content) {
         match &part.content {
             Content::Text(text) => rendered.text.push_str(text),
-            _ => rendered.lost.push((part.at, "content", Outcome::Dropped, "text only".into())),
+            _ => rendered.report(part.offset, "content", Outcome::Dropped, "text only"),
         }
     }
     Ok(rendered)

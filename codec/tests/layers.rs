@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 /// not know each other.
 fn allowed(module: &str) -> &'static [&'static str] {
     // What APIs share: the files next to their folders.
-    const SHARED: [&str; 9] = [
+    const SHARED: [&str; 10] = [
         "formats/conversion",
+        "formats/edit",
         "formats/error_record",
-        "formats/extension_fields",
         "formats/http_error",
         "formats/media",
         "formats/messages",
+        "formats/parameters",
         "formats/request_reader",
         "formats/thinking",
         "formats/tool_names",
@@ -25,10 +26,10 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "eventstream",
         "formats/conversion",
         "formats/error_record",
-        "formats/extension_fields",
         "formats/http_error",
         "formats/media",
         "formats/messages",
+        "formats/parameters",
         "formats/request_reader",
         "formats/thinking",
         "formats/tool_names",
@@ -56,8 +57,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
         module if SHARED.contains(&module) => &[
             "convert_error",
             "formats/conversion",
+            "formats/edit",
             "formats/error_record",
-            "formats/extension_fields",
+            "formats/parameters",
             "formats/request_reader",
             "json",
             "model",

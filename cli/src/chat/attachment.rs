@@ -44,7 +44,7 @@ impl Args {
             .map_err(|error| unusable(&format!("no JSON array of tools: {error}")))?;
         let tools = Tools(Some(format!("{{\"tools\":{text},\"messages\":[]}}")));
         let request = tools.request().map_err(|error| unusable(&error.kind().to_string()))?;
-        if request.tools.is_empty() || !request.own.is_empty() {
+        if request.tools.is_empty() || !request.extension_fields.is_empty() {
             return Err(unusable("has no tools"));
         }
         // Tools that are no functions are the container's own affair.

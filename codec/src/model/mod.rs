@@ -31,14 +31,15 @@ mod usage;
 
 pub use api::{Api, UnknownApi};
 pub use conversion_options::{
-    ConversionOptions, FirstMessage, PromptImages, Render, Rendered, SystemPlacement, ZeroTemperature,
+    ConversionOptions, FirstMessage, PromptImages, PromptLoss, Render, Rendered, SystemPlacement,
+    ZeroTemperature,
 };
 pub use event::{Event, FinishReason, Json, PartKind};
 pub use failure::Failure;
 pub(crate) use loss::{CHOICE, FOREIGN_DELTA, SHAPELESS};
 pub use loss::{Loss, Losses, Outcome};
 pub use request::{
-    At, Content, Members, Message, Param, Part, Reasoning, Request, ResponseFormat, Role, Source, Tool,
+    Content, Fields, Message, Offset, Param, Part, Reasoning, Request, ResponseFormat, Role, Source, Tool,
     ToolChoice,
 };
 pub use response::{Choice, Response};

@@ -271,7 +271,8 @@ impl Response {
             }
             Event::OtherDelta { choice, part, json } => {
                 if let Some(part) = self.part(*choice, *part) {
-                    part.own.push((Cow::Borrowed("delta"), Param::new(json.clone().into_owned())));
+                    part.extension_fields
+                        .push((Cow::Borrowed("delta"), Param::new(json.clone().into_owned())));
                 }
             }
             Event::ReasoningSignature { choice, part, signature: more } => {

@@ -88,7 +88,7 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
 /// A block of Anthropic's own that has no name in the model: as it came, with the input that was streamed.
 fn own_block<'a>(block: &'a str, part: &Part<'_>, losses: &mut Losses) -> Cow<'a, str> {
     let mut input = None::<String>;
-    for (_, delta) in &part.own {
+    for (_, delta) in &part.extension_fields {
         match member(delta.value.as_str(), "partial_json").and_then(json::string) {
             Some(more) => input.get_or_insert_default().push_str(&more),
             None => losses.add("other part", Outcome::Approximated, FOREIGN_DELTA),

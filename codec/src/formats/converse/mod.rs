@@ -26,6 +26,7 @@
 
 mod extras;
 mod other_blocks;
+mod parameters;
 mod read_blocks;
 mod read_content;
 mod read_request;
@@ -38,6 +39,7 @@ mod write_response;
 mod write_stream;
 mod write_tools;
 
+pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
 pub(crate) use read_stream::{Name, read_event, read_record};
 pub(crate) use write_request::write as write_request;

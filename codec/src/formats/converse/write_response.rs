@@ -38,7 +38,8 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
                     match &part.content {
                         Content::Other(json) => match own::why_lost(response.api, json.as_str()) {
                             None => {
-                                let deltas = part.own.iter().map(|(_, delta)| delta.value.as_str());
+                                let deltas =
+                                    part.extension_fields.iter().map(|(_, delta)| delta.value.as_str());
                                 let block = own::join(json.as_str(), deltas, &mut losses);
                                 content.element().extend_from_slice(block.as_bytes());
                             }
