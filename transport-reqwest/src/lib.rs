@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 //! Invokes Amazon SageMaker endpoints over [`reqwest`].
 //!
 //! A [`Client`] signs a [`Request`], sends it, and returns the body of the response: in one piece with [`Client::invoke`], or
