@@ -103,8 +103,3 @@ pub use sagewire_transport::{
 pub use settings::{CredentialsSource, Origin, Setting, Settings};
 pub use token::Token;
 pub use warning::Warning;
-
-/// The code blocks of the project's README, compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
