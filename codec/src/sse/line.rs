@@ -17,7 +17,7 @@ const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 pub(crate) enum Line {
     /// It lies in the chunk.
     Chunk(Range<usize>),
-    /// It is the whole of the carry.
+    /// It is the whole partial buffer.
     Partial,
     /// It was of no use, and was not kept.
     Discarded,
@@ -27,7 +27,7 @@ pub(crate) enum Line {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
     partial: Vec<u8>,
-    /// The carry holds a whole line, which is lent until the next call.
+    /// The partial buffer holds a whole line, which is borrowed until the next call.
     is_borrowed: bool,
     /// The last line ended with CR: a LF that comes next belongs to it.
     skip_lf: bool,
@@ -56,7 +56,7 @@ impl Lines {
         chunk.get(*pos).copied()
     }
 
-    /// A line that was lent is not needed any more.
+    /// Releases a line that was borrowed.
     #[inline]
     pub(crate) fn release(&mut self) {
         if self.is_borrowed {
@@ -65,7 +65,7 @@ impl Lines {
         }
     }
 
-    /// Whether the next byte is known to begin a line. Nothing may be lent.
+    /// Whether the next byte is known to begin a line. Nothing may be borrowed.
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
         self.partial.is_empty() && !self.discard && !self.skip_lf && self.bom == 3
@@ -96,8 +96,8 @@ impl Lines {
         }
     }
 
-    /// The next line from `pos` on. `None`: `pos` is at the end of the chunk. `keep` says of the beginning of a line
-    /// whether the line can be of use; `limit` bounds a line that is.
+    /// The next line from `pos` on. `None`: `pos` is at the end of the chunk. `keep` returns whether a line with this
+    /// beginning is needed; `limit` is the limit of its length.
     pub(crate) fn next(
         &mut self,
         chunk: &[u8],
@@ -150,7 +150,7 @@ impl Lines {
         !self.is_borrowed && self.partial.starts_with(begin)
     }
 
-    /// Keeps bytes of a line that are known to have no line end. Nothing may be lent, and the line has to be of use
+    /// Keeps bytes of a line that are known to have no line end. Nothing may be borrowed, and the line has to be needed
     /// and within the limit.
     #[inline]
     pub(crate) fn keep(&mut self, bytes: &[u8], pos: &mut usize, limit: usize) {
@@ -183,7 +183,7 @@ impl Lines {
         Some(Line::Partial)
     }
 
-    /// The line that lies in the carry.
+    /// The line in the partial buffer.
     pub(crate) fn partial(&self) -> &[u8] {
         &self.partial
     }
