@@ -111,9 +111,9 @@ impl BlockOrder {
         let blocked = choice.is_blocked();
         let tool = &mut choice.tools[at];
         tool.custom |= key.custom && tool.state == State::New;
-        for (known, said) in [(&mut tool.id, key.id), (&mut tool.name, key.name)] {
-            if let (true, Some(said)) = (known.is_empty(), said) {
-                known.extend_from_slice(queue.bytes(record, said));
+        for (known, new) in [(&mut tool.id, key.id), (&mut tool.name, key.name)] {
+            if let (true, Some(new)) = (known.is_empty(), new) {
+                known.extend_from_slice(queue.bytes(record, new));
                 self.held += known.len();
             }
         }
@@ -407,7 +407,7 @@ impl Choice {
         queue: &EventQueue,
         record: &[u8],
     ) -> Option<usize> {
-        let same = |known: &[u8], said| known == queue.bytes(record, said);
+        let same = |known: &[u8], text| known == queue.bytes(record, text);
         let at = match (key.index, key.id) {
             (Some(_), _) => self.tools.iter().rposition(|tool| tool.index == key.index)?,
             (None, Some(id)) => self.tools.iter().rposition(|tool| same(&tool.id, id))?,

@@ -179,7 +179,7 @@ impl<'a> Emitter<'a> {
         self.index(number).filter(|index| u32::try_from(index.value).is_ok())
     }
 
-    /// The value of an index. Records in which a reader looks at it are alike only if the index is equal.
+    /// The value of an index. After this call, a record only matches this one if the index is equal.
     pub(crate) fn value(&mut self, index: &Index) -> u64 {
         self.recorder.value(index)
     }

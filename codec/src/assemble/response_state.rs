@@ -58,7 +58,7 @@ impl ResponseState {
     }
 
     /// Remembers text that is sent, if the format repeats it at the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remember_text(&mut self, choice: u32, (bytes, range): (&[u8], Range<usize>)) {
         if let Some(sent) = &mut self.sent_text {
             sent.add(choice, bytes, range);

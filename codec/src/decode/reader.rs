@@ -255,7 +255,7 @@ impl Reader {
         let cacheable = emitter.close();
         if from == 0 && json.pos() == record.len() && !has_changed && Shortcut::ShapeCache.is_on() {
             if let Some(cacheable) = cacheable {
-                shapes.insert(record, kind, cacheable);
+                shapes.insert(record, kind, &cacheable);
             }
         }
         Ok(json.pos())

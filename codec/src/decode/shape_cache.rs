@@ -71,7 +71,7 @@ impl ShapeCache {
     }
 
     /// Adds the shape of `record`.
-    pub(crate) fn insert(&mut self, record: &[u8], kind: RecordKind, cacheable: CacheableRecord) {
+    pub(crate) fn insert(&mut self, record: &[u8], kind: RecordKind, cacheable: &CacheableRecord) {
         self.shapes[self.oldest] = Shape::new(record, cacheable).map(|shape| (kind, shape));
         self.oldest = (self.oldest + 1) % self.shapes.len();
     }
@@ -201,12 +201,12 @@ fn nesting_at(record: &[u8], end: usize) -> usize {
 
 impl Shape {
     /// The shape of `record`.
-    fn new(record: &[u8], cacheable: CacheableRecord) -> Option<Self> {
+    fn new(record: &[u8], cacheable: &CacheableRecord) -> Option<Self> {
         // A record with line ends is never found as the beginning of a line.
         if record.len() > LEN_MAX || memchr::memchr2(b'\n', b'\r', record).is_some() {
             return None;
         }
-        let CacheableRecord { delta, choice, tool, logprobs, ignored } = cacheable;
+        let CacheableRecord { delta, choice, tool, logprobs, ignored } = *cacheable;
         let (id, name) = match &delta.target {
             DeltaTarget::Tool(tool) => (tool.id, tool.name),
             _ => (None, None),
@@ -261,7 +261,7 @@ impl Shape {
     }
 
     /// The same if nothing but the text differs.
-    #[inline]
+    #[inline(always)]
     fn find_equal(&self, bytes: &[u8], index: usize) -> Option<Match> {
         let (before, after) = (&self.bytes[..self.text.span().start], &self.bytes[self.text.span().end..]);
         if self.is_longer_than(bytes) || !bytes.starts_with(before) {
@@ -466,7 +466,7 @@ mod tests {
     /// The events of `records`, with or without the cache, and how many of the records matched a shape.
     fn events(read: Read, records: &[&str], is_cached: bool) -> (Vec<String>, usize) {
         let limits = Limits::default();
-        let mut response = ResponseState::new(Arc::new(limits.clone()), false);
+        let mut response = ResponseState::new(Arc::new(limits), false);
         let (mut cache, mut queue) = (ShapeCache::default(), EventQueue::default());
         let (mut events, mut matches) = (Vec::new(), 0);
         for record in records {
@@ -488,7 +488,7 @@ mod tests {
                     let read = read(&mut Json::new(bytes, 0, limits.depth), &mut emitter);
                     assert!(read.is_ok(), "{record}");
                     if let Some(cacheable) = emitter.close() {
-                        cache.insert(bytes, None, cacheable);
+                        cache.insert(bytes, None, &cacheable);
                     }
                 }
             }
@@ -630,7 +630,7 @@ mod tests {
         let mut queue = EventQueue::default();
         let mut emitter = Emitter::new(records[0].as_bytes(), &mut response, &mut queue);
         assert!(read(&mut Json::new(records[0].as_bytes(), 0, 127), &mut emitter).is_ok());
-        cache.insert(records[0].as_bytes(), None, emitter.close().expect("one delta"));
+        cache.insert(records[0].as_bytes(), None, &emitter.close().expect("one delta"));
         assert!(cache.find(deep.as_bytes(), None, 128).is_some());
         assert!(
             cache.find(deep.as_bytes(), None, 127).is_none(),

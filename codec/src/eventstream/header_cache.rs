@@ -118,21 +118,21 @@ mod tests {
     fn checksums_are_those_of_the_library() {
         for len in [15, 16, 75, 89, HEADERS_MAX] {
             let headers: Vec<u8> = (0..len as u8).collect();
-            let usual = HeaderCache::new(&headers).expect("they are neither long nor short");
+            let cache = HeaderCache::new(&headers).expect("they are neither long nor short");
             for total in (FRAME_MIN + len..TOTAL_MAX + 8).step_by(7) {
                 let words = [(total as u32).to_be_bytes(), (len as u32).to_be_bytes()].concat();
                 let checksum = crc32fast::hash(&words).to_be_bytes();
                 let payload: Vec<u8> = (FRAME_MIN + len..total).map(|byte| byte as u8).collect();
                 let mut frame = [&words[..], &checksum, &headers, &payload].concat();
                 frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
-                let found = usual.read(&frame, &Limits::default());
+                let found = cache.read(&frame, &Limits::default());
                 let expected = Prelude::read(&frame, &Limits::default()).filter(|_| total < TOTAL_MAX);
                 assert_eq!(found, expected, "{len}, {total}");
                 // No byte may be another one, and none may be missing.
                 frame[total * 5 / 7] ^= 0x10;
-                assert_eq!(usual.read(&frame, &Limits::default()), None, "{len}, {total}");
+                assert_eq!(cache.read(&frame, &Limits::default()), None, "{len}, {total}");
                 frame[total * 5 / 7] ^= 0x10;
-                assert_eq!(usual.read(&frame[..total - 1], &Limits::default()), None, "{len}, {total}");
+                assert_eq!(cache.read(&frame[..total - 1], &Limits::default()), None, "{len}, {total}");
             }
         }
     }

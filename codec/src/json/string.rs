@@ -121,7 +121,7 @@ fn for_pieces(raw: &[u8], mut each: impl FnMut(Piece)) {
                 each(Piece::Escape(unescape_unicode(&mut rest)));
                 (start, at) = (raw.len() - rest.len(), raw.len() - rest.len());
             }
-            // It stands for itself.
+            // The byte itself.
             _ => start = backslash + 1,
         }
     }

@@ -25,7 +25,7 @@ pub struct Decoder {
     has_data: bool,
     /// The event has a field.
     open: bool,
-    /// `data` is lent until the next call.
+    /// `data` is borrowed until the next call.
     is_borrowed: bool,
     event: Vec<u8>,
     id: Vec<u8>,
@@ -41,11 +41,11 @@ enum Data {
     Joined,
 }
 
-/// What the usual cases come to.
-enum HeaderCache {
-    /// An event whose data lies there in the chunk.
+/// The result of [`Decoder::one_line`].
+enum OneLine {
+    /// An event, whose data is at this range of the chunk.
     Chunk { start: usize, end: usize },
-    /// An event whose data is in the joined line, from this index on.
+    /// An event, whose data begins at this offset of the joined line.
     Line { start: usize },
     /// The chunk is at its end.
     More,
@@ -82,12 +82,12 @@ impl Decoder {
         self.lines.release();
         while self.input.refill(chunk) {
             match self.one_line() {
-                HeaderCache::Chunk { start, end } => {
+                OneLine::Chunk { start, end } => {
                     return Ok(Some(self.event(&self.input.chunk[start..end])));
                 }
-                HeaderCache::Line { start } => return Ok(Some(self.event(&self.lines.partial()[start..]))),
-                HeaderCache::More => {}
-                HeaderCache::Other => match self.find() {
+                OneLine::Line { start } => return Ok(Some(self.event(&self.lines.partial()[start..]))),
+                OneLine::More => {}
+                OneLine::Other => match self.find() {
                     Ok(Some(Data::Chunk(range))) => return Ok(Some(self.event(&self.input.chunk[range]))),
                     Ok(Some(Data::Joined)) => return Ok(Some(self.event(&self.data))),
                     Ok(None) => {}
@@ -117,37 +117,37 @@ impl Decoder {
         })
     }
 
-    /// The fast path: an event of one data line and a blank line, complete or the rest of one that was cut, and the beginning of
-    /// such an event. Anything else is left to the general path.
+    /// Reads an event of one data line and its blank line, or the rest of one that was cut, or keeps the beginning of one.
+    /// Leaves everything else to the general path.
     #[inline(always)]
-    fn one_line(&mut self) -> HeaderCache {
+    fn one_line(&mut self) -> OneLine {
         const DATA: &[u8] = b"data: ";
         let Self { input, lines, .. } = self;
         let rest = &input.chunk[input.pos..];
         let is_cut = lines.begins_with(DATA);
         let is_whole = rest.starts_with(DATA) && lines.is_settled();
         if self.open || !self.event.is_empty() || !(is_cut || is_whole) {
-            return HeaderCache::Other;
+            return OneLine::Other;
         }
         let end = memchr::memchr2(b'\n', b'\r', rest);
         if lines.partial().len() + end.unwrap_or(rest.len()) + self.id.len() > self.limits.record {
-            return HeaderCache::Other;
+            return OneLine::Other;
         }
         let start = input.pos + DATA.len();
         match end {
-            Some(len) if !rest[len..].starts_with(b"\n\n") => HeaderCache::Other,
+            Some(len) if !rest[len..].starts_with(b"\n\n") => OneLine::Other,
             Some(len) if is_cut => {
                 lines.keep(&rest[..len], &mut input.pos, self.limits.record);
                 lines.borrow(&mut input.pos, 2);
-                HeaderCache::Line { start: DATA.len() }
+                OneLine::Line { start: DATA.len() }
             }
             Some(len) => {
                 lines.advance(&mut input.pos, len + 2);
-                HeaderCache::Chunk { start, end: input.pos - 2 }
+                OneLine::Chunk { start, end: input.pos - 2 }
             }
             None => {
                 lines.keep(rest, &mut input.pos, self.limits.record);
-                HeaderCache::More
+                OneLine::More
             }
         }
     }

@@ -17,7 +17,7 @@ const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 pub(crate) enum Line {
     /// In the chunk.
     Chunk(Range<usize>),
-    /// It is the whole of the carry.
+    /// It is the whole partial buffer.
     Partial,
     /// It was of no use, and was not kept.
     Discarded,
@@ -27,7 +27,7 @@ pub(crate) enum Line {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
     partial: Vec<u8>,
-    /// The carry holds a whole line, which is lent until the next call.
+    /// The partial buffer holds a whole line, which is borrowed until the next call.
     is_borrowed: bool,
     /// The last line ended with CR: a LF that comes next belongs to it.
     skip_lf: bool,
@@ -96,8 +96,8 @@ impl Lines {
         }
     }
 
-    /// The next line from `pos` on. `None`: `pos` is at the end of the chunk. `keep` decides by the beginning of a line
-    /// whether the line is needed; `limit` bounds a needed line.
+    /// The next line from `pos` on. `None`: `pos` is at the end of the chunk. `keep` returns whether a line with this
+    /// beginning is needed; `limit` is the limit of its length.
     pub(crate) fn next(
         &mut self,
         chunk: &[u8],
@@ -183,7 +183,7 @@ impl Lines {
         Some(Line::Partial)
     }
 
-    /// The line that lies in the carry.
+    /// The line in the partial buffer.
     pub(crate) fn partial(&self) -> &[u8] {
         &self.partial
     }

@@ -17,17 +17,17 @@ impl Names {
     /// The ID of a tool call.
     pub(crate) fn id<'a>(id: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
         let why = "an ID of Converse has 1 to 64 letters, digits and few marks";
-        Self::mended(("tool call id", why), id, b"_.:-", losses)
+        Self::repaired(("tool call id", why), id, b"_.:-", losses)
     }
 
     /// The name of a tool.
     pub(crate) fn tool<'a>(name: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
         let why = "a name in Converse has 1 to 64 letters, digits and few marks";
-        Self::mended(("tool name", why), name, b"_-", losses)
+        Self::repaired(("tool name", why), name, b"_-", losses)
     }
 
     /// Letters, digits and `marks`, 1 to 64 of them.
-    fn mended<'a>(
+    fn repaired<'a>(
         (what, why): (&'static str, &'static str),
         text: Cow<'a, str>,
         marks: &[u8],
@@ -38,11 +38,11 @@ impl Names {
             return text;
         }
         losses.add(what, Outcome::Approximated, why);
-        let mut mended: String = text.chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
-        if mended.is_empty() {
-            mended.push('_');
+        let mut repaired: String = text.chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
+        if repaired.is_empty() {
+            repaired.push('_');
         }
-        Cow::Owned(mended)
+        Cow::Owned(repaired)
     }
 }
 

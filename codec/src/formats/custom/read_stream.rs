@@ -260,7 +260,7 @@ fn is_something(value: &Value) -> bool {
     }
 }
 
-/// The failure that an error path found: a text, or an object with the usual members.
+/// The failure that an error path found: a text, or an object with the common fields.
 fn failed(error: &Value, record: &[u8]) -> Failure {
     let text = |names: &[&str]| {
         names.iter().find_map(|name| match &error[*name] {

@@ -341,9 +341,9 @@ impl RecordReader<'_> {
         let stop = record.get(Field::StoppingWord).and_then(|range| emitter.string_at(&range));
         let stop = emitter.non_empty(stop);
         let reason = record.get(Field::StopType).filter(|range| &bytes[range.clone()] != b"\"none\"");
-        let said = [Field::StopType, Field::StoppedWord, Field::StoppedLimit, Field::StoppedEos];
-        if let Some(said) = said.into_iter().find_map(|field| record.get(field)) {
-            emitter.set_position(said.start);
+        let found = [Field::StopType, Field::StoppedWord, Field::StoppedLimit, Field::StoppedEos];
+        if let Some(found) = found.into_iter().find_map(|field| record.get(field)) {
+            emitter.set_position(found.start);
         }
         if reason.is_some() {
             finish(emitter, choice, reason, stop)?;
