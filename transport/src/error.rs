@@ -209,6 +209,14 @@ impl Error {
         matches!(self.0.kind, Kind::BrokenOff(_))
     }
 
+    /// Bytes of the response's body that were received before a timeout, or before the connection broke.
+    pub fn received(&self) -> u64 {
+        match &self.0.kind {
+            Kind::Timeout(_, _, progress) | Kind::BrokenOff(progress) => progress.received,
+            _ => 0,
+        }
+    }
+
     /// The error that the service answered, if it did.
     pub fn service(&self) -> Option<&ServiceError> {
         match &self.0.kind {
