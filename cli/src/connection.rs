@@ -53,7 +53,7 @@ pub(crate) struct Target {
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum Route {
-    /// Operations of SageMaker Runtime, with signed requests
+    /// operations of SageMaker Runtime, with signed requests
     #[default]
     Invocations,
     /// OpenAI chat completions of the container, with a bearer token

@@ -200,8 +200,7 @@ fn request(args: &RequestArgs) -> Result<(), Fault> {
     let body = args.file.read()?;
     let Some(api) = args.from.detect(&body) else {
         let content = Content::of(unrecognized::start(&body));
-        let hint = "; hint: --from names its API";
-        return Err(unrecognized::fault(Origin::Input, content, hint));
+        return Err(unrecognized::fault(Origin::Input, content, content.hint()));
     };
     let request = read_request(api, &body).map_err(|error| explain(error, &body))?;
     let (body, losses) = args.writing.write(&args.to, &request)?;

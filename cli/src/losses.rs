@@ -18,10 +18,10 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum Format {
-    /// One line per loss
+    /// one line per loss
     #[default]
     Text,
-    /// One JSON array
+    /// one JSON array
     Json,
 }
 

@@ -61,9 +61,17 @@ impl Content {
         }
     }
 
-    /// Whether such content may be the beginning of a stream that was cut off.
-    fn may_be_cut(self) -> bool {
+    /// Whether such content may consist of records, so that it may also be the beginning of a stream that was cut off.
+    fn may_have_records(self) -> bool {
         matches!(self, Self::Empty | Self::Json | Self::Sse | Self::Frames)
+    }
+
+    /// The hint that names `--from`, if a format could fit such content.
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Self::Json | Self::Sse | Self::Frames | Self::Text => FROM_HINT,
+            _ => "",
+        }
     }
 }
 
@@ -110,6 +118,8 @@ pub(crate) enum Origin {
     /// The response to a call.
     Response,
 }
+
+const FROM_HINT: &str = "; hint: --from names its format";
 
 /// The error for an input in which nothing was recognized. `detail` is added to the message.
 pub(crate) fn fault(origin: Origin, content: Content, detail: &str) -> Fault {
@@ -167,7 +177,7 @@ impl Recognition {
             && match error.layer() {
                 Layer::EventStream | Layer::SageMaker => false,
                 Layer::Format => error.offset() > 0,
-                _ => !content.may_be_cut(),
+                _ => !content.may_have_records(),
             }
     }
 
@@ -178,7 +188,7 @@ impl Recognition {
             return error.into();
         }
         let mut detail = String::new();
-        if content.may_be_cut() {
+        if content.may_have_records() {
             if !self.names.is_empty() {
                 detail = format!("; unknown events: {}", self.names.join(", "));
             }
@@ -186,7 +196,7 @@ impl Recognition {
                 detail = format!("{detail}; byte {offset}: malformed record: {reason}{}", more(self.malformed));
             }
         }
-        fault(origin, content, &format!("{detail}; hint: --from names its API"))
+        fault(origin, content, &format!("{detail}{}", content.hint()))
     }
 
     /// Fails if there were malformed records, which makes a complete stream corrupt.

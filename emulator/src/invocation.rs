@@ -133,7 +133,7 @@ impl Invocation {
     ) -> Response<Body> {
         let recording = recording.and_then(|recording| recording.said(&said));
         let operation = self.call.operation;
-        let framing = Framing::new(operation == Operation::Stream, said.content_type.as_ref(), rule);
+        let framing = Framing::new(operation, said.content_type.as_ref(), rule);
         let body = match said.body {
             SaidBody::Whole(body) => playback::body(framing.whole(&body), rule.pause, hold, alive),
             SaidBody::Flow(flow) => {

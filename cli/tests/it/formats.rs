@@ -7,14 +7,14 @@ use crate::process::{Emulate, FORMATS, Run, TempFile};
 
 const PROMPT: &str = "Say é";
 
-/// What was sent, which `-v` tells.
+/// The request, which `-v` prints.
 fn sent(run: &Run) -> Value {
     let line = run.stderr.lines().find_map(|line| line.strip_prefix("request: ")).expect("a request");
     serde_json::from_str(line).expect("JSON")
 }
 
 #[test]
-fn every_container_is_asked_and_read_in_its_own_format() {
+fn every_container_is_called_in_its_own_format() {
     for (format, ending) in FORMATS {
         let emulate = Emulate::new(&["--format", format]);
         let args = ["--format", format, "--template", "none", "--max-tokens", "500", "--strict"];
@@ -40,7 +40,7 @@ fn every_container_is_asked_and_read_in_its_own_format() {
 }
 
 #[test]
-fn formats_of_text_get_a_prompt() {
+fn text_formats_get_a_prompt() {
     let prompt =
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n";
     for (container, format, member) in [
@@ -62,7 +62,7 @@ fn formats_of_text_get_a_prompt() {
 }
 
 #[test]
-fn raw_text_is_sent_as_such() {
+fn raw_text_is_sent_unchanged() {
     let emulate = Emulate::new(&["--format", "jumpstart"]);
     for format in ["jumpstart-raw", "x-text"] {
         let args = ["--format", format, "--template", "none", "--strict", PROMPT];
@@ -75,7 +75,7 @@ fn raw_text_is_sent_as_such() {
 }
 
 #[test]
-fn templates_come_from_files_too() {
+fn templates_are_read_from_files() {
     let emulate = Emulate::new(&["--format", "tgi"]);
     let source =
         "{% for message in messages %}<{{ message.role }}>{{ message.content }}{{ eos_token }}{% endfor %}";
@@ -95,7 +95,7 @@ fn templates_come_from_files_too() {
 }
 
 #[test]
-fn arguments_become_what_the_container_calls_them() {
+fn arguments_become_parameters_of_the_container() {
     let emulate = Emulate::new(&["--format", "openai"]);
     let args =
         ["-v", "--max-tokens", "3", "--temperature", "0", "--top-p", "0.5", "--seed", "-1", "--stop", "x"];
@@ -131,7 +131,7 @@ fn arguments_become_what_the_container_calls_them() {
 }
 
 #[test]
-fn what_is_lost_is_told_and_forbidden() {
+fn losses_are_printed_and_can_be_forbidden() {
     let emulate = Emulate::new(&["--format", "anthropic"]);
     let args = ["--format", "anthropic", "--max-tokens", "3", "--seed", "3"];
     let lossy = emulate.chat(&[&args[..], &["hi"]].concat());
@@ -185,7 +185,7 @@ fn mistakes_are_named_before_anything_is_sent() {
 }
 
 #[test]
-fn settings_of_requests_are_those_of_convert() {
+fn conversion_options_are_those_of_convert() {
     let emulate = Emulate::new(&["--format", "tgi"]);
     let args = ["-v", "--format", "tgi", "--template", "none", "--temperature", "0"];
     let run = emulate
@@ -199,14 +199,14 @@ fn settings_of_requests_are_those_of_convert() {
 }
 
 #[test]
-fn a_template_that_is_not_needed_is_no_error() {
+fn an_unused_template_is_not_an_error() {
     let run = Emulate::new(&[]).chat(&["--template", "llama3", "--max-tokens", "2", "hi"]);
     assert_eq!((run.code, run.text()), (0, "You said:"));
     assert!(run.stderr.starts_with("note: --template is not used: "), "{run:?}");
 }
 
 #[test]
-fn a_limit_that_nobody_set_is_told() {
+fn a_default_token_limit_is_reported() {
     let emulate = Emulate::new(&["--format", "lmi"]);
     let args = ["--format", "lmi", "--template", "none", "hi"];
     let cut = emulate.chat(&args);
@@ -215,9 +215,9 @@ fn a_limit_that_nobody_set_is_told() {
     emulate.chat(&[&["--max-tokens", "3"], &args[..]].concat()).succeeds();
 }
 
-/// What came before the failure is printed, whatever the format.
+/// The text before the failure is printed in every format.
 #[test]
-fn failures_in_the_middle_have_their_codes() {
+fn failures_in_the_middle_have_exit_codes() {
     for (format, fault, code, layer) in [
         ("tgi", json!({"reset": true}), 3, "transport: byte "),
         ("lmi", json!({"truncated_frame": true}), 3, "eventstream: byte "),
@@ -241,7 +241,7 @@ fn failures_in_the_middle_have_their_codes() {
     }
 }
 
-/// TGI checks a stream's parameters when the status has been sent.
+/// TGI validates the parameters of a stream after it has sent the status.
 #[test]
 fn an_error_of_the_container_within_its_stream() {
     let emulate = Emulate::new(&["--format", "tgi"]);
@@ -270,7 +270,7 @@ fn a_licence_is_accepted_by_an_attribute() {
 }
 
 #[test]
-fn a_whole_answer_is_printed_whole() {
+fn a_non_streaming_response_is_one_document() {
     let emulate = Emulate::new(&[]);
     let json = |to| -> Value {
         let run = emulate.chat(&["--no-stream", "--to", to, "--max-tokens", "3", "hi"]).succeeds();
@@ -285,9 +285,9 @@ fn a_whole_answer_is_printed_whole() {
     assert_eq!(events[0]["type"], "start");
 }
 
-/// Nobody can rely on a container to do as it is told.
+/// Containers may stream although they were told not to.
 #[test]
-fn a_stream_that_was_not_asked_for_is_read() {
+fn an_unrequested_stream_is_read() {
     let body =
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
     let emulate = Emulate::scripted(&json!([{"body": body, "content_type": "text/event-stream"}]));
@@ -299,13 +299,13 @@ fn a_stream_that_was_not_asked_for_is_read() {
 }
 
 #[test]
-fn the_answer_is_read_as_told() {
+fn the_format_of_the_response_can_be_given() {
     let emulate = Emulate::new(&["--format", "torchserve"]);
     let args = ["--format", "torchserve", "--template", "none"];
     let wrong = emulate.chat(&[&args[..], &["--from", "auto", "hi"]].concat());
-    let line = wrong.fails(3);
-    assert!(line.ends_with("hint: nothing of it is of the format that it was read as, see --from"), "{line}");
-    // A format that only the answer has.
+    let line = "format: not recognized: the response looks like plain text; hint: --from names its format";
+    assert_eq!(wrong.fails(4), line);
+    // A format that only the response has.
     let emulate = Emulate::scripted(&json!([{"body": "plain", "content_type": "text/plain"}]));
     assert_eq!(emulate.chat(&["--from", "text", "hi"]).succeeds().text(), "plain");
 }
