@@ -1,4 +1,4 @@
-//! What the examples share: an endpoint on this machine, and a signed call without any async.
+//! Shared code of the examples: a local endpoint, and a signed call without async.
 
 use std::io::Read;
 use std::sync::mpsc;
@@ -10,28 +10,28 @@ use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
 use sagewire_transport::{Operation, Request};
 use sagewire_transport_reqwest::{Client, Credentials};
 
-/// What goes wrong in an example.
+/// Any error of an example.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// An OpenAI chat request.
 pub const CHAT: &str = r#"{"messages":[{"role":"user","content":"Who are you?"}],"stream":true}"#;
 
-/// The keys that the emulator knows.
+/// The credentials that the emulator accepts.
 pub fn keys() -> Credentials {
     Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "example")
 }
 
-/// A client of an endpoint on this machine.
+/// A client of a local endpoint.
 ///
 /// # Errors
 ///
-/// The address is none.
+/// The URL is invalid.
 pub fn client(emulator: &Emulator) -> Result<Client, Error> {
     let builder = Client::builder().region("us-east-1").credentials(keys());
     Ok(builder.endpoint_url(emulator.url()).build()?)
 }
 
-/// An endpoint on this machine, which plays vLLM. It has a thread of its own: the example may not be async.
+/// A local endpoint that emulates vLLM. It has a thread of its own, because not every example is async.
 ///
 /// # Errors
 ///
@@ -47,7 +47,7 @@ pub fn endpoint() -> Result<Emulator, Error> {
     Ok(receiver.recv()??)
 }
 
-/// Signs a request with *aws-sigv4*, sends it with *ureq*, and returns the frames as they come.
+/// Signs a request with *aws-sigv4*, sends it with *ureq*, and returns the frames as they arrive.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! A provider as libraries for agents have them: a trait whose answer is a `Stream` of its own events. Nothing here needs
-//! tokio: bytes may come from anywhere, here from a thread that blocks.
+//! A provider for an agent framework: a trait that returns a `Stream` of the framework's own events. Nothing here needs
+//! tokio: the bytes may come from anywhere, here from a thread that blocks.
 //!
 //! `cargo run -p sagewire-examples --example provider`
 
@@ -17,7 +17,7 @@ use sagewire_codec::stream::Events;
 use sagewire_examples::{CHAT, Error, blocking_stream, endpoint};
 use sagewire_transport::Request;
 
-/// What such a library wants to know.
+/// The events of the framework.
 #[derive(Debug, PartialEq)]
 enum Delta {
     Text(String),
@@ -25,7 +25,7 @@ enum Delta {
     Done { reason: String },
 }
 
-/// What it wants of a provider.
+/// The provider trait of the framework.
 trait Model {
     fn stream(&self, prompt: &str) -> Pin<Box<dyn Stream<Item = Result<Delta, Error>>>>;
 }
@@ -56,7 +56,7 @@ impl Model for SageMaker {
     }
 }
 
-/// Reads in a thread of its own; nothing is read ahead of what is asked for, beyond one chunk.
+/// Reads in a thread of its own, at most one chunk ahead of the receiver.
 fn chunks(mut read: impl Read + Send + 'static) -> mpsc::Receiver<io::Result<Bytes>> {
     let (mut sender, receiver) = mpsc::channel(0);
     thread::spawn(move || {
@@ -67,7 +67,7 @@ fn chunks(mut read: impl Read + Send + 'static) -> mpsc::Receiver<io::Result<Byt
                 Ok(len) => Ok(Bytes::copy_from_slice(&buffer[..len])),
                 Err(error) => Err(error),
             };
-            // The stream was dropped: so is the connection.
+            // If the stream was dropped, drop the connection.
             if block_on(sender.send(chunk)).is_err() {
                 return;
             }
@@ -76,11 +76,11 @@ fn chunks(mut read: impl Read + Send + 'static) -> mpsc::Receiver<io::Result<Byt
     receiver
 }
 
-/// Runs it.
+/// Runs the example.
 ///
 /// # Errors
 ///
-/// Whatever goes wrong.
+/// Anything that fails.
 pub fn main() -> Result<(), Error> {
     let endpoint = endpoint()?;
     let model = SageMaker { url: endpoint.url(), endpoint: "my-llm".into() };

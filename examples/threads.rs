@@ -1,4 +1,4 @@
-//! Plain threads and [`std::io::Read`]: the decoder takes bytes from anything, and waits for nothing.
+//! Threads and [`std::io::Read`] without async: the decoder takes bytes from any source, and never blocks.
 //!
 //! `cargo run -p sagewire-examples --example threads`
 
@@ -11,9 +11,9 @@ use sagewire_codec::model::Response;
 use sagewire_examples::{CHAT, Error, blocking_stream, endpoint};
 use sagewire_transport::Request;
 
-fn ask(url: &str) -> Result<String, Error> {
+fn complete(url: &str) -> Result<String, Error> {
     let mut body = blocking_stream(url, &Request::new("my-llm", CHAT))?;
-    let (mut decoder, mut answer) = (Decoder::new(), Response::default());
+    let (mut decoder, mut response) = (Decoder::new(), Response::default());
     let mut buffer = [0; 8192];
     loop {
         let len = body.read(&mut buffer)?;
@@ -22,33 +22,33 @@ fn ask(url: &str) -> Result<String, Error> {
         }
         let mut chunk = Bytes::copy_from_slice(&buffer[..len]);
         while let Some(event) = decoder.decode(&mut chunk)? {
-            answer.add(&event);
+            response.add(&event);
         }
     }
-    // An answer is whole when this says so, and only then.
+    // The response is complete only if `finish` succeeds.
     while let Some(event) = decoder.finish()? {
-        answer.add(&event);
+        response.add(&event);
     }
-    Ok(answer.choices[0].text())
+    Ok(response.choices[0].text())
 }
 
-/// Runs it.
+/// Runs the example.
 ///
 /// # Errors
 ///
-/// Whatever goes wrong.
+/// Anything that fails.
 pub fn main() -> Result<(), Error> {
     let endpoint = endpoint()?;
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let url = endpoint.url();
-            thread::spawn(move || ask(&url))
+            thread::spawn(move || complete(&url))
         })
         .collect();
     for thread in threads {
-        let answer = thread.join().map_err(|_| "a thread panicked")??;
-        println!("{answer}");
-        assert!(!answer.is_empty());
+        let text = thread.join().map_err(|_| "a thread panicked")??;
+        println!("{text}");
+        assert!(!text.is_empty());
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use sagewire_transport_reqwest::{Client, Error, Metadata, Origin, ServiceError};
+use sagewire_transport_reqwest::{Client, Error, Metadata, Origin, ServiceError, Timeout};
 
 use crate::fault::{Exit, Fault};
 use crate::profile::Profile;
@@ -40,7 +40,7 @@ pub(crate) fn call_failed(error: &Error, client: &Client, container_hint: &'stat
     if let Some(error) = error.service() {
         return Fault::Line(Exit::Failed, service_line(error, container_hint));
     }
-    if error.is_credentials() || error.is_config() || error.is_invalid_request() {
+    if error.is_credentials() || error.is_config() || error.is_invalid_request() || error.is_unsupported() {
         return setup_failed(error);
     }
     let message = with_cause(error);
@@ -62,6 +62,11 @@ pub(crate) fn unary_call_failed(error: &Error, client: &Client, container_hint: 
         }
         fault => fault,
     }
+}
+
+/// Whether the first byte of a response did not arrive in time.
+pub(crate) fn is_before_response(error: &Error) -> bool {
+    error.timeout() == Some(Timeout::FirstByte)
 }
 
 /// The connection of a stream broke off after `received` bytes.

@@ -10,7 +10,9 @@ use sagewire_transport_reqwest::{AsyncRequest, Client, Endpoint, Input as Body, 
 use serde::Serialize;
 
 use crate::aws_config::ENVIRONMENT;
-use crate::call_error::{CONTAINER, call_failed, headers, stream_broke_off, unary_call_failed};
+use crate::call_error::{
+    CONTAINER, call_failed, headers, is_before_response, stream_broke_off, unary_call_failed,
+};
 use crate::fault::{Exit, Fault, note};
 use crate::input;
 use crate::output::Output;
@@ -151,7 +153,10 @@ impl Args {
         };
         let mut received: u64 = 0;
         loop {
-            let chunk = response.chunk().await.map_err(|error| stream_broke_off(&error, received))?;
+            let chunk = response.chunk().await.map_err(|error| match is_before_response(&error) {
+                true => call_failed(&error, client, CONTAINER),
+                false => stream_broke_off(&error, received),
+            })?;
             let Some(chunk) = chunk else { break };
             received += chunk.len() as u64;
             match &mut frames {

@@ -1,4 +1,4 @@
-//! Invokes a local endpoint, whole and streamed: `cargo run -p sagewire-transport-reqwest --example invoke`
+//! Invokes a local endpoint, without and with streaming: `cargo run -p sagewire-transport-reqwest --example invoke`
 
 use std::io::Write;
 use std::time::Duration;
@@ -16,8 +16,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .endpoint_url(emulator.url())
         .build()?;
 
-    let whole = Request::new("my-llm", r#"{"messages": [{"role": "user", "content": "Hello"}]}"#);
-    let response = client.invoke(whole).await?;
+    let request = Request::new("my-llm", r#"{"messages": [{"role": "user", "content": "Hello"}]}"#);
+    let response = client.invoke(request).await?;
     println!("{:?}\n{}\n", response.metadata, String::from_utf8_lossy(&response.body));
 
     let body = r#"{"messages": [{"role": "user", "content": "Hello"}], "stream": true}"#;

@@ -1,4 +1,4 @@
-//! Settings and credentials from wherever AWS's tools find them.
+//! Settings and credentials from the sources of the AWS tools.
 
 use std::time::Duration;
 
@@ -19,30 +19,30 @@ use crate::connector::http_client;
 use crate::profiles;
 use crate::settings::{Origin, Setting};
 
-/// The service in a `services` section, as AWS documents it, and as AWS's SDK for Rust looks for it.
+/// The names of the service in a `services` section: as AWS documents it, and as the AWS SDK for Rust reads it.
 const SERVICE_NAMES: [&str; 2] = ["sagemaker_runtime", "sagemaker-runtime"];
 const SESSION_NAME: &str = "sagewire";
 
-/// What is to be taken of AWS's configuration, where it is not what the environment says.
+/// Which configuration of the AWS tools to use. By default, the environment decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AwsConfig {
-    /// The profile. Its credentials come before those of the environment, which they do not where the environment names
-    /// the profile.
+    /// The profile. Its credentials take precedence over those of the environment. (If the environment selects the profile, they
+    /// do not.)
     pub profile: Option<String>,
-    /// A role that is assumed with the credentials that were found.
+    /// A role to assume with the credentials that were found.
     pub role_arn: Option<String>,
-    /// The external id that the role asks for.
+    /// The external ID that the role requires.
     pub external_id: Option<String>,
-    /// The name of the role's session. Default: `sagewire`.
+    /// The session name of the role. Default: `sagewire`.
     pub session_name: Option<String>,
-    /// How long the metadata of an instance may be waited for, which is asked for last: elsewhere nobody answers. Default:
-    /// as in AWS's SDK, two seconds, and several tries.
+    /// The timeout of the instance metadata service, which is the last source. On machines outside of AWS it does not respond.
+    /// Default: as in the AWS SDK, two seconds and several attempts.
     pub metadata_timeout: Option<Duration>,
 }
 
 impl AwsConfig {
-    /// What the environment says.
+    /// The configuration that the environment selects.
     pub fn new() -> Self {
         Self::default()
     }
@@ -82,12 +82,11 @@ impl AwsConfig {
         self
     }
 
-    /// Checks that the files of profiles can be read, as [`Builder::load_aws_config`] does first. Files that are not there
-    /// are none.
+    /// Checks that the profile files can be read, as [`Builder::load_aws_config`] does first. Missing files are no error.
     ///
     /// # Errors
     ///
-    /// One cannot: which, why, and on which line.
+    /// A file cannot be read. The message has its path, the line and the reason.
     pub async fn check_files() -> Result<(), Error> {
         profiles::check().await
     }
@@ -95,7 +94,7 @@ impl AwsConfig {
     fn metadata(&self, config: &ProviderConfig) -> imds::Client {
         let client = imds::Client::builder().configure(config);
         match self.metadata_timeout {
-            // The two are one after the other.
+            // Connecting and reading are sequential.
             Some(timeout) => client.connect_timeout(timeout / 2).read_timeout(timeout / 2).max_attempts(1),
             None => client,
         }
@@ -104,8 +103,8 @@ impl AwsConfig {
 }
 
 impl Builder {
-    /// Takes from a configuration of AWS's SDK what has not been set: region, FIPS, dual stack, credentials, and the endpoint
-    /// URL. That is looked for as AWS's tools do: one that the program set, `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME`,
+    /// Takes settings that are not set from a configuration of the AWS SDK: region, FIPS, dual stack, credentials, and the
+    /// endpoint URL. The endpoint URL is the first of: one that the program set, `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME`,
     /// `AWS_ENDPOINT_URL`, `endpoint_url` of `sagemaker_runtime` (or `sagemaker-runtime`) in the `services` section of the
     /// profile, and the profile's own `endpoint_url`.
     pub fn from_aws_config(mut self, config: &SdkConfig) -> Self {
@@ -113,23 +112,22 @@ impl Builder {
             .region
             .or_else(|| config.region().map(|region| Setting::new(region.as_ref(), Origin::SdkConfig)));
         self.endpoint_url = self.endpoint_url.or_else(|| endpoint_url(config));
-        let asked = |asked: Option<bool>| asked?.then_some(Origin::SdkConfig);
-        self.fips = self.fips.or_else(|| asked(config.use_fips()));
-        self.dual_stack = self.dual_stack.or_else(|| asked(config.use_dual_stack()));
+        let enabled = |enabled: Option<bool>| enabled?.then_some(Origin::SdkConfig);
+        self.fips = self.fips.or_else(|| enabled(config.use_fips()));
+        self.dual_stack = self.dual_stack.or_else(|| enabled(config.use_dual_stack()));
         let provider = || Some((config.credentials_provider()?, Origin::SdkConfig));
         self.credentials = self.credentials.or_else(provider);
         self
     }
 
-    /// Takes what has not been set from the environment, the files of profiles, and for the region at last from the
-    /// metadata of the instance: everything of [`from_aws_config`](Self::from_aws_config), and credentials from the whole
-    /// chain of AWS's SDK.
+    /// Takes settings that are not set from the environment, the profile files, and, for the region, the instance metadata: all
+    /// settings of [`from_aws_config`](Self::from_aws_config), and credentials from the default chain of the AWS SDK.
     ///
-    /// Credentials are not loaded yet: that is part of the first request.
+    /// Credentials are loaded later, with the first request.
     ///
     /// # Errors
     ///
-    /// A file of profiles is there and cannot be read, or the HTTP client that asks for credentials cannot be built.
+    /// A profile file cannot be read, or the HTTP client for credentials cannot be built.
     pub async fn load_aws_config(mut self, source: &AwsConfig) -> Result<Self, Error> {
         AwsConfig::check_files().await?;
         let http = http_client()?;
@@ -145,7 +143,7 @@ impl Builder {
             Some(name) => {
                 loader = loader.profile_name(name);
                 let profile = ProfileFileCredentialsProvider::builder().configure(&provider);
-                Chain::of("profile", profile.profile_name(name).build())
+                Chain::single("profile", profile.profile_name(name).build())
             }
             None => Chain::new(&provider, metadata),
         };
@@ -155,15 +153,15 @@ impl Builder {
             let origin = source.profile.as_ref().map_or(Origin::Chain, |_| Origin::Profile("credentials"));
             self.credentials = credentials(source, &config).await.map(|provider| (provider, origin));
         }
-        let asked = |asked: Option<bool>, name, key| asked?.then(|| origin(name, key));
-        self.fips = self.fips.or_else(|| asked(config.use_fips(), FIPS, "use_fips_endpoint"));
-        let dual_stack = || asked(config.use_dual_stack(), DUAL_STACK, "use_dualstack_endpoint");
+        let enabled = |enabled: Option<bool>, name, key| enabled?.then(|| origin(name, key));
+        self.fips = self.fips.or_else(|| enabled(config.use_fips(), FIPS, "use_fips_endpoint"));
+        let dual_stack = || enabled(config.use_dual_stack(), DUAL_STACK, "use_dualstack_endpoint");
         self.dual_stack = self.dual_stack.or_else(dual_stack);
         Ok(self.from_aws_config(&config))
     }
 }
 
-/// A setting of which AWS's SDK does not say where it was found: the environment comes first.
+/// The origin of a setting, which the AWS SDK does not report: the environment takes precedence over the profile.
 fn origin(name: &'static str, key: &'static str) -> Origin {
     if variable(name).is_some() { Origin::Environment(name) } else { Origin::Profile(key) }
 }
@@ -199,21 +197,21 @@ async fn credentials(source: &AwsConfig, config: &SdkConfig) -> Option<SharedCre
     if let Some(id) = &source.external_id {
         role = role.external_id(id);
     }
-    Some(SharedCredentialsProvider::new(Chain::of("role", role.build_from_provider(found).await)))
+    Some(SharedCredentialsProvider::new(Chain::single("role", role.build_from_provider(found).await)))
 }
 
-/// The endpoint URL of the runtime. The SDK looks for the service's own settings under one name, says nothing of where it
-/// found something, and what is found for no service is that of all: so it is asked several times.
+/// The endpoint URL of SageMaker Runtime. The SDK knows only one of the two names of the service, does not report the origin of
+/// a value, and returns the global value if there is none for the service, so several queries are needed.
 fn endpoint_url(config: &SdkConfig) -> Option<Setting> {
-    let given = || Some(Setting::new(config.endpoint_url()?, Origin::SdkConfig));
+    let from_config = || Some(Setting::new(config.endpoint_url()?, Origin::SdkConfig));
     let Some(found) = config.service_config().filter(|_| !is_set_by_program(config)) else {
-        return given();
+        return from_config();
     };
     let load = |service, key| {
         let builder = ServiceConfigKey::builder().service_id(service).env(GLOBAL_URL).profile(key);
         found.load_config(builder.build().ok()?)
     };
-    // There is no such key in a profile, so what is found is the environment's.
+    // No profile has a key with this name, so the value comes from the environment.
     if let Some(url) = load(SERVICE_NAMES[0], "") {
         let is_global = load("", "").as_ref() == Some(&url);
         return Some(Setting::new(

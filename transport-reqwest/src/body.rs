@@ -1,4 +1,4 @@
-//! The body of a response, as chunks.
+//! The body of a response as chunks.
 
 use sagewire_transport::{Chunks, http_chunks};
 

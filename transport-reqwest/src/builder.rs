@@ -1,4 +1,4 @@
-//! Settings of a client, and where they come from.
+//! The builder of a client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ pub(crate) const GLOBAL_URL: &str = "AWS_ENDPOINT_URL";
 pub(crate) const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
 pub(crate) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 pub(crate) const SERVICE_URL: &str = "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME";
-/// A connection of HTTP/2 that waits for an answer is asked so often whether anybody is there: one that is dead would take
-/// every further request, and all of their tries. AWS's SDK for Java asks every five seconds.
-const PING_AFTER: Duration = Duration::from_secs(10);
-/// How long the answer to that may take.
-const PONG_WITHIN: Duration = Duration::from_secs(10);
+/// The interval of pings on an HTTP/2 connection that waits for a response. Without pings, a dead connection would take all
+/// further requests and their retries. The AWS SDK for Java sends pings every five seconds.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// The timeout of a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Settings of a [`Client`].
+/// Builds a [`Client`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -55,53 +55,54 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The region, which requests are signed for.
+    /// Sets the region, for which requests are signed.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(Setting::new(region, Origin::Program));
         self
     }
 
-    /// Keys ([`Credentials`](crate::Credentials)), or whatever provides them: those of `aws-config` do. They are kept
-    /// until five minutes before they expire, or for 15 minutes if they do not say when. If the service says that they have
-    /// expired, the provider is asked anew, and the request is sent again, once.
+    /// Sets the credentials: [`Credentials`](crate::Credentials), or a provider, such as those of `aws-config`. They are cached
+    /// until five minutes before they expire, or for 15 minutes if they have no expiry. If the service reports that they have
+    /// expired, they are refreshed, and the request is sent again, once.
     pub fn credentials(mut self, provider: impl ProvideCredentials + 'static) -> Self {
         self.credentials = Some((SharedCredentialsProvider::new(provider), Origin::Program));
         self
     }
 
-    /// Where requests go. Default: the runtime's host in the region.
+    /// Sets the URL of the service. Default: the host of SageMaker Runtime in the region.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint_url = Some(Setting::new(url, Origin::Program));
         self
     }
 
-    /// Hosts that are validated for FIPS 140. Not with an endpoint URL.
+    /// Uses hosts that are validated for FIPS 140. Not with an endpoint URL.
     pub fn fips(mut self, fips: bool) -> Self {
         self.fips = fips.then_some(Origin::Program);
         self
     }
 
-    /// Hosts that have IPv6 addresses, too. Not with an endpoint URL.
+    /// Uses hosts that also have IPv6 addresses. Not with an endpoint URL.
     pub fn dual_stack(mut self, dual_stack: bool) -> Self {
         self.dual_stack = dual_stack.then_some(Origin::Program);
         self
     }
 
-    /// An HTTP client of one's own, in place of the one that [`build`](Self::build) makes. Its connect timeout is its own
-    /// affair. It must neither follow redirects nor decompress nor try again: [`http_client`](crate::http_client) has a
-    /// builder that is set up so. A redirect that it followed all the same is an error.
+    /// Sets the HTTP client. Default: one that [`build`](Self::build) creates. The connect timeout of this builder does not apply
+    /// to it. It must not follow redirects, decompress, or retry: [`http_client`](crate::http_client) returns a builder with
+    /// these settings. If it follows a redirect, the call fails.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);
         self
     }
 
-    /// The way to the container. Default: the operations of SageMaker Runtime. [`Client::route`] changes it for a call.
+    /// Sets the route to the container. Default: the operations of SageMaker Runtime. [`Client::route`] changes it later.
     pub fn route(mut self, route: Route) -> Self {
         self.route = route;
         self
     }
 
-    /// How long the tokens of the OpenAI route last: 1 second to 12 hours, which is the default. They are made anew in time.
+    /// Sets the lifetime of the tokens of the OpenAI route: 1 second to 12 hours. Default: 12 hours. They are refreshed before
+    /// they expire.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
         self
@@ -109,11 +110,11 @@ impl Builder {
 
     bounds_setters!();
 
-    /// Takes from the environment what has not been set: the region from `AWS_REGION` or `AWS_DEFAULT_REGION`, the
+    /// Takes settings that are not set from the environment: the region from `AWS_REGION` or `AWS_DEFAULT_REGION`, the
     /// endpoint URL from `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME` or `AWS_ENDPOINT_URL` (unless
     /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true), the credentials from [`EnvCredentials`].
     ///
-    /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose the host.
+    /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` select the host.
     pub fn from_env(self) -> Self {
         self.with_lookup(|name| std::env::var(name).ok())
     }
@@ -128,9 +129,9 @@ impl Builder {
         if !is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
             self.endpoint_url = self.endpoint_url.or_else(|| set(SERVICE_URL)).or_else(|| set(GLOBAL_URL));
         }
-        let asked = |name| is_true(name).then_some(Origin::Environment(name));
-        self.fips = self.fips.or_else(|| asked(FIPS));
-        self.dual_stack = self.dual_stack.or_else(|| asked(DUAL_STACK));
+        let enabled = |name| is_true(name).then_some(Origin::Environment(name));
+        self.fips = self.fips.or_else(|| enabled(FIPS));
+        self.dual_stack = self.dual_stack.or_else(|| enabled(DUAL_STACK));
         self.credentials.get_or_insert_with(|| {
             let provider = SharedCredentialsProvider::new(EnvCredentials::new());
             (provider, Origin::Environment("AWS_ACCESS_KEY_ID"))
@@ -138,29 +139,29 @@ impl Builder {
         self
     }
 
-    /// The region that was set or found so far, and where it was found.
+    /// The region that was set or found so far, and its origin.
     pub fn found_region(&self) -> Option<&Setting> {
         self.region.as_ref()
     }
 
-    /// Where credentials are found that were set, as [`Client::credentials_source`] says it, for those who have no client
-    /// because of something else. They are loaded for it, and not kept.
+    /// Where the credentials come from, as [`Client::credentials_source`] returns it, for diagnostics if the client cannot be
+    /// built. This loads the credentials, and does not cache them.
     ///
     /// # Errors
     ///
-    /// None were set, or they could not be loaded.
+    /// No credentials are set, or they could not be loaded.
     pub async fn credentials_source(&self) -> Result<CredentialsSource, Error> {
         let (provider, origin) = self.credentials.as_ref().ok_or_else(no_credentials)?;
         let credentials = provider.provide_credentials().await.map_err(not_loaded)?;
         Ok(CredentialsSource::new(*origin, &credentials))
     }
 
-    /// The client. No connection is made yet.
+    /// Builds the client. No connection is established yet.
     ///
     /// # Errors
     ///
-    /// No region, no credentials, an endpoint URL that cannot be used, a token lifetime that is out of its range, or no
-    /// certificates to trust.
+    /// There is no region, no credentials, or no trusted certificate, the endpoint URL is invalid, or the token lifetime is out of
+    /// range.
     pub fn build(self) -> Result<Client, Error> {
         let region = self.region.ok_or_else(|| Error::config("the region is not set"))?;
         let (credentials, origin) = self.credentials.ok_or_else(no_credentials)?;
@@ -207,25 +208,25 @@ fn no_credentials() -> Error {
     Error::config("the credentials are not set")
 }
 
-/// What [`Builder::build`] makes its HTTP client with: no redirects, no proxies, no decompression, no tries of its own,
-/// and for `https` rustls with the certificates of the platform, HTTP/2 where the server has it. Such a connection is given
-/// up if it does not answer a ping within 10 seconds, which it is sent every 10 seconds while it waits for an answer.
+/// The builder that [`Builder::build`] creates its HTTP client with: without redirects, proxies, decompression and retries; for
+/// `https` with rustls, the certificates of the platform, and HTTP/2 if the server offers it. An HTTP/2 connection that waits for
+/// a response gets a ping every 10 seconds, and is closed if it does not respond within 10 seconds.
 ///
 /// # Errors
 ///
-/// `https` is wanted, and the feature `rustls` is not there, or there are no certificates to trust.
+/// `https` is true and the feature `rustls` is disabled, or there is no trusted certificate.
 pub fn http_client(https: bool) -> Result<reqwest::ClientBuilder, Error> {
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        // Another crate may have turned on what reqwest then does by default.
+        // Another crate may have enabled these features of reqwest, which are then on by default.
         .no_gzip()
         .no_brotli()
         .no_zstd()
         .no_deflate()
         .no_proxy()
-        .http2_keep_alive_interval(PING_AFTER)
-        .http2_keep_alive_timeout(PONG_WITHIN);
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT);
     #[cfg(feature = "rustls")]
     let http = http.tls_backend_preconfigured(crate::tls::config(https)?);
     #[cfg(not(feature = "rustls"))]
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_fills_what_is_not_set() {
+    fn the_environment_is_used_for_settings_that_are_not_set() {
         let region = ("AWS_DEFAULT_REGION", "eu-west-1");
         let client = from(&[region, ("AWS_ENDPOINT_URL", "http://a:1/")], Client::builder()).unwrap();
         assert_eq!((client.region(), client.endpoint_url()), ("eu-west-1", "http://a:1"));
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn futures_may_move_between_threads() {
+    fn futures_are_send() {
         fn assert_send<T: Send>(_: &T) {}
         let credentials = crate::Credentials::new("id", "secret", None, None, "test");
         let builder = Client::builder().region("us-east-1").endpoint_url("http://a").credentials(credentials);

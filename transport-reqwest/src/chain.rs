@@ -1,4 +1,4 @@
-//! AWS's chain of credentials, which says where it looked, and why nothing was found there.
+//! The credential chain of the AWS SDK, with errors that list the providers that were tried and why each failed.
 
 use std::error::Error;
 use std::fmt;
@@ -16,13 +16,13 @@ use crate::credentials::EnvCredentials;
 
 const PROFILE: &str = "profile";
 
-/// Providers and their names, in the order in which they are asked. One that is not set up leaves it to the next, one that
-/// fails does not: other credentials than those that were meant would be a surprise.
+/// Providers and their names, in order. If a provider is not configured, the next one is tried. If a provider fails, the chain
+/// fails: it must not use credentials other than those that were configured.
 #[derive(Debug)]
 pub(crate) struct Chain(Vec<(&'static str, SharedCredentialsProvider)>);
 
 impl Chain {
-    /// The order is that of AWS's SDK.
+    /// All providers, in the order of the AWS SDK.
     pub(crate) fn new(config: &ProviderConfig, metadata: imds::Client) -> Self {
         let instance = ImdsCredentialsProvider::builder().configure(config).imds_client(metadata);
         let identity = WebIdentityTokenCredentialsProvider::builder().configure(config);
@@ -37,8 +37,8 @@ impl Chain {
         ])
     }
 
-    /// There is one provider only.
-    pub(crate) fn of(name: &'static str, provider: impl ProvideCredentials + 'static) -> Self {
+    /// A chain of a single provider.
+    pub(crate) fn single(name: &'static str, provider: impl ProvideCredentials + 'static) -> Self {
         Self(vec![(name, SharedCredentialsProvider::new(provider))])
     }
 
@@ -48,16 +48,16 @@ impl Chain {
             match provider.provide_credentials().await {
                 Ok(credentials) => return Ok(credentials),
                 Err(error) => {
-                    let is_set_up = match error {
-                        // It gives its reason where somebody named a profile that cannot be used, and none otherwise.
+                    let is_configured = match error {
+                        // This error has a source only if a profile was selected that cannot be used.
                         CredentialsError::CredentialsNotLoaded(_) => {
                             *name == PROFILE && error.source().is_some()
                         }
                         _ => true,
                     };
                     tried.push((*name, error));
-                    // The last is asked whether it is set up or not.
-                    if is_set_up && tried.len() < self.0.len() {
+                    // If the last provider fails, all errors are reported.
+                    if is_configured && tried.len() < self.0.len() {
                         tried.drain(..tried.len() - 1);
                         break;
                     }
@@ -77,7 +77,7 @@ impl ProvideCredentials for Chain {
     }
 }
 
-/// Where credentials were looked for in vain. All is in one line, and so there is no source.
+/// The errors of all providers that were tried, on one line. It has no source, because they are in its message.
 #[derive(Debug)]
 struct Tried(Vec<(&'static str, CredentialsError)>);
 
@@ -92,24 +92,24 @@ impl fmt::Display for Tried {
 
 impl Error for Tried {}
 
-/// What an error says below its own sentence, which is always the same.
+/// The sources of an error. Its own message is always the same, so it is not shown.
 struct Causes<'a>(&'a CredentialsError);
 
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = String::new();
+        let mut last = String::new();
         let causes = || std::iter::successors(self.0.source(), |error| Error::source(*error));
         if let Some(tried) = causes().find_map(|error| error.downcast_ref::<Tried>()) {
             return write!(f, "no credentials to ask with: {tried}");
         }
         for error in causes() {
             let text = error.to_string();
-            // Some have another such error below them, and some repeat what is below them.
-            if !error.is::<CredentialsError>() && !said.ends_with(&text) {
-                write!(f, "{}{text}", if said.is_empty() { "" } else { ": " })?;
-                said = text;
+            // Skip nested errors of the same type, and messages that repeat their source.
+            if !error.is::<CredentialsError>() && !last.ends_with(&text) {
+                write!(f, "{}{text}", if last.is_empty() { "" } else { ": " })?;
+                last = text;
             }
         }
-        if said.is_empty() { f.write_str("there are none") } else { Ok(()) }
+        if last.is_empty() { f.write_str("there are none") } else { Ok(()) }
     }
 }

@@ -1,4 +1,4 @@
-//! Sends requests.
+//! The client.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
     ResponseStream, ServiceError, Timeout, impl_transport, read_body, read_error_body,
@@ -29,15 +29,15 @@ pub struct Client {
     pub(crate) route: Route,
 }
 
-/// The way to the container, and who lets a request through.
+/// The route to the container, and how requests are authorized.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Route {
     /// The operations of SageMaker Runtime, every request signed.
     #[default]
     Invocations,
-    /// The OpenAI route: chat completions with a bearer [`Token`](crate::Token), and the container's own bytes in answer.
-    /// Who calls needs `sagemaker:CallWithBearerToken`, too.
+    /// The OpenAI route: chat completions with a bearer [`Token`](crate::Token); the response is the container's own, without
+    /// frames. It also needs the permission `sagemaker:CallWithBearerToken`.
     OpenAi,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Inner {
     pub(crate) has_warned: std::sync::atomic::AtomicBool,
 }
 
-/// A request that is checked, but not authorized yet: each try has a signature of its own.
+/// A request that is validated, but not authorized: each attempt has its own signature.
 struct Prepared {
     operation: Operation,
     path: String,
@@ -75,29 +75,29 @@ impl Prepared {
     }
 }
 
-/// An answer that has another status than it should.
-struct Refused {
+/// A response with an unexpected status.
+struct Rejected {
     headers: HeaderMap,
     error: ServiceError,
-    authority: Authority,
-    /// By how much the clock was corrected for it.
+    authorization: Authorization,
+    /// The clock correction, in seconds, that the request was signed with.
     offset: i64,
 }
 
-/// What lets a request through.
-struct Authority {
+/// What a request was authorized with.
+struct Authorization {
     credentials: Credentials,
-    /// The token that was made of them, if one was sent.
+    /// The token that was generated from them, if one was sent.
     token: Option<Token>,
 }
 
 impl Client {
-    /// Settings, to be changed and built.
+    /// A builder without settings.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// A client with the settings of the environment: see [`Builder::from_env`].
+    /// A client with the configuration of the environment: see [`Builder::from_env`].
     ///
     /// # Errors
     ///
@@ -117,12 +117,12 @@ impl Client {
         self.inner.host.url()
     }
 
-    /// What the client was set up with, and where each of it was found.
+    /// The configuration of the client, and the origin of each setting.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 
-    /// The same client over this route; they share connections and credentials.
+    /// The same client with another route. They share connections and credentials.
     ///
     /// ```no_run
     /// # use sagewire_transport_reqwest::{Chat, Client, Route};
@@ -135,7 +135,7 @@ impl Client {
         Self { inner: Arc::clone(&self.inner), route }
     }
 
-    /// Where the credentials were found. They are loaded for it, and kept.
+    /// Where the credentials were found. This loads and caches them.
     ///
     /// # Errors
     ///
@@ -145,8 +145,8 @@ impl Client {
         Ok(CredentialsSource::new(self.inner.settings.credentials, &credentials))
     }
 
-    /// What is about to happen that may not be meant: for those who can ask somebody first. Credentials are loaded for it,
-    /// and kept.
+    /// What may be a mistake in the configuration, for programs that can ask their user before the first call. This loads and
+    /// caches the credentials.
     pub async fn warnings(&self) -> Vec<Warning> {
         if !self.inner.host.is_exposed() {
             return Vec::new();
@@ -155,53 +155,52 @@ impl Client {
         self.inner.warning(credentials.as_ref().ok()).into_iter().collect()
     }
 
-    /// A bearer token for the OpenAI route in the client's region, which lasts for whole seconds of `lifetime`: 1 second to
-    /// 12 hours. It is for other clients; this one makes its own.
+    /// Generates a bearer token for the OpenAI route in the client's region, for use in other clients. `lifetime` is 1 second
+    /// to 12 hours, in whole seconds.
     ///
     /// # Errors
     ///
-    /// The lifetime is out of its range, or there are no credentials.
+    /// The lifetime is out of range, or there are no credentials.
     pub async fn token(&self, lifetime: Duration) -> Result<Token, Error> {
         let credentials = self.inner.credentials().await?;
-        Token::mint(&credentials, self.region(), self.inner.clock.now(), lifetime)
+        Token::generate(&credentials, self.region(), self.inner.clock.now(), lifetime)
     }
 
-    /// Checks and signs a request as it would be sent, and sends nothing.
+    /// Validates and signs a request without sending it.
     ///
     /// # Errors
     ///
-    /// Those of a request of which nothing was sent: the request is invalid, or there are no credentials to sign it with.
+    /// The request is invalid, or there are no credentials to sign it with.
     pub async fn dry_run(&self, request: &Request, operation: Operation) -> Result<(), Error> {
         let prepared = self.prepare(operation, request.clone())?;
         self.inner.authorize(&prepared).await.map(drop)
     }
 
-    /// Invokes an endpoint, and waits for its whole answer.
+    /// Invokes an endpoint, and waits for the whole response.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 200 is one.
+    /// See [`Error`]. A status other than 200 is an error.
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
         let prepared = self.prepare(Operation::Invoke, request)?;
         let inner = &self.inner;
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
-            let (headers, body) = inner.send(&prepared, StatusCode::OK, deadline).await?;
-            let body =
-                read_body(chunks(body), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
-                    .await?;
+            let (headers, body) = inner.send(&prepared, deadline).await?;
+            let body = read_body(chunks(body), &inner.bounds, deadline).await?;
             Ok(Response::new(Metadata::new(&headers, prepared.operation), body))
         };
         deadline.bound(pin!(inner.bounds.retry.run(attempt))).await
     }
 
-    /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
-    /// that ends before may be asked for again; [`Retry::run_stream`](sagewire_transport::Retry::run_stream) says when.
+    /// Invokes an endpoint, and waits for the start of the streaming response: for its first event, unless retries are off. A
+    /// stream that ends before its first event may be retried: see
+    /// [`Retry::run_stream`](sagewire_transport::Retry::run_stream).
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 200 is one, and so is a response that is no event stream; over the OpenAI route,
-    /// a response may be anything.
+    /// See [`Error`]. A status other than 200 is an error, and so is a response that is not an event stream; over the OpenAI
+    /// route, a response may be of any type.
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
         let prepared = self.prepare(Operation::Stream, request)?;
         let inner = &self.inner;
@@ -210,11 +209,11 @@ impl Client {
         deadline.bound(pin!(inner.bounds.retry.run_stream(attempt))).await
     }
 
-    /// Has an endpoint invoked, which puts its answer into S3. The OpenAI route has no such thing.
+    /// Starts an asynchronous invocation of an endpoint, which puts its response into S3. The OpenAI route does not support it.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 202 is one.
+    /// See [`Error`]. A status outside 2xx is an error.
     pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
         if self.route == Route::OpenAi {
             return Err(Error::invalid_request("the OpenAI route has no asynchronous invocations"));
@@ -224,10 +223,8 @@ impl Client {
         let inner = &self.inner;
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
-            let (headers, body) = inner.send(&prepared, StatusCode::ACCEPTED, deadline).await?;
-            let body =
-                read_body(chunks(body), &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
-                    .await?;
+            let (headers, body) = inner.send(&prepared, deadline).await?;
+            let body = read_body(chunks(body), &inner.bounds, deadline).await?;
             Ok(AsyncResponse::new(&headers, &body))
         };
         deadline.bound(pin!(inner.bounds.retry.run(attempt))).await
@@ -246,37 +243,36 @@ impl Client {
 impl_transport!(Client);
 
 impl Inner {
-    /// Headers and body of a response with this status. A clock that is wrong is put right once, a token that is refused
-    /// is made anew once, and so are credentials that have expired fetched.
+    /// Headers and body of a successful response. A wrong clock is corrected once, and a refused token or expired
+    /// credentials are refreshed once.
     async fn send(
         &self,
         prepared: &Prepared,
-        status: StatusCode,
         deadline: Deadline,
     ) -> Result<(HeaderMap, reqwest::Body), Error> {
-        let refused = match self.send_once(prepared, status, deadline).await? {
-            Ok(answer) => return Ok(answer),
-            Err(refused) => refused,
+        let rejected = match self.send_once(prepared, deadline).await? {
+            Ok(response) => return Ok(response),
+            Err(rejected) => rejected,
         };
-        if !self.helps_again(&refused).await {
-            return Err(refused.error.into());
+        if !self.can_recover(&rejected).await {
+            return Err(rejected.error.into());
         }
-        self.send_once(prepared, status, deadline).await?.map_err(|refused| refused.error.into())
+        self.send_once(prepared, deadline).await?.map_err(|rejected| rejected.error.into())
     }
 
     async fn stream(&self, prepared: &Prepared, deadline: Deadline) -> Result<ResponseStream, Error> {
-        let (headers, body) = self.send(prepared, StatusCode::OK, deadline).await?;
-        ResponseStream::of(&headers, prepared.operation, chunks(body), &self.bounds.timeouts, deadline).await
+        let (headers, body) = self.send(prepared, deadline).await?;
+        ResponseStream::from_headers(&headers, prepared.operation, chunks(body), &self.bounds, deadline).await
     }
 
-    /// The refusal may be due to the clock, to the token, or to credentials that have expired. Learns from it.
-    async fn helps_again(&self, refused: &Refused) -> bool {
-        let Refused { headers, error, authority, offset } = refused;
-        if may_be_stale(error) && self.has_other_credentials(&authority.credentials).await {
-            authority.token.iter().for_each(|token| self.tokens.refused(token));
+    /// Whether another attempt may succeed, because the clock was corrected, or a token or credentials are refreshed.
+    async fn can_recover(&self, rejected: &Rejected) -> bool {
+        let Rejected { headers, error, authorization, offset } = rejected;
+        if may_be_stale(error) && self.has_other_credentials(&authorization.credentials).await {
+            authorization.token.iter().for_each(|token| self.tokens.refused(token));
             return true;
         }
-        match &authority.token {
+        match &authorization.token {
             Some(token) if matches!(error.status, 401 | 403) => {
                 self.clock.correct(*offset, headers);
                 self.tokens.refused(token);
@@ -287,7 +283,7 @@ impl Inner {
         }
     }
 
-    /// Has the credentials fetched anew, if nobody else did in the meantime. Those that never change are no others.
+    /// Refreshes the credentials, unless that has happened in the meantime. False if they stay the same.
     async fn has_other_credentials(&self, refused: &Credentials) -> bool {
         self.credentials.refused(refused);
         let found = self.credentials.credentials(SystemTime::now()).await;
@@ -297,20 +293,19 @@ impl Inner {
     async fn send_once(
         &self,
         prepared: &Prepared,
-        status: StatusCode,
         deadline: Deadline,
-    ) -> Result<Result<(HeaderMap, reqwest::Body), Refused>, Error> {
+    ) -> Result<Result<(HeaderMap, reqwest::Body), Rejected>, Error> {
         let offset = self.clock.offset();
-        let (request, authority) = self.authorize(prepared).await?;
-        let (url, times) = (request.url().clone(), &self.bounds.timeouts);
-        let response = times.response(self.http.execute(request)).await?;
-        let response = response.map_err(|error| from_send(error, times.connect))?;
+        let (request, authorization) = self.authorize(prepared).await?;
+        let (url, timeouts) = (request.url().clone(), &self.bounds.timeouts);
+        let response = timeouts.response(self.http.execute(request)).await?;
+        let response = response.map_err(|error| from_send(error, timeouts.connect))?;
         if *response.url() != url {
-            // A client of the caller's own followed it.
+            // A custom HTTP client followed a redirect.
             return Err(Error::redirect(302, Some(response.url().to_string())));
         }
         let (parts, body) = http::Response::from(response).into_parts();
-        if parts.status == status {
+        if prepared.operation.accepts(parts.status) {
             return Ok(Ok((parts.headers, body)));
         }
         if parts.status.is_redirection() {
@@ -318,12 +313,12 @@ impl Inner {
             let location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
             return Err(Error::redirect(parts.status.as_u16(), location));
         }
-        let body = read_error_body(chunks(body), times, deadline).await;
+        let body = read_error_body(chunks(body), &self.bounds, deadline).await;
         let error = ServiceError::new(parts.status, &parts.headers, body);
-        Ok(Err(Refused { headers: parts.headers, error, authority, offset }))
+        Ok(Err(Rejected { headers: parts.headers, error, authorization, offset }))
     }
 
-    async fn authorize(&self, prepared: &Prepared) -> Result<(reqwest::Request, Authority), Error> {
+    async fn authorize(&self, prepared: &Prepared) -> Result<(reqwest::Request, Authorization), Error> {
         let own = self.settings.region.value.as_str();
         let (host, region) = match prepared.region.as_deref().filter(|region| *region != own) {
             Some(region) => (&self.host.of_other_region(region)?, region),
@@ -335,31 +330,31 @@ impl Inner {
         *request.headers_mut() = prepared.headers.clone();
         let name = HeaderValue::from_str(host.authority()).map_err(|error| unusable(error.into()))?;
         request.headers_mut().insert(header::HOST, name);
-        let authority = match prepared.operation {
+        let authorization = match prepared.operation {
             Operation::OpenAi => {
                 let (token, credentials) = self.token(region).await?;
                 request.headers_mut().insert(header::AUTHORIZATION, token.header()?);
-                Authority { credentials, token: Some(token) }
+                Authorization { credentials, token: Some(token) }
             }
             _ => {
                 let credentials = self.credentials().await?;
-                // The time may have passed while the provider was asked.
+                // The time is read now, because loading credentials may take long.
                 sign(&mut request, &credentials, Scope::new(region, self.clock.now()))?;
-                Authority { credentials, token: None }
+                Authorization { credentials, token: None }
             }
         };
         let request = request.try_into();
         let request = request
             .map_err(|error: reqwest::Error| Error::config("endpoint url").because(error.without_url()))?;
-        Ok((request, authority))
+        Ok((request, authorization))
     }
 
     async fn token(&self, region: &str) -> Result<(Token, Credentials), Error> {
-        if let Some(kept) = self.tokens.kept(region, self.clock.now()) {
-            return Ok(kept);
+        if let Some(cached) = self.tokens.cached(region, self.clock.now()) {
+            return Ok(cached);
         }
         let credentials = self.credentials().await?;
-        let token = self.tokens.mint(&credentials, region, self.clock.now())?;
+        let token = self.tokens.generate(&credentials, region, self.clock.now())?;
         Ok((token, credentials))
     }
 
@@ -374,7 +369,7 @@ impl Inner {
         Ok(credentials)
     }
 
-    /// Credentials that are not the emulator's, or cannot be known, go where others may read them.
+    /// A warning if credentials other than those of the emulator are sent in plain text.
     fn warning(&self, credentials: Option<&Credentials>) -> Option<Warning> {
         let is_example = credentials.is_some_and(is_example);
         let host = || self.host.authority().to_owned();
@@ -382,7 +377,7 @@ impl Inner {
     }
 }
 
-/// The request was not sent, or no response began.
+/// The error of a request that was not sent, or that has no response.
 fn from_send(error: reqwest::Error, connect_timeout: Duration) -> Error {
     let kind = match (error.is_connect(), error.is_timeout()) {
         (true, true) => Error::timed_out(Timeout::Connect, connect_timeout),

@@ -1,7 +1,7 @@
-//! The time that requests are signed with.
+//! The clock for signatures.
 //!
-//! The service refuses a signature whose time is more than five minutes off. Where this machine's clock is, the service's
-//! own time, in the `Date` of the refusal, says by how much.
+//! The service refuses a signature whose time is more than five minutes off. If the clock of this machine is wrong, the `Date`
+//! of the response tells by how much.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, header};
 use sagewire_transport::ServiceError;
 
-/// A difference that the service cannot mean: it accepts five minutes. AWS's SDKs correct from four on.
-const TOLERATED: i64 = 4 * 60;
-/// What the service says of a signature whose time is off, and of what follows from that.
-const REFUSALS: [&str; 6] = [
+/// The clock skew, in seconds, from which on the clock is corrected. The service accepts five minutes; AWS SDKs correct from four
+/// on.
+const MAX_SKEW: i64 = 4 * 60;
+/// The error types of the service for a signature with a wrong time.
+const ERROR_TYPES: [&str; 6] = [
     "RequestTimeTooSkewed",
     "RequestExpired",
     "RequestInTheFuture",
@@ -21,7 +22,7 @@ const REFUSALS: [&str; 6] = [
     "AuthFailure",
 ];
 
-/// The machine's clock, and by how many seconds the service's is ahead of it.
+/// The clock of this machine, with the number of seconds by which that of the service is ahead.
 #[derive(Debug, Default)]
 pub(crate) struct Clock(AtomicI64);
 
@@ -34,12 +35,12 @@ impl Clock {
         shift(SystemTime::now(), self.offset())
     }
 
-    /// Learns from a refusal of a request that was signed with the offset `was`. Tells whether another try makes sense.
-    pub(crate) fn correct(&self, was: i64, headers: &HeaderMap) -> bool {
-        self.correct_at(SystemTime::now(), was, headers)
+    /// Corrects the clock by a response to a request that was signed with the offset `used`. Returns whether that changed it.
+    pub(crate) fn correct(&self, used: i64, headers: &HeaderMap) -> bool {
+        self.correct_at(SystemTime::now(), used, headers)
     }
 
-    fn correct_at(&self, now: SystemTime, was: i64, headers: &HeaderMap) -> bool {
+    fn correct_at(&self, now: SystemTime, used: i64, headers: &HeaderMap) -> bool {
         let date =
             headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let Some(date) = date else { return false };
@@ -47,7 +48,7 @@ impl Clock {
             Ok(ahead) => seconds(ahead),
             Err(behind) => -seconds(behind.duration()),
         };
-        if (ahead - was).abs() < TOLERATED {
+        if (ahead - used).abs() < MAX_SKEW {
             return false;
         }
         self.0.store(ahead, Ordering::Relaxed);
@@ -55,9 +56,9 @@ impl Clock {
     }
 }
 
-/// The time of the signature may be why it was refused.
+/// Whether the time of the signature may be the cause of this error.
 pub(crate) fn may_be_skew(error: &ServiceError) -> bool {
-    error.status == 403 && error.error_type.as_deref().is_some_and(|name| REFUSALS.contains(&name))
+    error.status == 403 && error.error_type.as_deref().is_some_and(|name| ERROR_TYPES.contains(&name))
 }
 
 fn seconds(duration: Duration) -> i64 {
@@ -77,9 +78,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_services_time_counts_once() {
+    fn the_clock_is_corrected_once() {
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        for (date, error, was, corrected) in [
+        for (date, error, used, corrected) in [
             ("Sun, 06 Nov 1994 09:49:37 GMT", "InvalidSignatureException", 0, Some(3600)),
             ("Sun, 06 Nov 1994 07:49:37 GMT", "RequestExpired", 0, Some(-3600)),
             ("Sun, 06 Nov 1994 08:50:37 GMT", "InvalidSignatureException", 0, None),
@@ -92,10 +93,10 @@ mod tests {
             headers.insert(header::DATE, HeaderValue::from_static(date));
             headers.insert("x-amzn-errortype", HeaderValue::from_static(error));
             let error = ServiceError::new(StatusCode::FORBIDDEN, &headers, Default::default());
-            let clock = Clock(AtomicI64::new(was));
-            let learns = may_be_skew(&error) && clock.correct_at(now, was, &headers);
-            assert_eq!(learns, corrected.is_some(), "{date} {was}");
-            assert_eq!(clock.offset(), corrected.unwrap_or(was), "{date} {was}");
+            let clock = Clock(AtomicI64::new(used));
+            let is_corrected = may_be_skew(&error) && clock.correct_at(now, used, &headers);
+            assert_eq!(is_corrected, corrected.is_some(), "{date} {used}");
+            assert_eq!(clock.offset(), corrected.unwrap_or(used), "{date} {used}");
         }
     }
 }

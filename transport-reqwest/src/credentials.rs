@@ -1,4 +1,4 @@
-//! Where keys come from, and how long they are kept.
+//! Credentials from the environment, and the cache of credentials.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -10,25 +10,25 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use sagewire_transport::{Error, ServiceError};
 
-/// Credentials that expire sooner than this are not used, as in AWS's SDK: a request takes its time to arrive.
-const BUFFER: Duration = Duration::from_secs(10);
-/// So long before they expire, credentials are fetched anew.
-const EARLY: Duration = Duration::from_secs(5 * 60);
-/// How long a provider that failed is not asked again, where the old credentials will do.
-const PAUSE: Duration = Duration::from_secs(30);
-/// How long credentials are kept that do not say when they expire, as in AWS's SDK.
-const LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// What the service says of credentials that have expired, or were revoked.
-const REFUSALS: [&str; 4] =
+/// Credentials that expire sooner than this are not used, as in the AWS SDK: a request needs time to arrive.
+const MIN_VALIDITY: Duration = Duration::from_secs(10);
+/// How long before they expire credentials are refreshed.
+const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
+/// The pause after a failed refresh, while the old credentials are still valid.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// How long credentials without an expiry are cached, as in the AWS SDK.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// The error types of the service for credentials that have expired or were revoked.
+const ERROR_TYPES: [&str; 4] =
     ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];
 
-/// Keys from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
+/// Credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct EnvCredentials;
 
 impl EnvCredentials {
-    /// The provider. The environment is read when it is asked, not now.
+    /// A provider that reads the environment each time it is called.
     pub fn new() -> Self {
         Self
     }
@@ -49,7 +49,7 @@ fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> provider::Result {
     let (id, secret) = match (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
         (Some(id), Some(secret)) => (id, secret),
         (None, None) => return Err(CredentialsError::not_loaded(missing("AWS_ACCESS_KEY_ID"))),
-        // Half a pair is a mistake, and no reason to look elsewhere.
+        // An incomplete pair is a mistake, so other providers must not be tried.
         (None, _) => return Err(CredentialsError::invalid_configuration(missing("AWS_ACCESS_KEY_ID"))),
         (_, None) => return Err(CredentialsError::invalid_configuration(missing("AWS_SECRET_ACCESS_KEY"))),
     };
@@ -60,86 +60,91 @@ fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> provider::Result {
     Ok(credentials)
 }
 
-/// A provider that is not asked for every request: those of AWS leave keeping to the client.
+/// A cache in front of a provider.
 ///
-/// The provider is asked by one request at a time. Shortly before the credentials expire, the others go on with the old
-/// ones in the meantime, and so do all if the provider fails; once they have expired, all wait for the new ones.
+/// Only one request at a time calls the provider. Shortly before the credentials expire, the other requests use the old ones in
+/// the meantime, and so do all if the provider fails. Once the credentials have expired, all requests wait for new ones.
 pub(crate) struct Cache {
     provider: SharedCredentialsProvider,
-    kept: Mutex<Option<Kept>>,
-    asking: tokio::sync::Mutex<()>,
+    cached: Mutex<Option<Cached>>,
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone)]
-struct Kept {
+struct Cached {
     credentials: Credentials,
-    /// From then on, others are asked for.
+    /// When they are refreshed.
     fresh_until: SystemTime,
-    /// From then on, they are not used any more.
+    /// When they are no longer used.
     valid_until: SystemTime,
 }
 
-impl Kept {
+impl Cached {
     fn new(credentials: Credentials, now: SystemTime) -> Self {
         let Some(expiry) = credentials.expiry() else {
-            return Self { credentials, fresh_until: now + LIFETIME, valid_until: now + LIFETIME };
+            return Self {
+                credentials,
+                fresh_until: now + DEFAULT_LIFETIME,
+                valid_until: now + DEFAULT_LIFETIME,
+            };
         };
         let left = expiry.duration_since(now).unwrap_or_default();
-        let before = |time: Duration| expiry.checked_sub(time).unwrap_or(now);
-        let (fresh_until, valid_until) = (before(EARLY.min(left / 4)), before(BUFFER.min(left / 4)));
+        let before = |duration: Duration| expiry.checked_sub(duration).unwrap_or(now);
+        let (fresh_until, valid_until) =
+            (before(REFRESH_BEFORE.min(left / 4)), before(MIN_VALIDITY.min(left / 4)));
         Self { credentials, fresh_until: fresh_until.min(valid_until), valid_until }
     }
 }
 
 impl Cache {
     pub(crate) fn new(provider: SharedCredentialsProvider) -> Self {
-        Self { provider, kept: Mutex::new(None), asking: tokio::sync::Mutex::new(()) }
+        Self { provider, cached: Mutex::new(None), refreshing: tokio::sync::Mutex::new(()) }
     }
 
     pub(crate) async fn credentials(&self, now: SystemTime) -> provider::Result {
-        match self.kept() {
-            Some(kept) if now < kept.fresh_until => Ok(kept.credentials),
-            Some(kept) if now < kept.valid_until => {
-                let Ok(_asking) = self.asking.try_lock() else { return Ok(kept.credentials) };
-                Ok(self.ask(now).await.unwrap_or_else(|_| self.later(kept, now)))
+        match self.cached() {
+            Some(cached) if now < cached.fresh_until => Ok(cached.credentials),
+            Some(cached) if now < cached.valid_until => {
+                let Ok(_refreshing) = self.refreshing.try_lock() else { return Ok(cached.credentials) };
+                Ok(self.refresh(now).await.unwrap_or_else(|_| self.postpone(cached, now)))
             }
             _ => {
-                let _asking = self.asking.lock().await;
-                match self.kept() {
-                    Some(kept) if now < kept.valid_until => Ok(kept.credentials),
-                    _ => self.ask(now).await,
+                let _refreshing = self.refreshing.lock().await;
+                match self.cached() {
+                    Some(cached) if now < cached.valid_until => Ok(cached.credentials),
+                    _ => self.refresh(now).await,
                 }
             }
         }
     }
 
-    /// Keeps these no longer: the service knows better when they expired. Others that were fetched in the meantime stay.
+    /// Removes these credentials from the cache, because the service refused them. Newer credentials stay.
     pub(crate) fn refused(&self, credentials: &Credentials) {
-        let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if kept.as_ref().is_some_and(|kept| are_same(&kept.credentials, credentials)) {
-            *kept = None;
+        let mut cached = self.cached.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if cached.as_ref().is_some_and(|cached| are_same(&cached.credentials, credentials)) {
+            *cached = None;
         }
     }
 
-    async fn ask(&self, now: SystemTime) -> provider::Result {
+    async fn refresh(&self, now: SystemTime) -> provider::Result {
         let credentials = self.provider.provide_credentials().await?;
-        self.keep(Kept::new(credentials.clone(), now));
+        self.store(Cached::new(credentials.clone(), now));
         Ok(credentials)
     }
 
-    /// The provider failed: not every request has to wait for it.
-    fn later(&self, kept: Kept, now: SystemTime) -> Credentials {
-        let credentials = kept.credentials.clone();
-        self.keep(Kept { fresh_until: (now + PAUSE).min(kept.valid_until), ..kept });
+    /// The provider failed: uses the old credentials, and refreshes them later.
+    fn postpone(&self, cached: Cached, now: SystemTime) -> Credentials {
+        let credentials = cached.credentials.clone();
+        self.store(Cached { fresh_until: (now + RETRY_AFTER).min(cached.valid_until), ..cached });
         credentials
     }
 
-    fn kept(&self) -> Option<Kept> {
-        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    fn cached(&self) -> Option<Cached> {
+        self.cached.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    fn keep(&self, kept: Kept) {
-        *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(kept);
+    fn store(&self, cached: Cached) {
+        *self.cached.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(cached);
     }
 }
 
@@ -147,17 +152,17 @@ pub(crate) fn not_loaded(error: CredentialsError) -> Error {
     Error::credentials("the credentials could not be loaded").because(error)
 }
 
-/// The service sees no difference between them, whatever they say of their expiry.
+/// Whether two credentials are the same, except for their expiry.
 pub(crate) fn are_same(one: &Credentials, other: &Credentials) -> bool {
     one.access_key_id() == other.access_key_id()
         && one.secret_access_key() == other.secret_access_key()
         && one.session_token() == other.session_token()
 }
 
-/// Other credentials may be let through.
+/// Whether other credentials may be accepted.
 pub(crate) fn may_be_stale(error: &ServiceError) -> bool {
     matches!(error.status, 400 | 401 | 403)
-        && error.error_type.as_deref().is_some_and(|name| REFUSALS.contains(&name))
+        && error.error_type.as_deref().is_some_and(|name| ERROR_TYPES.contains(&name))
 }
 
 impl fmt::Debug for Cache {
@@ -173,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_may_lack_keys() {
+    fn missing_variables_are_errors() {
         let lookup = |set: &'static [(&str, &str)]| {
             from_lookup(|name| {
                 set.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_string())
@@ -194,7 +199,7 @@ mod tests {
         assert!(lookup(&[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "secret")]).is_err());
     }
 
-    /// Credentials that are numbered, and last for a while.
+    /// A provider of numbered credentials.
     #[derive(Debug, Default)]
     struct Counting {
         count: AtomicU64,
@@ -237,32 +242,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_are_kept_until_shortly_before_they_expire() {
+    async fn credentials_are_cached_until_shortly_before_they_expire() {
         let hour = Some(Duration::from_secs(3600));
-        for (lasts, kept) in [(hour, 3299), (Some(Duration::from_secs(100)), 74), (None, 899)] {
+        for (lasts, cached_for) in [(hour, 3299), (Some(Duration::from_secs(100)), 74), (None, 899)] {
             let (_, cache) = cache(Counting { lasts, ..Counting::default() });
-            for (after, found) in [(0, "0"), (kept, "0"), (kept + 1, "1")] {
+            for (after, found) in [(0, "0"), (cached_for, "0"), (cached_for + 1, "1")] {
                 assert_eq!(id(&cache, after).await, found, "{after}");
             }
         }
     }
 
     #[tokio::test]
-    async fn old_credentials_do_until_they_expire() {
+    async fn old_credentials_are_used_until_they_expire() {
         let (provider, cache) =
             cache(Counting { lasts: Some(Duration::from_secs(3600)), ..Counting::default() });
         assert_eq!(id(&cache, 0).await, "0");
         provider.fails.store(true, Ordering::Relaxed);
         assert_eq!(id(&cache, 3400).await, "0");
         provider.fails.store(false, Ordering::Relaxed);
-        assert_eq!(id(&cache, 3429).await, "0", "it is not asked again so soon");
+        assert_eq!(id(&cache, 3429).await, "0", "the refresh is postponed");
         assert_eq!(id(&cache, 3431).await, "1");
         provider.fails.store(true, Ordering::Relaxed);
         assert_eq!(id(&cache, 7200).await, "failed");
     }
 
     #[test]
-    fn some_refusals_mean_the_credentials() {
+    fn expired_credentials_are_recognized() {
         use http::{HeaderMap, HeaderValue, StatusCode};
         for (status, name, stale) in [
             (403, "ExpiredTokenException", true),
@@ -284,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_asks_for_all() {
+    async fn one_request_refreshes_for_all() {
         let takes = Duration::from_secs(1);
         let lasts = Some(Duration::from_secs(3600));
         let (provider, cache) = cache(Counting { takes, lasts, ..Counting::default() });

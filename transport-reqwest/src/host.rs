@@ -1,23 +1,23 @@
-//! Where requests go.
+//! The host of the service.
 
 use std::net::IpAddr;
 
 use reqwest::Url;
 use sagewire_transport::Error;
 
-/// A partition of AWS: the prefixes of its regions, and its domains. The first is for everything that is not known, as in
-/// AWS's own rules.
+/// A partition of AWS: the prefix of its regions, and its domains. The first one is the default for unknown regions, as in the
+/// endpoint rules of AWS.
 struct Partition {
     prefix: &'static str,
     domain: &'static str,
     dual_stack: &'static str,
-    /// The name of the hosts for FIPS.
+    /// The first labels of the FIPS hosts.
     fips: &'static str,
 }
 
 const FIPS: &str = "runtime.sagemaker-fips";
 
-/// Source: the endpoint rules of SageMaker Runtime and the partitions in AWS's SDKs.
+/// Source: the endpoint rules of SageMaker Runtime and the partitions in the AWS SDKs.
 const PARTITIONS: [Partition; 8] = {
     const fn partition(
         prefix: &'static str,
@@ -39,7 +39,7 @@ const PARTITIONS: [Partition; 8] = {
     ]
 };
 
-/// A checked endpoint URL.
+/// A validated endpoint URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
     /// Without a slash at the end.
@@ -47,14 +47,14 @@ pub(crate) struct Host {
     /// The value of the `host` header.
     authority: String,
     https: bool,
-    /// It is this machine.
+    /// It is a loopback address of this machine.
     loopback: bool,
-    /// How it was made of a region, if it was: for FIPS, and for dual stack.
-    of_region: Option<(bool, bool)>,
+    /// If it was derived from a region: whether for FIPS, and whether for dual stack.
+    derived_for: Option<(bool, bool)>,
 }
 
 impl Host {
-    /// The runtime of a region.
+    /// The host of SageMaker Runtime in a region.
     pub(crate) fn of_region(region: &str, fips: bool, dual_stack: bool) -> Result<Self, Error> {
         if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(Error::config(format!("{region:?} is not the name of a region")));
@@ -69,12 +69,12 @@ impl Host {
         };
         let domain = if dual_stack { partition.dual_stack } else { partition.domain };
         let host = Self::parse(&format!("https://{name}.{region}.{domain}"))?;
-        Ok(Self { of_region: Some((fips, dual_stack)), ..host })
+        Ok(Self { derived_for: Some((fips, dual_stack)), ..host })
     }
 
-    /// The same for another region; an endpoint URL stays what it is.
+    /// The same in another region. An endpoint URL is not changed.
     pub(crate) fn of_other_region(&self, region: &str) -> Result<Self, Error> {
-        match self.of_region {
+        match self.derived_for {
             Some((fips, dual_stack)) => Self::of_region(region, fips, dual_stack),
             None => Ok(self.clone()),
         }
@@ -110,7 +110,7 @@ impl Host {
             None => name.into(),
         };
         let url = url.as_str().trim_end_matches('/').into();
-        Ok(Self { url, authority, https, loopback, of_region: None })
+        Ok(Self { url, authority, https, loopback, derived_for: None })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -125,7 +125,7 @@ impl Host {
         self.https
     }
 
-    /// What is sent there may be read on the way.
+    /// Whether requests cross a network unencrypted.
     pub(crate) fn is_exposed(&self) -> bool {
         !self.https && !self.loopback
     }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn others_may_read_what_is_not_encrypted() {
+    fn plain_http_to_other_machines_is_exposed() {
         for (url, exposed) in [
             ("https://a", false),
             ("http://a", true),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn fips_and_dual_stack_have_hosts_of_their_own() {
+    fn fips_and_dual_stack_have_their_own_hosts() {
         for (region, fips, dual_stack, host) in [
             ("us-east-1", false, true, "runtime.sagemaker.us-east-1.api.aws"),
             ("us-east-1", true, false, "runtime-fips.sagemaker.us-east-1.amazonaws.com"),

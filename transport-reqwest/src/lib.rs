@@ -1,9 +1,10 @@
 #![forbid(unsafe_code)]
 //! Invokes Amazon SageMaker endpoints over [`reqwest`].
 //!
-//! A [`Client`] signs a [`Request`], sends it, and returns what came: the whole body of [`Client::invoke`], or the bytes
-//! of [`Client::invoke_stream`] chunk by chunk. Those are event-stream frames, cut anywhere: [`ResponseStream::events`] and
-//! [`ResponseStream::transcoded`] read them with `sagewire-codec`.
+//! A [`Client`] signs a [`Request`], sends it, and returns the body of the response: in one piece with [`Client::invoke`], or
+//! chunk by chunk with [`Client::invoke_stream`]. A streaming body consists of event-stream frames;
+//! [`ResponseStream::events`] and [`ResponseStream::transcoded`] decode them with `sagewire-codec`. A [`Chat`] on top of the
+//! client takes canonical requests. The front page of `sagewire-transport` lists all functions.
 //!
 //! ```no_run
 //! use sagewire_transport_reqwest::{Client, Request};
@@ -19,49 +20,50 @@
 //! # }
 //! ```
 //!
-//! # What is sent is what is signed
+//! # Signatures
 //!
-//! Every header that is sent is part of the signature, but for `content-length` and, of course, `authorization`. Redirects
-//! are not followed, proxies of the environment are not used, and nothing is decompressed; a client of one's own
-//! ([`Builder::http_client`]) may go through a proxy. HTTP/2 is spoken where the server offers it in the TLS handshake.
+//! All headers are signed, except `content-length` and `authorization` itself. Redirects are not followed, proxies of the
+//! environment are not used, and nothing is decompressed. An HTTP client of your own ([`Builder::http_client`]) may use a proxy.
+//! HTTP/2 is used if the server offers it in the TLS handshake.
 //!
-//! A signature is refused where this machine's clock is wrong. The time of the refusal puts it right, once, and the request
-//! is sent again.
+//! The service refuses a signature if the clock of this machine is wrong. The client then corrects its clock by the `Date` of
+//! the response, and sends the request again, once.
 //!
-//! # Trying again
+//! # Retries
 //!
-//! What may pass is tried up to three times, each with a signature of its own: [`Retry`] says what, and how long is waited.
-//! That goes for a stream, too, which breaks, ends or fails before its first event: [`Client::invoke_stream`] returns with the
-//! first one. Nothing is tried again once something of an answer was handed out: the error then tells the caller how it ended.
-//! [`Retry::never`] turns it off. HTTP's own exception remains: a request of which no byte was sent, because a pooled
-//! connection had been closed, takes another connection.
+//! Transient errors are retried, up to three attempts in all, each with its own signature: see [`Retry`]. This includes streams
+//! that break, end or fail before their first event: [`Client::invoke_stream`] waits for the first event. Nothing is retried once
+//! a part of the response was passed to the caller; the error then says how the response ended. [`Retry::never`] turns retries
+//! off, with one exception: a request that was not sent at all because its pooled connection was closed is sent over another
+//! connection.
 //!
 //! # Hosts
 //!
-//! Unless an endpoint URL is given, requests go to `https://runtime.sagemaker.REGION.SUFFIX`, with the suffix of the
-//! region's partition (`amazonaws.com`, `amazonaws.com.cn`, ...), or to its hosts for FIPS ([`Builder::fips`]) and dual stack
-//! ([`Builder::dual_stack`]). An [`Endpoint`] may name a region of its own. [`Client::settings`] tells where each came from,
-//! and [`Client::warnings`] whether something may not be meant, such as plain HTTP to another machine.
+//! Unless an endpoint URL is set, requests go to `https://runtime.sagemaker.REGION.SUFFIX`, with the suffix of the region's
+//! partition (`amazonaws.com`, `amazonaws.com.cn`, ...), or to the hosts for FIPS ([`Builder::fips`]) and dual stack
+//! ([`Builder::dual_stack`]). An [`Endpoint`] may have a region of its own. [`Client::settings`] returns the origin of each
+//! setting, and [`Client::warnings`] what may be a mistake, such as plain HTTP to another machine.
 //!
 //! # Credentials
 //!
-//! They come from the environment ([`Builder::from_env`]), from any [`ProvideCredentials`], or with the feature `aws-config`
-//! from wherever AWS's tools find them: `Builder::load_aws_config` and `Builder::from_aws_config`. They are fetched anew
-//! five minutes before they expire, by one request for all. Where the service says that they have expired all the same, they
-//! are fetched at once, and the request is sent again with them; keys that stay the same fail at once.
+//! Credentials come from the environment ([`Builder::from_env`]), from any [`ProvideCredentials`], or with the feature
+//! `aws-config` from the sources of the AWS tools: `Builder::load_aws_config` and `Builder::from_aws_config`. They are refreshed
+//! five minutes before they expire, by one request for all. If the service reports that they have expired, they are refreshed at
+//! once and the request is sent again; if the provider returns the same credentials, the request fails.
 //!
 //! # The OpenAI route
 //!
-//! [`Route::OpenAi`] asks the container's `/v1/chat/completions` by a bearer [`Token`], which is made of the credentials
-//! without asking anybody, and made anew before it expires. What the container answers comes as it is, without frames:
-//! [`ResponseStream::events`], [`Chat`] and the rest read it all the same.
+//! [`Route::OpenAi`] sends requests to the container's `/v1/chat/completions` with a bearer [`Token`], which is generated locally
+//! from the credentials, and refreshed before it expires. The response is the container's own, without frames:
+//! [`ResponseStream::events`], [`Chat`] and the other functions read it in the same way.
 //!
 //! # Features
 //!
 //! - `rustls` (default): `https`, through rustls with *ring* and the certificates of the platform.
-//! - `aws-config`: the credentials and settings of AWS's tools. SSO, roles and web identities are asked for over `https`, by
-//!   the same reqwest and the same TLS: they need `rustls`; containers, instances and processes do not.
-//! - `tracing`: the spans of `sagewire-transport`, and a warning before credentials go over plain HTTP to another machine.
+//! - `aws-config`: configuration and credentials of the AWS tools. SSO, roles and web identities use `https`, with the same
+//!   reqwest and the same TLS, so they need `rustls`; containers, instances and processes do not.
+//! - `serde`: see `sagewire-transport`.
+//! - `tracing`: the spans of `sagewire-transport`, and a warning before credentials are sent over plain HTTP to another machine.
 
 #[cfg(feature = "aws-config")]
 mod aws_config;
@@ -92,15 +94,16 @@ pub use builder::{Builder, http_client};
 pub use client::{Client, Route};
 pub use credentials::EnvCredentials;
 pub use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Bounds, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream,
-    Metadata, Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts,
+    AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
+    Endpoint, Error, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response, ResponseBody,
+    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transcoded, TranscodedResponse, TranscodedStream,
     Transport,
 };
 pub use settings::{CredentialsSource, Origin, Setting, Settings};
 pub use token::Token;
 pub use warning::Warning;
 
-/// The blocks of the project's README, compiled and run.
+/// The code blocks of the project's README, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

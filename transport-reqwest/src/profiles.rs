@@ -1,5 +1,5 @@
-//! The files of profiles. AWS's SDK goes on without one that it cannot read, as if it were empty: requests would go elsewhere
-//! than it says, or be signed with other keys.
+//! Checks the profile files. The AWS SDK ignores a file that it cannot read; requests would then go to another host, or be signed
+//! with other credentials, than the file says.
 
 use std::error::Error as _;
 use std::path::PathBuf;
@@ -8,13 +8,15 @@ use aws_config::profile;
 use aws_types::os_shim_internal::{Env, Fs};
 use sagewire_transport::Error;
 
-/// The variables that name them, and where they are without.
+/// The variables with the paths of the files, and the default paths.
 const FILES: [(&str, &str); 2] =
     [("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")];
 
+/// Checks that all profile files that exist can be read.
+///
 /// # Errors
 ///
-/// A file that is there cannot be read. What is in the line is not said: it may be a secret.
+/// A file cannot be read. The error does not quote the line, because it may contain a secret.
 pub(crate) async fn check() -> Result<(), Error> {
     let files = Fs::real();
     for (variable, default) in FILES {
@@ -30,7 +32,7 @@ pub(crate) async fn check() -> Result<(), Error> {
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            // Not everybody has a home to look into.
+            // The default path may be unreadable if there is no home directory.
             Err(_) if named.is_none() && std::fs::metadata(&path).is_err() => {}
             Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
         }
@@ -38,7 +40,7 @@ pub(crate) async fn check() -> Result<(), Error> {
     let loaded = profile::load(&files, &Env::real(), &Default::default(), None).await;
     loaded.map(drop).map_err(|error| {
         let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        // It has two lines.
+        // The message has two lines.
         Error::config(cause.replace("\n  ", " "))
     })
 }

@@ -1,4 +1,4 @@
-//! What a client was set up with, and where each of it was found: for people who wonder why a request goes there.
+//! The settings of a client and their origins, for diagnostics.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -6,30 +6,30 @@ use std::time::SystemTime;
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 
-/// What a client was set up with. No secret is in it.
+/// The settings of a client. They contain no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The region that requests are signed for.
+    /// The region for which requests are signed.
     pub region: Setting,
-    /// Where requests go.
+    /// The URL of the service.
     pub endpoint_url: Setting,
-    /// Who asked for hosts that are validated for FIPS 140, if anybody did.
+    /// The origin of the setting that enables FIPS 140 hosts, if one does.
     pub fips: Option<Origin>,
-    /// Who asked for hosts that have IPv6 addresses, too, if anybody did.
+    /// The origin of the setting that enables dual-stack hosts, if one does.
     pub dual_stack: Option<Origin>,
-    /// Where credentials are looked for. [`Client::credentials_source`](crate::Client::credentials_source) says where they
-    /// were found.
+    /// The origin of the credentials provider. [`Client::credentials_source`](crate::Client::credentials_source) returns the
+    /// source of the credentials themselves.
     pub credentials: Origin,
 }
 
-/// A value, and where it was found.
+/// A value and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setting {
     /// The value.
     pub value: String,
-    /// Where it was found.
+    /// Its origin.
     pub origin: Origin,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Setting {
     }
 }
 
-/// Where a setting was found.
+/// The origin of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
@@ -59,11 +59,11 @@ pub enum Origin {
     Services,
     /// The metadata of the instance.
     Instance,
-    /// The configuration of AWS's SDK that the program brought, which does not say more.
+    /// An `SdkConfig` of the AWS SDK that the program passed.
     SdkConfig,
-    /// The chain of AWS's SDK: environment, profile, web identity, container, instance.
+    /// The default chain of the AWS SDK: environment, profile, web identity, container, instance.
     Chain,
-    /// It follows from the region.
+    /// The default for the region.
     Region,
 }
 
@@ -82,19 +82,19 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Where credentials were found, and how long they hold. No secret is in it.
+/// The source of credentials, and when they expire. It contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CredentialsSource {
-    /// Where they were looked for.
+    /// The origin of the provider.
     pub origin: Origin,
-    /// What provided them, one step after the other, such as `profile, SSO`; empty if the provider does not say.
+    /// The steps of the provider in order, such as `profile, SSO`; empty if it does not report them.
     pub steps: Vec<&'static str>,
-    /// The end of the access key's id, which tells people whose it is; empty if the id is too short to be cut.
+    /// The last four characters of the access key ID; empty if the ID is too short.
     pub key: String,
-    /// They are temporary: a session token goes with them.
+    /// They are temporary: there is a session token.
     pub has_session_token: bool,
-    /// When they expire, if they say so.
+    /// When they expire, if it is known.
     pub expiry: Option<SystemTime>,
 }
 
@@ -118,7 +118,7 @@ impl fmt::Display for CredentialsSource {
     }
 }
 
-/// The last four characters of what has at least twice as many.
+/// The last four characters of an ID with at least eight.
 fn end(id: &str) -> &str {
     id.len().checked_sub(4).filter(|at| *at >= 4).and_then(|at| id.get(at..)).unwrap_or_default()
 }
@@ -154,9 +154,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_key_little_is_shown() {
+    fn only_the_end_of_a_long_key_is_shown() {
         assert_eq!(end("AKIDEXAMPLE"), "MPLE");
-        // Not in the middle of a character.
+        // Short keys, and a character boundary.
         for short in ["", "abc", "abcdefg", "aaaaaaaé你"] {
             assert_eq!(end(short), "", "{short}");
         }

@@ -1,4 +1,4 @@
-//! Signs a request as it is sent.
+//! Signs requests.
 
 use std::time::SystemTime;
 
@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use sagewire_transport::Error;
 
-/// The name that requests to the runtime are signed for. It is not the name of the host.
+/// The service name in signatures. It differs from the host name.
 pub(crate) const SERVICE: &str = "sagemaker";
 
-/// What a signature is for.
+/// The scope of a signature.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
     pub(crate) region: &'a str,
@@ -21,7 +21,7 @@ pub(crate) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// Of the runtime.
+    /// SageMaker Runtime.
     pub(crate) fn new(region: &'a str, time: SystemTime) -> Self {
         Self { region, service: SERVICE, time }
     }

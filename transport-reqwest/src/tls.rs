@@ -1,4 +1,4 @@
-//! rustls with *ring*: needs nothing but a C compiler to build, and leaves the process-wide provider alone.
+//! TLS through rustls with *ring*, which needs only a C compiler to build. The process-wide provider is not changed.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 
 use sagewire_transport::Error;
 
-/// The settings of TLS. A client of an `http` endpoint never uses them, and must not fail for want of certificates.
+/// The configuration of TLS. A client of an `http` endpoint never uses it, so it must not fail if there are no certificates.
 pub(crate) fn config(https: bool) -> Result<ClientConfig, Error> {
     let unusable = |error| Error::config("tls cannot be set up").because(error);
     let provider = Arc::new(rustls::crypto::ring::default_provider());

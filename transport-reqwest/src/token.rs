@@ -1,10 +1,9 @@
 //! The bearer token of the OpenAI route.
 //!
-//! It is the URL of a request that is signed in its query, in Base64: minted without asking anybody, and good until its
-//! own time or that of the credentials is up. It is made byte for byte as `sagemaker.core.token_generator` of SageMaker's
-//! Python SDK makes it.
+//! A token is the Base64 of a presigned URL. It is generated locally, and valid until it or the credentials expire. It is
+//! byte for byte the token that `sagemaker.core.token_generator` of the SageMaker Python SDK generates.
 //!
-//! Of `aws-sigv4` only the arithmetic is used: what it writes into its log of a signed query has the session token in it.
+//! Only the key derivation of `aws-sigv4` is used, because its presigning logs the session token.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -24,17 +23,17 @@ use sha2::{Digest, Sha256};
 use crate::sign::{SERVICE, unusable};
 
 const PREFIX: &str = "sagemaker-api-key-";
-/// The same host in every region and partition: nothing is ever sent there.
+/// The same host in every region and partition. Nothing is sent to it.
 const HOST: &str = "sagemaker.amazonaws.com";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const ACTION: &str = "Action=CallWithBearerToken";
-/// Added after the signature, and not part of it.
+/// Appended after signing, and not signed.
 const VERSION: &str = "&Version=1";
-/// Everything but what [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3) leaves unreserved.
+/// All characters except the unreserved ones of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A bearer token of the OpenAI route. It is as good as the credentials that it was made of, for as long as it lasts, and
-/// is shown by [`expose`](Self::expose) alone.
+/// A bearer token of the OpenAI route. While it is valid, it is as secret as the credentials; only
+/// [`expose`](Self::expose) shows it.
 #[derive(Clone)]
 pub struct Token {
     text: String,
@@ -42,15 +41,15 @@ pub struct Token {
 }
 
 impl Token {
-    /// How long a token may last at most.
+    /// The longest lifetime of a token.
     pub const LIFETIME_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 
-    /// Makes a token that lasts from `time` for `lifetime`, whole seconds of it: 1 second to 12 hours.
+    /// Generates a token that is valid from `time` on for `lifetime`: 1 second to 12 hours, in whole seconds.
     ///
     /// # Errors
     ///
-    /// The lifetime is out of its range.
-    pub fn mint(
+    /// The lifetime is out of range.
+    pub fn generate(
         credentials: &Credentials,
         region: &str,
         time: SystemTime,
@@ -65,12 +64,12 @@ impl Token {
         Ok(Self { text, expiry })
     }
 
-    /// The token itself. Whoever has it may invoke endpoints.
+    /// The token itself. Everybody who has it can invoke endpoints.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// When it is no longer good: its own time is up, or that of the credentials.
+    /// When the token or the credentials expire, whichever is earlier.
     pub fn expiry(&self) -> SystemTime {
         self.expiry
     }
@@ -83,24 +82,24 @@ impl Token {
     }
 }
 
-/// The query of the request that a token stands for, and its signature.
+/// The query of the presigned URL, and its signature.
 /// Source: [Create a signed AWS API request](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 fn sign(credentials: &Credentials, region: &str, time: SystemTime, lifetime: Duration) -> (String, String) {
     let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
-    let at = iso_8601_basic(time);
-    let scope = format!("{}/{region}/{SERVICE}/aws4_request", &at[..8]);
+    let date = iso_8601_basic(time);
+    let scope = format!("{}/{region}/{SERVICE}/aws4_request", &date[..8]);
     let credential = escaped(&format!("{}/{scope}", credentials.access_key_id()));
     let begin = format!(
-        "{ACTION}&X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={at}&X-Amz-Expires={}",
+        "{ACTION}&X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={date}&X-Amz-Expires={}",
         lifetime.as_secs()
     );
     let token = credentials.session_token().map(escaped);
     let token = token.map(|token| format!("&X-Amz-Security-Token={token}")).unwrap_or_default();
     let signed = "&X-Amz-SignedHeaders=host";
-    // Sorted for the signature; the Python SDK sends the token last.
+    // The signature requires sorted parameters; the Python SDK sends the session token last.
     let empty = hex::encode(Sha256::digest(b""));
     let canonical = format!("POST\n/\n{begin}{token}{signed}\nhost:{HOST}\n\nhost\n{empty}");
-    let text = format!("{ALGORITHM}\n{at}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
+    let text = format!("{ALGORITHM}\n{date}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
     let key = generate_signing_key(credentials.secret_access_key(), time, region, SERVICE);
     (format!("{begin}{signed}{token}"), calculate_signature(key, text.as_bytes()))
 }
@@ -124,13 +123,13 @@ pub(crate) fn checked(lifetime: Duration) -> Result<Duration, Error> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// The token that was used last. It is made anew before it expires, and where it is refused.
+/// Caches the last token. It is refreshed before it expires, and if the service refuses it.
 pub(crate) struct Tokens {
     lifetime: Duration,
-    kept: Mutex<Option<Kept>>,
+    cached: Mutex<Option<Cached>>,
 }
 
-struct Kept {
+struct Cached {
     token: Token,
     credentials: Credentials,
     region: String,
@@ -139,38 +138,38 @@ struct Kept {
 
 impl Tokens {
     pub(crate) fn new(lifetime: Duration) -> Self {
-        Self { lifetime, kept: Mutex::new(None) }
+        Self { lifetime, cached: Mutex::new(None) }
     }
 
-    /// The one that is kept, if it lasts for a while yet, and what it was made of.
-    pub(crate) fn kept(&self, region: &str, now: SystemTime) -> Option<(Token, Credentials)> {
-        let kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let kept = kept.as_ref().filter(|kept| kept.region == region && now < kept.until)?;
-        Some((kept.token.clone(), kept.credentials.clone()))
+    /// The cached token, unless it expires soon, and its credentials.
+    pub(crate) fn cached(&self, region: &str, now: SystemTime) -> Option<(Token, Credentials)> {
+        let cached = self.cached.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let cached = cached.as_ref().filter(|cached| cached.region == region && now < cached.until)?;
+        Some((cached.token.clone(), cached.credentials.clone()))
     }
 
-    pub(crate) fn mint(
+    pub(crate) fn generate(
         &self,
         credentials: &Credentials,
         region: &str,
         now: SystemTime,
     ) -> Result<Token, Error> {
-        let token = Token::mint(credentials, region, now, self.lifetime)?;
-        let lasts = token.expiry.duration_since(now).unwrap_or_default();
-        // A request takes its time to arrive.
-        let margin = (lasts / 10).min(Duration::from_secs(5 * 60));
+        let token = Token::generate(credentials, region, now, self.lifetime)?;
+        let lifetime = token.expiry.duration_since(now).unwrap_or_default();
+        // The request needs time to arrive.
+        let margin = (lifetime / 10).min(Duration::from_secs(5 * 60));
         let until = token.expiry.checked_sub(margin).unwrap_or(now);
-        let kept =
-            Kept { token: token.clone(), credentials: credentials.clone(), region: region.into(), until };
-        *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(kept);
+        let cached =
+            Cached { token: token.clone(), credentials: credentials.clone(), region: region.into(), until };
+        *self.cached.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(cached);
         Ok(token)
     }
 
-    /// Keeps this one no longer. Another that was made in the meantime stays.
+    /// Removes this token from the cache. A newer token stays.
     pub(crate) fn refused(&self, token: &Token) {
-        let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if kept.as_ref().is_some_and(|kept| kept.token.text == token.text) {
-            *kept = None;
+        let mut cached = self.cached.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if cached.as_ref().is_some_and(|cached| cached.token.text == token.text) {
+            *cached = None;
         }
     }
 }
@@ -193,33 +192,36 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_have_bounds() {
-        let mint = |millis| Token::mint(&keys(None), "r", NOW, Duration::from_millis(millis));
+    fn lifetimes_have_limits() {
+        let generate = |millis| Token::generate(&keys(None), "r", NOW, Duration::from_millis(millis));
         for millis in [0, 999, 43_201_000] {
-            assert!(mint(millis).err().is_some_and(|error| error.is_config()), "{millis}");
+            assert!(generate(millis).err().is_some_and(|error| error.is_config()), "{millis}");
         }
         for (millis, lasts) in [(1_999, 1), (43_200_000, 43_200)] {
-            assert_eq!(mint(millis).ok().map(|token| token.expiry()), Some(NOW + Duration::from_secs(lasts)));
+            assert_eq!(
+                generate(millis).ok().map(|token| token.expiry()),
+                Some(NOW + Duration::from_secs(lasts))
+            );
         }
     }
 
     #[test]
     fn credentials_may_expire_first() {
-        let token = Token::mint(&keys(Some(60)), "r", NOW, Token::LIFETIME_MAX).ok();
+        let token = Token::generate(&keys(Some(60)), "r", NOW, Token::LIFETIME_MAX).ok();
         assert_eq!(token.map(|token| token.expiry()), Some(NOW + Duration::from_secs(60)));
     }
 
     #[test]
-    fn tokens_are_kept_until_shortly_before_they_expire() {
-        for (expiry, kept) in [(None, 43_200 - 300), (Some(100), 90)] {
+    fn tokens_are_cached_until_shortly_before_they_expire() {
+        for (expiry, lifetime) in [(None, 43_200 - 300), (Some(100), 90)] {
             let tokens = Tokens::new(Token::LIFETIME_MAX);
-            assert!(tokens.kept("r", NOW).is_none());
-            let token = tokens.mint(&keys(expiry), "r", NOW).expect("keys");
-            let after = |seconds| tokens.kept("r", NOW + Duration::from_secs(seconds));
-            assert!(after(kept - 1).is_some_and(|(found, _)| found.text == token.text));
-            assert!(after(kept).is_none() && tokens.kept("other", NOW).is_none());
+            assert!(tokens.cached("r", NOW).is_none());
+            let token = tokens.generate(&keys(expiry), "r", NOW).expect("keys");
+            let after = |seconds| tokens.cached("r", NOW + Duration::from_secs(seconds));
+            assert!(after(lifetime - 1).is_some_and(|(found, _)| found.text == token.text));
+            assert!(after(lifetime).is_none() && tokens.cached("other", NOW).is_none());
 
-            let another = tokens.mint(&keys(expiry), "r", NOW + Duration::from_secs(1)).expect("keys");
+            let another = tokens.generate(&keys(expiry), "r", NOW + Duration::from_secs(1)).expect("keys");
             tokens.refused(&token);
             assert!(after(2).is_some());
             tokens.refused(&another);

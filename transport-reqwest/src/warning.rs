@@ -1,21 +1,21 @@
-//! What is allowed, and perhaps not meant.
+//! Configurations that are valid, but may be a mistake.
 
 use std::fmt;
 
 use aws_credential_types::Credentials;
 
-/// The access key of AWS's examples, which the emulator takes. Whoever uses it has nothing to lose.
+/// The access key ID of the AWS documentation, which the emulator accepts. It is not secret.
 const EXAMPLE_ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
 
-/// Something that people should know before they send requests.
+/// Something that the user should know before requests are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// Requests to another machine are not encrypted: whoever is on the way reads them and their answers, and what
-    /// authorizes them.
+    /// Requests to another machine are not encrypted: others on the network can read them, their responses, and their
+    /// authorization.
     #[non_exhaustive]
     PlainHttp {
-        /// The host, and the port if there is one.
+        /// The host, with the port if it is set.
         host: String,
     },
 }

@@ -1,5 +1,5 @@
-//! Settings and credentials from everywhere that AWS's tools look: each case is a process with an environment of its own,
-//! which then asks the emulator.
+//! Settings and credentials from all sources of the AWS tools. Each case is a process with its own environment, which then calls
+//! the emulator.
 #![cfg(feature = "aws-config")]
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use metadata::{Metadata, SESSION_TOKEN};
 const CASE: &str = "SAGEWIRE_TEST_AWS_CONFIG";
 const RESULT: &str = "RESULT ";
 
-/// What runs in the process of a case, and not otherwise.
+/// The code of the child process of a case.
 #[tokio::test]
 async fn child() {
     let Ok(case) = std::env::var(CASE) else { return };
@@ -53,7 +53,7 @@ async fn resolve(source: &AwsConfig, invoke: bool) -> Value {
     })
 }
 
-/// A folder of its own, which is removed.
+/// A temporary folder, which is removed on drop.
 struct Home(PathBuf);
 
 impl Home {
@@ -102,7 +102,7 @@ impl Drop for Home {
 const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "other"), ("AWS_SECRET_ACCESS_KEY", "other")];
 
 #[tokio::test]
-async fn regions_and_hosts_say_where_they_were_found() {
+async fn regions_and_hosts_have_origins() {
     const CONFIG: &str = "[default]\nregion = us-west-2\n\
         [profile url]\nregion = eu-west-1\nendpoint_url = http://profile:1\n\
         [profile underscore]\nregion = eu-west-1\nendpoint_url = http://profile:1\nservices = one\n\
@@ -186,7 +186,7 @@ async fn regions_and_hosts_say_where_they_were_found() {
     assert_eq!(found["error"], "invalid configuration: the region is not set");
 }
 
-/// The emulator lets through what has the keys that are found, and answers an empty request with 424.
+/// The emulator accepts requests with the expected keys, and responds to an empty request with 424.
 async fn asks(home: &Home, session: Option<&str>, env: &[(&str, &str)], mut case: Value) -> Value {
     let emulator = Emulator::builder();
     let emulator = session.into_iter().fold(emulator, |emulator, token| emulator.session_token(token));
@@ -209,7 +209,7 @@ async fn keys_are_found() {
     assert_eq!((&found["source"], &found["expires"]), (&json!("environment variables"), &json!(false)));
     let found = asks(&home, None, &[("AWS_PROFILE", "own")], json!({})).await;
     assert_eq!(found["source"], "profile");
-    // A profile that is asked for comes first.
+    // A profile that was selected explicitly takes precedence.
     let found = asks(&home, None, &KEYS, json!({"profile": "own"})).await;
     assert_eq!((&found["source"], &found["origin"]), (&json!("profile"), &json!("profile: credentials")));
 
@@ -220,25 +220,25 @@ async fn keys_are_found() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn processes_are_asked() {
+async fn credential_processes_are_used() {
     let home = Home::new("");
-    let answer =
+    let reply =
         format!(r#"{{"Version":1,"AccessKeyId":"{ACCESS_KEY_ID}","SecretAccessKey":"{SECRET_ACCESS_KEY}"}}"#);
-    let answer = home.write("answer.json", &answer);
-    home.write(".aws/config", &format!("[default]\ncredential_process = cat {}\n", answer.display()));
+    let reply = home.write("reply.json", &reply);
+    home.write(".aws/config", &format!("[default]\ncredential_process = cat {}\n", reply.display()));
     let found = asks(&home, None, &[], json!({})).await;
     assert!(found["source"].as_str().is_some_and(|source| source.contains("process")), "{found}");
 }
 
 #[tokio::test]
-async fn containers_and_instances_are_asked() {
+async fn container_and_instance_metadata_are_used() {
     let metadata = Metadata::start();
     let (url, home) = (metadata.url(), Home::new(""));
     let container = format!("{url}/container");
     let env = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.as_str())];
     let found = asks(&home, Some(SESSION_TOKEN), &env, json!({})).await;
     assert_eq!((&found["source"], &found["expires"]), (&json!("container"), &json!(true)));
-    // They are kept: one question for the source, and for the request.
+    // They are cached: the source is called once, also for the request.
     assert_eq!(metadata.requests().len(), 1, "{:?}", metadata.requests());
 
     let env = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str())];
@@ -261,17 +261,17 @@ async fn roles_are_assumed() {
     let case = json!({"role_arn": "arn:aws:iam::123456789012:role/r", "external_id": "from-program"});
     let found = asks(&home, Some(SESSION_TOKEN), &[&KEYS[..], &[sts]].concat(), case.clone()).await;
     assert!(found["source"].as_str().is_some_and(|source| source.contains("assumed role")), "{found}");
-    let asked = metadata.requests().pop().expect("a question");
+    let request = metadata.requests().pop().expect("a request");
     for part in [
         "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr",
         "ExternalId=from-program",
         "RoleSessionName=sagewire",
     ] {
-        assert!(asked.contains(part), "{asked}");
+        assert!(request.contains(part), "{request}");
     }
 
     asks(&home, Some(SESSION_TOKEN), &[sts], json!({"profile": "role"})).await;
-    assert!(metadata.requests().pop().expect("a question").contains("ExternalId=from-profile"));
+    assert!(metadata.requests().pop().expect("a request").contains("ExternalId=from-profile"));
 
     let file = home.write("identity", "an-identity");
     let env = [
@@ -281,7 +281,7 @@ async fn roles_are_assumed() {
     ];
     let found = asks(&home, Some(SESSION_TOKEN), &env, json!({})).await;
     assert!(found["source"].as_str().is_some_and(|source| source.contains("web identity")), "{found}");
-    assert!(metadata.requests().pop().expect("a question").contains("WebIdentityToken=an-identity"));
+    assert!(metadata.requests().pop().expect("a request").contains("WebIdentityToken=an-identity"));
 }
 
 #[tokio::test]
@@ -301,14 +301,14 @@ async fn sso_sessions_are_used() {
 }
 
 #[tokio::test]
-async fn files_and_profiles_that_cannot_be_used_are_errors() {
+async fn unusable_files_and_profiles_are_errors() {
     let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret")];
     let home = Home::new("[default]\nregion = eu-west-1\nhidden\n");
     let found = home.run(&keys, json!({})).await;
     let error = found["error"].as_str().expect("an error");
     assert!(error.ends_with(".aws/config on line 3: Expected an '=' sign defining a property"), "{error}");
 
-    // Those of the instance are not meant.
+    // The credentials of the instance must not be used.
     let home = Home::new(
         "[profile role]\nregion = eu-west-1\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = nope\n",
     );

@@ -1,4 +1,4 @@
-//! What all transports do alike against the emulator, and TLS.
+//! Calls of the emulator, the same tests for all transports, and TLS.
 
 mod common;
 #[path = "../../transport/tests/shared/emulator.rs"]
@@ -11,10 +11,10 @@ use sagewire_emulator::Emulator;
 #[cfg(feature = "rustls")]
 use sagewire_transport_reqwest::Request;
 
-/// The emulator speaks no TLS, so the handshake fails: but it is tried.
+/// The emulator does not support TLS, so the handshake fails; this shows that it was attempted.
 #[cfg(feature = "rustls")]
 #[tokio::test]
-async fn https_is_spoken() {
+async fn https_is_used() {
     let emulator = Emulator::builder().start().await.unwrap();
     let client = builder(&Setup::new(&emulator)).endpoint_url(format!("https://{}", emulator.addr()));
     let client = match client.build() {

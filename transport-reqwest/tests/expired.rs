@@ -1,4 +1,4 @@
-//! Credentials that the service takes no longer, whatever they say themselves.
+//! Credentials that the service refuses although they have not expired.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,20 +10,20 @@ use sagewire_transport_reqwest::{Client, Credentials, Request, Retry, Route};
 const CHAT: &str = r#"{"messages": [{"role": "user", "content": "hi"}], "stream": true}"#;
 const FRESH: &str = "fresh";
 
-/// Gives one session token after the other, the last one for ever; none where there is no name.
+/// Returns one session token after the other, and then always the last one; an empty name is an error.
 #[derive(Clone, Debug)]
 struct Rotating {
     tokens: &'static [&'static str],
-    asked: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
 }
 
 impl Rotating {
     fn new(tokens: &'static [&'static str]) -> Self {
-        Self { tokens, asked: Arc::default() }
+        Self { tokens, calls: Arc::default() }
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
     }
 }
 
@@ -32,7 +32,7 @@ impl ProvideCredentials for Rotating {
     where
         Self: 'a,
     {
-        let at = self.asked.fetch_add(1, Ordering::Relaxed).min(self.tokens.len() - 1);
+        let at = self.calls.fetch_add(1, Ordering::Relaxed).min(self.tokens.len() - 1);
         future::ProvideCredentials::ready(match self.tokens[at] {
             "" => Err(CredentialsError::not_loaded("gone")),
             token => Ok(Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, Some(token.into()), None, "test")),
@@ -50,40 +50,40 @@ fn client(emulator: &Emulator, provider: impl ProvideCredentials + 'static) -> C
 }
 
 #[tokio::test]
-async fn they_are_fetched_anew_once() {
+async fn expired_credentials_are_refreshed_once() {
     for route in [Route::Invocations, Route::OpenAi] {
         let (emulator, provider) = (emulator().await, Rotating::new(&["expired", FRESH]));
         let client = client(&emulator, provider.clone()).route(route);
         for _ in 0..2 {
-            let mut stream = client.invoke_stream(Request::new("e", CHAT)).await.expect("an answer");
+            let mut stream = client.invoke_stream(Request::new("e", CHAT)).await.expect("a response");
             while stream.chunk().await.expect("a chunk").is_some() {}
-            client.invoke(Request::new("e", CHAT)).await.expect("an answer");
+            client.invoke(Request::new("e", CHAT)).await.expect("a response");
         }
-        assert_eq!((provider.asked(), emulator.requests().len()), (2, 5), "{route:?}");
+        assert_eq!((provider.calls(), emulator.requests().len()), (2, 5), "{route:?}");
     }
 }
 
 #[tokio::test]
-async fn one_fetches_for_all() {
+async fn one_request_refreshes_for_all() {
     let (emulator, provider) = (emulator().await, Rotating::new(&["expired", FRESH]));
     let client = client(&emulator, provider.clone());
     let all = (0..20).map(|_| client.invoke(Request::new("e", CHAT)));
-    for answer in futures_util::future::join_all(all).await {
-        answer.expect("an answer");
+    for reply in futures_util::future::join_all(all).await {
+        reply.expect("a response");
     }
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.calls(), 2);
 }
 
 #[tokio::test]
-async fn new_ones_that_are_no_better_end_it() {
+async fn refreshed_credentials_may_be_refused() {
     let (emulator, provider) = (emulator().await, Rotating::new(&["expired", "expired as well", FRESH]));
     let error =
         client(&emulator, provider.clone()).invoke(Request::new("e", CHAT)).await.expect_err("refused");
-    assert_eq!((error.status(), provider.asked(), emulator.requests().len()), (Some(403), 2, 2));
+    assert_eq!((error.status(), provider.calls(), emulator.requests().len()), (Some(403), 2, 2));
 }
 
 #[tokio::test]
-async fn what_stays_the_same_fails_at_once() {
+async fn unchanged_credentials_fail_at_once() {
     let static_keys =
         Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, Some("expired".into()), None, "test");
     let emulator_of_static = emulator().await;
@@ -91,7 +91,7 @@ async fn what_stays_the_same_fails_at_once() {
     assert_eq!(error.expect_err("refused").status(), Some(403));
     assert_eq!(emulator_of_static.requests().len(), 1);
 
-    // A provider that has nothing more to give: the refusal is told, not that.
+    // The provider fails: the error is that of the service, not that of the provider.
     let (emulator, provider) = (emulator().await, Rotating::new(&["expired", ""]));
     let error = client(&emulator, provider).invoke(Request::new("e", CHAT)).await.expect_err("refused");
     assert_eq!((error.status(), emulator.requests().len()), (Some(403), 1));

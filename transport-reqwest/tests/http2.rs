@@ -1,4 +1,4 @@
-//! Over HTTP/2: streams as they come, `:authority` as it is signed, and streams that are dropped.
+//! HTTP/2: incremental streams, the signed `:authority`, and dropped streams.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, pause, sleep};
 
 mod server;
-use server::{Answer, Server};
+use server::{Reply, Server};
 
 const FRAMES: [(&str, &str); 2] = [
     ("content-type", "application/vnd.amazon.eventstream"),
@@ -49,7 +49,7 @@ fn frame(payload: &str) -> Bytes {
     frame.into()
 }
 
-/// The signature of a request as it arrived, whose host is `:authority`.
+/// The signature of a received request, whose host is `:authority`.
 fn signature(request: &http::Request<Bytes>) -> String {
     let text = |name: &str| request.headers()[name].to_str().expect("text");
     let (_, signed) = text("authorization").split_once("SignedHeaders=").expect("a signature");
@@ -89,9 +89,9 @@ fn time(text: &str) -> SystemTime {
 
 #[tokio::test]
 async fn authorities_are_signed() {
-    let server = Server::start(vec![Answer::new(200, &[], "{}")]).await;
-    let answer = client(&server).invoke(Request::new("my-llm", "hello")).await.expect("an answer");
-    assert_eq!(answer.body, "{}");
+    let server = Server::start(vec![Reply::new(200, &[], "{}")]).await;
+    let reply = client(&server).invoke(Request::new("my-llm", "hello")).await.expect("a response");
+    assert_eq!(reply.body, "{}");
     let request = server.requests().remove(0);
     assert_eq!(request.version(), Version::HTTP_2);
     assert_eq!(request.uri().authority().map(ToString::to_string), Some(server.addr.to_string()));
@@ -104,12 +104,12 @@ async fn authorities_are_signed() {
 }
 
 #[tokio::test]
-async fn parts_are_read_as_they_come() {
-    let (sender, answer) = Answer::open(200, &FRAMES);
-    let server = Server::start(vec![answer]).await;
-    let mut stream = client(&server).invoke_stream(Request::new("my-llm", "")).await.expect("an answer");
+async fn parts_are_read_as_they_arrive() {
+    let (sender, reply) = Reply::open(200, &FRAMES);
+    let server = Server::start(vec![reply]).await;
+    let mut stream = client(&server).invoke_stream(Request::new("my-llm", "")).await.expect("a response");
     for part in ["one", "two"] {
-        // Nothing else has been sent when it is read.
+        // The next part is sent only after this one was read.
         sender.send(frame(part)).await.expect("a listener");
         assert_eq!(stream.chunk().await.expect("a chunk"), Some(frame(part)));
     }
@@ -119,22 +119,22 @@ async fn parts_are_read_as_they_come() {
 
 #[tokio::test]
 async fn dropped_streams_are_reset() {
-    let (sender, answer) = Answer::open(200, &FRAMES);
-    let mut server = Server::start(vec![answer, Answer::new(200, &[], "{}")]).await;
+    let (sender, reply) = Reply::open(200, &FRAMES);
+    let mut server = Server::start(vec![reply, Reply::new(200, &[], "{}")]).await;
     let client = client(&server);
-    let mut stream = client.invoke_stream(Request::new("my-llm", "")).await.expect("an answer");
+    let mut stream = client.invoke_stream(Request::new("my-llm", "")).await.expect("a response");
     sender.send(frame("one")).await.expect("a listener");
     assert!(stream.chunk().await.expect("a chunk").is_some());
     drop(stream);
     let reset = tokio::time::timeout(Duration::from_secs(10), server.reset()).await;
     reset.expect("at once");
-    // The connection is there for others.
-    assert_eq!(client.invoke(Request::new("my-llm", "")).await.expect("an answer").body, "{}");
+    // The connection stays usable.
+    assert_eq!(client.invoke(Request::new("my-llm", "")).await.expect("a response").body, "{}");
 }
 
-/// Nobody has to wait for the first byte of a connection that is dead, and no other request goes there.
+/// A dead connection is detected before the first-byte timeout, and not used for other requests.
 #[tokio::test]
-async fn dead_connections_are_found_out() {
+async fn dead_connections_are_detected() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let client = client_at(listener.local_addr().expect("an address"));
     let invoke = || {
@@ -143,14 +143,14 @@ async fn dead_connections_are_found_out() {
     };
     for _ in 0..2 {
         let call = invoke();
-        // Each comes over a connection of its own.
+        // Each request uses a new connection.
         let (mut socket, _) = listener.accept().await.expect("a connection");
         assert_ne!(socket.read(&mut [0; 1024]).await.expect("a request"), 0);
         sleep(Duration::from_millis(50)).await;
-        // What is waited for from here on never comes.
+        // From here on the server is silent.
         pause();
         let start = Instant::now();
-        let error = call.await.expect("no panic").expect_err("nobody answers");
+        let error = call.await.expect("no panic").expect_err("nobody replies");
         assert!(error.is_broken_off() && error.is_retryable(), "{error:?}");
         assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
         tokio::time::resume();

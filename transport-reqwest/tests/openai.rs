@@ -12,7 +12,7 @@ use sagewire_transport_reqwest::{
 };
 
 mod server;
-use server::{Answer, Server};
+use server::{Reply, Server};
 
 const SSE: [(&str, &str); 1] = [("content-type", "text/event-stream; charset=utf-8")];
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
@@ -40,7 +40,7 @@ fn client(server: &Server) -> Client {
     builder(server).build().expect("complete")
 }
 
-/// What the token of a request says.
+/// The decoded token of a request.
 fn token(request: &http::Request<bytes::Bytes>) -> String {
     let value = request.headers()["authorization"].to_str().expect("text");
     let token = value.strip_prefix("Bearer sagemaker-api-key-").expect("a token");
@@ -48,13 +48,13 @@ fn token(request: &http::Request<bytes::Bytes>) -> String {
 }
 
 #[tokio::test]
-async fn chats_are_held_over_it() {
-    let server = Server::start(vec![Answer::new(200, &SSE, STREAM), Answer::new(200, &JSON, WHOLE)]).await;
+async fn chats_over_the_openai_route() {
+    let server = Server::start(vec![Reply::new(200, &SSE, STREAM), Reply::new(200, &JSON, WHOLE)]).await;
     let signed = builder(&server).route(Route::Invocations).build().expect("complete");
     let request = read_request(Api::OpenAi, CHAT).expect("a request");
 
     let mut chat = Chat::new(signed.route(Route::OpenAi), "my-llm");
-    let stream = chat.stream(&request).await.expect("an answer");
+    let stream = chat.stream(&request).await.expect("a response");
     assert_eq!(stream.metadata().content_type.as_deref(), Some(SSE[0].1));
     let events: Vec<_> = stream.collect().await;
     let text: String = events
@@ -67,8 +67,8 @@ async fn chats_are_held_over_it() {
     assert_eq!(text, "hello");
 
     let endpoint = Endpoint::new("my-llm").inference_component("llama").region("eu-west-1");
-    let answer = Chat::new(signed.route(Route::OpenAi), endpoint).complete(&request).await;
-    assert_eq!(answer.expect("an answer").choices[0].text(), "hello");
+    let reply = Chat::new(signed.route(Route::OpenAi), endpoint).complete(&request).await;
+    assert_eq!(reply.expect("a response").text(), "hello");
 
     let requests = server.requests();
     assert_eq!(requests[0].uri().path(), "/endpoints/my-llm/openai/v1/chat/completions");
@@ -88,17 +88,17 @@ async fn chats_are_held_over_it() {
 }
 
 #[tokio::test]
-async fn answers_that_are_cut_short_are_not_whole() {
+async fn truncated_responses_are_errors() {
     let cut = STREAM.split("data: [DONE]").next().expect("a part");
     let cut = cut.replace(r#","finish_reason":"stop""#, "");
-    let server = Server::start(vec![Answer::new(200, &SSE, cut)]).await;
-    let stream = client(&server).invoke_stream(Request::new("my-llm", CHAT)).await.expect("an answer");
+    let server = Server::start(vec![Reply::new(200, &SSE, cut)]).await;
+    let stream = client(&server).invoke_stream(Request::new("my-llm", CHAT)).await.expect("a response");
     let events: Vec<_> = stream.events().collect().await;
     assert!(events.last().is_some_and(Result::is_err), "{events:?}");
 }
 
 #[tokio::test]
-async fn refused_tokens_are_made_anew_once() {
+async fn refused_tokens_are_refreshed_once() {
     for (statuses, expected) in [
         (&[401, 200][..], None),
         (&[403, 200], None),
@@ -106,23 +106,23 @@ async fn refused_tokens_are_made_anew_once() {
         (&[403, 403, 200], Some(403)),
         (&[400, 200], Some(400)),
     ] {
-        let answers = statuses.iter().map(|status| Answer::new(*status, &JSON, WHOLE)).collect();
-        let server = Server::start(answers).await;
+        let replies = statuses.iter().map(|status| Reply::new(*status, &JSON, WHOLE)).collect();
+        let server = Server::start(replies).await;
         let client = client(&server);
-        let answer = client.invoke(Request::new("my-llm", CHAT)).await;
-        assert_eq!(answer.err().and_then(|error| error.status()), expected, "{statuses:?}");
+        let reply = client.invoke(Request::new("my-llm", CHAT)).await;
+        assert_eq!(reply.err().and_then(|error| error.status()), expected, "{statuses:?}");
         let sent = if statuses[0] == 400 { 1 } else { 2 };
         assert_eq!(server.requests().len(), sent, "{statuses:?}");
     }
 }
 
 #[tokio::test]
-async fn the_service_puts_the_clock_of_tokens_right() {
+async fn the_clock_of_tokens_is_corrected() {
     let hour = Duration::from_secs(3600);
     let date = httpdate::fmt_http_date(SystemTime::now() + hour);
-    let refusal = Answer::new(403, &[("date", &date)], r#"{"message":"expired"}"#);
-    let server = Server::start(vec![refusal, Answer::new(200, &JSON, WHOLE)]).await;
-    client(&server).invoke(Request::new("my-llm", CHAT)).await.expect("an answer");
+    let refusal = Reply::new(403, &[("date", &date)], r#"{"message":"expired"}"#);
+    let server = Server::start(vec![refusal, Reply::new(200, &JSON, WHOLE)]).await;
+    client(&server).invoke(Request::new("my-llm", CHAT)).await.expect("a response");
     let requests = server.requests();
     let times = requests.iter().map(|request| {
         let token = token(request);
@@ -135,13 +135,13 @@ async fn the_service_puts_the_clock_of_tokens_right() {
 }
 
 #[tokio::test]
-async fn tokens_are_used_again() {
-    let answers = (0..3).map(|_| Answer::new(200, &JSON, WHOLE)).collect();
-    let server = Server::start(answers).await;
+async fn tokens_are_cached() {
+    let replies = (0..3).map(|_| Reply::new(200, &JSON, WHOLE)).collect();
+    let server = Server::start(replies).await;
     let client = builder(&server).token_lifetime(Duration::from_secs(20)).build().expect("complete");
     for wait in [0, 1100, 0] {
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        client.invoke(Request::new("my-llm", CHAT)).await.expect("an answer");
+        client.invoke(Request::new("my-llm", CHAT)).await.expect("a response");
     }
     let requests = server.requests();
     let tokens: Vec<String> = requests.iter().map(token).collect();
@@ -150,7 +150,7 @@ async fn tokens_are_used_again() {
 }
 
 #[tokio::test]
-async fn it_lacks_some() {
+async fn unsupported_features_are_errors() {
     let server = Server::start(Vec::new()).await;
     let client = client(&server);
     let error = client.invoke(Request::new(Endpoint::new("e").session_id("s"), CHAT)).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Trying again, as all transports do, and with a clock that is put right.
+//! Retries, the same tests for all transports, and the correction of the clock.
 
 mod common;
 #[path = "../../transport/tests/shared/retry.rs"]
@@ -13,13 +13,13 @@ use serde_json::json;
 
 fn setup(emulator: &Emulator) -> Setup {
     let mut retry = Retry::default();
-    retry.first_wait = Duration::from_millis(5);
+    retry.initial_delay = Duration::from_millis(5);
     Setup::new(emulator).bounds(|bounds| bounds.retry = retry)
 }
 
-/// The emulator's clock is right; what it says of the time is scripted.
+/// The clock of the emulator is right; the `Date` that it sends is scripted.
 #[tokio::test]
-async fn clocks_are_put_right_once() {
+async fn the_clock_is_corrected_once() {
     let at = |offset: i64| {
         let by = Duration::from_secs(offset.unsigned_abs());
         let now = SystemTime::now();
@@ -33,14 +33,14 @@ async fn clocks_are_put_right_once() {
         hour * 60 + minute
     };
 
-    // A skew that the emulator tolerates as well: it checks what is sent then.
+    // The emulator tolerates this skew, so it also accepts the corrected request.
     let emulator = with_rules(&json!([refusal(at(-280), "InvalidSignatureException", 1), {}])).await;
     let client_once = client(&setup(&emulator));
-    client_once.invoke(Request::new("e", CHAT)).await.expect("an answer");
+    client_once.invoke(Request::new("e", CHAT)).await.expect("a response");
     let moved = (signed_at(&emulator, 0) - signed_at(&emulator, 1)).rem_euclid(24 * 60);
     assert!([4, 5].contains(&moved), "{moved} minutes");
-    // It is kept.
-    client_once.invoke(Request::new("e", CHAT)).await.expect("an answer");
+    // The correction is kept.
+    client_once.invoke(Request::new("e", CHAT)).await.expect("a response");
     let moved = (signed_at(&emulator, 2) - signed_at(&emulator, 1)).rem_euclid(24 * 60);
     assert!([0, 1].contains(&moved) && emulator.requests().len() == 3, "{moved} minutes");
 

@@ -1,9 +1,7 @@
-//! The rows of `RELIABILITY.md` that are about transports: each prints its count.
+//! The rows of `RELIABILITY.md` about transports. Each test prints its counts.
 //!
 //! `cargo test -p sagewire-transport-reqwest --test scorecard -- --nocapture`
 
-#[path = "../../transport/tests/shared/answer.rs"]
-mod answer;
 #[path = "../../transport/tests/shared/call.rs"]
 mod call;
 mod common;
@@ -13,3 +11,5 @@ mod fault;
 mod http1;
 #[path = "../../transport/tests/shared/http2/mod.rs"]
 mod http2;
+#[path = "../../transport/tests/shared/reply.rs"]
+mod reply;

@@ -1,4 +1,4 @@
-//! Nothing that authorizes is shown: not by `Debug`, not by an error or its sources, not in the log of any crate below.
+//! No secret appears in `Debug`, in an error or its sources, or in the log of any dependency.
 
 use std::error::Error as _;
 use std::io::Write;
@@ -12,7 +12,7 @@ use sagewire_transport_reqwest::{
 use tracing_subscriber::fmt::MakeWriter;
 
 mod server;
-use server::{Answer, Server};
+use server::{Reply, Server};
 
 const SECRET: &str = "wholly-made-up-secret-key";
 const SESSION: &str = "wholly-made-up-session-token";
@@ -45,7 +45,7 @@ fn builder(url: String) -> Builder {
     Client::builder().region("us-east-1").credentials(keys).endpoint_url(url).retry(Retry::never())
 }
 
-/// Everything that an error says.
+/// All texts of an error and its sources.
 fn shown(error: &Error) -> String {
     let mut text = format!("{error} {error:?} {error:#?}");
     let mut source = error.source();
@@ -56,7 +56,7 @@ fn shown(error: &Error) -> String {
     text
 }
 
-/// Asks over this client, and collects what is shown of it.
+/// Calls an endpoint with this client, and collects all texts.
 async fn ask(builder: Builder, texts: &mut String) {
     texts.push_str(&format!("{builder:?} "));
     let client = builder.build().expect("complete");
@@ -64,14 +64,14 @@ async fn ask(builder: Builder, texts: &mut String) {
         let request = Request::new("my-llm", "{}");
         texts.push_str(&format!("{request:?} {:?} {:?}", client, client.settings()));
         match client.invoke(request.clone()).await {
-            Ok(answer) => texts.push_str(&format!("{answer:?}")),
+            Ok(reply) => texts.push_str(&format!("{reply:?}")),
             Err(error) => texts.push_str(&shown(&error)),
         }
         match client.invoke_stream(request).await {
             Ok(stream) => texts.push_str(&format!("{stream:?}")),
             Err(error) => texts.push_str(&shown(&error)),
         }
-        // It is kept now.
+        // The token is cached now.
         texts.push_str(&format!("{client:?} {:?}", client.credentials_source().await));
         texts.push_str(&format!("{:?} ", client.warnings().await));
     }
@@ -92,9 +92,9 @@ async fn nothing_shows_secrets() {
     ask(builder("https://127.0.0.1:1".into()), &mut texts).await;
 
     let headers = [("content-type", "application/json")];
-    let answers = (0..4).map(|_| Answer::new(200, &headers, "{}"));
-    let refusals = (0..2).map(|_| Answer::new(403, &headers, "{}"));
-    let server = Server::start(refusals.chain(answers).collect()).await;
+    let replies = (0..4).map(|_| Reply::new(200, &headers, "{}"));
+    let refusals = (0..2).map(|_| Reply::new(403, &headers, "{}"));
+    let server = Server::start(refusals.chain(replies).collect()).await;
     let http = http_client(false).expect("no TLS").http2_prior_knowledge().build().expect("a client");
     ask(builder(format!("http://{}", server.addr)).http_client(http), &mut texts).await;
 
@@ -102,7 +102,7 @@ async fn nothing_shows_secrets() {
         Credentials::new(format!("{ACCESS_KEY_ID}\n"), SECRET, Some(format!("{SESSION}\n")), None, "test");
     ask(builder("http://127.0.0.1:1".into()).credentials(bad), &mut texts).await;
 
-    // What was sent, so that it is known to have been there to be shown.
+    // The requests had the secrets, so they could have been shown.
     let sent = server.requests();
     let header = |request: &http::Request<bytes::Bytes>| {
         let value = request.headers()["authorization"].to_str().expect("text").to_owned();

@@ -1,4 +1,4 @@
-//! Random faults for a while: see the shared file.
+//! Random faults for a while: see the shared module.
 
 mod common;
 #[path = "../../transport/tests/shared/soak.rs"]

@@ -1,4 +1,4 @@
-//! Tokens of the OpenAI route, as SageMaker's Python SDK makes them.
+//! Tokens of the OpenAI route, compared with those of the SageMaker Python SDK.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ fn recorded() -> Value {
 }
 
 fn time(text: &str) -> SystemTime {
-    // The only format in the file.
+    // The file has dates in this format only.
     let parts: Vec<u64> = text.split(['-', 'T', ':', 'Z']).filter_map(|part| part.parse().ok()).collect();
     let [year, month, day, hour, minute, second] = parts[..] else { panic!("{text}") };
     // Days since 1970 of a date in the civil calendar, whose year begins in March here.
@@ -35,7 +35,7 @@ fn tokens_are_those_of_the_python_sdk() {
         let region = vector["region"].as_str().expect("a region");
         let now = time(vector["time"].as_str().expect("a time"));
         let lifetime = Duration::from_secs(vector["expires"].as_u64().expect("seconds"));
-        let token = Token::mint(&credentials, region, now, lifetime).expect("a token");
+        let token = Token::generate(&credentials, region, now, lifetime).expect("a token");
         assert_eq!(token.expose(), vector["token"].as_str().expect("a token"), "{}", vector["why"]);
         assert_eq!(token.expiry(), now + lifetime);
     }
@@ -43,7 +43,7 @@ fn tokens_are_those_of_the_python_sdk() {
 }
 
 #[tokio::test]
-async fn clients_make_tokens_for_others() {
+async fn clients_generate_tokens() {
     let credentials = Credentials::new("id", "secret", None, None, "test");
     let client = Client::builder().region("eu-west-1").endpoint_url("http://127.0.0.1:1");
     let client = client.credentials(credentials).build().expect("complete");

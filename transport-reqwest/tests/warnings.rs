@@ -1,4 +1,4 @@
-//! Warnings before something happens that may not be meant.
+//! Warnings about configurations that may be a mistake.
 
 use sagewire_emulator::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use sagewire_transport_reqwest::{Client, Credentials, EnvCredentials, Origin, Warning};
@@ -10,7 +10,7 @@ fn client(url: &str, key: &str) -> Client {
 }
 
 #[tokio::test]
-async fn real_credentials_over_plain_http_are_worth_a_warning() {
+async fn real_credentials_over_plain_http_cause_a_warning() {
     for (url, key, warned) in [
         ("http://10.0.0.1:8080", "AKIAREAL", true),
         ("http://emulator:8080", "AKIAREAL", true),
@@ -35,7 +35,7 @@ async fn real_credentials_over_plain_http_are_worth_a_warning() {
 }
 
 #[tokio::test]
-async fn settings_say_where_they_were_found() {
+async fn settings_have_origins() {
     let client = client("http://127.0.0.1:1/", ACCESS_KEY_ID);
     let settings = client.settings();
     assert_eq!(settings.region.to_string(), "us-east-1 (set by the program)");
@@ -49,10 +49,10 @@ async fn settings_say_where_they_were_found() {
     assert_eq!(client.settings().endpoint_url.origin, Origin::Region);
 }
 
-/// The event comes once for each client, however many requests there are.
+/// The warning is logged once per client, not per request.
 #[cfg(feature = "tracing")]
 #[tokio::test]
-async fn the_log_has_it_once() {
+async fn the_warning_is_logged_once() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,4 +1,4 @@
-//! Chats with a local endpoint over AWS's SDK: `cargo run -p sagewire-transport-sdk --example chat`
+//! Chats with a local endpoint over the AWS SDK: `cargo run -p sagewire-transport-sdk --example chat`
 
 use std::io::Write;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use sagewire_transport_sdk::{Chat, Client};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let emulator = Emulator::builder().pause(Duration::from_millis(2)).start().await?;
-    // Against AWS: `Sdk::new(&aws_config::load_from_env().await)`, with the SDK's own HTTP client.
+    // For AWS: `Sdk::new(&aws_config::load_from_env().await)`, with the default HTTP client of the SDK.
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -24,9 +24,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let body = br#"{"messages": [{"role": "user", "content": "Hello"}]}"#;
     let request = read_request(Api::OpenAi, body)?;
-    let mut answer = Chat::new(client.clone(), "my-llm").stream(&request).await?;
-    println!("{:?}", answer.metadata());
-    while let Some(event) = answer.event().await? {
+    let mut stream = Chat::new(client.clone(), "my-llm").stream(&request).await?;
+    println!("{:?}", stream.metadata());
+    while let Some(event) = stream.event().await? {
         if let Event::TextDelta { text, .. } = event {
             print!("{text}");
             std::io::stdout().flush()?;
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!();
 
-    let whole = Chat::new(client, "my-llm").complete(&request).await?;
-    println!("{}", whole.choices[0].text());
+    let response = Chat::new(client, "my-llm").complete(&request).await?;
+    println!("{}", response.text());
     Ok(())
 }

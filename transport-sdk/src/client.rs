@@ -1,4 +1,4 @@
-//! Sends requests.
+//! The client.
 
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -14,161 +14,159 @@ use aws_sdk_sagemakerruntime::config::{Region, StalledStreamProtectionConfig};
 use aws_sdk_sagemakerruntime::error::SdkError;
 use aws_smithy_types::body::SdkBody;
 use futures_util::FutureExt;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
     ResponseStream, ServiceError, bounds_setters, http_chunks, impl_transport, read_body, read_error_body,
 };
 
-use crate::error::{unanswered, unsigned};
-use crate::exchange::{Exchange, Stage};
-use crate::fields;
+use crate::error::{no_response, signing_failed};
+use crate::interceptor::{Interceptor, Stage};
+use crate::request;
 
-/// Invokes endpoints with a client of AWS's SDK. Clones share it.
+/// Invokes endpoints with a client of the AWS SDK. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     sdk: aws_sdk_sagemakerruntime::Client,
-    /// The same, which leaves retries and time limits to us.
-    ours: aws_sdk_sagemakerruntime::Client,
+    /// The same without the SDK's retries and timeouts.
+    sender: aws_sdk_sagemakerruntime::Client,
     bounds: Bounds,
 }
 
-/// A response with the status that it should have.
-struct Answer {
+/// A response with the expected status.
+struct Accepted {
     headers: HeaderMap,
     body: Chunks,
 }
 
 /// A response with another status.
-struct Refusal {
+struct Rejected {
     error: ServiceError,
-    /// The SDK signs for the service's time from now on.
+    /// The clock was wrong; the SDK has corrected it.
     is_clock_off: bool,
 }
 
 impl Client {
-    /// The SDK's client as it is, with our default settings.
+    /// A transport over a client of the SDK, with the default timeouts and retries.
     pub fn new(sdk: aws_sdk_sagemakerruntime::Client) -> Self {
         Self::builder(sdk).build()
     }
 
-    /// Settings, to be changed and built.
+    /// A builder with the default timeouts and retries.
     pub fn builder(sdk: aws_sdk_sagemakerruntime::Client) -> Builder {
         Builder { sdk, bounds: Bounds::default() }
     }
 
-    /// The SDK's client.
+    /// The client of the SDK.
     pub fn sdk(&self) -> &aws_sdk_sagemakerruntime::Client {
         &self.0.sdk
     }
 
-    /// Invokes an endpoint, and waits for its whole answer.
+    /// Invokes an endpoint, and waits for the whole response.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 200 is one.
+    /// See [`Error`]. A status other than 200 is an error.
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
         request.check(Operation::Invoke)?;
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
-        let call = || fields::whole(&inner.ours, &request).customize();
-        let send = |exchange| customized(call(), &region, exchange).send();
+        let call = || request::invoke(&inner.sender, &request).customize();
+        let send = |interceptor| customized(call(), &region, interceptor).send();
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
-            let answer = inner.send(Operation::Invoke, deadline, &send).await?;
-            let metadata = Metadata::new(&answer.headers, Operation::Invoke);
-            let body =
-                read_body(answer.body, &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
-                    .await?;
+            let response = inner.send(Operation::Invoke, deadline, &send).await?;
+            let metadata = Metadata::new(&response.headers, Operation::Invoke);
+            let body = read_body(response.body, &inner.bounds, deadline).await?;
             Ok(Response::new(metadata, body))
         };
         deadline.bound(pin!(inner.bounds.retry.run(attempt))).await
     }
 
-    /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
-    /// that ends before may be asked for again; [`Retry::run_stream`](sagewire_transport::Retry::run_stream) says when.
+    /// Invokes an endpoint, and waits for the start of the streaming response: for its first event, unless retries are off. A
+    /// stream that ends before its first event may be retried: see
+    /// [`Retry::run_stream`](sagewire_transport::Retry::run_stream).
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 200 is one, and so is a response that is no event stream.
+    /// See [`Error`]. A status other than 200 is an error, and so is a response that is not an event stream.
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
         request.check(Operation::Stream)?;
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
-        let call = || fields::streamed(&inner.ours, &request).customize();
-        let send = |exchange| customized(call(), &region, exchange).send();
-        let (deadline, timeouts) = (Deadline::new(&inner.bounds.timeouts), &inner.bounds.timeouts);
+        let call = || request::stream(&inner.sender, &request).customize();
+        let send = |interceptor| customized(call(), &region, interceptor).send();
+        let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
-            let answer = inner.send(Operation::Stream, deadline, &send).await?;
-            ResponseStream::of(&answer.headers, Operation::Stream, answer.body, timeouts, deadline).await
+            let response = inner.send(Operation::Stream, deadline, &send).await?;
+            let Accepted { headers, body } = response;
+            ResponseStream::from_headers(&headers, Operation::Stream, body, &inner.bounds, deadline).await
         };
         deadline.bound(pin!(inner.bounds.retry.run_stream(attempt))).await
     }
 
-    /// Has an endpoint invoked, which puts its answer into S3.
+    /// Starts an asynchronous invocation of an endpoint, which puts its response into S3.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 202 is one.
+    /// See [`Error`]. A status outside 2xx is an error.
     pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
         request.headers()?;
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
-        let call = || fields::asynchronous(&inner.ours, &request).customize();
-        let send = |exchange| customized(call(), &region, exchange).send();
+        let call = || request::invoke_async(&inner.sender, &request).customize();
+        let send = |interceptor| customized(call(), &region, interceptor).send();
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
-            let answer = inner.send(Operation::Async, deadline, &send).await?;
-            let body =
-                read_body(answer.body, &inner.bounds.timeouts, deadline, inner.bounds.max_response_len)
-                    .await?;
-            Ok(AsyncResponse::new(&answer.headers, &body))
+            let response = inner.send(Operation::Async, deadline, &send).await?;
+            let body = read_body(response.body, &inner.bounds, deadline).await?;
+            Ok(AsyncResponse::new(&response.headers, &body))
         };
         deadline.bound(pin!(inner.bounds.retry.run(attempt))).await
     }
 }
 
-/// A call in this region, if not in the client's, that is watched.
+/// A call with an interceptor, in another region if one is given.
 fn customized<T, E, B>(
     call: CustomizableOperation<T, E, B>,
     region: &Option<Region>,
-    exchange: Exchange,
+    interceptor: Interceptor,
 ) -> CustomizableOperation<T, E, B> {
     let call = match region {
         Some(region) => call.config_override(config::Builder::new().region(region.clone())),
         None => call,
     };
-    call.interceptor(exchange)
+    call.interceptor(interceptor)
 }
 
 impl_transport!(Client);
 
 impl Inner {
-    /// A response that is none of an error. Where the SDK learnt from a refusal that the clock is off, it tries once
-    /// more.
+    /// Sends a request, and returns a response with the expected status. If the SDK corrected its clock because of the
+    /// response, the request is sent once more.
     async fn send<T, E, F, R>(
         &self,
         operation: Operation,
         deadline: Deadline,
         send: &F,
-    ) -> Result<Answer, Error>
+    ) -> Result<Accepted, Error>
     where
         E: StdError + Send + Sync + 'static,
-        F: Fn(Exchange) -> R,
+        F: Fn(Interceptor) -> R,
         R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        let refusal = match self.send_once(operation, deadline, send).await? {
-            Ok(answer) => return Ok(answer),
-            Err(refusal) => refusal,
+        let rejected = match self.send_once(operation, deadline, send).await? {
+            Ok(accepted) => return Ok(accepted),
+            Err(rejected) => rejected,
         };
-        if !refusal.is_clock_off {
-            return Err(refusal.error.into());
+        if !rejected.is_clock_off {
+            return Err(rejected.error.into());
         }
         let again = self.send_once(operation, deadline, send).await?;
-        again.map_err(|refusal| refusal.error.into())
+        again.map_err(|rejected| rejected.error.into())
     }
 
     async fn send_once<T, E, F, R>(
@@ -176,39 +174,38 @@ impl Inner {
         operation: Operation,
         deadline: Deadline,
         send: &F,
-    ) -> Result<Result<Answer, Refusal>, Error>
+    ) -> Result<Result<Accepted, Rejected>, Error>
     where
         E: StdError + Send + Sync + 'static,
-        F: Fn(Exchange) -> R,
+        F: Fn(Interceptor) -> R,
         R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
-        let (exchange, times) = (Exchange::default(), &self.bounds.timeouts);
-        let sent = AssertUnwindSafe(send(exchange.clone())).catch_unwind();
-        let sent = times.response(sent).await.inspect_err(|_| exchange.leave_connection())?;
+        let (interceptor, timeouts) = (Interceptor::default(), &self.bounds.timeouts);
+        let sent = AssertUnwindSafe(send(interceptor.clone())).catch_unwind();
+        let sent = timeouts.response(sent).await.inspect_err(|_| interceptor.close_connection())?;
         let output = match sent {
             Ok(output) => output,
-            // The SDK's signer panics where a key has a line end, say.
-            Err(_) if exchange.stage() == Stage::Signing => return Err(unsigned()),
+            // The SDK's signer panics if, for example, a key contains a line break.
+            Err(_) if interceptor.stage() == Stage::Signing => return Err(signing_failed()),
             Err(panic) => resume_unwind(panic),
         };
-        let Some(head) = exchange.take_head() else {
+        let Some(head) = interceptor.take_head() else {
             return Err(match output {
-                Err(error) => unanswered(error, exchange.stage(), times),
-                Ok(_) => Error::config("the SDK's client does not ask its interceptors"),
+                Err(error) => no_response(error, interceptor.stage(), timeouts),
+                Ok(_) => Error::config("the client of the SDK does not call its interceptors"),
             });
         };
-        let expected = if operation == Operation::Async { StatusCode::ACCEPTED } else { StatusCode::OK };
-        if head.status == expected {
-            // What the SDK makes of a body that is not there says nothing.
-            return Ok(Ok(Answer { headers: head.headers, body: chunks(head.body) }));
+        if operation.accepts(head.status) {
+            // The interceptor took the body, so the result of the SDK is meaningless.
+            return Ok(Ok(Accepted { headers: head.headers, body: chunks(head.body) }));
         }
         if head.status.is_redirection() {
             let location = head.headers.get(header::LOCATION).map(text);
             return Err(Error::redirect(head.status.as_u16(), location));
         }
-        let body = read_error_body(chunks(head.body), times, deadline).await;
+        let body = read_error_body(chunks(head.body), &self.bounds, deadline).await;
         let error = ServiceError::new(head.status, &head.headers, body);
-        Ok(Err(Refusal { error, is_clock_off: head.is_clock_off }))
+        Ok(Err(Rejected { error, is_clock_off: head.is_clock_off }))
     }
 }
 
@@ -220,7 +217,7 @@ fn chunks(body: SdkBody) -> Chunks {
     http_chunks(body, |error| error)
 }
 
-/// Settings of a [`Client`].
+/// Builds a [`Client`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -231,7 +228,7 @@ pub struct Builder {
 impl Builder {
     bounds_setters!();
 
-    /// The client.
+    /// Builds the client.
     #[must_use]
     pub fn build(self) -> Client {
         let timeouts = TimeoutConfig::builder()
@@ -245,7 +242,7 @@ impl Builder {
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(timeouts);
-        let ours = aws_sdk_sagemakerruntime::Client::from_conf(config.build());
-        Client(Arc::new(Inner { sdk: self.sdk, ours, bounds: self.bounds }))
+        let sender = aws_sdk_sagemakerruntime::Client::from_conf(config.build());
+        Client(Arc::new(Inner { sdk: self.sdk, sender, bounds: self.bounds }))
     }
 }

@@ -1,4 +1,4 @@
-//! What the SDK says of a request that was not answered.
+//! Converts errors of the SDK.
 
 use std::error::Error as StdError;
 
@@ -8,10 +8,10 @@ use aws_sdk_sagemakerruntime::error::SdkError;
 use hyper_util::client::legacy;
 use sagewire_transport::{Error, Timeout, Timeouts};
 
-use crate::exchange::Stage;
+use crate::interceptor::Stage;
 
-/// Why no response began. `stage` is how far the SDK came.
-pub(crate) fn unanswered<E>(error: SdkError<E, HttpResponse>, stage: Stage, timeouts: &Timeouts) -> Error
+/// The error of a call without a response, which failed in this stage.
+pub(crate) fn no_response<E>(error: SdkError<E, HttpResponse>, stage: Stage, timeouts: &Timeouts) -> Error
 where
     E: StdError + Send + Sync + 'static,
 {
@@ -23,17 +23,17 @@ where
         Stage::Resolving => {
             Error::config(format!("the client of the SDK: {}", innermost(&error))).because(error)
         }
-        // The errors of signing quote header values, so they are not kept as a source.
-        Stage::Signing => unsigned(),
-        Stage::Sent => unsent(&error, timeouts).because(error),
+        // Errors of the signer quote header values, which may be secret: they are not kept as a source.
+        Stage::Signing => signing_failed(),
+        Stage::Sent => sending_failed(&error, timeouts).because(error),
     }
 }
 
-pub(crate) fn unsigned() -> Error {
+pub(crate) fn signing_failed() -> Error {
     Error::credentials("the credentials cannot be used to sign")
 }
 
-fn unsent<E>(error: &SdkError<E, HttpResponse>, timeouts: &Timeouts) -> Error
+fn sending_failed<E>(error: &SdkError<E, HttpResponse>, timeouts: &Timeouts) -> Error
 where
     E: StdError + Send + Sync + 'static,
 {
@@ -41,19 +41,19 @@ where
     let of_hyper = find::<legacy::Error>(error);
     let is_transient = failure.as_connector_error().is_some_and(|error| error.as_other().is_some());
     if failure.is_timeout() {
-        // Its other times are off.
+        // The other timeouts of the SDK are disabled.
         Error::timed_out(Timeout::Connect, timeouts.connect)
     } else if of_hyper.is_some_and(legacy::Error::is_connect) {
         Error::connect()
     } else if failure.is_io() || of_hyper.is_some() || is_transient {
         Error::broken_off()
     } else {
-        // There is no HTTP client, or it cannot send such a request.
+        // There is no HTTP client, or it does not support the request.
         Error::config(format!("the client of the SDK: {}", innermost(error)))
     }
 }
 
-/// The error of this type that led to `error`.
+/// The error of this type in the chain of sources.
 pub(crate) fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     sources(error).find_map(|error| error.downcast_ref())
 }

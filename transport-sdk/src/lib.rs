@@ -1,9 +1,9 @@
 #![forbid(unsafe_code)]
-//! Invokes Amazon SageMaker endpoints over AWS's own SDK for Rust.
+//! Invokes Amazon SageMaker endpoints over the AWS SDK for Rust.
 //!
-//! For those who have an `aws_sdk_sagemakerruntime::Client` already: its region, its credentials, its HTTP client and its
-//! interceptors stay in use. A [`Client`] around it has the interface of `sagewire-transport-reqwest`, and the same
-//! answers, errors, retries and timeouts.
+//! Use it if you already have an `aws_sdk_sagemakerruntime::Client`: its region, credentials, HTTP client and interceptors stay
+//! in use. A [`Client`] around it has the interface of `sagewire-transport-reqwest`, and the same responses, errors, retries
+//! and timeouts.
 //!
 //! ```no_run
 //! use sagewire_transport_sdk::{Client, Request, Retry};
@@ -20,32 +20,40 @@
 //! # }
 //! ```
 //!
-//! A stream that breaks, ends or fails before its first event is tried again: [`Client::invoke_stream`] returns with the first
-//! one. [`Retry::never`] turns all tries but the first off.
+//! A stream that breaks, ends or fails before its first event is retried: [`Client::invoke_stream`] waits for the first event.
+//! [`Retry::never`] turns retries off.
 //!
-//! A [`Chat`] on top of a [`Client`] speaks in canonical requests and events. Who calls the SDK directly hands its output to
-//! [`response_stream`]: the SDK takes the frames apart then, and its events go in below them.
+//! A [`Chat`] on top of a [`Client`] takes canonical requests and returns canonical events. If you call the SDK yourself, pass
+//! its output to [`response_stream`]: the SDK decodes the frames then. The front page of `sagewire-transport` lists all
+//! functions.
 //!
 //! # What differs from `sagewire-transport-reqwest`
 //!
-//! - Bodies are read here and not by the SDK, so that the limits hold and frames are decoded once, by a decoder that says
-//!   what is wrong with one: the SDK does not, takes a stream that is cut behind the twelve bytes of a prelude for whole,
-//!   and buffers a frame of any length. Interceptors of the SDK's client see the head of a response, and an empty body.
-//! - The SDK's own retries, time limits and protection against stalled streams are off; ours take their place. The time to
-//!   the first byte includes the time that the SDK takes to load credentials. The time to connect is for the SDK's HTTP
-//!   client to keep.
+//! - Bodies are read by this crate and not by the SDK, so that the limits apply, and frames are decoded once, by a decoder that
+//!   reports what is wrong with a frame. The SDK does not report it, takes a stream that ends after the twelve bytes of a
+//!   prelude for complete, and buffers frames of any length. Interceptors of the SDK's client see the headers of a response,
+//!   and an empty body.
+//! - The retries, timeouts and stalled stream protection of the SDK are disabled, and replaced by those of this crate. The
+//!   first-byte timeout includes the time that the SDK takes to load credentials. The HTTP client of the SDK enforces the
+//!   connect timeout.
+//!
+//! # Features
+//!
+//! - `serde`: see `sagewire-transport`.
+//! - `tracing`: the spans of `sagewire-transport`.
 
 mod client;
 mod error;
-mod events;
-mod exchange;
-mod fields;
+mod interceptor;
+mod request;
+mod response_stream;
 
 pub use aws_sdk_sagemakerruntime;
 pub use client::{Builder, Client};
-pub use events::response_stream;
+pub use response_stream::response_stream;
 pub use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Bounds, Chat, ChatStream, Endpoint, Error, Input, Invoke, InvokeStream,
-    Metadata, Operation, Request, Response, ResponseStream, Retry, ServiceError, Timeout, Timeouts,
+    AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
+    Endpoint, Error, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response, ResponseBody,
+    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transcoded, TranscodedResponse, TranscodedStream,
     Transport,
 };

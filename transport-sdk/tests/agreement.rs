@@ -1,4 +1,4 @@
-//! The same script through both transports: the same events, and the same ending.
+//! Both transports return the same events and the same ending for the same script.
 
 mod common;
 
@@ -15,11 +15,11 @@ use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY, Script};
 use sagewire_transport::{Error, Request, Retry, Transport};
 use serde_json::{Value, json};
 
-/// How a stream ended, in all that both transports can know.
+/// How a stream ended, as far as both transports know.
 #[derive(Debug, PartialEq)]
 enum Ending {
     Complete,
-    /// Where an exception stands is known by its frame, or else by what was in the frames before it.
+    /// The offset of an exception is that of its frame, or the number of payload bytes before it.
     Decode(Layer, DecodeErrorKind, Option<u64>),
     BrokenOff,
     Refused(String),
@@ -76,7 +76,7 @@ async fn read(transport: impl Transport) -> (Vec<Event<'static>>, Ending) {
     (events, Ending::Complete)
 }
 
-/// Each has an emulator of its own, so that the ids of the requests are the same.
+/// Each transport has its own emulator, so that the request IDs are the same.
 async fn emulator(rule: &Value) -> Emulator {
     let script: Script = json!({"rules": [rule]}).to_string().parse().expect("a script");
     Emulator::builder().script(script).start().await.expect("a port")
@@ -97,7 +97,7 @@ async fn both(rule: &Value) -> [(Vec<Event<'static>>, Ending); 2] {
     [read(reqwest).await, read(sdk).await]
 }
 
-/// A record of OpenAI's stream, or something that should not be there.
+/// A record of an OpenAI stream, or invalid bytes.
 fn record() -> impl Strategy<Value = String> {
     let delta = |text: String| json!({"id": "x", "choices": [{"index": 0, "delta": {"content": text}}]});
     prop_oneof![
@@ -177,7 +177,7 @@ fn every_script_gives_the_same_events_and_the_same_ending() {
     let endings = RefCell::new(BTreeMap::<_, u32>::new());
     let run = TestRunner::new_with_rng(config, rng).run(&rule(), |rule| {
         let [reqwest, sdk] = runtime.block_on(both(&rule));
-        // What a reset overtakes on its way is lost.
+        // A reset discards data that is in flight.
         if rule["fault"]["reset"].is_null() {
             prop_assert_eq!(&reqwest.0, &sdk.0);
         }
@@ -194,7 +194,7 @@ fn every_script_gives_the_same_events_and_the_same_ending() {
 }
 
 #[tokio::test]
-async fn every_refusal_is_the_same_error() {
+async fn every_service_error_is_the_same() {
     for rule in [
         json!({"status": 400, "message": "no"}),
         json!({"status": 400, "error_type": "ThrottlingException", "message": "Rate exceeded"}),

@@ -1,4 +1,4 @@
-//! From a request to chat events: what all transports do alike.
+//! From a request to chat events: the same tests for all transports.
 
 mod common;
 #[path = "../../transport/tests/shared/chat.rs"]

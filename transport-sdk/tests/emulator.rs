@@ -1,4 +1,4 @@
-//! What all transports do alike against the emulator.
+//! Calls of the emulator, the same tests for all transports.
 
 mod common;
 #[path = "../../transport/tests/shared/emulator.rs"]

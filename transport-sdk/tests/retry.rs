@@ -1,4 +1,4 @@
-//! Trying again, as all transports do.
+//! Retries, the same tests for all transports.
 
 mod common;
 #[path = "../../transport/tests/shared/retry.rs"]

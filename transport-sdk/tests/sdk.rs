@@ -1,4 +1,4 @@
-//! What the SDK is asked for, and what becomes of what it says: with an HTTP client that answers by itself.
+//! The requests to the SDK, and the conversion of its results, with an HTTP client that has canned replies.
 
 mod common;
 
@@ -28,25 +28,24 @@ use sagewire_codec::eventstream::{Header, Value, encode};
 use sagewire_codec::model::Event;
 use sagewire_codec::{Api, DecodeErrorKind, Options, stream};
 use sagewire_transport_sdk::{
-    AsyncRequest, Client, Endpoint, Input, Operation, Request, ResponseStream, Retry, Timeouts,
-    response_stream,
+    AsyncRequest, Bounds, Client, Endpoint, Input, Operation, Request, ResponseStream, Retry, response_stream,
 };
 
 const FRAMES: &str = "application/vnd.amazon.eventstream";
 
-/// What was asked: the URI and the headers.
-type Asked = (String, http::HeaderMap);
+/// A request: the URI and the headers.
+type SentRequest = (String, http::HeaderMap);
 
-/// An HTTP client that gives its answers one after the other, and remembers what was asked.
+/// An HTTP client that returns one canned reply after the other, and records the requests.
 #[derive(Clone, Debug, Default)]
 struct Canned {
-    answers: Arc<Mutex<VecDeque<http::Response<SdkBody>>>>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    replies: Arc<Mutex<VecDeque<http::Response<SdkBody>>>>,
+    requests: Arc<Mutex<Vec<SentRequest>>>,
 }
 
 impl Canned {
-    fn new(answers: impl IntoIterator<Item = http::Response<SdkBody>>) -> Self {
-        Self { answers: Arc::new(Mutex::new(answers.into_iter().collect())), ..Self::default() }
+    fn new(replies: impl IntoIterator<Item = http::Response<SdkBody>>) -> Self {
+        Self { replies: Arc::new(Mutex::new(replies.into_iter().collect())), ..Self::default() }
     }
 
     fn http_client(&self) -> SharedHttpClient {
@@ -61,32 +60,32 @@ impl Canned {
     fn with(&self, config: Builder) -> Client {
         let sdk = Sdk::from_conf(config.http_client(self.http_client()).build());
         let mut retry = Retry::default();
-        retry.first_wait = Duration::from_millis(1);
+        retry.initial_delay = Duration::from_millis(1);
         Client::builder(sdk).retry(retry).build()
     }
 
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    fn requests(&self) -> Vec<SentRequest> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
 impl HttpConnector for Canned {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let request = request.try_into_http1x().unwrap();
-        self.asked.lock().unwrap().push((request.uri().to_string(), request.headers().clone()));
-        let answer = self.answers.lock().unwrap().pop_front().expect("an answer");
-        HttpConnectorFuture::ready(Ok(HttpResponse::try_from(answer).unwrap()))
+        self.requests.lock().unwrap().push((request.uri().to_string(), request.headers().clone()));
+        let reply = self.replies.lock().unwrap().pop_front().expect("a response");
+        HttpConnectorFuture::ready(Ok(HttpResponse::try_from(reply).unwrap()))
     }
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<SdkBody>) -> http::Response<SdkBody> {
+fn reply(status: u16, headers: &[(&str, &str)], body: impl Into<SdkBody>) -> http::Response<SdkBody> {
     let builder = http::Response::builder().status(status);
     let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
     builder.body(body.into()).unwrap()
 }
 
 fn streamed(body: impl Into<SdkBody>) -> http::Response<SdkBody> {
-    answer(200, &[("content-type", FRAMES), ("x-amzn-sagemaker-content-type", "text/plain")], body)
+    reply(200, &[("content-type", FRAMES), ("x-amzn-sagemaker-content-type", "text/plain")], body)
 }
 
 fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
@@ -105,7 +104,7 @@ fn part(payload: &str) -> Vec<u8> {
     frame(&headers, payload.as_bytes())
 }
 
-/// All that was read of a stream, and how it ended.
+/// The text of a stream, and the error it ended with.
 async fn read(stream: ResponseStream) -> (String, Option<sagewire_codec::DecodeError>) {
     let mut text = String::new();
     let mut events = stream.events_with(Options::new().api(Api::PlainText));
@@ -137,8 +136,8 @@ fn everything() -> Endpoint {
         .custom_attributes([("a", "1"), ("b", "2")])
 }
 
-/// Every header that our request would have, the SDK's has, too.
-fn assert_sent(expected: &http::HeaderMap, (_, sent): &Asked) {
+/// The request of the SDK has all headers of our request.
+fn assert_sent(expected: &http::HeaderMap, (_, sent): &SentRequest) {
     for (name, value) in expected {
         if name != "accept" || value != "*/*" {
             assert_eq!(sent.get(name), Some(value), "{name}");
@@ -154,7 +153,7 @@ fn assert_sent(expected: &http::HeaderMap, (_, sent): &Asked) {
 
 #[tokio::test]
 async fn every_field_is_sent() {
-    let canned = Canned::new([answer(200, &[], "{}"), streamed(part("a")), answer(202, &[], "{}")]);
+    let canned = Canned::new([reply(200, &[], "{}"), streamed(part("a")), reply(202, &[], "{}")]);
     let client = canned.client();
     let whole = everything().target_model("m.tar.gz").enable_explanations("`true`");
     let whole = Request::new(whole, "{}").accept("application/json").content_type("text/csv");
@@ -170,25 +169,26 @@ async fn every_field_is_sent() {
     queued.invocation_timeout = Some(Duration::from_secs(3600));
     client.invoke_async(queued.clone()).await.unwrap();
 
-    let asked = canned.asked();
-    assert_sent(&whole.headers(Operation::Invoke).unwrap(), &asked[0]);
-    assert_sent(&stream.headers(Operation::Stream).unwrap(), &asked[1]);
-    assert_sent(&queued.headers().unwrap(), &asked[2]);
-    for ((uri, _), operation) in asked.iter().zip([Operation::Invoke, Operation::Stream, Operation::Async]) {
+    let requests = canned.requests();
+    assert_sent(&whole.headers(Operation::Invoke).unwrap(), &requests[0]);
+    assert_sent(&stream.headers(Operation::Stream).unwrap(), &requests[1]);
+    assert_sent(&queued.headers().unwrap(), &requests[2]);
+    for ((uri, _), operation) in requests.iter().zip([Operation::Invoke, Operation::Stream, Operation::Async])
+    {
         assert_eq!(*uri, format!("http://localhost{}", whole.endpoint.path(operation).unwrap()));
     }
 }
 
 #[tokio::test]
-async fn asynchronous_answers_are_read() {
+async fn asynchronous_responses_are_read() {
     let headers = [
         ("x-amzn-sagemaker-outputlocation", "s3://b/out"),
         ("x-amzn-sagemaker-failurelocation", "s3://b/failure"),
         ("x-amzn-requestid", "r"),
     ];
     let canned = Canned::new([
-        answer(202, &headers, r#"{"InferenceId":"i"}"#),
-        answer(200, &headers, r#"{"InferenceId":"i"}"#),
+        reply(202, &headers, r#"{"InferenceId":"i"}"#),
+        reply(200, &headers, r#"{"InferenceId":"i"}"#),
     ]);
     let request = AsyncRequest::new("e", Input::Inline(Bytes::from_static(b"{}")));
     let found = canned.client().invoke_async(request.clone()).await.unwrap();
@@ -203,34 +203,37 @@ async fn asynchronous_answers_are_read() {
 #[tokio::test]
 async fn an_endpoint_may_be_in_another_region() {
     let elsewhere = Endpoint::new("e").region("eu-west-1");
-    let canned = Canned::new([answer(200, &[], ""), answer(200, &[], "")]);
+    let canned = Canned::new([reply(200, &[], ""), reply(200, &[], "")]);
     canned.client().invoke(Request::new(elsewhere.clone(), "")).await.unwrap();
     let resolved = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(aws_sdk_sagemakerruntime::config::Region::new("us-east-1"))
         .credentials_provider(common::keys(None));
     canned.with(resolved).invoke(Request::new(elsewhere, "")).await.unwrap();
-    let asked = canned.asked();
-    // An endpoint URL stays what it is.
-    assert!(asked[0].0.starts_with("http://localhost/"), "{}", asked[0].0);
-    assert!(asked[1].0.starts_with("https://runtime.sagemaker.eu-west-1.amazonaws.com/"), "{}", asked[1].0);
-    for (_, headers) in asked {
+    let requests = canned.requests();
+    // An endpoint URL is not changed.
+    assert!(requests[0].0.starts_with("http://localhost/"), "{}", requests[0].0);
+    assert!(
+        requests[1].0.starts_with("https://runtime.sagemaker.eu-west-1.amazonaws.com/"),
+        "{}",
+        requests[1].0
+    );
+    for (_, headers) in requests {
         assert!(headers["authorization"].to_str().unwrap().contains("/eu-west-1/sagemaker/aws4_request"));
     }
 }
 
 #[tokio::test]
-async fn our_retries_take_the_place_of_the_sdks() {
-    let busy = || answer(503, &[], "");
-    for (answers, attempts, succeeds) in [
-        (vec![busy(), busy(), answer(200, &[], "ok")], 3, true),
-        ((0..9).map(|_| busy()).collect(), 3, false),
-    ] {
-        let canned = Canned::new(answers);
+async fn our_retries_replace_those_of_the_sdk() {
+    let busy = || reply(503, &[], "");
+    for (replies, attempts, succeeds) in
+        [(vec![busy(), busy(), reply(200, &[], "ok")], 3, true), ((0..9).map(|_| busy()).collect(), 3, false)]
+    {
+        let canned = Canned::new(replies);
         let retry = RetryConfig::standard().with_max_attempts(7);
         let client = canned.with(config("http://localhost").retry_config(retry));
         let result = client.invoke(Request::new("e", "")).await;
-        assert_eq!((canned.asked().len(), result.is_ok()), (attempts, succeeds));
+        assert_eq!((canned.requests().len(), result.is_ok()), (attempts, succeeds));
     }
 }
 
@@ -245,25 +248,25 @@ impl TimeSource for Slow {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_is_corrected_once() {
+async fn a_wrong_clock_is_corrected_once() {
     let now = DateTime::from(SystemTime::now()).fmt(DateTimeFormat::HttpDate).unwrap();
     let refusal = || {
         let headers = [("date", &*now), ("x-amzn-errortype", "InvalidSignatureException")];
-        answer(403, &headers, r#"{"message":"Signature expired"}"#)
+        reply(403, &headers, r#"{"message":"Signature expired"}"#)
     };
-    let canned = Canned::new([refusal(), answer(200, &[("date", &now)], "ok"), refusal(), refusal()]);
+    let canned = Canned::new([refusal(), reply(200, &[("date", &now)], "ok"), refusal(), refusal()]);
     let client = canned.with(config("http://localhost").time_source(Slow));
     assert_eq!(client.invoke(Request::new("e", "")).await.unwrap().body, "ok");
-    let asked = canned.asked();
-    assert_eq!(asked.len(), 2);
-    assert_ne!(asked[0].1["x-amz-date"], asked[1].1["x-amz-date"]);
-    // Now that it is right, another refusal is one.
+    let requests = canned.requests();
+    assert_eq!(requests.len(), 2);
+    assert_ne!(requests[0].1["x-amz-date"], requests[1].1["x-amz-date"]);
+    // Once the clock is right, another refusal is an error.
     let error = client.invoke(Request::new("e", "")).await.unwrap_err();
-    assert_eq!((error.status(), canned.asked().len()), (Some(403), 3));
+    assert_eq!((error.status(), canned.requests().len()), (Some(403), 3));
 }
 
 #[tokio::test]
-async fn what_the_client_lacks_is_named() {
+async fn errors_name_the_missing_setting() {
     let bare = || Config::builder().behavior_version(BehaviorVersion::latest());
     let keyed = || bare().credentials_provider(common::keys(None));
     let no_region = keyed().http_client(Canned::default().http_client());
@@ -293,24 +296,24 @@ impl aws_credential_types::provider::ProvideCredentials for NoKeys {
 }
 
 #[tokio::test]
-async fn credentials_may_not_be_there() {
+async fn missing_credentials_are_errors() {
     let canned = Canned::default();
     let client = canned.with(config("http://localhost").credentials_provider(NoKeys));
     let error = client.invoke(Request::new("e", "")).await.unwrap_err();
-    assert!(error.is_credentials() && canned.asked().is_empty(), "{error}");
+    assert!(error.is_credentials() && canned.requests().is_empty(), "{error}");
     assert_eq!(error.to_string(), "the credentials could not be loaded");
 }
 
 #[tokio::test]
 async fn endings_that_the_sdk_hides() {
-    // Behind the prelude of a frame the SDK takes a stream for whole.
+    // The SDK takes a stream that ends after the prelude of a frame for complete.
     let whole = part("one");
     let cut = [&whole[..], &part("two")[..12]].concat();
     let (text, error) = read_frames(cut).await;
     let error = error.unwrap();
     assert!(text == "one" && error.is_truncated() && error.offset() == whole.len() as u64, "{text} {error}");
 
-    // A length that is too large is not waited for.
+    // The decoder does not wait for a frame of impossible length.
     let mut huge = part("two");
     huge[0] = 0x7f;
     let (text, error) = read_frames([&part("one")[..], &huge, &part("three")].concat()).await;
@@ -318,7 +321,7 @@ async fn endings_that_the_sdk_hides() {
     assert_eq!(text, "one");
     assert!(matches!(error.kind(), DecodeErrorKind::PreludeChecksum { .. }), "{error}");
 
-    // Names and messages that it does not know.
+    // Names and messages that the SDK does not know.
     let exception =
         [(":message-type", "exception"), (":exception-type", "New"), (":content-type", "application/json")];
     let exception = frame(&exception, br#"{"Message":"m","ErrorCode":"c"}"#);
@@ -340,23 +343,23 @@ async fn events_that_the_sdk_does_not_know() {
         read_frames([part("one"), frame(&unknown, b"{}"), part(""), part("two")].concat()).await;
     assert!(text == "onetwo" && error.is_none(), "{text} {error:?}");
 
-    // It wants a content type, and the part has none.
+    // The SDK expects a content type, and the part has none.
     let bare = [(":message-type", "event"), (":event-type", "PayloadPart")];
     let (text, error) = read_frames([part("one"), frame(&bare, b"two"), part("three")].concat()).await;
     assert!(text == "onetwothree" && error.is_none(), "{text} {error:?}");
 }
 
 #[tokio::test]
-async fn ones_own_calls_are_read_as_well() {
+async fn the_output_of_a_direct_call_is_read() {
     let mut corrupt = part("two");
     *corrupt.last_mut().unwrap() ^= 1;
     let cut = part("two")[..40].to_vec();
     for (rest, kind) in [(vec![], ""), (corrupt, "Malformed"), (cut, "Truncated")] {
         let headers = [("content-type", FRAMES), ("x-amzn-sagemaker-content-type", "text/plain")];
-        let canned = Canned::new([answer(200, &headers, [part("one"), rest].concat())]);
+        let canned = Canned::new([reply(200, &headers, [part("one"), rest].concat())]);
         let sdk = Sdk::from_conf(config("http://localhost").http_client(canned.http_client()).build());
         let call = sdk.invoke_endpoint_with_response_stream().endpoint_name("e").body(vec![].into());
-        let stream = response_stream(call.send().await.unwrap(), &Timeouts::default());
+        let stream = response_stream(call.send().await.unwrap(), &Bounds::default());
         assert_eq!(stream.metadata().content_type.as_deref(), Some("text/plain"));
         let (text, error) = read(stream).await;
         let found = error.map(|error| format!("{:?}", error.kind())).unwrap_or_default();
@@ -364,7 +367,7 @@ async fn ones_own_calls_are_read_as_well() {
     }
 }
 
-/// A body that counts what is read of it, and when it is dropped.
+/// A body that counts the frames that are read, and records that it is dropped.
 struct Counted {
     frames: VecDeque<Vec<u8>>,
     read: Arc<AtomicUsize>,
@@ -392,7 +395,7 @@ impl Drop for Counted {
 }
 
 #[tokio::test]
-async fn nothing_is_read_ahead_and_dropping_is_the_end() {
+async fn nothing_is_read_ahead_and_dropping_closes_the_body() {
     let (read, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let frames: Vec<_> = (0..9).map(|at| part(&at.to_string())).collect();
     let sent = frames.clone();

@@ -1,7 +1,7 @@
-//! The body of a response, as it arrives, and the times that bound it.
+//! The body of a response as it arrives, and its timeouts.
 //!
-//! The idle time runs while the caller waits for bytes, not while the caller is busy with the last ones. The total time
-//! runs always.
+//! The idle timeout runs only while the caller waits for bytes, not while the caller processes them. The total timeout
+//! always runs.
 
 use std::collections::VecDeque;
 use std::error::Error as StdError;
@@ -17,12 +17,14 @@ use tokio::time::{Instant, Sleep};
 
 use crate::error::{Error, Progress, Timeout};
 
-/// What a transport brings of a body: bytes as they come, and at most one failure or error at the end. Empty ones are not
-/// handed on: they say that something came of which nothing can be handed on yet, so that the idle time begins anew.
+/// The body of a response as a transport delivers it: bytes as they arrive, and at most one failure or error at the end.
+///
+/// An empty chunk is not passed on. It reports progress without data, which restarts the idle timeout.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, Error>> + Send>>;
 
-/// The chunks of an HTTP body; one that ends before its announced length has broken off. `cause` makes of its error what
-/// that is to be shown as.
+/// The chunks of an HTTP body. A body that ends before its announced length is an error.
+///
+/// `cause` converts an error of the body into the source of the [`Error`], for example to remove a URL from it.
 pub fn http_chunks<B, E>(body: B, cause: fn(B::Error) -> E) -> Chunks
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -46,34 +48,45 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
-                // A stream of HTTP/2 that is reset without an error ends like a whole one.
+                // An HTTP/2 stream that is reset with NO_ERROR ends like a complete one.
                 let missing = self.body.size_hint().lower();
                 let short = || Error::broken_off().because(format!("{missing} bytes are missing"));
                 return Poll::Ready((missing > 0).then(|| Err(short())));
             };
             let frame = frame.map_err(|error| Error::broken_off().because((self.cause)(error)))?;
-            // Trailers say nothing here, and frames without bytes must not pass for progress.
-            if let Ok(data) = frame.into_data()
-                && !data.is_empty()
-            {
-                return Poll::Ready(Some(Ok(data.into())));
+            // Trailers are ignored, and an empty frame must not count as progress.
+            match frame.into_data() {
+                Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data.into()))),
+                _ => {}
             }
         }
     }
 }
 
-/// The times that bound a call. The first three are checked where nothing comes, the last one always.
+/// The timeouts of a call.
+///
+/// With the feature `serde`, durations are numbers of seconds, and missing fields have their defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// How long a connection may take. Default: 5 seconds.
+    /// Time to establish a connection. Default: 5 seconds.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_duration"))]
     pub connect: Duration,
-    /// How long it may take from sending the request, connecting included, until a response begins. Default: 70 seconds:
-    /// a container must answer within 60, and AWS advises clients to wait for 70.
+    /// Time from sending the request, connecting included, to the start of the response, and from there to the first byte of
+    /// its body, for which [`idle`](Self::idle) counts if it is shorter. Default: 70 seconds. SageMaker gives a container 60
+    /// seconds, and AWS recommends 70 for clients.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_duration"))]
     pub first_byte: Duration,
-    /// How long to wait for more of the body. Default: 60 seconds.
+    /// Time without any bytes of the body. Default: 60 seconds.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_duration"))]
     pub idle: Duration,
-    /// How long all of it may take: every try, and the body to its end. Default: no bound.
+    /// Time for the whole call: all attempts, and the body to its end. Default: unlimited.
+    #[cfg_attr(
+        feature = "serde",
+        serde(with = "crate::serde_duration::option", skip_serializing_if = "Option::is_none")
+    )]
     pub total: Option<Duration>,
 }
 
@@ -85,8 +98,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Waits until a response begins, for the time of [`first_byte`](Self::first_byte) at most: for those who write a
-    /// transport.
+    /// Waits for the start of a response, for [`first_byte`](Self::first_byte) at most. For authors of transports.
     ///
     /// # Errors
     ///
@@ -97,7 +109,7 @@ impl Timeouts {
     }
 }
 
-/// When a call has to be done.
+/// The point in time at which a call has to be complete.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     at: Option<Instant>,
@@ -105,17 +117,17 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// That of a call that begins now.
+    /// The deadline of a call that starts now.
     pub fn new(timeouts: &Timeouts) -> Self {
         let total = timeouts.total.unwrap_or_default();
         Self { at: timeouts.total.and_then(|total| Instant::now().checked_add(total)), total }
     }
 
-    /// Waits for `future`, until the deadline at most. One that is large is better pinned and lent: what is awaited moves.
+    /// Waits for `future`, until the deadline at most. Pin a large future and pass a reference, because it is moved.
     ///
     /// # Errors
     ///
-    /// The future's, or [`Timeout::Total`].
+    /// The errors of the future, and [`Timeout::Total`].
     pub async fn bound<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         match self.at {
             None => future.await,
@@ -129,37 +141,53 @@ impl Deadline {
 
 pub(crate) struct Body {
     chunks: Chunks,
+    first_byte: Duration,
     idle: Duration,
     deadline: Deadline,
-    /// Made when it is first waited for. It may wake us earlier than the time is up: it is put off then, and not for every
-    /// chunk, which would cost more than to read one.
+    /// Created at the first wait. It may fire before the timeout expires and is reset then, because resetting it for every
+    /// chunk would cost more than reading the chunk.
     sleep: Option<Pin<Box<Sleep>>>,
-    /// When the time of the current wait is up.
+    /// When the current wait times out.
     due: Option<Instant>,
     received: u64,
-    /// Chunks are handed out as they come.
+    /// Chunks are passed to the caller as they arrive.
     delivers: bool,
-    /// Chunks that have come and were looked at, but not handed out.
-    seen: VecDeque<Chunk>,
+    /// Chunks that were peeked at, but not passed to the caller yet.
+    peeked: VecDeque<Chunk>,
     end: Option<Result<(), Error>>,
 }
 
 impl Body {
-    pub(crate) fn new(chunks: Chunks, idle: Duration, deadline: Deadline, delivers: bool) -> Self {
-        let seen = VecDeque::new();
-        Self { chunks, idle, deadline, sleep: None, due: None, received: 0, delivers, seen, end: None }
+    pub(crate) fn new(chunks: Chunks, timeouts: &Timeouts, deadline: Deadline, delivers: bool) -> Self {
+        Self {
+            chunks,
+            first_byte: timeouts.first_byte,
+            idle: timeouts.idle,
+            deadline,
+            sleep: None,
+            due: None,
+            received: 0,
+            delivers,
+            peeked: VecDeque::new(),
+            end: None,
+        }
     }
 
-    /// The next chunk that nobody has looked at. All of them are handed out later.
+    /// Replaces the deadline.
+    pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+
+    /// The next chunk that was not peeked at yet. It is still passed to the caller later.
     pub(crate) async fn peek(&mut self) -> Result<Option<Chunk>, Error> {
         let chunk = poll_fn(|cx| self.poll_new(cx)).await?;
-        self.seen.extend(chunk.clone());
+        self.peeked.extend(chunk.clone());
         Ok(chunk)
     }
 
-    /// The next chunk, never an empty one; `None` at the end. The same error again after an error.
+    /// The next chunk, never empty; `None` at the end. After an error, the same error again.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, Error>> {
-        match self.seen.pop_front() {
+        match self.peeked.pop_front() {
             Some(chunk) => Poll::Ready(Ok(Some(chunk))),
             None => self.poll_new(cx),
         }
@@ -192,21 +220,25 @@ impl Body {
                     return Poll::Ready(chunk.transpose().map_err(|error| error.after(self.progress())));
                 }
                 Poll::Pending => {
-                    let (which, after) = ready!(self.poll_time(cx));
+                    let (which, after) = ready!(self.poll_timeout(cx));
                     return Poll::Ready(Err(Error::timed_out(which, after).after(self.progress())));
                 }
             }
         }
     }
 
-    /// Waits until a time is up.
-    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<(Timeout, Duration)> {
-        // A time that the clock cannot hold never comes: a century will do.
+    /// Waits until a timeout expires.
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<(Timeout, Duration)> {
+        // The clock cannot represent every duration; a century stands for "never".
         let far = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-        let (idle, deadline) = (self.idle.min(far), self.deadline.at);
+        let (which, wait) = match self.received {
+            0 if self.first_byte < self.idle => (Timeout::FirstByte, self.first_byte),
+            _ => (Timeout::Idle, self.idle),
+        };
+        let deadline = self.deadline.at;
         let due = *self.due.get_or_insert_with(|| {
-            let idle = Instant::now() + idle;
-            deadline.map_or(idle, |at| at.min(idle))
+            let due = Instant::now() + wait.min(far);
+            deadline.map_or(due, |at| at.min(due))
         });
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         loop {
@@ -217,14 +249,14 @@ impl Body {
             sleep.as_mut().reset(due);
         }
         let is_total = deadline.is_some_and(|at| at <= due);
-        Poll::Ready(if is_total { (Timeout::Total, self.deadline.total) } else { (Timeout::Idle, self.idle) })
+        Poll::Ready(if is_total { (Timeout::Total, self.deadline.total) } else { (which, wait) })
     }
 
     fn progress(&self) -> Progress {
         Progress { received: self.received, delivered: self.delivers && self.received > 0 }
     }
 
-    /// The next bytes. A failure is an error.
+    /// The next bytes. A failure that the service reported is an error.
     pub(crate) async fn bytes(&mut self) -> Result<Option<Bytes>, Error> {
         match poll_fn(|cx| self.poll_chunk(cx)).await? {
             Some(Chunk::Bytes(bytes)) => Ok(Some(bytes)),
@@ -234,7 +266,7 @@ impl Body {
         }
     }
 
-    /// From now on there is nothing else.
+    /// Ends the body with an error.
     fn fail<T>(&mut self, error: Error) -> Result<T, Error> {
         self.end = Some(Err(error.clone()));
         Err(error)
@@ -252,16 +284,16 @@ impl Body {
         Ok(whole.freeze())
     }
 
-    /// The beginning of a body that explains an error: what comes of it, and no more than `limit`.
-    pub(crate) async fn collect_some(mut self, limit: usize) -> Bytes {
-        let mut some = BytesMut::new();
+    /// The start of a body that explains an error: as much as arrives, `limit` bytes at most.
+    pub(crate) async fn collect_prefix(mut self, limit: usize) -> Bytes {
+        let mut prefix = BytesMut::new();
         while let Ok(Some(chunk)) = self.bytes().await {
-            let room = limit - some.len();
-            some.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            let room = limit - prefix.len();
+            prefix.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() >= room {
                 break;
             }
         }
-        some.freeze()
+        prefix.freeze()
     }
 }

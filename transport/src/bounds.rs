@@ -1,17 +1,30 @@
-//! What bounds a call: times, tries, and bytes.
+//! The limits of a call: timeouts, retries and the size of a response.
 
 use crate::body::Timeouts;
 use crate::retry::Retry;
 
-/// What bounds a call.
+/// The limits of a call.
+///
+/// With the feature `serde` it can be read from a configuration file. Missing fields have their defaults.
+///
+/// ```
+/// use std::time::Duration;
+/// use sagewire_transport::{Bounds, Retry};
+///
+/// let bounds = Bounds::default();
+/// assert_eq!(bounds.timeouts.connect, Duration::from_secs(5));
+/// assert_eq!(bounds.retry, Retry::default());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Bounds {
-    /// The times.
+    /// The timeouts.
     pub timeouts: Timeouts,
-    /// The tries.
+    /// The retries.
     pub retry: Retry,
-    /// Bytes of the largest body that is returned in one piece. Default: 32 MiB; the service's own bound is 25 MB.
+    /// The size of the largest non-streaming response, in bytes. Default: 32 MiB; the service itself allows 25 MB.
     pub max_response_len: usize,
 }
 
@@ -21,17 +34,17 @@ impl Default for Bounds {
     }
 }
 
-/// The setters of a builder with a field `bounds` that is [`Bounds`]: for those who write a transport.
+/// Adds setters to a client builder that has a field `bounds` of the type [`Bounds`]. For authors of transports.
 #[macro_export]
 macro_rules! bounds_setters {
     () => {
-        /// All that bounds a call.
+        /// Sets all limits of a call at once.
         pub fn bounds(mut self, bounds: $crate::Bounds) -> Self {
             self.bounds = bounds;
             self
         }
 
-        /// The times that bound a call.
+        /// Sets all timeouts of a call at once.
         pub fn timeouts(mut self, timeouts: $crate::Timeouts) -> Self {
             self.bounds.timeouts = timeouts;
             self
@@ -61,13 +74,15 @@ macro_rules! bounds_setters {
             self
         }
 
-        /// How often a call is tried. Default: 3 times; [`Retry::never`](sagewire_transport::Retry::never) is one.
+        /// Sets how often and when a call is retried. Default: 3 attempts;
+        /// [`Retry::never`](sagewire_transport::Retry::never) makes one attempt only.
         pub fn retry(mut self, retry: $crate::Retry) -> Self {
             self.bounds.retry = retry;
             self
         }
 
-        /// Bytes of the largest body that is returned in one piece. Default: 32 MiB; the service's own bound is 25 MB.
+        /// Sets the size of the largest non-streaming response, in bytes. Default: 32 MiB; the service itself allows
+        /// 25 MB.
         pub fn max_response_len(mut self, len: usize) -> Self {
             self.bounds.max_response_len = len;
             self

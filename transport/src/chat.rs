@@ -1,306 +1,380 @@
-//! Chat with an endpoint: canonical requests in, canonical events out, whatever its container speaks.
+//! Chats with an endpoint.
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use futures_core::Stream;
-use sagewire_codec::model::{self, ConversionOptions, Event, Losses, ToolNames};
-use sagewire_codec::stream::{self, Events, Transcoded};
+use sagewire_codec::model::{
+    self, ConversionOptions, Event, Losses, Message, Render, Rendered, ResponseOptions, Tool,
+};
 use sagewire_codec::{Api, Options, read_request, tool_names, write_request};
 use tower_service::Service;
 
+use crate::BoxError;
+use crate::chat_response::{ChatResponse, ChatStream};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Kind};
+use crate::error::Error;
+use crate::event_source::EventSource;
+use crate::observer::{Hook, Observer};
 use crate::request::Request;
-use crate::response::{ChunkStream, Metadata, Response, ResponseStream};
+use crate::response::{Response, ResponseStream};
 use crate::service::{Invoke, InvokeStream};
+use crate::transcoded::{Transcoded, TranscodedResponse, TranscodedStream};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Hook = Arc<dyn Fn(Duration, &Event<'_>) + Send + Sync>;
-
-/// A chat with one endpoint, over a transport or over `tower` layers around one.
+/// A client for chats with one endpoint, over a transport or over `tower` layers around a transport.
 ///
 /// ```
-/// use sagewire_codec::Api;
-/// use sagewire_codec::read_request;
+/// use sagewire_codec::{Api, read_request};
 /// use sagewire_transport::{Chat, Error, Invoke, Metadata, Response};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// // A transport; here one that has the answer already.
+/// // A transport with a fixed response.
 /// let transport = tower::service_fn(|Invoke(request): Invoke| async move {
 ///     assert_eq!(request.body, r#"{"messages":[{"role":"user","content":"hi"}],"max_tokens":9}"#);
-///     let answer = r#"{"choices":[{"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}"#;
-///     Ok::<_, Error>(Response::new(Metadata::default(), answer))
+///     let body = r#"{"choices":[{"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}"#;
+///     Ok::<_, Error>(Response::new(Metadata::default(), body))
 /// });
-/// let mut chat = Chat::new(transport, "my-llm");
+/// let chat = Chat::new(transport, "my-llm");
 ///
-/// // The application speaks Anthropic's Messages, the container OpenAI's chat.
+/// // The application uses Anthropic Messages, the container OpenAI chat completions.
 /// let body = br#"{"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
-/// let answer = chat.complete(&read_request(Api::Anthropic, body)?).await?;
-/// assert_eq!(answer.choices[0].text(), "hello");
+/// let response = chat.complete(&read_request(Api::Anthropic, body)?).await?;
+/// assert_eq!(response.text(), "hello");
+/// assert!(response.losses.is_empty());
+///
+/// // The same from bytes to bytes.
+/// let response = chat.transcode_complete(Api::Anthropic, body, Api::Anthropic, Default::default()).await?;
+/// assert!(response.body.starts_with(br#"{"id":"#));
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// What the container takes has to be said, unless it is OpenAI's chat; what it answers is told by its bytes. Tools whose
-/// names it does not take have their own in answers.
+/// The API of the container has to be set, unless it is OpenAI chat completions; the API of its responses is detected
+/// automatically. Tools whose names the container does not accept are renamed in the request, and have their own names in the
+/// response.
+///
+/// All methods take `&self`: each call clones the service. A service that is not `Clone`, such as a rate limit, goes behind a
+/// [`tower::buffer`](https://docs.rs/tower/0.5/tower/buffer/index.html). A `Chat` is `Clone`, `Send`, `Sync` and `'static` if
+/// its service is.
 #[derive(Clone)]
-pub struct Chat<'a, S> {
+pub struct Chat<S> {
     service: S,
     endpoint: Endpoint,
-    format: Api,
-    settings: ConversionOptions<'a>,
-    options: Options,
+    api: Api,
+    conversion_options: ConversionOptions<'static>,
+    template: Option<Arc<Render<'static>>>,
+    decode_options: Options,
     hook: Option<Hook>,
 }
 
-impl<'a, S> Chat<'a, S> {
-    /// A chat with an endpoint, or with one by its name, whose container takes OpenAI's chat.
+impl<S> Chat<S> {
+    /// A chat with an endpoint, or with the endpoint of this name, whose container takes OpenAI chat completions.
     pub fn new(service: S, endpoint: impl Into<Endpoint>) -> Self {
         Self {
             service,
             endpoint: endpoint.into(),
-            format: Api::OpenAi,
-            settings: ConversionOptions::default(),
-            options: Options::default(),
+            api: Api::OpenAi,
+            conversion_options: ConversionOptions::default(),
+            template: None,
+            decode_options: Options::default(),
             hook: None,
         }
     }
 
-    /// What the container takes. Default: OpenAI's chat.
+    /// Sets the API of the container. Default: OpenAI chat completions.
     #[must_use]
-    pub fn format(mut self, format: Api) -> Self {
-        self.format = format;
+    pub fn api(mut self, api: Api) -> Self {
+        self.api = api;
         self
     }
 
-    /// How requests are written: chat template, defaults, what is done where the container cannot say something.
+    /// Sets the chat template, for containers that take a prompt instead of messages: for example
+    /// `sagewire_codec::chat_template::Template::render`.
+    ///
+    /// ```
+    /// use sagewire_codec::{Api, model::Rendered, read_request};
+    /// use sagewire_transport::Chat;
+    ///
+    /// # let transport = ();
+    /// let chat = Chat::new(transport, "my-llm").api(Api::Tgi).template(|messages, _tools| {
+    ///     let roles = messages.iter().map(|message| format!("<{}>", message.role.as_str()));
+    ///     Ok(Rendered::new(roles.collect::<String>()))
+    /// });
+    /// let request = read_request(Api::OpenAi, br#"{"messages":[{"role":"user","content":"hi"}]}"#)?;
+    /// let (request, _losses) = chat.request(&request, false)?;
+    /// assert!(request.body.starts_with(br#"{"inputs":"<user>""#));
+    /// # Ok::<(), sagewire_transport::Error>(())
+    /// ```
     #[must_use]
-    pub fn settings(mut self, settings: ConversionOptions<'a>) -> Self {
-        self.settings = settings;
+    pub fn template(
+        mut self,
+        render: impl Fn(&[Message<'_>], &[Tool<'_>]) -> Result<Rendered, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.template = Some(Arc::new(render));
         self
     }
 
-    /// How answers are read: their format, and limits. Default: what their bytes tell.
+    /// Sets how requests are written for the container: defaults, and what is done where its API cannot express something.
     #[must_use]
-    pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
+    pub fn conversion_options(mut self, options: ConversionOptions<'static>) -> Self {
+        self.conversion_options = options;
         self
     }
 
-    /// Called with each event of a streamed answer, and the time since the request: the first one with text tells the
-    /// time to the first token.
+    /// Sets how responses are decoded: their API, and limits. Default: their API is detected automatically.
+    #[must_use]
+    pub fn decode_options(mut self, options: Options) -> Self {
+        self.decode_options = options;
+        self
+    }
+
+    /// Sets a hook that is called with each event of a response, and the time since the request was sent. With a streaming
+    /// response, the first event with text gives the time to the first token; a non-streaming response is passed as the
+    /// events that a stream of the same content would have, all at once.
     #[must_use]
     pub fn on_event(mut self, hook: impl Fn(Duration, &Event<'_>) + Send + Sync + 'static) -> Self {
         self.hook = Some(Arc::new(hook));
         self
     }
 
-    /// What is sent for a request, and what of it the container cannot be told.
+    /// The service.
+    pub fn get_ref(&self) -> &S {
+        &self.service
+    }
+
+    /// The service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.service
+    }
+
+    /// The service.
+    pub fn into_inner(self) -> S {
+        self.service
+    }
+
+    /// Writes a request for the container, and returns what its API cannot express of it. Nothing is sent.
     ///
     /// # Errors
     ///
-    /// The container needs what the request does not have: see [`Error::codec`].
+    /// [`Error::convert`]: the container needs something that the request does not have.
     pub fn request(&self, request: &model::Request<'_>, stream: bool) -> Result<(Request, Losses), Error> {
+        let mut options = self.conversion_options;
+        if let Some(render) = &self.template {
+            options.render = Some(&**render);
+        }
         let is_set = request.stream.as_ref().map(|param| param.value);
-        let asks = is_set == Some(stream) || (is_set.is_none() && !stream);
-        let (body, losses) = if asks {
-            write_request(self.format, request, &self.settings)?
+        let is_unchanged = is_set == Some(stream) || (is_set.is_none() && !stream);
+        let (body, losses) = if is_unchanged {
+            write_request(self.api, request, &options)?
         } else {
             let mut changed = request.clone();
             changed.stream = Some(model::Param::new(stream));
-            write_request(self.format, &changed, &self.settings)?
+            write_request(self.api, &changed, &options)?
         };
-        let request = Request::new(self.endpoint.clone(), body).content_type(self.format.content_type());
+        let request = Request::new(self.endpoint.clone(), body).content_type(self.api.content_type());
         Ok((request, losses))
     }
 }
 
-impl<S> Chat<'_, S>
+impl<S> Chat<S>
 where
-    S: Service<InvokeStream, Response = ResponseStream>,
+    S: Service<InvokeStream, Response = ResponseStream> + Clone,
     S::Error: Into<BoxError>,
 {
-    /// Asks, and waits until the answer begins.
+    /// Sends a request, and waits for the start of the streaming response.
     ///
     /// # Errors
     ///
-    /// Those of [`request`](Self::request) and of the transport; those of layers that are not ours are its sources.
-    pub async fn stream(&mut self, request: &model::Request<'_>) -> Result<ChatStream, Error> {
-        let names = tool_names(self.format, request);
+    /// Those of [`request`](Self::request) and of the transport. The error of a `tower` layer is its source.
+    pub async fn stream(&self, request: &model::Request<'_>) -> Result<ChatStream, Error> {
+        let names = tool_names(self.api, request);
         let (request, losses) = self.request(request, true)?;
-        let asked = Instant::now();
-        #[cfg(feature = "tracing")]
-        let span = crate::trace::Span::new(&request.endpoint);
-        let answer = call(&mut self.service, InvokeStream(request)).await;
-        #[cfg(feature = "tracing")]
-        let span = span.answered(answer.as_ref().err());
-        let answer = answer?;
-        Ok(ChatStream {
-            metadata: answer.metadata().clone(),
-            losses,
-            names,
-            events: answer.events_with(self.options.clone()),
-            asked,
-            hook: self.hook.clone(),
-            #[cfg(feature = "tracing")]
-            span,
-        })
+        let observer = Observer::chat(&request.endpoint, self.hook.clone());
+        let response = observer.observe(call(&self.service, InvokeStream(request)).await)?;
+        let metadata = response.metadata().clone();
+        let source = EventSource::new(response, self.decode_options.clone(), names, Some(observer));
+        Ok(ChatStream::new(metadata, losses, source))
     }
 
-    /// Asks with a request in a format of the application's, and answers with the bytes of a stream: what a proxy does.
+    /// Sends a request that was read from `body`, a request of the API `from`, and converts the streaming response into a
+    /// stream of the API `to`. `options` have what the response does not contain. The field `stream` of the request is
+    /// ignored.
     ///
     /// # Errors
     ///
-    /// Those of [`read_request`] and of [`stream`](Self::stream).
-    pub async fn transcode(
-        &mut self,
-        format: Api,
+    /// Those of [`read_request`] and of [`stream`](Self::stream); [`Error::is_unsupported`] if the codec does not write
+    /// streams of `to`.
+    pub async fn transcode_stream(
+        &self,
+        from: Api,
         body: &[u8],
-        target: Api,
-        context: model::ResponseOptions,
-    ) -> Result<Transcoded<ChunkStream, Error>, Error> {
-        let request = read_request(format, body)?;
-        let names = tool_names(self.format, &request);
-        let (request, _) = self.request(&request, true)?;
-        let answer = call(&mut self.service, InvokeStream(request)).await?;
-        answer.transcoded_for(self.options.clone(), target, context, names)
+        to: Api,
+        options: ResponseOptions,
+    ) -> Result<TranscodedStream, Error> {
+        self.stream_as(&read_request(from, body)?, to, options).await
+    }
+
+    async fn stream_as(
+        &self,
+        request: &model::Request<'_>,
+        to: Api,
+        options: ResponseOptions,
+    ) -> Result<TranscodedStream, Error> {
+        if !to.writes_streams() {
+            return Err(Error::unsupported(format!("writing streams of the API `{to}`")));
+        }
+        self.stream(request).await?.transcoded(to, options)
     }
 }
 
-impl<S> Chat<'_, S>
+impl<S> Chat<S>
 where
-    S: Service<Invoke, Response = Response>,
+    S: Service<Invoke, Response = Response> + Clone,
     S::Error: Into<BoxError>,
 {
-    /// Asks, and waits for the whole answer.
+    /// Sends a request, and waits for the whole response.
     ///
     /// # Errors
     ///
     /// Those of [`request`](Self::request), of the transport and of [`Response::chat`].
-    pub async fn complete(&mut self, request: &model::Request<'_>) -> Result<model::Response, Error> {
-        let names = tool_names(self.format, request);
-        let (request, _) = self.request(request, false)?;
-        let answer = call(&mut self.service, Invoke(request)).await?;
-        let mut answer = answer.chat(self.options.clone())?;
-        names.restore_response(&mut answer);
-        Ok(answer)
-    }
-}
-
-async fn call<S, R>(service: &mut S, request: R) -> Result<S::Response, Error>
-where
-    S: Service<R>,
-    S::Error: Into<BoxError>,
-{
-    poll_fn(|cx| service.poll_ready(cx)).await.map_err(own)?;
-    service.call(request).await.map_err(own)
-}
-
-/// Our own error as it is; that of a layer as a source.
-fn own(error: impl Into<BoxError>) -> Error {
-    let error: BoxError = error.into();
-    match error.downcast::<Error>() {
-        Ok(own) => *own,
-        Err(error) => Error::new(Kind::Layer(error.to_string())).because(error),
-    }
-}
-
-/// A streamed answer of a chat: its events. It ends after the last event of a complete answer, and otherwise with one
-/// error.
-#[must_use = "nothing is read until the stream is"]
-pub struct ChatStream {
-    metadata: Metadata,
-    losses: Losses,
-    /// The names of tools that the container could not be told.
-    names: ToolNames,
-    events: Events<ChunkStream, Error>,
-    asked: Instant,
-    hook: Option<Hook>,
-    #[cfg(feature = "tracing")]
-    span: crate::trace::Span,
-}
-
-impl ChatStream {
-    /// What the headers say.
-    pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+    pub async fn complete(&self, request: &model::Request<'_>) -> Result<ChatResponse, Error> {
+        let names = tool_names(self.api, request);
+        let (request, losses) = self.request(request, false)?;
+        let mut observer = Observer::chat(&request.endpoint, self.hook.clone());
+        let response = observer.observe(call(&self.service, Invoke(request)).await)?;
+        let mut chat = observer.observe(response.chat(self.decode_options.clone()))?;
+        names.restore_response(&mut chat);
+        observer.response(&chat);
+        Ok(ChatResponse::new(response.metadata, chat, losses))
     }
 
-    /// What of the request the container could not be told.
-    pub fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    /// The next event; `None` after the last one of a complete answer.
+    /// Sends a request that was read from `body`, a request of the API `from`, and converts the whole response into a
+    /// response of the API `to`. `options` have what the response does not contain. The field `stream` of the request is
+    /// ignored.
     ///
     /// # Errors
     ///
-    /// The answer is not whole: it broke off, failed, or is cut short.
-    pub async fn event(&mut self) -> Result<Option<Event<'static>>, Error> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await.transpose()
+    /// Those of [`read_request`] and of [`complete`](Self::complete); [`Error::is_unsupported`] if the codec does not write
+    /// responses of `to`.
+    pub async fn transcode_complete(
+        &self,
+        from: Api,
+        body: &[u8],
+        to: Api,
+        options: ResponseOptions,
+    ) -> Result<TranscodedResponse, Error> {
+        self.complete_as(&read_request(from, body)?, to, options).await
     }
-}
 
-impl Stream for ChatStream {
-    type Item = Result<Event<'static>, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = ready!(Pin::new(&mut self.events).poll_next(cx));
-        let item = item.map(|item| match item {
-            Ok(event) => Ok(self.names.restore(event).into_owned()),
-            Err(error) => Err(Error::from(error)),
-        });
-        if let (Some(hook), Some(Ok(event))) = (&self.hook, &item) {
-            hook(self.asked.elapsed(), event);
+    async fn complete_as(
+        &self,
+        request: &model::Request<'_>,
+        to: Api,
+        mut options: ResponseOptions,
+    ) -> Result<TranscodedResponse, Error> {
+        if !to.writes_responses() {
+            return Err(Error::unsupported(format!("writing responses of the API `{to}`")));
         }
-        #[cfg(feature = "tracing")]
-        self.span.item(item.as_ref());
-        Poll::Ready(item)
+        let sent_at = Instant::now();
+        let response = self.complete(request).await?;
+        let latency = sent_at.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        options.latency_ms.get_or_insert(latency);
+        response.transcoded(to, &options)
     }
 }
 
-impl fmt::Debug for ChatStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatStream").field("metadata", &self.metadata).finish_non_exhaustive()
+impl<S> Chat<S>
+where
+    S: Service<InvokeStream, Response = ResponseStream> + Service<Invoke, Response = Response> + Clone,
+    <S as Service<InvokeStream>>::Error: Into<BoxError>,
+    <S as Service<Invoke>>::Error: Into<BoxError>,
+{
+    /// Sends a request that was read from `body`, a request of the API `from`, and converts the response into one of the API
+    /// `to`: a stream if the field `stream` of the request is true, and otherwise a non-streaming response. `options` have
+    /// what the response does not contain. This is the main function of a proxy:
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use sagewire_codec::{Api, model::ResponseOptions};
+    /// use sagewire_transport::Chat;
+    /// # use sagewire_transport::{Error, Invoke, InvokeStream, Response, ResponseBody, ResponseStream};
+    /// # use tower_service::Service;
+    ///
+    /// # async fn respond<S>(chat: Chat<S>, api: Api, body: Bytes) -> http::Response<ResponseBody>
+    /// # where
+    /// #     S: Service<InvokeStream, Response = ResponseStream, Error = Error>,
+    /// #     S: Service<Invoke, Response = Response, Error = Error> + Clone,
+    /// # {
+    /// // The client of the proxy uses `api`: its request is `body`.
+    /// match chat.transcode(api, &body, api, ResponseOptions::new()).await {
+    ///     Ok(response) => response.into_http(),
+    ///     Err(error) => error.to_http(api),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// A Converse request has no field `stream`, since ConverseStream is an operation of its own: call
+    /// [`transcode_stream`](Self::transcode_stream) or [`transcode_complete`](Self::transcode_complete) by the operation.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`transcode_stream`](Self::transcode_stream) and of [`transcode_complete`](Self::transcode_complete).
+    pub async fn transcode(
+        &self,
+        from: Api,
+        body: &[u8],
+        to: Api,
+        options: ResponseOptions,
+    ) -> Result<Transcoded, Error> {
+        let request = read_request(from, body)?;
+        Ok(match request.stream.as_ref().is_some_and(|stream| stream.value) {
+            true => self.stream_as(&request, to, options).await?.into(),
+            false => self.complete_as(&request, to, options).await?.into(),
+        })
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for Chat<'_, S> {
+/// Calls a clone of the service, so that the caller needs no exclusive access to it. An [`Error`] is returned as it is; that
+/// of a `tower` layer becomes its source.
+pub(crate) async fn call<S, R>(service: &S, request: R) -> Result<S::Response, Error>
+where
+    S: Service<R> + Clone,
+    S::Error: Into<BoxError>,
+{
+    let mut service = service.clone();
+    poll_fn(|cx| service.poll_ready(cx)).await.map_err(Error::other)?;
+    service.call(request).await.map_err(Error::other)
+}
+
+impl<S: fmt::Debug> fmt::Debug for Chat<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chat")
             .field("service", &self.service)
             .field("endpoint", &self.endpoint)
+            .field("api", &self.api)
             .finish_non_exhaustive()
-    }
-}
-
-impl From<stream::Error<Error>> for Error {
-    fn from(error: stream::Error<Error>) -> Self {
-        match error {
-            stream::Error::Transport(error) => error,
-            stream::Error::Decode(error) => error.into(),
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::sync::Mutex;
+    use std::task::{Context, Poll};
+
     use bytes::Bytes;
+    use futures_core::Stream;
     use sagewire_codec::Framing;
     use sagewire_codec::model::PartKind;
     use sagewire_codec::stream::Chunk;
     use tower::service_fn;
 
     use super::*;
-    use crate::{Deadline, Timeouts};
+    use crate::{Bounds, Metadata};
 
-    const ASKED: &[u8] =
+    const REQUEST: &[u8] =
         br#"{"messages":[],"tools":[{"type":"function","function":{"name":"files.read","parameters":{}}}]}"#;
 
     /// A stream of one chunk.
@@ -314,32 +388,35 @@ mod tests {
         }
     }
 
-    async fn streamed(InvokeStream(request): InvokeStream) -> Result<ResponseStream, Error> {
-        assert!(request.body.windows(10).any(|name| name == b"files_read"), "Converse takes no dot");
-        let body = concat!(
+    fn stream_of(body: &str) -> ResponseStream {
+        let chunks = Box::pin(Once(Some(Chunk::Bytes(Bytes::copy_from_slice(body.as_bytes())))));
+        ResponseStream::new(Metadata::default(), Framing::Unframed, chunks, &Bounds::default())
+    }
+
+    async fn streaming(InvokeStream(request): InvokeStream) -> Result<ResponseStream, Error> {
+        assert!(
+            request.body.windows(10).any(|name| name == b"files_read"),
+            "Converse allows no dot in a name"
+        );
+        Ok(stream_of(concat!(
             r#"{"contentBlockStart":{"contentBlockIndex":0,"start":{"toolUse":{"toolUseId":"t","name":"files_read"}}}}"#,
             "\n",
             r#"{"messageStop":{"stopReason":"tool_use"}}"#,
-        );
-        let chunks = Box::pin(Once(Some(Chunk::Bytes(Bytes::from_static(body.as_bytes())))));
-        let (timeouts, metadata) = (Timeouts::default(), Metadata::default());
-        let deadline = Deadline::new(&timeouts);
-        Ok(ResponseStream::new(metadata, Framing::Unframed, chunks, &timeouts, deadline))
+        )))
     }
 
-    async fn whole(Invoke(_): Invoke) -> Result<Response, Error> {
+    async fn complete(Invoke(_): Invoke) -> Result<Response, Error> {
         let body = r#"{"output":{"message":{"content":[{"toolUse":{"toolUseId":"t","name":"files_read","input":{}}}]}},"stopReason":"tool_use"}"#;
         Ok(Response::new(Metadata::default(), body))
     }
 
-    /// Whoever asked knows tools by their own names, and not by those that the container could take.
     #[tokio::test]
-    async fn tools_have_their_own_names() -> Result<(), Error> {
-        let request = read_request(Api::OpenAi, ASKED)?;
-        let answer = Chat::new(service_fn(whole), "e").format(Api::Converse).complete(&request).await?;
-        let names: Vec<&str> = answer.choices[0].tool_calls().map(|(_, name, _)| name).collect();
+    async fn tools_have_the_names_of_the_application() -> Result<(), Error> {
+        let request = read_request(Api::OpenAi, REQUEST)?;
+        let response = Chat::new(service_fn(complete), "e").api(Api::Converse).complete(&request).await?;
+        let names: Vec<&str> = response.response.choices[0].tool_calls().map(|(_, name, _)| name).collect();
         assert_eq!(names, ["files.read"]);
-        let mut chat = Chat::new(service_fn(streamed), "e").format(Api::Converse);
+        let chat = Chat::new(service_fn(streaming), "e").api(Api::Converse);
         let mut stream = chat.stream(&request).await?;
         let mut names = Vec::new();
         while let Some(event) = stream.event().await? {
@@ -348,26 +425,157 @@ mod tests {
             }
         }
         assert_eq!(names, ["files.read"]);
-        let context = model::ResponseOptions::new();
-        let mut bytes = chat.transcode(Api::OpenAi, ASKED, Api::OpenAi, context).await?;
+        let mut stream =
+            chat.transcode_stream(Api::OpenAi, REQUEST, Api::OpenAi, ResponseOptions::new()).await?;
         let mut out = Vec::new();
-        while let Some(piece) = poll_fn(|cx| Pin::new(&mut bytes).poll_next(cx)).await {
-            out.extend_from_slice(&piece?);
+        while let Some(piece) = stream.chunk().await? {
+            out.extend_from_slice(&piece);
         }
         assert!(String::from_utf8_lossy(&out).contains(r#""name":"files.read""#));
         Ok(())
     }
 
     #[test]
-    fn a_body_is_sent_as_what_it_is() {
+    fn a_body_has_the_content_type_of_its_api() {
         let body = br#"{"prompt":"hi","stream":false}"#;
         let request = read_request(Api::Completions, body).expect("a request");
-        for (format, media_type) in
-            [(Api::Tgi, "application/json"), (Api::JumpStartRaw, "application/x-text")]
-        {
-            let chat = Chat::new((), "x").format(format);
+        for (api, media_type) in [(Api::Tgi, "application/json"), (Api::JumpStartRaw, "application/x-text")] {
+            let chat = Chat::new((), "x").api(api);
             let (sent, losses) = chat.request(&request, false).expect("it can be written");
             assert_eq!((sent.content_type.as_str(), losses.is_empty()), (media_type, true));
         }
+    }
+
+    /// A chat with a template can be shared between tasks, and used by several at once.
+    #[tokio::test]
+    async fn a_chat_is_shared_by_reference() -> Result<(), Error> {
+        fn assert_shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+        let service = service_fn(|Invoke(request): Invoke| async move {
+            let body = format!(r#"[{{"generated_text":{:?}}}]"#, String::from_utf8_lossy(&request.body));
+            Ok::<_, Error>(Response::new(Metadata::default(), body))
+        });
+        let mark = String::from("[user]");
+        let chat = Chat::new(service, "e").api(Api::JumpStart).template(move |messages, _| {
+            Ok(Rendered::new(messages.iter().map(|_| &*mark).collect::<String>()))
+        });
+        assert_shared(&chat);
+        let chat = Arc::new(chat);
+        let task = tokio::spawn({
+            let chat = chat.clone();
+            async move {
+                let request = read_request(Api::OpenAi, br#"{"messages":[{"role":"user","content":"a"}]}"#)?;
+                chat.complete(&request).await
+            }
+        });
+        let request = read_request(Api::OpenAi, br#"{"messages":[{"role":"user","content":"b"}]}"#)?;
+        let here = chat.complete(&request).await?;
+        let there = task.await.expect("no panic")?;
+        assert!(here.text().contains("[user]") && here.text() == there.text(), "{}", here.text());
+        Ok(())
+    }
+
+    /// The hook sees the same text of a streaming and of a non-streaming response.
+    #[tokio::test]
+    async fn the_hook_sees_every_response() -> Result<(), Error> {
+        const STREAM: &str = concat!(
+            r#"data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}"#,
+            "\n\n",
+            r#"data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#,
+            "\n\n"
+        );
+        const WHOLE: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
+        let (kinds, text) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(String::new())));
+        let hook = {
+            let (kinds, text) = (kinds.clone(), text.clone());
+            move |_: Duration, event: &Event<'_>| {
+                let kind = match event {
+                    Event::PartStart { .. } => "part",
+                    Event::TextDelta { text: delta, .. } => {
+                        text.lock().unwrap().push_str(delta);
+                        "text"
+                    }
+                    Event::PartEnd { .. } => "end",
+                    Event::Finish { .. } => "finish",
+                    Event::Usage(_) => "usage",
+                    _ => return,
+                };
+                kinds.lock().unwrap().push(kind);
+            }
+        };
+        let seen =
+            || (std::mem::take(&mut *kinds.lock().unwrap()), std::mem::take(&mut *text.lock().unwrap()));
+        let body = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
+        let expected = (vec!["part", "text", "end", "finish", "usage"], "hi".to_owned());
+
+        let whole =
+            service_fn(|_: Invoke| async { Ok::<_, Error>(Response::new(Metadata::default(), WHOLE)) });
+        let chat = Chat::new(whole, "e").on_event(hook.clone());
+        chat.complete(&read_request(Api::OpenAi, body)?).await?;
+        assert_eq!(seen(), expected);
+        chat.transcode_complete(Api::OpenAi, body, Api::Anthropic, ResponseOptions::new()).await?;
+        assert_eq!(seen(), expected);
+
+        let streamed = service_fn(|_: InvokeStream| async { Ok::<_, Error>(stream_of(STREAM)) });
+        let chat = Chat::new(streamed, "e").on_event(hook);
+        let mut stream = chat.stream(&read_request(Api::OpenAi, body)?).await?;
+        while stream.event().await?.is_some() {}
+        assert_eq!(seen(), expected);
+        let options = ResponseOptions::new();
+        let mut stream = chat.transcode_stream(Api::OpenAi, body, Api::Anthropic, options).await?;
+        while stream.chunk().await?.is_some() {}
+        assert_eq!(seen(), expected);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn losses_of_both_directions_are_returned() -> Result<(), Error> {
+        let body = br#"{"messages":[{"role":"user","content":"hi"}],"seed":7,"stream":true}"#;
+        let whole = service_fn(|_: Invoke| async {
+            let body = r#"{"output":{"message":{"content":[{"text":"hi"}]}},"stopReason":"end_turn","trace":{"a":1}}"#;
+            Ok::<_, Error>(Response::new(Metadata::default(), body))
+        });
+        let chat = Chat::new(whole, "e").api(Api::Converse);
+        let response = chat.complete(&read_request(Api::OpenAi, body)?).await?;
+        let paths: Vec<_> = response.losses.iter().map(|loss| &*loss.path).collect();
+        assert_eq!(paths, ["/seed"]);
+        let options = ResponseOptions::new();
+        let response = chat.transcode_complete(Api::OpenAi, body, Api::Anthropic, options.clone()).await?;
+        let paths: Vec<_> = response.losses().map(|loss| &*loss.path).collect();
+        assert!(paths.contains(&"/seed") && paths.contains(&"/trace"), "{paths:?}");
+        let response = Transcoded::Whole(response);
+        assert!(response.losses().any(|loss| loss.path == "/trace"));
+
+        let streamed = service_fn(|_: InvokeStream| async {
+            Ok::<_, Error>(stream_of(concat!(
+                r#"{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"text":"hi"}}}"#,
+                "\n",
+                r#"{"messageStop":{"stopReason":"end_turn"}}"#,
+                "\n",
+                r#"{"metadata":{"usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2},"metrics":{"latencyMs":1},"trace":{"a":1}}}"#
+            )))
+        });
+        let chat = Chat::new(streamed, "e").api(Api::Converse);
+        let stream = chat.stream(&read_request(Api::OpenAi, body)?).await?;
+        assert_eq!(stream.losses().len(), 1);
+        let mut stream = stream.transcoded(Api::Anthropic, options)?;
+        assert_eq!((stream.request_losses().len(), stream.response_losses().len()), (1, 0));
+        while stream.chunk().await?.is_some() {}
+        let paths: Vec<_> = stream.response_losses().iter().map(|loss| &*loss.path).collect();
+        assert_eq!(paths, ["/metadata/metrics"]);
+        assert!(stream.losses().count() > 1 && stream.get_ref().metadata() == stream.metadata());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_api_that_is_not_written_is_an_error_before_anything_is_sent() {
+        let service = service_fn(|_: Invoke| async { Err::<Response, _>("sent") });
+        let body = br#"{"messages":[]}"#;
+        let chat = Chat::new(service, "e");
+        let options = ResponseOptions::new();
+        let result = chat.transcode_complete(Api::OpenAi, body, Api::LlamaServer, options.clone()).await;
+        assert!(result.unwrap_err().is_unsupported());
+        // The error of a layer is one of another kind.
+        let result = chat.transcode_complete(Api::OpenAi, body, Api::OpenAi, options).await;
+        assert!(result.unwrap_err().is_other());
     }
 }

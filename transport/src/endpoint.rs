@@ -1,31 +1,31 @@
-//! Which endpoint is asked, and what about it the service has to know.
+//! The endpoint of a request, and the headers that select a part of it.
 //!
-//! Members, bounds and patterns are those of the service model of SageMaker Runtime:
+//! Fields, limits and patterns are those of the service model of SageMaker Runtime:
 //! [InvokeEndpoint](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html),
 //! [InvokeEndpointWithResponseStream](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointWithResponseStream.html)
 //! and [InvokeEndpointAsync](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointAsync.html).
 
 use std::fmt::{Display, Write};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{Error, Kind};
 
 /// The operations of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// `InvokeEndpoint`: the answer in one piece.
+    /// `InvokeEndpoint`: a non-streaming response.
     Invoke,
-    /// `InvokeEndpointWithResponseStream`: the answer as it is written.
+    /// `InvokeEndpointWithResponseStream`: a streaming response.
     Stream,
-    /// `InvokeEndpointAsync`: the answer is put into S3.
+    /// `InvokeEndpointAsync`: the response is put into S3.
     Async,
-    /// The OpenAI route: chat completions as the container answers them, whole or streamed, without frames around them.
+    /// The OpenAI route: the container's own chat completions, streaming or not, without event-stream frames.
     OpenAi,
 }
 
 impl Operation {
-    /// The last part of the operation's path.
+    /// The last segments of the operation's path.
     pub fn path(self) -> &'static str {
         match self {
             Self::Invoke => "invocations",
@@ -35,19 +35,29 @@ impl Operation {
         }
     }
 
-    fn what(self) -> &'static str {
+    /// Whether this status of a response is a success: 200, and of an asynchronous invocation any status of the class 2xx.
+    pub fn accepts(self, status: StatusCode) -> bool {
         match self {
-            Self::Invoke => "a whole response",
-            Self::Stream => "a streamed response",
+            Self::Async => status.is_success(),
+            _ => status == StatusCode::OK,
+        }
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::Invoke => "a non-streaming response",
+            Self::Stream => "a streaming response",
             Self::Async => "an asynchronous invocation",
             Self::OpenAi => "the OpenAI route",
         }
     }
 }
 
-/// An endpoint, and what of it is asked.
+/// An endpoint, and the part of it that is invoked.
 ///
-/// Not every operation knows all of this; what it does not know is refused before anything is sent.
+/// Not every operation supports all fields; a field that the operation does not support is an error before anything is sent.
+///
+/// With the feature `serde` it can be read from a configuration file; all fields but `name` are optional.
 ///
 /// ```
 /// use sagewire_transport::{Endpoint, Operation};
@@ -58,38 +68,51 @@ impl Operation {
 /// assert_eq!(endpoint.headers(Operation::Stream)?["x-amzn-sagemaker-custom-attributes"], "tenant=a;trace=7");
 ///
 /// let error = endpoint.target_model("m.tar.gz").headers(Operation::Stream).unwrap_err();
-/// assert_eq!(error.to_string(), "invalid request: target_model is not available with a streamed response");
+/// assert_eq!(error.to_string(), "invalid request: target_model is not available with a streaming response");
 /// # Ok::<(), sagewire_transport::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Endpoint {
     /// The name: letters, digits and hyphens, at most 63.
     pub name: String,
-    /// The region, where it is not the transport's.
+    /// The region, if it is not that of the transport.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub region: Option<String>,
-    /// The inference component, where the endpoint has several. Not with [`Operation::Async`].
+    /// The inference component, if the endpoint has several. Not with [`Operation::Async`].
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub inference_component: Option<String>,
-    /// The production variant, where the endpoint has several. Not with [`Operation::Async`].
+    /// The production variant, if the endpoint has several. Not with [`Operation::Async`].
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub target_variant: Option<String>,
-    /// The container, where the endpoint has several that are invoked directly. Not with [`Operation::Async`].
+    /// The container, if the endpoint has several that are invoked directly. Not with [`Operation::Async`].
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub target_container_hostname: Option<String>,
-    /// The model of a multi-model endpoint. With [`Operation::Invoke`] only.
+    /// The model of a multi-model endpoint. Only with [`Operation::Invoke`].
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub target_model: Option<String>,
-    /// The id of a stateful session, or `NEW_SESSION`. Not with [`Operation::Async`]; with [`Operation::Stream`] an id
-    /// only.
+    /// The ID of a stateful session, or `NEW_SESSION`. Not with [`Operation::Async`]; `NEW_SESSION` not with
+    /// [`Operation::Stream`].
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub session_id: Option<String>,
-    /// What is passed on to the container as it is: printable ASCII, at most 1,024 characters.
+    /// Custom attributes for the container: printable ASCII, at most 1,024 characters.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub custom_attributes: Option<String>,
-    /// An id under which the invocation appears in captured data and events.
+    /// An ID for the invocation, which appears in captured data and events.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub inference_id: Option<String>,
-    /// Requests with the same id prefer the same instance, whose cache holds their common prefix. Not with
+    /// Requests with the same ID are routed to the same instance if possible, whose cache has their common prefix. Not with
     /// [`Operation::Async`].
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub prefix_aware_id: Option<String>,
-    /// A JMESPath expression that says for which records Clarify explains the answer. With [`Operation::Invoke`] only.
+    /// A JMESPath expression that selects the records that Clarify explains. Only with [`Operation::Invoke`].
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub enable_explanations: Option<String>,
-    /// A name or a value that cannot be in the list of custom attributes.
-    unfit: Option<String>,
+    /// A custom attribute whose name or value contains a separator.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    ambiguous_attribute: Option<String>,
 }
 
 macro_rules! setters {
@@ -104,7 +127,7 @@ macro_rules! setters {
 }
 
 impl Endpoint {
-    /// An endpoint by its name.
+    /// The endpoint of this name.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
@@ -121,8 +144,8 @@ impl Endpoint {
         enable_explanations
     );
 
-    /// Sets [`custom_attributes`](Self::custom_attributes) to `name=value;name=value`, as AWS's examples have it. Where the
-    /// container wants another form, set the field.
+    /// Sets [`custom_attributes`](Self::custom_attributes) to `name=value;name=value`, as in the examples of AWS. If the
+    /// container requires another syntax, set the field.
     #[must_use]
     pub fn custom_attributes<N: Display, V: Display>(
         mut self,
@@ -132,10 +155,10 @@ impl Endpoint {
         for (name, value) in pairs {
             let (name, value) = (name.to_string(), value.to_string());
             if name.contains(['=', ';']) || value.contains(';') {
-                self.unfit = Some(format!("{name}={value}"));
+                self.ambiguous_attribute = Some(format!("{name}={value}"));
             }
             let separator = if text.is_empty() { "" } else { ";" };
-            // Writing to a string does not fail.
+            // Writing to a string never fails.
             let _ = write!(text, "{separator}{name}={value}");
         }
         self.custom_attributes = Some(text);
@@ -146,7 +169,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// The name is none, or, on the OpenAI route, that of the inference component, which the path has there.
+    /// The name is invalid, or, on the OpenAI route, that of the inference component, which is part of the path there.
     pub fn path(&self, operation: Operation) -> Result<String, Error> {
         check("endpoint", &self.name, 63, is_name)?;
         let component = self.inference_component.as_deref().filter(|_| operation == Operation::OpenAi);
@@ -157,11 +180,11 @@ impl Endpoint {
         Ok(format!("/endpoints/{}/inference-components/{component}/{}", self.name, operation.path()))
     }
 
-    /// The headers that say all of this but the name and the region.
+    /// The headers for all fields except the name and the region.
     ///
     /// # Errors
     ///
-    /// The operation does not know something of it, or a value has not the form that the service asks for.
+    /// The operation does not support a field, or a value does not match the pattern of the service.
     pub fn headers(&self, operation: Operation) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::new();
         self.each(operation, |field, value| {
@@ -171,34 +194,34 @@ impl Endpoint {
         Ok(headers)
     }
 
-    /// Gives each member that becomes a header to `take`, checked.
+    /// Checks each field that becomes a header, and passes it to `take`.
     pub(crate) fn each(
         &self,
         operation: Operation,
         mut take: impl FnMut(&'static str, HeaderValue) -> Result<(), Error>,
     ) -> Result<(), Error> {
         check("endpoint", &self.name, 63, is_name)?;
-        if let Some(pair) = &self.unfit {
-            return Err(invalid(format!("custom_attributes: {pair:?} cannot be told from its neighbours")));
+        if let Some(pair) = &self.ambiguous_attribute {
+            return Err(invalid(format!("custom_attributes: {pair:?} contains a separator, `=` or `;`")));
         }
         if operation == Operation::Stream && self.session_id.as_deref() == Some("NEW_SESSION") {
             return Err(invalid(format!(
                 "session_id NEW_SESSION is not available with {}",
-                operation.what()
+                operation.description()
             )));
         }
-        for member in MEMBERS {
-            let Some(value) = (member.value)(self) else { continue };
-            if operation == Operation::OpenAi && member.field == "inference_component" {
-                // It is in the path.
+        for field in FIELDS {
+            let Some(value) = (field.value)(self) else { continue };
+            if operation == Operation::OpenAi && field.name == "inference_component" {
+                // It is part of the path.
                 continue;
             }
-            if !member.operations.contains(&operation) {
-                let what = operation.what();
-                return Err(invalid(format!("{} is not available with {what}", member.field)));
+            if !field.operations.contains(&operation) {
+                let description = operation.description();
+                return Err(invalid(format!("{} is not available with {description}", field.name)));
             }
-            check(member.field, value, member.max, member.fits)?;
-            take(member.field, header_value(member.field, value)?)?;
+            check(field.name, value, field.max, field.is_valid)?;
+            take(field.name, header_value(field.name, value)?)?;
         }
         Ok(())
     }
@@ -216,45 +239,45 @@ impl From<String> for Endpoint {
     }
 }
 
-/// A member that becomes a header of its own.
-struct Member {
-    field: &'static str,
+/// A field that becomes a header.
+struct Field {
+    name: &'static str,
     value: fn(&Endpoint) -> Option<&String>,
     operations: &'static [Operation],
     max: usize,
-    fits: fn(&str) -> bool,
+    is_valid: fn(&str) -> bool,
 }
 
 const ALL: &[Operation] = &[Operation::Invoke, Operation::Stream, Operation::Async];
-const BOTH: &[Operation] = &[Operation::Invoke, Operation::Stream];
-const WHOLE: &[Operation] = &[Operation::Invoke];
+const SYNC: &[Operation] = &[Operation::Invoke, Operation::Stream];
+const INVOKE: &[Operation] = &[Operation::Invoke];
 
-const MEMBERS: [Member; 9] = {
-    const fn member(
-        field: &'static str,
+const FIELDS: [Field; 9] = {
+    const fn field(
+        name: &'static str,
         value: fn(&Endpoint) -> Option<&String>,
         operations: &'static [Operation],
         max: usize,
-        fits: fn(&str) -> bool,
-    ) -> Member {
-        Member { field, value, operations, max, fits }
+        is_valid: fn(&str) -> bool,
+    ) -> Field {
+        Field { name, value, operations, max, is_valid }
     }
     [
-        member("inference_component", |of| of.inference_component.as_ref(), BOTH, 63, is_name),
-        member("target_variant", |of| of.target_variant.as_ref(), BOTH, 63, is_name),
-        member("target_container_hostname", |of| of.target_container_hostname.as_ref(), BOTH, 63, is_name),
-        member("target_model", |of| of.target_model.as_ref(), WHOLE, 1024, is_text),
-        member("session_id", |of| of.session_id.as_ref(), BOTH, 256, is_session_id),
-        member("custom_attributes", |of| of.custom_attributes.as_ref(), ALL, 1024, |_| true),
-        member("inference_id", |of| of.inference_id.as_ref(), ALL, 64, is_text),
-        member("prefix_aware_id", |of| of.prefix_aware_id.as_ref(), BOTH, 64, is_text),
-        member("enable_explanations", |of| of.enable_explanations.as_ref(), WHOLE, 64, is_text),
+        field("inference_component", |of| of.inference_component.as_ref(), SYNC, 63, is_name),
+        field("target_variant", |of| of.target_variant.as_ref(), SYNC, 63, is_name),
+        field("target_container_hostname", |of| of.target_container_hostname.as_ref(), SYNC, 63, is_name),
+        field("target_model", |of| of.target_model.as_ref(), INVOKE, 1024, is_text),
+        field("session_id", |of| of.session_id.as_ref(), SYNC, 256, is_session_id),
+        field("custom_attributes", |of| of.custom_attributes.as_ref(), ALL, 1024, |_| true),
+        field("inference_id", |of| of.inference_id.as_ref(), ALL, 64, is_text),
+        field("prefix_aware_id", |of| of.prefix_aware_id.as_ref(), SYNC, 64, is_text),
+        field("enable_explanations", |of| of.enable_explanations.as_ref(), INVOKE, 64, is_text),
     ]
 };
 
-/// The service's header of this name.
+/// The header of the service for a field.
 pub(crate) fn amzn(name: &str) -> Result<HeaderName, Error> {
-    format!("x-amzn-sagemaker-{name}").parse().map_err(|_| invalid(format!("{name} is no header")))
+    format!("x-amzn-sagemaker-{name}").parse().map_err(|_| invalid(format!("{name} is not a header name")))
 }
 
 pub(crate) fn header_value(field: &str, value: &str) -> Result<HeaderValue, Error> {
@@ -262,13 +285,13 @@ pub(crate) fn header_value(field: &str, value: &str) -> Result<HeaderValue, Erro
     value.ok_or_else(|| invalid(format!("{field} must be printable ASCII")))
 }
 
-pub(crate) fn check(field: &str, value: &str, max: usize, fits: fn(&str) -> bool) -> Result<(), Error> {
+pub(crate) fn check(field: &str, value: &str, max: usize, is_valid: fn(&str) -> bool) -> Result<(), Error> {
     let len = value.len();
     if len > max {
         return Err(invalid(format!("{field} has {len} characters, more than the {max} allowed")));
     }
-    if !fits(value) {
-        return Err(invalid(format!("{field} {value:?} does not have the form that the service asks for")));
+    if !is_valid(value) {
+        return Err(invalid(format!("{field} {value:?} does not match the pattern of the service")));
     }
     Ok(())
 }
@@ -300,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_sent_is_named() {
+    fn errors_name_the_invalid_field() {
         let endpoint = || Endpoint::new("my-llm");
         let attributes = |text: &str| Endpoint { custom_attributes: Some(text.into()), ..endpoint() };
         for (endpoint, found) in [
@@ -316,7 +339,10 @@ mod tests {
             (endpoint().session_id("NEW_"), "session_id"),
             (attributes("é"), "custom_attributes must be printable ASCII"),
             (attributes("a\r\nb: c"), "custom_attributes must be printable ASCII"),
-            (endpoint().custom_attributes([("a", "b;c=d")]), "custom_attributes: \"a=b;c=d\""),
+            (
+                endpoint().custom_attributes([("a", "b;c=d")]),
+                "custom_attributes: \"a=b;c=d\" contains a separator",
+            ),
             (endpoint().custom_attributes([("a=", "b")]), "custom_attributes: \"a==b\""),
             (endpoint().custom_attributes([("a", true)]), ""),
             (endpoint().inference_id(""), "inference_id"),
@@ -348,26 +374,26 @@ mod tests {
     }
 
     #[test]
-    fn operations_lack_some() {
+    fn operations_do_not_support_all_fields() {
         let endpoint = || Endpoint::new("e");
-        for (endpoint, field, operations) in [
-            (endpoint().target_model("m.tar.gz"), "target_model", WHOLE),
-            (endpoint().enable_explanations("`true`"), "enable_explanations", WHOLE),
-            (endpoint().session_id("NEW_SESSION"), "session_id", WHOLE),
-            (endpoint().session_id("s"), "session_id", BOTH),
-            (endpoint().inference_component("c"), "inference_component", BOTH),
-            (endpoint().target_variant("v"), "target_variant", BOTH),
-            (endpoint().target_container_hostname("h"), "target_container_hostname", BOTH),
-            (endpoint().prefix_aware_id("p"), "prefix_aware_id", BOTH),
+        for (endpoint, name, operations) in [
+            (endpoint().target_model("m.tar.gz"), "target_model", INVOKE),
+            (endpoint().enable_explanations("`true`"), "enable_explanations", INVOKE),
+            (endpoint().session_id("NEW_SESSION"), "session_id", INVOKE),
+            (endpoint().session_id("s"), "session_id", SYNC),
+            (endpoint().inference_component("c"), "inference_component", SYNC),
+            (endpoint().target_variant("v"), "target_variant", SYNC),
+            (endpoint().target_container_hostname("h"), "target_container_hostname", SYNC),
+            (endpoint().prefix_aware_id("p"), "prefix_aware_id", SYNC),
             (endpoint().custom_attributes([("a", 1)]), "custom_attributes", ALL),
             (endpoint().inference_id("i"), "inference_id", ALL),
         ] {
             for operation in ALL {
                 match endpoint.headers(*operation) {
-                    Ok(headers) => assert!(operations.contains(operation) && headers.len() == 1, "{field}"),
+                    Ok(headers) => assert!(operations.contains(operation) && headers.len() == 1, "{name}"),
                     Err(error) => {
                         let text = error.to_string();
-                        assert!(!operations.contains(operation) && text.contains(field), "{field}: {text}");
+                        assert!(!operations.contains(operation) && text.contains(name), "{name}: {text}");
                     }
                 }
             }

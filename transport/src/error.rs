@@ -1,6 +1,4 @@
-//! Everything that can go wrong, as one type.
-//!
-//! The constructors are for those who write a transport.
+//! The error type of all transports, and of what is built on them.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -10,134 +8,175 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use sagewire_codec::Failure;
+use sagewire_codec::{ConvertError, DecodeError, Failure};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::BoxError;
 
 /// Characters of a message that [`Display`](fmt::Display) shows.
 const SHOWN_MAX: usize = 512;
 
-/// Why an invocation failed.
+/// Why a call failed.
 ///
-/// Never holds a secret: no key, no signature, no session token.
+/// The predicates (`is_*`) say what kind of error it is, and each has an accessor where there is more to know.
+/// [`source`](StdError::source) is the underlying error: the [`ConvertError`] of a request, the [`DecodeError`] of a
+/// response, the [`ServiceError`] of the service, or the error of the HTTP client.
+///
+/// An error never contains a secret: no key, no signature, no session token.
+///
+/// ```
+/// use std::error::Error as _;
+/// use sagewire_codec::{Api, ConvertError, read_request};
+/// use sagewire_transport::Error;
+///
+/// let error = Error::from(read_request(Api::OpenAi, b"{").unwrap_err());
+/// assert!(error.convert().is_some() && !error.is_retryable());
+/// assert!(error.source().unwrap().is::<ConvertError>());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Error(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     kind: Kind,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<BoxError>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Kind {
     Config(String),
     InvalidRequest(String),
+    Unsupported(String),
     Credentials(&'static str),
     Connect,
     Timeout(Timeout, Duration, Progress),
     BrokenOff(Progress),
     Service(ServiceError),
-    Redirect { status: u16, location: Option<String> },
-    ContentType { found: Option<String>, body: Bytes },
-    TooLarge { limit: usize },
+    Redirect {
+        status: u16,
+        location: Option<String>,
+    },
+    ContentType {
+        found: Option<String>,
+        body: Bytes,
+    },
+    TooLarge {
+        limit: usize,
+    },
     Failure(Failure),
-    Decode(sagewire_codec::DecodeError),
-    Convert(sagewire_codec::ConvertError),
-    Layer(String),
+    Decode(DecodeError),
+    /// A request could not be converted.
+    ConvertRequest(ConvertError),
+    /// A response could not be converted.
+    ConvertResponse(ConvertError),
+    /// The message of the source.
+    Other(String),
 }
 
-/// How far a response had come.
+/// How much of a response had arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Progress {
     /// Bytes of the body that arrived.
     pub(crate) received: u64,
-    /// Some of them have been handed to the caller.
+    /// Some of them were passed to the caller.
     pub(crate) delivered: bool,
 }
 
-/// Which time was up.
+/// Which timeout expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// No connection was made in time.
+    /// No connection was established in time.
     Connect,
-    /// No response began in time.
+    /// No response started in time.
     FirstByte,
-    /// Nothing more of the body came in time.
+    /// No more bytes of the body arrived in time.
     Idle,
-    /// All of it, further tries included, was not done in time.
+    /// The whole call, retries included, was not complete in time.
     Total,
 }
 
-/// An error that the service answered.
+/// An error response of the service.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServiceError {
-    /// HTTP status: 424 if the container answered an error.
+    /// The HTTP status: 424 if the container responded with an error.
     pub status: u16,
-    /// The error's name, such as `ModelError`, without a namespace: of the header `x-amzn-errortype`, or of the body's
-    /// `code` or `__type`.
+    /// The name of the error without a namespace, such as `ModelError`: from the header `x-amzn-errortype`, or from the
+    /// field `code` or `__type` of the body.
     pub error_type: Option<String>,
-    /// The body's `message`, `Message` or `errorMessage`.
+    /// The field `message`, `Message` or `errorMessage` of the body.
     pub message: Option<String>,
     /// The header `x-amzn-requestid`.
     pub request_id: Option<String>,
-    /// The header `Retry-After`, as a time from when the response came.
+    /// The header `Retry-After`, as a duration from the arrival of the response.
     pub retry_after: Option<Duration>,
     /// The whole body, up to 1 MiB.
     pub body: Bytes,
-    /// The status of the container, in a `ModelError`; 0 if it did not answer.
+    /// The status of the container, in a `ModelError`; 0 if it did not respond.
     pub original_status_code: Option<u16>,
-    /// The container's own body, in a `ModelError`.
+    /// The body of the container, in a `ModelError`.
     pub original_message: Option<String>,
-    /// The body's `ErrorCode`, such as `ModelInvocationTimeExceeded` of a `ModelStreamError`.
+    /// The field `ErrorCode` of the body, such as `ModelInvocationTimeExceeded` of a `ModelStreamError`.
     pub error_code: Option<String>,
-    /// Where the container's log is, in a `ModelError`.
+    /// The log stream of the container, in a `ModelError`.
     pub log_stream_arn: Option<String>,
 }
 
+/// Constructors, for authors of transports.
 impl Error {
     pub(crate) fn new(kind: Kind) -> Self {
         Self(Arc::new(Inner { kind, source: None }))
     }
 
-    /// The settings cannot be used: `what` says which and why.
+    /// The configuration is invalid; `what` says which part of it, and why.
     pub fn config(what: impl Into<String>) -> Self {
         Self::new(Kind::Config(what.into()))
     }
 
-    /// The request cannot be sent as it is: `what` says why.
+    /// The request is invalid and was not sent; `what` says why.
     pub fn invalid_request(what: impl Into<String>) -> Self {
         Self::new(Kind::InvalidRequest(what.into()))
     }
 
-    /// There are no credentials, or none that can be used. `what` must not hold any of them.
+    /// The transport does not support the operation or a part of the request; `what` says which. Nothing was sent.
+    ///
+    /// ```
+    /// let error = sagewire_transport::Error::unsupported("asynchronous invocations");
+    /// assert!(error.is_unsupported() && !error.is_retryable());
+    /// assert_eq!(error.to_string(), "not supported: asynchronous invocations");
+    /// ```
+    pub fn unsupported(what: impl Into<String>) -> Self {
+        Self::new(Kind::Unsupported(what.into()))
+    }
+
+    /// There are no credentials, or they are unusable. `what` must not contain any of them.
     pub fn credentials(what: &'static str) -> Self {
         Self::new(Kind::Credentials(what))
     }
 
-    /// No connection could be made.
+    /// No connection could be established.
     pub fn connect() -> Self {
         Self::new(Kind::Connect)
     }
 
-    /// A time was up before a response began.
+    /// A timeout expired before a response started.
     pub fn timed_out(which: Timeout, after: Duration) -> Self {
         Self::new(Kind::Timeout(which, after, Progress::default()))
     }
 
-    /// The connection broke before the response was whole.
+    /// The connection broke before the response was complete.
     pub fn broken_off() -> Self {
         Self::new(Kind::BrokenOff(Progress::default()))
     }
 
-    /// The service answered with a redirect.
+    /// The service responded with a redirect.
     pub fn redirect(status: u16, location: Option<String>) -> Self {
         Self::new(Kind::Redirect { status, location })
     }
 
-    /// The service answered something other than an event stream: its content type, and the beginning of its body.
+    /// The service responded with something other than an event stream: its content type, and the start of its body.
     pub fn content_type(found: Option<String>, body: Bytes) -> Self {
         Self::new(Kind::ContentType { found, body })
     }
@@ -147,16 +186,34 @@ impl Error {
         Self::new(Kind::TooLarge { limit })
     }
 
-    /// The same error, which `source` led to.
+    /// Any other error, such as that of a `tower` layer. It is not retryable. A `source` that is an [`Error`] is returned
+    /// unchanged.
+    ///
+    /// ```
+    /// use sagewire_transport::Error;
+    ///
+    /// let error = Error::other("the queue is full");
+    /// assert!(error.is_other());
+    /// assert_eq!(error.to_string(), "the queue is full");
+    /// assert!(Error::other(Error::connect()).is_connect());
+    /// ```
+    pub fn other(source: impl Into<BoxError>) -> Self {
+        match source.into().downcast::<Self>() {
+            Ok(error) => *error,
+            Err(source) => Self::new(Kind::Other(source.to_string())).because(source),
+        }
+    }
+
+    /// The same error with a source.
     #[must_use]
-    pub fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub fn because(self, source: impl Into<BoxError>) -> Self {
         match Arc::try_unwrap(self.0) {
             Ok(inner) => Self(Arc::new(Inner { source: Some(source.into()), ..inner })),
             Err(shared) => Self(shared),
         }
     }
 
-    /// The same error after so much of the body, of which some may have been handed out.
+    /// The same error, with how much of the body had arrived.
     pub(crate) fn after(self, progress: Progress) -> Self {
         match Arc::try_unwrap(self.0) {
             Ok(Inner { kind, source }) => {
@@ -171,32 +228,49 @@ impl Error {
         }
     }
 
-    /// The client's settings cannot be used.
+    /// A response, other than a stream, could not be converted.
+    pub(crate) fn response(error: ConvertError) -> Self {
+        Self::new(Kind::ConvertResponse(error))
+    }
+}
+
+impl Error {
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    /// The configuration of the client is invalid.
     pub fn is_config(&self) -> bool {
         matches!(self.0.kind, Kind::Config(_))
     }
 
-    /// The request cannot be sent as it is. Nothing was sent.
+    /// The request is invalid. Nothing was sent.
     pub fn is_invalid_request(&self) -> bool {
         matches!(self.0.kind, Kind::InvalidRequest(_))
     }
 
-    /// There are no credentials, or they cannot be used to sign. Nothing was sent.
+    /// The transport does not support the operation or a part of the request. Nothing was sent.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self.0.kind, Kind::Unsupported(_))
+    }
+
+    /// There are no credentials, or they cannot be used for signing. Nothing was sent. Credentials that the service
+    /// refuses are a [`service`](Self::service) error.
     pub fn is_credentials(&self) -> bool {
         matches!(self.0.kind, Kind::Credentials(_))
     }
 
-    /// No connection could be made, in time or at all.
+    /// No connection could be established, in time or at all.
     pub fn is_connect(&self) -> bool {
         matches!(self.0.kind, Kind::Connect | Kind::Timeout(Timeout::Connect, ..))
     }
 
-    /// A time was up: [`timeout`](Self::timeout) says which.
+    /// A timeout expired: [`timeout`](Self::timeout) says which.
     pub fn is_timeout(&self) -> bool {
         self.timeout().is_some()
     }
 
-    /// The time that was up, if that is what went wrong.
+    /// The timeout that expired.
     pub fn timeout(&self) -> Option<Timeout> {
         match self.0.kind {
             Kind::Timeout(which, ..) => Some(which),
@@ -204,7 +278,7 @@ impl Error {
         }
     }
 
-    /// The connection broke before the response was whole: it was reset, or closed too early.
+    /// The connection broke before the response was complete: it was reset, or closed too early.
     pub fn is_broken_off(&self) -> bool {
         matches!(self.0.kind, Kind::BrokenOff(_))
     }
@@ -217,7 +291,7 @@ impl Error {
         }
     }
 
-    /// The error that the service answered, if it did.
+    /// The error response of the service.
     pub fn service(&self) -> Option<&ServiceError> {
         match &self.0.kind {
             Kind::Service(error) => Some(error),
@@ -225,7 +299,7 @@ impl Error {
         }
     }
 
-    /// The service answered with a redirect. They are not followed: [`location`](Self::location) says where to.
+    /// The service responded with a redirect. Redirects are not followed; [`location`](Self::location) is the target.
     pub fn is_redirect(&self) -> bool {
         matches!(self.0.kind, Kind::Redirect { .. })
     }
@@ -238,42 +312,55 @@ impl Error {
         }
     }
 
-    /// The streaming operation was answered with something other than an event stream: [`body`](Self::body) has it.
+    /// The response of a streaming call is not an event stream. [`body`](Self::body) is what it is instead.
     pub fn is_content_type(&self) -> bool {
         matches!(self.0.kind, Kind::ContentType { .. })
     }
 
-    /// The response is larger than the client allows.
+    /// The response is larger than [`Bounds::max_response_len`](crate::Bounds::max_response_len).
     pub fn is_too_large(&self) -> bool {
         matches!(self.0.kind, Kind::TooLarge { .. })
     }
 
-    /// The failure that the service reported within the stream, where the transport has removed the frames around it. With
-    /// frames it is in the error of the decoder.
+    /// An error of another kind, such as that of a `tower` layer: see [`other`](Self::other).
+    pub fn is_other(&self) -> bool {
+        matches!(self.0.kind, Kind::Other(_))
+    }
+
+    /// The failure that the service or the model reported inside the response: in a frame of the stream, in a record of it,
+    /// or as the body.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0.kind {
             Kind::Failure(failure) => Some(failure),
+            Kind::Decode(error) => error.failure(),
+            Kind::ConvertResponse(error) => error.failure(),
             _ => None,
         }
     }
 
-    /// The response could not be read as a chat.
-    pub fn decode(&self) -> Option<&sagewire_codec::DecodeError> {
+    /// The error of reading a response as a chat: it is truncated, corrupt, or reports a [`failure`](Self::failure).
+    pub fn decode(&self) -> Option<&DecodeError> {
         match &self.0.kind {
             Kind::Decode(error) => Some(error),
             _ => None,
         }
     }
 
-    /// The request could not be read or written, or a response could not be written.
-    pub fn convert(&self) -> Option<&sagewire_codec::ConvertError> {
+    /// The error of converting a request, or of converting a non-streaming response.
+    /// [`is_request_conversion`](Self::is_request_conversion) says which.
+    pub fn convert(&self) -> Option<&ConvertError> {
         match &self.0.kind {
-            Kind::Convert(error) => Some(error),
+            Kind::ConvertRequest(error) | Kind::ConvertResponse(error) => Some(error),
             _ => None,
         }
     }
 
-    /// HTTP status of a service error or a redirect.
+    /// The request could not be read, or not be written for the container. Nothing was sent.
+    pub fn is_request_conversion(&self) -> bool {
+        matches!(self.0.kind, Kind::ConvertRequest(_))
+    }
+
+    /// The HTTP status of a service error or a redirect.
     pub fn status(&self) -> Option<u16> {
         match &self.0.kind {
             Kind::Service(error) => Some(error.status),
@@ -282,7 +369,7 @@ impl Error {
         }
     }
 
-    /// The body of a response that was not what it should have been, up to 1 MiB.
+    /// The body of an unexpected response, up to 1 MiB.
     pub fn body(&self) -> Option<&Bytes> {
         match &self.0.kind {
             Kind::Service(ServiceError { body, .. }) | Kind::ContentType { body, .. } => Some(body),
@@ -290,16 +377,16 @@ impl Error {
         }
     }
 
-    /// How long the service asks to wait before the next try.
+    /// How long the service asks the client to wait before the next attempt.
     pub fn retry_after(&self) -> Option<Duration> {
         self.service()?.retry_after
     }
 
-    /// The same request may succeed if it is sent again, and nothing of an answer has been handed out yet.
+    /// Whether the same request may succeed if it is sent again, and nothing of a response was passed to the caller.
     ///
-    /// True of connections that failed or broke, of times that were up but the total one, of throttling, of statuses 500
-    /// and above, of a container's stream that broke before it began, and of a `ModelError` whose container did not
-    /// answer, or answered 503 or 504.
+    /// True for connections that failed or broke, for timeouts other than [`Timeout::Total`], for throttling, for statuses
+    /// of 500 and above, for a container's stream that broke before it started, and for a `ModelError` whose container did
+    /// not respond, or responded with 503 or 504.
     pub fn is_retryable(&self) -> bool {
         let is_delivered = match &self.0.kind {
             Kind::Timeout(_, _, progress) | Kind::BrokenOff(progress) => progress.delivered,
@@ -308,13 +395,13 @@ impl Error {
         self.is_transient() && !is_delivered
     }
 
-    /// The same, whatever has been handed out.
+    /// The same, whether or not anything was passed to the caller.
     pub(crate) fn is_transient(&self) -> bool {
         match &self.0.kind {
             Kind::Connect | Kind::BrokenOff(_) => true,
             Kind::Timeout(which, ..) => *which != Timeout::Total,
             Kind::Service(error) => error.is_transient(),
-            // It was told after the response had begun, and perhaps after some of it.
+            // A failure is reported after the response has started, and perhaps after a part of it.
             _ => false,
         }
     }
@@ -325,6 +412,7 @@ impl fmt::Display for Error {
         match &self.0.kind {
             Kind::Config(what) => write!(f, "invalid configuration: {what}"),
             Kind::InvalidRequest(what) => write!(f, "invalid request: {what}"),
+            Kind::Unsupported(what) => write!(f, "not supported: {what}"),
             Kind::Credentials(what) => write!(f, "{what}"),
             Kind::Connect => write!(f, "connecting failed"),
             Kind::Timeout(Timeout::Connect, after, _) => write!(f, "no connection within {after:?}"),
@@ -333,7 +421,7 @@ impl fmt::Display for Error {
                 write!(f, "not done within {after:?}, after {received} bytes of the response")
             }
             Kind::Timeout(Timeout::Idle, after, Progress { received, .. }) => {
-                write!(f, "nothing came for {after:?} after {received} bytes of the response")
+                write!(f, "no data for {after:?} after {received} bytes of the response")
             }
             Kind::BrokenOff(Progress { received: 0, .. }) => {
                 write!(f, "the connection broke off before the response")
@@ -356,8 +444,8 @@ impl fmt::Display for Error {
             }
             Kind::Failure(failure) => failure.fmt(f),
             Kind::Decode(error) => error.fmt(f),
-            Kind::Convert(error) => error.fmt(f),
-            Kind::Layer(what) => f.write_str(what),
+            Kind::ConvertRequest(error) | Kind::ConvertResponse(error) => error.fmt(f),
+            Kind::Other(what) => f.write_str(what),
             Kind::TooLarge { limit } => write!(f, "the response is larger than the limit of {limit} bytes"),
         }
     }
@@ -375,29 +463,50 @@ impl From<Failure> for Error {
     }
 }
 
-impl From<sagewire_codec::DecodeError> for Error {
-    fn from(error: sagewire_codec::DecodeError) -> Self {
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
         Self::new(Kind::Decode(error))
     }
 }
 
-impl From<sagewire_codec::ConvertError> for Error {
-    fn from(error: sagewire_codec::ConvertError) -> Self {
-        Self::new(Kind::Convert(error))
+/// The error of converting a request.
+impl From<ConvertError> for Error {
+    fn from(error: ConvertError) -> Self {
+        Self::new(Kind::ConvertRequest(error))
+    }
+}
+
+impl From<sagewire_codec::stream::Error<Error>> for Error {
+    fn from(error: sagewire_codec::stream::Error<Error>) -> Self {
+        match error {
+            sagewire_codec::stream::Error::Transport(error) => error,
+            sagewire_codec::stream::Error::Decode(error) => error.into(),
+        }
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        if let Some(source) = &self.0.source {
+            return Some(&**source);
+        }
+        match &self.0.kind {
+            Kind::Service(error) => Some(error),
+            Kind::Failure(failure) => Some(failure),
+            Kind::Decode(error) => Some(error),
+            Kind::ConvertRequest(error) | Kind::ConvertResponse(error) => Some(error),
+            _ => None,
+        }
     }
 }
 
+impl StdError for ServiceError {}
+
 impl ServiceError {
-    /// What a response says that has another status than 200 or 202.
+    /// Reads a response whose status is neither 200 nor 202.
     pub fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        // A body that is no JSON object, such as that of a load balancer, is kept as it is.
+        // A body that is not a JSON object, such as that of a load balancer, is only kept as bytes.
         let parsed: Body = serde_json::from_slice(&body).unwrap_or_default();
         let string = |value: Option<Value>| match value {
             Some(Value::String(text)) => Some(text),
@@ -427,13 +536,13 @@ impl ServiceError {
         if self.status == 424 {
             return matches!(self.original_status_code, Some(0 | 503 | 504));
         }
-        // `ThrottlingException` comes with status 400.
+        // `ThrottlingException` has status 400.
         let throttled = self.error_type.as_deref().is_some_and(|name| {
             name.starts_with("Throttl")
                 || ["TooManyRequestsException", "RequestLimitExceeded", "ModelNotReadyException"]
                     .contains(&name)
         });
-        // `ModelStreamError` does so, too: whether the container's stream broke, or it was too slow, its code tells.
+        // `ModelStreamError` has status 400, too. Its code tells a broken stream from one that took too long.
         let broken = self.error_code.as_deref() == Some("StreamBroken");
         throttled || broken || self.status == 429 || self.status >= 500
     }
@@ -441,7 +550,7 @@ impl ServiceError {
 
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the service answered {}", self.status)?;
+        write!(f, "the service responded with {}", self.status)?;
         if let Some(error_type) = &self.error_type {
             write!(f, " {}", Shown(error_type))?;
         }
@@ -457,7 +566,7 @@ impl fmt::Display for ServiceError {
     }
 }
 
-/// The members of an error's body, of whatever type they are.
+/// The fields of an error body, of any type.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Body {
@@ -494,7 +603,7 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// Text of a stranger on one line, and not without end.
+/// Untrusted text, shortened and on one line.
 struct Shown<'a>(&'a str);
 
 impl fmt::Display for Shown<'_> {
@@ -525,7 +634,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_found_where_sdks_look() {
+    fn error_types_are_found_where_sdks_look() {
         for (headers, body, found) in [
             (&[("x-amzn-errortype", "ModelError")][..], r#"{"code": "Other"}"#, Some("ModelError")),
             (&[("x-amzn-errortype", "a.b#ModelError:http://c#d/")], "", Some("ModelError")),
@@ -540,7 +649,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_spelled_in_three_ways() {
+    fn messages_have_three_spellings() {
         for body in
             [r#"{"message": "m"}"#, r#"{"Message": "m"}"#, r#"{"message": null, "errorMessage": "m"}"#]
         {
@@ -558,11 +667,11 @@ mod tests {
         assert_eq!(error.original_message.as_deref(), Some(r#"{"code":500}"#));
         assert_eq!(error.error_code.as_deref(), Some("CLIENT_ERROR_FROM_MODEL"));
         assert_eq!(error.log_stream_arn.as_deref(), Some("arn:aws:logs"));
-        assert_eq!(error.to_string(), "the service answered 424 ModelError: Received (request id)");
+        assert_eq!(error.to_string(), "the service responded with 424 ModelError: Received (request id)");
     }
 
     #[test]
-    fn what_may_be_tried_again() {
+    fn retryable_errors() {
         for (status, body, transient) in [
             (400, r#"{"__type": "ThrottlingException", "message": null}"#, true),
             (400, r#"{"__type": "ValidationError"}"#, false),
@@ -595,7 +704,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_and_not_without_end() {
+    fn messages_are_one_short_line() {
         let body = Box::leak("a\nb".repeat(1000).into_boxed_str());
         let text = service(500, &[], body).to_string();
         assert!(!text.contains('\n') && text.chars().count() < 600);

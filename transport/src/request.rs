@@ -1,4 +1,4 @@
-//! What an endpoint is asked.
+//! Requests to endpoints.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use crate::error::Error;
 
 const JSON: &str = "application/json";
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
-/// Bytes of a body that an asynchronous invocation may have in itself.
+/// The largest body that an asynchronous invocation may contain, in bytes.
 const INLINE_MAX: usize = 128_000;
 
 /// An invocation of an endpoint.
 ///
-/// What SageMaker does not know, such as an `authorization` of the container's own, cannot be sent: the service removes
-/// every other header.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Headers for the container, such as an `authorization` of its own, cannot be sent: SageMaker removes all headers that it
+/// does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Request {
-    /// Who is asked.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// What is asked, as the container takes it.
+    /// The body, in the format of the container.
     pub body: Bytes,
     /// The media type of the body. Default: `application/json`.
     pub content_type: String,
-    /// The media type that the container is asked for.
+    /// The requested media type of the response.
     pub accept: Option<String>,
 }
 
 impl Request {
-    /// A request to an endpoint, or to one by its name, with a JSON body.
+    /// A request to an endpoint, or to the endpoint of this name, with a JSON body.
     pub fn new(endpoint: impl Into<Endpoint>, body: impl Into<Bytes>) -> Self {
         Self { endpoint: endpoint.into(), body: body.into(), content_type: JSON.into(), accept: None }
     }
@@ -50,7 +50,7 @@ impl Request {
         self
     }
 
-    /// All headers of the request that the operation knows, `accept` always among them.
+    /// All headers of the request for this operation. `accept` is always one of them.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Request {
         Ok(headers)
     }
 
-    /// Makes sure that [`headers`](Self::headers) can be made, and makes none.
+    /// Checks whether [`headers`](Self::headers) would succeed, without allocating them.
     ///
     /// # Errors
     ///
@@ -72,32 +72,32 @@ impl Request {
     }
 }
 
-/// What an asynchronous invocation is asked.
+/// An asynchronous invocation of an endpoint.
 ///
-/// The service answers at once with where the container's answer will be put.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The service responds at once with the location of the future response.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct AsyncRequest {
-    /// Who is asked.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// What is asked.
+    /// The body.
     pub input: Input,
-    /// The media type of the input. Default: `application/json`.
+    /// The media type of the body. Default: `application/json`.
     pub content_type: String,
-    /// The media type that the container is asked for.
+    /// The requested media type of the response.
     pub accept: Option<String>,
-    /// What the path of the answer in S3 has in addition: at most 512 characters.
+    /// A suffix for the path of the response in S3: at most 512 characters.
     pub output_path_extension: Option<String>,
-    /// The name of the file that holds the answer: 1 to 32 characters.
+    /// The file name of the response: 1 to 32 characters.
     pub filename: Option<String>,
-    /// How long the request may wait for an instance: 1 minute to 6 hours, which is the default. Whole seconds count.
+    /// How long the request may wait for an instance, in whole seconds: 1 minute to 6 hours. Default: 6 hours.
     pub request_ttl: Option<Duration>,
-    /// How long the container may take: 1 second to 1 hour; the default is 15 minutes. Whole seconds count.
+    /// How long the container may take, in whole seconds: 1 second to 1 hour. Default: 15 minutes.
     pub invocation_timeout: Option<Duration>,
 }
 
-/// Where the body of an asynchronous invocation is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The body of an asynchronous invocation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
     /// In S3: `s3://bucket/key`.
     Location(String),
@@ -106,7 +106,7 @@ pub enum Input {
 }
 
 impl AsyncRequest {
-    /// A request whose JSON body is in S3, or in the request.
+    /// A request with a JSON body.
     pub fn new(endpoint: impl Into<Endpoint>, input: Input) -> Self {
         Self {
             endpoint: endpoint.into(),
@@ -120,7 +120,7 @@ impl AsyncRequest {
         }
     }
 
-    /// The body that is sent: none where the input is in S3.
+    /// The body of the HTTP request: empty if the input is in S3.
     pub fn body(&self) -> Bytes {
         match &self.input {
             Input::Location(_) => Bytes::new(),
@@ -128,7 +128,7 @@ impl AsyncRequest {
         }
     }
 
-    /// All headers of the request, checked against the model of the service.
+    /// All headers of the request, checked against the service model.
     ///
     /// # Errors
     ///
@@ -163,12 +163,12 @@ impl AsyncRequest {
             check(field, value, max, fits)?;
             headers.insert(amzn(name)?, header_value(field, value)?);
         }
-        let times = [
+        let durations = [
             ("request_ttl", "requestttlseconds", self.request_ttl, 60..=21_600),
             ("invocation_timeout", "invocationtimeoutseconds", self.invocation_timeout, 1..=3_600),
         ];
-        for (field, name, time, range) in times {
-            let Some(seconds) = time.map(|time| time.as_secs()) else { continue };
+        for (field, name, duration, range) in durations {
+            let Some(seconds) = duration.map(|duration| duration.as_secs()) else { continue };
             if !range.contains(&seconds) {
                 let (least, most) = (range.start(), range.end());
                 return Err(invalid(format!("{field} is {seconds} seconds, allowed are {least} to {most}")));
@@ -179,7 +179,7 @@ impl AsyncRequest {
     }
 }
 
-/// Two of the operations have these headers for themselves, as the response has its own.
+/// Two operations have headers of their own for the media types of the container.
 fn set_media_types(
     headers: &mut HeaderMap,
     operation: Operation,
@@ -191,7 +191,7 @@ fn set_media_types(
         Operation::Async => headers.insert(amzn("content-type")?, content_type),
         _ => headers.insert(header::CONTENT_TYPE, content_type),
     };
-    // An HTTP client would add it unsigned.
+    // Without this, an HTTP client would add the header after signing.
     headers.insert(header::ACCEPT, ANYTHING);
     if let Some(accept) = accept {
         let name = match operation {
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accept_goes_where_the_operation_wants_it() {
+    fn accept_is_sent_in_the_header_of_the_operation() {
         let request = Request::new("e", "").accept("text/event-stream");
         let unary = request.headers(Operation::Invoke).unwrap();
         assert_eq!(unary["accept"], "text/event-stream");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_finds_what_headers_do() {
+    fn check_finds_the_same_errors_as_headers() {
         let endpoint = || Endpoint::new("e");
         let request = |endpoint| Request::new(endpoint, "");
         for request in [
@@ -245,9 +245,9 @@ mod tests {
             request(endpoint()).accept("x".repeat(1025)),
         ] {
             for operation in [Operation::Invoke, Operation::Stream, Operation::OpenAi] {
-                let [checked, made] = [request.check(operation).err(), request.headers(operation).err()]
+                let [checked, built] = [request.check(operation).err(), request.headers(operation).err()]
                     .map(|error| error.map(|error| error.to_string()));
-                assert_eq!(checked, made, "{request:?}");
+                assert_eq!(checked, built, "{request:?}");
             }
         }
     }
@@ -262,19 +262,19 @@ mod tests {
         let mut stored = AsyncRequest::new("e", Input::Location("s3://bucket/key".into()));
         stored.request_ttl = Some(Duration::from_secs(60));
         stored.invocation_timeout = Some(Duration::from_secs(3600));
-        stored.filename = Some("answer.json".into());
+        stored.filename = Some("response.json".into());
         stored.output_path_extension = Some("a/b".into());
         let headers = stored.headers().unwrap();
         assert_eq!(headers["x-amzn-sagemaker-inputlocation"], "s3://bucket/key");
         assert_eq!(headers["x-amzn-sagemaker-requestttlseconds"], "60");
         assert_eq!(headers["x-amzn-sagemaker-invocationtimeoutseconds"], "3600");
-        assert_eq!(headers["x-amzn-sagemaker-filename"], "answer.json");
+        assert_eq!(headers["x-amzn-sagemaker-filename"], "response.json");
         assert_eq!(headers["x-amzn-sagemaker-s3outputpathextension"], "a/b");
         assert!(stored.body().is_empty());
     }
 
     #[test]
-    fn what_an_asynchronous_invocation_cannot_say_is_named() {
+    fn errors_name_the_invalid_field_of_an_asynchronous_invocation() {
         let location = |location: &str| AsyncRequest::new("e", Input::Location(location.into()));
         let with = |set: fn(&mut AsyncRequest)| {
             let mut request = location("s3://b/k");

@@ -1,4 +1,4 @@
-//! What an endpoint answers.
+//! Responses of endpoints.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,36 +8,39 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::{HeaderMap, HeaderName, header};
 use sagewire_codec::sagemaker::Event;
-use sagewire_codec::stream::{Chunk, Events, Transcoded};
-use sagewire_codec::{Api, Decoder, Framing, Options, Transcoder, eventstream, model};
+use sagewire_codec::stream::{Chunk, Events};
+use sagewire_codec::{Api, Decoder, Framing, Options, eventstream, model};
 
-use crate::body::{Body, Chunks, Deadline, Timeouts};
+use crate::body::{Body, Chunks, Deadline};
+use crate::bounds::Bounds;
 use crate::endpoint::Operation;
 use crate::error::Error;
+use crate::event_source::EventSource;
+use crate::transcoded::{TranscodedResponse, TranscodedStream};
 
-/// An error that takes more than this to explain is not read any further.
+/// The most bytes that are read of an error body.
 const ERROR_LEN_MAX: usize = 1 << 20;
 
-/// What the headers of a response say.
+/// The headers of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metadata {
-    /// The id of the request, for AWS's support.
+    /// The ID of the request, for AWS support.
     pub request_id: Option<String>,
-    /// The media type of what the container answered, not that of the frames around it.
+    /// The media type of the container's response, not that of the frames around it.
     pub content_type: Option<String>,
-    /// The production variant that answered.
+    /// The production variant that responded.
     pub variant: Option<String>,
-    /// What the container passed on; `None` if that is nothing.
+    /// The custom attributes that the container returned; `None` if there are none.
     pub custom_attributes: Option<String>,
-    /// The session that was opened: its id, `; Expires=` and a time.
+    /// The session that was opened: its ID, `; Expires=` and a time.
     pub new_session_id: Option<String>,
     /// The session that was closed.
     pub closed_session_id: Option<String>,
 }
 
 impl Metadata {
-    /// What these headers say.
+    /// Reads these headers.
     pub fn new(headers: &HeaderMap, operation: Operation) -> Self {
         let content_type = match operation {
             Operation::Stream => &names::CONTAINER_CONTENT_TYPE,
@@ -54,7 +57,7 @@ impl Metadata {
     }
 }
 
-/// The service's own headers of responses. To look for a name that is text would parse it each time.
+/// Names of response headers. They are static because looking a header up by a string would parse the name each time.
 mod names {
     use http::HeaderName;
 
@@ -73,7 +76,7 @@ mod names {
         HeaderName::from_static("x-amzn-sagemaker-failurelocation");
 }
 
-/// Whether the body that these headers announce is an event stream: for those who write a transport.
+/// Whether these headers announce an event stream.
 fn is_event_stream(headers: &HeaderMap) -> bool {
     let content_type = text(headers, &header::CONTENT_TYPE).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -85,48 +88,63 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A whole answer.
+/// A non-streaming response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Response {
-    /// What the headers say.
+    /// The headers.
     pub metadata: Metadata,
-    /// What the container answered.
+    /// The body that the container returned.
     pub body: Bytes,
 }
 
 impl Response {
-    /// A whole answer.
+    /// A response with these headers and this body.
     pub fn new(metadata: Metadata, body: impl Into<Bytes>) -> Self {
         Self { metadata, body: body.into() }
     }
 
-    /// The answer in canonical terms. `options` say how it is read; the default tells by the bytes.
+    /// Reads the response of a chat. `options` say how; by default its API is detected automatically.
     ///
     /// # Errors
     ///
-    /// It is no answer of a chat, it is not whole, or it is an error of the container: see [`Error::codec`].
+    /// [`Error::decode`]: the body is not a response of a chat, is truncated, or is an error of the container.
     pub fn chat(&self, options: Options) -> Result<model::Response, Error> {
         Ok(model::Response::read(self.body.clone(), options.framing(Framing::Unframed))?)
     }
+
+    /// Converts the response of a chat into a response of another API. `options` say how it is read, and
+    /// `response_options` have what it does not contain.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`chat`](Self::chat), and [`Error::convert`] if the codec does not write responses of `api`.
+    pub fn transcoded(
+        &self,
+        options: Options,
+        api: Api,
+        response_options: &model::ResponseOptions,
+    ) -> Result<TranscodedResponse, Error> {
+        TranscodedResponse::write(self.metadata.clone(), &self.chat(options)?, api, response_options)
+    }
 }
 
-/// What the service answers to an asynchronous invocation.
+/// The response to an asynchronous invocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AsyncResponse {
-    /// What the headers say.
+    /// The headers.
     pub metadata: Metadata,
-    /// The id of the invocation.
+    /// The ID of the invocation.
     pub inference_id: Option<String>,
-    /// Where in S3 the answer will be.
+    /// The location in S3 of the future response.
     pub output_location: Option<String>,
-    /// Where in S3 an error will be.
+    /// The location in S3 of the future error.
     pub failure_location: Option<String>,
 }
 
 impl AsyncResponse {
-    /// What these headers and this body say: `{"InferenceId":"…"}`.
+    /// Reads these headers and this body: `{"InferenceId":"…"}`.
     pub fn new(headers: &HeaderMap, body: &[u8]) -> Self {
         #[derive(serde::Deserialize)]
         struct Body {
@@ -143,11 +161,11 @@ impl AsyncResponse {
     }
 }
 
-/// A streamed answer, in chunks that are cut anywhere: frames of the event stream, or what was in them.
+/// A streaming response: bytes in chunks of any size, which are event-stream frames or the payloads of frames.
 ///
-/// As a [`Stream`] it ends after an error. Dropping it closes the connection, and of a connection of HTTP/2 the stream.
-/// Nothing is read from the connection that was not asked for, beyond one chunk or the window of HTTP/2.
-#[must_use = "nothing is read until the stream is"]
+/// As a [`Stream`] it ends after an error. Dropping it closes the connection, or resets the HTTP/2 stream. At most one chunk
+/// is read ahead, over HTTP/2 at most one flow-control window.
+#[must_use = "streams do nothing unless polled"]
 pub struct ResponseStream {
     metadata: Metadata,
     framing: Framing,
@@ -155,29 +173,34 @@ pub struct ResponseStream {
     ended: bool,
 }
 
+/// For authors of transports.
 impl ResponseStream {
-    /// For those who write a transport. `framing` says what the chunks are.
-    pub fn new(
-        metadata: Metadata,
-        framing: Framing,
-        chunks: Chunks,
-        timeouts: &Timeouts,
-        deadline: Deadline,
-    ) -> Self {
-        let body = Body::new(chunks, timeouts.idle, deadline, true);
+    /// A response with this body. `framing` says what the chunks contain.
+    ///
+    /// The idle timeout and the total timeout of `bounds` apply. The total timeout starts now;
+    /// [`with_deadline`](Self::with_deadline) sets one that started with the call.
+    pub fn new(metadata: Metadata, framing: Framing, chunks: Chunks, bounds: &Bounds) -> Self {
+        let timeouts = &bounds.timeouts;
+        let body = Body::new(chunks, timeouts, Deadline::new(timeouts), true);
         Self { metadata, framing, body, ended: false }
     }
 
-    /// The same of a response that has these headers.
+    /// Replaces the deadline.
+    pub fn with_deadline(mut self, deadline: Deadline) -> Self {
+        self.body.set_deadline(deadline);
+        self
+    }
+
+    /// A response with these headers.
     ///
     /// # Errors
     ///
-    /// It is no event stream, and should be one.
-    pub async fn of(
+    /// [`Error::is_content_type`]: the operation requires an event stream, and the response is none.
+    pub async fn from_headers(
         headers: &HeaderMap,
         operation: Operation,
         chunks: Chunks,
-        timeouts: &Timeouts,
+        bounds: &Bounds,
         deadline: Deadline,
     ) -> Result<Self, Error> {
         let framing = match operation {
@@ -187,83 +210,83 @@ impl ResponseStream {
         if framing == Framing::EventStream && !is_event_stream(headers) {
             let found = headers.get(header::CONTENT_TYPE);
             let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-            return Err(Error::content_type(found, read_error_body(chunks, timeouts, deadline).await));
+            return Err(Error::content_type(found, read_error_body(chunks, bounds, deadline).await));
         }
-        Ok(Self::new(Metadata::new(headers, operation), framing, chunks, timeouts, deadline))
+        let stream = Self::new(Metadata::new(headers, operation), framing, chunks, bounds);
+        Ok(stream.with_deadline(deadline))
     }
+}
 
-    /// What the headers say.
+impl ResponseStream {
+    /// The headers.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// What the chunks are: for a decoder of one's own.
+    /// What the chunks contain, for a decoder of your own.
     pub fn framing(&self) -> Framing {
         self.framing
     }
 
-    /// The next bytes, as they come; `None` at the end of the body. That is no proof of a whole answer: only the frames
-    /// and what is in them can tell.
+    /// The next bytes as they arrive; `None` at the end of the body. The end of the body does not prove that the response is
+    /// complete: only decoding its frames and records does.
     ///
-    /// A call that is cancelled loses nothing.
+    /// Cancelling the call loses no data.
     ///
     /// # Errors
     ///
-    /// The connection broke, or nothing came for the idle time; where the transport has removed the frames, also what an
-    /// exception in them said. After an error, the same error again.
+    /// The connection broke, a timeout expired, or, where the transport has removed the frames, an exception arrived in one.
+    /// After an error, the same error is returned again.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         self.body.bytes().await
     }
 
-    /// The answer as chat events. The stream ends after the last event of a complete answer, and otherwise with an error.
+    /// Decodes the response into chat events. The stream ends after the last event of a complete response, and otherwise with
+    /// an error.
     pub fn events(self) -> Events<ChunkStream, Error> {
         self.events_with(Options::new())
     }
 
-    /// The same, read as `options` say; the framing is known.
+    /// The same with options. Their framing is ignored: it is known.
     pub fn events_with(self, options: Options) -> Events<ChunkStream, Error> {
         let decoder = Decoder::with_options(options.framing(self.framing));
         Events::new(ChunkStream(self), decoder)
     }
 
-    /// The answer as the bytes of another format; `context` has what the answer does not say. The stream ends after the
-    /// last bytes of a complete answer, and otherwise with an error, which the bytes before it say in the target's terms.
+    /// Converts the response into a stream of another API. `response_options` have what the response does not contain.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::convert`]: the codec does not write streams of `api`.
     pub fn transcoded(
         self,
-        target: Api,
-        context: model::ResponseOptions,
-    ) -> Result<Transcoded<ChunkStream, Error>, Error> {
-        self.transcoded_with(Options::new(), target, context)
+        api: Api,
+        response_options: model::ResponseOptions,
+    ) -> Result<TranscodedStream, Error> {
+        self.transcoded_with(Options::new(), api, response_options)
     }
 
-    /// The same, read as `options` say; the framing is known.
+    /// The same with options for decoding. Their framing is ignored: it is known.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`transcoded`](Self::transcoded).
     pub fn transcoded_with(
         self,
         options: Options,
-        target: Api,
-        context: model::ResponseOptions,
-    ) -> Result<Transcoded<ChunkStream, Error>, Error> {
-        self.transcoded_for(options, target, context, model::ToolNames::default())
+        api: Api,
+        response_options: model::ResponseOptions,
+    ) -> Result<TranscodedStream, Error> {
+        let metadata = self.metadata.clone();
+        let source = EventSource::new(self, options, model::ToolNames::default(), None);
+        TranscodedStream::new(metadata, source, model::Losses::default(), api, response_options)
     }
 
-    /// The same, with the names that tools had before the request was sent.
-    pub(crate) fn transcoded_for(
-        self,
-        options: Options,
-        target: Api,
-        context: model::ResponseOptions,
-        names: model::ToolNames,
-    ) -> Result<Transcoded<ChunkStream, Error>, Error> {
-        let mut transcoder = Transcoder::new(options.framing(self.framing), target, context)?;
-        transcoder.set_tool_names(names);
-        Ok(Transcoded::new(ChunkStream(self), transcoder))
-    }
-
-    /// Waits until the stream says something, and takes nothing of it. False: it ended before that, in a way that another
-    /// try may not.
+    /// Waits until the stream delivers something, without consuming it. Returns false if it ended before that for a transient
+    /// reason.
     ///
-    /// The first frame decides, whatever is in it: what is kept is bounded so.
-    pub(crate) async fn begins(&mut self) -> bool {
+    /// The first frame decides, whatever it contains; this limits how much is buffered.
+    pub(crate) async fn has_started(&mut self) -> bool {
         let mut frames = eventstream::Decoder::new();
         loop {
             return match self.body.peek().await {
@@ -283,7 +306,7 @@ impl ResponseStream {
         }
     }
 
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -317,15 +340,30 @@ impl fmt::Debug for ResponseStream {
     }
 }
 
-/// The chunks of a [`ResponseStream`] as a decoder takes them.
+/// The chunks of a [`ResponseStream`], as the decoders of the codec take them.
 #[derive(Debug)]
-#[must_use = "nothing is read until the stream is"]
+#[must_use = "streams do nothing unless polled"]
 pub struct ChunkStream(ResponseStream);
 
 impl ChunkStream {
-    /// What the headers say.
+    /// The headers.
     pub fn metadata(&self) -> &Metadata {
         self.0.metadata()
+    }
+
+    /// The response.
+    pub fn get_ref(&self) -> &ResponseStream {
+        &self.0
+    }
+
+    /// The response. Chunks that are read from it are missing for the decoder.
+    pub fn get_mut(&mut self) -> &mut ResponseStream {
+        &mut self.0
+    }
+
+    /// The response, with the chunks that were not read yet.
+    pub fn into_inner(self) -> ResponseStream {
+        self.0
     }
 }
 
@@ -337,21 +375,16 @@ impl Stream for ChunkStream {
     }
 }
 
-/// Reads a whole body: for those who write a transport.
+/// Reads the body of a non-streaming response, [`Bounds::max_response_len`] bytes at most. For authors of transports.
 ///
 /// # Errors
 ///
-/// What the body ends with, a time that was up, or more than `limit` bytes.
-pub async fn read_body(
-    chunks: Chunks,
-    timeouts: &Timeouts,
-    deadline: Deadline,
-    limit: usize,
-) -> Result<Bytes, Error> {
-    Body::new(chunks, timeouts.idle, deadline, false).collect(limit).await
+/// The error that the body ended with, a timeout, or [`Error::is_too_large`].
+pub async fn read_body(chunks: Chunks, bounds: &Bounds, deadline: Deadline) -> Result<Bytes, Error> {
+    Body::new(chunks, &bounds.timeouts, deadline, false).collect(bounds.max_response_len).await
 }
 
-/// Reads the body of an error: what comes of it, and no more than 1 MiB. For those who write a transport.
-pub async fn read_error_body(chunks: Chunks, timeouts: &Timeouts, deadline: Deadline) -> Bytes {
-    Body::new(chunks, timeouts.idle, deadline, false).collect_some(ERROR_LEN_MAX).await
+/// Reads the start of an error body: as much as arrives, 1 MiB at most. For authors of transports.
+pub async fn read_error_body(chunks: Chunks, bounds: &Bounds, deadline: Deadline) -> Bytes {
+    Body::new(chunks, &bounds.timeouts, deadline, false).collect_prefix(ERROR_LEN_MAX).await
 }

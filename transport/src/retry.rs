@@ -1,4 +1,4 @@
-//! Trying again.
+//! Retries.
 
 use std::time::Duration;
 
@@ -7,30 +7,36 @@ use backon::{ExponentialBuilder, Retryable};
 use crate::error::Error;
 use crate::response::ResponseStream;
 
-/// How often a call is tried, and how long is waited between.
+/// How often a call is attempted, and the delays between attempts.
 ///
-/// Only what [`Error::is_retryable`] allows is tried again, and streams that end before their first event in a way that may
-/// pass; never after something of an answer was handed out. The waits grow twofold, with jitter; the service's
-/// `Retry-After` takes their place where it is longer.
+/// A call is retried if [`Error::is_retryable`] is true, or if a stream ends before its first event for a transient reason;
+/// never after a part of the response was passed to the caller. The delay doubles with each attempt and has jitter. If the
+/// service sends a longer `Retry-After`, that is used instead.
+///
+/// With the feature `serde`, delays are numbers of seconds, and missing fields have their defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Retry {
-    /// Tries in all. Default: 3. With 1 there is one only.
+    /// The number of attempts, the first one included. Default: 3. With 1, nothing is retried.
     pub attempts: usize,
-    /// The first wait, about. Default: 200 milliseconds.
-    pub first_wait: Duration,
-    /// The longest wait. Default: 20 seconds. A `Retry-After` beyond it ends the tries.
-    pub longest_wait: Duration,
+    /// The delay before the first retry, before jitter. Default: 200 milliseconds.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_duration"))]
+    pub initial_delay: Duration,
+    /// The longest delay. Default: 20 seconds. A call is not retried if the service sends a longer `Retry-After`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_duration"))]
+    pub max_delay: Duration,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 3, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(20) }
+        Self { attempts: 3, initial_delay: Duration::from_millis(200), max_delay: Duration::from_secs(20) }
     }
 }
 
 impl Retry {
-    /// One try.
+    /// A single attempt, no retries.
     pub fn never() -> Self {
         Self::default().attempts(1)
     }
@@ -42,27 +48,27 @@ impl Retry {
         self
     }
 
-    /// Calls `attempt` until it succeeds, or fails for good.
+    /// Calls `attempt` until it succeeds, fails with an error that is not retryable, or no attempts are left.
     ///
     /// # Errors
     ///
-    /// Those of the last attempt.
+    /// The error of the last attempt.
     pub async fn run<T, F, R>(&self, attempt: F) -> Result<T, Error>
     where
         F: Fn() -> R,
         R: Future<Output = Result<T, Error>>,
     {
-        self.run_while(attempt, |error| self.wait_for(error)).await
+        self.run_while(attempt, |error| self.least_delay(error)).await
     }
 
-    /// The same for a stream, which has to say something as well: one that breaks, ends or fails before its first event
-    /// is tried again. The last of them is returned as it came, with all of its bytes and its error.
+    /// The same for a stream, which has to deliver something as well: a stream that breaks, ends or fails before its first
+    /// event is retried. The stream of the last attempt is returned as it is, with all of its bytes and its error.
     ///
-    /// With one try only, nothing is waited for.
+    /// With a single attempt, the stream is returned without waiting for its first event.
     ///
     /// # Errors
     ///
-    /// Those of the last attempt.
+    /// The error of the last attempt.
     pub async fn run_stream<F, R>(&self, attempt: F) -> Result<ResponseStream, Error>
     where
         F: Fn() -> R,
@@ -72,41 +78,41 @@ impl Retry {
             return attempt().await;
         }
         let attempt = || async {
-            let mut stream = attempt().await.map_err(Failed::Refused)?;
-            if stream.begins().await { Ok(stream) } else { Err(Failed::Silent(stream.into())) }
+            let mut stream = attempt().await.map_err(AttemptError::Call)?;
+            if stream.has_started().await { Ok(stream) } else { Err(AttemptError::Empty(stream.into())) }
         };
-        let wait = |failed: &Failed| match failed {
-            Failed::Refused(error) => self.wait_for(error),
-            Failed::Silent(_) => Some(Duration::ZERO),
+        let delay = |failed: &AttemptError| match failed {
+            AttemptError::Call(error) => self.least_delay(error),
+            AttemptError::Empty(_) => Some(Duration::ZERO),
         };
-        self.run_while(attempt, wait).await.or_else(|failed| match failed {
-            Failed::Refused(error) => Err(error),
-            Failed::Silent(stream) => Ok(*stream),
+        self.run_while(attempt, delay).await.or_else(|failed| match failed {
+            AttemptError::Call(error) => Err(error),
+            AttemptError::Empty(stream) => Ok(*stream),
         })
     }
 
-    /// How long to wait at least after an error; `None` if there is no use in it.
-    fn wait_for(&self, error: &Error) -> Option<Duration> {
+    /// The shortest delay before a retry after this error; `None` if it is not retried.
+    fn least_delay(&self, error: &Error) -> Option<Duration> {
         let least = error.retry_after().unwrap_or_default();
-        (error.is_retryable() && least <= self.longest_wait).then_some(least)
+        (error.is_retryable() && least <= self.max_delay).then_some(least)
     }
 
-    async fn run_while<T, E, F, R>(&self, attempt: F, wait: impl Fn(&E) -> Option<Duration>) -> Result<T, E>
+    async fn run_while<T, E, F, R>(&self, attempt: F, delay: impl Fn(&E) -> Option<Duration>) -> Result<T, E>
     where
         F: Fn() -> R,
         R: Future<Output = Result<T, E>>,
     {
-        // The first one has nothing to do with those that may follow. Their schedule is on the heap, for it holds one, too.
+        // The first attempt is separate, and retries are boxed: otherwise this future would hold two attempts.
         let first = match attempt().await {
-            Err(error) if self.attempts > 1 && wait(&error).is_some() => error,
+            Err(error) if self.attempts > 1 && delay(&error).is_some() => error,
             result => return result,
         };
-        let waits = ExponentialBuilder::default()
+        let delays = ExponentialBuilder::default()
             .with_jitter()
-            .with_min_delay(self.first_wait)
-            .with_max_delay(self.longest_wait)
+            .with_min_delay(self.initial_delay)
+            .with_max_delay(self.max_delay)
             .with_max_times(self.attempts - 1);
-        // The schedule begins with a try: the one that has failed.
+        // `backon` makes the first attempt at once: it gets the error of the attempt that was made above.
         let mut first = Some(first);
         let again = || {
             let first = first.take();
@@ -118,19 +124,19 @@ impl Retry {
             }
         };
         let again = again
-            .retry(waits)
+            .retry(delays)
             .sleep(tokio::time::sleep)
-            .when(|error| wait(error).is_some())
-            .adjust(|error, next| Some(next?.max(wait(error)?)));
+            .when(|error| delay(error).is_some())
+            .adjust(|error, next| Some(next?.max(delay(error)?)));
         Box::pin(again).await
     }
 }
 
-/// Why an attempt at a stream was none.
-enum Failed {
-    Refused(Error),
-    /// It ended before its first event.
-    Silent(Box<ResponseStream>),
+/// Why an attempt to open a stream failed.
+enum AttemptError {
+    Call(Error),
+    /// The stream ended before its first event.
+    Empty(Box<ResponseStream>),
 }
 
 #[cfg(test)]
@@ -149,7 +155,7 @@ mod tests {
         ServiceError::new(StatusCode::TOO_MANY_REQUESTS, &headers, Default::default()).into()
     }
 
-    /// How many tries there were, and how long they took.
+    /// The number of attempts, and the time they took.
     async fn run(retry: Retry, errors: &[Error]) -> (usize, Duration, Result<(), Error>) {
         let (count, start) = (Cell::new(0), Instant::now());
         let result = retry
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_may_be_tried_again_is_so_often() {
+    async fn transient_errors_are_retried() {
         let many = vec![throttled(None); 10];
         for (retry, errors, count, succeeds) in [
             (Retry::default(), &many[..2], 3, true),
@@ -181,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_service_says_how_long_to_wait() {
+    async fn retry_after_sets_the_delay() {
         let (count, took, _) = run(Retry::default(), &[throttled(Some("7"))]).await;
         assert_eq!((count, took.as_secs()), (2, 7));
         let (count, took, result) = run(Retry::default(), &[throttled(Some("21"))]).await;

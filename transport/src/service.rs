@@ -1,4 +1,4 @@
-//! The interface that every transport has, and `tower`'s.
+//! The trait of all transports, and the services of `tower`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,49 +7,49 @@ use crate::error::Error;
 use crate::request::{AsyncRequest, Request};
 use crate::response::{AsyncResponse, Response, ResponseStream};
 
-/// A way to SageMaker Runtime.
+/// A client of SageMaker Runtime.
 ///
-/// Transports have these as methods of their own, too, so that this need not be imported.
+/// Transports have these methods as inherent methods, too, so that the trait need not be imported.
 pub trait Transport: Clone + Send + Sync + 'static {
-    /// Invokes an endpoint, and waits for its whole answer.
+    /// Invokes an endpoint, and waits for the whole response.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 200 is one.
+    /// See [`Error`]. A status other than 200 is an error.
     fn invoke(&self, request: Request) -> impl Future<Output = Result<Response, Error>> + Send;
 
-    /// Invokes an endpoint, and waits until its answer begins: for its first event, unless there is one try only. An answer
-    /// that ends before may be asked for again; [`Retry::run_stream`](crate::Retry::run_stream) says when.
+    /// Invokes an endpoint, and waits for the start of the streaming response: for its first event, unless retries are off. A
+    /// stream that ends before its first event may be retried: see [`Retry::run_stream`](crate::Retry::run_stream).
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 200 is one, and so is a response that is no event stream.
+    /// See [`Error`]. A status other than 200 is an error, and so is a response that is not an event stream.
     fn invoke_stream(&self, request: Request) -> impl Future<Output = Result<ResponseStream, Error>> + Send;
 
-    /// Has an endpoint invoked, which puts its answer into S3.
+    /// Starts an asynchronous invocation of an endpoint, which puts its response into S3.
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 202 is one.
+    /// See [`Error`]. A status other than 202 is an error.
     fn invoke_async(
         &self,
         request: AsyncRequest,
     ) -> impl Future<Output = Result<AsyncResponse, Error>> + Send;
 }
 
-/// A request for a whole answer, as a [`tower_service::Service`] takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request for a non-streaming response, as a [`tower_service::Service`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Invoke(pub Request);
 
-/// A request for a streamed answer, as a [`tower_service::Service`] takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request for a streaming response, as a [`tower_service::Service`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InvokeStream(pub Request);
 
-/// A future that the heap holds.
+/// A boxed future.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
-/// Makes a [`Transport`] of a type that has its methods as its own, and the services of [`impl_services`](crate::impl_services):
-/// for those who write one.
+/// Implements [`Transport`] for a type that has its methods as inherent methods, and the services of
+/// [`impl_services`](crate::impl_services). For authors of transports.
 #[macro_export]
 macro_rules! impl_transport {
     ($transport:ty) => {
@@ -77,8 +77,8 @@ macro_rules! impl_transport {
     };
 }
 
-/// Makes a [`Transport`] a [`tower_service::Service`] of [`Invoke`], [`InvokeStream`] and [`AsyncRequest`]: for those who
-/// write one. It is always ready; limits are layers.
+/// Implements [`tower_service::Service`] of [`Invoke`], [`InvokeStream`] and [`AsyncRequest`] for a [`Transport`]. For authors
+/// of transports. The service is always ready; limits are layers.
 #[macro_export]
 macro_rules! impl_services {
     ($transport:ty) => {
@@ -98,7 +98,7 @@ macro_rules! impl_services {
             |transport, request| { $crate::Transport::invoke_async(&transport, request).await }
         );
     };
-    ($transport:ty, $request:ty, $response:ty, |$this:ident, $asked:ident| $call:expr) => {
+    ($transport:ty, $request:ty, $response:ty, |$this:ident, $argument:ident| $call:expr) => {
         impl $crate::tower_service::Service<$request> for $transport {
             type Response = $response;
             type Error = $crate::Error;
@@ -111,7 +111,7 @@ macro_rules! impl_services {
                 ::core::task::Poll::Ready(Ok(()))
             }
 
-            fn call(&mut self, $asked: $request) -> Self::Future {
+            fn call(&mut self, $argument: $request) -> Self::Future {
                 let $this = self.clone();
                 ::std::boxed::Box::pin(async move { $call })
             }

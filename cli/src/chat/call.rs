@@ -7,7 +7,7 @@ use sagewire_codec::{Framing, Options};
 use sagewire_transport_reqwest::{Client, Endpoint, Metadata, Request};
 
 use super::Args;
-use crate::call_error::{call_failed, headers, stream_broke_off, unary_call_failed};
+use crate::call_error::{call_failed, headers, is_before_response, stream_broke_off, unary_call_failed};
 use crate::chat_request::may_lack_end_marker;
 use crate::fault::{Exit, Fault, note};
 use crate::format::{Reading, To};
@@ -94,6 +94,9 @@ impl<'a> Caller<'a> {
         };
         stream.set_latency_ms(start.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
         match (stream.finish(), broken) {
+            (Err(_), Some(error)) if is_before_response(&error) => {
+                Err(call_failed(&error, &self.client, CONTAINER))
+            }
             // A broken connection matters only if the stream is not complete.
             (Err(Fault::Line(Exit::Truncated, _)), Some(error)) => Err(stream_broke_off(&error, received)),
             (Err(Fault::Line(Exit::Truncated, line)), None)

@@ -1,12 +1,8 @@
 //! `sagewire chat`, against `sagewire emulate`.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::thread;
-
 use serde_json::json;
 
-use crate::process::{Emulate, Run, TempFile, calling, command, run, sagewire};
+use crate::process::{Emulate, Run, TempFile, calling, command, run, sagewire, server};
 
 /// A stream. The faults of the tests interrupt it in its third event.
 const BODY: &str = concat!(
@@ -150,27 +146,6 @@ fn invalid_settings_are_reported() {
     command.env("AWS_REGION", "eu-west-1");
     let run = crate::process::run(command, b"");
     assert!(run.fails(4).starts_with(&line) && !run.stderr.contains("region"), "{run:?}");
-}
-
-/// A server that answers every request with these bytes, and then closes the connection.
-fn server(response: &'static [u8]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for socket in listener.incoming() {
-            let mut socket = socket.unwrap();
-            let mut request = Vec::new();
-            let mut buffer = [0; 4096];
-            while !request.ends_with(b"}") {
-                match socket.read(&mut buffer) {
-                    Ok(0) | Err(_) => break,
-                    Ok(len) => request.extend_from_slice(&buffer[..len]),
-                }
-            }
-            let _ = socket.write_all(response);
-        }
-    });
-    url
 }
 
 fn call(url: &str, args: &[&str]) -> Run {

@@ -43,7 +43,7 @@ fn every_container_is_called_in_its_own_format() {
 fn text_formats_get_a_prompt() {
     let prompt =
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n";
-    for (container, format, member) in [
+    for (container, format, field) in [
         ("openai", "completions", "prompt"),
         ("openai", "openai-completions", "prompt"),
         ("tgi", "tgi", "inputs"),
@@ -56,7 +56,7 @@ fn text_formats_get_a_prompt() {
         let emulate = Emulate::new(&["--format", container]);
         let args = ["-v", "--template", "chatml", "--system", "Be brief.", "--max-tokens", "500", "hi"];
         let run = emulate.chat(&[&["--format", format], &args[..]].concat());
-        assert_eq!((run.code, sent(&run)[member].as_str()), (0, Some(prompt)), "{format} {run:?}");
+        assert_eq!((run.code, sent(&run)[field].as_str()), (0, Some(prompt)), "{format} {run:?}");
         assert_eq!(run.text(), echo(prompt), "{format}");
     }
 }
@@ -138,16 +138,16 @@ fn losses_are_printed_and_can_be_forbidden() {
     assert_eq!((lossy.code, lossy.text()), (0, "You said: “hi”"));
     assert_eq!(lossy.stderr, "loss: seed: dropped: Anthropic has no such parameter\n");
     let json = emulate.chat(&[&args[..], &["--losses", "json", "hi"]].concat());
-    let told: Value = serde_json::from_str(&json.stderr).expect("JSON");
-    assert_eq!(told[0]["what"], "seed");
+    let losses: Value = serde_json::from_str(&json.stderr).expect("JSON");
+    assert_eq!(losses[0]["what"], "seed");
 
-    // Nobody is there: nothing is sent.
+    // Nothing is sent.
     let mut command = emulate.command(&[&args[..], &["--strict", "hi"]].concat());
     drop(emulate);
     command.env("AWS_REGION", "us-east-1");
     let strict = crate::process::run(command, b"");
     let lines: Vec<&str> = strict.stderr.lines().collect();
-    assert_eq!((strict.code, lines.len(), lines[1]), (6, 2, "strict: 1 lost, nothing was sent"));
+    assert_eq!((strict.code, lines.len(), lines[1]), (6, 2, "strict: 1 loss, nothing was sent"));
     assert!(strict.stdout.is_empty());
 }
 
@@ -161,8 +161,8 @@ fn mistakes_are_named_before_anything_is_sent() {
             "this format takes a prompt, which a chat template makes of messages: give --template ",
         ),
         (
-            &["--template", "nobody/knows", "hi"],
-            "--template: unknown model family `nobody/knows`; known: llama2, ",
+            &["--template", "no/such-model", "hi"],
+            "--template: unknown model family `no/such-model`; known: llama2, ",
         ),
         (&["--template", "no/such.json", "hi"], "--template: no/such.json: No such file"),
         (
@@ -265,7 +265,7 @@ fn a_licence_is_accepted_by_an_attribute() {
     assert!(refused.fails(4).contains("; hint: --custom-attributes accept_eula=true"), "{refused:?}");
     let accepted =
         emulate.chat(&[&["--custom-attributes", "accept_eula=true", "--strict"], &args[..]].concat());
-    // Its answers begin with a space.
+    // Its responses begin with a space.
     assert_eq!(accepted.succeeds().text(), format!(" {}", echo("hi")));
 }
 

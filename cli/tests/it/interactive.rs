@@ -179,9 +179,9 @@ fn results_of_tools_are_read_from_the_terminal() {
         json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]});
     let body =
         format!("{}{}data: [DONE]\n\n", chunk(&call, &Value::Null), chunk(&json!({}), &json!("tool_calls")));
-    let answer = format!("{}data: [DONE]\n\n", chunk(&json!({"content": "Rain."}), &json!("stop")));
+    let response = format!("{}data: [DONE]\n\n", chunk(&json!({"content": "Rain."}), &json!("stop")));
     let rule = |body: &str| json!({"times": 1, "body": body, "content_type": "text/event-stream"});
-    let local = Local::scripted(&json!([rule(&body), rule(&answer)]));
+    let local = Local::scripted(&json!([rule(&body), rule(&response)]));
     let tools = TempFile::new(r#"[{"type":"function","function":{"name":"weather"}}]"#);
     let mut terminal = Terminal::new(&local, &["--tools", tools.path()]);
     terminal.prompts("one");

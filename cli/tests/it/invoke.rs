@@ -3,25 +3,25 @@
 use sagewire_emulator::Emulator;
 use serde_json::{Value, json};
 
-use crate::process::{Local, TempFile, command, run, sagewire};
+use crate::process::{Local, TempFile, calling, command, run, sagewire, server};
 
-const QUESTION: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3}"#;
+const REQUEST: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3}"#;
 const STREAMED: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3,"stream":true}"#;
 
 #[test]
 fn bodies_are_not_changed() {
     let local = Local::new();
-    let file = TempFile::new(QUESTION);
+    let file = TempFile::new(REQUEST);
     let args = ["invoke", "my-llm", file.path(), "--accept", "application/json"];
-    let answer: Value = serde_json::from_str(local.run(&args, b"").succeeds().text()).unwrap();
-    assert_eq!(answer["choices"][0]["message"]["content"], "You said: “Say");
-    let piped = local.run(&["invoke", "my-llm"], QUESTION.as_bytes()).succeeds();
-    let dash = local.run(&["invoke", "my-llm", "-"], QUESTION.as_bytes()).succeeds();
+    let response: Value = serde_json::from_str(local.run(&args, b"").succeeds().text()).unwrap();
+    assert_eq!(response["choices"][0]["message"]["content"], "You said: “Say");
+    let piped = local.run(&["invoke", "my-llm"], REQUEST.as_bytes()).succeeds();
+    let dash = local.run(&["invoke", "my-llm", "-"], REQUEST.as_bytes()).succeeds();
     assert_eq!(piped.stdout, dash.stdout);
     for request in local.requests() {
         assert_eq!(
             (request.path.as_str(), &*request.body),
-            ("/endpoints/my-llm/invocations", QUESTION.as_bytes())
+            ("/endpoints/my-llm/invocations", REQUEST.as_bytes())
         );
     }
     assert_eq!(local.requests()[0].header("accept"), Some("application/json"));
@@ -78,7 +78,7 @@ fn options_of_the_endpoint_become_headers() {
             assert!(signed.contains(&name), "{signed}");
         }
     };
-    local.run(&given(&["invoke", "e"], &[&flags[..], &unary].concat()), QUESTION.as_bytes()).succeeds();
+    local.run(&given(&["invoke", "e"], &[&flags[..], &unary].concat()), REQUEST.as_bytes()).succeeds();
     sent(&[&flags[..], &unary].concat());
     local.run(&given(&["invoke", "e", "--stream"], &flags), STREAMED.as_bytes()).succeeds();
     sent(&flags);
@@ -100,7 +100,7 @@ fn custom_attributes_are_joined() {
     let sent = |attributes: &[&str]| {
         let flags = attributes.iter().flat_map(|text| ["--custom-attributes", text]);
         let args: Vec<&str> = ["invoke", "e"].into_iter().chain(flags).collect();
-        local.run(&args, QUESTION.as_bytes())
+        local.run(&args, REQUEST.as_bytes())
     };
     for (attributes, header) in [
         (&["accept_eula=true"][..], "accept_eula=true"),
@@ -119,7 +119,7 @@ fn custom_attributes_are_joined() {
 #[test]
 fn headers_are_printed_on_demand() {
     let local = Local::new();
-    let run = local.run(&["invoke", "my-llm", "--include"], QUESTION.as_bytes());
+    let run = local.run(&["invoke", "my-llm", "--include"], REQUEST.as_bytes());
     assert_eq!(run.code, 0);
     assert!(run.stderr.starts_with("x-amzn-requestid: 00000000-"), "{}", run.stderr);
     assert!(run.stderr.contains("content-type: application/json\n"), "{}", run.stderr);
@@ -137,12 +137,12 @@ fn headers_are_printed_on_demand() {
 fn asynchronous_calls_print_the_output_location() {
     let folder = std::env::temp_dir().join(format!("sagewire-cli-async-{}", std::process::id()));
     let local = Local::with(Emulator::builder().storage(&folder));
-    let args = ["invoke", "my-llm", "--async", "--inference-id", "mine", "--filename", "answer.json"];
-    let run = local.run(&args, QUESTION.as_bytes()).succeeds();
+    let args = ["invoke", "my-llm", "--async", "--inference-id", "mine", "--filename", "response.json"];
+    let run = local.run(&args, REQUEST.as_bytes()).succeeds();
     let accepted: Value = serde_json::from_str(run.text()).unwrap();
     assert_eq!(accepted["InferenceId"], "mine");
     let output = accepted["OutputLocation"].as_str().unwrap();
-    assert!(output.starts_with("s3://") && output.ends_with("/answer.json"), "{output}");
+    assert!(output.starts_with("s3://") && output.ends_with("/response.json"), "{output}");
     assert!(accepted["FailureLocation"].as_str().unwrap().starts_with("s3://"));
 
     let args =
@@ -272,4 +272,17 @@ fn unencrypted_requests_cause_a_warning() {
     let ended = run(command, b"{}");
     assert_eq!(ended.code, 4, "{ended:?}");
     assert!(ended.stderr.starts_with("warning: requests to sagewire.invalid are not encrypted"), "{ended:?}");
+}
+
+/// A proxy may change the status of an asynchronous call.
+#[test]
+fn an_asynchronous_call_accepts_every_success() {
+    for status in ["200 OK", "201 Created", "202 Accepted"] {
+        let response = format!(
+            "HTTP/1.1 {status}\r\nx-amzn-sagemaker-outputlocation: s3://b/k\r\nconnection: close\r\n\
+             content-length: 22\r\n\r\n{{\"InferenceId\":\"mine\"}}"
+        );
+        let run = run(calling(&server(response.leak().as_bytes()), &["invoke", "e", "--async"]), b"{}").succeeds();
+        assert_eq!(run.lines()[0]["OutputLocation"], "s3://b/k");
+    }
 }

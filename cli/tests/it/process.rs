@@ -1,7 +1,8 @@
 //! Runs the binary.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -190,6 +191,27 @@ pub(crate) fn calling(url: &str, args: &[&str]) -> Command {
     command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
     command.env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
     command
+}
+
+/// A server that sends these bytes in response to every request, and then closes the connection.
+pub(crate) fn server(response: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let mut request = Vec::new();
+            let mut buffer = [0; 4096];
+            while !request.ends_with(b"}") {
+                match socket.read(&mut buffer) {
+                    Ok(0) | Err(_) => break,
+                    Ok(len) => request.extend_from_slice(&buffer[..len]),
+                }
+            }
+            let _ = socket.write_all(response);
+        }
+    });
+    url
 }
 
 /// An emulator in this process, which records its requests.

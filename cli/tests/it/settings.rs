@@ -42,11 +42,17 @@ fn timeouts_are_reported() {
     let stalled = Local::scripted(&json!([
         {"body": body, "content_type": "text/event-stream", "fault": {"stall": true, "after": body.len()}}
     ]));
+    let silent = Local::scripted(&json!([
+        {"body": body, "content_type": "text/event-stream", "fault": {"stall": true, "after": 0}}
+    ]));
     let start = Instant::now();
     for (local, args, code, found) in [
+        (&silent, &["--first-byte-timeout", "0.2"][..], 4, "transport: no response within 200ms"),
+        (&silent, &["--first-byte-timeout", "0.2", "--retries", "0"], 4, "transport: no response within 200ms"),
+        (&silent, &["--first-byte-timeout", "0.2", "--no-stream"], 4, "transport: no response within 200ms"),
         (
             &slow,
-            &["--retries", "0", "--first-byte-timeout", "0.2"][..],
+            &["--retries", "0", "--first-byte-timeout", "0.2"],
             4,
             "transport: no response within 200ms",
         ),

@@ -1,4 +1,4 @@
-//! What hands out credentials in AWS, as one small server: the metadata of containers and instances, STS and SSO.
+//! A server with the credential sources of AWS: container and instance metadata, STS and SSO.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::thread;
 
 use sagewire_emulator::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
-/// The session token of all credentials that are handed out here.
+/// The session token of all credentials of this server.
 pub(crate) const SESSION_TOKEN: &str = "session-of-the-role";
 
 pub(crate) struct Metadata {
@@ -58,17 +58,17 @@ fn serve(mut socket: &TcpStream, kept: &Mutex<Vec<String>>) -> Option<()> {
     let mut body = vec![0; len];
     reader.read_exact(&mut body).ok()?;
     let request = format!("{} {}", line.trim(), String::from_utf8_lossy(&body));
-    let answer = answer(&request);
+    let reply = reply(&request);
     kept.lock().expect("not poisoned").push(request);
-    let (status, answer) = answer.map_or((404, String::new()), |answer| (200, answer));
-    let len = answer.len();
+    let (status, reply) = reply.map_or((404, String::new()), |reply| (200, reply));
+    let len = reply.len();
     let head = format!(
         "HTTP/1.1 {status} -\r\ncontent-length: {len}\r\nconnection: close\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\r\n"
     );
-    socket.write_all(format!("{head}{answer}").as_bytes()).ok()
+    socket.write_all(format!("{head}{reply}").as_bytes()).ok()
 }
 
-fn answer(request: &str) -> Option<String> {
+fn reply(request: &str) -> Option<String> {
     const EXPIRY: &str = "2126-01-01T00:00:00Z";
     let role = |action: &str| {
         format!(

@@ -1,4 +1,4 @@
-//! How the tests that all transports share make a client of this one.
+//! Creates a client of this transport for the shared tests.
 #![allow(dead_code, unused_imports, reason = "no test uses all of it")]
 
 #[path = "../../../transport/tests/shared/setup.rs"]
@@ -25,20 +25,20 @@ pub(crate) fn client(setup: &Setup) -> Client {
     builder(setup).build().expect("complete")
 }
 
-/// Where servers of HTTP/2 are, but for the port.
+/// The origin of HTTP/2 servers, without the port.
 pub(crate) const HTTP2_ORIGIN: &str = "http://127.0.0.1";
-/// The client of HTTP/2 finds out that a connection is dead.
+/// The client detects dead HTTP/2 connections.
 pub(crate) const HAS_PINGS: bool = true;
 
-/// The client goes back to a connection over which it was refused for a while.
-pub(crate) const KEEPS_REFUSERS: bool = true;
+/// The client keeps using a connection whose server refuses streams for a while.
+pub(crate) const KEEPS_REFUSING_CONNECTIONS: bool = true;
 
-/// The server's side of a connection.
+/// The server side of a connection.
 pub(crate) async fn secured(socket: TcpStream) -> Option<TcpStream> {
     Some(socket)
 }
 
-/// One that speaks HTTP/2 without being asked to. It finds out soon that a connection is dead.
+/// A client that uses HTTP/2 without negotiation, with short ping intervals.
 pub(crate) fn http2_client(setup: &Setup) -> Client {
     let http = http_client(false)
         .expect("no TLS")
@@ -49,7 +49,7 @@ pub(crate) fn http2_client(setup: &Setup) -> Client {
     builder(setup).http_client(http.build().expect("a client")).build().expect("complete")
 }
 
-/// Whether a header of a request has to be in its signature.
+/// Whether a header has to be signed.
 pub(crate) fn is_signed(name: &str) -> bool {
     !["authorization", "content-length"].contains(&name)
 }

@@ -1,4 +1,4 @@
-//! A server of HTTP/2 without TLS, which keeps what it was sent.
+//! An HTTP/2 server without TLS, which records its requests.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,23 +10,23 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-/// What is sent of an answer, one after the other, until the sender is dropped.
+/// The pieces of a body, until the sender is dropped.
 pub(crate) type Parts = mpsc::Receiver<Bytes>;
 
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) parts: Parts,
 }
 
-impl Answer {
+impl Reply {
     pub(crate) fn new(status: u16, headers: &[(&'static str, &str)], body: impl Into<Bytes>) -> Self {
         let (sender, parts) = mpsc::channel(1);
         sender.try_send(body.into()).expect("room for one");
         Self { parts, ..Self::open(status, headers).1 }
     }
 
-    /// One whose body is sent through the sender.
+    /// A reply whose body comes from the sender.
     pub(crate) fn open(status: u16, headers: &[(&'static str, &str)]) -> (mpsc::Sender<Bytes>, Self) {
         let (sender, parts) = mpsc::channel(1);
         let mut map = HeaderMap::new();
@@ -44,17 +44,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers one request after the other, and all further ones with the status 500.
-    pub(crate) async fn start(answers: Vec<Answer>) -> Self {
+    /// Sends one reply per request, and status 500 to all further requests.
+    pub(crate) async fn start(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+        let replies = Arc::new(Mutex::new(VecDeque::from(replies)));
         let (tell, reset) = mpsc::channel(8);
         let kept = Arc::clone(&requests);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(connection(socket, Arc::clone(&answers), Arc::clone(&kept), tell.clone()));
+                tokio::spawn(connection(socket, Arc::clone(&replies), Arc::clone(&kept), tell.clone()));
             }
         });
         Self { addr, requests, reset }
@@ -71,17 +71,17 @@ impl Server {
     }
 }
 
-type Answers = Arc<Mutex<VecDeque<Answer>>>;
+type Answers = Arc<Mutex<VecDeque<Reply>>>;
 
 async fn connection(
     socket: TcpStream,
-    answers: Answers,
+    replies: Answers,
     requests: Arc<Mutex<Vec<Request<Bytes>>>>,
     reset: mpsc::Sender<()>,
 ) {
     let Ok(mut connection) = h2::server::handshake(socket).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
-        let (answers, requests, reset) = (Arc::clone(&answers), Arc::clone(&requests), reset.clone());
+        let (replies, requests, reset) = (Arc::clone(&replies), Arc::clone(&requests), reset.clone());
         tokio::spawn(async move {
             let (parts, mut body) = request.into_parts();
             let mut whole = Vec::new();
@@ -90,9 +90,9 @@ async fn connection(
                 whole.extend_from_slice(&chunk);
             }
             requests.lock().expect("not poisoned").push(Request::from_parts(parts, whole.into()));
-            let answer = answers.lock().expect("not poisoned").pop_front();
-            let answer = answer.unwrap_or_else(|| Answer::new(500, &[], "no more answers"));
-            if send(answer, respond).await.is_err() {
+            let reply = replies.lock().expect("not poisoned").pop_front();
+            let reply = reply.unwrap_or_else(|| Reply::new(500, &[], "no more replies"));
+            if send(reply, respond).await.is_err() {
                 let _ = reset.send(()).await;
             }
         });
@@ -101,15 +101,15 @@ async fn connection(
 
 /// # Errors
 ///
-/// The client is not there any more.
-async fn send(mut answer: Answer, mut respond: SendResponse<Bytes>) -> Result<(), h2::Error> {
+/// The client has disconnected.
+async fn send(mut reply: Reply, mut respond: SendResponse<Bytes>) -> Result<(), h2::Error> {
     let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(answer.status).expect("a status");
-    *response.headers_mut() = answer.headers;
+    *response.status_mut() = StatusCode::from_u16(reply.status).expect("a status");
+    *response.headers_mut() = reply.headers;
     let mut stream = respond.send_response(response, false)?;
     loop {
         tokio::select! {
-            part = answer.parts.recv() => match part {
+            part = reply.parts.recv() => match part {
                 Some(part) => stream.send_data(part, false)?,
                 None => return stream.send_data(Bytes::new(), true),
             },

@@ -1,4 +1,4 @@
-//! The SDK's client, for the emulator, and how the tests that all transports share make a client around it.
+//! Creates a client of the SDK for the emulator, and a client of this transport for the shared tests.
 #![allow(dead_code, unused_imports, reason = "no test uses all of it")]
 
 #[path = "../../../transport/tests/shared/setup.rs"]
@@ -49,15 +49,15 @@ fn with_config(setup: &Setup, config: Builder) -> Client {
     Client::builder(sdk).bounds(setup.bounds).build()
 }
 
-/// Where servers of HTTP/2 are, but for the port: the SDK's client speaks it over TLS only.
+/// The origin of HTTP/2 servers, without the port. The client of the SDK uses HTTP/2 only over TLS.
 pub(crate) const HTTP2_ORIGIN: &str = "https://localhost";
-/// The SDK's client sends no pings.
+/// The client of the SDK sends no pings.
 pub(crate) const HAS_PINGS: bool = false;
 
-/// The SDK does not go back to a connection over which it was refused for a while.
-pub(crate) const KEEPS_REFUSERS: bool = false;
+/// The SDK stops using a connection whose server refuses streams for a while.
+pub(crate) const KEEPS_REFUSING_CONNECTIONS: bool = false;
 
-/// The server's side of a connection, once TLS has agreed on HTTP/2.
+/// The server side of a connection, after the TLS handshake with HTTP/2.
 pub(crate) async fn secured(socket: TcpStream) -> Option<TlsStream<TcpStream>> {
     static ACCEPTOR: LazyLock<TlsAcceptor> = LazyLock::new(acceptor);
     ACCEPTOR.accept(socket).await.ok()
@@ -78,7 +78,7 @@ fn acceptor() -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// One that speaks HTTP/2 where the server offers it, and trusts the certificate of the tests.
+/// A client that uses HTTP/2 if the server offers it, and trusts the certificate of the tests.
 pub(crate) fn http2_client(setup: &Setup) -> Client {
     let ca = include_bytes!("../../../cli/testdata/tls/ca.pem");
     let trust = TrustStore::empty().with_pem_certificate(&ca[..]);
@@ -90,7 +90,7 @@ pub(crate) fn http2_client(setup: &Setup) -> Client {
     with_config(setup, config(&setup.url).http_client(http))
 }
 
-/// Whether a header of a request has to be in its signature: the SDK has some of its own that are not.
+/// Whether a header has to be signed. The SDK adds some that are not.
 pub(crate) fn is_signed(name: &str) -> bool {
     name.starts_with("x-amzn-") || ["host", "content-type", "x-amz-date"].contains(&name)
 }

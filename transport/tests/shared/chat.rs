@@ -1,4 +1,4 @@
-//! From a signed request to chat events, over the wire, with everything that can break on the way.
+//! From a signed request to chat events, over the wire, with all kinds of faults.
 
 use futures_util::StreamExt;
 use sagewire_codec::model::{Event, ResponseOptions};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::{CHAT, Setup, client, scripted};
 
-/// Three words, one of them with characters of several bytes, and the end.
+/// Three words, two of them with multi-byte characters, and the end.
 fn body() -> String {
     let chunk = |delta: Value, finish: Value| {
         format!(
@@ -29,16 +29,16 @@ fn body() -> String {
     .concat()
 }
 
-async fn answer(rule: &Value) -> (Emulator, ResponseStream) {
+async fn reply(rule: &Value) -> (Emulator, ResponseStream) {
     let emulator = scripted(rule.clone()).await;
     let client = client(&Setup::new(&emulator));
-    let stream = client.invoke_stream(Request::new("my-llm", CHAT)).await.expect("an answer");
+    let stream = client.invoke_stream(Request::new("my-llm", CHAT)).await.expect("a response");
     (emulator, stream)
 }
 
 /// The text, and the error that it ended with.
 async fn read(rule: Value) -> (String, Option<StreamError<Error>>) {
-    let (_emulator, stream) = answer(&rule).await;
+    let (_emulator, stream) = reply(&rule).await;
     let mut events = stream.events();
     let mut text = String::new();
     while let Some(event) = events.next().await {
@@ -55,7 +55,7 @@ async fn read(rule: Value) -> (String, Option<StreamError<Error>>) {
 }
 
 #[tokio::test]
-async fn every_cut_gives_the_same_answer() {
+async fn every_split_gives_the_same_text() {
     let cuts = ["whole", "events", "bytes", "characters"].map(|cut| json!(cut)).into_iter();
     let random = (0..4).map(|seed| json!({"random": {"seed": seed, "min": 1, "max": 40}}));
     for cut in cuts.chain(random) {
@@ -72,12 +72,12 @@ async fn every_cut_gives_the_same_answer() {
     }
 }
 
-/// Whether an error is the right one.
+/// Checks an error.
 type Expected = fn(&StreamError<Error>) -> bool;
 
-/// How the stream breaks, after how much of the body; what was read by then; what the error is.
+/// Each fault comes after the first word of the body; its error is checked.
 #[tokio::test]
-async fn every_fault_comes_after_what_was_read() {
+async fn faults_come_after_the_text_before_them() {
     let body = body();
     let after = body.find("zwölf").expect("the second word");
     let faults: [(Value, Expected); 6] = [
@@ -115,8 +115,8 @@ async fn every_fault_comes_after_what_was_read() {
 }
 
 #[tokio::test]
-async fn the_same_answer_as_converse_stream() {
-    let (_emulator, stream) = answer(&json!({"body": body(), "cut": "bytes"})).await;
+async fn a_response_is_converted_to_converse_stream() {
+    let (_emulator, stream) = reply(&json!({"body": body(), "cut": "bytes"})).await;
     let mut out = stream.transcoded(Api::Converse, ResponseOptions::new()).expect("it is written");
     let mut decoder = eventstream::Decoder::new();
     let (mut names, mut text) = (Vec::new(), String::new());

@@ -1,4 +1,4 @@
-//! A client against the emulator: what is sent, what comes back, and everything that goes wrong on the way.
+//! A client against the emulator: requests, responses and errors.
 
 use std::error::Error as _;
 use std::future::poll_fn;
@@ -25,7 +25,7 @@ async fn refused(rule: Value) -> Error {
 }
 
 #[tokio::test]
-async fn whole_and_streamed_answers_are_the_same() {
+async fn streaming_and_non_streaming_responses_agree() {
     let emulator = Emulator::builder().start().await.unwrap();
     let client = client(&Setup::new(&emulator));
     let whole = client.invoke(Request::new("my-llm", CHAT)).await.unwrap();
@@ -43,7 +43,7 @@ async fn whole_and_streamed_answers_are_the_same() {
 }
 
 #[tokio::test]
-async fn a_stream_is_a_stream() {
+async fn the_stream_trait_yields_the_same_bytes() {
     let emulator = Emulator::builder().start().await.unwrap();
     let mut stream =
         client(&Setup::new(&emulator)).invoke_stream(Request::new("my-llm", CHAT)).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_stream_is_a_stream() {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_signed() {
+async fn all_headers_are_signed() {
     let emulator = Emulator::builder().session_token("token").start().await.unwrap();
     let client = client(&Setup::new(&emulator).session_token("token"));
     let mut endpoint = Endpoint::new("my-llm")
@@ -107,7 +107,7 @@ async fn what_is_sent_is_signed() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_of_what_cannot_be() {
+async fn invalid_requests_are_not_sent() {
     let emulator = Emulator::builder().start().await.unwrap();
     let client = client(&Setup::new(&emulator));
     for endpoint in [Endpoint::new("e").target_model("m"), Endpoint::new("e").enable_explanations("`true`")] {
@@ -155,7 +155,9 @@ async fn model_errors_are_unwrapped() {
     assert!(service.original_message.as_deref().unwrap().contains("BadRequestError"));
     assert!(service.log_stream_arn.as_deref().unwrap().ends_with("/aws/sagemaker/Endpoints/my-llm"));
     assert!(
-        error.to_string().starts_with("the service answered 424 ModelError: Received client error (400)")
+        error
+            .to_string()
+            .starts_with("the service responded with 424 ModelError: Received client error (400)")
     );
     assert!(error.body().unwrap().starts_with(b"{"));
     assert!(!error.is_retryable());
@@ -166,7 +168,7 @@ async fn model_errors_are_unwrapped() {
 }
 
 #[tokio::test]
-async fn throttling_says_when_to_come_back() {
+async fn throttling_has_a_retry_delay() {
     let error = refused(json!({"status": 429, "retry_after": 7})).await;
     assert_eq!((error.status(), error.retry_after()), (Some(429), Some(Duration::from_secs(7))));
     assert!(error.is_retryable());
@@ -193,7 +195,7 @@ async fn other_content_types_keep_their_body() {
 }
 
 #[tokio::test]
-async fn first_bytes_may_not_come() {
+async fn the_first_byte_timeout_expires() {
     let emulator = scripted(json!({"body": "", "first_byte_ms": 2000})).await;
     let client = client(
         &Setup::new(&emulator).bounds(|bounds| bounds.timeouts.first_byte = Duration::from_millis(50)),
@@ -206,7 +208,7 @@ async fn first_bytes_may_not_come() {
 }
 
 #[tokio::test]
-async fn streams_may_stall() {
+async fn the_idle_timeout_expires() {
     let emulator = scripted(json!({"body": "one\ntwo\n", "fault": {"stall": true, "after": 4}})).await;
     let client =
         client(&Setup::new(&emulator).bounds(|bounds| bounds.timeouts.idle = Duration::from_millis(50)));
@@ -214,12 +216,9 @@ async fn streams_may_stall() {
     let (bytes, end) = read(&mut stream).await;
     let error = end.unwrap_err();
     assert_eq!(error.timeout(), Some(Timeout::Idle));
-    assert_eq!(
-        error.to_string(),
-        format!("nothing came for 50ms after {} bytes of the response", bytes.len())
-    );
+    assert_eq!(error.to_string(), format!("no data for 50ms after {} bytes of the response", bytes.len()));
     assert_eq!(parts(stream.framing(), bytes), b"one\n");
-    // A caller who has got some of it must not get it twice.
+    // The caller has received a part of the response and must not get it twice.
     assert!(!error.is_retryable());
 
     let error = client.invoke(Request::new("e", "")).await.unwrap_err();
@@ -228,7 +227,7 @@ async fn streams_may_stall() {
 }
 
 #[tokio::test]
-async fn slow_readers_are_not_idle_servers() {
+async fn slow_readers_do_not_time_out() {
     let emulator = scripted(json!({"body": "one\ntwo\nthree\n", "pause_ms": 20})).await;
     let client =
         client(&Setup::new(&emulator).bounds(|bounds| bounds.timeouts.idle = Duration::from_millis(60)));
@@ -262,7 +261,7 @@ async fn connections_break() {
 }
 
 #[tokio::test]
-async fn nobody_may_listen() {
+async fn refused_connections() {
     let emulator = Emulator::builder().start().await.unwrap();
     let client = client(&Setup::new(&emulator));
     emulator.stop().await;
@@ -276,10 +275,10 @@ async fn nobody_may_listen() {
     assert!(error.is_connect(), "{error}");
 }
 
-/// A listener that never accepts: once its queue is full, the kernel lets further connections wait.
+/// A listener that never accepts: once its queue is full, further connections wait.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn connections_may_take_too_long() {
+async fn the_connect_timeout_expires() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -299,7 +298,7 @@ async fn connections_may_take_too_long() {
 }
 
 #[tokio::test]
-async fn large_answers_are_refused() {
+async fn large_responses_are_errors() {
     let body = "x".repeat(1000);
     for chunks in ["whole", "bytes"] {
         let emulator = scripted(json!({"body": body, "chunks": chunks})).await;

@@ -1,4 +1,4 @@
-//! R13: what has to come of a fault, and the faults that are the same on every wire.
+//! R13: faults with their expected outcome, and those that are the same for every HTTP version.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,92 +10,92 @@ use sagewire_codec::stream::Error as StreamError;
 use sagewire_transport::{Error, Request, Retry, Timeout};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::answer::{Answer, FRAMES, JSON, exception, word, words};
 use crate::common::{CHAT, Client, Setup};
+use crate::reply::{FRAMES, JSON, Reply, exception, word, words};
 
 /// `hello hello hello`.
 const GZIP: &[u8] = &[
     31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 203, 72, 205, 201, 201, 87, 200, 64, 144, 0, 128, 136, 249, 229, 17, 0,
     0, 0,
 ];
-/// A call with three tries, each of which runs into a time that is up, takes less on a machine that has other things to do.
+/// The longest duration of a call with three attempts that all time out, on a busy machine.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// What a server does, step by step, and what has to come of it.
+/// The steps of a server, and the expected outcome.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault<S> {
     pub(crate) kind: &'static str,
     pub(crate) place: &'static str,
     pub(crate) is_stream: bool,
-    pub(crate) answers: Vec<Vec<S>>,
+    pub(crate) replies: Vec<Vec<S>>,
     pub(crate) ending: &'static str,
     pub(crate) requests: usize,
-    /// What was delivered before the ending.
+    /// The text that is delivered before the ending.
     pub(crate) text: &'static str,
 }
 
 pub(crate) fn streamed<S>(
     (kind, place): (&'static str, &'static str),
-    answers: Vec<Vec<S>>,
+    replies: Vec<Vec<S>>,
     (ending, requests, text): (&'static str, usize, &'static str),
 ) -> Fault<S> {
-    Fault { kind, place, is_stream: true, answers, ending, requests, text }
+    Fault { kind, place, is_stream: true, replies, ending, requests, text }
 }
 
-pub(crate) fn unary<S>(
+pub(crate) fn non_streaming<S>(
     names: (&'static str, &'static str),
-    answers: Vec<Vec<S>>,
+    replies: Vec<Vec<S>>,
     expected: (&'static str, usize, &'static str),
 ) -> Fault<S> {
-    Fault { is_stream: false, ..streamed(names, answers, expected) }
+    Fault { is_stream: false, ..streamed(names, replies, expected) }
 }
 
-/// A whole stream of two words.
-pub(crate) fn stream() -> Answer {
+/// A complete stream of two words.
+pub(crate) fn stream() -> Reply {
     words(&["one ", "two"])
 }
 
-/// `steps` puts an answer on the wire.
-pub(crate) fn refusals<S: Clone>(steps: impl Fn(&Answer) -> Vec<S>) -> Vec<Fault<S>> {
-    let answer =
-        |status, headers: &[_], body: &'static [u8]| vec![steps(&Answer::whole(status, headers, body))];
+/// Replies with an error status. `steps` encodes a reply.
+pub(crate) fn refusals<S: Clone>(steps: impl Fn(&Reply) -> Vec<S>) -> Vec<Fault<S>> {
+    let reply =
+        |status, headers: &[_], body: &'static [u8]| vec![steps(&Reply::whole(status, headers, body))];
     let gone = br#"{"OriginalStatusCode":503,"OriginalMessage":"loading","message":"m"}"#;
     let bad = br#"{"OriginalStatusCode":400,"OriginalMessage":"no","message":"m"}"#;
     let encoded = ("content-encoding", "gzip");
     let location = ("location", "http://elsewhere.invalid/");
     let mut faults = Vec::new();
     for is_stream in [true, false] {
-        let both = |names, answers, expected| Fault { is_stream, ..streamed(names, answers, expected) };
+        let both = |names, replies, expected| Fault { is_stream, ..streamed(names, replies, expected) };
         for (kind, status, requests) in [("429", 429, 3), ("503", 503, 3), ("530", 530, 3)] {
-            let refused = || answer(status, &[JSON], b"{}");
+            let refused = || reply(status, &[JSON], b"{}");
             faults.push(both((kind, "always"), refused(), (kind, requests, "")));
-            let good = if is_stream { stream() } else { Answer::whole(200, &[], "one two") };
+            let good = if is_stream { stream() } else { Reply::whole(200, &[], "one two") };
             let once = [refused(), vec![steps(&good)]].concat();
             faults.push(both((kind, "once"), once, ("complete", 2, "one two")));
         }
-        faults.push(both(("503", "gzip"), answer(503, &[encoded], GZIP), ("503", 3, "")));
-        faults.push(both(("424", "no container"), answer(424, &[JSON], gone), ("424", 3, "")));
-        faults.push(both(("424", "the container's no"), answer(424, &[JSON], bad), ("424", 1, "")));
+        faults.push(both(("503", "gzip"), reply(503, &[encoded], GZIP), ("503", 3, "")));
+        faults.push(both(("424", "no container"), reply(424, &[JSON], gone), ("424", 3, "")));
+        faults.push(both(("424", "the container's no"), reply(424, &[JSON], bad), ("424", 1, "")));
         for status in [301, 302, 307, 308] {
-            let answers = answer(status, &[location], b"");
-            faults.push(both(("redirect", "elsewhere"), answers, ("redirect", 1, "")));
+            let replies = reply(status, &[location], b"");
+            faults.push(both(("redirect", "elsewhere"), replies, ("redirect", 1, "")));
         }
     }
     let html = ("content-type", "text/html");
     for (place, headers) in [("HTML", &[html][..]), ("JSON", &[JSON]), ("none", &[])] {
-        let answers = answer(200, headers, b"<html>");
-        faults.push(streamed(("content type", place), answers, ("content type", 1, "")));
+        let replies = reply(200, headers, b"<html>");
+        faults.push(streamed(("content type", place), replies, ("content type", 1, "")));
     }
-    let gzip = answer(200, &[FRAMES, encoded], GZIP);
+    let gzip = reply(200, &[FRAMES, encoded], GZIP);
     faults.push(streamed(("gzip", "a stream"), gzip, ("corrupt", 1, "")));
-    let html = answer(200, &[FRAMES], b"<html></html>");
+    let html = reply(200, &[FRAMES], b"<html></html>");
     faults.push(streamed(("no frames", "HTML"), html, ("corrupt", 1, "")));
     faults
 }
 
-/// Frames that say so: a retry is for what was told before the first event.
-pub(crate) fn exceptions<S: Clone>(steps: impl Fn(&Answer) -> Vec<S>) -> Vec<Fault<S>> {
-    let frames = |frames: &[Vec<u8>]| steps(&Answer::Stream(frames.to_vec()));
+/// Exceptions in frames, and truncated streams. They are retried only before the first event.
+pub(crate) fn exceptions<S: Clone>(steps: impl Fn(&Reply) -> Vec<S>) -> Vec<Fault<S>> {
+    let frames = |frames: &[Vec<u8>]| steps(&Reply::Stream(frames.to_vec()));
     let (passes, stays) = (|| exception("InternalStreamFailure"), exception("ValidationError"));
     let (early, cut) = (frames(&[word("one ")]), frames(&[word("one ")[..40].to_vec()]));
     let good = steps(&stream());
@@ -122,7 +122,7 @@ pub(crate) fn exceptions<S: Clone>(steps: impl Fn(&Answer) -> Vec<S>) -> Vec<Fau
 pub(crate) fn setup(url: String) -> Setup {
     Setup::at(url).bounds(|bounds| {
         bounds.retry = Retry::default();
-        bounds.retry.first_wait = Duration::from_millis(5);
+        bounds.retry.initial_delay = Duration::from_millis(5);
         bounds.timeouts.connect = Duration::from_millis(300);
         bounds.timeouts.first_byte = Duration::from_millis(1500);
         bounds.timeouts.idle = Duration::from_millis(1500);
@@ -150,7 +150,7 @@ async fn call(client: &Client, is_stream: bool) -> (String, String) {
     let request = Request::new("e", CHAT);
     if !is_stream {
         return match client.invoke(request).await {
-            Ok(answer) => ("complete".into(), String::from_utf8_lossy(&answer.body).into_owned()),
+            Ok(reply) => ("complete".into(), String::from_utf8_lossy(&reply.body).into_owned()),
             Err(error) => (kind(&error), String::new()),
         };
     }
@@ -179,11 +179,11 @@ async fn call(client: &Client, is_stream: bool) -> (String, String) {
 }
 
 impl<S> Fault<S> {
-    /// Calls, and compares what comes of it. `requests` says how many of them the server has seen.
+    /// Makes the call, and compares the outcome. `requests` counts the requests to the server.
     ///
     /// # Errors
     ///
-    /// What came instead.
+    /// The outcome that was found instead.
     pub(crate) async fn check(&self, client: &Client, requests: impl Fn() -> usize) -> Result<(), String> {
         let start = Instant::now();
         let (ending, text) = call(client, self.is_stream).await;
@@ -202,10 +202,10 @@ impl<S> Fault<S> {
     }
 }
 
-/// A kind of faults, and what came of one.
+/// A kind of fault, and its result.
 pub(crate) type Outcome = (&'static str, Result<(), String>);
 
-/// Nobody listens, or nobody accepts.
+/// No server listens, or the server does not accept.
 pub(crate) async fn without_a_connection(client: impl Fn(&Setup) -> Client) -> Vec<Outcome> {
     let refusing =
         TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr()).expect("a port");
@@ -215,7 +215,7 @@ pub(crate) async fn without_a_connection(client: impl Fn(&Setup) -> Client) -> V
     let silent = listener.local_addr().expect("an address");
     let mut places: Vec<(_, SocketAddr, _)> = vec![("refused", refusing, "refused")];
     let mut waiting = Vec::new();
-    // Once its queue is full, the kernel of Linux lets further connections wait.
+    // On Linux, further connections wait once the queue of the listener is full.
     if cfg!(target_os = "linux") {
         let connect = || tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(silent));
         while let Ok(stream) = connect().await {
@@ -236,7 +236,7 @@ pub(crate) async fn without_a_connection(client: impl Fn(&Setup) -> Client) -> V
     results
 }
 
-/// Counts what came of faults `over` a wire, and fails if something else came of one than should have.
+/// Prints the counts of results over an HTTP version, and fails if one is wrong.
 pub(crate) fn tell(over: &str, outcomes: impl IntoIterator<Item = Outcome>) {
     let mut counts = BTreeMap::<_, (usize, usize)>::new();
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! A thousand streams at once, and what they take of the heap on the client's side: the endpoint has a thread of its own.
+//! A thousand concurrent streams, and their heap on the client side. The endpoint runs in its own thread.
 
 use std::sync::mpsc;
 use std::time::Instant;
@@ -17,17 +17,17 @@ use crate::counting::{Counting, Meter};
 static ALLOCATOR: Counting = Counting;
 
 const STREAMS: usize = 1000;
-/// Bytes of the client's heap for each stream that has begun, its connection included, at most.
+/// The most bytes of heap on the client side for each open stream, its connection included.
 const OPEN_MAX: i64 = 64 << 10;
-/// The same at any time. The buffer that hyper reads into grows with what comes at once, to 408 KiB at most, and stays with the
+/// The same at the peak. The read buffer of hyper grows with the data that arrives at once, up to 408 KiB, and stays with the
 /// connection.
 const PEAK_MAX: i64 = 256 << 10;
 
-/// Bytes of a call that has not begun, at most: who holds it in a box or in a call of his own moves them. The SDK's own takes
-/// 5.7 KiB.
+/// The most bytes of the future of a call, because futures are moved when they are boxed or awaited by another one. That of the
+/// SDK itself has 5.7 KiB.
 const CALL_MAX: usize = 6 << 10;
 
-/// Runs an emulator in a thread until the sender is dropped, and says where; then how many requests there were.
+/// Runs an emulator in a thread until the sender is dropped. Returns its URL, and later the number of requests.
 fn emulator() -> (String, oneshot::Sender<()>, mpsc::Receiver<usize>) {
     let (tell_url, url) = mpsc::channel();
     let (tell_count, count) = mpsc::channel();
@@ -45,14 +45,14 @@ fn emulator() -> (String, oneshot::Sender<()>, mpsc::Receiver<usize>) {
 }
 
 #[tokio::test]
-async fn a_thousand_streams_at_once_are_all_whole() {
-    // Both ends of each connection are in this process; many systems begin with 1,024 files.
+async fn a_thousand_concurrent_streams_are_complete() {
+    // Both ends of each connection are in this process; the default limit of many systems is 1,024 files.
     let files = rlimit::increase_nofile_limit(8 * STREAMS as u64).expect("a limit");
     assert!(files > 3 * STREAMS as u64, "only {files} files may be open here");
     let (url, stop, requests) = emulator();
     let client = client(&Setup::at(url));
     let (start, meter) = (Instant::now(), Meter::start());
-    // All have begun before the first is read.
+    // All streams are open before the first one is read.
     let begin = (0..STREAMS).map(|_| client.invoke_stream(Request::new("my-llm", CHAT)));
     let begun = join_all(begin).await;
     let open = meter.read().held;
@@ -80,7 +80,7 @@ async fn a_thousand_streams_at_once_are_all_whole() {
     assert!(open <= OPEN_MAX && peak <= PEAK_MAX, "{open} bytes a stream, {peak} at the peak");
 }
 
-/// A future that another one takes by value and awaits is in it twice.
+/// A future that is passed by value and awaited is stored twice in the outer future.
 #[tokio::test]
 async fn a_call_is_a_small_future() {
     let client = client(&Setup::at("http://localhost"));

@@ -1,4 +1,4 @@
-//! Trying again, counted by the emulator.
+//! Retries, counted by the emulator.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::common::{CHAT, Setup, client, read, with_rules};
 
 fn quick() -> Retry {
     let mut retry = Retry::default();
-    retry.first_wait = Duration::from_millis(5);
+    retry.initial_delay = Duration::from_millis(5);
     retry
 }
 
@@ -20,7 +20,7 @@ fn setup(emulator: &Emulator) -> Setup {
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_again() {
+async fn transient_errors_are_retried() {
     for failure in [
         json!({"status": 503, "times": 2}),
         json!({"status": 500, "times": 2}),
@@ -33,10 +33,10 @@ async fn what_passes_is_tried_again() {
             let emulator = with_rules(&json!([failure, {}])).await;
             let client = client(&setup(&emulator));
             if is_stream {
-                let mut stream = client.invoke_stream(Request::new("e", CHAT)).await.expect("an answer");
+                let mut stream = client.invoke_stream(Request::new("e", CHAT)).await.expect("a response");
                 while stream.chunk().await.expect("a chunk").is_some() {}
             } else {
-                client.invoke(Request::new("e", CHAT)).await.expect("an answer");
+                client.invoke(Request::new("e", CHAT)).await.expect("a response");
             }
             assert_eq!(emulator.requests().len(), 3, "{failure}");
         }
@@ -44,7 +44,7 @@ async fn what_passes_is_tried_again() {
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_not() {
+async fn permanent_errors_are_not_retried() {
     for (failure, attempts, count) in [
         (json!({"status": 503}), 3, 3),
         (json!({"status": 503}), 5, 5),
@@ -62,17 +62,18 @@ async fn what_does_not_pass_is_not() {
 }
 
 #[tokio::test]
-async fn broken_connections_are_tried_again_unless_something_was_handed_out() {
+async fn broken_connections_are_retried_before_the_first_byte() {
     let broken = json!({"body": "one\ntwo\n", "fault": {"hang_up": true, "after": 4}, "times": 1});
     let emulator = with_rules(&json!([broken, {"body": "whole"}])).await;
-    let whole = client(&setup(&emulator)).invoke(Request::new("e", "")).await.expect("an answer");
+    let whole = client(&setup(&emulator)).invoke(Request::new("e", "")).await.expect("a response");
     assert_eq!((whole.body.as_ref(), emulator.requests().len()), (&b"whole"[..], 2));
 
     let emulator = with_rules(&json!([broken, {"body": "whole"}])).await;
-    let mut stream = client(&setup(&emulator)).invoke_stream(Request::new("e", "")).await.expect("an answer");
+    let mut stream =
+        client(&setup(&emulator)).invoke_stream(Request::new("e", "")).await.expect("a response");
     let error = loop {
         match stream.chunk().await {
-            Ok(chunk) => assert!(chunk.is_some(), "a broken answer is no whole one"),
+            Ok(chunk) => assert!(chunk.is_some(), "a broken reply is no whole one"),
             Err(error) => break error,
         }
     };
@@ -81,10 +82,10 @@ async fn broken_connections_are_tried_again_unless_something_was_handed_out() {
 }
 
 #[tokio::test]
-async fn the_service_says_when() {
+async fn retry_after_is_respected() {
     let emulator = with_rules(&json!([{"status": 429, "retry_after": 1, "times": 1}, {}])).await;
     let start = Instant::now();
-    client(&setup(&emulator)).invoke(Request::new("e", CHAT)).await.expect("an answer");
+    client(&setup(&emulator)).invoke(Request::new("e", CHAT)).await.expect("a response");
     assert!(start.elapsed() >= Duration::from_secs(1));
     assert_eq!(emulator.requests().len(), 2);
 
@@ -96,7 +97,7 @@ async fn the_service_says_when() {
 }
 
 #[tokio::test]
-async fn the_total_time_bounds_all_tries() {
+async fn the_total_timeout_limits_all_attempts() {
     let emulator = with_rules(&json!([{"status": 503, "first_byte_ms": 100}])).await;
     let total = Duration::from_millis(250);
     let eager = client(&setup(&emulator).bounds(|bounds| {
@@ -111,13 +112,13 @@ async fn the_total_time_bounds_all_tries() {
 
     let emulator = with_rules(&json!([{"body": "one\ntwo\n", "fault": {"stall": true, "after": 4}}])).await;
     let client = client(&setup(&emulator).bounds(|bounds| bounds.timeouts.total = Some(total)));
-    let mut stream = client.invoke_stream(Request::new("e", "")).await.expect("an answer");
+    let mut stream = client.invoke_stream(Request::new("e", "")).await.expect("a response");
     assert!(stream.chunk().await.expect("a chunk").is_some());
     let error = stream.chunk().await.expect_err("too long");
     assert_eq!((error.timeout(), emulator.requests().len()), (Some(Timeout::Total), 1));
 }
 
-/// What breaks a stream, and whether another try may help while nothing was delivered.
+/// The faults of a stream, and whether they are retried before anything is delivered.
 fn faults() -> Vec<(Value, bool)> {
     let exception =
         |name: &str, code: &str| json!({"exception": {"type": name, "code": code, "message": "m"}});
@@ -141,7 +142,7 @@ fn impatient(emulator: &Emulator) -> Setup {
 }
 
 #[tokio::test]
-async fn streams_that_fail_before_their_first_event_are_tried_again() {
+async fn streams_are_retried_before_their_first_event() {
     for (mut fault, passes) in faults() {
         fault["after"] = json!(0);
         let broken = json!({"body": "one\ntwo\n", "fault": fault, "times": 2});
@@ -151,7 +152,7 @@ async fn streams_that_fail_before_their_first_event_are_tried_again() {
         let (bytes, _) = read(&mut stream).await;
         assert_eq!(emulator.requests().len(), if passes { 3 } else { 1 }, "{fault}");
         assert_eq!(bytes.windows(5).any(|bytes| bytes == b"whole"), passes, "{fault}");
-        // It is the metadata of the stream that is read.
+        // The metadata is that of the second attempt.
         let id = format!("00000000-0000-4000-8000-{:012}", emulator.requests().len());
         assert_eq!(stream.metadata().request_id.as_deref(), Some(&*id), "{fault}");
     }
@@ -162,7 +163,7 @@ async fn streams_that_fail_before_their_first_event_are_tried_again() {
 }
 
 #[tokio::test]
-async fn after_the_first_event_nothing_is() {
+async fn streams_are_not_retried_after_their_first_event() {
     for (mut fault, _) in faults() {
         fault["after"] = json!(4);
         let broken = json!({"body": "one\ntwo\n", "fault": fault, "times": 1});
@@ -185,9 +186,9 @@ async fn the_first_event_is_not_waited_for_twice() {
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
-/// Who takes the bytes as they are gets what one try would have brought, error included.
+/// After the last attempt, the caller gets the bytes and the error of a single attempt.
 #[tokio::test]
-async fn the_last_try_is_returned_as_it_came() {
+async fn the_last_attempt_is_returned_unchanged() {
     for (mut fault, passes) in faults() {
         fault["after"] = json!(0);
         let rules = json!([{"body": "one\ntwo\n", "fault": fault}]);
@@ -205,7 +206,7 @@ async fn the_last_try_is_returned_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_chat_does_not_notice() {
+async fn a_chat_is_retried() {
     let exception = json!({"exception": {"type": "InternalStreamFailure", "message": "m"}, "after": 0});
     let emulator = with_rules(&json!([{"fault": exception, "times": 1}, {}])).await;
     let mut chat = Chat::new(client(&setup(&emulator)), "my-llm");

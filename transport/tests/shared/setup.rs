@@ -1,4 +1,4 @@
-//! What the tests of all transports begin with. Each transport says in its `tests/common` how a client is made of a [`Setup`].
+//! Setup code of the shared tests. Each transport creates a client from a [`Setup`] in its `tests/common`.
 
 use bytes::Bytes;
 use sagewire_codec::Framing;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 pub(crate) const CHAT: &str = r#"{"messages": [{"role": "user", "content": "hi"}], "stream": true}"#;
 
-/// What a client is made of. It tries once unless `bounds` say otherwise.
+/// The settings of a client. It does not retry unless `bounds` say so.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) url: String,
@@ -56,7 +56,7 @@ pub(crate) async fn with_rules(rules: &Value) -> Emulator {
     Emulator::builder().script(script).start().await.expect("a port")
 }
 
-/// All chunks, and how they end.
+/// Reads all chunks, and returns how they end.
 pub(crate) async fn read(stream: &mut ResponseStream) -> (Vec<u8>, Result<(), Error>) {
     let mut bytes = Vec::new();
     loop {
@@ -72,7 +72,7 @@ pub(crate) async fn read(stream: &mut ResponseStream) -> (Vec<u8>, Result<(), Er
     }
 }
 
-/// What the container sent, out of the frames if there are any.
+/// The payload of the container, without frames.
 pub(crate) fn parts(framing: Framing, bytes: Vec<u8>) -> Vec<u8> {
     if framing == Framing::Unframed {
         return bytes;

@@ -1,5 +1,4 @@
-//! Many streams at once, each with a fault of its own or none, for as long as `SAGEWIRE_SOAK` says in seconds. With
-//! `SAGEWIRE_SEED` the same faults come again.
+//! Many concurrent streams with random faults, for `SAGEWIRE_SOAK` seconds. `SAGEWIRE_SEED` reproduces the same faults.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,24 +16,24 @@ use tokio::runtime::Handle;
 
 use crate::common::{CHAT, Client, Setup, client, with_rules};
 
-/// Streams that begin together, against an emulator of their own.
+/// Streams that start together, against one emulator.
 const TOGETHER: usize = 64;
-/// Of those so many at once, so that stalled streams do not hold up all others.
+/// Groups that run in parallel, so that stalled streams do not delay all others.
 const LANES: u64 = 4;
 
-/// What one endpoint does.
+/// The script of one endpoint, and the expected outcome.
 struct Plan {
     rules: Vec<Value>,
     text: String,
-    /// Text that comes before the fault; `None` if what was sent may be lost.
+    /// Text before the fault; `None` if it may be lost.
     before: Option<String>,
-    /// Nobody listens.
+    /// No server listens.
     is_gone: bool,
-    /// The caller leaves after so many events.
+    /// The caller drops the stream after this many events.
     leaves: Option<usize>,
 }
 
-/// How a call went.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Ending {
     Complete,
@@ -43,7 +42,7 @@ enum Ending {
     BrokenOff,
     TimedOut,
     Corrupt,
-    /// There was no stream.
+    /// The call failed before a stream.
     Refused,
     Left,
 }
@@ -143,7 +142,7 @@ impl Plan {
         plan
     }
 
-    /// What happens before the good answer: once, or always.
+    /// Adds a fault before the good reply: once, or always.
     fn first(&mut self, mut bad: Value, rng: &mut Rng) {
         if rng.bool() {
             bad["times"] = json!(1);
@@ -209,7 +208,7 @@ async fn round(rng: &mut Rng, counts: &RefCell<BTreeMap<Ending, usize>>) {
     let [client, nobody] = [emulator.url(), format!("http://{gone}")].map(|url| {
         client(&Setup::at(url).bounds(|bounds| {
             bounds.retry = Retry::default().attempts(2);
-            bounds.retry.first_wait = Duration::from_millis(2);
+            bounds.retry.initial_delay = Duration::from_millis(2);
             bounds.timeouts.idle = Duration::from_millis(1000);
         }))
     });

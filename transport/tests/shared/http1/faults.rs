@@ -1,25 +1,27 @@
-//! R13: every fault of a transport, at every place where it makes a difference.
+//! R13: every transport fault, at every position where it makes a difference.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 
-use crate::answer::{Answer, TEXT, part, word};
 use crate::common::client;
-use crate::fault::{Fault, exceptions, refusals, setup, stream, streamed, tell, unary, without_a_connection};
+use crate::fault::{
+    Fault, exceptions, non_streaming, refusals, setup, stream, streamed, tell, without_a_connection,
+};
 use crate::http1::server::{Server, Step, bytes, chunk, steps, stream_head};
+use crate::reply::{Reply, TEXT, part, word};
 
 fn send(bytes: impl Into<Bytes>) -> Step {
     Step::Send(bytes.into())
 }
 
-/// An answer of five letters.
+/// A reply of five letters.
 fn whole() -> Bytes {
-    bytes(&Answer::whole(200, &[TEXT], "whole"))
+    bytes(&Reply::whole(200, &[TEXT], "whole"))
 }
 
-/// The beginning of a stream, up to each place where something may happen.
+/// The start of a stream, up to each position of a fault.
 fn places() -> [(&'static str, Vec<u8>, usize, &'static str); 6] {
     let (head, one, two) = (stream_head(), word("one "), word("two"));
     let after = |chunks: &[&[u8]]| {
@@ -36,7 +38,7 @@ fn places() -> [(&'static str, Vec<u8>, usize, &'static str); 6] {
     ]
 }
 
-/// What happens at each place.
+/// The faults at each position.
 fn at_every_place() -> Vec<Fault<Step>> {
     let mut faults = Vec::new();
     for (at, (place, beginning, requests, text)) in places().into_iter().enumerate() {
@@ -47,10 +49,10 @@ fn at_every_place() -> Vec<Fault<Step>> {
             ("FIN", Step::Close, "broken off"),
         ];
         for (kind, step, ending) in ends {
-            let answer = vec![send(beginning.clone()), step];
-            faults.push(streamed((kind, place), vec![answer.clone()], (ending, requests, text)));
+            let reply = vec![send(beginning.clone()), step];
+            faults.push(streamed((kind, place), vec![reply.clone()], (ending, requests, text)));
             if requests > 1 {
-                let again = vec![answer, steps(&stream())];
+                let again = vec![reply, steps(&stream())];
                 faults.push(streamed((kind, place), again, ("complete", 2, "one two")));
             }
         }
@@ -62,10 +64,10 @@ fn at_every_place() -> Vec<Fault<Step>> {
         ("reset", Step::Reset, "broken off"),
         ("FIN", Step::Close, "broken off"),
     ] {
-        let answer = vec![send(short.clone()), step];
-        faults.push(unary((kind, "in a whole body"), vec![answer.clone()], (ending, 3, "")));
-        let again = vec![answer, vec![send(body.clone())]];
-        faults.push(unary((kind, "in a whole body"), again, ("complete", 2, "whole")));
+        let reply = vec![send(short.clone()), step];
+        faults.push(non_streaming((kind, "in a whole body"), vec![reply.clone()], (ending, 3, "")));
+        let again = vec![reply, vec![send(body.clone())]];
+        faults.push(non_streaming((kind, "in a whole body"), again, ("complete", 2, "whole")));
     }
     faults
 }
@@ -76,12 +78,12 @@ fn slow() -> Vec<Fault<Step>> {
     let head = Bytes::from(format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(9999)));
     vec![
         streamed(("drip", "a byte at a time"), drip(bytes(&stream()), 1), ("complete", 1, "one two")),
-        unary(("drip", "a byte at a time"), drip(body, 1), ("complete", 1, "whole")),
+        non_streaming(("drip", "a byte at a time"), drip(body, 1), ("complete", 1, "whole")),
         streamed(("drip", "a head without end"), drip(head, 50), ("first byte", 3, "")),
         streamed(
             ("drip", "a body without end"),
             vec![vec![send(stream_head()), Step::Drip(chunk(&vec![0; 60_000]), Duration::from_millis(100))]],
-            // The first twelve bytes are no frame.
+            // The first twelve bytes are not a prelude.
             ("corrupt", 1, ""),
         ),
         streamed(
@@ -92,7 +94,7 @@ fn slow() -> Vec<Fault<Step>> {
     ]
 }
 
-/// One event, and frames that are never whole.
+/// One event, and then incomplete frames.
 fn endless() -> Bytes {
     let mut bytes = chunk(&word("one ")).to_vec();
     let large = chunk(&part(&"x".repeat(60_000)));
@@ -105,12 +107,12 @@ fn strangers() -> Vec<Fault<Step>> {
     let ssh = || vec![vec![send("SSH-2.0-x\r\n"), Step::Close]];
     vec![
         streamed(("no HTTP", "SSH"), ssh(), ("broken off", 3, "")),
-        unary(("no HTTP", "SSH"), ssh(), ("broken off", 3, "")),
+        non_streaming(("no HTTP", "SSH"), ssh(), ("broken off", 3, "")),
     ]
 }
 
 async fn run(fault: &Fault<Step>) -> Result<(), String> {
-    let server = Server::start(fault.answers.clone()).await;
+    let server = Server::start(fault.replies.clone()).await;
     let mut setup = setup(server.url());
     if fault.ending == "total" {
         setup.bounds.timeouts.total = Some(Duration::from_secs(4));

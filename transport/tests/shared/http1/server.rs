@@ -1,4 +1,4 @@
-//! A server that does with its connections what no HTTP server would.
+//! An HTTP/1.1 server with faults.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::answer::{Answer, OF_STREAMS};
+use crate::reply::{Reply, STREAM_HEADERS};
 
-/// Before a connection is reset, what was sent should have arrived: a reset discards the rest.
+/// The delay before a reset, which would otherwise discard data in flight.
 const FLUSH: Duration = Duration::from_millis(50);
 
-/// What is done with a request, one after the other. Behind the last step the connection stays open for the next request.
+/// A step of the reply to a request. After the last one, the connection stays open for the next request.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send(Bytes),
     /// Byte by byte, each after a pause.
     Drip(Bytes, Duration),
     Pause(Duration),
-    /// Nothing more is sent.
+    /// Sends nothing more.
     Stall,
     Reset,
     Close,
 }
 
-/// Dropping it ends it.
+/// The server stops when it is dropped.
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     shared: Arc<Shared>,
@@ -39,21 +39,21 @@ pub(crate) struct Server {
 }
 
 struct Shared {
-    answers: Vec<Vec<Step>>,
+    replies: Vec<Vec<Step>>,
     requests: AtomicUsize,
-    /// Requests that are neither answered to the end, nor given up by the client.
+    /// Requests whose reply is not complete, and that the client has not cancelled.
     open: AtomicUsize,
-    /// Nothing more is sent.
+    /// Sends nothing more.
     silent: watch::Sender<bool>,
 }
 
 impl Server {
-    /// Answers one request after the other; the last answer is that of all further ones, too.
-    pub(crate) async fn start(answers: Vec<Vec<Step>>) -> Self {
+    /// Sends one reply per request; the last reply is repeated for all further requests.
+    pub(crate) async fn start(replies: Vec<Vec<Step>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let (requests, open) = Default::default();
-        let shared = Arc::new(Shared { answers, requests, open, silent: watch::channel(false).0 });
+        let shared = Arc::new(Shared { replies, requests, open, silent: watch::channel(false).0 });
         let own = Arc::clone(&shared);
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -71,7 +71,7 @@ impl Server {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
-    /// From now on the server waits for the client to close its connections.
+    /// From now on the server only waits for the client to close its connections.
     pub(crate) fn silence(&self) {
         self.shared.silent.send_replace(true);
     }
@@ -91,9 +91,9 @@ async fn connection(mut socket: TcpStream, shared: Arc<Shared>) {
     let _ = socket.set_nodelay(true);
     while read_request(&mut socket).await.is_some() {
         let at = shared.requests.fetch_add(1, Ordering::Relaxed);
-        let steps = &shared.answers[at.min(shared.answers.len() - 1)];
+        let steps = &shared.replies[at.min(shared.replies.len() - 1)];
         shared.open.fetch_add(1, Ordering::Relaxed);
-        let goes_on = answer(&mut socket, steps, &shared).await;
+        let goes_on = reply(&mut socket, steps, &shared).await;
         shared.open.fetch_sub(1, Ordering::Relaxed);
         if !goes_on {
             return;
@@ -101,7 +101,7 @@ async fn connection(mut socket: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// A whole request; `None` if there is none.
+/// Reads a complete request; `None` at the end of the connection.
 async fn read_request(socket: &mut TcpStream) -> Option<()> {
     let mut request = Vec::new();
     loop {
@@ -119,8 +119,8 @@ async fn read_request(socket: &mut TcpStream) -> Option<()> {
     }
 }
 
-/// Whether the connection is there for another request.
-async fn answer(socket: &mut TcpStream, steps: &[Step], shared: &Shared) -> bool {
+/// Returns whether the connection can be used for another request.
+async fn reply(socket: &mut TcpStream, steps: &[Step], shared: &Shared) -> bool {
     for step in steps {
         let (mut reader, mut writer) = socket.split();
         let mut silent = shared.silent.subscribe();
@@ -168,14 +168,14 @@ async fn answer(socket: &mut TcpStream, steps: &[Step], shared: &Shared) -> bool
     true
 }
 
-/// The client sends nothing while it is answered.
+/// Waits until the client closes the connection. It sends nothing during a reply.
 async fn closed(reader: &mut ReadHalf<'_>) {
     while reader.read(&mut [0; 64]).await.is_ok_and(|len| len > 0) {}
 }
 
-/// The head of a streamed answer.
+/// The head of a streaming reply.
 pub(crate) fn stream_head() -> Bytes {
-    head(200, &[&OF_STREAMS[..], &[("transfer-encoding", "chunked")]].concat())
+    head(200, &[&STREAM_HEADERS[..], &[("transfer-encoding", "chunked")]].concat())
 }
 
 fn head(status: u16, headers: &[(&str, &str)]) -> Bytes {
@@ -183,15 +183,15 @@ fn head(status: u16, headers: &[(&str, &str)]) -> Bytes {
     format!("HTTP/1.1 {status} Some\r\n{headers}\r\n").into()
 }
 
-/// An answer as it goes over the wire.
-pub(crate) fn bytes(answer: &Answer) -> Bytes {
-    match answer {
-        Answer::Whole { status, headers, body } => {
+/// The bytes of a reply.
+pub(crate) fn bytes(reply: &Reply) -> Bytes {
+    match reply {
+        Reply::Whole { status, headers, body } => {
             let len = body.len().to_string();
             let head = head(*status, &[headers, &[("content-length", &*len)][..]].concat());
             [head, body.clone()].concat().into()
         }
-        Answer::Stream(frames) => {
+        Reply::Stream(frames) => {
             let chunks = frames.iter().map(|frame| chunk(frame));
             [stream_head()]
                 .into_iter()
@@ -204,11 +204,11 @@ pub(crate) fn bytes(answer: &Answer) -> Bytes {
     }
 }
 
-pub(crate) fn steps(answer: &Answer) -> Vec<Step> {
-    vec![Step::Send(bytes(answer))]
+pub(crate) fn steps(reply: &Reply) -> Vec<Step> {
+    vec![Step::Send(bytes(reply))]
 }
 
-/// A chunk of HTTP's own.
+/// A chunk of the chunked transfer encoding.
 pub(crate) fn chunk(bytes: &[u8]) -> Bytes {
     let head = format!("{:x}\r\n", bytes.len());
     [head.as_bytes(), bytes, b"\r\n"].concat().into()

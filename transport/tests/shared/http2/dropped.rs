@@ -1,5 +1,4 @@
-//! R14 over HTTP/2: every call is dropped at every await. Its stream is reset, its connection serves other streams as before,
-//! and no task is left behind.
+//! R14 over HTTP/2: every call is dropped at every await. Its stream is reset, its connection stays usable, and no task is left.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -10,15 +9,15 @@ use sagewire_transport::Request;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use crate::answer::{Answer, TEXT};
-use crate::call::{CALLS, Call, ask_again, setup, soon, tasks_left};
-use crate::common::{CHAT, Client, KEEPS_REFUSERS, http2_client as client};
+use crate::call::{CALLS, Call, cancelled_reads, setup, soon, tasks_left};
+use crate::common::{CHAT, Client, KEEPS_REFUSING_CONNECTIONS, http2_client as client};
 use crate::http2::server::{Server, Step, WELL, head, steps, stream_head};
+use crate::reply::{Reply, TEXT};
 
-/// An answer in pieces that arrive one by one.
-fn slowly(answer: &Answer) -> Vec<Step> {
-    let len = if let Answer::Whole { .. } = answer { 40 } else { 120 };
-    let pieces = steps(answer).into_iter().flat_map(|step| match step {
+/// A reply in pieces that arrive one by one.
+fn slowly(reply: &Reply) -> Vec<Step> {
+    let len = if let Reply::Whole { .. } = reply { 40 } else { 120 };
+    let pieces = steps(reply).into_iter().flat_map(|step| match step {
         Step::Data(data) => data.chunks(len).map(|piece| Step::Data(Bytes::copy_from_slice(piece))).collect(),
         step => vec![step],
     });
@@ -26,20 +25,20 @@ fn slowly(answer: &Answer) -> Vec<Step> {
 }
 
 async fn start(call: Call) -> Server {
-    Server::start(call.answers().iter().map(slowly).collect()).await
+    Server::start(call.replies().iter().map(slowly).collect()).await
 }
 
-/// Another call, which has to succeed soon.
-async fn is_well(client: &Client, how: &str) {
-    let answer = timeout(Duration::from_secs(10), client.invoke(Request::new(WELL, CHAT))).await;
-    assert_eq!(answer.expect(how).expect(how).body, "{}", "{how}");
+/// Makes another call, which has to succeed.
+async fn is_usable(client: &Client, how: &str) {
+    let reply = timeout(Duration::from_secs(10), client.invoke(Request::new(WELL, CHAT))).await;
+    assert_eq!(reply.expect(how).expect(how).body, "{}", "{how}");
 }
 
-/// The tasks of a connection that nobody uses, those of its server included.
+/// The number of tasks of an idle connection, those of its server included.
 async fn tasks_of_a_connection() -> usize {
     let server = Server::start(Vec::new()).await;
     let client = client(&setup(server.url()));
-    is_well(&client, "the first").await;
+    is_usable(&client, "the first").await;
     sleep(Duration::from_millis(100)).await;
     let tasks = Handle::current().metrics().num_alive_tasks();
     drop((client, server));
@@ -47,23 +46,23 @@ async fn tasks_of_a_connection() -> usize {
     tasks
 }
 
-/// Drops the call when it waits for the `times`th time, over a connection that `is_warm` or has to be made first. False: it
-/// does not wait so often.
+/// Drops the call at its await number `times`, over a connection that `is_warm` or has to be established first. Returns false if
+/// it has fewer.
 async fn drop_at(call: Call, times: usize, all: &str, is_warm: bool, tasks: usize) -> bool {
     let how = format!("{call:?}, dropped at its await {times}");
     let server = start(call).await;
     let client = client(&setup(server.url()));
     if is_warm {
-        is_well(&client, &how).await;
+        is_usable(&client, &how).await;
     }
     let is_dropped = call.drop_at(times, &client, all).await;
-    // Nobody but the client can end a stream now.
+    // From now on only the client can end a stream.
     server.silence();
-    is_well(&client, &how).await;
+    is_usable(&client, &how).await;
     soon(&format!("the stream is reset: {how}"), || server.open() == 0).await;
     assert!(server.resets().iter().all(|reason| *reason == Reason::CANCEL), "{how}: {:?}", server.resets());
-    // One that was dropped while it was made may be made again.
-    let refused = !KEEPS_REFUSERS && matches!(call, Call::AfterRefusal);
+    // A connection that was dropped while it was established may be established again.
+    let refused = !KEEPS_REFUSING_CONNECTIONS && matches!(call, Call::AfterRefusal);
     let most = 1 + usize::from(!is_warm) + usize::from(refused);
     assert!(server.connections() <= most, "{how}: {} connections", server.connections());
     tasks_left(tasks, &how).await;
@@ -78,10 +77,10 @@ async fn r14_dropped_at_every_await() {
     let (tasks, mut sum) = (tasks_of_a_connection().await, 0);
     for call in CALLS {
         let (server, all) = (start(call).await, RefCell::default());
-        call.run(client(&setup(server.url())), &all).await.expect("an answer");
+        call.run(client(&setup(server.url())), &all).await.expect("a response");
         drop(server);
         let all = all.into_inner();
-        // All calls make a connection in the same way.
+        // All calls establish a connection in the same way.
         let ways = if let Call::Stream = call { &[true, false][..] } else { &[true] };
         let mut count = 0;
         for is_warm in ways {
@@ -101,22 +100,22 @@ async fn r14_dropped_at_every_await() {
 }
 
 #[tokio::test]
-async fn r14_what_is_asked_for_again_comes() {
+async fn r14_cancelled_reads_lose_nothing() {
     let server = start(Call::Stream).await;
-    let given_up = ask_again(client(&setup(server.url()))).await;
-    println!("R14 HTTP/2 asked again: {given_up} of {given_up} awaits that were given up lost nothing");
+    let cancelled = cancelled_reads(client(&setup(server.url()))).await;
+    println!("R14 HTTP/2 asked again: {cancelled} of {cancelled} awaits that were given up lost nothing");
 }
 
-/// What nobody reads of streams that are dropped would fill the connection's window, were it not given back.
+/// The unread data of dropped streams is released, so that it does not fill the flow-control window of the connection.
 #[tokio::test]
 async fn r14_windows_are_given_back() {
     const STREAMS: usize = 100;
     let large = Bytes::from(vec![0; 1 << 20]);
     let stream = vec![stream_head(), Step::Data(large.clone()), Step::Stall];
     let whole = vec![head(200, &[TEXT]), Step::Data(large.clone()), Step::End];
-    let mut answers = vec![stream; STREAMS];
-    answers.push(whole);
-    let server = Server::start(answers).await;
+    let mut replies = vec![stream; STREAMS];
+    replies.push(whole);
+    let server = Server::start(replies).await;
     let setup = setup(server.url()).bounds(|bounds| bounds.retry.attempts = 1);
     let client = client(&setup);
     for at in 0..STREAMS {
@@ -124,32 +123,32 @@ async fn r14_windows_are_given_back() {
         match at % 3 {
             0 => {}
             1 => drop(stream.chunk().await.expect("a chunk")),
-            // Time for as much as the window holds.
+            // Time to fill the window.
             _ => sleep(Duration::from_millis(10)).await,
         }
         drop(stream);
     }
-    let answer = timeout(Duration::from_secs(20), client.invoke(Request::new("e", CHAT))).await;
-    assert_eq!(answer.expect("in time").expect("an answer").body, large);
+    let reply = timeout(Duration::from_secs(20), client.invoke(Request::new("e", CHAT))).await;
+    assert_eq!(reply.expect("in time").expect("a response").body, large);
     soon("the streams are reset", || server.open() == 0).await;
     assert_eq!((server.connections(), server.resets()), (1, vec![Reason::CANCEL; STREAMS]));
     println!("R14 HTTP/2 windows: {STREAMS} of {STREAMS} streams that were dropped unread gave theirs back");
 }
 
-/// A call that waits for its turn, because the server takes one stream at a time.
+/// A call that is queued, because the server accepts one stream at a time.
 #[tokio::test]
 async fn r14_dropped_before_its_turn() {
-    let answers = vec![vec![stream_head(), Step::Stall]];
-    let server = Server::with_streams(answers, 1).await;
+    let replies = vec![vec![stream_head(), Step::Stall]];
+    let server = Server::with_streams(replies, 1).await;
     let client = client(&setup(server.url()).bounds(|bounds| bounds.retry.attempts = 1));
-    is_well(&client, "the first").await;
+    is_usable(&client, "the first").await;
     let first = client.invoke_stream(Request::new("e", CHAT)).await.expect("a stream");
     for _ in 0..10 {
         let second = timeout(Duration::from_millis(10), client.invoke_stream(Request::new("e", CHAT))).await;
         assert!(second.is_err(), "the server takes one at a time");
     }
     drop(first);
-    is_well(&client, "the last").await;
+    is_usable(&client, "the last").await;
     soon("the streams are reset", || server.open() == 0).await;
     assert_eq!((server.connections(), server.resets()), (1, vec![Reason::CANCEL]));
     println!("R14 HTTP/2 before its turn: 10 of 10 calls that were dropped held nobody up");

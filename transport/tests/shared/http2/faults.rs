@@ -1,5 +1,5 @@
-//! R13 over HTTP/2. There is no place within a head: it is one block of header fields, and what breaks there breaks the
-//! connection. A connection may break, and so may each of its streams.
+//! R13 over HTTP/2. There is no position inside a head: it is one block of header fields, and a fault in it breaks the connection.
+//! A fault may break a connection, or a single stream.
 
 use std::time::Duration;
 
@@ -7,20 +7,22 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use h2::Reason;
 
-use crate::answer::{Answer, FRAMES, TEXT, part, word};
 use crate::common::{HAS_PINGS, HTTP2_ORIGIN, http2_client as client};
-use crate::fault::{Fault, exceptions, refusals, setup, stream, streamed, tell, unary, without_a_connection};
+use crate::fault::{
+    Fault, exceptions, non_streaming, refusals, setup, stream, streamed, tell, without_a_connection,
+};
 use crate::http1::server as http1;
 use crate::http2::server::{Server, Step, head, steps, stream_head};
+use crate::reply::{FRAMES, Reply, TEXT, part, word};
 
-/// A fault that has to wait for others must not run into its times.
+/// Faults run in parallel, and must not time out because of the others.
 const AT_ONCE: usize = 50;
 
 fn data(bytes: impl Into<Bytes>) -> Step {
     Step::Data(bytes.into())
 }
 
-/// Where in a stream something may happen: what has been sent of it, and how many tries there are then.
+/// The positions of faults in a stream: the steps before it, and the number of attempts.
 struct Place {
     name: &'static str,
     sent: Vec<Step>,
@@ -43,7 +45,7 @@ fn places() -> [Place; 5] {
     ]
 }
 
-/// The rest of a stream that has come to this place.
+/// The rest of a stream after this position.
 fn rest(place: &Place) -> Vec<Step> {
     let missing = |sent: &Step, whole: &Step| match (sent, whole) {
         (Step::Data(sent), Step::Data(whole)) => Some(data(whole.slice(sent.len()..))),
@@ -63,7 +65,7 @@ const RESETS: [(&str, Reason); 5] = [
     ("RST_STREAM NO_ERROR", Reason::NO_ERROR),
 ];
 
-/// What breaks a stream, and how that ends.
+/// The faults of a stream, and their endings.
 fn breaks(time: &'static str) -> Vec<(&'static str, Vec<Step>, &'static str)> {
     let go_away = |processed| Step::GoAway { reason: Reason::INTERNAL_ERROR, processed };
     let mut breaks = vec![
@@ -73,27 +75,27 @@ fn breaks(time: &'static str) -> Vec<(&'static str, Vec<Step>, &'static str)> {
         ("GOAWAY and FIN", vec![go_away(true), Step::Close], "broken off"),
     ];
     if HAS_PINGS {
-        // Without them, a time has to be up on each connection that is dead.
+        // Without pings, each dead connection is detected by a timeout.
         breaks.push(("hang", vec![Step::Hang], "broken off"));
     }
     breaks.extend(RESETS.map(|(kind, reason)| (kind, vec![Step::ResetStream(reason)], "broken off")));
     breaks
 }
 
-/// What happens at each place.
+/// The faults at each position.
 fn at_every_place() -> Vec<Fault<Step>> {
     let mut faults = Vec::new();
     for place in places() {
         let is_begun = !place.sent.is_empty();
         for (kind, step, ending) in breaks(if is_begun { "idle" } else { "first byte" }) {
-            // An end that is too early, and no error: the frames tell.
+            // The stream ends early without an error: only the frames show it.
             let is_end = kind == "RST_STREAM NO_ERROR" && is_begun;
             let ending = if is_end { "truncated" } else { ending };
-            let answer = [place.sent.clone(), step].concat();
+            let reply = [place.sent.clone(), step].concat();
             let names = (kind, place.name);
-            faults.push(streamed(names, vec![answer.clone()], (ending, place.requests, place.text)));
+            faults.push(streamed(names, vec![reply.clone()], (ending, place.requests, place.text)));
             if place.requests > 1 {
-                let again = vec![answer, steps(&stream())];
+                let again = vec![reply, steps(&stream())];
                 faults.push(streamed(names, again, ("complete", 2, "one two")));
             }
         }
@@ -102,36 +104,36 @@ fn at_every_place() -> Vec<Fault<Step>> {
             let again = vec![hang, steps(&stream())];
             faults.push(streamed(("hang", place.name), again, ("complete", 2, "one two")));
         }
-        // The connection takes no more streams, and ends this one.
+        // The connection accepts no more streams, and ends this one.
         let last = Step::GoAway { reason: Reason::NO_ERROR, processed: true };
         let goes_on = [place.sent.clone(), vec![last], rest(&place)].concat();
         faults.push(streamed(("GOAWAY", place.name), vec![goes_on], ("complete", 1, "one two")));
     }
-    // The request came too late for it.
+    // The request was not processed.
     let late = vec![Step::GoAway { reason: Reason::NO_ERROR, processed: false }];
     faults.push(streamed(("GOAWAY", "too late"), vec![late.clone()], ("broken off", 3, "")));
     faults.push(streamed(("GOAWAY", "too late"), vec![late, steps(&stream())], ("complete", 2, "one two")));
     faults
 }
 
-/// What happens within a body of five letters.
+/// The faults inside a body of five letters.
 fn in_whole_bodies() -> Vec<Fault<Step>> {
-    let (place, good) = ("in a whole body", steps(&Answer::whole(200, &[TEXT], "whole")));
+    let (place, good) = ("in a whole body", steps(&Reply::whole(200, &[TEXT], "whole")));
     let begun = |body: &'static str| vec![head(200, &[TEXT, ("content-length", "5")]), data(body)];
     let mut faults = Vec::new();
     let mut broken = breaks("idle");
     broken.push(("content-length", vec![Step::End], "broken off"));
     for (kind, step, ending) in broken {
-        let answer = [begun("who"), step].concat();
-        faults.push(unary((kind, place), vec![answer.clone()], (ending, 3, "")));
-        faults.push(unary((kind, place), vec![answer, good.clone()], ("complete", 2, "whole")));
+        let reply = [begun("who"), step].concat();
+        faults.push(non_streaming((kind, place), vec![reply.clone()], (ending, 3, "")));
+        faults.push(non_streaming((kind, place), vec![reply, good.clone()], ("complete", 2, "whole")));
     }
     let long = [begun("whole and more"), vec![Step::End]].concat();
-    faults.push(unary(("content-length", "more"), vec![long], ("broken off", 3, "")));
+    faults.push(non_streaming(("content-length", "more"), vec![long], ("broken off", 3, "")));
     for (kind, reason) in &RESETS[..4] {
-        // Its length is not announced.
-        let answer = vec![head(200, &[TEXT]), data("who"), Step::ResetStream(*reason)];
-        faults.push(unary((kind, "in a body of any length"), vec![answer], ("broken off", 3, "")));
+        // There is no `content-length`.
+        let reply = vec![head(200, &[TEXT]), data("who"), Step::ResetStream(*reason)];
+        faults.push(non_streaming((kind, "in a body of any length"), vec![reply], ("broken off", 3, "")));
     }
     let announced = vec![head(200, &[FRAMES, ("content-length", "999")]), data(word("one "))];
     let short = [announced, vec![Step::End]].concat();
@@ -141,8 +143,8 @@ fn in_whole_bodies() -> Vec<Fault<Step>> {
 
 fn slow() -> Vec<Fault<Step>> {
     let millis = Duration::from_millis;
-    let drip = |answer: &Answer| {
-        let steps = steps(answer).into_iter().map(|step| match step {
+    let drip = |reply: &Reply| {
+        let steps = steps(reply).into_iter().map(|step| match step {
             Step::Data(data) => Step::Drip(data, millis(1)),
             step => step,
         });
@@ -152,9 +154,9 @@ fn slow() -> Vec<Fault<Step>> {
     let endless = |bytes: Vec<u8>, pause| vec![vec![stream_head(), Step::Drip(bytes.into(), millis(pause))]];
     vec![
         streamed(("drip", "a byte at a time"), drip(&stream()), ("complete", 1, "one two")),
-        unary(
+        non_streaming(
             ("drip", "a byte at a time"),
-            drip(&Answer::whole(200, &[TEXT], "whole")),
+            drip(&Reply::whole(200, &[TEXT], "whole")),
             ("complete", 1, "whole"),
         ),
         // The first twelve bytes are no frame.
@@ -173,13 +175,13 @@ fn slow() -> Vec<Fault<Step>> {
 }
 
 async fn run(fault: &Fault<Step>) -> Result<(), String> {
-    let server = Server::start(fault.answers.clone()).await;
+    let server = Server::start(fault.replies.clone()).await;
     let mut setup = setup(server.url());
-    // Many at once may take their time to agree on keys.
+    // Many TLS handshakes at once take longer.
     setup.bounds.timeouts.connect = Duration::from_secs(10);
     match (fault.kind, fault.ending) {
         (_, "total") => setup.bounds.timeouts.total = Some(Duration::from_secs(4)),
-        // They must not be up before the pings have told.
+        // The timeouts must be longer than the pings.
         ("hang", _) if HAS_PINGS => {
             let times = &mut setup.bounds.timeouts;
             (times.first_byte, times.idle) = (Duration::from_secs(30), Duration::from_secs(30));
@@ -189,20 +191,20 @@ async fn run(fault: &Fault<Step>) -> Result<(), String> {
     fault.check(&client(&setup), || server.requests()).await
 }
 
-/// Servers of other protocols. Each connection is one request to them.
+/// Servers of other protocols, which take each connection for one request.
 fn strangers() -> Vec<Fault<http1::Step>> {
     let says = |text: &'static str| vec![vec![http1::Step::Send(text.into()), http1::Step::Close]];
     let older = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
     vec![
         streamed(("no HTTP/2", "SSH"), says("SSH-2.0-x\r\n"), ("broken off", 3, "")),
-        unary(("no HTTP/2", "SSH"), says("SSH-2.0-x\r\n"), ("broken off", 3, "")),
+        non_streaming(("no HTTP/2", "SSH"), says("SSH-2.0-x\r\n"), ("broken off", 3, "")),
         streamed(("no HTTP/2", "HTTP/1.1"), says(older), ("broken off", 3, "")),
-        unary(("no HTTP/2", "HTTP/1.1"), says(older), ("broken off", 3, "")),
+        non_streaming(("no HTTP/2", "HTTP/1.1"), says(older), ("broken off", 3, "")),
     ]
 }
 
 async fn run_stranger(fault: &Fault<http1::Step>) -> Result<(), String> {
-    let server = http1::Server::start(fault.answers.clone()).await;
+    let server = http1::Server::start(fault.replies.clone()).await;
     fault.check(&client(&setup(server.url())), || server.requests()).await
 }
 
@@ -211,7 +213,7 @@ async fn r13_transport_faults() {
     let faults = [at_every_place(), in_whole_bodies(), slow(), refusals(steps), exceptions(steps)].concat();
     let runs = faults.into_iter().map(async |fault| (fault.kind, run(&fault).await));
     let mut outcomes: Vec<_> = futures_util::stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
-    // With TLS there is no HTTP/2 before both sides have said so.
+    // With TLS, HTTP/2 has to be negotiated.
     if HTTP2_ORIGIN.starts_with("http:") {
         for fault in strangers() {
             outcomes.push((fault.kind, run_stranger(&fault).await));

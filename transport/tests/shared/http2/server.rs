@@ -1,5 +1,4 @@
-//! A server that does with its streams and connections what no server of HTTP/2 should. It stands between `h2` and the wire:
-//! what `h2` would not send, it sends for it.
+//! An HTTP/2 server with faults. A proxy between `h2` and the socket sends the frames that `h2` would not send.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -17,43 +16,43 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::answer::{Answer, OF_STREAMS};
 use crate::common::{HTTP2_ORIGIN, secured};
+use crate::reply::{Reply, STREAM_HEADERS};
 
-/// Before anything breaks, what was sent should have arrived: a reset discards the rest.
+/// The delay before a fault, because a reset discards data in flight.
 const FLUSH: Duration = Duration::from_millis(50);
-/// The endpoint that is always well: it shows whether a connection is.
+/// An endpoint without faults: it shows whether a connection is usable.
 pub(crate) const WELL: &str = "well";
 
-/// What is done with a request, one after the other.
+/// A step of the reply to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Head(Box<Response<()>>),
     Data(Bytes),
     /// Frames of one byte, each after a pause.
     Drip(Bytes, Duration),
-    /// Frames without a byte, until the client has had enough.
+    /// Empty frames, until the client closes the stream.
     Empty(Duration),
     Pause(Duration),
     /// The end of the stream.
     End,
-    /// Nothing more is sent on this stream.
+    /// Sends nothing more on this stream.
     Stall,
     ResetStream(Reason),
-    /// Of the streams on this connection, this one may be `processed` still.
+    /// A GOAWAY frame, which says whether this stream is `processed`.
     GoAway {
         reason: Reason,
         processed: bool,
     },
-    /// Nothing more is sent on the connection, and nothing is read.
+    /// Sends nothing more on the connection, and reads nothing.
     Hang,
-    /// That of TCP.
+    /// A TCP reset.
     Reset,
-    /// The FIN of TCP.
+    /// A TCP FIN.
     Close,
 }
 
-/// What happens to a connection. The frame is sent as it is.
+/// A fault of a connection. The frame is sent unchanged.
 enum Order {
     Frame([u8; 17]),
     Hang,
@@ -61,7 +60,7 @@ enum Order {
     Close,
 }
 
-/// Dropping it ends it.
+/// The server stops when it is dropped.
 pub(crate) struct Server {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -69,32 +68,32 @@ pub(crate) struct Server {
 }
 
 struct Shared {
-    answers: Vec<Vec<Step>>,
-    /// How many streams a connection may have at once.
+    replies: Vec<Vec<Step>>,
+    /// The maximum number of concurrent streams of a connection.
     streams: u32,
     connections: AtomicUsize,
     requests: AtomicUsize,
-    /// Streams that are neither answered to the end, nor given up by the client.
+    /// Streams whose reply is not complete, and that the client has not reset.
     open: AtomicUsize,
-    /// Why the client gave streams up.
+    /// The reasons of the client's resets.
     resets: Mutex<Vec<Reason>>,
-    /// Nothing more is sent.
+    /// Sends nothing more.
     silent: watch::Sender<bool>,
 }
 
 impl Server {
-    /// Answers one request after the other; the last answer is that of all further ones, too.
-    pub(crate) async fn start(answers: Vec<Vec<Step>>) -> Self {
-        Self::with_streams(answers, 100).await
+    /// Sends one reply per request; the last reply is repeated for all further requests.
+    pub(crate) async fn start(replies: Vec<Vec<Step>>) -> Self {
+        Self::with_streams(replies, 100).await
     }
 
-    /// The same with so many streams at once.
-    pub(crate) async fn with_streams(answers: Vec<Vec<Step>>, streams: u32) -> Self {
+    /// The same with a maximum number of concurrent streams.
+    pub(crate) async fn with_streams(replies: Vec<Vec<Step>>, streams: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let (connections, requests, open, resets) = Default::default();
         let silent = watch::channel(false).0;
-        let shared = Arc::new(Shared { answers, streams, connections, requests, open, resets, silent });
+        let shared = Arc::new(Shared { replies, streams, connections, requests, open, resets, silent });
         let own = Arc::clone(&shared);
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -112,7 +111,7 @@ impl Server {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    /// Without those of the endpoint that is well.
+    /// Without those to the endpoint without faults.
     pub(crate) fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
@@ -125,7 +124,7 @@ impl Server {
         self.shared.resets.lock().expect("not poisoned").clone()
     }
 
-    /// From now on the server waits for the client to give its streams up, unless they are of the endpoint that is well.
+    /// From now on the server only waits for the client to reset its streams, except for those of the endpoint without faults.
     pub(crate) fn silence(&self) {
         self.shared.silent.send_replace(true);
     }
@@ -153,13 +152,13 @@ async fn connection(socket: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// The socket, and once more to say how it closes.
+/// The socket, and a second handle that sets how it closes.
 fn twice(socket: TcpStream) -> std::io::Result<(TcpStream, TcpStream)> {
     let socket = socket.into_std()?;
     Ok((TcpStream::from_std(socket.try_clone()?)?, TcpStream::from_std(socket)?))
 }
 
-/// Carries everything between the client and `h2`, until there is another order or one of them is gone.
+/// Copies bytes between the client and `h2`, until there is a fault or one of them disconnects.
 async fn between(
     wire: impl AsyncRead + AsyncWrite,
     far: DuplexStream,
@@ -171,7 +170,7 @@ async fn between(
     let (mut up, mut down) = (BytesMut::new(), BytesMut::new());
     loop {
         let sent = tokio::select! {
-            // What `h2` has written comes first: an order in the middle of a frame would break that.
+            // The output of `h2` comes first, so that a fault is not sent in the middle of a frame.
             biased;
             len = from_server.read_buf(&mut down) => match len {
                 Ok(1..) => to_client.write_all_buf(&mut down).await,
@@ -202,27 +201,27 @@ async fn stream(
 ) {
     let (head, mut body) = request.into_parts();
     let well = [Step::Head(head_of(200, &[])), Step::Data("{}".into()), Step::End];
-    let is_well = head.uri.path().contains(&format!("/{WELL}/"));
-    shared.open.fetch_add(usize::from(!is_well), Ordering::Relaxed);
+    let is_usable = head.uri.path().contains(&format!("/{WELL}/"));
+    shared.open.fetch_add(usize::from(!is_usable), Ordering::Relaxed);
     let mut is_whole = true;
     while let Some(chunk) = body.data().await {
         is_whole &= chunk.is_ok_and(|chunk| body.flow_control().release_capacity(chunk.len()).is_ok());
     }
     let mut answering = Answering { id: body.stream_id().into(), out: Out::Head(respond), orders };
-    if is_well {
-        return drop(answering.answer(&well, &mut watch::channel(false).1).await);
+    if is_usable {
+        return drop(answering.reply(&well, &mut watch::channel(false).1).await);
     }
     let mut ended = Ok(());
     if is_whole {
         let at = shared.requests.fetch_add(1, Ordering::Relaxed);
-        let steps = &shared.answers[at.min(shared.answers.len() - 1)];
-        ended = answering.answer(steps, &mut shared.silent.subscribe()).await;
+        let steps = &shared.replies[at.min(shared.replies.len() - 1)];
+        ended = answering.reply(steps, &mut shared.silent.subscribe()).await;
     }
     shared.resets.lock().expect("not poisoned").extend(ended.err().and_then(|error| error.reason()));
     shared.open.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// A stream, whose answer has begun or has not.
+/// A stream, before or after the head of its reply.
 enum Out {
     Head(SendResponse<Bytes>),
     Body(SendStream<Bytes>),
@@ -237,8 +236,8 @@ struct Answering {
 impl Answering {
     /// # Errors
     ///
-    /// The client has given the stream up, or the connection is no more.
-    async fn answer(&mut self, steps: &[Step], silent: &mut watch::Receiver<bool>) -> Result<(), h2::Error> {
+    /// The client has reset the stream, or the connection is closed.
+    async fn reply(&mut self, steps: &[Step], silent: &mut watch::Receiver<bool>) -> Result<(), h2::Error> {
         for step in steps {
             tokio::select! {
                 biased;
@@ -251,7 +250,7 @@ impl Answering {
         Ok(())
     }
 
-    /// Waits until the client gives the stream up.
+    /// Waits until the client resets the stream.
     async fn given_up(&mut self) -> h2::Error {
         poll_fn(|cx| match &mut self.out {
             Out::Head(respond) => respond.poll_reset(cx),
@@ -317,14 +316,14 @@ impl Answering {
         Ok(())
     }
 
-    /// The stream stays until its connection is no more: to drop it would be to reset it.
+    /// Keeps the stream until its connection is closed, because dropping it would reset it.
     async fn end_with(&mut self, order: Order) -> Result<(), h2::Error> {
         self.order(order).await?;
         Err(self.given_up().await)
     }
 }
 
-/// The frame, with the last stream that may be processed.
+/// A GOAWAY frame with the last processed stream.
 /// Source: [RFC 9113, section 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8).
 fn go_away(last: u32, reason: Reason) -> [u8; 17] {
     let mut frame = [0; 17];
@@ -348,19 +347,19 @@ pub(crate) fn head(status: u16, headers: &[(&'static str, &str)]) -> Step {
     Step::Head(head_of(status, headers))
 }
 
-/// The head of a streamed answer.
+/// The head of a streaming reply.
 pub(crate) fn stream_head() -> Step {
-    head(200, &OF_STREAMS)
+    head(200, &STREAM_HEADERS)
 }
 
-pub(crate) fn steps(answer: &Answer) -> Vec<Step> {
-    match answer {
-        Answer::Whole { status, headers, body } => {
+pub(crate) fn steps(reply: &Reply) -> Vec<Step> {
+    match reply {
+        Reply::Whole { status, headers, body } => {
             let len = body.len().to_string();
             let head = head(*status, &[headers, &[("content-length", &*len)][..]].concat());
             vec![head, Step::Data(body.clone()), Step::End]
         }
-        Answer::Stream(frames) => {
+        Reply::Stream(frames) => {
             let data = frames.iter().map(|frame| Step::Data(frame.clone().into()));
             [stream_head()].into_iter().chain(data).chain([Step::End]).collect()
         }

@@ -1,4 +1,4 @@
-//! Our requests as the SDK's. They are checked before.
+//! Converts requests into calls of the SDK. They were validated before.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use aws_sdk_sagemakerruntime::operation::invoke_endpoint_with_response_stream::b
 use aws_sdk_sagemakerruntime::primitives::Blob;
 use sagewire_transport::{AsyncRequest, Input, Request};
 
-/// A call with what whole and streamed invocations both have: their builders are alike, and have no trait.
+/// Sets the fields that both operations have. Their builders have the same methods, but no common trait.
 macro_rules! invocation {
     ($call:expr, $request:expr) => {{
         let (request, endpoint) = ($request, &$request.endpoint);
@@ -28,23 +28,23 @@ macro_rules! invocation {
     }};
 }
 
-pub(crate) fn whole(sdk: &Client, request: &Request) -> InvokeEndpointFluentBuilder {
+pub(crate) fn invoke(sdk: &Client, request: &Request) -> InvokeEndpointFluentBuilder {
     invocation!(sdk.invoke_endpoint(), request)
         .set_target_model(request.endpoint.target_model.clone())
         .set_enable_explanations(request.endpoint.enable_explanations.clone())
 }
 
-pub(crate) fn streamed(sdk: &Client, request: &Request) -> InvokeEndpointWithResponseStreamFluentBuilder {
+pub(crate) fn stream(sdk: &Client, request: &Request) -> InvokeEndpointWithResponseStreamFluentBuilder {
     invocation!(sdk.invoke_endpoint_with_response_stream(), request)
 }
 
-pub(crate) fn asynchronous(sdk: &Client, request: &AsyncRequest) -> InvokeEndpointAsyncFluentBuilder {
+pub(crate) fn invoke_async(sdk: &Client, request: &AsyncRequest) -> InvokeEndpointAsyncFluentBuilder {
     let endpoint = &request.endpoint;
     let (location, body) = match &request.input {
         Input::Location(location) => (Some(location.clone()), None),
         Input::Inline(body) => (None, Some(Blob::from_maybe_shared(body.clone()))),
     };
-    let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
+    let seconds = |duration: Duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
     sdk.invoke_endpoint_async()
         .endpoint_name(&endpoint.name)
         .set_input_location(location)

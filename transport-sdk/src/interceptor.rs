@@ -1,4 +1,4 @@
-//! Looks over the SDK's shoulder while it sends one request: how far it comes, and what is answered.
+//! Observes the SDK while it sends one request, and takes the response from it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -14,69 +14,70 @@ use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_types::body::SdkBody;
 use http::{HeaderMap, StatusCode, header};
 
-/// Seconds that the service cannot mean: it accepts five minutes. AWS's SDKs correct from four on.
-const TOLERATED: i64 = 4 * 60;
+/// The clock skew, in seconds, from which on a request is sent again. The service accepts five minutes; AWS SDKs correct from
+/// four on.
+const MAX_SKEW: i64 = 4 * 60;
 
-/// How far the SDK has come with a request.
+/// The stage of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
     #[default]
     Building,
-    /// It looks for the endpoint and the credentials.
+    /// The SDK resolves the endpoint and the credentials.
     Resolving,
     Signing,
     Sent,
 }
 
-/// What a response says before its body, and its body, of which the SDK gets nothing.
+/// A response. The SDK gets an empty body.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: SdkBody,
-    /// It is refused, and the request was signed for a time that is not the service's.
+    /// The service refused the request, and its time differs from that of the signature.
     pub(crate) is_clock_off: bool,
 }
 
-/// One request, and what it was answered. Clones are the same one.
+/// The interceptor of one request. Clones share its state.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Exchange {
-    seen: Arc<Mutex<Seen>>,
+pub(crate) struct Interceptor {
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct State {
     stage: Stage,
-    /// The time that the request is signed for: `20260101T000000Z`.
+    /// The time of the signature: `20260101T000000Z`.
     signed_at: Option<String>,
     head: Option<Head>,
-    /// What the request goes over, once that is known.
+    /// The connection, once it is known.
     connection: Option<CaptureSmithyConnection>,
 }
 
-impl Exchange {
-    /// No other request goes over the same connection: over HTTP/2 all would, and nobody may be there.
-    pub(crate) fn leave_connection(&self) {
-        let connection = self.seen().connection.take();
+impl Interceptor {
+    /// Sends no other request over this connection. Over HTTP/2 all requests would use it, and it may be dead.
+    pub(crate) fn close_connection(&self) {
+        let connection = self.state().connection.take();
         if let Some(connection) = connection.and_then(|connection| connection.get()) {
             connection.poison();
         }
     }
 
     pub(crate) fn stage(&self) -> Stage {
-        self.seen().stage
+        self.state().stage
     }
 
-    /// What was answered, if anything was. Once.
+    /// Takes the response, if there is one.
     pub(crate) fn take_head(&self) -> Option<Head> {
-        self.seen().head.take()
+        self.state().head.take()
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Takes the body, and leaves the SDK an empty one.
+    /// Takes the body, and leaves an empty one to the SDK.
     fn take(&self, response: &mut HttpResponse) -> Result<Head, BoxError> {
         let body = std::mem::replace(response.body_mut(), SdkBody::empty());
         let mut head = HttpResponse::new(response.status(), body);
@@ -87,13 +88,13 @@ impl Exchange {
     }
 
     fn is_clock_off(&self, headers: &HeaderMap) -> Option<bool> {
-        let signed_at = self.seen().signed_at.as_deref().and_then(signing_time)?;
-        Some((date(headers)? - signed_at).abs() >= TOLERATED)
+        let signed_at = self.state().signed_at.as_deref().and_then(signing_time)?;
+        Some((date(headers)? - signed_at).abs() >= MAX_SKEW)
     }
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for Exchange {
+impl Intercept for Interceptor {
     fn name(&self) -> &'static str {
         "sagewire"
     }
@@ -104,7 +105,7 @@ impl Intercept for Exchange {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.seen().stage = Stage::Resolving;
+        self.state().stage = Stage::Resolving;
         Ok(())
     }
 
@@ -114,7 +115,7 @@ impl Intercept for Exchange {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.seen().stage = Stage::Signing;
+        self.state().stage = Stage::Signing;
         Ok(())
     }
 
@@ -124,10 +125,10 @@ impl Intercept for Exchange {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let mut seen = self.seen();
-        seen.stage = Stage::Sent;
-        seen.connection = config.load::<CaptureSmithyConnection>().cloned();
-        seen.signed_at = context.request().headers().get("x-amz-date").map(str::to_owned);
+        let mut state = self.state();
+        state.stage = Stage::Sent;
+        state.connection = config.load::<CaptureSmithyConnection>().cloned();
+        state.signed_at = context.request().headers().get("x-amz-date").map(str::to_owned);
         Ok(())
     }
 
@@ -138,7 +139,7 @@ impl Intercept for Exchange {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let head = self.take(context.response_mut())?;
-        self.seen().head = Some(head);
+        self.state().head = Some(head);
         Ok(())
     }
 }
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_a_signature_is_read() {
+    fn signing_times_are_parsed() {
         assert_eq!(signing_time("20260101T000001Z"), Some(1_767_225_601));
         for text in ["", "T", "2026T00Z", "20260101T0000é", "20261301T000000Z"] {
             assert_eq!(signing_time(text), None, "{text}");

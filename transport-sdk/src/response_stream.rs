@@ -1,4 +1,4 @@
-//! What the SDK found in the frames, as chunks for a decoder below them.
+//! Converts the event stream of the SDK into a [`ResponseStream`].
 
 use aws_sdk_sagemakerruntime::error::SdkError;
 use aws_sdk_sagemakerruntime::operation::RequestId;
@@ -13,30 +13,27 @@ use futures_util::stream;
 use sagewire_codec::sagemaker::Event;
 use sagewire_codec::stream::Chunk;
 use sagewire_codec::{DecodeErrorKind, Framing, Layer};
-use sagewire_transport::{Chunks, Deadline, Error, Metadata, ResponseStream, Timeouts};
+use sagewire_transport::{Bounds, Chunks, Error, Metadata, ResponseStream};
 
 type Receiver = EventReceiver<types::ResponseStream, ResponseStreamError>;
 
-/// What one's own call of the SDK's `invoke_endpoint_with_response_stream` was answered, to be read as chat events.
+/// Converts the output of your own call of the SDK's `invoke_endpoint_with_response_stream`.
 ///
-/// The SDK's frames were not checked here, so a frame that is corrupt is an error without details. Of `timeouts`, those
-/// that bound a body count, and the idle time is that between two events.
-pub fn response_stream(
-    output: InvokeEndpointWithResponseStreamOutput,
-    timeouts: &Timeouts,
-) -> ResponseStream {
+/// The SDK decodes the frames, so the error of a corrupt frame has no details. Of `bounds`, the idle timeout and the total
+/// timeout apply. The idle timeout is the time between two events; the total timeout starts now.
+pub fn response_stream(output: InvokeEndpointWithResponseStreamOutput, bounds: &Bounds) -> ResponseStream {
     let mut metadata = Metadata::default();
     metadata.request_id = output.request_id().map(Into::into);
     metadata.content_type = output.content_type;
     metadata.variant = output.invoked_production_variant;
     metadata.custom_attributes = output.custom_attributes.filter(|text| !text.is_empty());
-    let (chunks, deadline): (Chunks, _) = (Box::pin(parts(output.body)), Deadline::new(timeouts));
-    ResponseStream::new(metadata, Framing::Unframed, chunks, timeouts, deadline)
+    let chunks: Chunks = Box::pin(parts(output.body));
+    ResponseStream::new(metadata, Framing::Unframed, chunks, bounds)
 }
 
-/// The parts of a stream, as they were received, and how it ended.
+/// The payloads of a stream, and its failure or error.
 fn parts(receiver: Receiver) -> impl Stream<Item = Result<Chunk, Error>> + Send {
-    // Boxed: a receiver is large, and moves for every part.
+    // Boxed, because a receiver is large and is moved for every payload.
     stream::unfold(Some((Box::new(receiver), 0)), |state| async {
         let (mut receiver, received) = state?;
         loop {
@@ -46,7 +43,7 @@ fn parts(receiver: Receiver) -> impl Stream<Item = Result<Chunk, Error>> + Send 
                     let received = received + bytes.len() as u64;
                     return Some((Ok(Chunk::Bytes(bytes)), Some((receiver, received))));
                 }
-                // Of a kind that this version of the SDK does not know.
+                // An event that this version of the SDK does not know.
                 Ok(Some(_)) => {}
                 Ok(None) => return None,
                 Err(error) => return Some((ending(error, received), None)),
@@ -55,7 +52,7 @@ fn parts(receiver: Receiver) -> impl Stream<Item = Result<Chunk, Error>> + Send 
     })
 }
 
-/// How a stream ended after `received` bytes of the container's.
+/// The failure or error that a stream ended with, after `received` bytes of payload.
 fn ending(error: SdkError<ResponseStreamError, RawMessage>, received: u64) -> Result<Chunk, Error> {
     let fault = |layer, kind| Ok(Chunk::Error(sagewire_codec::DecodeError::new(layer, received, kind)));
     match error.raw_response() {
@@ -71,15 +68,14 @@ fn ending(error: SdkError<ResponseStreamError, RawMessage>, received: u64) -> Re
             fault(Layer::EventStream, DecodeErrorKind::Truncated { what, len })
         }
         Some(_) => {
-            let why = "the SDK does not say what is wrong";
+            let why = "the SDK gives no details";
             fault(Layer::EventStream, DecodeErrorKind::Malformed { what: "frame", why })
         }
         None => Err(Error::broken_off().because(error)),
     }
 }
 
-/// The event in a frame, which the SDK knows too little of: neither the name of an exception that it does not know, nor
-/// what an `error` says.
+/// Reads the event in a frame, because the SDK does not return the name of an unknown exception or the message of an `error`.
 fn event(message: &Message) -> Event<'_> {
     let text = |name: &str| {
         let header = message.headers().iter().find(|header| header.name().as_str() == name)?;

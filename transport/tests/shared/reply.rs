@@ -1,18 +1,18 @@
-//! What a server answers, whatever it is put on.
+//! The replies of the test servers, independent of the HTTP version.
 
 use bytes::Bytes;
 use sagewire_codec::eventstream::{Header, Value, encode};
 use serde_json::json;
 
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
-    /// In one piece, whose length is announced.
+pub(crate) enum Reply {
+    /// A body with a `content-length`.
     Whole { status: u16, headers: Vec<(&'static str, &'static str)>, body: Bytes },
     /// A stream of these frames.
     Stream(Vec<Vec<u8>>),
 }
 
-impl Answer {
+impl Reply {
     pub(crate) fn whole(
         status: u16,
         headers: &[(&'static str, &'static str)],
@@ -26,8 +26,8 @@ pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 pub(crate) const TEXT: (&str, &str) = ("content-type", "text/plain");
 pub(crate) const FRAMES: (&str, &str) = ("content-type", "application/vnd.amazon.eventstream");
 
-/// The headers of a stream.
-pub(crate) const OF_STREAMS: [(&str, &str); 2] =
+/// The headers of a streaming reply.
+pub(crate) const STREAM_HEADERS: [(&str, &str); 2] =
     [FRAMES, ("x-amzn-sagemaker-content-type", "text/event-stream")];
 
 fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
@@ -63,7 +63,7 @@ pub(crate) fn end() -> Vec<u8> {
     part(&format!("data: {end}\n\ndata: [DONE]\n\n"))
 }
 
-/// A whole stream of these words.
-pub(crate) fn words(texts: &[&str]) -> Answer {
-    Answer::Stream(texts.iter().map(|text| word(text)).chain([end()]).collect())
+/// A complete stream of these words.
+pub(crate) fn words(texts: &[&str]) -> Reply {
+    Reply::Stream(texts.iter().map(|text| word(text)).chain([end()]).collect())
 }

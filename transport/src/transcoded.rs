@@ -1,0 +1,258 @@
+//! Responses in the shape of any API.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use sagewire_codec::model::{self, ConverseEncoding, Loss, Losses, ResponseOptions};
+use sagewire_codec::{Api, Writer, write_response};
+
+use crate::error::Error;
+use crate::event_source::{EventSource, Step};
+use crate::response::{Metadata, ResponseStream};
+
+/// A piece is returned once it has this many bytes, so that a large chunk does not become a huge piece.
+const PIECE_LEN: usize = 64 * 1024;
+
+/// The response to a request that was converted: streaming, if the request asked for a stream.
+///
+/// [`into_http`](Self::into_http) makes an HTTP response of it.
+#[derive(Debug)]
+#[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one for each call, and it is not stored")]
+pub enum Transcoded {
+    /// The request asked for a stream.
+    Stream(TranscodedStream),
+    /// The request did not ask for a stream.
+    Whole(TranscodedResponse),
+}
+
+impl Transcoded {
+    /// The headers of the endpoint's response.
+    pub fn metadata(&self) -> &Metadata {
+        match self {
+            Self::Stream(stream) => stream.metadata(),
+            Self::Whole(response) => &response.metadata,
+        }
+    }
+
+    /// What was lost in the request and, so far, in the response.
+    pub fn losses(&self) -> impl Iterator<Item = &Loss> {
+        let (request, response) = match self {
+            Self::Stream(stream) => (stream.request_losses(), stream.response_losses()),
+            Self::Whole(response) => (&response.request_losses, &response.response_losses),
+        };
+        request.iter().chain(response)
+    }
+}
+
+impl From<TranscodedStream> for Transcoded {
+    fn from(stream: TranscodedStream) -> Self {
+        Self::Stream(stream)
+    }
+}
+
+impl From<TranscodedResponse> for Transcoded {
+    fn from(response: TranscodedResponse) -> Self {
+        Self::Whole(response)
+    }
+}
+
+/// A non-streaming response in the shape of an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TranscodedResponse {
+    /// The headers of the endpoint's response.
+    pub metadata: Metadata,
+    /// The API whose response this is.
+    pub api: Api,
+    /// The body.
+    pub body: Bytes,
+    /// What the container's API could not express of the request.
+    pub request_losses: Losses,
+    /// What the API could not express of the response.
+    pub response_losses: Losses,
+}
+
+impl TranscodedResponse {
+    /// Writes a response of a chat.
+    pub(crate) fn write(
+        metadata: Metadata,
+        response: &model::Response,
+        api: Api,
+        options: &ResponseOptions,
+    ) -> Result<Self, Error> {
+        let (body, response_losses) = write_response(api, response, options).map_err(Error::response)?;
+        Ok(Self::new(metadata, api, body, response_losses))
+    }
+
+    pub(crate) fn new(metadata: Metadata, api: Api, body: Vec<u8>, response_losses: Losses) -> Self {
+        Self { metadata, api, body: body.into(), request_losses: Losses::default(), response_losses }
+    }
+
+    pub(crate) fn request_losses(mut self, losses: Losses) -> Self {
+        self.request_losses = losses;
+        self
+    }
+
+    /// What was lost in the request and in the response.
+    pub fn losses(&self) -> impl Iterator<Item = &Loss> {
+        self.request_losses.iter().chain(&self.response_losses)
+    }
+}
+
+/// A streaming response in the shape of an API: the bytes of its stream.
+///
+/// It ends after the last bytes of a complete response, and otherwise with one error. The bytes before the error report it
+/// in the terms of the API, so that the client sees it, too.
+///
+/// Nothing is read from the endpoint until the stream is polled. Dropping it closes the connection.
+#[must_use = "streams do nothing unless polled"]
+pub struct TranscodedStream {
+    metadata: Metadata,
+    request_losses: Losses,
+    source: Box<EventSource>,
+    api: Api,
+    encoding: ConverseEncoding,
+    writer: Writer,
+    out: Vec<u8>,
+    end: Option<Result<(), Error>>,
+    /// The latency is measured, because the options do not have it.
+    measures_latency: bool,
+}
+
+impl TranscodedStream {
+    pub(crate) fn new(
+        metadata: Metadata,
+        source: Box<EventSource>,
+        request_losses: Losses,
+        api: Api,
+        options: ResponseOptions,
+    ) -> Result<Self, Error> {
+        let (encoding, measures_latency) = (options.encoding, options.latency_ms.is_none());
+        let writer = Writer::new(api, options).map_err(Error::response)?;
+        let (out, end) = (Vec::new(), None);
+        Ok(Self { metadata, request_losses, source, api, encoding, writer, out, end, measures_latency })
+    }
+
+    /// The headers of the endpoint's response.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The API whose stream this is.
+    pub fn api(&self) -> Api {
+        self.api
+    }
+
+    /// How the events of a ConverseStream are encoded.
+    pub fn encoding(&self) -> ConverseEncoding {
+        self.encoding
+    }
+
+    /// What the container's API could not express of the request.
+    pub fn request_losses(&self) -> &Losses {
+        &self.request_losses
+    }
+
+    /// What the API could not express of the response, so far.
+    pub fn response_losses(&self) -> &Losses {
+        self.writer.losses()
+    }
+
+    /// What was lost in the request and, so far, in the response.
+    pub fn losses(&self) -> impl Iterator<Item = &Loss> {
+        self.request_losses.iter().chain(self.writer.losses())
+    }
+
+    /// The response of the endpoint.
+    pub fn get_ref(&self) -> &ResponseStream {
+        self.source.stream()
+    }
+
+    /// The response of the endpoint. Chunks that are read from it are missing here.
+    pub fn get_mut(&mut self) -> &mut ResponseStream {
+        self.source.stream_mut()
+    }
+
+    /// The response of the endpoint, with the chunks that were not read yet.
+    pub fn into_inner(self) -> ResponseStream {
+        self.source.into_stream()
+    }
+
+    /// The next bytes; `None` after the last bytes of a complete response.
+    ///
+    /// # Errors
+    ///
+    /// The response is incomplete: the connection broke, a timeout expired, or the model failed.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await.transpose()
+    }
+
+    /// Converts what has arrived. True once there is output to return, or the end.
+    fn convert(&mut self) -> bool {
+        loop {
+            let Self { source, writer, out, .. } = self;
+            // A further delta of a text loses nothing that the first one has not lost.
+            let mut is_text = false;
+            let step = source.step(|event| {
+                is_text = matches!(event, model::Event::TextDelta { .. });
+                writer.write(&event, out);
+            });
+            let end = match step {
+                Step::Event => {
+                    if !is_text {
+                        writer.locate_losses(|| source.pointer());
+                    }
+                    if out.len() >= PIECE_LEN {
+                        return true;
+                    }
+                    continue;
+                }
+                Step::NeedsChunk => return !out.is_empty(),
+                Step::Complete => Ok(()),
+                Step::Failed(error, cause) => Err((error, cause)),
+            };
+            if let (true, Some(observer)) = (self.measures_latency, &source.observer) {
+                writer.set_latency_ms(observer.elapsed_ms());
+            }
+            writer.finish(end.as_ref().copied().map_err(|(error, _)| error), out);
+            self.end = Some(end.map_err(|(error, cause)| cause.unwrap_or_else(|| error.into())));
+            return true;
+        }
+    }
+}
+
+impl Stream for TranscodedStream {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        while this.end.is_none() && !this.convert() {
+            ready!(this.source.poll_chunk(cx));
+        }
+        if !this.out.is_empty() {
+            let piece = Bytes::copy_from_slice(&this.out);
+            this.out.clear();
+            this.out.shrink_to(2 * PIECE_LEN);
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        // The error once, then the end.
+        Poll::Ready(match this.end.replace(Ok(())) {
+            Some(Err(error)) => Some(Err(error)),
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Debug for TranscodedStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TranscodedStream")
+            .field("metadata", &self.metadata)
+            .field("api", &self.api)
+            .finish_non_exhaustive()
+    }
+}
