@@ -32,7 +32,33 @@ pub(crate) fn setup_failed(error: &Error) -> Fault {
     if error.is_credentials() {
         return credentials_failed(&message, "");
     }
-    Fault::usage(format!("{message} (see --help)"))
+    Fault::usage(format!("{} (see --help)", with_flag(&message)))
+}
+
+/// Replaces the name of a request's field by that of its option.
+fn with_flag(message: &str) -> String {
+    const FLAGS: [(&str, &str); 14] = [
+        ("accept", "--accept"),
+        ("content_type", "--content-type"),
+        ("custom_attributes", "--custom-attributes"),
+        ("enable_explanations", "--enable-explanations"),
+        ("filename", "--filename"),
+        ("inference_component", "--inference-component"),
+        ("inference_id", "--inference-id"),
+        ("input_location", "--input-location"),
+        ("invocation_timeout", "--invocation-timeout-seconds"),
+        ("output_path_extension", "--s3-output-path-extension"),
+        ("request_ttl", "--request-ttl-seconds"),
+        ("session_id", "--session-id"),
+        ("target_model", "--target-model"),
+        ("target_variant", "--target-variant"),
+    ];
+    let flagged = message.strip_prefix("invalid request: ").and_then(|rest| {
+        let (field, end) = rest.split_at(rest.find([' ', ':'])?);
+        let (_, flag) = FLAGS.iter().find(|(name, _)| *name == field)?;
+        Some(format!("{flag}{end}"))
+    });
+    flagged.unwrap_or_else(|| message.to_owned())
 }
 
 /// A call failed before its response had begun. `container_hint` is the hint if the container has rejected the request.
@@ -77,7 +103,9 @@ pub(crate) fn stream_broke_off(error: &Error, received: u64) -> Fault {
 /// No credentials could be loaded. The message names the profile if one was selected.
 pub(crate) fn without_credentials(error: &Error, profile: &Profile) -> Fault {
     match (root_cause(error), profile.from) {
-        (Some(cause), Some(_)) => credentials_failed(&format!("{error}: {cause}"), &format!("; see {profile}")),
+        (Some(cause), Some(_)) => {
+            credentials_failed(&format!("{error}: {cause}"), &format!("; see {profile}"))
+        }
         _ => setup_failed(error),
     }
 }
@@ -121,7 +149,8 @@ fn root_cause(error: &Error) -> Option<String> {
 pub(crate) fn authority(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
     let authority = rest.split('/').next().unwrap_or_default();
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let has_port =
+        authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     match (has_port, scheme) {
         (true, _) => authority.into(),
         (false, "http") => format!("{authority}:80"),
@@ -182,7 +211,9 @@ fn hint(error: &ServiceError, container_hint: &'static str) -> Option<&'static s
         "UnrecognizedClientException" | "InvalidClientTokenId" => {
             Some("the access key id or the session token is unknown there (see sagewire doctor)")
         }
-        "ExpiredTokenException" | "ExpiredToken" => Some("the credentials have expired (see sagewire doctor)"),
+        "ExpiredTokenException" | "ExpiredToken" => {
+            Some("the credentials have expired (see sagewire doctor)")
+        }
         "AccessDeniedException" | "AccessDenied" => Some(
             "the credentials need the permissions sagemaker:InvokeEndpoint and sagemaker:InvokeEndpointWithResponseStream",
         ),
@@ -197,7 +228,10 @@ mod tests {
     #[test]
     fn an_authority_has_a_port() {
         for (url, expected) in [
-            ("https://runtime.sagemaker.us-east-1.amazonaws.com", "runtime.sagemaker.us-east-1.amazonaws.com:443"),
+            (
+                "https://runtime.sagemaker.us-east-1.amazonaws.com",
+                "runtime.sagemaker.us-east-1.amazonaws.com:443",
+            ),
             ("http://localhost", "localhost:80"),
             ("http://127.0.0.1:8787/prefix", "127.0.0.1:8787"),
             ("https://[::1]", "[::1]:443"),

@@ -16,6 +16,7 @@ const RETRIES_MAX: u64 = 100;
 /// Arguments of the commands that call the service.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
+#[command(next_help_heading = "Connection options")]
 pub(crate) struct Args {
     #[command(flatten)]
     aws: aws_config::Args,

@@ -64,7 +64,7 @@ const TO_HELP: &str = "\
 Output format:
   text          text of the first choice
   events        canonical events, one per line as JSON
-  frames        event-stream frames, one per line as JSON, whatever their payload
+  frames        event-stream frames, one per line as JSON
   sse           server-sent events, one per line as JSON
   bedrock-wire  Bedrock ConverseStream, as binary event-stream frames
   any API whose streams sagewire formats lists as written";
@@ -207,8 +207,7 @@ fn write_events(events: &mut sse::Decoder, mut chunk: Bytes, output: &mut Output
 
 fn write_line(line: &impl Serialize, output: &mut Output) -> Result<(), Fault> {
     let buffer = output.buffer();
-    serde_json::to_writer(&mut *buffer, line)
-        .expect("strings and numbers can be serialized");
+    serde_json::to_writer(&mut *buffer, line).expect("strings and numbers can be serialized");
     buffer.push(b'\n');
     output.flush_if_full()
 }

@@ -25,8 +25,7 @@ const TOKENS: u64 = 500;
 /// Number of lines of the conversion that are printed, at its beginning and at its end.
 const EXCERPT: usize = 3;
 
-const NO_END_MARKER: &str =
-    "not reported by this container, so the conversion below ends with an error";
+const NO_END_MARKER: &str = "not reported by this container, so the conversion below ends with an error";
 
 /// Arguments of `sagewire demo`.
 #[derive(Debug, clap::Args)]
@@ -197,8 +196,14 @@ impl Received {
             ("parts", format!("{parts}, in {} bytes of frames", self.bytes.len())),
             ("cuts", format!("{in_lines} inside a line, {in_characters} inside a character")),
             ("events", format!("{}, {} of them text", self.events, self.texts)),
-            ("text", format!("complete: {} bytes, identical to what the container has sent", self.text.len())),
-            ("ending", if chat_request::has_end_marker(self.format) { "complete" } else { NO_END_MARKER }.into()),
+            (
+                "text",
+                format!("complete: {} bytes, identical to what the container has sent", self.text.len()),
+            ),
+            (
+                "ending",
+                if chat_request::has_end_marker(self.format) { "complete" } else { NO_END_MARKER }.into(),
+            ),
             ("finish reason", self.finish_reason.clone().unwrap_or("none".into())),
             ("usage", format!("{input} tokens in, {output} out")),
             (

@@ -117,7 +117,9 @@ impl Doctor<'_> {
                 let credentials = self.credentials("credentials", found, role);
                 let signature = match credentials.ok {
                     true => signature(&client).await,
-                    false => Finding::bad("signature", Exit::Usage, "not made: there are no valid credentials"),
+                    false => {
+                        Finding::bad("signature", Exit::Usage, "not made: there are no valid credentials")
+                    }
                 };
                 findings.extend([credentials, signature]);
                 print_warnings(&client).await;

@@ -74,7 +74,8 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
         builder = builder.session_token(token);
     }
     if let Some(path) = &args.script {
-        builder = builder.script(Script::load(path).map_err(|error| Fault::usage(format!("--script: {error}")))?);
+        builder =
+            builder.script(Script::load(path).map_err(|error| Fault::usage(format!("--script: {error}")))?);
     }
     if let Some(upstream) = &args.upstream {
         builder = builder.upstream(upstream.clone());

@@ -114,9 +114,7 @@ fn run(cli: &Cli) -> Result<(), Fault> {
 
 fn block_on(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime
-        .map_err(|error| Fault::usage(format!("cannot start the runtime: {error}")))?
-        .block_on(command)
+    runtime.map_err(|error| Fault::usage(format!("cannot start the runtime: {error}")))?.block_on(command)
 }
 
 /// Prints help and version. For other errors of the arguments, prints them as one line and fails.

@@ -164,6 +164,8 @@ pub(crate) struct Stream {
     origin: Origin,
     /// The first bytes of the input, to describe it if it is not recognized.
     start: Vec<u8>,
+    /// The connection broke off.
+    is_broken: bool,
     printer: Printer,
 }
 
@@ -180,7 +182,7 @@ impl Stream {
             is_cut: false,
         };
         let decoder = Decoder::with_options(options);
-        Self { decoder, names: ToolNames::default(), origin, start: Vec::new(), printer }
+        Self { decoder, names: ToolNames::default(), origin, start: Vec::new(), is_broken: false, printer }
     }
 
     /// Starts to show the progress.
@@ -206,6 +208,11 @@ impl Stream {
     /// The collected response, however it ended.
     pub(crate) fn into_response(self) -> Option<Response> {
         self.printer.response
+    }
+
+    /// The connection broke off, so that the input may be recognized if it were complete.
+    pub(crate) fn set_broken(&mut self) {
+        self.is_broken = true;
     }
 
     /// Replaces the options of the decoder. Has to precede the first chunk.
@@ -259,6 +266,7 @@ impl Stream {
         let recognition = &self.printer.recognition;
         match ending {
             Ok(()) => recognition.check_malformed(),
+            Err(error) if self.is_broken => Err(error.into()),
             Err(error) => Err(recognition.fault(error, self.origin, &self.start)),
         }
     }

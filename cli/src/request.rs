@@ -65,9 +65,9 @@ impl Args {
         let options = self.conversion_options()?;
         match to {
             Writing::Known(api) => write_known(*api, request, options, prompting.as_ref()),
-            Writing::Custom(_) if !self.options.is_empty() => {
-                Err(Fault::usage("--set is not available for this format: its file describes how it is written"))
-            }
+            Writing::Custom(_) if !self.options.is_empty() => Err(Fault::usage(
+                "--set is not available for this format: its file describes how it is written",
+            )),
             Writing::Custom(format) => write_custom(format, request, prompting.as_ref()),
         }
     }

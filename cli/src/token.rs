@@ -26,6 +26,7 @@ pub(crate) struct Args {
 /// Creates a token locally and prints it.
 pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     let client = args.aws.client(Client::builder()).await?;
-    let token = client.token(Duration::from_secs(args.lifetime)).await.map_err(|error| setup_failed(&error))?;
+    let token =
+        client.token(Duration::from_secs(args.lifetime)).await.map_err(|error| setup_failed(&error))?;
     output::print(&format!("{}\n", token.expose()))
 }

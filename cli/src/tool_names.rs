@@ -34,7 +34,10 @@ impl Args {
         let Some(path) = &self.request else { return Ok(ToolNames::default()) };
         let body = input::read_text(path).map_err(|reason| Fault::usage(format!("--request: {reason}")))?;
         let invalid = |reason: &str| Fault::usage(format!("--request: {}: {reason}", path.display()));
-        let api = self.request_format.detect(body.as_bytes()).ok_or_else(|| invalid("its API is not recognized; hint: --request-format names it"))?;
+        let api = self
+            .request_format
+            .detect(body.as_bytes())
+            .ok_or_else(|| invalid("its API is not recognized; hint: --request-format names it"))?;
         let request = read_request(api, body.as_bytes()).map_err(|error| invalid(&error.to_string()))?;
         Ok(tool_names(sent_as(from), &request))
     }

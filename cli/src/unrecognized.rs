@@ -49,7 +49,8 @@ impl Content {
             Err(_) => return Self::Binary,
         };
         let text = text.trim_start_matches('\u{feff}').trim_start();
-        let starts_with = |tag: &str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+        let starts_with =
+            |tag: &str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
         match text.bytes().next() {
             None => Self::Empty,
             Some(b'{' | b'[') => Self::Json,
@@ -175,8 +176,10 @@ impl Recognition {
         !is_recognized
             && error.is_truncated()
             && match error.layer() {
-                Layer::EventStream | Layer::SageMaker => false,
-                Layer::Format => error.offset() > 0,
+                // Its first bytes may look like those of a frame.
+                Layer::EventStream => error.offset() == 0 && content == Content::Gzip,
+                Layer::SageMaker => false,
+                Layer::Format => error.offset() > 0 || self.unknown + self.malformed > 0,
                 _ => !content.may_have_records(),
             }
     }
@@ -193,7 +196,8 @@ impl Recognition {
                 detail = format!("; unknown events: {}", self.names.join(", "));
             }
             if let Some((offset, reason)) = &self.first_malformed {
-                detail = format!("{detail}; byte {offset}: malformed record: {reason}{}", more(self.malformed));
+                detail =
+                    format!("{detail}; byte {offset}: malformed record: {reason}{}", more(self.malformed));
             }
         }
         fault(origin, content, &format!("{detail}{}", content.hint()))

@@ -441,7 +441,8 @@ fn the_api_of_a_request_is_detected() {
     let vectors = common::read_json(&common::testdata("detect_request.json"));
     for vector in vectors.as_array().expect("a list") {
         let name = common::name_of(vector);
-        for body in [vector["body"].to_string(), serde_json::to_string_pretty(&vector["body"]).expect("JSON")] {
+        for body in [vector["body"].to_string(), serde_json::to_string_pretty(&vector["body"]).expect("JSON")]
+        {
             let found = detect_request(body.as_bytes()).map(Api::name);
             assert_eq!(found, vector["api"].as_str(), "{name}");
             for broken in [&body[..body.len() - 1], &format!("{body}x")] {

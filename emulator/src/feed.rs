@@ -96,7 +96,13 @@ impl Framing {
     pub(crate) fn new(operation: Operation, content_type: Option<&HeaderValue>, rule: &Rule) -> Self {
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().into();
         let cut = if operation == Operation::Unary { Cut::Whole } else { rule.cut };
-        Self { frames: operation == Operation::Stream, content_type, cut, chunks: rule.chunks, fault: rule.fault.clone() }
+        Self {
+            frames: operation == Operation::Stream,
+            content_type,
+            cut,
+            chunks: rule.chunks,
+            fault: rule.fault.clone(),
+        }
     }
 
     /// A body that is there in one piece.

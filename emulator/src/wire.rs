@@ -258,8 +258,15 @@ mod tests {
 
     #[test]
     fn plain_bodies_only_break_off() {
-        let plain =
-            |kind| Wire::plain(&Bytes::from_static(BODY), "", Cut::Whole, Chunks::Whole, Some(&Fault { kind, after: 4 }));
+        let plain = |kind| {
+            Wire::plain(
+                &Bytes::from_static(BODY),
+                "",
+                Cut::Whole,
+                Chunks::Whole,
+                Some(&Fault { kind, after: 4 }),
+            )
+        };
         assert_eq!(plain(FaultKind::HangUp).chunks, ["data"]);
         assert_eq!(plain(FaultKind::CorruptByte).chunks, [BODY]);
     }

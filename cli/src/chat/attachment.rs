@@ -30,9 +30,9 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// Whether there are no tools.
-    pub(super) fn have_no_tools(&self) -> bool {
-        self.tools.is_none()
+    /// Whether there are tools.
+    pub(super) fn has_tools(&self) -> bool {
+        self.tools.is_some()
     }
 
     /// Reads the tools.

@@ -62,7 +62,9 @@ impl<'a> Caller<'a> {
     /// Prints a note if the response ended at the container's own token limit.
     pub(super) fn note_token_limit(&self, stream: &Stream) {
         if stream.is_cut() && self.has_default_limit {
-            note("note: the response ended at the container's default token limit; --max-tokens sets another");
+            note(
+                "note: the response ended at the container's default token limit; --max-tokens sets another",
+            );
         }
     }
 
@@ -89,7 +91,10 @@ impl<'a> Caller<'a> {
                     stream.feed(chunk)?;
                 }
                 Ok(None) => break None,
-                Err(error) => break Some(error),
+                Err(error) => {
+                    stream.set_broken();
+                    break Some(error);
+                }
             }
         };
         stream.set_latency_ms(start.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
@@ -102,7 +107,8 @@ impl<'a> Caller<'a> {
             (Err(Fault::Line(Exit::Truncated, line)), None)
                 if may_lack_end_marker(&self.args.format.request) =>
             {
-                let hint = "some containers of this format send no end marker; --no-stream avoids the need for one";
+                let hint =
+                    "some containers of this format send no end marker; --no-stream avoids the need for one";
                 Err(Fault::Line(Exit::Truncated, format!("{line}; hint: {hint}")))
             }
             (ending, _) => ending,

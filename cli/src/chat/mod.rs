@@ -100,7 +100,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     chat.messages.push(chat.user_message(prompt));
     chat.images.clear();
     let mut stream = chat.caller.stream();
-    if !args.attachments.have_no_tools() {
+    if args.attachments.has_tools() {
         stream.collect();
     }
     let body = chat.body()?;
@@ -149,7 +149,8 @@ impl<'a> Chat<'a> {
     fn body(&self) -> Result<Vec<u8>, Fault> {
         let args = self.args;
         let to = &args.format.request;
-        let mut request = chat_request::request(to, self.tools.request()?, self.messages.clone(), !args.no_stream);
+        let mut request =
+            chat_request::request(to, self.tools.request()?, self.messages.clone(), !args.no_stream);
         self.parameters.apply(&mut request);
         let (body, losses) = args.writing.write(to, &request)?;
         args.losses.print(&losses);

@@ -55,7 +55,10 @@ pub(crate) fn table() -> String {
         ["embeddings", "read, write", "read, write", "-"],
         "OpenAI embeddings to and from TEI, JumpStart, Cohere, Voyage",
     );
-    line(["custom:FILE", "write", "read", "read"], "what a JSON file describes: see `sagewire decode --help`");
+    line(
+        ["custom:FILE", "write", "read", "read"],
+        "what a JSON file describes: see `sagewire decode --help`",
+    );
     let aliases = Api::ALL.iter().filter(|api| !api.aliases().is_empty());
     let aliases: Vec<_> =
         aliases.map(|api| format!("{} ({})", api.name(), api.aliases().join(", "))).collect();

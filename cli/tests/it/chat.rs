@@ -166,7 +166,10 @@ fn a_connection_that_ends_before_the_response_has_one_exit_code() {
     let invoke = [&["invoke", "e"][..], &["invoke", "e", "--stream"], &["invoke", "e", "--async"]];
     for args in CALLS.iter().chain(&invoke) {
         let run = call(&url, args);
-        assert!(run.fails(4).starts_with("transport: the connection broke off before the response"), "{run:?}");
+        assert!(
+            run.fails(4).starts_with("transport: the connection broke off before the response"),
+            "{run:?}"
+        );
     }
     // After the head, the response has ended early.
     let url = server(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"choices\":");
@@ -224,9 +227,15 @@ fn a_long_retry_after_is_shown() {
 #[test]
 fn hints_fit_the_error() {
     for (rule, hint) in [
-        (json!({"status": 403}), Some("; hint: the credentials need the permissions sagemaker:InvokeEndpoint")),
+        (
+            json!({"status": 403}),
+            Some("; hint: the credentials need the permissions sagemaker:InvokeEndpoint"),
+        ),
         (json!({"status": 403, "error_type": "Other"}), None),
-        (json!({"status": 403, "error_type": "ExpiredTokenException"}), Some("; hint: the credentials have expired")),
+        (
+            json!({"status": 403, "error_type": "ExpiredTokenException"}),
+            Some("; hint: the credentials have expired"),
+        ),
     ] {
         let run = Emulate::scripted(&json!([rule])).chat(&["hi"]);
         let line = run.fails(4);
@@ -238,9 +247,12 @@ fn hints_fit_the_error() {
     command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "s");
     let derived = run(command, b"");
     let line = derived.fails(4);
-    assert!(line.starts_with("transport: runtime.sagemaker.nowhere-1.amazonaws.com:443: connecting failed: "));
+    assert!(
+        line.starts_with("transport: runtime.sagemaker.nowhere-1.amazonaws.com:443: connecting failed: ")
+    );
     assert!(line.ends_with("; hint: is the region right?"), "{line}");
-    let given = run(calling("https://sagewire.invalid", &["chat", "--endpoint", "e", "--retries", "0", "hi"]), b"");
+    let given =
+        run(calling("https://sagewire.invalid", &["chat", "--endpoint", "e", "--retries", "0", "hi"]), b"");
     let line = given.fails(4);
     assert!(line.starts_with("transport: sagewire.invalid:443: ") && !line.contains("hint"), "{line}");
 }

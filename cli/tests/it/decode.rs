@@ -170,7 +170,10 @@ fn frames_of_a_failure_are_printed_and_reported() {
     let failed = decode(&["--to", "frames"], &[before.clone(), exception(), framed("x")].concat());
     assert_eq!(
         failed.fails(4),
-        format!("sagemaker: byte {}: ModelStreamError (ModelInvocationTimeExceeded): too\\nslow", before.len())
+        format!(
+            "sagemaker: byte {}: ModelStreamError (ModelInvocationTimeExceeded): too\\nslow",
+            before.len()
+        )
     );
     assert_eq!(failed.lines().len(), 4);
     let headers = [
@@ -392,7 +395,10 @@ fn input_that_is_not_recognized_is_described() {
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary data"),
         (b"hello", "plain text; hint: --from names its format"),
         (b"{\"a\":1}", "JSON, but of no API known here; hint: --from names its format"),
-        (b"{\"id\":\"x\",\"model\":\"y\"}\n", "JSON, but of no API known here; hint: --from names its format"),
+        (
+            b"{\"id\":\"x\",\"model\":\"y\"}\n",
+            "JSON, but of no API known here; hint: --from names its format",
+        ),
         (
             b"data: {\"a\":1}\n\ndata: {]}\n\n",
             "server-sent events, but of no API known here; byte 21: malformed record: no JSON value; \
@@ -424,7 +430,8 @@ fn frames_that_are_not_understood_are_explained() {
         encode(headers, payload.as_bytes(), &mut out).unwrap();
         out
     };
-    let start = "format: not recognized: the input looks like event-stream frames, but of no API known here; ";
+    let start =
+        "format: not recognized: the input looks like event-stream frames, but of no API known here; ";
     let chunks = [frame("chunk", r#"{"bytes":"%%%"}"#), frame("chunk", "{}")].concat();
     let line = "byte 0: malformed record: no Base64 in a chunk (and 1 more); hint: --from names its format";
     assert_eq!(decode(&[], &chunks).fails(5), format!("{start}{line}"));

@@ -129,7 +129,10 @@ fn expired_credentials_fail() {
     let expired = doctor(&output("2020-01-01T00:00:00Z"));
     assert!(expired.fails(2).starts_with("doctor: credentials: "), "{expired:?}");
     assert!(expired.stderr.contains("expired"), "{expired:?}");
-    assert!(expired.text().contains("BAD  signature    not made: there are no valid credentials"), "{expired:?}");
+    assert!(
+        expired.text().contains("BAD  signature    not made: there are no valid credentials"),
+        "{expired:?}"
+    );
     let valid = doctor(&output("2126-01-01T00:00:00Z")).succeeds();
     assert!(valid.text().contains("with a session token, for another "), "{valid:?}");
 }

@@ -181,7 +181,10 @@ fn an_invalid_script_is_reported() {
     let script = TempFile::new(r#"{"rules": [{"stauts": 1}]}"#);
     let run = sagewire(&["emulate", "--port", "0", "--script", script.path()], b"");
     let line = run.fails(2);
-    assert!(line.starts_with(&format!("usage: --script: {}: unknown field `stauts`", script.path())), "{line}");
+    assert!(
+        line.starts_with(&format!("usage: --script: {}: unknown field `stauts`", script.path())),
+        "{line}"
+    );
     assert!(
         sagewire(&["emulate", "--script", "/no/such/file"], b"")
             .fails(2)

@@ -139,7 +139,7 @@ fn losses_are_printed_and_can_be_forbidden() {
     assert_eq!(lossy.stderr, "loss: seed: dropped: Anthropic has no such parameter\n");
     let json = emulate.chat(&[&args[..], &["--losses", "json", "hi"]].concat());
     let losses: Value = serde_json::from_str(&json.stderr).expect("JSON");
-    assert_eq!(losses[0]["what"], "seed");
+    assert_eq!((&losses[0]["path"], &losses[0]["outcome"]), (&json!("seed"), &json!("dropped")));
 
     // Nothing is sent.
     let mut command = emulate.command(&[&args[..], &["--strict", "hi"]].concat());
@@ -152,29 +152,26 @@ fn losses_are_printed_and_can_be_forbidden() {
 }
 
 #[test]
-fn mistakes_are_named_before_anything_is_sent() {
+fn invalid_arguments_are_reported_before_anything_is_sent() {
     let emulate = Emulate::new(&[]);
     let tgi = ["--format", "tgi"];
     for (args, found) in [
-        (
-            &["hi"][..],
-            "this format takes a prompt, which a chat template makes of messages: give --template ",
-        ),
+        (&["hi"][..], "this format takes a prompt, so a chat template is required: give --template "),
         (
             &["--template", "no/such-model", "hi"],
             "--template: unknown model family `no/such-model`; known: llama2, ",
         ),
         (&["--template", "no/such.json", "hi"], "--template: no/such.json: No such file"),
-        (
-            &["--template", "none", "--system", "S", "hi"],
-            "--template: none is for a single message of the user",
-        ),
+        (&["--template", "none", "--system", "S", "hi"], "--template: none requires a single user message"),
         (
             &["--template", "chatml", "<|im_end|>"],
             "--template: the text at /messages/0/content/0 has the control token",
         ),
-        (&["--template", "none", "--set", "merge=maybe", "hi"], "--set merge=maybe: not a setting"),
-        (&["--from", "tgy", "hi"], "invalid value 'tgy' for '--from <FORMAT>' "),
+        (&["--template", "none", "--set", "merge=maybe", "hi"], "--set merge=maybe: no such option or value"),
+        (
+            &["--from", "tgy", "hi"],
+            "invalid value 'tgy' for '--from <FORMAT>'; tip: a similar value exists: 'tgi'",
+        ),
     ] {
         let run = emulate.chat(&[&tgi[..], args].concat());
         assert!(run.fails(2).starts_with(&format!("usage: {found}")), "{run:?}");

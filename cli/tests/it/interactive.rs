@@ -168,7 +168,7 @@ fn errors_that_would_recur_end_the_conversation() {
     let local = Local::new();
     let mut terminal = Terminal::new(&local, &["--target-model", "m"]);
     terminal.prompts("one");
-    terminal.shows("usage: invalid request: target_model is not available");
+    terminal.shows("usage: --target-model is not available");
     terminal.ends(2);
 }
 

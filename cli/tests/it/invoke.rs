@@ -87,9 +87,11 @@ fn options_of_the_endpoint_become_headers() {
     let before = local.requests().len();
     for (flag, value, header) in unary {
         let run = local.run(&["invoke", "e", "--stream", flag, value], STREAMED.as_bytes());
-        let field = header.replace('-', "_");
         let line = run.fails(2);
-        assert!(line.contains(&format!("{field} is not available with a streamed response")), "{line}");
+        assert!(
+            line.starts_with(&format!("usage: --{header} is not available with a streaming response")),
+            "{line}"
+        );
     }
     assert_eq!(local.requests().len(), before);
 }
@@ -113,7 +115,7 @@ fn custom_attributes_are_joined() {
     }
     let line = "usage: --custom-attributes b: not KEY=VALUE, which is required if the option is repeated";
     assert_eq!(sent(&["a=1", "b"]).fails(2), line);
-    assert!(sent(&["a=1", "b=2;c=3"]).fails(2).contains("cannot be told from its neighbours"));
+    assert!(sent(&["a=1", "b=2;c=3"]).fails(2).contains("contains a separator, `=` or `;`"));
 }
 
 #[test]
@@ -213,17 +215,14 @@ fn invalid_arguments_are_reported() {
             "usage: the following required arguments were not provided: --async",
         ),
         (&["invoke", "e", "-", "--async", "--input-location", "s3://b/k"], "usage: the argument "),
-        (
-            &["invoke", "e", "--async", "--input-location", "b/k"],
-            "usage: invalid request: input_location \"b/k\" ",
-        ),
+        (&["invoke", "e", "--async", "--input-location", "b/k"], "usage: --input-location \"b/k\" "),
         (
             &["invoke", "e", "--async", "--session-id", "s"],
-            "usage: invalid request: session_id is not available with an async",
+            "usage: --session-id is not available with an async",
         ),
         (
             &["invoke", "e", "--async", "--request-ttl-seconds", "5"],
-            "usage: invalid request: request_ttl is 5 seconds",
+            "usage: --request-ttl-seconds is 5 seconds",
         ),
         (&["invoke", "e", "--include=nowhere"], "usage: invalid value 'nowhere' for '--include[=<WHERE>]'"),
     ] {
@@ -282,7 +281,8 @@ fn an_asynchronous_call_accepts_every_success() {
             "HTTP/1.1 {status}\r\nx-amzn-sagemaker-outputlocation: s3://b/k\r\nconnection: close\r\n\
              content-length: 22\r\n\r\n{{\"InferenceId\":\"mine\"}}"
         );
-        let run = run(calling(&server(response.leak().as_bytes()), &["invoke", "e", "--async"]), b"{}").succeeds();
+        let run =
+            run(calling(&server(response.leak().as_bytes()), &["invoke", "e", "--async"]), b"{}").succeeds();
         assert_eq!(run.lines()[0]["OutputLocation"], "s3://b/k");
     }
 }

@@ -48,14 +48,14 @@ fn timeouts_are_reported() {
     let start = Instant::now();
     for (local, args, code, found) in [
         (&silent, &["--first-byte-timeout", "0.2"][..], 4, "transport: no response within 200ms"),
-        (&silent, &["--first-byte-timeout", "0.2", "--retries", "0"], 4, "transport: no response within 200ms"),
-        (&silent, &["--first-byte-timeout", "0.2", "--no-stream"], 4, "transport: no response within 200ms"),
         (
-            &slow,
-            &["--retries", "0", "--first-byte-timeout", "0.2"],
+            &silent,
+            &["--first-byte-timeout", "0.2", "--retries", "0"],
             4,
             "transport: no response within 200ms",
         ),
+        (&silent, &["--first-byte-timeout", "0.2", "--no-stream"], 4, "transport: no response within 200ms"),
+        (&slow, &["--retries", "0", "--first-byte-timeout", "0.2"], 4, "transport: no response within 200ms"),
         (&slow, &["--timeout", "0.2"], 4, "transport: not done within 200ms"),
         (&stalled, &["--idle-timeout", "0.2"], 3, "transport: byte "),
         (&stalled, &["--timeout", "0.3"], 3, "transport: byte "),

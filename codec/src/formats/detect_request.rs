@@ -107,8 +107,8 @@ impl Fields {
             has_type = true;
             let Some(string) = json.string_or_skip()? else { return Ok(()) };
             match &*json.unescaped(string) {
-                b"image" | b"document" | b"search_result" | b"thinking" | b"redacted_thinking" | b"tool_use"
-                | b"tool_result" => self.is_anthropic = true,
+                b"image" | b"document" | b"search_result" | b"thinking" | b"redacted_thinking"
+                | b"tool_use" | b"tool_result" => self.is_anthropic = true,
                 b"image_url" | b"input_audio" | b"file" | b"refusal" => self.is_openai = true,
                 _ => {}
             }

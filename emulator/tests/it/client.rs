@@ -122,9 +122,11 @@ impl Request {
         let host = emulator.addr().to_string();
         let signed = self.signed(emulator, &host);
         let headers = self.headers.iter().copied().chain(signed.headers());
-        let request = axum::http::Request::builder()
-            .method(self.method)
-            .uri(format!("{}{}", emulator.url(), self.path));
+        let request = axum::http::Request::builder().method(self.method).uri(format!(
+            "{}{}",
+            emulator.url(),
+            self.path
+        ));
         let request = headers.fold(request, |request, (name, value)| request.header(name, value));
         request.body(self.body.clone().into()).unwrap()
     }
