@@ -16,7 +16,7 @@ use crate::format::{self, CUSTOM_HELP, Reading, To};
 use crate::input::Input;
 use crate::output::{Output, Sink, Stream};
 use crate::tool_names;
-use crate::unrecognized::Origin;
+use crate::unrecognized::{self, Content, Origin, START_LEN};
 
 /// Arguments of `sagewire decode`.
 #[derive(Debug, clap::Args)]
@@ -166,43 +166,56 @@ fn failure_at(offset: usize, failure: &Failure) -> Fault {
     Fault::Line(Exit::Failed, format!("{}: byte {offset}: {failure}", Layer::SageMaker))
 }
 
+/// Prints server-sent events. Text without any event is valid; HTML or binary data is not.
 fn events(mut input: Input, framing: FramingArg, limits: Limits, output: &mut Output) -> Result<(), Fault> {
-    let mut events = sse::Decoder::with_limits(limits);
+    let mut events = Events { decoder: sse::Decoder::with_limits(limits), count: 0 };
     let has_frames = match framing {
         FramingArg::Auto => looks_like_frames(input.peek(SNIFF_LEN)?),
         framing => framing == FramingArg::EventStream,
     };
-    if has_frames {
-        let mut frames = eventstream::Decoder::with_limits(limits);
-        let mut offset = 0;
-        while let Some(mut chunk) = input.next()? {
-            while let Some(frame) = frames.decode(&mut chunk)? {
-                match sagemaker::Event::parse(&frame) {
-                    sagemaker::Event::PayloadPart(_) => {
-                        write_events(&mut events, frame.payload_bytes(), output)?;
-                    }
-                    sagemaker::Event::Failure(failure) => return Err(failure_at(offset, &failure)),
-                    _ => {}
-                }
-                offset += frame.as_bytes().len();
+    let (mut frames, mut offset) = (eventstream::Decoder::with_limits(limits), 0);
+    let mut start = Vec::new();
+    while let Some(mut chunk) = input.next()? {
+        start.extend_from_slice(&chunk[..chunk.len().min(START_LEN - start.len())]);
+        if !has_frames {
+            events.write(chunk, output)?;
+            output.flush()?;
+            continue;
+        }
+        while let Some(frame) = frames.decode(&mut chunk)? {
+            match sagemaker::Event::parse(&frame) {
+                sagemaker::Event::PayloadPart(_) => events.write(frame.payload_bytes(), output)?,
+                sagemaker::Event::Failure(failure) => return Err(failure_at(offset, &failure)),
+                _ => {}
             }
-            output.flush()?;
+            offset += frame.as_bytes().len();
         }
-        frames.finish()?;
-    } else {
-        while let Some(chunk) = input.next()? {
-            write_events(&mut events, chunk, output)?;
-            output.flush()?;
-        }
+        output.flush()?;
     }
-    Ok(events.finish()?)
+    if has_frames {
+        frames.finish()?;
+    }
+    let content = Content::of(&start);
+    if events.count == 0 && matches!(content, Content::Gzip | Content::Html | Content::Xml | Content::Binary) {
+        return Err(unrecognized::fault(Origin::Input, content, ""));
+    }
+    Ok(events.decoder.finish()?)
 }
 
-fn write_events(events: &mut sse::Decoder, mut chunk: Bytes, output: &mut Output) -> Result<(), Fault> {
-    while let Some(sse::Event { event, data, id, retry }) = events.decode(&mut chunk)? {
-        write_line(&EventLine { event: &event, data: &data, id: &id, retry }, output)?;
+/// Decodes and prints server-sent events.
+struct Events {
+    decoder: sse::Decoder,
+    count: u64,
+}
+
+impl Events {
+    fn write(&mut self, mut chunk: Bytes, output: &mut Output) -> Result<(), Fault> {
+        while let Some(sse::Event { event, data, id, retry }) = self.decoder.decode(&mut chunk)? {
+            self.count += 1;
+            write_line(&EventLine { event: &event, data: &data, id: &id, retry }, output)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn write_line(line: &impl Serialize, output: &mut Output) -> Result<(), Fault> {

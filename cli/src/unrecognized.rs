@@ -12,6 +12,9 @@ use crate::fault::{Exit, Fault};
 /// Number of bytes that are enough to describe an input.
 pub(crate) const START_LEN: usize = 4096;
 
+/// The first bytes of gzip.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
 /// What an input looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -29,6 +32,10 @@ pub(crate) enum Content {
 impl Content {
     /// Looks at the first bytes of an input. Of event-stream frames, the payload counts.
     pub(crate) fn of(start: &[u8]) -> Self {
+        // A prelude with these bytes would announce a frame of 500 MB.
+        if start.starts_with(GZIP) {
+            return Self::Gzip;
+        }
         if start.len() >= SNIFF_LEN && looks_like_frames(start) {
             let payload = payload(start);
             return if payload.is_empty() { Self::Frames } else { Self::of_payload(&payload) };
@@ -37,7 +44,7 @@ impl Content {
     }
 
     fn of_payload(start: &[u8]) -> Self {
-        if start.starts_with(&[0x1f, 0x8b]) {
+        if start.starts_with(GZIP) {
             return Self::Gzip;
         }
         let text = match std::str::from_utf8(start) {
@@ -173,15 +180,16 @@ impl Recognition {
     /// Whether a stream that ended with `error` is of no known API. Otherwise it was cut off.
     fn is_unrecognized(&self, error: &DecodeError, content: Content) -> bool {
         let is_recognized = self.has_content || (self.has_start && self.unknown == 0);
-        !is_recognized
-            && error.is_truncated()
-            && match error.layer() {
-                // Its first bytes may look like those of a frame.
-                Layer::EventStream => error.offset() == 0 && content == Content::Gzip,
-                Layer::SageMaker => false,
-                Layer::Format => error.offset() > 0 || self.unknown + self.malformed > 0,
-                _ => !content.may_have_records(),
-            }
+        if is_recognized {
+            return false;
+        }
+        match error.layer() {
+            // Gzip may look like the prelude of a frame.
+            Layer::EventStream => error.offset() == 0 && content == Content::Gzip,
+            Layer::SageMaker => false,
+            Layer::Format => error.is_truncated() && (error.offset() > 0 || self.unknown + self.malformed > 0),
+            _ => error.is_truncated() && !content.may_have_records(),
+        }
     }
 
     /// Turns the error of a decoder into that of the command. `start` is the beginning of the input.

@@ -392,6 +392,7 @@ fn input_that_is_not_recognized_is_described() {
         (b"<html>", "HTML"),
         (b"<?xml version=\"1.0\"?><Error/>", "XML"),
         (b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "gzip"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcbH\xcd\xc9\xc9W(\xcf/\xcaI\x01\0", "gzip"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary data"),
         (b"hello", "plain text; hint: --from names its format"),
         (b"{\"a\":1}", "JSON, but of no API known here; hint: --from names its format"),
@@ -411,6 +412,10 @@ fn input_that_is_not_recognized_is_described() {
             let run = decode(&["--to", to], input);
             assert_eq!(run.fails(5), format!("format: not recognized: the input looks like {found}"));
         }
+    }
+    for input in [html.as_bytes(), &framed(html)] {
+        let run = decode(&["--to", "sse"], input);
+        assert_eq!(run.fails(5), "format: not recognized: the input looks like HTML");
     }
     // A stream that was cut off is not one of them.
     for input in ["", "{\"choices\":[", "data: {\"cho", "data", "data: {\"choices\":[]}\n\n"] {
