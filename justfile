@@ -1,6 +1,6 @@
 # The steps of CI, by the names that `.ci/run` prints.
 
-default: fmt clippy test doc no-std
+default: fmt clippy test doc no-std package
 
 # format
 fmt:
@@ -23,6 +23,22 @@ doc:
 no-std:
     cargo check -p sagewire-codec --no-default-features
 
+# the codec for WebAssembly (needs the target wasm32-unknown-unknown)
+wasm:
+    cargo check -p sagewire-codec --target wasm32-unknown-unknown
+
+# what would be published
+package:
+    cargo package --workspace --no-verify --allow-dirty
+
+# the public API against the last tag (needs cargo-semver-checks)
+semver:
+    cargo semver-checks --workspace --baseline-rev "$(git describe --tags --abbrev=0)"
+
+# the plot of docs/performance.md
+plot *args:
+    python3 benches/python/plot.py {{ args }}
+
 # licences, sources and banned crates
 deny:
     cargo deny check bans licenses sources
@@ -39,10 +55,10 @@ fuzz seconds="10":
 bench-build:
     cargo bench -p sagewire-benches --no-run
 
-# instructions of hot paths against the baseline (valgrind); `just instructions --renew` writes it
+# instruction counts of the hot paths against the baseline (needs valgrind); `just instructions --renew` updates it
 instructions *args:
     cargo run --release -p sagewire-benches --bin instructions -- {{ args }}
 
-# speed against named peers, as a table
+# speed against named peers, as tables
 compare *args:
     cargo run --release -p sagewire-benches --features calls --bin compare -- {{ args }}

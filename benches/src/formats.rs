@@ -1,30 +1,25 @@
-//! Streams of other formats, made from a seed: the bytes as a server writes them, and what is truly in them.
+//! The formats of the streams that are measured, and the formats that they are converted to.
 
-use crate::random::Random;
-use crate::script::{json, token};
-use crate::tally::Kind;
-use crate::workload::{Workload, event_frame, frame};
-
-/// What the bytes of a workload are.
+/// The format of a workload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
-    /// Server-sent events of OpenAI, in parts of SageMaker.
+    /// OpenAI's server-sent events, in SageMaker's frames.
     #[default]
     OpenAi,
-    /// Server-sent events of TGI's `/generate_stream`, in parts of SageMaker.
+    /// Server-sent events of TGI's `/generate_stream`, in SageMaker's frames.
     Tgi,
-    /// JSON lines of DJL-LMI, in parts of SageMaker.
+    /// JSON lines of DJL-LMI, in SageMaker's frames.
     Lmi,
     /// Frames of Bedrock's ConverseStream.
     ConverseStream,
-    /// Server-sent events of Anthropic Messages, in parts of SageMaker.
+    /// Server-sent events of Anthropic Messages, in SageMaker's frames.
     Anthropic,
 }
 
-/// What a stream is turned into.
+/// The format that a stream is converted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Server-sent events of OpenAI.
+    /// OpenAI's server-sent events.
     OpenAi,
     /// Frames of Bedrock's ConverseStream.
     ConverseStream,
@@ -35,13 +30,13 @@ pub enum Target {
 }
 
 impl Source {
-    /// All, in the order of the table.
+    /// All formats, in the order of the table.
     pub const ALL: [Self; 5] = [Self::OpenAi, Self::Tgi, Self::Lmi, Self::ConverseStream, Self::Anthropic];
 
-    /// Those that `formats` measures: all but OpenAI's, which has workloads enough.
+    /// The formats other than OpenAI's.
     pub const OTHERS: [Self; 4] = [Self::Tgi, Self::Lmi, Self::ConverseStream, Self::Anthropic];
 
-    /// The name of the workload, which is that in the table.
+    /// The name of the workload and in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
@@ -51,34 +46,10 @@ impl Source {
             Self::Anthropic => "anthropic",
         }
     }
-
-    /// A workload of one stream of text of this format, with so many events. OpenAI's is a [`Script`](crate::script).
-    pub(crate) fn workload(self, events: usize) -> Option<Workload> {
-        let mut random = Random::new(0x5a9e_0003);
-        // What a stream begins and ends with has events, too.
-        let (others, write): (_, Write) = match self {
-            Self::OpenAi => return None,
-            Self::Tgi => (1, tgi),
-            Self::Lmi => (0, lmi),
-            Self::ConverseStream => (4, converse_stream),
-            Self::Anthropic => (5, anthropic),
-        };
-        let tokens: Vec<String> = (0..events.saturating_sub(others)).map(|_| token(&mut random)).collect();
-        let pieces = write(&tokens, &mut random);
-        let mut framed = Vec::new();
-        for piece in &pieces {
-            match self {
-                Self::ConverseStream => framed.extend_from_slice(piece),
-                _ => frame(piece, &mut framed),
-            }
-        }
-        let deltas: Vec<(Kind, String)> = tokens.into_iter().map(|token| (Kind::Text, token)).collect();
-        Some(Workload::of_frames(self, framed, pieces.len(), &deltas))
-    }
 }
 
 impl Target {
-    /// All, in the order of the table.
+    /// All formats, in the order of the table.
     pub const ALL: [Self; 4] = [Self::OpenAi, Self::ConverseStream, Self::Anthropic, Self::Tgi];
 
     /// The name in the table.
@@ -90,113 +61,4 @@ impl Target {
             Self::Tgi => "tgi",
         }
     }
-}
-
-/// Writes the parts or frames of a stream with these tokens.
-type Write = fn(&[String], &mut Random) -> Vec<Vec<u8>>;
-
-/// Tokens of the prompt, wherever they are counted.
-const INPUT_TOKENS: usize = 16;
-
-/// The events of TGI 3, which counts the tokens and writes probabilities as they are in 32 bits. The last token is
-/// special and no text.
-fn tgi(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
-    let count = tokens.len() + 1;
-    let mut event = |index, text: &str, special, rest: &str| {
-        let id = random.between(0, 128_255);
-        let logprob = -(random.between(1000, 99_999_999) as f64) / 1e7;
-        let text = json(text);
-        format!(
-            "data:{{\"index\":{index},\"token\":{{\"id\":{id},\"text\":{text},\"logprob\":{logprob},\"special\":{special}}},{rest}}}\n\n"
-        )
-        .into_bytes()
-    };
-    let mut events: Vec<Vec<u8>> = Vec::with_capacity(count);
-    for (index, token) in tokens.iter().enumerate() {
-        events.push(event(index + 1, token, false, r#""generated_text":null,"details":null"#));
-    }
-    let details = format!(
-        r#""generated_text":{},"details":{{"finish_reason":"eos_token","generated_tokens":{count},"seed":null,"input_length":{INPUT_TOKENS}}}"#,
-        json(&tokens.concat())
-    );
-    events.push(event(count, "<|eot_id|>", true, &details));
-    events
-}
-
-/// The lines of LMI's rolling batch with the formatter `jsonlines`, which writes as Python does. The last token comes
-/// with all of the text.
-fn lmi(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
-    let mut line = |text: &str, rest: &str| {
-        let id = random.between(0, 128_255);
-        let log_prob = -(random.between(1 << 40, 1 << 53) as f64) / (1u64 << 50) as f64;
-        let text = json(text);
-        format!("{{\"token\": {{\"id\": {id}, \"text\": {text}, \"log_prob\": {log_prob}}}{rest}}}\n")
-            .into_bytes()
-    };
-    let Some((last, tokens_before)) = tokens.split_last() else { return Vec::new() };
-    let mut lines: Vec<Vec<u8>> = tokens_before.iter().map(|token| line(token, "")).collect();
-    let details = format!(
-        r#", "generated_text": {}, "details": {{"finish_reason": "eos_token", "generated_tokens": {}, "inputs": "What is Deep Learning?"}}"#,
-        json(&tokens.concat()),
-        tokens.len()
-    );
-    lines.push(line(last, &details));
-    lines
-}
-
-/// The frames of ConverseStream, each with padding of any length.
-fn converse_stream(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
-    const PADDING: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    let mut frames: Vec<Vec<u8>> = Vec::with_capacity(tokens.len() + 4);
-    // The members stand in the order of their names, and `p` is one of them.
-    let mut push = |name: &str, before: &str, after: &str| {
-        let padding = &PADDING[..random.between(1, PADDING.len())];
-        let payload = format!(r#"{{{before}"p":"{padding}"{after}}}"#);
-        let mut frame = Vec::new();
-        event_frame(name, "application/json", payload.as_bytes(), &mut frame);
-        frames.push(frame);
-    };
-    push("messageStart", "", r#","role":"assistant""#);
-    for token in tokens {
-        let delta = format!(r#""contentBlockIndex":0,"delta":{{"text":{}}},"#, json(token));
-        push("contentBlockDelta", &delta, "");
-    }
-    push("contentBlockStop", r#""contentBlockIndex":0,"#, "");
-    push("messageStop", "", r#","stopReason":"end_turn""#);
-    let (output, total) = (tokens.len(), tokens.len() + INPUT_TOKENS);
-    let usage = format!(
-        r#","usage":{{"inputTokens":{INPUT_TOKENS},"outputTokens":{output},"serverToolUsage":{{}},"totalTokens":{total}}}"#
-    );
-    push("metadata", r#""metrics":{"latencyMs":551},"#, &usage);
-    frames
-}
-
-/// The events of Messages, their members in the order of Anthropic's own server.
-fn anthropic(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
-    let id = format!("msg_{:016x}{:08x}", random.next(), random.next() >> 32);
-    let event = |name: &str, rest: &str| {
-        format!("event: {name}\ndata: {{\"type\":\"{name}\"{rest}}}\n\n").into_bytes()
-    };
-    let mut events: Vec<Vec<u8>> = Vec::with_capacity(tokens.len() + 5);
-    events.push(event(
-        "message_start",
-        &format!(
-            r#","message":{{"id":"{id}","type":"message","role":"assistant","content":[],"model":"meta-llama/Llama-3.1-8B-Instruct","stop_reason":null,"stop_sequence":null,"usage":{{"input_tokens":{INPUT_TOKENS},"output_tokens":0}}}}"#
-        ),
-    ));
-    events.push(event("content_block_start", r#","index":0,"content_block":{"type":"text","text":""}"#));
-    for token in tokens {
-        let delta = format!(r#","index":0,"delta":{{"type":"text_delta","text":{}}}"#, json(token));
-        events.push(event("content_block_delta", &delta));
-    }
-    events.push(event("content_block_stop", r#","index":0"#));
-    let output = tokens.len();
-    events.push(event(
-        "message_delta",
-        &format!(
-            r#","delta":{{"stop_reason":"end_turn","stop_sequence":null}},"usage":{{"input_tokens":{INPUT_TOKENS},"output_tokens":{output}}}"#
-        ),
-    ));
-    events.push(event("message_stop", ""));
-    events
 }

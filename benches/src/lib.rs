@@ -1,28 +1,31 @@
 //! Measures sagewire and named peers in one process, on the same bytes.
 //!
-//! `cargo run --release -p sagewire-benches --bin compare` prints the table, with `--json` for machines.
+//! `cargo run --release -p sagewire-benches --bin compare` prints the table, or JSON with `--json`.
 //! `cargo bench -p sagewire-benches` measures sagewire's own layers.
-//! `cargo run --release -p sagewire-benches --bin instructions` fails where a hot path takes more instructions than it
-//! did.
+//! `cargo run --release -p sagewire-benches --bin instructions` fails if a hot path takes more instructions than its baseline.
 //!
-//! - [`workload`]: the bytes, and the truth about them, made from a fixed seed without sagewire.
-//! - [`formats`]: the same for formats other than OpenAI's.
-//! - [`subjects`]: who is measured, and how it is used.
-//! - [`tally`]: what a subject found. A wrong answer is shown as wrong, never as a speed.
-//! - [`measure`](mod@measure): the subjects run in turn, round after round; medians count.
-//! - [`requests`]: requests of one format converted to another.
-//! - [`lost`]: what is recovered of streams as they come in practice, and how they are said to have ended.
-//! - [`streams`]: many streams in turn.
+//! - [`catalog`], [`workload`]: the bytes and the expected results, generated from a fixed seed without sagewire.
+//! - [`formats`]: the formats of the streams.
+//! - [`subjects`]: the decoders and encoders that are measured.
+//! - [`tally`]: the result of a subject. An incorrect result is reported as an error, never as a speed.
+//! - [`measure`](mod@measure): runs the subjects in turn, round after round, and takes medians.
+//! - [`requests`]: conversion of requests.
+//! - [`lost`]: what is recovered of damaged streams, and the endings that are reported.
+//! - [`streams`]: many interleaved streams.
 //! - [`calls`]: whole calls over loopback.
-//! - [`paths`] and [`instructions`]: what is run under valgrind, and how its counts compare with those of the baseline.
+//! - [`paths`] and [`instructions`]: what is run under valgrind, and how its counts compare with the baseline.
 
 pub mod calls;
+pub mod catalog;
 pub mod counting;
 pub mod formats;
+pub mod frames;
+mod generated;
 pub mod instructions;
 pub mod lost;
 pub mod machine;
 pub mod measure;
+pub mod openai_stream;
 pub mod paths;
 pub mod proof;
 pub mod random;

@@ -1,8 +1,8 @@
-//! How much of a stream each subject recovers where the stream is not as one would wish, and how it says that the
-//! stream ended.
+//! How much each subject recovers of damaged and unusual streams, and the ending that it
+//! reports.
 //!
-//! All variants are of one generated answer. Its tokens end in their numbers, so each is told from all others wherever
-//! it turns up: a token is recovered if it stands in the text, whole and in order.
+//! All variants contain one generated response. Its tokens end with their numbers, so each is unique: a token is recovered
+//! if the text contains it completely and in order.
 
 use std::fs;
 use std::io;
@@ -15,45 +15,47 @@ use memchr::memmem;
 use serde_json::json;
 
 use crate::formats::Source;
+use crate::frames::frame;
 use crate::measure::{PANICKED, run};
+use crate::openai_stream::{Stream, data};
 use crate::random::Random;
 use crate::reads::Chunks;
 use crate::script::Script;
 use crate::subjects::{Measure, Subject};
 use crate::tally::Tally;
-use crate::workload::{Cuts, Stream, Workload, data, frame, ragged};
+use crate::workload::{Cuts, Workload, ragged};
 
-/// How long a subject may take for one variant. They need some milliseconds.
+/// Timeout of a subject for one variant, which takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Bytes of the longest read, and of the shortest.
 const READ: (usize, usize) = (1, 4096);
 
-/// The answer, in a stream that came in a certain way.
+/// A variant of the stream.
 #[derive(Clone, Debug)]
 pub struct Variant {
     /// The name in the table.
     pub name: &'static str,
-    /// One line on what is special.
+    /// A one-line description.
     pub about: &'static str,
-    /// Tokens in the bytes before whatever is wrong with them.
+    /// Tokens in the bytes before the fault.
     pub arrived: usize,
     /// The response body, in reads.
     pub reads: Vec<Bytes>,
 }
 
-/// How a subject says that a stream ended.
+/// The ending that a subject reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Well, and so it did.
+    /// Complete, and it is.
     Complete,
-    /// Well, but tokens of the answer are missing.
+    /// Complete, but tokens are missing.
     Silent,
-    /// With this error.
+    /// This error.
     Error(String),
-    /// With a panic.
+    /// A panic.
     Panicked,
-    /// Not at all.
+    /// No ending before the timeout.
     Hung,
 }
 
@@ -70,47 +72,47 @@ impl Ending {
     }
 }
 
-/// What one subject made of one variant.
+/// The result of one subject for one variant.
 #[derive(Clone, Debug)]
 pub struct Recovered {
-    /// Of which variant.
+    /// The variant.
     pub variant: &'static str,
-    /// By whom.
+    /// The subject.
     pub subject: String,
-    /// The versions of the packages that the subject is made of.
+    /// The versions of the packages that the subject uses.
     pub version: String,
-    /// Tokens that it found.
+    /// Tokens that were recovered.
     pub recovered: usize,
-    /// Tokens that were there to be found.
+    /// Tokens before the fault.
     pub arrived: usize,
-    /// Tokens of the whole answer.
+    /// Tokens of the complete response.
     pub sent: usize,
-    /// How it said that the stream ended.
+    /// The ending that it reported.
     pub ending: Ending,
 }
 
-/// An answer, and the ways in which it came.
+/// A response and its variants.
 #[derive(Clone, Debug)]
 pub struct Lost {
     stream: Stream,
-    /// What came.
+    /// The variants.
     pub variants: Vec<Variant>,
 }
 
 impl Lost {
-    /// An answer of so many tokens.
+    /// A response of `tokens` tokens.
     pub fn new(tokens: usize) -> Self {
         let stream = Script::new(0x5a9e_0003).numbered(tokens);
         let variants = variants(&stream);
         Self { stream, variants }
     }
 
-    /// The tokens of the answer.
+    /// The tokens of the response.
     pub fn tokens(&self) -> impl ExactSizeIterator<Item = &str> {
         self.stream.deltas.iter().map(|(_, token)| token.as_str())
     }
 
-    /// Gives every variant to all who decode.
+    /// Runs every decoder on every variant.
     pub fn recover(&self) -> Vec<Recovered> {
         let workload = Arc::new(Workload::new("lost", &[&self.stream], Cuts::Events, ""));
         let mut all = Vec::new();
@@ -126,7 +128,7 @@ impl Lost {
         let (answer, result) = mpsc::channel();
         let (run_subject, workload) = (subject.clone(), workload.clone());
         let chunks = Chunks::from(variant.reads.clone());
-        // A thread of its own, so that one who never comes back is left behind.
+        // On its own thread, which is abandoned if it never returns.
         std::thread::spawn(move || answer.send(run(&run_subject, &workload, &chunks, Tally::thorough())));
         let (recovered, ending) = match result.recv_timeout(PATIENCE) {
             Ok(tally) => {
@@ -152,12 +154,12 @@ impl Lost {
         }
     }
 
-    /// Writes a file for each variant, and `streams.json` with the tokens and with the lengths of the reads, for
+    /// Writes a file for each variant, and `streams.json` with the tokens and the read sizes, for
     /// clients in other languages.
     ///
     /// # Errors
     ///
-    /// Those of the file system.
+    /// A file cannot be written.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         let mut variants = Vec::new();
@@ -175,7 +177,7 @@ impl Lost {
     }
 }
 
-/// Tokens that stand in `answer`, whole and in order.
+/// Number of tokens that `answer` contains completely and in order.
 fn recovered<'a>(mut answer: &[u8], tokens: impl Iterator<Item = &'a str>) -> usize {
     let mut count = 0;
     for token in tokens {
@@ -231,7 +233,7 @@ fn framed(parts: &[&[u8]]) -> Vec<u8> {
     body
 }
 
-/// Reads of all sizes, with memory of their own.
+/// Reads of all sizes, each with its own memory.
 fn reads(mut body: &[u8], random: &mut Random) -> Vec<Bytes> {
     let mut reads = Vec::new();
     while !body.is_empty() {
@@ -242,7 +244,7 @@ fn reads(mut body: &[u8], random: &mut Random) -> Vec<Bytes> {
     reads
 }
 
-/// Flips a bit in the payload of the frame in the middle. Returns the tokens that stand whole before that frame.
+/// Flips a bit in the payload of the middle frame. Returns the number of tokens before that frame.
 fn flip(reads: &mut Vec<Bytes>, stream: &Stream) -> usize {
     let lens: Vec<usize> = reads.iter().map(Bytes::len).collect();
     let mut body = reads.concat();
@@ -253,7 +255,7 @@ fn flip(reads: &mut Vec<Bytes>, stream: &Stream) -> usize {
         let (total, headers) = (number(start), number(start + 4));
         let payload = total - headers - 16;
         if start + total > body.len() / 2 && payload > 0 {
-            // The bit that makes another letter of a letter.
+            // This bit turns a letter into another letter.
             body[start + 12 + headers + payload / 2] ^= 1;
             break;
         }
@@ -271,7 +273,7 @@ fn flip(reads: &mut Vec<Bytes>, stream: &Stream) -> usize {
     tokens_in(&stream.events[..whole.count()])
 }
 
-/// Events with a token in them.
+/// Events that contain a token.
 fn tokens_in(events: &[String]) -> usize {
     let has_token = |event: &&String| {
         data(event).is_some_and(|data| data.contains("\"content\":\"") && !data.contains("\"content\":\"\""))

@@ -1,17 +1,17 @@
-//! Reads what transcoders wrote, slowly and with none of sagewire, to see whether it says what the source said.
+//! Decodes the output of transcoders, slowly and without sagewire, to check it against the source.
 
 use aws_smithy_eventstream::frame::read_message_from;
 use bytes::Buf;
 use serde_json::Value;
 
+use crate::openai_stream::DONE;
 use crate::tally::{Answer, Kind, Tally};
-use crate::workload::DONE;
 
-/// The deltas in frames of ConverseStream, of so many streams.
+/// The deltas in frames of ConverseStream, with the given number of streams.
 ///
 /// # Errors
 ///
-/// What is wrong with them, in words.
+/// What is wrong with the output.
 pub fn bedrock(mut wire: &[u8], streams: usize) -> Result<Answer, String> {
     let mut tally = Tally::thorough();
     let mut stopped = 0;
@@ -46,11 +46,11 @@ pub fn bedrock(mut wire: &[u8], streams: usize) -> Result<Answer, String> {
     }
 }
 
-/// The deltas in server-sent events of OpenAI, of so many streams.
+/// The deltas in OpenAI's server-sent events, with the given number of streams.
 ///
 /// # Errors
 ///
-/// What is wrong with them, in words.
+/// What is wrong with the output.
 pub fn openai(wire: &[u8], streams: usize) -> Result<Answer, String> {
     let text = std::str::from_utf8(wire).map_err(|error| error.to_string())?;
     let mut records = Vec::new();
@@ -71,11 +71,11 @@ pub fn openai(wire: &[u8], streams: usize) -> Result<Answer, String> {
     Ok(tally.answer())
 }
 
-/// The deltas in server-sent events of Anthropic, of so many streams.
+/// The deltas in Anthropic's server-sent events, with the given number of streams.
 ///
 /// # Errors
 ///
-/// What is wrong with them, in words.
+/// What is wrong with the output.
 pub fn anthropic(wire: &[u8], streams: usize) -> Result<Answer, String> {
     let text = std::str::from_utf8(wire).map_err(|error| error.to_string())?;
     let mut tally = Tally::thorough();
@@ -103,11 +103,11 @@ pub fn anthropic(wire: &[u8], streams: usize) -> Result<Answer, String> {
     }
 }
 
-/// The deltas in server-sent events of TGI, of so many streams, each with all of its text at its end.
+/// The deltas in TGI's server-sent events, with the given number of streams, each of which repeats its text at its end.
 ///
 /// # Errors
 ///
-/// What is wrong with them, in words.
+/// What is wrong with the output.
 pub fn tgi(wire: &[u8], streams: usize) -> Result<Answer, String> {
     let text = std::str::from_utf8(wire).map_err(|error| error.to_string())?;
     let mut tally = Tally::thorough();
@@ -132,11 +132,11 @@ pub fn tgi(wire: &[u8], streams: usize) -> Result<Answer, String> {
     if ended == streams { Ok(tally.answer()) } else { Err(format!("{ended} ends of {streams} streams")) }
 }
 
-/// The deltas in chunks of OpenAI.
+/// The deltas in OpenAI's chunks.
 ///
 /// # Errors
 ///
-/// What is wrong with them, in words.
+/// What is wrong with the output.
 pub fn deltas<'a>(records: impl IntoIterator<Item = &'a str>) -> Result<Vec<(Kind, String)>, String> {
     let mut deltas = Vec::new();
     for record in records {

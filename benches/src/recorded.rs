@@ -1,16 +1,17 @@
-//! Streams of real servers, as many as it takes to measure.
+//! Loads recorded streams of real servers, and repeats them until there are enough events to measure.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::openai_stream::{DONE, Stream, data};
 use crate::proof;
 use crate::subjects::records::{AsyncOpenai, Record};
 use crate::tally::Tally;
-use crate::workload::{DONE, Stream, data};
+use crate::workload::LeftOut;
 
-/// One stream of a real server.
+/// A recorded stream.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// Name of its file.
@@ -19,21 +20,12 @@ pub struct Recording {
     pub stream: Stream,
 }
 
-/// A recording that is not measured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
-    /// Name of its file.
-    pub file: String,
-    /// Why not.
-    pub why: String,
-}
-
-/// The recordings in `folder`, files `*.sse` of OpenAI chunks, and those that are left out: where it is not said that
-/// the stream is complete, or where not everyone can find all of its text.
+/// The recordings in `folder`, which are files `*.sse` of OpenAI chunks, and those that are left out: without a sign that
+/// the stream is complete, or with text that one of the peers cannot decode.
 ///
 /// # Errors
 ///
-/// Why there is none.
+/// The directory cannot be read, or has no usable recording.
 pub fn load(folder: &Path) -> Result<(Vec<Recording>, Vec<LeftOut>), String> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(|_| "codec/testdata/recorded is not there")?
@@ -56,7 +48,7 @@ pub fn load(folder: &Path) -> Result<(Vec<Recording>, Vec<LeftOut>), String> {
     Ok((recordings, left_out))
 }
 
-/// The recordings one after the other, again and again, until the next would bring more than `events` events; each at
+/// Repeats the recordings in order until the next one would exceed `events` events; each is included at
 /// least once.
 pub fn repeat(recordings: &[Recording], events: usize) -> Vec<&Stream> {
     let mut streams: Vec<&Stream> = recordings.iter().map(|recording| &recording.stream).collect();
@@ -71,8 +63,8 @@ pub fn repeat(recordings: &[Recording], events: usize) -> Vec<&Stream> {
     streams
 }
 
-/// The recording with the longest run of text, and that run again and again, until there are about `events` events: an
-/// answer as long as answers are.
+/// Lengthens the recording with the longest run of text, by repeating that run up to about `events` events, so that it has
+/// a realistic length.
 pub fn lengthen(recordings: &[Recording], events: usize) -> Option<(&str, Stream)> {
     let run = |recording: &Recording| run(&recording.stream.events);
     let longest = recordings.iter().max_by_key(|recording| run(recording).len())?;
@@ -86,7 +78,7 @@ pub fn lengthen(recordings: &[Recording], events: usize) -> Option<(&str, Stream
     Some((&longest.file, Stream { events: lengthened, deltas }))
 }
 
-/// The longest run of events that hold text of the only choice and nothing else that matters.
+/// The longest run of events that have only text of a single choice.
 fn run(events: &[String]) -> Range<usize> {
     let is_text = |event: &String| {
         let chunk: Value = data(event).and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
@@ -106,7 +98,7 @@ fn run(events: &[String]) -> Range<usize> {
     longest
 }
 
-/// The stream in a file, byte for byte.
+/// Parses the stream in a file.
 fn stream(text: &str) -> Result<Stream, String> {
     let events: Vec<String> = text.split_inclusive("\n\n").map(str::to_owned).collect();
     let records = events.iter().map(|event| data(event)).collect::<Option<Vec<&str>>>();

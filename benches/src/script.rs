@@ -1,10 +1,10 @@
-//! Streams that are made from a seed, and what is truly in them.
+//! Generates OpenAI streams from a seed, together with their deltas.
 
+use crate::openai_stream::{DONE, Stream};
 use crate::random::Random;
 use crate::tally::Kind;
-use crate::workload::{DONE, Stream};
 
-/// Writes the records of a stream, in the shape of vLLM's.
+/// Writes the records of a stream, in vLLM's shape.
 #[derive(Clone, Debug)]
 pub struct Script {
     random: Random,
@@ -15,20 +15,20 @@ pub struct Script {
 }
 
 impl Script {
-    /// Nothing yet. The same seed makes the same stream.
+    /// An empty script. The same seed gives the same stream.
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let id = format!("chatcmpl-{:016x}{:016x}", random.next(), random.next());
         Self { random, id, created: 1_770_933_892, records: Vec::new(), deltas: Vec::new() }
     }
 
-    /// Text, a token a record, in so many records.
+    /// A text stream of `events` records, with one token per record.
     #[must_use]
     pub fn plain(mut self, events: usize) -> Stream {
         self.text(events.saturating_sub(4), |token, _| token)
     }
 
-    /// Text, a token a record, so many tokens. Each ends in its number, so that it is told from every other.
+    /// A text stream of `tokens` tokens, with one token per record. Each token ends with its number, so that it is unique.
     #[must_use]
     pub fn numbered(mut self, tokens: usize) -> Stream {
         self.text(tokens, |token, number| format!("{token}{number:05}"))
@@ -44,7 +44,7 @@ impl Script {
         self.end("stop", "")
     }
 
-    /// What spoils the likeness of records: a clock in each, and probabilities on some.
+    /// A text stream whose records differ: each has a timestamp, and some have log probabilities.
     #[must_use]
     pub fn changing(mut self, events: usize) -> Stream {
         let usage = r#","usage":null"#;
@@ -73,12 +73,12 @@ impl Script {
         self.end("stop", usage)
     }
 
-    /// Tool calls, one after the other, a token of their input a record.
+    /// Consecutive tool calls, with one token of their input per record.
     #[must_use]
     pub fn tools(mut self, events: usize) -> Stream {
         self.chunk(r#"{"role":"assistant","content":""}"#, "null", "null", "");
         let deltas = events.saturating_sub(4);
-        // A decoder may bound the calls of one answer, so a longer stream has longer ones.
+        // A decoder may bound the number of calls, so a longer stream has longer calls.
         let call_len = (deltas / 256).max(16).min(deltas);
         let deltas = deltas - deltas % call_len;
         for event in 0..deltas {
@@ -98,7 +98,7 @@ impl Script {
             let text = match event % call_len {
                 1 => "{\"city\": \"".to_owned(),
                 at if at + 1 == call_len => "\"}".to_owned(),
-                // The input is itself a JSON text, so what JSON escapes is escaped twice on the wire.
+                // The input is itself JSON, so its escapes are escaped again.
                 _ => {
                     let quoted = json(&token(&mut self.random));
                     quoted[1..quoted.len() - 1].to_owned()
@@ -138,8 +138,8 @@ impl Script {
     }
 }
 
-/// A token as a tokeniser has them: mostly a space and a word, now and then something that JSON escapes or that takes
-/// more than one byte a character.
+/// A typical token: mostly a space and a word, sometimes with an escape in JSON or with
+/// multi-byte characters.
 pub fn token(random: &mut Random) -> String {
     match random.between(0, 99) {
         0..=3 => ["\n", "\n\n", " \"", "\",", "\\", "\t"][random.between(0, 5)].to_owned(),
@@ -155,7 +155,7 @@ pub fn token(random: &mut Random) -> String {
     }
 }
 
-/// A text as JSON writes it.
+/// A text as a JSON string.
 pub fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,7 +1,7 @@
-//! Many streams that are decoded in turn, as a gateway has them.
+//! Many interleaved streams, as in a gateway.
 //!
-//! Each gets one frame, then the next stream does; all decoders are alive from the first frame to the last. The same
-//! frames of a long stream, decoded alone, are what that is compared with.
+//! Each stream gets one frame in turn; all decoders live from the first frame to the last. This is compared with the same
+//! number of frames of one long stream, decoded alone.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,9 @@ use sagewire_codec::Decoder;
 use sse_core::{SseDecoder, SseEvent};
 
 use crate::counting::allocated;
+use crate::frames::frame;
 use crate::measure::median;
+use crate::openai_stream::{DONE, Stream, data};
 use crate::proof;
 use crate::script::Script;
 use crate::subjects::records::{Minimal, NOT_DONE, Record};
@@ -20,59 +22,59 @@ use crate::subjects::sagewire::observe;
 use crate::subjects::smithy::is_part;
 use crate::subjects::{label_of_best, label_of_sagewire};
 use crate::tally::{Answer, Fault, Kind, Tally};
-use crate::workload::{DONE, Expected, Stream, data, frame};
+use crate::workload::Expected;
 
 /// Events of each stream.
 const EVENTS: usize = 100;
 
-/// Events of the long one at most. It is decoded as often as it takes.
+/// Most events of the long stream, which is decoded repeatedly.
 const LONG: usize = 10_000;
 
-/// Streams that differ; the others are like one of them. Their frames stay in the cache, where a socket's read would
-/// have left them.
+/// Number of different streams; the others are copies. Their frames stay in the cache, as after a read from
+/// a socket.
 const SCRIPTS: usize = 16;
 
-/// How many streams, and how often.
+/// How to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Streams at once.
     pub streams: usize,
-    /// Times that each subject runs; the median counts.
+    /// Runs of each subject, of which the median is used.
     pub rounds: usize,
 }
 
-/// What it costs a subject to go from stream to stream.
+/// The result of one subject.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Who.
+    /// The subject.
     pub subject: String,
-    /// The versions of the packages that the subject is made of.
+    /// The versions of the packages that the subject uses.
     pub version: String,
-    /// How fast, or why there is no speed to speak of.
+    /// The cost, or why there is none.
     pub outcome: Result<Cost, String>,
 }
 
-/// How fast, and at what cost.
+/// Speed and memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// Millions of input bytes in a second: one long stream alone, warm.
+    /// One long stream alone, warm, in MB/s of input.
     pub alone: f64,
-    /// The same: as many streams one after the other, each from a new decoder to its end.
+    /// The streams one after the other, each with a new decoder, in MB/s.
     pub in_a_row: f64,
-    /// The same: all streams at once, a frame of each in turn.
+    /// All streams interleaved, in MB/s.
     pub in_turn: f64,
-    /// Bytes that each stream holds between its frames, its decoder included: the most there was at any time.
+    /// Peak bytes that each stream holds between frames, including its decoder.
     pub bytes_per_stream: f64,
 }
 
 impl Cost {
-    /// The speed in turn as a part of the speed alone.
+    /// The speed of interleaved streams relative to one alone.
     pub fn ratio(&self) -> f64 {
         self.in_turn / self.alone
     }
 }
 
-/// A decoder that is handed one read at a time.
+/// A decoder that takes one read at a time.
 trait Fed: Default {
     fn feed(&mut self, chunk: Bytes, tally: &mut Tally) -> Result<(), Fault>;
     fn finish(&mut self, tally: &mut Tally) -> Result<(), Fault>;
@@ -99,7 +101,7 @@ impl Fed for Sagewire {
     }
 }
 
-/// The fastest of the peers that can be fed: smithy, sse-core and the smallest structs.
+/// The fastest peers that take one read at a time: smithy, sse-core and minimal structs.
 #[derive(Default)]
 struct Peers {
     frames: MessageFrameDecoder,
@@ -134,18 +136,18 @@ impl Fed for Peers {
     }
 }
 
-/// What is decoded, and what is truly in it.
+/// The input and the expected results.
 struct Input {
-    /// A frame is a read.
+    /// One frame per read.
     scripts: Vec<Vec<Bytes>>,
     long: Vec<Bytes>,
-    /// Times that the long one is decoded, to be as many frames as there are in all streams.
+    /// Repetitions of the long stream, to have as many frames as all streams together.
     long_times: usize,
     streams: usize,
     truth: [Expected; 3],
 }
 
-/// Measures all.
+/// Measures all of them.
 pub fn measure(plan: &Plan) -> Vec<Row> {
     let input = Input::new(plan.streams);
     let mut contests =
@@ -181,7 +183,7 @@ impl Input {
         &self.scripts[stream % SCRIPTS]
     }
 
-    /// Bytes of the long stream, as often as it is decoded, and of all others.
+    /// Bytes of the long stream with its repetitions, and of all other streams.
     fn len(&self) -> (f64, f64) {
         let len = |frames: &[Bytes]| frames.iter().map(Bytes::len).sum::<usize>();
         let all: usize = (0..self.streams).map(|stream| len(self.script(stream))).sum();
@@ -189,7 +191,7 @@ impl Input {
     }
 }
 
-/// A frame for each event, ready to be read again and again.
+/// A frame for each event.
 fn frames(stream: &Stream) -> Vec<Bytes> {
     let frame = |event: &String| {
         let mut bytes = Vec::new();
@@ -205,14 +207,14 @@ fn texts(stream: &Stream) -> Vec<Vec<(Kind, String)>> {
     records.map(|record| proof::deltas(record).unwrap_or_default()).collect()
 }
 
-/// A way to go through the input. Says how many bytes all streams held at most.
+/// A way to run through the input. Returns the peak bytes that all streams hold.
 type Way = fn(&Input, &mut Tally) -> Result<u64, Fault>;
 
-/// A subject and what it has shown so far.
+/// A subject and its results so far.
 struct Contest {
     subject: String,
     version: String,
-    /// Alone, in a row, in turn.
+    /// Alone, one after the other, interleaved.
     ways: [Way; 3],
     times: [Vec<Duration>; 3],
     held: u64,
@@ -225,7 +227,7 @@ impl Contest {
         Self { subject, version, ways, times: Default::default(), held: 0, fault: None }
     }
 
-    /// Goes every way once, with every byte in the hash.
+    /// Runs each way once and hashes every byte.
     fn prove(&mut self, input: &Input) {
         for (way, expected) in self.ways.into_iter().zip(input.truth) {
             if let Err(fault) = go(way, input, Tally::thorough(), expected.thorough) {
@@ -263,7 +265,7 @@ impl Contest {
     }
 }
 
-/// How long it took, and how many bytes all streams held at most, if the answer is right.
+/// The time and the peak bytes of all streams, if the result is correct.
 fn go(way: Way, input: &Input, mut tally: Tally, expected: Answer) -> Result<(Duration, u64), String> {
     let start = Instant::now();
     let held = way(input, &mut tally).map_err(|fault| fault.to_string())?;

@@ -1,75 +1,60 @@
-//! The bytes that all subjects read, made from a fixed seed, and what is truly in them.
+//! Workloads: the bytes that all subjects decode, generated from a fixed seed, and the expected results.
 //!
-//! Nothing here uses sagewire: the frames are put together by hand, and the truth is what the generator put in.
+//! Nothing here uses sagewire: frames are written by hand, and the expected results come from the generator.
 
 use std::borrow::Borrow;
-use std::path::Path;
 
 use bytes::Bytes;
 
 use crate::formats::Source;
+use crate::frames::frame;
+use crate::openai_stream::{DONE, Stream, data};
 use crate::random::Random;
 use crate::reads::Chunks;
-use crate::recorded::{self, LeftOut};
-use crate::script::Script;
 use crate::tally::{Answer, Kind, Tally};
 
-/// The names of the workloads: four that are generated, a stream each, and one of the real bytes of many streams.
-pub const NAMES: [&str; 6] =
-    ["openai", "openai-ragged", "openai-tools", "openai-changing", RECORDED, "recorded-short"];
-
-const RECORDED: &str = "recorded";
-
-/// The record that ends a stream.
-pub const DONE: &str = "[DONE]";
-
-/// One stream of a container, and what is in it.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    /// Its server-sent events, each with the empty line behind it.
-    pub events: Vec<String>,
-    /// The deltas in them.
-    pub deltas: Vec<(Kind, String)>,
-}
-
-/// The data of an event that has one line of it.
-pub fn data(event: &str) -> Option<&str> {
-    event.lines().find_map(|line| line.strip_prefix("data: "))
-}
-
-/// Streams one after the other, framed and not, and what is in them.
+/// Consecutive streams, with and without frames, and their expected results.
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
-    /// What it is called in the table.
+    /// The name in the table.
     pub name: &'static str,
-    /// What the records are.
+    /// The format of the records.
     pub source: Source,
-    /// The recordings that it is made of; empty where it is generated.
+    /// The recordings that it consists of. Empty if it is generated.
     pub files: Vec<String>,
-    /// The recordings that it is not made of.
+    /// The recordings that were left out.
     pub left_out: Vec<LeftOut>,
-    /// The bytes that the container wrote: server-sent events of OpenAI. Empty where they are something else.
+    /// The bytes that the container wrote, if they are OpenAI's server-sent events; empty for other formats.
     pub sse: Bytes,
-    /// The same in event-stream frames, which is what arrives.
+    /// The response body: the same bytes in event-stream frames.
     pub framed: Bytes,
-    /// Where each stream ends in `sse` and in `framed`.
+    /// The offset of the end of each stream in `sse` and in `framed`.
     ends: Vec<(usize, usize)>,
-    /// The JSON documents without `[DONE]`, a line each.
+    /// The JSON documents without `[DONE]`, one per line.
     pub json_lines: Bytes,
-    /// Server-sent events, `[DONE]` included; lines, or frames of Bedrock's.
+    /// Number of server-sent events including `[DONE]`, of lines, or of Bedrock frames.
     pub records: u64,
-    /// What a right decoder finds.
+    /// The results of a correct decoder.
     pub truth: Truth,
-    /// What stands before the text in a record, for the lower bound; empty where records differ too much.
+    /// The bytes before the text in a record, for the lower bound. Empty if records differ too much.
     pub needle: &'static str,
 }
 
-/// What a right decoder finds.
+/// A recording that is not measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Name of its file.
+    pub file: String,
+    /// The reason.
+    pub why: String,
+}
+
+/// The results of a correct decoder.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Truth {
     /// Deltas of text, reasoning and tool input.
     pub text: Answer,
-    /// The same deltas as JSON writes them, without quotes.
+    /// The same deltas as in the JSON, without quotes.
     pub raw: Answer,
     /// Payloads of the frames.
     pub frames: Expected,
@@ -79,17 +64,17 @@ pub struct Truth {
     pub json_lines: Expected,
 }
 
-/// An answer as the two sorts of [`Tally`] see it.
+/// A result as each kind of [`Tally`] counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// While the clock runs.
+    /// Of a timed tally.
     pub timed: Answer,
-    /// With every byte in the hash.
+    /// Of a thorough tally, which hashes every byte.
     pub thorough: Answer,
 }
 
 impl Expected {
-    /// Of these deltas.
+    /// The expected result for these deltas.
     pub fn of_texts<'a>(deltas: impl Iterator<Item = &'a (Kind, String)>) -> Self {
         let (mut timed, mut thorough) = (Tally::timed(), Tally::thorough());
         for (kind, text) in deltas {
@@ -100,7 +85,7 @@ impl Expected {
     }
 }
 
-/// Pieces that are being added up to an [`Expected`].
+/// Builds an [`Expected`] from pieces.
 #[derive(Debug)]
 struct Pieces {
     timed: Tally,
@@ -123,42 +108,6 @@ impl Pieces {
 }
 
 impl Workload {
-    /// The workload of that name with about `events` records.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none.
-    pub fn load(name: &str, events: usize) -> Result<Self, String> {
-        let other = Source::OTHERS.into_iter().find(|source| source.name() == name);
-        if let Some(workload) = other.and_then(|source| source.workload(events)) {
-            return Ok(workload);
-        }
-        let name =
-            NAMES.into_iter().find(|known| *known == name).ok_or("there is no workload of that name")?;
-        if name.starts_with(RECORDED) {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/testdata/recorded");
-            let (recordings, left_out) = recorded::load(&folder)?;
-            if name == RECORDED {
-                let (file, stream) = recorded::lengthen(&recordings, events).ok_or("no recording")?;
-                return Ok(Self {
-                    files: vec![file.to_owned()],
-                    ..Self::new(name, &[stream], Cuts::Events, "")
-                });
-            }
-            let streams = recorded::repeat(&recordings, events);
-            let files = recordings.iter().map(|recording| recording.file.clone()).collect();
-            return Ok(Self { files, left_out, ..Self::new(name, &streams, Cuts::Events, "") });
-        }
-        let script = Script::new(0x5a9e_0001);
-        let (stream, needle) = match name {
-            "openai-tools" => (script.tools(events), "\"arguments\":\""),
-            "openai-changing" => (script.changing(events), "\"content\":\""),
-            _ => (script.plain(events), "\"content\":\""),
-        };
-        let cuts = if name == "openai-ragged" { Cuts::Ragged } else { Cuts::Events };
-        Ok(Self::new(name, &[stream], cuts, needle))
-    }
-
     /// A workload of these streams.
     pub fn new(
         name: &'static str,
@@ -216,7 +165,7 @@ impl Workload {
         }
     }
 
-    /// A workload of one stream that arrives as these frames, with these deltas in so many records.
+    /// A workload of one stream of frames, with the given deltas and number of records.
     pub(crate) fn of_frames(
         source: Source,
         framed: Vec<u8>,
@@ -235,7 +184,7 @@ impl Workload {
         }
     }
 
-    /// How many streams there are.
+    /// The number of streams.
     pub fn streams(&self) -> usize {
         self.ends.len()
     }
@@ -245,7 +194,7 @@ impl Workload {
         Chunks::cut(split(&self.framed, self.ends.iter().map(|(_, framed)| *framed)), len)
     }
 
-    /// The streams as the container wrote them in reads of `len`.
+    /// The streams without frames in reads of `len`.
     pub fn sse_in(&self, len: usize) -> Chunks {
         Chunks::cut(split(&self.sse, self.ends.iter().map(|(sse, _)| *sse)), len)
     }
@@ -256,16 +205,16 @@ fn split(bytes: &[u8], ends: impl Iterator<Item = usize>) -> impl Iterator<Item 
     ends.map(move |end| &bytes[std::mem::replace(&mut start, end)..end])
 }
 
-/// Where the service cuts the container's bytes.
+/// Where the service cuts the bytes of the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cuts {
-    /// After each event, as a server that flushes each event makes likely.
+    /// After each event, which is likely if the server flushes each event.
     Events,
-    /// Anywhere: every 20 to 600 bytes, also within characters.
+    /// At random, every 20 to 600 bytes, also within characters.
     Ragged,
 }
 
-/// Cuts at random places, into parts of at least `least` and at most 600 bytes.
+/// Cuts at random into parts of `least` to 600 bytes.
 pub fn ragged<'a>(mut bytes: &'a [u8], least: usize, random: &mut Random) -> Vec<&'a [u8]> {
     let mut parts = Vec::new();
     while !bytes.is_empty() {
@@ -274,30 +223,4 @@ pub fn ragged<'a>(mut bytes: &'a [u8], least: usize, random: &mut Random) -> Vec
         bytes = rest;
     }
     parts
-}
-
-/// Appends one `PayloadPart` frame, with the headers and in the order that SageMaker sends.
-pub fn frame(payload: &[u8], out: &mut Vec<u8>) {
-    event_frame("PayloadPart", "application/octet-stream", payload, out);
-}
-
-/// Appends one frame of an event, with the headers and in the order that AWS sends.
-pub fn event_frame(event: &str, content: &str, payload: &[u8], out: &mut Vec<u8>) {
-    let headers = [(":event-type", event), (":content-type", content), (":message-type", "event")];
-    let headers_len: usize = headers.iter().map(|(name, value)| 1 + name.len() + 3 + value.len()).sum();
-    let start = out.len();
-    let total = 12 + headers_len + payload.len() + 4;
-    out.extend_from_slice(&(total as u32).to_be_bytes());
-    out.extend_from_slice(&(headers_len as u32).to_be_bytes());
-    out.extend_from_slice(&crc32fast::hash(&out[start..]).to_be_bytes());
-    for (name, value) in headers {
-        out.push(name.len() as u8);
-        out.extend_from_slice(name.as_bytes());
-        // 7 is a string.
-        out.push(7);
-        out.extend_from_slice(&(value.len() as u16).to_be_bytes());
-        out.extend_from_slice(value.as_bytes());
-    }
-    out.extend_from_slice(payload);
-    out.extend_from_slice(&crc32fast::hash(&out[start..]).to_be_bytes());
 }

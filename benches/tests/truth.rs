@@ -1,11 +1,12 @@
 //! The workloads are the same every time, and sagewire finds in them what the generator put in.
 
+use sagewire_benches::catalog::NAMES;
 use sagewire_benches::formats::{Source, Target};
 use sagewire_benches::measure::{READS, prove};
 use sagewire_benches::reads::{Chunks, Reads, cut};
 use sagewire_benches::subjects::{Measure, sagewire};
 use sagewire_benches::tally::{Answer, Tally};
-use sagewire_benches::workload::{NAMES, Workload};
+use sagewire_benches::workload::Workload;
 
 fn workloads() -> impl Iterator<Item = Workload> {
     NAMES.into_iter().map(|name| Workload::load(name, 600).unwrap())

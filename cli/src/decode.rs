@@ -196,7 +196,8 @@ fn events(mut input: Input, framing: FramingArg, limits: Limits, output: &mut Ou
         frames.finish()?;
     }
     let content = Content::of(&start);
-    if events.count == 0 && matches!(content, Content::Gzip | Content::Html | Content::Xml | Content::Binary) {
+    if events.count == 0 && matches!(content, Content::Gzip | Content::Html | Content::Xml | Content::Binary)
+    {
         return Err(unrecognized::fault(Origin::Input, content, ""));
     }
     Ok(events.decoder.finish()?)

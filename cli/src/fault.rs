@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use sagewire_chat_template::TemplateError;
 use sagewire_codec::{ConvertError, DecodeError};
 
 /// Why a command failed.
@@ -104,6 +105,16 @@ impl From<ConvertError> for Fault {
             Exit::Corrupt
         };
         Self::Line(exit, error.to_string())
+    }
+}
+
+impl From<TemplateError> for Fault {
+    fn from(error: TemplateError) -> Self {
+        if error.is_limit() {
+            Self::Line(Exit::Corrupt, format!("template: {error}"))
+        } else {
+            Self::usage(format_args!("--template: {error}"))
+        }
     }
 }
 

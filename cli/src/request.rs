@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sagewire_codec::chat_template::{Date, Template};
+use sagewire_chat_template::{Date, Template};
 use sagewire_codec::model::{
     Content, ConversionOptions, FirstMessage, Loss, Message, PromptImages, Rendered, Request, Role,
     SystemPlacement, Tool, ZeroTemperature,
@@ -82,18 +82,18 @@ impl Args {
                 ("zero-temperature", "clamp") => options.zero_temperature(ZeroTemperature::Clamp),
                 ("zero-temperature", "send") => options.zero_temperature(ZeroTemperature::Send),
                 ("max-tokens", tokens) => options.max_tokens(number(tokens)?),
-                ("others", "keep") => options.drop_others(false),
-                ("others", "drop") => options.drop_others(true),
+                ("others", "keep") => options.drop_extra_parameters(false),
+                ("others", "drop") => options.drop_extra_parameters(true),
                 ("system", "keep") => options.system(SystemPlacement::Keep),
                 ("system", "first-user") => options.system(SystemPlacement::FirstUser),
                 ("system", "last-user") => options.system(SystemPlacement::LastUser),
-                ("merge", "true") => options.merge(true),
-                ("merge", "false") => options.merge(false),
+                ("merge", "true") => options.merge_messages(true),
+                ("merge", "false") => options.merge_messages(false),
                 ("first-message", "insert") => options.first_message(FirstMessage::Insert),
                 ("first-message", "error") => options.first_message(FirstMessage::Error),
                 ("first-message", "leave") => options.first_message(FirstMessage::Leave),
-                ("images", "template") => options.images(PromptImages::Template),
-                ("images", "markdown") => options.images(PromptImages::Markdown),
+                ("images", "template") => options.prompt_images(PromptImages::Template),
+                ("images", "markdown") => options.prompt_images(PromptImages::Markdown),
                 _ => return Err(invalid()),
             };
         }
@@ -211,7 +211,7 @@ impl Prompting {
             Some("jinja" | "jinja2" | "j2") => jinja(path),
             Some("json") => tokenizer_config(path),
             _ if path.is_file() => tokenizer_config(path),
-            _ => Template::named(name).map_err(|error| error.kind().to_string()),
+            _ => Template::named(name).map_err(|error| error.to_string()),
         };
         let template = template.map_err(|reason| Fault::usage(format!("--template: {reason}")))?;
         Ok(Self::Template(Box::new(match today() {
@@ -226,7 +226,7 @@ fn tokenizer_config(path: &Path) -> Result<Template, String> {
     let neighbour = path.with_file_name("chat_template.jinja");
     let hint = if neighbour.is_file() { "; hint: there is a chat_template.jinja next to it" } else { "" };
     let template = Template::from_tokenizer_config(&json);
-    template.map_err(|error| format!("{}: {}{hint}", path.display(), error.kind()))
+    template.map_err(|error| format!("{}: {error}{hint}", path.display()))
 }
 
 /// Reads a template from its own file. The special tokens are in the tokenizer_config.json next to it.
@@ -235,7 +235,7 @@ fn jinja(path: &Path) -> Result<Template, String> {
     let neighbour = path.with_file_name("tokenizer_config.json");
     let config = if neighbour.is_file() { input::read_text(&neighbour)? } else { "{}".into() };
     let template = Template::from_jinja(&source, &config);
-    template.map_err(|error| format!("{}: {}", path.display(), error.kind()))
+    template.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The current date in UTC, for templates that contain it.

@@ -187,7 +187,9 @@ impl Recognition {
             // Gzip may look like the prelude of a frame.
             Layer::EventStream => error.offset() == 0 && content == Content::Gzip,
             Layer::SageMaker => false,
-            Layer::Format => error.is_truncated() && (error.offset() > 0 || self.unknown + self.malformed > 0),
+            Layer::Format => {
+                error.is_truncated() && (error.offset() > 0 || self.unknown + self.malformed > 0)
+            }
             _ => error.is_truncated() && !content.may_have_records(),
         }
     }

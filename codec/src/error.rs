@@ -1,19 +1,18 @@
-//! The one error type of the codec.
+//! The error of decoding streams.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use core::fmt;
 
 use crate::model::Failure;
 
-/// What went wrong, where, and in which layer.
+/// Why a stream could not be decoded: what went wrong, in which layer, and at which byte.
 ///
 /// Errors are sticky: a decoder that has returned one returns the same one from then on. Everything decoded
 /// before the fault has been delivered by then.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecodeError(Box<Fault>);
 
-/// Boxed, so that a result is no larger than what it is without a fault.
+/// Boxed, so that a `Result` is no larger than its success.
 #[derive(Clone, PartialEq, Eq)]
 struct Fault {
     kind: DecodeErrorKind,
@@ -59,20 +58,7 @@ impl DecodeError {
 
     /// The bytes are not what the format allows: a checksum, a length, a header.
     pub fn is_corrupt(&self) -> bool {
-        !self.is_truncated() && !self.is_limit() && !self.is_refused() && self.failure().is_none()
-    }
-
-    /// What was configured or asked for cannot be had: it has to be changed, and was not sent.
-    pub fn is_refused(&self) -> bool {
-        matches!(
-            self.0.kind,
-            DecodeErrorKind::Invalid { .. }
-                | DecodeErrorKind::Unknown { .. }
-                | DecodeErrorKind::Unsupported { .. }
-                | DecodeErrorKind::Raised { .. }
-                | DecodeErrorKind::ControlToken { .. }
-                | DecodeErrorKind::Unwritable(_)
-        )
+        !self.is_truncated() && !self.is_limit() && self.failure().is_none()
     }
 
     /// The model or the service reported that it failed.
@@ -80,7 +66,7 @@ impl DecodeError {
         self.failure().is_some()
     }
 
-    /// What the model or the service said, if the error is its own.
+    /// The failure that the model or the service reported.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0.kind {
             DecodeErrorKind::Failure(failure) => Some(failure),
@@ -124,12 +110,6 @@ pub enum Layer {
     Record,
     /// The chat format inside the records.
     Format,
-    /// A chat template, and the prompt that it makes of messages. Its input is the template.
-    Template,
-    /// A request or a response of embeddings.
-    Embedding,
-    /// A format that is described in a file. Its input is the path or the text that is wrong.
-    Custom,
 }
 
 impl fmt::Display for Layer {
@@ -141,9 +121,6 @@ impl fmt::Display for Layer {
             Self::JsonLines => "jsonlines",
             Self::Record => "record",
             Self::Format => "format",
-            Self::Template => "template",
-            Self::Embedding => "embedding",
-            Self::Custom => "custom",
         })
     }
 }
@@ -202,54 +179,6 @@ pub enum DecodeErrorKind {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// What was configured or asked for is malformed.
-    Invalid {
-        /// What it is.
-        what: &'static str,
-        /// What is wrong with it.
-        why: Box<str>,
-    },
-    /// A name that is not known.
-    Unknown {
-        /// What it should be the name of.
-        what: &'static str,
-        /// The name.
-        found: Box<str>,
-        /// The names that are known.
-        known: Box<str>,
-    },
-    /// Something that the target cannot say, and without which it would say something else.
-    Unsupported {
-        /// What it is.
-        what: Box<str>,
-        /// Where it stands: a JSON pointer.
-        at: Box<str>,
-    },
-    /// A chat template refused the messages.
-    Raised {
-        /// The line of the template.
-        line: u32,
-        /// What the template said.
-        message: Box<str>,
-    },
-    /// A text has a token in it that would mean something in a prompt.
-    ControlToken {
-        /// The token.
-        token: Box<str>,
-        /// Where the text stands: a JSON pointer.
-        at: Box<str>,
-    },
-    /// A request has something else where its format requires a certain kind of value.
-    Expected {
-        /// The value.
-        what: &'static str,
-        /// What it has to be.
-        expected: &'static str,
-        /// What it is.
-        found: &'static str,
-    },
-    /// A request cannot be written in the target format.
-    Unwritable(Cow<'static, str>),
     /// The model or the service reported that it failed.
     Failure(Box<Failure>),
 }
@@ -276,22 +205,6 @@ impl fmt::Display for DecodeErrorKind {
             Self::HeaderType(found) => write!(f, "malformed header: unknown value type {found}"),
             Self::Unencodable(what) => write!(f, "cannot be encoded: {what}"),
             Self::Malformed { what, why } => write!(f, "malformed {what}: {why}"),
-            Self::Invalid { what, why } => write!(f, "{what}: {why}"),
-            Self::Unknown { what, found, known } => write!(f, "unknown {what} `{found}`; known: {known}"),
-            Self::Unsupported { what, at } => write!(f, "{what} at {at} cannot be written"),
-            Self::Raised { line, message } => {
-                write!(f, "line {line}: the template refuses: ")?;
-                // One line, whatever the template says.
-                message.chars().try_for_each(|c| match c.is_control() {
-                    true => write!(f, "{}", c.escape_default()),
-                    false => write!(f, "{c}"),
-                })
-            }
-            Self::ControlToken { token, at } => write!(f, "the text at {at} has the control token `{token}`"),
-            Self::Expected { what, expected, found } => {
-                write!(f, "{what}: expected {expected}, found {found}")
-            }
-            Self::Unwritable(why) => write!(f, "cannot be written: {why}"),
             Self::Failure(failure) => failure.fmt(f),
         }
     }

@@ -1,7 +1,7 @@
-//! [JSON lines](https://jsonlines.org): one JSON document a line.
+//! [JSON lines](https://jsonlines.org): one JSON document per line.
 //!
-//! Lines end at LF, CR LF or CR, never at U+2028 and the like, which may stand inside a document. Empty lines are
-//! skipped; containers end their answers with up to three of them. The documents themselves are not looked into.
+//! Lines end at LF, CR LF or CR, never at U+2028 and the like, which may occur inside a document. Empty lines are
+//! skipped; containers end their responses with up to three of them. The documents themselves are not parsed.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -42,13 +42,13 @@ impl Decoder {
         Self::default()
     }
 
-    /// A decoder with other limits; [`Limits::record`] is the one that counts here.
+    /// A decoder with other limits, of which only [`Limits::record`] applies.
     pub fn with_limits(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
     /// The next line that is not empty, with malformed UTF-8 replaced by U+FFFD. `Ok(None)` means that `chunk` is
-    /// empty: bring the next one.
+    /// empty: pass the next one.
     ///
     /// # Errors
     ///

@@ -1,8 +1,25 @@
 //! The wire layer for language models behind Amazon SageMaker, without I/O.
 //!
-//! A model container answers `InvokeEndpointWithResponseStream` with server-sent events or JSON lines. SageMaker cuts
-//! these bytes anywhere, also inside a character, and sends them in event-stream frames. This crate turns what arrives
-//! back into what was said: [`chat::Event`]s, or the bytes of another format.
+//! A model container responds to `InvokeEndpointWithResponseStream` with server-sent events or JSON lines. SageMaker cuts these
+//! bytes at arbitrary positions, also inside a character, and sends them in event-stream frames. This crate decodes them to chat
+//! [events](model::Event), converts them to the stream of another API, and converts requests and responses among APIs.
+//!
+//! # Which function do I want?
+//!
+//! | to | use |
+//! |---|---|
+//! | decode a response stream to events | [`Decoder`]; with a callback [`Decoder::feed`], from a reader `io::Events`, from a futures stream `stream::Events` |
+//! | convert a response stream to another API | [`Transcoder`]; `stream::Transcoded` for a futures stream |
+//! | convert a request to another API | [`convert_request`]; or [`read_request`], change the [`Request`](model::Request), [`write_request`] |
+//! | read and write a non-streaming response | [`Response::read`](model::Response::read), [`write_response`] |
+//! | write a stream from events of your own | [`Writer`] |
+//! | read an HTTP error, and write it as another API would | [`HttpError`] |
+//! | convert requests and responses of embeddings | [`embeddings`] |
+//! | describe the API of one endpoint in a file | `custom` (feature `custom`) |
+//! | name an API, parse its name, list all | [`Api`] |
+//! | frames, server-sent events or JSON lines alone | [`eventstream`], [`sse`], [`json_lines`]; [`sagemaker`] for the events in the frames |
+//!
+//! Prompts for endpoints that take text are made by the crate `sagewire-chat-template`.
 //!
 //! # One call shape
 //!
@@ -16,15 +33,15 @@
 //! # let chunks = [Bytes::from_static(body)];
 //! let mut decoder = Decoder::new();
 //! for mut chunk in chunks {
-//!     // Events borrow: from the chunk when they lie whole in it.
+//!     // Events borrow from the chunk wherever their text is contiguous there.
 //!     while let Some(event) = decoder.decode(&mut chunk)? {
 //!         if let Event::TextDelta { text, .. } = event {
 //!             print!("{text}");
 //!         }
 //!     }
-//!     // `Ok(None)`: the chunk is empty, bring the next one.
+//!     // `Ok(None)`: the chunk is empty, pass the next one.
 //! }
-//! // The end of the input: what was held back, then `Ok(None)` if, and only if, the stream is complete.
+//! // The end of the input: events that were held back, then `Ok(None)` if, and only if, the stream is complete.
 //! while let Some(event) = decoder.finish()? {
 //!     println!("{event:?}");
 //! }
@@ -33,32 +50,22 @@
 //!
 //! # Four endings
 //!
-//! A stream ends in exactly one of four ways, and the caller can tell which: *complete* (`Ok(None)` of `finish`),
-//! *truncated* ([`Error::is_truncated`]), *model failure* ([`Error::is_model_failure`]), and *corrupt*
-//! ([`Error::is_corrupt`], or [`Error::is_limit`] where a bound was reached). Everything decoded before has been
-//! delivered by then. A finish reason is never invented.
+//! A stream ends in exactly one of four ways: *complete* (`Ok(None)` of `finish`), *truncated*
+//! ([`DecodeError::is_truncated`]), *model failure* ([`DecodeError::is_model_failure`]), and *corrupt*
+//! ([`DecodeError::is_corrupt`], or [`DecodeError::is_limit`] if a bound was reached). Everything decoded before the fault has been
+//! delivered. A finish reason is never invented.
 //!
-//! # Layers
+//! # Losses
 //!
-//! | module | wire thing |
-//! |---|---|
-//! | [`eventstream`] | AWS event-stream frames, both directions |
-//! | [`sagemaker`] | the events of SageMaker's response stream |
-//! | [`sse`] | server-sent events, strict, both directions |
-//! | [`json_lines`] | JSON lines |
-//! | [`chat`] | the canonical model between all formats |
-//! | [`format`] | the chat formats |
-//! | [`embedding`] | requests and responses of embeddings |
-//! | `chat_template` | prompts from messages, for endpoints that take nothing but text |
-//! | [`Decoder`], [`Transcoder`] | the layers stacked: bytes to events, bytes to bytes |
+//! Every conversion returns [`Losses`](model::Losses): what the target API cannot express, each with a JSON pointer into the source.
+//! An empty list means that the conversion was lossless.
 //!
 //! # Features
 //!
-//! - `std` (default): the fastest CRC and byte search that the processor has, found at run time. Without it the crate
-//!   is `no_std` with `alloc`.
+//! - `std` (default): selects the fastest CRC and byte search of the processor at run time, and adds the module `io`. Without it the
+//!   crate is `no_std` with `alloc`.
 //! - `stream`: adapters for any `futures_core::Stream` of `Bytes`, in the module `stream`.
-//! - `templates`: the module `chat_template`. Its template engine needs the standard library.
-//! - `custom`: the module `format::custom`, formats that are described in a file. Its path engine needs the standard library.
+//! - `custom`: the module `custom`, APIs that are described in a file. Its JSONPath engine needs the standard library.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -67,10 +74,14 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "ablation")]
+#[doc(hidden)]
+pub mod ablation;
+#[cfg(not(feature = "ablation"))]
+#[allow(unreachable_pub)]
+mod ablation;
 mod assemble;
 mod buffer;
-#[cfg(feature = "templates")]
-pub mod chat_template;
 mod convert_error;
 mod decode;
 mod error;

@@ -23,11 +23,11 @@ pub struct Limits {
     pub record: usize,
     /// Depth of nested JSON: 127, which is what serde_json takes.
     pub depth: usize,
-    /// Choices of one answer: 1,024, eight times what OpenAI allows.
+    /// Choices of one response: 1,024, eight times what OpenAI allows.
     pub choices: usize,
     /// Tool calls of one choice: 1,024.
     pub tools: usize,
-    /// Bytes of parts held back while another part of the same choice is still open, and of tool calls' identities:
+    /// Bytes of parts held back while another part of the same choice is still open, and of the identities of tool calls:
     /// 8 MiB.
     pub pending: usize,
 }

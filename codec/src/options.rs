@@ -11,27 +11,27 @@ use crate::limits::Limits;
 use crate::model::Api;
 use crate::records::Framing;
 
-/// How a stream is decoded. The default tells by the bytes.
+/// How a stream is decoded. The default detects framing and API automatically.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Options {
-    /// What the bytes are.
+    /// The framing of the bytes.
     pub framing: Framing,
     /// The API of the response. `None`: it is detected by the fields of its records.
     pub api: Option<Api>,
     /// Bounds of all buffers.
     pub limits: Limits,
-    /// Whether logprobs are events also where they come with every token, asked for or not, as in TGI's streams.
+    /// Whether log probabilities become events in APIs that send them with every token whether requested or not (TGI).
     pub token_logprobs: bool,
-    /// A format that is described in a file. It takes the place of [`api`](Self::api).
+    /// A custom format, which is described in a file. It is used in place of [`api`](Self::api).
     #[cfg(feature = "custom")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<Arc<custom::Format>>,
 }
 
 impl Options {
-    /// Options that tell everything by the bytes.
+    /// The defaults: everything is detected.
     pub fn new() -> Self {
         Self::default()
     }

@@ -2,8 +2,8 @@
 //!
 //! Source: the service model of SageMaker Runtime, shape
 //! [`ResponseStream`](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_ResponseStream.html). A
-//! `PayloadPart` carries raw bytes of the container. Where one part ends and the next begins means nothing: a part may
-//! hold five records, half a line or half a character.
+//! `PayloadPart` carries raw bytes of the container. The boundaries between parts have no meaning: a
+//! part may contain five records, half a line or half a character.
 
 use alloc::string::{String, ToString};
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::eventstream::{Frame, Value};
 use crate::model::Failure;
 
-/// What a frame of the response stream says.
+/// An event of the response stream.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -21,24 +21,24 @@ pub enum Event<'a> {
     /// The stream failed: a modelled exception (`ModelStreamError`, `InternalStreamFailure`), an unmodelled one, or an
     /// `error` frame. Nothing follows.
     Failure(Failure),
-    /// A kind of event that this version does not know, or an `initial-response`, which REST services do not send.
+    /// An unknown kind of event, or an `initial-response`, which REST services do not send.
     Other {
-        /// `:event-type`, empty where it is missing.
+        /// The header `:event-type`; empty if it is missing.
         event_type: &'a str,
-        /// The payload as it came.
+        /// The payload.
         payload: &'a [u8],
     },
 }
 
 impl<'a> Event<'a> {
-    /// Reads a frame. Header order is not guaranteed and the content type is not required: what counts are the names.
+    /// Parses a frame by the names of its headers. Their order is not guaranteed, and the content type is optional.
     pub fn parse(frame: &Frame<'a>) -> Self {
         let headers = frame.headers();
         let text = |name: &str| headers.get(name).and_then(|value: Value<'a>| value.as_str());
         Self::read(text, frame.payload())
     }
 
-    /// Reads a frame that some other decoder has taken apart: `text` has its headers that are strings, by name.
+    /// The same for a frame that another decoder has parsed: `text` returns a string header by name.
     pub fn read(text: impl Fn(&str) -> Option<&'a str>, payload: &'a [u8]) -> Self {
         match text(":message-type") {
             Some("exception") => {
@@ -58,14 +58,14 @@ impl<'a> Event<'a> {
     }
 }
 
-/// The body of an exception: SageMaker capitalises its members, Bedrock does not.
+/// The body of an exception. SageMaker capitalizes the fields, Bedrock does not.
 #[derive(Default, Deserialize)]
 struct Body {
     #[serde(default, alias = "Message", alias = "errorMessage")]
     message: Option<String>,
     #[serde(default, rename = "ErrorCode", alias = "code")]
     code: Option<String>,
-    /// Of Bedrock's `modelStreamErrorException`: what the model's own server said.
+    /// Only in Bedrock's `modelStreamErrorException`: the status and message of the model server.
     #[serde(default, rename = "originalStatusCode")]
     status: Option<serde_json::Number>,
     #[serde(default, rename = "originalMessage")]

@@ -1,7 +1,6 @@
 //! Adapters for any [`Stream`] of [`Bytes`], without a runtime (feature `stream`).
 //!
-//! Each asks for one chunk at a time and only once everything of the last one was taken: back pressure reaches the
-//! connection.
+//! Each polls for a chunk only when everything of the previous one was taken, so back pressure reaches the connection.
 
 use core::fmt;
 use core::pin::Pin;
@@ -14,7 +13,7 @@ use crate::decode::{Decoder, Transcoder};
 use crate::error::DecodeError;
 use crate::model::{Event, Failure, Losses};
 
-/// What a transport brings: a body of a response brings [`Bytes`]; a transport that has removed the frames brings what was
+/// An item of the stream of a transport: [`Bytes`] of the body, or, from a transport that removes the frames itself, what was
 /// in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chunk {
@@ -35,9 +34,9 @@ impl From<Bytes> for Chunk {
 /// Why a stream failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error<E> {
-    /// The bytes did not come.
+    /// The transport failed.
     Transport(E),
-    /// The bytes came and say so.
+    /// The stream is truncated or corrupt, or the model failed.
     Decode(DecodeError),
 }
 
@@ -98,8 +97,8 @@ where
     }
 }
 
-/// A stream of transcoded bytes. It ends after the last bytes of a complete stream, and otherwise with one error, which
-/// the bytes before it tell the target's reader, too, unless the transport failed.
+/// A stream of transcoded bytes. It ends after the last bytes of a complete stream, and otherwise with one error. Unless
+/// the transport failed, the last bytes report the error in the target API as well.
 #[derive(Debug)]
 pub struct Transcoded<S, E>(Adapter<S, E, Transcoder>);
 
@@ -138,7 +137,7 @@ where
     }
 }
 
-/// The call shape that both have.
+/// What `Decoder` and `Transcoder` have in common.
 trait Decode {
     type Owned;
     fn decode(&mut self, chunk: &mut Bytes) -> Result<Option<Self::Owned>, DecodeError>;

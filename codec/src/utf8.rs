@@ -4,6 +4,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::ops::Range;
 
+use crate::ablation::Shortcut;
+
 /// The text that `bytes` are, with U+FFFD for what is no UTF-8.
 #[inline]
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
@@ -32,6 +34,9 @@ impl Short {
     /// The text at `range` of `bytes`, as [`lossy`] has it.
     #[inline(always)]
     pub(crate) fn lossy<'a>(&'a mut self, bytes: &'a [u8], range: Range<usize>) -> Cow<'a, str> {
+        if !Shortcut::TextWindow.is_on() {
+            return long(&bytes[range]);
+        }
         match self.copy(bytes, range.start).and_then(|text| text.get(..range.len())) {
             Some(text) => Cow::Borrowed(text),
             None => long(&bytes[range]),

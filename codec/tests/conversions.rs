@@ -1,5 +1,6 @@
-//! The tables of the README that say what converts to what, and with what loss: made of what really happens.
-//! `SAGEWIRE_TABLES=write cargo test -p sagewire-codec --test conversions` writes them anew.
+//! Generates the tables in `README.md`, `docs/formats.md` and `docs/conversions.md` from what the codec does, and checks
+//! that the pages contain them. `SAGEWIRE_TABLES=write cargo test -p sagewire-codec --all-features --test conversions` updates
+//! the pages.
 
 mod common;
 
@@ -17,7 +18,7 @@ use sagewire_codec::{
     Api, DecodeError, Decoder, Options, Transcoder, read_request, write_request, write_response,
 };
 
-/// Formats of requests: their names in the tables, and of their rich requests in `testdata/golden`.
+/// The APIs with requests: the name in the tables, the name of the sample request in `testdata/golden`, and the API.
 const REQUESTS: [(&str, &str, Api); 11] = [
     ("OpenAI chat", "openai", Api::OpenAi),
     ("OpenAI completions", "completions", Api::Completions),
@@ -26,13 +27,13 @@ const REQUESTS: [(&str, &str, Api); 11] = [
     ("TGI", "tgi", Api::Tgi),
     ("LMI", "lmi", Api::Lmi),
     ("JumpStart text", "jumpstart", Api::JumpStart),
-    ("JumpStart text to text", "jumpstart_text", Api::JumpStartText),
+    ("JumpStart text2text", "jumpstart_text", Api::JumpStartText),
     ("Llama 2 dialogs", "jumpstart_dialogs", Api::JumpStartDialogs),
     ("Triton", "triton", Api::Triton),
-    ("raw text", "text", Api::JumpStartRaw),
+    ("JumpStart raw text", "text", Api::JumpStartRaw),
 ];
 
-/// What is written of answers.
+/// The APIs whose responses are written.
 const TARGETS: [(&str, Api); 4] = [
     ("OpenAI chat", Api::OpenAi),
     ("Converse", Api::Converse),
@@ -40,8 +41,9 @@ const TARGETS: [(&str, Api); 4] = [
     ("TGI", Api::Tgi),
 ];
 
-/// What answers each format has: its name, the file of its vectors, and those of them that together say all that it can.
-const ANSWERS: [(&str, &str, &[&str]); 9] = [
+/// The APIs with responses: the name in the tables, the file with their vectors, and the vectors that together use everything
+/// that the API can express.
+const RESPONSES: [(&str, &str, &[&str]); 9] = [
     (
         "OpenAI chat",
         "streams.json",
@@ -93,24 +95,29 @@ const ANSWERS: [(&str, &str, &[&str]); 9] = [
     ("llama-server", "streams.json", &["llama_native", "llama_native_probs"]),
 ];
 
-/// A row of the first table: its name, its formats of requests, a whole answer, a stream, how they are read, and as what
-/// they are written.
+/// A row of the first table.
 struct Row {
+    /// The name in the table.
     name: &'static str,
+    /// The APIs of its requests.
     requests: &'static [Api],
-    whole: Option<&'static str>,
+    /// A non-streaming response with the text "hi".
+    response: Option<&'static str>,
+    /// A stream with the text "hi".
     stream: Option<&'static str>,
-    format: Option<Api>,
+    /// The API that has to be selected for reading; `None` if it is detected.
+    selected: Option<Api>,
+    /// The API that responses are written in.
     target: Option<Api>,
 }
 
-const NONE: Row = Row { name: "", requests: &[], whole: None, stream: None, format: None, target: None };
+const NONE: Row = Row { name: "", requests: &[], response: None, stream: None, selected: None, target: None };
 
 const ROWS: [Row; 11] = [
     Row {
         name: "OpenAI chat (vLLM, SGLang, llama.cpp, TGI, LMI)",
         requests: &[Api::OpenAi],
-        whole: Some(r#"{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}"#),
+        response: Some(r#"{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}"#),
         stream: Some(
             "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n",
         ),
@@ -120,7 +127,7 @@ const ROWS: [Row; 11] = [
     Row {
         name: "OpenAI completions",
         requests: &[Api::Completions],
-        whole: Some(r#"{"choices":[{"index":0,"text":"hi","finish_reason":"stop"}]}"#),
+        response: Some(r#"{"choices":[{"index":0,"text":"hi","finish_reason":"stop"}]}"#),
         stream: Some(
             "data: {\"choices\":[{\"index\":0,\"text\":\"hi\",\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
         ),
@@ -128,7 +135,7 @@ const ROWS: [Row; 11] = [
     },
     Row {
         name: "OpenAI Responses",
-        whole: Some(
+        response: Some(
             r#"{"object":"response","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hi"}]}]}"#,
         ),
         stream: Some(
@@ -140,7 +147,7 @@ const ROWS: [Row; 11] = [
     Row {
         name: "Bedrock Converse",
         requests: &[Api::Converse],
-        whole: Some(
+        response: Some(
             r#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"stopReason":"end_turn"}"#,
         ),
         stream: Some(
@@ -152,7 +159,7 @@ const ROWS: [Row; 11] = [
     Row {
         name: "Anthropic Messages",
         requests: &[Api::Anthropic],
-        whole: Some(
+        response: Some(
             r#"{"type":"message","role":"assistant","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn"}"#,
         ),
         stream: Some(
@@ -165,7 +172,7 @@ const ROWS: [Row; 11] = [
     Row {
         name: "TGI",
         requests: &[Api::Tgi],
-        whole: Some(r#"{"generated_text":"hi"}"#),
+        response: Some(r#"{"generated_text":"hi"}"#),
         stream: Some(
             "data:{\"index\":1,\"token\":{\"id\":1,\"text\":\"hi\",\"logprob\":-1.0,\"special\":false},\"generated_text\":\"hi\",\"details\":null}\n\n",
         ),
@@ -173,50 +180,50 @@ const ROWS: [Row; 11] = [
         ..NONE
     },
     Row {
-        name: "LMI, three generations",
+        name: "LMI (three generations)",
         requests: &[Api::Lmi],
-        whole: Some(r#"{"generated_text": "hi"}"#),
+        response: Some(r#"{"generated_text": "hi"}"#),
         stream: Some(
             "{\"token\": {\"id\": 1, \"text\": \"hi\", \"log_prob\": -1.0}, \"generated_text\": \"hi\"}\n",
         ),
         ..NONE
     },
     Row {
-        name: "JumpStart: text, text to text (JSON, raw text), Llama 2 dialogs",
+        name: "JumpStart (text, text2text, raw text, Llama 2 dialogs)",
         requests: &[Api::JumpStart, Api::JumpStartText, Api::JumpStartRaw, Api::JumpStartDialogs],
-        whole: Some(r#"[{"generation":{"role":"assistant","content":"hi"}}]"#),
+        response: Some(r#"[{"generation":{"role":"assistant","content":"hi"}}]"#),
         ..NONE
     },
     Row {
-        name: "Triton's generate extension",
+        name: "Triton generate extension",
         requests: &[Api::Triton],
-        whole: Some(r#"{"model_name":"m","model_version":"1","text_output":"hi"}"#),
+        response: Some(r#"{"model_name":"m","model_version":"1","text_output":"hi"}"#),
         stream: Some(
             "data: {\"model_name\":\"m\",\"text_output\":\"hi\"}\n\ndata: {\"model_name\":\"m\",\"sequence_end\":true,\"text_output\":\"\"}\n\n",
         ),
         ..NONE
     },
     Row {
-        name: "llama-server's `/completion`",
-        whole: Some(r#"{"index":0,"content":"hi","stop":true,"stop_type":"eos","tokens_predicted":1}"#),
+        name: "llama-server `/completion`",
+        response: Some(r#"{"index":0,"content":"hi","stop":true,"stop_type":"eos","tokens_predicted":1}"#),
         stream: Some(
             "data: {\"index\":0,\"content\":\"hi\",\"stop\":true,\"stop_type\":\"eos\",\"tokens_predicted\":1}\n\n",
         ),
         ..NONE
     },
     Row {
-        name: "raw text of TorchServe",
-        whole: Some("hi"),
+        name: "plain text (TorchServe)",
+        response: Some("hi"),
         stream: Some("hi"),
-        format: Some(Api::PlainText),
+        selected: Some(Api::PlainText),
         ..NONE
     },
 ];
 
-/// The answer that a body is, if it is complete.
-fn read(body: &[u8], format: Option<Api>) -> Result<Response, DecodeError> {
+/// Reads a complete response, streamed or not.
+fn read(body: &[u8], api: Option<Api>) -> Result<Response, DecodeError> {
     let mut response = Response::default();
-    let mut decoder = Decoder::with_options(Options::new().api(format));
+    let mut decoder = Decoder::with_options(Options::new().api(api));
     let mut chunk = Bytes::copy_from_slice(body);
     while let Some(event) = decoder.decode(&mut chunk)? {
         response.add(&event);
@@ -227,15 +234,15 @@ fn read(body: &[u8], format: Option<Api>) -> Result<Response, DecodeError> {
     Ok(response)
 }
 
-/// A stream as another, and what is lost.
+/// Converts a stream, and returns the result and the losses.
 fn transcode(body: &[u8], target: Api) -> (Vec<u8>, Losses) {
-    let context = ResponseOptions::new()
+    let options = ResponseOptions::new()
         .id("a")
         .model("m")
         .created(1)
         .latency_ms(1)
         .encoding(ConverseEncoding::JsonLines);
-    let mut transcoder = Transcoder::new(Options::new(), target, context).expect("it is written");
+    let mut transcoder = Transcoder::new(Options::new(), target, options).expect("a writable API");
     let (mut chunk, mut out) = (Bytes::copy_from_slice(body), Vec::new());
     while let Some(bytes) = transcoder.decode(&mut chunk).expect("good") {
         out.extend_from_slice(bytes);
@@ -246,74 +253,99 @@ fn transcode(body: &[u8], target: Api) -> (Vec<u8>, Losses) {
     (out, transcoder.losses().clone())
 }
 
-/// A template that says texts, and nothing else.
+/// A chat template that renders text and nothing else.
 fn texts_only(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
     let mut rendered = Rendered::default();
     for tool in tools {
-        rendered.lost.push((tool.at, "tools", Outcome::Dropped, "text only".into()));
+        rendered.report(tool.offset, "tools", Outcome::Dropped, "text only");
     }
     for part in messages.iter().flat_map(|message| &message.content) {
         match &part.content {
             Content::Text(text) => rendered.text.push_str(text),
-            _ => rendered.lost.push((part.at, "content", Outcome::Dropped, "text only".into())),
+            _ => rendered.report(part.offset, "content", Outcome::Dropped, "text only"),
         }
     }
     Ok(rendered)
 }
 
-/// What is read and what is written, by trying.
+/// The table of what is read and written, from trying it.
 fn directions() -> String {
-    let mut table = String::from("| format | request | response | stream |\n|---|---|---|---|\n");
+    let mut table = String::from("| API | request | response | stream |\n|---|---|---|---|\n");
     for row in ROWS {
-        let says = |body: &[u8]| {
-            let answer = read(body, row.format).unwrap_or_else(|error| panic!("{}: {error}", row.name));
-            assert_eq!(answer.choices[0].text(), "hi", "{}", row.name);
-            answer
+        let checked = |body: &[u8]| {
+            let response = read(body, row.selected).unwrap_or_else(|error| panic!("{}: {error}", row.name));
+            assert_eq!(response.choices[0].text(), "hi", "{}", row.name);
+            response
         };
-        for format in row.requests {
-            let (_, name, _) = REQUESTS.iter().find(|(.., known)| known == format).expect("a format");
-            let source = rich(name);
-            let request = read_request(*format, source.as_bytes()).expect("a request");
+        for api in row.requests {
+            let (_, name, _) =
+                REQUESTS.iter().find(|(.., known)| known == api).expect("an API with requests");
+            let source = sample(name);
+            let request = read_request(*api, source.as_bytes()).expect("a request");
             assert_eq!(
-                write_request(*format, &request, &ConversionOptions::new()).expect("itself").0,
+                write_request(*api, &request, &ConversionOptions::new()).expect("the same request").0,
                 source.as_bytes()
             );
         }
-        let words = |is_read: bool, is_written: bool| match (is_read, is_written) {
+        let cell = |is_read: bool, is_written: bool| match (is_read, is_written) {
             (true, true) => "read, write",
             (true, false) => "read",
             (false, true) => "write",
             (false, false) => "–",
         };
-        if let (Some(whole), Some(target)) = (row.whole, row.target) {
-            says(
-                &write_response(target, &says(whole.as_bytes()), &ResponseOptions::new())
-                    .expect("it is written")
+        if let (Some(response), Some(target)) = (row.response, row.target) {
+            checked(
+                &write_response(target, &checked(response.as_bytes()), &ResponseOptions::new())
+                    .expect("a writable API")
                     .0,
             );
         }
         if let (Some(stream), Some(target)) = (row.stream, row.target) {
-            says(&transcode(stream.as_bytes(), target).0);
+            checked(&transcode(stream.as_bytes(), target).0);
         }
-        row.whole.into_iter().chain(row.stream).for_each(|body| drop(says(body.as_bytes())));
+        row.response.into_iter().chain(row.stream).for_each(|body| drop(checked(body.as_bytes())));
         let _ = writeln!(
             table,
             "| {} | {} | {} | {} |",
             row.name,
-            words(!row.requests.is_empty(), !row.requests.is_empty()),
-            words(row.whole.is_some(), row.target.is_some()),
-            words(row.stream.is_some(), row.target.is_some()),
+            cell(!row.requests.is_empty(), !row.requests.is_empty()),
+            cell(row.response.is_some(), row.target.is_some()),
+            cell(row.stream.is_some(), row.target.is_some()),
         );
     }
     embeddings();
     #[cfg(feature = "custom")]
     custom();
     table
-        + "| custom: a JSON template and JSONPath, from a file (feature `custom`) | write | read | read |\n\
+        + "| custom: described by a JSON file (feature `custom`) | write | read | read |\n\
              | embeddings: OpenAI ⇄ TEI, JumpStart, Cohere, Voyage | read, write | read, write | – |\n"
 }
 
-/// Embeddings are read and written, both ways.
+/// The table of names: what [`Api`] says of itself.
+fn names() -> String {
+    let mut table = String::from(
+        "| name | other names | request | response | stream | what it is |\n|---|---|---|---|---|---|\n",
+    );
+    let cell = |is_read: bool, is_written: bool| match (is_read, is_written) {
+        (true, true) => "read, write",
+        (true, false) => "read",
+        (false, _) => "–",
+    };
+    for api in Api::ALL {
+        let _ = writeln!(
+            table,
+            "| `{api}` | {} | {} | {} | {} | {} |",
+            list(api.aliases().iter().map(|alias| format!("`{alias}`"))),
+            cell(api.reads_requests(), api.writes_requests()),
+            cell(api.reads_responses(), api.writes_responses()),
+            cell(api.reads_streams(), api.writes_streams()),
+            api.title(),
+        );
+    }
+    table
+}
+
+/// Checks that embeddings are read and written, in both directions.
 fn embeddings() {
     use sagewire_codec::embeddings::{Encoding, Reading, Request, RequestShape, Response};
     let request = Request::read(br#"{"input":["a","b"]}"#).expect("a request");
@@ -323,46 +355,46 @@ fn embeddings() {
         RequestShape::Cohere,
         RequestShape::Voyage,
     ] {
-        request.write(target).expect("it can be written");
+        request.write(target).expect("a writable request");
     }
     for body in
         [r"[[1],[2]]", r#"{"embeddings":[[1],[2]]}"#, r#"{"data":[{"embedding":[1]},{"embedding":[2]}]}"#]
     {
         let response = Response::read(body.as_bytes(), Reading::of(&request)).expect("a response");
-        response.write(Encoding::Base64, &ResponseOptions::new()).expect("it can be written");
+        response.write(Encoding::Base64, &ResponseOptions::new()).expect("a writable request");
     }
 }
 
-/// A custom format writes requests, and reads answers of both kinds.
+/// Checks that a custom format writes requests and reads streams.
 #[cfg(feature = "custom")]
 fn custom() {
     use sagewire_codec::custom::Format;
     let spec = r#"{"request":{"q":"{{messages}}"},"response":{"text":"$.all"},"stream":{"text":"$.part","done":"$.end"}}"#;
     let format = Format::new(serde_json::from_str(spec).expect("a file")).expect("a format");
-    let source = rich("openai");
+    let source = sample("openai");
     let request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
-    format.write(&request, None).expect("it can be written");
+    format.write(&request, None).expect("a writable request");
     let mut decoder = Decoder::with_options(Options::new().custom(format));
     let mut chunk = Bytes::from_static(b"{\"part\":\"hi\"}\n{\"end\":true}\n");
     while decoder.decode(&mut chunk).expect("good").is_some() {}
     while decoder.finish().expect("complete").is_some() {}
 }
 
-/// The rich request of a format.
-fn rich(name: &str) -> String {
+/// The sample request of an API, which uses everything that the API can express.
+fn sample(name: &str) -> String {
     common::requests::source(&read_json(&testdata(&format!("golden/request-{name}.json")))["body"])
 }
 
-/// The losses of every pair of formats of requests: how many things are dropped, and how many are changed.
+/// The number of losses of every pair of APIs: dropped, and changed.
 fn requests() -> String {
     let mut table = header("from ╲ to", REQUESTS.iter().map(|(name, ..)| *name));
     for (name, file, from) in REQUESTS {
-        let source = rich(file);
+        let source = sample(file);
         let request = read_request(from, source.as_bytes()).expect("a request");
         let _ = write!(table, "| {name} |");
         for (.., to) in REQUESTS {
             let settings = ConversionOptions::new().render(&texts_only);
-            let (_, losses) = write_request(to, &request, &settings).expect("it can be written");
+            let (_, losses) = write_request(to, &request, &settings).expect("a writable request");
             let dropped = losses.as_slice().iter().filter(|loss| loss.outcome == Outcome::Dropped).count();
             let cell = match (dropped, losses.as_slice().len() - dropped) {
                 (0, 0) if from == to => "=".to_owned(),
@@ -376,18 +408,18 @@ fn requests() -> String {
     table
 }
 
-/// What the rich conversation of OpenAI's chat loses in each format, by name.
-fn members() -> String {
-    let mut table = String::from("| from OpenAI chat to | is dropped | is changed |\n|---|---|---|\n");
-    let source = rich("openai");
+/// The names of what the sample request of OpenAI chat loses in each API.
+fn fields() -> String {
+    let mut table = String::from("| from OpenAI chat to | dropped | changed |\n|---|---|---|\n");
+    let source = sample("openai");
     let request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
     for (name, _, to) in REQUESTS.into_iter().skip(1) {
         let settings = ConversionOptions::new().render(&texts_only);
-        let (_, losses) = write_request(to, &request, &settings).expect("it can be written");
+        let (_, losses) = write_request(to, &request, &settings).expect("a writable request");
         let names = |is_dropped: bool| {
             let losses = losses.as_slice().iter();
             let losses = losses.filter(|loss| (loss.outcome == Outcome::Dropped) == is_dropped);
-            let names: BTreeSet<String> = losses.map(|loss| member(&source, loss)).collect();
+            let names: BTreeSet<String> = losses.map(|loss| field(&source, loss)).collect();
             list(names)
         };
         let _ = writeln!(table, "| {name} | {} | {} |", names(true), names(false));
@@ -395,13 +427,13 @@ fn members() -> String {
     table
 }
 
-/// The name of what stands at a pointer: the member, or what kind of thing it is.
-fn member(source: &str, loss: &Loss) -> String {
+/// The name of the value at a pointer: that of its field, or of its kind.
+fn field(source: &str, loss: &Loss) -> String {
     let pointer = &*loss.path;
     let document: serde_json::Value = serde_json::from_str(source).expect("JSON");
-    let value = document.pointer(pointer).expect("a place");
+    let value = document.pointer(pointer).expect("a value at the pointer");
     if loss.reason.contains("looks at images") {
-        return "detail of an image".to_owned();
+        return "image detail".to_owned();
     }
     if let (true, Some(kind)) = (pointer.starts_with("/messages"), value["type"].as_str()) {
         return kind.replace("_url", "").replace("function", "tool_calls");
@@ -410,30 +442,30 @@ fn member(source: &str, loss: &Loss) -> String {
     let is_result = pointer.ends_with("/content");
     let mut steps = pointer.rsplit('/').filter(|step| step.parse::<usize>().is_err());
     match steps.next().expect("a step") {
-        _ if is_message => "name of a speaker".to_owned(),
-        _ if is_result => "results of tools".to_owned(),
+        _ if is_message => "name of a message".to_owned(),
+        _ if is_result => "tool results".to_owned(),
         step => step.to_owned(),
     }
 }
 
-/// What every pair of formats of answers loses, streamed and whole.
-fn answers() -> String {
+/// What every pair of APIs loses of a response, streaming and not.
+fn responses() -> String {
     let mut table = header("from ╲ to", TARGETS.iter().map(|(name, _)| *name));
-    for (name, file, vectors) in ANSWERS {
+    for (name, file, vectors) in RESPONSES {
         let all = read_json(&testdata(file));
         let all = all.as_array().expect("a list");
         let _ = write!(table, "| {name} |");
         for (_, target) in TARGETS {
-            // Whether it is dropped, and whether this happens in streams and in whole answers.
+            // Whether it is dropped, and whether that happens in streams and in non-streaming responses.
             let mut lost: BTreeMap<String, (bool, bool, bool)> = BTreeMap::new();
             for vector in vectors {
                 let vector = all.iter().find(|known| known["name"] == **vector).expect("a vector");
                 let body = body(vector);
                 let response = read(&body, None).expect("complete");
-                let context = ResponseOptions::new().id("a").model("m").created(1).latency_ms(1);
+                let options = ResponseOptions::new().id("a").model("m").created(1).latency_ms(1);
                 let (_, streamed) = transcode(&body, target);
-                let (_, whole) = write_response(target, &response, &context).expect("it is written");
-                for (losses, is_stream) in [(streamed, true), (whole, false)] {
+                let (_, written) = write_response(target, &response, &options).expect("a writable API");
+                for (losses, is_stream) in [(streamed, true), (written, false)] {
                     for loss in losses.as_slice() {
                         let lost = lost.entry(loss.name.expect("a name").to_owned()).or_default();
                         lost.0 |= loss.outcome == Outcome::Dropped;
@@ -442,11 +474,11 @@ fn answers() -> String {
                     }
                 }
             }
-            let names = lost.into_iter().map(|(what, (is_dropped, in_streams, in_whole))| {
+            let names = lost.into_iter().map(|(what, (is_dropped, in_streams, in_responses))| {
                 let mark = if is_dropped { "" } else { "~" };
-                let only = match (in_streams, in_whole) {
+                let only = match (in_streams, in_responses) {
                     (true, false) => " ˢ",
-                    (false, true) => " ʷ",
+                    (false, true) => " ʳ",
                     _ => "",
                 };
                 format!("{mark}{what}{only}")
@@ -468,32 +500,38 @@ fn list(names: impl IntoIterator<Item = String>) -> String {
     if names.is_empty() { "–".to_owned() } else { names.join(", ") }
 }
 
-/// Each table stands in the README between two comments with its name.
+/// Each table is between two comments, the first of which has its name.
 #[test]
-fn the_readme_says_what_happens() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let mut readme = std::fs::read_to_string(&path).expect("a README");
+fn the_tables_are_what_happens() {
+    let is_updated = std::env::var_os("SAGEWIRE_TABLES").is_some_and(|value| value == "write");
     let mut differences = String::new();
-    for (name, table) in
-        [("formats", directions()), ("requests", requests()), ("members", members()), ("answers", answers())]
-    {
-        let (begin, end) = (format!("<!-- table: {name} -->\n"), "<!-- end -->".to_owned());
-        let from = readme.find(&begin).unwrap_or_else(|| panic!("no {begin}")) + begin.len();
-        let to = from + readme[from..].find(&end).expect("an end");
-        let said: BTreeSet<&str> = readme[from..to].lines().collect();
-        let found: BTreeSet<&str> = table.lines().collect();
-        if readme[from..to] != table {
-            said.difference(&found).for_each(|line| differences.push_str(&format!("- {line}\n")));
-            found.difference(&said).for_each(|line| differences.push_str(&format!("+ {line}\n")));
-            readme.replace_range(from..to, &table);
+    for (page, name, table) in [
+        ("README.md", "formats", directions()),
+        ("docs/formats.md", "names", names()),
+        ("docs/conversions.md", "requests", requests()),
+        ("docs/conversions.md", "fields", fields()),
+        ("docs/conversions.md", "responses", responses()),
+    ] {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+        let mut text = std::fs::read_to_string(&path).expect("a page");
+        let (begin, end) = (format!("<!-- table: {name} -->\n"), "<!-- end -->");
+        let from = text.find(&begin).unwrap_or_else(|| panic!("{page}: no {begin}")) + begin.len();
+        let to = from + text[from..].find(end).expect("an end");
+        if text[from..to] == table {
+            continue;
+        }
+        let old: BTreeSet<&str> = text[from..to].lines().collect();
+        let new: BTreeSet<&str> = table.lines().collect();
+        old.difference(&new).for_each(|line| differences.push_str(&format!("{page}: - {line}\n")));
+        new.difference(&old).for_each(|line| differences.push_str(&format!("{page}: + {line}\n")));
+        if is_updated {
+            text.replace_range(from..to, &table);
+            std::fs::write(&path, text).expect("the page can be written");
         }
     }
-    if std::env::var_os("SAGEWIRE_TABLES").is_some_and(|value| value == "write") {
-        return std::fs::write(&path, readme).expect("it can be written");
-    }
     assert!(
-        differences.is_empty(),
-        "the README's tables say something else (-) than what happens (+):\n{differences}\
-         `SAGEWIRE_TABLES=write cargo test -p sagewire-codec --test conversions` writes them anew"
+        is_updated || differences.is_empty(),
+        "tables differ from what happens:\n{differences}\
+         `SAGEWIRE_TABLES=write cargo test -p sagewire-codec --all-features --test conversions` updates them"
     );
 }

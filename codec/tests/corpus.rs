@@ -77,12 +77,6 @@ fn embeddings() {
     assert!(run("embeddings", oracles::embeddings) >= 20);
 }
 
-#[cfg(feature = "templates")]
-#[test]
-fn chat_templates() {
-    assert!(run("chat_templates", oracles::chat_templates) >= 20);
-}
-
 #[cfg(feature = "custom")]
 #[test]
 fn custom() {

@@ -208,7 +208,7 @@ fn request(value: &Value) -> Request<'_> {
                     // The order of members is not serde_json's.
                     let json =
                         if name == "guided" { r#"{"b":[1],"a":2}"#.to_owned() } else { value.to_string() };
-                    request.others.push((Cow::Borrowed(name), Param::new(Json(Cow::Owned(json)))));
+                    request.extra_parameters.push((Cow::Borrowed(name), Param::new(Json(Cow::Owned(json)))));
                 }
             }
             other => panic!("{other}"),

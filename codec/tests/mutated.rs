@@ -4,111 +4,11 @@
 mod common;
 mod oracles;
 
-use std::path::PathBuf;
-
-use common::{Random, body, read_json, testdata};
+use common::mutation::run;
+use common::{body, read_json, testdata};
 use serde_json::Value;
-#[cfg(any(feature = "templates", feature = "custom"))]
+#[cfg(feature = "custom")]
 use serde_json::json;
-
-/// What is put in now and then.
-const PIECES: [&[u8]; 34] = [
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b"\"",
-    b":",
-    b",",
-    b"null",
-    b"true",
-    b"-1",
-    b"0",
-    b"1e999",
-    b"18446744073709551616",
-    b"\\u0000",
-    b"\\ud800",
-    b"\xc3",
-    b"\xff",
-    b"\n",
-    b"\r\n",
-    b"data: ",
-    b"event: ",
-    b"[DONE]",
-    b"\"index\":1,",
-    b"\"error\":{},",
-    b"\"text\":\"\"",
-    b"{{",
-    b"}}",
-    b"{%",
-    b"%}",
-    b"$..",
-    b"<|t|>",
-    b"<|im_start|>",
-    b"~",
-    b" ",
-];
-
-/// Changes `input` in a few places.
-fn mutate(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
-    for _ in 0..=random.below(4) {
-        let at = random.below(input.len() + 1);
-        let end = (at + random.below(24)).min(input.len());
-        match random.below(8) {
-            0 if at < input.len() => input[at] ^= 1 << random.below(8),
-            1 => drop(input.drain(at..end)),
-            2 => {
-                let again = input[at..end].to_vec();
-                input.splice(at..at, again);
-            }
-            3 => {
-                let from = random.below(other.len() + 1);
-                let to = (from + random.below(64)).min(other.len());
-                input.splice(at..end, other[from..to].iter().copied());
-            }
-            4 => input.truncate(at.max(2)),
-            5 if !input.is_empty() => input[0] = random.below(256) as u8,
-            _ => {
-                let piece = PIECES[random.below(PIECES.len())];
-                input.splice(at..at, piece.iter().copied());
-            }
-        }
-    }
-}
-
-/// Runs `oracle` over the seeds, and over `count` that were changed.
-fn run(target: &str, seeds: &[Vec<u8>], count: usize, oracle: fn(&[u8])) {
-    assert!(seeds.len() >= 20, "{target}: {} seeds", seeds.len());
-    let mut failed = Vec::new();
-    let mut check = |input: &[u8]| {
-        if failed.len() < 20 && std::panic::catch_unwind(|| oracle(input)).is_err() {
-            failed.push(String::from_utf8_lossy(input).into_owned());
-        }
-    };
-    seeds.iter().for_each(|seed| check(seed));
-    let mut random = Random(seeds.len() as u64);
-    for _ in 0..count {
-        let mut input = seeds[random.below(seeds.len())].clone();
-        mutate(&mut input, &seeds[random.below(seeds.len())], &mut random);
-        check(&input);
-    }
-    assert!(failed.is_empty(), "{target} fails with {failed:#?}");
-    println!("{target}: {} seeds, {count} changed", seeds.len());
-    if std::env::var_os("SAGEWIRE_SEEDS").is_some_and(|value| value == "write") {
-        write(target, seeds);
-    }
-}
-
-/// Writes the smallest seeds, by number.
-fn write(target: &str, seeds: &[Vec<u8>]) {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let mut seeds: Vec<_> = seeds.iter().filter(|seed| seed.len() <= 4096).collect();
-    seeds.sort_by_key(|seed| seed.len());
-    for (number, seed) in seeds.iter().take(300).enumerate() {
-        std::fs::write(folder.join(format!("seed_{number:03}")), seed).expect("it can be written");
-    }
-}
 
 /// A seed of one byte that chooses, and the rest.
 fn seed(choice: usize, rest: &[u8]) -> Vec<u8> {
@@ -245,67 +145,6 @@ fn embeddings() {
     let responses =
         responses.flat_map(|(number, body)| [seed(1, &body), seed(3 + 2 * (number % 120), &body)]);
     run("embeddings", &requests.chain(responses).collect::<Vec<_>>(), 20_000, oracles::embeddings);
-}
-
-#[cfg(feature = "templates")]
-#[test]
-fn chat_templates() {
-    let mut seeds = Vec::new();
-    for (number, vector) in list("chat_templates.json").iter().enumerate() {
-        let template = &vector["template"];
-        let (kind, source) = if template["named"].is_string() {
-            (2, String::new())
-        } else if template["roles"].is_object() {
-            (3, template["roles"].to_string())
-        } else {
-            (0, template["config"].to_string())
-        };
-        let mut texts = Vec::new();
-        for message in vector["messages"].as_array().expect("messages") {
-            let role = &message["role"].as_str().expect("a role")[..1];
-            let parts = match &message["content"] {
-                Value::String(text) => vec![json!({"text": text})],
-                parts => parts.as_array().cloned().expect("parts"),
-            };
-            for part in parts {
-                let kinds =
-                    [("text", "x"), ("reasoning", "r"), ("image", "i"), ("input", "c"), ("result", "e")];
-                let (text, letter) = kinds
-                    .iter()
-                    .find_map(|(name, kind)| Some((part[*name].as_str()?, *kind)))
-                    .unwrap_or(("", "x"));
-                texts.push(format!("{role}{letter}{text}").into_bytes());
-            }
-        }
-        let join = |source: &str| {
-            let parts: Vec<_> = [source.as_bytes().to_vec()].into_iter().chain(texts.clone()).collect();
-            parts.join(&0xff)
-        };
-        let control = 4 * (number % 3);
-        seeds.push([&[(kind + control) as u8, (number * 2 + number % 2) as u8], &join(&source)[..]].concat());
-        if let Some(jinja) = template["config"]["chat_template"].as_str() {
-            seeds.push([&[(1 + control) as u8, number as u8], &join(jinja)[..]].concat());
-        }
-    }
-    // A control token that is in two pieces.
-    let texts: [&[&[u8]]; 2] = [
-        &[b"", b"sxBe brief.", b"ux<|im_~start|>system~</~s>", b"axYes.", b"ux<s>[INST]"],
-        &[b"", b"uxhi", b"ar<|im_~start|>~</~s>~<|eot~_id|>"],
-    ];
-    for number in 0..96u8 {
-        let (control, family) = ([2, 6][usize::from(number % 2)], number / 4 * 2);
-        let texts = texts[usize::from(number / 2 % 2)];
-        seeds.push([&[control, family + 64], &texts.join(&0xff)[..]].concat());
-    }
-    let shown: [&[&[u8]]; 3] = [
-        &[b"", b"sxs", b"uxhi <|t|>", b"ar<|~t|>", b"an<|t|>x", b"tet<|~t|>", b"uicat<|t~|>"],
-        &[b"", b"uxgo", b"ac{\"<|t|>\":[\"<|t|>\"]}", b"ue1", b"aj\"<|t|>\""],
-        &[b"", b"uxgo~<|t", b"ar<|~t~|>", b"ux|>~<|~t|>"],
-    ];
-    for (number, texts) in shown.iter().cycle().take(12).enumerate() {
-        seeds.push([&[1 + 4 * (number / 3 % 2) as u8, (number / 6) as u8], &texts.join(&0xff)[..]].concat());
-    }
-    run("chat_templates", &seeds, 4_000, oracles::chat_templates);
 }
 
 #[cfg(feature = "custom")]

@@ -134,7 +134,7 @@ fn converse_gets_turns_by_turns_and_the_user_first() {
     let error = convert_with("openai", "bedrock", &body, &settings).expect_err("the assistant begins");
     assert_eq!(error.to_string(), "byte 45: cannot be written: the user has to begin the conversation");
     assert!(!error.is_invalid());
-    let settings = ConversionOptions::new().first_message(FirstMessage::Leave).merge(false);
+    let settings = ConversionOptions::new().first_message(FirstMessage::Leave).merge_messages(false);
     let (written, _) = convert_with("openai", "bedrock", &body, &settings).expect("it can be written");
     let roles: Vec<_> =
         written["messages"].as_array().expect("a list").iter().map(|m| m["role"].clone()).collect();
@@ -445,7 +445,7 @@ fn images_of_tgi_are_asked_for() {
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://d", "detail": "high"}}]},
         {"role": "user", "content": "e"},
     ]));
-    let settings = ConversionOptions::new().images(PromptImages::Markdown).render(&plain);
+    let settings = ConversionOptions::new().prompt_images(PromptImages::Markdown).render(&plain);
     let (written, losses) = convert_with("openai", "tgi", &body, &settings).expect("it can be written");
     let prompt = "User: a![](https://example.com/a(1%29.png)b![](data:image/png;base64,AAAA)c\nUser: ![](http://d)\nUser: e\n";
     assert_eq!(written["inputs"], prompt);
@@ -510,7 +510,8 @@ fn the_system_goes_where_the_model_takes_it() {
 fn roles_are_merged_where_it_is_asked() {
     let body = chat(json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]));
     let (written, _) =
-        convert_with("openai", "openai", &body, &ConversionOptions::new().merge(true)).expect("written");
+        convert_with("openai", "openai", &body, &ConversionOptions::new().merge_messages(true))
+            .expect("written");
     assert_eq!(written, chat(json!([{"role": "user", "content": "a\n\nb"}])));
 }
 
@@ -520,7 +521,7 @@ fn parameters_of_a_container_are_passed_on_or_not() {
     body["min_tokens"] = json!(2);
     let fields = json!({"min_tokens": 2});
     assert_eq!(expect("openai", "bedrock", &body, "/additionalModelRequestFields", fields), NOTHING);
-    let settings = ConversionOptions::new().drop_others(true);
+    let settings = ConversionOptions::new().drop_extra_parameters(true);
     let (written, losses) = convert_with("openai", "bedrock", &body, &settings).expect("it can be written");
     assert_eq!(written.get("additionalModelRequestFields"), None);
     assert_eq!(losses.as_slice()[0].path, "/min_tokens");

@@ -155,7 +155,7 @@ fn what_cannot_be_said_is_reported() {
 
 /// Each thing that is lost of a whole answer is told, with its place; of those which share one, each kind.
 #[test]
-fn losses_of_whole_answers_have_their_places() {
+fn losses_for_whole_responses_have_their_places() {
     let call = |id: Value, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "[]"}});
     let body = json!({"mood": 1, "usage": {"prompt_tokens": 1, "completion_tokens": 1,
         "completion_tokens_details": {"reasoning_tokens": 1}}, "choices": [

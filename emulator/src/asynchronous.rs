@@ -1,4 +1,4 @@
-//! `InvokeEndpointAsync`: what is taken, and a folder that plays S3.
+//! `InvokeEndpointAsync`: its request headers, and a local directory used in place of S3.
 //!
 //! `s3://BUCKET/KEY` is `FOLDER/BUCKET/KEY`.
 
@@ -13,7 +13,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, heade
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::error::{ACCOUNT, ErrorAnswer, json};
+use crate::error::{ACCOUNT, ServiceError};
+use crate::json_text::to_json;
 use crate::limits::Limits;
 
 const INPUT: &str = "x-amzn-sagemaker-inputlocation";
@@ -21,30 +22,30 @@ const INFERENCE_ID: &str = "x-amzn-sagemaker-inference-id";
 const OUTPUT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-outputlocation");
 const FAILURE: HeaderName = HeaderName::from_static("x-amzn-sagemaker-failurelocation");
 
-/// Where the request's body is.
+/// The input of an asynchronous request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     Inline(Bytes),
     At(Location),
 }
 
-/// A request that was taken.
+/// An accepted request.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) input: Input,
     pub(crate) output: Location,
     pub(crate) failure: Location,
-    /// What the container may take.
+    /// The timeout of the container.
     pub(crate) timeout: Duration,
     inference_id: String,
 }
 
 impl Job {
-    /// Checks a request. `id` is its number.
+    /// Parses and validates a request. `id` is its request ID.
     ///
     /// # Errors
     ///
-    /// What the service does not take.
+    /// The service's error for an invalid request.
     pub(crate) fn parse(
         headers: &HeaderMap,
         body: &Bytes,
@@ -52,9 +53,9 @@ impl Job {
         region: &str,
         id: &str,
         limits: &Limits,
-    ) -> Result<Self, Box<ErrorAnswer>> {
+    ) -> Result<Self, Box<ServiceError>> {
         let fields = Fields(headers);
-        // An answer is written to the end of its time: the rest of the time a request may wait does not matter here.
+        // Requests do not wait in a queue here, so the time to live is only validated.
         fields.number("x-amzn-sagemaker-requestttlseconds", 60..=21_600)?;
         let timeout = fields.number("x-amzn-sagemaker-invocationtimeoutseconds", 1..=3600)?.unwrap_or(900);
         let extension = fields.text("x-amzn-sagemaker-s3outputpathextension", 512)?;
@@ -76,14 +77,14 @@ impl Job {
         })
     }
 
-    /// What the client is told at once.
+    /// The immediate response to the client.
     pub(crate) fn accepted(&self) -> Response<Body> {
         #[derive(Serialize)]
         #[serde(rename_all = "PascalCase")]
         struct Accepted<'a> {
             inference_id: &'a str,
         }
-        let mut response = Response::new(Body::from(json(&Accepted { inference_id: &self.inference_id })));
+        let mut response = Response::new(Body::from(to_json(&Accepted { inference_id: &self.inference_id })));
         *response.status_mut() = StatusCode::ACCEPTED;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -93,8 +94,8 @@ impl Job {
     }
 }
 
-fn input(location: Option<&str>, body: &Bytes, limits: &Limits) -> Result<Input, Box<ErrorAnswer>> {
-    let refused = |message: &str| Err(Box::new(ErrorAnswer::validation(message)));
+fn input(location: Option<&str>, body: &Bytes, limits: &Limits) -> Result<Input, Box<ServiceError>> {
+    let refused = |message: &str| Err(Box::new(ServiceError::validation(message)));
     match location {
         Some(_) if !body.is_empty() => refused("Only one of InputLocation and Body may be given"),
         None if body.is_empty() => refused("One of InputLocation and Body must be given"),
@@ -113,15 +114,15 @@ fn input(location: Option<&str>, body: &Bytes, limits: &Limits) -> Result<Input,
     }
 }
 
-/// Headers with bounds.
+/// Reads headers and checks their bounds.
 struct Fields<'a>(&'a HeaderMap);
 
 impl<'a> Fields<'a> {
-    fn text(&self, name: &str, len_max: usize) -> Result<Option<&'a str>, Box<ErrorAnswer>> {
+    fn text(&self, name: &str, len_max: usize) -> Result<Option<&'a str>, Box<ServiceError>> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         match value.to_str() {
             Ok(text) if (1..=len_max).contains(&text.len()) => Ok(Some(text)),
-            _ => Err(Box::new(ErrorAnswer::validation(&format!(
+            _ => Err(Box::new(ServiceError::validation(&format!(
                 "1 validation error detected: {name} must have 1 to {len_max} characters of ASCII"
             )))),
         }
@@ -131,11 +132,11 @@ impl<'a> Fields<'a> {
         &self,
         name: &str,
         range: std::ops::RangeInclusive<u64>,
-    ) -> Result<Option<u64>, Box<ErrorAnswer>> {
+    ) -> Result<Option<u64>, Box<ServiceError>> {
         let Some(text) = self.text(name, 20)? else { return Ok(None) };
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.map(Some).ok_or_else(|| {
-            Box::new(ErrorAnswer::validation(&format!(
+            Box::new(ServiceError::validation(&format!(
                 "1 validation error detected: {name} must be {} to {}, found {text}",
                 range.start(),
                 range.end()
@@ -144,7 +145,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A place in S3.
+/// A location in S3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
     bucket: String,
@@ -152,7 +153,7 @@ pub(crate) struct Location {
 }
 
 impl Location {
-    /// `s3://BUCKET/KEY`, or an address over `https`, which is that of a bucket as well.
+    /// Parses `s3://BUCKET/KEY`, or the `https` URL of an object.
     fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("s3://").or_else(|| text.strip_prefix("https://"))?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
@@ -164,7 +165,7 @@ impl Location {
             .expect("a region and headers of the request are the values of a header")
     }
 
-    /// The file in the folder that plays S3. `None`: it would be outside of it.
+    /// The file in the local directory used in place of S3. `None` if it would be outside of the directory.
     fn file(&self, folder: &Path) -> Option<PathBuf> {
         let mut path = folder.to_path_buf();
         for name in std::iter::once(self.bucket.as_str()).chain(self.key.split('/')) {
@@ -177,21 +178,21 @@ impl Location {
         Some(path)
     }
 
-    /// Reads what is there.
+    /// Reads the file.
     ///
     /// # Errors
     ///
-    /// There is none, or it cannot be read.
+    /// The file does not exist or cannot be read.
     pub(crate) fn read(&self, folder: &Path) -> io::Result<Bytes> {
         let file = self.file(folder).ok_or_else(outside)?;
         fs::read(file).map(Bytes::from)
     }
 
-    /// Writes a file, which is whole when it can be seen.
+    /// Writes a file atomically.
     ///
     /// # Errors
     ///
-    /// It cannot be written.
+    /// The file cannot be written.
     pub(crate) fn write(&self, folder: &Path, bytes: &[u8]) -> io::Result<()> {
         let file = self.file(folder).ok_or_else(outside)?;
         fs::create_dir_all(file.parent().unwrap_or(folder))?;

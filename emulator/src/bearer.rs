@@ -1,4 +1,4 @@
-//! Checks the bearer tokens of the OpenAI route: a presigned URL in base64, minted by whoever has the keys.
+//! Verifies the bearer tokens of the OpenAI route: a presigned URL in Base64, generated with the AWS credentials.
 //!
 //! `sagemaker-api-key-` and then `sagemaker.amazonaws.com/?Action=CallWithBearerToken&X-Amz-...&Version=1`, of which the
 //! version was appended after signing.
@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::ErrorAnswer;
+use crate::error::ServiceError;
 use crate::sigv4::{INVALID_TOKEN, MISMATCH, SERVICE, SKEW_MAX, Scope, equal, parse_date, refuse};
 
 const PREFIX: &str = "Bearer sagemaker-api-key-";
@@ -25,16 +25,16 @@ const EXPIRES_MAX: u64 = 43_200;
 
 const EXPIRED: &str = "The security token included in the request is expired";
 
-/// Returns the region that the token was minted for.
+/// Returns the region of the token.
 ///
 /// # Errors
 ///
-/// What AWS answers to such a request.
+/// The error with which AWS rejects the request.
 pub(crate) fn verify(
     headers: &HeaderMap,
     credentials: &Credentials,
     now: SystemTime,
-) -> Result<String, Box<ErrorAnswer>> {
+) -> Result<String, Box<ServiceError>> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(encoded) = authorization.and_then(|text| text.strip_prefix(PREFIX)) else {
         return Err(refuse("MissingAuthenticationTokenException", "Missing Authentication Token"));
@@ -75,7 +75,7 @@ struct Token {
 }
 
 impl Token {
-    /// `None`: a field is missing, is there twice, or says something that no token says.
+    /// `None` if a field is missing, repeated or invalid.
     fn parse(text: &str) -> Option<Self> {
         let query = text.strip_prefix(URL)?.strip_suffix(VERSION)?;
         let mut fields = BTreeMap::new();
@@ -97,7 +97,7 @@ impl Token {
             session_token: fields.remove("X-Amz-Security-Token"),
             signature: fields.remove("X-Amz-Signature")?,
         };
-        // What is left would not be signed. The date is cut up where the scope is checked.
+        // Further fields would not be signed. The date is parsed when the scope is verified.
         (fields.is_empty() && parse_date(&token.date).is_some()).then_some(token)
     }
 }
@@ -113,7 +113,7 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The signature that the token should have.
+/// The expected signature.
 fn signature(token: &Token, region: &str, credentials: &Credentials, time: SystemTime) -> Option<String> {
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;

@@ -1,4 +1,4 @@
-//! What a request asks for: an operation on an endpoint.
+//! Parses the operation and the endpoint from the path of a request.
 
 use axum::http::Method;
 
@@ -11,7 +11,7 @@ pub(crate) enum Operation {
     Stream,
     /// `InvokeEndpointAsync`
     Asynchronous,
-    /// The route for OpenAI's clients, of the endpoint or of one of its inference components.
+    /// The OpenAI-compatible route of the endpoint or of one of its inference components.
     OpenAi,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// `None`: there is no such operation.
+    /// `None` if there is no such operation.
     pub(crate) fn parse(method: &Method, path: &str) -> Option<Self> {
         let (endpoint, operation) = path.strip_prefix("/endpoints/")?.split_once('/')?;
         let operation = match operation {

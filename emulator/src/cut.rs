@@ -1,4 +1,4 @@
-//! Where bytes are cut: a body into parts, frames into chunks.
+//! Cuts a body into parts, and frames into HTTP chunks.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub(crate) enum Cut {
 }
 
 impl Cut {
-    /// The parts of `body`, in order and without a gap. None is empty.
+    /// The parts of `body`, in order and without gaps. No part is empty.
     pub(crate) fn parts(self, body: &[u8], content_type: &str) -> Vec<Range<usize>> {
         match self {
             Self::Whole => whole(body.len()),
@@ -29,10 +29,10 @@ impl Cut {
         }
     }
 
-    /// The cut of one of the chunks that a body comes in. Else chance would do the same to each of them.
-    pub(crate) fn of_chunk(self, index: u64) -> Self {
+    /// The cut for one chunk of a streamed body. Without it, random cuts would be the same in every chunk.
+    pub(crate) fn for_chunk(self, index: u64) -> Self {
         match self {
-            Self::Random(random) => Self::Random(random.of_chunk(index)),
+            Self::Random(random) => Self::Random(random.for_chunk(index)),
             other => other,
         }
     }
@@ -50,7 +50,7 @@ pub(crate) enum Chunks {
 }
 
 impl Chunks {
-    /// The chunks of a body of `len` bytes in which a frame ends at each of `ends`.
+    /// The chunks of a body of `len` bytes, in which frames end at `ends`.
     pub(crate) fn ranges(self, len: usize, ends: &[usize]) -> Vec<Range<usize>> {
         match self {
             Self::Frames => ranges(ends.iter().copied(), len),
@@ -60,16 +60,16 @@ impl Chunks {
         }
     }
 
-    /// The chunks of one of the chunks that a body comes in.
-    pub(crate) fn of_chunk(self, index: u64) -> Self {
+    /// The same for one chunk of a streamed body.
+    pub(crate) fn for_chunk(self, index: u64) -> Self {
         match self {
-            Self::Random(random) => Self::Random(random.of_chunk(index)),
+            Self::Random(random) => Self::Random(random.for_chunk(index)),
             other => other,
         }
     }
 }
 
-/// Pieces of random length, the same for the same seed.
+/// Pieces of random length, derived from the seed.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(try_from = "RawRandom")]
 pub(crate) struct Random {
@@ -79,13 +79,13 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// Pieces that a demo looks alive with: some hold several events, most a fraction of one.
+    /// Pieces for a demo: some have several events, most a fraction of one.
     pub(crate) fn with_seed(seed: u64) -> Self {
         let RawRandom { min, max, .. } = RawRandom::default();
         Self { seed, min, max }
     }
 
-    fn of_chunk(self, index: u64) -> Self {
+    fn for_chunk(self, index: u64) -> Self {
         Self { seed: self.seed.wrapping_add(index), ..self }
     }
 
@@ -127,7 +127,7 @@ impl TryFrom<RawRandom> for Random {
     }
 }
 
-/// Cuts a part in two at `offset`. Returns how many parts end at or before it.
+/// Splits the part that contains `offset`. Returns the number of parts that end at or before it.
 pub(crate) fn split(parts: &mut Vec<Range<usize>>, offset: usize) -> usize {
     let before = parts.partition_point(|part| part.end <= offset);
     match parts.get(before).cloned() {
@@ -149,7 +149,7 @@ fn whole(len: usize) -> Vec<Range<usize>> {
     ranges([], len)
 }
 
-/// The ranges between cuts, which ascend, and the end.
+/// The ranges between the cuts, which are in ascending order, up to `len`.
 fn ranges(cuts: impl IntoIterator<Item = usize>, len: usize) -> Vec<Range<usize>> {
     let (mut ranges, mut start) = (Vec::new(), 0);
     for end in cuts.into_iter().chain([len]) {
@@ -186,7 +186,7 @@ fn event_ends(body: &[u8]) -> Vec<usize> {
     ends
 }
 
-/// The offset after the first byte of each character of several.
+/// The offset after the first byte of each multi-byte character.
 fn inside_characters(body: &[u8]) -> impl Iterator<Item = usize> {
     let cut = |pair: &[u8]| pair[0] >= 0xc0 && (0x80..0xc0).contains(&pair[1]);
     body.windows(2).enumerate().filter(move |(_, pair)| cut(pair)).map(|(at, _)| at + 1)

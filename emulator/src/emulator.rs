@@ -1,4 +1,4 @@
-//! Starts and stops.
+//! The emulator and its builder.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,11 +17,12 @@ use crate::limits::Limits;
 use crate::log::{Log, Observer, Reporter, Request};
 use crate::record::Recorder;
 use crate::script::Script;
-use crate::service::{self, Service, Settings};
-use crate::socket::{Hold, Listener};
+use crate::service;
+use crate::socket::{ConnectionHandle, Listener};
+use crate::state::{Service, Settings};
 use crate::upstream::Upstream;
 
-/// The access key id that requests are signed with unless the [`Builder`] is told otherwise: the one of AWS's
+/// The default access key ID that requests must be signed with: the one of AWS's
 /// documentation.
 pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
 /// The secret access key that belongs to [`ACCESS_KEY_ID`].
@@ -29,8 +30,8 @@ pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
 /// A running emulator.
 ///
-/// Dropping it stops it: no more connections are accepted, and answers that are not sent yet break off.
-/// [`stop`](Self::stop) lets them end.
+/// Dropping it stops it: no more connections are accepted, and unfinished responses break off.
+/// [`stop`](Self::stop) lets them finish.
 #[derive(Debug)]
 #[must_use = "the emulator stops when it is dropped"]
 pub struct Emulator {
@@ -39,12 +40,12 @@ pub struct Emulator {
     /// Stops the server when it is dropped.
     accepting: oneshot::Sender<()>,
     server: JoinHandle<()>,
-    /// Breaks off answers when it is dropped.
+    /// Breaks off responses when it is dropped.
     alive: watch::Sender<()>,
 }
 
 impl Emulator {
-    /// Settings, to be changed and started.
+    /// A builder with the default settings.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -54,22 +55,22 @@ impl Emulator {
         format!("http://{}", self.addr)
     }
 
-    /// The address that it listens on.
+    /// The address of the listener.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The requests received so far, refused ones included: the last 1,024, and no more than 64 MiB of bodies.
+    /// The requests received so far, including rejected ones: the last 1,024, with at most 64 MiB of bodies.
     pub fn requests(&self) -> Vec<Request> {
         self.log.requests()
     }
 
-    /// Accepts no more connections, and waits until running answers have been sent. One that a script stalls is never
-    /// sent.
+    /// Accepts no more connections and waits until the responses in progress have been sent. This never returns if a script
+    /// stalls one.
     pub async fn stop(self) {
         let Self { accepting, server, alive, .. } = self;
         drop(accepting);
-        // It ends in an error only if it panicked, which has been printed then.
+        // It fails only after a panic, which has been printed.
         let _ = server.await;
         drop(alive);
     }
@@ -118,63 +119,63 @@ impl Builder {
         self
     }
 
-    /// The keys that requests must be signed with. Default: [`ACCESS_KEY_ID`] and [`SECRET_ACCESS_KEY`].
+    /// The credentials that requests must be signed with. Default: [`ACCESS_KEY_ID`] and [`SECRET_ACCESS_KEY`].
     pub fn credentials(mut self, access_key_id: impl Into<String>, secret: impl Into<String>) -> Self {
         let token = self.credentials.session_token().map(Into::into);
         self.credentials = credentials(access_key_id.into(), secret.into(), token);
         self
     }
 
-    /// The session token that requests must have. Default: none, and a request with one is refused.
+    /// The session token that requests must have. Default: none; a request with one is rejected.
     pub fn session_token(mut self, token: impl Into<String>) -> Self {
         let (id, secret) = (self.credentials.access_key_id(), self.credentials.secret_access_key());
         self.credentials = credentials(id.into(), secret.into(), Some(token.into()));
         self
     }
 
-    /// What to answer. Default: every endpoint is a container that echoes, cut at random.
+    /// The responses. Default: every endpoint has a container that echoes, with random cuts.
     pub fn script(mut self, script: Script) -> Self {
         self.script = Some(script);
         self
     }
 
-    /// The container of every endpoint, as far as the script has no other answer. Default:
+    /// The API of the emulated container, unless the script has another response. Default:
     /// [`OpenAi`](ContainerFormat::OpenAi).
     pub fn format(mut self, format: ContainerFormat) -> Self {
         self.format = format;
         self
     }
 
-    /// A real container, in place of the emulated one of every endpoint: it answers where the script has no other
-    /// answer and names no format. What it says is cut, paused and broken as the script tells, chunk by chunk, and no
-    /// more than a chunk is read before the client has asked for it. Default: none.
+    /// A real container in place of the emulated one, for every rule of the script without a body, a failure or a
+    /// format. Its response is cut, paused and broken as the script says, chunk by chunk. At most one
+    /// chunk is read ahead of the client. Default: none.
     pub fn upstream(mut self, upstream: Upstream) -> Self {
         self.upstream = Some(upstream);
         self
     }
 
-    /// What the service does not exceed. Default: as the service's documentation has it.
+    /// The limits of the service. Default: those of the service's documentation.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// A folder for what passes between clients and the [`upstream`](Self::upstream): one [`Script`] a call, which
-    /// replays it. It has the headers that the container saw, and so none with a signature, a key or a token; but it has
-    /// the bodies as they were. It is made if it is not there. Default: nothing is kept.
+    /// A directory for recordings of the [`upstream`](Self::upstream): one [`Script`] per call, which
+    /// replays it. Recordings have the headers that the container received, without signatures, keys and tokens, and
+    /// the unchanged bodies. The directory is created if it does not exist. Default: no recordings.
     pub fn record(mut self, folder: impl Into<PathBuf>) -> Self {
         self.record = Some(folder.into());
         self
     }
 
-    /// A folder that plays S3 for asynchronous requests: `s3://BUCKET/KEY` is the file `BUCKET/KEY` in it. Default:
-    /// none, and an asynchronous request is taken, but the container is not asked.
+    /// A local directory used in place of S3 by asynchronous requests: `s3://BUCKET/KEY` is the file `BUCKET/KEY` in it.
+    /// Default: none; asynchronous requests are accepted, but the container is not invoked.
     pub fn storage(mut self, folder: impl Into<PathBuf>) -> Self {
         self.storage = Some(folder.into());
         self
     }
 
-    /// What is called with a sentence about each recording or asynchronous answer that could not be written. It must
+    /// Called with a message about each recording or asynchronous response that could not be written. It must
     /// not block. Default: nothing.
     pub fn on_failure(mut self, reporter: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.reporter = Reporter(Some(Arc::new(reporter)));
@@ -187,24 +188,24 @@ impl Builder {
         self
     }
 
-    /// Where streams are cut when there is no script: the same seed, the same cuts. Default: 1.
+    /// The seed of the random cuts when there is no script. Default: 1.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// What is called with every request and the status of its answer, once that is known and before it is sent. It must
+    /// Called with every request and the status of its response, before the response is sent. It must
     /// not block. Default: nothing.
     pub fn on_request(mut self, observer: impl Fn(&Request, u16) + Send + Sync + 'static) -> Self {
         self.observer = Some(Observer(Arc::new(observer)));
         self
     }
 
-    /// Listens on 127.0.0.1, and serves in tasks of the current tokio runtime, which needs its I/O and time drivers.
+    /// Listens on 127.0.0.1 and serves requests in tasks of the current tokio runtime, which needs its I/O and time drivers.
     ///
     /// # Errors
     ///
-    /// The port is taken, or may not be used; or the folder for recordings cannot be made.
+    /// The port is in use or not permitted, or the directory for recordings cannot be created.
     pub async fn start(self) -> io::Result<Emulator> {
         let listener = Listener(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?);
         let addr = listener.0.local_addr()?;
@@ -226,13 +227,13 @@ impl Builder {
         };
         let service = Arc::new(Service::new(settings, still_alive));
         let app = Router::new().fallback(service::handle).with_state(service);
-        let server = axum::serve(listener, app.into_make_service_with_connect_info::<Hold>())
+        let server = axum::serve(listener, app.into_make_service_with_connect_info::<ConnectionHandle>())
             .with_graceful_shutdown(async move {
-                // Its sender is only ever dropped.
+                // The sender is only dropped.
                 let _ = stopped.await;
             });
         let server = tokio::spawn(async move {
-            // It ends without an error: accepting is tried again for ever.
+            // It does not fail: accepting is retried forever.
             let _ = server.await;
         });
         Ok(Emulator { addr, log, accepting, server, alive })

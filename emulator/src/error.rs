@@ -1,25 +1,29 @@
 //! Errors in the shapes of AWS.
 //!
-//! The service's own errors say `Message`, those of the authentication in front of it `message`.
+//! Errors of the service have the field `Message`, errors of the authentication layer in front of it `message`.
 
-use axum::http::{HeaderValue, StatusCode};
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::script::Exception;
+use crate::fault::Exception;
+use crate::headers::ERROR_TYPE;
+use crate::json_text::to_json;
 
-/// The account that all endpoints live in.
+/// The account of all endpoints.
 pub(crate) const ACCOUNT: &str = "123456789012";
 
-/// An answer other than 200.
+/// A response of the service with a status other than 200.
 #[derive(Clone, Debug)]
-pub(crate) struct ErrorAnswer {
+pub(crate) struct ServiceError {
     pub(crate) status: StatusCode,
     pub(crate) error_type: HeaderValue,
     pub(crate) body: Bytes,
 }
 
-impl ErrorAnswer {
+impl ServiceError {
     /// An error of the service.
     pub(crate) fn service(status: StatusCode, error_type: HeaderValue, message: &str) -> Self {
         #[derive(Serialize)]
@@ -27,23 +31,23 @@ impl ErrorAnswer {
             #[serde(rename = "Message")]
             message: &'a str,
         }
-        Self { status, error_type, body: json(&Body { message }).into() }
+        Self { status, error_type, body: to_json(&Body { message }).into() }
     }
 
-    /// An error of the authentication.
+    /// An error of the authentication layer.
     pub(crate) fn auth(status: StatusCode, error_type: HeaderValue, message: &str) -> Self {
         #[derive(Serialize)]
         struct Body<'a> {
             message: &'a str,
         }
-        Self { status, error_type, body: json(&Body { message }).into() }
+        Self { status, error_type, body: to_json(&Body { message }).into() }
     }
 
     pub(crate) fn validation(message: &str) -> Self {
         Self::service(StatusCode::BAD_REQUEST, HeaderValue::from_static("ValidationError"), message)
     }
 
-    /// What would be an exception in a stream, before there is one.
+    /// An exception of a stream that has not started yet.
     pub(crate) fn stream(exception: &Exception) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -56,7 +60,7 @@ impl ErrorAnswer {
         Self::validation(&format!("Endpoint {endpoint} of account {ACCOUNT} not found."))
     }
 
-    /// What a path that is no operation answers.
+    /// The error for a path that is not an operation.
     pub(crate) fn unknown_operation() -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
@@ -65,7 +69,7 @@ impl ErrorAnswer {
         }
     }
 
-    /// The container answered `original` with `status`. The fields are in the order of the real service.
+    /// The container responded with `status` and the body `original`. The fields are in the order of the real service.
     pub(crate) fn model(
         endpoint: &str,
         region: &str,
@@ -107,57 +111,67 @@ impl ErrorAnswer {
         Self {
             status: StatusCode::FAILED_DEPENDENCY,
             error_type: HeaderValue::from_static("ModelError"),
-            body: json(&body).into(),
+            body: to_json(&body).into(),
         }
     }
 }
 
-/// Why there is no answer of a container that the service could hand on.
+impl IntoResponse for ServiceError {
+    fn into_response(self) -> Response<Body> {
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (ERROR_TYPE, self.error_type),
+        ];
+        (self.status, headers, self.body).into_response()
+    }
+}
+
+/// Why the service has no response of the container to pass on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failed {
-    /// The container answered with a status other than 200; or not at all, which is status 0.
+pub(crate) enum ContainerFailure {
+    /// The container responded with a status other than 200. Status 0 means no response.
     Model { status: u16, original: String, message: Option<String> },
-    /// A stream did not begin in time.
+    /// A stream did not start before its timeout.
     StreamTime,
     /// The emulator is being stopped.
     Stopped,
 }
 
-impl Failed {
-    /// No answer came, for this reason.
-    pub(crate) fn unanswered(why: impl Into<String>) -> Self {
+impl ContainerFailure {
+    /// There was no response, for this reason.
+    pub(crate) fn no_response(why: impl Into<String>) -> Self {
         Self::Model { status: 0, original: why.into(), message: None }
     }
 
-    /// An answer came, but not to its end, or it has no end within the limit.
-    pub(crate) fn unloaded() -> Self {
+    /// The response broke off or exceeded the limit.
+    pub(crate) fn incomplete() -> Self {
         let message = "Received server error (500) from primary and could not load the entire response body.";
         Self::Model { status: 500, original: String::new(), message: Some(message.into()) }
     }
 
     pub(crate) fn timed_out() -> Self {
-        Self::unanswered(
+        Self::no_response(
             "Your invocation timed out while waiting for a response from container primary. Review the latency \
              metrics for each container in Amazon CloudWatch, resolve the issue, and try again.",
         )
     }
 
-    pub(crate) fn answer(&self, endpoint: &str, region: &str) -> ErrorAnswer {
+    pub(crate) fn answer(&self, endpoint: &str, region: &str) -> ServiceError {
         match self {
             Self::Model { status, original, message } => {
-                ErrorAnswer::model(endpoint, region, *status, original, message.as_deref())
+                ServiceError::model(endpoint, region, *status, original, message.as_deref())
             }
-            Self::StreamTime => ErrorAnswer::stream(&Exception::time_exceeded()),
+            Self::StreamTime => ServiceError::stream(&Exception::time_exceeded()),
             Self::Stopped => {
                 let (error_type, message) = default_error(503);
                 let error_type = HeaderValue::from_static(error_type);
-                ErrorAnswer::service(StatusCode::SERVICE_UNAVAILABLE, error_type, message)
+                ServiceError::service(StatusCode::SERVICE_UNAVAILABLE, error_type, message)
             }
         }
     }
 }
 
-/// The type and message that the service gives an error of this status.
+/// The type and message of the service's error with this status.
 pub(crate) fn default_error(status: u16) -> (&'static str, &'static str) {
     match status {
         400 => ("ValidationError", "1 validation error detected"),
@@ -167,8 +181,4 @@ pub(crate) fn default_error(status: u16) -> (&'static str, &'static str) {
         530 => ("InternalDependencyException", "A dependency of the service failed"),
         _ => ("InternalFailure", "An internal failure occurred"),
     }
-}
-
-pub(crate) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("strings and numbers are JSON")
 }

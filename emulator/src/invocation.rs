@@ -1,4 +1,4 @@
-//! One request that is allowed, and who answers it: the script, an emulated container or a real one.
+//! Responds to one authorized request: from the script, an emulated container or a real one.
 
 use std::sync::Arc;
 
@@ -10,18 +10,19 @@ use bytes::Bytes;
 
 use crate::call::{Call, Operation};
 use crate::container;
-use crate::error::{ErrorAnswer, Failed, default_error};
-use crate::feed::{Feed, Flow, Framing, Said, SaidBody};
-use crate::front::{self, CUSTOM_ATTRIBUTES};
+use crate::container_response::{BodyStream, ContainerResponse, ResponseBody};
+use crate::error::{ContainerFailure, ServiceError, default_error};
+use crate::framing::{FramedStream, Framing};
+use crate::headers::{self, CUSTOM_ATTRIBUTES};
 use crate::limits::Limits;
 use crate::playback::{self, Alive};
 use crate::record::Recording;
 use crate::script::{Failure, Rule, Source};
-use crate::service::Service;
-use crate::socket::Hold;
+use crate::socket::ConnectionHandle;
+use crate::state::Service;
 use crate::upstream::Upstream;
 
-/// A request that is allowed.
+/// An authorized request.
 #[derive(Debug)]
 pub(crate) struct Invocation {
     pub(crate) service: Arc<Service>,
@@ -32,22 +33,22 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    /// What the client gets from an operation that answers at once.
-    pub(crate) async fn invoke(&self, rule: &Rule, hold: Hold) -> Response<Body> {
+    /// Responds to a synchronous operation.
+    pub(crate) async fn invoke(&self, rule: &Rule, connection_handle: ConnectionHandle) -> Response<Body> {
         let mut alive = self.service.alive.clone();
         let recording = self.record(rule);
-        // An emulator that is gone answers at once, to nobody.
+        // If the emulator is stopped, the response is not sent anyway.
         let _ = playback::pause(rule.first_byte, &mut alive).await;
         if let Some(failure) = &rule.failure {
             return self.failed(failure, &rule.body);
         }
-        let said = tokio::select! {
+        let response = tokio::select! {
             biased;
-            said = self.ask(rule, &self.body, &self.service.settings.limits) => said,
-            _ = alive.changed() => Err(Failed::Stopped),
+            response = self.invoke_container(rule, &self.body, &self.service.settings.limits) => response,
+            _ = alive.changed() => Err(ContainerFailure::Stopped),
         };
-        match said {
-            Ok(said) => self.respond(rule, said, recording, hold, alive),
+        match response {
+            Ok(response) => self.respond(rule, response, recording, connection_handle, alive),
             Err(failed) => {
                 let answer = failed.answer(&self.call.endpoint, &self.region);
                 if let Some(recording) = recording {
@@ -58,48 +59,56 @@ impl Invocation {
         }
     }
 
-    /// The real container that answers for this rule, if there is one.
+    /// The real container, if there is one and the rule leaves the response to it.
     fn upstream(&self, rule: &Rule) -> Option<&Upstream> {
         let is_container =
             rule.failure.is_none() && rule.format.is_none() && matches!(rule.body, Source::Echo);
         self.service.settings.upstream.as_ref().filter(|_| is_container)
     }
 
-    /// Only a real container is recorded: the other answers are in a script already.
+    /// Starts a recording. Only a real container is recorded: other responses are in a script already.
     pub(crate) fn record(&self, rule: &Rule) -> Option<Recording> {
         self.upstream(rule)?;
         let recorder = self.service.settings.recorder.as_ref()?;
         Some(recorder.start(&self.call, rule, &self.parts, &self.body))
     }
 
-    /// What the container answers.
-    pub(crate) async fn ask(&self, rule: &Rule, body: &Bytes, limits: &Limits) -> Result<Said, Failed> {
+    /// The response of the container.
+    pub(crate) async fn invoke_container(
+        &self,
+        rule: &Rule,
+        body: &Bytes,
+        limits: &Limits,
+    ) -> Result<ContainerResponse, ContainerFailure> {
         let json = HeaderValue::from_static("application/json");
-        let mut said = match &rule.body {
-            Source::Bytes(body) => Said::ok(json, SaidBody::Whole(body.clone())),
-            Source::Chunks(chunks) => {
-                Said::ok(json, SaidBody::Flow(Flow::Scripted(chunks.clone().into_iter())))
-            }
+        let mut response = match &rule.body {
+            Source::Bytes(body) => ContainerResponse::ok(json, ResponseBody::Whole(body.clone())),
+            Source::Chunks(chunks) => ContainerResponse::ok(
+                json,
+                ResponseBody::Stream(BodyStream::Scripted(chunks.clone().into_iter())),
+            ),
             Source::Echo => match self.upstream(rule) {
                 Some(upstream) => {
-                    upstream.ask(self.call.operation, &self.parts.headers, body.clone(), limits).await?
+                    upstream
+                        .invoke_container(self.call.operation, &self.parts.headers, body.clone(), limits)
+                        .await?
                 }
                 None => self.echo(rule, body)?,
             },
             Source::File(path) => unreachable!("{} was read with the script", path.display()),
         };
         if let Some(content_type) = &rule.content_type {
-            // A recording says so where the container named none.
-            said.content_type = Some(content_type.clone()).filter(|value| !value.is_empty());
+            // A recording has an empty content type if the container sent none.
+            response.content_type = Some(content_type.clone()).filter(|value| !value.is_empty());
         }
-        Ok(said)
+        Ok(response)
     }
 
-    /// What the emulated container answers.
-    fn echo(&self, rule: &Rule, body: &[u8]) -> Result<Said, Failed> {
-        let headers = front::to_container(self.call.operation, &self.parts.headers);
+    /// The response of the emulated container.
+    fn echo(&self, rule: &Rule, body: &[u8]) -> Result<ContainerResponse, ContainerFailure> {
+        let headers = headers::to_container(self.call.operation, &self.parts.headers);
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let answer = rule.format.unwrap_or(self.service.settings.format).answer(&container::Request {
+        let answer = rule.format.unwrap_or(self.service.settings.format).respond(&container::Request {
             endpoint: &self.call.endpoint,
             content_type: header(header::CONTENT_TYPE),
             custom_attributes: header(CUSTOM_ATTRIBUTES),
@@ -108,17 +117,20 @@ impl Invocation {
         match answer {
             Ok(answer) => {
                 let content_type = HeaderValue::from_static(answer.content_type);
-                Ok(Said::ok(content_type, SaidBody::Whole(answer.body.into())))
+                Ok(ContainerResponse::ok(content_type, ResponseBody::Whole(answer.body.into())))
             }
-            // On this route a container's error passes as it is.
+            // This route passes the container's error on unchanged.
             Err(refusal) if self.call.operation == Operation::OpenAi => {
                 let json = HeaderValue::from_static("application/json");
                 let status =
                     StatusCode::from_u16(refusal.status).expect("a container's status is one of HTTP");
-                Ok(Said { status, ..Said::ok(json, SaidBody::Whole(refusal.body.into())) })
+                Ok(ContainerResponse {
+                    status,
+                    ..ContainerResponse::ok(json, ResponseBody::Whole(refusal.body.into()))
+                })
             }
             Err(refusal) => {
-                Err(Failed::Model { status: refusal.status, original: refusal.body, message: None })
+                Err(ContainerFailure::Model { status: refusal.status, original: refusal.body, message: None })
             }
         }
     }
@@ -126,31 +138,36 @@ impl Invocation {
     fn respond(
         &self,
         rule: &Rule,
-        said: Said,
+        container: ContainerResponse,
         recording: Option<Recording>,
-        hold: Hold,
+        connection_handle: ConnectionHandle,
         alive: Alive,
     ) -> Response<Body> {
-        let recording = recording.and_then(|recording| recording.said(&said));
+        let recording = recording.and_then(|recording| recording.response(&container));
         let operation = self.call.operation;
-        let framing = Framing::new(operation, said.content_type.as_ref(), rule);
-        let body = match said.body {
-            SaidBody::Whole(body) => playback::body(framing.whole(&body), rule.pause, hold, alive),
-            SaidBody::Flow(flow) => {
-                playback::stream(Feed::new(flow, framing, recording), rule.pause, hold, alive)
+        let framing = Framing::new(operation, container.content_type.as_ref(), rule);
+        let body = match container.body {
+            ResponseBody::Whole(body) => {
+                playback::body(framing.whole(&body), rule.pause, connection_handle, alive)
             }
+            ResponseBody::Stream(flow) => playback::stream(
+                FramedStream::new(flow, framing, recording),
+                rule.pause,
+                connection_handle,
+                alive,
+            ),
         };
         let mut response = Response::new(body);
-        *response.status_mut() = said.status;
+        *response.status_mut() = container.status;
         *response.headers_mut() =
-            front::answer(operation, &self.parts.headers, &said.headers, said.content_type);
+            headers::for_response(operation, &self.parts.headers, &container.headers, container.content_type);
         response
     }
 
-    /// What a rule with a status other than 200 answers.
+    /// The response of a rule with a status other than 200.
     pub(crate) fn failed(&self, failure: &Failure, body: &Source) -> Response<Body> {
         match body {
-            // On this route a container's error passes as it is.
+            // This route passes the container's error on unchanged.
             Source::Bytes(body)
                 if self.call.operation == Operation::OpenAi && failure.original_status.is_none() =>
             {
@@ -163,7 +180,7 @@ impl Invocation {
     }
 }
 
-fn failed(failure: &Failure, body: &Source, endpoint: &str, region: &str) -> ErrorAnswer {
+fn failed(failure: &Failure, body: &Source, endpoint: &str, region: &str) -> ServiceError {
     let status = StatusCode::from_u16(failure.status).expect("the script was checked");
     let (error_type, default_message) = default_error(failure.status);
     let message = failure.message.as_deref();
@@ -171,17 +188,17 @@ fn failed(failure: &Failure, body: &Source, endpoint: &str, region: &str) -> Err
     let mut answer = match body {
         Source::Bytes(original) if failure.status == 424 => {
             let original = String::from_utf8_lossy(original);
-            ErrorAnswer::model(endpoint, region, original_status, &original, message)
+            ServiceError::model(endpoint, region, original_status, &original, message)
         }
         _ if failure.status == 424 => {
             let original = r#"{"error":{"message":"out of memory","type":"InternalServerError","param":null,"code":500}}"#;
-            ErrorAnswer::model(endpoint, region, original_status, original, message)
+            ServiceError::model(endpoint, region, original_status, original, message)
         }
         Source::Bytes(body) => {
-            ErrorAnswer { status, error_type: HeaderValue::from_static(error_type), body: body.clone() }
+            ServiceError { status, error_type: HeaderValue::from_static(error_type), body: body.clone() }
         }
         _ => {
-            let shape = if failure.status == 403 { ErrorAnswer::auth } else { ErrorAnswer::service };
+            let shape = if failure.status == 403 { ServiceError::auth } else { ServiceError::service };
             shape(status, HeaderValue::from_static(error_type), message.unwrap_or(default_message))
         }
     };

@@ -1,11 +1,11 @@
 #![forbid(unsafe_code)]
-//! A local Amazon SageMaker Runtime, for tests, demos and benchmarks.
+//! A local Amazon SageMaker Runtime for tests, demos and benchmarks.
 //!
 //! It listens on loopback, serves `InvokeEndpoint`, `InvokeEndpointWithResponseStream`, `InvokeEndpointAsync` and the
-//! route for OpenAI's clients, and checks the signature or the bearer token of every request as AWS does. Every endpoint
-//! is a container that echoes the last user message, of whichever [`ContainerFormat`] the [`Builder`] is told. It honours
-//! what the format has words for: a limit of tokens, texts that end the answer, the number of answers, and a tool that has
-//! to be called. A [`Script`] says more: what is answered, where the stream is cut, and what goes wrong.
+//! OpenAI-compatible route, and verifies the signature or the bearer token of every request as AWS does. Every endpoint has
+//! an emulated container, whose API is set by [`Builder::format`] and which echoes the last user message. It honours token
+//! limits, stop sequences, the number of choices and required tools, as far as its API has them. A [`Script`] sets other
+//! responses, cuts of the stream, and faults.
 //!
 //! ```
 //! use sagewire_emulator::{Emulator, Script};
@@ -21,13 +21,13 @@
 //! # }
 //! ```
 //!
-//! Any AWS SDK can talk to it: set its endpoint URL to [`Emulator::url`], and its credentials to
-//! [`ACCESS_KEY_ID`] and [`SECRET_ACCESS_KEY`] unless others were given to the [`Builder`]. The region is free.
+//! Any AWS SDK can call it: set its endpoint URL to [`Emulator::url`], and its credentials to [`ACCESS_KEY_ID`] and
+//! [`SECRET_ACCESS_KEY`] or those given to the [`Builder`]. Any region is accepted.
 //!
 //! # In front of a real container
 //!
-//! With an [`Upstream`] it is SageMaker's front before a container on the same machine, so that the two can be tested
-//! together:
+//! With an [`Upstream`], it takes the place of SageMaker in front of a container on the same machine, so that the two can be
+//! tested together:
 //!
 //! ```no_run
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,35 +39,41 @@
 //! # }
 //! ```
 //!
-//! - The container sees the headers that the operation has, and no others. Of its own, the client sees the content type,
-//!   the custom attributes and the sessions; on the OpenAI route all.
-//! - Its status other than 200 becomes a `ModelError`, as does a container that does not answer, takes longer than
-//!   [`Limits::unary`], or whose answer is too long. On the OpenAI route its errors pass as they are.
-//! - Its stream is cut at random, without waiting for more than one chunk. One that breaks ends in a `ModelStreamError`
-//!   with `StreamBroken`, one that takes longer than [`Limits::stream`] with `ModelInvocationTimeExceeded`; before the
-//!   first byte that is the call's status. On the OpenAI route, which has no frames, the connection breaks.
-//! - A client that leaves takes the container's connection with it, and one that reads slowly is not read ahead for.
-//! - [`Builder::record`] keeps every call as a script that replays to the same bytes.
+//! - The container receives only the headers that the operation passes on. The client receives the container's content
+//!   type, custom attributes and session headers; on the OpenAI route, all headers.
+//! - A status other than 200 becomes a `ModelError`, as does a container that does not respond, exceeds [`Limits::unary`],
+//!   or whose response is too long. The OpenAI route passes the container's errors on unchanged.
+//! - Streams are cut at random, without waiting for more than one chunk. A stream that breaks ends with a
+//!   `ModelStreamError` with the code `StreamBroken`, one that exceeds [`Limits::stream`] with the code
+//!   `ModelInvocationTimeExceeded`; before the first byte, the call fails with that error. On the OpenAI route, which has no
+//!   frames, the connection is closed.
+//! - If the client disconnects, the connection to the container is closed. A slow client slows the container down.
+//! - [`Builder::record`] records every call as a script that replays the same bytes.
 //!
-//! Asynchronous calls are accepted; with [`Builder::storage`] the container's answer is put where the client was told.
+//! Asynchronous calls are accepted; with [`Builder::storage`], the container's response is written to the location that the
+//! client was given.
 //!
 //! # Features
 //!
-//! - `tls`: real containers behind `https`, through rustls with *ring* and the certificates of the platform; or those of the
-//!   file that the variable `SSL_CERT_FILE` names, where the platform has files.
+//! - `tls`: real containers behind `https`, through rustls with *ring* and the certificates of the platform, or those of the
+//!   file in the environment variable `SSL_CERT_FILE` on platforms that keep certificates in files.
 //!
-//! What it does not do: presigned URLs, TLS on its own side, waiting in a queue.
+//! Not supported: presigned URLs, TLS for clients, and queues.
 
+mod async_invocation;
 mod asynchronous;
 mod bearer;
 mod call;
 mod container;
+mod container_response;
 mod cut;
 mod emulator;
 mod error;
-mod feed;
-mod front;
+mod fault;
+mod framing;
+mod headers;
 mod invocation;
+mod json_text;
 mod limits;
 mod log;
 mod playback;
@@ -76,11 +82,11 @@ mod script;
 mod service;
 mod sigv4;
 mod socket;
+mod state;
 #[cfg(feature = "tls")]
 mod tls;
 mod upstream;
 mod wire;
-mod work;
 
 pub use container::{ContainerFormat, UnknownFormat, echo};
 pub use emulator::{ACCESS_KEY_ID, Builder, Emulator, SECRET_ACCESS_KEY};

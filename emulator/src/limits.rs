@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// What the service does not exceed: sizes in bytes, and times of a container behind it.
+/// The limits of the service: sizes in bytes, and timeouts of a real container.
 ///
-/// A script has its own times: those here are for an upstream.
+/// Timeouts apply to an [`Upstream`](crate::Upstream) and not to scripted pauses.
 ///
 /// ```
 /// use sagewire_emulator::Limits;
@@ -14,17 +14,17 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of a request's body. Default: 25 MB, says the service's FAQ; the API's model still says 6 MiB.
+    /// Most bytes of a request body. Default: 25 MB, according to the service's FAQ; the API's model has 6 MiB.
     pub request_len: usize,
-    /// Of a response that is not streamed, and of the container's errors. Default: 25 MB as well.
+    /// Most bytes of a non-streaming response, and of an error of the container. Default: 25 MB.
     pub response_len: usize,
-    /// Of the body that an asynchronous request has instead of a location. Default: 128,000.
+    /// Most bytes of an asynchronous request with an inline body. Default: 128,000.
     pub inline_len: usize,
-    /// Until the container has accepted the connection. Default: 250 milliseconds.
+    /// Timeout for connecting to the container. Default: 250 milliseconds.
     pub connect: Duration,
-    /// Until the whole answer of a call that is not streamed has come. Default: 60 seconds.
+    /// Timeout for a complete non-streaming response. Default: 60 seconds.
     pub unary: Duration,
-    /// Until the last byte of a streamed answer has come. Default: 8 minutes.
+    /// Timeout for the last byte of a streamed response. Default: 8 minutes.
     pub stream: Duration,
 }
 

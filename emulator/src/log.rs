@@ -1,4 +1,4 @@
-//! What the emulator was sent.
+//! The log of received requests.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,12 +8,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use bytes::Bytes;
 
-/// Requests that are kept; older ones are forgotten, so that an emulator may run for days.
+/// Most requests in the log. Older ones are removed, so that an emulator can run for days.
 const COUNT_MAX: usize = 1024;
-/// Bytes of bodies that are kept, for the same reason.
+/// Most bytes of bodies in the log.
 const BODY_LEN_MAX: usize = 64 << 20;
 
-/// One request as it was received.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
@@ -21,7 +21,7 @@ pub struct Request {
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// Names in lower case, and values. A signature or a session token reads `REDACTED`.
+    /// Names in lower case, and values. Signatures and session tokens are replaced by `REDACTED`.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
@@ -56,7 +56,7 @@ fn redact(name: &header::HeaderName, value: &HeaderValue) -> String {
     }
 }
 
-/// Who is told of every request, with the status of its answer.
+/// Called with every request and the status of its response.
 #[derive(Clone)]
 pub(crate) struct Observer(pub(crate) Arc<Observe>);
 
@@ -68,7 +68,7 @@ impl fmt::Debug for Observer {
     }
 }
 
-/// Who is told of what could not be written.
+/// Called with a message about each file that could not be written.
 #[derive(Clone, Default)]
 pub(crate) struct Reporter(pub(crate) Option<Arc<Report>>);
 
@@ -88,7 +88,7 @@ impl fmt::Debug for Reporter {
     }
 }
 
-/// The last requests.
+/// The most recent requests.
 #[derive(Debug, Default)]
 pub(crate) struct Log(Mutex<VecDeque<Request>>);
 

@@ -1,4 +1,4 @@
-//! Sends chunks, with pauses, and breaks off in the end if told to.
+//! Sends chunks with pauses, and breaks off at the end if the script says so.
 
 use std::io;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::feed::Feed;
-use crate::socket::Hold;
+use crate::framing::FramedStream;
+use crate::socket::ConnectionHandle;
 use crate::wire::{Ending, Wire};
 
-/// Before a connection is broken, what was sent should have left: a reset discards the rest.
+/// Time for sent bytes to leave before the connection is reset, which discards the rest.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// Runs for as long as the emulator is alive. Its sender is never used, only dropped.
+/// Changes when the emulator is dropped: nothing is ever sent.
 pub(crate) type Alive = watch::Receiver<()>;
 
-/// Waits, unless the emulator is gone first.
+/// Waits, unless the emulator is stopped first.
 pub(crate) async fn pause(duration: Duration, alive: &mut Alive) -> io::Result<()> {
     if duration.is_zero() {
         return Ok(());
@@ -30,26 +30,31 @@ pub(crate) async fn pause(duration: Duration, alive: &mut Alive) -> io::Result<(
     }
 }
 
-/// The body of a response that is there.
-pub(crate) fn body(wire: Wire, pauses: Duration, hold: Hold, alive: Alive) -> Body {
+/// The body of a complete response.
+pub(crate) fn body(wire: Wire, pauses: Duration, connection_handle: ConnectionHandle, alive: Alive) -> Body {
     if wire.ending == Ending::Clean && wire.chunks.len() <= 1 {
         return wire.chunks.into_iter().next().unwrap_or_default().into();
     }
-    Player { wire: wire.into(), feed: None, pauses, hold, alive }.into()
+    Player { wire: wire.into(), feed: None, pauses, connection_handle, alive }.into()
 }
 
-/// The body of a response that is still to come.
-pub(crate) fn stream(feed: Feed, pauses: Duration, hold: Hold, alive: Alive) -> Body {
+/// The body of a streamed response.
+pub(crate) fn stream(
+    feed: FramedStream,
+    pauses: Duration,
+    connection_handle: ConnectionHandle,
+    alive: Alive,
+) -> Body {
     let wire = Wire::default();
-    Player { wire: wire.into(), feed: Some(feed), pauses, hold, alive }.into()
+    Player { wire: wire.into(), feed: Some(feed), pauses, connection_handle, alive }.into()
 }
 
 struct Player {
     wire: Playing,
-    /// Where more comes from.
-    feed: Option<Feed>,
+    /// The source of further chunks.
+    feed: Option<FramedStream>,
     pauses: Duration,
-    hold: Hold,
+    connection_handle: ConnectionHandle,
     alive: Alive,
 }
 
@@ -95,10 +100,10 @@ impl Player {
         }
     }
 
-    /// An error of the body makes the server drop the connection without the last chunk.
+    /// Returns an error, which makes the server drop the connection without the last chunk.
     async fn break_off(&mut self) -> io::Error {
         match self.wire.ending {
-            // Only the end of the emulator ends this.
+            // Waits until the emulator is stopped.
             Ending::Stall => drop(self.alive.changed().await),
             Ending::Clean | Ending::Reset | Ending::HangUp => {
                 if let Err(stopped) = pause(FLUSH, &mut self.alive).await {
@@ -107,7 +112,7 @@ impl Player {
             }
         }
         if self.wire.ending == Ending::Reset {
-            self.hold.reset();
+            self.connection_handle.reset();
         }
         io::Error::other("told to break off")
     }

@@ -1,6 +1,7 @@
-//! Keeps what passed between a client and a container, as scripts that replay.
+//! Records calls to a container as scripts that replay them.
 //!
-//! A file is written as the answer comes, so that a long one is not held in memory. It gets its name when it is whole.
+//! A file is written while the response arrives, so that a long response is not held in memory, and renamed when it is
+//! complete.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,13 +19,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::call::Call;
-use crate::error::Failed;
-use crate::feed::{Said, SaidBody};
-use crate::front;
+use crate::container_response::{ContainerResponse, ResponseBody};
+use crate::error::ContainerFailure;
+use crate::fault::{Exception, Fault, FaultKind};
+use crate::headers;
 use crate::log::Reporter;
-use crate::script::{Exception, Fault, FaultKind, Rule};
+use crate::script::Rule;
 
-/// A folder of recordings.
+/// A directory of recordings.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     folder: PathBuf,
@@ -38,11 +40,11 @@ impl Recorder {
         Ok(Self { folder: folder.into(), count: AtomicU64::new(0), reporter })
     }
 
-    /// A call begins.
+    /// Starts the recording of a call.
     pub(crate) fn start(self: &Arc<Self>, call: &Call, rule: &Rule, parts: &Parts, body: &[u8]) -> Recording {
         let (name, text) = text(body, "body", "body_base64");
-        // Those that the container saw: none of them is a secret of the client.
-        let headers = front::to_container(call.operation, &parts.headers);
+        // The headers that the container received, none of which is secret.
+        let headers = headers::to_container(call.operation, &parts.headers);
         let request = json!({
             "method": parts.method.as_str(),
             "path": parts.uri.path(),
@@ -62,7 +64,7 @@ impl Recorder {
         }
     }
 
-    /// A file of its own for an endpoint, next to those of earlier runs: its name, and the name until it is whole.
+    /// Creates a new file: its final path, its path until it is complete, and the file.
     fn create(&self, endpoint: &str) -> io::Result<(PathBuf, PathBuf, File)> {
         loop {
             let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
@@ -79,28 +81,28 @@ impl Recorder {
     }
 }
 
-/// A call on its way into a file. Dropping it before its [end](Self::finish) makes the connection's break the end.
+/// A recording in progress. If it is dropped before it is [finished](Self::finish), it ends with a closed connection.
 #[derive(Debug)]
 pub(crate) struct Recording {
     recorder: Arc<Recorder>,
     endpoint: String,
     request: Value,
     rule: Rule,
-    /// When something was last waited for.
+    /// When the last wait for the container started.
     last: Instant,
     file: Option<Script>,
-    /// Of the container's body.
+    /// Bytes of the container's body.
     len: usize,
     count: u64,
     fault: Option<Value>,
 }
 
 impl Recording {
-    /// The container's failure.
-    pub(crate) fn failed(mut self, failed: &Failed) {
+    /// Records a failure of the container.
+    pub(crate) fn failed(mut self, failed: &ContainerFailure) {
         self.open();
         match failed {
-            Failed::Model { status, original, message } => {
+            ContainerFailure::Model { status, original, message } => {
                 self.field("status", 424);
                 self.field("original_status", status);
                 if let Some(message) = message {
@@ -108,39 +110,40 @@ impl Recording {
                 }
                 self.field("body", original);
             }
-            Failed::StreamTime => {
+            ContainerFailure::StreamTime => {
                 let exception = Exception::time_exceeded();
                 self.field("status", 400);
                 self.field("error_type", &exception.kind);
                 self.field("body", exception.payload());
             }
-            // The container has said nothing.
-            Failed::Stopped => return self.abandon(),
+            // There is no response to record.
+            ContainerFailure::Stopped => return self.abandon(),
         }
         let headers = self.rule.headers.clone();
         self.headers(&headers);
         self.finish();
     }
 
-    /// The container's answer: all of it, or its beginning.
-    pub(crate) fn said(mut self, said: &Said) -> Option<Self> {
+    /// Records a response, or the head of a streamed one. Returns the recording if chunks follow.
+    pub(crate) fn response(mut self, response: &ContainerResponse) -> Option<Self> {
         self.open();
-        let mut headers = said.headers.clone();
-        let whole_type = said.content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if said.status.as_u16() == 200 {
+        let mut headers = response.headers.clone();
+        let whole_type =
+            response.content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if response.status.as_u16() == 200 {
             self.field("content_type", whole_type);
         } else {
-            self.field("status", said.status.as_u16());
-            headers.extend(said.content_type.clone().map(|value| (header::CONTENT_TYPE, value)));
+            self.field("status", response.status.as_u16());
+            headers.extend(response.content_type.clone().map(|value| (header::CONTENT_TYPE, value)));
         }
         headers.extend(self.rule.headers.clone());
         self.headers(&headers);
-        if said.status.as_u16() == 200 {
+        if response.status.as_u16() == 200 {
             self.field("cut", self.rule.cut);
             self.field("chunks", self.rule.chunks);
         }
-        match &said.body {
-            SaidBody::Whole(body) => {
+        match &response.body {
+            ResponseBody::Whole(body) => {
                 let (name, text) = text(body, "body", "body_base64");
                 self.field(name, text);
                 if let Some(fault) = self.rule.fault.clone() {
@@ -149,14 +152,14 @@ impl Recording {
                 self.finish();
                 None
             }
-            SaidBody::Flow(_) => {
+            ResponseBody::Stream(_) => {
                 self.write(|script| script.text(",\n  \"body_chunks\": ["));
                 Some(self)
             }
         }
     }
 
-    /// The container's next bytes.
+    /// Records the next chunk.
     pub(crate) fn chunk(&mut self, bytes: &[u8]) {
         let pause = self.pause();
         let (name, text) = text(bytes, "text", "base64");
@@ -167,12 +170,12 @@ impl Recording {
         self.count += 1;
     }
 
-    /// What went wrong, and after how many bytes.
+    /// Records a fault.
     pub(crate) fn fault(&mut self, fault: &Fault) {
         self.fault = Some(written(fault));
     }
 
-    /// The answer was sent to its end.
+    /// Completes the recording.
     pub(crate) fn finish(mut self) {
         self.close();
     }
@@ -192,7 +195,7 @@ impl Recording {
 
     fn abandon(mut self) {
         if let Some(script) = self.file.take() {
-            // What is left is a file without its name.
+            // If this fails, the temporary file is left.
             let _ = fs::remove_file(script.part);
         }
     }
@@ -239,13 +242,13 @@ impl Recording {
         self.recorder.reporter.tell(&format!("recording in {}: {error}", self.recorder.folder.display()));
     }
 
-    /// Milliseconds since the last time, or the beginning.
+    /// Milliseconds since the last call, or since the recording started.
     fn pause(&mut self) -> u64 {
         let last = std::mem::replace(&mut self.last, Instant::now());
         milliseconds(self.last - last)
     }
 
-    /// What is waited for from now on is the container.
+    /// Starts a wait for the container.
     pub(crate) fn wait(&mut self) {
         self.last = Instant::now();
     }
@@ -260,14 +263,14 @@ impl Drop for Recording {
     }
 }
 
-/// The file of a script, so far.
+/// A script file that is being written.
 #[derive(Debug)]
 struct Script {
     file: BufWriter<File>,
     path: PathBuf,
     part: PathBuf,
     fields: u64,
-    /// The list of the chunks is open.
+    /// Whether the list of chunks is open.
     chunks: bool,
 }
 
@@ -294,7 +297,7 @@ fn milliseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Bytes as text where they are text, under one name or the other.
+/// Bytes as a field: as text under one name, or in Base64 under the other.
 fn text<'a>(bytes: &[u8], text: &'a str, base64: &'a str) -> (&'a str, String) {
     match std::str::from_utf8(bytes) {
         Ok(found) => (text, found.into()),
@@ -302,7 +305,7 @@ fn text<'a>(bytes: &[u8], text: &'a str, base64: &'a str) -> (&'a str, String) {
     }
 }
 
-/// Headers as a script has them. A value that is no ASCII text is left out.
+/// Headers in a script's form. Values other than ASCII text are left out.
 fn readable(headers: &HeaderMap) -> BTreeMap<String, String> {
     let readable = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
         Some((name.to_string(), value.to_str().ok()?.to_string()))
@@ -310,7 +313,7 @@ fn readable(headers: &HeaderMap) -> BTreeMap<String, String> {
     headers.iter().filter_map(readable).collect()
 }
 
-/// A fault as a script has it.
+/// A fault in a script's form.
 fn written(Fault { kind, after }: &Fault) -> Value {
     match kind {
         FaultKind::Exception(exception) => json!({"exception": exception, "after": after}),

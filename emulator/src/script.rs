@@ -1,4 +1,4 @@
-//! What is answered: the file format, checked while it is read.
+//! Scripts: the file format, validated while it is parsed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,19 +10,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 
 use crate::container::ContainerFormat;
 use crate::cut::{Chunks, Cut, Random};
+use crate::fault::Fault;
 
 /// The format of a script, for `--help` texts: see [`Script`].
 pub const SCRIPT_HELP: &str = include_str!("../script.txt");
 
-/// Bytes of the longest string in the header of a frame.
-const HEADER_LEN_MAX: usize = 32_767;
-
-/// What the emulator answers.
+/// The responses of the emulator.
 ///
 /// ```text
 #[doc = include_str!("../script.txt")]
@@ -34,11 +32,11 @@ pub struct Script {
 }
 
 impl Script {
-    /// Reads a script from a file. Paths in it are relative to its folder.
+    /// Reads a script from a file. Paths in it are relative to its directory.
     ///
     /// # Errors
     ///
-    /// The file or a `body_file` cannot be read; JSON that is none; an unknown field, or a value out of its range.
+    /// The file or a `body_file` cannot be read, the JSON is invalid, a field is unknown, or a value is out of range.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ScriptError> {
         let path = path.as_ref();
         let text = read(path)?;
@@ -49,7 +47,7 @@ impl Script {
         Ok(script)
     }
 
-    /// The answer of every endpoint when there is no script.
+    /// The default script: every endpoint echoes.
     pub(crate) fn echo(pause: Duration, seed: u64) -> Self {
         let cut = Cut::Random(Random::with_seed(seed));
         Self { rules: vec![Rule { pause, cut, ..Rule::default() }] }
@@ -65,7 +63,7 @@ impl Script {
     }
 }
 
-/// Reads a script from text. Paths in it are relative to the current folder.
+/// Parses a script. Paths in it are relative to the current directory.
 impl FromStr for Script {
     type Err = ScriptError;
 
@@ -77,7 +75,7 @@ impl FromStr for Script {
     }
 }
 
-/// Why a script cannot be used: with the file, and with line and column where there are any.
+/// Why a script is invalid: with the file, and with line and column if they are known.
 #[derive(Clone, Debug)]
 pub struct ScriptError {
     path: Option<PathBuf>,
@@ -105,18 +103,18 @@ fn read(path: &Path) -> Result<Bytes, ScriptError> {
     std::fs::read(path).map(Bytes::from).map_err(|error| ScriptError::new(path, error))
 }
 
-/// One rule, checked.
+/// A validated rule.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "RawRule")]
 pub(crate) struct Rule {
-    /// `None`: every endpoint.
+    /// `None` matches every endpoint.
     pub(crate) endpoint: Option<String>,
     pub(crate) times: Option<u64>,
     pub(crate) headers: HeaderMap,
     pub(crate) first_byte: Duration,
     pub(crate) pause: Duration,
     pub(crate) body: Source,
-    /// Of the container that echoes. `None`: that of all endpoints.
+    /// The API of the emulated container. `None` is the default of the emulator.
     pub(crate) format: Option<ContainerFormat>,
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) cut: Cut,
@@ -132,63 +130,27 @@ impl Rule {
     }
 }
 
-/// Where the body of an answer comes from.
+/// The source of a response body.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Source {
-    /// The container that echoes.
+    /// The container.
     #[default]
     Echo,
     Bytes(Bytes),
-    /// In chunks, each after a pause.
+    /// Chunks, each after a pause.
     Chunks(Vec<(Duration, Bytes)>),
-    /// Not read yet.
+    /// A file that has not been read yet.
     File(PathBuf),
 }
 
-/// An answer with a status other than 200.
+/// A response with a status other than 200.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) status: u16,
     pub(crate) error_type: Option<HeaderValue>,
     pub(crate) message: Option<String>,
-    /// The container's, of one that the service wraps.
+    /// The status of the container, in an error that the service wraps.
     pub(crate) original_status: Option<u16>,
-}
-
-/// What goes wrong after so many bytes of the body.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "RawFault")]
-pub(crate) struct Fault {
-    pub(crate) kind: FaultKind,
-    pub(crate) after: usize,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum FaultKind {
-    Exception(Exception),
-    Error(UnmodelledError),
-    TruncatedFrame,
-    CorruptByte,
-    Reset,
-    HangUp,
-    Stall,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Exception {
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) code: Option<String>,
-    pub(crate) message: String,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UnmodelledError {
-    pub(crate) code: String,
-    pub(crate) message: String,
 }
 
 #[derive(Deserialize)]
@@ -209,7 +171,7 @@ struct RawRule {
     body_base64: Option<String>,
     body_file: Option<PathBuf>,
     body_chunks: Option<Vec<RawChunk>>,
-    /// What a recording answered. It is there for its readers.
+    /// The request of a recording, for readers of the file.
     #[serde(rename = "request")]
     _request: Option<IgnoredAny>,
     format: Option<ContainerFormat>,
@@ -343,59 +305,6 @@ impl RawChunk {
 
 fn value(field: &str, text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(text).map_err(|_| format!("{field}: {text:?} cannot be the value of a header"))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFault {
-    exception: Option<Exception>,
-    error: Option<UnmodelledError>,
-    #[serde(default)]
-    truncated_frame: bool,
-    #[serde(default)]
-    corrupt_byte: bool,
-    #[serde(default)]
-    reset: bool,
-    #[serde(default)]
-    hang_up: bool,
-    #[serde(default)]
-    stall: bool,
-    #[serde(default)]
-    after: usize,
-}
-
-impl TryFrom<RawFault> for Fault {
-    type Error = &'static str;
-
-    fn try_from(raw: RawFault) -> Result<Self, &'static str> {
-        let mut kinds = [
-            raw.exception.map(FaultKind::Exception),
-            raw.error.map(FaultKind::Error),
-            raw.truncated_frame.then_some(FaultKind::TruncatedFrame),
-            raw.corrupt_byte.then_some(FaultKind::CorruptByte),
-            raw.reset.then_some(FaultKind::Reset),
-            raw.hang_up.then_some(FaultKind::HangUp),
-            raw.stall.then_some(FaultKind::Stall),
-        ]
-        .into_iter()
-        .flatten();
-        let (Some(kind), None) = (kinds.next(), kinds.next()) else {
-            return Err(
-                "fault: exactly one of exception, error, truncated_frame, corrupt_byte, reset, hang_up and \
-                        stall must be given",
-            );
-        };
-        let fits = |texts: &[&str]| texts.iter().all(|text| text.len() <= HEADER_LEN_MAX);
-        let fits = match &kind {
-            FaultKind::Exception(exception) => fits(&[&exception.kind]),
-            FaultKind::Error(error) => fits(&[&error.code, &error.message]),
-            _ => true,
-        };
-        if !fits {
-            return Err("fault: a text is longer than the 32,767 bytes that the header of a frame may have");
-        }
-        Ok(Self { kind, after: raw.after })
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Checks signatures as AWS does: the request is signed once more, as it was received, and the two are compared.
+//! Verifies signatures as AWS does: signs the received request again and compares the two signatures.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,28 +8,28 @@ use aws_sigv4::sign::v4;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::error::ErrorAnswer;
+use crate::error::ServiceError;
 
-/// The name that requests to the runtime are signed for. It is not the name of the host.
+/// The service name in signatures, which differs from the host name.
 pub(crate) const SERVICE: &str = "sagemaker";
-/// What AWS allows a clock to be off.
+/// The largest clock skew that AWS accepts.
 pub(crate) const SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 
 pub(crate) const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS \
                         Secret Access Key and signing method. Consult the service documentation for details.";
 pub(crate) const INVALID_TOKEN: &str = "The security token included in the request is invalid.";
 
-/// Returns the region that the request is signed for.
+/// Returns the region of the signature.
 ///
 /// # Errors
 ///
-/// What AWS answers to such a request.
+/// The error with which AWS rejects the request.
 pub(crate) fn verify(
     parts: &Parts,
     body: &[u8],
     credentials: &Credentials,
     now: SystemTime,
-) -> Result<String, Box<ErrorAnswer>> {
+) -> Result<String, Box<ServiceError>> {
     let authorization = text(&parts.headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
     let Some(authorization) = authorization.strip_prefix("AWS4-HMAC-SHA256") else {
         return Err(refuse("MissingAuthenticationTokenException", "Missing Authentication Token"));
@@ -65,8 +65,8 @@ struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// Reads what follows the algorithm.
-    fn parse(text: &'a str) -> Result<Self, Box<ErrorAnswer>> {
+    /// Parses the header after the algorithm.
+    fn parse(text: &'a str) -> Result<Self, Box<ServiceError>> {
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
         for field in text.split(',') {
             match field.trim().split_once('=') {
@@ -98,7 +98,7 @@ pub(crate) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(crate) fn parse(credential: &'a str) -> Result<Self, Box<ErrorAnswer>> {
+    pub(crate) fn parse(credential: &'a str) -> Result<Self, Box<ServiceError>> {
         let mut fields = credential.split('/');
         let mut next = || fields.next().unwrap_or_default();
         let scope =
@@ -112,7 +112,7 @@ impl<'a> Scope<'a> {
         Ok(scope)
     }
 
-    pub(crate) fn check(&self, date: &str) -> Result<(), Box<ErrorAnswer>> {
+    pub(crate) fn check(&self, date: &str) -> Result<(), Box<ServiceError>> {
         let message = if self.service != SERVICE {
             format!("Credential should be scoped to correct service: '{SERVICE}'.")
         } else if self.region.is_empty() {
@@ -130,7 +130,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-fn time(headers: &HeaderMap) -> Result<(SystemTime, &str), Box<ErrorAnswer>> {
+fn time(headers: &HeaderMap) -> Result<(SystemTime, &str), Box<ServiceError>> {
     let date = text(headers, "x-amz-date")
         .ok_or_else(|| incomplete("Authorization header requires existence of a 'X-Amz-Date' header."))?;
     let time = parse_date(date).ok_or_else(|| {
@@ -141,7 +141,7 @@ fn time(headers: &HeaderMap) -> Result<(SystemTime, &str), Box<ErrorAnswer>> {
     Ok((time, date))
 }
 
-fn check_clock(date: &str, time: SystemTime, now: SystemTime) -> Result<(), Box<ErrorAnswer>> {
+fn check_clock(date: &str, time: SystemTime, now: SystemTime) -> Result<(), Box<ServiceError>> {
     let message = if now.duration_since(time).is_ok_and(|late| late > SKEW_MAX) {
         format!("Signature expired: {date} is more than 5 min. earlier than the time of the service.")
     } else if time.duration_since(now).is_ok_and(|early| early > SKEW_MAX) {
@@ -156,7 +156,7 @@ fn check_session_token(
     parts: &Parts,
     authorization: &Authorization<'_>,
     expected: Option<&str>,
-) -> Result<(), Box<ErrorAnswer>> {
+) -> Result<(), Box<ServiceError>> {
     let name = "x-amz-security-token";
     match (expected, text(&parts.headers, name)) {
         (None, None) => Ok(()),
@@ -171,7 +171,7 @@ fn check_session_token(
     }
 }
 
-/// The signature that the request should have. `None`: it cannot be signed, or says that it signs a header that it
+/// The expected signature. `None` if the request cannot be signed, or if its list of signed headers has one that it
 /// does not have.
 fn signature(
     parts: &Parts,
@@ -194,9 +194,9 @@ fn signature(
         }
     }
     let mut settings = SigningSettings::default();
-    // What the client signed counts, whatever the header.
+    // The payload hash that the client signed is used, whatever the header says.
     settings.excluded_headers = None;
-    // The session token, if any, is one of the headers already.
+    // The session token, if any, is already among the headers.
     let (id, secret) = (credentials.access_key_id(), credentials.secret_access_key());
     let identity = Credentials::new(id, secret, None, None, "sagewire-emulator").into();
     let params = v4::SigningParams::builder()
@@ -224,16 +224,16 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Compares without telling by the time it takes how much is equal.
+/// Compares in constant time.
 pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && std::hint::black_box(a.iter().zip(b).fold(0, |diff, (a, b)| diff | (a ^ b))) == 0
 }
 
-pub(crate) fn refuse(error_type: &'static str, message: &str) -> Box<ErrorAnswer> {
-    Box::new(ErrorAnswer::auth(StatusCode::FORBIDDEN, HeaderValue::from_static(error_type), message))
+pub(crate) fn refuse(error_type: &'static str, message: &str) -> Box<ServiceError> {
+    Box::new(ServiceError::auth(StatusCode::FORBIDDEN, HeaderValue::from_static(error_type), message))
 }
 
-fn incomplete(message: &str) -> Box<ErrorAnswer> {
+fn incomplete(message: &str) -> Box<ServiceError> {
     refuse("IncompleteSignatureException", message)
 }
 
@@ -261,7 +261,7 @@ pub(crate) fn parse_date(text: &str) -> Option<SystemTime> {
     {
         return None;
     }
-    // Days since the epoch, with years that begin in March: leap days are at their end.
+    // Days since the epoch, with years that start in March, so that leap days are last.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1 - 719_468;
     Some(UNIX_EPOCH + Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))

@@ -1,7 +1,7 @@
 //! Connections that can be reset.
 //!
-//! A handler cannot reach the socket that it answers on. It gets the connection's [`Hold`] as its connect info instead:
-//! once that is told to reset, the socket lingers for no time when the server drops it, which the kernel turns into RST.
+//! A handler cannot reach its socket. It gets a [`ConnectionHandle`] as its connect info instead: once it is told to reset,
+//! the socket has a linger time of zero when the server drops it, which the kernel turns into RST.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,9 +25,9 @@ impl axum::serve::Listener for Listener {
 
     async fn accept(&mut self) -> (Socket, SocketAddr) {
         let (stream, addr) = axum::serve::Listener::accept(&mut self.0).await;
-        // Chunks should arrive when they are sent. Without it they arrive all the same, only later.
+        // Without it, chunks may arrive later.
         let _ = stream.set_nodelay(true);
-        (Socket { stream, hold: Hold::default() }, addr)
+        (Socket { stream, connection_handle: ConnectionHandle::default() }, addr)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -35,35 +35,35 @@ impl axum::serve::Listener for Listener {
     }
 }
 
-/// The handler's hold on its connection.
+/// The handler's handle on its connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hold {
+pub(crate) struct ConnectionHandle {
     reset: Arc<AtomicBool>,
 }
 
-impl Hold {
-    /// Makes the end of the connection a reset.
+impl ConnectionHandle {
+    /// Makes the connection end with a reset.
     pub(crate) fn reset(&self) {
         self.reset.store(true, Ordering::Release);
     }
 }
 
-impl Connected<IncomingStream<'_, Listener>> for Hold {
+impl Connected<IncomingStream<'_, Listener>> for ConnectionHandle {
     fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        stream.io().hold.clone()
+        stream.io().connection_handle.clone()
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
-    hold: Hold,
+    connection_handle: ConnectionHandle,
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.hold.reset.load(Ordering::Acquire) {
-            // The connection breaks in any case; at worst without RST.
+        if self.connection_handle.reset.load(Ordering::Acquire) {
+            // If this fails, the connection closes without RST.
             let _ = self.stream.set_zero_linger();
         }
     }

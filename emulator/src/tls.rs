@@ -1,4 +1,4 @@
-//! TLS to a real container: rustls with *ring*, and the certificates that the platform trusts.
+//! TLS to a real container: rustls with *ring* and the platform's trusted certificates.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -11,17 +11,17 @@ use tokio_rustls::TlsConnector;
 
 pub(crate) type Stream = tokio_rustls::client::TlsStream<TcpStream>;
 
-/// Speaks TLS over this connection.
+/// Starts TLS on a connection.
 ///
 /// # Errors
 ///
-/// Nothing is trusted here, or not this host.
+/// The platform has no trusted certificates, or the handshake failed.
 pub(crate) async fn connect(host: &str, stream: TcpStream) -> io::Result<Stream> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     TlsConnector::from(config()?).connect(name, stream).await
 }
 
-/// The certificates are read once.
+/// The certificates are loaded once.
 fn config() -> io::Result<Arc<ClientConfig>> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {

@@ -1,14 +1,13 @@
-//! A real container, over HTTP/1.1: one connection a call, so that nothing outlives the call.
+//! A client of a real container over HTTP/1.1, with one connection per call, so that nothing outlives the call.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use axum::body::{Body, BodyDataStream, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header, response};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,20 +16,20 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::call::Operation;
-use crate::error::Failed;
-use crate::feed::{Flow, Piece, Said, SaidBody};
-use crate::front;
+use crate::container_response::{BodyStream, ContainerResponse, ResponseBody, UpstreamBody};
+use crate::error::ContainerFailure;
+use crate::headers;
 use crate::limits::Limits;
 
-/// Where the OpenAI route goes, whatever the path of the other operations.
+/// The path for the OpenAI route.
 const CHAT: &str = "/v1/chat/completions";
-/// What is read of a response before it is asked for: one chunk of at most so many bytes.
+/// Most bytes that are read ahead of the client.
 const READ_LEN_MAX: usize = 64 << 10;
 
-/// The address of a real model container, which answers in place of an emulated one.
+/// The address of a real model container, used in place of the emulated one.
 ///
-/// Its text is an `http` URL, or with the feature `tls` an `https` one. Requests go to `/invocations`, or to the URL's own path if it has one; those of the OpenAI
-/// route go to `/v1/chat/completions`.
+/// It is parsed from an `http` URL, or with the feature `tls` an `https` URL. Requests go to the path of the URL, or to
+/// `/invocations` if it has none; those of the OpenAI route go to `/v1/chat/completions`.
 ///
 /// ```
 /// use sagewire_emulator::Upstream;
@@ -76,7 +75,7 @@ impl fmt::Display for Upstream {
     }
 }
 
-/// A text is no address of a container that could be called: why.
+/// Why a text is not a valid [`Upstream`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidUpstream(&'static str);
 
@@ -88,33 +87,39 @@ impl fmt::Display for InvalidUpstream {
 
 impl std::error::Error for InvalidUpstream {}
 
-/// An answer that has begun. Dropping it closes the connection.
-struct Begun {
+/// A response whose head has arrived. Dropping it closes the connection.
+struct PendingResponse {
     parts: response::Parts,
     body: Body,
     connection: JoinSet<()>,
 }
 
 impl Upstream {
-    /// Asks the container, with no more of the client's headers than the service lets through.
+    /// Invokes the container with the headers that the service passes on.
     ///
     /// # Errors
     ///
-    /// What the service makes of the container's failure.
-    pub(crate) async fn ask(
+    /// The failure of the container.
+    pub(crate) async fn invoke_container(
         &self,
         operation: Operation,
         headers: &HeaderMap,
         body: Bytes,
         limits: &Limits,
-    ) -> Result<Said, Failed> {
+    ) -> Result<ContainerResponse, ContainerFailure> {
         let request = self.request(operation, headers, body);
         let streams = matches!(operation, Operation::Stream | Operation::OpenAi);
         let deadline = Instant::now() + if streams { limits.stream } else { limits.unary };
-        let late = || if operation == Operation::Stream { Failed::StreamTime } else { Failed::timed_out() };
+        let late = || {
+            if operation == Operation::Stream {
+                ContainerFailure::StreamTime
+            } else {
+                ContainerFailure::timed_out()
+            }
+        };
         let answer = async {
-            let begun = self.send(request, limits).await.map_err(Failed::unanswered)?;
-            begun.hand_on(operation, limits, deadline).await
+            let begun = self.send(request, limits).await.map_err(ContainerFailure::no_response)?;
+            begun.into_response(operation, limits, deadline).await
         };
         timeout_at(deadline, answer).await.unwrap_or_else(|_| Err(late()))
     }
@@ -124,13 +129,13 @@ impl Upstream {
         *request.method_mut() = Method::POST;
         *request.uri_mut() =
             if operation == Operation::OpenAi { Uri::from_static(CHAT) } else { self.path.clone().into() };
-        *request.headers_mut() = front::to_container(operation, headers);
+        *request.headers_mut() = headers::to_container(operation, headers);
         let host = HeaderValue::from_str(self.authority.as_str()).expect("an authority is visible ASCII");
         request.headers_mut().insert(header::HOST, host);
         request
     }
 
-    async fn send(&self, request: Request<Body>, limits: &Limits) -> Result<Begun, String> {
+    async fn send(&self, request: Request<Body>, limits: &Limits) -> Result<PendingResponse, String> {
         let connected = timeout(limits.connect, self.connect()).await;
         match connected.map_err(|_| "The container did not accept the connection in time")?? {
             Connection::Plain(stream) => begin(stream, request).await,
@@ -145,7 +150,7 @@ impl Upstream {
         let unreached = |error: std::io::Error| format!("Could not connect to the container: {error}");
         let addrs: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(unreached)?.collect();
         let stream = TcpStream::connect(&addrs[..]).await.map_err(unreached)?;
-        // Whole requests are written at once. Without it they arrive all the same.
+        // If this fails, requests may arrive later.
         let _ = stream.set_nodelay(true);
         #[cfg(feature = "tls")]
         if self.https {
@@ -163,65 +168,53 @@ enum Connection {
     Tls(Box<crate::tls::Stream>),
 }
 
-async fn begin<S>(stream: S, request: Request<Body>) -> Result<Begun, String>
+async fn begin<S>(stream: S, request: Request<Body>) -> Result<PendingResponse, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let unanswered = |error: hyper::Error| format!("The container did not answer: {error}");
+    let no_response = |error: hyper::Error| format!("The container did not answer: {error}");
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(READ_LEN_MAX)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(unanswered)?;
+        .map_err(no_response)?;
     let mut task = JoinSet::new();
-    // What ends it is told by the body as well.
+    // The body reports errors of the connection as well.
     task.spawn(async move { drop(connection.await) });
-    let (parts, body) = sender.send_request(request).await.map_err(unanswered)?.into_parts();
-    Ok(Begun { parts, body: Body::new(body), connection: task })
+    let (parts, body) = sender.send_request(request).await.map_err(no_response)?.into_parts();
+    Ok(PendingResponse { parts, body: Body::new(body), connection: task })
 }
 
-impl Begun {
-    async fn hand_on(self, operation: Operation, limits: &Limits, deadline: Instant) -> Result<Said, Failed> {
+impl PendingResponse {
+    async fn into_response(
+        self,
+        operation: Operation,
+        limits: &Limits,
+        deadline: Instant,
+    ) -> Result<ContainerResponse, ContainerFailure> {
         let status = self.parts.status;
         let openai = operation == Operation::OpenAi;
         if !status.is_success() && !openai {
-            let body = to_bytes(self.body, limits.response_len).await.map_err(|_| Failed::unloaded())?;
+            let body =
+                to_bytes(self.body, limits.response_len).await.map_err(|_| ContainerFailure::incomplete())?;
             let original = String::from_utf8_lossy(&body).into_owned();
-            return Err(Failed::Model { status: status.as_u16(), original, message: None });
+            return Err(ContainerFailure::Model { status: status.as_u16(), original, message: None });
         }
         let streams = operation == Operation::Stream || (openai && status.as_u16() == 200);
         let body = if streams {
             let data = self.body.into_data_stream();
-            SaidBody::Flow(Flow::Upstream(Stream { data, deadline, _connection: self.connection }))
+            ResponseBody::Stream(BodyStream::Upstream(UpstreamBody::new(data, deadline, self.connection)))
         } else {
-            SaidBody::Whole(to_bytes(self.body, limits.response_len).await.map_err(|_| Failed::unloaded())?)
+            ResponseBody::Whole(
+                to_bytes(self.body, limits.response_len).await.map_err(|_| ContainerFailure::incomplete())?,
+            )
         };
-        Ok(Said {
+        Ok(ContainerResponse {
             status: if openai { status } else { axum::http::StatusCode::OK },
-            headers: front::from_container(operation, &self.parts.headers),
+            headers: headers::from_container(operation, &self.parts.headers),
             content_type: self.parts.headers.get(header::CONTENT_TYPE).cloned(),
             body,
         })
-    }
-}
-
-/// The rest of a streamed answer.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    data: BodyDataStream,
-    deadline: Instant,
-    /// The task that reads from the connection, and stops when this is dropped.
-    _connection: JoinSet<()>,
-}
-
-impl Stream {
-    pub(crate) async fn next(&mut self) -> Piece {
-        match timeout_at(self.deadline, self.data.next()).await {
-            Ok(Some(Ok(bytes))) => Piece::Chunk(bytes),
-            Ok(Some(Err(_))) => Piece::Broken,
-            Ok(None) => Piece::End,
-            Err(_) => Piece::TimeExceeded,
-        }
     }
 }
 

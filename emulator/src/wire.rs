@@ -1,17 +1,15 @@
-//! From a container's body to what goes over the wire: parts, frames, faults.
+//! Encodes a container's body for the wire: parts, frames and faults.
 
 use bytes::Bytes;
 use sagewire_codec::eventstream::{Header, Value, encode};
-use serde::Serialize;
 
 use crate::cut::{self, Chunks, Cut};
-use crate::error::json;
-use crate::script::{Exception, Fault, FaultKind, UnmodelledError};
+use crate::fault::{Exception, Fault, FaultKind, UnmodelledError};
 
 /// How a body ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// With the last HTTP chunk.
+    /// The last HTTP chunk is sent.
     #[default]
     Clean,
     Reset,
@@ -44,7 +42,7 @@ impl Wire {
         let mut frames = Frames::default();
         sound.iter().for_each(|part| frames.part(&body[part.clone()]));
         let mut ending = Ending::Clean;
-        // After the whole body, the next frame is one of an empty part.
+        // After the last part, the next frame has an empty payload.
         let next = rest.first().map_or(&body[..0], |part| &body[part.clone()]);
         match fault.map(|fault| &fault.kind) {
             None => {}
@@ -89,39 +87,7 @@ impl Wire {
     }
 }
 
-impl Exception {
-    /// The stream did not end in time.
-    pub(crate) fn time_exceeded() -> Self {
-        let message =
-            "Your model primary did not complete sending the inference response in the allotted time.";
-        Self::of_stream("ModelInvocationTimeExceeded", message)
-    }
-
-    /// The container broke off.
-    pub(crate) fn broken() -> Self {
-        Self::of_stream(
-            "StreamBroken",
-            "Your model primary broke off before its inference response was complete.",
-        )
-    }
-
-    fn of_stream(code: &str, message: &str) -> Self {
-        Self { kind: "ModelStreamError".into(), code: Some(code.into()), message: message.into() }
-    }
-
-    pub(crate) fn payload(&self) -> String {
-        #[derive(Serialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Payload<'a> {
-            message: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            error_code: Option<&'a str>,
-        }
-        json(&Payload { message: &self.message, error_code: self.code.as_deref() })
-    }
-}
-
-/// Frames one after the other, and where each ends.
+/// Consecutive frames, and the offset of the end of each.
 #[derive(Default)]
 struct Frames {
     bytes: Vec<u8>,
@@ -153,7 +119,7 @@ impl Frames {
         self.frame(headers, b"");
     }
 
-    /// Half of a frame.
+    /// Appends the first half of a frame.
     fn truncated(&mut self, payload: &[u8]) {
         let start = self.bytes.len();
         self.part(payload);
@@ -163,7 +129,7 @@ impl Frames {
         }
     }
 
-    /// A frame with a flipped bit: in its payload if it has any, else in its checksum.
+    /// Appends a frame with a flipped bit, in its payload or, if that is empty, in its checksum.
     fn corrupt(&mut self, payload: &[u8]) {
         self.part(payload);
         let at = self.bytes.len() - 4 - payload.len();
@@ -171,7 +137,7 @@ impl Frames {
     }
 
     fn frame(&mut self, headers: [(&str, &str); 3], payload: &[u8]) {
-        // Scripts are checked for the codec's bounds: a header value is at most 32,767 bytes.
+        // Scripts are validated: a header value has at most 32,767 bytes.
         let headers = headers.map(|(name, value)| Header::new(name, Value::String(value)));
         encode(headers, payload, &mut self.bytes).expect("the script's texts fit into a frame");
         self.ends.push(self.bytes.len());
@@ -196,7 +162,7 @@ mod tests {
         )
     }
 
-    /// The payloads of the sound frames, and the error after them.
+    /// The payloads of the valid frames, and the error after them.
     fn decode(wire: &Wire) -> (Vec<String>, Option<String>) {
         let (mut decoder, mut payloads) = (Decoder::new(), Vec::new());
         for chunk in &wire.chunks {

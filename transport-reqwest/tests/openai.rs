@@ -53,7 +53,7 @@ async fn chats_over_the_openai_route() {
     let signed = builder(&server).route(Route::Invocations).build().expect("complete");
     let request = read_request(Api::OpenAi, CHAT).expect("a request");
 
-    let mut chat = Chat::new(signed.route(Route::OpenAi), "my-llm");
+    let chat = Chat::new(signed.route(Route::OpenAi), "my-llm");
     let stream = chat.stream(&request).await.expect("a response");
     assert_eq!(stream.metadata().content_type.as_deref(), Some(SSE[0].1));
     let events: Vec<_> = stream.collect().await;

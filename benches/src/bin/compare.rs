@@ -4,15 +4,15 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use sagewire_benches::catalog::NAMES;
 use sagewire_benches::counting::{CountingAllocator, allocations};
 use sagewire_benches::formats::{Source, Target};
 use sagewire_benches::lost::Lost;
 use sagewire_benches::machine::Machine;
 use sagewire_benches::measure::{Plan, Row, measure};
-use sagewire_benches::recorded::LeftOut;
 use sagewire_benches::report::Results;
 use sagewire_benches::subjects::Measure;
-use sagewire_benches::workload::{NAMES, Workload};
+use sagewire_benches::workload::{LeftOut, Workload};
 use sagewire_benches::{calls, report, requests, streams};
 
 #[global_allocator]
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // A peer that panics is a row of the table, not a backtrace in it.
+    // A panic of a peer becomes a row of the table, without a backtrace.
     std::panic::set_hook(Box::new(|_| {}));
 
     let lost = Lost::new(if options.quick { 1000 } else { 10_000 });
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
         requests: if options.wants("requests") { requests::measure(&requests) } else { Vec::new() },
         streams: if options.wants("streams") { streams::measure(&plan) } else { Vec::new() },
         calls: if options.wants("calls") { measure_calls(&calls) } else { Vec::new() },
-        // Last, as it may leave a thread behind.
+        // Last, because it may leave a thread behind.
         recovered: if options.wants("lost") { lost.recover() } else { Vec::new() },
     };
     print(&options, &plan, &calls, &lost, &results)
@@ -141,7 +141,7 @@ fn print(
     ExitCode::SUCCESS
 }
 
-/// Whole calls, unless there is no network.
+/// Measures whole calls, unless there is no network.
 fn measure_calls(plan: &calls::Plan) -> Vec<calls::Row> {
     calls::measure(plan).unwrap_or_else(|fault| {
         eprintln!("skipping calls: {fault}");
@@ -149,7 +149,7 @@ fn measure_calls(plan: &calls::Plan) -> Vec<calls::Row> {
     })
 }
 
-/// All measures on each of these workloads, unless nobody asked for them.
+/// Runs all requested measures on each of these workloads.
 fn measure_section(
     section: &str,
     rounds: usize,

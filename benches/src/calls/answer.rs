@@ -1,29 +1,30 @@
-//! The bytes of an answer.
+//! The bytes of an HTTP response.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::Way;
-use crate::workload::{Stream, frame};
+use crate::frames::frame;
+use crate::openai_stream::Stream;
 
-/// Between two tokens: long enough for the client to go to sleep.
+/// Pause between two tokens, long enough for the client's thread to sleep.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// A chunk of HTTP where many frames are in one.
+/// Bytes of an HTTP chunk with many frames.
 const CHUNK: usize = 16 * 1024;
 
-/// What a server writes for each request.
+/// The response that the server writes to each request.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
-    /// Pieces of an HTTP response.
+    /// The pieces of the response.
     pub(super) writes: Vec<Bytes>,
-    /// Between two of them.
+    /// The pause between two pieces.
     pub(super) pause: Duration,
 }
 
 impl Answer {
-    /// The answer that comes this way.
+    /// The response for a way of sending.
     pub(super) fn new(way: Way, stream: &Stream) -> Self {
         let frames: Vec<Vec<u8>> = stream.events.iter().map(|event| framed(event)).collect();
         let (chunks, pause) = match way {
@@ -35,7 +36,7 @@ impl Answer {
     }
 }
 
-/// The frame that an event is sent in.
+/// The frame of an event.
 pub(super) fn framed(event: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame(event.as_bytes(), &mut bytes);
@@ -46,7 +47,7 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
-/// The head goes out with the first piece of the body, the last chunk with the last one.
+/// The head is sent with the first piece of the body, the last chunk with the last piece.
 fn with_head(mut chunks: Vec<Vec<u8>>) -> Vec<Bytes> {
     let head = "HTTP/1.1 200 OK\r\n\
         x-amzn-RequestId: 5a9e0005-0000-4000-8000-000000000000\r\n\

@@ -1,4 +1,4 @@
-//! Who calls, each as its users would.
+//! The callers, each written as its users would write it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,31 +17,31 @@ use super::lines::Lines;
 use crate::subjects::sagewire::observe;
 use crate::tally::{Fault, Tally};
 
-/// What is asked.
+/// The prompt.
 const BODY: &str =
     r#"{"messages":[{"role":"user","content":"Tell me a long story."}],"max_tokens":2000,"stream":true}"#;
 
 const ENDPOINT: &str = "my-llm";
 
-/// What a caller has heard of an answer, and when.
+/// What a caller has received of a response, and when.
 #[derive(Debug)]
 pub(super) struct Heard {
-    /// Its text.
+    /// The text.
     pub(super) tally: Tally,
-    /// Bytes of it, for those who do not decode.
+    /// Number of bytes, for callers that do not decode.
     pub(super) bytes: u64,
-    /// When the first of it was there, since the call.
+    /// Time from the call to the first text or bytes.
     pub(super) first: Option<Duration>,
     called: Instant,
 }
 
 impl Heard {
-    /// Nothing yet, of a call that begins now.
+    /// Starts the clock of a call.
     pub(super) fn new(tally: Tally) -> Self {
         Self { tally, bytes: 0, first: None, called: Instant::now() }
     }
 
-    /// To be told after each step.
+    /// Called after each step.
     #[inline]
     fn look(&mut self) {
         if self.first.is_none() && self.tally.answer().events + self.bytes > 0 {
@@ -50,27 +50,27 @@ impl Heard {
     }
 }
 
-/// A client that is ready to call.
+/// A client, ready to call.
 #[derive(Debug)]
 pub(super) enum Caller {
-    /// A chat of sagewire over reqwest.
+    /// sagewire's `Chat` over reqwest.
     Reqwest(sagewire_transport_reqwest::Client),
-    /// A chat of sagewire over AWS's SDK.
+    /// sagewire's `Chat` over the AWS SDK.
     Sdk(sagewire_transport_sdk::Client),
-    /// Events of sagewire over AWS's SDK without a chat: the request is bytes, as the next one's.
+    /// sagewire's events over the AWS SDK without `Chat`: the request is bytes, as for the next caller.
     SdkEvents(sagewire_transport_sdk::Client),
-    /// AWS's SDK, a splitter of lines, and serde.
+    /// The AWS SDK, a line splitter and serde.
     ByHand(AwsClient),
-    /// Sagewire over AWS's SDK without a chat, which nobody listens to.
+    /// sagewire over the AWS SDK without `Chat`; the response is not decoded.
     SdkBytes(sagewire_transport_sdk::Client),
-    /// AWS's SDK, which nobody listens to.
+    /// The AWS SDK; the response is not decoded.
     SdkDropped(AwsClient),
-    /// reqwest, which nobody listens to. The request is not signed.
+    /// reqwest; the response is not decoded, and the request is not signed.
     ReqwestDropped(reqwest::Client, String),
 }
 
 impl Caller {
-    /// Everyone, for the server at this address. The first is what the others are compared with.
+    /// All callers for the server at this address. The others are compared with the first one.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Caller {
             .credentials(credentials())
             .endpoint_url(url.as_str())
             .build()?;
-        // Each has connections of its own, as each has a runtime of its own.
+        // Each has its own runtime and so its own connections.
         let sdk = || {
             let config = Config::builder()
                 .behavior_version(BehaviorVersion::latest())
@@ -107,7 +107,7 @@ impl Caller {
         ])
     }
 
-    /// The packages that it is made of, and what else it does.
+    /// The packages that it uses, and what else it does.
     pub(super) fn packages(&self) -> (&'static [&'static str], &'static str) {
         match self {
             Self::Reqwest(_) => (&["sagewire-transport-reqwest"], ""),
@@ -120,16 +120,16 @@ impl Caller {
         }
     }
 
-    /// Whether it makes sense of what it hears.
+    /// Whether it decodes the response.
     pub(super) fn decodes(&self) -> bool {
         matches!(self, Self::Reqwest(_) | Self::Sdk(_) | Self::SdkEvents(_) | Self::ByHand(_))
     }
 
-    /// Asks, and listens to the end.
+    /// Sends a request and reads the response to its end.
     ///
     /// # Errors
     ///
-    /// Those of the client, and an answer that is not whole.
+    /// The client fails, or the response is incomplete.
     pub(super) async fn call(&self, heard: &mut Heard) -> Result<(), Fault> {
         match self {
             Self::Reqwest(client) => {

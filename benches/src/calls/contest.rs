@@ -1,4 +1,4 @@
-//! The clients in turn, round after round.
+//! Runs the callers in turn, round after round.
 
 use std::time::Duration;
 
@@ -10,19 +10,20 @@ use super::answer::{Answer, framed};
 use super::callers::{Caller, Heard};
 use super::{Cost, Plan, Row, Way, server};
 use crate::measure::median;
+use crate::openai_stream::Stream;
 use crate::script::Script;
 use crate::subjects::label;
 use crate::tally::{self, Fault, Tally};
-use crate::workload::{Expected, Stream};
+use crate::workload::Expected;
 
-/// How long a call may take. The longest takes a second.
+/// Timeout of a call. The longest one takes a second.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Measures all.
+/// Measures all of them.
 ///
 /// # Errors
 ///
-/// Those of the network.
+/// The network fails.
 pub fn measure(plan: &Plan) -> Result<Vec<Row>, Fault> {
     let stream = Script::new(0x5a9e_0007).plain(plan.tokens + 4);
     let truth = Truth::of(&stream);
@@ -40,10 +41,10 @@ pub fn measure(plan: &Plan) -> Result<Vec<Row>, Fault> {
     Ok(rows)
 }
 
-/// What is truly in the answer.
+/// The expected result.
 struct Truth {
     text: Expected,
-    /// Bytes of the parts, and of the frames that they are in.
+    /// Bytes of the payloads, and of the frames.
     parts_len: u64,
     frames_len: u64,
 }
@@ -62,7 +63,7 @@ impl Truth {
     }
 }
 
-/// A subject and what it has shown so far.
+/// A subject and its results so far.
 struct Contest {
     caller: Caller,
     runtime: Runtime,
@@ -77,14 +78,14 @@ impl Contest {
         Ok(Self { caller, runtime, times: Vec::new(), firsts: Vec::new(), fault: None })
     }
 
-    /// Calls once, with every byte in the hash. The connection is there then.
+    /// Calls once and hashes every byte. The connection is open afterwards.
     fn prove(&mut self, truth: &Truth) {
         if let Err(fault) = self.call(Tally::thorough(), truth.text.thorough, truth) {
             self.fault = Some(fault.to_string());
         }
     }
 
-    /// Calls twice: the others ran since the last time, and whoever has a process for himself is warm.
+    /// Calls twice: the first call warms the caches after the other subjects ran.
     fn round(&mut self, truth: &Truth) {
         let warmed = self.call(Tally::timed(), truth.text.timed, truth);
         match warmed.and_then(|_| self.call(Tally::timed(), truth.text.timed, truth)) {
@@ -96,7 +97,7 @@ impl Contest {
         }
     }
 
-    /// The time of the processor, and that to the first event.
+    /// The CPU time, and the time to the first event.
     fn call(&self, tally: Tally, text: tally::Answer, truth: &Truth) -> Result<(Duration, Duration), Fault> {
         let start = ThreadTime::try_now()?;
         let mut heard = Heard::new(tally);

@@ -1,12 +1,12 @@
-//! Server-sent events as they are often read by hand: line by line, what is cut put together, and the rest is JSON.
+//! A common hand-written parser of server-sent events: joins cut lines, and parses the data as JSON.
 
 use memchr::memchr;
 
+use crate::openai_stream::DONE;
 use crate::subjects::records::{Minimal, NOT_DONE, Record};
 use crate::tally::{Fault, Tally};
-use crate::workload::DONE;
 
-/// A splitter of lines.
+/// A line splitter.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     carry: Vec<u8>,
@@ -14,11 +14,11 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Reads the lines that end in these bytes.
+    /// Reads the lines that these bytes complete.
     ///
     /// # Errors
     ///
-    /// Those of serde_json.
+    /// The JSON is invalid.
     pub(super) fn read(&mut self, mut bytes: &[u8], tally: &mut Tally) -> Result<(), Fault> {
         while let Some(end) = memchr(b'\n', bytes) {
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
@@ -35,17 +35,17 @@ impl Lines {
         Ok(())
     }
 
-    /// Nothing follows.
+    /// Checks that the stream is complete.
     ///
     /// # Errors
     ///
-    /// The record that ends a stream is missing.
+    /// The terminal record is missing.
     pub(super) fn finish(&self) -> Result<(), Fault> {
         if self.done { Ok(()) } else { Err(NOT_DONE.into()) }
     }
 }
 
-/// Reads a line. True: it says that the stream ends.
+/// Reads a line. Returns whether it ends the stream.
 #[inline]
 fn is_done(line: &[u8], tally: &mut Tally) -> Result<bool, Fault> {
     let Some(data) = line.strip_prefix(b"data: ") else { return Ok(false) };

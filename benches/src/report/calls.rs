@@ -1,10 +1,10 @@
-//! Whole calls.
+//! Tables and JSON of whole calls.
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{distinct, round};
+use super::cells::{distinct, round};
 use crate::calls::{Plan, Row, Way};
 
 pub(super) fn json(row: &Row) -> Value {
@@ -23,7 +23,7 @@ pub(super) fn json(row: &Row) -> Value {
     value
 }
 
-/// A line for each who calls, and two columns for each way the answer comes.
+/// A line for each caller, and two columns for each kind of response.
 pub fn table_of_calls(plan: &Plan, rows: &[Row]) -> String {
     let versions = distinct(rows.iter().flat_map(|row| {
         let packages = row.subject.split(" + ").zip(row.version.split(" + "));

@@ -1,8 +1,8 @@
-//! Other formats than OpenAI's, and from one to another.
+//! Tables of formats other than OpenAI's and of conversions.
 
 use std::fmt::Write;
 
-use super::{distinct, short, versions};
+use super::cells::{distinct, short, versions};
 use crate::formats::{Source, Target};
 use crate::measure::{Row, Speed};
 use crate::subjects::{Measure, SAGEWIRE};

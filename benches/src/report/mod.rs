@@ -1,6 +1,7 @@
-//! The numbers as JSON and as a table.
+//! Writes the results as JSON and as tables.
 
 mod calls;
+mod cells;
 mod formats;
 mod requests;
 
@@ -14,24 +15,26 @@ use crate::measure::{READS, Row, SMALL_READ};
 use crate::streams;
 use crate::subjects::{Measure, SAGEWIRE};
 
+use self::cells::{distinct, round, short, versions};
+
 pub use self::calls::table_of_calls;
 pub use self::formats::{table_of_formats, table_of_pairs};
 pub use self::requests::table_of_requests;
 
-/// What was measured. Empty is what nobody asked for.
+/// All results. Measurements that were not requested are empty.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    /// A row for each subject, measure, workload and size of reads.
+    /// A row for each subject, measure, workload and read size.
     pub speed: Vec<Row>,
-    /// The same of formats other than OpenAI's.
+    /// The same for formats other than OpenAI's.
     pub formats: Vec<Row>,
-    /// The same from one format to another: the workload is the source, the measure says the target.
+    /// The same for conversions: the workload is the source, the measure has the target.
     pub pairs: Vec<Row>,
-    /// A row for each document and target of a request, and for what they are compared with.
+    /// A row for each request document and target, and for the baseline.
     pub requests: Vec<crate::requests::Row>,
-    /// A row for each subject that decodes many streams in turn.
+    /// A row for each subject that decodes many interleaved streams.
     pub streams: Vec<streams::Row>,
-    /// A row for each subject that calls an endpoint, and for each way the answer comes.
+    /// A row for each subject that calls an endpoint, and for each kind of response.
     pub calls: Vec<crate::calls::Row>,
     /// A row for each subject and variant of a stream.
     pub recovered: Vec<Recovered>,
@@ -49,9 +52,9 @@ impl Results {
     }
 }
 
-/// One object: `machine`, `rows` with those of speed, and the other members of [`Results`] under their names.
+/// One object: `machine`, `rows` with the speeds, and the other fields of [`Results`] under their names.
 ///
-/// A row without a speed has nulls and says why in `fault`.
+/// A row without a speed has nulls, and the reason in `fault`.
 pub fn json(machine: &Machine, results: &Results) -> Value {
     fn all<T>(rows: &[T], json: fn(&T) -> Value) -> Vec<Value> {
         rows.iter().map(json).collect()
@@ -137,20 +140,16 @@ fn json_of_recovered(row: &Recovered) -> Value {
     value
 }
 
-fn round(number: f64) -> f64 {
-    (number * 1e3).round() / 1e3
-}
-
-/// The machine that the numbers were taken on.
+/// The machine of the measurements.
 pub fn machine(machine: &Machine) -> String {
     let Machine { cpu, cores, os, rustc, optimised } = machine;
     let warning = "Built without optimisations: these numbers mean nothing.\n";
     format!("{cpu}, {cores} cores, {os}, {rustc}\n{}", if *optimised { "" } else { warning })
 }
 
-/// A block for each measure: nanoseconds an event in each column, and how many times sagewire's that is.
+/// A block for each measure, with nanoseconds per event and the ratio to sagewire in each column.
 ///
-/// The smaller reads are shown for the first workload only, to keep the lines short; JSON has all.
+/// Smaller reads are shown for the first workload only, to keep the lines short; the JSON has all.
 pub fn table(rows: &[Row]) -> String {
     let mut out = versions(rows) + "\n";
     out.push_str(
@@ -178,17 +177,7 @@ pub fn table(rows: &[Row]) -> String {
     out
 }
 
-/// The packages of all subjects.
-fn versions(rows: &[Row]) -> String {
-    let versions = rows.iter().flat_map(|row| row.subject.split(" + ").zip(row.version.split(" + ")));
-    let versions = distinct(versions.filter(|(_, version)| !version.is_empty()).map(|(subject, version)| {
-        let package = subject.split(' ').next().unwrap_or(subject);
-        format!("{package} {version}")
-    }));
-    versions.join(", ")
-}
-
-/// Many streams in turn, compared with one alone.
+/// Many interleaved streams, compared with one alone.
 pub fn table_of_streams(plan: &streams::Plan, rows: &[streams::Row]) -> String {
     let mut out = format!(
         "streams: {} at once, a frame of each in turn; MB/s, and how much that is of one long stream's\n{:38}",
@@ -216,7 +205,7 @@ pub fn table_of_streams(plan: &streams::Plan, rows: &[streams::Row]) -> String {
     out
 }
 
-/// Tokens that each subject recovers of each variant, and how it says that the stream ended.
+/// Tokens that each subject recovers from each variant, and the ending that it reports.
 pub fn table_of_lost(variants: &[Variant], rows: &[Recovered]) -> String {
     let line = |name: &str, cells: &mut dyn Iterator<Item = String>| {
         let cells: String = cells.map(|cell| format!(" {cell:>10}")).collect();
@@ -251,11 +240,6 @@ pub fn table_of_lost(variants: &[Variant], rows: &[Recovered]) -> String {
         }
     }
     out
-}
-
-/// Names as the table has them: the packages of the pipelines are many and long.
-fn short(subject: &str) -> String {
-    subject.replace("aws-smithy-eventstream + ", "smithy + ").replace("serde_json", "serde")
 }
 
 fn block(measure: Measure, rows: &[&Row], notes: &mut Vec<String>, out: &mut String) {
@@ -316,14 +300,4 @@ fn line(
         let _ = write!(out, " {cell:>12}");
     }
     out.push('\n');
-}
-
-fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut distinct = Vec::new();
-    for item in items {
-        if !distinct.contains(&item) {
-            distinct.push(item);
-        }
-    }
-    distinct
 }

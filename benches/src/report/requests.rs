@@ -1,8 +1,8 @@
-//! Requests.
+//! The table of requests.
 
 use std::fmt::Write;
 
-use super::distinct;
+use super::cells::distinct;
 use crate::requests::{Cost, Row};
 
 /// A line for each target, a column for each document.

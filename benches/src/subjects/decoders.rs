@@ -1,7 +1,7 @@
-//! Decoders of each format with the peers: frames with smithy, events with `P`, and structs with no more than what is
-//! said, borrowing what they can.
+//! Decoders of each format with the peers: frames with smithy, events with `P`, and structs with only the fields that are
+//! needed, which borrow if possible.
 //!
-//! None of the peers knows how a stream ends, so it is here that one that is cut is told from a complete one.
+//! None of the peers detects truncated streams, so the code here does.
 
 use std::marker::PhantomData;
 
@@ -14,19 +14,19 @@ use super::events::Events;
 use super::records::{NOT_DONE, Text};
 use super::said::{Decode, Reason, Said, Usage};
 use super::smithy::{Frames, Payloads, event_type};
+use crate::openai_stream::DONE;
 use crate::reads::Reads;
 use crate::tally::Fault;
-use crate::workload::DONE;
 
-/// Server-sent events of OpenAI.
+/// OpenAI's server-sent events.
 pub struct OpenAi<P>(PhantomData<P>);
-/// Server-sent events of TGI.
+/// TGI's server-sent events.
 pub struct Tgi<P>(PhantomData<P>);
 /// JSON lines of LMI.
 pub struct Lmi;
 /// Frames of ConverseStream.
 pub struct ConverseStream;
-/// Server-sent events of Anthropic.
+/// Anthropic's server-sent events.
 pub struct Anthropic<P>(PhantomData<P>);
 
 fn of_text<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
@@ -98,7 +98,7 @@ impl<P: Events> Decode for OpenAi<P> {
     }
 }
 
-/// A record of TGI's or of LMI's.
+/// A record of TGI or LMI.
 #[derive(Deserialize)]
 struct Generated<'a> {
     #[serde(borrow)]
@@ -177,7 +177,7 @@ impl Decode for Lmi {
     }
 }
 
-/// Hands over each line: a splitter as one would write it.
+/// Passes each line on: a simple line splitter.
 fn lines<E: Into<Fault>>(
     payloads: impl Iterator<Item = Result<Bytes, E>>,
     mut each: impl FnMut(&[u8]) -> Result<(), Fault>,
@@ -264,7 +264,7 @@ impl Decode for ConverseStream {
     }
 }
 
-/// Any event of Anthropic's. An enum that is told by `type` would have serde put each event together twice.
+/// Any event of Anthropic. With an enum tagged by `type`, serde would buffer each event.
 #[derive(Deserialize)]
 struct MessageEvent<'a> {
     #[serde(borrow, rename = "type")]

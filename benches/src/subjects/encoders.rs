@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::said::{Encode, Reason, Said, Usage};
+use crate::openai_stream::DONE;
 use crate::tally::Fault;
-use crate::workload::DONE;
 
-/// Appends a server-sent event, with a name where there is one.
+/// Appends a server-sent event, with its name if it has one.
 fn event(name: Option<&str>, data: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Fault> {
     if let Some(name) = name {
         out.extend_from_slice(b"event: ");
@@ -22,7 +22,7 @@ fn event(name: Option<&str>, data: &impl Serialize, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-/// Server-sent events of OpenAI.
+/// OpenAI's server-sent events.
 #[derive(Default)]
 pub struct OpenAi {
     id: String,
@@ -122,7 +122,7 @@ impl Encode for OpenAi {
 ///
 /// # Errors
 ///
-/// Those of serde_json and of smithy.
+/// Errors of serde_json and smithy.
 pub fn converse_event(name: &'static str, payload: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Fault> {
     let message = Message::new(serde_json::to_vec(payload)?)
         .add_header(Header::new(":event-type", HeaderValue::String(name.into())))
@@ -179,7 +179,7 @@ impl Encode for ConverseStream {
     }
 }
 
-/// Server-sent events of Anthropic.
+/// Anthropic's server-sent events.
 #[derive(Default)]
 pub struct Anthropic {
     reason: Reason,
@@ -246,7 +246,7 @@ impl Encode for Anthropic {
     }
 }
 
-/// Server-sent events of TGI.
+/// TGI's server-sent events.
 #[derive(Default)]
 pub struct Tgi {
     index: u64,

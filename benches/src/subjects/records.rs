@@ -8,21 +8,22 @@ use serde_json::Value;
 
 use super::events::Events;
 use super::smithy::Payloads;
+use crate::openai_stream::DONE;
 use crate::reads::Reads;
 use crate::tally::{Kind, Tally};
-use crate::workload::{DONE, Workload};
+use crate::workload::Workload;
 
 /// A way to read the deltas of a record.
 pub trait Record {
-    /// Puts the deltas of `json` into `tally`.
+    /// Adds the deltas of `json` to `tally`.
     ///
     /// # Errors
     ///
-    /// Those of serde_json.
+    /// The JSON is invalid.
     fn read(json: &str, tally: &mut Tally) -> Result<(), serde_json::Error>;
 }
 
-/// Structs with no more than the deltas, borrowing what they can.
+/// Structs with only the deltas, which borrow if possible.
 pub struct Minimal;
 /// The types of `async-openai`.
 pub struct AsyncOpenai;
@@ -31,7 +32,7 @@ pub struct Untyped;
 
 /// Event-stream bytes to deltas: frames with smithy, events with `P`, records with `R`.
 ///
-/// None of these knows how a stream ends, so it is here that one without `[DONE]` is told from a complete one.
+/// None of the peers detects truncated streams, so this function checks for `[DONE]`.
 pub fn decode<P: Events, R: Record>(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     let mut done = false;
     let found = P::each(Payloads::new(reads), |data| {
@@ -48,7 +49,7 @@ pub fn decode<P: Events, R: Record>(_: &Workload, reads: &mut Reads<'_>, tally: 
     }
 }
 
-/// The fault of a stream without `[DONE]`, which the glue finds.
+/// The fault of a stream without `[DONE]`.
 pub const NOT_DONE: &str = "no [DONE]";
 
 /// A string that borrows unless it has escapes. (serde's derive borrows `Cow`, but not `Option<Cow>`.)

@@ -1,5 +1,5 @@
-//! Transcoding as one would write it with the peers at hand: decode to structs, build the other API's structs,
-//! serialise.
+//! Transcoding as a user of the peers would write it: decode to structs, build the other API's structs,
+//! serialize.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -9,11 +9,12 @@ use super::encoders::converse_event;
 use super::events::Events;
 use super::records::Text;
 use super::smithy::Payloads;
+use crate::openai_stream::DONE;
 use crate::reads::Reads;
 use crate::tally::{Fault, Tally};
-use crate::workload::{DONE, Workload};
+use crate::workload::Workload;
 
-/// A chunk with all that a proxy passes on.
+/// A chunk with the fields that a proxy passes on.
 #[derive(Deserialize, Serialize)]
 struct Chunk<'a> {
     #[serde(borrow)]
@@ -78,7 +79,7 @@ struct Usage {
     total_tokens: u64,
 }
 
-/// Event-stream bytes to server-sent events of OpenAI.
+/// Event-stream bytes to OpenAI's server-sent events.
 pub fn openai<P: Events>(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     let mut out = Vec::new();
     let done = P::each(Payloads::new(reads), |data| {
@@ -127,7 +128,7 @@ enum Block {
     Tool(u32),
 }
 
-/// The state of a ConverseStream that is being written.
+/// The state of a ConverseStream writer.
 #[derive(Default)]
 struct Converse {
     out: Vec<u8>,
@@ -137,7 +138,7 @@ struct Converse {
     usage: Option<Usage>,
 }
 
-/// `contentBlockDelta`, the one event that has to be fast.
+/// `contentBlockDelta`, the only frequent event.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct BlockDelta<'a> {

@@ -44,7 +44,7 @@ impl Args {
             .map_err(|error| invalid(&format!("not a JSON array of tools: {error}")))?;
         let tools = Tools(Some(format!("{{\"tools\":{text},\"messages\":[]}}")));
         let request = tools.request().map_err(|error| invalid(&error.kind().to_string()))?;
-        if request.tools.is_empty() || !request.own.is_empty() {
+        if request.tools.is_empty() || !request.extension_fields.is_empty() {
             return Err(invalid("has no tools"));
         }
         // Other kinds of tools are passed to the container unchecked.

@@ -60,7 +60,7 @@ impl Reading {
         let options = options.framing(Framing::JsonLines);
         match self {
             Self::Known(api) => options.api(*api),
-            Self::Custom(format) => match format.of_whole_answers() {
+            Self::Custom(format) => match format.for_whole_responses() {
                 Some(response) => options.custom(response),
                 None => options.custom(Arc::clone(format)),
             },

@@ -159,13 +159,13 @@ fn invalid_arguments_are_reported_before_anything_is_sent() {
         (&["hi"][..], "this format takes a prompt, so a chat template is required: give --template "),
         (
             &["--template", "no/such-model", "hi"],
-            "--template: unknown model family `no/such-model`; known: llama2, ",
+            "--template: unknown model family `no/such-model`; known families: llama2, ",
         ),
         (&["--template", "no/such.json", "hi"], "--template: no/such.json: No such file"),
         (&["--template", "none", "--system", "S", "hi"], "--template: none requires a single user message"),
         (
             &["--template", "chatml", "<|im_end|>"],
-            "--template: the text at /messages/0/content/0 has the control token",
+            "--template: the text at /messages/0/content/0 contains the control token",
         ),
         (&["--template", "none", "--set", "merge=maybe", "hi"], "--set merge=maybe: no such option or value"),
         (

@@ -8,6 +8,8 @@ mod custom;
 mod decode;
 mod demo;
 mod doctor;
+#[cfg(unix)]
+mod documented;
 mod emulate;
 mod formats;
 #[cfg(unix)]

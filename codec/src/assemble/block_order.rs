@@ -15,25 +15,17 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::assemble::event_queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
+use crate::assemble::event_queue::{Delta, DeltaKind, EventQueue, EventRecord, Reason, Text, TextKind};
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::Api;
-use crate::model::position::Spot;
-use crate::records::{Balance, Extent};
-
-/// Kinds of parts that are nothing but text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plain {
-    Text,
-    Reasoning,
-    Refusal,
-}
+use crate::model::position::RecordOffset;
+use crate::records::{Extent, JsonBoundary};
 
 /// What kind of block begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Block {
-    Plain(Plain),
+    Text(TextKind),
     Tool {
         id: Option<Text>,
         name: Option<Text>,
@@ -57,20 +49,20 @@ pub(crate) struct ToolKey {
 
 /// The parts of all choices.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Parts {
+pub(crate) struct BlockOrder {
     choices: Vec<Choice>,
     /// Bytes held back in all choices.
     held: usize,
 }
 
-impl Parts {
+impl BlockOrder {
     /// A piece of text for a choice.
-    pub(crate) fn plain(
+    pub(crate) fn text(
         &mut self,
         limits: &Limits,
-        queue: &mut Queue,
+        queue: &mut EventQueue,
         record: &[u8],
-        (index, kind, text): (u32, Plain, Text),
+        (index, kind, text): (u32, TextKind, Text),
     ) -> Result<(), DecodeErrorKind> {
         if queue.bytes(record, text).is_empty() {
             return Ok(());
@@ -80,15 +72,15 @@ impl Parts {
             let bytes = queue.bytes(record, text);
             self.held += bytes.len();
             match choice.waiting.back_mut() {
-                Some(Waiting::Plain(last, held)) if *last == kind => held.extend_from_slice(bytes),
-                _ => choice.waiting.push_back(Waiting::Plain(kind, bytes.to_vec())),
+                Some(Waiting::Text(last, held)) if *last == kind => held.extend_from_slice(bytes),
+                _ => choice.waiting.push_back(Waiting::Text(kind, bytes.to_vec())),
             }
             return Self::check_held(self.held, limits);
         }
-        if choice.open != Some(Open::Plain(kind)) {
-            choice.open_plain(kind, queue);
+        if choice.open != Some(Open::Text(kind)) {
+            choice.open_text(kind, queue);
         }
-        choice.plain_delta(kind, text, queue);
+        choice.text_delta(kind, text, queue);
         Ok(())
     }
 
@@ -96,7 +88,7 @@ impl Parts {
     pub(crate) fn tool(
         &mut self,
         limits: &Limits,
-        queue: &mut Queue,
+        queue: &mut EventQueue,
         record: &[u8],
         (index, key, input): (u32, ToolKey, Option<Text>),
     ) -> Result<(), DecodeErrorKind> {
@@ -148,7 +140,7 @@ impl Parts {
                 if let Some(bytes) =
                     input.filter(|&input| !queue.bytes(record, input).trim_ascii().is_empty())
                 {
-                    queue.push(Spec::Malformed { bytes, why: "input for a tool call that has ended" });
+                    queue.push(EventRecord::Malformed { bytes, why: "input for a tool call that has ended" });
                 }
             }
         }
@@ -159,7 +151,7 @@ impl Parts {
     pub(crate) fn begin(
         &mut self,
         limits: &Limits,
-        queue: &mut Queue,
+        queue: &mut EventQueue,
         record: &[u8],
         (choice, index, block): (u32, u64, Block),
     ) -> Result<(), DecodeErrorKind> {
@@ -170,7 +162,7 @@ impl Parts {
         at.is_other = matches!(block, Block::Other { .. });
         match block {
             Block::Other { api, json } => at.open_other(api, json, queue),
-            Block::Plain(kind) => at.open_plain(kind, queue),
+            Block::Text(kind) => at.open_text(kind, queue),
             Block::Tool { id, name } => {
                 let key = ToolKey { index: Some(index), id, name, custom: false };
                 return self.tool(limits, queue, record, (choice, key, None));
@@ -181,9 +173,9 @@ impl Parts {
 
     /// The part that is open, if it is of this kind, and of this block if one is named.
     #[inline]
-    pub(crate) fn open_plain(&self, choice: u32, block: Option<u64>, kind: Plain) -> Option<u32> {
+    pub(crate) fn open_text(&self, choice: u32, block: Option<u64>, kind: TextKind) -> Option<u32> {
         let choice = self.choices.iter().find(|known| known.index == choice)?;
-        let is_open = choice.open == Some(Open::Plain(kind)) && (block.is_none() || choice.block == block);
+        let is_open = choice.open == Some(Open::Text(kind)) && (block.is_none() || choice.block == block);
         is_open.then(|| choice.parts - 1)
     }
 
@@ -218,7 +210,7 @@ impl Parts {
     }
 
     /// A block ends. That of a block which another has ended says nothing.
-    pub(crate) fn end_block(&mut self, queue: &mut Queue, choice: u32, index: u64) {
+    pub(crate) fn end_block(&mut self, queue: &mut EventQueue, choice: u32, index: u64) {
         let Some(choice) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
         let is_open = match choice.open {
             Some(Open::Tool(at)) => choice.tools[at].index == Some(index),
@@ -230,7 +222,7 @@ impl Parts {
     }
 
     /// The tool call that is open ends, unless others wait for it.
-    pub(crate) fn end_call(&mut self, queue: &mut Queue, choice: u32) {
+    pub(crate) fn end_call(&mut self, queue: &mut EventQueue, choice: u32) {
         let Some(choice) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
         if let (Some(Open::Tool(_)), true) = (choice.open, choice.waiting.is_empty()) {
             choice.close(queue);
@@ -241,7 +233,7 @@ impl Parts {
     pub(crate) fn reasoning_part(
         &mut self,
         limits: &Limits,
-        queue: &mut Queue,
+        queue: &mut EventQueue,
         choice: u32,
     ) -> Result<u32, DecodeErrorKind> {
         let choice = Self::choice(&mut self.choices, limits, choice)?;
@@ -249,7 +241,7 @@ impl Parts {
             return Ok(part);
         }
         self.held -= choice.release(true, queue);
-        choice.open_plain(Plain::Reasoning, queue);
+        choice.open_text(TextKind::Reasoning, queue);
         Ok(choice.parts - 1)
     }
 
@@ -263,14 +255,14 @@ impl Parts {
     pub(crate) fn finish(
         &mut self,
         limits: &Limits,
-        queue: &mut Queue,
+        queue: &mut EventQueue,
         (index, reason, stop): (u32, Reason, Option<Text>),
     ) -> Result<(), DecodeErrorKind> {
         let choice = Self::choice(&mut self.choices, limits, index)?;
         self.held -= choice.release(true, queue);
         choice.close(queue);
         if !core::mem::replace(&mut choice.finished, true) {
-            queue.push(Spec::Finish { choice: index, reason, stop, spot: queue.here() });
+            queue.push(EventRecord::Finish { choice: index, reason, stop, offset: queue.here() });
         }
         Ok(())
     }
@@ -279,7 +271,7 @@ impl Parts {
     pub(crate) fn end_choice(
         &mut self,
         limits: &Limits,
-        queue: &mut Queue,
+        queue: &mut EventQueue,
         index: u32,
     ) -> Result<(), DecodeErrorKind> {
         let choice = Self::choice(&mut self.choices, limits, index)?;
@@ -290,7 +282,7 @@ impl Parts {
     }
 
     /// Nothing more comes: what was held back is let go, and with `close` what is open ends.
-    pub(crate) fn end(&mut self, close: bool, queue: &mut Queue) {
+    pub(crate) fn end(&mut self, close: bool, queue: &mut EventQueue) {
         for choice in &mut self.choices {
             self.held -= choice.release(true, queue);
             if close {
@@ -357,14 +349,14 @@ struct Choice {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
-    Plain(Plain),
+    Text(TextKind),
     Tool(usize),
     Other,
 }
 
 #[derive(Clone, Debug)]
 enum Waiting {
-    Plain(Plain, Vec<u8>),
+    Text(TextKind, Vec<u8>),
     Tool(usize),
 }
 
@@ -376,7 +368,7 @@ struct Tool {
     custom: bool,
     state: State,
     /// How far the input is; of a custom tool's nothing is known.
-    input: Balance,
+    input: JsonBoundary,
     held: Vec<u8>,
 }
 
@@ -408,7 +400,13 @@ impl Choice {
     }
 
     /// The call that a piece belongs to; `None` for a new one.
-    fn find_tool(&self, key: &ToolKey, input: Option<Text>, queue: &Queue, record: &[u8]) -> Option<usize> {
+    fn find_tool(
+        &self,
+        key: &ToolKey,
+        input: Option<Text>,
+        queue: &EventQueue,
+        record: &[u8],
+    ) -> Option<usize> {
         let same = |known: &[u8], said| known == queue.bytes(record, said);
         let at = match (key.index, key.id) {
             (Some(_), _) => self.tools.iter().rposition(|tool| tool.index == key.index)?,
@@ -429,50 +427,50 @@ impl Choice {
         Some(at)
     }
 
-    fn close(&mut self, queue: &mut Queue) {
+    fn close(&mut self, queue: &mut EventQueue) {
         if let Some(open) = self.open.take() {
             if let Open::Tool(at) = open {
                 self.tools[at].state = State::Ended;
             }
-            queue.push(Spec::PartEnd { choice: self.index, part: self.parts - 1 });
+            queue.push(EventRecord::PartEnd { choice: self.index, part: self.parts - 1 });
         }
     }
 
-    fn open_plain(&mut self, kind: Plain, queue: &mut Queue) {
+    fn open_text(&mut self, kind: TextKind, queue: &mut EventQueue) {
         self.close(queue);
         let (choice, part) = (self.index, self.parts);
         self.parts += 1;
-        self.open = Some(Open::Plain(kind));
-        if kind == Plain::Reasoning {
+        self.open = Some(Open::Text(kind));
+        if kind == TextKind::Reasoning {
             self.reasoning = Some(part);
         }
-        let spot = queue.here();
+        let offset = queue.here();
         queue.push(match kind {
-            Plain::Text => Spec::TextStart { choice, part, spot },
-            Plain::Reasoning => Spec::ReasoningStart { choice, part, spot },
-            Plain::Refusal => Spec::RefusalStart { choice, part, spot },
+            TextKind::Text => EventRecord::TextStart { choice, part, offset },
+            TextKind::Reasoning => EventRecord::ReasoningStart { choice, part, offset },
+            TextKind::Refusal => EventRecord::RefusalStart { choice, part, offset },
         });
     }
 
-    fn open_other(&mut self, api: Api, json: Text, queue: &mut Queue) {
+    fn open_other(&mut self, api: Api, json: Text, queue: &mut EventQueue) {
         self.close(queue);
         let (choice, part) = (self.index, self.parts);
         self.parts += 1;
         self.open = Some(Open::Other);
-        queue.push(Spec::OtherStart { choice, part, api, json, spot: queue.here() });
+        queue.push(EventRecord::OtherStart { choice, part, api, json, offset: queue.here() });
     }
 
-    fn plain_delta(&self, kind: Plain, text: Text, queue: &mut Queue) {
+    fn text_delta(&self, kind: TextKind, text: Text, queue: &mut EventQueue) {
         let (choice, part) = (self.index, self.parts - 1);
-        queue.push(Spec::Delta(Delta { kind: kind.into(), choice, part, text }));
+        queue.push(EventRecord::Delta(Delta { kind: kind.into(), choice, part, text }));
     }
 
-    fn input_delta(&self, text: Text, queue: &mut Queue) {
+    fn input_delta(&self, text: Text, queue: &mut EventQueue) {
         let (choice, part) = (self.index, self.parts - 1);
-        queue.push(Spec::Delta(Delta { kind: DeltaKind::ToolInput, choice, part, text }));
+        queue.push(EventRecord::Delta(Delta { kind: DeltaKind::ToolInput, choice, part, text }));
     }
 
-    fn open_tool(&mut self, at: usize, queue: &mut Queue) {
+    fn open_tool(&mut self, at: usize, queue: &mut EventQueue) {
         self.close(queue);
         let (choice, part) = (self.index, self.parts);
         self.parts += 1;
@@ -481,17 +479,17 @@ impl Choice {
         tool.state = State::Open;
         let id = (!tool.id.is_empty()).then(|| queue.copy(&tool.id));
         let (name, custom) = (queue.copy(&tool.name), tool.custom);
-        queue.push(Spec::ToolCallStart { choice, part, id, name, custom, spot: queue.here() });
+        queue.push(EventRecord::ToolCallStart { choice, part, id, name, custom, offset: queue.here() });
     }
 
-    fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut Queue, record: &[u8]) {
+    fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut EventQueue, record: &[u8]) {
         if let Some(text) = input {
             self.tools[at].feed(queue.bytes(record, text));
             self.input_delta(text, queue);
         }
     }
 
-    fn hold(&mut self, at: usize, input: Option<Text>, queue: &Queue, record: &[u8]) -> usize {
+    fn hold(&mut self, at: usize, input: Option<Text>, queue: &EventQueue, record: &[u8]) -> usize {
         let bytes = input.map_or(&[][..], |input| queue.bytes(record, input));
         self.tools[at].feed(bytes);
         self.tools[at].held.extend_from_slice(bytes);
@@ -499,13 +497,13 @@ impl Choice {
     }
 
     /// Opens what waits, as far as what is open may end; all of it with `force`. Returns how many bytes were let go.
-    fn release(&mut self, force: bool, queue: &mut Queue) -> usize {
+    fn release(&mut self, force: bool, queue: &mut EventQueue) -> usize {
         if self.waiting.is_empty() {
             return 0;
         }
         // It stood in records that are gone.
         let here = queue.here();
-        queue.set_here(Spot::GONE);
+        queue.set_here(RecordOffset::UNAVAILABLE);
         let mut released = 0;
         while !self.waiting.is_empty() {
             if let (false, Some(Open::Tool(at))) = (force, self.open) {
@@ -514,10 +512,10 @@ impl Choice {
                 }
             }
             match self.waiting.pop_front() {
-                Some(Waiting::Plain(kind, held)) => {
-                    self.open_plain(kind, queue);
+                Some(Waiting::Text(kind, held)) => {
+                    self.open_text(kind, queue);
                     let text = queue.copy(&held);
-                    self.plain_delta(kind, text, queue);
+                    self.text_delta(kind, text, queue);
                     released += held.len();
                 }
                 Some(Waiting::Tool(at)) => {
@@ -532,7 +530,7 @@ impl Choice {
                 None => break,
             }
         }
-        queue.set_here(here.unwrap_or(Spot::GONE));
+        queue.set_here(here.unwrap_or(RecordOffset::UNAVAILABLE));
         released
     }
 }

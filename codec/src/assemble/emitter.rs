@@ -1,27 +1,28 @@
-//! Where a reader puts what one record means.
+//! Takes what a reader finds in one record.
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::ops::Range;
 
-use crate::assemble::block_order::{Block, Parts, Plain, ToolKey};
-use crate::assemble::event_queue::{Queue, Reason, Spec, Text};
+use crate::assemble::block_order::{Block, BlockOrder, ToolKey};
+use crate::assemble::delta_call::{DeltaCall, DeltaTarget, Index, ToolSpans};
+use crate::assemble::event_queue::{EventQueue, EventRecord, Reason, Text, TextKind};
+use crate::assemble::record_log::{CacheableRecord, Ignored, Recorder};
+use crate::assemble::response_state::ResponseState;
+use crate::assemble::sent_text::SentText;
 use crate::error::DecodeErrorKind;
-use crate::json::{Fault, Json, Kind, Str, unescaped};
+use crate::json::{Fault, Json, Kind, Str, has_content, unescaped};
 use crate::limits::Limits;
-use crate::model::Api;
-use crate::model::Failure;
-use crate::model::position::Spot;
-use crate::model::{Usage, says_more};
+use crate::model::position::RecordOffset;
+use crate::model::{Api, Failure, Usage};
 
-/// What is remembered of bytes in their place, where it is enough to know them again. It is FNV-1a.
+/// A hash of bytes that only need to be recognized later, by FNV-1a.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, hash)
 }
 
-/// Why a walk over a record stopped.
+/// Why reading a record stopped.
 pub(crate) enum Stop {
     /// The JSON is broken. Only the first walk over a document can find that.
     Json(Fault),
@@ -34,111 +35,62 @@ impl From<Fault> for Stop {
     }
 }
 
-/// How far the answer is, whatever its format.
+/// A piece of a tool call.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answer {
-    limits: Arc<Limits>,
-    /// Logprobs are wanted also where they come unasked for.
-    token_logprobs: bool,
-    parts: Parts,
-    started: bool,
-    /// The terminal record was read.
-    done: bool,
-    /// A failure was reported: nothing that follows counts.
-    failed: bool,
-    failure: Option<Box<Failure>>,
+pub(crate) struct ToolDelta {
+    pub(crate) index: Option<Index>,
+    pub(crate) id: Option<Str>,
+    pub(crate) name: Option<Str>,
+    /// The input is free text.
+    pub(crate) custom: bool,
+    pub(crate) input: Option<Str>,
 }
 
-impl Answer {
-    pub(crate) fn new(limits: Arc<Limits>, token_logprobs: bool) -> Self {
-        Self { limits, token_logprobs, ..Self::default() }
-    }
-
-    /// The same for another answer.
-    pub(crate) fn anew(&self) -> Self {
-        Self::new(Arc::clone(&self.limits), self.token_logprobs)
-    }
-
-    /// A place for what `record` means.
-    #[inline]
-    pub(crate) fn sink<'a>(&'a mut self, record: &'a [u8], queue: &'a mut Queue) -> Sink<'a> {
-        Sink { record, answer: self, queue }
-    }
-
-    /// How deep records may be nested.
-    #[inline]
-    pub(crate) fn depth(&self) -> usize {
-        self.limits.depth
-    }
-
-    /// The part that is open, if a piece of this kind goes on with it: see [`Parts::open_plain`].
-    #[inline]
-    pub(crate) fn open_plain(&self, choice: u32, block: Option<u64>, kind: Plain) -> Option<u32> {
-        self.parts.open_plain(choice, block, kind)
-    }
-
-    /// More input of the open tool call: see [`Parts::more_input`].
-    #[inline]
-    pub(crate) fn more_input(&mut self, choice: u32, index: Option<u64>, input: &[u8]) -> Option<u32> {
-        self.parts.more_input(choice, index, input)
-    }
-
-    /// The end of the input: what was held back is let go. `whole`: it is also the end of the answer.
-    pub(crate) fn finish(&mut self, whole: bool, queue: &mut Queue) {
-        let whole = whole && !self.failed;
-        self.done |= whole;
-        self.parts.end(whole, queue);
-    }
-
-    /// Whether the format says that the answer is complete.
-    pub(crate) fn is_complete(&self) -> bool {
-        !self.failed && (self.done || self.parts.is_finished())
-    }
-
-    /// Whether nothing that follows counts: the terminal record was read, or a failure.
-    #[inline]
-    pub(crate) fn is_over(&self) -> bool {
-        self.done || self.failed
-    }
-
-    /// The failure that the container reported, once.
-    #[inline]
-    pub(crate) fn take_failure(&mut self) -> Option<Box<Failure>> {
-        self.failure.take()
+impl ToolDelta {
+    /// More input of the tool call with this index.
+    pub(crate) fn input(index: u64, input: Option<Str>) -> Self {
+        Self { index: Some(Index::fixed(index)), input, ..Self::default() }
     }
 }
 
-/// Where a reader puts what one record means.
-pub(crate) struct Sink<'a> {
-    /// The record that all places are in.
+/// Takes what a reader finds in one record, and makes events of it.
+///
+/// A reader hands over spans of the record. It must not let the bytes of a span that it hands over as a text, an index or an
+/// ignored value decide what it does: the shape cache replaces them.
+pub(crate) struct Emitter<'a> {
+    /// The record that all spans are in.
     pub(crate) record: &'a [u8],
-    answer: &'a mut Answer,
-    queue: &'a mut Queue,
+    recorder: Recorder<'a>,
 }
 
-impl<'a> Sink<'a> {
+impl<'a> Emitter<'a> {
+    #[inline]
+    pub(crate) fn new(record: &'a [u8], response: &'a mut ResponseState, queue: &'a mut EventQueue) -> Self {
+        Self { record, recorder: Recorder::new(record, response, queue) }
+    }
+
     /// A cursor at `pos` of the record.
     pub(crate) fn json(&self, pos: usize) -> Json<'a> {
-        Json::new(self.record, pos, self.answer.depth())
+        Json::new(self.record, pos, self.depth())
     }
 
-    /// How deep records may be nested.
+    /// The deepest nesting of a record.
     pub(crate) fn depth(&self) -> usize {
-        self.answer.depth()
+        self.recorder.response().depth()
     }
 
-    /// What follows stands at `pos` of the record. A format says so where it reads what may be lost in another.
-    pub(crate) fn at(&mut self, pos: usize) {
-        self.queue.set_here(Spot(pos as u32));
+    /// Sets the position of what follows to `pos` of the record. A reader calls this for what another format may lose.
+    pub(crate) fn set_position(&mut self, pos: usize) {
+        self.recorder.set_position(RecordOffset(pos as u32));
     }
 
-    /// Whether logprobs are wanted also where they come unasked for.
+    /// Whether token log probabilities are delivered even if the request did not ask for them.
     pub(crate) fn wants_token_logprobs(&self) -> bool {
-        self.answer.token_logprobs
+        self.recorder.response().token_logprobs
     }
 
-    /// Where the members of these names lie in an object, unless they are null. Of no object there are none.
-    pub(crate) fn members<const N: usize>(
+    /// The spans of the fields of these names in an object, unless they are null. A value that is no object has none.
+    pub(crate) fn fields<const N: usize>(
         &self,
         object: &Range<usize>,
         names: [&[u8]; N],
@@ -149,15 +101,24 @@ impl<'a> Sink<'a> {
         }
         self.json(object.start).object(|json, name| {
             let value = json.skip_some()?;
-            if let (Some(value), Some(at)) = (value, names.iter().position(|known| *known == name)) {
-                found[at] = Some(value);
+            if let (Some(value), Some(index)) = (value, names.iter().position(|known| *known == name)) {
+                found[index] = Some(value);
             }
             Ok(())
         })?;
         Ok(found)
     }
 
-    /// Hands over the objects in an array, each with its index in it. Of no array there are none.
+    /// The fields of these names that are strings.
+    pub(crate) fn string_fields<const N: usize>(
+        &self,
+        object: &Range<usize>,
+        names: [&[u8]; N],
+    ) -> Result<[Option<Str>; N], Fault> {
+        Ok(self.fields(object, names)?.map(|span| self.string_in(span)))
+    }
+
+    /// Calls `each` with every object in an array and its index in it. A value that is no array has none.
     pub(crate) fn objects(
         &mut self,
         array: &Range<usize>,
@@ -176,51 +137,80 @@ impl<'a> Sink<'a> {
         })
     }
 
-    /// The value at a range, which was checked, if it is a string.
-    pub(crate) fn text(&self, range: &Range<usize>) -> Option<Str> {
-        let inside = self.record[range.clone()].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    /// The value at a span that was checked, if it is a string.
+    pub(crate) fn string_at(&self, span: &Range<usize>) -> Option<Str> {
+        let inside = self.record[span.clone()].strip_prefix(b"\"")?.strip_suffix(b"\"")?;
         let escaped = memchr::memchr(b'\\', inside).is_some();
-        Some(Str { start: range.start + 1, end: range.end - 1, escaped, ascii: false })
+        Some(Str { start: span.start + 1, end: span.end - 1, escaped, ascii: false })
     }
 
-    /// What a string means.
+    /// The same for a value that may be missing.
+    pub(crate) fn string_in(&self, span: Option<Range<usize>>) -> Option<Str> {
+        self.string_at(&span?)
+    }
+
+    /// The text of a string.
     pub(crate) fn to_string(&self, string: Str) -> String {
         String::from_utf8_lossy(&unescaped(self.record, string)).into_owned()
     }
 
-    /// The place of what a string means.
-    #[inline]
+    /// The text of a string, for an event.
     pub(crate) fn string(&mut self, string: Str) -> Text {
-        self.queue.string(self.record, string)
+        self.recorder.string(string)
     }
 
-    /// The same for a string that says something.
-    #[inline]
+    /// The same for a string that may be missing. An empty one counts as missing.
     pub(crate) fn non_empty(&mut self, string: Option<Str>) -> Option<Text> {
         string.filter(|string| string.start < string.end).map(|string| self.string(string))
     }
 
-    /// The place of a copy.
+    /// A copy of `bytes`, for an event.
     pub(crate) fn copy(&mut self, bytes: &[u8]) -> Text {
-        self.queue.copy(bytes)
+        self.recorder.copy(bytes)
     }
 
-    /// Where a place is: a range of these bytes.
-    pub(crate) fn find(&self, text: Text) -> (&[u8], Range<usize>) {
-        self.queue.find(self.record, text)
+    /// The index that a number of the record is; `None` unless it is an integer that fits.
+    pub(crate) fn index(&self, number: Option<Range<usize>>) -> Option<Index> {
+        Index::read(self.record, &number?)
     }
 
-    /// What stands at a place.
-    pub(crate) fn bytes(&self, text: Text) -> &[u8] {
-        self.queue.bytes(self.record, text)
+    /// The same for the index of a choice, which has 32 bits.
+    pub(crate) fn choice_index(&self, number: Option<Range<usize>>) -> Option<Index> {
+        self.index(number).filter(|index| u32::try_from(index.value).is_ok())
     }
 
-    /// Whether the answer has started.
+    /// The value of an index. Records in which a reader looks at it are alike only if the index is equal.
+    pub(crate) fn value(&mut self, index: &Index) -> u64 {
+        self.recorder.value(index)
+    }
+
+    /// Declares a string that has no meaning, and differs in every record.
+    pub(crate) fn ignore_string(&mut self, string: Option<Str>) {
+        if let Some(string) = string {
+            self.recorder.ignore(Ignored::String, &(string.start..string.end));
+        }
+    }
+
+    /// Declares a number that has no meaning, and differs in every record.
+    pub(crate) fn ignore_number(&mut self, number: Option<Range<usize>>) {
+        if let Some(number) = number {
+            self.recorder.ignore(Ignored::Number, &number);
+        }
+    }
+
+    /// Declares a number that has no meaning, and is equal in most records.
+    pub(crate) fn ignore_clock(&mut self, number: Option<Range<usize>>) {
+        if let Some(number) = number {
+            self.recorder.ignore(Ignored::Clock, &number);
+        }
+    }
+
+    /// Whether the response has started.
     pub(crate) fn is_started(&self) -> bool {
-        self.answer.started
+        self.recorder.response().started
     }
 
-    /// The answer starts. Only the first time counts.
+    /// The response starts. Only the first call has an effect.
     pub(crate) fn start(
         &mut self,
         id: Option<Str>,
@@ -228,194 +218,309 @@ impl<'a> Sink<'a> {
         created: Option<u64>,
         role: Option<Str>,
     ) {
-        if !core::mem::replace(&mut self.answer.started, true) {
+        if !self.is_started() {
             let (id, model, role) = (self.non_empty(id), self.non_empty(model), self.non_empty(role));
-            self.queue.push(Spec::Start { id, model, created, role });
+            self.start_with(EventRecord::Start { id, model, created, role });
         }
     }
 
-    /// The same, from places.
+    /// The same for copied texts.
     #[cfg(feature = "custom")]
-    pub(crate) fn start_at(&mut self, id: Option<Text>, model: Option<Text>) {
-        if !core::mem::replace(&mut self.answer.started, true) {
-            self.queue.push(Spec::Start { id, model, created: None, role: None });
+    pub(crate) fn start_copied(&mut self, id: Option<&str>, model: Option<&str>) {
+        if !self.is_started() {
+            let [id, model] = [id, model].map(|text| text.map(|text| self.copy(text.as_bytes())));
+            self.start_with(EventRecord::Start { id, model, created: None, role: None });
         }
     }
 
-    /// A choice of this index exists from here on.
-    pub(crate) fn touch(&mut self, choice: u32) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
-        parts.touch(limits, choice).map_err(Stop::Limit)
+    fn start_with(&mut self, event: EventRecord) {
+        let (response, queue) = self.recorder.change();
+        response.started = true;
+        queue.push(event);
     }
 
-    /// A piece of text for a choice; none if it is empty.
+    /// Makes sure that a choice exists.
+    pub(crate) fn touch(&mut self, choice: &Index) -> Result<(), Stop> {
+        self.recorder.touch(choice).map_err(Stop::Limit)
+    }
+
+    /// A piece of text of a choice. An empty one is none.
     #[inline]
-    pub(crate) fn plain(&mut self, choice: u32, kind: Plain, text: Text) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
-        parts.plain(limits, self.queue, self.record, (choice, kind, text)).map_err(Stop::Limit)
+    pub(crate) fn text(&mut self, choice: &Index, kind: TextKind, text: Option<Str>) -> Result<(), Stop> {
+        self.text_delta(choice, DeltaTarget::Text(kind), text)
     }
 
-    /// A piece of a tool call for a choice.
+    /// A piece of text of a block, which begins with it unless it is open. An empty one is none.
     #[inline]
-    pub(crate) fn tool(&mut self, choice: u32, key: ToolKey, input: Option<Text>) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
-        parts.tool(limits, self.queue, self.record, (choice, key, input)).map_err(Stop::Limit)
+    pub(crate) fn block_text(
+        &mut self,
+        choice: &Index,
+        block: u64,
+        kind: TextKind,
+        text: Option<Str>,
+    ) -> Result<(), Stop> {
+        self.text_delta(choice, DeltaTarget::Block(kind, block), text)
     }
 
-    /// A block begins: a part in a format that numbers them, and says where they begin and end.
-    pub(crate) fn begin(&mut self, choice: u32, index: u64, block: Block) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
-        parts.begin(limits, self.queue, self.record, (choice, index, block)).map_err(Stop::Limit)
+    #[inline]
+    fn text_delta(&mut self, choice: &Index, target: DeltaTarget, text: Option<Str>) -> Result<(), Stop> {
+        let Some(text) = text.filter(|text| text.start < text.end) else { return Ok(()) };
+        self.set_position(text.start);
+        let delta = DeltaCall { choice: choice.value as u32, target, text };
+        self.recorder.delta(delta, choice, None).map_err(Stop::Limit)
     }
 
-    /// A piece of text of a block, which begins with it if it has not begun; none if it is empty.
-    pub(crate) fn block(&mut self, choice: u32, index: u64, kind: Plain, text: Text) -> Result<(), Stop> {
-        if self.bytes(text).is_empty() {
-            return Ok(());
+    /// A piece of text that is a copy.
+    pub(crate) fn copied_text(&mut self, choice: &Index, kind: TextKind, text: &[u8]) -> Result<(), Stop> {
+        let text = self.copy(text);
+        self.changed_text(choice, kind, text)
+    }
+
+    /// A piece of text that is no JSON string.
+    pub(crate) fn raw_text(
+        &mut self,
+        choice: &Index,
+        kind: TextKind,
+        span: Range<usize>,
+    ) -> Result<(), Stop> {
+        self.changed_text(choice, kind, EventQueue::span(span))
+    }
+
+    fn changed_text(&mut self, choice: &Index, kind: TextKind, text: Text) -> Result<(), Stop> {
+        let (record, choice) = (self.record, choice.value as u32);
+        let (response, queue) = self.recorder.change();
+        response.remember_text(choice, queue.find(record, text));
+        response.blocks.text(&response.limits, queue, record, (choice, kind, text)).map_err(Stop::Limit)
+    }
+
+    /// Remembers all text that is sent from here on, in a format whose servers repeat it at the end.
+    pub(crate) fn remember_text(&mut self) {
+        if self.recorder.response().sent_text.is_none() {
+            self.recorder.change().0.sent_text = Some(Box::default());
         }
-        self.open(choice, index, kind)?;
-        self.plain(choice, kind, text)
     }
 
-    /// A block is open from here on.
-    pub(crate) fn open(&mut self, choice: u32, index: u64, kind: Plain) -> Result<(), Stop> {
-        if self.answer.parts.open_plain(choice, Some(index), kind).is_some() {
+    /// All text of a choice, as the server repeats it. What was not sent of it is delivered. `prompt` is the prompt, if the
+    /// server repeats it.
+    pub(crate) fn repeated_text(
+        &mut self,
+        choice: &Index,
+        text: Str,
+        prompt: Option<Str>,
+    ) -> Result<(), Stop> {
+        let whole = unescaped(self.record, text);
+        let prompt = prompt.map(|prompt| unescaped(self.record, prompt));
+        let sent: Option<&SentText> = self.recorder.response().sent_text.as_deref();
+        let Some(from) = sent.and_then(|sent| sent.missing(choice.value as u32, &whole, prompt.as_deref()))
+        else {
             return Ok(());
-        }
-        self.begin(choice, index, Block::Plain(kind))
+        };
+        self.set_position(text.start);
+        self.copied_text(choice, TextKind::Text, &whole[from..])
     }
 
-    /// The same, unless it was open before, or a later one: what belongs to a block may come after its end.
-    pub(crate) fn open_new(&mut self, choice: u32, index: u64, kind: Plain) -> Result<(), Stop> {
-        if self.answer.parts.is_new(choice, index) {
-            self.begin(choice, index, Block::Plain(kind))?;
+    /// A piece of a tool call of a choice.
+    #[inline]
+    pub(crate) fn tool(&mut self, choice: &Index, tool: &ToolDelta) -> Result<(), Stop> {
+        let ToolDelta { ref index, id, name, custom, input } = *tool;
+        let number = choice.value as u32;
+        if let Some(text) = input {
+            let spans = ToolSpans { index: index.as_ref().map(|index| index.value), id, name, custom };
+            let delta = DeltaCall { choice: number, target: DeltaTarget::Tool(spans), text };
+            return self.recorder.delta(delta, choice, index.as_ref()).map_err(Stop::Limit);
+        }
+        self.changed_tool(choice, tool, None)
+    }
+
+    /// The whole input of a tool call, as a JSON value.
+    pub(crate) fn tool_json(
+        &mut self,
+        choice: &Index,
+        tool: &ToolDelta,
+        json: Range<usize>,
+    ) -> Result<(), Stop> {
+        self.changed_tool(choice, tool, Some(EventQueue::span(json)))
+    }
+
+    fn changed_tool(&mut self, choice: &Index, tool: &ToolDelta, input: Option<Text>) -> Result<(), Stop> {
+        let (id, name) = (self.non_empty(tool.id), self.non_empty(tool.name));
+        let index = tool.index.as_ref().map(|index| index.value);
+        let key = ToolKey { index, id, name, custom: tool.custom };
+        let call = (choice.value as u32, key, input);
+        self.change_blocks(|blocks, limits, queue, record| blocks.tool(limits, queue, record, call))
+    }
+
+    /// A block begins, in a format that numbers its blocks and marks where they begin and end.
+    pub(crate) fn begin(&mut self, choice: &Index, index: u64, block: Block) -> Result<(), Stop> {
+        let record = self.record;
+        let (response, queue) = self.recorder.change_meaning();
+        let block = (choice.value as u32, index, block);
+        response.blocks.begin(&response.limits, queue, record, block).map_err(Stop::Limit)
+    }
+
+    /// Begins a block of text, unless it is open.
+    pub(crate) fn open(&mut self, choice: &Index, index: u64, kind: TextKind) -> Result<(), Stop> {
+        let block = (choice.value as u32, index, kind);
+        let record = self.record;
+        let (response, queue) = self.recorder.change_meaning();
+        response.open_block(queue, record, block).map_err(Stop::Limit)
+    }
+
+    /// Begins a block of text, unless it or a later one has begun: what belongs to a block may come after its end.
+    pub(crate) fn open_new(&mut self, choice: &Index, index: u64, kind: TextKind) -> Result<(), Stop> {
+        if self.recorder.response().blocks.is_new(choice.value as u32, index) {
+            self.begin(choice, index, Block::Text(kind))?;
         }
         Ok(())
     }
 
-    /// A block that the model has no name for begins, or is all of it.
+    /// A block that the model has no name for begins, or is whole.
     pub(crate) fn begin_other(
         &mut self,
-        choice: u32,
+        choice: &Index,
         index: u64,
         (api, json): (Api, Range<usize>),
     ) -> Result<(), Stop> {
-        self.at(json.start);
-        self.begin(choice, index, Block::Other { api, json: Queue::place(json) })
+        self.set_position(json.start);
+        self.begin(choice, index, Block::Other { api, json: EventQueue::span(json) })
     }
 
-    /// More of such a block. After its end it is nobody's.
-    pub(crate) fn other_delta(&mut self, choice: u32, json: Range<usize>) {
-        match self.answer.parts.open_other(choice) {
-            Some(part) => self.queue.push(Spec::OtherDelta { choice, part, json: Queue::place(json) }),
+    /// More of such a block. After its end it belongs to no part.
+    pub(crate) fn other_delta(&mut self, choice: &Index, json: Range<usize>) {
+        let number = choice.value as u32;
+        match self.recorder.response().blocks.open_other(number) {
+            Some(part) => {
+                self.push(EventRecord::OtherDelta { choice: number, part, json: EventQueue::span(json) });
+            }
             None => self.other(Some(choice), Some(b"delta"), json),
         }
     }
 
-    /// Whether this block is the last that began, and one that the model has no name for.
-    pub(crate) fn is_other(&self, choice: u32, index: u64) -> bool {
-        self.answer.parts.is_other(choice, index)
+    /// Whether this block is the last that began, and the model has no name for it.
+    pub(crate) fn is_other(&self, choice: &Index, index: u64) -> bool {
+        self.recorder.response().blocks.is_other(choice.value as u32, index)
     }
 
-    /// The whole input of a tool call, as a JSON value and not as its text.
-    pub(crate) fn tool_json(&mut self, choice: u32, key: ToolKey, json: Range<usize>) -> Result<(), Stop> {
-        self.tool(choice, key, Some(Queue::place(json)))
-    }
-
-    /// The tool call of a choice that is open ends.
-    pub(crate) fn end_call(&mut self, choice: u32) {
-        self.answer.parts.end_call(self.queue, choice);
+    /// The open tool call of a choice ends.
+    pub(crate) fn end_call(&mut self, choice: &Index) {
+        let (response, queue) = self.recorder.change();
+        response.blocks.end_call(queue, choice.value as u32);
     }
 
     /// A block ends.
-    pub(crate) fn end(&mut self, choice: u32, index: u64) {
-        self.answer.parts.end_block(self.queue, choice, index);
+    pub(crate) fn end(&mut self, choice: &Index, index: u64) {
+        let (response, queue) = self.recorder.change();
+        response.blocks.end_block(queue, choice.value as u32, index);
     }
 
     /// The signature of a choice's reasoning.
-    pub(crate) fn signature(&mut self, choice: u32, text: Text) -> Result<(), Stop> {
-        let part = self.reasoning_part(choice)?;
-        self.queue.push(Spec::ReasoningSignature { choice, part, text });
+    pub(crate) fn signature(&mut self, choice: &Index, text: Text) -> Result<(), Stop> {
+        let (choice, part) = self.reasoning_part(choice)?;
+        self.push(EventRecord::ReasoningSignature { choice, part, text });
         Ok(())
     }
 
     /// Reasoning of a choice that only its provider can read.
-    pub(crate) fn redacted(&mut self, choice: u32, data: Text) -> Result<(), Stop> {
-        let part = self.reasoning_part(choice)?;
-        self.queue.push(Spec::Redacted { choice, part, data });
+    pub(crate) fn redacted(&mut self, choice: &Index, data: Text) -> Result<(), Stop> {
+        let (choice, part) = self.reasoning_part(choice)?;
+        self.push(EventRecord::Redacted { choice, part, data });
         Ok(())
     }
 
-    fn reasoning_part(&mut self, choice: u32) -> Result<u32, Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
-        parts.reasoning_part(limits, self.queue, choice).map_err(Stop::Limit)
+    fn reasoning_part(&mut self, choice: &Index) -> Result<(u32, u32), Stop> {
+        let choice = choice.value as u32;
+        let (response, queue) = self.recorder.change();
+        let part = response.blocks.reasoning_part(&response.limits, queue, choice);
+        part.map(|part| (choice, part)).map_err(Stop::Limit)
     }
 
     /// A source that the text of a choice cites.
-    pub(crate) fn citation(&mut self, choice: u32, json: Range<usize>) {
-        let part = self.answer.parts.open_part(choice);
-        self.queue.push(Spec::Citation { choice, part, json: Queue::place(json) });
+    pub(crate) fn citation(&mut self, choice: &Index, json: Range<usize>) {
+        let choice = choice.value as u32;
+        let part = self.recorder.response().blocks.open_part(choice);
+        self.push(EventRecord::Citation { choice, part, json: EventQueue::span(json) });
     }
 
-    /// Probabilities of a choice's tokens.
-    pub(crate) fn logprobs(&mut self, choice: u32, json: Range<usize>) {
-        let part = self.answer.parts.open_part(choice);
-        self.queue.push(Spec::Logprobs { choice, part, json: Queue::place(json) });
+    /// The sources in a list. A value that is no array has none.
+    pub(crate) fn citations(&mut self, choice: &Index, list: &Range<usize>) -> Result<(), Stop> {
+        if self.record[list.start] != b'[' {
+            return Ok(());
+        }
+        self.json(list.start).array(|json| {
+            self.citation(choice, json.skip()?);
+            Ok::<_, Stop>(())
+        })
+    }
+
+    /// The log probabilities of a choice's tokens; null if there are none. They follow the text of these tokens.
+    pub(crate) fn logprobs(&mut self, choice: &Index, json: Range<usize>) {
+        self.recorder.logprobs(choice, json);
     }
 
     /// Token counts so far.
     pub(crate) fn usage(&mut self, usage: Usage) {
         if usage != Usage::default() {
-            self.queue.push_usage(usage);
+            self.recorder.change().1.push_usage(usage);
         }
     }
 
-    /// All of the source's counts, where they say more than the model has names for. What is zero or empty says nothing,
-    /// and so does a member of a known name, however deep it stands.
+    /// All counts of the source, if they contain more than the model has names for. Zeros, empty values and fields of known
+    /// names, however deep, add nothing.
     pub(crate) fn more_usage(
         &mut self,
         usage: &Range<usize>,
         known: impl Fn(&[u8]) -> bool + Copy,
     ) -> Result<(), Stop> {
-        if says_more(self.record, &mut self.json(usage.start), known)? {
-            self.at(usage.start);
+        if has_content(&mut self.json(usage.start), known)? {
+            self.set_position(usage.start);
             self.other(None, Some(b"usage"), usage.clone());
         }
         Ok(())
     }
 
-    /// A choice ends. Only the first time counts.
-    pub(crate) fn finish(&mut self, choice: u32, reason: Reason, stop: Option<Text>) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
-        parts.finish(limits, self.queue, (choice, reason, stop)).map_err(Stop::Limit)
+    /// A choice ends. Only the first call has an effect.
+    pub(crate) fn finish(&mut self, choice: &Index, reason: Reason, stop: Option<Text>) -> Result<(), Stop> {
+        let end = (choice.value as u32, reason, stop);
+        self.change_blocks(|blocks, limits, queue, _| blocks.finish(limits, queue, end))
     }
 
-    /// A choice ends, and nobody says why.
-    pub(crate) fn end_choice(&mut self, choice: u32) -> Result<(), Stop> {
-        let Answer { limits, parts, .. } = &mut *self.answer;
-        parts.end_choice(limits, self.queue, choice).map_err(Stop::Limit)
+    /// A choice ends without a reason.
+    pub(crate) fn end_choice(&mut self, choice: &Index) -> Result<(), Stop> {
+        let choice = choice.value as u32;
+        self.change_blocks(|blocks, limits, queue, _| blocks.end_choice(limits, queue, choice))
     }
 
-    /// The terminal record: the answer is complete, unless it failed before.
+    fn change_blocks(
+        &mut self,
+        change: impl FnOnce(&mut BlockOrder, &Limits, &mut EventQueue, &[u8]) -> Result<(), DecodeErrorKind>,
+    ) -> Result<(), Stop> {
+        let record = self.record;
+        let (response, queue) = self.recorder.change();
+        change(&mut response.blocks, &response.limits, queue, record).map_err(Stop::Limit)
+    }
+
+    /// The terminal record: the response is complete, unless it failed before.
     pub(crate) fn done(&mut self) {
-        self.answer.done = true;
-        self.answer.parts.end(true, self.queue);
+        let (response, queue) = self.recorder.change();
+        response.done = true;
+        response.blocks.end(true, queue);
     }
 
-    /// Something that has no meaning here, perhaps a choice's, and its name.
-    pub(crate) fn other(&mut self, choice: Option<u32>, name: Option<&[u8]>, json: Range<usize>) {
-        let name = name.map(|name| self.queue.copy(name));
-        self.queue.push(Spec::Other { choice, name, json: Queue::place(json) });
+    /// Something that has no meaning here, perhaps of a choice, and its name.
+    pub(crate) fn other(&mut self, choice: Option<&Index>, name: Option<&[u8]>, json: Range<usize>) {
+        let name = name.map(|name| self.copy(name));
+        let choice = choice.map(|choice| choice.value as u32);
+        self.push(EventRecord::Other { choice, name, json: EventQueue::span(json) });
     }
 
-    /// The members of an object that have no meaning here and are not null.
-    pub(crate) fn others(
+    /// The fields of an object that have no meaning here and are not null.
+    pub(crate) fn other_fields(
         &mut self,
         object: &Range<usize>,
-        choice: Option<u32>,
+        choice: Option<&Index>,
         known: impl Fn(&[u8]) -> bool,
     ) -> Result<(), Stop> {
-        Json::new(self.record, object.start, self.answer.depth()).object(|json, name| {
+        self.json(object.start).object(|json, name| {
             match json.skip_some()? {
                 Some(value) if !known(name) => self.other(choice, Some(name), value),
                 _ => {}
@@ -425,32 +530,44 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Something that cannot be read.
-    pub(crate) fn malformed(&mut self, range: Range<usize>, why: &'static str) {
-        self.queue.push(Spec::Malformed { bytes: Queue::place(range), why });
+    /// Bytes that cannot be read.
+    pub(crate) fn malformed(&mut self, span: Range<usize>, why: &'static str) {
+        self.push(EventRecord::Malformed { bytes: EventQueue::span(span), why });
     }
 
-    /// The model failed. What was held back is let go; nothing that follows counts.
+    fn push(&mut self, event: EventRecord) {
+        self.recorder.change().1.push(event);
+    }
+
+    /// The model failed. What was held back is released; nothing that follows counts.
     pub(crate) fn fail(&mut self, failure: Failure) {
-        if !core::mem::replace(&mut self.answer.failed, true) {
-            self.answer.failure = Some(Box::new(failure));
+        let (response, _) = self.recorder.change();
+        if !core::mem::replace(&mut response.failed, true) {
+            response.failure = Some(Box::new(failure));
         }
     }
 
     /// Whether this record or an earlier one reported a failure.
     pub(crate) fn is_failed(&self) -> bool {
-        self.answer.failed
+        self.recorder.response().failed
     }
 
-    /// The record was read.
-    pub(crate) fn close(self) {
-        if self.answer.failed {
-            self.answer.parts.end(false, self.queue);
+    /// Whether nothing that follows counts, because the terminal record or a failure was read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.recorder.response().is_over()
+    }
+
+    /// Whether equal bytes may mean something else after this record.
+    pub(crate) fn changes_meaning(&self) -> bool {
+        self.recorder.changes_meaning()
+    }
+
+    /// The record was read. Returns the delta that is all of it, if it is one.
+    pub(crate) fn close(mut self) -> Option<CacheableRecord> {
+        if self.is_failed() {
+            let (response, queue) = self.recorder.change();
+            response.blocks.end(false, queue);
         }
-    }
-
-    /// Whether all that the record came to belongs to parts.
-    pub(crate) fn is_of_parts(&self) -> bool {
-        self.queue.is_of_parts()
+        self.recorder.cacheable()
     }
 }

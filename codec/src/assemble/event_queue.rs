@@ -9,11 +9,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::assemble::Plain;
 use crate::buffer;
 use crate::json;
 use crate::json::Str;
-use crate::model::position::Spot;
+use crate::model::position::RecordOffset;
 use crate::model::{Api, Event, FinishReason, Json, PartKind, Usage};
 use crate::utf8;
 use crate::utf8::Short;
@@ -27,24 +26,91 @@ pub(crate) enum Text {
 
 /// An event, by the places of its texts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Spec {
-    Start { id: Option<Text>, model: Option<Text>, created: Option<u64>, role: Option<Text> },
-    TextStart { choice: u32, part: u32, spot: Option<Spot> },
-    ReasoningStart { choice: u32, part: u32, spot: Option<Spot> },
-    RefusalStart { choice: u32, part: u32, spot: Option<Spot> },
-    ToolCallStart { choice: u32, part: u32, id: Option<Text>, name: Text, custom: bool, spot: Option<Spot> },
-    OtherStart { choice: u32, part: u32, api: Api, json: Text, spot: Option<Spot> },
+pub(crate) enum EventRecord {
+    Start {
+        id: Option<Text>,
+        model: Option<Text>,
+        created: Option<u64>,
+        role: Option<Text>,
+    },
+    TextStart {
+        choice: u32,
+        part: u32,
+        offset: Option<RecordOffset>,
+    },
+    ReasoningStart {
+        choice: u32,
+        part: u32,
+        offset: Option<RecordOffset>,
+    },
+    RefusalStart {
+        choice: u32,
+        part: u32,
+        offset: Option<RecordOffset>,
+    },
+    ToolCallStart {
+        choice: u32,
+        part: u32,
+        id: Option<Text>,
+        name: Text,
+        custom: bool,
+        offset: Option<RecordOffset>,
+    },
+    OtherStart {
+        choice: u32,
+        part: u32,
+        api: Api,
+        json: Text,
+        offset: Option<RecordOffset>,
+    },
     Delta(Delta),
-    OtherDelta { choice: u32, part: u32, json: Text },
-    ReasoningSignature { choice: u32, part: u32, text: Text },
-    Redacted { choice: u32, part: u32, data: Text },
-    Citation { choice: u32, part: Option<u32>, json: Text },
-    PartEnd { choice: u32, part: u32 },
-    Logprobs { choice: u32, part: Option<u32>, json: Text },
-    Finish { choice: u32, reason: Reason, stop: Option<Text>, spot: Option<Spot> },
-    Usage { spot: Option<Spot> },
-    Malformed { bytes: Text, why: &'static str },
-    Other { choice: Option<u32>, name: Option<Text>, json: Text },
+    OtherDelta {
+        choice: u32,
+        part: u32,
+        json: Text,
+    },
+    ReasoningSignature {
+        choice: u32,
+        part: u32,
+        text: Text,
+    },
+    Redacted {
+        choice: u32,
+        part: u32,
+        data: Text,
+    },
+    Citation {
+        choice: u32,
+        part: Option<u32>,
+        json: Text,
+    },
+    PartEnd {
+        choice: u32,
+        part: u32,
+    },
+    Logprobs {
+        choice: u32,
+        part: Option<u32>,
+        json: Text,
+    },
+    Finish {
+        choice: u32,
+        reason: Reason,
+        stop: Option<Text>,
+        offset: Option<RecordOffset>,
+    },
+    Usage {
+        offset: Option<RecordOffset>,
+    },
+    Malformed {
+        bytes: Text,
+        why: &'static str,
+    },
+    Other {
+        choice: Option<u32>,
+        name: Option<Text>,
+        json: Text,
+    },
 }
 
 /// A piece of a part, which is an event by itself.
@@ -64,28 +130,36 @@ pub(crate) enum DeltaKind {
     ToolInput,
 }
 
-impl From<Plain> for DeltaKind {
+/// The kinds of parts that consist of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextKind {
+    Text,
+    Reasoning,
+    Refusal,
+}
+
+impl From<TextKind> for DeltaKind {
     #[inline]
-    fn from(kind: Plain) -> Self {
+    fn from(kind: TextKind) -> Self {
         match kind {
-            Plain::Text => Self::Text,
-            Plain::Reasoning => Self::Reasoning,
-            Plain::Refusal => Self::Refusal,
+            TextKind::Text => Self::Text,
+            TextKind::Reasoning => Self::Reasoning,
+            TextKind::Refusal => Self::Refusal,
         }
     }
 }
 
-impl Spec {
+impl EventRecord {
     /// Where the event stands, or the text that is all of it.
-    fn own(&self) -> Result<Option<Spot>, Text> {
+    fn own(&self) -> Result<Option<RecordOffset>, Text> {
         match *self {
-            Self::TextStart { spot, .. }
-            | Self::ReasoningStart { spot, .. }
-            | Self::RefusalStart { spot, .. }
-            | Self::ToolCallStart { spot, .. }
-            | Self::OtherStart { spot, .. }
-            | Self::Finish { spot, .. }
-            | Self::Usage { spot } => Ok(spot),
+            Self::TextStart { offset, .. }
+            | Self::ReasoningStart { offset, .. }
+            | Self::RefusalStart { offset, .. }
+            | Self::ToolCallStart { offset, .. }
+            | Self::OtherStart { offset, .. }
+            | Self::Finish { offset, .. }
+            | Self::Usage { offset } => Ok(offset),
             Self::Delta(Delta { text, .. }) | Self::ReasoningSignature { text, .. } => Err(text),
             Self::Redacted { data, .. } => Err(data),
             Self::Citation { json, .. }
@@ -111,8 +185,8 @@ const KEEP: usize = 32;
 
 /// The events of one record.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Queue {
-    specs: Vec<Spec>,
+pub(crate) struct EventQueue {
+    records: Vec<EventRecord>,
     /// How many of them were lent.
     head: u32,
     scratch: Vec<u8>,
@@ -120,42 +194,26 @@ pub(crate) struct Queue {
     offset: u64,
     /// Boxed: few records have one.
     usage: Option<Box<Usage>>,
-    /// Where in the record that stands which is pushed now; [`Spot::UNSAID`] if nobody says so.
-    here: Spot,
+    /// Where in the record that stands which is pushed now; [`RecordOffset::UNKNOWN`] if nobody says so.
+    here: RecordOffset,
 }
 
-impl Queue {
+impl EventQueue {
     /// Makes room for the events of the next record. The events of the last one were lent.
     pub(crate) fn begin(&mut self, offset: u64) {
-        self.specs.clear();
-        if self.specs.capacity() > KEEP {
-            self.specs = Vec::new();
+        self.records.clear();
+        if self.records.capacity() > KEEP {
+            self.records = Vec::new();
         }
         self.head = 0;
         buffer::clear(&mut self.scratch);
         self.offset = offset;
-        self.here = Spot::UNSAID;
+        self.here = RecordOffset::UNKNOWN;
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, spec: Spec) {
-        self.specs.push(spec);
-    }
-
-    /// Whether all that the record came to belongs to parts.
-    pub(crate) fn is_of_parts(&self) -> bool {
-        self.specs.iter().all(|spec| {
-            matches!(
-                spec,
-                Spec::TextStart { .. }
-                    | Spec::ReasoningStart { .. }
-                    | Spec::RefusalStart { .. }
-                    | Spec::ToolCallStart { .. }
-                    | Spec::Delta(_)
-                    | Spec::PartEnd { .. }
-                    | Spec::Logprobs { .. }
-            )
-        })
+    pub(crate) fn push(&mut self, spec: EventRecord) {
+        self.records.push(spec);
     }
 
     pub(crate) fn push_usage(&mut self, usage: Usage) {
@@ -163,30 +221,30 @@ impl Queue {
             Some(last) => **last = usage,
             none => *none = Some(Box::new(usage)),
         }
-        self.push(Spec::Usage { spot: self.here() });
+        self.push(EventRecord::Usage { offset: self.here() });
     }
 
     /// Where what is pushed now stands; `None` in a record that was not searched for more than its text.
-    pub(crate) fn here(&self) -> Option<Spot> {
-        (self.here != Spot::UNSAID).then_some(self.here)
+    pub(crate) fn here(&self) -> Option<RecordOffset> {
+        (self.here != RecordOffset::UNKNOWN).then_some(self.here)
     }
 
     /// What is pushed from here on stands at this place.
-    pub(crate) fn set_here(&mut self, spot: Spot) {
-        self.here = spot;
+    pub(crate) fn set_here(&mut self, offset: RecordOffset) {
+        self.here = offset;
     }
 
     /// Where the event stands that was lent last.
-    pub(crate) fn spot(&self) -> Option<Spot> {
-        match self.specs.get(self.head.checked_sub(1)? as usize)?.own() {
-            Ok(spot) => spot,
-            Err(Text::Record { start, .. }) => Some(Spot(start)),
+    pub(crate) fn record_offset(&self) -> Option<RecordOffset> {
+        match self.records.get(self.head.checked_sub(1)? as usize)?.own() {
+            Ok(offset) => offset,
+            Err(Text::Record { start, .. }) => Some(RecordOffset(start)),
             Err(Text::Scratch { .. }) => None,
         }
     }
 
     /// The place of a range of the record.
-    pub(crate) fn place(range: Range<usize>) -> Text {
+    pub(crate) fn span(range: Range<usize>) -> Text {
         // A record is bounded by `Limits::record`, which is clamped to what fits.
         Text::Record { start: range.start as u32, end: range.end as u32 }
     }
@@ -195,7 +253,7 @@ impl Queue {
     #[inline]
     pub(crate) fn string(&mut self, record: &[u8], string: Str) -> Text {
         if !string.escaped {
-            return Self::place(string.start..string.end);
+            return Self::span(string.start..string.end);
         }
         let start = self.unescape(record, string);
         Text::Scratch { start, end: self.scratch.len() as u32 }
@@ -204,14 +262,14 @@ impl Queue {
     /// The same for a string that is all that its record says. The events of the last record were lent.
     #[inline(always)]
     pub(crate) fn lone_string(&mut self, record: &[u8], string: Str) -> Text {
-        self.specs.clear();
-        (self.head, self.here) = (0, Spot::UNSAID);
+        self.records.clear();
+        (self.head, self.here) = (0, RecordOffset::UNKNOWN);
         if string.escaped {
             buffer::clear(&mut self.scratch);
             let start = self.unescape(record, string);
             return Text::Scratch { start, end: self.scratch.len() as u32 };
         }
-        Self::place(string.start..string.end)
+        Self::span(string.start..string.end)
     }
 
     /// Puts what a string means behind all that is in the scratch buffer, and returns where.
@@ -247,7 +305,7 @@ impl Queue {
     /// Goes on to the next event, which [`event`](Self::event) makes. `false` where there is none.
     #[inline]
     pub(crate) fn advance(&mut self) -> bool {
-        let has_more = (self.head as usize) < self.specs.len();
+        let has_more = (self.head as usize) < self.records.len();
         self.head += u32::from(has_more);
         has_more
     }
@@ -269,35 +327,41 @@ impl Queue {
     /// Makes the event that [`advance`](Self::advance) came to, of `record`, in which it was found.
     #[inline]
     pub(crate) fn event<'a>(&'a self, record: &'a [u8], short: &'a mut Short) -> Option<Event<'a>> {
-        let spec = self.specs.get(self.head.checked_sub(1)? as usize)?;
+        let spec = self.records.get(self.head.checked_sub(1)? as usize)?;
         // The record was found to be UTF-8, so nothing is replaced here.
         let lend = |place| utf8::lossy(self.bytes(record, place));
         let start = |choice, part, kind| Event::PartStart { choice, part, kind };
         Some(match *spec {
-            Spec::Delta(ref delta) => self.delta(delta, record, short),
-            Spec::Start { id, model, created, role } => {
+            EventRecord::Delta(ref delta) => self.delta(delta, record, short),
+            EventRecord::Start { id, model, created, role } => {
                 Event::Start { id: id.map(lend), model: model.map(lend), created, role: role.map(lend) }
             }
-            Spec::TextStart { choice, part, .. } => start(choice, part, PartKind::Text),
-            Spec::ReasoningStart { choice, part, .. } => start(choice, part, PartKind::Reasoning),
-            Spec::RefusalStart { choice, part, .. } => start(choice, part, PartKind::Refusal),
-            Spec::ToolCallStart { choice, part, id, name, custom, .. } => {
+            EventRecord::TextStart { choice, part, .. } => start(choice, part, PartKind::Text),
+            EventRecord::ReasoningStart { choice, part, .. } => start(choice, part, PartKind::Reasoning),
+            EventRecord::RefusalStart { choice, part, .. } => start(choice, part, PartKind::Refusal),
+            EventRecord::ToolCallStart { choice, part, id, name, custom, .. } => {
                 start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name), custom })
             }
-            Spec::OtherStart { choice, part, api, json, .. } => {
+            EventRecord::OtherStart { choice, part, api, json, .. } => {
                 start(choice, part, PartKind::Other { api, json: Json(lend(json)) })
             }
-            Spec::OtherDelta { choice, part, json } => {
+            EventRecord::OtherDelta { choice, part, json } => {
                 Event::OtherDelta { choice, part, json: Json(lend(json)) }
             }
-            Spec::ReasoningSignature { choice, part, text } => {
+            EventRecord::ReasoningSignature { choice, part, text } => {
                 Event::ReasoningSignature { choice, part, signature: lend(text) }
             }
-            Spec::Redacted { choice, part, data } => Event::Redacted { choice, part, data: lend(data) },
-            Spec::Citation { choice, part, json } => Event::Citation { choice, part, json: Json(lend(json)) },
-            Spec::PartEnd { choice, part } => Event::PartEnd { choice, part },
-            Spec::Logprobs { choice, part, json } => Event::Logprobs { choice, part, json: Json(lend(json)) },
-            Spec::Finish { choice, reason, stop, .. } => Event::Finish {
+            EventRecord::Redacted { choice, part, data } => {
+                Event::Redacted { choice, part, data: lend(data) }
+            }
+            EventRecord::Citation { choice, part, json } => {
+                Event::Citation { choice, part, json: Json(lend(json)) }
+            }
+            EventRecord::PartEnd { choice, part } => Event::PartEnd { choice, part },
+            EventRecord::Logprobs { choice, part, json } => {
+                Event::Logprobs { choice, part, json: Json(lend(json)) }
+            }
+            EventRecord::Finish { choice, reason, stop, .. } => Event::Finish {
                 choice,
                 reason: match reason {
                     Reason::Known(reason) => reason.clone(),
@@ -305,12 +369,12 @@ impl Queue {
                 },
                 stop: stop.map(lend),
             },
-            Spec::Usage { .. } => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
-            Spec::Malformed { bytes, why } => {
+            EventRecord::Usage { .. } => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
+            EventRecord::Malformed { bytes, why } => {
                 let bytes = Cow::Borrowed(self.bytes(record, bytes));
                 Event::Malformed { offset: self.offset, bytes, reason: Cow::Borrowed(why) }
             }
-            Spec::Other { choice, name, json } => {
+            EventRecord::Other { choice, name, json } => {
                 Event::Other { choice, name: name.map(lend), json: Json(lend(json)) }
             }
         })

@@ -1,9 +1,18 @@
 //! From what readers find in records to events in order.
 
 mod block_order;
+mod delta_call;
 mod emitter;
 mod event_queue;
+mod record_log;
+mod response_state;
+mod sent_text;
+mod tracked;
 
-pub(crate) use block_order::{Block, Plain, ToolKey};
-pub(crate) use emitter::{Answer, Sink, Stop, hash};
-pub(crate) use event_queue::{Delta, DeltaKind, Queue, Reason, Spec, Text};
+pub(crate) use block_order::Block;
+pub(crate) use delta_call::{DeltaCall, DeltaTarget, Index};
+pub(crate) use emitter::{Emitter, Stop, ToolDelta, hash};
+pub(crate) use event_queue::{Delta, DeltaKind, EventQueue, EventRecord, Reason, Text, TextKind};
+pub(crate) use record_log::{CacheableRecord, Ignored};
+pub(crate) use response_state::ResponseState;
+pub(crate) use tracked::Tracked;

@@ -23,9 +23,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use crate::assemble::{Delta, Queue, Spec};
+use crate::assemble::{Delta, EventQueue, EventRecord};
 use crate::buffer;
-use crate::decode::reader::{Call, Reader, RecordKind};
+use crate::decode::reader::{Match, Reader, RecordKind};
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::eventstream;
 use crate::eventstream::SNIFF_LEN;
@@ -36,7 +36,7 @@ use crate::limits::Limits;
 use crate::model::Api;
 use crate::model::Event;
 use crate::model::Failure;
-use crate::model::position::{Spot, pointer_at};
+use crate::model::position::{RecordOffset, pointer_at};
 use crate::options::Options;
 use crate::records::{self, Framing, Place};
 use crate::sagemaker;
@@ -76,9 +76,9 @@ pub struct Decoder {
     records: records::Scanner,
     record: Record,
     reader: Reader,
-    queue: Queue,
+    queue: EventQueue,
     /// A record with its malformed UTF-8 replaced.
-    mended: Vec<u8>,
+    repaired: Vec<u8>,
     /// A short text while it is lent.
     short: Short,
     state: State,
@@ -92,7 +92,7 @@ enum Mode {
         len: u8,
     },
     Frames,
-    Plain,
+    Unframed,
 }
 
 /// What a frame was.
@@ -133,7 +133,7 @@ enum Source {
     FrameCarry,
     Line,
     Data,
-    Mended,
+    Repaired,
 }
 
 impl Source {
@@ -144,14 +144,14 @@ impl Source {
         input: &'a Input,
         frames: &'a eventstream::Scanner,
         records: &'a records::Scanner,
-        mended: &'a [u8],
+        repaired: &'a [u8],
     ) -> &'a [u8] {
         match self {
             Self::Chunk => &input.chunk,
             Self::FrameCarry => frames.carry(),
             Self::Line => records.bytes(Place::Line, &[]),
             Self::Data => records.bytes(Place::Data, &[]),
-            Self::Mended => mended,
+            Self::Repaired => repaired,
         }
     }
 }
@@ -213,7 +213,7 @@ impl Decoder {
         let mode = match options.framing {
             Framing::Auto => Mode::Unknown { prefix: [0; SNIFF_LEN], len: 0 },
             Framing::EventStream => Mode::Frames,
-            Framing::Unframed | Framing::Sse | Framing::JsonLines | Framing::PlainText => Mode::Plain,
+            Framing::Unframed | Framing::Sse | Framing::JsonLines | Framing::PlainText => Mode::Unframed,
         };
         let api = match options.framing {
             Framing::PlainText => Some(Api::PlainText),
@@ -238,8 +238,8 @@ impl Decoder {
             },
             record: Record::default(),
             reader,
-            queue: Queue::default(),
-            mended: Vec::new(),
+            queue: EventQueue::default(),
+            repaired: Vec::new(),
             short: Short::default(),
             state: State::Decoding,
         }
@@ -362,14 +362,14 @@ impl Decoder {
     }
 
     /// Where the event that was lent last stands in its record, as far as that is known without reading it again.
-    pub(crate) fn spot(&self) -> Option<Spot> {
-        self.queue.spot()
+    pub(crate) fn record_offset(&self) -> Option<RecordOffset> {
+        self.queue.record_offset()
     }
 
     /// The record of the event that was lent last, and where in the stream it began.
     pub(crate) fn record(&self) -> (&[u8], u64) {
-        let Self { input, frames, records, record, mended, .. } = self;
-        (&record.source.bytes(input, frames, records, mended)[record.range.clone()], record.offset)
+        let Self { input, frames, records, record, repaired, .. } = self;
+        (&record.source.bytes(input, frames, records, repaired)[record.range.clone()], record.offset)
     }
 
     /// Where the last event stands in its record: a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)). `None`
@@ -382,7 +382,7 @@ impl Decoder {
             Some(_) => None,
             None => self.reader.locate(record, self.record.kind),
         };
-        pointer_at(record, again.or_else(|| self.spot())?)
+        pointer_at(record, again.or_else(|| self.record_offset())?)
     }
 
     /// Goes on until there is an event to lend, if there is one.
@@ -423,19 +423,19 @@ impl Decoder {
         self.queue.begin(0);
         self.frames.give_back();
         self.records.give_back();
-        buffer::clear(&mut self.mended);
+        buffer::clear(&mut self.repaired);
     }
 
     fn lend(&mut self) -> Option<Event<'_>> {
-        let Self { input, frames, records, record, queue, mended, short, .. } = self;
-        let bytes = record.source.bytes(input, frames, records, mended);
+        let Self { input, frames, records, record, queue, repaired, short, .. } = self;
+        let bytes = record.source.bytes(input, frames, records, repaired);
         queue.event(&bytes[record.range.clone()], short)
     }
 
     #[inline(always)]
     fn lend_delta(&mut self, delta: &Delta) -> Event<'_> {
-        let Self { input, frames, records, record, queue, mended, short, .. } = self;
-        let bytes = record.source.bytes(input, frames, records, mended);
+        let Self { input, frames, records, record, queue, repaired, short, .. } = self;
+        let bytes = record.source.bytes(input, frames, records, repaired);
         queue.delta(delta, &bytes[record.range.clone()], short)
     }
 
@@ -444,8 +444,8 @@ impl Decoder {
         if !self.record.checked {
             self.check_record();
         }
-        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
-        let bytes = record.source.bytes(input, frames, records, mended);
+        let Self { input, frames, records, record, reader, queue, repaired, .. } = self;
+        let bytes = record.source.bytes(input, frames, records, repaired);
         let bytes = &bytes[record.range.clone()];
         if !reader.is_text() {
             record.from += bytes[record.from..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -483,12 +483,12 @@ impl Decoder {
             records.give_back();
             // A record that is like an earlier one is read before its end is looked for.
             if let Some(start) = records.value_at(bytes, pos) {
-                if let Some(call) = reader.alike(&bytes[start..], None) {
-                    if let Some(offset) = records.take(bytes, pos, start, call.len()) {
+                if let Some(found) = reader.find_shape(&bytes[start..], None) {
+                    if let Some(offset) = records.take(bytes, pos, start, found.len()) {
                         let source = if part.carried { Source::FrameCarry } else { Source::Chunk };
-                        let range = start..start + call.len();
+                        let range = start..start + found.len();
                         self.record = Record { source, range, offset, ..Record::default() };
-                        return self.read_call(call);
+                        return self.read_match(found);
                     }
                 }
             }
@@ -501,7 +501,7 @@ impl Decoder {
                 }
             }
         }
-        self.read_alike()
+        self.read_by_shape()
     }
 
     #[inline(always)]
@@ -514,31 +514,31 @@ impl Decoder {
         };
         let offset = found.offset;
         self.record = Record { source, range: found.range, from: 0, kind: None, checked: false, offset };
-        buffer::clear(&mut self.mended);
+        buffer::clear(&mut self.repaired);
     }
 
     /// Reads the record that was found, if it is like an earlier one.
     #[inline(always)]
-    fn read_alike(&mut self) -> Option<Delta> {
-        let Self { input, frames, records, record, reader, mended, .. } = self;
+    fn read_by_shape(&mut self) -> Option<Delta> {
+        let Self { input, frames, records, record, reader, repaired, .. } = self;
         if record.from > 0 || record.range.is_empty() {
             return None;
         }
-        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
-        let call = reader.alike(bytes, record.kind).filter(|call| call.len() == bytes.len())?;
-        self.read_call(call)
+        let bytes = &record.source.bytes(input, frames, records, repaired)[record.range.clone()];
+        let found = reader.find_shape(bytes, record.kind).filter(|found| found.len() == bytes.len())?;
+        self.read_match(found)
     }
 
     /// Reads the record, which is like an earlier one: to one event, or into the queue.
     #[inline(always)]
-    fn read_call(&mut self, call: Call) -> Option<Delta> {
-        let Self { input, frames, records, record, reader, queue, mended, .. } = self;
-        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
+    fn read_match(&mut self, found: Match) -> Option<Delta> {
+        let Self { input, frames, records, record, reader, queue, repaired, .. } = self;
+        let bytes = &record.source.bytes(input, frames, records, repaired)[record.range.clone()];
         record.from = usize::MAX;
-        let delta = reader.read_delta(bytes, call, queue);
+        let delta = reader.read_delta(bytes, found, queue);
         if delta.is_none() {
             queue.begin(record.offset);
-            if let Err(kind) = reader.read_call(bytes, call, queue) {
+            if let Err(kind) = reader.read_match(bytes, found, queue) {
                 self.fail_record(self.record.offset, kind);
             }
         }
@@ -547,14 +547,14 @@ impl Decoder {
 
     /// Makes sure that the record is UTF-8.
     fn check_record(&mut self) {
-        let Self { input, frames, records, record, mended, .. } = self;
-        let bytes = &record.source.bytes(input, frames, records, mended)[record.range.clone()];
+        let Self { input, frames, records, record, repaired, .. } = self;
+        let bytes = &record.source.bytes(input, frames, records, repaired)[record.range.clone()];
         record.checked = true;
         if core::str::from_utf8(bytes).is_err() {
             // JSON has to be UTF-8. What is not costs a character, as in server-sent events, and not the record.
-            *mended = String::from_utf8_lossy(bytes).into_owned().into_bytes();
-            record.source = Source::Mended;
-            record.range = 0..mended.len();
+            *repaired = String::from_utf8_lossy(bytes).into_owned().into_bytes();
+            record.source = Source::Repaired;
+            record.range = 0..repaired.len();
         }
     }
 
@@ -581,7 +581,7 @@ impl Decoder {
             return false;
         }
         match &mut self.mode {
-            Mode::Plain => {
+            Mode::Unframed => {
                 self.part = Part { carried: false, range: self.input.pos..self.input.chunk.len() };
                 self.input.pos = self.input.chunk.len();
             }
@@ -636,16 +636,16 @@ impl Decoder {
             sagemaker::Event::Other { event_type: "", payload: [] } => {}
             // InvokeModelWithResponseStream wraps each record of the provider's once more.
             sagemaker::Event::Other { event_type: "chunk", payload } => {
-                buffer::clear(&mut self.mended);
-                self.record = match unwrap_chunk(payload, &mut self.mended) {
+                buffer::clear(&mut self.repaired);
+                self.record = match unwrap_chunk(payload, &mut self.repaired) {
                     Some(()) => {
-                        let (source, range) = (Source::Mended, 0..self.mended.len());
+                        let (source, range) = (Source::Repaired, 0..self.repaired.len());
                         Record { source, range, offset, ..Record::default() }
                     }
                     None => {
                         self.queue.begin(offset);
-                        let bytes = Queue::place(0..payload.len());
-                        self.queue.push(Spec::Malformed { bytes, why: "no Base64 in a chunk" });
+                        let bytes = EventQueue::span(0..payload.len());
+                        self.queue.push(EventRecord::Malformed { bytes, why: "no Base64 in a chunk" });
                         Record {
                             source,
                             from: range.len(),
@@ -664,8 +664,8 @@ impl Decoder {
                 }
                 self.queue.begin(offset);
                 let name = Some(self.queue.copy(event_type.as_bytes()));
-                let json = Queue::place(0..payload.len());
-                self.queue.push(Spec::Other { choice: None, name, json });
+                let json = EventQueue::span(0..payload.len());
+                self.queue.push(EventRecord::Other { choice: None, name, json });
                 let source = if carried { Source::FrameCarry } else { Source::Chunk };
                 self.record =
                     Record { source, from: range.len(), range, checked: true, offset, ..Record::default() };
@@ -678,7 +678,7 @@ impl Decoder {
     fn set_event(&mut self, name: Name, carried: bool, range: Range<usize>, offset: u64) {
         let source = if carried { Source::FrameCarry } else { Source::Chunk };
         self.record = Record { source, range, kind: Some(name), offset, ..Record::default() };
-        buffer::clear(&mut self.mended);
+        buffer::clear(&mut self.repaired);
     }
 
     fn fail_at(&mut self, offset: u64, failure: Failure) {
@@ -691,7 +691,7 @@ impl Decoder {
         // After a fault of the frames, or none, what the container wrote may still be whole. Its own faults are final.
         let final_fault =
             matches!(&error, Some(error) if matches!(error.layer(), Layer::Record | Layer::Format));
-        let unfinished = if final_fault || self.reader.answer().is_over() {
+        let unfinished = if final_fault || self.reader.response().is_over() {
             None
         } else {
             match self.records.finish() {
@@ -716,7 +716,7 @@ impl Decoder {
         let error = error.or_else(|| {
             let what = "no terminal record and no finish reason";
             let truncated = DecodeErrorKind::Truncated { what, len: 0 };
-            (!self.reader.answer().is_complete()).then(|| DecodeError::new(Layer::Format, end, truncated))
+            (!self.reader.response().is_complete()).then(|| DecodeError::new(Layer::Format, end, truncated))
         });
         self.state = State::Ended(error);
     }
@@ -737,5 +737,5 @@ fn unwrap_chunk(payload: &[u8], out: &mut Vec<u8>) -> Option<()> {
 }
 
 fn sniff(begin: &[u8]) -> Mode {
-    if eventstream::looks_like_frames(begin) { Mode::Frames } else { Mode::Plain }
+    if eventstream::looks_like_frames(begin) { Mode::Frames } else { Mode::Unframed }
 }

@@ -4,7 +4,7 @@ mod decoder;
 mod detect;
 mod read_response;
 mod reader;
-pub(crate) mod shape_cache;
+mod shape_cache;
 mod shape_match;
 mod transcoder;
 

@@ -1,4 +1,4 @@
-//! Answers that are not streamed.
+//! Reads non-streaming responses.
 
 use bytes::Bytes;
 
@@ -8,9 +8,9 @@ use crate::model::Response;
 use crate::options::Options;
 
 impl Response {
-    /// Reads an answer that is not streamed: the body of a response. A body that is a stream after all is read as well.
+    /// Reads the body of a non-streaming response. A body that is a stream is read too.
     ///
-    /// Such an answer remembers where it stood, so that what is lost when it is written has its place.
+    /// The response keeps positions in its source, so that losses have a JSON pointer when it is written.
     ///
     /// ```
     /// use sagewire_codec::model::{Response, ResponseOptions};
@@ -29,7 +29,7 @@ impl Response {
     pub fn read(body: impl Into<Bytes>, options: Options) -> Result<Self, DecodeError> {
         let mut body = body.into();
         let mut response = Self::default();
-        let mut decoder = Decoder::with_options(of_whole_answers(options, &body));
+        let mut decoder = Decoder::with_options(for_whole_responses(options, &body));
         while let Some(event) = decoder.decode(&mut body)? {
             response.add(&event);
             response.mark(&decoder);
@@ -41,31 +41,31 @@ impl Response {
         Ok(response)
     }
 
-    /// Remembers where that stood which was [added](Self::add) last, as [`read`](Self::read) does: for who adds the events of a
-    /// decoder one by one.
+    /// Keeps the position of the event that was [added](Self::add) last. [`read`](Self::read) does this; callers who add the
+    /// events of a decoder themselves call it after each.
     pub fn mark(&mut self, decoder: &Decoder) {
-        if !self.places.is_joined() {
+        if !self.positions.is_joined() {
             let (record, offset) = decoder.record();
-            self.places.mark(record, offset, decoder.spot());
+            self.positions.mark(record, offset, decoder.record_offset());
         }
     }
 }
 
-/// A custom format may find text by the same path in a record of a stream and in a whole answer. The body is the one or
-/// the other: one JSON document is a whole answer.
+/// A custom format may find text by the same path in a record of a stream and in a whole response. A body that is one JSON
+/// document is a whole response.
 #[cfg(feature = "custom")]
-fn of_whole_answers(mut options: Options, body: &[u8]) -> Options {
+fn for_whole_responses(mut options: Options, body: &[u8]) -> Options {
     use alloc::sync::Arc;
 
     if let Some(format) = options.custom.take() {
         let is_whole = core::str::from_utf8(body).is_ok_and(crate::json::is_document);
-        let whole = if is_whole { format.of_whole_answers() } else { None };
+        let whole = if is_whole { format.for_whole_responses() } else { None };
         options.custom = Some(whole.map_or(format, Arc::new));
     }
     options
 }
 
 #[cfg(not(feature = "custom"))]
-fn of_whole_answers(options: Options, _: &[u8]) -> Options {
+fn for_whole_responses(options: Options, _: &[u8]) -> Options {
     options
 }

@@ -1,67 +1,66 @@
-//! Reads records of any format.
+//! Reads records of any API.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::mem;
 
-use crate::assemble::{Answer, Delta, DeltaKind, Queue, Sink, Stop, ToolKey};
+use crate::ablation::Shortcut;
+use crate::assemble::{
+    Delta, DeltaCall, DeltaKind, DeltaTarget, Emitter, EventQueue, ResponseState, Stop, Tracked,
+};
 use crate::decode::detect;
 pub(crate) use crate::decode::shape_cache::RecordKind;
-use crate::decode::shape_cache::{Target, Templates, Trace};
-pub(crate) use crate::decode::shape_match::Call;
+use crate::decode::shape_cache::ShapeCache;
+pub(crate) use crate::decode::shape_match::Match;
 use crate::error::DecodeErrorKind;
 #[cfg(feature = "custom")]
 use crate::formats::custom;
-use crate::formats::plain_text;
-use crate::formats::{
-    anthropic, converse as bedrock, openai_chat as openai, openai_responses as responses,
-    text_generation as generate,
-};
+use crate::formats::{anthropic, converse, openai_chat, openai_responses, plain_text, text_generation};
 use crate::json::{Json, Kind};
 use crate::limits::Limits;
-use crate::model::Api;
-use crate::model::Failure;
-use crate::model::position::Spot;
+use crate::model::position::RecordOffset;
+use crate::model::{Api, Failure};
 
 /// Reads records into the queue of events.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
-    answer: Answer,
+    response: ResponseState,
     /// Boxed, so that a stream that has not begun is small.
     memory: Box<Memory>,
 }
 
-/// What is remembered of the records that were read.
+/// What is kept from one record to the next.
 #[derive(Clone, Debug)]
 struct Memory {
-    templates: Templates,
+    shapes: ShapeCache,
     state: State,
     /// The API that the caller named.
     api: Option<Api>,
 }
 
-/// The reader of one format.
+/// The state of the reader of one API.
 #[derive(Clone, Debug)]
 enum State {
-    /// No record has shown its format yet.
+    /// The API is not detected yet.
     Unknown,
-    OpenAi(openai::Reader),
-    Responses(responses::Reader),
+    OpenAi(Tracked<openai_chat::StreamState>),
+    Responses(Tracked<openai_responses::StreamState>),
     Converse,
-    Anthropic(anthropic::Reader),
-    TextGeneration(generate::Reader),
-    /// Whether anything was said.
+    Anthropic(Tracked<anthropic::StreamState>),
+    TextGeneration(Tracked<text_generation::StreamState>),
+    /// Whether there was any text.
     Text(bool),
     #[cfg(feature = "custom")]
-    Custom(custom::Reader),
+    Custom(Tracked<custom::StreamState>),
 }
 
 impl State {
     fn new(api: Api) -> Self {
         match api {
-            Api::OpenAi | Api::Completions => Self::OpenAi(openai::Reader::default()),
-            Api::Responses => Self::Responses(responses::Reader::default()),
+            Api::OpenAi | Api::Completions => Self::OpenAi(Tracked::default()),
+            Api::Responses => Self::Responses(Tracked::default()),
             Api::Converse => Self::Converse,
-            Api::Anthropic => Self::Anthropic(anthropic::Reader::default()),
+            Api::Anthropic => Self::Anthropic(Tracked::default()),
             Api::TextGeneration
             | Api::Tgi
             | Api::Lmi
@@ -70,7 +69,7 @@ impl State {
             | Api::JumpStartRaw
             | Api::JumpStartDialogs
             | Api::Triton
-            | Api::LlamaServer => Self::TextGeneration(generate::Reader::default()),
+            | Api::LlamaServer => Self::TextGeneration(Tracked::default()),
             Api::PlainText => Self::Text(false),
         }
     }
@@ -94,16 +93,19 @@ impl State {
 impl Reader {
     pub(crate) fn new(limits: Arc<Limits>, api: Option<Api>, token_logprobs: bool) -> Self {
         let state = api.map_or(State::Unknown, State::new);
-        let memory = Memory { templates: Templates::default(), state, api };
-        Self { answer: Answer::new(limits, token_logprobs), memory: Box::new(memory) }
+        Self::with_state(limits, state, api, token_logprobs)
     }
 
-    /// The same for a format that is described in a file.
+    /// A reader of a format that is described in a file.
     #[cfg(feature = "custom")]
     pub(crate) fn custom(limits: Arc<Limits>, format: Arc<custom::Format>) -> Self {
-        let state = State::Custom(custom::Reader::new(format));
-        let memory = Memory { templates: Templates::default(), state, api: None };
-        Self { answer: Answer::new(limits, false), memory: Box::new(memory) }
+        let state = State::Custom(Tracked::new(custom::StreamState::new(format)));
+        Self::with_state(limits, state, None, false)
+    }
+
+    fn with_state(limits: Arc<Limits>, state: State, api: Option<Api>, token_logprobs: bool) -> Self {
+        let memory = Memory { shapes: ShapeCache::default(), state, api };
+        Self { response: ResponseState::new(limits, token_logprobs), memory: Box::new(memory) }
     }
 
     /// The API that the caller named, or that was detected.
@@ -111,31 +113,32 @@ impl Reader {
         self.memory.api.or_else(|| self.memory.state.api())
     }
 
-    /// How far the answer is.
+    /// How far the response is.
     #[inline]
-    pub(crate) fn answer(&self) -> &Answer {
-        &self.answer
+    pub(crate) fn response(&self) -> &ResponseState {
+        &self.response
     }
 
     /// The failure that the container reported, once.
     #[inline]
     pub(crate) fn take_failure(&mut self) -> Option<Box<Failure>> {
-        self.answer.take_failure()
+        self.response.take_failure()
     }
 
-    /// The end of the input, which ended well or not, and whose records were events or not: what was held back.
-    pub(crate) fn finish(&mut self, is_good: bool, of_events: bool, queue: &mut Queue) {
+    /// The end of the input: delivers what was held back. `is_good` is whether the input ended without an error, `is_sse`
+    /// whether its records were server-sent events.
+    pub(crate) fn finish(&mut self, is_good: bool, is_sse: bool, queue: &mut EventQueue) {
         let is_whole = match &mut self.memory.state {
-            State::TextGeneration(reader) => !of_events && reader.is_whole_body(),
-            State::Text(said) => *said,
+            State::TextGeneration(state) => !is_sse && state.is_whole_body(),
+            State::Text(has_text) => *has_text,
             #[cfg(feature = "custom")]
-            State::Custom(reader) => {
-                let may_be = is_good && !of_events && !self.answer.is_over();
-                may_be && reader.finish(&mut self.answer.sink(&[], queue))
+            State::Custom(state) => {
+                let may_be = is_good && !is_sse && !self.response.is_over();
+                may_be && state.finish(&mut Emitter::new(&[], &mut self.response, queue))
             }
             _ => false,
         };
-        self.answer.finish(is_whole && is_good, queue);
+        self.response.finish(is_whole && is_good, queue);
     }
 
     /// Whether all bytes are text.
@@ -143,175 +146,172 @@ impl Reader {
         matches!(self.memory.state, State::Text(_))
     }
 
-    /// What the record that `bytes` begin with comes to, if it is like an earlier one. They need not be known to be
-    /// UTF-8.
+    /// Matches the record that `bytes` begin with against the cached shapes. The bytes need not be known to be UTF-8.
     #[inline(always)]
-    pub(crate) fn alike(&mut self, bytes: &[u8], kind: RecordKind) -> Option<Call> {
-        if self.answer.is_over() {
+    pub(crate) fn find_shape(&mut self, bytes: &[u8], kind: RecordKind) -> Option<Match> {
+        if self.response.is_over() || !Shortcut::ShapeCache.is_on() {
             return None;
         }
-        self.memory.templates.read(bytes, kind, self.answer.depth())
+        self.memory.shapes.find(bytes, kind, self.response.depth())
     }
 
-    /// The one event that `record` comes to, where that is a piece of the part that is open, as it nearly always is.
+    /// The one event of `record`, which matches a shape, if it is a delta of the open part, as nearly all are.
     #[inline(always)]
-    pub(crate) fn read_delta(&mut self, record: &[u8], call: Call, queue: &mut Queue) -> Option<Delta> {
-        let said = self.memory.templates.said(call)?;
-        if said.logprobs.is_some() {
+    pub(crate) fn read_delta(
+        &mut self,
+        record: &[u8],
+        found: Match,
+        queue: &mut EventQueue,
+    ) -> Option<Delta> {
+        let cached = self.memory.shapes.delta(found)?;
+        if cached.logprobs.is_some() || !Shortcut::OneDelta.is_on() {
             return None;
         }
-        let choice = said.choice;
-        let (kind, block) = match said.target {
-            Target::Plain(kind) => (kind, None),
-            Target::Block(kind, index) => (kind, Some(index)),
-            Target::Tool(index) => {
-                let says_more = [said.id, said.name].iter().flatten().any(|said| said.start < said.end);
-                let text = queue.lone_string(record, call.text());
-                let part = match says_more {
-                    false => self.answer.more_input(choice, index, queue.bytes(record, text))?,
+        let choice = cached.delta.choice;
+        let (kind, block) = match &cached.delta.target {
+            DeltaTarget::Text(kind) => (*kind, None),
+            DeltaTarget::Block(kind, index) => (*kind, Some(*index)),
+            DeltaTarget::Tool(tool) => {
+                let text = queue.lone_string(record, found.text());
+                let part = match cached.has_id_or_name() {
+                    false => self.response.more_input(choice, tool.index, queue.bytes(record, text))?,
                     true => return None,
                 };
                 return Some(Delta { kind: DeltaKind::ToolInput, choice, part, text });
             }
         };
-        let part = self.answer.open_plain(choice, block, kind)?;
-        let text = queue.lone_string(record, call.text());
-        if let State::TextGeneration(reader) = &mut self.memory.state {
-            reader.heard(choice, queue.find(record, text));
-        }
+        let part = self.response.open_text(choice, block, kind)?;
+        let text = queue.lone_string(record, found.text());
+        self.response.remember_text(choice, queue.find(record, text));
         Some(Delta { kind: kind.into(), choice, part, text })
     }
 
-    /// Reads what `record` comes to.
-    pub(crate) fn read_call(
+    /// Reads `record`, which matches a shape, into the queue.
+    pub(crate) fn read_match(
         &mut self,
         record: &[u8],
-        call: Call,
-        queue: &mut Queue,
+        found: Match,
+        queue: &mut EventQueue,
     ) -> Result<(), DecodeErrorKind> {
-        let Some(said) = self.memory.templates.said(call) else { return Ok(()) };
-        let mut sink = self.answer.sink(record, queue);
-        let text = sink.string(call.text());
-        let read = match said.target {
-            Target::Plain(kind) => {
-                if let State::TextGeneration(reader) = &mut self.memory.state {
-                    reader.heard(said.choice, sink.find(text));
-                }
-                sink.plain(said.choice, kind, text)
-            }
-            Target::Block(kind, index) => sink.block(said.choice, index, kind, text),
-            Target::Tool(index) => {
-                let (id, name) = (sink.non_empty(said.id), sink.non_empty(said.name));
-                let key = ToolKey { index, id, name, custom: false };
-                sink.tool(said.choice, key, Some(text))
-            }
-        };
-        if let Some(logprobs) = said.logprobs.clone() {
-            sink.logprobs(said.choice, logprobs);
+        let Some(cached) = self.memory.shapes.delta(found) else { return Ok(()) };
+        let delta = DeltaCall { text: found.text(), ..cached.delta };
+        self.response.deliver(record, queue, &delta)?;
+        if let Some(logprobs) = cached.logprobs.clone() {
+            self.response.deliver_logprobs(queue, delta.choice, logprobs);
         }
-        match read {
-            Err(Stop::Limit(kind)) => Err(kind),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
-    /// Where the piece of a part stands that all of a record is: of a record that was like an earlier one, and was not
-    /// searched for more than its text.
-    pub(crate) fn locate(&self, record: &[u8], kind: RecordKind) -> Option<Spot> {
-        let mut queue = Queue::default();
-        let mut reader = Self { answer: self.answer.anew(), memory: self.memory.clone() };
+    /// The position of the one delta of `record`, which matched a shape and was not parsed.
+    pub(crate) fn locate(&self, record: &[u8], kind: RecordKind) -> Option<RecordOffset> {
+        let mut queue = EventQueue::default();
+        let mut reader = Self { response: self.response.restarted(), memory: self.memory.clone() };
         reader.read(record, 0, kind, &mut queue).ok()?;
         queue.here()
     }
 
-    /// Reads the document that `record` has from `from` on, and returns where it ends.
+    /// Reads the document that `record` has at `from`, and returns where it ends.
     pub(crate) fn read(
         &mut self,
         record: &[u8],
         from: usize,
         kind: RecordKind,
-        queue: &mut Queue,
+        queue: &mut EventQueue,
     ) -> Result<usize, DecodeErrorKind> {
-        if let State::Text(said) = &mut self.memory.state {
-            let is_first = !core::mem::replace(said, true);
-            let sink = self.answer.sink(record, queue);
-            return plain_text::read_stream(is_first, sink).map(|()| record.len());
+        let Memory { shapes, state, .. } = &mut *self.memory;
+        let mut emitter = Emitter::new(record, &mut self.response, queue);
+        if let State::Text(has_text) = state {
+            let is_first = !mem::replace(has_text, true);
+            return plain_text::read_stream(is_first, emitter).map(|()| record.len());
         }
-        let mut sink = self.answer.sink(record, queue);
         let rest = record[from..].trim_ascii_start();
         // The terminal record, as a text or as a JSON string; OpenAI's own client looks at the beginning only.
         if rest.starts_with(b"[DONE]") || rest.starts_with(b"\"[DONE]") {
-            sink.done();
+            emitter.done();
             return Ok(record.len());
         }
-        if self.answer.is_over() {
+        if emitter.is_over() {
             return Ok(record.len());
         }
-        let mut sink = self.answer.sink(record, queue);
-        let mut json = Json::new(record, from, sink.depth());
-        let mut trace = Trace::default();
+        let mut json = Json::new(record, from, emitter.depth());
+        let before = mem::discriminant(state);
         let read = match kind {
-            Some(name) => bedrock::read_event(name, &mut json, &mut sink, &mut trace),
-            None => self.memory.state.document(&mut json, &mut sink, &mut trace),
+            Some(name) => converse::read_event(name, &mut json, &mut emitter),
+            None => state.document(&mut json, &mut emitter),
         };
+        // If the state of a reader has changed, equal bytes may mean something else from now on.
+        let has_changed = state.take_changed() || before != mem::discriminant(state);
+        if has_changed || emitter.changes_meaning() {
+            *shapes = ShapeCache::default();
+        }
         match read {
             Ok(()) => {}
             Err(Stop::Limit(kind)) => return Err(kind),
             Err(Stop::Json(fault)) => {
-                sink.malformed(from..record.len(), fault.why);
+                emitter.malformed(from..record.len(), fault.why);
                 return Ok(record.len());
             }
         }
-        if trace.forget {
-            self.memory.templates = Templates::default();
+        let cacheable = emitter.close();
+        if from == 0 && json.pos() == record.len() && !has_changed {
+            if let Some(cacheable) = cacheable {
+                shapes.insert(record, kind, cacheable);
+            }
         }
-        if from == 0 && json.pos() == record.len() && sink.is_of_parts() {
-            self.memory.templates.remember(record, kind, trace);
-        }
-        sink.close();
         Ok(json.pos())
     }
 }
 
 impl State {
-    /// Reads a document. The first walk over it checks all of it, before any of it is used.
-    fn document(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
-        // What the documents of such a format are, only its paths know.
+    /// Whether the state was changed since the last call.
+    fn take_changed(&mut self) -> bool {
+        match self {
+            Self::OpenAi(state) => state.take_changed(),
+            Self::Responses(state) => state.take_changed(),
+            Self::Anthropic(state) => state.take_changed(),
+            Self::TextGeneration(state) => state.take_changed(),
+            Self::Unknown | Self::Converse | Self::Text(_) => false,
+            #[cfg(feature = "custom")]
+            Self::Custom(state) => state.take_changed(),
+        }
+    }
+
+    /// Reads a document. The first walk over it checks all of it before any of it is used.
+    fn document(&mut self, json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+        // Only the paths of a custom format know what its documents are.
         #[cfg(feature = "custom")]
-        if let Self::Custom(reader) = self {
-            return reader.read(json, sink, trace);
+        if let Self::Custom(state) = self {
+            return custom::read_record(state, json, emitter);
         }
         match json.kind()? {
-            Kind::Object => self.object(json, sink, trace),
+            Kind::Object => self.object(json, emitter),
             Kind::Array => {
                 let array = json.skip()?;
-                trace.more();
-                Json::new(sink.record, array.start, sink.depth())
-                    .array(|json| self.document(json, sink, trace))
+                emitter.json(array.start).array(|json| self.document(json, emitter))
             }
             _ => {
-                sink.other(None, None, json.skip()?);
+                emitter.other(None, None, json.skip()?);
                 Ok(())
             }
         }
     }
 
-    fn object(&mut self, json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
+    fn object(&mut self, json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         if let Self::Unknown = self {
             if let Some(api) = detect::api(json.clone())? {
                 *self = Self::new(api);
             }
         }
         match self {
-            Self::Unknown => openai::Reader::default().read(json, sink, trace),
-            Self::OpenAi(reader) => reader.read(json, sink, trace),
-            Self::Responses(reader) => reader.read(json, sink, trace),
-            Self::Converse => bedrock::read(json, sink, trace),
-            Self::Anthropic(reader) => reader.read(json, sink, trace),
-            Self::TextGeneration(reader) => reader.read(json, sink, trace),
+            Self::Unknown => openai_chat::read_record(&mut Tracked::default(), json, emitter),
+            Self::OpenAi(state) => openai_chat::read_record(state, json, emitter),
+            Self::Responses(state) => openai_responses::read_record(state, json, emitter),
+            Self::Converse => converse::read_record(json, emitter),
+            Self::Anthropic(state) => anthropic::read_record(state, json, emitter),
+            Self::TextGeneration(state) => text_generation::read_record(state, json, emitter),
             Self::Text(_) => json.skip().map(drop).map_err(Stop::Json),
             #[cfg(feature = "custom")]
-            Self::Custom(reader) => reader.read(json, sink, trace),
+            Self::Custom(state) => custom::read_record(state, json, emitter),
         }
     }
 }

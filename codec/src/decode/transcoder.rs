@@ -1,4 +1,4 @@
-//! Bytes in, bytes out.
+//! Converts a stream of one API to a stream of another.
 
 use alloc::vec::Vec;
 
@@ -13,9 +13,9 @@ use crate::model::Failure;
 use crate::model::{Event, Losses, ResponseOptions, ToolNames};
 use crate::options::Options;
 
-/// Turns a response stream into the bytes of another, chunk by chunk.
+/// Converts a response stream to the stream of another API, chunk by chunk.
 ///
-/// A stream that fails is ended in the target's own terms, so that its reader knows, and then the error is returned.
+/// The output of a stream that fails ends with the error of the target API, so that its reader knows; then the error is returned.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -69,7 +69,7 @@ impl Transcoder {
     }
 
     /// The next piece of output; all that `chunk` becomes, unless that is much. `Ok(None)` means that `chunk` is empty:
-    /// bring the next one.
+    /// pass the next one.
     ///
     /// # Errors
     ///

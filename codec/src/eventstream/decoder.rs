@@ -1,8 +1,8 @@
 //! The incremental decoder.
 //!
-//! A frame that lies whole in a chunk is checked and lent in place. One that does not is put together in the carry:
-//! first the twelve bytes of its prelude, which are checked before anything more is buffered, then the rest. No byte
-//! is looked at twice but for the checksum, and the carry only ever holds bytes that have arrived.
+//! A frame that is contiguous in a chunk is checked and borrowed in place. Other frames are joined in a partial buffer: first
+//! the twelve bytes of the prelude, which are checked before anything more is buffered, then the rest. No byte is read twice
+//! except for the checksum, and the buffer only holds bytes that have arrived.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -11,6 +11,7 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
+use crate::ablation::Shortcut;
 use crate::buffer;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::eventstream::frame::{Frame, PRELUDE_LEN, Prelude};
@@ -36,12 +37,12 @@ impl Decoder {
         Self { scanner: Scanner::new(Arc::new(limits)), ..Self::default() }
     }
 
-    /// The next frame. `Ok(None)` means that `chunk` is empty: bring the next one.
+    /// The next frame. `Ok(None)` means that `chunk` is empty: pass the next one.
     ///
     /// # Errors
     ///
-    /// A frame that is corrupt or larger than the [`Limits`] allow. A wrong length is found as soon as the twelve bytes
-    /// of the prelude are in. There is no way to find the next frame after that, so the error stays.
+    /// A frame that is corrupt or larger than the [`Limits`] allow. A wrong length is detected as soon as the twelve bytes
+    /// of the prelude have arrived. The next frame cannot be found after that, so the error is permanent.
     pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Frame<'a>>, DecodeError> {
         self.scanner.check_failed()?;
         while self.input.refill(chunk) {
@@ -115,7 +116,7 @@ impl Scanner {
     pub(crate) fn next_usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
         let rest = &chunk[*pos..];
         // After a fault nothing is known.
-        if !self.carry.is_empty() {
+        if !self.carry.is_empty() || !Shortcut::FrameHeaders.is_on() {
             return None;
         }
         let prelude = self.last.as_ref()?.read(rest, &self.limits)?;
@@ -233,7 +234,8 @@ impl Scanner {
     #[inline]
     fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<bool, DecodeError> {
         let headers = &frame[prelude.headers()];
-        let same_headers = self.last.as_ref().is_some_and(|last| last.has(headers));
+        let same_headers =
+            Shortcut::FrameHeaders.is_on() && self.last.as_ref().is_some_and(|last| last.has(headers));
         let mut checked = prelude.check_checksum(frame);
         if !same_headers {
             checked = checked.and_then(|()| prelude.check_headers(frame, &self.limits));

@@ -32,7 +32,7 @@ impl<'a> Frame<'a> {
         Headers::new(&self.bytes[self.prelude.headers()])
     }
 
-    /// The payload as it came.
+    /// The payload.
     pub fn payload(&self) -> &'a [u8] {
         &self.bytes[self.prelude.payload()]
     }
@@ -45,7 +45,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The frame as it came, prelude and checksums included.
+    /// The bytes of the whole frame, prelude and checksums included.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }

@@ -5,7 +5,7 @@
 
 use crate::error::DecodeErrorKind;
 
-/// Bytes of the longest string or byte array: the specification's bound, below what two bytes of length could say.
+/// Bytes of the longest string or byte array: the specification's bound, which is less than a two-byte length allows.
 pub(crate) const VALUE_MAX: usize = 32_767;
 
 /// The value of a header.
@@ -32,7 +32,7 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The name that the specification gives the type.
+    /// The specification's name for the type.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Bool(true) => "bool_true",

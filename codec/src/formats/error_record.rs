@@ -1,11 +1,11 @@
-//! Errors in the place of a record, as all servers write them.
+//! Reads an error that a server sent in place of a record.
 //!
 //! | written by | record |
 //! |---|---|
 //! | OpenAI, vLLM, SGLang, TGI's Messages API | `{"error":{"message":…,"type":…,"code":…}}`; TGI has `http_status_code` |
 //! | SGLang, vLLM before 0.10 | `{"object":"error","message":…,"type":…,"code":…}` |
 //! | TGI | `{"error":"…","error_type":"…"}` |
-//! | DJL | `{"code":424,"error":"…"}`, perhaps with a `message` that says what failed; `{"error":{"error_code":400,"error_msg":"…"}}`, the same in one `error` more |
+//! | DJL | `{"code":424,"error":"…"}`, optionally with a `message` that names what failed; `{"error":{"error_code":400,"error_msg":"…"}}`, the same nested in another `error` |
 //! | transformers | `{"error":"…"}` |
 //! | Anthropic | `{"type":"error","error":{"type":…,"message":…}}` |
 //! | OpenAI's Responses | `{"type":"error","code":…,"message":…}` |
@@ -17,7 +17,7 @@ use core::ops::Range;
 use crate::json::{Fault, Json, Kind, unescaped};
 use crate::model::Failure;
 
-/// The failure that the object at `range` reports, if it does.
+/// The failure that the object at `range` reports, if it is one.
 pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Option<Failure>, Fault> {
     let (mut error, mut is_error, mut is_typed) = (None, false, false);
     let (mut has_code, mut has_message, mut has_type, mut members) = (false, false, false, 0);
@@ -25,7 +25,7 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
         members += 1;
         match name {
             b"error" => error = json.skip_some()?,
-            // TGI's, whatever its message.
+            // TGI: whatever the message is.
             b"error_type" => {
                 is_typed = json.string_or_skip()?.is_some_and(|what| what.start < what.end);
                 has_type |= is_typed;
@@ -53,7 +53,7 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
         None => return Ok(None),
     };
     let (mut name, mut code, mut message, mut param, mut nested) = (None, None, None, None, None);
-    // What went wrong, where `message` is what failed.
+    // `error` is the cause, `message` names what failed.
     let mut details = None;
     let mut read = |object: &Range<usize>, is_inner: bool| -> Result<Option<Range<usize>>, Fault> {
         Json::new(record, object.start, depth).object(|json, member| {
@@ -75,7 +75,7 @@ pub(crate) fn read(record: &[u8], range: &Range<usize>, depth: usize) -> Result<
         })?;
         Ok(nested.take())
     };
-    // A code may stand beside the error instead of in it.
+    // The code may be next to the error instead of inside it.
     read(range, object == range)?;
     if object != range {
         if let Some(nested) = read(object, true)? {

@@ -1,4 +1,4 @@
-//! Errors that come with an HTTP status, of any service or container, as another API would have said them.
+//! Errors that come with an HTTP status: reads those of any service or container, and writes them in the shape of any API.
 //!
 //! Sources: the errors of the service models `sagemaker-runtime` 2017-05-13 and `bedrock-runtime` 2023-09-30, Anthropic's
 //! [errors](https://docs.anthropic.com/en/api/errors), OpenAI's
@@ -12,7 +12,7 @@ use crate::json::{DEPTH_MAX, Json, Kind, Object};
 use crate::model::Api;
 use crate::model::Failure;
 
-/// An error that a service or a container answered.
+/// An error response of a service or a container.
 ///
 /// ```
 /// use sagewire_codec::{Api, HttpError, HttpErrorKind};
@@ -28,47 +28,47 @@ use crate::model::Failure;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpError {
-    /// The HTTP status to answer with: the container's own where SageMaker passes it on, 502 where the container did not
-    /// answer, and what other APIs have for the kind where the service has a status of its own for it.
+    /// The HTTP status for the caller: the container's own if SageMaker passes it on, 502 if the container did not respond,
+    /// and otherwise the status that other APIs use for this kind of error.
     pub status: u16,
-    /// What is wrong, as far as other APIs tell.
+    /// The kind of error.
     pub kind: HttpErrorKind,
-    /// The name that the service or the container gave it, `error` where it gave none.
+    /// The service's or the container's name for the error; `error` if it has none.
     pub name: String,
-    /// The code that the container gave it.
+    /// The container's code for the error.
     pub code: Option<String>,
-    /// The member of the request that is at fault, where the container says so: OpenAI's `param`.
+    /// The field of the request that caused the error, if the container names it: OpenAI's `param`.
     pub param: Option<String>,
-    /// The message, empty where there is none.
+    /// The message; empty if there is none.
     pub message: String,
 }
 
-/// What is wrong, as far as APIs tell errors apart.
+/// The kinds of errors that APIs distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HttpErrorKind {
-    /// The request cannot be taken as it is.
+    /// The request is invalid.
     InvalidRequest,
-    /// Nobody knows who asks.
+    /// Authentication failed.
     Authentication,
-    /// Who asks may not.
+    /// Permission denied.
     Permission,
-    /// There is no such endpoint or model.
+    /// The endpoint or the model does not exist.
     NotFound,
     /// The request is too large.
     TooLarge,
-    /// Too many requests, or the model is not ready: later.
+    /// Too many requests, or the model is not ready. A later retry may succeed.
     RateLimit,
-    /// It took too long.
+    /// The request timed out.
     Timeout,
-    /// The service is overloaded or away.
+    /// The service is overloaded or unavailable.
     Unavailable,
     /// The service or the model failed.
     Server,
 }
 
 impl HttpErrorKind {
-    /// What a failure in the middle of a stream is. It has a status only where its server wrote one as the code.
+    /// The kind of a failure within a stream. It has a status only if the server wrote one as its code.
     pub(crate) fn of_failure(failure: &Failure) -> Self {
         let code = failure.code.as_deref().unwrap_or_default();
         match code.parse() {
@@ -77,7 +77,7 @@ impl HttpErrorKind {
         }
     }
 
-    /// What a name or a status says. A name says more than a status: SageMaker throttles with 400.
+    /// The kind of an error by its name, or else by its status. SageMaker throttles with status 400, so the name decides.
     fn of(name: &str, status: u16) -> Self {
         if let Some(kind) = Self::of_name(name) {
             return kind;
@@ -91,7 +91,7 @@ impl HttpErrorKind {
             429 | 529 => Self::RateLimit,
             503 => Self::Unavailable,
             400..=499 if status != 424 => Self::InvalidRequest,
-            // Anybody's word for all that is wrong with a request, which a status would say better.
+            // A name that servers use for any invalid request. The status is more precise.
             0 if ["validation", "invalid_request"].iter().any(|part| has_part(name, part)) => {
                 Self::InvalidRequest
             }
@@ -99,7 +99,7 @@ impl HttpErrorKind {
         }
     }
 
-    /// What a name says, of whichever service or container it is.
+    /// The kind of an error by its name, whichever service or container uses it.
     fn of_name(name: &str) -> Option<Self> {
         let parts = [
             ("throttling", Self::RateLimit),
@@ -127,7 +127,7 @@ impl HttpErrorKind {
         parts.iter().find(|(part, _)| has_part(name, part)).map(|(_, kind)| *kind)
     }
 
-    /// OpenAI's name for it.
+    /// OpenAI's `type` for the kind.
     fn openai(self) -> &'static str {
         match self {
             Self::InvalidRequest | Self::TooLarge => "invalid_request_error",
@@ -140,7 +140,7 @@ impl HttpErrorKind {
         }
     }
 
-    /// Anthropic's name for it. Two of Anthropic's own say more than the kind.
+    /// Anthropic's `type` for the kind. Two names of Anthropic are more precise than the kind and are kept.
     pub(crate) fn anthropic(self, name: &str) -> &'static str {
         match self {
             _ if name == "billing_error" => "billing_error",
@@ -157,7 +157,7 @@ impl HttpErrorKind {
         }
     }
 
-    /// TGI's name for it.
+    /// TGI's `error_type` for the kind.
     fn tgi(self) -> &'static str {
         match self {
             Self::InvalidRequest | Self::TooLarge => "validation",
@@ -166,7 +166,7 @@ impl HttpErrorKind {
         }
     }
 
-    /// Bedrock's name for it.
+    /// Bedrock's exception for the kind.
     fn bedrock(self) -> &'static str {
         match self {
             Self::InvalidRequest | Self::TooLarge => "ValidationException",
@@ -181,8 +181,8 @@ impl HttpErrorKind {
 }
 
 impl HttpError {
-    /// Reads the body of an answer with this status. `error_type` is the header `x-amzn-errortype`, if there is one.
-    /// Never fails: a body that says nothing is a message.
+    /// Reads the body of an error response. `error_type` is the header `x-amzn-errortype`, if there is one. This never fails:
+    /// a body of unknown shape becomes the message.
     ///
     /// SageMaker's `ModelError` is unwrapped to the container's own error.
     pub fn read(status: u16, error_type: Option<&str>, body: &[u8]) -> Self {
@@ -191,7 +191,7 @@ impl HttpError {
         let name = error_type.or(wrapper.name.as_deref()).map(local_name).unwrap_or_default();
         if let Some(original) = wrapper.original_status {
             let inner = wrapper.original_message.as_deref().unwrap_or_default();
-            // 0: the container did not answer.
+            // 0: the container did not respond.
             let status = if (400..600).contains(&original) { original } else { 502 };
             let mut error = Self::of_container(status, inner);
             if error.message.is_empty() {
@@ -205,7 +205,7 @@ impl HttpError {
         Self::of_service(status, name.to_string(), wrapper)
     }
 
-    /// What the service itself says.
+    /// Reads an error of the service itself.
     fn of_service(status: u16, name: String, wrapper: Wrapper) -> Self {
         let message = wrapper.message.filter(|message| !message.is_empty()).or(wrapper.model_message);
         let message = message.unwrap_or_default();
@@ -226,7 +226,7 @@ impl HttpError {
         Self { status, kind, name, code: wrapper.code, param: None, message }
     }
 
-    /// Reads what a container wrote.
+    /// Reads an error that a container wrote.
     fn of_container(status: u16, body: &str) -> Self {
         let trimmed = body.trim();
         let range = 0..trimmed.len();
@@ -243,7 +243,7 @@ impl HttpError {
         Self { status, kind: HttpErrorKind::of(&name, status), name, code, param, message }
     }
 
-    /// Whether the same request may well succeed when it is sent again.
+    /// Whether a retry of the same request may succeed.
     pub fn is_retryable(&self) -> bool {
         match self.kind {
             HttpErrorKind::RateLimit | HttpErrorKind::Unavailable => true,
@@ -259,7 +259,7 @@ impl HttpError {
         own.copied().unwrap_or_else(|| self.kind.bedrock())
     }
 
-    /// The body that says this in a format: OpenAI's, Anthropic's, Bedrock's, or TGI's for text generation.
+    /// The body of the error in the shape of an API: OpenAI's, Anthropic's, Bedrock's, or TGI's for all text generation.
     pub fn write(&self, api: Api) -> Vec<u8> {
         let mut out = Vec::new();
         Object::write(&mut out, |object| match api {
@@ -290,7 +290,7 @@ impl HttpError {
                     Some(param) => error.string("param", param),
                     None => error.json("param", "null"),
                 }
-                // vLLM and SGLang write HTTP's codes as numbers.
+                // vLLM and SGLang write HTTP status codes as numbers.
                 match self.code.as_deref().map(|code| code.parse().map_err(|_| code)) {
                     Some(Ok(number)) => error.integer("code", number),
                     Some(Err(code)) => error.string("code", code),
@@ -302,7 +302,7 @@ impl HttpError {
     }
 }
 
-/// Bedrock's own names: an error that has one keeps it.
+/// The names of Bedrock's exceptions. An error that has one of them keeps it.
 const BEDROCK_NAMES: [&str; 11] = [
     "ValidationException",
     "AccessDeniedException",
@@ -317,25 +317,25 @@ const BEDROCK_NAMES: [&str; 11] = [
     "ServiceQuotaExceededException",
 ];
 
-/// Whether a name has a part, however it is written. The part is in small letters.
+/// Whether a name contains a part, ignoring case. The part is in lower case.
 fn has_part(name: &str, part: &str) -> bool {
     name.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
 }
 
-/// SageMaker says that a request is not valid if there is no such endpoint: "Endpoint x of account 1 not found."
+/// SageMaker reports a missing endpoint as an invalid request: "Endpoint x of account 1 not found."
 fn is_missing_endpoint(name: &str, message: &str) -> bool {
     name == "ValidationError"
         && message.starts_with("Endpoint ")
         && message.trim_end_matches('.').ends_with(" not found")
 }
 
-/// What AWS puts around a container's error.
+/// The wrapper that AWS puts around a container's error.
 #[derive(Default)]
 struct Wrapper {
     name: Option<String>,
     code: Option<String>,
     message: Option<String>,
-    /// What the model's own server said to Bedrock.
+    /// The error of the model server behind Bedrock.
     model_message: Option<String>,
     original_status: Option<u16>,
     original_message: Option<String>,
@@ -375,7 +375,7 @@ impl Wrapper {
             }
             Ok(())
         });
-        // A container's errors have codes, too.
+        // Errors of containers have codes too.
         wrapper.name = named.filter(|_| !is_containers).or(wrapper.name);
         if read.is_err() { Self::default() } else { wrapper }
     }
@@ -387,7 +387,7 @@ fn local_name(name: &str) -> &str {
     name.rsplit('#').next().unwrap_or_default()
 }
 
-/// `{"detail":…}`, as Python's servers write it: a text, or a list of what is wrong.
+/// `{"detail":…}`, as Python servers write it: a text, or a list of errors.
 fn detail(body: &str) -> Option<String> {
     let mut json = Json::new(body.as_bytes(), 0, DEPTH_MAX);
     let (mut string, mut range) = (None, None);

@@ -1,4 +1,4 @@
-//! Media types, data URLs and cache points, which each format writes in its own way.
+//! Media types, data URLs and cache points, which each API writes in its own way.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -8,12 +8,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::request_reader::string_member;
+use crate::formats::request_reader::string_field;
 use crate::json::Object;
-use crate::model::Json;
-use crate::model::{At, Source, Text};
+use crate::model::{Json, Offset, Source, Text};
 
-/// What a URL names: the bytes themselves, where it is a data URL in Base64.
+/// The source that a URL names: the bytes themselves if it is a data URL in Base64.
 pub(crate) fn of_url(url: Text<'_>) -> Source<'_> {
     let split = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
     let Some((media_type, data)) = split else { return Source::Url(url.into_cow()) };
@@ -32,12 +31,12 @@ pub(crate) fn to_url<'s>(source: &'s Source<'_>) -> Option<Cow<'s, str>> {
     })
 }
 
-/// Text that stands in Base64.
+/// Decodes text in Base64.
 pub(crate) fn decoded(data: &str) -> Option<String> {
     String::from_utf8(STANDARD.decode(data).ok()?).ok()
 }
 
-/// Formats that Converse names, with their media types.
+/// Converse's names of media formats, with their media types.
 const FORMATS: [(&str, &str); 15] = [
     ("pdf", "application/pdf"),
     ("csv", "text/csv"),
@@ -56,7 +55,7 @@ const FORMATS: [(&str, &str); 15] = [
     ("mp3", "audio/mpeg"),
 ];
 
-/// The media type of what Converse or OpenAI calls by a short name; `family` is `image`, `audio`, `video`.
+/// The media type of a short name of Converse or OpenAI; `family` is `image`, `audio`, `video`.
 pub(crate) fn media_type<'a>(family: &str, name: &str) -> Cow<'a, str> {
     match FORMATS.iter().find(|(format, _)| *format == name) {
         Some((_, media_type)) => Cow::Borrowed(media_type),
@@ -75,7 +74,7 @@ pub(crate) fn short_name(media_type: &str) -> &str {
     }
 }
 
-/// A cache point of the target: which member holds it, what it always says, and how long it may be asked to last.
+/// A cache point of the target: the field that holds it, its constant field, and the lifetimes that it may have.
 pub(crate) struct CachePoint {
     pub(crate) name: &'static str,
     pub(crate) kind: (&'static str, &'static str),
@@ -84,19 +83,25 @@ pub(crate) struct CachePoint {
 
 impl Conversion<'_, '_> {
     /// Writes the cache point of a part or a tool.
-    pub(crate) fn cache(&self, object: &mut Object<'_>, cache: &Json<'_>, at: At, point: &CachePoint) {
-        if self.same {
+    pub(crate) fn cache(
+        &self,
+        object: &mut Object<'_>,
+        cache: &Json<'_>,
+        offset: Offset,
+        point: &CachePoint,
+    ) {
+        if self.is_native() {
             object.raw(point.name, cache.as_str());
             return;
         }
         let mut written = object.begin_object(point.name);
         written.string(point.kind.0, point.kind.1);
-        if let Some(lifetime) = string_member(cache, "ttl") {
+        if let Some(lifetime) = string_field(cache, "ttl") {
             if point.lifetimes.contains(&&*lifetime) {
                 written.string("ttl", &lifetime);
             } else {
                 let why = "the target knows no cache that lasts as long: its default is used";
-                self.approximated(at, "cache", why);
+                self.report_approximated(offset, "cache", why);
             }
         }
     }

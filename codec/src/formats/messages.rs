@@ -1,20 +1,18 @@
-//! The conversation as the target needs it: where the system messages stand, who begins, who follows whom.
+//! The conversation as the target needs it: the place of system messages, the first role, the order of roles.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::{Put, has};
 use crate::formats::request_reader::Result;
 use crate::json::Array;
-use crate::model::{Api, FirstMessage, Outcome, SystemPlacement};
-use crate::model::{Content, Message, Part, Role};
+use crate::model::{Api, Content, FirstMessage, Message, Outcome, Part, Request, Role, SystemPlacement};
 
-/// What is said in place of a user who said nothing.
+/// The text of a user message that is inserted.
 const CONTINUE: &str = "Please continue.";
 
-/// Appends a part as a block of a turn, or says that it has no place.
+/// Appends a part as a block of a turn. Returns whether it has a place there.
 type Block<'b, 'a> = dyn FnMut(&Part<'a>, &'static str, &mut Vec<u8>) -> Result<bool> + 'b;
 
 impl<'c, 'a> Conversion<'c, 'a> {
@@ -22,14 +20,18 @@ impl<'c, 'a> Conversion<'c, 'a> {
     pub(crate) fn messages(&self, user_first: bool) -> Result<Cow<'c, [Message<'a>]>> {
         let mut messages = Cow::Borrowed(&self.request.messages[..]);
         if let (true, Some(prompt)) = (messages.is_empty(), &self.request.prompt) {
-            self.approximated(prompt.at, "prompt", "a prompt becomes the text of a user message");
-            let part = Part { at: prompt.at, ..Part::new(Content::Text(prompt.value.clone())) };
+            self.report_approximated(prompt.offset, "prompt", "a prompt becomes the text of a user message");
+            let part = Part { offset: prompt.offset, ..Part::new(Content::Text(prompt.value.clone())) };
             messages = Cow::Owned(Vec::from([Message::new(Role::User, Vec::from([part]))]));
         }
-        if self.settings.system != SystemPlacement::Keep {
+        if messages.iter().all(is_blank) && !self.is_native() {
+            let offset = messages.first().and_then(|message| message.offset);
+            return Err(self.error(offset, "the conversation has no content"));
+        }
+        if self.options.system != SystemPlacement::Keep {
             self.move_system(messages.to_mut());
         }
-        if self.settings.merge == Some(true) {
+        if self.options.merge_messages == Some(true) {
             merge(messages.to_mut());
         }
         if user_first {
@@ -38,14 +40,14 @@ impl<'c, 'a> Conversion<'c, 'a> {
         Ok(messages)
     }
 
-    /// Puts what the system says before what a user says.
+    /// Moves the text of system messages before the text of a user message.
     fn move_system(&self, messages: &mut Vec<Message<'a>>) {
         let mut system = String::new();
         messages.retain(|message| {
             let is_system = is_system(message);
             for part in message.content.iter().filter(|_| is_system) {
                 let Content::Text(text) = &part.content else {
-                    self.dropped(part.at, "system", "a user message takes only the system's text");
+                    self.report_dropped(part.offset, "system", "a user message takes only the system's text");
                     continue;
                 };
                 if !system.is_empty() {
@@ -54,7 +56,11 @@ impl<'c, 'a> Conversion<'c, 'a> {
                 system.push_str(text);
             }
             if is_system {
-                self.approximated(message.at, "system", "the system's text stands in a user message");
+                self.report_approximated(
+                    message.offset,
+                    "system",
+                    "the system's text stands in a user message",
+                );
             }
             !is_system
         });
@@ -62,7 +68,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             return;
         }
         let mut is_user = |message: &Message<'_>| message.role == Role::User;
-        let place = match self.settings.system {
+        let place = match self.options.system {
             SystemPlacement::LastUser => messages.iter().rposition(is_user),
             _ => messages.iter().position(&mut is_user),
         };
@@ -82,20 +88,28 @@ impl<'c, 'a> Conversion<'c, 'a> {
     }
 
     fn begin_with_user(&self, messages: &mut Cow<'c, [Message<'a>]>) -> Result<()> {
-        // Messages that say nothing will not be sent, and so begin nothing.
-        let first = messages.iter().position(|message| !is_system(message) && !is_blank(message));
+        let first = first_turn(messages);
         if first.is_some_and(|first| !matches!(messages[first].role, Role::Assistant)) {
             return Ok(());
         }
-        let at = first.and_then(|first| messages[first].at);
-        match self.settings.first_message {
+        let offset = first.and_then(|first| messages[first].offset);
+        match self.options.first_message {
             FirstMessage::Leave => {}
             FirstMessage::Error => {
-                return Err(self.unwritable(at, "the user has to begin the conversation"));
+                return Err(self.error(offset, "the user has to begin the conversation"));
             }
             FirstMessage::Insert => {
+                // A conversation that was read so stays so.
+                let was_read = self.original.is_some_and(|original| {
+                    let Request { messages, source, .. } = original.request;
+                    let is_users = |first: usize| messages[first].role != Role::Assistant;
+                    !source.is_empty() && !first_turn(messages).is_some_and(is_users)
+                });
+                if was_read {
+                    return Ok(());
+                }
                 let why = "the user has to begin the conversation: \"Please continue.\" is put before it";
-                self.lose(at, "messages", Outcome::Defaulted, why);
+                self.report(offset, "messages", Outcome::Defaulted, why);
                 let part = Part::new(Content::Text(CONTINUE.into()));
                 let begin = first.unwrap_or(messages.len());
                 messages.to_mut().insert(begin, Message::new(Role::User, Vec::from([part])));
@@ -109,41 +123,59 @@ impl<'c, 'a> Conversion<'c, 'a> {
         &self,
         messages: &'m [Message<'a>],
     ) -> (&'m [Message<'a>], &'m [Message<'a>]) {
-        // Where a message of the conversation was the system's, it still is.
-        let is_apart =
-            |message: &Message<'_>| is_system(message) && self.first_byte(message.at) != Some(b'{');
+        // A system message that was read from the list of messages stays there.
+        let is_apart = |message: &Message<'_>| {
+            let was_listed = self.original.is_some_and(|original| original.is_object(message.offset));
+            is_system(message) && !was_listed
+        };
         let first = messages.iter().position(|message| !is_apart(message)).unwrap_or(messages.len());
         messages.split_at(first)
     }
 
-    /// Writes messages as turns of blocks, as Converse and Anthropic have them: `block` appends one part, or says that
+    /// Writes messages as turns of blocks, as Converse and Anthropic have them: `block` appends one part, or returns that
     /// it has no place.
     ///
-    /// Messages that follow each other in one role are one turn, and the results of tools stand first in it.
+    /// Consecutive messages of one role are one turn, in which the results of tools come first. Messages that go back to the
+    /// API that they were read from are not joined.
     pub(crate) fn turns(
         &self,
         messages: &[Message<'a>],
         mut array: Array<'_>,
         block: &mut Block<'_, 'a>,
     ) -> Result<()> {
-        if self.same && self.settings.merge != Some(true) {
-            return self.same_turns(messages, array, block);
+        if !self.is_native() {
+            return self.joined_turns(messages, array.element(), block);
         }
-        let mut turns = Turns { out: array.element(), role: None, is_over: false };
+        for message in messages {
+            array.maybe(|out| {
+                self.message(message, out, |out| {
+                    let start = out.len();
+                    self.joined_turns(core::slice::from_ref(message), out, block)?;
+                    Ok(out.len() > start)
+                })
+            })?;
+        }
+        Ok(())
+    }
+
+    fn joined_turns(
+        &self,
+        messages: &[Message<'a>],
+        out: &mut Vec<u8>,
+        block: &mut Block<'_, 'a>,
+    ) -> Result<()> {
+        let is_joined = self.options.merge_messages != Some(false);
+        let mut turns = Turns { out, role: None, is_over: false };
         let mut rest = messages;
         while let Some(first) = rest.first() {
             let role = self.turn_role(first);
-            let run = if self.settings.merge == Some(false) {
-                1
-            } else {
-                rest.iter().take_while(|message| self.turn_role(message) == role).count()
-            };
-            let (now, later) = rest.split_at(run);
+            let same = rest.iter().take_while(|message| self.turn_role(message) == role).count();
+            let (now, later) = rest.split_at(if is_joined { same } else { 1 });
             rest = later;
             for message in now {
-                self.note_role(message, role);
+                self.report_role(message, role);
             }
-            turns.is_over = self.settings.merge == Some(false);
+            turns.is_over = !is_joined;
             for results in [true, false] {
                 for part in now.iter().flat_map(|message| &message.content) {
                     if matches!(part.content, Content::ToolResult { .. }) == results {
@@ -156,34 +188,6 @@ impl<'c, 'a> Conversion<'c, 'a> {
         Ok(())
     }
 
-    /// Messages that go back to where they came from stay as they are.
-    fn same_turns(
-        &self,
-        messages: &[Message<'a>],
-        mut array: Array<'_>,
-        block: &mut Block<'_, 'a>,
-    ) -> Result<()> {
-        for message in messages {
-            let mut turn = array.begin_object();
-            turn.string("role", message.role.as_str());
-            match &message.content[..] {
-                [Part { content: Content::Text(text), at, .. }] if self.first_byte(*at) == Some(b'"') => {
-                    turn.text("content", text);
-                }
-                // There was none that could be read.
-                [] if has(&message.own, "content") => {}
-                parts => {
-                    let mut content = turn.begin_array("content");
-                    for part in parts {
-                        content.maybe(|out| block(part, self.turn_role(message), out))?;
-                    }
-                }
-            }
-            turn.own(&message.own, "");
-        }
-        Ok(())
-    }
-
     fn turn_role(&self, message: &Message<'_>) -> &'static str {
         let knows = matches!(self.request.api, Some(Api::Converse | Api::Anthropic));
         match message.role {
@@ -193,28 +197,28 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
-    fn note_role(&self, message: &Message<'_>, role: &'static str) {
+    fn report_role(&self, message: &Message<'_>, role: &'static str) {
         match &message.role {
             Role::System | Role::Developer if role == "user" => {
                 let why = "only some models take system messages within a conversation: sent as the user's";
-                self.approximated(message.at, "role", why);
+                self.report_approximated(message.offset, "role", why);
             }
             Role::Other(_) => {
-                self.approximated(message.at, "role", "the role is unknown: sent as the user's")
+                self.report_approximated(message.offset, "role", "the role is unknown: sent as the user's")
             }
             _ => {}
         }
         if message.name.is_some() {
-            self.dropped(message.at, "name", "the target knows no names of speakers");
+            self.report_dropped(message.offset, "name", "the target knows no names of speakers");
         }
     }
 }
 
-/// Turns that are being written: one is open once it has a block.
+/// Turns that are being written. A turn is opened by its first block.
 struct Turns<'o> {
     out: &'o mut Vec<u8>,
     role: Option<&'static str>,
-    /// The next block begins another turn, whatever its role.
+    /// The next block begins a new turn, whatever its role.
     is_over: bool,
 }
 
@@ -234,7 +238,7 @@ impl Turns<'_> {
         if write(self.out)? {
             (self.role, self.is_over) = (Some(role), false);
         } else {
-            // What says nothing neither begins a turn nor ends one.
+            // A message without blocks neither begins a turn nor ends one.
             self.out.truncate(before);
         }
         Ok(())
@@ -247,16 +251,21 @@ impl Turns<'_> {
     }
 }
 
+/// The index of the first message that is not the system's. Blank messages are not sent, so they do not count.
+fn first_turn(messages: &[Message<'_>]) -> Option<usize> {
+    messages.iter().position(|message| !is_system(message) && !is_blank(message))
+}
+
 fn is_system(message: &Message<'_>) -> bool {
     matches!(message.role, Role::System | Role::Developer)
 }
 
-/// Whether a message is nothing but white space.
+/// Whether a message consists of white space.
 fn is_blank(message: &Message<'_>) -> bool {
     message.content.iter().all(|part| matches!(&part.content, Content::Text(text) if text.is_blank()))
 }
 
-/// Makes one of messages that follow each other in one role. Two texts become one, so that text stays plain text.
+/// Merges consecutive messages of one role. Adjacent texts become one, so that text stays plain text.
 fn merge(messages: &mut Vec<Message<'_>>) {
     let mut merged: Vec<Message<'_>> = Vec::with_capacity(messages.len());
     for message in messages.drain(..) {
@@ -267,7 +276,7 @@ fn merge(messages: &mut Vec<Message<'_>>) {
             merged.push(message);
             continue;
         };
-        last.own.extend(message.own);
+        last.extension_fields.extend(message.extension_fields);
         for part in message.content {
             match (last.content.last_mut().map(|part| &mut part.content), part.content) {
                 (Some(Content::Text(before)), Content::Text(text)) => {

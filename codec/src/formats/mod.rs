@@ -6,15 +6,16 @@ mod conversion;
 #[cfg(feature = "custom")]
 pub mod custom;
 mod detect_request;
+mod edit;
 pub mod embeddings;
 pub(crate) mod error_record;
-mod extension_fields;
 mod http_error;
 mod media;
 mod messages;
 pub mod openai_chat;
 mod openai_completions;
 pub(crate) mod openai_responses;
+mod parameters;
 pub(crate) mod plain_text;
 mod request;
 mod request_reader;

@@ -1,27 +1,54 @@
-//! Requests of all formats, read into and written from [`Request`].
+//! Reads, writes and converts requests of all APIs, through the canonical [`Request`].
 //!
-//! Each format is a file or a folder and knows no other. What they share stands beside them: `source` reads, `output`
-//! writes, `conversion` keeps the list of losses and the rules that several have in common, `messages` brings the
-//! conversation into the order that the target needs.
-//!
-//! Before changing a reader, think of what it takes: a member that was taken has to come back from the writer of the same
-//! format, and to be reported by the writers of all others that do not write it. What is not taken looks after itself.
+//! Before changing a reader, consider what it reads: a field that is read has to be written by the writer of the same API,
+//! and to be reported by the writers of all others that do not write it. What is not read is kept as it is.
 
 use alloc::vec::Vec;
 
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::formats::conversion::Conversion;
-use crate::formats::request_reader::Source;
+use crate::formats::edit::{Original, merge, put_back};
+use crate::formats::parameters::Table;
+use crate::formats::request_reader::{Result, Source, field_path};
 use crate::formats::text_generation::{jumpstart, lmi, tgi, triton};
 use crate::formats::{
-    anthropic, converse, openai_chat, openai_completions as completions, plain_text as text,
-    tool_names as names,
+    anthropic, converse, openai_chat, openai_completions as completions, plain_text, tool_names as names,
 };
 use crate::json::{Fault, Kind};
 use crate::model::{Api, ConversionOptions, Losses, Request, ToolNames};
 
-/// Reads a request. It borrows from `source`, and nothing in it is lost: what has no name in the canonical model is kept
-/// as it came.
+/// What this file needs of an API.
+struct Format {
+    read: for<'a> fn(&mut Source<'a>) -> Result<Request<'a>>,
+    write: fn(&Conversion<'_, '_>, &mut Vec<u8>) -> Result<()>,
+    table: &'static Table,
+}
+
+/// The format of an API's requests; `None` for APIs without JSON requests.
+fn format(api: Api) -> Option<Format> {
+    macro_rules! format {
+        ($read:path, $write:path, $table:path) => {
+            Some(Format { read: $read, write: $write, table: &$table })
+        };
+    }
+    match api {
+        Api::OpenAi => format!(openai_chat::read_request, openai_chat::write_request, openai_chat::TABLE),
+        Api::Completions => format!(completions::read, completions::write, completions::TABLE),
+        Api::Converse => format!(converse::read_request, converse::write_request, converse::TABLE),
+        Api::Anthropic => format!(anthropic::read_request, anthropic::write_request, anthropic::TABLE),
+        Api::Tgi => format!(tgi::read_request, tgi::write_request, tgi::TABLE),
+        Api::Lmi => format!(lmi::read, lmi::write, lmi::TABLE),
+        Api::JumpStart => format!(jumpstart::read, jumpstart::write, jumpstart::PIPELINE),
+        Api::JumpStartText => format!(jumpstart::read_text, jumpstart::write_text, jumpstart::TEXT),
+        Api::JumpStartDialogs => {
+            format!(jumpstart::read_dialogs, jumpstart::write_dialogs, jumpstart::DIALOGS)
+        }
+        Api::Triton => format!(triton::read, triton::write, triton::TABLE),
+        _ => None,
+    }
+}
+
+/// Reads a request. It borrows from `source`, and nothing is lost: what has no name in the canonical model is kept as it is.
 ///
 /// ```
 /// use sagewire_codec::model::{Api, ConversionOptions};
@@ -37,8 +64,8 @@ use crate::model::{Api, ConversionOptions, Losses, Request, ToolNames};
 ///
 /// # Errors
 ///
-/// If `source` is no JSON, or no text, or no request of this format. The offset of the error counts in `source`.
-pub fn read_request(api: Api, source: &[u8]) -> Result<Request<'_>, ConvertError> {
+/// If `source` is not JSON, not UTF-8, or not a request of this API. The offset of the error counts in `source`.
+pub fn read_request(api: Api, source: &[u8]) -> Result<Request<'_>> {
     if u32::try_from(source.len()).is_err() {
         let (what, limit) = ("request", u64::from(u32::MAX));
         let kind = ConvertErrorKind::Limit { what, len: Some(source.len() as u64), limit };
@@ -50,78 +77,119 @@ pub fn read_request(api: Api, source: &[u8]) -> Result<Request<'_>, ConvertError
     read_text(api, text).map_err(|error| error.in_document(source))
 }
 
-/// The same from text.
-fn read_text(api: Api, text: &str) -> Result<Request<'_>, ConvertError> {
-    let read = match api {
-        Api::OpenAi => openai_chat::read_request,
-        Api::Completions => completions::read,
-        Api::Converse => converse::read_request,
-        Api::Anthropic => anthropic::read_request,
-        Api::Tgi => tgi::read_request,
-        Api::Lmi => lmi::read,
-        Api::JumpStart => jumpstart::read,
-        Api::JumpStartText => jumpstart::read_text,
-        Api::JumpStartDialogs => jumpstart::read_dialogs,
-        Api::Triton => triton::read,
-        Api::JumpStartRaw => {
-            return Ok(Request { api: Some(api), source: text, ..text::read_request(text) });
-        }
-        _ => return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "reading requests" })),
+fn read_text(api: Api, text: &str) -> Result<Request<'_>> {
+    if api == Api::JumpStartRaw {
+        return Ok(Request { api: Some(api), source: text.into(), ..plain_text::read_request(text) });
+    }
+    let Some(format) = format(api) else {
+        return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "reading requests" }));
     };
     let mut cursor = Source::new(text);
     let start = cursor.expect("request", Kind::Object)?;
-    let request = read(&mut cursor)?;
+    let request = (format.read)(&mut cursor)?;
     cursor.note_span(start);
     cursor.end()?;
-    Ok(Request { api: Some(api), source: text, landmarks: cursor.into_landmarks(), ..request })
+    Ok(Request { api: Some(api), source: text.into(), landmarks: cursor.into_landmarks(), ..request })
 }
 
-/// Writes a request, and says what was lost. An empty list means that the target says all that the source said.
+/// Writes a request, and returns what was lost. An empty list means that the target expresses everything.
 ///
-/// Formats of text take [`Request::prompt`], or what [`ConversionOptions::render`] makes of the messages. A request that goes back
-/// into its own format unchanged is copied. Where tools get other names, [`tool_names`] says which.
+/// APIs that take a prompt get [`Request::prompt`], or what [`ConversionOptions::render`] makes of the messages. If a request
+/// is written for the API that it was read from, everything in it that was not changed is copied. [`tool_names`] returns the
+/// names of tools that are changed.
 ///
 /// # Errors
 ///
-/// If the target needs what the request does not have and no default is safe: a prompt without a chat template, a tool's
-/// input that is no JSON object. The offset of the error counts in [`Request::source`].
+/// If the target needs what the request does not have and no default is safe: a conversation without content, a prompt
+/// without a chat template, a tool's input that is not a JSON object. The offset of the error counts in
+/// [`Request::source`].
 pub fn write_request(
     api: Api,
     request: &Request<'_>,
-    settings: &ConversionOptions<'_>,
-) -> Result<(Vec<u8>, Losses), ConvertError> {
-    let source = request.source.as_bytes();
-    if request.api == Some(api) && !settings.change() && is_unchanged(api, request) {
-        return Ok((source.into(), Losses::default()));
+    options: &ConversionOptions<'_>,
+) -> Result<(Vec<u8>, Losses)> {
+    if request.api == Some(api) {
+        // A request without a source, or with one of another API, is all new.
+        let original = read_text(api, &request.source).unwrap_or_default();
+        if original == *request && !options.change_requests() {
+            return Ok((request.source.as_bytes().into(), Losses::default()));
+        }
+        if let Some(format) = format(api) {
+            return edit(&format, request, &original, options);
+        }
     }
-    let conversion = Conversion::new(api, request, settings);
+    let conversion = Conversion::new(request, options, None);
     if let (Some(prompts), false) = (&request.prompts, api == Api::Completions) {
-        let why = "several prompts are several requests, and tokens are no text: only completions take them";
-        return Err(conversion.unwritable(prompts.at, why));
+        let reason =
+            "several prompts are several requests, and tokens are no text: only completions take them";
+        return Err(conversion.error(prompts.offset, reason));
     }
-    // What is not written is mostly punctuation; what is added is little.
-    let mut out = Vec::with_capacity(source.len() + source.len() / 8 + 256);
-    conversion.note_own();
-    let write = match api {
-        Api::OpenAi => openai_chat::write_request,
-        Api::Completions => completions::write,
-        Api::Converse => converse::write_request,
-        Api::Anthropic => anthropic::write_request,
-        Api::Tgi => tgi::write_request,
-        Api::Lmi => lmi::write,
-        Api::JumpStart => jumpstart::write,
-        Api::JumpStartText => jumpstart::write_text,
-        Api::JumpStartDialogs => jumpstart::write_dialogs,
-        Api::Triton => triton::write,
-        Api::JumpStartRaw => text::write_request,
-        _ => return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "writing requests" })),
-    };
-    write(&conversion, &mut out)?;
-    Ok((out, conversion.losses()))
+    let mut out = output(request);
+    conversion.report_extension_fields();
+    match format(api) {
+        Some(format) => (format.write)(&conversion, &mut out)?,
+        None if api == Api::JumpStartRaw => plain_text::write_request(&conversion, &mut out)?,
+        None => return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "writing requests" })),
+    }
+    Ok((out, conversion.into_losses(&[])))
 }
 
-/// Turns a request of one format into one of another, and says what was lost: [`read_request`], then [`write_request`]. What
-/// goes into its own format is checked and copied.
+/// Room for a request: what is not copied is mostly punctuation, and what is added is little.
+fn output(request: &Request<'_>) -> Vec<u8> {
+    Vec::with_capacity(request.source.len() + request.source.len() / 8 + 256)
+}
+
+/// Writes a changed request for the API that it was read from. Losses are those of the changes.
+fn edit(
+    format: &Format,
+    request: &Request<'_>,
+    original: &Request<'_>,
+    options: &ConversionOptions<'_>,
+) -> Result<(Vec<u8>, Losses)> {
+    let index = Original::new(original);
+    let table = format.table;
+    let after = Conversion::new(request, options, Some(&index));
+    let written_after = write_whole(format, &after)?;
+    if original.source.is_empty() {
+        return Ok((written_after, after.into_losses(&[])));
+    }
+    let default_options = ConversionOptions::new();
+    let before = Conversion::new(original, &default_options, Some(&index));
+    // What was read can be written; if it cannot, all fields that can be are new.
+    let written_before = write_whole(format, &before).unwrap_or_else(|_| b"{}".into());
+    let mut out = output(request);
+    let [before_text, after_text] = [&written_before, &written_after].map(|text| text_of(text));
+    merge(&original.source, before_text, after_text, &|name| table.rename(name), &mut out);
+    Ok((out, after.into_losses(&before.into_pending())))
+}
+
+/// Writes a request with its extension fields and its extra parameters.
+fn write_whole(format: &Format, conversion: &Conversion<'_, '_>) -> Result<Vec<u8>> {
+    let request = conversion.request;
+    let mut out = output(request);
+    conversion.report_extension_fields();
+    (format.write)(conversion, &mut out)?;
+    let mut fields: Vec<_> =
+        request.extension_fields.iter().map(|(path, param)| (path.clone(), param.value.as_str())).collect();
+    if let (Some(object), false) = (format.table.extra, conversion.options.drop_extra_parameters) {
+        fields.extend(
+            request
+                .extra_parameters
+                .iter()
+                .map(|(name, param)| (field_path(object, name.clone()), param.value.as_str())),
+        );
+    }
+    put_back(&mut out, 0, &fields, format.table.objects);
+    Ok(out)
+}
+
+/// Written JSON as text.
+fn text_of(json: &[u8]) -> &str {
+    core::str::from_utf8(json).unwrap_or_default()
+}
+
+/// Converts a request of one API into one of another, and returns what was lost: [`read_request`], then [`write_request`]. A
+/// request that stays in its API is checked and copied.
 ///
 /// ```
 /// use sagewire_codec::model::{Api, ConversionOptions};
@@ -142,26 +210,20 @@ pub fn convert_request(
     from: Api,
     to: Api,
     source: &[u8],
-    settings: &ConversionOptions<'_>,
-) -> Result<(Vec<u8>, Losses), ConvertError> {
+    options: &ConversionOptions<'_>,
+) -> Result<(Vec<u8>, Losses)> {
     let request = read_request(from, source)?;
-    // Nobody has seen the request, so nobody has changed it.
-    if from == to && !settings.change() {
+    if from == to && !options.change_requests() {
         return Ok((source.into(), Losses::default()));
     }
-    write_request(to, &request, settings)
+    write_request(to, &request, options)
 }
 
-/// The names of tools that [`write_request`] changes for this target, to be put back into the answer. Only Converse and
-/// Anthropic take few characters; for all others this is empty.
+/// The original names of tools by the names that [`write_request`] gives them for this API, to be restored in the response.
+/// Only Converse and Anthropic restrict names; for all others this is empty.
 pub fn tool_names(api: Api, request: &Request<'_>) -> ToolNames {
     match api {
         Api::Converse | Api::Anthropic => names::originals(request),
         _ => ToolNames::default(),
     }
-}
-
-/// Whether the request is what its source says, still.
-fn is_unchanged(api: Api, request: &Request<'_>) -> bool {
-    read_text(api, request.source).is_ok_and(|again| again == *request)
 }

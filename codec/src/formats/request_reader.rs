@@ -1,7 +1,7 @@
-//! Reading requests: the same few steps for every format.
+//! Reads requests: the cursor that all APIs use.
 //!
-//! A member that is known and has the kind of value that it should have is *taken*. Everything else is kept as it came,
-//! so that nothing is lost by reading: a closure that is called with a member answers whether it took it.
+//! A known field with a value of the expected kind is read. Every other field is kept as it is, so that reading loses
+//! nothing: a closure that is called with a field returns whether it read its value.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -13,7 +13,7 @@ use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::json;
 use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
 use crate::model;
-use crate::model::{At, Members, Param, Text};
+use crate::model::{Fields, Offset, Param, Text};
 
 pub(crate) type Result<T> = core::result::Result<T, ConvertError>;
 
@@ -57,14 +57,18 @@ impl<'a> Source<'a> {
 
     /// Where the value that comes next begins.
     #[inline]
-    pub(crate) fn at(&mut self) -> Result<At> {
-        Ok(place(self.json.value_at()?))
+    pub(crate) fn offset(&mut self) -> Result<Offset> {
+        Ok(offset_of(self.json.value_at()?))
     }
 
     /// Checks the kind of the value that comes next; `what` names it.
-    pub(crate) fn expect(&mut self, what: &'static str, kind: Kind) -> Result<At> {
-        let (found, at) = self.kind()?;
-        if found == kind { Ok(place(at)) } else { Err(expected(at, what, named(kind), named(found))) }
+    pub(crate) fn expect(&mut self, what: &'static str, kind: Kind) -> Result<Offset> {
+        let (found, offset) = self.kind()?;
+        if found == kind {
+            Ok(offset_of(offset))
+        } else {
+            Err(expected(offset, what, named(kind), named(found)))
+        }
     }
 
     /// Fails unless nothing but white space is left.
@@ -118,8 +122,8 @@ impl<'a> Source<'a> {
 
     /// Notes the value that was just read.
     #[inline]
-    pub(crate) fn note_span(&mut self, at: At) {
-        if let (Some(start), Some(end), ..=SPAN_DEPTH) = (at, place(self.json.pos()), self.depth) {
+    pub(crate) fn note_span(&mut self, offset: Offset) {
+        if let (Some(start), Some(end), ..=SPAN_DEPTH) = (offset, offset_of(self.json.pos()), self.depth) {
             if end.saturating_sub(start) > SPAN_LEN {
                 self.landmarks.spans.push((start, end));
             }
@@ -127,14 +131,14 @@ impl<'a> Source<'a> {
     }
 
     /// What was read since `at`.
-    pub(crate) fn since(&self, at: At) -> Option<&'a str> {
-        self.text.get(at? as usize..self.json.pos())
+    pub(crate) fn since(&self, offset: Offset) -> Option<&'a str> {
+        self.text.get(offset? as usize..self.json.pos())
     }
 
     /// Reads the object that comes next. Members that `each` does not take go to `own`, under `path`.
     pub(crate) fn object(
         &mut self,
-        own: &mut Members<'a>,
+        extension_fields: &mut Fields<'a>,
         path: &str,
         mut each: impl FnMut(&mut Self, &str) -> Result<bool>,
     ) -> Result<()> {
@@ -142,11 +146,11 @@ impl<'a> Source<'a> {
         self.depth += 1;
         while more {
             let name = self.name()?;
-            let at = self.at()?;
+            let offset = self.offset()?;
             if !each(self, &name)? {
-                own.push((below(path, name), Param { value: self.raw()?, at }));
+                extension_fields.push((field_path(path, name), Param { value: self.raw()?, offset }));
             }
-            self.note_span(at);
+            self.note_span(offset);
             more = self.json.next(Kind::Object)?;
         }
         self.depth -= 1;
@@ -155,19 +159,19 @@ impl<'a> Source<'a> {
 
     /// Reads the array that comes next.
     pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        let (start, mut index) = (self.at()?, 0);
+        let (start, mut index) = (self.offset()?, 0);
         let mut more = self.json.open(Kind::Array)?;
         self.depth += 1;
         while more {
-            let at = self.at()?;
-            if let (Some(start), Some(at), 1.., 0, ..=SPAN_DEPTH) =
-                (start, at, index, index % STRIDE, self.depth)
+            let offset = self.offset()?;
+            if let (Some(start), Some(offset), 1.., 0, ..=SPAN_DEPTH) =
+                (start, offset, index, index % STRIDE, self.depth)
             {
-                self.landmarks.elements.push((start, at, index));
+                self.landmarks.elements.push((start, offset, index));
             }
             index += 1;
             each(self)?;
-            self.note_span(at);
+            self.note_span(offset);
             more = self.json.next(Kind::Array)?;
         }
         self.depth -= 1;
@@ -201,22 +205,22 @@ impl<'a> Source<'a> {
     /// The same for a parameter, which remembers where it stood.
     #[inline]
     pub(crate) fn param<T: Value<'a>>(&mut self, slot: &mut Option<Param<T>>) -> Result<bool> {
-        let at = self.at()?;
+        let offset = self.offset()?;
         let Some(value) = T::read(self)? else { return Ok(false) };
-        *slot = Some(Param { value, at });
+        *slot = Some(Param { value, offset });
         Ok(true)
     }
 
     /// Reads an object member by member, or leaves a value of another kind alone.
     pub(crate) fn nested(
         &mut self,
-        own: &mut Members<'a>,
+        extension_fields: &mut Fields<'a>,
         path: &str,
         each: impl FnMut(&mut Self, &str) -> Result<bool>,
     ) -> Result<bool> {
         let is_object = self.kind()?.0 == Kind::Object;
         if is_object {
-            self.object(own, path, each)?;
+            self.object(extension_fields, path, each)?;
         }
         Ok(is_object)
     }
@@ -239,8 +243,8 @@ impl<'a> Source<'a> {
         let found = self.probe(|source| {
             let mut found = Vec::new();
             if single && source.kind()?.0 == Kind::String {
-                let at = source.at()?;
-                found.push(Param { value: source.string()?, at });
+                let offset = source.offset()?;
+                found.push(Param { value: source.string()?, offset });
                 return Ok(Some(found));
             }
             if source.kind()?.0 != Kind::Array {
@@ -248,9 +252,9 @@ impl<'a> Source<'a> {
             }
             let mut all = true;
             source.array(|source| {
-                let (kind, at) = source.kind()?;
+                let (kind, offset) = source.kind()?;
                 if kind == Kind::String {
-                    found.push(Param { value: source.string()?, at: place(at) });
+                    found.push(Param { value: source.string()?, offset: offset_of(offset) });
                 } else {
                     all = false;
                     source.raw()?;
@@ -331,24 +335,25 @@ impl<'a> Value<'a> for f64 {
     }
 }
 
-/// The path of a member, as in a JSON pointer.
-fn below<'a>(path: &str, name: Cow<'a, str>) -> Cow<'a, str> {
+/// The path of a field of the object at `path`, as in a JSON pointer.
+pub(crate) fn field_path<'a>(path: &str, name: Cow<'a, str>) -> Cow<'a, str> {
     let name =
         if name.contains(['~', '/']) { Cow::Owned(name.replace('~', "~0").replace('/', "~1")) } else { name };
     if path.is_empty() { name } else { Cow::Owned(format!("{path}/{name}")) }
 }
 
-pub(crate) fn place(at: usize) -> At {
-    u32::try_from(at).ok()
+/// An offset as requests have them.
+pub(crate) fn offset_of(offset: usize) -> Offset {
+    u32::try_from(offset).ok()
 }
 
 pub(crate) fn expected(
-    at: usize,
+    offset: usize,
     what: &'static str,
     expected: &'static str,
     found: &'static str,
 ) -> ConvertError {
-    ConvertError::new(at, ConvertErrorKind::Expected { what, expected, found })
+    ConvertError::new(offset, ConvertErrorKind::Expected { what, expected, found })
 }
 
 fn named(kind: Kind) -> &'static str {
@@ -362,24 +367,10 @@ fn named(kind: Kind) -> &'static str {
     }
 }
 
-/// The string member of an object that stands for itself.
-pub(crate) fn string_member(object: &model::Json<'_>, name: &str) -> Option<String> {
+/// The string that a field of an object holds.
+pub(crate) fn string_field(object: &model::Json<'_>, name: &str) -> Option<String> {
     let named = json::members(object.as_str()).into_iter().filter(|(known, _)| known == name);
     named.rev().find_map(|(_, value)| json::string(value))
-}
-
-/// The members that one object took from all others: those that are not nested and that no format names.
-pub(crate) fn split_off<'a>(own: &mut Members<'a>, named: &[&str]) -> Members<'a> {
-    let mut others = Vec::new();
-    own.retain_mut(|member| {
-        let stays = member.0.contains('/') || named.contains(&&*member.0);
-        if !stays {
-            let name = unescaped_name(core::mem::take(&mut member.0));
-            others.push((name, member.1.clone()));
-        }
-        stays
-    });
-    others
 }
 
 /// The name that a path ends with.

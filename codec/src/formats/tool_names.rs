@@ -1,4 +1,4 @@
-//! Names of tools and IDs of calls, as Converse and Anthropic take them: few characters, few of them, and none missing.
+//! Names of tools and IDs of calls as Converse and Anthropic accept them: a limited length and alphabet, and always present.
 
 use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -7,8 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::model::{At, Content, Message, Part, Tool};
-use crate::model::{Outcome, Request, ToolNames};
+use crate::model::{Content, Message, Offset, Outcome, Part, Request, Tool, ToolNames};
 
 /// Most characters of a name or an ID.
 const LEN_MAX: usize = 64;
@@ -18,13 +17,13 @@ const LEN_MAX: usize = 64;
 pub(crate) struct Names<'c> {
     names: BTreeMap<&'c str, String>,
     ids: BTreeMap<&'c str, String>,
-    /// Calls and results without an ID, by their address, which is only compared.
+    /// Generated IDs of calls and results without one, by the address of their part, which is only compared.
     missing: BTreeMap<*const u8, String>,
 }
 
 impl<'c> Names<'c> {
-    /// Looks through the tools and the conversation. `id_extra` are the characters that IDs may have beyond letters,
-    /// digits, `_` and `-`.
+    /// Collects them from the tools and the conversation. `id_extra` are the characters that IDs may have beyond letters,
+    /// digits, `_` and `-`. Names and IDs that the target's own request had stay.
     pub(crate) fn new<'a>(
         conversion: &Conversion<'_, 'a>,
         messages: &'c [Message<'a>],
@@ -32,14 +31,14 @@ impl<'c> Names<'c> {
         id_extra: &[char],
     ) -> Self {
         let mut this = Self::default();
-        let mut ids: Vec<(&'c str, At)> = Vec::new();
+        let mut ids: Vec<(&'c str, Offset)> = Vec::new();
         let mut nameless: Vec<String> = Vec::new();
         for part in messages.iter().flat_map(|message| &message.content) {
             let (Content::ToolCall { id, .. } | Content::ToolResult { id, .. }) = &part.content else {
                 continue;
             };
             match id {
-                Some(id) => ids.push((id, part.at)),
+                Some(id) => ids.push((id, part.offset)),
                 None => {
                     let call = matches!(part.content, Content::ToolCall { .. });
                     let id = if call || nameless.is_empty() {
@@ -51,19 +50,32 @@ impl<'c> Names<'c> {
                     } else {
                         nameless.remove(0)
                     };
-                    conversion.lose(part.at, "id", Outcome::Defaulted, format!("the call has no ID: {id}"));
+                    conversion.report(
+                        part.offset,
+                        "id",
+                        Outcome::Defaulted,
+                        format!("the call has no ID: {id}"),
+                    );
                     this.missing.insert(address(part), id);
                 }
             }
         }
         let names = named(messages, tools);
         (this.names, this.ids) = (renamed(&names, &[]), renamed(&ids, id_extra));
+        if let Some(original) = conversion.original.map(|original| original.request) {
+            for (name, _) in named(&original.messages, &original.tools) {
+                this.names.remove(name);
+            }
+            for id in original.messages.iter().flat_map(|message| &message.content).filter_map(call_id) {
+                this.ids.remove(id);
+            }
+        }
         for (what, all, changed) in [("name", &names, &this.names), ("id", &ids, &this.ids)] {
             let mut known = BTreeSet::new();
-            for (name, at) in all.iter().filter(|_| !changed.is_empty()) {
+            for (name, offset) in all.iter().filter(|_| !changed.is_empty()) {
                 if let Some(new) = changed.get(name).filter(|_| known.insert(name)) {
                     let why = format!("the target takes 64 letters, digits, _ and -: {new:?}");
-                    conversion.approximated(*at, what, why);
+                    conversion.report_approximated(*offset, what, why);
                 }
             }
         }
@@ -82,18 +94,26 @@ impl<'c> Names<'c> {
     }
 }
 
-/// The names that tools had, by those that Converse and Anthropic are told.
+/// The ID of a call or a result.
+fn call_id<'p>(part: &'p Part<'_>) -> Option<&'p str> {
+    match &part.content {
+        Content::ToolCall { id, .. } | Content::ToolResult { id, .. } => id.as_deref(),
+        _ => None,
+    }
+}
+
+/// The original names of tools, by the names that Converse and Anthropic get.
 pub(crate) fn originals(request: &Request<'_>) -> ToolNames {
     let changed = renamed(&named(&request.messages, &request.tools), &[]);
     ToolNames::new(changed.into_iter().map(|(name, new)| (new, name.into())).collect())
 }
 
-/// All names of tools, and where they stand: of the tools themselves, and of their calls.
-fn named<'c>(messages: &'c [Message<'_>], tools: &'c [Tool<'_>]) -> Vec<(&'c str, At)> {
-    let plain = tools.iter().filter(|tool| tool.other.is_none()).map(|tool| (&*tool.name, tool.at));
+/// All names of tools and their offsets: of the tools themselves, and of their calls.
+fn named<'c>(messages: &'c [Message<'_>], tools: &'c [Tool<'_>]) -> Vec<(&'c str, Offset)> {
+    let plain = tools.iter().filter(|tool| tool.other.is_none()).map(|tool| (&*tool.name, tool.offset));
     let parts = messages.iter().flat_map(|message| &message.content);
     let calls = parts.filter_map(|part| match &part.content {
-        Content::ToolCall { name, .. } => Some((&**name, part.at)),
+        Content::ToolCall { name, .. } => Some((&**name, part.offset)),
         _ => None,
     });
     plain.chain(calls).collect()
@@ -103,8 +123,8 @@ fn address(part: &Part<'_>) -> *const u8 {
     core::ptr::from_ref(part).cast()
 }
 
-/// What cannot stay as it is, with its new name. Different names stay different.
-fn renamed<'c>(all: &[(&'c str, At)], extra: &[char]) -> BTreeMap<&'c str, String> {
+/// The names that have to change, with their new names. Different names stay different.
+fn renamed<'c>(all: &[(&'c str, Offset)], extra: &[char]) -> BTreeMap<&'c str, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || extra.contains(&c);
     let is_plain =
         |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');

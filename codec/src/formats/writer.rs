@@ -1,4 +1,4 @@
-//! Writes streams and responses of any format.
+//! Writes streams and responses of any API.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use crate::formats::text_generation::tgi;
 use crate::formats::{anthropic, converse, openai_chat};
 use crate::model::{Api, Event, Losses, Response, ResponseOptions};
 
-/// Writes canonical events as the stream of another API. [`Transcoder`](crate::Transcoder) puts it behind a decoder.
+/// Writes canonical events as the stream of an API. [`Transcoder`](crate::Transcoder) combines it with a decoder.
 #[derive(Clone, Debug)]
 pub struct Writer(Inner);
 
@@ -22,7 +22,7 @@ enum Inner {
 }
 
 impl Writer {
-    /// A writer that takes from `options` what the source does not say.
+    /// A writer for an API. `options` has the values that the source may not have.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Writer {
         }))
     }
 
-    /// Appends what `event` becomes to `out`.
+    /// Appends an event to `out`, as the API has it.
     #[inline]
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match &mut self.0 {
@@ -50,7 +50,7 @@ impl Writer {
         }
     }
 
-    /// Appends the end of the stream to `out`: that of a complete one, or the error that it ended with.
+    /// Appends the end of the stream to `out`: the terminal record of a complete stream, or the error that it ended with.
     pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         match &mut self.0 {
             Inner::OpenAi(writer) => writer.finish(ending, out),
@@ -83,8 +83,7 @@ impl Writer {
         losses.locate(find);
     }
 
-    /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known. Only
-    /// Converse has a place for it.
+    /// Sets the duration of the response in milliseconds, before [`finish`](Self::finish). Only Converse has a field for it.
     pub fn set_latency_ms(&mut self, milliseconds: u64) {
         if let Inner::Converse(writer) = &mut self.0 {
             writer.set_latency_ms(milliseconds);
@@ -92,8 +91,8 @@ impl Writer {
     }
 }
 
-/// Writes a non-streaming response, and returns what could not be written. What the source does not say comes from
-/// `options`.
+/// Writes a non-streaming response, and returns what could not be written. `options` has the
+/// values that the source may not have.
 ///
 /// # Errors
 ///

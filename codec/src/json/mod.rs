@@ -11,17 +11,19 @@
 mod fields;
 mod number;
 mod pointer;
+mod read_string;
 mod reader;
 mod string;
-#[cfg(any(feature = "templates", feature = "custom"))]
+#[cfg(feature = "custom")]
 pub(crate) mod value;
 mod writer;
 
 pub(crate) use fields::{elements, member, members, string, with_member};
 pub(crate) use number::number_end;
 pub(crate) use pointer::{Landmarks, pointers};
+pub(crate) use read_string::{Escapes, Rest, rest};
 pub(crate) use reader::Json;
-pub(crate) use string::{Escapes, Rest, meaning, rest, unescape, unescaped};
+pub(crate) use string::{meaning, unescape, unescaped};
 pub(crate) use writer::{
     Array, Object, one_line, write_escaped, write_integer, write_number, write_one_line, write_string,
 };
@@ -69,4 +71,29 @@ pub(crate) fn is_document(text: &str) -> bool {
 /// `text`, if it is one JSON object and nothing else.
 pub(crate) fn as_object(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| text.starts_with('{') && is_document(text))
+}
+
+/// Whether a value contains anything but fields of known names. Zeros, nulls and empty values are nothing.
+pub(crate) fn has_content(json: &mut Json<'_>, known: impl Fn(&[u8]) -> bool + Copy) -> Result<bool> {
+    let mut found = false;
+    match json.kind()? {
+        Kind::Object => json.object(|json, name| {
+            if known(name) && json.kind()? != Kind::Object {
+                return json.skip().map(drop);
+            }
+            found |= has_content(json, known)?;
+            Ok(())
+        })?,
+        Kind::Array => json.array(|json| {
+            found |= has_content(json, known)?;
+            Ok::<_, Fault>(())
+        })?,
+        Kind::String => found = json.string_or_skip()?.is_some_and(|string| string.start < string.end),
+        Kind::Number => {
+            let number = json.skip()?;
+            found = json.bytes[number].iter().any(|byte| (b'1'..=b'9').contains(byte));
+        }
+        Kind::Bool | Kind::Null => found = json.skip_some()?.is_some(),
+    }
+    Ok(found)
 }

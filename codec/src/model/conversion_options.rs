@@ -1,115 +1,136 @@
-//! How requests are written, where the formats leave a choice.
+//! Options for writing requests, where APIs leave a choice.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::model::Outcome;
-use crate::model::{At, Message, Tool};
+use crate::model::{Message, Offset, Outcome, Tool};
 
-/// Makes a prompt of a conversation, for formats that take text: a chat template.
+/// Renders a conversation as a prompt, for APIs that take text: a chat template.
 ///
-/// It gets the messages as they would be sent, and the tools that the model may call. What it cannot say it adds to
-/// [`Rendered::lost`]; what it cannot do at all it says in words.
+/// It receives the messages as they would be sent, and the tools that the model may call. It adds what the prompt cannot
+/// express to [`Rendered::losses`], and returns a message if it fails.
 pub type Render<'a> = dyn Fn(&[Message<'_>], &[Tool<'_>]) -> Result<Rendered, String> + Send + Sync + 'a;
 
-/// A prompt, and what is not in it.
+/// A prompt, and what it does not contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
     /// The prompt.
     pub text: String,
-    /// Where what was lost stood, what it is, what became of it, and why.
-    pub lost: Vec<(At, &'static str, Outcome, Cow<'static, str>)>,
+    /// What the prompt could not express.
+    pub losses: Vec<PromptLoss>,
 }
 
 impl Rendered {
-    /// A prompt that says all of the conversation.
+    /// A prompt that expresses the whole conversation.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), lost: Vec::new() }
+        Self { text: text.into(), losses: Vec::new() }
+    }
+
+    /// Adds a loss.
+    pub fn report(
+        &mut self,
+        offset: Offset,
+        name: &'static str,
+        outcome: Outcome,
+        reason: impl Into<Cow<'static, str>>,
+    ) {
+        self.losses.push(PromptLoss { offset, name, outcome, reason: reason.into() });
     }
 }
 
-/// What is sent for a temperature of 0, where the target does not take it: TGI, LMI, JumpStart.
+/// Something that a prompt does not express.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptLoss {
+    /// Offset of the message, part or tool in the source of the request.
+    pub offset: Offset,
+    /// Its name in the canonical model: `tools`, `content`.
+    pub name: &'static str,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The reason.
+    pub reason: Cow<'static, str>,
+}
+
+/// What is sent for a temperature of 0 if the target does not accept it: TGI, LMI, JumpStart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ZeroTemperature {
-    /// No temperature, and `do_sample: false`: the same in other words.
+    /// No temperature, and `do_sample: false`, which means the same.
     #[default]
     Greedy,
     /// 0.01, which is reported.
     Clamp,
-    /// 0 all the same.
+    /// 0 as it is.
     Send,
 }
 
-/// Where system messages go.
+/// Where system messages are placed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SystemPlacement {
-    /// Where the target has them.
+    /// Where the target expects them.
     #[default]
     Keep,
-    /// Before the text of the first user message, for models that know no system role.
+    /// Before the text of the first user message, for models without a system role.
     FirstUser,
     /// Before the text of the last user message.
     LastUser,
 }
 
-/// What is done about a conversation that the user does not begin, where the target requires it.
+/// What to do if a conversation does not begin with a user message and the target requires one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FirstMessage {
-    /// A user message is put before it, "Please continue.", and reported.
+    /// Insert the user message "Please continue.", and report it.
     #[default]
     Insert,
-    /// It is an error.
+    /// Return an error.
     Error,
-    /// It is sent as it is.
+    /// Send the conversation as it is.
     Leave,
 }
 
-/// What becomes of images where the target takes a prompt.
+/// How images are written if the target takes a prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PromptImages {
-    /// What the chat template makes of them: its mark for one, which has no bytes, or an error.
+    /// As the chat template renders them: a marker without the bytes, or an error.
     #[default]
     Template,
-    /// For TGI, Markdown with their URL, `![](https://…)` or `![](data:…)`, which TGI replaces by the image. It does so for
-    /// the models that it knows as models of images, Idefics, Llava, PaliGemma, Qwen2-VL and others; to any other model
-    /// it is text.
+    /// For TGI, as Markdown with their URL, `![](https://…)` or `![](data:…)`, which TGI replaces by the image. TGI does so
+    /// for the vision models that it knows: Idefics, Llava, PaliGemma, Qwen2-VL and others. To any other model it is text.
     Markdown,
 }
 
-/// How a request is written. The default does what the target needs and reports what it had to change.
+/// How a request is written. By default, the target's requirements are met and every change is reported.
 ///
-/// A request goes back into the format that it was read from byte for byte, if nobody changed it and no setting but
-/// [`render`](Self::render) was made.
+/// A request that is written for the API that it was read from keeps everything that was not changed, byte for byte.
 #[derive(Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct ConversionOptions<'a> {
     /// What is sent for a temperature of 0.
     pub zero_temperature: ZeroTemperature,
-    /// Most tokens of an answer whose request does not say. `None` leaves it to the container; Anthropic requires a
-    /// number, and gets 4,096 more than the model may think.
+    /// Maximum number of generated tokens if the request does not have one. `None` leaves it to the container; Anthropic
+    /// requires a number, and gets 4,096 plus the reasoning budget.
     pub max_tokens: Option<u64>,
-    /// Parameters of the source's container are left out instead of passed on.
-    pub drop_others: bool,
-    /// Where system messages go.
+    /// Whether extra parameters are left out instead of passed on.
+    pub drop_extra_parameters: bool,
+    /// Where system messages are placed.
     pub system: SystemPlacement,
-    /// Whether messages that follow each other in one role become one. `None` is as the target needs.
-    pub merge: Option<bool>,
-    /// What is done about a conversation that the user does not begin.
+    /// Whether consecutive messages of one role are merged. `None` does what the target needs.
+    pub merge_messages: Option<bool>,
+    /// What to do if the conversation does not begin with a user message.
     pub first_message: FirstMessage,
-    /// What becomes of images where the target takes a prompt.
-    pub images: PromptImages,
-    /// The chat template, for formats that take text.
+    /// How images are written if the target takes a prompt.
+    pub prompt_images: PromptImages,
+    /// The chat template, for APIs that take a prompt.
     pub render: Option<&'a Render<'a>>,
 }
 
 impl<'a> ConversionOptions<'a> {
-    /// The defaults.
+    /// The default options.
     pub fn new() -> Self {
         Self::default()
     }
@@ -128,10 +149,10 @@ impl<'a> ConversionOptions<'a> {
         self
     }
 
-    /// Sets [`drop_others`](Self::drop_others).
+    /// Sets [`drop_extra_parameters`](Self::drop_extra_parameters).
     #[must_use]
-    pub fn drop_others(mut self, drop: bool) -> Self {
-        self.drop_others = drop;
+    pub fn drop_extra_parameters(mut self, drop: bool) -> Self {
+        self.drop_extra_parameters = drop;
         self
     }
 
@@ -142,10 +163,10 @@ impl<'a> ConversionOptions<'a> {
         self
     }
 
-    /// Sets [`merge`](Self::merge).
+    /// Sets [`merge_messages`](Self::merge_messages).
     #[must_use]
-    pub fn merge(mut self, merge: bool) -> Self {
-        self.merge = Some(merge);
+    pub fn merge_messages(mut self, merge: bool) -> Self {
+        self.merge_messages = Some(merge);
         self
     }
 
@@ -156,10 +177,10 @@ impl<'a> ConversionOptions<'a> {
         self
     }
 
-    /// Sets [`images`](Self::images).
+    /// Sets [`prompt_images`](Self::prompt_images).
     #[must_use]
-    pub fn images(mut self, images: PromptImages) -> Self {
-        self.images = images;
+    pub fn prompt_images(mut self, images: PromptImages) -> Self {
+        self.prompt_images = images;
         self
     }
 
@@ -170,15 +191,15 @@ impl<'a> ConversionOptions<'a> {
         self
     }
 
-    /// Whether a request may come out other than it went in, because somebody asked for it.
-    pub(crate) fn change(&self) -> bool {
+    /// Whether the options change requests that are written for the API that they were read from.
+    pub(crate) fn change_requests(&self) -> bool {
         self.zero_temperature != ZeroTemperature::default()
             || self.max_tokens.is_some()
-            || self.drop_others
+            || self.drop_extra_parameters
             || self.system != SystemPlacement::default()
-            || self.merge.is_some()
+            || self.merge_messages.is_some()
             || self.first_message != FirstMessage::default()
-            || self.images != PromptImages::default()
+            || self.prompt_images != PromptImages::default()
     }
 }
 
@@ -187,11 +208,11 @@ impl fmt::Debug for ConversionOptions<'_> {
         f.debug_struct("ConversionOptions")
             .field("zero_temperature", &self.zero_temperature)
             .field("max_tokens", &self.max_tokens)
-            .field("drop_others", &self.drop_others)
+            .field("drop_extra_parameters", &self.drop_extra_parameters)
             .field("system", &self.system)
-            .field("merge", &self.merge)
+            .field("merge_messages", &self.merge_messages)
             .field("first_message", &self.first_message)
-            .field("images", &self.images)
+            .field("prompt_images", &self.prompt_images)
             .field("render", &self.render.is_some())
             .finish()
     }

@@ -1,5 +1,5 @@
-//! Calls of custom tools, whose input is free text, in formats that know functions only: their input is an object with
-//! the text in one member, which OpenAI calls `input`, too.
+//! Converts calls of custom tools, whose input is free text, for APIs that only have functions: the input becomes an object
+//! with the text in the field `input`, as OpenAI names it.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::json::{Object, write_escaped};
 
-/// Why such an input is not what it was.
+/// The reason of the loss.
 pub(crate) const CUSTOM_INPUT: &str = "the format wants an object: the text is its member `input`";
 
 /// The input as an object.
@@ -17,7 +17,7 @@ pub(crate) fn custom_object(input: &str) -> String {
     String::from_utf8_lossy(&object).into_owned()
 }
 
-/// The input as an object that is streamed: [`BEGIN`](Self::BEGIN), a piece for each piece of text, [`END`](Self::END).
+/// Streams the input as an object: [`BEGIN`](Self::BEGIN), an escaped piece for each piece of text, [`END`](Self::END).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CustomInput {
     escaped: Vec<u8>,
@@ -27,7 +27,7 @@ impl CustomInput {
     pub(crate) const BEGIN: &'static str = "{\"input\":\"";
     pub(crate) const END: &'static str = "\"}";
 
-    /// A piece of the text, as it stands in the object.
+    /// Escapes a piece of the text.
     pub(crate) fn piece(&mut self, text: &str) -> Cow<'_, str> {
         self.escaped.clear();
         write_escaped(text, &mut self.escaped);

@@ -19,130 +19,131 @@ use crate::model::{Api, Usage};
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The answer begins. What the source has not said is `None`.
+    /// The response begins. Fields that the source has not sent yet are `None`.
     Start {
-        /// The source's name for this answer.
+        /// The source's ID of this response.
         id: Option<Cow<'a, str>>,
-        /// The model as the container calls it.
+        /// The model, as the container names it.
         model: Option<Cow<'a, str>>,
         /// Seconds since the Unix epoch.
         created: Option<u64>,
-        /// Who speaks; nearly always `assistant`.
+        /// The role; nearly always `assistant`.
         role: Option<Cow<'a, str>>,
     },
     /// A part opens.
     PartStart {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// Its index in the choice.
+        /// Index of the part in its choice.
         part: u32,
-        /// What it holds.
+        /// What the part contains.
         #[serde(flatten)]
         kind: PartKind<'a>,
     },
     /// More text of a text part.
     TextDelta {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that it continues.
+        /// Index of the part in its choice.
         part: u32,
         /// Never empty; whole characters.
         text: Cow<'a, str>,
     },
     /// More text of a reasoning part.
     ReasoningDelta {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that it continues.
+        /// Index of the part in its choice.
         part: u32,
         /// Never empty; whole characters.
         text: Cow<'a, str>,
     },
     /// More text of a refusal.
     RefusalDelta {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that it continues.
+        /// Index of the part in its choice.
         part: u32,
         /// Never empty; whole characters.
         text: Cow<'a, str>,
     },
-    /// More of a tool call's input, a piece of a JSON text; of a custom tool's, of free text.
+    /// More of a tool call's input: a piece of JSON, or of free text for a custom tool.
     ToolInputDelta {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that it continues.
+        /// Index of the part in its choice.
         part: u32,
-        /// Never empty. All deltas of the part together are the input; none at all means no arguments.
+        /// Never empty. The input is all deltas of the part joined; no delta at all means no arguments.
         text: Cow<'a, str>,
     },
-    /// More of a block that the model has no name for.
+    /// More of a [`PartKind::Other`].
     OtherDelta {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that it continues.
+        /// Index of the part in its choice.
         part: u32,
-        /// As the source has it; what it adds to its block, only their format knows.
+        /// The delta as the source sent it. Only its API defines how it changes the block.
         json: Json<'a>,
     },
-    /// The signature of a reasoning part, with which its provider takes it back. It may come after the part has ended.
+    /// The signature of a reasoning part, without which its provider does not accept it back. It may come after the part
+    /// has ended.
     ReasoningSignature {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that it signs.
+        /// Index of the part in its choice.
         part: u32,
-        /// Opaque; with several, all of them together.
+        /// Opaque. Several signatures of one part are joined.
         signature: Cow<'a, str>,
     },
-    /// Reasoning that only its provider can read, in a reasoning part.
+    /// Encrypted reasoning, which only its provider can read, in a reasoning part.
     Redacted {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that it stands in.
+        /// Index of the part in its choice.
         part: u32,
         /// Opaque, in Base64.
         data: Cow<'a, str>,
     },
-    /// A source that a text cites.
+    /// A citation in a text.
     Citation {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that was open, if one was.
+        /// Index of the part that was open, if any.
         part: Option<u32>,
-        /// As the source has it.
+        /// The JSON as the source sent it.
         json: Json<'a>,
     },
     /// A part is complete.
     PartEnd {
-        /// The choice that it belongs to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that ends.
+        /// Index of the part in its choice.
         part: u32,
     },
     /// Probabilities of tokens.
     Logprobs {
-        /// The choice that they belong to.
+        /// Index of the choice.
         choice: u32,
-        /// The part that was open, if one was.
+        /// Index of the part that was open, if any.
         part: Option<u32>,
-        /// As the source has them.
+        /// The JSON as the source sent it.
         json: Json<'a>,
     },
     /// A choice is complete.
     Finish {
-        /// The choice that ends.
+        /// Index of the choice.
         choice: u32,
-        /// Why.
+        /// Why it ended.
         reason: FinishReason<'a>,
-        /// The stop string that was met, where the source says so.
+        /// The stop string that was met, if the source reports it.
         #[serde(skip_serializing_if = "Option::is_none")]
         stop: Option<Cow<'a, str>>,
     },
-    /// Token counts so far. The last one stands; they are never to be added up.
+    /// Token counts so far. Each replaces the previous one; they must not be added up.
     Usage(Usage),
-    /// A record that could not be read. It costs nothing but itself: the stream goes on.
+    /// A record that could not be read. Nothing else is lost: the stream continues.
     Malformed {
-        /// Bytes before it in what the container wrote.
+        /// Byte offset of the record in what the container wrote.
         offset: u64,
         /// The record.
         #[serde(serialize_with = "lossy")]
@@ -150,21 +151,21 @@ pub enum Event<'a> {
         /// What is wrong with it.
         reason: Cow<'a, str>,
     },
-    /// Something that this model has no name for.
+    /// A field or a record that has no event of its own.
     Other {
-        /// The choice that it belongs to, if to one.
+        /// Index of the choice, if it belongs to one.
         #[serde(skip_serializing_if = "Option::is_none")]
         choice: Option<u32>,
         /// The name of the field or the event; `None` for a whole record.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<Cow<'a, str>>,
-        /// As the source has it.
+        /// The JSON as the source sent it.
         json: Json<'a>,
     },
 }
 
 impl Event<'_> {
-    /// The same event, with a copy of what it borrowed.
+    /// Copies what the event borrows.
     pub fn into_owned(self) -> Event<'static> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {
@@ -212,39 +213,39 @@ impl Event<'_> {
     }
 }
 
-/// What a part holds.
+/// The kind of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PartKind<'a> {
-    /// The answer.
+    /// Text of the response.
     Text,
-    /// What the model thought before it answered.
+    /// Reasoning that precedes the response.
     Reasoning,
-    /// Why the model will not answer.
+    /// The model's explanation for a refusal.
     Refusal,
-    /// A call of a tool that the request offered.
+    /// A call of a tool.
     ToolCall {
-        /// The call's ID, which its result has to name; `None` where the source gives none.
+        /// ID of the call, which the tool's result has to repeat; `None` if the source sends none.
         id: Option<Cow<'a, str>>,
         /// The tool's name.
         name: Cow<'a, str>,
-        /// Its input is free text and no JSON: a custom tool of OpenAI's.
+        /// Whether the input is free text instead of JSON: a custom tool of OpenAI.
         #[serde(skip_serializing_if = "core::ops::Not::not")]
         custom: bool,
     },
-    /// A block that has no name here: a tool that the service runs itself, what it returned, an image. It goes back into
-    /// the format that it came from, and is a loss in any other.
+    /// A block that has no kind of its own, such as a tool that the service runs itself, its result, or an image. It can be
+    /// written back to the API that it came from, and is a loss for any other.
     Other {
         /// The format that it came from.
         api: Api,
-        /// As the source has it; of a block that is streamed, how it begins.
+        /// The block as the source sent it; for a streamed block, its start.
         json: Json<'a>,
     },
 }
 
 impl PartKind<'_> {
-    /// The same kind, with a copy of what it borrowed.
+    /// Copies what the kind borrows.
     pub fn into_owned(self) -> PartKind<'static> {
         match self {
             Self::Text => PartKind::Text,
@@ -266,7 +267,7 @@ impl PartKind<'_> {
 pub enum FinishReason<'a> {
     /// The model was done, or met a stop string.
     Stop,
-    /// The model met a stop string, in a format that tells the two apart.
+    /// The model met a stop string, in an API that distinguishes this from [`Stop`](Self::Stop).
     StopSequence,
     /// The limit on tokens was reached.
     Length,
@@ -274,24 +275,24 @@ pub enum FinishReason<'a> {
     ContextWindow,
     /// The model calls tools.
     ToolCalls,
-    /// The answer was withheld.
+    /// A content filter withheld the response.
     ContentFilter,
-    /// A guardrail of the service withheld or changed the answer.
+    /// A guardrail of the service withheld or changed the response.
     Guardrail,
-    /// The model will not answer.
+    /// The model refused to respond.
     Refusal,
-    /// A long turn was interrupted, and goes on when it is sent back.
+    /// The service paused a long turn. It continues when the response is sent back.
     Pause,
-    /// The model wrote what its service cannot read.
+    /// The service could not parse the model's output.
     MalformedOutput,
-    /// The model called a tool in a way that its service cannot read.
+    /// The service could not parse the model's tool call.
     MalformedToolUse,
-    /// A reason that this model has no name for, as it came.
+    /// Any other reason, as the source sent it.
     Other(Cow<'a, str>),
 }
 
 impl<'a> FinishReason<'a> {
-    /// The reasons that have a name here, with it: OpenAI's, where it has one.
+    /// Names of the reasons: those of OpenAI, where it has one.
     const NAMED: [(&'static str, FinishReason<'static>); 11] = [
         ("stop", FinishReason::Stop),
         ("stop_sequence", FinishReason::StopSequence),
@@ -306,7 +307,7 @@ impl<'a> FinishReason<'a> {
         ("malformed_tool_use", FinishReason::MalformedToolUse),
     ];
 
-    /// The name of the reason: OpenAI's, where it has one, or the reason as it came.
+    /// The name of the reason: that of OpenAI, where it has one. [`Other`](Self::Other) returns the source's own.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Other(reason) => reason,
@@ -317,7 +318,7 @@ impl<'a> FinishReason<'a> {
         }
     }
 
-    /// The reason of this [name](Self::as_str).
+    /// The reason with this [name](Self::as_str).
     pub(crate) fn named(name: Cow<'a, str>) -> Self {
         match Self::NAMED.iter().find(|(known, _)| *known == name) {
             Some((_, reason)) => reason.clone(),
@@ -325,7 +326,7 @@ impl<'a> FinishReason<'a> {
         }
     }
 
-    /// The same reason, with a copy of what it borrowed.
+    /// Copies what the reason borrows.
     pub fn into_owned(self) -> FinishReason<'static> {
         FinishReason::named(match self {
             Self::Other(reason) => return FinishReason::Other(Cow::Owned(reason.into_owned())),
@@ -353,7 +354,7 @@ impl<'de> Deserialize<'de> for FinishReason<'_> {
     }
 }
 
-/// A piece of JSON as the source wrote it. Serialised as JSON, not as a string that holds JSON.
+/// JSON as the source wrote it. It serializes as JSON, not as a string that contains JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Json<'a>(pub Cow<'a, str>);
 
@@ -363,7 +364,7 @@ impl Json<'_> {
         &self.0
     }
 
-    /// The same JSON, with a copy of what it borrowed.
+    /// Copies what the JSON borrows.
     pub fn into_owned(self) -> Json<'static> {
         Json(Cow::Owned(self.0.into_owned()))
     }
@@ -378,7 +379,7 @@ impl Serialize for Json<'_> {
     }
 }
 
-/// Any JSON, kept as it is. It deserializes from JSON only: other formats have no text of it.
+/// Any JSON, kept byte for byte. Only `serde_json` can deserialize it.
 impl<'de> Deserialize<'de> for Json<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
@@ -386,7 +387,7 @@ impl<'de> Deserialize<'de> for Json<'_> {
     }
 }
 
-// The signature is the one that serde's derive calls.
+// serde's derive requires this signature.
 #[allow(clippy::ptr_arg)]
 fn lossy<S: Serializer>(bytes: &Cow<'_, [u8]>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&String::from_utf8_lossy(bytes))

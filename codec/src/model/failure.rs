@@ -1,4 +1,4 @@
-//! What a model or a service says when it fails in the middle of a stream.
+//! Failures that a model or a service reports within a stream.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,21 +9,21 @@ use core::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The name of the exception (`ModelStreamError`) or the type that the container gave its error
-    /// (`InternalServerError`); `error` where it gave none.
+    /// The name of the exception (`ModelStreamError`), or the type of the container's error (`InternalServerError`);
+    /// `error` if it has none.
     pub name: String,
     /// The code, as text: `ModelInvocationTimeExceeded`, `500`.
     pub code: Option<String>,
-    /// The message, empty where there was none.
+    /// The message; empty if there is none.
     pub message: String,
-    /// The member of the request that is at fault, where the container says so: OpenAI's `param`.
+    /// The field of the request that caused the failure, if the container names it: OpenAI's `param`.
     pub param: Option<String>,
-    /// The bytes that said so: the payload of the frame, or the record.
+    /// The bytes that reported it: the payload of the frame, or the record.
     pub original: Vec<u8>,
 }
 
 impl Failure {
-    /// A failure that no bytes said in so many words: for a transport that has removed the frames.
+    /// A failure without original bytes, for a transport that removes the frames itself.
     pub fn new(name: impl Into<String>, code: Option<String>, message: impl Into<String>) -> Self {
         Self { name: name.into(), code, message: message.into(), param: None, original: Vec::new() }
     }
@@ -37,8 +37,8 @@ impl Failure {
         Self { original: original.to_vec(), ..Self::new(name, code, message) }
     }
 
-    /// Whether the same request may well succeed when it is sent again: the service's own faults, throttling, a container
-    /// that has too much to do, and a broken connection to it; not a request that is too long or takes too long.
+    /// Whether a retry of the same request may succeed: after internal errors of the service, throttling, an overloaded
+    /// container, or a broken connection to it; not after a request that is too long or takes too long.
     pub fn is_retryable(&self) -> bool {
         const NAMES: [&str; 11] = [
             "InternalStreamFailure",
@@ -68,7 +68,7 @@ impl fmt::Display for Failure {
             write!(f, " ({code})")?;
         }
         if !self.message.is_empty() {
-            // One line, whatever the model wrote.
+            // Always one line: control characters are escaped.
             f.write_str(": ")?;
             for c in self.message.chars() {
                 if c.is_control() {

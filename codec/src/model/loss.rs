@@ -8,7 +8,8 @@ use core::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::json::{Landmarks, pointers};
-use crate::model::position::{Spot, choice_of};
+use crate::model::Usage;
+use crate::model::position::{RecordOffset, choice_of};
 
 /// What the loss of all of a choice is called. It stands where the choice does.
 pub(crate) const CHOICE: &str = "choice";
@@ -82,7 +83,7 @@ pub struct Losses {
     /// How many of those were looked for in their record.
     looked_for: usize,
     /// Where in the document that stands which is being written.
-    here: Option<Spot>,
+    here: Option<RecordOffset>,
     /// Which of them stand where in the document.
     spots: Vec<(u32, usize)>,
 }
@@ -146,8 +147,8 @@ impl Losses {
         self.list.push(loss);
     }
 
-    /// Adds the loss of what stands at a pointer.
-    pub(crate) fn add_at(
+    /// Adds the loss of the value at a JSON pointer, unless an equal loss is in the list.
+    pub fn add_at(
         &mut self,
         pointer: impl Into<Cow<'static, str>>,
         outcome: Outcome,
@@ -161,7 +162,7 @@ impl Losses {
 
     /// Adds a loss of what the canonical model calls `name`, from [here](Self::set_here).
     pub(crate) fn add(&mut self, name: &'static str, outcome: Outcome, why: &'static str) {
-        let offset = self.here.map(|Spot(offset)| offset);
+        let offset = self.here.map(|RecordOffset(offset)| offset);
         let is_same = |index: &usize| {
             let loss: &Loss = &self.list[*index];
             loss.name == Some(name) && loss.outcome == outcome && loss.reason == why
@@ -183,9 +184,16 @@ impl Losses {
         }
     }
 
+    /// Adds the loss of counts that a target requires and the source does not have.
+    pub(crate) fn add_missing_counts(&mut self, usage: &Usage) {
+        if usage.input_tokens.is_none() || usage.output_tokens.is_none() {
+            self.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
+        }
+    }
+
     /// What is added from here on stands at this place of a document, or at none that is known.
-    pub(crate) fn set_here(&mut self, spot: Option<Spot>) {
-        self.here = spot;
+    pub(crate) fn set_here(&mut self, offset: Option<RecordOffset>) {
+        self.here = offset;
     }
 
     /// Gives what stands somewhere in the document its pointer. One walk finds all of them.

@@ -1,15 +1,15 @@
-//! The canonical chat model: what every format is read into and written from.
+//! The canonical chat model: every API is read into it and written from it.
 //!
 //! A stream is a sequence of [`Event`]s with these promises:
 //!
 //! - [`Event::Start`] comes once, before any part.
-//! - The content of a choice is a sequence of *parts*: text, reasoning, refusal, tool call, and blocks that only their
-//!   format knows. Parts of one choice never overlap: each is opened, filled and closed before the next opens. Parts of
+//! - The content of a choice is a sequence of *parts*: text, reasoning, refusal, tool call, and blocks that are specific to
+//!   one API. Parts of one choice never overlap: each is opened, filled and closed before the next opens. Parts of
 //!   different choices do interleave.
-//! - [`Event::Finish`] comes at most once for a choice, after its parts, and is never invented. Should a server go on
-//!   after its finish reason, what it says is a further part.
-//! - [`Event::Usage`] comes whenever the source sends counts, also after the finish. The last one stands.
-//! - What the source says and the model does not know comes as [`Event::Other`].
+//! - [`Event::Finish`] comes at most once for a choice, after its parts, and is never invented. If a server continues
+//!   after its finish reason, the text is a further part.
+//! - [`Event::Usage`] comes whenever the source sends counts, also after the finish. Each replaces the previous one.
+//! - Fields and records without an event of their own come as [`Event::Other`].
 //!
 //! Whether the stream ended well is not an event: it is what [`Decoder::finish`](crate::Decoder::finish) returns.
 
@@ -31,14 +31,15 @@ mod usage;
 
 pub use api::{Api, UnknownApi};
 pub use conversion_options::{
-    ConversionOptions, FirstMessage, PromptImages, Render, Rendered, SystemPlacement, ZeroTemperature,
+    ConversionOptions, FirstMessage, PromptImages, PromptLoss, Render, Rendered, SystemPlacement,
+    ZeroTemperature,
 };
 pub use event::{Event, FinishReason, Json, PartKind};
 pub use failure::Failure;
 pub(crate) use loss::{CHOICE, FOREIGN_DELTA, SHAPELESS};
 pub use loss::{Loss, Losses, Outcome};
 pub use request::{
-    At, Content, Members, Message, Param, Part, Reasoning, Request, ResponseFormat, Role, Source, Tool,
+    Content, Fields, Message, Offset, Param, Part, Reasoning, Request, ResponseFormat, Role, Source, Tool,
     ToolChoice,
 };
 pub use response::{Choice, Response};
@@ -47,4 +48,3 @@ pub use response_options::{ConverseEncoding, ResponseOptions};
 pub use text::Text;
 pub use tool_names::ToolNames;
 pub use usage::Usage;
-pub(crate) use usage::says_more;

@@ -8,18 +8,18 @@ use crate::json::{Landmarks, pointers};
 
 /// A place in a record: where the value begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spot(pub(crate) u32);
+pub(crate) struct RecordOffset(pub(crate) u32);
 
-impl Spot {
+impl RecordOffset {
     /// Of what was held back: the record is gone. No record is as long.
-    pub(crate) const GONE: Self = Self(u32::MAX);
+    pub(crate) const UNAVAILABLE: Self = Self(u32::MAX);
     /// Nobody said where: in a record that was not searched for more than its text.
-    pub(crate) const UNSAID: Self = Self(u32::MAX - 1);
+    pub(crate) const UNKNOWN: Self = Self(u32::MAX - 1);
 }
 
-impl Default for Spot {
+impl Default for RecordOffset {
     fn default() -> Self {
-        Self::UNSAID
+        Self::UNKNOWN
     }
 }
 
@@ -36,16 +36,16 @@ pub(crate) fn choice_of(pointer: &str) -> &str {
     pointer
 }
 
-/// The JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) of the value at `spot` of a record; `None` for the
+/// The JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) of the value at `offset` of a record; `None` for the
 /// record as a whole.
-pub(crate) fn pointer_at(record: &[u8], spot: Spot) -> Option<String> {
-    let pointer = pointers(record, &[spot.0 as usize], &Landmarks::default()).pop()?;
+pub(crate) fn pointer_at(record: &[u8], offset: RecordOffset) -> Option<String> {
+    let pointer = pointers(record, &[offset.0 as usize], &Landmarks::default()).pop()?;
     (!pointer.is_empty()).then_some(pointer)
 }
 
 /// What of a whole answer has a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Thing {
+pub(crate) enum ResponseItem {
     Start,
     Part { choice: u32, part: usize },
     Citation { choice: u32, index: usize },
@@ -57,10 +57,10 @@ pub(crate) enum Thing {
 
 /// Where the things of a whole answer stood in its document.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct ResponsePositions {
     /// What was added last.
-    pub(crate) last: Option<Thing>,
-    spots: BTreeMap<Thing, Spot>,
+    pub(crate) last: Option<ResponseItem>,
+    offsets: BTreeMap<ResponseItem, RecordOffset>,
     /// The document, and where in the stream it was; `None` before there is one.
     document: Option<(u64, Vec<u8>)>,
     /// There were several.
@@ -68,34 +68,34 @@ pub(crate) struct Places {
 }
 
 // Where an answer stood is no part of it.
-impl PartialEq for Places {
+impl PartialEq for ResponsePositions {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Places {
+impl ResponsePositions {
     /// What was added last stands at `spot` of a record that began at `offset` of the stream.
-    pub(crate) fn mark(&mut self, record: &[u8], offset: u64, spot: Option<Spot>) {
+    pub(crate) fn mark(&mut self, record: &[u8], offset: u64, value: Option<RecordOffset>) {
         let (document, _) = self.document.get_or_insert_with(|| (offset, record.to_vec()));
         if *document != offset && !record.is_empty() {
             *self = Self { is_joined: true, ..Self::default() };
         }
-        let spot = spot.filter(|spot| *spot != Spot::GONE);
-        if let (Some(thing), Some(spot), false) = (self.last, spot, self.is_joined) {
+        let value = value.filter(|value| *value != RecordOffset::UNAVAILABLE);
+        if let (Some(item), Some(value), false) = (self.last, value, self.is_joined) {
             // A part stands where it begins.
-            self.spots.entry(thing).or_insert(spot);
+            self.offsets.entry(item).or_insert(value);
         }
     }
 
-    /// Whether nothing more is to be marked: an answer in several records has no places.
+    /// Whether nothing more is to be marked: an answer in several records has no positions.
     pub(crate) fn is_joined(&self) -> bool {
         self.is_joined
     }
 
     /// Where a thing stood.
-    pub(crate) fn of(&self, thing: Thing) -> Option<Spot> {
-        self.spots.get(&thing).copied()
+    pub(crate) fn of(&self, item: ResponseItem) -> Option<RecordOffset> {
+        self.offsets.get(&item).copied()
     }
 
     /// The document that all of them are in.

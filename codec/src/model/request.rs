@@ -16,7 +16,7 @@ use crate::model::Json;
 use crate::model::text::Text;
 
 /// Bytes of the source document before a value; `None` for what no source said.
-pub type At = Option<u32>;
+pub type Offset = Option<u32>;
 
 /// A parameter and where it stood.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,18 +24,18 @@ pub struct Param<T> {
     /// The value.
     pub value: T,
     /// Where it stood.
-    pub at: At,
+    pub offset: Offset,
 }
 
 impl<T> Param<T> {
     /// A parameter that no source said.
     pub fn new(value: T) -> Self {
-        Self { value, at: None }
+        Self { value, offset: None }
     }
 }
 
 /// Members as the source has them: their names or paths, their values, and where these stood.
-pub type Members<'a> = Vec<(Cow<'a, str>, Param<Json<'a>>)>;
+pub type Fields<'a> = Vec<(Cow<'a, str>, Param<Json<'a>>)>;
 
 /// A chat request, as far as any of the formats can say it. What is `None` was not said, and its default is the
 /// container's.
@@ -104,13 +104,13 @@ pub struct Request<'a> {
     /// [`prompt`](Self::prompt).
     pub prompts: Option<Param<Json<'a>>>,
     /// Parameters of one container, by name. They go where the target takes such, if it does.
-    pub others: Members<'a>,
+    pub extra_parameters: Fields<'a>,
     /// Members that only the source's format knows, by their path in it.
-    pub own: Members<'a>,
+    pub extension_fields: Fields<'a>,
     /// The API that this was read from.
     pub api: Option<Api>,
     /// The document that this was read from, and all of `at` counts in; empty for none.
-    pub source: &'a str,
+    pub source: Cow<'a, str>,
     /// Where things stand in the source.
     pub(crate) landmarks: Landmarks,
 }
@@ -126,15 +126,15 @@ pub struct Message<'a> {
     /// Name of the speaker.
     pub name: Option<Cow<'a, str>>,
     /// Members that only the source's format knows, by their path in the message.
-    pub own: Members<'a>,
+    pub extension_fields: Fields<'a>,
     /// Where it stood.
-    pub at: At,
+    pub offset: Offset,
 }
 
 impl<'a> Message<'a> {
     /// A message that no source said.
     pub fn new(role: Role<'a>, content: Vec<Part<'a>>) -> Self {
-        Self { role, content, name: None, own: Vec::new(), at: None }
+        Self { role, content, name: None, extension_fields: Vec::new(), offset: None }
     }
 }
 
@@ -179,15 +179,15 @@ pub struct Part<'a> {
     /// The provider may cache everything up to here: the source's JSON for it.
     pub cache: Option<Json<'a>>,
     /// Members that only the source's format knows, by their path in the part.
-    pub own: Members<'a>,
+    pub extension_fields: Fields<'a>,
     /// Where it stood.
-    pub at: At,
+    pub offset: Offset,
 }
 
 impl<'a> Part<'a> {
     /// A part that no source said.
     pub fn new(content: Content<'a>) -> Self {
-        Self { content, cache: None, own: Vec::new(), at: None }
+        Self { content, cache: None, extension_fields: Vec::new(), offset: None }
     }
 }
 
@@ -294,9 +294,9 @@ pub struct Tool<'a> {
     /// The whole of a tool that is no function, as the source has it.
     pub other: Option<Json<'a>>,
     /// Members that only the source's format knows, by their path in the tool.
-    pub own: Members<'a>,
+    pub extension_fields: Fields<'a>,
     /// Where it stood.
-    pub at: At,
+    pub offset: Offset,
 }
 
 impl<'a> Tool<'a> {
@@ -309,8 +309,8 @@ impl<'a> Tool<'a> {
             strict: None,
             cache: None,
             other: None,
-            own: Vec::new(),
-            at: None,
+            extension_fields: Vec::new(),
+            offset: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A whole answer.
+//! Whole responses.
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 
 use crate::json;
 use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
-use crate::model::position::{Places, Spot, Thing};
+use crate::model::position::{RecordOffset, ResponseItem, ResponsePositions};
 use crate::model::{Api, CHOICE, Event, FinishReason, Json, Losses, Outcome, PartKind, Usage};
 use crate::model::{Content, Param, Part, Text};
 
-/// A whole answer: what the events of a stream, or of a response that was not streamed, add up to.
+/// A whole response: what the events of a stream, or of a non-streaming response, add up to.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -34,44 +34,44 @@ use crate::model::{Content, Param, Part, Text};
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Response {
-    /// The source's name for this answer.
+    /// The source's ID of this response.
     pub id: Option<String>,
-    /// The model as the container calls it.
+    /// The model, as the container names it.
     pub model: Option<String>,
     /// Seconds since the Unix epoch.
     pub created: Option<u64>,
-    /// The answers, by their index.
+    /// The choices, ordered by index.
     pub choices: Vec<Choice>,
-    /// Token counts, where the source gives any.
+    /// Token counts, if the source sends any.
     pub usage: Option<Usage>,
-    /// Members that have no name here, with the source's names; records of unknown meaning have none.
+    /// Unknown fields with their names, and unknown records, which have no name.
     pub others: Vec<(Option<String>, Json<'static>)>,
     /// Records that could not be read.
     pub malformed: usize,
-    /// The format that knows the parts which have no name here ([`Content::Other`]), where there are such. Pieces of a part
-    /// that was streamed are its [`own`](Part::own), each as `delta`.
+    /// The API that parts of unknown kind ([`Content::Other`]) belong to, if there are any. Deltas of such a part are
+    /// in its extension fields, each as `delta`.
     pub api: Option<Api>,
-    /// Where all this stood.
-    pub(crate) places: Places,
+    /// The positions of all of it in the source.
+    pub(crate) positions: ResponsePositions,
 }
 
-/// One answer.
+/// One choice of a response.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Choice {
     /// Its index.
     pub index: u32,
-    /// What it says, in order.
+    /// Its parts, in order.
     pub content: Vec<Part<'static>>,
-    /// Why it ended; `None` where the source does not say.
+    /// Why it ended; `None` if the source does not report it.
     pub finish: Option<FinishReason<'static>>,
-    /// The stop string that was met.
+    /// The stop string that was met, if the source reports it.
     pub stop: Option<String>,
-    /// Probabilities of its tokens, a piece for each record that had some.
+    /// Log probabilities of its tokens: the JSON of each record that had some.
     pub logprobs: Vec<Json<'static>>,
-    /// Sources that a part cites, with the index of the part.
+    /// Citations, each with the index of the part that it belongs to.
     pub citations: Vec<(u32, Json<'static>)>,
-    /// Members that have no name here, with the source's names.
+    /// Unknown fields, with their names.
     pub others: Vec<(Option<String>, Json<'static>)>,
 }
 
@@ -88,7 +88,7 @@ impl Choice {
         }
     }
 
-    /// All its text.
+    /// All text of the choice.
     pub fn text(&self) -> String {
         let texts = self.content.iter().filter_map(|part| match &part.content {
             Content::Text(text) => Some(&**text),
@@ -97,7 +97,7 @@ impl Choice {
         texts.collect()
     }
 
-    /// The tools that it calls: ID, name, and input as a JSON text, or as free text where the tool is a custom one.
+    /// The tool calls: ID, name, and input, which is JSON, or free text for a custom tool.
     pub fn tool_calls(&self) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
         self.content.iter().filter_map(|part| match &part.content {
             Content::ToolCall { id, name, input, .. } => Some((id.as_deref(), &**name, &**input)),
@@ -107,14 +107,14 @@ impl Choice {
 }
 
 impl Choice {
-    /// Why it ended, for a format that always says so; and whether it calls tools.
+    /// The finish reason for an API that requires one, and whether the choice calls tools.
     pub(crate) fn reason(
         &self,
-        places: &Places,
+        positions: &ResponsePositions,
         losses: &mut Losses,
     ) -> (Cow<'_, FinishReason<'static>>, bool) {
         let has_tools = self.tool_calls().next().is_some();
-        losses.set_here(places.of(Thing::Finish { choice: self.index }));
+        losses.set_here(positions.of(ResponseItem::Finish { choice: self.index }));
         let reason = match &self.finish {
             Some(reason) => Cow::Borrowed(reason),
             None => {
@@ -126,7 +126,7 @@ impl Choice {
     }
 }
 
-/// The input of a tool call, or of a custom one, for a format that wants an object.
+/// The input of a tool call as the JSON object that the target requires.
 pub(crate) fn call_input<'a>(input: &'a str, custom: bool, losses: &mut Losses) -> Cow<'a, str> {
     if custom {
         losses.add("tool call input", Outcome::Approximated, CUSTOM_INPUT);
@@ -135,7 +135,7 @@ pub(crate) fn call_input<'a>(input: &'a str, custom: bool, losses: &mut Losses) 
     input_object(input, losses)
 }
 
-/// The input of a tool call, for a format that wants an object.
+/// The input of a function call as the JSON object that the target requires.
 pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, str> {
     if input.trim().is_empty() {
         return Cow::Borrowed("{}");
@@ -150,18 +150,17 @@ pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, s
 }
 
 impl Response {
-    /// All that a format can say that has one answer, with no place for logprobs, citations and members of unknown
-    /// meaning: the first choice. The rest goes into `losses`.
+    /// The first choice, for an API that has one choice and no logprobs and unknown fields. The rest is added to `losses`.
     pub(crate) fn only_choice(&self, losses: &mut Losses) -> &Choice {
         static NONE: Choice = Choice::new(0);
         let choice = self.choices.first().unwrap_or(&NONE);
         let index = choice.index;
         for other in self.choices.iter().skip(1) {
-            losses.set_here(self.place_of(other));
+            losses.set_here(self.position_of(other));
             losses.add(CHOICE, Outcome::Dropped, "the format has one answer");
         }
         for at in 0..choice.logprobs.len() {
-            losses.set_here(self.places.of(Thing::Logprobs { choice: index, index: at }));
+            losses.set_here(self.positions.of(ResponseItem::Logprobs { choice: index, index: at }));
             losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
         }
         for at in 0..choice.others.len() {
@@ -171,7 +170,7 @@ impl Response {
         choice
     }
 
-    /// The citations of each text that `is_own` says are the format's own. The rest are lost.
+    /// The citations that `is_own` accepts, by the index of their text part. The rest is added to `losses`.
     pub(crate) fn citations<'r>(
         &self,
         choice: &'r Choice,
@@ -185,21 +184,21 @@ impl Response {
             if is_text && is_own(json) {
                 by_part.entry(part).or_default().push(json.as_str());
             } else {
-                losses.set_here(self.places.of(Thing::Citation { choice: choice.index, index }));
+                losses.set_here(self.positions.of(ResponseItem::Citation { choice: choice.index, index }));
                 losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             }
         }
         by_part
     }
 
-    /// All of the source's counts, where they say more than [`Usage`] and `is_own` says that they are the format's own.
+    /// The source's own `usage` object, if it counts more than [`Usage`] and `is_own` accepts it.
     pub(crate) fn more_usage(&self, is_own: impl Fn(&str, &Json<'_>) -> bool) -> Option<&Json<'static>> {
         let more =
             self.others.iter().find(|(name, json)| name.as_deref().is_some_and(|name| is_own(name, json)));
         more.map(|(_, json)| json)
     }
 
-    /// Notes that a member of unknown meaning is lost, which is this one of the choice's or of the answer's.
+    /// Reports the loss of an unknown field of a choice or of the response.
     pub(crate) fn lose_other(
         &self,
         choice: Option<u32>,
@@ -207,11 +206,11 @@ impl Response {
         why: &'static str,
         losses: &mut Losses,
     ) {
-        losses.set_here(self.places.of(Thing::Other { choice, index }));
+        losses.set_here(self.positions.of(ResponseItem::Other { choice, index }));
         losses.add("other", Outcome::Dropped, why);
     }
 
-    /// Notes what could not be read.
+    /// Reports the loss of records that could not be read.
     pub(crate) fn note_malformed(&self, losses: &mut Losses) {
         if self.malformed > 0 {
             losses.set_here(None);
@@ -219,19 +218,19 @@ impl Response {
         }
     }
 
-    /// Where a choice stood: where the first thing of it did.
-    fn place_of(&self, choice: &Choice) -> Option<Spot> {
+    /// The position of a choice: that of its first part.
+    fn position_of(&self, choice: &Choice) -> Option<RecordOffset> {
         let index = choice.index;
-        let part = self.places.of(Thing::Part { choice: index, part: 0 });
-        part.or(self.places.of(Thing::Finish { choice: index }))
+        let part = self.positions.of(ResponseItem::Part { choice: index, part: 0 });
+        part.or(self.positions.of(ResponseItem::Finish { choice: index }))
     }
 
-    /// Adds what the next event says.
+    /// Adds the next event.
     pub fn add(&mut self, event: &Event<'_>) {
         let mut last = None;
         match event {
             Event::Start { id, model, created, .. } => {
-                last = Some(Thing::Start);
+                last = Some(ResponseItem::Start);
                 self.id = id.as_deref().map(String::from);
                 self.model = model.as_deref().map(String::from);
                 self.created = *created;
@@ -253,7 +252,7 @@ impl Response {
                     }
                 };
                 let parts = &mut self.choice(*choice).content;
-                last = Some(Thing::Part { choice: *choice, part: parts.len() });
+                last = Some(ResponseItem::Part { choice: *choice, part: parts.len() });
                 parts.push(Part::new(content));
             }
             Event::TextDelta { choice, part, text }
@@ -272,7 +271,8 @@ impl Response {
             }
             Event::OtherDelta { choice, part, json } => {
                 if let Some(part) = self.part(*choice, *part) {
-                    part.own.push((Cow::Borrowed("delta"), Param::new(json.clone().into_owned())));
+                    part.extension_fields
+                        .push((Cow::Borrowed("delta"), Param::new(json.clone().into_owned())));
                 }
             }
             Event::ReasoningSignature { choice, part, signature: more } => {
@@ -285,23 +285,23 @@ impl Response {
             Event::Citation { choice, part, json } => {
                 let part = part.unwrap_or(0);
                 let citations = &mut self.choice(*choice).citations;
-                last = Some(Thing::Citation { choice: *choice, index: citations.len() });
+                last = Some(ResponseItem::Citation { choice: *choice, index: citations.len() });
                 citations.push((part, json.clone().into_owned()));
             }
             Event::PartEnd { .. } => {}
             Event::Logprobs { choice, json, .. } => {
                 let logprobs = &mut self.choice(*choice).logprobs;
-                last = Some(Thing::Logprobs { choice: *choice, index: logprobs.len() });
+                last = Some(ResponseItem::Logprobs { choice: *choice, index: logprobs.len() });
                 logprobs.push(json.clone().into_owned());
             }
             Event::Finish { choice, reason, stop } => {
-                last = Some(Thing::Finish { choice: *choice });
+                last = Some(ResponseItem::Finish { choice: *choice });
                 let choice = self.choice(*choice);
                 choice.finish = Some(reason.clone().into_owned());
                 choice.stop = stop.as_deref().map(String::from);
             }
             Event::Usage(usage) => {
-                last = Some(Thing::Usage);
+                last = Some(ResponseItem::Usage);
                 self.usage = Some(*usage);
             }
             Event::Malformed { .. } => self.malformed += 1,
@@ -311,19 +311,19 @@ impl Response {
                     Some(choice) => &mut self.choice(*choice).others,
                     None => &mut self.others,
                 };
-                // Counts are said again and again, and the last ones stand.
+                // Each `usage` replaces the previous one.
                 let is_usage = |(name, _): &(Option<String>, Json<'_>)| name.as_deref() == Some("usage");
                 let earlier =
                     others.iter().position(is_usage).filter(|_| choice.is_none() && is_usage(&other));
                 let index = earlier.unwrap_or(others.len());
-                last = Some(Thing::Other { choice: *choice, index });
+                last = Some(ResponseItem::Other { choice: *choice, index });
                 match others.get_mut(index) {
                     Some(earlier) => *earlier = other,
                     None => others.push(other),
                 }
             }
         }
-        self.places.last = last;
+        self.positions.last = last;
     }
 
     fn choice(&mut self, index: u32) -> &mut Choice {
@@ -341,7 +341,7 @@ impl Response {
         self.choice(choice).content.get_mut(part as usize)
     }
 
-    /// Reasoning that nobody can read stands in a part that has nothing else.
+    /// Encrypted reasoning makes its part a [`Content::Redacted`].
     fn redact(&mut self, choice: u32, part: u32, more: &str) {
         match self.part(choice, part).map(|part| &mut part.content) {
             Some(Content::Redacted(data)) => data.to_mut().push_str(more),

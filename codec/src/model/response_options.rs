@@ -1,23 +1,24 @@
-//! How responses are written, and what the source may not tell.
+//! Options for writing responses.
 
 use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-/// What a target format requires and the source may not say. Nothing of it is invented: what is `None` here and
-/// missing in the source is written as its default below, and reported as a [`Loss`](crate::model::Loss) where that could
-/// mislead.
+/// Values that a target API requires and the source may not have, and how to encode what is written.
+///
+/// A value that is `None` here and missing in the source is written as the default below, and reported as a
+/// [`Loss`](crate::model::Loss) where it could mislead.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ResponseOptions {
-    /// Name of the answer, if the source gives none. Default: `chatcmpl-0`, for Anthropic `msg_0`.
+    /// ID of the response, if the source has none. Default: `chatcmpl-0`, for Anthropic `msg_0`.
     pub id: Option<String>,
-    /// Name of the model, if the source gives none. Default: empty.
+    /// Name of the model, if the source has none. Default: empty.
     pub model: Option<String>,
-    /// Seconds since the Unix epoch, if the source gives none. Default: 0.
+    /// Seconds since the Unix epoch, if the source has none. Default: 0.
     pub created: Option<u64>,
-    /// How long the answer took, in milliseconds, which no source says. Default: 0.
+    /// Duration of the response in milliseconds, which no source has. Default: 0.
     pub latency_ms: Option<u64>,
     /// How the events of a ConverseStream are encoded. Default: as event-stream frames.
     pub encoding: ConverseEncoding,
@@ -36,7 +37,7 @@ pub enum ConverseEncoding {
 }
 
 impl ResponseOptions {
-    /// A context that knows nothing.
+    /// The defaults.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! Names of tools that a request could not keep.
+//! Tool names that were changed for a target.
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -7,11 +7,12 @@ use alloc::string::String;
 use crate::model::Content;
 use crate::model::{Event, PartKind, Response};
 
-/// The names of tools that a request had to change because its target takes few characters, and what they were.
+/// Maps tool names that were changed for a target back to the original ones.
 ///
-/// The model calls the tools by the names that it was told; whoever asked knows them by the others. Made by
-/// [`tool_names`](crate::formats::tool_names), put back in [events](Self::restore), in [whole
-/// answers](Self::restore_response), and by a [`Transcoder`](crate::Transcoder::set_tool_names).
+/// Some APIs accept only a few characters in tool names, so that [`write_request`](crate::write_request) has to change others.
+/// The model then calls the tools by the changed names. [`tool_names`](crate::tool_names()) creates the map;
+/// [`restore`](Self::restore), [`restore_response`](Self::restore_response) and
+/// [`Transcoder::set_tool_names`](crate::Transcoder::set_tool_names) apply it.
 ///
 /// ```
 /// use sagewire_codec::model::{Api, Event, PartKind};
@@ -33,17 +34,17 @@ impl ToolNames {
         Self(original_by_sent)
     }
 
-    /// Whether all tools kept their names.
+    /// Whether no name was changed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What the tool was called that was sent under this name; `None` if it kept it.
+    /// The original name of a tool that was sent under this one; `None` if it was not changed.
     pub fn original(&self, sent: &str) -> Option<&str> {
         self.0.get(sent).map(String::as_str)
     }
 
-    /// The event, with the name that the tool had. All but the beginnings of calls stay as they are.
+    /// Restores the name in an event that starts a tool call. Other events are returned unchanged.
     #[inline]
     #[must_use]
     pub fn restore<'e>(&'e self, mut event: Event<'e>) -> Event<'e> {
@@ -55,7 +56,7 @@ impl ToolNames {
         event
     }
 
-    /// Gives the calls of a whole answer the names that the tools had.
+    /// Restores the names of all tool calls of a response.
     pub fn restore_response(&self, response: &mut Response) {
         for part in response.choices.iter_mut().flat_map(|choice| &mut choice.content) {
             if let Content::ToolCall { name, .. } = &mut part.content {

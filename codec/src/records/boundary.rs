@@ -6,7 +6,7 @@
 
 /// The state between two pieces of one document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Balance {
+pub(crate) struct JsonBoundary {
     depth: u32,
     in_string: bool,
     escaped: bool,
@@ -25,7 +25,7 @@ pub(crate) enum Extent {
     Broken(usize),
 }
 
-impl Balance {
+impl JsonBoundary {
     /// Whether the last bracket was closed.
     pub(crate) fn is_complete(&self) -> bool {
         self.ended && self.depth == 0
@@ -103,9 +103,9 @@ mod tests {
         ];
         for (text, expected) in cases {
             for cut in 0..=text.len() {
-                let mut balance = Balance::default();
-                let found = match balance.feed(&text.as_bytes()[..cut]) {
-                    Extent::Open => match balance.feed(&text.as_bytes()[cut..]) {
+                let mut boundary = JsonBoundary::default();
+                let found = match boundary.feed(&text.as_bytes()[..cut]) {
+                    Extent::Open => match boundary.feed(&text.as_bytes()[cut..]) {
                         Extent::Open => Extent::Open,
                         Extent::End(at) => Extent::End(cut + at),
                         Extent::Broken(at) => Extent::Broken(cut + at),

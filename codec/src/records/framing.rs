@@ -2,22 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the bytes are.
+/// How the bytes of a response are framed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Framing {
-    /// Tell frames from text by the first bytes, see [`looks_like_frames`](crate::eventstream::looks_like_frames).
+    /// Detected by the first bytes, see [`looks_like_frames`](crate::eventstream::looks_like_frames).
     #[default]
     Auto,
     /// Event-stream frames of SageMaker with the container's bytes in them.
     EventStream,
-    /// The container's bytes, told by the first of them: for a transport that has removed the frames.
+    /// No frames: the container's bytes, server-sent events or JSON lines. For a transport that removes the frames itself.
     Unframed,
-    /// The container's bytes: server-sent events. Lines that are neither fields nor JSON are ignored.
+    /// No frames: server-sent events. Lines that are neither fields nor JSON are ignored.
     Sse,
-    /// The container's bytes: JSON documents, a line each or not. Lines that are no JSON are shown as malformed.
+    /// No frames: JSON documents, one per line or not. Lines that are not JSON are reported as malformed.
     JsonLines,
-    /// The container's bytes: neither of both, and so no records. Only [`Api::PlainText`] reads it.
+    /// No frames and no records: plain text, see [`Api::PlainText`](crate::Api::PlainText).
     PlainText,
 }

@@ -5,6 +5,6 @@ mod framing;
 mod scanner;
 pub(crate) mod text_chunks;
 
-pub(crate) use boundary::{Balance, Extent};
+pub(crate) use boundary::{Extent, JsonBoundary};
 pub use framing::Framing;
 pub(crate) use scanner::{Found, Place, Scanner};

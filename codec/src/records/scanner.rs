@@ -22,13 +22,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::ablation::Shortcut;
 use crate::buffer;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::limits::Limits;
 use crate::records::framing::Framing;
 use crate::records::text_chunks;
 use crate::records::text_chunks::Piece;
-use crate::records::{Balance, Extent};
+use crate::records::{Extent, JsonBoundary};
 use crate::sse::{Field, Line, Lines, may_be_field};
 
 /// How nearly all lines begin.
@@ -60,7 +61,7 @@ pub(crate) struct Scanner {
     lines: Lines,
     /// The data of an event that has not come to its end, or the beginning of a JSON document.
     data: Vec<u8>,
-    balance: Balance,
+    boundary: JsonBoundary,
     state: State,
     /// `data` is lent until the next call.
     lent: bool,
@@ -163,7 +164,7 @@ impl Scanner {
     /// names the event, or JSON that begins a line. Blank lines before it, which end nothing, are passed.
     #[inline(always)]
     pub(crate) fn value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
-        if self.state != State::Line || !self.lines.is_settled() {
+        if self.state != State::Line || !self.lines.is_settled() || !Shortcut::ReadAhead.is_on() {
             return None;
         }
         // Nearly every record of a model's stream.
@@ -220,7 +221,7 @@ impl Scanner {
         let rest = &chunk[*pos..];
         let is_cut = self.lines.begins_with(DATA);
         let is_whole = self.lines.is_settled() && rest.starts_with(DATA);
-        if self.state != State::Line || !(is_cut || is_whole) {
+        if self.state != State::Line || !(is_cut || is_whole) || !Shortcut::OneLine.is_on() {
             return None;
         }
         let end = memchr::memchr2(b'\n', b'\r', rest);
@@ -288,7 +289,7 @@ impl Scanner {
                         (_, b'{') => {
                             self.framing.get_or_insert(Framing::JsonLines);
                             self.state = State::Json;
-                            self.balance = Balance::default();
+                            self.boundary = JsonBoundary::default();
                             self.start = self.lines.consumed();
                             None
                         }
@@ -334,7 +335,7 @@ impl Scanner {
     /// Goes on with a JSON document.
     fn json(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeErrorKind> {
         let rest = &chunk[*pos..];
-        let (len, whole) = match self.balance.feed(rest) {
+        let (len, whole) = match self.boundary.feed(rest) {
             Extent::Open => (rest.len(), false),
             Extent::End(len) | Extent::Broken(len) => (len, true),
         };
@@ -403,8 +404,8 @@ impl Scanner {
         let skip = bytes.len() - value.len();
         if self.state != State::Data {
             let ends = matches!(next, Some(b'\n' | b'\r'));
-            self.balance = Balance::default();
-            if ends || is_whole(&mut self.balance, value) {
+            self.boundary = JsonBoundary::default();
+            if ends || is_whole(&mut self.boundary, value) {
                 let range = whole.range.start + skip..whole.range.end;
                 return Ok(Some(Found { place, range, offset: whole.offset + skip as u64 }));
             }
@@ -418,7 +419,7 @@ impl Scanner {
         }
         buffer::push(&mut self.data, b"\n", self.limits.record);
         buffer::push(&mut self.data, value, self.limits.record);
-        Ok(if is_whole(&mut self.balance, value) { self.dispatch() } else { None })
+        Ok(if is_whole(&mut self.boundary, value) { self.dispatch() } else { None })
     }
 
     /// The data of an event is complete.
@@ -449,7 +450,7 @@ impl Scanner {
             }
         }
         match self.state {
-            State::Data if self.balance.is_complete() || self.data.trim_ascii().is_empty() => {
+            State::Data if self.boundary.is_complete() || self.data.trim_ascii().is_empty() => {
                 Ok(self.dispatch())
             }
             State::Data | State::Json => {
@@ -493,10 +494,10 @@ fn data_value(rest: &[u8]) -> Option<usize> {
 }
 
 /// Whether the data of an event is a whole JSON document once this line of it is in.
-fn is_whole(balance: &mut Balance, mut line: &[u8]) -> bool {
+fn is_whole(boundary: &mut JsonBoundary, mut line: &[u8]) -> bool {
     loop {
-        match balance.feed(line) {
-            Extent::Open => return balance.is_complete(),
+        match boundary.feed(line) {
+            Extent::Open => return boundary.is_complete(),
             Extent::Broken(_) => return true,
             Extent::End(len) if len == line.len() => return true,
             Extent::End(len) => line = &line[len..],

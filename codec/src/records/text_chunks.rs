@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::buffer;
-use crate::records::{Balance, Extent};
+use crate::records::{Extent, JsonBoundary};
 
 /// The longest body that is taken for an error.
 const ERROR_MAX: usize = 4096;
@@ -116,7 +116,7 @@ pub(crate) fn may_be_error(body: &[u8]) -> bool {
         None => inside.is_empty(),
     };
     may_begin
-        && match Balance::default().feed(body) {
+        && match JsonBoundary::default().feed(body) {
             Extent::Open => true,
             Extent::End(len) => body[len..].trim_ascii().is_empty(),
             Extent::Broken(_) => false,

@@ -21,11 +21,11 @@ pub struct Decoder {
     lines: Lines,
     /// The data of the event so far, without the line feed after its last line.
     data: Vec<u8>,
-    /// The event has a data line, be it empty.
+    /// The event has a data line, which may be empty.
     has_data: bool,
     /// The event has a field.
     open: bool,
-    /// `data` is lent until the next call.
+    /// `data` is borrowed by the caller until the next call.
     lent: bool,
     event: Vec<u8>,
     id: Vec<u8>,
@@ -33,7 +33,7 @@ pub struct Decoder {
     failed: Option<DecodeError>,
 }
 
-/// Where the data of an event lies.
+/// Where the data of an event is.
 enum Data {
     /// In the chunk.
     Chunk(Range<usize>),
@@ -41,15 +41,15 @@ enum Data {
     Joined,
 }
 
-/// What the usual cases come to.
+/// The result of the fast path.
 enum Usual {
-    /// An event whose data lies there in the chunk.
+    /// An event whose data is this range of the chunk.
     Chunk { start: usize, end: usize },
-    /// One whose data lies in the line that was put together, from there on.
+    /// An event whose data is in the joined line, from this index on.
     Line { start: usize },
     /// The chunk is at its end.
     More,
-    /// None of them.
+    /// The fast path does not apply.
     Other,
 }
 
@@ -59,12 +59,12 @@ impl Decoder {
         Self::default()
     }
 
-    /// A decoder with other limits; [`Limits::record`] is the one that counts here.
+    /// A decoder with other limits, of which only [`Limits::record`] applies.
     pub fn with_limits(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
-    /// The next event. `Ok(None)` means that `chunk` is empty: bring the next one.
+    /// The next event. `Ok(None)` means that `chunk` is empty: pass the next one.
     ///
     /// # Errors
     ///
@@ -96,11 +96,11 @@ impl Decoder {
         Ok(None)
     }
 
-    /// The end of the input. As the standard has it, an event without its blank line is discarded.
+    /// Ends the input. As the standard requires, an event without its blank line is discarded.
     ///
     /// # Errors
     ///
-    /// *Truncated* where that discarded something; or the error that decoding ended with.
+    /// *Truncated* if that discarded something; or the error that decoding ended with.
     pub fn finish(&mut self) -> Result<(), DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -115,8 +115,8 @@ impl Decoder {
         })
     }
 
-    /// The usual cases at once: an event that is one data line and its blank line, whole or the rest of one that was
-    /// cut; and the beginning of one. Everything else, and everything unusual about it, is left as it is.
+    /// The fast path: an event of one data line and a blank line, complete or the rest of one that was cut, and the beginning of
+    /// such an event. Anything else is left to the general path.
     #[inline(always)]
     fn usual(&mut self) -> Usual {
         const DATA: &[u8] = b"data: ";
@@ -155,7 +155,7 @@ impl Decoder {
     fn find(&mut self) -> Result<Option<Data>, DecodeErrorKind> {
         let Self { input, lines, .. } = self;
         let chunk = &input.chunk[..];
-        // The first data line of an event, while it can stay where it is.
+        // The first data line of an event, while it can be borrowed from the chunk.
         let mut first: Option<Range<usize>> = None;
         while let Some(line) = lines.next(chunk, &mut input.pos, self.limits.record, may_be_field)? {
             let (bytes, in_chunk) = match &line {
@@ -194,7 +194,7 @@ impl Decoder {
                 // "If the field value does not contain U+0000 NULL, then set the last event ID buffer"
                 Field::Id(value) if !value.contains(&0) => replace(&mut self.id, value),
                 Field::Retry(value) if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
-                    // A number that no clock can hold is as good as none.
+                    // A number that does not fit is ignored.
                     let digits = core::str::from_utf8(value).unwrap_or_default();
                     self.retry = digits.parse().ok().or(self.retry);
                 }

@@ -7,12 +7,12 @@ use crate::sse::Event;
 
 impl Event<'_> {
     /// Appends the event to `out`. Decoding it gives exactly one event again, equal to this one but for line ends in
-    /// the data: CR LF and CR become LF, which is all that the format can say.
+    /// the data: CR LF and CR become LF, the only line end that the format can express.
     ///
     /// # Errors
     ///
-    /// CR or LF in the type or in the ID, NUL in the ID: such a value would end its line, and what follows could be
-    /// taken for fields. `out` is left as it was.
+    /// CR or LF in the type or in the ID, NUL in the ID: such a value would end its line, and the rest could be
+    /// parsed as fields. `out` is left as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let unencodable = |what| DecodeError::new(Layer::Sse, 0, DecodeErrorKind::Unencodable(what));
         if self.event.contains(['\r', '\n']) {

@@ -5,7 +5,7 @@ use alloc::borrow::Cow;
 /// One event of a stream. Borrows from the chunk or from the decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// The event's type, `message` where the stream names none.
+    /// The event's type; `message` if the stream does not name one.
     pub event: Cow<'a, str>,
     /// The data lines, joined by line feeds.
     pub data: Cow<'a, str>,
@@ -21,7 +21,7 @@ impl<'a> Event<'a> {
         Self { event: Cow::Borrowed("message"), data: data.into(), id: Cow::Borrowed(""), retry: None }
     }
 
-    /// The same event, with a copy of what it borrowed.
+    /// Copies what the event borrows.
     pub fn into_owned(self) -> Event<'static> {
         Event {
             event: Cow::Owned(self.event.into_owned()),

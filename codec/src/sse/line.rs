@@ -1,8 +1,8 @@
 //! Lines and fields.
 //!
 //! Lines end at CR LF, LF or CR. A CR at the end of a chunk ends its line at once; if the next chunk begins with LF,
-//! that LF belongs to it. Before changing this, think of a BOM that is cut, of a CR as the last byte of everything,
-//! and of a line that is never used: it must cost no memory.
+//! that LF belongs to it. Cases to consider before a change: a BOM that is cut, a CR as the very last byte, and a line that is
+//! never used, which must not take memory.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -15,11 +15,11 @@ const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 /// A line without its end.
 #[derive(Clone, Debug)]
 pub(crate) enum Line {
-    /// It lies in the chunk.
+    /// In the chunk.
     Chunk(Range<usize>),
-    /// It is the whole of the carry.
+    /// The whole partial buffer.
     Carry,
-    /// It was of no use, and was not kept.
+    /// Not needed, and not kept.
     Discarded,
 }
 
@@ -27,15 +27,15 @@ pub(crate) enum Line {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
     carry: Vec<u8>,
-    /// The carry holds a whole line, which is lent until the next call.
+    /// The buffer holds a complete line, which is borrowed until the next call.
     lent: bool,
-    /// The last line ended with CR: a LF that comes next belongs to it.
+    /// The last line ended with CR: a LF that follows belongs to it.
     skip_lf: bool,
-    /// The rest of the current line is of no use.
+    /// The rest of the current line is not needed.
     discard: bool,
-    /// Bytes of the BOM seen so far; three once the start of the stream is behind us.
+    /// Bytes of the BOM seen so far; three once the start of the stream has passed.
     bom: u8,
-    /// Bytes of the stream that were looked at, and of those before the current line.
+    /// Bytes of the stream that were read, and those before the current line.
     consumed: u64,
     start: u64,
 }
@@ -56,7 +56,7 @@ impl Lines {
         chunk.get(*pos).copied()
     }
 
-    /// A line that was lent is not needed any more.
+    /// Releases a line that was borrowed.
     #[inline]
     pub(crate) fn give_back(&mut self) {
         if self.lent {
@@ -65,7 +65,7 @@ impl Lines {
         }
     }
 
-    /// Whether the next byte is known to begin a line. Nothing may be lent.
+    /// Whether the next byte is known to begin a line. Nothing may be borrowed.
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
         self.carry.is_empty() && !self.discard && !self.skip_lf && self.bom == 3
@@ -96,8 +96,8 @@ impl Lines {
         }
     }
 
-    /// The next line from `pos` on. `None`: `pos` is at the end of the chunk. `keep` says of the beginning of a line
-    /// whether the line can be of use; `limit` bounds a line that is.
+    /// The next line from `pos` on. `None`: `pos` is at the end of the chunk. `keep` decides by the beginning of a line
+    /// whether the line is needed; `limit` bounds a needed line.
     pub(crate) fn next(
         &mut self,
         chunk: &[u8],
@@ -144,13 +144,13 @@ impl Lines {
         Ok(Some(Line::Carry))
     }
 
-    /// Whether a line has begun and not ended, and is of use, and begins like this.
+    /// Whether a needed line has begun, has not ended, and begins like this.
     #[inline]
     pub(crate) fn begins_with(&self, begin: &[u8]) -> bool {
         !self.lent && self.carry.starts_with(begin)
     }
 
-    /// Keeps bytes of a line that are known to have no line end. Nothing may be lent, and the line has to be of use
+    /// Keeps bytes of a line that are known to have no line end. Nothing may be borrowed, and the line has to be needed
     /// and within the limit.
     #[inline]
     pub(crate) fn keep(&mut self, bytes: &[u8], pos: &mut usize, limit: usize) {
@@ -183,7 +183,7 @@ impl Lines {
         Some(Line::Carry)
     }
 
-    /// The line that lies in the carry.
+    /// The line in the partial buffer.
     pub(crate) fn carry(&self) -> &[u8] {
         &self.carry
     }
@@ -194,7 +194,7 @@ impl Lines {
         self.start = self.consumed - bytes.len() as u64;
     }
 
-    /// Takes `len` bytes that are no lines.
+    /// Skips `len` bytes that are no lines.
     #[inline]
     pub(crate) fn advance(&mut self, pos: &mut usize, len: usize) {
         *pos += len;
@@ -206,7 +206,7 @@ impl Lines {
         self.start
     }
 
-    /// Bytes of the stream that were taken.
+    /// Bytes of the stream that were consumed.
     pub(crate) fn consumed(&self) -> u64 {
         self.consumed
     }
@@ -217,7 +217,7 @@ fn too_long(limit: usize) -> DecodeErrorKind {
     DecodeErrorKind::Limit { what: "line", len: None, limit: limit as u64 }
 }
 
-/// A line that means something. Names are compared exactly, and one space after the colon is not part of the value.
+/// A parsed line. Names are compared exactly, and one space after the colon is not part of the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field<'a> {
     Data(&'a [u8]),
@@ -252,7 +252,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Whether a line that begins like this can be a field that means something.
+/// Whether a line that begins like this can be a field.
 pub(crate) fn may_be_field(begin: &[u8]) -> bool {
     ["data", "event", "id", "retry"].iter().any(|name| {
         let name = name.as_bytes();

@@ -1,12 +1,12 @@
 //! Server-sent events, to the letter of the [standard](https://html.spec.whatwg.org/multipage/server-sent-events.html).
 //!
-//! What real containers send is often not quite this; the record layer inside [`Decoder`](crate::Decoder) reads that.
-//! Decisions where the standard leaves room or speaks of something other than bytes:
+//! Real containers often deviate from the standard; the record layer inside [`Decoder`](crate::Decoder) handles that.
+//! Decisions where the standard leaves a choice, or is not about bytes:
 //!
 //! - Malformed UTF-8 becomes U+FFFD, as the standard has it, and is never an error.
 //! - A CR at the very end of the input ends its line.
 //! - An event without data is not an event. `id` and `retry` on their own still take effect.
-//! - An event that the input ends in is discarded, and [`Decoder::finish`] says *truncated*.
+//! - An event that is unfinished at the end of the input is discarded, and [`Decoder::finish`] returns a *truncated* error.
 //!
 //! ```
 //! use bytes::Bytes;

@@ -4,6 +4,8 @@
 
 pub mod counting;
 pub mod frames;
+pub mod mutation;
+pub mod random;
 pub mod requests;
 pub mod sse;
 pub mod streams;
@@ -11,6 +13,7 @@ pub mod streams;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+pub use random::Random;
 use sagewire_codec::model::{ConverseEncoding, Response, ResponseOptions};
 use sagewire_codec::{Api, DecodeError, Decoder, Options, Transcoder, write_response};
 
@@ -189,19 +192,7 @@ pub fn texts(events: &[serde_json::Value]) -> String {
     deltas.filter_map(|event| event["text"].as_str()).collect()
 }
 
-/// A small generator of random numbers, the same on every run.
-pub struct Random(pub u64);
-
 impl Random {
-    pub fn below(&mut self, bound: usize) -> usize {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound as u64) as usize
-    }
-
     /// `body` cut at random into `PayloadPart` frames.
     pub fn parts(&mut self, body: &[u8], largest: usize) -> Vec<u8> {
         let mut out = Vec::new();

@@ -41,19 +41,14 @@ pub fn anew<'a>() -> ConversionOptions<'a> {
 pub fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
     let mut rendered = Rendered::default();
     for tool in tools {
-        rendered.lost.push((tool.at, "tools", Outcome::Dropped, "the template has no tools".into()));
+        rendered.report(tool.offset, "tools", Outcome::Dropped, "the template has no tools");
     }
     for message in messages {
         rendered.text.push_str(&format!("{:?}:", message.role));
         for part in &message.content {
             match &part.content {
                 Content::Text(text) => rendered.text.push_str(&format!(" {text}")),
-                _ => rendered.lost.push((
-                    part.at,
-                    "content",
-                    Outcome::Dropped,
-                    "the template has text only".into(),
-                )),
+                _ => rendered.report(part.offset, "content", Outcome::Dropped, "the template has text only"),
             }
         }
         rendered.text.push('\n');

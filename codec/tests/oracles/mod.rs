@@ -3,8 +3,6 @@
 // Each test binary uses some of it.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
-#[cfg(feature = "templates")]
-mod chat_templates;
 #[cfg(feature = "custom")]
 mod custom;
 mod embeddings;
@@ -15,8 +13,6 @@ mod responses;
 pub mod sse_reference;
 mod transcode;
 
-#[cfg(feature = "templates")]
-pub use chat_templates::chat_templates;
 #[cfg(feature = "custom")]
 pub use custom::custom;
 pub use embeddings::embeddings;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use sagewire_codec::model::{
-    At, Content, ConversionOptions, FirstMessage, Loss, Losses, Message, Outcome, Part, Rendered, Request,
-    Role, Tool,
+    Content, ConversionOptions, FirstMessage, Loss, Losses, Message, Offset, Outcome, Part, Rendered,
+    Request, Role, Tool,
 };
 use sagewire_codec::{Api, read_request, write_request};
 use serde_json::Value;
@@ -30,19 +30,14 @@ const FORMATS: [Api; 10] = [
 fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
     let mut rendered = Rendered::default();
     for tool in tools {
-        rendered.lost.push((tool.at, "tools", Outcome::Dropped, "the template has no tools".into()));
+        rendered.report(tool.offset, "tools", Outcome::Dropped, "the template has no tools");
     }
     for message in messages {
         rendered.text.push_str(&format!("{:?}:", message.role));
         for part in &message.content {
             match &part.content {
                 Content::Text(text) => rendered.text.push_str(&format!(" {text}")),
-                _ => rendered.lost.push((
-                    part.at,
-                    "content",
-                    Outcome::Dropped,
-                    "the template has text only".into(),
-                )),
+                _ => rendered.report(part.offset, "content", Outcome::Dropped, "the template has text only"),
             }
         }
         rendered.text.push('\n');
@@ -175,7 +170,7 @@ struct Kept<'k, 'a> {
 
 impl Kept<'_, '_> {
     /// Whether the list of losses names what stood at `at`, or what it stood in.
-    fn names(&self, at: At) -> bool {
+    fn names(&self, at: Offset) -> bool {
         let at = at.map(|at| at as usize);
         at.is_none_or(|at| self.places.iter().any(|place| place.contains(&at)))
     }
@@ -218,9 +213,9 @@ impl Kept<'_, '_> {
         let has_all = !self.source.messages.is_empty() && !self.target.messages.is_empty();
         let is_touched = self.losses.iter().any(|loss| !loss.path.starts_with('/'))
             || self.source.messages.iter().any(|message| {
-                let begin = message.at.unwrap_or(0) as usize;
-                let len = RawValueLen(self.source.source).at(begin);
-                message.at.is_none() || self.names_within(begin..begin + len)
+                let begin = message.offset.unwrap_or(0) as usize;
+                let len = RawValueLen(&self.source.source).at(begin);
+                message.offset.is_none() || self.names_within(begin..begin + len)
             });
         if has_all && !is_touched {
             assert_eq!(turns(self.target), turns(self.source), "{how}");
@@ -230,7 +225,7 @@ impl Kept<'_, '_> {
     fn tokens(&self, how: &str) {
         let (source, target) = (self.source.max_tokens, self.target.max_tokens);
         match source {
-            Some(tokens) if !self.names(tokens.at) => {
+            Some(tokens) if !self.names(tokens.offset) => {
                 assert_eq!(target.map(|param| param.value), Some(tokens.value), "{how}");
             }
             None if target.is_some() => {
@@ -243,10 +238,10 @@ impl Kept<'_, '_> {
 
     fn tools(&self, how: &str) {
         // A choice of none may be said by sending no tools.
-        if self.source.tool_choice.as_ref().is_some_and(|choice| self.names(choice.at)) {
+        if self.source.tool_choice.as_ref().is_some_and(|choice| self.names(choice.offset)) {
             return;
         }
-        for tool in self.source.tools.iter().filter(|tool| tool.other.is_none() && !self.names(tool.at)) {
+        for tool in self.source.tools.iter().filter(|tool| tool.other.is_none() && !self.names(tool.offset)) {
             let is_there = self.target.tools.iter().any(|other| other.name == tool.name);
             assert!(is_there, "{how}: the tool {:?} is gone", tool.name);
         }
@@ -264,11 +259,11 @@ impl RawValueLen<'_> {
 }
 
 /// The texts of the user, with where their messages and they themselves stood.
-fn user_texts<'r>(request: &'r Request<'_>) -> impl Iterator<Item = (Option<(At, At)>, &'r str)> {
+fn user_texts<'r>(request: &'r Request<'_>) -> impl Iterator<Item = (Option<(Offset, Offset)>, &'r str)> {
     let messages = request.messages.iter().filter(|message| matches!(message.role, Role::User));
     messages.flat_map(|message| {
         message.content.iter().filter_map(|part: &Part<'_>| match &part.content {
-            Content::Text(text) => Some((Some((message.at, part.at)), &**text)),
+            Content::Text(text) => Some((Some((message.offset, part.offset)), &**text)),
             _ => None,
         })
     })

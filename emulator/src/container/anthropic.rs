@@ -1,30 +1,30 @@
-//! Anthropic Messages, as Anthropic's own API answers.
+//! Anthropic Messages, with the responses of Anthropic's own API.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::chat::{Content, Message, named};
+use super::chat::{Content, Message, model_or_endpoint};
 use super::echo::Echo;
+use super::http::{EVENTS, ErrorResponse, OkResponse, Request, push_event};
 use super::json::{Json, object};
-use super::tool::Demanded;
-use super::until::{Stop, Until};
-use super::{Answer, EVENTS, Refusal, Request, push_event};
+use super::stop_criteria::{Stop, StopCriteria};
+use super::tool::RequiredTool;
 
-/// Answers a message.
-pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
-    let value: Value =
-        serde_json::from_slice(request.body).map_err(|_| refuse("The request body is not valid JSON"))?;
+/// Responds to a Messages request.
+pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
+    let value: Value = serde_json::from_slice(request.body)
+        .map_err(|_| error_response("The request body is not valid JSON"))?;
     let messages = Messages::read(&value)?;
     let echo = messages.echo()?;
     let head = Head {
         id: format!("msg_{:016x}", echo.number),
-        model: named(messages.model.as_deref(), request.endpoint).into(),
+        model: model_or_endpoint(messages.model.as_deref(), request.endpoint).into(),
     };
     if !messages.stream {
         let usage = object! { "input_tokens": echo.prompt_tokens, "output_tokens": echo.count() };
-        return Ok(Answer::json(&head.message([block(&echo, true)].into(), Some(&echo), usage)));
+        return Ok(OkResponse::json(&head.message([block(&echo, true)].into(), Some(&echo), usage)));
     }
-    Ok(Answer { content_type: EVENTS, body: head.stream(&echo) })
+    Ok(OkResponse { content_type: EVENTS, body: head.stream(&echo) })
 }
 
 #[derive(Deserialize)]
@@ -43,38 +43,43 @@ struct Messages {
 }
 
 impl Messages {
-    /// A model need not be named: the endpoint has one.
-    fn read(value: &Value) -> Result<Self, Refusal> {
+    /// The model is optional: the endpoint has only one.
+    fn read(value: &Value) -> Result<Self, ErrorResponse> {
         for name in ["max_tokens", "messages"] {
             if value.get(name).is_none() {
-                return Err(refuse(&format!("{name}: Field required")));
+                return Err(error_response(&format!("{name}: Field required")));
             }
         }
-        let messages = Self::deserialize(value).map_err(|error| refuse(&error.to_string()))?;
+        let messages = Self::deserialize(value).map_err(|error| error_response(&error.to_string()))?;
         let roles = ["user", "assistant"];
-        let first =
-            messages.messages.first().ok_or_else(|| refuse("messages: at least one message is required"))?;
+        let first = messages
+            .messages
+            .first()
+            .ok_or_else(|| error_response("messages: at least one message is required"))?;
         if messages.max_tokens == 0 {
-            return Err(refuse("max_tokens: Input should be greater than or equal to 1"));
+            return Err(error_response("max_tokens: Input should be greater than or equal to 1"));
         }
         if first.role != "user" {
-            return Err(refuse("messages: first message must use the \"user\" role"));
+            return Err(error_response("messages: first message must use the \"user\" role"));
         }
         match messages.messages.iter().position(|message| !roles.contains(&message.role.as_str())) {
-            Some(at) => Err(refuse(&format!("messages.{at}.role: Input should be 'user' or 'assistant'"))),
+            Some(at) => {
+                Err(error_response(&format!("messages.{at}.role: Input should be 'user' or 'assistant'")))
+            }
             None => Ok(messages),
         }
     }
 
-    fn echo(&self) -> Result<Echo, Refusal> {
-        let until = Until::tokens(Some(self.max_tokens)).stop(self.stop_sequences.as_ref());
-        let mut echo = Message::echo(&self.messages, &until);
+    fn echo(&self) -> Result<Echo, ErrorResponse> {
+        let criteria = StopCriteria::tokens(Some(self.max_tokens)).stop(self.stop_sequences.as_ref());
+        let mut echo = Message::echo(&self.messages, &criteria);
         let system = self.system.as_ref().map(Content::text).unwrap_or_default();
         echo.prompt_tokens += system.split_whitespace().count();
-        let tool = Demanded::of_messages(&self.tools, &self.tool_choice)
-            .map_err(|unknown| refuse(&format!("Tool '{}' not found in provided tools", unknown.0)))?;
+        let tool = RequiredTool::of_messages(&self.tools, &self.tool_choice).map_err(|unknown| {
+            error_response(&format!("Tool '{}' not found in provided tools", unknown.0))
+        })?;
         Ok(match tool {
-            Some(tool) => echo.calling(tool, &Message::asked(&self.messages), &until),
+            Some(tool) => echo.with_tool_call(tool, &Message::last_user_text(&self.messages), &criteria),
             None => echo,
         })
     }
@@ -99,7 +104,7 @@ impl Head {
         }
     }
 
-    /// One block, with a ping before it.
+    /// One content block, after a ping.
     fn stream(&self, echo: &Echo) -> String {
         let mut body = String::new();
         let mut push = |kind: &str, rest: Vec<(&'static str, Json)>| {
@@ -127,11 +132,11 @@ impl Head {
     }
 }
 
-/// The answer, or as it is before anything of it has come.
+/// The message; without content in the first event of a stream.
 fn block(echo: &Echo, is_whole: bool) -> Json {
     let text = if is_whole { echo.text() } else { "" };
     let Some(tool) = &echo.tool else { return object! { "type": "text", "text": text } };
-    // Input that was cut is no JSON.
+    // Truncated input is not JSON.
     let input = if is_whole && echo.is_done() { text } else { "{}" };
     object! {
         "type": "tool_use",
@@ -146,7 +151,7 @@ fn stop_reason(echo: &Echo) -> &'static str {
     echo.finish_reason(done, "max_tokens", "stop_sequence")
 }
 
-fn refuse(message: &str) -> Refusal {
+fn error_response(message: &str) -> ErrorResponse {
     let error = object! { "type": "invalid_request_error", "message": message };
-    Refusal::json(400, &object! { "type": "error", "error": error })
+    ErrorResponse::json(400, &object! { "type": "error", "error": error })
 }

@@ -1,16 +1,16 @@
-//! Requests in OpenAI's shapes, which several containers take: the parts that make a difference here.
+//! OpenAI's requests, which several containers accept: the fields that the emulator honours.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::echo::Echo;
-use super::tool::{Demanded, Unknown};
-use super::until::{Stop, Until};
+use super::stop_criteria::{Stop, StopCriteria};
+use super::tool::{RequiredTool, Unknown};
 
-/// What a chat template adds to each message, in tokens.
+/// Tokens that a chat template adds to each message.
 const MESSAGE_TOKENS: usize = 4;
 
-/// A chat.
+/// A chat completion request.
 #[derive(Debug, Deserialize)]
 pub(super) struct ChatRequest {
     model: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct ChatRequest {
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     pub(super) top_p: Option<f64>,
-    /// Answers that are wanted.
+    /// Number of choices.
     pub(super) n: Option<i64>,
     stop: Option<Stop>,
     include_stop_str_in_output: Option<bool>,
@@ -31,28 +31,29 @@ pub(super) struct ChatRequest {
 }
 
 impl ChatRequest {
-    /// What the model says, or calls.
+    /// The text or the tool call of the model.
     ///
     /// # Errors
     ///
-    /// The tool that is to be called is not there.
+    /// The request requires a tool that it does not define.
     pub(super) fn echo(&self, keeps_stop: bool) -> Result<Echo, Unknown> {
-        let until = Until::tokens(self.max_completion_tokens.or(self.max_tokens)).stop(self.stop.as_ref());
-        let until = Until { keeps_stop, ..until };
-        let echo = Message::echo(&self.messages, &until);
-        Ok(match Demanded::of_chat(&self.tools, &self.tool_choice)? {
-            Some(tool) => echo.calling(tool, &Message::asked(&self.messages), &until),
+        let criteria =
+            StopCriteria::tokens(self.max_completion_tokens.or(self.max_tokens)).stop(self.stop.as_ref());
+        let criteria = StopCriteria { keeps_stop, ..criteria };
+        let echo = Message::echo(&self.messages, &criteria);
+        Ok(match RequiredTool::from_chat(&self.tools, &self.tool_choice)? {
+            Some(tool) => echo.with_tool_call(tool, &Message::last_user_text(&self.messages), &criteria),
             None => echo,
         })
     }
 
-    /// What vLLM's own parameter says of it.
+    /// vLLM's parameter `include_stop_str_in_output`.
     pub(super) fn keeps_stop(&self) -> bool {
         self.include_stop_str_in_output.unwrap_or(false)
     }
 
     pub(super) fn model<'a>(&'a self, endpoint: &'a str) -> &'a str {
-        named(self.model.as_deref(), endpoint)
+        model_or_endpoint(self.model.as_deref(), endpoint)
     }
 
     pub(super) fn is_streamed(&self) -> bool {
@@ -64,7 +65,7 @@ impl ChatRequest {
     }
 }
 
-/// Text that is to go on.
+/// A completion request.
 #[derive(Debug, Deserialize)]
 pub(super) struct CompletionRequest {
     model: Option<String>,
@@ -73,33 +74,33 @@ pub(super) struct CompletionRequest {
     stream_options: Option<StreamOptions>,
     max_tokens: Option<u64>,
     echo: Option<bool>,
-    /// Answers to each prompt.
+    /// Number of choices for each prompt.
     pub(super) n: Option<i64>,
     stop: Option<Stop>,
     include_stop_str_in_output: Option<bool>,
 }
 
 impl CompletionRequest {
-    /// What the model says to each prompt.
+    /// The text of the model for each prompt.
     pub(super) fn echoes(&self, default_max_tokens: Option<u64>, keeps_stop: bool) -> Vec<Echo> {
-        let until = Until::tokens(self.max_tokens.or(default_max_tokens)).stop(self.stop.as_ref());
-        let until = &Until { keeps_stop, ..until };
+        let criteria = StopCriteria::tokens(self.max_tokens.or(default_max_tokens)).stop(self.stop.as_ref());
+        let criteria = &StopCriteria { keeps_stop, ..criteria };
         match &self.prompt {
-            Prompt::Text(prompt) => vec![Echo::new(prompt, until)],
-            Prompt::Texts(prompts) => prompts.iter().map(|prompt| Echo::new(prompt, until)).collect(),
-            Prompt::Tokens(tokens) => vec![Echo::with_count("", tokens.len(), until)],
+            Prompt::Text(prompt) => vec![Echo::new(prompt, criteria)],
+            Prompt::Texts(prompts) => prompts.iter().map(|prompt| Echo::new(prompt, criteria)).collect(),
+            Prompt::Tokens(tokens) => vec![Echo::with_count("", tokens.len(), criteria)],
             Prompt::ListsOfTokens(lists) => {
-                lists.iter().map(|tokens| Echo::with_count("", tokens.len(), until)).collect()
+                lists.iter().map(|tokens| Echo::with_count("", tokens.len(), criteria)).collect()
             }
         }
     }
 
-    /// What vLLM's own parameter says of it.
+    /// vLLM's parameter `include_stop_str_in_output`.
     pub(super) fn keeps_stop(&self) -> bool {
         self.include_stop_str_in_output.unwrap_or(false)
     }
 
-    /// What is repeated before the answer to the prompt of this index.
+    /// The prompt of this index, if the response repeats it.
     pub(super) fn prefix(&self, index: usize) -> &str {
         match &self.prompt {
             _ if !self.echo.unwrap_or(false) => "",
@@ -110,7 +111,7 @@ impl CompletionRequest {
     }
 
     pub(super) fn model<'a>(&'a self, endpoint: &'a str) -> &'a str {
-        named(self.model.as_deref(), endpoint)
+        model_or_endpoint(self.model.as_deref(), endpoint)
     }
 
     pub(super) fn is_streamed(&self) -> bool {
@@ -142,7 +143,7 @@ impl StreamOptions {
     }
 }
 
-/// A message of a chat, of a dialog, or of another API that calls these members the same.
+/// A message of any API that names these fields alike.
 #[derive(Debug, Deserialize)]
 pub(super) struct Message {
     #[serde(default)]
@@ -155,19 +156,19 @@ impl Message {
         self.content.as_ref().map(Content::text).unwrap_or_default()
     }
 
-    /// The last of the user's messages.
-    pub(super) fn asked(messages: &[Self]) -> String {
+    /// The text of the last user message.
+    pub(super) fn last_user_text(messages: &[Self]) -> String {
         messages.iter().rev().find(|message| message.role == "user").map(Self::text).unwrap_or_default()
     }
 
-    /// What the model says to it.
-    pub(super) fn echo(messages: &[Self], until: &Until) -> Echo {
+    /// The text of the model.
+    pub(super) fn echo(messages: &[Self], criteria: &StopCriteria) -> Echo {
         let count = messages.iter().map(|m| m.text().split_whitespace().count() + MESSAGE_TOKENS).sum();
-        Echo::with_count(&Self::asked(messages), count, until)
+        Echo::with_count(&Self::last_user_text(messages), count, criteria)
     }
 }
 
-/// The text of a message, or its parts.
+/// The content of a message: a text or parts.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Content {
@@ -191,7 +192,7 @@ pub(super) struct Part {
     text: Option<String>,
 }
 
-/// The model that was asked for; the endpoint has only one.
-pub(super) fn named<'a>(model: Option<&'a str>, endpoint: &'a str) -> &'a str {
+/// The requested model, or the name of the endpoint, which has only one model.
+pub(super) fn model_or_endpoint<'a>(model: Option<&'a str>, endpoint: &'a str) -> &'a str {
     model.filter(|model| !model.is_empty()).unwrap_or(endpoint)
 }

@@ -1,14 +1,14 @@
-//! The model of all containers: it only echoes.
+//! The model of all containers: it echoes the prompt.
 
-use super::tool::Demanded;
-use super::until::Until;
+use super::stop_criteria::StopCriteria;
+use super::tool::RequiredTool;
 
-/// Words of the user's message that are echoed.
+/// Most words of the user message that are echoed.
 const ECHO_WORDS: usize = 24;
-/// As many as the vocabulary of the tokenizer that counts has.
+/// Number of token IDs.
 const VOCABULARY: u64 = 32_000;
 
-/// The text that every container answers to a prompt, as far as the request lets it.
+/// The text with which every container responds to a prompt, unless the request ends it early.
 ///
 /// ```
 /// assert!(sagewire_emulator::echo("Hello").starts_with("You said: “Hello”"));
@@ -25,58 +25,64 @@ pub fn echo(prompt: &str) -> String {
     )
 }
 
-/// What is repeated of a prompt.
+/// The part of a prompt that is echoed.
 fn echoed(prompt: &str) -> String {
     let words: Vec<&str> = prompt.split_whitespace().collect();
     let echoed = words[..words.len().min(ECHO_WORDS)].join(" ");
     if words.len() > ECHO_WORDS { format!("{echoed} …") } else { echoed }
 }
 
-/// What the model says to one prompt.
+/// The output of the model for one prompt.
 #[derive(Clone, Debug)]
 pub(crate) struct Echo {
     text: String,
     ending: Ending,
-    /// The tool that is called, where the text is what it is called with.
+    /// The called tool; the text is its input then.
     pub(crate) tool: Option<Call>,
     pub(crate) prompt_tokens: usize,
-    /// The same prompt has the same number.
+    /// A hash of the prompt.
     pub(crate) number: u64,
 }
 
-/// A call of a tool.
+/// A tool call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) name: String,
-    /// The request named it.
+    /// The request names the tool.
     pub(crate) is_named: bool,
 }
 
-/// Why the model says no more.
+/// Why the output ends.
 #[derive(Clone, Debug, PartialEq)]
 enum Ending {
     Done,
-    /// More was to be said than the request allows.
-    Cut,
-    /// It was about to say this text.
+    /// The token limit was reached.
+    Truncated,
+    /// This stop sequence was reached.
     Stopped(String),
 }
 
 impl Echo {
-    /// The answer to a plain prompt.
-    pub(crate) fn new(prompt: &str, until: &Until) -> Self {
-        Self::with_count(prompt, tokens(prompt).count(), until)
+    /// The output for a plain prompt.
+    pub(crate) fn new(prompt: &str, criteria: &StopCriteria) -> Self {
+        Self::with_count(prompt, tokens(prompt).count(), criteria)
     }
 
-    /// The answer where `prompt` is only a part of what the model was sent.
-    pub(crate) fn with_count(prompt: &str, prompt_tokens: usize, until: &Until) -> Self {
-        let (text, ending) = ended(&echo(prompt), until);
+    /// The output where `prompt` is only a part of the input, which has `prompt_tokens` tokens.
+    pub(crate) fn with_count(prompt: &str, prompt_tokens: usize, criteria: &StopCriteria) -> Self {
+        let (text, ending) = truncate(&echo(prompt), criteria);
         Self { text, ending, tool: None, prompt_tokens, number: hash(prompt.as_bytes()) }
     }
 
-    /// The call of a tool in place of the answer. What ends an answer does not end it, but for its length.
-    pub(super) fn calling(self, tool: Demanded<'_>, prompt: &str, until: &Until) -> Self {
-        let (text, ending) = ended(&tool.input(&echoed(prompt)), &Until::tokens(until.max_tokens));
+    /// A tool call in place of the text. Only the token limit can end it early, not a stop sequence.
+    pub(super) fn with_tool_call(
+        self,
+        tool: RequiredTool<'_>,
+        prompt: &str,
+        criteria: &StopCriteria,
+    ) -> Self {
+        let (text, ending) =
+            truncate(&tool.input(&echoed(prompt)), &StopCriteria::tokens(criteria.max_tokens));
         let call = Call { name: tool.name.into(), is_named: tool.is_named };
         Self { text, ending, tool: Some(call), ..self }
     }
@@ -97,17 +103,17 @@ impl Echo {
         self.prompt_tokens + self.count()
     }
 
-    /// Everything is said.
+    /// Whether the output is complete.
     pub(crate) fn is_done(&self) -> bool {
         self.ending == Ending::Done
     }
 
-    /// There would be more.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.ending == Ending::Cut
+    /// Whether the token limit was reached.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.ending == Ending::Truncated
     }
 
-    /// The text that ended the answer.
+    /// The stop sequence that was reached.
     pub(crate) fn stopped_by(&self) -> Option<&str> {
         match &self.ending {
             Ending::Stopped(stop) => Some(stop),
@@ -115,7 +121,7 @@ impl Echo {
         }
     }
 
-    /// The reason for the end, by the names that the container has for each.
+    /// The finish reason, by the container's names for each.
     pub(crate) fn finish_reason(
         &self,
         done: &'static str,
@@ -124,25 +130,25 @@ impl Echo {
     ) -> &'static str {
         match self.ending {
             Ending::Done => done,
-            Ending::Cut => cut,
+            Ending::Truncated => cut,
             Ending::Stopped(_) => stopped,
         }
     }
 }
 
-/// As much of a text as may be said.
-fn ended(text: &str, until: &Until) -> (String, Ending) {
-    let max = until.max_tokens.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+/// The text up to the first stop sequence or the token limit.
+fn truncate(text: &str, criteria: &StopCriteria) -> (String, Ending) {
+    let max = criteria.max_tokens.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
     let allowed = &text[..tokens(text).take(max).map(str::len).sum()];
-    if let Some((at, stop)) = until.find(allowed) {
-        let len = if until.keeps_stop { at + stop.len() } else { at };
+    if let Some((at, stop)) = criteria.find(allowed) {
+        let len = if criteria.keeps_stop { at + stop.len() } else { at };
         return (allowed[..len].into(), Ending::Stopped(stop.into()));
     }
-    let ending = if allowed.len() < text.len() { Ending::Cut } else { Ending::Done };
+    let ending = if allowed.len() < text.len() { Ending::Truncated } else { Ending::Done };
     (allowed.into(), ending)
 }
 
-/// One piece of the text.
+/// One token of the text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'a> {
     pub(crate) text: &'a str,
@@ -154,7 +160,7 @@ impl<'a> Token<'a> {
         tokens(text).map(|text| Self { text })
     }
 
-    /// The same text has the same id, which is none of the special ones.
+    /// The ID: a hash of the text, and not one of the special tokens.
     pub(crate) fn id(self) -> u64 {
         3 + hash(self.text.as_bytes()) % (VOCABULARY - 3)
     }
@@ -167,7 +173,7 @@ impl<'a> Token<'a> {
     }
 }
 
-/// Words, each with the white space before it: about as a tokenizer cuts.
+/// Words, each with the white space before it: about what a tokenizer produces.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -200,24 +206,24 @@ mod tests {
 
     #[test]
     fn an_echo_is_whole_or_says_that_it_is_cut() {
-        let whole = Echo::new("Wie geht's?\nGut", &Until::default());
+        let whole = Echo::new("Wie geht's?\nGut", &StopCriteria::default());
         assert_eq!(whole.text(), echo("Wie geht's?\nGut"));
         assert!(
             whole.text().starts_with("You said: “Wie geht's? Gut”") && whole.text().contains("é, 你好, 😀")
         );
         assert!((60..=100).contains(&whole.count()));
         assert_eq!((whole.prompt_tokens, whole.finish_reason("stop", "length", "word")), (3, "stop"));
-        let cut = Echo::new("hi", &Until::tokens(Some(3)));
+        let cut = Echo::new("hi", &StopCriteria::tokens(Some(3)));
         assert_eq!((cut.text(), cut.count()), ("You said: “hi”", 3));
         assert_eq!(cut.finish_reason("stop", "length", "word"), "length");
-        assert!(Echo::new("", &Until::default()).text().starts_with("You sent no text."));
+        assert!(Echo::new("", &StopCriteria::default()).text().starts_with("You sent no text."));
     }
 
     #[test]
     fn the_first_stop_counts() {
         let stop = |stops: &[&str], keeps_stop, max_tokens| {
             let stop = stops.iter().map(ToString::to_string).collect();
-            let echo = Echo::new("hi", &Until { max_tokens, stop, keeps_stop });
+            let echo = Echo::new("hi", &StopCriteria { max_tokens, stop, keeps_stop });
             (echo.text().to_owned(), echo.stopped_by().map(String::from))
         };
         let said = |text: &str, stop: &str| (text.to_owned(), Some(stop.to_owned()));
@@ -231,7 +237,7 @@ mod tests {
 
     #[test]
     fn ids_and_likelihoods_are_in_range() {
-        for token in Echo::new("a b c", &Until::default()).tokens() {
+        for token in Echo::new("a b c", &StopCriteria::default()).tokens() {
             assert!((3..VOCABULARY).contains(&token.id()));
             assert!((-2.0..0.0).contains(&token.logprob()));
         }

@@ -1,8 +1,8 @@
-//! JSON whose members stay in the order in which they are written, as those of a container do.
+//! JSON whose fields keep their order, as in the responses of real containers.
 
 use std::fmt;
 
-/// A value to be written: `{}` as most servers write it, `{:#}` with the spaces of Python's `json.dumps`.
+/// A JSON value. `{}` writes it compactly, `{:#}` with the spaces of Python's `json.dumps`.
 #[derive(Clone, Debug)]
 pub(crate) enum Json {
     Null,
@@ -12,12 +12,12 @@ pub(crate) enum Json {
     Text(String),
     Array(Vec<Self>),
     Object(Vec<(&'static str, Self)>),
-    /// What is JSON already.
+    /// A JSON text.
     Raw(String),
 }
 
 impl Json {
-    /// This object with one more member, if there is something to say.
+    /// Adds a field to an object, unless the value is `None`.
     pub(crate) fn with(mut self, name: &'static str, value: Option<impl Into<Self>>) -> Self {
         if let (Self::Object(members), Some(value)) = (&mut self, value) {
             members.push((name, value.into()));
@@ -26,7 +26,7 @@ impl Json {
     }
 }
 
-/// An object of names and values.
+/// A JSON object of names and values.
 macro_rules! object {
     ($($name:literal: $value:expr),* $(,)?) => {
         $crate::container::json::Json::Object(vec![$(($name, $crate::container::json::Json::from($value))),*])
@@ -41,10 +41,10 @@ impl fmt::Display for Json {
             Self::Null => f.write_str("null"),
             Self::Bool(value) => write!(f, "{value}"),
             Self::Count(value) => write!(f, "{value}"),
-            // With a point, as those of all servers.
+            // With a decimal point, as all servers write it.
             Self::Number(value) => write!(f, "{value:?}"),
             Self::Raw(text) => f.write_str(text),
-            Self::Text(text) => f.write_str(&crate::error::json(text)),
+            Self::Text(text) => f.write_str(&crate::json_text::to_json(text)),
             Self::Array(values) => {
                 f.write_str("[")?;
                 for (at, value) in values.iter().enumerate() {
@@ -89,7 +89,7 @@ impl From<u64> for Json {
     }
 }
 
-/// Must be a number, not infinite and not NaN.
+/// Must be finite.
 impl From<f64> for Json {
     fn from(value: f64) -> Self {
         Self::Number(value)
@@ -126,7 +126,7 @@ impl<const N: usize> From<[Self; N]> for Json {
     }
 }
 
-/// Nothing is null.
+/// `None` is `null`.
 impl<T: Into<Self>> From<Option<T>> for Json {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)

@@ -1,44 +1,47 @@
-//! JumpStart's older containers: text-to-text, Llama 2's dialogs, and Hugging Face's pipelines. None of them streams.
+//! JumpStart's older containers: text-to-text, Llama 2 dialogs, and Hugging Face pipelines. None of them streams.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::chat::Message;
 use super::echo::Echo;
+use super::http::{ErrorResponse, OkResponse, Request};
 use super::json::{Json, object};
-use super::until::Until;
-use super::{Answer, Refusal, Request};
+use super::stop_criteria::StopCriteria;
 
-/// What Llama 2 says to those who have not accepted its licence.
+/// Llama 2's error if the request does not accept its licence.
 const EULA: &str = "Need to pass custom_attributes='accept_eula=true' as part of header. This means you have read and \
                     accept the end-user license agreement (EULA) of the model. EULA can be found in model card \
                     description or from https://ai.meta.com/resources/models-and-libraries/llama-downloads/.";
 
-/// Answers by the members of the body, or by its content type.
-pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
+/// Responds according to the fields of the body, or its content type.
+pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
     if request.is_of_type("application/x-text") {
-        let prompt = std::str::from_utf8(request.body).map_err(|error| refuse(&error.to_string()))?;
-        return Ok(Answer::json(&object! { "generated_text": Echo::new(prompt, &Until::default()).text() }));
+        let prompt = std::str::from_utf8(request.body).map_err(|error| error_response(&error.to_string()))?;
+        return Ok(OkResponse::json(
+            &object! { "generated_text": Echo::new(prompt, &StopCriteria::default()).text() },
+        ));
     }
-    let value: Value = serde_json::from_slice(request.body).map_err(|error| refuse(&error.to_string()))?;
+    let value: Value =
+        serde_json::from_slice(request.body).map_err(|error| error_response(&error.to_string()))?;
     if value.get("text_inputs").is_some() {
-        let request = TextToText::deserialize(&value).map_err(|error| refuse(&error.to_string()))?;
-        return Ok(Answer::json(&request.answer()));
+        let request = TextToText::deserialize(&value).map_err(|error| error_response(&error.to_string()))?;
+        return Ok(OkResponse::json(&request.respond()));
     }
     if value["inputs"][0].is_array() {
         let dialogs = Dialogs::deserialize(&value).map_err(|error| fail(&error.to_string()))?;
-        return dialogs.answer(request.custom_attributes);
+        return dialogs.respond(request.custom_attributes);
     }
     match Pipeline::deserialize(&value) {
-        Ok(pipeline) => Ok(Answer::json(&pipeline.answer())),
-        Err(_) => Err(refuse(
+        Ok(pipeline) => Ok(OkResponse::json(&pipeline.respond())),
+        Err(_) => Err(error_response(
             "text input must be of type `str` (single example), `List[str]` (batch or single pretokenized example) or \
              `List[List[str]]` (batch of pretokenized examples).",
         )),
     }
 }
 
-/// Parameters stand beside the prompt.
+/// A text-to-text request: parameters are next to the prompt.
 #[derive(Deserialize)]
 struct TextToText {
     text_inputs: String,
@@ -47,13 +50,13 @@ struct TextToText {
 }
 
 impl TextToText {
-    fn answer(&self) -> Json {
-        let echo = Echo::new(&self.text_inputs, &Until::tokens(self.max_length));
+    fn respond(&self) -> Json {
+        let echo = Echo::new(&self.text_inputs, &StopCriteria::tokens(self.max_length));
         object! { "generated_texts": copies(self.num_return_sequences, || echo.text().into()) }
     }
 }
 
-/// A list of dialogs, which may have no more than one.
+/// A list of dialogs, of which at most one is accepted.
 #[derive(Deserialize)]
 struct Dialogs {
     inputs: Vec<Vec<Message>>,
@@ -62,8 +65,8 @@ struct Dialogs {
 }
 
 impl Dialogs {
-    fn answer(&self, custom_attributes: &str) -> Result<Answer, Refusal> {
-        // The last of several values counts.
+    fn respond(&self, custom_attributes: &str) -> Result<OkResponse, ErrorResponse> {
+        // The last of several values is used.
         let mut attributes = custom_attributes.split(';').filter_map(|pair| pair.split_once('='));
         let accepted = attributes.rfind(|(name, _)| name.trim() == "accept_eula");
         if accepted.is_none_or(|(_, value)| value.trim() != "true") {
@@ -83,14 +86,14 @@ impl Dialogs {
                  (u/a/u/a/u...)",
             ));
         }
-        let echo = Message::echo(dialog, &self.parameters.until());
-        // Its answers begin with a space.
+        let echo = Message::echo(dialog, &self.parameters.stop_criteria());
+        // Its responses start with a space.
         let message = object! { "role": "assistant", "content": format!(" {}", echo.text()) };
-        Ok(Answer::json(&Json::from([object! { "generation": message }])))
+        Ok(OkResponse::json(&Json::from([object! { "generation": message }])))
     }
 }
 
-/// Hugging Face's text generation, which repeats the prompt unless it is told not to.
+/// Hugging Face's text generation pipeline, which repeats the prompt by default.
 #[derive(Deserialize)]
 struct Pipeline {
     inputs: Inputs,
@@ -113,14 +116,14 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn until(&self) -> Until {
-        Until::tokens(self.max_new_tokens)
+    fn stop_criteria(&self) -> StopCriteria {
+        StopCriteria::tokens(self.max_new_tokens)
     }
 }
 
 impl Pipeline {
-    /// A list of answers; for a list of prompts, a list of such lists.
-    fn answer(&self) -> Json {
+    /// A list of outputs; for a list of prompts, a list of such lists.
+    fn respond(&self) -> Json {
         match &self.inputs {
             Inputs::One(prompt) => self.answers(prompt),
             Inputs::Batch(prompts) => {
@@ -130,28 +133,28 @@ impl Pipeline {
     }
 
     fn answers(&self, prompt: &str) -> Json {
-        let echo = Echo::new(prompt, &self.parameters.until());
+        let echo = Echo::new(prompt, &self.parameters.stop_criteria());
         let prefix = if self.parameters.return_full_text.unwrap_or(true) { prompt } else { "" };
         let text = format!("{prefix}{}", echo.text());
         copies(self.parameters.num_return_sequences, || object! { "generated_text": &text })
     }
 }
 
-/// As many answers as were asked for, within reason.
+/// The requested number of outputs, up to a bound.
 fn copies(count: Option<usize>, answer: impl Fn() -> Json) -> Json {
     (0..count.unwrap_or(1).clamp(1, 64)).map(|_| answer()).collect::<Vec<_>>().into()
 }
 
-/// What the Multi Model Server under Hugging Face's toolkit says.
-fn refuse(why: &str) -> Refusal {
+/// The error of the Multi Model Server, which runs Hugging Face's toolkit.
+fn error_response(why: &str) -> ErrorResponse {
     let (kind, message) = (Json::from("InternalServerException"), Json::from(why));
     let body = format!("{{\n  \"code\": 400,\n  \"type\": {kind},\n  \"message\": {message}\n}}\n");
-    Refusal { status: 400, body }
+    ErrorResponse { status: 400, body }
 }
 
-/// What DJL Serving under Llama 2 says.
-fn fail(why: &str) -> Refusal {
+/// The error of DJL Serving, which runs Llama 2.
+fn fail(why: &str) -> ErrorResponse {
     let (message, error) = (Json::from("prediction failure"), Json::from(why));
     let body = format!("{{\n  \"code\":424,\n  \"message\":{message},\n  \"error\":{error}\n}}");
-    Refusal { status: 424, body }
+    ErrorResponse { status: 424, body }
 }

@@ -3,27 +3,27 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::chat::named;
+use super::chat::model_or_endpoint;
 use super::echo::Echo;
+use super::http::{EVENTS, ErrorResponse, OkResponse, Request, push_event};
 use super::json::{Json, object};
-use super::until::{Stop, Until};
-use super::{Answer, EVENTS, Refusal, Request, push_event};
+use super::stop_criteria::{Stop, StopCriteria};
 
-/// Answers one prompt.
-pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
+/// Responds to one prompt.
+pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
     let value: Value = serde_json::from_slice(request.body).map_err(|error| {
-        refuse(500, "server_error", &format!("[json.exception.parse_error.101] parse error: {error}"))
+        error_response(500, "server_error", &format!("[json.exception.parse_error.101] parse error: {error}"))
     })?;
-    let invalid = |why: &str| refuse(400, "invalid_request_error", why);
+    let invalid = |why: &str| error_response(400, "invalid_request_error", why);
     if value.get("prompt").is_none() {
         return Err(invalid("[json.exception.out_of_range.403] key 'prompt' not found"));
     }
     let completion = Completion::deserialize(&value).map_err(|error| invalid(&error.to_string()))?;
     let echo = completion.echo();
-    let model = named(completion.model.as_deref(), request.endpoint);
+    let model = model_or_endpoint(completion.model.as_deref(), request.endpoint);
     if !completion.stream {
         let body = last(&completion, &echo, echo.text(), vec![], model).to_string();
-        return Ok(Answer { content_type: "application/json; charset=utf-8", body });
+        return Ok(OkResponse { content_type: "application/json; charset=utf-8", body });
     }
     let mut body = String::new();
     for (at, token) in echo.tokens().enumerate() {
@@ -39,14 +39,14 @@ pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
         push_event(None, record, &mut body);
     }
     push_event(None, last(&completion, &echo, "", vec![], model), &mut body);
-    Ok(Answer { content_type: EVENTS, body })
+    Ok(OkResponse { content_type: EVENTS, body })
 }
 
 #[derive(Deserialize)]
 struct Completion {
     model: Option<String>,
     prompt: Prompt,
-    /// Less than zero: as many as there are.
+    /// Negative: no limit.
     n_predict: Option<i64>,
     max_tokens: Option<i64>,
     stop: Option<Stop>,
@@ -67,10 +67,10 @@ impl Completion {
     }
 
     fn echo(&self) -> Echo {
-        let until = Until::tokens(u64::try_from(self.limit()).ok()).stop(self.stop.as_ref());
+        let criteria = StopCriteria::tokens(u64::try_from(self.limit()).ok()).stop(self.stop.as_ref());
         match &self.prompt {
-            Prompt::Text(prompt) => Echo::new(prompt, &until),
-            Prompt::Tokens(tokens) => Echo::with_count("", tokens.len(), &until),
+            Prompt::Text(prompt) => Echo::new(prompt, &criteria),
+            Prompt::Tokens(tokens) => Echo::with_count("", tokens.len(), &criteria),
         }
     }
 
@@ -82,12 +82,12 @@ impl Completion {
     }
 }
 
-/// The whole answer, or the last record of a stream: it says what became of the request.
+/// The non-streaming response, or the last record of a stream.
 fn last(request: &Completion, echo: &Echo, content: &str, tokens: Vec<Json>, model: &str) -> Json {
     let (count, prompt_count) = (echo.count(), echo.prompt_tokens);
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
     let limit = request.limit() as f64;
-    let stop = Until::default().stop(request.stop.as_ref()).stop;
+    let stop = StopCriteria::default().stop(request.stop.as_ref()).stop;
     let stop: Vec<Json> = stop.into_iter().map(Json::from).collect();
     let settings = object! {
         "temperature": 0.8,
@@ -119,7 +119,7 @@ fn last(request: &Completion, echo: &Echo, content: &str, tokens: Vec<Json>, mod
     }
 }
 
-fn refuse(code: u16, kind: &str, message: &str) -> Refusal {
+fn error_response(code: u16, kind: &str, message: &str) -> ErrorResponse {
     let error = object! { "code": u64::from(code), "message": message, "type": kind };
-    Refusal::json(code, &object! { "error": error })
+    ErrorResponse::json(code, &object! { "error": error })
 }

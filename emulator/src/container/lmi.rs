@@ -1,37 +1,40 @@
-//! LMI with a rolling batch: one JSON line a token, written by Python with its spaces.
+//! LMI with a rolling batch: one JSON line per token, with the spaces that Python writes.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::chat::ChatRequest;
 use super::echo::{Echo, Token};
+use super::http::{CREATED, ErrorResponse, JSON, JSON_LINES, OkResponse, Request};
 use super::json::{Json, object};
-use super::until::{Stop, Until};
-use super::{Answer, CREATED, JSON, JSON_LINES, Refusal, Request};
+use super::stop_criteria::{Stop, StopCriteria};
 
-/// Tokens of an answer to a request that does not say how many.
+/// Default number of new tokens.
 pub(super) const NEW_TOKENS: u64 = 30;
 
-/// Answers a chat, or a prompt.
-pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
-    let value: Value = serde_json::from_slice(request.body).map_err(|error| refuse(&error.to_string()))?;
+/// Responds to a chat or a prompt.
+pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
+    let value: Value =
+        serde_json::from_slice(request.body).map_err(|error| error_response(&error.to_string()))?;
     if value.get("messages").is_some() {
-        let chat = ChatRequest::deserialize(&value).map_err(|error| refuse(&error.to_string()))?;
-        return answer_chat(&chat);
+        let chat = ChatRequest::deserialize(&value).map_err(|error| error_response(&error.to_string()))?;
+        return respond_chat(&chat);
     }
     let request = Generate::deserialize(&value).map_err(|_| {
-        refuse("TextEncodeInput must be Union[TextInputSequence, Tuple[InputSequence, InputSequence]]")
+        error_response(
+            "TextEncodeInput must be Union[TextInputSequence, Tuple[InputSequence, InputSequence]]",
+        )
     })?;
     let parameters = request.parameters.unwrap_or_default();
-    let echo = Echo::new(&request.inputs, &parameters.until(parameters.stop_sequences.as_ref()));
+    let echo = Echo::new(&request.inputs, &parameters.stop_criteria(parameters.stop_sequences.as_ref()));
     Ok(if request.stream {
-        Answer { content_type: JSON_LINES, body: lines(&request.inputs, &parameters, &echo) }
+        OkResponse { content_type: JSON_LINES, body: lines(&request.inputs, &parameters, &echo) }
     } else {
-        Answer { content_type: JSON, body: format!("{:#}", whole(&request.inputs, &parameters, &echo)) }
+        OkResponse { content_type: JSON, body: format!("{:#}", whole(&request.inputs, &parameters, &echo)) }
     })
 }
 
-/// A prompt; two generations of LMI take it.
+/// A request with a prompt, which two generations of LMI accept.
 #[derive(Deserialize)]
 pub(super) struct Generate {
     pub(super) inputs: String,
@@ -49,13 +52,13 @@ pub(super) struct Parameters {
     pub(super) details: bool,
     pub(super) seed: Option<u64>,
     pub(super) stop_sequences: Option<Stop>,
-    /// What vLLM calls them.
+    /// vLLM's name of `stop_sequences`.
     pub(super) stop: Option<Stop>,
 }
 
 impl Parameters {
-    pub(super) fn until(&self, stop: Option<&Stop>) -> Until {
-        Until::tokens(Some(self.max_new_tokens.unwrap_or(NEW_TOKENS))).stop(stop)
+    pub(super) fn stop_criteria(&self, stop: Option<&Stop>) -> StopCriteria {
+        StopCriteria::tokens(Some(self.max_new_tokens.unwrap_or(NEW_TOKENS))).stop(stop)
     }
 
     pub(super) fn generated_text(&self, inputs: &str, echo: &Echo) -> String {
@@ -63,7 +66,7 @@ impl Parameters {
     }
 }
 
-/// The text that ended the answer is a token of its own, of which nothing is shown.
+/// A stop sequence is a token of its own, without text.
 fn tokens(echo: &Echo) -> Vec<Json> {
     let end = echo.stopped_by().map(|stop| Token { text: stop });
     let end = end.map(|token| object! { "id": token.id(), "text": "", "log_prob": token.logprob() });
@@ -81,7 +84,7 @@ fn details(inputs: &str, echo: &Echo) -> Json {
     }
 }
 
-/// The line of the last token has the whole text too: that is the end.
+/// The line of the last token also has the whole text, which marks the end.
 fn lines(inputs: &str, parameters: &Parameters, echo: &Echo) -> String {
     let tokens = tokens(echo);
     let count = tokens.len();
@@ -103,10 +106,11 @@ fn finish_reason(echo: &Echo) -> &'static str {
     echo.finish_reason("eos_token", "length", "stop_sequence")
 }
 
-/// OpenAI's objects as bare lines: without a model, a usage, or a `[DONE]`.
-fn answer_chat(request: &ChatRequest) -> Result<Answer, Refusal> {
+/// OpenAI's objects as JSON lines, without model, usage or `[DONE]`.
+fn respond_chat(request: &ChatRequest) -> Result<OkResponse, ErrorResponse> {
     let echo = request.echo(false);
-    let echo = echo.map_err(|unknown| refuse(&format!("tool_choice: {} is none of the tools", unknown.0)))?;
+    let echo =
+        echo.map_err(|unknown| error_response(&format!("tool_choice: {} is none of the tools", unknown.0)))?;
     let id = format!("chatcmpl-{}", echo.number);
     let head = |object| object! { "id": &id, "object": object, "created": CREATED };
     if !request.is_streamed() {
@@ -122,7 +126,7 @@ fn answer_chat(request: &ChatRequest) -> Result<Answer, Refusal> {
             "total_tokens": echo.total_tokens(),
         };
         let body = head("chat.completion").with("choices", Some([choice])).with("usage", Some(usage));
-        return Ok(Answer { content_type: JSON, body: format!("{body:#}") });
+        return Ok(OkResponse { content_type: JSON, body: format!("{body:#}") });
     }
     let end = echo.stopped_by().map(|_| "");
     let texts: Vec<&str> = echo.tokens().map(|token| token.text).chain(end).collect();
@@ -137,7 +141,7 @@ fn answer_chat(request: &ChatRequest) -> Result<Answer, Refusal> {
         format!("{:#}\n", head("chat.completion.chunk").with("choices", Some([choice])))
     };
     let body = texts.iter().enumerate().map(line).collect();
-    Ok(Answer { content_type: JSON_LINES, body })
+    Ok(OkResponse { content_type: JSON_LINES, body })
 }
 
 fn message(echo: &Echo) -> Json {
@@ -152,14 +156,14 @@ fn message(echo: &Echo) -> Json {
     object! { "role": "assistant", "content": "", "tool_calls": [call] }
 }
 
-/// The name of a tool is repeated, and it has neither an id nor a type.
+/// Every delta repeats the tool name, and has neither an ID nor a type.
 fn delta(echo: &Echo, text: &str) -> Json {
     let Some(tool) = &echo.tool else { return object! { "content": text } };
     let function = object! { "name": &tool.name, "arguments": text };
     object! { "tool_calls": [object! { "index": 0_usize, "function": function }] }
 }
 
-fn refuse(why: &str) -> Refusal {
+fn error_response(why: &str) -> ErrorResponse {
     let error = format!("Input Parsing failed. Ensure that the request payload is valid. {why}");
-    Refusal { status: 424, body: format!("{:#}", object! { "error": error, "code": 424_usize }) }
+    ErrorResponse { status: 424, body: format!("{:#}", object! { "error": error, "code": 424_usize }) }
 }

@@ -5,53 +5,54 @@ use serde_json::Value;
 
 use super::chat::{ChatRequest, CompletionRequest};
 use super::echo::{Echo, Token};
+use super::http::{ErrorResponse, JSON, JSON_LINES, OkResponse, Request};
 use super::json::{Json, object};
 use super::lmi::{Generate, Parameters};
-use super::openai::Said;
-use super::{Answer, JSON, JSON_LINES, Refusal, Request};
+use super::openai::VllmResponse;
 
-/// Answers a completion, a prompt, or a chat: in this order.
-pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
-    let value: Value = serde_json::from_slice(request.body).map_err(|error| refuse(&error.to_string()))?;
-    let of_vllm = |error: serde_json::Error| refuse(&format!("1 validation error: {error}"));
+/// Responds to a completion, a prompt or a chat, tried in this order.
+pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
+    let value: Value =
+        serde_json::from_slice(request.body).map_err(|error| error_response(&error.to_string()))?;
+    let of_vllm = |error: serde_json::Error| error_response(&format!("1 validation error: {error}"));
     if value.get("prompt").is_some() {
         let request_body = CompletionRequest::deserialize(&value).map_err(of_vllm)?;
-        return Said::to_completion(request.endpoint, &request_body).map(frame);
+        return VllmResponse::to_completion(request.endpoint, &request_body).map(frame);
     }
     if value.get("inputs").is_some() {
         let request = Generate::deserialize(&value).map_err(of_vllm)?;
-        return Ok(answer_inputs(&request));
+        return Ok(respond_inputs(&request));
     }
     if value.get("messages").is_some() {
         let chat = ChatRequest::deserialize(&value).map_err(of_vllm)?;
         if chat.messages.is_empty() {
             return Err(error(400, "messages must not be empty"));
         }
-        return Said::to_chat(request.endpoint, &chat).map(frame);
+        return VllmResponse::to_chat(request.endpoint, &chat).map(frame);
     }
-    Err(refuse("invalid payload. must contain prompt, inputs, or messages"))
+    Err(error_response("invalid payload. must contain prompt, inputs, or messages"))
 }
 
-/// One record a line; the terminator becomes an empty one.
-fn frame(said: Said) -> Answer {
+/// One record per line. `[DONE]` becomes an empty line.
+fn frame(said: VllmResponse) -> OkResponse {
     match said {
-        Said::Whole(body) => Answer { content_type: JSON, body: format!("{body}\n") },
-        Said::Stream(chunks) => {
+        VllmResponse::Whole(body) => OkResponse { content_type: JSON, body: format!("{body}\n") },
+        VllmResponse::Stream(chunks) => {
             let lines = chunks.iter().map(|chunk| format!("{chunk}\n"));
-            Answer { content_type: JSON_LINES, body: lines.chain(["\n".into()]).collect() }
+            OkResponse { content_type: JSON_LINES, body: lines.chain(["\n".into()]).collect() }
         }
     }
 }
 
-fn answer_inputs(request: &Generate) -> Answer {
+fn respond_inputs(request: &Generate) -> OkResponse {
     let default = Parameters::default();
     let parameters = request.parameters.as_ref().unwrap_or(&default);
-    let echo = Echo::new(&request.inputs, &parameters.until(parameters.stop.as_ref()));
+    let echo = Echo::new(&request.inputs, &parameters.stop_criteria(parameters.stop.as_ref()));
     if request.stream {
-        Answer { content_type: JSON_LINES, body: lines(&request.inputs, parameters, &echo) }
+        OkResponse { content_type: JSON_LINES, body: lines(&request.inputs, parameters, &echo) }
     } else {
         let body = whole(&request.inputs, parameters, &echo);
-        Answer { content_type: JSON, body: format!("{body:#}\n") }
+        OkResponse { content_type: JSON, body: format!("{body:#}\n") }
     }
 }
 
@@ -59,8 +60,8 @@ fn token(token: Token<'_>) -> Json {
     object! { "id": token.id(), "text": token.text, "logprob": token.logprob() }
 }
 
-/// The end is a token without text, which is counted and counted again; the index is that of the choice. The chunks of
-/// the usage and of the end become empty lines.
+/// The end is a token without text, which is counted as generated. The index is that of the choice. The chunks of
+/// usage and of `[DONE]` become empty lines.
 fn lines(inputs: &str, parameters: &Parameters, echo: &Echo) -> String {
     let line = |token: Json, generated_text: Option<String>, details: Option<Json>| {
         let record = object! {
@@ -85,7 +86,7 @@ fn lines(inputs: &str, parameters: &Parameters, echo: &Echo) -> String {
     body + "\n\n"
 }
 
-/// The finish reason is the token at which it stopped, and that is none.
+/// The field for the finish reason has the stop token, which is null.
 fn whole(inputs: &str, parameters: &Parameters, echo: &Echo) -> Json {
     let details = parameters.details.then(|| {
         object! {
@@ -99,10 +100,13 @@ fn whole(inputs: &str, parameters: &Parameters, echo: &Echo) -> Json {
     object! { "generated_text": parameters.generated_text(inputs, echo) }.with("details", details)
 }
 
-fn refuse(why: &str) -> Refusal {
+fn error_response(why: &str) -> ErrorResponse {
     error(424, &format!("Input parsing failed: {why}"))
 }
 
-fn error(code: u16, message: &str) -> Refusal {
-    Refusal { status: code, body: format!("{:#}", object! { "code": u64::from(code), "error": message }) }
+fn error(code: u16, message: &str) -> ErrorResponse {
+    ErrorResponse {
+        status: code,
+        body: format!("{:#}", object! { "code": u64::from(code), "error": message }),
+    }
 }

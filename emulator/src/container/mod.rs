@@ -1,10 +1,11 @@
-//! The model containers that an endpoint may have. One file each: what it takes, what it refuses, how it answers.
+//! The emulated model containers, one file each: accepted requests, errors and responses.
 //!
-//! All of them have the same model, which echoes.
+//! All of them run the same model, which echoes the prompt.
 
 mod anthropic;
 mod chat;
 mod echo;
+mod http;
 pub(crate) mod json;
 mod jumpstart;
 mod llama_server;
@@ -13,27 +14,21 @@ mod lmi_outputs;
 mod lmi_vllm;
 mod openai;
 mod responses;
+mod stop_criteria;
 mod tgi;
 mod tool;
 mod torchserve;
 mod triton;
-mod until;
 
 use std::fmt;
 use std::str::FromStr;
 
 pub use echo::echo;
-use json::Json;
+pub(crate) use http::Request;
+use http::{ErrorResponse, OkResponse};
 use serde::Deserialize;
 
-/// 2026-01-01T00:00:00Z: answers do not depend on the clock.
-const CREATED: u64 = 1_767_225_600;
-
-const JSON: &str = "application/json";
-const JSON_LINES: &str = "application/jsonlines";
-const EVENTS: &str = "text/event-stream";
-
-/// What a container speaks.
+/// The API of an emulated container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -48,14 +43,14 @@ pub enum ContainerFormat {
     Responses,
     /// Text Generation Inference: `inputs`, `messages` or `prompt`.
     Tgi,
-    /// JumpStart's older containers, which do not stream: `inputs`, `text_inputs`, dialogs of Llama 2.
+    /// JumpStart's older containers, which do not stream: `inputs`, `text_inputs`, Llama 2 dialogs.
     #[serde(rename = "jumpstart")]
     JumpStart,
-    /// LMI with a rolling batch: one JSON line a token.
+    /// LMI with a rolling batch: one JSON line per token.
     Lmi,
     /// LMI with vLLM's asynchronous engine: vLLM's records as JSON lines.
     LmiVllm,
-    /// LMI with a dynamic batch: a JSON line of `outputs` a token.
+    /// LMI with a dynamic batch: a JSON line of `outputs` per token.
     LmiOutputs,
     /// Triton with its generate extension.
     Triton,
@@ -67,7 +62,7 @@ pub enum ContainerFormat {
 }
 
 impl ContainerFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 11] = [
         Self::OpenAi,
         Self::Anthropic,
@@ -82,7 +77,7 @@ impl ContainerFormat {
         Self::TorchServe,
     ];
 
-    /// What it is called in scripts and on the command line.
+    /// The name in scripts and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
@@ -99,24 +94,24 @@ impl ContainerFormat {
         }
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     ///
     /// # Errors
     ///
     /// The container's own error.
-    pub(crate) fn answer(self, request: &Request<'_>) -> Result<Answer, Refusal> {
+    pub(crate) fn respond(self, request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
         match self {
-            Self::OpenAi => openai::answer(request),
-            Self::Anthropic => anthropic::answer(request),
-            Self::Responses => responses::answer(request),
-            Self::Tgi => tgi::answer(request),
-            Self::JumpStart => jumpstart::answer(request),
-            Self::Lmi => lmi::answer(request),
-            Self::LmiVllm => lmi_vllm::answer(request),
-            Self::LmiOutputs => lmi_outputs::answer(request),
-            Self::Triton => triton::answer(request),
-            Self::LlamaServer => llama_server::answer(request),
-            Self::TorchServe => torchserve::answer(request),
+            Self::OpenAi => openai::respond(request),
+            Self::Anthropic => anthropic::respond(request),
+            Self::Responses => responses::respond(request),
+            Self::Tgi => tgi::respond(request),
+            Self::JumpStart => jumpstart::respond(request),
+            Self::Lmi => lmi::respond(request),
+            Self::LmiVllm => lmi_vllm::respond(request),
+            Self::LmiOutputs => lmi_outputs::respond(request),
+            Self::Triton => triton::respond(request),
+            Self::LlamaServer => llama_server::respond(request),
+            Self::TorchServe => torchserve::respond(request),
         }
     }
 }
@@ -127,7 +122,7 @@ impl fmt::Display for ContainerFormat {
     }
 }
 
-/// Reads a [name](Self::name).
+/// Parses a [name](Self::name).
 impl FromStr for ContainerFormat {
     type Err = UnknownFormat;
 
@@ -148,58 +143,6 @@ impl fmt::Display for UnknownFormat {
 }
 
 impl std::error::Error for UnknownFormat {}
-
-/// What the service hands to the container.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Request<'a> {
-    pub(crate) endpoint: &'a str,
-    pub(crate) content_type: &'a str,
-    pub(crate) custom_attributes: &'a str,
-    pub(crate) body: &'a [u8],
-}
-
-impl Request<'_> {
-    fn is_of_type(&self, content_type: &str) -> bool {
-        let essence = self.content_type.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case(content_type)
-    }
-}
-
-/// What the container answers.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) content_type: &'static str,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    fn json(body: &Json) -> Self {
-        Self { content_type: JSON, body: body.to_string() }
-    }
-}
-
-/// The container's own error.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) body: String,
-}
-
-impl Refusal {
-    fn json(status: u16, body: &Json) -> Self {
-        Self { status, body: body.to_string() }
-    }
-}
-
-/// Appends a server-sent event, with the name that it has if it has one.
-fn push_event(name: Option<&str>, data: impl fmt::Display, out: &mut String) {
-    use fmt::Write as _;
-    // Writing to a string does not fail.
-    if let Some(name) = name {
-        let _ = writeln!(out, "event: {name}");
-    }
-    let _ = write!(out, "data: {data}\n\n");
-}
 
 #[cfg(test)]
 mod tests {

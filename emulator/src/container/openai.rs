@@ -5,61 +5,62 @@ use serde_json::Value;
 
 use super::chat::{ChatRequest, CompletionRequest};
 use super::echo::Echo;
+use super::http::{CREATED, ErrorResponse, OkResponse, Request, push_event};
 use super::json::{Json, object};
 use super::tool::Unknown;
-use super::{Answer, CREATED, Refusal, Request, push_event};
 
-/// As many as OpenAI gives.
+/// Most choices, as in OpenAI's API.
 const ANSWERS_MAX: usize = 128;
-/// Tokens of a completion that does not say how many.
+/// Default number of tokens of a completion.
 const COMPLETION_TOKENS: u64 = 16;
 
-/// Answers a chat or a completion.
-pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
-    Ok(match Said::to(request.endpoint, request.body)? {
-        Said::Whole(body) => Answer::json(&body),
-        Said::Stream(chunks) => {
+/// Responds to a chat or a completion.
+pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
+    Ok(match VllmResponse::to(request.endpoint, request.body)? {
+        VllmResponse::Whole(body) => OkResponse::json(&body),
+        VllmResponse::Stream(chunks) => {
             let mut body = String::new();
             chunks.iter().for_each(|chunk| push_event(None, chunk, &mut body));
             push_event(None, "[DONE]", &mut body);
-            Answer { content_type: "text/event-stream; charset=utf-8", body }
+            OkResponse { content_type: "text/event-stream; charset=utf-8", body }
         }
     })
 }
 
-/// What vLLM says, before it is framed.
+/// The response of vLLM, before it is framed.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(super) enum VllmResponse {
     Whole(Json),
     Stream(Vec<Json>),
 }
 
-impl Said {
-    /// Tries a chat first, as vLLM does on `/invocations`, and then a completion.
-    fn to(endpoint: &str, body: &[u8]) -> Result<Self, Refusal> {
-        let value: Value = serde_json::from_slice(body).map_err(|error| refuse(&error.to_string(), None))?;
+impl VllmResponse {
+    /// Parses the body as a chat first and then as a completion, as vLLM does on `/invocations`.
+    fn to(endpoint: &str, body: &[u8]) -> Result<Self, ErrorResponse> {
+        let value: Value =
+            serde_json::from_slice(body).map_err(|error| error_response(&error.to_string(), None))?;
         if !value.is_object() {
-            return Err(refuse("Input should be a valid dictionary", None));
+            return Err(error_response("Input should be a valid dictionary", None));
         }
         if let Ok(chat) = ChatRequest::deserialize(&value) {
             return Self::to_chat(endpoint, &chat);
         }
         match CompletionRequest::deserialize(&value) {
             Ok(completion) => Self::to_completion(endpoint, &completion),
-            Err(_) => Err(refuse(
+            Err(_) => Err(error_response(
                 "Either prompt or prompt_embeds must be provided and non-empty. (parameter=prompt)",
                 Some("prompt"),
             )),
         }
     }
 
-    /// Answers a chat.
-    pub(super) fn to_chat(endpoint: &str, request: &ChatRequest) -> Result<Self, Refusal> {
+    /// Responds to a chat.
+    pub(super) fn to_chat(endpoint: &str, request: &ChatRequest) -> Result<Self, ErrorResponse> {
         if request.messages.is_empty() {
-            return Err(refuse("messages must not be empty", Some("messages")));
+            return Err(error_response("messages must not be empty", Some("messages")));
         }
         let count = count(request.n)?;
-        let echo = request.echo(request.keeps_stop()).map_err(|unknown| refuse_tool(&unknown))?;
+        let echo = request.echo(request.keeps_stop()).map_err(|unknown| unknown_tool(&unknown))?;
         let id = format!("chatcmpl-{:016x}", echo.number);
         let model = request.model(endpoint);
         Ok(if request.is_streamed() {
@@ -69,8 +70,8 @@ impl Said {
         })
     }
 
-    /// Answers a completion. All answers to a prompt are the same, and stand together.
-    pub(super) fn to_completion(endpoint: &str, request: &CompletionRequest) -> Result<Self, Refusal> {
+    /// Responds to a completion. All choices of a prompt are equal and follow each other.
+    pub(super) fn to_completion(endpoint: &str, request: &CompletionRequest) -> Result<Self, ErrorResponse> {
         let count = count(request.n)?;
         let echoes = request.echoes(Some(COMPLETION_TOKENS), request.keeps_stop());
         let id = format!("cmpl-{:016x}", echoes.first().map_or(0, |echo| echo.number));
@@ -104,18 +105,18 @@ impl Said {
     }
 }
 
-/// How many answers are wanted.
-fn count(n: Option<i64>) -> Result<usize, Refusal> {
+/// The number of choices.
+fn count(n: Option<i64>) -> Result<usize, ErrorResponse> {
     match n.unwrap_or(1) {
-        n @ ..1 => Err(refuse(&format!("n must be at least 1, got {n}."), Some("n"))),
+        n @ ..1 => Err(error_response(&format!("n must be at least 1, got {n}."), Some("n"))),
         n => match usize::try_from(n) {
             Ok(count) if count <= ANSWERS_MAX => Ok(count),
-            _ => Err(refuse(&format!("n must be at most {ANSWERS_MAX}, got {n}."), Some("n"))),
+            _ => Err(error_response(&format!("n must be at most {ANSWERS_MAX}, got {n}."), Some("n"))),
         },
     }
 }
 
-/// One chunk for the role, each token, the end, and the usage if it was asked for. Several answers take turns.
+/// One chunk for the role, each token, the end, and the usage if requested. Several choices are interleaved.
 fn chat_chunks(id: &str, model: &str, echo: &Echo, count: usize, wants_usage: bool) -> Vec<Json> {
     let head = || head(id, "chat.completion.chunk", model);
     let mut chunks = Vec::new();
@@ -196,7 +197,7 @@ fn tool_call(echo: &Echo, function: Json) -> Json {
     object! { "id": id, "type": "function", "function": function }
 }
 
-/// A tool that the request names is no reason of its own.
+/// The call of a tool that the request names does not change the finish reason.
 fn finish_reason(echo: &Echo) -> &'static str {
     match &echo.tool {
         Some(tool) if !tool.is_named => echo.finish_reason("tool_calls", "length", "stop"),
@@ -208,7 +209,7 @@ fn head(id: &str, object: &str, model: &str) -> Json {
     object! { "id": id, "object": object, "created": CREATED, "model": model }
 }
 
-/// A piece of an answer, or its end.
+/// A choice of a completion: some text, or the end.
 fn text_choice(index: usize, text: &str, end: Option<&Echo>) -> Json {
     object! {
         "index": index,
@@ -219,7 +220,7 @@ fn text_choice(index: usize, text: &str, end: Option<&Echo>) -> Json {
     }
 }
 
-/// A prompt counts once, however many answers it has.
+/// A prompt is counted once, however many choices it has.
 fn usage(echoes: &[Echo], count: usize) -> Json {
     let prompt: usize = echoes.iter().map(|echo| echo.prompt_tokens).sum();
     let completion = echoes.iter().map(Echo::count).sum::<usize>() * count;
@@ -230,16 +231,16 @@ fn usage(echoes: &[Echo], count: usize) -> Json {
     }
 }
 
-/// A tool is to be called that the request does not have.
-pub(super) fn refuse_tool(unknown: &Unknown) -> Refusal {
+/// The error for a required tool that the request does not define.
+pub(super) fn unknown_tool(unknown: &Unknown) -> ErrorResponse {
     let why = "does not match any of the specified `tools`";
-    refuse(&format!("The tool specified in `tool_choice` ({}) {why}", unknown.0), Some("tool_choice"))
+    error_response(&format!("The tool specified in `tool_choice` ({}) {why}", unknown.0), Some("tool_choice"))
 }
 
-/// vLLM's error.
-pub(super) fn refuse(message: &str, param: Option<&str>) -> Refusal {
+/// An error in vLLM's shape.
+pub(super) fn error_response(message: &str, param: Option<&str>) -> ErrorResponse {
     let error = object! { "message": message, "type": "BadRequestError", "param": param, "code": 400_usize };
-    Refusal::json(400, &object! { "error": error })
+    ErrorResponse::json(400, &object! { "error": error })
 }
 
 #[cfg(test)]
@@ -248,9 +249,9 @@ mod tests {
 
     use super::*;
 
-    fn ask(request: &Value) -> Answer {
+    fn ask(request: &Value) -> OkResponse {
         let body = request.to_string();
-        answer(&Request { endpoint: "my-llm", body: body.as_bytes(), ..Request::default() }).unwrap()
+        respond(&Request { endpoint: "my-llm", body: body.as_bytes(), ..Request::default() }).unwrap()
     }
 
     fn chunks(body: &str) -> Vec<Value> {
@@ -323,7 +324,7 @@ mod tests {
         assert!(choices.iter().all(|choice| choice["text"] == "You " && choice["stop_reason"] == "said"));
         for (n, why) in [(0, "n must be at least 1, got 0."), (129, "n must be at most 128, got 129.")] {
             let body = json!({"messages": messages, "n": n}).to_string();
-            let refused = answer(&Request { body: body.as_bytes(), ..Request::default() }).unwrap_err();
+            let refused = respond(&Request { body: body.as_bytes(), ..Request::default() }).unwrap_err();
             assert!(refused.status == 400 && refused.body.contains(why), "{}", refused.body);
         }
     }
@@ -365,7 +366,7 @@ mod tests {
             "messages": [{"role": "user", "content": "hi"}], "tools": tools, "tool_choice": {"function": {"name": "other"}},
         });
         let body = request.to_string();
-        let refused = answer(&Request { body: body.as_bytes(), ..Request::default() }).unwrap_err();
+        let refused = respond(&Request { body: body.as_bytes(), ..Request::default() }).unwrap_err();
         assert!(refused.status == 400 && refused.body.contains("tool_choice"), "{}", refused.body);
         let free =
             json!({"messages": [{"role": "user", "content": "hi"}], "tools": tools, "tool_choice": "auto"});
@@ -399,7 +400,7 @@ mod tests {
     fn other_bodies_are_refused_as_the_container_does() {
         for body in ["", "{}", "[]", r#"{"inputs": "hi"}"#, r#"{"messages": []}"#, r#"{"messages": "hi"}"#] {
             let error: Value = serde_json::from_str(
-                &answer(&Request { body: body.as_bytes(), ..Request::default() }).unwrap_err().body,
+                &respond(&Request { body: body.as_bytes(), ..Request::default() }).unwrap_err().body,
             )
             .unwrap();
             assert_eq!(

@@ -3,31 +3,32 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::chat::{Message, named};
+use super::chat::{Message, model_or_endpoint};
 use super::echo::Echo;
+use super::http::{CREATED, ErrorResponse, OkResponse, Request, push_event};
 use super::json::{Json, object};
-use super::openai::{refuse, refuse_tool};
-use super::tool::Demanded;
-use super::until::Until;
-use super::{Answer, CREATED, Refusal, Request, push_event};
+use super::openai::{error_response, unknown_tool};
+use super::stop_criteria::StopCriteria;
+use super::tool::RequiredTool;
 
-/// Answers an input.
-pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
+/// Responds to an input.
+pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
     let value: Value =
-        serde_json::from_slice(request.body).map_err(|error| refuse(&error.to_string(), None))?;
+        serde_json::from_slice(request.body).map_err(|error| error_response(&error.to_string(), None))?;
     if value.get("input").is_none() {
         let message =
             "1 validation error:\n  {'type': 'missing', 'loc': 'body.input', 'msg': 'Field required'}";
-        return Err(refuse(message, Some("body.input")));
+        return Err(error_response(message, Some("body.input")));
     }
-    let body = Create::deserialize(&value).map_err(|error| refuse(&error.to_string(), Some("body.input")))?;
+    let body = Create::deserialize(&value)
+        .map_err(|error| error_response(&error.to_string(), Some("body.input")))?;
     let echo = body.echo()?;
-    let model = named(body.model.as_deref(), request.endpoint);
+    let model = model_or_endpoint(body.model.as_deref(), request.endpoint);
     let response = Response { echo: &echo, model, max_output_tokens: body.max_output_tokens };
     Ok(if body.stream {
-        Answer { content_type: "text/event-stream; charset=utf-8", body: response.stream() }
+        OkResponse { content_type: "text/event-stream; charset=utf-8", body: response.stream() }
     } else {
-        Answer::json(&response.end())
+        OkResponse::json(&response.end())
     })
 }
 
@@ -45,23 +46,23 @@ struct Create {
 }
 
 impl Create {
-    /// This API has no texts that end an answer.
-    fn echo(&self) -> Result<Echo, Refusal> {
-        let until = Until::tokens(self.max_output_tokens);
+    /// This API has no stop sequences.
+    fn echo(&self) -> Result<Echo, ErrorResponse> {
+        let criteria = StopCriteria::tokens(self.max_output_tokens);
         let (echo, asked) = match &self.input {
-            Input::Text(prompt) => (Echo::new(prompt, &until), prompt.clone()),
-            Input::Items(items) => (Message::echo(items, &until), Message::asked(items)),
+            Input::Text(prompt) => (Echo::new(prompt, &criteria), prompt.clone()),
+            Input::Items(items) => (Message::echo(items, &criteria), Message::last_user_text(items)),
         };
-        let tool = Demanded::of_responses(&self.tools, &self.tool_choice)
-            .map_err(|unknown| refuse_tool(&unknown))?;
+        let tool = RequiredTool::of_responses(&self.tools, &self.tool_choice)
+            .map_err(|unknown| unknown_tool(&unknown))?;
         Ok(match tool {
-            Some(tool) => echo.calling(tool, &asked, &until),
+            Some(tool) => echo.with_tool_call(tool, &asked, &criteria),
             None => echo,
         })
     }
 }
 
-/// A prompt, or items of which messages have a role and content.
+/// A prompt, or a list of items, of which messages have a role and content.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Input {
@@ -89,7 +90,7 @@ impl Response<'_> {
             "output_tokens_details": object! { "reasoning_tokens": 0_usize },
             "total_tokens": input + output,
         };
-        let status = if self.echo.is_cut() { "incomplete" } else { "completed" };
+        let status = if self.echo.is_truncated() { "incomplete" } else { "completed" };
         self.object(status, vec![self.item("completed", true)], Some(usage))
     }
 
@@ -123,7 +124,7 @@ impl Response<'_> {
         format!("{kind}_{:016x}", self.echo.number)
     }
 
-    /// The message, or the call of a tool; or as it is before anything of it has come.
+    /// The message or the tool call; without content in the first event of a stream.
     fn item(&self, status: &str, is_whole: bool) -> Json {
         let Some(tool) = &self.echo.tool else {
             return self.message(status, if is_whole { vec![self.part()] } else { vec![] });
@@ -152,7 +153,7 @@ impl Response<'_> {
         part(self.echo.text())
     }
 
-    /// Everything that is done is said once more as a whole.
+    /// Every item is repeated in full once it is done.
     fn stream(&self) -> String {
         let mut events = Events::default();
         events.push("response.created", object! { "response": self.begin() });
@@ -165,7 +166,7 @@ impl Response<'_> {
         }
         let item = self.item("completed", true);
         events.push("response.output_item.done", object! { "item": item, "output_index": 0_usize });
-        // Also where it is incomplete: the status says so.
+        // Also of an incomplete response, whose status is different.
         events.push("response.completed", object! { "response": self.end() });
         events.body
     }

@@ -1,38 +1,38 @@
-//! Calls of tools: the model makes one where the request leaves it no choice.
+//! Tool calls: the model calls a tool only if the request requires it.
 
 use serde_json::Value;
 
-/// How deep schemas are followed.
+/// Deepest level of a schema that is followed.
 const DEPTH_MAX: usize = 8;
 
-/// The tool that a request demands to be called.
+/// The tool that a request requires the model to call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Demanded<'a> {
+pub(super) struct RequiredTool<'a> {
     pub(super) name: &'a str,
-    /// The request names it, and does not leave it to the model which is called.
+    /// Whether the request names the tool instead of leaving the choice to the model.
     pub(super) is_named: bool,
     schema: &'a Value,
 }
 
-/// The tool that is named is none of the request's.
+/// The request names a tool that it does not define.
 #[derive(Clone, Debug)]
 pub(super) struct Unknown(pub(super) String);
 
-impl<'a> Demanded<'a> {
-    /// OpenAI's chat: all of a tool is under `function`, and so is the name of the choice.
-    pub(super) fn of_chat(tools: &'a Value, choice: &'a Value) -> Result<Option<Self>, Unknown> {
+impl<'a> RequiredTool<'a> {
+    /// Of a chat completion: the fields of tools and of `tool_choice` are under `function`.
+    pub(super) fn from_chat(tools: &'a Value, choice: &'a Value) -> Result<Option<Self>, Unknown> {
         let tools = each(tools).filter_map(|tool| Self::new(&tool["function"], "parameters"));
         Self::choose(tools, choice == "required", choice["function"]["name"].as_str())
     }
 
-    /// OpenAI's Responses: the same without `function`.
+    /// Of a Responses request: the same without `function`.
     pub(super) fn of_responses(tools: &'a Value, choice: &'a Value) -> Result<Option<Self>, Unknown> {
         let functions = each(tools).filter(|tool| tool["type"] == "function");
         let tools = functions.filter_map(|tool| Self::new(tool, "parameters"));
         Self::choose(tools, choice == "required", choice["name"].as_str())
     }
 
-    /// Anthropic: a choice has a type.
+    /// Of an Anthropic request: `tool_choice` has a type.
     pub(super) fn of_messages(tools: &'a Value, choice: &'a Value) -> Result<Option<Self>, Unknown> {
         let tools = each(tools).filter_map(|tool| Self::new(tool, "input_schema"));
         let named = choice["name"].as_str().filter(|_| choice["type"] == "tool");
@@ -43,7 +43,7 @@ impl<'a> Demanded<'a> {
         Some(Self { name: tool["name"].as_str()?, is_named: false, schema: &tool[schema] })
     }
 
-    /// The first that will do.
+    /// The first tool.
     fn choose(
         mut tools: impl Iterator<Item = Self>,
         is_required: bool,
@@ -59,7 +59,7 @@ impl<'a> Demanded<'a> {
         }
     }
 
-    /// What the model calls it with: JSON that goes with the schema, and has the user's words where text is wanted.
+    /// The input of the call: JSON that matches the schema, with the prompt as every string.
     pub(super) fn input(self, asked: &str) -> String {
         let mut text = String::new();
         match self.schema {
@@ -74,7 +74,7 @@ fn each(tools: &Value) -> impl Iterator<Item = &Value> {
     tools.as_array().into_iter().flatten()
 }
 
-/// A value that goes with a schema, as far as the usual ones go.
+/// A value that matches a schema. Supports the common keywords.
 fn sample(schema: &Value, asked: &str, depth: usize) -> Value {
     if depth > DEPTH_MAX {
         return Value::Null;
@@ -109,7 +109,7 @@ fn sample(schema: &Value, asked: &str, depth: usize) -> Value {
     }
 }
 
-/// Writes JSON with the spaces that models put into it.
+/// Writes JSON with spaces, as models do.
 fn write(value: &Value, text: &mut String) {
     match value {
         Value::Array(values) => {
@@ -124,7 +124,7 @@ fn write(value: &Value, text: &mut String) {
             text.push('{');
             for (at, (name, value)) in members.iter().enumerate() {
                 text.push_str(if at == 0 { "" } else { ", " });
-                text.push_str(&crate::error::json(name));
+                text.push_str(&crate::json_text::to_json(name));
                 text.push_str(": ");
                 write(value, text);
             }
@@ -160,7 +160,7 @@ mod tests {
         ] {
             let tools = json!([{"function": {"name": "f", "parameters": schema}}]);
             let choice = json!("required");
-            let demanded = Demanded::of_chat(&tools, &choice).ok().flatten();
+            let demanded = RequiredTool::from_chat(&tools, &choice).ok().flatten();
             assert_eq!(demanded.map(|tool| tool.input("a \"b\"")).as_deref(), Some(input));
         }
         let mut deep = json!({"type": "string"});
@@ -181,13 +181,13 @@ mod tests {
             (json!("none"), Ok(None)),
             (json!(null), Ok(None)),
         ] {
-            let found = Demanded::of_chat(&tools, &choice);
+            let found = RequiredTool::from_chat(&tools, &choice);
             let found = found.map(|tool| tool.map(|tool| (tool.name, tool.is_named)));
             assert_eq!(
                 found.as_ref().map_err(|unknown| unknown.0.as_str()),
                 called.as_ref().map_err(|name| *name)
             );
         }
-        assert!(Demanded::of_chat(&json!(null), &json!("required")).is_ok_and(|tool| tool.is_none()));
+        assert!(RequiredTool::from_chat(&json!(null), &json!("required")).is_ok_and(|tool| tool.is_none()));
     }
 }

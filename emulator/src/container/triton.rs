@@ -3,32 +3,32 @@
 use serde::Deserialize;
 
 use super::echo::Echo;
+use super::http::{EVENTS, ErrorResponse, OkResponse, Request, push_event};
 use super::json::{Json, object};
-use super::until::{Stop, Until};
-use super::{Answer, EVENTS, Refusal, Request, push_event};
+use super::stop_criteria::{Stop, StopCriteria};
 
 const MODEL: &str = "ensemble";
 
-/// Answers one prompt.
-pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
-    let request: Generate = serde_json::from_slice(request.body).map_err(|error| refuse(&error))?;
+/// Responds to one prompt.
+pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
+    let request: Generate = serde_json::from_slice(request.body).map_err(|error| error_response(&error))?;
     let Some(prompt) = &request.text_input else {
-        return Err(refuse(&format_args!(
+        return Err(error_response(&format_args!(
             "expected 1 inputs but got 0 inputs for model '{MODEL}'. Got input(s) [], but missing required input(s) \
              ['text_input']. Please provide all required input(s)."
         )));
     };
-    let echo = Echo::new(prompt, &request.until());
+    let echo = Echo::new(prompt, &request.stop_criteria());
     if !request.stream && !request.parameters.stream {
-        return Ok(Answer::json(&record(echo.text())));
+        return Ok(OkResponse::json(&record(echo.text())));
     }
     let mut body = String::new();
-    // The sequence never ends: none was begun.
+    // The request starts no sequence, so none ends.
     echo.tokens().for_each(|token| push_event(None, record(token.text), &mut body));
-    Ok(Answer { content_type: EVENTS, body })
+    Ok(OkResponse { content_type: EVENTS, body })
 }
 
-/// Inputs of the model may stand at the top, or among the parameters.
+/// Inputs may be at the top level or among the parameters.
 #[derive(Deserialize)]
 struct Generate {
     text_input: Option<String>,
@@ -41,9 +41,9 @@ struct Generate {
 }
 
 impl Generate {
-    fn until(&self) -> Until {
+    fn stop_criteria(&self) -> StopCriteria {
         let stop = self.stop_words.as_ref().or(self.parameters.stop_words.as_ref());
-        Until::tokens(self.max_tokens.or(self.parameters.max_tokens)).stop(stop)
+        StopCriteria::tokens(self.max_tokens.or(self.parameters.max_tokens)).stop(stop)
     }
 }
 
@@ -66,6 +66,6 @@ fn record(text: &str) -> Json {
     }
 }
 
-fn refuse(why: &dyn std::fmt::Display) -> Refusal {
-    Refusal::json(400, &object! { "error": why.to_string() })
+fn error_response(why: &dyn std::fmt::Display) -> ErrorResponse {
+    ErrorResponse::json(400, &object! { "error": why.to_string() })
 }

@@ -209,7 +209,7 @@ async fn the_last_attempt_is_returned_unchanged() {
 async fn a_chat_is_retried() {
     let exception = json!({"exception": {"type": "InternalStreamFailure", "message": "m"}, "after": 0});
     let emulator = with_rules(&json!([{"fault": exception, "times": 1}, {}])).await;
-    let mut chat = Chat::new(client(&setup(&emulator)), "my-llm");
+    let chat = Chat::new(client(&setup(&emulator)), "my-llm");
     let request = sagewire_codec::read_request(sagewire_codec::Api::OpenAi, CHAT.as_bytes());
     let mut stream = chat.stream(&request.expect("a request")).await.expect("a stream");
     let mut text = String::new();

@@ -25,6 +25,7 @@
 //! A message is one answer: choices other than the first are dropped in writing. So are logprobs. All of that is in
 //! [`Writer::losses`].
 
+mod parameters;
 mod read_blocks;
 mod read_request;
 mod read_stream;
@@ -35,36 +36,9 @@ mod write_request;
 mod write_response;
 mod write_stream;
 
+pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
-pub(crate) use read_stream::Reader;
+pub(crate) use read_stream::{StreamState, read_record};
 pub(crate) use write_request::write as write_request;
 pub use write_response::write_response;
 pub use write_stream::Writer;
-
-/// Members of a request that only Anthropic gives a meaning.
-const OWN: &[&str] = &[
-    "anthropic_version",
-    "anthropic_beta",
-    "betas",
-    "cache_control",
-    "container",
-    "context_management",
-    "inference_geo",
-    "mcp_servers",
-    "speed",
-    // These have names in the model; here they have values that are not theirs.
-    "model",
-    "system",
-    "max_tokens",
-    "stop_sequences",
-    "stream",
-    "temperature",
-    "top_p",
-    "top_k",
-    "tools",
-    "tool_choice",
-    "thinking",
-    "output_config",
-    "metadata",
-    "service_tier",
-];

@@ -14,20 +14,20 @@ use crate::formats::request_reader::{Result, Source};
 use crate::json::Kind;
 use crate::model;
 use crate::model::Json;
-use crate::model::{Content, Members, Part, Text};
+use crate::model::{Content, Fields, Part, Text};
 
 /// Reads `content`: a string or a list of blocks.
 pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
-    let at = source.at()?;
+    let offset = source.offset()?;
     parts.clear();
     match source.kind()?.0 {
-        Kind::String => *parts = Vec::from([Part { at, ..Part::new(Content::Text(source.text()?)) }]),
+        Kind::String => *parts = Vec::from([Part { offset, ..Part::new(Content::Text(source.text()?)) }]),
         Kind::Array => source.array(|source| {
-            let at = source.at()?;
+            let offset = source.offset()?;
             let known = source.probe(block)?;
             parts.push(match known {
-                Some(part) => Part { at, ..part },
-                None => Part { at, ..Part::new(Content::Other(source.raw()?)) },
+                Some(part) => Part { offset, ..part },
+                None => Part { offset, ..Part::new(Content::Other(source.raw()?)) },
             });
             Ok(())
         })?,
@@ -54,9 +54,9 @@ struct Block<'a> {
 }
 
 fn block<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
-    let (mut kind, mut cache, mut own) = (None::<Cow<'a, str>>, None, Members::new());
-    let (mut block, mut known, mut source_own) = (Block::default(), 0u32, Members::new());
-    source.nested(&mut own, "", |source, member| {
+    let (mut kind, mut cache, mut extension_fields) = (None::<Cow<'a, str>>, None, Fields::new());
+    let (mut block, mut known, mut source_own) = (Block::default(), 0u32, Fields::new());
+    source.nested(&mut extension_fields, "", |source, member| {
         let taken = match member {
             "type" => return source.value(&mut kind),
             "cache_control" => return source.value(&mut cache),
@@ -85,11 +85,11 @@ fn block<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
         known += u32::from(taken);
         Ok(taken)
     })?;
-    own.append(&mut source_own);
+    extension_fields.append(&mut source_own);
     let Some(kind) = kind else { return Ok(None) };
     // A block of one type with members of another is kept as it is: they would not come back.
     let Some((content, used)) = meaning(&kind, block) else { return Ok(None) };
-    Ok((used == known).then_some(Part { cache, own, ..Part::new(content) }))
+    Ok((used == known).then_some(Part { cache, extension_fields, ..Part::new(content) }))
 }
 
 /// What a block says, and how many of its members that takes.
@@ -126,10 +126,13 @@ fn meaning<'a>(kind: &str, block: Block<'a>) -> Option<(Content<'a>, u32)> {
 }
 
 /// Reads where the bytes of an image or a document are.
-fn media<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<model::Source<'a>>> {
+fn media<'a>(
+    source: &mut Source<'a>,
+    extension_fields: &mut Fields<'a>,
+) -> Result<Option<model::Source<'a>>> {
     let mut kind = None::<Cow<'a, str>>;
     let (mut media_type, mut data, mut url, mut file) = (None::<Cow<'a, str>>, None, None, None);
-    source.nested(own, "source", |source, member| match member {
+    source.nested(extension_fields, "source", |source, member| match member {
         "type" => source.value(&mut kind),
         "media_type" => source.value(&mut media_type),
         "data" => source.value(&mut data),

@@ -3,19 +3,20 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
+use crate::formats::anthropic::parameters::TABLE;
 use crate::formats::anthropic::read_blocks as blocks;
-use crate::formats::request_reader::{Result, Source, expected, split_off};
-use crate::formats::thinking::thinking;
+use crate::formats::parameters::split_extra_parameters;
+use crate::formats::request_reader::{Result, Source, expected};
+use crate::formats::thinking::{effort, thinking};
 use crate::json::Kind;
-use crate::model::Request;
-use crate::model::{Members, Message, Param, Reasoning, ResponseFormat, Role, Tool, ToolChoice};
+use crate::model::{Fields, Message, Param, Request, ResponseFormat, Role, Tool, ToolChoice};
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     let (_, start) = source.kind()?;
     let mut request = Request::default();
-    let (mut system, mut has_messages, mut own) = (None, false, Vec::new());
-    source.object(&mut own, "", |source, name| match name {
+    let (mut system, mut has_messages, mut extension_fields) = (None, false, Vec::new());
+    source.object(&mut extension_fields, "", |source, name| match name {
         "messages" => {
             source.expect("messages", Kind::Array)?;
             has_messages = true;
@@ -24,11 +25,11 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             Ok(true)
         }
         "system" => {
-            let at = source.at()?;
+            let offset = source.offset()?;
             let mut content = Vec::new();
             let taken = blocks::content(source, &mut content)?;
             if taken {
-                system = Some(Message { at, ..Message::new(Role::System, content) });
+                system = Some(Message { offset, ..Message::new(Role::System, content) });
             }
             Ok(taken)
         }
@@ -37,19 +38,10 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             source.array(|source| tool(source, &mut request.tools))?;
             Ok(true)
         }
-        "metadata" => {
-            let Request { user, own, .. } = &mut request;
-            source.nested(
-                own,
-                "metadata",
-                |source, name| {
-                    if name == "user_id" { source.param(user) } else { Ok(false) }
-                },
-            )
-        }
         "tool_choice" => tool_choice(source, &mut request),
         "output_config" => output_config(source, &mut request),
-        _ => parameter(source, name, &mut request),
+        "thinking" => thinking(source, &mut request.reasoning),
+        _ => TABLE.read(source, name, &mut request),
     })?;
     if !has_messages {
         return Err(expected(start, "messages", "an array", "nothing"));
@@ -57,31 +49,16 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     if let Some(system) = system {
         request.messages.insert(0, system);
     }
-    request.others = split_off(&mut own, crate::formats::anthropic::OWN);
-    request.own.append(&mut own);
+    request.extra_parameters = split_extra_parameters(&mut extension_fields, &TABLE);
+    request.extension_fields.append(&mut extension_fields);
     Ok(request)
 }
 
-fn parameter<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>) -> Result<bool> {
-    match name {
-        "model" => source.param(&mut request.model),
-        "max_tokens" => source.param(&mut request.max_tokens),
-        "stop_sequences" => source.strings(&mut request.stop, false),
-        "stream" => source.param(&mut request.stream),
-        "temperature" => source.param(&mut request.temperature),
-        "top_p" => source.param(&mut request.top_p),
-        "top_k" => source.param(&mut request.top_k),
-        "thinking" => thinking(source, &mut request.reasoning),
-        "service_tier" => source.param(&mut request.service_tier),
-        _ => Ok(false),
-    }
-}
-
 fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
-    let at = source.expect("message", Kind::Object)?;
+    let offset = source.expect("message", Kind::Object)?;
     let (_, start) = source.kind()?;
-    let (mut role, mut content, mut own) = (None::<Cow<'a, str>>, Vec::new(), Vec::new());
-    source.object(&mut own, "", |source, name| match name {
+    let (mut role, mut content, mut extension_fields) = (None::<Cow<'a, str>>, Vec::new(), Vec::new());
+    source.object(&mut extension_fields, "", |source, name| match name {
         "role" => source.value(&mut role),
         "content" => blocks::content(source, &mut content),
         _ => Ok(false),
@@ -93,16 +70,17 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
         "system" => Role::System,
         _ => Role::Other(role),
     };
-    Ok(Message { role, content, name: None, own, at })
+    Ok(Message { role, content, name: None, extension_fields, offset })
 }
 
 /// Reads a tool. One with a type other than `custom` is the provider's own.
 fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
-    let at = source.at()?;
+    let offset = source.offset()?;
     let known = source.probe(|source| {
-        let (mut name, mut kind, mut own) = (None::<Cow<'a, str>>, None::<Param<Cow<'a, str>>>, Vec::new());
-        let mut tool = Tool { at, ..Tool::new("") };
-        source.nested(&mut own, "", |source, member| match member {
+        let (mut name, mut kind, mut extension_fields) =
+            (None::<Cow<'a, str>>, None::<Param<Cow<'a, str>>>, Vec::new());
+        let mut tool = Tool { offset, ..Tool::new("") };
+        source.nested(&mut extension_fields, "", |source, member| match member {
             "name" => source.value(&mut name),
             "type" => source.param(&mut kind),
             "description" => source.value(&mut tool.description),
@@ -111,13 +89,13 @@ fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
             "cache_control" => source.value(&mut tool.cache),
             _ => Ok(false),
         })?;
-        tool.own = own;
+        tool.extension_fields = extension_fields;
         let is_function = kind.is_none_or(|kind| kind.value == "custom");
         Ok(name.filter(|_| is_function).map(|name| Tool { name, ..tool }))
     })?;
     tools.push(match known {
         Some(tool) => tool,
-        None => Tool { other: Some(source.raw()?), at, ..Tool::new("") },
+        None => Tool { other: Some(source.raw()?), offset, ..Tool::new("") },
     });
     Ok(())
 }
@@ -126,9 +104,9 @@ fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
     if source.kind()?.0 != Kind::Object {
         return Ok(false);
     }
-    let at = source.at()?;
+    let offset = source.offset()?;
     let (mut kind, mut name, mut alone) = (None::<Cow<'a, str>>, None, None::<Param<bool>>);
-    let mut rest = Members::new();
+    let mut rest = Fields::new();
     let known = source.probe(|source| {
         source.object(&mut rest, "tool_choice", |source, member| match member {
             "type" => source.value(&mut kind),
@@ -146,33 +124,25 @@ fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
     })?;
     let value = match known {
         Some(choice) => {
-            request.own.append(&mut rest);
-            request.parallel_tool_calls = alone.map(|alone| Param { value: !alone.value, at: alone.at });
+            request.extension_fields.append(&mut rest);
+            request.parallel_tool_calls =
+                alone.map(|alone| Param { value: !alone.value, offset: alone.offset });
             choice
         }
         None => ToolChoice::Other(source.raw()?),
     };
-    request.tool_choice = Some(Param { value, at });
+    request.tool_choice = Some(Param { value, offset });
     Ok(true)
 }
 
 fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let Request { reasoning, response_format, own, .. } = request;
-    source.nested(own, "output_config", |source, name| match name {
-        "effort" => {
-            let at = source.at()?;
-            let mut effort = None;
-            let taken = source.value(&mut effort)?;
-            if taken {
-                let reasoning = reasoning.get_or_insert_with(|| Param { value: Reasoning::default(), at });
-                reasoning.value.effort = effort;
-            }
-            Ok(taken)
-        }
+    let Request { reasoning, response_format, extension_fields, .. } = request;
+    source.nested(extension_fields, "output_config", |source, name| match name {
+        "effort" => effort(source, reasoning),
         "format" => {
-            let at = source.at()?;
+            let offset = source.offset()?;
             let shape = source.probe(|source| {
-                let (mut kind, mut schema, mut rest) = (None::<Cow<'a, str>>, None, Members::new());
+                let (mut kind, mut schema, mut rest) = (None::<Cow<'a, str>>, None, Fields::new());
                 source.nested(&mut rest, "", |source, member| match member {
                     "type" => source.value(&mut kind),
                     "schema" => source.value(&mut schema),
@@ -186,7 +156,7 @@ fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Resu
                 Some(shape) => shape,
                 None => ResponseFormat::Other(source.raw()?),
             };
-            *response_format = Some(Param { value, at });
+            *response_format = Some(Param { value, offset });
             Ok(true)
         }
         _ => Ok(false),

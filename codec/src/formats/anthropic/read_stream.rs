@@ -5,155 +5,143 @@
 
 use core::ops::Range;
 
-use crate::assemble::{Block, Plain, Reason, Sink, Stop, Text, ToolKey};
-use crate::decode::shape_cache::{Target, Trace};
+use crate::assemble::{Block, Emitter, Index, Reason, Stop, Text, TextKind, ToolDelta, Tracked};
 use crate::formats::anthropic::stop;
 use crate::formats::error_record as failure;
 use crate::json::{Fault, Json, Kind, Str, unescaped};
 use crate::model::{Api, Usage};
 
 /// A message is one answer.
-const CHOICE: u32 = 0;
+const CHOICE: Index = Index::fixed(0);
 
-/// Reads events into the queue.
+/// What is kept from one event to the next.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reader {
-    /// Counts so far: a later event replaces those that it names, and they are never added up.
+pub(crate) struct StreamState {
+    /// Token counts so far. A later event replaces the counts that it has; counts are never added up.
     counts: Counts,
 }
 
-impl Reader {
-    /// Reads the object that comes next.
-    pub(crate) fn read(
-        &mut self,
-        json: &mut Json<'_>,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-    ) -> Result<(), Stop> {
-        // Finding the members checks all of the event, before any of it is used.
-        let event = Event::find(json)?;
-        trace.counts.0 += 1;
-        let record = sink.record;
-        let name = event.name.map(|name| unescaped(record, name)).unwrap_or_default();
-        match &*name {
-            b"content_block_delta" => {
-                begin(sink)?;
-                if let Some(delta) = &event.delta {
-                    block_delta(sink, trace, event.index, delta)?;
-                }
-            }
-            b"content_block_start" => {
-                trace.more();
-                begin(sink)?;
-                if let Some(block) = &event.block {
-                    trace.forget = block_start(sink, event.index, block)?;
-                }
-            }
-            b"content_block_stop" => {
-                trace.more();
-                begin(sink)?;
-                sink.end(CHOICE, event.index);
-            }
-            b"message_start" => {
-                trace.more();
-                if let Some(message) = &event.message {
-                    self.message(sink, trace, message)?;
-                }
-            }
-            b"message_delta" => {
-                trace.more();
-                begin(sink)?;
-                self.message_delta(sink, &event)?;
-            }
-            b"message" => {
-                trace.more();
-                return self.message(sink, trace, &event.range);
-            }
-            b"message_stop" | b"ping" => trace.more(),
-            name => {
-                trace.more();
-                let failure = failure::read(record, &event.range, sink.depth())?;
-                match failure {
-                    Some(failure) => sink.fail(failure),
-                    None => sink.other(None, (!name.is_empty()).then_some(name), event.range),
-                }
-                return Ok(());
+/// Reads the object that comes next.
+pub(crate) fn read_record(
+    state: &mut Tracked<StreamState>,
+    json: &mut Json<'_>,
+    emitter: &mut Emitter<'_>,
+) -> Result<(), Stop> {
+    // Finding the members checks all of the event, before any of it is used.
+    let event = Event::find(json)?;
+    let record = emitter.record;
+    let name = event.name.map(|name| unescaped(record, name)).unwrap_or_default();
+    match &*name {
+        b"content_block_delta" => {
+            begin(emitter)?;
+            if let Some(delta) = &event.delta {
+                block_delta(emitter, event.index, delta)?;
             }
         }
-        if event.has_others {
-            trace.more();
-            sink.others(&event.range, None, Event::is_known)?;
+        b"content_block_start" => {
+            begin(emitter)?;
+            if let Some(block) = &event.block {
+                block_start(emitter, event.index, block)?;
+            }
         }
-        if &*name == b"message_stop" {
-            sink.done();
+        b"content_block_stop" => {
+            begin(emitter)?;
+            emitter.end(&CHOICE, event.index);
         }
-        Ok(())
+        b"message_start" => {
+            if let Some(message) = &event.message {
+                read_message(state, emitter, message)?;
+            }
+        }
+        b"message_delta" => {
+            begin(emitter)?;
+            message_delta(state, emitter, &event)?;
+        }
+        b"message" => {
+            return read_message(state, emitter, &event.range);
+        }
+        b"message_stop" | b"ping" => {}
+        name => {
+            let failure = failure::read(record, &event.range, emitter.depth())?;
+            match failure {
+                Some(failure) => emitter.fail(failure),
+                None => emitter.other(None, (!name.is_empty()).then_some(name), event.range),
+            }
+            return Ok(());
+        }
     }
+    if event.has_other_fields {
+        emitter.other_fields(&event.range, None, Event::is_known)?;
+    }
+    if &*name == b"message_stop" {
+        emitter.done();
+    }
+    Ok(())
+}
 
-    /// Reads a whole message, or the beginning of one.
-    fn message(
-        &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-        message: &Range<usize>,
-    ) -> Result<(), Stop> {
-        let [id, model, role, content, reason, sequence, usage] = sink.members(
-            message,
-            [b"id", b"model", b"role", b"content", b"stop_reason", b"stop_sequence", b"usage"],
-        )?;
-        let [id, model, role, reason, sequence] =
-            [id, model, role, reason, sequence].map(|range| range.and_then(|range| sink.text(&range)));
-        sink.start(id, model, None, role);
-        sink.touch(CHOICE)?;
-        if let Some(content) = content {
-            sink.objects(&content, |sink, index, block| {
-                trace.forget |= block_start(sink, index, &block)?;
-                sink.end(CHOICE, index);
-                Ok(())
-            })?;
-        }
-        finish(sink, reason, sequence)?;
-        self.usage(sink, usage)?;
-        sink.others(message, None, |name| {
-            matches!(
-                name,
-                b"type"
-                    | b"id"
-                    | b"model"
-                    | b"role"
-                    | b"content"
-                    | b"stop_reason"
-                    | b"stop_sequence"
-                    | b"usage"
-            )
-        })
+/// Reads a whole message, or the beginning of one.
+fn read_message(
+    state: &mut Tracked<StreamState>,
+    emitter: &mut Emitter<'_>,
+    message: &Range<usize>,
+) -> Result<(), Stop> {
+    let [id, model, role, content, reason, sequence, usage] = emitter.fields(
+        message,
+        [b"id", b"model", b"role", b"content", b"stop_reason", b"stop_sequence", b"usage"],
+    )?;
+    let [id, model, role, reason, sequence] =
+        [id, model, role, reason, sequence].map(|range| range.and_then(|range| emitter.string_at(&range)));
+    emitter.start(id, model, None, role);
+    emitter.touch(&CHOICE)?;
+    if let Some(content) = content {
+        emitter.objects(&content, |emitter, index, block| {
+            block_start(emitter, index, &block)?;
+            emitter.end(&CHOICE, index);
+            Ok(())
+        })?;
     }
+    finish(emitter, reason, sequence)?;
+    read_usage(state, emitter, usage)?;
+    emitter.other_fields(message, None, |name| {
+        matches!(
+            name,
+            b"type" | b"id" | b"model" | b"role" | b"content" | b"stop_reason" | b"stop_sequence" | b"usage"
+        )
+    })
+}
 
-    fn message_delta(&mut self, sink: &mut Sink<'_>, event: &Event) -> Result<(), Stop> {
-        if let Some(delta) = &event.delta {
-            let found = sink.members(delta, [b"stop_reason", b"stop_sequence"])?;
-            let [reason, sequence] = found.map(|range| range.and_then(|range| sink.text(&range)));
-            finish(sink, reason, sequence)?;
-            sink.others(delta, None, |name| matches!(name, b"stop_reason" | b"stop_sequence"))?;
-        }
-        self.usage(sink, event.usage.clone())
+fn message_delta(
+    state: &mut Tracked<StreamState>,
+    emitter: &mut Emitter<'_>,
+    event: &Event,
+) -> Result<(), Stop> {
+    if let Some(delta) = &event.delta {
+        let found = emitter.fields(delta, [b"stop_reason", b"stop_sequence"])?;
+        let [reason, sequence] = found.map(|range| range.and_then(|range| emitter.string_at(&range)));
+        finish(emitter, reason, sequence)?;
+        emitter.other_fields(delta, None, |name| matches!(name, b"stop_reason" | b"stop_sequence"))?;
     }
+    read_usage(state, emitter, event.usage.clone())
+}
 
-    fn usage(&mut self, sink: &mut Sink<'_>, usage: Option<Range<usize>>) -> Result<(), Stop> {
-        if let Some(usage) = usage.filter(|range| sink.record[range.start] == b'{') {
-            sink.at(usage.start);
-            self.counts.read(&mut sink.json(usage.start))?;
-            sink.usage(self.counts.canonical());
-            sink.more_usage(&usage, is_count)?;
-        }
-        Ok(())
+fn read_usage(
+    state: &mut Tracked<StreamState>,
+    emitter: &mut Emitter<'_>,
+    usage: Option<Range<usize>>,
+) -> Result<(), Stop> {
+    if let Some(usage) = usage.filter(|range| emitter.record[range.start] == b'{') {
+        emitter.set_position(usage.start);
+        state.counts.read(&mut emitter.json(usage.start))?;
+        emitter.usage(state.counts.canonical());
+        emitter.more_usage(&usage, is_count)?;
     }
+    Ok(())
 }
 
 /// A message has begun, whether its server says so or not.
-fn begin(sink: &mut Sink<'_>) -> Result<(), Stop> {
-    sink.start(None, None, None, None);
-    sink.touch(CHOICE)
+fn begin(emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+    emitter.start(None, None, None, None);
+    emitter.touch(&CHOICE)
 }
 
 /// The members of an event.
@@ -166,7 +154,7 @@ struct Event {
     block: Option<Range<usize>>,
     delta: Option<Range<usize>>,
     usage: Option<Range<usize>>,
-    has_others: bool,
+    has_other_fields: bool,
 }
 
 impl Event {
@@ -187,7 +175,7 @@ impl Event {
                 b"delta" => event.delta = json.skip_kind(Kind::Object)?,
                 b"usage" => event.usage = json.skip_kind(Kind::Object)?,
                 _ => {
-                    event.has_others |= json.kind()? != Kind::Null;
+                    event.has_other_fields |= json.kind()? != Kind::Null;
                     json.skip()?;
                 }
             }
@@ -198,46 +186,47 @@ impl Event {
     }
 }
 
-/// Reads a block as it begins, or a whole one. Returns whether the model has no part for it.
-fn block_start(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<bool, Stop> {
-    let [kind, text, thinking, signature, data, id, name, input, citations] = sink.members(
+/// Reads a block as it begins, or a whole one.
+fn block_start(emitter: &mut Emitter<'_>, index: u64, block: &Range<usize>) -> Result<(), Stop> {
+    let [kind, text, thinking, signature, data, id, name, input, citations] = emitter.fields(
         block,
         [b"type", b"text", b"thinking", b"signature", b"data", b"id", b"name", b"input", b"citations"],
     )?;
-    sink.at(block.start);
-    let string = |range: Option<Range<usize>>| range.and_then(|range| sink.text(&range));
+    emitter.set_position(block.start);
+    let string = |range: Option<Range<usize>>| range.and_then(|range| emitter.string_at(&range));
     let [kind, text, thinking, signature, data, id, name] =
         [kind, text, thinking, signature, data, id, name].map(string);
-    match kind.map(|kind| unescaped(sink.record, kind)).as_deref() {
+    match kind.map(|kind| unescaped(emitter.record, kind)).as_deref() {
         Some(b"text") => {
-            sink.begin(CHOICE, index, Block::Plain(Plain::Text))?;
-            piece(sink, index, Plain::Text, text)?;
-            whole_citations(sink, citations)?;
+            emitter.begin(&CHOICE, index, Block::Text(TextKind::Text))?;
+            emitter.block_text(&CHOICE, index, TextKind::Text, text)?;
+            if let Some(citations) = citations {
+                emitter.citations(&CHOICE, &citations)?;
+            }
         }
         Some(b"thinking") => {
-            sink.begin(CHOICE, index, Block::Plain(Plain::Reasoning))?;
-            piece(sink, index, Plain::Reasoning, thinking)?;
-            let signature = sink.non_empty(signature);
-            sign(sink, index, signature)?;
+            emitter.begin(&CHOICE, index, Block::Text(TextKind::Reasoning))?;
+            emitter.block_text(&CHOICE, index, TextKind::Reasoning, thinking)?;
+            let signature = emitter.non_empty(signature);
+            sign(emitter, index, signature)?;
         }
         Some(b"redacted_thinking") => {
-            sink.begin(CHOICE, index, Block::Plain(Plain::Reasoning))?;
-            if let Some(data) = sink.non_empty(data) {
-                sink.redacted(CHOICE, data)?;
+            emitter.begin(&CHOICE, index, Block::Text(TextKind::Reasoning))?;
+            if let Some(data) = emitter.non_empty(data) {
+                emitter.redacted(&CHOICE, data)?;
             }
         }
         Some(b"tool_use") => {
-            let (id, name) = (sink.non_empty(id), sink.non_empty(name));
-            sink.begin(CHOICE, index, Block::Tool { id, name })?;
-            whole_input(sink, index, input)?;
+            let (id, name) = (emitter.non_empty(id), emitter.non_empty(name));
+            emitter.begin(&CHOICE, index, Block::Tool { id, name })?;
+            whole_input(emitter, index, input)?;
         }
         // Tools that the server runs itself, their results, and what will come.
         _ => {
-            sink.begin_other(CHOICE, index, (Api::Anthropic, block.clone()))?;
-            return Ok(true);
+            return emitter.begin_other(&CHOICE, index, (Api::Anthropic, block.clone()));
         }
     }
-    sink.others(block, Some(CHOICE), |name| {
+    emitter.other_fields(block, Some(&CHOICE), |name| {
         matches!(
             name,
             b"type"
@@ -250,105 +239,75 @@ fn block_start(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<
                 | b"input"
                 | b"citations"
         )
-    })?;
-    Ok(false)
-}
-
-fn piece(sink: &mut Sink<'_>, index: u64, kind: Plain, text: Option<Str>) -> Result<(), Stop> {
-    let Some(text) = text.filter(|text| text.start < text.end) else { return Ok(()) };
-    sink.at(text.start);
-    let text = sink.string(text);
-    sink.block(CHOICE, index, kind, text)
+    })
 }
 
 /// Signs the thinking of a block, which may have ended.
-fn sign(sink: &mut Sink<'_>, index: u64, signature: Option<Text>) -> Result<(), Stop> {
+fn sign(emitter: &mut Emitter<'_>, index: u64, signature: Option<Text>) -> Result<(), Stop> {
     let Some(signature) = signature else { return Ok(()) };
-    sink.open_new(CHOICE, index, Plain::Reasoning)?;
-    sink.signature(CHOICE, signature)
-}
-
-fn whole_citations(sink: &mut Sink<'_>, citations: Option<Range<usize>>) -> Result<(), Stop> {
-    if let Some(citations) = citations.filter(|range| sink.record[range.start] == b'[') {
-        sink.json(citations.start).array(|json| {
-            sink.citation(CHOICE, json.skip()?);
-            Ok::<_, Stop>(())
-        })?;
-    }
-    Ok(())
+    emitter.open_new(&CHOICE, index, TextKind::Reasoning)?;
+    emitter.signature(&CHOICE, signature)
 }
 
 /// The input of a tool, from servers that send it whole. An empty object says that it is still to come, if any comes.
-fn whole_input(sink: &mut Sink<'_>, index: u64, input: Option<Range<usize>>) -> Result<(), Stop> {
+fn whole_input(emitter: &mut Emitter<'_>, index: u64, input: Option<Range<usize>>) -> Result<(), Stop> {
     let Some(input) = input else { return Ok(()) };
-    let key = ToolKey { index: Some(index), ..ToolKey::default() };
-    if let Some(text) = sink.text(&input) {
-        let text = sink.non_empty(Some(text));
-        return sink.tool(CHOICE, key, text);
+    if let Some(text) = emitter.string_at(&input) {
+        return emitter.tool(&CHOICE, &ToolDelta::input(index, Some(text)));
     }
-    let is_empty = sink.record[input.start] == b'{'
-        && sink.record[input.start + 1..input.end - 1].trim_ascii().is_empty();
-    if is_empty { Ok(()) } else { sink.tool_json(CHOICE, key, input) }
+    let is_empty = emitter.record[input.start] == b'{'
+        && emitter.record[input.start + 1..input.end - 1].trim_ascii().is_empty();
+    if is_empty { Ok(()) } else { emitter.tool_json(&CHOICE, &ToolDelta::input(index, None), input) }
 }
 
-fn block_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, delta: &Range<usize>) -> Result<(), Stop> {
+fn block_delta(emitter: &mut Emitter<'_>, index: u64, delta: &Range<usize>) -> Result<(), Stop> {
     let [kind, text, thinking, input, signature, citation] =
-        sink.members(delta, [b"type", b"text", b"thinking", b"partial_json", b"signature", b"citation"])?;
-    sink.at(delta.start);
-    let string = |range: Option<Range<usize>>| range.and_then(|range| sink.text(&range));
+        emitter.fields(delta, [b"type", b"text", b"thinking", b"partial_json", b"signature", b"citation"])?;
+    emitter.set_position(delta.start);
+    let string = |range: Option<Range<usize>>| range.and_then(|range| emitter.string_at(&range));
     let [kind, text, thinking, input, signature] = [kind, text, thinking, input, signature].map(string);
-    let kind = kind.map(|kind| unescaped(sink.record, kind));
-    if sink.is_other(CHOICE, index) {
-        trace.more();
-        sink.other_delta(CHOICE, delta.clone());
+    let kind = kind.map(|kind| unescaped(emitter.record, kind));
+    if emitter.is_other(&CHOICE, index) {
+        emitter.other_delta(&CHOICE, delta.clone());
         return Ok(());
     }
     match (kind.as_deref(), text, thinking, input, signature, citation) {
         (Some(b"text_delta"), Some(text), ..) => {
-            trace.block(CHOICE, index, Plain::Text, text);
-            piece(sink, index, Plain::Text, Some(text))?;
+            emitter.block_text(&CHOICE, index, TextKind::Text, Some(text))?;
         }
         (Some(b"thinking_delta"), _, Some(text), ..) => {
-            trace.block(CHOICE, index, Plain::Reasoning, text);
-            piece(sink, index, Plain::Reasoning, Some(text))?;
+            emitter.block_text(&CHOICE, index, TextKind::Reasoning, Some(text))?;
         }
         (Some(b"input_json_delta"), _, _, Some(input), ..) => {
-            trace.more();
-            trace.places.text = Some(input);
-            trace.target = Some((Target::Tool(Some(index)), CHOICE));
-            let input = sink.non_empty(Some(input));
-            sink.tool(CHOICE, ToolKey { index: Some(index), ..ToolKey::default() }, input)?;
+            emitter.tool(&CHOICE, &ToolDelta::input(index, Some(input)))?;
         }
         (Some(b"signature_delta"), _, _, _, Some(signature), _) => {
-            trace.more();
-            let signature = sink.non_empty(Some(signature));
-            sign(sink, index, signature)?;
+            let signature = emitter.non_empty(Some(signature));
+            sign(emitter, index, signature)?;
         }
         (Some(b"citations_delta"), .., Some(citation)) => {
-            trace.more();
-            sink.open_new(CHOICE, index, Plain::Text)?;
-            sink.citation(CHOICE, citation);
+            emitter.open_new(&CHOICE, index, TextKind::Text)?;
+            emitter.citation(&CHOICE, citation);
         }
         _ => {
-            trace.more();
-            sink.other(Some(CHOICE), Some(b"delta"), delta.clone());
+            emitter.other(Some(&CHOICE), Some(b"delta"), delta.clone());
             return Ok(());
         }
     }
-    sink.others(delta, Some(CHOICE), |name| {
+    emitter.other_fields(delta, Some(&CHOICE), |name| {
         matches!(name, b"type" | b"text" | b"thinking" | b"partial_json" | b"signature" | b"citation")
     })
 }
 
-fn finish(sink: &mut Sink<'_>, reason: Option<Str>, sequence: Option<Str>) -> Result<(), Stop> {
+fn finish(emitter: &mut Emitter<'_>, reason: Option<Str>, sequence: Option<Str>) -> Result<(), Stop> {
     let Some(reason) = reason.filter(|reason| reason.start < reason.end) else { return Ok(()) };
-    sink.at(reason.start);
-    let reason = match stop::read(&unescaped(sink.record, reason)) {
+    emitter.set_position(reason.start);
+    let reason = match stop::read(&unescaped(emitter.record, reason)) {
         Some(known) => Reason::Known(known),
-        None => Reason::Other(sink.string(reason)),
+        None => Reason::Other(emitter.string(reason)),
     };
-    let sequence = sink.non_empty(sequence);
-    sink.finish(CHOICE, reason, sequence)
+    let sequence = emitter.non_empty(sequence);
+    emitter.finish(&CHOICE, reason, sequence)
 }
 
 /// Whether a count is one that is read.

@@ -95,7 +95,7 @@ pub(crate) fn tool_id<'a>(part: usize, id: Option<&'a str>, losses: &mut Losses)
 
 /// Notes which counts are missing, and which have no place.
 pub(crate) fn note_usage(usage: &Usage, losses: &mut Losses) {
-    usage.note_missing(losses);
+    losses.add_missing_counts(usage);
     let sum = usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
     if usage.total_tokens.is_some_and(|total| total != sum) {
         losses.add("total tokens", Outcome::Dropped, "Anthropic has no total, and theirs is no sum");

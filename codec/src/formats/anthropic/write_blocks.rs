@@ -5,9 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::Put;
-use crate::formats::media;
-use crate::formats::media::CachePoint;
+use crate::formats::media::{self, CachePoint};
 use crate::formats::request_reader::Result;
 use crate::formats::tool_names::Names;
 use crate::json::{Array, Object};
@@ -16,11 +14,11 @@ use crate::model::{Content, Message, Part, Source, Text};
 pub(crate) const CACHE: CachePoint =
     CachePoint { name: "cache_control", kind: ("type", "ephemeral"), lifetimes: &["5m", "1h"] };
 
-/// What is needed to write blocks.
+/// Writes the blocks of one request.
 pub(crate) struct Blocks<'b, 'c, 'a> {
     pub(crate) c: &'b Conversion<'c, 'a>,
     pub(crate) names: &'b Names<'b>,
-    /// The part that the answer goes on from, if the conversation ends with the model.
+    /// The part that the model continues, if the conversation ends with the assistant.
     pub(crate) prefill: Option<&'b Part<'a>>,
 }
 
@@ -28,12 +26,12 @@ impl<'a> Blocks<'_, '_, 'a> {
     pub(crate) fn system(&self, system: &[Message<'a>], object: &mut Object<'_>) -> Result<()> {
         let parts: Vec<_> = system.iter().flat_map(|message| &message.content).collect();
         for message in system.iter().filter(|message| message.name.is_some()) {
-            self.c.dropped(message.at, "name", "Anthropic knows no names of speakers");
+            self.c.report_dropped(message.offset, "name", "Anthropic knows no names of speakers");
         }
         self.content("system", &parts, "system", object)
     }
 
-    /// Writes a string where it is one plain text, else a list of blocks; nothing where there are none.
+    /// Writes a string for one plain text, else a list of blocks; nothing if there are none.
     fn content(
         &self,
         name: &'static str,
@@ -47,13 +45,14 @@ impl<'a> Blocks<'_, '_, 'a> {
                 Content::Json(json) => Some(Cow::Owned(Text::from(json.as_str()))),
                 _ => None,
             };
-            let text = text.filter(|text| !text.is_blank());
-            let was_string = !self.c.same || self.c.first_byte(part.at) == Some(b'"');
-            if let (Some(text), None, true) = (text, &part.cache, was_string) {
+            let is_plain = part.cache.is_none()
+                && self.c.kept(&part.extension_fields).is_empty()
+                && !self.c.is_copied(part);
+            if let Some(text) = text.filter(|text| is_plain && !text.is_blank()) {
                 if let Content::Json(_) = &part.content {
-                    self.c.approximated(part.at, "json", "JSON is sent as text");
+                    self.c.report_approximated(part.offset, "json", "JSON is sent as text");
                 }
-                object.text(name, &text);
+                text.write(object.name(name));
                 return Ok(());
             }
         }
@@ -70,29 +69,16 @@ impl<'a> Blocks<'_, '_, 'a> {
         Ok(())
     }
 
+    /// Appends a part as a block. Returns whether it has a place.
     pub(crate) fn write(&self, part: &Part<'a>, role: &'static str, out: &mut Vec<u8>) -> Result<bool> {
-        if let Content::Other(other) = &part.content {
-            if self.c.same {
-                out.extend_from_slice(other.as_str().as_bytes());
-            } else {
-                self.c.dropped(part.at, "content", "only the source's format knows this part");
+        self.c.part(part, out, |out| {
+            let mut object = Object::new(out);
+            let is_written = self.block(part, role, &mut object)?;
+            if let (true, Some(cache)) = (is_written, &part.cache) {
+                self.c.cache(&mut object, cache, part.offset, &CACHE);
             }
-            return Ok(self.c.same);
-        }
-        let before = out.len();
-        let mut object = Object::new(out);
-        let written = self.block(part, role, &mut object)?;
-        if let (true, Some(cache)) = (written, &part.cache) {
-            self.c.cache(&mut object, cache, part.at, &CACHE);
-        }
-        if self.c.same {
-            object.own(&part.own, "");
-        }
-        drop(object);
-        if !written {
-            out.truncate(before);
-        }
-        Ok(written)
+            Ok(is_written)
+        })
     }
 
     fn block(&self, part: &Part<'a>, role: &'static str, object: &mut Object<'_>) -> Result<bool> {
@@ -100,20 +86,24 @@ impl<'a> Blocks<'_, '_, 'a> {
         match &part.content {
             Content::Text(text) => return Ok(self.text(part, text, object)),
             Content::Json(json) => {
-                c.approximated(part.at, "json", "JSON is sent as text");
+                c.report_approximated(part.offset, "json", "JSON is sent as text");
                 return Ok(self.text(part, &json.as_str().into(), object));
             }
             Content::Refusal(text) => {
-                c.approximated(part.at, "refusal", "Anthropic has no refusals: sent as text");
+                c.report_approximated(part.offset, "refusal", "Anthropic has no refusals: sent as text");
                 return Ok(self.text(part, text, object));
             }
             Content::Reasoning { text, signature } => {
-                if signature.is_none() && !c.same {
-                    c.dropped(part.at, "reasoning", "without its signature the model does not take it back");
+                if signature.is_none() && !c.is_native() {
+                    c.report_dropped(
+                        part.offset,
+                        "reasoning",
+                        "without its signature the model does not take it back",
+                    );
                     return Ok(false);
                 }
                 object.string("type", "thinking");
-                object.text("thinking", text);
+                text.write(object.name("thinking"));
                 if let Some(signature) = signature {
                     object.string("signature", signature);
                 }
@@ -133,7 +123,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 object.string("tool_use_id", self.names.id(part, id));
                 let content: Vec<_> = content.iter().collect();
                 self.content("content", &content, "user", object)?;
-                if let Some(is_error) = is_error.filter(|is_error| *is_error || c.same) {
+                if let Some(is_error) = is_error.filter(|is_error| *is_error) {
                     object.bool("is_error", is_error);
                 }
             }
@@ -144,31 +134,31 @@ impl<'a> Blocks<'_, '_, 'a> {
 
     fn text(&self, part: &Part<'a>, text: &Text<'_>, object: &mut Object<'_>) -> bool {
         let c = self.c;
-        if text.is_blank() && !c.same {
-            c.dropped(part.at, "content", "Anthropic takes no blank text");
+        if text.is_blank() {
+            c.report_dropped(part.offset, "content", "Anthropic takes no blank text");
             return false;
         }
         object.string("type", "text");
-        let is_prefill = self.prefill.is_some_and(|prefill| core::ptr::eq(prefill, part)) && !c.same;
+        let is_prefill = self.prefill.is_some_and(|prefill| core::ptr::eq(prefill, part));
         if is_prefill && text.ends_with(char::is_whitespace) {
-            c.approximated(part.at, "content", "a begun answer must not end in white space");
+            c.report_approximated(part.offset, "content", "a begun answer must not end in white space");
             object.string("text", text.trim_end());
         } else {
-            object.text("text", text);
+            text.write(object.name("text"));
         }
         true
     }
 
     fn medium(&self, part: &Part<'a>, role: &'static str, object: &mut Object<'_>) -> bool {
         let c = self.c;
-        if role != "user" && !c.same {
-            c.dropped(part.at, "content", "Anthropic takes media in messages of the user only");
+        if role != "user" {
+            c.report_dropped(part.offset, "content", "Anthropic takes media in messages of the user only");
             return false;
         }
         match &part.content {
             Content::Image { source, detail } => {
                 if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    c.dropped(part.at, "detail", "Anthropic looks at images in one way");
+                    c.report_dropped(part.offset, "detail", "Anthropic looks at images in one way");
                 }
                 self.source("image", part, source, object)
             }
@@ -180,7 +170,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 written
             }
             _ => {
-                c.dropped(part.at, "content", "Anthropic takes images and documents only");
+                c.report_dropped(part.offset, "content", "Anthropic takes images and documents only");
                 false
             }
         }
@@ -201,32 +191,30 @@ impl<'a> Blocks<'_, '_, 'a> {
             _ => media_type == "application/pdf",
         };
         let (form, media_type, (name, value)) = match source {
-            Source::Base64 { media_type, data } if fits(media_type) || c.same => {
-                // A common mistake, which Anthropic does not take.
-                let jpeg = if media_type == "image/jpg" && !c.same { "image/jpeg" } else { media_type };
+            Source::Base64 { media_type, data } if fits(media_type) => {
+                // A common mistake, which Anthropic does not accept.
+                let jpeg = if media_type == "image/jpg" { "image/jpeg" } else { media_type };
                 ("base64", jpeg, ("data", Cow::Borrowed(data)))
             }
             Source::Base64 { media_type, data } if kind == "document" && media_type.starts_with("text/") => {
                 let Some(decoded) = media::decoded(data) else {
-                    c.dropped(part.at, "source", "the document is not text in UTF-8");
+                    c.report_dropped(part.offset, "source", "the document is not text in UTF-8");
                     return false;
                 };
                 ("text", "text/plain", ("data", Cow::Owned(decoded.into())))
             }
             Source::Base64 { media_type, .. } => {
                 let why = format!("Anthropic takes no {kind} of type {media_type:?}");
-                c.dropped(part.at, "source", why);
+                c.report_dropped(part.offset, "source", why);
                 return false;
             }
-            Source::Text(text) if kind == "document" || c.same => {
-                ("text", "text/plain", ("data", Cow::Borrowed(text)))
-            }
-            Source::Url(url) if c.same || url.starts_with("http") => {
+            Source::Text(text) if kind == "document" => ("text", "text/plain", ("data", Cow::Borrowed(text))),
+            Source::Url(url) if url.starts_with("http") => {
                 ("url", "", ("url", Cow::Owned(Text::from(&**url))))
             }
-            Source::File(id) if c.same => ("file", "", ("file_id", Cow::Owned(Text::from(&**id)))),
+            Source::File(id) if c.is_native() => ("file", "", ("file_id", Cow::Owned(Text::from(&**id)))),
             _ => {
-                c.dropped(part.at, "source", "Anthropic cannot fetch it: the caller has to");
+                c.report_dropped(part.offset, "source", "Anthropic cannot fetch it: the caller has to");
                 return false;
             }
         };
@@ -236,10 +224,7 @@ impl<'a> Blocks<'_, '_, 'a> {
         if !media_type.is_empty() {
             written.string("media_type", media_type);
         }
-        written.text(name, &value);
-        if c.same {
-            written.own(&part.own, "source");
-        }
+        value.write(written.name(name));
         true
     }
 }

@@ -11,7 +11,7 @@ use crate::formats::anthropic::wire::{
 };
 use crate::json;
 use crate::json::{Object, member, with_member};
-use crate::model::position::Thing;
+use crate::model::position::ResponseItem;
 use crate::model::{Content, Part};
 use crate::model::{FOREIGN_DELTA, Losses, Outcome, Response, ResponseOptions};
 use crate::model::{call_input, input_object};
@@ -31,7 +31,7 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
         object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
         let mut content = object.begin_array("content");
         for (at, part) in choice.content.iter().enumerate() {
-            losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
+            losses.set_here(response.positions.of(ResponseItem::Part { choice: choice.index, part: at }));
             let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
             match &part.content {
                 Content::Other(json) => match why_lost(response.api, json) {
@@ -45,14 +45,14 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
             }
         }
         drop(content);
-        let (reason, has_tools) = choice.reason(&response.places, &mut losses);
+        let (reason, has_tools) = choice.reason(&response.positions, &mut losses);
         let has_stop = choice.stop.is_some();
         object.string("stop_reason", stop::write(&reason, has_stop, has_tools, &mut losses));
         match &choice.stop {
             Some(stop) => object.string("stop_sequence", stop),
             None => object.json("stop_sequence", "null"),
         }
-        losses.set_here(response.places.of(Thing::Usage));
+        losses.set_here(response.positions.of(ResponseItem::Usage));
         let usage = response.usage.unwrap_or_default();
         note_usage(&usage, &mut losses);
         let mut more = MoreUsage::new();
@@ -62,7 +62,7 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
         write_usage(&usage, &more, true, object.name("usage"));
         write_own(response, object, &mut losses);
     });
-    losses.find(response.places.document());
+    losses.find(response.positions.document());
     (out, losses)
 }
 
@@ -88,7 +88,7 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
 /// A block of Anthropic's own that has no name in the model: as it came, with the input that was streamed.
 fn own_block<'a>(block: &'a str, part: &Part<'_>, losses: &mut Losses) -> Cow<'a, str> {
     let mut input = None::<String>;
-    for (_, delta) in &part.own {
+    for (_, delta) in &part.extension_fields {
         match member(delta.value.as_str(), "partial_json").and_then(json::string) {
             Some(more) => input.get_or_insert_default().push_str(&more),
             None => losses.add("other part", Outcome::Approximated, FOREIGN_DELTA),

@@ -26,7 +26,9 @@
 
 mod extras;
 mod other_blocks;
+mod parameters;
 mod read_blocks;
+mod read_content;
 mod read_request;
 mod read_response;
 mod read_stream;
@@ -37,8 +39,9 @@ mod write_response;
 mod write_stream;
 mod write_tools;
 
+pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
-pub(crate) use read_stream::{Name, read, read_event};
+pub(crate) use read_stream::{Name, read_event, read_record};
 pub(crate) use write_request::write as write_request;
 pub use write_response::write_response;
 pub use write_stream::Writer;

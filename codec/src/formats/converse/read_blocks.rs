@@ -12,34 +12,44 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::formats::converse::read_request::attach_cache;
 use crate::formats::media;
 use crate::formats::request_reader::{Result, Source};
 use crate::json::Kind;
 use crate::model;
 use crate::model::Json;
-use crate::model::{Content, Members, Part, Text};
+use crate::model::{Content, Fields, Part, Text};
 
 /// Reads a list of blocks.
 pub(crate) fn list<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<()> {
     source.array(|source| {
-        let at = source.at()?;
+        let offset = source.offset()?;
         let mut cache = None;
         let read = source.probe(|source| block(source, &mut cache))?;
         let other = match (read, cache) {
             (Some(Some(part)), _) => {
-                parts.push(Part { at, ..part });
+                parts.push(Part { offset, ..part });
                 return Ok(());
             }
             (Some(None), Some(cache)) => match attach_cache(parts, cache) {
                 None => return Ok(()),
-                Some(_) => source.since(at).map(|text| Json(Cow::Borrowed(text))),
+                Some(_) => source.since(offset).map(|text| Json(Cow::Borrowed(text))),
             },
             _ => Some(source.raw()?),
         };
-        parts.extend(other.map(|other| Part { at, ..Part::new(Content::Other(other)) }));
+        parts.extend(other.map(|other| Part { offset, ..Part::new(Content::Other(other)) }));
         Ok(())
     })
+}
+
+/// Attaches a cache point to the part before it.
+fn attach_cache<'a>(parts: &mut [Part<'a>], cache: Json<'a>) -> Option<Json<'a>> {
+    match parts.last_mut() {
+        Some(part) if part.cache.is_none() && !matches!(part.content, Content::Other(_)) => {
+            part.cache = Some(cache);
+            None
+        }
+        _ => Some(cache),
+    }
 }
 
 /// Reads one block, which has exactly one member. `Some(None)` is a cache point.
@@ -48,7 +58,7 @@ fn block<'a>(source: &mut Source<'a>, cache: &mut Option<Json<'a>>) -> Result<Op
     if source.kind()?.0 != Kind::Object {
         return Ok(None);
     }
-    let (mut rest, mut own, mut content, mut members) = (Members::new(), Members::new(), None, 0);
+    let (mut rest, mut extension_fields, mut content, mut members) = (Fields::new(), Fields::new(), None, 0);
     source.object(&mut rest, "", |source, name| {
         members += 1;
         content = match name {
@@ -58,14 +68,17 @@ fn block<'a>(source: &mut Source<'a>, cache: &mut Option<Json<'a>>) -> Result<Op
                 text.map(Content::Text)
             }
             "json" => Some(Content::Json(source.raw()?)),
-            "image" => medium(source, &mut own, "image", |source| Content::Image { source, detail: None })?,
-            "audio" => medium(source, &mut own, "audio", |source| Content::Audio { source })?,
-            "video" => medium(source, &mut own, "video", |source| Content::Video { source })?,
-            "document" => document(source, &mut own)?,
-            "toolUse" => tool_use(source, &mut own)?,
-            "toolResult" => tool_result(source, &mut own)?,
-            "reasoningContent" => reasoning(source, &mut own)?,
-            "citationsContent" => cited(source, &mut own)?,
+            "image" => medium(source, &mut extension_fields, "image", |source| Content::Image {
+                source,
+                detail: None,
+            })?,
+            "audio" => medium(source, &mut extension_fields, "audio", |source| Content::Audio { source })?,
+            "video" => medium(source, &mut extension_fields, "video", |source| Content::Video { source })?,
+            "document" => document(source, &mut extension_fields)?,
+            "toolUse" => tool_use(source, &mut extension_fields)?,
+            "toolResult" => tool_result(source, &mut extension_fields)?,
+            "reasoningContent" => reasoning(source, &mut extension_fields)?,
+            "citationsContent" => cited(source, &mut extension_fields)?,
             "cachePoint" => return source.value(cache),
             _ => None,
         };
@@ -75,39 +88,39 @@ fn block<'a>(source: &mut Source<'a>, cache: &mut Option<Json<'a>>) -> Result<Op
         return Ok(None);
     }
     Ok(match content {
-        Some(content) => Some(Some(Part { own, ..Part::new(content) })),
+        Some(content) => Some(Some(Part { extension_fields, ..Part::new(content) })),
         None => Some(None),
     })
 }
 
 fn medium<'a>(
     source: &mut Source<'a>,
-    own: &mut Members<'a>,
+    extension_fields: &mut Fields<'a>,
     path: &'static str,
     content: impl FnOnce(model::Source<'a>) -> Content<'a>,
 ) -> Result<Option<Content<'a>>> {
     let mut unused = None;
-    Ok(described(source, own, path, &mut unused)?.map(content))
+    Ok(described(source, extension_fields, path, &mut unused)?.map(content))
 }
 
-fn document<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+fn document<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let mut name = None;
-    let source = described(source, own, "document", &mut name)?;
+    let source = described(source, extension_fields, "document", &mut name)?;
     Ok(source.map(|source| Content::Document { source, name }))
 }
 
 /// Reads what images, documents, audio and video have in common: a format, and a source.
 fn described<'a>(
     source: &mut Source<'a>,
-    own: &mut Members<'a>,
+    extension_fields: &mut Fields<'a>,
     path: &'static str,
     name: &mut Option<Cow<'a, str>>,
 ) -> Result<Option<model::Source<'a>>> {
     source.probe(|source| {
         let mut format: Option<model::Param<Cow<'a, str>>> = None;
         let (mut bytes, mut uri, mut text) = (None, None, None);
-        let (mut extra, mut deeper) = (Members::new(), Members::new());
-        source.nested(own, path, |source, member| match member {
+        let (mut extra, mut deeper) = (Fields::new(), Fields::new());
+        source.nested(extension_fields, path, |source, member| match member {
             "format" => source.param(&mut format),
             "name" if path == "document" => source.value(name),
             "source" => source.nested(&mut extra, &paths(path, "source"), |source, member| match member {
@@ -122,8 +135,8 @@ fn described<'a>(
             }),
             _ => Ok(false),
         })?;
-        own.append(&mut extra);
-        own.append(&mut deeper);
+        extension_fields.append(&mut extra);
+        extension_fields.append(&mut deeper);
         let short = format.as_ref().map(|format| &*format.value);
         let found = match (bytes, uri, text) {
             (Some(data), None, None) => {
@@ -136,12 +149,12 @@ fn described<'a>(
             _ => return Ok(None),
         };
         // Neither a place nor a text says what format it has, and some formats have one media type.
-        own.extend(format.map(|format| {
+        extension_fields.extend(format.map(|format| {
             let mut json = Vec::new();
             crate::json::write_string(&format.value, &mut json);
             let json = alloc::string::String::from_utf8(json).unwrap_or_default();
             let value = Json(Cow::Owned(json));
-            (paths(path, "format"), model::Param { value, at: format.at })
+            (paths(path, "format"), model::Param { value, offset: format.offset })
         }));
         Ok(Some(found))
     })
@@ -151,10 +164,10 @@ fn paths<'a>(path: &str, below: &str) -> Cow<'a, str> {
     Cow::Owned(alloc::format!("{path}/{below}"))
 }
 
-fn tool_use<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+fn tool_use<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut id, mut name, mut input) = (None, None, None);
     source.probe(|source| {
-        source.nested(own, "toolUse", |source, member| match member {
+        source.nested(extension_fields, "toolUse", |source, member| match member {
             "toolUseId" => source.value(&mut id),
             "name" => source.value(&mut name),
             "input" => source.value(&mut input),
@@ -165,10 +178,13 @@ fn tool_use<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option
     })
 }
 
-fn tool_result<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+fn tool_result<'a>(
+    source: &mut Source<'a>,
+    extension_fields: &mut Fields<'a>,
+) -> Result<Option<Content<'a>>> {
     let (mut id, mut content, mut status) = (None, None, None::<Cow<'a, str>>);
     source.probe(|source| {
-        source.nested(own, "toolResult", |source, member| match member {
+        source.nested(extension_fields, "toolResult", |source, member| match member {
             "toolUseId" => source.value(&mut id),
             "content" if source.kind()?.0 == Kind::Array => {
                 let mut parts = Vec::new();
@@ -194,11 +210,11 @@ fn tool_result<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Opt
     })
 }
 
-fn reasoning<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+fn reasoning<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut text, mut signature, mut redacted) = (None, None, None);
-    let mut extra = Members::new();
+    let mut extra = Fields::new();
     source.probe(|source| {
-        source.nested(own, "reasoningContent", |source, member| match member {
+        source.nested(extension_fields, "reasoningContent", |source, member| match member {
             "reasoningText" => {
                 source.nested(&mut extra, "reasoningContent/reasoningText", |source, member| match member {
                     "text" => source.value(&mut text),
@@ -209,7 +225,7 @@ fn reasoning<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Optio
             "redactedContent" => source.value(&mut redacted),
             _ => Ok(false),
         })?;
-        own.append(&mut extra);
+        extension_fields.append(&mut extra);
         Ok(match (text, redacted) {
             (Some(text), None) => Some(Content::Reasoning { text, signature }),
             (None, Some(data)) => Some(Content::Redacted(data)),
@@ -219,10 +235,10 @@ fn reasoning<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Optio
 }
 
 /// Reads text with citations, where it is one text.
-fn cited<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
-    let (mut text, mut count, mut rest) = (None, 0, Members::new());
+fn cited<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
+    let (mut text, mut count, mut rest) = (None, 0, Fields::new());
     source.probe(|source| {
-        source.nested(own, "citationsContent", |source, member| {
+        source.nested(extension_fields, "citationsContent", |source, member| {
             if member != "content" || source.kind()?.0 != Kind::Array {
                 return Ok(false);
             }
@@ -239,7 +255,7 @@ fn cited<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Co
             })?;
             Ok(true)
         })?;
-        let has_citations = own.iter().any(|(name, _)| name.starts_with("citationsContent/"));
+        let has_citations = extension_fields.iter().any(|(name, _)| name.starts_with("citationsContent/"));
         Ok(text.filter(|_| count == 1 && rest.is_empty() && has_citations).map(Content::Text))
     })
 }

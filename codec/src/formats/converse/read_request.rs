@@ -3,21 +3,19 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
+use crate::formats::converse::parameters::{ADDITIONAL, TABLE};
 use crate::formats::converse::read_blocks as blocks;
-use crate::formats::request_reader::{Result, Source, expected, place, unescaped_name};
-use crate::formats::thinking::thinking;
+use crate::formats::request_reader::{Result, Source, expected, offset_of, unescaped_name};
+use crate::formats::thinking::{effort, thinking};
 use crate::json::{Kind, is_document};
-use crate::model::{
-    Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Tool, ToolChoice,
-};
-use crate::model::{Json, Request};
+use crate::model::{Fields, Json, Message, Param, Request, ResponseFormat, Role, Tool, ToolChoice};
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     let mut request = Request::default();
     let mut system = None;
-    let mut own = Vec::new();
-    source.object(&mut own, "", |source, name| match name {
+    let mut extension_fields = Vec::new();
+    source.object(&mut extension_fields, "", |source, name| match name {
         "messages" => {
             source.expect("messages", Kind::Array)?;
             request.messages.clear();
@@ -28,39 +26,32 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             if source.kind()?.0 != Kind::Array {
                 return Ok(false);
             }
-            let at = source.at()?;
+            let offset = source.offset()?;
             let mut content = Vec::new();
             blocks::list(source, &mut content)?;
-            system = Some(Message { at, ..Message::new(Role::System, content) });
+            system = Some(Message { offset, ..Message::new(Role::System, content) });
             Ok(true)
         }
-        "inferenceConfig" => inference(source, &mut request),
         "toolConfig" => tool_config(source, &mut request),
         "additionalModelRequestFields" => additional(source, &mut request),
         "outputConfig" => output_config(source, &mut request),
-        "serviceTier" => {
-            let Request { service_tier, own, .. } = &mut request;
-            source.nested(own, "serviceTier", |source, name| {
-                if name == "type" { source.param(service_tier) } else { Ok(false) }
-            })
-        }
-        _ => Ok(false),
+        _ => TABLE.read(source, name, &mut request),
     })?;
-    for (name, _) in &mut request.others {
+    for (name, _) in &mut request.extra_parameters {
         *name = unescaped_name(core::mem::take(name));
     }
     if let Some(system) = system {
         request.messages.insert(0, system);
     }
-    request.own.append(&mut own);
+    request.extension_fields.append(&mut extension_fields);
     Ok(request)
 }
 
 fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
-    let at = source.expect("message", Kind::Object)?;
+    let offset = source.expect("message", Kind::Object)?;
     let (_, start) = source.kind()?;
-    let (mut role, mut content, mut own) = (None::<Cow<'a, str>>, Vec::new(), Vec::new());
-    source.object(&mut own, "", |source, name| match name {
+    let (mut role, mut content, mut extension_fields) = (None::<Cow<'a, str>>, Vec::new(), Vec::new());
+    source.object(&mut extension_fields, "", |source, name| match name {
         "role" => source.value(&mut role),
         "content" if source.kind()?.0 == Kind::Array => {
             content.clear();
@@ -76,51 +67,32 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
         "system" => Role::System,
         _ => Role::Other(role),
     };
-    Ok(Message { role, content, name: None, own, at })
+    Ok(Message { role, content, name: None, extension_fields, offset })
 }
 
-fn inference<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let Request { max_tokens, temperature, top_p, stop, own, .. } = request;
-    source.nested(own, "inferenceConfig", |source, name| match name {
-        "maxTokens" => source.param(max_tokens),
-        "temperature" => source.param(temperature),
-        "topP" => source.param(top_p),
-        "stopSequences" => source.strings(stop, false),
-        _ => Ok(false),
-    })
-}
-
-/// Parameters of one model, which have names in other formats.
+/// Reads parameters of one model.
 fn additional<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let Request { top_k, reasoning, others, .. } = request;
-    source.nested(others, "", |source, name| match name {
-        "top_k" => source.param(top_k),
-        "thinking" => thinking(source, reasoning),
-        _ => Ok(false),
-    })
+    let mut extra = Fields::new();
+    let is_read = source.nested(&mut extra, "", |source, name| match name {
+        "thinking" => thinking(source, &mut request.reasoning),
+        _ => TABLE.read_in(ADDITIONAL.object, source, name, request),
+    })?;
+    request.extra_parameters.append(&mut extra);
+    Ok(is_read)
 }
 
 fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let Request { response_format, reasoning, own, .. } = request;
-    source.nested(own, "outputConfig", |source, name| match name {
-        "effort" => {
-            let at = source.at()?;
-            let mut effort = None;
-            let taken = source.value(&mut effort)?;
-            if taken {
-                let reasoning = reasoning.get_or_insert_with(|| Param { value: Reasoning::default(), at });
-                reasoning.value.effort = effort;
-            }
-            Ok(taken)
-        }
+    let Request { response_format, reasoning, extension_fields, .. } = request;
+    source.nested(extension_fields, "outputConfig", |source, name| match name {
+        "effort" => effort(source, reasoning),
         "textFormat" => {
-            let at = source.at()?;
+            let offset = source.offset()?;
             let shape = source.probe(text_format)?;
             let value = match shape {
                 Some(shape) => shape,
                 None => ResponseFormat::Other(source.raw()?),
             };
-            *response_format = Some(Param { value, at });
+            *response_format = Some(Param { value, offset });
             Ok(true)
         }
         _ => Ok(false),
@@ -130,7 +102,7 @@ fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Resu
 /// Reads `{"type":"json_schema","structure":{"jsonSchema":{"schema":"…"}}}`; what is not exactly that is another shape.
 fn text_format<'a>(source: &mut Source<'a>) -> Result<Option<ResponseFormat<'a>>> {
     let (mut kind, mut schema, mut name, mut description) = (None::<Cow<'a, str>>, None, None, None);
-    let (mut rest, mut deeper, mut deepest) = (Members::new(), Members::new(), Members::new());
+    let (mut rest, mut deeper, mut deepest) = (Fields::new(), Fields::new(), Fields::new());
     source.nested(&mut rest, "", |source, member| match member {
         "type" => source.value(&mut kind),
         "structure" => source.nested(&mut deeper, "", |source, member| match member {
@@ -156,20 +128,20 @@ fn text_format<'a>(source: &mut Source<'a>) -> Result<Option<ResponseFormat<'a>>
 }
 
 fn tool_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let Request { tools, tool_choice, own, .. } = request;
-    source.nested(own, "toolConfig", |source, name| match name {
+    let Request { tools, tool_choice, extension_fields, .. } = request;
+    source.nested(extension_fields, "toolConfig", |source, name| match name {
         "tools" if source.kind()?.0 == Kind::Array => {
             tools.clear();
             source.array(|source| tool(source, tools))?;
             Ok(true)
         }
         "toolChoice" if source.kind()?.0 == Kind::Object => {
-            let at = source.at()?;
+            let offset = source.offset()?;
             let value = match source.probe(choice)? {
                 Some(choice) => choice,
                 None => ToolChoice::Other(source.raw()?),
             };
-            *tool_choice = Some(Param { value, at });
+            *tool_choice = Some(Param { value, offset });
             Ok(true)
         }
         _ => Ok(false),
@@ -177,7 +149,7 @@ fn tool_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
 }
 
 fn choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
-    let (mut rest, mut deeper, mut found) = (Members::new(), Members::new(), None);
+    let (mut rest, mut deeper, mut found) = (Fields::new(), Fields::new(), None);
     source.object(&mut rest, "", |source, member| {
         let mut tool = None;
         let taken = source.nested(&mut deeper, "", |source, name| {
@@ -195,18 +167,18 @@ fn choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
 }
 
 fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
-    let (kind, at) = source.kind()?;
-    let at = place(at);
+    let (kind, offset) = source.kind()?;
+    let offset = offset_of(offset);
     let (mut tool, mut cache) = (Tool::new(""), None);
-    tool.at = at;
+    tool.offset = offset;
     let read = source.probe(|source| {
-        let (mut rest, mut own, mut extra) = (Members::new(), Members::new(), Members::new());
+        let (mut rest, mut extension_fields, mut extra) = (Fields::new(), Fields::new(), Fields::new());
         if kind != Kind::Object {
             return Ok(None);
         }
         source.object(&mut rest, "", |source, member| match member {
             "cachePoint" => source.value(&mut cache),
-            "toolSpec" => source.nested(&mut own, "toolSpec", |source, member| match member {
+            "toolSpec" => source.nested(&mut extension_fields, "toolSpec", |source, member| match member {
                 "name" => {
                     let mut name = None;
                     let taken = source.value(&mut name)?;
@@ -222,8 +194,8 @@ fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
             }),
             _ => Ok(false),
         })?;
-        own.append(&mut extra);
-        tool.own = own;
+        extension_fields.append(&mut extra);
+        tool.extension_fields = extension_fields;
         Ok(rest.is_empty().then_some(tool))
     })?;
     match (read, cache, tools.last_mut()) {
@@ -235,27 +207,16 @@ fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
         (read, ..) => {
             let other = match read {
                 // What was read is read again, as a whole.
-                Some(_) => whole(source, at),
+                Some(_) => whole(source, offset),
                 None => Some(source.raw()?),
             };
-            tools.push(Tool { other, at, ..Tool::new("") });
+            tools.push(Tool { other, offset, ..Tool::new("") });
         }
     }
     Ok(())
 }
 
 /// The value that began at `at` and was just read.
-fn whole<'a>(source: &Source<'a>, at: crate::model::At) -> Option<Json<'a>> {
-    source.since(at).map(|text| Json(Cow::Borrowed(text)))
-}
-
-/// A cache point, which belongs to the part before it.
-pub(crate) fn attach_cache<'a>(parts: &mut [Part<'a>], cache: Json<'a>) -> Option<Json<'a>> {
-    match parts.last_mut() {
-        Some(part) if part.cache.is_none() && !matches!(part.content, Content::Other(_)) => {
-            part.cache = Some(cache);
-            None
-        }
-        _ => Some(cache),
-    }
+fn whole<'a>(source: &Source<'a>, offset: crate::model::Offset) -> Option<Json<'a>> {
+    source.since(offset).map(|text| Json(Cow::Borrowed(text)))
 }

@@ -2,10 +2,9 @@
 
 use core::ops::Range;
 
-use crate::assemble::{Plain, Sink, Stop, ToolKey};
-use crate::decode::shape_cache::Trace;
-use crate::formats::converse::read_stream::{
-    CHOICE, block_reasoning, block_text, finish, is_empty, read_usage, stop_sequence, tool_start,
+use crate::assemble::{Emitter, Stop, TextKind, ToolDelta};
+use crate::formats::converse::read_content::{
+    CHOICE, block_reasoning, finish, is_empty, read_usage, stop_sequence, tool_start,
 };
 use crate::json::{Fault, Json, Kind, Str};
 use crate::model::Api;
@@ -37,74 +36,63 @@ impl Response {
         Ok(())
     }
 
-    pub(crate) fn read(self, sink: &mut Sink<'_>, range: Range<usize>) -> Result<(), Stop> {
+    pub(crate) fn read(self, emitter: &mut Emitter<'_>, range: Range<usize>) -> Result<(), Stop> {
         let Some(output) = self.output else {
-            sink.other(None, None, range);
+            emitter.other(None, None, range);
             return Ok(());
         };
-        if let [Some(message)] = sink.members(&output, [b"message"])? {
-            let [role, content] = sink.members(&message, [b"role", b"content"])?;
-            sink.start(None, None, None, role.and_then(|range| sink.text(&range)));
-            sink.touch(CHOICE)?;
+        if let [Some(message)] = emitter.fields(&output, [b"message"])? {
+            let [role, content] = emitter.fields(&message, [b"role", b"content"])?;
+            emitter.start(None, None, None, emitter.string_in(role));
+            emitter.touch(&CHOICE)?;
             if let Some(content) = content {
-                sink.objects(&content, |sink, index, block| response_block(sink, index, &block))?;
+                emitter.objects(&content, |emitter, index, block| response_block(emitter, index, &block))?;
             }
         }
-        let stop = stop_sequence(sink, self.response_fields.as_ref())?;
-        finish(sink, self.stop_reason, stop)?;
+        let stop = stop_sequence(emitter, self.response_fields.as_ref())?;
+        finish(emitter, self.stop_reason, stop)?;
         if let Some(usage) = self.usage {
-            read_usage(sink, &usage)?;
+            read_usage(emitter, &usage)?;
         }
-        sink.others(&range, None, Self::is_known)
+        emitter.other_fields(&range, None, Self::is_known)
     }
 }
 
 /// Reads a block of a whole message.
-fn response_block(sink: &mut Sink<'_>, index: u64, block: &Range<usize>) -> Result<(), Stop> {
+fn response_block(emitter: &mut Emitter<'_>, index: u64, block: &Range<usize>) -> Result<(), Stop> {
     let [content, tool, reasoning, cited] =
-        sink.members(block, [b"text", b"toolUse", b"reasoningContent", b"citationsContent"])?;
-    let trace = &mut Trace::default();
+        emitter.fields(block, [b"text", b"toolUse", b"reasoningContent", b"citationsContent"])?;
     let is_own = match &tool {
-        Some(tool) if sink.record[tool.start] == b'{' => tool_start(sink, index, tool)?,
+        Some(tool) if emitter.record[tool.start] == b'{' => tool_start(emitter, index, tool)?,
         _ => false,
     };
-    if let Some(content) = content.and_then(|range| sink.text(&range)) {
-        block_text(sink, trace, index, Plain::Text, content)?;
+    if let Some(content) = emitter.string_in(content) {
+        emitter.block_text(&CHOICE, index, TextKind::Text, Some(content))?;
     } else if let (Some(tool), true) = (tool, is_own) {
-        let [input] = sink.members(&tool, [b"input"])?;
+        let [input] = emitter.fields(&tool, [b"input"])?;
         // An empty object is how Converse says that there are no arguments.
-        if let Some(input) = input.filter(|range| !is_empty(sink, range)) {
-            let key = ToolKey { index: Some(index), ..ToolKey::default() };
-            sink.tool_json(CHOICE, key, input)?;
+        if let Some(input) = input.filter(|range| !is_empty(emitter, range)) {
+            emitter.tool_json(&CHOICE, &ToolDelta::input(index, None), input)?;
         }
     } else if let Some(reasoning) = reasoning {
-        let [inner] = sink.members(&reasoning, [b"reasoningText"])?;
-        block_reasoning(sink, trace, index, inner.as_ref().unwrap_or(&reasoning))?;
+        let [inner] = emitter.fields(&reasoning, [b"reasoningText"])?;
+        block_reasoning(emitter, index, inner.as_ref().unwrap_or(&reasoning))?;
     } else if let Some(cited) = cited {
-        cited_block(sink, index, &cited)?;
+        cited_block(emitter, index, &cited)?;
     } else {
-        sink.begin_other(CHOICE, index, (Api::Converse, block.clone()))?;
+        emitter.begin_other(&CHOICE, index, (Api::Converse, block.clone()))?;
     }
-    sink.end(CHOICE, index);
+    emitter.end(&CHOICE, index);
     Ok(())
 }
 
-fn cited_block(sink: &mut Sink<'_>, index: u64, cited: &Range<usize>) -> Result<(), Stop> {
-    let [content, citations] = sink.members(cited, [b"content", b"citations"])?;
+fn cited_block(emitter: &mut Emitter<'_>, index: u64, cited: &Range<usize>) -> Result<(), Stop> {
+    let [content, citations] = emitter.fields(cited, [b"content", b"citations"])?;
     if let Some(content) = content {
-        sink.objects(&content, |sink, _, piece| {
-            let [piece] = sink.members(&piece, [b"text"])?;
-            match piece.and_then(|range| sink.text(&range)) {
-                Some(piece) => block_text(sink, &mut Trace::default(), index, Plain::Text, piece),
-                None => Ok(()),
-            }
+        emitter.objects(&content, |emitter, _, piece| {
+            let [piece] = emitter.string_fields(&piece, [b"text"])?;
+            emitter.block_text(&CHOICE, index, TextKind::Text, piece)
         })?;
     }
-    if let Some(citations) = citations.filter(|range| sink.record[range.start] == b'[') {
-        sink.json(citations.start).array(|json| {
-            sink.citation(CHOICE, json.skip()?);
-            Ok::<_, Stop>(())
-        })?;
-    }
-    Ok(())
+    citations.map_or(Ok(()), |citations| emitter.citations(&CHOICE, &citations))
 }

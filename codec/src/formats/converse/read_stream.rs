@@ -3,15 +3,14 @@
 use alloc::string::String;
 use core::ops::Range;
 
-use crate::assemble::{Block, Plain, Reason, Sink, Stop, ToolKey};
-use crate::decode::shape_cache::{Target, Trace};
+use crate::assemble::{Emitter, Stop, TextKind, ToolDelta};
+use crate::formats::converse::read_content::{
+    CHOICE, block_reasoning, finish, is_empty, read_usage, stop_sequence, tool_start,
+};
 use crate::formats::converse::read_response::Response;
-use crate::json::{Fault, Json, Kind, Str, unescaped};
+use crate::json::{Fault, Json, Kind, Str};
+use crate::model::Api;
 use crate::model::Failure;
-use crate::model::{Api, FinishReason, Usage};
-
-/// Converse has one answer.
-pub(crate) const CHOICE: u32 = 0;
 
 /// All events, in the order in which a stream has them.
 const EVENTS: [Name; 6] = [
@@ -50,10 +49,10 @@ impl Name {
 }
 
 /// Reads the object that comes next: an event under its name, or a whole response.
-pub(crate) fn read(json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
+pub(crate) fn read_record(json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
     let start = json.pos();
     let mut events = [const { None }; EVENTS.len()];
-    let (mut exception, mut has_others) = (None, false);
+    let (mut exception, mut has_other_fields) = (None, false);
     let mut response = Response::default();
     json.object(|json, name| {
         let is_object = json.kind()? == Kind::Object;
@@ -62,93 +61,79 @@ pub(crate) fn read(json: &mut Json<'_>, sink: &mut Sink<'_>, trace: &mut Trace) 
         } else if is_object && name.ends_with(b"Exception") {
             exception = Some((String::from_utf8_lossy(name).into_owned(), json.skip()?));
         } else {
-            has_others |= !Response::is_known(name) && json.kind()? != Kind::Null;
+            has_other_fields |= !Response::is_known(name) && json.kind()? != Kind::Null;
             response.member(json, name)?;
         }
         Ok(())
     })?;
     let range = start..json.pos();
     if let Some((name, body)) = exception {
-        trace.more();
-        let failure = failure(sink, name, &body)?;
-        sink.fail(failure);
+        let failure = failure(emitter, name, &body)?;
+        emitter.fail(failure);
         return Ok(());
     }
     if events.iter().all(Option::is_none) {
-        trace.more();
-        return response.read(sink, range);
+        return response.read(emitter, range);
     }
     for (name, event) in EVENTS.into_iter().zip(events) {
         if let Some(event) = event {
-            read_event(name, &mut sink.json(event.start), sink, trace)?;
+            read_event(name, &mut emitter.json(event.start), emitter)?;
         }
     }
-    if has_others {
-        trace.more();
-        sink.others(&range, None, |name| Name::parse(name).is_some())?;
+    if has_other_fields {
+        emitter.other_fields(&range, None, |name| Name::parse(name).is_some())?;
     }
     Ok(())
 }
 
 /// The failure that an exception says.
-fn failure(sink: &Sink<'_>, name: String, body: &Range<usize>) -> Result<Failure, Stop> {
+fn failure(emitter: &Emitter<'_>, name: String, body: &Range<usize>) -> Result<Failure, Stop> {
     let [message, code, original] =
-        sink.members(body, [b"message", b"originalStatusCode", b"originalMessage"])?;
-    let text = |range: Option<Range<usize>>| range.and_then(|range| sink.text(&range));
+        emitter.fields(body, [b"message", b"originalStatusCode", b"originalMessage"])?;
+    let text = |span: Option<Range<usize>>| emitter.string_in(span);
     let message = text(message).filter(|text| text.start < text.end).or(text(original));
-    let code = code.map(|range| String::from_utf8_lossy(&sink.record[range]).into_owned());
-    let message = message.map(|message| sink.to_string(message)).unwrap_or_default();
-    Ok(Failure::of(name, code, message, &sink.record[body.clone()]))
+    let code = code.map(|range| String::from_utf8_lossy(&emitter.record[range]).into_owned());
+    let message = message.map(|message| emitter.to_string(message)).unwrap_or_default();
+    Ok(Failure::of(name, code, message, &emitter.record[body.clone()]))
 }
 
 /// Reads the payload of an event.
-pub(crate) fn read_event(
-    name: Name,
-    json: &mut Json<'_>,
-    sink: &mut Sink<'_>,
-    trace: &mut Trace,
-) -> Result<(), Stop> {
+pub(crate) fn read_event(name: Name, json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
     let mut event = Event::default();
     let range = event.find(json)?;
     if name != Name::Metadata {
-        sink.start(None, None, None, event.role);
-        sink.touch(CHOICE)?;
+        emitter.start(None, None, None, event.role);
+        emitter.touch(&CHOICE)?;
     }
     let index = event.index.unwrap_or(0);
-    trace.counts.0 += 1;
     match name {
-        Name::MessageStart => trace.more(),
+        Name::MessageStart => {}
         Name::BlockStart => {
-            trace.more();
             if let Some(start) = event.start {
-                block_start(sink, trace, index, &start)?;
+                block_start(emitter, index, &start)?;
             }
         }
         Name::BlockDelta => {
-            trace.places.padding = event.padding;
+            emitter.ignore_string(event.padding);
             if let Some(delta) = event.delta {
-                block_delta(sink, trace, index, &delta)?;
+                block_delta(emitter, index, &delta)?;
             }
         }
         Name::BlockStop => {
-            trace.more();
-            sink.end(CHOICE, index);
+            emitter.end(&CHOICE, index);
         }
         Name::MessageStop => {
-            trace.more();
-            let stop = stop_sequence(sink, event.response_fields.as_ref())?;
-            finish(sink, event.stop_reason, stop)?;
+            let stop = stop_sequence(emitter, event.response_fields.as_ref())?;
+            finish(emitter, event.stop_reason, stop)?;
         }
         Name::Metadata => {
-            trace.more();
             if let Some(usage) = event.usage {
-                read_usage(sink, &usage)?;
+                read_usage(emitter, &usage)?;
             }
         }
     }
-    if event.has_others {
-        trace.more();
-        sink.others(&range, None, Event::is_known)?;
+    if event.has_other_fields {
+        emitter.other_fields(&range, None, Event::is_known)?;
     }
     Ok(())
 }
@@ -164,7 +149,7 @@ struct Event {
     response_fields: Option<Range<usize>>,
     usage: Option<Range<usize>>,
     padding: Option<Str>,
-    has_others: bool,
+    has_other_fields: bool,
 }
 
 impl Event {
@@ -195,7 +180,7 @@ impl Event {
                 b"usage" => self.usage = json.skip_kind(Kind::Object)?,
                 b"p" => self.padding = json.string_or_skip()?,
                 b"additionalModelResponseFields" => self.response_fields = json.skip_some()?,
-                _ => self.has_others |= json.skip_some()?.is_some(),
+                _ => self.has_other_fields |= json.skip_some()?.is_some(),
             }
             Ok(())
         })?;
@@ -203,200 +188,48 @@ impl Event {
     }
 }
 
-fn block_start(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, start: &Range<usize>) -> Result<(), Stop> {
-    let [tool, reasoning] = sink.members(start, [b"toolUse", b"reasoningContent"])?;
-    if let Some(tool) = tool.filter(|tool| sink.record[tool.start] == b'{') {
-        if tool_start(sink, index, &tool)? {
+fn block_start(emitter: &mut Emitter<'_>, index: u64, start: &Range<usize>) -> Result<(), Stop> {
+    let [tool, reasoning] = emitter.fields(start, [b"toolUse", b"reasoningContent"])?;
+    if let Some(tool) = tool.filter(|tool| emitter.record[tool.start] == b'{') {
+        if tool_start(emitter, index, &tool)? {
             return Ok(());
         }
     } else if let Some(reasoning) = reasoning {
         // Older models said here what they now say in a delta.
-        return block_reasoning(sink, trace, index, &reasoning);
-    } else if is_empty(sink, start) {
+        return block_reasoning(emitter, index, &reasoning);
+    } else if is_empty(emitter, start) {
         return Ok(());
     }
-    // A tool that the service runs itself, its result, an image: what the deltas of this block mean changes.
-    trace.forget = true;
-    sink.begin_other(CHOICE, index, (Api::Converse, start.clone()))
+    // A tool that the service runs itself, its result, or an image.
+    emitter.begin_other(&CHOICE, index, (Api::Converse, start.clone()))
 }
 
-/// Whether an object has no members.
-pub(crate) fn is_empty(sink: &Sink<'_>, object: &Range<usize>) -> bool {
-    sink.record[object.start] == b'{' && sink.record[object.start + 1..object.end - 1].trim_ascii().is_empty()
-}
-
-/// Begins a tool call, unless it is one that the service makes itself: those have a type.
-pub(crate) fn tool_start(sink: &mut Sink<'_>, index: u64, tool: &Range<usize>) -> Result<bool, Stop> {
-    let [id, name, kind] = sink.members(tool, [b"toolUseId", b"name", b"type"])?;
-    if kind.is_some() {
-        return Ok(false);
-    }
-    let [id, name] = [id, name].map(|range| range.and_then(|range| sink.text(&range)));
-    let (id, name) = (sink.non_empty(id), sink.non_empty(name));
-    sink.at(tool.start);
-    sink.begin(CHOICE, index, Block::Tool { id, name })?;
-    sink.others(tool, Some(CHOICE), |name| matches!(name, b"toolUseId" | b"name" | b"input"))?;
-    Ok(true)
-}
-
-fn block_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, delta: &Range<usize>) -> Result<(), Stop> {
+fn block_delta(emitter: &mut Emitter<'_>, index: u64, delta: &Range<usize>) -> Result<(), Stop> {
     let [content, tool, reasoning, citation] =
-        sink.members(delta, [b"text", b"toolUse", b"reasoningContent", b"citation"])?;
-    if sink.is_other(CHOICE, index) {
-        trace.more();
-        sink.other_delta(CHOICE, delta.clone());
+        emitter.fields(delta, [b"text", b"toolUse", b"reasoningContent", b"citation"])?;
+    if emitter.is_other(&CHOICE, index) {
+        emitter.other_delta(&CHOICE, delta.clone());
         return Ok(());
     }
-    if let Some(content) = content.and_then(|range| sink.text(&range)) {
-        block_text(sink, trace, index, Plain::Text, content)?;
+    if let Some(content) = emitter.string_in(content) {
+        emitter.block_text(&CHOICE, index, TextKind::Text, Some(content))?;
     } else if let Some(tool) = tool {
-        tool_delta(sink, trace, index, &tool)?;
+        tool_delta(emitter, index, &tool)?;
     } else if let Some(reasoning) = reasoning {
-        block_reasoning(sink, trace, index, &reasoning)?;
+        block_reasoning(emitter, index, &reasoning)?;
     } else if let Some(citation) = citation {
-        trace.more();
-        sink.open_new(CHOICE, index, Plain::Text)?;
-        sink.citation(CHOICE, citation);
+        emitter.open_new(&CHOICE, index, TextKind::Text)?;
+        emitter.citation(&CHOICE, citation);
     } else {
-        trace.more();
-        sink.other(Some(CHOICE), Some(b"delta"), delta.clone());
+        emitter.other(Some(&CHOICE), Some(b"delta"), delta.clone());
         return Ok(());
     }
-    sink.others(delta, Some(CHOICE), |name| {
+    emitter.other_fields(delta, Some(&CHOICE), |name| {
         matches!(name, b"text" | b"toolUse" | b"reasoningContent" | b"citation")
     })
 }
 
-fn tool_delta(sink: &mut Sink<'_>, trace: &mut Trace, index: u64, tool: &Range<usize>) -> Result<(), Stop> {
-    let [input] = sink.members(tool, [b"input"])?;
-    let input = input.and_then(|range| sink.text(&range));
-    trace.more();
-    if let Some(input) = input {
-        trace.places.text = Some(input);
-        trace.target = Some((Target::Tool(Some(index)), CHOICE));
-    }
-    let input = sink.non_empty(input);
-    sink.tool(CHOICE, ToolKey { index: Some(index), ..ToolKey::default() }, input)
-}
-
-pub(crate) fn block_text(
-    sink: &mut Sink<'_>,
-    trace: &mut Trace,
-    index: u64,
-    kind: Plain,
-    content: Str,
-) -> Result<(), Stop> {
-    trace.block(CHOICE, index, kind, content);
-    sink.at(content.start);
-    let content = sink.string(content);
-    sink.block(CHOICE, index, kind, content)
-}
-
-pub(crate) fn block_reasoning(
-    sink: &mut Sink<'_>,
-    trace: &mut Trace,
-    index: u64,
-    reasoning: &Range<usize>,
-) -> Result<(), Stop> {
-    let [content, signature, redacted] =
-        sink.members(reasoning, [b"text", b"signature", b"redactedContent"])?;
-    sink.at(reasoning.start);
-    if let Some(content) = content.and_then(|range| sink.text(&range)) {
-        block_text(sink, trace, index, Plain::Reasoning, content)?;
-    }
-    let [signature, redacted] = [signature, redacted].map(|range| range.and_then(|range| sink.text(&range)));
-    if let Some(signature) = sink.non_empty(signature) {
-        trace.more();
-        sink.open_new(CHOICE, index, Plain::Reasoning)?;
-        sink.signature(CHOICE, signature)?;
-    }
-    if let Some(redacted) = sink.non_empty(redacted) {
-        trace.more();
-        sink.open(CHOICE, index, Plain::Reasoning)?;
-        sink.redacted(CHOICE, redacted)?;
-    }
-    Ok(())
-}
-
-pub(crate) fn finish(sink: &mut Sink<'_>, reason: Option<Str>, stop: Option<Str>) -> Result<(), Stop> {
-    let Some(reason) = reason else { return Ok(()) };
-    sink.at(reason.start);
-    let reason = match &*unescaped(sink.record, reason) {
-        b"end_turn" => Reason::Known(&FinishReason::Stop),
-        b"stop_sequence" => Reason::Known(&FinishReason::StopSequence),
-        b"max_tokens" => Reason::Known(&FinishReason::Length),
-        b"model_context_window_exceeded" => Reason::Known(&FinishReason::ContextWindow),
-        b"tool_use" => Reason::Known(&FinishReason::ToolCalls),
-        b"content_filtered" => Reason::Known(&FinishReason::ContentFilter),
-        b"guardrail_intervened" => Reason::Known(&FinishReason::Guardrail),
-        b"malformed_model_output" => Reason::Known(&FinishReason::MalformedOutput),
-        b"malformed_tool_use" => Reason::Known(&FinishReason::MalformedToolUse),
-        _ => Reason::Other(sink.string(reason)),
-    };
-    let stop = sink.non_empty(stop);
-    sink.finish(CHOICE, reason, stop)
-}
-
-/// The stop string that was met, where the request asked for it: `{"stop_sequence":…}`, or the same in `delta`. Fields
-/// that say more than that are shown as they are, too.
-pub(crate) fn stop_sequence(sink: &mut Sink<'_>, fields: Option<&Range<usize>>) -> Result<Option<Str>, Stop> {
-    let Some(fields) = fields else { return Ok(None) };
-    let [mut stop, delta] = sink.members(fields, [b"stop_sequence", b"delta"])?;
-    let mut is_known = is_only(sink, fields, &[b"stop_sequence", b"delta"])?;
-    if let Some(delta) = delta {
-        is_known &= is_only(sink, &delta, &[b"stop_sequence"])?;
-        stop = sink.members(&delta, [b"stop_sequence"])?[0].clone().or(stop);
-    }
-    let text = stop.as_ref().and_then(|range| sink.text(range));
-    if !is_known || (stop.is_some() && text.is_none()) {
-        sink.other(None, Some(b"additionalModelResponseFields"), fields.clone());
-    }
-    Ok(text)
-}
-
-/// Whether a value is an object that has members of these names at most, but for those that are null.
-fn is_only(sink: &Sink<'_>, object: &Range<usize>, names: &[&[u8]]) -> Result<bool, Stop> {
-    let mut is_only = sink.record[object.start] == b'{';
-    if is_only {
-        sink.json(object.start).object(|json, name| {
-            is_only &= json.skip_some()?.is_none() || names.contains(&name);
-            Ok(())
-        })?;
-    }
-    Ok(is_only)
-}
-
-/// Whether a count is one that is read, or another name of one.
-pub(crate) fn is_count(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"inputTokens"
-            | b"outputTokens"
-            | b"totalTokens"
-            | b"cacheReadInputTokens"
-            | b"cacheWriteInputTokens"
-            | b"cacheReadInputTokenCount"
-            | b"cacheWriteInputTokenCount"
-    )
-}
-
-pub(crate) fn read_usage(sink: &mut Sink<'_>, range: &Range<usize>) -> Result<(), Stop> {
-    sink.at(range.start);
-    let mut usage = Usage::default();
-    sink.json(range.start).object(|json, name| {
-        let count = match name {
-            b"inputTokens" => &mut usage.input_tokens,
-            b"outputTokens" => &mut usage.output_tokens,
-            b"totalTokens" => &mut usage.total_tokens,
-            b"cacheReadInputTokens" => &mut usage.cache_read_tokens,
-            b"cacheWriteInputTokens" => &mut usage.cache_write_tokens,
-            _ => return json.skip().map(drop),
-        };
-        *count = json.integer_or_skip()?.or(*count);
-        Ok(())
-    })?;
-    // Converse does not count what was cached as input; the model here does.
-    usage.input_tokens = usage.input_tokens.map(|tokens| tokens.saturating_add(usage.cached_tokens()));
-    sink.usage(usage);
-    sink.more_usage(range, is_count)
+fn tool_delta(emitter: &mut Emitter<'_>, index: u64, tool: &Range<usize>) -> Result<(), Stop> {
+    let [input] = emitter.string_fields(tool, [b"input"])?;
+    emitter.tool(&CHOICE, &ToolDelta::input(index, input))
 }

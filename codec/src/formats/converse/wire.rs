@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::formats::converse::read_stream::is_count;
+use crate::formats::converse::read_content::is_count;
 use crate::formats::http_error::HttpErrorKind;
 use crate::json::{Object, as_object, members};
 use crate::model::Failure;
@@ -57,7 +57,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn new(usage: Usage, losses: &mut Losses) -> Self {
-        usage.note_missing(losses);
+        losses.add_missing_counts(&usage);
         if usage.reasoning_tokens.is_some() {
             losses.add(
                 "reasoning tokens",

@@ -1,5 +1,6 @@
 //! Writes content blocks.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,19 +8,17 @@ use core::cell::RefCell;
 
 use crate::formats::converse::write_tools::CACHE;
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::{Put, has_below};
 use crate::formats::media;
 use crate::formats::request_reader::Result;
 use crate::formats::tool_names::Names;
 use crate::json::{Array, Object};
-use crate::model::Outcome;
-use crate::model::{Content, Message, Part, Source, Text};
+use crate::model::{Content, Json, Message, Outcome, Param, Part, Source, Text};
 
-/// What is needed to write blocks.
+/// Writes the blocks of one request.
 pub(crate) struct Blocks<'b, 'c, 'a> {
     pub(crate) c: &'b Conversion<'c, 'a>,
     pub(crate) names: &'b Names<'b>,
-    /// Names of documents so far: they have to differ.
+    /// Names of the documents so far, which have to differ.
     pub(crate) documents: RefCell<Vec<String>>,
     pub(crate) rest: &'b [Message<'a>],
 }
@@ -31,7 +30,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             return Ok(());
         }
         for message in system.iter().filter(|message| message.name.is_some()) {
-            self.c.dropped(message.at, "name", "Converse knows no names of speakers");
+            self.c.report_dropped(message.offset, "name", "Converse knows no names of speakers");
         }
         let mut written = Vec::new();
         let mut array = Array::new(&mut written);
@@ -40,7 +39,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             any |= array.maybe(|out| match &part.content {
                 Content::Text(_) | Content::Other(_) => self.write(part, "system", out),
                 _ => {
-                    self.c.dropped(part.at, "system", "Converse takes text in `system` only");
+                    self.c.report_dropped(part.offset, "system", "Converse takes text in `system` only");
                     Ok(false)
                 }
             })?;
@@ -52,33 +51,22 @@ impl<'a> Blocks<'_, '_, 'a> {
         Ok(())
     }
 
-    /// Appends a part as a block, and its cache point behind it.
+    /// Appends a part as a block, and its cache point behind it. Returns whether it has a place.
     pub(crate) fn write(&self, part: &Part<'a>, role: &'static str, out: &mut Vec<u8>) -> Result<bool> {
-        if let Content::Other(other) = &part.content {
-            if self.c.same {
-                out.extend_from_slice(other.as_str().as_bytes());
-            } else {
-                self.c.dropped(part.at, "content", "only the source's format knows this part");
-            }
-            return Ok(self.c.same);
-        }
-        let before = out.len();
-        let mut object = Object::new(out);
-        let written = self.block(part, role, &mut object)?;
-        drop(object);
-        if !written {
-            out.truncate(before);
+        let is_written = self.c.part(part, out, |out| self.block(part, role, &mut Object::new(out)))?;
+        if !is_written {
             return Ok(false);
         }
-        if matches!(part.content, Content::Document { .. }) && !self.c.same && !self.has_text_beside(part) {
+        let is_document = matches!(part.content, Content::Document { .. });
+        if is_document && !self.c.is_copied(part) && !self.has_text_beside(part) {
             let why = "a document needs a text beside it: \"See the document.\"";
-            self.c.lose(part.at, "content", Outcome::Defaulted, why);
+            self.c.report(part.offset, "content", Outcome::Defaulted, why);
             out.push(b',');
             Object::new(out).string("text", "See the document.");
         }
         if let Some(cache) = &part.cache {
             out.push(b',');
-            self.c.cache(&mut Object::new(out), cache, part.at, &CACHE);
+            self.c.cache(&mut Object::new(out), cache, part.offset, &CACHE);
         }
         Ok(true)
     }
@@ -88,25 +76,24 @@ impl<'a> Blocks<'_, '_, 'a> {
         match &part.content {
             Content::Text(text) => return Ok(self.text(part, text, object)),
             Content::Refusal(text) => {
-                c.approximated(part.at, "refusal", "Converse has no refusals: sent as text");
+                c.report_approximated(part.offset, "refusal", "Converse has no refusals: sent as text");
                 return Ok(self.text(part, text, object));
             }
             Content::Json(json) => object.raw("json", json.as_str()),
             Content::Reasoning { text, signature } => {
-                if signature.is_none() && !c.same {
-                    c.dropped(part.at, "reasoning", "without its signature the model does not take it back");
+                if signature.is_none() && !c.is_native() {
+                    c.report_dropped(
+                        part.offset,
+                        "reasoning",
+                        "without its signature the model does not take it back",
+                    );
                     return Ok(false);
                 }
                 let mut reasoning = object.begin_object("reasoningContent");
                 let mut inner = reasoning.begin_object("reasoningText");
-                inner.text("text", text);
+                text.write(inner.name("text"));
                 if let Some(signature) = signature {
                     inner.string("signature", signature);
-                }
-                if c.same {
-                    inner.own(&part.own, "reasoningContent/reasoningText");
-                    drop(inner);
-                    reasoning.own(&part.own, "reasoningContent");
                 }
             }
             Content::Redacted(data) => {
@@ -117,9 +104,6 @@ impl<'a> Blocks<'_, '_, 'a> {
                 call.string("toolUseId", self.names.id(part, id));
                 call.string("name", self.names.name(name));
                 call.raw("input", &c.input(part, input, *custom)?);
-                if c.same {
-                    call.own(&part.own, "toolUse");
-                }
             }
             Content::ToolResult { id, content, is_error } => {
                 let mut result = object.begin_object("toolResult");
@@ -127,9 +111,6 @@ impl<'a> Blocks<'_, '_, 'a> {
                 self.result(content, &mut result)?;
                 if let Some(is_error) = is_error {
                     result.string("status", if *is_error { "error" } else { "success" });
-                }
-                if c.same {
-                    result.own(&part.own, "toolResult");
                 }
             }
             _ => return self.medium(part, role, object),
@@ -146,27 +127,27 @@ impl<'a> Blocks<'_, '_, 'a> {
     }
 
     fn text(&self, part: &Part<'a>, text: &Text<'_>, object: &mut Object<'_>) -> bool {
-        if text.is_blank() && !self.c.same {
-            self.c.dropped(part.at, "content", "Converse takes no blank text");
+        if text.is_blank() {
+            self.c.report_dropped(part.offset, "content", "Converse takes no blank text");
             return false;
         }
-        if has_below(&part.own, "citationsContent") && self.c.same {
+        let kept = self.c.kept(&part.extension_fields);
+        if kept.iter().any(|(path, _)| path.starts_with("citationsContent/")) {
             let mut cited = object.begin_object("citationsContent");
-            cited.begin_array("content").begin_object().text("text", text);
-            cited.own(&part.own, "citationsContent");
+            text.write(cited.begin_array("content").begin_object().name("text"));
         } else {
-            object.text("text", text);
+            text.write(object.name("text"));
         }
         true
     }
 
-    /// Writes an image, a document, a film or sound.
+    /// Writes an image, a document, video or audio.
     fn medium(&self, part: &Part<'a>, role: &'static str, object: &mut Object<'_>) -> Result<bool> {
         let c = self.c;
         let (kind, source) = match &part.content {
             Content::Image { source, detail } => {
                 if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    c.dropped(part.at, "detail", "Converse looks at images in one way");
+                    c.report_dropped(part.offset, "detail", "Converse looks at images in one way");
                 }
                 ("image", source)
             }
@@ -175,8 +156,8 @@ impl<'a> Blocks<'_, '_, 'a> {
             Content::Document { source, .. } => ("document", source),
             _ => return Ok(false),
         };
-        if role != "user" && !c.same {
-            c.dropped(part.at, "content", "Converse takes media in messages of the user only");
+        if role != "user" {
+            c.report_dropped(part.offset, "content", "Converse takes media in messages of the user only");
             return Ok(false);
         }
         let Some(format) = self.format(part, kind, source) else { return Ok(false) };
@@ -200,28 +181,16 @@ impl<'a> Blocks<'_, '_, 'a> {
             medium.string("name", &name);
         }
         let mut written = medium.begin_object("source");
-        let path = format!("{kind}/source");
         match source {
-            Source::Base64 { data, .. } => written.text("bytes", data),
-            Source::Text(text) => written.text("text", text),
-            Source::Url(uri) => {
-                let mut place = written.begin_object("s3Location");
-                place.string("uri", uri);
-                if self.c.same {
-                    place.own(&part.own, &format!("{path}/s3Location"));
-                }
-            }
+            Source::Base64 { data, .. } => data.write(written.name("bytes")),
+            Source::Text(text) => text.write(written.name("text")),
+            Source::Url(uri) => written.begin_object("s3Location").string("uri", uri),
             Source::File(_) => {}
-        }
-        if self.c.same {
-            written.own(&part.own, &path);
-            drop(written);
-            medium.own(&part.own, kind);
         }
         Ok(true)
     }
 
-    /// The format that Converse calls it; empty where the source's own member says it, or nothing does.
+    /// Converse's name of the format; empty if it is an extension field.
     fn format<'s>(&self, part: &Part<'a>, kind: &str, source: &'s Source<'_>) -> Option<&'s str> {
         let c = self.c;
         let known: &[&str] = match kind {
@@ -233,17 +202,20 @@ impl<'a> Blocks<'_, '_, 'a> {
                 "mpga", "pcm", "webm",
             ],
         };
+        let is_format =
+            |(path, _): &(Cow<'_, str>, Param<Json<'_>>)| path.strip_prefix(kind) == Some("/format");
         match source {
-            _ if c.same && !matches!(source, Source::Base64 { .. }) => Some(""),
-            _ if c.same && part.own.iter().any(|(name, _)| name.strip_prefix(kind) == Some("/format")) => {
-                Some("")
-            }
+            _ if c.kept(&part.extension_fields).iter().any(is_format) => Some(""),
             Source::Base64 { media_type, .. } => {
                 let format = media::short_name(media_type);
-                if known.contains(&format) || c.same {
+                if known.contains(&format) {
                     return Some(format);
                 }
-                c.dropped(part.at, "source", format!("Converse takes no {kind} of type {media_type:?}"));
+                c.report_dropped(
+                    part.offset,
+                    "source",
+                    format!("Converse takes no {kind} of type {media_type:?}"),
+                );
                 None
             }
             Source::Url(url) if url.starts_with("s3://") => {
@@ -252,16 +224,24 @@ impl<'a> Blocks<'_, '_, 'a> {
                 if known.contains(&end) {
                     return Some(end);
                 }
-                c.dropped(part.at, "source", "the name of the object does not say what format it has");
+                c.report_dropped(
+                    part.offset,
+                    "source",
+                    "the name of the object does not say what format it has",
+                );
                 None
             }
             Source::Text(_) => Some("txt"),
             Source::Url(_) => {
-                c.dropped(part.at, "source", "Converse takes bytes or S3: the caller has to fetch it");
+                c.report_dropped(
+                    part.offset,
+                    "source",
+                    "Converse takes bytes or S3: the caller has to fetch it",
+                );
                 None
             }
             Source::File(_) => {
-                c.dropped(part.at, "source", "Converse knows no files of other providers");
+                c.report_dropped(part.offset, "source", "Converse knows no files of other providers");
                 None
             }
         }
@@ -274,7 +254,7 @@ impl<'a> Blocks<'_, '_, 'a> {
         message.content.iter().any(is_text)
     }
 
-    /// A name that Converse takes, and that no other document has.
+    /// A name that Converse accepts, and that no other document has.
     fn document_name(&self, part: &Part<'a>, name: Option<&str>) -> String {
         let mut clean = String::new();
         for ch in name.unwrap_or("document").chars().take(200) {
@@ -286,19 +266,18 @@ impl<'a> Blocks<'_, '_, 'a> {
         }
         let (plain, mut count) = (clean.clone(), 1);
         let mut documents = self.documents.borrow_mut();
-        while documents.contains(&clean) && !self.c.same {
+        while documents.contains(&clean) {
             count += 1;
             clean = format!("{}-{count}", plain.chars().take(190).collect::<String>());
         }
         match name {
-            _ if self.c.same => return name.unwrap_or_default().into(),
             None => {
                 let why = format!("Converse requires a name of a document: {clean:?}");
-                self.c.lose(part.at, "name", Outcome::Defaulted, why);
+                self.c.report(part.offset, "name", Outcome::Defaulted, why);
             }
             Some(name) if name != clean => {
                 let why = format!("Converse takes few characters, and no name twice: {clean:?}");
-                self.c.approximated(part.at, "name", why);
+                self.c.report_approximated(part.offset, "name", why);
             }
             Some(_) => {}
         }

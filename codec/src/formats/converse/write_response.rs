@@ -11,7 +11,7 @@ use crate::formats::converse::write_stream::stop_reason;
 use crate::json::Object;
 use crate::model::Content;
 use crate::model::call_input;
-use crate::model::position::Thing;
+use crate::model::position::ResponseItem;
 use crate::model::{Losses, Outcome, Response, ResponseOptions};
 
 /// Where the fields stand that the request asked for.
@@ -31,12 +31,15 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
                 message.string("role", "assistant");
                 let mut content = message.begin_array("content");
                 for (at, part) in choice.content.iter().enumerate() {
-                    losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
+                    losses.set_here(
+                        response.positions.of(ResponseItem::Part { choice: choice.index, part: at }),
+                    );
                     let cited = citations.get(&at).map_or(&[][..], Vec::as_slice);
                     match &part.content {
                         Content::Other(json) => match own::why_lost(response.api, json.as_str()) {
                             None => {
-                                let deltas = part.own.iter().map(|(_, delta)| delta.value.as_str());
+                                let deltas =
+                                    part.extension_fields.iter().map(|(_, delta)| delta.value.as_str());
                                 let block = own::join(json.as_str(), deltas, &mut losses);
                                 content.element().extend_from_slice(block.as_bytes());
                             }
@@ -47,10 +50,10 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
                 }
             });
         });
-        let (reason, has_tools) = choice.reason(&response.places, &mut losses);
+        let (reason, has_tools) = choice.reason(&response.positions, &mut losses);
         let stop = choice.stop.as_deref();
         object.string("stopReason", stop_reason(&reason, stop.is_some(), has_tools, &mut losses));
-        losses.set_here(response.places.of(Thing::Usage));
+        losses.set_here(response.positions.of(ResponseItem::Usage));
         let more = own.remove("usage").unwrap_or_default();
         Counts::new(response.usage.unwrap_or_default(), &mut losses).write(more, object.name("usage"));
         losses.set_here(None);
@@ -65,7 +68,7 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
         }
         own.into_iter().for_each(|(name, json)| object.raw(name, json));
     });
-    losses.find(response.places.document());
+    losses.find(response.positions.document());
     (out, losses)
 }
 

@@ -3,12 +3,11 @@
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::{Put, has_below};
 use crate::formats::media::CachePoint;
+use crate::formats::request_reader::Result;
 use crate::formats::tool_names::Names;
 use crate::json::{Array, Object};
-use crate::model::Outcome;
-use crate::model::{At, Content, Message, Tool, ToolChoice};
+use crate::model::{Content, Message, Offset, Outcome, Tool, ToolChoice};
 
 pub(crate) const CACHE: CachePoint =
     CachePoint { name: "cachePoint", kind: ("type", "default"), lifetimes: &["5m", "1h"] };
@@ -24,24 +23,27 @@ pub(crate) struct Written {
     pub(crate) choice: bool,
 }
 
-/// Writes the tools and the choice among them. A conversation that has calls of tools needs tools, whether or not the
-/// request has any. The default choice is left out where it `may_go`.
+/// Writes the tools and the choice among them. A conversation with calls of tools needs tools, whether or not the request
+/// has any. `may_go`: the default choice is left out.
 pub(crate) fn tool_config(
     c: &Conversion<'_, '_>,
     messages: &[Message<'_>],
     names: &Names<'_>,
     may_go: bool,
     object: &mut Object<'_>,
-) -> Written {
+) -> Result<Written> {
     let request = c.request;
-    let has_own = c.same && has_below(&request.own, "toolConfig");
     let called = called(messages);
-    let choice = request.tool_choice.as_ref().map(|choice| (&choice.value, choice.at));
-    if let (false, Some((ToolChoice::None, at)), true) =
+    let choice = request.tool_choice.as_ref().map(|choice| (&choice.value, choice.offset));
+    if let (false, Some((ToolChoice::None, offset)), true) =
         (request.tools.is_empty(), &choice, called.is_empty())
     {
-        c.approximated(*at, "tool_choice", "Converse has no choice `none`: the tools are left out");
-        return Written::default();
+        c.report_approximated(
+            *offset,
+            "tool_choice",
+            "Converse has no choice `none`: the tools are left out",
+        );
+        return Ok(Written::default());
     }
     let allowed: Vec<&Tool<'_>> = match choice {
         Some((ToolChoice::Allowed { tools, .. }, _)) => {
@@ -49,26 +51,30 @@ pub(crate) fn tool_config(
         }
         _ => request.tools.iter().collect(),
     };
-    let kept = allowed.iter().any(|tool| tool.other.is_none() || c.same);
-    if !kept && called.is_empty() && !has_own {
+    let kept = allowed.iter().any(|tool| tool.other.is_none() || c.is_native());
+    if !kept && called.is_empty() {
         for tool in &request.tools {
-            c.dropped(tool.at, "tools", "only the source's format knows this tool");
+            c.report_dropped(tool.offset, "tools", "only the source's format knows this tool");
         }
-        return Written::default();
+        return Ok(Written::default());
     }
     let mut config = object.begin_object("toolConfig");
     let mut array = config.begin_array("tools");
     for tool in &request.tools {
         if !allowed.iter().any(|kept| core::ptr::eq(*kept, tool)) {
-            c.approximated(tool.at, "tools", "Converse has no list of allowed tools: others are left out");
+            c.report_approximated(
+                tool.offset,
+                "tools",
+                "Converse has no list of allowed tools: others are left out",
+            );
             continue;
         }
-        write_tool(c, tool, names, &mut array);
+        write_tool(c, tool, names, &mut array)?;
     }
     if !kept {
-        for (name, at) in called {
+        for (name, offset) in called {
             let why = "a conversation with calls of tools needs tools: one without a schema is sent";
-            c.lose(at, "tools", Outcome::Defaulted, why);
+            c.report(offset, "tools", Outcome::Defaulted, why);
             let mut tool = array.begin_object();
             let mut spec = tool.begin_object("toolSpec");
             spec.string("name", names.name(name));
@@ -77,81 +83,66 @@ pub(crate) fn tool_config(
     }
     drop(array);
     let choice = choice.filter(|(choice, _)| kept && !(may_go && choice.is_auto()));
-    let choice = choice.is_some_and(|(choice, at)| tool_choice(c, choice, at, names, &mut config));
-    if c.same {
-        config.own(&request.own, "toolConfig");
-    }
-    Written { tools: kept, choice }
+    let choice = choice.is_some_and(|(choice, offset)| tool_choice(c, choice, offset, names, &mut config));
+    Ok(Written { tools: kept, choice })
 }
 
-/// The tools that the conversation names, and where it first does.
-fn called<'m>(messages: &'m [Message<'_>]) -> Vec<(&'m str, At)> {
+/// The tools that the conversation calls, with the offsets of their first calls.
+fn called<'m>(messages: &'m [Message<'_>]) -> Vec<(&'m str, Offset)> {
     let mut called: Vec<(&str, _)> = Vec::new();
     let mut has_results = None;
     for part in messages.iter().flat_map(|message| &message.content) {
         match &part.content {
             Content::ToolCall { name, .. } if called.iter().all(|(known, _)| known != name) => {
-                called.push((name, part.at));
+                called.push((name, part.offset));
             }
-            Content::ToolResult { .. } => has_results = Some(part.at),
+            Content::ToolResult { .. } => has_results = Some(part.offset),
             _ => {}
         }
     }
-    if let (true, Some(at)) = (called.is_empty(), has_results) {
-        called.push(("tool", at));
+    if let (true, Some(offset)) = (called.is_empty(), has_results) {
+        called.push(("tool", offset));
     }
     called
 }
 
-fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, array: &mut Array<'_>) {
-    if let Some(other) = &tool.other {
-        if c.same {
-            array.element().extend_from_slice(other.as_str().as_bytes());
-        } else {
-            c.dropped(tool.at, "tools", "only the source's format knows this tool");
-        }
-        return;
+fn write_tool(
+    c: &Conversion<'_, '_>,
+    tool: &Tool<'_>,
+    names: &Names<'_>,
+    array: &mut Array<'_>,
+) -> Result<()> {
+    let is_written = array.maybe(|out| c.tool(tool, out, |out| Ok(write_spec(tool, names, out))))?;
+    if let (true, Some(cache)) = (is_written, &tool.cache) {
+        c.cache(&mut array.begin_object(), cache, tool.offset, &CACHE);
     }
-    let mut written = array.begin_object();
+    Ok(())
+}
+
+fn write_spec(tool: &Tool<'_>, names: &Names<'_>, out: &mut Vec<u8>) -> bool {
+    let mut written = Object::new(out);
     let mut spec = written.begin_object("toolSpec");
     spec.string("name", names.name(&tool.name));
     if let Some(description) = tool.description.as_ref().filter(|text| !text.is_blank()) {
-        spec.text("description", description);
+        description.write(spec.name("description"));
     }
-    let mut schema = spec.begin_object("inputSchema");
-    schema.raw("json", tool.schema.as_ref().map_or(NO_INPUT, |schema| schema.as_str()));
-    if c.same {
-        schema.own(&tool.own, "toolSpec/inputSchema");
-    }
-    drop(schema);
+    let schema = tool.schema.as_ref().map_or(NO_INPUT, |schema| schema.as_str());
+    spec.begin_object("inputSchema").raw("json", schema);
     if let Some(strict) = tool.strict {
         spec.bool("strict", strict);
     }
-    if c.same {
-        spec.own(&tool.own, "toolSpec");
-    }
-    drop(spec);
-    drop(written);
-    if let Some(cache) = &tool.cache {
-        c.cache(&mut array.begin_object(), cache, tool.at, &CACHE);
-    }
+    true
 }
 
-/// Writes the choice, and tells whether there was anything to write.
+/// Writes the choice. Returns whether there was anything to write.
 fn tool_choice(
     c: &Conversion<'_, '_>,
     choice: &ToolChoice<'_>,
-    at: At,
+    offset: Offset,
     names: &Names<'_>,
     config: &mut Object<'_>,
 ) -> bool {
-    let forced = match choice {
-        ToolChoice::Required | ToolChoice::Tool(_) => true,
-        ToolChoice::Allowed { required, .. } => *required,
-        _ => false,
-    };
-    if forced && c.thinks() {
-        c.approximated(at, "tool_choice", "a model that thinks chooses tools by itself");
+    if c.frees_choice(choice, offset) {
         config.begin_object("toolChoice").begin_object("auto");
         return true;
     }
@@ -167,14 +158,13 @@ fn tool_choice(
         }
         ToolChoice::None => {
             let why = "Converse has no choice `none`, and a conversation with calls of tools needs tools";
-            c.approximated(at, "tool_choice", why);
+            c.report_approximated(offset, "tool_choice", why);
             return false;
         }
-        ToolChoice::Other(other) if c.same => config.raw("toolChoice", other.as_str()),
-        ToolChoice::Other(_) => {
-            c.dropped(at, "tool_choice", "only the source's format knows this choice");
-            return false;
-        }
+        ToolChoice::Other(other) => match c.native(other, offset, "tool_choice") {
+            Some(other) => config.raw("toolChoice", other),
+            None => return false,
+        },
     }
     true
 }

@@ -1,4 +1,4 @@
-//! Formats that are described in a file: a template of the request, and paths to what matters in a response.
+//! Custom formats: a file describes the API of one endpoint with a template of its request and paths into its responses.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -29,32 +29,33 @@
 //!
 //! # Requests
 //!
-//! A request is any JSON with placeholders in its strings. A string that is nothing but a placeholder becomes the value
-//! itself: a number, a list. In a longer string it becomes text. What the request does not say is left out, member or item.
-//! The placeholders are `messages` (OpenAI's messages; without those of the system, where there is a `{{system}}`), `system`,
+//! A request is any JSON with placeholders in its strings. A string that consists of one placeholder is replaced by the value
+//! itself, such as a number or a list; in a longer string it is replaced by text. A field or an item whose value the request does
+//! not have is left out.
+//! The placeholders are `messages` (OpenAI's messages; without system messages if the template has `{{system}}`), `system`,
 //! `prompt` (see [`Format::write`]), `tools` (OpenAI's tools), `stop` (a list), and `model`, `max_tokens`, `temperature`,
 //! `top_p`, `top_k`, `min_p`, `seed`, `n`, `frequency_penalty`, `presence_penalty`, `repetition_penalty`, `stream` and
-//! `user`; `other.name` is a member of the source that has no name here. What the request says and the template has no place for is reported as a loss.
+//! `user`; `other.name` is an extra parameter of the source.
+//! Values of the request without a placeholder are reported as losses.
 //!
 //! # Responses
 //!
 //! Paths are JSONPath ([RFC 9535](https://www.rfc-editor.org/rfc/rfc9535)). `$` is a record: a JSON document, or each item of a
-//! list of documents that stands alone; a list in a server-sent event is a record itself. Members of a record that no path
-//! leads into come as [`Event::Other`](crate::model::Event::Other).
+//! list of documents outside of server-sent events; a list in a server-sent event is a record itself. Fields of a record that no path
+//! selects come as [`Event::Other`](crate::model::Event::Other).
 //!
 //! | the record | is |
 //! |---|---|
-//! | the paths of [`stream`](Spec::stream) find some of the answer in it: text, reasoning, an end | of a stream |
-//! | only those of [`response`](Spec::response) do | a whole answer, which is complete |
-//! | both find the same text, and it is all of a body that is no event stream | a whole answer, unless it could say its end and does not |
-//! | neither does | of a stream, perhaps with a name or with counts |
+//! | a path of [`stream`](Spec::stream) finds text, reasoning or an end in it | part of a stream |
+//! | only a path of [`response`](Spec::response) does | a whole response, which is complete |
+//! | both find the same text, and the record is all of a body without events | a whole response, unless a path could find its end and does not |
+//! | neither does | part of a stream, which may have an ID or counts |
 //!
 //! A stream is complete with a finish reason, with what [`done`](Paths::done) finds or with `[DONE]`, and truncated otherwise.
-//! Who knows that a body is a whole answer says so with [`Response::read`](crate::model::Response::read).
+//! To read a body that is known to be a whole response, use [`Response::read`](crate::model::Response::read).
 //!
-//! This is the slow way to read: each record becomes a tree. Ten thousand records a second are no trouble; formats that the
-//! codec knows are read many times faster. The paths of a format are its author's: the work for `..` in filters grows with
-//! the square of a record.
+//! Custom formats are slower than built-in ones, because each record is parsed to a tree; ten thousand records a second are no
+//! problem. The author of a format is responsible for its paths: `..` in filters takes time quadratic in the size of a record.
 
 mod messages;
 mod read_stream;
@@ -71,10 +72,10 @@ use serde_json_path::JsonPath;
 use self::write_request::Compiled;
 use crate::json::value::Tree;
 
-pub(crate) use read_stream::Reader;
+pub(crate) use read_stream::{StreamState, read_record};
 pub use write_request::Body;
 
-/// What a file says of a format.
+/// The description of a format, as its file has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -82,14 +83,14 @@ pub struct Spec {
     /// The template of the request; `None` for a format that is only read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Template>,
-    /// Where a whole answer has what matters.
+    /// Paths into a whole response.
     #[serde(default)]
     pub response: Paths,
-    /// Where a record of a stream has what matters.
+    /// Paths into a record of a stream.
     #[serde(default)]
     pub stream: Paths,
-    /// What finish reasons mean: the format's name for each, and OpenAI's (`stop`, `length`, `tool_calls`,
-    /// `content_filter`). What is not in it is kept as it is, unless it is one of OpenAI's or TGI's.
+    /// Maps the format's finish reasons to those of OpenAI (`stop`, `length`, `tool_calls`, `content_filter`). Other reasons are
+    /// kept, unless they are one of OpenAI's or TGI's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub finish_reasons: BTreeMap<String, String>,
 }
@@ -110,28 +111,28 @@ impl<'de> Deserialize<'de> for Template {
     }
 }
 
-/// Where a record has what matters: JSONPath. What a path does not find, or finds as null, the record does not say.
+/// JSONPath into a record. A value that a path does not find, or that is null, is missing in the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Paths {
-    /// Text of the answer: strings, one behind the other.
+    /// Text of the response: strings, which are joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// What the model thought: strings.
+    /// Reasoning: strings, which are joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
     /// The finish reason: a string.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish: Option<String>,
-    /// Found as anything but null, false, 0 and the empty string: the answer is complete.
+    /// Found as anything but null, false, 0 and the empty string: the response is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done: Option<String>,
-    /// Found as anything but null, false, 0 and the empty string: the model failed. Without this path, errors are told by the
-    /// shapes that servers have for them.
+    /// Found as anything but null, false, 0 and the empty string: the model failed. Without this path, errors are detected by
+    /// the shapes that servers use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The name of the answer: a string.
+    /// The ID of the response: a string.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The model: a string.
@@ -141,23 +142,23 @@ pub struct Paths {
     pub usage: UsagePaths,
 }
 
-/// Where a record has its token counts: integers.
+/// JSONPath to token counts, which are integers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct UsagePaths {
-    /// Of the request.
+    /// Tokens of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// Of the answer.
+    /// Tokens of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Of both.
+    /// The total.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<String>,
 }
 
-/// A format, compiled.
+/// A compiled format.
 #[derive(Clone, Debug)]
 pub struct Format {
     spec: Spec,
@@ -182,12 +183,12 @@ struct Queries {
 }
 
 impl Format {
-    /// Compiles a format.
+    /// Compiles a description.
     ///
     /// # Errors
     ///
-    /// A path is malformed, the template has a placeholder that is not known, or a finish reason is given a meaning that is
-    /// not known. The error names the place in the file, and its offset is that in the path or the text.
+    /// A path is malformed, the template has a placeholder that is not known, or a finish reason is mapped to an unknown
+    /// one. The error has the JSON pointer into the description, and the byte offset in that path or text.
     pub fn new(spec: Spec) -> Result<Self, ConfigError> {
         let request = spec.request.as_ref().map(|Template(tree)| Compiled::new(tree)).transpose()?;
         let (response, stream) =
@@ -203,10 +204,9 @@ impl Format {
         Ok(Self { request, response, stream, spec })
     }
 
-    /// The format without its paths into streams: to read whole answers, some of which would pass for a record of a stream,
-    /// and not for the last. [`Response::read`](crate::model::Response::read) does so. `None` for a format that has no
+    /// The format without its paths into streams, for reading whole responses that could be taken for a record of a stream. [`Response::read`](crate::model::Response::read) does so. `None` if the format has no
     /// other paths.
-    pub fn of_whole_answers(&self) -> Option<Self> {
+    pub fn for_whole_responses(&self) -> Option<Self> {
         if self.spec.response == Paths::default() {
             return None;
         }
@@ -214,7 +214,7 @@ impl Format {
         Some(Self { spec, stream: Queries::default(), ..self.clone() })
     }
 
-    /// What the format was compiled from.
+    /// The description that the format was compiled from.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -240,13 +240,13 @@ impl PartialEq for Format {
     }
 }
 
-// A tree has no numbers but finite ones.
+// All numbers of a tree are finite.
 impl Eq for Format {}
 
 impl Queries {
     fn new(name: &str, paths: &Paths) -> Result<Self, ConfigError> {
-        let compile = |member: &str, path: &Option<String>| {
-            path.as_ref().map(|path| compile(&format!("/{name}/{member}"), path)).transpose()
+        let compile = |field: &str, path: &Option<String>| {
+            path.as_ref().map(|path| compile(&format!("/{name}/{field}"), path)).transpose()
         };
         Ok(Self {
             text: compile("text", &paths.text)?,
@@ -263,9 +263,9 @@ impl Queries {
     }
 }
 
-/// Compiles the path that stands at `at` of the file.
+/// Compiles the path at the pointer `at` of the file.
 fn compile(at: &str, path: &str) -> Result<JsonPath, ConfigError> {
-    /// Bytes of a path, and brackets in one another: its compiler recurses.
+    /// Bounds on the bytes and the nested brackets of a path, because its compiler is recursive.
     const LEN: usize = 1024;
     const DEPTH: usize = 16;
     let mut depth = 0usize;
@@ -279,11 +279,11 @@ fn compile(at: &str, path: &str) -> Result<JsonPath, ConfigError> {
             return Err(invalid(at, offset, "the path is too long or nested too deep"));
         }
     }
-    // Its documentation counts from 1, and its code from 0.
+    // The documentation counts from 1, the code from 0.
     JsonPath::parse(path).map_err(|error| invalid(at, error.position(), error.message()))
 }
 
-/// Something in the file is wrong: at `pointer` of it, and there at `offset`.
+/// The error at a pointer of the file, and an offset in the value there.
 fn invalid(pointer: &str, offset: usize, reason: &str) -> ConfigError {
     ConfigError { pointer: pointer.into(), offset, reason: reason.into() }
 }
@@ -297,7 +297,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Where in the file: a JSON pointer.
+    /// JSON pointer to the faulty value in the file.
     pub fn pointer(&self) -> &str {
         &self.pointer
     }
@@ -307,7 +307,7 @@ impl ConfigError {
         &self.reason
     }
 
-    /// Bytes of the path or the text there before what is wrong.
+    /// Byte offset of the fault in the path or text at the pointer.
     pub fn offset(&self) -> usize {
         self.offset
     }

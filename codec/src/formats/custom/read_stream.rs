@@ -8,8 +8,7 @@ use alloc::vec::Vec;
 use serde_json::{Map, Number, Value};
 use serde_json_path::{JsonPath, PathElement};
 
-use crate::assemble::{Plain, Reason, Sink, Stop};
-use crate::decode::shape_cache::Trace;
+use crate::assemble::{Emitter, Index, Reason, Stop, TextKind, Tracked};
 use crate::formats::custom::{Format, Paths, Queries};
 use crate::formats::error_record as failure;
 use crate::json::{Fault, Json, Kind};
@@ -28,17 +27,20 @@ pub(crate) fn meaning(reason: &str) -> Option<&'static FinishReason<'static>> {
     })
 }
 
-/// Reads the records of a response.
+/// The only choice.
+const CHOICE: Index = Index::fixed(0);
+
+/// What is kept from one record to the next.
 #[derive(Clone, Debug)]
-pub(crate) struct Reader {
+pub(crate) struct StreamState {
     format: Arc<Format>,
-    /// Documents so far: more than one are a stream.
+    /// The number of documents so far. More than one are a stream.
     documents: u32,
-    /// How the first of them would end, if it is a whole answer.
+    /// How the first document ends, if it is a whole response.
     end: Option<Box<End>>,
 }
 
-/// How a whole answer ends.
+/// How a whole response ends.
 #[derive(Clone, Debug, Default)]
 struct End {
     finish: Option<String>,
@@ -64,23 +66,17 @@ struct Found<'a> {
     members: Vec<&'a str>,
 }
 
-impl Reader {
+impl StreamState {
     pub(crate) fn new(format: Arc<Format>) -> Self {
         Self { format, documents: 0, end: None }
     }
 
     /// Reads the document that comes next.
-    pub(crate) fn read(
-        &mut self,
-        json: &mut Json<'_>,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-    ) -> Result<(), Stop> {
+    fn read(&mut self, json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         self.documents = self.documents.saturating_add(1);
         // The first walk checks all of the document, before any of it is used.
         let range = json.skip()?;
-        trace.more();
-        let record = value(sink.record, &mut sink.json(range.start))?;
+        let record = value(emitter.record, &mut emitter.json(range.start))?;
         let format = &*self.format;
         let stream = Found::of(&format.stream, &record);
         let is_first = self.documents == 1;
@@ -88,58 +84,68 @@ impl Reader {
             true => Found::of(&format.response, &record).beside(&stream),
             false => Found::default(),
         };
-        let end = format.record(&stream, &response, sink)?;
+        let end = format.record(&stream, &response, emitter)?;
         self.end = end.filter(|_| is_first).map(Box::new);
         let has_paths = format.stream.error.is_some() || format.response.error.is_some();
-        if !has_paths && !sink.is_failed() && sink.record[range.start] == b'{' {
-            if let Some(failure) = failure::read(sink.record, &range, sink.depth())? {
-                sink.fail(failure);
+        if !has_paths && !emitter.is_failed() && emitter.record[range.start] == b'{' {
+            if let Some(failure) = failure::read(emitter.record, &range, emitter.depth())? {
+                emitter.fail(failure);
             }
         }
-        if sink.is_failed() {
+        if emitter.is_failed() {
             return Ok(());
         }
         let read: &[_] = if stream.is_answer { &[&stream] } else { &[&stream, &response] };
         if !read.iter().any(|found| found.any) {
-            sink.other(None, None, range);
+            emitter.other(None, None, range);
         } else if record.is_object() {
             let has =
                 |found: &&Found<'_>, name: &[u8]| found.members.iter().any(|known| known.as_bytes() == name);
-            sink.others(&range, None, |name| read.iter().any(|found| has(found, name)))?;
+            emitter.other_fields(&range, None, |name| read.iter().any(|found| has(found, name)))?;
         }
         Ok(())
     }
 
-    /// The body has ended, and was no event stream. Whether it is a whole answer: then what is said of its end is delivered.
-    pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> bool {
+    /// The end of a body that was no event stream. Returns whether it was a whole response, and delivers how that ended.
+    pub(crate) fn finish(&mut self, emitter: &mut Emitter<'_>) -> bool {
         let Some(end) = self.end.take().filter(|_| self.documents == 1) else { return false };
-        let is_finished = end.finish.as_deref().is_none_or(|reason| self.format.finish(reason, sink).is_ok());
-        sink.usage(end.usage);
+        let is_finished =
+            end.finish.as_deref().is_none_or(|reason| self.format.finish(reason, emitter).is_ok());
+        emitter.usage(end.usage);
         is_finished
     }
 }
 
+/// Reads the document that comes next. Every document counts, so none is ever cached.
+pub(crate) fn read_record(
+    state: &mut Tracked<StreamState>,
+    json: &mut Json<'_>,
+    emitter: &mut Emitter<'_>,
+) -> Result<(), Stop> {
+    StreamState::read(state, json, emitter)
+}
+
 impl Format {
-    /// Says what is in a record. Returns how it ends if it turns out to be a whole answer.
+    /// Delivers what is in a record. Returns how it ends if it turns out to be a whole answer.
     fn record(
         &self,
         stream: &Found<'_>,
         response: &Found<'_>,
-        sink: &mut Sink<'_>,
+        emitter: &mut Emitter<'_>,
     ) -> Result<Option<End>, Stop> {
         if let Some(error) = stream.error.or(response.error.filter(|_| !stream.is_answer)) {
-            sink.fail(failed(error, sink.record));
+            emitter.fail(failed(error, emitter.record));
             return Ok(None);
         }
         if stream.is_answer {
-            self.say(stream, sink)?;
+            self.deliver(stream, emitter)?;
             return Ok(self.end(stream, response));
         }
         if stream.any || response.any {
-            self.say(response, sink)?;
+            self.deliver(response, emitter)?;
         }
         if response.is_answer {
-            sink.done();
+            emitter.done();
         }
         // Where there are no streams, counts may be all that an answer says.
         let is_whole = response.any && self.spec.stream == Paths::default();
@@ -160,35 +166,30 @@ impl Format {
         Some(End { finish: response.finish.map(ToString::to_string), usage })
     }
 
-    fn say(&self, found: &Found<'_>, sink: &mut Sink<'_>) -> Result<(), Stop> {
-        if !sink.is_started() {
-            let mut place = |text: Option<&str>| text.map(|text| sink.copy(text.as_bytes()));
-            let (id, model) = (place(found.id), place(found.model));
-            sink.start_at(id, model);
-        }
-        for (kind, texts) in [(Plain::Reasoning, &found.reasoning), (Plain::Text, &found.text)] {
+    fn deliver(&self, found: &Found<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+        emitter.start_copied(found.id, found.model);
+        for (kind, texts) in [(TextKind::Reasoning, &found.reasoning), (TextKind::Text, &found.text)] {
             for text in texts {
-                let text = sink.copy(text.as_bytes());
-                sink.plain(0, kind, text)?;
+                emitter.copied_text(&CHOICE, kind, text.as_bytes())?;
             }
         }
         if let Some(reason) = found.finish {
-            self.finish(reason, sink)?;
+            self.finish(reason, emitter)?;
         }
-        sink.usage(found.usage);
+        emitter.usage(found.usage);
         if found.done {
-            sink.done();
+            emitter.done();
         }
         Ok(())
     }
 
-    fn finish(&self, reason: &str, sink: &mut Sink<'_>) -> Result<(), Stop> {
+    fn finish(&self, reason: &str, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         let name = self.spec.finish_reasons.get(reason).map_or(reason, String::as_str);
         let reason = match meaning(name) {
             Some(reason) => Reason::Known(reason),
-            None => Reason::Other(sink.copy(reason.as_bytes())),
+            None => Reason::Other(emitter.copy(reason.as_bytes())),
         };
-        sink.finish(0, reason, None)
+        emitter.finish(&CHOICE, reason, None)
     }
 }
 

@@ -150,7 +150,7 @@ impl Format {
     }
 
     /// Writes a request. `prompt` is what `{{prompt}}` stands for where the request itself has no prompt: the messages as one
-    /// text, as the module `chat_template` makes it.
+    /// text, as the crate `sagewire-chat-template` renders it.
     ///
     /// # Errors
     ///
@@ -237,7 +237,7 @@ impl Writer<'_, '_> {
             )),
             name => match name.strip_prefix(OTHER) {
                 Some(other) => {
-                    let found = request.others.iter().rev().find(|(known, _)| known == other);
+                    let found = request.extra_parameters.iter().rev().find(|(known, _)| known == other);
                     found.and_then(|(_, json)| serde_json::from_str(json.value.as_str()).ok())
                 }
                 None => parameters(request)
@@ -278,7 +278,7 @@ impl Writer<'_, '_> {
         ] {
             drop(name, is_said);
         }
-        for (name, _) in &request.others {
+        for (name, _) in &request.extra_parameters {
             if !self.compiled.has(&format!("{OTHER}{name}")) {
                 let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
                 self.losses.add_at(pointer, Outcome::Dropped, WHY);

@@ -1,4 +1,4 @@
-//! Embeddings: OpenAI's request into what a container takes, and what it answers into OpenAI's response.
+//! Embeddings: converts an OpenAI request to the request of a container, and the container's response to an OpenAI response.
 //!
 //! ```
 //! use sagewire_codec::model::ResponseOptions;
@@ -61,7 +61,7 @@ fn string<'a>(body: &'a [u8], range: &Range<usize>) -> Result<Option<Cow<'a, str
     }))
 }
 
-/// Of several members with a name, the last counts.
+/// Removes all but the last field of each name.
 fn last_of_each<'a, T>(members: Vec<(Cow<'a, str>, T)>) -> Vec<(Cow<'a, str>, T)> {
     let mut seen = BTreeSet::new();
     let members = members.into_iter().rev();
@@ -70,13 +70,13 @@ fn last_of_each<'a, T>(members: Vec<(Cow<'a, str>, T)>) -> Vec<(Cow<'a, str>, T)
     last
 }
 
-/// Something that the target has no place for: the member of this name.
+/// The loss of a field that the target does not have.
 fn dropped(name: &str, why: &'static str) -> Loss {
     let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
     Loss { path: Cow::Owned(pointer), name: None, outcome: Outcome::Dropped, reason: Cow::Borrowed(why) }
 }
 
-/// Whether nothing but space is behind `end`.
+/// Fails if anything but white space follows `end`.
 fn end(body: &[u8], end: usize) -> Result<(), Fault> {
     let rest = &body[end..];
     if rest.trim_ascii().is_empty() {

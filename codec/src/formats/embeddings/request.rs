@@ -1,4 +1,4 @@
-//! Requests.
+//! Requests for embeddings.
 //!
 //! | target | body |
 //! |---|---|
@@ -9,9 +9,9 @@
 //! | Cohere, v1 and v2 | `{"texts":[…],"input_type":…,"model":…,"truncate":…,"embedding_types":[…],"output_dimension":…}` |
 //! | Voyage | `{"input":…,"model":…,"input_type":…,"truncation":…,"output_dimension":…,"encoding_format":"base64"}` |
 //!
-//! Cohere's and Voyage's were looked up in stored copies of their API references and of clients that speak them
-//! (`docs.cohere.com/reference/embed`, `docs.voyageai.com/reference/embeddings-api`). Cohere's two versions take the same
-//! members; version 2 requires `embedding_types`, with which version 1 answers as version 2 does.
+//! Sources for Cohere and Voyage: their API references and clients
+//! (`docs.cohere.com/reference/embed`, `docs.voyageai.com/reference/embeddings-api`). Both versions of Cohere take the same
+//! fields; version 2 requires `embedding_types`, with which version 1 responds as version 2 does.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -27,22 +27,22 @@ use crate::model::{Json, Losses, Outcome};
 
 const WHAT: &str = "request for embeddings";
 
-/// What is to be embedded.
+/// The input to embed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Input<'a> {
-    /// A text.
+    /// One text.
     Text(Cow<'a, str>),
-    /// Texts.
+    /// Several texts.
     Texts(Vec<Cow<'a, str>>),
-    /// The IDs of a text's tokens: a list of integers.
+    /// The token IDs of one text: a list of integers.
     Tokens(Json<'a>),
-    /// Those of several texts: how many, and a list of lists.
+    /// The token IDs of several texts: the number of texts, and a list of lists.
     TokenLists(usize, Json<'a>),
 }
 
 impl Input<'_> {
-    /// How many vectors are to come of it.
+    /// The number of vectors that the response has to have.
     pub fn count(&self) -> usize {
         match self {
             Self::Text(_) | Self::Tokens(_) => 1,
@@ -52,40 +52,40 @@ impl Input<'_> {
     }
 }
 
-/// OpenAI's request for embeddings.
+/// An OpenAI request for embeddings.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Request<'a> {
-    /// What is to be embedded.
+    /// The input to embed.
     pub input: Input<'a>,
     /// The model.
     pub model: Option<Cow<'a, str>>,
-    /// How the vectors are written.
+    /// The encoding of the vectors: `float` or `base64`.
     pub encoding_format: Option<Cow<'a, str>>,
-    /// How many numbers a vector has to have.
+    /// The number of dimensions of a vector.
     pub dimensions: Option<u64>,
-    /// Who asks: the end user's opaque name.
+    /// An opaque identifier of the end user.
     pub user: Option<Cow<'a, str>>,
-    /// Members that have no name here: parameters of one container (`normalize`, `truncate`, `input_type`).
+    /// Other fields: parameters of one container (`normalize`, `truncate`, `input_type`).
     pub others: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
-/// What a request is turned into.
+/// The shape of a container's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestShape {
-    /// OpenAI's own shape.
+    /// That of OpenAI.
     OpenAi,
     /// `inputs`: TEI, the Hugging Face containers, LMI.
     Inputs,
     /// `text_inputs`: JumpStart.
     TextInputs {
-        /// Whether to say `"mode": "embedding"`, which its sentence similarity models want.
+        /// Whether to add `"mode": "embedding"`, which its sentence similarity models require.
         mode: bool,
     },
     /// A JSON list of texts as `application/x-text`: JumpStart's sentence similarity models.
     TextList,
-    /// One text as it is, as `application/x-text`: JumpStart's older models.
+    /// One text without JSON, as `application/x-text`: JumpStart's older models.
     Text,
     /// Cohere.
     Cohere,
@@ -97,25 +97,25 @@ pub enum RequestShape {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Body {
-    /// What to send as `Content-Type`.
+    /// The content type to send.
     pub media_type: &'static str,
     /// The body.
     pub bytes: Vec<u8>,
-    /// What the target cannot say, by its place in the source.
+    /// What the target cannot express.
     pub losses: Losses,
 }
 
 impl<'a> Request<'a> {
-    /// A request with nothing but its input.
+    /// A request that has only an input.
     pub fn new(input: Input<'a>) -> Self {
         Self { input, model: None, encoding_format: None, dimensions: None, user: None, others: Vec::new() }
     }
 
-    /// Reads OpenAI's request. Members that are null were not said.
+    /// Reads an OpenAI request. Fields that are null count as missing.
     ///
     /// # Errors
     ///
-    /// It is no such request.
+    /// The document is no such request.
     pub fn read(body: &'a [u8]) -> Result<Self, ConvertError> {
         let text = crate::formats::embeddings::text(body, WHAT)?;
         let mut request = Self::new(Input::Texts(Vec::new()));
@@ -157,7 +157,7 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// How the vectors of the response are to be written.
+    /// The encoding of the vectors of the response.
     pub fn encoding(&self) -> Encoding {
         match self.encoding_format.as_deref() {
             Some("base64") => Encoding::Base64,
@@ -165,13 +165,13 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Writes the request for a target. Members of containers that are no members of OpenAI's are passed on as they are. The
-    /// model of a target that has only one, and an encoding that the response gets on its way back
-    /// ([`Response::write`](crate::formats::embeddings::Response::write)), are no losses.
+    /// Writes the request in the shape of a container. Fields that OpenAI does not have are passed on unchanged. Two things are
+    /// not losses: the model, for a container that has only one, and the encoding, which
+    /// [`Response::write`](crate::embeddings::Response::write) applies to the response.
     ///
     /// # Errors
     ///
-    /// The target cannot take the input: tokens where it wants texts, or several texts where it wants one.
+    /// The container does not accept the input: tokens instead of texts, or several texts instead of one.
     pub fn write(&self, target: RequestShape) -> Result<Body, ConvertError> {
         let losses = Losses::default();
         let mut writer = Writer { request: self, out: Vec::new(), own: Vec::new(), losses };
@@ -196,7 +196,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The input at a range of a request.
+/// Reads the input at a range of a request.
 fn read_input(text: &str, range: Range<usize>) -> Result<Input<'_>, Fault> {
     let fault = |why| Fault { at: range.start, why };
     if let Some(text) = crate::formats::embeddings::string(text.as_bytes(), &range)? {
@@ -242,7 +242,7 @@ fn is_integer(number: &str) -> bool {
 struct Writer<'a, 'b> {
     request: &'a Request<'b>,
     out: Vec<u8>,
-    /// The target's own members that were written.
+    /// The names of the fields that were written.
     own: Vec<&'static str>,
     losses: Losses,
 }
@@ -325,7 +325,7 @@ impl Writer<'_, '_> {
         self.input("input");
         self.string("model", request.model.as_deref());
         self.integer("output_dimension", request.dimensions);
-        // Floats are what it writes when nothing is said; it knows no name for them.
+        // Floats are the default, and have no name in this API.
         self.string("encoding_format", (request.encoding() == Encoding::Base64).then_some("base64"));
         self.drop_user();
         self.others();
@@ -345,7 +345,7 @@ impl Writer<'_, '_> {
         self.begin(name);
     }
 
-    /// A member begins.
+    /// Begins a field.
     fn begin(&mut self, name: &str) {
         self.out.push(if self.out.is_empty() { b'{' } else { b',' });
         write_string(name, &mut self.out);
@@ -366,7 +366,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// The input as it is: one text, several, or tokens.
+    /// Writes the input: one text, several texts, or tokens.
     fn input(&mut self, name: &'static str) {
         self.name(name);
         match &self.request.input {
@@ -378,7 +378,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// The texts as a list.
+    /// Writes the texts as a list.
     fn texts(&mut self) {
         let one;
         let texts = match &self.request.input {
@@ -399,7 +399,7 @@ impl Writer<'_, '_> {
         self.out.push(b']');
     }
 
-    /// What the container of the target may know.
+    /// Writes fields that OpenAI does not have.
     fn others(&mut self) {
         for (name, json) in &self.request.others {
             if self.own.contains(&&**name) {
@@ -423,7 +423,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// A target that is nothing but text has no place for anything else.
+    /// Reports all other fields as lost, for a target that is plain text.
     fn drop_all(&mut self) {
         self.drop_dimensions();
         self.drop_user();
@@ -432,7 +432,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Reports a member that is not written.
+    /// Reports a field that is not written.
     fn lose(&mut self, name: &str, why: &'static str) {
         self.losses.push(crate::formats::embeddings::dropped(name, why));
     }

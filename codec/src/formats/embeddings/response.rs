@@ -1,4 +1,4 @@
-//! Responses.
+//! Responses with embeddings.
 //!
 //! | written by | response |
 //! |---|---|
@@ -6,11 +6,11 @@
 //! | TEI, LMI | `[[…],…]` |
 //! | JumpStart | `{"embedding":[[…],…]}`, and `{"embedding":[…]}` for one text |
 //! | Cohere v1 | `{"embeddings":[[…],…],"meta":{"billed_units":{"input_tokens":5}}}` |
-//! | Cohere v2, and v1 asked for types | `{"embeddings":{"float":[[…],…]},"meta":…}` |
+//! | Cohere v2, and v1 with `embedding_types` | `{"embeddings":{"float":[[…],…]},"meta":…}` |
 //! | Hugging Face `feature-extraction` | `[[[…],…]]`: for each text, a vector for each token |
 //!
-//! Cohere's and Voyage's were looked up as `request` says. A list of texts in the last comes with one more level,
-//! `[[[[…],…]],…]`, since each of them is a batch of its own.
+//! Sources: see `request.rs`. In the last shape a list of texts has one more level, `[[[[…],…]],…]`, since each text is a batch of
+//! its own.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -33,19 +33,19 @@ const WHAT: &str = "response with embeddings";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reading {
-    /// How many vectors have to come; `None` for any number.
+    /// The number of vectors that are expected; `None` for any number.
     pub count: Option<usize>,
-    /// How the vectors of tokens become one for each text. Without it, such a response is an error.
+    /// How to pool the vectors of tokens to one vector per text. If it is `None`, such a response is an error.
     pub pooling: Option<Pooling>,
 }
 
 impl Reading {
-    /// Any number of vectors, and one for each text.
+    /// Expects any number of vectors, one per text.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// As many vectors as a request has inputs.
+    /// Expects as many vectors as the request has inputs.
     pub fn of(request: &Request<'_>) -> Self {
         Self { count: Some(request.input.count()), ..Self::default() }
     }
@@ -58,22 +58,22 @@ impl Reading {
     }
 }
 
-/// The name of a member, and where its value stands.
+/// The name of a field, and the span of its value.
 type Member = (Cow<'static, str>, Range<usize>);
 
-/// Vectors, in the order of the inputs, and what else the container said.
+/// A response with embeddings: vectors in the order of the inputs.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Response<'a> {
     /// The vectors.
     pub vectors: Vec<Vector<'a>>,
-    /// The model as the container calls it.
+    /// The model, as the container names it.
     pub model: Option<Cow<'a, str>>,
-    /// The token counts that the container gave.
+    /// The container's token counts.
     pub usage: Usage,
-    /// Members of OpenAI's shape that have no name here (`id`, `created`).
+    /// Other fields of OpenAI's shape (`id`, `created`).
     pub others: Vec<(Cow<'a, str>, Json<'a>)>,
-    /// What OpenAI's shape has no place for, by its place in the source.
+    /// What OpenAI's shape cannot express.
     pub losses: Losses,
 }
 
@@ -82,8 +82,8 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     ///
-    /// The container reported a failure; it is no such response; there are more vectors or fewer than inputs; or there is a
-    /// vector for each token, and no pooling was asked for.
+    /// The container reported a failure; the document is no such response; the number of vectors is not the expected one; or
+    /// there is a vector per token and no pooling was selected.
     pub fn read(body: &'a [u8], reading: Reading) -> Result<Self, ConvertError> {
         let text = crate::formats::embeddings::text(body, WHAT)?;
         let mut reader = Reader { text, reading, response: Response::default() };
@@ -100,12 +100,12 @@ impl<'a> Response<'a> {
         Ok(reader.response)
     }
 
-    /// Writes OpenAI's response. OpenAI requires `usage` and `model`: counts that the container did not give are zero, and a
-    /// model that it did not name is that of `context`, or else empty; both are reported.
+    /// Writes an OpenAI response. OpenAI requires `usage` and `model`: missing counts are written as zero, and a missing model as
+    /// that of `context` or else as an empty name; both are reported as losses.
     ///
     /// # Errors
     ///
-    /// The numbers have to be written in another way than they came, and are malformed.
+    /// The encoding has to be changed, and the numbers are malformed.
     pub fn write(
         &self,
         encoding: Encoding,
@@ -170,14 +170,14 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn document(&mut self) -> Result<(), Stop> {
         let bytes = self.text.as_bytes();
-        // The first walk checks all of it.
+        // The first pass checks the whole document.
         let mut json = Cursor::new(bytes, 0, DEPTH);
         let range = json.skip()?;
         crate::formats::embeddings::end(bytes, range.end)?;
         match bytes[range.start] {
             b'{' => self.object(&range),
             b'[' => match self.objects(&range)? {
-                // Some containers put their one answer into a list.
+                // Some containers put their only response into a list.
                 objects if objects.len() == 1 => self.object(&objects[0]),
                 objects if objects.is_empty() => self.vectors(&range, ""),
                 objects => objects.iter().try_for_each(|object| self.object(object)),
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         Cursor::new(self.text.as_bytes(), range.start, DEPTH)
     }
 
-    /// The objects that a list is made of; none if it has anything else.
+    /// The objects of a list; none if it has anything else.
     fn objects(&self, range: &Range<usize>) -> Result<Vec<Range<usize>>, Fault> {
         let (mut objects, mut others) = (Vec::new(), 0);
         self.cursor(range).array(|json| {
@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
         Ok(objects)
     }
 
-    /// The members of an object that are not null. Of several with a name, the last counts.
+    /// The fields of an object that are not null. Of several with one name, the last is used.
     fn members(&self, range: &Range<usize>) -> Result<Vec<Member>, Fault> {
         let mut members = Vec::new();
         self.cursor(range).object(|json, name| {
@@ -242,7 +242,7 @@ impl<'a> Reader<'a> {
                 "usage" => self.usage(value)?,
                 "meta" if !is_openai => self.meta(value)?,
                 "object" => {}
-                // What says how Cohere's vectors are ordered says nothing that their order does not.
+                // The order of the vectors is all that this field of Cohere describes.
                 "response_type" if !is_openai => {}
                 name if is_openai => {
                     let json = Json(Cow::Borrowed(&self.text[value.clone()]));
@@ -277,7 +277,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A list of vectors, one vector, or lists of them by the type of their numbers.
+    /// A list of vectors, one vector, or lists of vectors by the type of their numbers.
     fn embeddings(&mut self, range: &Range<usize>, at: &str) -> Result<(), Stop> {
         if self.text.as_bytes()[range.start] != b'{' {
             return self.vectors(range, at);
@@ -303,7 +303,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many lists stand in one another where `range` begins.
+    /// The number of nested lists at the start of `range`.
     fn depth(&self, range: &Range<usize>) -> usize {
         let open = self.text[range.clone()].bytes().filter(|byte| !byte.is_ascii_whitespace());
         open.take_while(|&byte| byte == b'[').count()
@@ -392,7 +392,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Cohere's account: `{"billed_units":{"input_tokens":5}}`.
+    /// Cohere's token counts: `{"billed_units":{"input_tokens":5}}`.
     fn meta(&mut self, range: &Range<usize>) -> Result<(), Fault> {
         if self.text.as_bytes()[range.start] != b'{' {
             return Ok(());
@@ -401,7 +401,7 @@ impl<'a> Reader<'a> {
             if name == "billed_units" && self.text.as_bytes()[value.start] == b'{' {
                 for (name, value) in self.members(&value)? {
                     if name == "input_tokens" {
-                        // Cohere's clients know it as a number that may have a point.
+                        // Cohere's clients type it as a number that may have a fraction.
                         self.response.usage.input_tokens =
                             self.text[value].split('.').next().and_then(|digits| digits.parse().ok());
                     }

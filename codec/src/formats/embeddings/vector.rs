@@ -1,4 +1,4 @@
-//! Vectors: as JSON numbers, as Base64 of 32-bit floats, and made of several by pooling.
+//! Vectors, as JSON numbers or as Base64 of 32-bit floats, and pooling.
 
 use alloc::borrow::Cow;
 use alloc::string::ToString;
@@ -14,26 +14,26 @@ use crate::model::Json;
 
 const WHAT: &str = "vector";
 
-/// How the numbers of a vector are written.
+/// The encoding of a vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
     /// A list of numbers.
     #[default]
     Float,
-    /// Base64 of their 32-bit floats, the lowest byte first.
+    /// Base64 of 32-bit floats, little-endian.
     Base64,
 }
 
-/// How the vectors of a text's tokens become one.
+/// How the vectors of a text's tokens are pooled to one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pooling {
-    /// Their mean. All count the same: a response does not say which tokens are padding.
+    /// The mean of all vectors. A response does not mark padding tokens, so they count too.
     Mean,
-    /// The first, which stands for the whole text in models like BERT.
+    /// The first vector, which represents the whole text in models like BERT (CLS).
     First,
-    /// The last.
+    /// The last vector.
     Last,
 }
 
@@ -43,7 +43,7 @@ pub enum Pooling {
 pub enum Vector<'a> {
     /// A list of numbers, as the source wrote them.
     Numbers(Json<'a>),
-    /// Base64 of 32-bit floats, the lowest byte first.
+    /// Base64 of 32-bit floats, little-endian.
     Base64(Cow<'a, str>),
     /// The numbers.
     Floats(Vec<f32>),
@@ -54,7 +54,7 @@ impl Vector<'_> {
     ///
     /// # Errors
     ///
-    /// It is no Base64, or not of whole floats.
+    /// The text is not Base64, or not a whole number of floats.
     pub fn to_floats(&self) -> Result<Vec<f32>, ConvertError> {
         let fault = |why| malformed(WHAT, Fault { at: 0, why });
         match self {
@@ -76,7 +76,7 @@ impl Vector<'_> {
         }
     }
 
-    /// Appends the vector as JSON. What has the encoding already is written as it is.
+    /// Appends the vector as JSON. A vector that already has the encoding is copied.
     pub(crate) fn write(&self, encoding: Encoding, out: &mut Vec<u8>) -> Result<(), ConvertError> {
         match (self, encoding) {
             (Self::Numbers(json), Encoding::Float) => out.extend_from_slice(json.as_str().as_bytes()),
@@ -97,7 +97,7 @@ impl Vector<'_> {
                 out.push(b'"');
                 match vector {
                     Self::Base64(text) => {
-                        // What is no Base64 would break the JSON, too.
+                        // Invalid Base64 could break the JSON as well.
                         vector.to_floats()?;
                         out.extend_from_slice(text.as_bytes());
                     }
@@ -131,7 +131,7 @@ pub(crate) fn read_numbers(json: &str, mut each: impl FnMut(f64)) -> Result<usiz
     Ok(count)
 }
 
-/// Makes one vector of those of a text's tokens: a list of lists of numbers.
+/// Pools the vectors of a text's tokens, a list of lists of numbers.
 pub(crate) fn pool(json: &str, pooling: Pooling) -> Result<Vec<f32>, Fault> {
     let (mut sums, mut tokens): (Vec<f64>, u32) = (Vec::new(), 0);
     Cursor::new(json.as_bytes(), 0, DEPTH).array(|cursor| {

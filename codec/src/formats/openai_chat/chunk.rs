@@ -21,8 +21,8 @@ pub(crate) fn non_empty(string: Option<Str>) -> Option<Str> {
     string.filter(|string| string.start < string.end)
 }
 
-/// What says where and at which price the answer was made. It stands in every chunk, and mostly says the same.
-pub(crate) const OF_ANSWER: [&str; 2] = ["service_tier", "system_fingerprint"];
+/// Fields about where and at which price a response is generated. Nearly every chunk repeats them.
+pub(crate) const REPEATED_FIELDS: [&str; 2] = ["service_tier", "system_fingerprint"];
 
 /// The members of a chunk.
 #[derive(Default)]
@@ -37,12 +37,12 @@ pub(crate) struct Chunk {
     pub(crate) first: Option<Choice>,
     pub(crate) count: usize,
     pub(crate) usage: Option<Range<usize>>,
-    /// What says where and at which price the answer was made, in the order of [`OF_ANSWER`].
-    pub(crate) of_answer: [Option<Range<usize>>; 2],
+    /// The values of [`REPEATED_FIELDS`].
+    pub(crate) repeated: [Option<Range<usize>>; 2],
     pub(crate) error: Option<Range<usize>>,
     pub(crate) is_error: bool,
     /// There are members that have no meaning here and are not null.
-    pub(crate) has_others: bool,
+    pub(crate) has_other_fields: bool,
 }
 
 impl Chunk {
@@ -62,9 +62,9 @@ impl Chunk {
         )
     }
 
-    /// Which of [`OF_ANSWER`] a member is.
-    pub(crate) fn of_answer(name: &[u8]) -> Option<usize> {
-        OF_ANSWER.iter().position(|known| known.as_bytes() == name)
+    /// The index of a field in [`REPEATED_FIELDS`].
+    pub(crate) fn repeated(name: &[u8]) -> Option<usize> {
+        REPEATED_FIELDS.iter().position(|known| known.as_bytes() == name)
     }
 
     pub(crate) fn is_of_error(name: &[u8]) -> bool {
@@ -89,13 +89,13 @@ impl Chunk {
                 }
                 b"usage" => chunk.usage = json.skip_kind(Kind::Object)?,
                 b"error" => chunk.error = json.skip_some()?,
-                b"service_tier" => chunk.of_answer[0] = json.skip_some()?,
-                b"system_fingerprint" => chunk.of_answer[1] = json.skip_some()?,
+                b"service_tier" => chunk.repeated[0] = json.skip_some()?,
+                b"system_fingerprint" => chunk.repeated[1] = json.skip_some()?,
                 b"object" => {
                     let object = json.string_or_skip()?;
                     chunk.is_error = object.is_some_and(|object| &*json.unescaped(object) == b"error");
                 }
-                name => chunk.has_others |= json.skip_some()?.is_some() && !Self::is_known(name),
+                name => chunk.has_other_fields |= json.skip_some()?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
@@ -126,14 +126,14 @@ pub(crate) struct Choice {
     pub(crate) index: Option<Range<usize>>,
     /// `delta`, or `message` in a response that is not streamed.
     pub(crate) delta: Option<Delta>,
-    pub(crate) is_whole: bool,
+    pub(crate) is_message: bool,
     pub(crate) text: Option<Str>,
     pub(crate) finish: Option<Str>,
     pub(crate) stop: Option<Str>,
     /// May be null.
     pub(crate) logprobs: Option<Range<usize>>,
     /// There are members that have no meaning here and are not null.
-    pub(crate) has_others: bool,
+    pub(crate) has_other_fields: bool,
 }
 
 impl Choice {
@@ -148,7 +148,7 @@ impl Choice {
             match name {
                 b"index" => choice.index = json.skip_kind(Kind::Number)?,
                 b"delta" | b"message" if json.kind()? == Kind::Object => {
-                    choice.is_whole = name == b"message";
+                    choice.is_message = name == b"message";
                     choice.delta = Some(Delta::find(json)?);
                 }
                 b"text" => choice.text = non_empty(json.string_or_skip()?),
@@ -157,7 +157,7 @@ impl Choice {
                     choice.stop = Some(json.string()?)
                 }
                 b"logprobs" => choice.logprobs = Some(json.skip()?),
-                name => choice.has_others |= json.skip_some()?.is_some() && !Self::is_known(name),
+                name => choice.has_other_fields |= json.skip_some()?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;
@@ -183,7 +183,7 @@ pub(crate) struct Delta {
     pub(crate) call_count: usize,
     pub(crate) function_call: Option<Range<usize>>,
     /// There are members that have no meaning here and are not null.
-    pub(crate) has_others: bool,
+    pub(crate) has_other_fields: bool,
 }
 
 impl Delta {
@@ -218,7 +218,7 @@ impl Delta {
                 b"refusal" => delta.refusal = json.string_or_skip()?,
                 b"tool_calls" => delta.find_calls(json)?,
                 b"function_call" => delta.function_call = json.skip_kind(Kind::Object)?,
-                name => delta.has_others |= json.skip_some()?.is_some() && !Self::is_known(name),
+                name => delta.has_other_fields |= json.skip_some()?.is_some() && !Self::is_known(name),
             }
             Ok(())
         })?;

@@ -22,6 +22,7 @@
 
 mod chunk;
 mod logprobs;
+mod parameters;
 mod read_parts;
 mod read_request;
 mod read_stream;
@@ -31,52 +32,9 @@ mod write_request;
 mod write_response;
 mod write_stream;
 
+pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
-pub(crate) use read_stream::Reader;
+pub(crate) use read_stream::{StreamState, read_record};
 pub(crate) use write_request::write as write_request;
 pub use write_response::write_response;
 pub use write_stream::Writer;
-
-/// Members of a request that only OpenAI gives a meaning.
-const OWN: &[&str] = &[
-    "audio",
-    "metadata",
-    "modalities",
-    "moderation",
-    "prediction",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "store",
-    "verbosity",
-    "web_search_options",
-    // These have names in the model; here they have values that are not theirs.
-    "model",
-    "tools",
-    "functions",
-    "tool_choice",
-    "function_call",
-    "parallel_tool_calls",
-    "max_tokens",
-    "max_completion_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "seed",
-    "n",
-    "stop",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-    "response_format",
-    "reasoning_effort",
-    "stream",
-    "stream_options",
-    "user",
-    "service_tier",
-];

@@ -4,20 +4,20 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::formats::media;
-use crate::formats::request_reader::{Result, Source, place};
+use crate::formats::request_reader::{Result, Source, offset_of};
 use crate::json::Kind;
 use crate::model;
-use crate::model::{Content, Members, Part, Text};
+use crate::model::{Content, Fields, Part, Text};
 
 /// Reads `content`: a string, a list of parts, or null.
 pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
-    let (kind, at) = source.kind()?;
-    let at = place(at);
+    let (kind, offset) = source.kind()?;
+    let offset = offset_of(offset);
     parts.clear();
     match kind {
         Kind::String => {
             // Room for one: nearly all messages are one text.
-            *parts = Vec::from([Part { at, ..Part::new(Content::Text(source.text()?)) }]);
+            *parts = Vec::from([Part { offset, ..Part::new(Content::Text(source.text()?)) }]);
         }
         Kind::Array => source.array(|source| {
             parts.push(part(source)?);
@@ -32,20 +32,20 @@ pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
 }
 
 fn part<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
-    let at = source.at()?;
+    let offset = source.offset()?;
     let known = source.probe(known_part)?;
     Ok(match known {
-        Some(part) => Part { at, ..part },
-        None => Part { at, ..Part::new(Content::Other(source.raw()?)) },
+        Some(part) => Part { offset, ..part },
+        None => Part { offset, ..Part::new(Content::Other(source.raw()?)) },
     })
 }
 
 /// Reads a part of a kind that has a name in the model.
 fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
     let (mut kind, mut cache) = (None::<Cow<'a, str>>, None);
-    let (mut own, mut extra) = (Members::new(), Members::new());
+    let (mut extension_fields, mut extra) = (Fields::new(), Fields::new());
     let (mut content, mut payloads, mut complete) = (None, 0, true);
-    let taken = source.nested(&mut own, "", |source, member| {
+    let taken = source.nested(&mut extension_fields, "", |source, member| {
         let found =
             match member {
                 "type" => return source.value(&mut kind),
@@ -70,10 +70,10 @@ fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
         }
         Ok(true)
     })?;
-    own.append(&mut extra);
+    extension_fields.append(&mut extra);
     let found =
         content.filter(|(name, _)| taken && complete && payloads == 1 && kind.as_deref() == Some(name));
-    Ok(found.map(|(_, content)| Part { cache, own, ..Part::new(content) }))
+    Ok(found.map(|(_, content)| Part { cache, extension_fields, ..Part::new(content) }))
 }
 
 fn text<'a>(
@@ -85,10 +85,10 @@ fn text<'a>(
     Ok(text.map(content))
 }
 
-fn image<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+fn image<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut url, mut detail) = (None::<Text<'a>>, None);
     source.probe(|source| {
-        let is_object = source.nested(own, "image_url", |source, member| match member {
+        let is_object = source.nested(extension_fields, "image_url", |source, member| match member {
             "url" => source.value(&mut url),
             "detail" => source.value(&mut detail),
             _ => Ok(false),
@@ -100,24 +100,24 @@ fn image<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Co
     })
 }
 
-fn link<'a>(source: &mut Source<'a>, own: &mut Members<'a>, name: &str) -> Result<Option<model::Source<'a>>> {
+fn link<'a>(
+    source: &mut Source<'a>,
+    extension_fields: &mut Fields<'a>,
+    name: &str,
+) -> Result<Option<model::Source<'a>>> {
     let mut url = None;
     source.probe(|source| {
-        source.nested(
-            own,
-            name,
-            |source, member| {
-                if member == "url" { source.value(&mut url) } else { Ok(false) }
-            },
-        )?;
+        source.nested(extension_fields, name, |source, member| {
+            if member == "url" { source.value(&mut url) } else { Ok(false) }
+        })?;
         Ok(url.map(media::of_url))
     })
 }
 
-fn audio<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+fn audio<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut data, mut format) = (None, None::<Cow<'a, str>>);
     source.probe(|source| {
-        source.nested(own, "input_audio", |source, member| match member {
+        source.nested(extension_fields, "input_audio", |source, member| match member {
             "data" => source.value(&mut data),
             "format" => source.value(&mut format),
             _ => Ok(false),
@@ -128,10 +128,10 @@ fn audio<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Co
     })
 }
 
-fn file<'a>(source: &mut Source<'a>, own: &mut Members<'a>) -> Result<Option<Content<'a>>> {
+fn file<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut data, mut id, mut name) = (None::<Text<'a>>, None, None);
     source.probe(|source| {
-        source.nested(own, "file", |source, member| match member {
+        source.nested(extension_fields, "file", |source, member| match member {
             "file_data" => source.value(&mut data),
             "file_id" => source.value(&mut id),
             "filename" => source.value(&mut name),
@@ -178,40 +178,40 @@ pub(crate) fn tool_calls<'a>(source: &mut Source<'a>, calls: &mut Vec<Part<'a>>)
 }
 
 fn tool_call<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
-    let at = source.at()?;
+    let offset = source.offset()?;
     let known = source.probe(|source| {
         let (mut id, mut kind, mut call) = (None, None::<Cow<'a, str>>, None);
-        let (mut own, mut extra) = (Members::new(), Members::new());
-        source.nested(&mut own, "", |source, member| match member {
+        let (mut extension_fields, mut extra) = (Fields::new(), Fields::new());
+        source.nested(&mut extension_fields, "", |source, member| match member {
             "id" => source.value(&mut id),
             "type" => source.value(&mut kind),
             "function" => function(source, &mut extra, "function", &mut call),
             "custom" if call.is_none() => custom(source, &mut extra, &mut call),
             _ => Ok(false),
         })?;
-        own.append(&mut extra);
+        extension_fields.append(&mut extra);
         let Some(Content::ToolCall { name, input, custom, .. }) = call else { return Ok(None) };
         let of = if custom { "custom" } else { "function" };
         if kind.is_some_and(|kind| kind != of) {
             return Ok(None);
         }
-        Ok(Some(Part { own, ..Part::new(Content::ToolCall { id, name, input, custom }) }))
+        Ok(Some(Part { extension_fields, ..Part::new(Content::ToolCall { id, name, input, custom }) }))
     })?;
     Ok(match known {
-        Some(part) => Part { at, ..part },
-        None => Part { at, ..Part::new(Content::Other(source.raw()?)) },
+        Some(part) => Part { offset, ..part },
+        None => Part { offset, ..Part::new(Content::Other(source.raw()?)) },
     })
 }
 
 /// Reads the function that is called. Its arguments are a JSON text in a string; some servers send the JSON itself.
 pub(crate) fn function<'a>(
     source: &mut Source<'a>,
-    own: &mut Members<'a>,
+    extension_fields: &mut Fields<'a>,
     path: &str,
     call: &mut Option<Content<'a>>,
 ) -> Result<bool> {
     let (mut name, mut input) = (None, None::<Text<'a>>);
-    let mut extra = Members::new();
+    let mut extra = Fields::new();
     let read = source.probe(|source| {
         source.nested(&mut extra, path, |source, member| match member {
             "name" => source.value(&mut name),
@@ -225,17 +225,17 @@ pub(crate) fn function<'a>(
         let input = input.unwrap_or_default();
         Ok(name.map(|name| Content::ToolCall { id: None, name, input, custom: false }))
     })?;
-    Ok(take(own, &mut extra, call, read))
+    Ok(take(extension_fields, &mut extra, call, read))
 }
 
 /// Reads the custom tool that is called. Its input is free text.
 fn custom<'a>(
     source: &mut Source<'a>,
-    own: &mut Members<'a>,
+    extension_fields: &mut Fields<'a>,
     call: &mut Option<Content<'a>>,
 ) -> Result<bool> {
     let (mut name, mut input) = (None, None);
-    let mut extra = Members::new();
+    let mut extra = Fields::new();
     let read = source.probe(|source| {
         source.nested(&mut extra, "custom", |source, member| match member {
             "name" => source.value(&mut name),
@@ -245,19 +245,19 @@ fn custom<'a>(
         let (Some(name), Some(input)) = (name, input) else { return Ok(None) };
         Ok(Some(Content::ToolCall { id: None, name, input, custom: true }))
     })?;
-    Ok(take(own, &mut extra, call, read))
+    Ok(take(extension_fields, &mut extra, call, read))
 }
 
 /// Keeps what was read, if it is a call. Returns whether it is.
 fn take<'a>(
-    own: &mut Members<'a>,
-    extra: &mut Members<'a>,
+    extension_fields: &mut Fields<'a>,
+    extra: &mut Fields<'a>,
     call: &mut Option<Content<'a>>,
     read: Option<Content<'a>>,
 ) -> bool {
     let taken = read.is_some();
     if taken {
-        own.append(extra);
+        extension_fields.append(extra);
         *call = read;
     }
     taken

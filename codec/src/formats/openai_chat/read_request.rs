@@ -3,22 +3,25 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
+use crate::formats::openai_chat::parameters::TABLE;
 use crate::formats::openai_chat::read_parts as parts;
-use crate::formats::request_reader::{Result, Source, expected, split_off};
+use crate::formats::parameters::split_extra_parameters;
+use crate::formats::request_reader::{Result, Source, expected, offset_of};
+use crate::formats::thinking::effort;
 use crate::json::Kind;
 use crate::model::{
-    At, Content, Members, Message, Param, Part, Reasoning, ResponseFormat, Role, Text, Tool, ToolChoice,
+    Content, Fields, Json, Message, Offset, Param, Part, Request, ResponseFormat, Role, Text, Tool,
+    ToolChoice,
 };
-use crate::model::{Json, Request};
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     let (_, start) = source.kind()?;
     let mut request = Request::default();
-    let mut own = Vec::new();
+    let mut fields = Fields::new();
     let mut messages = None;
     let mut max_tokens = None;
-    source.object(&mut own, "", |source, name| {
+    source.object(&mut fields, "", |source, name| {
         Ok(match name {
             "messages" => {
                 source.expect("messages", Kind::Array)?;
@@ -29,67 +32,26 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             }
             "max_tokens" => source.param(&mut max_tokens)?,
             "tools" | "functions" => tools(source, &mut request.tools)?,
+            "tool_choice" | "function_call" => tool_choice(source, &mut request)?,
             "response_format" => response_format(source, &mut request)?,
-            "reasoning_effort" => {
-                let at = source.at()?;
-                let mut effort = None;
-                let taken = source.value(&mut effort)?;
-                request.reasoning = effort.map(|effort| {
-                    let value = Reasoning { effort: Some(effort), ..Reasoning::default() };
-                    Param { value, at }
-                });
-                taken
-            }
-            "stream_options" => {
-                let Request { include_usage, own, .. } = &mut request;
-                source.nested(own, "stream_options", |source, name| match name {
-                    "include_usage" => source.param(include_usage),
-                    _ => Ok(false),
-                })?
-            }
-            _ => parameter(source, name, &mut request)?,
+            "reasoning_effort" => effort(source, &mut request.reasoning)?,
+            _ => TABLE.read(source, name, &mut request)?,
         })
     })?;
     let Some(messages) = messages else { return Err(expected(start, "messages", "an array", "nothing")) };
     request.messages = messages;
     match (request.max_tokens, max_tokens) {
         (None, Some(_)) => request.max_tokens = max_tokens,
-        (Some(_), Some(Param { value, at })) => {
+        // The newer name counts.
+        (Some(_), Some(Param { value, offset })) => {
             let value = Json(Cow::Owned(alloc::format!("{value}")));
-            own.push((Cow::Borrowed("max_tokens"), Param { value, at }));
+            fields.push((Cow::Borrowed("max_tokens"), Param { value, offset }));
         }
         _ => {}
     }
-    request.others = split_off(&mut own, crate::formats::openai_chat::OWN);
-    request.own.append(&mut own);
+    request.extra_parameters = split_extra_parameters(&mut fields, &TABLE);
+    request.extension_fields.append(&mut fields);
     Ok(request)
-}
-
-/// Reads the parameters that stand by themselves.
-fn parameter<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>) -> Result<bool> {
-    match name {
-        "model" => source.param(&mut request.model),
-        "max_completion_tokens" => source.param(&mut request.max_tokens),
-        "temperature" => source.param(&mut request.temperature),
-        "top_p" => source.param(&mut request.top_p),
-        "top_k" => source.param(&mut request.top_k),
-        "min_p" => source.param(&mut request.min_p),
-        "seed" => source.param(&mut request.seed),
-        "n" => source.param(&mut request.n),
-        "stop" => source.strings(&mut request.stop, true),
-        "frequency_penalty" => source.param(&mut request.frequency_penalty),
-        "presence_penalty" => source.param(&mut request.presence_penalty),
-        "repetition_penalty" => source.param(&mut request.repetition_penalty),
-        "logprobs" => source.param(&mut request.logprobs),
-        "top_logprobs" => source.param(&mut request.top_logprobs),
-        "logit_bias" => source.param(&mut request.logit_bias),
-        "parallel_tool_calls" => source.param(&mut request.parallel_tool_calls),
-        "stream" => source.param(&mut request.stream),
-        "user" => source.param(&mut request.user),
-        "service_tier" => source.param(&mut request.service_tier),
-        "tool_choice" | "function_call" => tool_choice(source, request),
-        _ => Ok(false),
-    }
 }
 
 /// What only assistants and tools say.
@@ -103,12 +65,12 @@ struct OfRole<'a> {
     thoughts: Option<Param<Text<'a>>>,
     refusal: Option<Param<Text<'a>>>,
     calls: Vec<Part<'a>>,
-    members: [Option<(&'a str, At)>; 6],
+    members: [Option<(&'a str, Offset)>; 6],
 }
 
 impl<'a> OfRole<'a> {
     fn read(&mut self, source: &mut Source<'a>, member: &str) -> Result<bool> {
-        let at = source.at()?;
+        let offset = source.offset()?;
         let taken = match member {
             "tool_call_id" => source.value(&mut self.id)?,
             "reasoning_content" | "reasoning" if self.thoughts.is_none() => {
@@ -117,27 +79,31 @@ impl<'a> OfRole<'a> {
             "refusal" => source.param(&mut self.refusal)?,
             "tool_calls" => parts::tool_calls(source, &mut self.calls)?,
             "function_call" => {
-                let (mut call, mut extra) = (None, Members::new());
+                let (mut call, mut extra) = (None, Fields::new());
                 let taken = parts::function(source, &mut extra, "function_call", &mut call)?;
-                self.calls.extend(call.map(|content| Part { own: extra, at, ..Part::new(content) }));
+                self.calls.extend(call.map(|content| Part {
+                    extension_fields: extra,
+                    offset,
+                    ..Part::new(content)
+                }));
                 taken
             }
             _ => false,
         };
-        if let (true, Some(json)) = (taken, source.since(at)) {
+        if let (true, Some(json)) = (taken, source.since(offset)) {
             if let Some(index) = OF_ROLES.iter().position(|name| *name == member) {
-                self.members[index] = Some((json, at));
+                self.members[index] = Some((json, offset));
             }
         }
         Ok(taken)
     }
 
     /// Puts members back that stay as they came.
-    fn put_back(&self, own: &mut Members<'a>, stays: impl Fn(&str) -> bool) {
+    fn put_back(&self, extension_fields: &mut Fields<'a>, stays: impl Fn(&str) -> bool) {
         let all = OF_ROLES.into_iter().zip(self.members).filter(|(name, _)| stays(name));
-        own.extend(all.filter_map(|(name, noted)| {
-            let (json, at) = noted?;
-            Some((Cow::Borrowed(name), Param { value: Json(Cow::Borrowed(json)), at }))
+        extension_fields.extend(all.filter_map(|(name, noted)| {
+            let (json, offset) = noted?;
+            Some((Cow::Borrowed(name), Param { value: Json(Cow::Borrowed(json)), offset }))
         }));
     }
 
@@ -146,35 +112,34 @@ impl<'a> OfRole<'a> {
         if content.is_empty() && self.thoughts.is_none() && self.refusal.is_none() {
             return self.calls;
         }
-        let thoughts = self.thoughts.map(|Param { value, at }| Part {
-            at,
+        let thoughts = self.thoughts.map(|Param { value, offset }| Part {
+            offset,
             ..Part::new(Content::Reasoning { text: value, signature: None })
         });
         content.reserve_exact(usize::from(thoughts.is_some()) + 1 + self.calls.len());
         content.splice(..0, thoughts);
-        let refusal = self.refusal.map(|Param { value, at }| (at, Content::Refusal(value)));
-        content.extend(refusal.map(|(at, refusal)| Part { at, ..Part::new(refusal) }));
+        let refusal = self.refusal.map(|Param { value, offset }| (offset, Content::Refusal(value)));
+        content.extend(refusal.map(|(offset, refusal)| Part { offset, ..Part::new(refusal) }));
         content.extend(self.calls);
         content
     }
 }
 
 fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
-    let at = source.expect("message", Kind::Object)?;
+    let offset = source.expect("message", Kind::Object)?;
     let (_, start) = source.kind()?;
-    let (mut role, mut name, mut content, mut content_at) = (None::<Cow<'a, str>>, None, Vec::new(), at);
+    let (mut role, mut name, mut content, mut content_offset) =
+        (None::<Cow<'a, str>>, None, Vec::new(), offset);
     // What only some roles say is not theirs in a message of another.
-    let (mut own, mut of_role) = (Members::new(), None::<OfRole<'a>>);
-    source.object(&mut own, "", |source, member| match member {
+    let (mut extension_fields, mut of_role) = (Fields::new(), None::<OfRole<'a>>);
+    source.object(&mut extension_fields, "", |source, member| match member {
         "role" => source.value(&mut role),
         "name" => source.value(&mut name),
         "content" => {
-            content_at = source.at()?;
+            content_offset = source.offset()?;
             parts::content(source, &mut content)
         }
-        "tool_call_id" | "tool_calls" | "function_call" | "reasoning_content" | "reasoning" | "refusal" => {
-            of_role.get_or_insert_default().read(source, member)
-        }
+        member if OF_ROLES.contains(&member) => of_role.get_or_insert_default().read(source, member),
         _ => Ok(false),
     })?;
     let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
@@ -187,7 +152,7 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
         _ => Role::Other(role),
     };
     if let Some(said) = &of_role {
-        said.put_back(&mut own, |name| match role {
+        said.put_back(&mut extension_fields, |name| match role {
             Role::Tool => name != "tool_call_id",
             Role::Assistant => name == "tool_call_id",
             _ => true,
@@ -197,12 +162,12 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
         (Role::Tool, said) => {
             let id = said.and_then(|said| said.id);
             let result = Content::ToolResult { id, content, is_error: None };
-            Vec::from([Part { at: content_at, ..Part::new(result) }])
+            Vec::from([Part { offset: content_offset, ..Part::new(result) }])
         }
         (Role::Assistant, Some(said)) => said.parts(content),
         _ => content,
     };
-    Ok(Message { role, content, name, own, at })
+    Ok(Message { role, content, name, extension_fields, offset })
 }
 
 /// Reads the tools: `tools`, or `functions`, which are the same without their wrapping.
@@ -211,26 +176,27 @@ fn tools<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<bool>
         return Ok(false);
     }
     source.array(|source| {
-        let at = source.at()?;
+        let offset = source.offset()?;
         let read = source.probe(|source| {
-            let (mut tool, mut kind, mut own) = (Tool::new(""), None::<Cow<'a, str>>, Vec::new());
-            tool.at = at;
-            let mut extra = Members::new();
-            let taken = source.nested(&mut own, "", |source, member| match member {
+            let (mut tool, mut kind, mut extension_fields) =
+                (Tool::new(""), None::<Cow<'a, str>>, Vec::new());
+            tool.offset = offset;
+            let mut extra = Fields::new();
+            let taken = source.nested(&mut extension_fields, "", |source, member| match member {
                 "type" => source.value(&mut kind),
                 "function" => source.nested(&mut extra, "function", |source, member| {
                     function_member(source, member, &mut tool)
                 }),
                 _ => function_member(source, member, &mut tool),
             })?;
-            own.append(&mut extra);
-            tool.own = own;
+            extension_fields.append(&mut extra);
+            tool.extension_fields = extension_fields;
             let is_function = kind.is_none_or(|kind| kind == "function");
             Ok(Some(tool).filter(|tool| taken && is_function && !tool.name.is_empty()))
         })?;
         tools.push(match read {
             Some(tool) => tool,
-            None => Tool { other: Some(source.raw()?), at, ..Tool::new("") },
+            None => Tool { other: Some(source.raw()?), offset, ..Tool::new("") },
         });
         Ok(())
     })?;
@@ -253,8 +219,8 @@ fn function_member<'a>(source: &mut Source<'a>, member: &str, tool: &mut Tool<'a
 }
 
 fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let (kind, at) = source.kind()?;
-    let at = crate::formats::request_reader::place(at);
+    let (kind, offset) = source.kind()?;
+    let offset = offset_of(offset);
     let choice = match kind {
         Kind::String => source.probe(|source| {
             Ok(match &*source.string()? {
@@ -271,7 +237,7 @@ fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
         Some(choice) => choice,
         None => ToolChoice::Other(source.raw()?),
     };
-    request.tool_choice = Some(Param { value, at });
+    request.tool_choice = Some(Param { value, offset });
     Ok(true)
 }
 
@@ -280,9 +246,9 @@ fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
 fn named_choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
     let (mut kind, mut name) = (None::<Cow<'a, str>>, None::<Cow<'a, str>>);
     let (mut mode, mut tools, mut exact) = (None::<Cow<'a, str>>, Vec::new(), true);
-    let mut unknown = Members::new();
-    let mut deeper = Members::new();
-    let mut deepest = Members::new();
+    let mut unknown = Fields::new();
+    let mut deeper = Fields::new();
+    let mut deepest = Fields::new();
     source.object(&mut unknown, "", |source, member| match member {
         "type" => source.value(&mut kind),
         "name" => source.value(&mut name),
@@ -328,14 +294,14 @@ fn response_format<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Re
     if source.kind()?.0 != Kind::Object {
         return Ok(false);
     }
-    let at = source.at()?;
-    let mut own = Vec::new();
+    let offset = source.offset()?;
+    let mut extension_fields = Vec::new();
     let shape = source.probe(|source| {
         let mut kind = None::<Cow<'a, str>>;
         let (mut name, mut description, mut schema, mut strict) = (None, None, None, None);
-        let mut extra = Members::new();
+        let mut extra = Fields::new();
         let mut has_schema = false;
-        source.object(&mut own, "response_format", |source, member| match member {
+        source.object(&mut extension_fields, "response_format", |source, member| match member {
             "type" => source.value(&mut kind),
             "json_schema" => {
                 has_schema = true;
@@ -349,7 +315,7 @@ fn response_format<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Re
             }
             _ => Ok(false),
         })?;
-        own.append(&mut extra);
+        extension_fields.append(&mut extra);
         Ok(match (kind.as_deref(), has_schema) {
             (Some("text"), false) => Some(ResponseFormat::Text),
             (Some("json_object"), false) => Some(ResponseFormat::JsonObject),
@@ -361,11 +327,11 @@ fn response_format<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Re
     })?;
     let value = match shape {
         Some(shape) => {
-            request.own.append(&mut own);
+            request.extension_fields.append(&mut extension_fields);
             shape
         }
         None => ResponseFormat::Other(source.raw()?),
     };
-    request.response_format = Some(Param { value, at });
+    request.response_format = Some(Param { value, offset });
     Ok(true)
 }

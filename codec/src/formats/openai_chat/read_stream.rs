@@ -1,58 +1,52 @@
 //! Reads chunks and whole responses.
 
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::assemble::{Plain, Queue, Reason, Sink, Stop, ToolKey, hash};
-use crate::decode::shape_cache::{Target, Trace};
+use crate::assemble::{Emitter, Index, Reason, Stop, TextKind, ToolDelta, Tracked, hash};
 use crate::formats::error_record as failure;
 use crate::formats::openai_chat::chunk::{
-    Arguments, Choice, Chunk, Delta, OF_ANSWER, ToolCall, integer, is_count, non_empty, read_usage,
+    Arguments, Choice, Chunk, Delta, REPEATED_FIELDS, ToolCall, integer, is_count, non_empty, read_usage,
 };
-use crate::json::{Json, Kind, Str, unescaped};
+use crate::json::{Json, Kind, unescaped};
 use crate::model::Failure;
 use crate::model::FinishReason;
 
-/// Reads chunks into the queue.
+/// What is kept from one chunk to the next.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reader {
-    /// What the last chunks said of [`OF_ANSWER`]; hashed, so that it takes no space.
-    said: [Option<u64>; OF_ANSWER.len()],
+pub(crate) struct StreamState {
+    /// Hashes of the last values of [`REPEATED_FIELDS`].
+    repeated: [Option<u64>; REPEATED_FIELDS.len()],
 }
 
-impl Reader {
-    /// Reads the chunk that comes next.
-    pub(crate) fn read(
-        &mut self,
-        json: &mut Json<'_>,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-    ) -> Result<(), Stop> {
-        // Finding the members checks all of the chunk, before any of it is used.
-        let chunk = Chunk::find(json)?;
-        Walk { said: &mut self.said, sink, trace, is_whole: false }.chunk(&chunk)
-    }
+/// Reads the chunk that comes next.
+pub(crate) fn read_record(
+    state: &mut Tracked<StreamState>,
+    json: &mut Json<'_>,
+    emitter: &mut Emitter<'_>,
+) -> Result<(), Stop> {
+    // Finding the fields checks the whole chunk before any of it is used.
+    let chunk = Chunk::find(json)?;
+    ChunkReader { state, emitter, is_message: false }.chunk(&chunk)
 }
 
-/// The way through one chunk.
-struct Walk<'a, 'b> {
-    said: &'a mut [Option<u64>; OF_ANSWER.len()],
-    sink: &'a mut Sink<'b>,
-    trace: &'a mut Trace,
-    /// The choice is no piece of one: so are its calls.
-    is_whole: bool,
+/// Reads one chunk.
+struct ChunkReader<'a, 'b> {
+    state: &'a mut Tracked<StreamState>,
+    emitter: &'a mut Emitter<'b>,
+    /// The choice has a whole message instead of a delta, so its tool calls are whole, too.
+    is_message: bool,
 }
 
-impl Walk<'_, '_> {
+impl ChunkReader<'_, '_> {
     fn chunk(&mut self, chunk: &Chunk) -> Result<(), Stop> {
-        let (record, depth) = (self.sink.record, self.sink.depth());
-        if !self.sink.is_started() {
+        let (record, depth) = (self.emitter.record, self.emitter.depth());
+        if !self.emitter.is_started() {
             self.start(chunk)?;
         }
         let is_answer = chunk.choices.is_some() || chunk.usage.is_some();
         if is_answer {
-            self.of_answer(chunk);
+            self.repeated_fields(chunk);
         }
         match (&chunk.choices, &chunk.first) {
             (Some(_), Some(choice)) if chunk.count == 1 => self.choice(choice, 0)?,
@@ -72,79 +66,73 @@ impl Walk<'_, '_> {
             (None, _) => {}
         }
         if let Some(usage) = &chunk.usage {
-            self.sink.at(usage.start);
-            self.sink.usage(read_usage(record, usage, depth)?);
-            self.sink.more_usage(usage, is_count)?;
+            self.emitter.set_position(usage.start);
+            self.emitter.usage(read_usage(record, usage, depth)?);
+            self.emitter.more_usage(usage, is_count)?;
         }
         if chunk.error.is_some() || chunk.is_error || !is_answer {
             if let (false, Some(failure)) =
-                (self.sink.is_failed(), failure::read(record, &chunk.range, depth)?)
+                (self.emitter.is_failed(), failure::read(record, &chunk.range, depth)?)
             {
-                self.sink.fail(failure);
+                self.emitter.fail(failure);
             }
         }
-        if !self.sink.is_failed() && !is_answer {
-            self.sink.other(None, None, chunk.range.clone());
-        } else if chunk.has_others {
-            let of_error = self.sink.is_failed();
+        if !self.emitter.is_failed() && !is_answer {
+            self.emitter.other(None, None, chunk.range.clone());
+        } else if chunk.has_other_fields {
+            let of_error = self.emitter.is_failed();
             let known = |name: &[u8]| Chunk::is_known(name) || (of_error && Chunk::is_of_error(name));
-            self.sink.others(&chunk.range, None, known)?;
+            self.emitter.other_fields(&chunk.range, None, known)?;
         }
-        (self.trace.places.clock, self.trace.places.padding) = (chunk.created.clone(), chunk.obfuscation);
+        self.emitter.ignore_clock(chunk.created.clone());
+        self.emitter.ignore_string(chunk.obfuscation);
         Ok(())
     }
 
-    /// Where and at which price the answer is made: said where it is new.
-    fn of_answer(&mut self, chunk: &Chunk) {
-        let known = self.said.iter_mut().zip(OF_ANSWER).zip(&chunk.of_answer);
-        for ((said, name), value) in known {
-            let Some(value) = value else { continue };
-            let hash = Some(hash(&self.sink.record[value.clone()]));
-            if core::mem::replace(said, hash) != hash {
-                self.sink.other(None, Some(name.as_bytes()), value.clone());
+    /// Delivers the fields that nearly every chunk repeats, where their value is new.
+    fn repeated_fields(&mut self, chunk: &Chunk) {
+        for (index, name) in REPEATED_FIELDS.iter().enumerate() {
+            let Some(value) = &chunk.repeated[index] else { continue };
+            let hash = Some(hash(&self.emitter.record[value.clone()]));
+            if self.state.repeated[index] != hash {
+                self.state.repeated[index] = hash;
+                self.emitter.other(None, Some(name.as_bytes()), value.clone());
             }
         }
     }
 
     /// The answer starts with the first chunk that has an ID or a choice.
     fn start(&mut self, chunk: &Chunk) -> Result<(), Stop> {
-        let record = self.sink.record;
+        let record = self.emitter.record;
         if chunk.id.is_none() && chunk.first.is_none() {
             return Ok(());
         }
         let role = chunk.first.as_ref().and_then(|choice| choice.delta.as_ref()?.role);
-        self.sink.start(chunk.id, chunk.model, integer(record, chunk.created.as_ref()), role);
+        self.emitter.start(chunk.id, chunk.model, integer(record, chunk.created.as_ref()), role);
         Ok(())
     }
 
     fn choice(&mut self, choice: &Choice, position: u32) -> Result<(), Stop> {
-        let record = self.sink.record;
-        let index = integer(record, choice.index.as_ref()).and_then(|index| u32::try_from(index).ok());
-        let index = index.unwrap_or(position);
-        self.sink.touch(index)?;
-        self.is_whole = choice.is_whole;
+        let record = self.emitter.record;
+        let index = self.emitter.choice_index(choice.index.clone());
+        let index = &index.unwrap_or(Index::fixed(u64::from(position)));
+        self.emitter.touch(index)?;
+        self.is_message = choice.is_message;
         if let Some(delta) = &choice.delta {
             self.delta(delta, index)?;
         }
-        if let Some(text) = choice.text {
-            self.plain(index, Plain::Text, Some(text))?;
+        self.emitter.text(index, TextKind::Text, choice.text)?;
+        if let Some(logprobs) = choice.logprobs.clone() {
+            self.emitter.logprobs(index, logprobs);
         }
-        if let Some(logprobs) = choice.logprobs.clone().filter(|range| record[range.start] != b'n') {
-            self.sink.logprobs(index, logprobs);
-        }
-        self.trace.counts.0 += 1;
-        (self.trace.places.choice, self.trace.places.logprobs) =
-            (choice.index.clone(), choice.logprobs.clone());
-        if choice.has_others {
+        if choice.has_other_fields {
             let is_stop =
                 |name: &[u8]| choice.stop.is_some() && matches!(name, b"stop_reason" | b"matched_stop");
             let known = |name: &[u8]| Choice::is_known(name) || is_stop(name);
-            self.sink.others(&choice.range, Some(index), known)?;
+            self.emitter.other_fields(&choice.range, Some(index), known)?;
         }
         let Some(finish) = non_empty(choice.finish) else { return Ok(()) };
-        // What ends a choice is more than a piece of a part, also where the choice has ended before.
-        self.trace.more();
-        self.sink.at(finish.start);
+        self.emitter.set_position(finish.start);
         let reason = match &*unescaped(record, finish) {
             b"stop" | b"eos_token" => Reason::Known(&FinishReason::Stop),
             // TGI's, where it met a stop string.
@@ -156,24 +144,24 @@ impl Walk<'_, '_> {
                 let code = String::from_utf8_lossy(reason).into_owned();
                 let message = "the model ended its answer with this finish reason".to_string();
                 let original = &record[choice.range.clone()];
-                self.sink.fail(Failure::of("finish_reason", Some(code), message, original));
+                self.emitter.fail(Failure::of("finish_reason", Some(code), message, original));
                 return Ok(());
             }
-            _ => Reason::Other(self.sink.string(finish)),
+            _ => Reason::Other(self.emitter.string(finish)),
         };
-        let stop = choice.stop.map(|stop| self.sink.string(stop));
-        self.sink.finish(index, reason, stop)
+        let stop = choice.stop.map(|stop| self.emitter.string(stop));
+        self.emitter.finish(index, reason, stop)
     }
 
-    fn delta(&mut self, delta: &Delta, index: u32) -> Result<(), Stop> {
-        let (record, depth) = (self.sink.record, self.sink.depth());
-        self.plain(index, Plain::Reasoning, delta.reasoning_content.or(delta.reasoning))?;
-        self.plain(index, Plain::Text, delta.content)?;
+    fn delta(&mut self, delta: &Delta, index: &Index) -> Result<(), Stop> {
+        let (record, depth) = (self.emitter.record, self.emitter.depth());
+        self.emitter.text(index, TextKind::Reasoning, delta.reasoning_content.or(delta.reasoning))?;
+        self.emitter.text(index, TextKind::Text, delta.content)?;
         if let Some(parts) = &delta.content_parts {
             self.content_parts(index, parts)?;
         }
-        let is_cited = delta.has_others && self.annotations(delta, index)?;
-        self.plain(index, Plain::Refusal, delta.refusal)?;
+        let is_cited = delta.has_other_fields && self.annotations(delta, index)?;
+        self.emitter.text(index, TextKind::Refusal, delta.refusal)?;
         match (&delta.tool_calls, &delta.first_call) {
             (Some(_), Some(call)) if delta.call_count == 1 => self.tool_call(call, index)?,
             (Some(calls), _) => Json::new(record, calls.start, depth).array(|json| {
@@ -186,78 +174,56 @@ impl Walk<'_, '_> {
             })?,
             (None, _) => {
                 if let Some(call) = &delta.function_call {
-                    let call = ToolCall::find(&mut self.sink.json(call.start))?;
+                    let call = ToolCall::find(&mut self.emitter.json(call.start))?;
                     self.tool_call(&call, index)?;
                 }
             }
         }
-        if delta.has_others {
+        if delta.has_other_fields {
             let known = |name: &[u8]| Delta::is_known(name) || (is_cited && name == b"annotations");
-            self.sink.others(&delta.range, Some(index), known)?;
+            self.emitter.other_fields(&delta.range, Some(index), known)?;
         }
         Ok(())
     }
 
     /// Content as a list of parts: texts, refusals, and what has no name here.
-    fn content_parts(&mut self, index: u32, parts: &Range<usize>) -> Result<(), Stop> {
-        let mut found = Vec::new();
-        self.sink.objects(parts, |sink, _, part| {
-            let [text, refusal] = sink.members(&part, [b"text", b"refusal"])?;
-            let [text, refusal] = [text, refusal].map(|range| range.and_then(|range| sink.text(&range)));
-            found.push((part, text, refusal));
-            Ok(())
-        })?;
-        for (part, text, refusal) in found {
-            self.plain(index, Plain::Text, text)?;
-            self.plain(index, Plain::Refusal, refusal)?;
+    fn content_parts(&mut self, index: &Index, parts: &Range<usize>) -> Result<(), Stop> {
+        self.emitter.objects(parts, |emitter, _, part| {
+            let [text, refusal] = emitter.string_fields(&part, [b"text", b"refusal"])?;
+            emitter.text(index, TextKind::Text, text)?;
+            emitter.text(index, TextKind::Refusal, refusal)?;
             if text.is_none() && refusal.is_none() {
-                self.sink.other(Some(index), Some(b"content"), part);
+                emitter.other(Some(index), Some(b"content"), part);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The sources that the text cites. Returns whether there is a list of them, which is mostly empty.
-    fn annotations(&mut self, delta: &Delta, index: u32) -> Result<bool, Stop> {
-        let [list] = self.sink.members(&delta.range, [b"annotations"])?;
-        let Some(list) = list.filter(|list| self.sink.record[list.start] == b'[') else { return Ok(false) };
-        self.sink.json(list.start).array(|json| {
-            self.sink.citation(index, json.skip()?);
-            Ok::<_, Stop>(())
-        })?;
+    fn annotations(&mut self, delta: &Delta, index: &Index) -> Result<bool, Stop> {
+        let [list] = self.emitter.fields(&delta.range, [b"annotations"])?;
+        let Some(list) = list.filter(|list| self.emitter.record[list.start] == b'[') else {
+            return Ok(false);
+        };
+        self.emitter.citations(index, &list)?;
         Ok(true)
     }
 
-    fn plain(&mut self, index: u32, kind: Plain, text: Option<Str>) -> Result<(), Stop> {
-        let Some(text) = non_empty(text) else { return Ok(()) };
-        self.trace.plain(index, kind, text);
-        self.sink.at(text.start);
-        let text = self.sink.string(text);
-        self.sink.plain(index, kind, text)
-    }
-
-    fn tool_call(&mut self, call: &ToolCall, index: u32) -> Result<(), Stop> {
-        self.sink.at(call.start);
-        let tool = integer(self.sink.record, call.index.as_ref());
-        let (id, name) = (self.sink.non_empty(call.id), self.sink.non_empty(call.name));
-        self.trace.more();
-        let input = match &call.arguments {
-            // Pieces of a custom call look like nothing before: only here it is known what they are.
-            Some(Arguments::String(text)) if call.custom => self.sink.non_empty(Some(*text)),
+    fn tool_call(&mut self, call: &ToolCall, index: &Index) -> Result<(), Stop> {
+        self.emitter.set_position(call.start);
+        let number = self.emitter.index(call.index.clone());
+        let mut tool =
+            ToolDelta { index: number, id: call.id, name: call.name, custom: call.custom, input: None };
+        match &call.arguments {
+            Some(Arguments::Json(range)) => self.emitter.tool_json(index, &tool, range.clone())?,
             Some(Arguments::String(text)) => {
-                let text = *text;
-                let places = &mut self.trace.places;
-                (places.text, places.tool) = (Some(text), call.index.clone());
-                (places.id, places.name) = (call.id, call.name);
-                self.trace.target = Some((Target::Tool(tool), index));
-                self.sink.non_empty(Some(text))
+                tool.input = Some(*text);
+                self.emitter.tool(index, &tool)?;
             }
-            Some(Arguments::Json(range)) => Some(Queue::place(range.clone())),
-            None => None,
-        };
-        self.sink.tool(index, ToolKey { index: tool, id, name, custom: call.custom }, input)?;
-        if call.custom && self.is_whole {
-            self.sink.end_call(index);
+            None => self.emitter.tool(index, &tool)?,
+        }
+        if call.custom && self.is_message {
+            self.emitter.end_call(index);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::model::{Json, Losses, Usage};
 
 /// Counts of which none is missing: clients that check want all three.
 pub(crate) fn whole_usage(usage: &Usage, losses: &mut Losses) -> Usage {
-    usage.note_missing(losses);
+    losses.add_missing_counts(usage);
     let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
     let total = usage.total_tokens.unwrap_or(input.saturating_add(output));
     Usage { input_tokens: Some(input), output_tokens: Some(output), total_tokens: Some(total), ..*usage }

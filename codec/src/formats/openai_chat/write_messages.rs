@@ -3,45 +3,69 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use core::convert::Infallible;
-
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::{Put, has};
 use crate::formats::media;
+use crate::formats::request_reader::Result;
 use crate::json::{Array, Object, write_escaped};
 use crate::model::{Content, Message, Part, Role, Source, Text};
 
-pub(crate) fn write_messages(c: &Conversion<'_, '_>, messages: &[Message<'_>], mut array: Array<'_>) {
+/// Writes messages. Results of tools are messages of their own, before the rest of their message.
+pub(crate) fn write_messages<'a>(
+    c: &Conversion<'_, 'a>,
+    messages: &[Message<'a>],
+    mut array: Array<'_>,
+) -> Result<()> {
     for message in messages {
         let mut parts = Vec::with_capacity(message.content.len());
         for part in &message.content {
             match &part.content {
-                Content::ToolResult { .. } => result(c, message, part, &mut array),
+                Content::ToolResult { .. } => {
+                    array.maybe(|out| c.message(message, out, |out| result(c, message, part, out)))?;
+                }
                 _ => parts.push(part),
             }
         }
-        // Results are messages of their own, before what else the user says.
-        if parts.is_empty() && !message.content.is_empty() {
-            continue;
-        }
-        let mut object = array.begin_object();
-        object.string("role", message.role.as_str());
-        if let Some(name) = &message.name {
-            object.string("name", name);
-        }
-        match message.role {
-            Role::Assistant => assistant(c, message, &parts, &mut object),
-            _ => content(c, &parts, message.role == Role::User, &mut object),
-        }
-        if c.same {
-            object.own(&message.own, "");
+        if !parts.is_empty() || message.content.is_empty() {
+            array.maybe(|out| c.message(message, out, |out| write_message(c, message, &parts, out)))?;
         }
     }
+    Ok(())
 }
 
-fn result(c: &Conversion<'_, '_>, message: &Message<'_>, part: &Part<'_>, array: &mut Array<'_>) {
-    let Content::ToolResult { id, content: parts, is_error } = &part.content else { return };
-    let mut object = array.begin_object();
+fn write_message<'a>(
+    c: &Conversion<'_, 'a>,
+    message: &Message<'a>,
+    parts: &[&Part<'a>],
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    let start = out.len();
+    let mut object = Object::new(out);
+    object.string("role", message.role.as_str());
+    if let Some(name) = &message.name {
+        object.string("name", name);
+    }
+    match message.role {
+        Role::Assistant => assistant(c, parts, &mut object)?,
+        _ => content(c, parts, message.role == Role::User, &mut object)?,
+    }
+    drop(object);
+    // The fields of a deprecated `function_call` are the message's.
+    if let [.., Part { content: Content::ToolCall { id: None, .. }, extension_fields, .. }] = parts {
+        if extension_fields.iter().all(|(path, _)| path.starts_with("function_call/")) {
+            c.put_back(out, start, extension_fields);
+        }
+    }
+    Ok(true)
+}
+
+fn result<'a>(
+    c: &Conversion<'_, 'a>,
+    message: &Message<'a>,
+    part: &Part<'a>,
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    let Content::ToolResult { id, content: parts, is_error } = &part.content else { return Ok(false) };
+    let mut object = Object::new(out);
     // Before tools had IDs, there were functions.
     let is_function = id.is_none() && message.name.is_some();
     object.string("role", if is_function { "function" } else { "tool" });
@@ -52,59 +76,56 @@ fn result(c: &Conversion<'_, '_>, message: &Message<'_>, part: &Part<'_>, array:
         object.string("tool_call_id", id);
     }
     if *is_error == Some(true) {
-        c.dropped(part.at, "is_error", "OpenAI's results do not say that a tool failed");
+        c.report_dropped(part.offset, "is_error", "OpenAI's results do not say that a tool failed");
     }
-    if part.cache.is_some() && !c.same {
-        c.dropped(part.at, "cache", "OpenAI's results have no cache points");
+    if part.cache.is_some() {
+        c.report_dropped(part.offset, "cache", "OpenAI's results have no cache points");
     }
     let parts: Vec<_> = parts.iter().collect();
-    content(c, &parts, false, &mut object);
-    if c.same && message.role == Role::Tool {
-        object.own(&message.own, "");
-    }
+    content(c, &parts, false, &mut object)?;
+    Ok(true)
 }
 
-fn assistant(c: &Conversion<'_, '_>, message: &Message<'_>, parts: &[&Part<'_>], object: &mut Object<'_>) {
-    let (mut thoughts, mut refusal, mut thoughts_at) = (None, None, None);
-    let (mut said, mut calls) = (Vec::new(), Vec::new());
+fn assistant<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>], object: &mut Object<'_>) -> Result<()> {
+    let (mut thoughts, mut refusal) = (None, None);
+    let (mut contents, mut calls) = (Vec::new(), Vec::new());
     for part in parts {
         match &part.content {
             Content::Reasoning { text, signature } => {
                 if signature.is_some() {
-                    c.dropped(part.at, "signature", "OpenAI's reasoning has no signature");
+                    c.report_dropped(part.offset, "signature", "OpenAI's reasoning has no signature");
                 }
                 append(&mut thoughts, text);
-                thoughts_at = thoughts_at.or(part.at);
             }
-            Content::Redacted(_) => c.dropped(part.at, "redacted", "OpenAI has no redacted reasoning"),
-            Content::Refusal(text) if !is_object(c, part) => {
-                append(&mut refusal, text);
+            Content::Redacted(_) => {
+                c.report_dropped(part.offset, "redacted", "OpenAI has no redacted reasoning");
             }
+            Content::Refusal(text) if !c.is_copied(part) => append(&mut refusal, text),
             Content::ToolCall { .. } => calls.push(*part),
             _ => {
                 if !calls.is_empty() {
-                    c.approximated(part.at, "content", "OpenAI has all calls of tools behind the text");
+                    let reason = "OpenAI has all calls of tools behind the text";
+                    c.report_approximated(part.offset, "content", reason);
                 }
-                said.push(*part);
+                contents.push(*part);
             }
         }
     }
     if let Some(thoughts) = thoughts {
-        let name = if c.is_spelled(thoughts_at, "reasoning") { "reasoning" } else { "reasoning_content" };
-        object.text(name, &thoughts);
+        thoughts.write(object.name("reasoning_content"));
     }
-    if !said.is_empty() {
-        content(c, &said, false, object);
-    } else if !c.same || !has(&message.own, "content") {
+    if contents.is_empty() {
         object.raw("content", "null");
+    } else {
+        content(c, &contents, false, object)?;
     }
     if let Some(refusal) = refusal {
-        object.text("refusal", &refusal);
+        refusal.write(object.name("refusal"));
     }
-    write_calls(c, &calls, object);
+    write_calls(c, &calls, object)
 }
 
-/// Adds a text to others; one alone stays as it is.
+/// Adds a text to others; a single one stays as it is.
 fn append<'p, 'a>(texts: &mut Option<Cow<'p, Text<'a>>>, text: &'p Text<'a>) {
     match texts {
         None => *texts = Some(Cow::Borrowed(text)),
@@ -112,74 +133,73 @@ fn append<'p, 'a>(texts: &mut Option<Cow<'p, Text<'a>>>, text: &'p Text<'a>) {
     }
 }
 
-fn write_calls(c: &Conversion<'_, '_>, calls: &[&Part<'_>], object: &mut Object<'_>) {
+fn write_calls<'a>(c: &Conversion<'_, 'a>, calls: &[&Part<'a>], object: &mut Object<'_>) -> Result<()> {
     if let [part] = calls {
         if let Content::ToolCall { id: None, name, input, custom: false } = &part.content {
             let mut call = object.begin_object("function_call");
             call.string("name", name);
-            write_arguments(c, &mut call, input);
-            if c.same {
-                call.own(&part.own, "function_call");
-            }
-            return;
+            write_arguments(&mut call, input);
+            return Ok(());
         }
     }
     if calls.is_empty() {
-        return;
+        return Ok(());
     }
     let mut array = object.begin_array("tool_calls");
     for part in calls {
-        if part.cache.is_some() {
-            c.dropped(part.at, "cache", "OpenAI's calls of tools have no cache points");
-        }
-        let Content::ToolCall { id, name, input, custom } = &part.content else { continue };
-        let mut call = array.begin_object();
-        if let Some(id) = id {
-            call.string("id", id);
-        }
-        let kind = if *custom { "custom" } else { "function" };
-        call.string("type", kind);
-        let mut tool = call.begin_object(kind);
-        tool.string("name", name);
-        if *custom {
-            tool.text("input", input);
-        } else {
-            write_arguments(c, &mut tool, input);
-        }
-        if c.same {
-            tool.own(&part.own, kind);
-            drop(tool);
-            call.own(&part.own, "");
-        }
+        array.maybe(|out| c.part(part, out, |out| Ok(write_call(c, part, out))))?;
     }
+    Ok(())
 }
 
-fn write_arguments(c: &Conversion<'_, '_>, function: &mut Object<'_>, input: &Text<'_>) {
-    if input.is_empty() && !c.same {
+fn write_call(c: &Conversion<'_, '_>, part: &Part<'_>, out: &mut Vec<u8>) -> bool {
+    let Content::ToolCall { id, name, input, custom } = &part.content else { return false };
+    if part.cache.is_some() {
+        c.report_dropped(part.offset, "cache", "OpenAI's calls of tools have no cache points");
+    }
+    let mut call = Object::new(out);
+    if let Some(id) = id {
+        call.string("id", id);
+    }
+    let kind = if *custom { "custom" } else { "function" };
+    call.string("type", kind);
+    let mut tool = call.begin_object(kind);
+    tool.string("name", name);
+    if *custom {
+        input.write(tool.name("input"));
+    } else {
+        write_arguments(&mut tool, input);
+    }
+    true
+}
+
+fn write_arguments(function: &mut Object<'_>, input: &Text<'_>) {
+    if input.is_empty() {
         function.string("arguments", "{}");
     } else {
-        function.text("arguments", input);
+        input.write(function.name("arguments"));
     }
 }
 
-/// Whether a part stood as an object of its own in the source, and the target is of its format.
-fn is_object(c: &Conversion<'_, '_>, part: &Part<'_>) -> bool {
-    c.first_byte(part.at) == Some(b'{')
-}
-
-/// Writes `content`: a string where it is nothing but text, which every container takes, else a list of parts.
-fn content(c: &Conversion<'_, '_>, parts: &[&Part<'_>], is_user: bool, object: &mut Object<'_>) {
-    let cached = parts.iter().filter(|part| part.cache.is_some() && !c.same);
-    cached.for_each(|part| c.dropped(part.at, "cache", "containers with OpenAI's chat cache by themselves"));
+/// Writes `content`: a string if it is only text, which every container accepts, else a list of parts.
+fn content<'a>(
+    c: &Conversion<'_, 'a>,
+    parts: &[&Part<'a>],
+    is_user: bool,
+    object: &mut Object<'_>,
+) -> Result<()> {
+    for part in parts.iter().filter(|part| part.cache.is_some() && !c.is_native()) {
+        c.report_dropped(part.offset, "cache", "containers with OpenAI's chat cache by themselves");
+    }
     if is_text(c, parts) {
-        return write_text(c, parts, object.name("content"));
+        write_text(c, parts, object.name("content"));
+        return Ok(());
     }
     let mut written = Vec::new();
     let mut array = Array::new(&mut written);
     let mut any = false;
     for part in parts {
-        let kept = array.maybe(|out| Ok::<_, Infallible>(write_part(c, part, is_user, out)));
-        any |= kept == Ok(true);
+        any |= array.maybe(|out| c.part(part, out, |out| Ok(write_part(c, part, is_user, out))))?;
     }
     drop(array);
     if any {
@@ -187,16 +207,19 @@ fn content(c: &Conversion<'_, '_>, parts: &[&Part<'_>], is_user: bool, object: &
     } else {
         object.string("content", "");
     }
+    Ok(())
 }
 
-/// Whether parts are nothing but text. Several become one: not every container takes a list.
-fn is_text(c: &Conversion<'_, '_>, parts: &[&Part<'_>]) -> bool {
-    let is_text = |part: &&Part<'_>| match &part.content {
-        _ if c.same && (is_object(c, part) || part.cache.is_some()) => false,
-        Content::Text(_) | Content::Json(_) => true,
-        _ => false,
+/// Whether parts are only text that can be joined: not every container takes a list.
+fn is_text<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>]) -> bool {
+    let is_text = |part: &&Part<'a>| matches!(&part.content, Content::Text(_) | Content::Json(_));
+    let is_list = match parts {
+        [part] => {
+            c.is_native() && (part.cache.is_some() || c.is_copied(part) || !part.extension_fields.is_empty())
+        }
+        _ => c.is_native() && !parts.is_empty(),
     };
-    parts.iter().all(is_text)
+    !is_list && parts.iter().all(is_text)
 }
 
 fn write_text(c: &Conversion<'_, '_>, parts: &[&Part<'_>], out: &mut Vec<u8>) {
@@ -204,14 +227,14 @@ fn write_text(c: &Conversion<'_, '_>, parts: &[&Part<'_>], out: &mut Vec<u8>) {
     for (index, part) in parts.iter().enumerate() {
         if index == 1 {
             let why = "texts are joined by lines: not every container takes a list";
-            c.approximated(part.at, "content", why);
+            c.report_approximated(part.offset, "content", why);
         }
         if index > 0 {
             out.extend_from_slice(b"\\n");
         }
         match &part.content {
             Content::Json(json) => {
-                c.approximated(part.at, "json", "JSON is sent as text");
+                c.report_approximated(part.offset, "json", "JSON is sent as text");
                 write_escaped(json.as_str(), out);
             }
             Content::Text(text) => text.write_inside(out),
@@ -222,84 +245,49 @@ fn write_text(c: &Conversion<'_, '_>, parts: &[&Part<'_>], out: &mut Vec<u8>) {
 }
 
 fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut Vec<u8>) -> bool {
-    let is_medium = matches!(
+    let is_media = matches!(
         part.content,
         Content::Image { .. } | Content::Audio { .. } | Content::Video { .. } | Content::Document { .. }
     );
-    if is_medium && !is_user && !c.same {
-        c.dropped(part.at, "content", "OpenAI takes media in messages of the user only");
+    if is_media && !is_user && !c.is_native() {
+        c.report_dropped(part.offset, "content", "OpenAI takes media in messages of the user only");
         return false;
     }
-    let before = out.len();
     let mut object = Object::new(out);
     let written = match &part.content {
         Content::Text(text) => text_part(&mut object, "text", text),
         Content::Json(json) => {
-            c.approximated(part.at, "json", "JSON is sent as text");
+            c.report_approximated(part.offset, "json", "JSON is sent as text");
             text_part(&mut object, "text", &json.as_str().into())
         }
         Content::Refusal(text) => text_part(&mut object, "refusal", text),
-        Content::Other(other) if c.same => {
-            drop(object);
-            out.truncate(before);
-            out.extend_from_slice(other.as_str().as_bytes());
-            return true;
+        Content::Image { source, detail } => {
+            link(c, part, "image_url", source, detail.as_deref(), &mut object)
         }
-        Content::Image { source, detail } => image(c, part, source, detail.as_deref(), &mut object),
         Content::Audio { source: Source::Base64 { media_type, data } } => {
             object.string("type", "input_audio");
             let mut audio = object.begin_object("input_audio");
-            audio.text("data", data);
+            data.write(audio.name("data"));
             audio.string("format", media::short_name(media_type));
-            if c.same {
-                audio.own(&part.own, "input_audio");
-            }
             true
         }
-        Content::Audio { source } => link(c, part, "audio_url", source, &mut object),
-        Content::Video { source } => link(c, part, "video_url", source, &mut object),
+        Content::Audio { source } => link(c, part, "audio_url", source, None, &mut object),
+        Content::Video { source } => link(c, part, "video_url", source, None, &mut object),
         Content::Document { source, name } => document(c, part, source, name.as_deref(), &mut object),
         _ => {
-            c.dropped(part.at, "content", "OpenAI has no such part");
+            c.report_dropped(part.offset, "content", "OpenAI has no such part");
             false
         }
     };
-    if let (true, true, Some(cache)) = (written, c.same, &part.cache) {
+    if let (true, true, Some(cache)) = (written, c.is_native(), &part.cache) {
         object.raw("prompt_cache_breakpoint", cache.as_str());
-    }
-    if c.same {
-        object.own(&part.own, "");
-    }
-    drop(object);
-    if !written {
-        out.truncate(before);
     }
     written
 }
 
 fn text_part(object: &mut Object<'_>, kind: &'static str, text: &Text<'_>) -> bool {
     object.string("type", kind);
-    object.text(kind, text);
-    true
-}
-
-fn image(
-    c: &Conversion<'_, '_>,
-    part: &Part<'_>,
-    source: &Source<'_>,
-    detail: Option<&str>,
-    object: &mut Object<'_>,
-) -> bool {
-    let Some(url) = reachable(c, part, source) else { return false };
-    object.string("type", "image_url");
-    let mut image = object.begin_object("image_url");
-    image.string("url", &url);
-    if let Some(detail) = detail {
-        image.string("detail", detail);
-    }
-    if c.same {
-        image.own(&part.own, "image_url");
-    }
+    text.write(object.name(kind));
     true
 }
 
@@ -308,25 +296,21 @@ fn link(
     part: &Part<'_>,
     kind: &'static str,
     source: &Source<'_>,
+    detail: Option<&str>,
     object: &mut Object<'_>,
 ) -> bool {
-    let Some(url) = reachable(c, part, source) else { return false };
+    let Some(url) = media::to_url(source).filter(|url| !url.starts_with("s3:")) else {
+        let reason = "OpenAI takes data and http URLs only: the caller has to fetch it";
+        c.report_dropped(part.offset, "source", reason);
+        return false;
+    };
     object.string("type", kind);
     let mut link = object.begin_object(kind);
     link.string("url", &url);
-    if c.same {
-        link.own(&part.own, kind);
+    if let Some(detail) = detail {
+        link.string("detail", detail);
     }
     true
-}
-
-/// The URL under which the target finds the bytes.
-fn reachable<'s>(c: &Conversion<'_, '_>, part: &Part<'_>, source: &'s Source<'_>) -> Option<Cow<'s, str>> {
-    let url = media::to_url(source).filter(|url| c.same || !url.starts_with("s3:"));
-    if url.is_none() {
-        c.dropped(part.at, "source", "OpenAI takes data and http URLs only: the caller has to fetch it");
-    }
-    url
 }
 
 fn document(
@@ -338,22 +322,19 @@ fn document(
 ) -> bool {
     let is_elsewhere = match source {
         Source::Url(_) => true,
-        Source::File(_) => !c.same,
+        Source::File(_) => !c.is_native(),
         _ => false,
     };
-    if is_elsewhere && !(c.same && matches!(source, Source::Url(_))) {
-        c.dropped(
-            part.at,
-            "source",
-            "OpenAI's chat takes the bytes of a document: the caller has to fetch it",
-        );
+    if is_elsewhere {
+        let reason = "OpenAI's chat takes the bytes of a document: the caller has to fetch it";
+        c.report_dropped(part.offset, "source", reason);
         return false;
     }
     object.string("type", "file");
     let mut file = object.begin_object("file");
     match source {
         Source::File(id) => file.string("file_id", id),
-        Source::Base64 { media_type, data } if media_type.is_empty() => file.text("file_data", data),
+        Source::Base64 { media_type, data } if media_type.is_empty() => data.write(file.name("file_data")),
         _ => {
             if let Some(url) = media::to_url(source) {
                 file.string("file_data", &url);
@@ -362,9 +343,6 @@ fn document(
     }
     if let Some(name) = name {
         file.string("filename", name);
-    }
-    if c.same {
-        file.own(&part.own, "file");
     }
     true
 }

@@ -15,7 +15,7 @@ use crate::formats::openai_chat::write_stream::{
 };
 use crate::json::Object;
 use crate::model::Content;
-use crate::model::position::Thing;
+use crate::model::position::ResponseItem;
 use crate::model::{Choice, Losses, Outcome, Response, ResponseOptions};
 
 /// Writes a response as a chat completion.
@@ -33,14 +33,14 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
             write_choice(response, choice, out, &mut losses);
         });
         if let Some(usage) = &response.usage {
-            losses.set_here(response.places.of(Thing::Usage));
+            losses.set_here(response.positions.of(ResponseItem::Usage));
             let more = response.more_usage(is_own_usage).map_or("", |json| json.as_str());
             write_usage(&whole_usage(usage, &mut losses), more, object.name("usage"));
         }
         write_others(response, None, |_| true, object, &mut losses);
     });
     response.note_malformed(&mut losses);
-    losses.find(response.places.document());
+    losses.find(response.positions.document());
     (out, losses)
 }
 
@@ -57,14 +57,14 @@ fn write_choice(response: &Response, choice: &Choice, out: &mut Vec<u8>, losses:
         });
         let mut pieces = Vec::new();
         for (index, piece) in choice.logprobs.iter().enumerate() {
-            losses.set_here(response.places.of(Thing::Logprobs { choice: choice.index, index }));
+            losses.set_here(response.positions.of(ResponseItem::Logprobs { choice: choice.index, index }));
             pieces.extend(logprobs::of_chat(piece.as_str(), losses));
         }
         if let Some(logprobs) = logprobs::join(&pieces) {
             object.json("logprobs", &logprobs);
         }
         // A whole answer without one is cut off, to those who read it.
-        let (reason, _) = choice.reason(&response.places, losses);
+        let (reason, _) = choice.reason(&response.positions, losses);
         note_finish_reason(&reason, choice.stop.as_deref(), losses);
         object.string("finish_reason", finish_reason(&reason));
         if let Some(stop) = &choice.stop {
@@ -94,7 +94,7 @@ fn write_others(
             Some(name) if choice.is_none() && is_own_usage(name, json) => {}
             name if !is_here(name.unwrap_or_default()) => {}
             None => {
-                losses.set_here(response.places.of(Thing::Other { choice, index: at }));
+                losses.set_here(response.positions.of(ResponseItem::Other { choice, index: at }));
                 losses.add("record", Outcome::Dropped, "a record of unknown meaning has no place");
             }
             Some(name) if is_taken(name) => response.lose_other(choice, at, why_taken(name), losses),
@@ -137,7 +137,7 @@ fn write_message(response: &Response, choice: &Choice, message: &mut Object<'_>,
     }
     write_others(response, Some(choice), Delta::has, message, losses);
     for (at, part) in choice.content.iter().enumerate() {
-        losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
+        losses.set_here(response.positions.of(ResponseItem::Part { choice: choice.index, part: at }));
         match &part.content {
             Content::Reasoning { signature: None, .. } => {}
             Content::Reasoning { .. } | Content::Redacted(_) => {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::formats::openai_chat::chunk;
-use crate::formats::openai_chat::chunk::{Chunk, Delta, OF_ANSWER};
+use crate::formats::openai_chat::chunk::{Chunk, Delta, REPEATED_FIELDS};
 use crate::formats::openai_chat::logprobs;
 use crate::formats::openai_chat::usage::{is_own_usage, whole_usage, write_usage};
 use crate::json;
@@ -30,9 +30,9 @@ pub struct Writer {
     context: ResponseOptions,
     /// What every chunk begins with, up to its choices.
     prefix: Vec<u8>,
-    /// How much of that is there from the beginning, and what follows: the members of [`OF_ANSWER`].
+    /// How much of that is there from the beginning, and what follows: the members of [`REPEATED_FIELDS`].
     head: usize,
-    of_answer: [String; OF_ANSWER.len()],
+    repeated: [String; REPEATED_FIELDS.len()],
     /// No chunk has these members yet.
     is_unsaid: bool,
     choices: Vec<Choice>,
@@ -147,7 +147,7 @@ impl Writer {
             Event::Other { choice: Some(choice), name: Some(name), json } if !is_taken_in_choice(name) => {
                 self.member(*choice, name, json, out);
             }
-            Event::Other { choice: None, name: Some(name), json } if self.take_of_answer(name, json) => {}
+            Event::Other { choice: None, name: Some(name), json } if self.take_repeated(name, json) => {}
             Event::Other { choice: None, name: Some(name), json } if !is_taken(name) => {
                 self.early.push(b',');
                 write_member(name, json, &mut self.early);
@@ -225,9 +225,9 @@ impl Writer {
 
     /// Puts what follows behind the head of the prefix.
     fn end_prefix(&mut self) {
-        let Self { prefix, of_answer, .. } = self;
+        let Self { prefix, repeated, .. } = self;
         prefix.truncate(self.head);
-        for (name, json) in OF_ANSWER.into_iter().zip(of_answer).filter(|(_, json)| !json.is_empty()) {
+        for (name, json) in REPEATED_FIELDS.into_iter().zip(repeated).filter(|(_, json)| !json.is_empty()) {
             prefix.push(b',');
             write_string(name, prefix);
             prefix.push(b':');
@@ -237,13 +237,13 @@ impl Writer {
     }
 
     /// Keeps a member for all chunks that follow, if it is one of those that stand in all.
-    fn take_of_answer(&mut self, name: &str, json: &Json<'_>) -> bool {
-        let index = Chunk::of_answer(name.as_bytes());
+    fn take_repeated(&mut self, name: &str, json: &Json<'_>) -> bool {
+        let index = Chunk::repeated(name.as_bytes());
         let Some(index) = index.filter(|_| json.as_str().len() <= EARLY_MAX && is_document(json.as_str()))
         else {
             return false;
         };
-        self.of_answer[index] = json::one_line(json.as_str());
+        self.repeated[index] = json::one_line(json.as_str());
         self.is_unsaid = true;
         if !self.prefix.is_empty() {
             self.end_prefix();
@@ -368,7 +368,7 @@ pub(crate) fn write_call(call: &mut Object<'_>, (id, name, custom): (&str, &str,
 
 /// Whether a member of an answer has a meaning of its own, so that those of other formats are not written as it.
 pub(crate) fn is_taken(name: &str) -> bool {
-    Chunk::is_known(name.as_bytes()) && Chunk::of_answer(name.as_bytes()).is_none()
+    Chunk::is_known(name.as_bytes()) && Chunk::repeated(name.as_bytes()).is_none()
 }
 
 /// The same for a member of a choice, or of what stands in it.

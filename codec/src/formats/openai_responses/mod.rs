@@ -23,8 +23,8 @@
 //! `response.completed`, `response.incomplete` and `response.failed` are terminal; there is no `[DONE]`. What a response
 //! repeats of its request (`tools`, `temperature`, `instructions` and so on) says nothing about the answer, and is left out.
 
+mod known_parts;
 mod read_output;
 mod read_stream;
-mod seen;
 
-pub(crate) use read_stream::Reader;
+pub(crate) use read_stream::{StreamState, read_record};

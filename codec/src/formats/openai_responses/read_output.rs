@@ -3,10 +3,9 @@
 use alloc::string::{String, ToString};
 use core::ops::Range;
 
-use crate::assemble::{Block, Plain, Reason, Sink, Stop, ToolKey};
-use crate::decode::shape_cache::Trace;
-use crate::formats::openai_responses::read_stream::{CHOICE, Reader, say};
-use crate::formats::openai_responses::seen::{Content, Item};
+use crate::assemble::{Block, Emitter, Reason, Stop, TextKind, ToolDelta};
+use crate::formats::openai_responses::known_parts::{Content, Item};
+use crate::formats::openai_responses::read_stream::{CHOICE, Reader, deliver};
 use crate::json::{Fault, Json, Kind, unescaped};
 use crate::model::Failure;
 use crate::model::{Api, FinishReason, Usage};
@@ -14,14 +13,15 @@ use crate::model::{Api, FinishReason, Usage};
 /// An item's place in the output, and whether that is the output at the end.
 type Place = (Option<u64>, bool);
 
-impl Reader {
+impl Reader<'_> {
     /// The answer starts with the first response that is said anything about.
-    pub(crate) fn start(&mut self, sink: &mut Sink<'_>, response: &Range<usize>) -> Result<(), Stop> {
-        if !sink.is_started() {
-            let [id, model, created] = sink.members(response, [b"id", b"model", b"created_at"])?;
-            let created = created.and_then(|range| sink.json(range.start).integer_or_skip().ok().flatten());
-            let [id, model] = [id, model].map(|range| range.and_then(|range| sink.text(&range)));
-            sink.start(id, model, created, None);
+    pub(crate) fn start(&mut self, emitter: &mut Emitter<'_>, response: &Range<usize>) -> Result<(), Stop> {
+        if !emitter.is_started() {
+            let [id, model, created] = emitter.fields(response, [b"id", b"model", b"created_at"])?;
+            let created =
+                created.and_then(|range| emitter.json(range.start).integer_or_skip().ok().flatten());
+            let [id, model] = [id, model].map(|range| emitter.string_in(range));
+            emitter.start(id, model, created, None);
         }
         Ok(())
     }
@@ -29,81 +29,81 @@ impl Reader {
     /// Reads a whole response. `event` is the name of the event that says it, or empty.
     pub(crate) fn response(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         response: &Range<usize>,
         event: &[u8],
     ) -> Result<(), Stop> {
-        self.start(sink, response)?;
+        self.start(emitter, response)?;
         let [output, status, details, error, usage] =
-            sink.members(response, [b"output", b"status", b"incomplete_details", b"error", b"usage"])?;
+            emitter.fields(response, [b"output", b"status", b"incomplete_details", b"error", b"usage"])?;
         if let Some(output) = output {
-            sink.objects(&output, |sink, index, item| self.item(sink, trace, (Some(index), true), &item))?;
+            emitter
+                .objects(&output, |emitter, index, item| self.item(emitter, (Some(index), true), &item))?;
         }
         let status_at = status.as_ref().unwrap_or(response).start;
-        let status = status.and_then(|range| sink.text(&range));
+        let status = status.and_then(|range| emitter.string_at(&range));
         // vLLM says in an event that the response is completed, and in the response that it is not.
-        let status = status.map_or(event.into(), |status| unescaped(sink.record, status));
+        let status = status.map_or(event.into(), |status| unescaped(emitter.record, status));
         if matches!(&*status, b"failed" | b"cancelled") {
-            read_usage(sink, usage)?;
-            let failure = failure(sink, response, error, &status)?;
-            sink.fail(failure);
+            read_usage(emitter, usage)?;
+            let failure = failure(emitter, response, error, &status)?;
+            emitter.fail(failure);
             return Ok(());
         }
-        sink.at(status_at);
-        self.finish(sink, &status, details)?;
-        read_usage(sink, usage)?;
-        sink.others(response, None, is_known)
+        emitter.set_position(status_at);
+        self.finish(emitter, &status, details)?;
+        read_usage(emitter, usage)?;
+        emitter.other_fields(response, None, is_known)
     }
 
     fn finish(
         &mut self,
-        sink: &mut Sink<'_>,
+        emitter: &mut Emitter<'_>,
         status: &[u8],
         details: Option<Range<usize>>,
     ) -> Result<(), Stop> {
         let reason = match status {
-            b"completed" if self.seen.has_calls() => Reason::Known(&FinishReason::ToolCalls),
+            b"completed" if self.parts.has_calls() => Reason::Known(&FinishReason::ToolCalls),
             b"completed" => Reason::Known(&FinishReason::Stop),
             b"incomplete" => {
                 let reason = match details {
-                    Some(details) => sink.members(&details, [b"reason"])?[0].clone(),
+                    Some(details) => emitter.fields(&details, [b"reason"])?[0].clone(),
                     None => None,
                 };
-                let reason = reason.and_then(|range| sink.text(&range));
-                match reason.map(|reason| (reason, unescaped(sink.record, reason))) {
+                let reason = reason.and_then(|range| emitter.string_at(&range));
+                match reason.map(|reason| (reason, unescaped(emitter.record, reason))) {
                     Some((_, known)) if &*known == b"max_output_tokens" => {
                         Reason::Known(&FinishReason::Length)
                     }
                     Some((_, known)) if &*known == b"content_filter" => {
                         Reason::Known(&FinishReason::ContentFilter)
                     }
-                    Some((reason, _)) => Reason::Other(sink.string(reason)),
-                    None => Reason::Other(sink.copy(b"incomplete")),
+                    Some((reason, _)) => Reason::Other(emitter.string(reason)),
+                    None => Reason::Other(emitter.copy(b"incomplete")),
                 }
             }
             // It is still running.
             _ => return Ok(()),
         };
-        sink.finish(CHOICE, reason, None)
+        emitter.finish(&CHOICE, reason, None)
     }
 
     /// Reads an item as it begins. What it may hold already is said again when it is done. Returns whether its kind is
     /// known.
     pub(crate) fn item_added(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         index: Option<u64>,
         item: &Range<usize>,
     ) -> Result<bool, Stop> {
-        let [kind, id, call_id] = sink.members(item, [b"type", b"id", b"call_id"])?;
-        let kind = kind.and_then(|range| sink.text(&range)).map(|kind| unescaped(sink.record, kind));
+        let [kind, id, call_id] = emitter.fields(item, [b"type", b"id", b"call_id"])?;
+        let kind =
+            kind.and_then(|range| emitter.string_at(&range)).map(|kind| unescaped(emitter.record, kind));
         match kind.as_deref() {
             Some(b"message" | b"reasoning") => Ok(true),
             Some(kind @ (b"function_call" | b"custom_tool_call")) => {
-                let place = Item::new(sink, index, [id.as_ref(), call_id.as_ref()]);
-                self.call(sink, trace, (place, call_content(kind)), item)?;
+                let place = Item::new(emitter, index, [id.as_ref(), call_id.as_ref()]);
+                self.call(emitter, (place, call_content(kind)), item)?;
                 Ok(true)
             }
             _ => Ok(false),
@@ -113,41 +113,40 @@ impl Reader {
     /// Reads an item that is done.
     pub(crate) fn item(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         (index, at_end): Place,
         item: &Range<usize>,
     ) -> Result<(), Stop> {
-        let [kind, id, call_id, content, summary, encrypted] =
-            sink.members(item, [b"type", b"id", b"call_id", b"content", b"summary", b"encrypted_content"])?;
-        let place = Item { at_end, ..Item::new(sink, index, [id.as_ref(), call_id.as_ref()]) };
-        let kind = kind.and_then(|range| sink.text(&range)).map(|kind| unescaped(sink.record, kind));
+        let [kind, id, call_id, content, summary, encrypted] = emitter
+            .fields(item, [b"type", b"id", b"call_id", b"content", b"summary", b"encrypted_content"])?;
+        let place = Item { at_end, ..Item::new(emitter, index, [id.as_ref(), call_id.as_ref()]) };
+        let kind =
+            kind.and_then(|range| emitter.string_at(&range)).map(|kind| unescaped(emitter.record, kind));
         match kind.as_deref() {
-            Some(b"message") => self.contents(sink, trace, place, content),
+            Some(b"message") => self.contents(emitter, place, content),
             Some(b"reasoning") => {
-                self.contents(sink, trace, place, summary)?;
-                self.contents(sink, trace, place, content)?;
-                self.signature(sink, trace, place, encrypted)
+                self.contents(emitter, place, summary)?;
+                self.contents(emitter, place, content)?;
+                self.signature(emitter, place, encrypted)
             }
             Some(kind @ (b"function_call" | b"custom_tool_call")) => {
-                self.whole_call(sink, trace, (place, call_content(kind)), item)
+                self.whole_call(emitter, (place, call_content(kind)), item)
             }
-            _ => self.other(sink, trace, (place, 0), item),
+            _ => self.other(emitter, (place, 0), item),
         }
     }
 
     /// An item, or a part of one, that the model has no name for. It is said once, when it is done or at the end.
     fn other(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         (item, index): (Item, u64),
         json: &Range<usize>,
     ) -> Result<(), Stop> {
-        let number = self.number(trace, item, Content::Other, index)?;
-        if !core::mem::replace(&mut self.seen.part(number).is_said, true) {
-            sink.begin_other(CHOICE, number as u64, (Api::Responses, json.clone()))?;
-            sink.end(CHOICE, number as u64);
+        let number = self.number(item, Content::Other, index)?;
+        if self.is_first_text(number) {
+            emitter.begin_other(&CHOICE, number as u64, (Api::Responses, json.clone()))?;
+            emitter.end(&CHOICE, number as u64);
         }
         Ok(())
     }
@@ -155,81 +154,81 @@ impl Reader {
     /// Encrypted reasoning signs the readable reasoning of its item, or stands in a part of its own.
     fn signature(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         item: Item,
         encrypted: Option<Range<usize>>,
     ) -> Result<(), Stop> {
-        let encrypted = encrypted.and_then(|range| sink.text(&range));
+        let encrypted = encrypted.and_then(|range| emitter.string_at(&range));
         let encrypted_at = encrypted.map_or(0, |encrypted| encrypted.start);
-        let Some(encrypted) = sink.non_empty(encrypted) else { return Ok(()) };
-        let number = self.number(trace, item, Content::Signature, 0)?;
-        if core::mem::replace(&mut self.seen.part(number).is_said, true) {
+        let Some(encrypted) = emitter.non_empty(encrypted) else { return Ok(()) };
+        let number = self.number(item, Content::Signature, 0)?;
+        if !self.is_first_text(number) {
             return Ok(());
         }
-        sink.at(encrypted_at);
-        if !self.seen.has_reasoning(&item) {
-            sink.begin(CHOICE, number as u64, Block::Plain(Plain::Reasoning))?;
+        emitter.set_position(encrypted_at);
+        if !self.parts.has_reasoning(&item) {
+            emitter.begin(&CHOICE, number as u64, Block::Text(TextKind::Reasoning))?;
         }
-        sink.signature(CHOICE, encrypted)?;
-        sink.end(CHOICE, number as u64);
+        emitter.signature(&CHOICE, encrypted)?;
+        emitter.end(&CHOICE, number as u64);
         Ok(())
     }
 
     /// A tool call, which has an ID and a name.
     fn call(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         (place, content): (Item, Content),
         item: &Range<usize>,
     ) -> Result<usize, Stop> {
-        let number = self.number(trace, place, content, 0)?;
-        sink.at(item.start);
-        let [id, name] = sink.members(item, [b"call_id", b"name"])?;
-        let [id, name] = [id, name].map(|range| range.and_then(|range| sink.text(&range)));
-        let (id, name) = (sink.non_empty(id), sink.non_empty(name));
+        let number = self.number(place, content, 0)?;
+        emitter.set_position(item.start);
+        let [id, name] = emitter.string_fields(item, [b"call_id", b"name"])?;
         let custom = content == Content::CustomCall;
-        sink.tool(CHOICE, ToolKey { index: Some(number as u64), id, name, custom }, None)?;
+        let call = ToolDelta { id, name, custom, ..ToolDelta::input(number as u64, None) };
+        emitter.tool(&CHOICE, &call)?;
         Ok(number)
     }
 
     fn whole_call(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         (place, content): (Item, Content),
         item: &Range<usize>,
     ) -> Result<(), Stop> {
-        let number = match self.seen.find(&place, content, 0) {
+        let number = match self.parts.find(&place, content, 0) {
             Some(number) => number,
-            None => self.call(sink, trace, (place, content), item)?,
+            None => self.call(emitter, (place, content), item)?,
         };
-        if !core::mem::replace(&mut self.seen.part(number).is_said, true) {
-            let [arguments, input] = sink.members(item, [b"arguments", b"input"])?;
-            if let Some(input) = arguments.or(input).and_then(|range| sink.text(&range)) {
-                say(sink, number, content, input)?;
+        if self.is_first_text(number) {
+            let [arguments, input] = emitter.fields(item, [b"arguments", b"input"])?;
+            if let Some(input) = arguments.or(input).and_then(|range| emitter.string_at(&range)) {
+                deliver(emitter, number, content, input)?;
             }
         }
-        sink.end(CHOICE, number as u64);
+        emitter.end(&CHOICE, number as u64);
         Ok(())
     }
 
     fn contents(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         place: Item,
         contents: Option<Range<usize>>,
     ) -> Result<(), Stop> {
         let Some(contents) = contents else { return Ok(()) };
-        sink.objects(&contents, |sink, index, content| self.content(sink, trace, (place, index), &content))
+        emitter.objects(&contents, |emitter, index, content| self.content(emitter, (place, index), &content))
     }
 
     /// What a part of an item is, if that is known.
-    pub(crate) fn content_kind(&self, sink: &Sink<'_>, part: &Range<usize>) -> Result<Option<Content>, Stop> {
-        let [kind] = sink.members(part, [b"type"])?;
-        let kind = kind.and_then(|range| sink.text(&range)).map(|kind| unescaped(sink.record, kind));
+    pub(crate) fn content_kind(
+        &self,
+        emitter: &Emitter<'_>,
+        part: &Range<usize>,
+    ) -> Result<Option<Content>, Stop> {
+        let [kind] = emitter.fields(part, [b"type"])?;
+        let kind =
+            kind.and_then(|range| emitter.string_at(&range)).map(|kind| unescaped(emitter.record, kind));
         Ok(match kind.as_deref() {
             Some(b"output_text" | b"text") => Some(Content::Text),
             Some(b"refusal") => Some(Content::Refusal),
@@ -242,35 +241,32 @@ impl Reader {
     /// Reads a part that is done.
     pub(crate) fn content(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         (item, index): (Item, u64),
         part: &Range<usize>,
     ) -> Result<(), Stop> {
-        let Some(content) = self.content_kind(sink, part)? else {
-            return self.other(sink, trace, (item, index), part);
+        let Some(content) = self.content_kind(emitter, part)? else {
+            return self.other(emitter, (item, index), part);
         };
-        let number = self.number(trace, item, content, index)?;
+        let number = self.number(item, content, index)?;
         let [text, refusal, logprobs, annotations] =
-            sink.members(part, [b"text", b"refusal", b"logprobs", b"annotations"])?;
-        let text = text.or(refusal).and_then(|range| sink.text(&range));
+            emitter.fields(part, [b"text", b"refusal", b"logprobs", b"annotations"])?;
+        let text = text.or(refusal).and_then(|range| emitter.string_at(&range));
         if let Some(text) = text.filter(|text| text.start < text.end) {
-            if !core::mem::replace(&mut self.seen.part(number).is_said, true) {
-                say(sink, number, content, text)?;
-                if let Some(logprobs) = logprobs.filter(|range| !is_empty(sink, range)) {
-                    sink.logprobs(CHOICE, logprobs);
+            if self.is_first_text(number) {
+                deliver(emitter, number, content, text)?;
+                if let Some(logprobs) = logprobs.filter(|range| !is_empty(emitter, range)) {
+                    emitter.logprobs(&CHOICE, logprobs);
                 }
             }
         }
-        if let Some(annotations) = annotations.filter(|range| !is_empty(sink, range)) {
-            if !core::mem::replace(&mut self.seen.part(number).is_cited, true) {
-                sink.json(annotations.start).array(|json| {
-                    sink.citation(CHOICE, json.skip()?);
-                    Ok::<_, Stop>(())
-                })?;
+        if let Some(annotations) = annotations.filter(|range| !is_empty(emitter, range)) {
+            if !self.parts.part(number).has_citations {
+                self.parts.part_mut(number).has_citations = true;
+                emitter.citations(&CHOICE, &annotations)?;
             }
         }
-        sink.end(CHOICE, number as u64);
+        emitter.end(&CHOICE, number as u64);
         Ok(())
     }
 }
@@ -281,29 +277,28 @@ fn call_content(kind: &[u8]) -> Content {
 }
 
 /// Whether a value is no array, or one without elements.
-fn is_empty(sink: &Sink<'_>, range: &Range<usize>) -> bool {
-    sink.record[range.start] != b'[' || sink.record[range.start + 1..range.end - 1].trim_ascii().is_empty()
+fn is_empty(emitter: &Emitter<'_>, range: &Range<usize>) -> bool {
+    emitter.record[range.start] != b'['
+        || emitter.record[range.start + 1..range.end - 1].trim_ascii().is_empty()
 }
 
 /// Why a response failed.
 fn failure(
-    sink: &Sink<'_>,
+    emitter: &Emitter<'_>,
     response: &Range<usize>,
     error: Option<Range<usize>>,
     status: &[u8],
 ) -> Result<Failure, Stop> {
     let [code, message] = match error {
-        Some(error) => sink.members(&error, [b"code", b"message"])?,
+        Some(error) => emitter.fields(&error, [b"code", b"message"])?,
         None => [None, None],
     };
-    let text = |range: Option<Range<usize>>| {
-        range.and_then(|range| sink.text(&range)).map(|text| sink.to_string(text))
-    };
+    let text = |range: Option<Range<usize>>| emitter.string_in(range).map(|text| emitter.to_string(text));
     let name = String::from_utf8_lossy(status).to_string();
-    Ok(Failure::of(name, text(code), text(message).unwrap_or_default(), &sink.record[response.clone()]))
+    Ok(Failure::of(name, text(code), text(message).unwrap_or_default(), &emitter.record[response.clone()]))
 }
 
-fn read_usage(sink: &mut Sink<'_>, usage: Option<Range<usize>>) -> Result<(), Stop> {
+fn read_usage(emitter: &mut Emitter<'_>, usage: Option<Range<usize>>) -> Result<(), Stop> {
     fn read(json: &mut Json<'_>, usage: &mut Usage) -> Result<(), Fault> {
         json.object(|json, name| {
             let count = match name {
@@ -322,11 +317,11 @@ fn read_usage(sink: &mut Sink<'_>, usage: Option<Range<usize>>) -> Result<(), St
             Ok(())
         })
     }
-    if let Some(range) = usage.filter(|range| sink.record[range.start] == b'{') {
-        sink.at(range.start);
+    if let Some(range) = usage.filter(|range| emitter.record[range.start] == b'{') {
+        emitter.set_position(range.start);
         let mut usage = Usage::default();
-        read(&mut sink.json(range.start), &mut usage)?;
-        sink.usage(usage);
+        read(&mut emitter.json(range.start), &mut usage)?;
+        emitter.usage(usage);
     }
     Ok(())
 }

@@ -2,127 +2,115 @@
 
 use core::ops::Range;
 
-use crate::assemble::{Plain, Sink, Stop, ToolKey};
-use crate::decode::shape_cache::{Target, Trace};
+use crate::assemble::{Emitter, Index, Stop, TextKind, ToolDelta, Tracked};
 use crate::formats::error_record as failure;
-use crate::formats::openai_responses::seen::{Content, Item, Seen};
+use crate::formats::openai_responses::known_parts::{Content, Item, KnownParts};
 use crate::json::{Fault, Json, Kind, Str, unescaped};
 
-/// A response is one answer.
-pub(crate) const CHOICE: u32 = 0;
+/// A response has one choice.
+pub(crate) const CHOICE: Index = Index::fixed(0);
 
-/// Reads events into the queue.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Reader {
-    pub(crate) seen: Seen,
+/// What is kept from one event to the next.
+pub(crate) type StreamState = KnownParts;
+
+/// Reads the object that comes next.
+pub(crate) fn read_record(
+    state: &mut Tracked<StreamState>,
+    json: &mut Json<'_>,
+    emitter: &mut Emitter<'_>,
+) -> Result<(), Stop> {
+    Reader { parts: state }.read(json, emitter)
+}
+
+/// Reads one event.
+pub(crate) struct Reader<'a> {
+    pub(crate) parts: &'a mut Tracked<KnownParts>,
 }
 
 impl Content {
-    /// The kind of part that it is, if it is nothing but text.
-    pub(crate) fn plain(self) -> Option<Plain> {
+    /// The kind of part, if it consists of text.
+    pub(crate) fn text_kind(self) -> Option<TextKind> {
         match self {
-            Self::Text => Some(Plain::Text),
-            Self::Refusal => Some(Plain::Refusal),
-            Self::Reasoning | Self::Summary => Some(Plain::Reasoning),
+            Self::Text => Some(TextKind::Text),
+            Self::Refusal => Some(TextKind::Refusal),
+            Self::Reasoning | Self::Summary => Some(TextKind::Reasoning),
             _ => None,
         }
     }
 }
 
-impl Reader {
-    /// Reads the object that comes next.
-    pub(crate) fn read(
-        &mut self,
-        json: &mut Json<'_>,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-    ) -> Result<(), Stop> {
+impl Reader<'_> {
+    fn read(&mut self, json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         // Finding the members checks all of the event, before any of it is used.
         let event = Event::find(json)?;
-        trace.counts.0 += 1;
-        let record = sink.record;
+        let record = emitter.record;
         let name = event.name.map(|name| unescaped(record, name)).unwrap_or_default();
         let Some(name) = name.strip_prefix(b"response.") else {
-            return self.whole(sink, trace, &event, &name);
+            return self.whole(emitter, &event, &name);
         };
-        if !sink.is_started() && event.response.is_none() {
-            sink.start(None, None, None, None);
+        if !emitter.is_started() && event.response.is_none() {
+            emitter.start(None, None, None, None);
         }
-        sink.touch(CHOICE)?;
+        emitter.touch(&CHOICE)?;
         let is_known = match content_of(name) {
-            Some(content) => self.piece(sink, trace, &event, content).map(|()| true)?,
-            None => self.other_event(sink, trace, &event, name)?,
+            Some(content) => self.piece(emitter, &event, content).map(|()| true)?,
+            None => self.other_event(emitter, &event, name)?,
         };
         if !is_known {
-            trace.more();
-            sink.other(None, event.name.map(|name| unescaped(record, name)).as_deref(), event.range);
-        } else if event.has_others && !sink.is_failed() {
-            trace.more();
-            sink.others(&event.range, None, Event::is_known)?;
+            emitter.other(None, event.name.map(|name| unescaped(record, name)).as_deref(), event.range);
+        } else if event.has_other_fields && !emitter.is_failed() {
+            emitter.other_fields(&event.range, None, Event::is_known)?;
         }
         if matches!(name, b"completed" | b"incomplete" | b"failed" | b"cancelled") {
-            sink.done();
+            emitter.done();
         }
         Ok(())
     }
 
     /// Reads what is no event of a response: a whole one, or an error.
-    fn whole(
-        &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-        event: &Event,
-        name: &[u8],
-    ) -> Result<(), Stop> {
-        trace.more();
-        let is_response = event.object.is_some_and(|object| &*unescaped(sink.record, object) == b"response");
+    fn whole(&mut self, emitter: &mut Emitter<'_>, event: &Event, name: &[u8]) -> Result<(), Stop> {
+        let is_response =
+            event.object.is_some_and(|object| &*unescaped(emitter.record, object) == b"response");
         if is_response {
-            sink.touch(CHOICE)?;
-            return self.response(sink, trace, &event.range, b"");
+            emitter.touch(&CHOICE)?;
+            return self.response(emitter, &event.range, b"");
         }
-        match failure::read(sink.record, &event.range, sink.depth())? {
-            Some(failure) => sink.fail(failure),
-            None => sink.other(None, (!name.is_empty()).then_some(name), event.range.clone()),
+        match failure::read(emitter.record, &event.range, emitter.depth())? {
+            Some(failure) => emitter.fail(failure),
+            None => emitter.other(None, (!name.is_empty()).then_some(name), event.range.clone()),
         }
         Ok(())
     }
 
     /// Reads an event that is no piece of a part, if its name is known.
-    fn other_event(
-        &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-        event: &Event,
-        name: &[u8],
-    ) -> Result<bool, Stop> {
-        trace.more();
+    fn other_event(&mut self, emitter: &mut Emitter<'_>, event: &Event, name: &[u8]) -> Result<bool, Stop> {
         match (name, &event.response, &event.item, &event.part) {
             (b"created" | b"in_progress" | b"queued", Some(response), ..) => {
-                self.start(sink, response)?;
+                self.start(emitter, response)?;
             }
             (b"completed" | b"incomplete" | b"failed" | b"cancelled", Some(response), ..) => {
-                self.response(sink, trace, response, name)?;
+                self.response(emitter, response, name)?;
             }
             (b"output_item.added", _, Some(item), _) => {
-                return self.item_added(sink, trace, event.output_index, item);
+                return self.item_added(emitter, event.output_index, item);
             }
             (b"output_item.done", _, Some(item), _) => {
-                self.item(sink, trace, (event.output_index, false), item)?;
+                self.item(emitter, (event.output_index, false), item)?;
             }
             (b"content_part.added" | b"reasoning_summary_part.added", _, _, Some(part)) => {
-                return Ok(self.content_kind(sink, part)?.is_some());
+                return Ok(self.content_kind(emitter, part)?.is_some());
             }
             (b"content_part.done" | b"reasoning_summary_part.done", _, _, Some(part)) => {
                 let index = event.content_index.unwrap_or(0);
-                self.content(sink, trace, (event.item(sink), index), part)?;
+                self.content(emitter, (event.item(emitter), index), part)?;
             }
             (b"output_text.annotation.added", ..) => {
                 let Some(annotation) = &event.annotation else { return Ok(false) };
                 let number =
-                    self.number(trace, event.item(sink), Content::Text, event.content_index.unwrap_or(0))?;
-                self.seen.part(number).is_cited = true;
-                sink.open_new(CHOICE, number as u64, Plain::Text)?;
-                sink.citation(CHOICE, annotation.clone());
+                    self.number(event.item(emitter), Content::Text, event.content_index.unwrap_or(0))?;
+                self.parts.part_mut(number).has_citations = true;
+                emitter.open_new(&CHOICE, number as u64, TextKind::Text)?;
+                emitter.citation(&CHOICE, annotation.clone());
             }
             _ => return Ok(false),
         }
@@ -132,63 +120,61 @@ impl Reader {
     /// Reads a piece of a part, or all of it where no piece came.
     fn piece(
         &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
         event: &Event,
         (content, is_delta): (Content, bool),
     ) -> Result<(), Stop> {
         let index = if content.is_call() { 0 } else { event.content_index.unwrap_or(0) };
-        let number = self.number(trace, event.item(sink), content, index)?;
+        let number = self.number(event.item(emitter), content, index)?;
         let text = if is_delta { event.delta } else { event.text };
-        let is_said = core::mem::replace(&mut self.seen.part(number).is_said, true);
-        if let Some(text) = text.filter(|_| is_delta || !is_said) {
-            match content.plain() {
-                Some(kind) => trace.block(CHOICE, number as u64, kind, text),
-                None => {
-                    trace.more();
-                    trace.places.text = Some(text);
-                    trace.target = Some((Target::Tool(Some(number as u64)), CHOICE));
-                }
-            }
-            say(sink, number, content, text)?;
+        let is_first = self.is_first_text(number);
+        if let Some(text) = text.filter(|_| is_delta || is_first) {
+            deliver(emitter, number, content, text)?;
             if let Some(logprobs) = &event.logprobs {
-                trace.more();
-                sink.logprobs(CHOICE, logprobs.clone());
+                emitter.logprobs(&CHOICE, logprobs.clone());
             }
         }
-        (trace.places.numbers[0], trace.places.padding) = (event.sequence.clone(), event.obfuscation);
+        emitter.ignore_number(event.sequence.clone());
+        emitter.ignore_string(event.obfuscation);
         if !is_delta {
-            trace.more();
-            sink.end(CHOICE, number as u64);
+            emitter.end(&CHOICE, number as u64);
         }
         Ok(())
     }
 
-    /// The number of a part, which may be new: then the same bytes may be about another one than before.
-    pub(crate) fn number(
-        &mut self,
-        trace: &mut Trace,
-        item: Item,
-        content: Content,
-        index: u64,
-    ) -> Result<usize, Stop> {
-        let (number, is_new) = self.seen.number(item, content, index)?;
-        trace.forget |= is_new;
-        Ok(number)
+    /// The number of a part, which may be new.
+    pub(crate) fn number(&mut self, item: Item, content: Content, index: u64) -> Result<usize, Stop> {
+        match self.parts.find(&item, content, index) {
+            Some(number) => Ok(number),
+            None => self.parts.add(item, content, index),
+        }
+    }
+
+    /// Whether text of a part is delivered for the first time, which it is now.
+    pub(crate) fn is_first_text(&mut self, number: usize) -> bool {
+        let is_first = !self.parts.part(number).has_text;
+        if is_first {
+            self.parts.part_mut(number).has_text = true;
+        }
+        is_first
     }
 }
 
 /// Delivers text of a part.
-pub(crate) fn say(sink: &mut Sink<'_>, number: usize, content: Content, text: Str) -> Result<(), Stop> {
+pub(crate) fn deliver(
+    emitter: &mut Emitter<'_>,
+    number: usize,
+    content: Content,
+    text: Str,
+) -> Result<(), Stop> {
     let number = number as u64;
-    sink.at(text.start);
-    let Some(text) = sink.non_empty(Some(text)) else { return Ok(()) };
-    match content.plain() {
-        Some(kind) => sink.block(CHOICE, number, kind, text),
+    emitter.set_position(text.start);
+    match content.text_kind() {
+        Some(kind) => emitter.block_text(&CHOICE, number, kind, Some(text)),
+        None if text.start == text.end => Ok(()),
         None => {
             let custom = content == Content::CustomCall;
-            let key = ToolKey { index: Some(number), custom, ..ToolKey::default() };
-            sink.tool(CHOICE, key, Some(text))
+            emitter.tool(&CHOICE, &ToolDelta { custom, ..ToolDelta::input(number, Some(text)) })
         }
     }
 }
@@ -231,13 +217,13 @@ pub(crate) struct Event {
     logprobs: Option<Range<usize>>,
     sequence: Option<Range<usize>>,
     obfuscation: Option<Str>,
-    has_others: bool,
+    has_other_fields: bool,
 }
 
 impl Event {
     /// The item that the event is about.
-    fn item(&self, sink: &Sink<'_>) -> Item {
-        Item::new(sink, self.output_index, [self.item_id.as_ref(), None])
+    fn item(&self, emitter: &Emitter<'_>) -> Item {
+        Item::new(emitter, self.output_index, [self.item_id.as_ref(), None])
     }
 
     fn is_known(name: &[u8]) -> bool {
@@ -299,7 +285,7 @@ impl Event {
                     event.logprobs = (!is_empty).then_some(start..json.pos());
                 }
                 (name, kind) => {
-                    event.has_others |= kind != Kind::Null && !Self::is_known(name);
+                    event.has_other_fields |= kind != Kind::Null && !Self::is_known(name);
                     json.skip()?;
                 }
             }

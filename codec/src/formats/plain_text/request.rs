@@ -1,14 +1,18 @@
-//! A prompt as it is, and nothing else: what JumpStart's first text2text models take beside JSON.
+//! A prompt as plain text: what JumpStart's first text2text models accept besides JSON.
 //!
-//! There is no document, so nothing has a place in it, and nothing can be said but the prompt: how many tokens, whether
-//! they are sampled, whether they are streamed is the container's own decision.
+//! There is no document, so nothing has an offset, and nothing but the prompt can be sent: the number of tokens, sampling
+//! and streaming are the container's own decision.
 
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
+use crate::formats::parameters::Table;
 use crate::formats::request_reader::Result;
-use crate::model::Param;
-use crate::model::Request;
+use crate::model::{Param, Request};
+
+const REASON: &str = "raw text is the prompt and nothing else";
+
+const TABLE: Table = Table { reason: REASON, ..Table::EMPTY };
 
 /// The request that a text is.
 pub(crate) fn read(text: &str) -> Request<'_> {
@@ -17,18 +21,17 @@ pub(crate) fn read(text: &str) -> Request<'_> {
 
 /// Appends the prompt.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    const WHY: &str = "raw text is the prompt and nothing else";
-    c.note_parameters(&[], WHY);
-    c.note_others(WHY);
+    c.report_parameters(&TABLE);
+    c.report_extra_parameters(REASON);
     let request = c.request;
     if let Some(stream) = request.stream.filter(|stream| stream.value) {
-        c.dropped(stream.at, "stream", WHY);
+        c.report_dropped(stream.offset, "stream", REASON);
     }
     if let Some(sampled) = request.do_sample {
-        c.dropped(sampled.at, "do_sample", WHY);
+        c.report_dropped(sampled.offset, "do_sample", REASON);
     }
-    if request.max_tokens.is_none() && c.settings.max_tokens.is_some() {
-        c.dropped(None, "max_tokens", WHY);
+    if request.max_tokens.is_none() && c.options.max_tokens.is_some() {
+        c.report_dropped(None, "max_tokens", REASON);
     }
     out.extend_from_slice(c.prompt()?.as_bytes());
     Ok(())

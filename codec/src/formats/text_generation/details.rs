@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use core::ops::Range;
 
-use crate::assemble::{Queue, Reason, Sink, Stop, Text};
+use crate::assemble::{Emitter, EventQueue, Index, Reason, Stop, Text};
 use crate::formats::text_generation::record::{is_empty, number};
 use crate::json::{Fault, Kind, Str, unescaped};
 use crate::model::Failure;
@@ -22,14 +22,14 @@ pub(crate) struct Details {
     /// The prompt's tokens, where they were asked for: how many.
     prefill: Option<u64>,
     tokens: Option<Range<usize>>,
-    has_others: bool,
+    has_other_fields: bool,
 }
 
 impl Details {
     /// Finds the members of an object that was checked.
-    pub(crate) fn find(sink: &Sink<'_>, range: Range<usize>) -> Result<Self, Fault> {
+    pub(crate) fn find(emitter: &Emitter<'_>, range: Range<usize>) -> Result<Self, Fault> {
         let mut details = Self { range: range.clone(), ..Self::default() };
-        sink.json(range.start).object(|json, name| {
+        emitter.json(range.start).object(|json, name| {
             match name {
                 b"finish_reason" => details.finish_reason = Some(json.skip()?),
                 b"generated_tokens" => details.generated_tokens = json.integer_or_skip()?,
@@ -39,7 +39,7 @@ impl Details {
                 b"tokens" | b"best_of_sequences" => {
                     let is_array = json.kind()? == Kind::Array;
                     let value = json.skip()?;
-                    let value = Some(value).filter(|value| is_array && !is_empty(sink.record, value));
+                    let value = Some(value).filter(|value| is_array && !is_empty(emitter.record, value));
                     if name == b"tokens" {
                         details.tokens = value;
                     } else {
@@ -49,10 +49,10 @@ impl Details {
                 name => {
                     let is_list = json.kind()? == Kind::Array;
                     let value = json.skip()?;
-                    if is_some(sink.record, &value) {
-                        details.has_others = true;
+                    if is_some(emitter.record, &value) {
+                        details.has_other_fields = true;
                         if is_list && name == b"prefill" {
-                            details.prefill = Some(count(sink, &value)?);
+                            details.prefill = Some(count(emitter, &value)?);
                         }
                     }
                 }
@@ -76,19 +76,19 @@ impl Details {
     }
 
     /// All that is said of a choice besides its text: logprobs, members of unknown meaning, and how it ended.
-    pub(crate) fn read(&self, sink: &mut Sink<'_>, choice: u32) -> Result<(), Stop> {
+    pub(crate) fn read(&self, emitter: &mut Emitter<'_>, choice: &Index) -> Result<(), Stop> {
         if let Some(tokens) = self.tokens.clone() {
-            sink.logprobs(choice, tokens);
+            emitter.logprobs(choice, tokens);
         }
-        if self.has_others {
-            others(sink, &self.range, Some(choice), Self::is_known)?;
+        if self.has_other_fields {
+            other_fields(emitter, &self.range, Some(choice), Self::is_known)?;
         }
-        self.finish(sink, choice)
+        self.finish(emitter, choice)
     }
 
     /// How a choice ended, where that is said.
-    pub(crate) fn finish(&self, sink: &mut Sink<'_>, choice: u32) -> Result<(), Stop> {
-        finish(sink, choice, self.finish_reason.clone(), None)
+    pub(crate) fn finish(&self, emitter: &mut Emitter<'_>, choice: &Index) -> Result<(), Stop> {
+        finish(emitter, choice, self.finish_reason.clone(), None)
     }
 
     /// Where they stand.
@@ -104,9 +104,9 @@ impl Details {
 }
 
 /// How many values an array has.
-fn count(sink: &Sink<'_>, array: &Range<usize>) -> Result<u64, Fault> {
+fn count(emitter: &Emitter<'_>, array: &Range<usize>) -> Result<u64, Fault> {
     let mut count = 0;
-    sink.json(array.start).array(|json| {
+    emitter.json(array.start).array(|json| {
         count += 1;
         json.skip().map(drop)
     })?;
@@ -119,17 +119,17 @@ fn is_some(record: &[u8], value: &Range<usize>) -> bool {
 }
 
 /// The members of an object that have no meaning here and say something.
-pub(crate) fn others(
-    sink: &mut Sink<'_>,
+pub(crate) fn other_fields(
+    emitter: &mut Emitter<'_>,
     object: &Range<usize>,
-    choice: Option<u32>,
+    choice: Option<&Index>,
     known: impl Fn(&[u8]) -> bool,
 ) -> Result<(), Stop> {
-    sink.json(object.start).object(|json, name| {
+    emitter.json(object.start).object(|json, name| {
         json.kind()?;
         let value = json.skip()?;
-        if !known(name) && is_some(sink.record, &value) {
-            sink.other(choice, Some(name), value);
+        if !known(name) && is_some(emitter.record, &value) {
+            emitter.other(choice, Some(name), value);
         }
         Ok(())
     })?;
@@ -138,31 +138,31 @@ pub(crate) fn others(
 
 /// A choice ends for this reason, where there is one; it may have ended for none. The reason `error` is a failure.
 pub(crate) fn finish(
-    sink: &mut Sink<'_>,
-    choice: u32,
+    emitter: &mut Emitter<'_>,
+    choice: &Index,
     reason: Option<Range<usize>>,
     stop: Option<Text>,
 ) -> Result<(), Stop> {
-    let Some(range) = reason.filter(|_| !sink.is_failed()) else { return Ok(()) };
-    sink.at(range.start);
-    let reason = match sink.text(&range).filter(|string| string.start < string.end) {
-        Some(string) => match &*unescaped(sink.record, string) {
+    let Some(range) = reason.filter(|_| !emitter.is_failed()) else { return Ok(()) };
+    emitter.set_position(range.start);
+    let reason = match emitter.string_at(&range).filter(|string| string.start < string.end) {
+        Some(string) => match &*unescaped(emitter.record, string) {
             b"eos_token" | b"eos" | b"stop" => Reason::Known(&FinishReason::Stop),
             b"stop_sequence" | b"word" => Reason::Known(&FinishReason::StopSequence),
             b"length" | b"limit" => Reason::Known(&FinishReason::Length),
             reason @ (b"error" | b"abort") => {
                 let code = String::from_utf8_lossy(reason).into_owned();
                 let message = "the model ended its answer with this finish reason".to_string();
-                sink.fail(Failure::of("finish_reason", Some(code), message, sink.record));
+                emitter.fail(Failure::of("finish_reason", Some(code), message, emitter.record));
                 return Ok(());
             }
-            _ => Reason::Other(sink.string(string)),
+            _ => Reason::Other(emitter.string(string)),
         },
         // LMI on vLLM says here which token it stopped at.
-        None => match number(sink.record, Some(range)) {
-            Some(number) => Reason::Other(Queue::place(number)),
+        None => match number(emitter.record, Some(range)) {
+            Some(number) => Reason::Other(EventQueue::span(number)),
             None => return Ok(()),
         },
     };
-    sink.finish(choice, reason, stop)
+    emitter.finish(choice, reason, stop)
 }

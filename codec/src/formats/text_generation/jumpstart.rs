@@ -4,148 +4,153 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::Put;
+use crate::formats::parameters::{Group, Parameter as P, Row, Table, row, sampling};
 use crate::formats::request_reader::{Result, Source};
-use crate::formats::text_generation::read_request as generate;
-use crate::formats::text_generation::read_request::Shape;
+use crate::formats::text_generation::read_request::{self, Body, READ, READ_IN_PARAMETERS};
 use crate::json::{Array, Object};
-use crate::model::Request;
-use crate::model::{Content, Message, Role};
+use crate::model::{Content, Message, Request, Role};
 
-const PIPELINE: Shape = Shape {
-    prompt: "inputs",
-    parameters: "parameters",
-    max_tokens: "max_new_tokens",
-    stop: "stop",
-    n: "num_return_sequences",
-    stream_inside: false,
-    one_stop: false,
-    dialogs: false,
+pub(crate) const PIPELINE: Table = Table {
+    groups: &[&PARAMETERS, &READ_IN_PARAMETERS, &OPTIONAL_STREAM],
+    code: &[],
+    extra: Some("parameters"),
+    known: &["grammar"],
+    objects: &["parameters"],
+    deprecated: &[],
+    reason: "JumpStart's text generation has no such parameter",
 };
 
-const TEXT: Shape = Shape {
-    prompt: "text_inputs",
-    parameters: "",
-    max_tokens: "max_length",
-    stop: "",
-    n: "num_return_sequences",
-    stream_inside: false,
-    one_stop: false,
-    dialogs: false,
+const PARAMETERS: Group = Group {
+    object: "parameters",
+    rows: &[
+        row(P::MaxTokens, "max_new_tokens"),
+        TEMPERATURE,
+        TOP_P,
+        TOP_K,
+        SEED,
+        N,
+        row(P::Stop, "stop"),
+        row(P::RepetitionPenalty, "repetition_penalty"),
+        row(P::Details, "details"),
+        row(P::ReturnFullText, "return_full_text").quirk(return_full_text),
+    ],
 };
 
-const DIALOGS: Shape = Shape { dialogs: true, n: "", stop: "", ..PIPELINE };
+const OPTIONAL_STREAM: Group = Group { object: "", rows: &[row(P::Stream, "stream").skip_neutral()] };
+
+const TEMPERATURE: Row = row(P::Temperature, "temperature").quirk(sampling);
+const TOP_P: Row = row(P::TopP, "top_p").quirk(top_p);
+const TOP_K: Row = row(P::TopK, "top_k").skip_neutral();
+const SEED: Row = row(P::Seed, "seed");
+const N: Row = row(P::N, "num_return_sequences").skip_neutral();
+
+pub(crate) const TEXT: Table = Table {
+    groups: &[&TEXT_PARAMETERS, &Group { object: "", rows: &READ }, &STREAM_READ],
+    code: &[],
+    extra: Some(""),
+    known: &["grammar", "inputs", "text_inputs", "text_input", "parameters"],
+    objects: &[],
+    deprecated: &[],
+    reason: "JumpStart's text2text has no such parameter",
+};
+
+const TEXT_PARAMETERS: Group =
+    Group { object: "", rows: &[row(P::MaxTokens, "max_length"), TEMPERATURE, TOP_P, TOP_K, SEED, N] };
+
+const STREAM_READ: Group = Group { object: "", rows: &[row(P::Stream, "stream").read_only()] };
+
+pub(crate) const DIALOGS: Table = Table {
+    groups: &[&DIALOG_PARAMETERS, &READ_IN_PARAMETERS, &STREAM_READ],
+    reason: "the dialogs of Llama 2 have no such parameter",
+    ..PIPELINE
+};
+
+const DIALOG_PARAMETERS: Group = Group {
+    object: "parameters",
+    rows: &[
+        row(P::MaxTokens, "max_new_tokens"),
+        // Its own code takes 0 as greedy.
+        row(P::Temperature, "temperature"),
+        row(P::TopP, "top_p"),
+    ],
+};
+
+/// TGI and the pipelines take 1 as off, but TGI rejects it if it is sent.
+fn top_p(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+    if let Some(top_p) = c.request.top_p.filter(|top_p| top_p.value < 1.0) {
+        c.number(top_p, object.name(name));
+    }
+}
+
+/// The prompt is not returned unless the request asks for it: Hugging Face's pipelines echo it.
+fn return_full_text(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+    object.bool(name, c.wants(&[c.request.return_full_text]));
+}
 
 /// Reads a prompt with parameters.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    generate::read(source, &PIPELINE)
+    read_request::read(source, &Body { prompt: "inputs", table: &PIPELINE, dialogs: false })
 }
 
 /// Reads a text2text request.
 pub(crate) fn read_text<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    generate::read(source, &TEXT)
+    read_request::read(source, &Body { prompt: "text_inputs", table: &TEXT, dialogs: false })
 }
 
 /// Reads a list with one conversation.
 pub(crate) fn read_dialogs<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    generate::read(source, &DIALOGS)
+    read_request::read(source, &Body { prompt: "inputs", table: &DIALOGS, dialogs: true })
 }
 
-/// Appends a prompt with parameters. The prompt is not wanted back, unless the request says so: Hugging Face's pipelines
-/// echo it.
+/// Appends a prompt with parameters.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    const TAKES: &[&str] = &[
-        "max_tokens",
-        "temperature",
-        "top_p",
-        "top_k",
-        "seed",
-        "n",
-        "stop",
-        "repetition_penalty",
-        "return_full_text",
-        "details",
-    ];
-    c.note_parameters(TAKES, "JumpStart's text generation has no such parameter");
-    let request = c.request;
+    c.report_parameters(&PIPELINE);
     let mut object = Object::new(out);
-    object.text("inputs", &*c.prompt()?);
+    c.prompt()?.write(object.name("inputs"));
     let mut parameters = object.begin_object("parameters");
-    shared(c, &mut parameters, &PIPELINE);
-    c.stop(&mut parameters, "stop");
-    c.number_member(&mut parameters, "repetition_penalty", request.repetition_penalty);
-    if let Some(details) = request.details {
-        parameters.bool("details", details.value);
-    }
-    if request.return_full_text.is_some() || !c.same {
-        parameters.bool("return_full_text", request.return_full_text.is_some_and(|full| full.value));
-    }
-    c.others(&mut parameters, |name| PIPELINE.knows(name));
-    if c.same {
-        parameters.own(&request.own, "parameters");
-    }
+    c.write_rows(&mut parameters, &PARAMETERS);
+    c.write_extra_parameters(&PIPELINE, &mut parameters);
     drop(parameters);
-    if let Some(stream) = request.stream.filter(|stream| stream.value || c.same) {
-        object.bool("stream", stream.value);
-    }
-    if c.same {
-        object.own(&request.own, "");
-    }
+    c.write_rows(&mut object, &OPTIONAL_STREAM);
     Ok(())
 }
 
 /// Appends a text2text request, which has no stream.
 pub(crate) fn write_text(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    const TAKES: &[&str] = &["max_tokens", "temperature", "top_p", "top_k", "seed", "n"];
-    c.note_parameters(TAKES, "JumpStart's text2text has no such parameter");
-    note_stream(c);
+    c.report_parameters(&TEXT);
+    report_stream(c);
     let mut object = Object::new(out);
-    object.text("text_inputs", &*c.prompt()?);
-    shared(c, &mut object, &TEXT);
-    c.others(&mut object, |name| TEXT.knows(name));
-    if c.same {
-        object.own(&c.request.own, "");
-    }
+    c.prompt()?.write(object.name("text_inputs"));
+    c.write_rows(&mut object, &TEXT_PARAMETERS);
+    c.write_extra_parameters(&TEXT, &mut object);
     Ok(())
 }
 
-fn shared(c: &Conversion<'_, '_>, parameters: &mut Object<'_>, shape: &Shape) {
-    let request = c.request;
-    if let Some(tokens) = c.max_tokens() {
-        parameters.integer(shape.max_tokens, tokens);
-    }
-    c.sampling(parameters);
-    // Both TGI and the pipelines take 1 as off, but TGI does not take it said.
-    c.number_member(parameters, "top_p", request.top_p.filter(|top_p| top_p.value < 1.0 || c.same));
-    c.signed(parameters, "top_k", request.top_k.filter(|top_k| top_k.value > 0));
-    c.signed(parameters, "seed", request.seed);
-    if let Some(n) = request.n.filter(|n| n.value != 1 || c.same) {
-        parameters.integer(shape.n, n.value);
-    }
-}
-
-fn note_stream(c: &Conversion<'_, '_>) {
+fn report_stream(c: &Conversion<'_, '_>) {
     if let Some(stream) = c.request.stream.filter(|stream| stream.value) {
-        c.dropped(stream.at, "stream", "the container has no stream");
+        c.report_dropped(stream.offset, "stream", "the container has no stream");
     }
 }
 
-/// Appends a conversation: the system first, then user and assistant by turns, the user last.
+/// Appends a conversation: the system first, then user and assistant in turns, the user last.
 pub(crate) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    const TAKES: &[&str] = &["max_tokens", "temperature", "top_p"];
-    c.note_parameters(TAKES, "the dialogs of Llama 2 have no such parameter");
-    note_stream(c);
-    c.note_tools();
-    let messages = c.messages(!c.same)?;
+    c.report_parameters(&DIALOGS);
+    report_stream(c);
+    c.report_tools();
+    let messages = c.messages(true)?;
     let mut object = Object::new(out);
     let mut dialogs = object.begin_array("inputs");
     let mut dialog = Array::new(dialogs.element());
-    if c.same {
+    if c.is_native() {
         for message in messages.iter() {
-            let mut text = String::new();
-            texts(c, message, &mut text);
-            let mut written = turn(&mut dialog, message.role.as_str(), &text);
-            written.own(&message.own, "");
+            dialog.maybe(|out| {
+                c.message(message, out, |out| {
+                    let mut text = String::new();
+                    texts(c, message, &mut text);
+                    turn(message.role.as_str(), &text, out);
+                    Ok(true)
+                })
+            })?;
         }
     } else {
         write_turns(c, &messages, &mut dialog)?;
@@ -153,18 +158,8 @@ pub(crate) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result
     drop(dialog);
     drop(dialogs);
     let mut parameters = object.begin_object("parameters");
-    if let Some(tokens) = c.max_tokens() {
-        parameters.integer("max_new_tokens", tokens);
-    }
-    // Its own code takes 0 as greedy.
-    c.number_member(&mut parameters, "temperature", c.temperature());
-    c.number_member(&mut parameters, "top_p", c.request.top_p);
-    c.others(&mut parameters, |name| DIALOGS.knows(name));
-    if c.same {
-        parameters.own(&c.request.own, "parameters");
-        drop(parameters);
-        object.own(&c.request.own, "");
-    }
+    c.write_rows(&mut parameters, &DIALOG_PARAMETERS);
+    c.write_extra_parameters(&DIALOGS, &mut parameters);
     Ok(())
 }
 
@@ -172,27 +167,26 @@ fn write_turns(c: &Conversion<'_, '_>, messages: &[Message<'_>], dialog: &mut Ar
     let (system, rest) = c.split_system(messages);
     let turns = turns(c, rest);
     if turns.last().is_none_or(|(role, _)| *role != "user") {
-        let at = rest.last().and_then(|message| message.at);
-        return Err(c.unwritable(at, "the last message of a dialog has to be the user's"));
+        let offset = rest.last().and_then(|message| message.offset);
+        return Err(c.error(offset, "the last message of a dialog has to be the user's"));
     }
     let mut text = String::new();
     for message in system {
         texts(c, message, &mut text);
     }
     if !text.is_empty() {
-        turn(dialog, "system", &text);
+        turn("system", &text, dialog.element());
     }
     for (role, text) in &turns {
-        turn(dialog, role, text);
+        turn(role, text, dialog.element());
     }
     Ok(())
 }
 
-fn turn<'d>(dialog: &'d mut Array<'_>, role: &str, text: &str) -> Object<'d> {
-    let mut object = dialog.begin_object();
+fn turn(role: &str, text: &str, out: &mut Vec<u8>) {
+    let mut object = Object::new(out);
     object.string("role", role);
     object.string("content", text);
-    object
 }
 
 /// The turns of a conversation, each in one role.
@@ -204,12 +198,16 @@ fn turns<'a>(c: &Conversion<'_, 'a>, messages: &[Message<'a>]) -> Vec<(&'static 
         texts(c, message, &mut text);
         let is_known = matches!(message.role, Role::User | Role::Assistant);
         if !is_known && !text.is_empty() {
-            c.approximated(message.at, "role", "a dialog has no such role: sent as the user's");
+            c.report_approximated(message.offset, "role", "a dialog has no such role: sent as the user's");
         }
         match turns.last_mut().filter(|(last, _)| *last == role) {
             _ if text.is_empty() => {}
             Some((_, before)) => {
-                c.approximated(message.at, "messages", "roles have to take turns: joined to the one before");
+                c.report_approximated(
+                    message.offset,
+                    "messages",
+                    "roles have to take turns: joined to the one before",
+                );
                 before.push_str("\n\n");
                 before.push_str(&text);
             }
@@ -222,11 +220,11 @@ fn turns<'a>(c: &Conversion<'_, 'a>, messages: &[Message<'a>]) -> Vec<(&'static 
 /// Appends the texts of a message, and notes what is no text.
 fn texts(c: &Conversion<'_, '_>, message: &Message<'_>, out: &mut String) {
     if message.name.is_some() {
-        c.dropped(message.at, "name", "a dialog has no names of speakers");
+        c.report_dropped(message.offset, "name", "a dialog has no names of speakers");
     }
     for part in &message.content {
         let (Content::Text(text) | Content::Refusal(text)) = &part.content else {
-            c.dropped(part.at, "content", "a dialog has text only");
+            c.report_dropped(part.offset, "content", "a dialog has text only");
             continue;
         };
         if !out.is_empty() {

@@ -1,104 +1,72 @@
-//! The LMI container's own: `{"inputs":"…","parameters":{…}}`. Its chat is OpenAI's.
+//! The LMI container's own API: `{"inputs":"…","parameters":{…}}`. Its chat is OpenAI's.
 //!
-//! Its generations call stop strings differently, and none minds the other's name: both are sent. The older ones sample
-//! only with `do_sample: true`.
+//! Its generations have two names for stop strings, and none rejects the other's: both are sent. The older ones sample only
+//! with `do_sample: true`.
 
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::{Put, has};
+use crate::formats::parameters::{Group, Parameter as P, Table, row, sampling};
 use crate::formats::request_reader::{Result, Source};
-use crate::formats::text_generation::read_request as generate;
-use crate::formats::text_generation::read_request::Shape;
+use crate::formats::text_generation::read_request::{self, Body, READ_IN_PARAMETERS, STREAM};
 use crate::json::Object;
-use crate::model::Param;
 use crate::model::Request;
 
-const SHAPE: Shape = Shape {
-    prompt: "inputs",
-    parameters: "parameters",
-    max_tokens: "max_new_tokens",
-    stop: "stop_sequences",
-    n: "n",
-    stream_inside: false,
-    one_stop: false,
-    dialogs: false,
+pub(crate) const TABLE: Table = Table {
+    groups: &[&PARAMETERS, &READ_IN_PARAMETERS, &STREAM],
+    code: &[P::Logprobs, P::IncludeUsage],
+    extra: Some("parameters"),
+    known: &["grammar"],
+    objects: &["parameters"],
+    deprecated: &[],
+    reason: "LMI has no such parameter",
 };
 
-/// Names beyond those that the formats of text generation share.
-const LMI: &[&str] = &["min_p", "logprobs", "stop"];
+const PARAMETERS: Group = Group {
+    object: "parameters",
+    rows: &[
+        row(P::MaxTokens, "max_new_tokens"),
+        row(P::Temperature, "temperature").quirk(sampling),
+        row(P::TopP, "top_p"),
+        row(P::TopK, "top_k"),
+        row(P::MinP, "min_p"),
+        row(P::Seed, "seed"),
+        row(P::N, "n").skip_neutral(),
+        row(P::Stop, "stop_sequences"),
+        row(P::Stop, "stop").write_only(),
+        row(P::FrequencyPenalty, "frequency_penalty"),
+        row(P::PresencePenalty, "presence_penalty"),
+        row(P::RepetitionPenalty, "repetition_penalty"),
+        row(P::TopLogprobs, "logprobs").write_only().skip_neutral(),
+        row(P::Details, "details").quirk(details),
+        row(P::ReturnFullText, "return_full_text"),
+    ],
+};
 
-const TAKES: &[&str] = &[
-    "include_usage",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "seed",
-    "n",
-    "stop",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-    "logprobs",
-    "top_logprobs",
-    "return_full_text",
-    "details",
-];
+/// Token counts and probabilities are in the details.
+fn details(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+    let request = c.request;
+    if c.wants(&[request.logprobs, request.include_usage, request.details]) {
+        object.bool(name, true);
+    } else if request.details.is_some() {
+        object.bool(name, false);
+    }
+}
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    generate::read(source, &SHAPE)
+    read_request::read(source, &Body { prompt: "inputs", table: &TABLE, dialogs: false })
 }
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "LMI has no such parameter");
-    let request = c.request;
+    c.report_parameters(&TABLE);
     let mut object = Object::new(out);
-    object.text("inputs", &*c.prompt()?);
+    c.prompt()?.write(object.name("inputs"));
     let mut parameters = object.begin_object("parameters");
-    if let Some(tokens) = c.max_tokens() {
-        parameters.integer("max_new_tokens", tokens);
-    }
-    c.sampling(&mut parameters);
-    c.number_member(&mut parameters, "top_p", request.top_p);
-    c.signed(&mut parameters, "top_k", request.top_k);
-    c.number_member(&mut parameters, "min_p", request.min_p);
-    c.signed(&mut parameters, "seed", request.seed);
-    if let Some(n) = request.n.filter(|n| n.value != 1 || c.same) {
-        parameters.integer("n", n.value);
-    }
-    c.stop(&mut parameters, "stop_sequences");
-    if !c.same && !has(&request.others, "stop") {
-        c.stop(&mut parameters, "stop");
-    }
-    c.number_member(&mut parameters, "frequency_penalty", request.frequency_penalty);
-    c.number_member(&mut parameters, "presence_penalty", request.presence_penalty);
-    c.number_member(&mut parameters, "repetition_penalty", request.repetition_penalty);
-    if let Some(top) = request.top_logprobs.filter(|top| top.value > 0) {
-        parameters.integer("logprobs", top.value);
-    }
-    let wants = |param: Option<Param<bool>>| param.is_some_and(|param| param.value);
-    if wants(request.logprobs) || wants(request.include_usage) || wants(request.details) {
-        parameters.bool("details", true);
-    } else if let Some(details) = request.details {
-        parameters.bool("details", details.value);
-    }
-    if let Some(full) = request.return_full_text {
-        parameters.bool("return_full_text", full.value);
-    }
-    c.others(&mut parameters, |name| SHAPE.knows(name) || LMI.contains(&name));
-    if c.same {
-        parameters.own(&request.own, "parameters");
-    }
+    c.write_rows(&mut parameters, &PARAMETERS);
+    c.write_extra_parameters(&TABLE, &mut parameters);
     drop(parameters);
-    if let Some(stream) = request.stream {
-        object.bool("stream", stream.value);
-    }
-    if c.same {
-        object.own(&request.own, "");
-    }
+    c.write_rows(&mut object, &STREAM);
     Ok(())
 }

@@ -38,9 +38,8 @@ pub(crate) mod lmi;
 mod read_request;
 mod read_stream;
 mod record;
-mod streamed;
 pub(crate) mod tgi;
 mod token;
 pub(crate) mod triton;
 
-pub(crate) use read_stream::Reader;
+pub(crate) use read_stream::{StreamState, read_record};

@@ -1,51 +1,56 @@
-//! What the formats of text generation share: a prompt, and parameters by its side.
+//! Reads requests of text generation: a prompt, and parameters beside it or below it.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::formats::request_reader::{Result, Source, expected, place, split_off, unescaped_name};
+use crate::formats::parameters::{Group, Parameter as P, Row, Table, row, split_extra_parameters};
+use crate::formats::request_reader::{Result, Source, expected, offset_of, unescaped_name};
 use crate::json::Kind;
-use crate::model::Content;
-use crate::model::Request;
-use crate::model::{Members, Message, Param, Part, ResponseFormat, Role};
+use crate::model::{Content, Fields, Message, Param, Part, Request, ResponseFormat, Role};
 
-/// How one of the formats calls things; empty for what it does not have.
-pub(crate) struct Shape {
-    /// The prompt.
+/// Parameters that all of these APIs read, whether or not they have them.
+pub(crate) const READ: [Row; 11] = [
+    row(P::Temperature, "temperature").read_only(),
+    row(P::TopP, "top_p").read_only(),
+    row(P::TopK, "top_k").read_only(),
+    row(P::DoSample, "do_sample").read_only(),
+    row(P::RepetitionPenalty, "repetition_penalty").read_only(),
+    row(P::FrequencyPenalty, "frequency_penalty").read_only(),
+    row(P::PresencePenalty, "presence_penalty").read_only(),
+    row(P::Seed, "seed").read_only(),
+    row(P::ReturnFullText, "return_full_text").read_only(),
+    row(P::Details, "details").read_only(),
+    row(P::TopLogprobs, "top_n_tokens").read_only(),
+];
+
+/// The same for APIs whose parameters are in an object.
+pub(crate) const READ_IN_PARAMETERS: Group = Group { object: "parameters", rows: &READ };
+
+/// Whether the answer is streamed, beside the parameters.
+pub(crate) const STREAM: Group = Group { object: "", rows: &[row(P::Stream, "stream")] };
+
+/// The body of one of the APIs.
+pub(crate) struct Body {
+    /// The field that holds the prompt.
     pub(crate) prompt: &'static str,
-    /// The member that holds the parameters; empty where they stand beside the prompt.
-    pub(crate) parameters: &'static str,
-    pub(crate) max_tokens: &'static str,
-    pub(crate) stop: &'static str,
-    pub(crate) n: &'static str,
-    /// Whether there is a stream is a parameter.
-    pub(crate) stream_inside: bool,
-    /// There is one stop string at most, and no list of them.
-    pub(crate) one_stop: bool,
-    /// The prompt may be a list with one conversation in it.
+    /// The parameters. Those beside the prompt are in the object of extra parameters if that is empty.
+    pub(crate) table: &'static Table,
+    /// Whether the prompt may be a list with one conversation.
     pub(crate) dialogs: bool,
 }
 
-impl Shape {
-    /// Whether a parameter has this name.
-    pub(crate) fn knows(&self, name: &str) -> bool {
-        let beside = ["stream", "inputs", "text_inputs", "text_input", "parameters"];
-        KNOWN.contains(&name)
-            || [self.max_tokens, self.stop, self.n].contains(&name)
-            || ((self.stream_inside || self.parameters.is_empty()) && beside.contains(&name))
-    }
-}
-
 /// Reads the object that comes next.
-pub(crate) fn read<'a>(source: &mut Source<'a>, shape: &Shape) -> Result<Request<'a>> {
+pub(crate) fn read<'a>(source: &mut Source<'a>, body: &Body) -> Result<Request<'a>> {
     let (_, start) = source.kind()?;
+    let Body { table, .. } = body;
+    let object = table.extra.unwrap_or_default();
     let mut request = Request::default();
-    let (mut own, mut others) = (Members::new(), Members::new());
+    let (mut fields, mut parameters) = (Fields::new(), Fields::new());
     let mut has_dialog = false;
-    source.object(&mut own, "", |source, name| {
-        if name == shape.prompt {
+    source.object(&mut fields, "", |source, name| {
+        if name == body.prompt {
             let (kind, _) = source.kind()?;
-            if shape.dialogs && kind == Kind::Array {
+            if body.dialogs && kind == Kind::Array {
                 has_dialog = true;
                 dialog(source, &mut request.messages)?;
                 return Ok(true);
@@ -53,94 +58,43 @@ pub(crate) fn read<'a>(source: &mut Source<'a>, shape: &Shape) -> Result<Request
             source.expect("prompt", Kind::String)?;
             return source.param(&mut request.prompt);
         }
+        if name == object {
+            return source.nested(&mut parameters, "", |source, name| match name {
+                "grammar" => grammar(source, &mut request),
+                _ => table.read_in(object, source, name, &mut request),
+            });
+        }
         match name {
-            "stream" if shape.parameters != "parameters" || shape.prompt != "text_input" => {
-                source.param(&mut request.stream)
-            }
-            name if name == shape.parameters => {
-                source.nested(&mut others, "", |source, name| parameter(source, name, shape, &mut request))
-            }
-            name if shape.parameters.is_empty() => parameter(source, name, shape, &mut request),
-            _ => Ok(false),
+            "grammar" if object.is_empty() => grammar(source, &mut request),
+            _ => table.read_in("", source, name, &mut request),
         }
     })?;
     if request.prompt.is_none() && !has_dialog {
         return Err(expected(start, "prompt", "a string", "nothing"));
     }
-    // Parameters with a value that is not theirs mean nothing to anybody else.
-    if shape.parameters.is_empty() {
-        others = split_off(&mut own, &[]);
+    if object.is_empty() {
+        request.extra_parameters = split_extra_parameters(&mut fields, table);
     }
-    let is_known: Vec<bool> = others.iter().map(|(name, _)| shape.knows(name)).collect();
-    for (member, is_known) in others.into_iter().zip(is_known) {
-        if !is_known {
-            request.others.push((unescaped_name(member.0), member.1));
-        } else if shape.parameters.is_empty() {
-            own.push(member);
+    // A known parameter with a value of another type means nothing to any other API.
+    for (name, param) in parameters {
+        if table.knows(&name) {
+            fields.push((Cow::Owned(alloc::format!("{object}/{name}")), param));
         } else {
-            own.push((Cow::Owned(alloc::format!("{}/{}", shape.parameters, member.0)), member.1));
+            request.extra_parameters.push((unescaped_name(name), param));
         }
     }
-    request.own = own;
+    request.extension_fields = fields;
     Ok(request)
-}
-
-const KNOWN: &[&str] = &[
-    "temperature",
-    "top_p",
-    "top_k",
-    "do_sample",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "seed",
-    "return_full_text",
-    "details",
-    "top_n_tokens",
-    "grammar",
-];
-
-fn parameter<'a>(
-    source: &mut Source<'a>,
-    name: &str,
-    shape: &Shape,
-    request: &mut Request<'a>,
-) -> Result<bool> {
-    match name {
-        "temperature" => source.param(&mut request.temperature),
-        "top_p" => source.param(&mut request.top_p),
-        "top_k" => source.param(&mut request.top_k),
-        "do_sample" => source.param(&mut request.do_sample),
-        "repetition_penalty" => source.param(&mut request.repetition_penalty),
-        "frequency_penalty" => source.param(&mut request.frequency_penalty),
-        "presence_penalty" => source.param(&mut request.presence_penalty),
-        "seed" => source.param(&mut request.seed),
-        "stream" if shape.stream_inside => source.param(&mut request.stream),
-        "return_full_text" => source.param(&mut request.return_full_text),
-        "details" => source.param(&mut request.details),
-        "top_n_tokens" => source.param(&mut request.top_logprobs),
-        "grammar" => grammar(source, request),
-        name if name == shape.max_tokens => source.param(&mut request.max_tokens),
-        name if name == shape.stop && shape.one_stop => {
-            let mut stop = None;
-            let is_read = source.param(&mut stop)?;
-            request.stop = stop.into_iter().collect();
-            Ok(is_read)
-        }
-        name if name == shape.stop => source.strings(&mut request.stop, false),
-        name if name == shape.n => source.param(&mut request.n),
-        _ => Ok(false),
-    }
 }
 
 /// Reads TGI's `grammar`; what is not exactly one of the known ones is another shape.
 fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let (kind, at) = source.kind()?;
+    let (kind, offset) = source.kind()?;
     if kind != Kind::Object {
         return Ok(false);
     }
     let shape = source.probe(|source| {
-        let (mut kind, mut rest) = (None::<Cow<'a, str>>, Members::new());
+        let (mut kind, mut rest) = (None::<Cow<'a, str>>, Fields::new());
         let (mut regex, mut schema, mut named) = (None, None, None);
         source.object(&mut rest, "", |source, name| match name {
             "type" => source.value(&mut kind),
@@ -168,7 +122,7 @@ fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<boo
         Some(shape) => shape,
         None => ResponseFormat::Other(source.raw()?),
     };
-    request.response_format = Some(Param { value, at: place(at) });
+    request.response_format = Some(Param { value, offset: offset_of(offset) });
     Ok(true)
 }
 
@@ -178,7 +132,7 @@ fn named_schema<'a>(source: &mut Source<'a>, found: &mut Option<ResponseFormat<'
     if source.kind()?.0 != Kind::Object {
         return Ok(None);
     }
-    let (mut name, mut schema, mut rest) = (None, None, Members::new());
+    let (mut name, mut schema, mut rest) = (None, None, Fields::new());
     source.object(&mut rest, "", |source, member| match member {
         "name" => source.value(&mut name),
         "schema" => source.value(&mut schema),
@@ -199,10 +153,10 @@ fn dialog<'a>(source: &mut Source<'a>, messages: &mut Vec<Message<'a>>) -> Resul
         count += 1;
         source.expect("conversation", Kind::Array)?;
         source.array(|source| {
-            let at = source.expect("message", Kind::Object)?;
+            let offset = source.expect("message", Kind::Object)?;
             let start = source.kind()?.1;
-            let (mut role, mut text, mut own) = (None::<Cow<'a, str>>, None, Members::new());
-            source.object(&mut own, "", |source, name| match name {
+            let (mut role, mut text, mut extension_fields) = (None::<Cow<'a, str>>, None, Fields::new());
+            source.object(&mut extension_fields, "", |source, name| match name {
                 "role" => source.value(&mut role),
                 "content" => source.param(&mut text),
                 _ => Ok(false),
@@ -216,9 +170,13 @@ fn dialog<'a>(source: &mut Source<'a>, messages: &mut Vec<Message<'a>>) -> Resul
                 "assistant" => Role::Assistant,
                 _ => Role::Other(role),
             };
-            let part =
-                text.map(|text: Param<_>| Part { at: text.at, ..Part::new(Content::Text(text.value)) });
-            messages.push(Message { own, at, ..Message::new(role, part.into_iter().collect()) });
+            let part = text
+                .map(|text: Param<_>| Part { offset: text.offset, ..Part::new(Content::Text(text.value)) });
+            messages.push(Message {
+                extension_fields,
+                offset,
+                ..Message::new(role, part.into_iter().collect())
+            });
             Ok(())
         })
     })?;

@@ -2,154 +2,135 @@
 
 use core::ops::Range;
 
-use crate::assemble::{Plain, Reason, Sink, Stop};
-use crate::decode::shape_cache::Trace;
+use crate::assemble::{Emitter, Index, Reason, Stop, TextKind, Tracked};
 use crate::formats::error_record as failure;
-use crate::formats::text_generation::details::{Details, finish, others};
+use crate::formats::text_generation::details::{Details, finish, other_fields};
 use crate::formats::text_generation::record::{Member, Record, Shape, integer, is_empty, number};
-use crate::formats::text_generation::streamed::Streamed;
 use crate::formats::text_generation::token::Token;
-use crate::json::{Json, Kind, Str, unescaped};
+use crate::json::{Json, Kind, Str};
 use crate::model::Failure;
 use crate::model::{FinishReason, Usage};
 
-/// Reads records into the queue.
+/// The choice of records that have no index.
+const FIRST_CHOICE: Index = Index::fixed(0);
+
+/// What is kept from one record to the next.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reader {
-    /// Whether `index` is the choice, once the first token has shown it.
+pub(crate) struct StreamState {
+    /// Whether `index` is the choice; known once the first token was read.
     index_is_choice: Option<bool>,
-    /// Whole answers so far: each is a choice.
-    answers: u32,
-    /// The choice that was streamed first.
-    choice: Option<u32>,
-    /// Others were streamed, too.
-    has_choices: bool,
-    /// The text of the first.
-    streamed: Streamed,
-    /// Tokens of the input, which `3p` says only at the beginning.
+    /// The number of whole responses so far. Each is a choice.
+    responses: u32,
+    /// The tokens of the input, which `3p` has only at the beginning.
     input_tokens: Option<u64>,
-    /// Records of Triton's that did not say whether they are the last.
-    open_ends: u32,
+    /// Triton's records without a mark of the end.
+    open_ends: OpenEnds,
 }
 
-impl Reader {
-    /// Reads the object that comes next.
-    pub(crate) fn read(
-        &mut self,
-        json: &mut Json<'_>,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-    ) -> Result<(), Stop> {
-        // Finding the members checks all of the object, before any of it is used.
+/// How many records of Triton's had no mark of the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum OpenEnds {
+    #[default]
+    None,
+    One,
+    Several,
+}
+
+impl StreamState {
+    /// Whether a body that is no event stream is a whole response: one without a mark of its end.
+    pub(crate) fn is_whole_body(&self) -> bool {
+        self.open_ends == OpenEnds::One
+    }
+}
+
+/// Reads the object that comes next.
+pub(crate) fn read_record(
+    state: &mut Tracked<StreamState>,
+    json: &mut Json<'_>,
+    emitter: &mut Emitter<'_>,
+) -> Result<(), Stop> {
+    RecordReader { state }.read(json, emitter)
+}
+
+/// Reads one record.
+struct RecordReader<'a> {
+    state: &'a mut Tracked<StreamState>,
+}
+
+impl RecordReader<'_> {
+    fn read(&mut self, json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+        // Finding the fields checks the whole object before any of it is used.
         let record = Record::find(json)?;
-        trace.counts.0 += 1;
-        let shape = record.shape(sink.record);
+        emitter.remember_text();
+        let shape = record.shape(emitter.record);
         if shape.is_none() || record.get(Member::Error).is_some() {
-            if let Some(failure) = failure::read(sink.record, &record.range, sink.depth())? {
-                trace.more();
-                sink.fail(failure);
+            if let Some(failure) = failure::read(emitter.record, &record.range, emitter.depth())? {
+                emitter.fail(failure);
             }
         }
         let Some(shape) = shape else {
-            trace.more();
-            if !sink.is_failed() {
-                sink.other(None, None, record.range);
+            if !emitter.is_failed() {
+                emitter.other(None, None, record.range);
             }
             return Ok(());
         };
         match shape {
-            Shape::Tokens => self.tokens(&record, sink, trace)?,
-            Shape::Generation => self.generation(&record, sink, trace)?,
-            Shape::Outputs => self.texts(&record, Member::Outputs, false, sink, trace)?,
-            Shape::Triton => self.triton(&record, sink, trace)?,
-            Shape::Llama => self.llama(&record, sink, trace)?,
+            Shape::Tokens => self.tokens(&record, emitter)?,
+            Shape::Generation => self.generation(&record, emitter)?,
+            Shape::Outputs => self.texts(&record, Member::Outputs, false, emitter)?,
+            Shape::Triton => self.triton(&record, emitter)?,
+            Shape::Llama => self.llama(&record, emitter)?,
         }
-        if record.has_others(shape) {
-            trace.more();
-            others(sink, &record.range, None, |name| Record::is_known(name, shape))?;
+        if record.has_other_fields(shape) {
+            other_fields(emitter, &record.range, None, |name| Record::is_known(name, shape))?;
         }
         Ok(())
     }
 
-    /// The text at a range of these bytes was delivered as a choice's.
-    #[inline]
-    pub(crate) fn heard(&mut self, choice: u32, (bytes, range): (&[u8], Range<usize>)) {
-        if *self.choice.get_or_insert(choice) == choice {
-            self.streamed.add(bytes, range);
-        } else {
-            self.has_choices = true;
-        }
+    /// The choice of a whole response.
+    fn next_response(&mut self) -> Index {
+        self.state.responses = self.state.responses.saturating_add(1);
+        Index::fixed(u64::from(self.state.responses - 1))
     }
 
-    /// Whether a body that is no event stream is a whole answer: one that does not say where it ends.
-    pub(crate) fn is_whole_body(&self) -> bool {
-        self.open_ends == 1
-    }
-
-    fn say(
-        &mut self,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-        choice: u32,
-        text: Option<Str>,
-    ) -> Result<(), Stop> {
-        let text = text.filter(|text| text.start < text.end);
-        // A record that is nothing but a failure starts no answer.
-        if text.is_some() || !sink.is_failed() {
-            sink.start(None, None, None, None);
-            sink.touch(choice)?;
-        }
-        let Some(text) = text else { return Ok(()) };
-        trace.plain(choice, Plain::Text, text);
-        sink.at(text.start);
-        let text = sink.string(text);
-        self.heard(choice, sink.find(text));
-        sink.plain(choice, Plain::Text, text)
-    }
-
-    /// The choice of a whole answer.
-    fn next_answer(&mut self) -> u32 {
-        self.answers = self.answers.saturating_add(1);
-        self.answers - 1
-    }
-
-    fn tokens(&mut self, record: &Record, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
-        let bytes = sink.record;
+    fn tokens(&mut self, record: &Record, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+        let bytes = emitter.record;
         let token = match record.get_kind(bytes, Member::Token, b"{") {
-            Some(range) => Some(Token::find(sink, range)?),
+            Some(range) => Some(Token::find(emitter, range)?),
             None => None,
         };
-        let answer = record.get(Member::GeneratedText).and_then(|range| sink.text(&range));
+        let whole = record.get(Member::GeneratedText).and_then(|range| emitter.string_at(&range));
         let details = match record.get_kind(bytes, Member::Details, b"{") {
-            Some(range) => Details::find(sink, range)?,
+            Some(range) => Details::find(emitter, range)?,
             None => Details::default(),
         };
         let index = number(bytes, record.get(Member::Index));
         let choice = match &token {
-            Some(token) => self.token(token, index, sink, trace)?,
-            None if self.index_is_choice.is_none() && answer.is_some() => {
-                let choice = self.next_answer();
-                self.say(sink, trace, choice, answer)?;
+            Some(token) => self.token(token, index, emitter)?,
+            None if self.state.index_is_choice.is_none() && whole.is_some() => {
+                let choice = self.next_response();
+                deliver(emitter, &choice, whole)?;
                 choice
             }
-            None => 0,
+            None => FIRST_CHOICE,
         };
-        if answer.is_some() || record.get(Member::Details).is_some() {
-            trace.more();
-            self.rest(choice, answer.filter(|_| self.index_is_choice.is_some()), &details, sink)?;
-            details.read(sink, choice)?;
-            if !sink.is_failed() {
-                sink.at(details.start());
-                sink.usage(details.usage());
+        if whole.is_some() || record.get(Member::Details).is_some() {
+            if let Some(text) = whole.filter(|_| self.state.index_is_choice.is_some()) {
+                emitter.repeated_text(&choice, text, details.inputs)?;
+            }
+            details.read(emitter, &choice)?;
+            if !emitter.is_failed() {
+                emitter.set_position(details.start());
+                emitter.usage(details.usage());
             }
         }
-        if answer.is_some() && !sink.is_failed() {
-            sink.end_choice(choice)?;
+        if whole.is_some() && !emitter.is_failed() {
+            emitter.end_choice(&choice)?;
         }
         if let Some(sequences) = &details.sequences {
-            self.sequences(sequences, sink, trace)?;
+            self.sequences(sequences, emitter)?;
         }
-        self.texts(record, Member::GeneratedTexts, true, sink, trace)
+        self.texts(record, Member::GeneratedTexts, true, emitter)
     }
 
     /// One token of a stream. Returns the choice that it belongs to.
@@ -157,71 +138,43 @@ impl Reader {
         &mut self,
         token: &Token,
         index: Option<Range<usize>>,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-    ) -> Result<u32, Stop> {
-        let value = integer(sink.record, index.clone());
-        // TGI begins to count with 1, and always says whether a token is special.
-        let is_choice = *self.index_is_choice.get_or_insert(value == Some(0) && !token.has_special);
-        let choice = if is_choice { value.and_then(|index| u32::try_from(index).ok()) } else { None };
-        let choice = choice.unwrap_or(0);
-        if let (Some(message), false) = (token.error, sink.is_failed()) {
-            trace.more();
-            sink.fail(Failure::of("error", None, sink.to_string(message), sink.record));
-        }
-        self.say(sink, trace, choice, token.text.filter(|_| !token.is_special))?;
-        let count = if is_choice {
-            trace.places.choice = index;
-            None
-        } else {
-            index
+        emitter: &mut Emitter<'_>,
+    ) -> Result<Index, Stop> {
+        let is_choice = match self.state.index_is_choice {
+            Some(is_choice) => is_choice,
+            None => {
+                let index = emitter.index(index.clone());
+                let is_zero = index.is_some_and(|index| emitter.value(&index) == 0);
+                // TGI begins to count with 1, and always has a field for special tokens.
+                *self.state.index_is_choice.insert(is_zero && !token.has_special)
+            }
         };
-        trace.places.numbers = [count, token.id.clone(), token.logprob.clone()];
-        if token.has_others {
-            trace.more();
-            others(sink, &token.range, Some(choice), Token::is_known)?;
+        let choice = if is_choice { emitter.choice_index(index.clone()) } else { None };
+        let choice = choice.unwrap_or(FIRST_CHOICE);
+        if let (Some(message), false) = (token.error, emitter.is_failed()) {
+            emitter.fail(Failure::of("error", None, emitter.to_string(message), emitter.record));
         }
-        if sink.wants_token_logprobs() && !sink.is_failed() {
-            trace.more();
-            sink.logprobs(choice, token.range.clone());
+        deliver(emitter, &choice, token.text.filter(|_| !token.is_special))?;
+        emitter.ignore_number(index.filter(|_| !is_choice));
+        emitter.ignore_number(token.id.clone());
+        emitter.ignore_number(token.logprob.clone());
+        if token.has_other_fields {
+            other_fields(emitter, &token.range, Some(&choice), Token::is_known)?;
+        }
+        if emitter.wants_token_logprobs() && !emitter.is_failed() {
+            emitter.logprobs(&choice, token.range.clone());
         }
         Ok(choice)
     }
 
-    /// What the server says that it streamed, and did not.
-    fn rest(
-        &mut self,
-        choice: u32,
-        answer: Option<Str>,
-        details: &Details,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), Stop> {
-        // With several choices, LMI on vLLM throws all their texts together.
-        let Some(answer) = answer.filter(|_| !self.has_choices && self.choice == Some(choice)) else {
-            return Ok(());
-        };
-        let inputs = details.inputs.map(|inputs| unescaped(sink.record, inputs));
-        let text = unescaped(sink.record, answer);
-        let Some(at) = self.streamed.missing(&text, inputs.as_deref()) else { return Ok(()) };
-        sink.at(answer.start);
-        let rest = sink.copy(&text[at..]);
-        self.streamed.add(&text, at..text.len());
-        sink.plain(choice, Plain::Text, rest)
-    }
-
-    /// The answers that TGI made and thought less of.
-    fn sequences(
-        &mut self,
-        sequences: &Range<usize>,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
-    ) -> Result<(), Stop> {
-        sink.objects(sequences, |sink, _, sequence| {
-            let details = Details::find(sink, sequence)?;
-            let choice = self.next_answer();
-            self.say(sink, trace, choice, details.generated_text)?;
-            details.read(sink, choice)?;
-            sink.end_choice(choice)
+    /// The sequences of `best_of` that TGI did not choose.
+    fn sequences(&mut self, sequences: &Range<usize>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+        emitter.objects(sequences, |emitter, _, sequence| {
+            let details = Details::find(emitter, sequence)?;
+            let choice = self.next_response();
+            deliver(emitter, &choice, details.generated_text)?;
+            details.read(emitter, &choice)?;
+            emitter.end_choice(&choice)
         })
     }
 
@@ -231,19 +184,17 @@ impl Reader {
         record: &Record,
         member: Member,
         whole: bool,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
     ) -> Result<(), Stop> {
         let Some(value) = record.get(member) else { return Ok(()) };
-        let (bytes, depth, mut position) = (sink.record, sink.depth(), 0);
+        let (bytes, depth, mut position) = (emitter.record, emitter.depth(), 0);
         let mut each = |json: &mut Json<'_>| {
             let text = json.string_or_skip()?;
-            let choice = if whole { self.next_answer() } else { position };
+            let choice = if whole { self.next_response() } else { Index::fixed(position) };
             position += 1;
-            self.say(sink, trace, choice, text)?;
+            deliver(emitter, &choice, text)?;
             if whole {
-                trace.more();
-                sink.end_choice(choice)?;
+                emitter.end_choice(&choice)?;
             }
             Ok::<_, Stop>(())
         };
@@ -252,10 +203,10 @@ impl Reader {
     }
 
     /// JumpStart's answers, and the records of LMI's `3p` and of Llama on Bedrock, which say why they stop.
-    fn generation(&mut self, record: &Record, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
-        let bytes = sink.record;
+    fn generation(&mut self, record: &Record, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+        let bytes = emitter.record;
         let body = match record.get(Member::Body) {
-            Some(range) => Some(Record::find(&mut sink.json(range.start))?),
+            Some(range) => Some(Record::find(&mut emitter.json(range.start))?),
             None => None,
         };
         let inner = body.as_ref().unwrap_or(record);
@@ -263,38 +214,36 @@ impl Reader {
         let mut text = value.clone();
         let message = value.clone().filter(|range| bytes[range.start] == b'{');
         if let Some(message) = &message {
-            let [role, content] = sink.members(message, [b"role", b"content"])?;
+            let [role, content] = emitter.fields(message, [b"role", b"content"])?;
             text = content.filter(|content| bytes[content.start] == b'"');
-            if text.is_some() && !sink.is_failed() {
-                sink.start(None, None, None, role.and_then(|range| sink.text(&range)));
+            if text.is_some() && !emitter.is_failed() {
+                emitter.start(None, None, None, emitter.string_in(role));
             }
         }
         if text.is_none() && !inner.has_stop_reason {
             // Whatever it is, it is no answer.
-            trace.more();
-            if let (Some(range), false) = (value.or(body.map(|body| body.range)), sink.is_failed()) {
-                sink.other(None, None, range);
+            if let (Some(range), false) = (value.or(body.map(|body| body.range)), emitter.is_failed()) {
+                emitter.other(None, None, range);
             }
             return Ok(());
         }
-        let choice = if inner.has_stop_reason { 0 } else { self.next_answer() };
-        self.say(sink, trace, choice, text.and_then(|range| sink.text(&range)))?;
+        let choice = &if inner.has_stop_reason { FIRST_CHOICE } else { self.next_response() };
+        deliver(emitter, choice, emitter.string_in(text))?;
         if let Some(message) = &message {
-            trace.more();
-            others(sink, message, Some(choice), |name| matches!(name, b"role" | b"content"))?;
+            other_fields(emitter, message, Some(choice), |name| matches!(name, b"role" | b"content"))?;
         }
-        if let Some(body) = body.as_ref().filter(|body| body.has_others(Shape::Generation)) {
-            trace.more();
-            others(sink, &body.range, Some(choice), |name| Record::is_known(name, Shape::Generation))?;
+        if let Some(body) = body.as_ref().filter(|body| body.has_other_fields(Shape::Generation)) {
+            other_fields(emitter, &body.range, Some(choice), |name| {
+                Record::is_known(name, Shape::Generation)
+            })?;
         }
         let reason = inner.get(Member::StopReason);
         let is_end = reason.is_some() || !inner.has_stop_reason;
-        self.counts(record, inner, is_end, sink, trace)?;
+        self.counts(record, inner, is_end, emitter)?;
         if is_end {
-            trace.more();
-            finish(sink, choice, reason, None)?;
-            if !sink.is_failed() {
-                sink.end_choice(choice)?;
+            finish(emitter, choice, reason, None)?;
+            if !emitter.is_failed() {
+                emitter.end_choice(choice)?;
             }
         }
         Ok(())
@@ -307,75 +256,78 @@ impl Reader {
         record: &Record,
         inner: &Record,
         is_end: bool,
-        sink: &mut Sink<'_>,
-        trace: &mut Trace,
+        emitter: &mut Emitter<'_>,
     ) -> Result<(), Stop> {
-        let bytes = sink.record;
+        let bytes = emitter.record;
         let mut metering = [None, None];
         if let Some(range) = record.get(Member::Metering) {
-            metering = sink.members(&range, [b"inputTokenCount", b"outputTokenCount"])?;
+            metering = emitter.fields(&range, [b"inputTokenCount", b"outputTokenCount"])?;
         }
         let [input, output] = metering;
         let count = number(bytes, inner.get(Member::GeneratedTokens));
         let input = integer(bytes, input).or_else(|| integer(bytes, inner.get(Member::PromptTokens)));
-        self.input_tokens = input.or(self.input_tokens);
-        if (is_end || input.is_some()) && !sink.is_failed() {
-            trace.more();
+        if input.is_some() && input != self.state.input_tokens {
+            self.state.input_tokens = input;
+        }
+        if (is_end || input.is_some()) && !emitter.is_failed() {
             // The first count that is there stands for them.
             let counts = [inner.get(Member::GeneratedTokens), record.get(Member::Metering)];
             if let Some(counts) = counts.into_iter().flatten().next() {
-                sink.at(counts.start);
+                emitter.set_position(counts.start);
             }
             let output_tokens = integer(bytes, count).or_else(|| integer(bytes, output));
-            sink.usage(Usage { input_tokens: self.input_tokens, output_tokens, ..Usage::default() });
+            emitter.usage(Usage { input_tokens: self.state.input_tokens, output_tokens, ..Usage::default() });
         } else {
-            trace.places.numbers = [count, number(bytes, output), None];
+            emitter.ignore_number(count);
+            emitter.ignore_number(number(bytes, output));
         }
         Ok(())
     }
 
-    fn triton(&mut self, record: &Record, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
-        let model = record.get(Member::ModelName).and_then(|range| sink.text(&range));
-        if !sink.is_failed() {
-            sink.start(None, model, None, None);
+    fn triton(&mut self, record: &Record, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+        let model = record.get(Member::ModelName).and_then(|range| emitter.string_at(&range));
+        if !emitter.is_failed() {
+            emitter.start(None, model, None, None);
         }
-        self.texts(record, Member::TextOutput, false, sink, trace)?;
-        if record.is_true(sink.record, Member::SequenceEnd) {
-            trace.more();
-            sink.done();
+        self.texts(record, Member::TextOutput, false, emitter)?;
+        if record.is_true(emitter.record, Member::SequenceEnd) {
+            emitter.done();
         } else {
-            self.open_ends = self.open_ends.saturating_add(1);
+            match self.state.open_ends {
+                OpenEnds::None => self.state.open_ends = OpenEnds::One,
+                OpenEnds::One => self.state.open_ends = OpenEnds::Several,
+                OpenEnds::Several => {}
+            }
         }
         Ok(())
     }
 
-    fn llama(&mut self, record: &Record, sink: &mut Sink<'_>, trace: &mut Trace) -> Result<(), Stop> {
-        let bytes = sink.record;
-        let model = record.get(Member::Model).and_then(|range| sink.text(&range));
-        if !sink.is_failed() {
-            sink.start(None, model, None, None);
+    fn llama(&mut self, record: &Record, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+        let bytes = emitter.record;
+        let model = record.get(Member::Model).and_then(|range| emitter.string_at(&range));
+        if !emitter.is_failed() {
+            emitter.start(None, model, None, None);
         }
         let index = number(bytes, record.get(Member::Index));
-        let choice = integer(bytes, index.clone()).and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
-        let text = record.get(Member::Content).and_then(|range| sink.text(&range));
-        self.say(sink, trace, choice, text)?;
+        let choice = &emitter.choice_index(index).unwrap_or(FIRST_CHOICE);
+        let text = record.get(Member::Content).and_then(|range| emitter.string_at(&range));
+        deliver(emitter, choice, text)?;
         let predicted = number(bytes, record.get(Member::Predicted));
         let token = record.get(Member::Tokens).and_then(|tokens| only_number(bytes, &tokens));
-        (trace.places.choice, trace.places.numbers) = (index, [token, predicted.clone(), None]);
+        emitter.ignore_number(token);
+        emitter.ignore_number(predicted.clone());
         if let Some(logprobs) = record.get_kind(bytes, Member::Probabilities, b"[") {
             if !is_empty(bytes, &logprobs) {
-                trace.more();
-                sink.logprobs(choice, logprobs);
+                emitter.logprobs(choice, logprobs);
             }
         }
-        if record.is_true(bytes, Member::Stop) && !sink.is_failed() {
-            trace.more();
+        if record.is_true(bytes, Member::Stop) && !emitter.is_failed() {
             let evaluated = integer(bytes, record.get(Member::Evaluated));
-            self.llama_end(record, choice, sink)?;
+            self.llama_end(record, choice, emitter)?;
             if let Some(counts) = &predicted {
-                sink.at(counts.start);
+                emitter.set_position(counts.start);
             }
-            sink.usage(Usage {
+            emitter.usage(Usage {
                 input_tokens: evaluated,
                 output_tokens: integer(bytes, predicted),
                 ..Usage::default()
@@ -384,27 +336,38 @@ impl Reader {
         Ok(())
     }
 
-    fn llama_end(&mut self, record: &Record, choice: u32, sink: &mut Sink<'_>) -> Result<(), Stop> {
-        let bytes = sink.record;
-        let stop = record.get(Member::StoppingWord).and_then(|range| sink.text(&range));
-        let stop = sink.non_empty(stop);
+    fn llama_end(&mut self, record: &Record, choice: &Index, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
+        let bytes = emitter.record;
+        let stop = record.get(Member::StoppingWord).and_then(|range| emitter.string_at(&range));
+        let stop = emitter.non_empty(stop);
         let reason = record.get(Member::StopType).filter(|range| &bytes[range.clone()] != b"\"none\"");
         let said = [Member::StopType, Member::StoppedWord, Member::StoppedLimit, Member::StoppedEos];
         if let Some(said) = said.into_iter().find_map(|member| record.get(member)) {
-            sink.at(said.start);
+            emitter.set_position(said.start);
         }
         if reason.is_some() {
-            finish(sink, choice, reason, stop)?;
+            finish(emitter, choice, reason, stop)?;
         } else if record.is_true(bytes, Member::StoppedWord) {
             // Before there was a `stop_type`, there was a member for each.
-            sink.finish(choice, Reason::Known(&FinishReason::StopSequence), stop)?;
+            emitter.finish(choice, Reason::Known(&FinishReason::StopSequence), stop)?;
         } else if record.is_true(bytes, Member::StoppedLimit) {
-            sink.finish(choice, Reason::Known(&FinishReason::Length), stop)?;
+            emitter.finish(choice, Reason::Known(&FinishReason::Length), stop)?;
         } else if record.is_true(bytes, Member::StoppedEos) {
-            sink.finish(choice, Reason::Known(&FinishReason::Stop), stop)?;
+            emitter.finish(choice, Reason::Known(&FinishReason::Stop), stop)?;
         }
-        if sink.is_failed() { Ok(()) } else { sink.end_choice(choice) }
+        if emitter.is_failed() { Ok(()) } else { emitter.end_choice(choice) }
     }
+}
+
+/// Delivers text of a choice.
+fn deliver(emitter: &mut Emitter<'_>, choice: &Index, text: Option<Str>) -> Result<(), Stop> {
+    let text = text.filter(|text| text.start < text.end);
+    // A record that is only a failure does not start a response.
+    if text.is_some() || !emitter.is_failed() {
+        emitter.start(None, None, None, None);
+        emitter.touch(choice)?;
+    }
+    emitter.text(choice, TextKind::Text, text)
 }
 
 /// The only element of an array, if it is a number.

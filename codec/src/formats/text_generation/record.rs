@@ -170,7 +170,7 @@ impl Record {
     }
 
     /// Whether there are members that have no meaning in this shape.
-    pub(crate) fn has_others(&self, shape: Shape) -> bool {
+    pub(crate) fn has_other_fields(&self, shape: Shape) -> bool {
         self.incomplete & shape as u8 != 0
     }
 

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::assemble::Sink;
+use crate::assemble::Emitter;
 use crate::formats::text_generation::record::number;
 use crate::json::{Fault, Str};
 
@@ -18,7 +18,7 @@ pub(crate) struct Token {
     pub(crate) has_special: bool,
     /// Why the model failed.
     pub(crate) error: Option<Str>,
-    pub(crate) has_others: bool,
+    pub(crate) has_other_fields: bool,
 }
 
 impl Token {
@@ -30,10 +30,10 @@ impl Token {
     }
 
     /// Finds the members of an object that was checked.
-    pub(crate) fn find(sink: &Sink<'_>, range: Range<usize>) -> Result<Self, Fault> {
+    pub(crate) fn find(emitter: &Emitter<'_>, range: Range<usize>) -> Result<Self, Fault> {
         let mut token = Self { range: range.clone(), ..Self::default() };
-        let bytes = sink.record;
-        sink.json(range.start).object(|json, name| {
+        let bytes = emitter.record;
+        emitter.json(range.start).object(|json, name| {
             match name {
                 b"text" => token.text = json.string_or_skip()?,
                 b"error_msg" => token.error = json.string_or_skip()?,
@@ -47,7 +47,7 @@ impl Token {
                             token.has_special = true;
                             token.is_special = &bytes[value] == b"true";
                         }
-                        _ => token.has_others |= bytes[value.start] != b'n',
+                        _ => token.has_other_fields |= bytes[value.start] != b'n',
                     }
                 }
             }

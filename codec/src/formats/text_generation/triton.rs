@@ -2,87 +2,61 @@
 //!
 //! A parameter is a string, a number or a Boolean, never a list
 //! ([protocol](https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol/extension_generate.html)):
-//! so there is one stop string at most.
+//! so there is at most one stop string.
 //!
-//! On SageMaker a Triton container takes its v2 inference protocol unless it is told to offer this. That is not written
-//! here: names, types and shapes of its tensors are each model's own. [`format::custom`](crate::formats) describes one.
+//! On SageMaker a Triton container offers its v2 inference protocol unless it is configured to offer this one. The v2
+//! protocol is not written here: the names, types and shapes of its tensors are specific to each model. A
+//! [custom format](crate::formats) describes one.
 
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::Put;
+use crate::formats::parameters::{Group, Parameter as P, Table, row};
 use crate::formats::request_reader::{Result, Source};
-use crate::formats::text_generation::read_request as generate;
-use crate::formats::text_generation::read_request::Shape;
+use crate::formats::text_generation::read_request::{self, Body, READ_IN_PARAMETERS};
 use crate::json::Object;
 use crate::model::Request;
 
-const SHAPE: Shape = Shape {
-    prompt: "text_input",
-    parameters: "parameters",
-    max_tokens: "max_tokens",
-    stop: "stop",
-    n: "n",
-    stream_inside: true,
-    one_stop: true,
-    dialogs: false,
+pub(crate) const TABLE: Table = Table {
+    groups: &[&PARAMETERS, &READ_IN_PARAMETERS],
+    code: &[],
+    extra: Some("parameters"),
+    known: &["grammar", "inputs", "text_inputs", "text_input", "parameters"],
+    objects: &["parameters"],
+    deprecated: &[],
+    reason: "Triton's generate has no such parameter",
 };
 
-const TAKES: &[&str] = &[
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "seed",
-    "n",
-    "stop",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-];
+const PARAMETERS: Group = Group {
+    object: "parameters",
+    rows: &[
+        row(P::Stream, "stream"),
+        row(P::MaxTokens, "max_tokens"),
+        row(P::Temperature, "temperature"),
+        row(P::TopP, "top_p"),
+        row(P::TopK, "top_k"),
+        row(P::MinP, "min_p"),
+        row(P::Seed, "seed"),
+        row(P::N, "n").skip_neutral(),
+        row(P::Stop, "stop").one_string(),
+        row(P::FrequencyPenalty, "frequency_penalty"),
+        row(P::PresencePenalty, "presence_penalty"),
+        row(P::RepetitionPenalty, "repetition_penalty"),
+    ],
+};
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    generate::read(source, &SHAPE)
+    read_request::read(source, &Body { prompt: "text_input", table: &TABLE, dialogs: false })
 }
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "Triton's generate has no such parameter");
-    let request = c.request;
+    c.report_parameters(&TABLE);
     let mut object = Object::new(out);
-    object.text("text_input", &*c.prompt()?);
+    c.prompt()?.write(object.name("text_input"));
     let mut parameters = object.begin_object("parameters");
-    if let Some(stream) = request.stream {
-        parameters.bool("stream", stream.value);
-    }
-    if let Some(tokens) = c.max_tokens() {
-        parameters.integer("max_tokens", tokens);
-    }
-    c.number_member(&mut parameters, "temperature", c.temperature());
-    c.number_member(&mut parameters, "top_p", request.top_p);
-    c.signed(&mut parameters, "top_k", request.top_k);
-    c.number_member(&mut parameters, "min_p", request.min_p);
-    c.signed(&mut parameters, "seed", request.seed);
-    if let Some(n) = request.n.filter(|n| n.value != 1 || c.same) {
-        parameters.integer("n", n.value);
-    }
-    let mut stops = request.stop.iter();
-    if let Some(stop) = stops.next() {
-        parameters.string("stop", &stop.value);
-    }
-    for stop in stops {
-        c.dropped(stop.at, "stop", "a parameter of Triton is no list: only the first is sent");
-    }
-    c.number_member(&mut parameters, "frequency_penalty", request.frequency_penalty);
-    c.number_member(&mut parameters, "presence_penalty", request.presence_penalty);
-    c.number_member(&mut parameters, "repetition_penalty", request.repetition_penalty);
-    c.others(&mut parameters, |name| SHAPE.knows(name) || name == "min_p");
-    if c.same {
-        parameters.own(&request.own, "parameters");
-        drop(parameters);
-        object.own(&request.own, "");
-    }
+    c.write_rows(&mut parameters, &PARAMETERS);
+    c.write_extra_parameters(&TABLE, &mut parameters);
     Ok(())
 }

@@ -3,15 +3,15 @@
 use serde::Deserialize;
 
 use super::super::echo::{Echo, Token};
+use super::super::http::{ErrorResponse, OkResponse, push_event};
 use super::super::json::{Json, object};
-use super::super::until::Until;
-use super::super::{Answer, Refusal, push_event};
-use super::{events, invalid};
+use super::super::stop_criteria::StopCriteria;
+use super::shape::{events, invalid};
 
-/// The end-of-sequence token of Llama's vocabulary.
+/// Llama's end-of-sequence token.
 const EOS: &str = "</s>";
 const EOS_ID: u64 = 2;
-/// What `--max-stop-sequences` is unless it is set.
+/// Default of `--max-stop-sequences`.
 const STOP_MAX: usize = 4;
 
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ pub(super) struct Generate {
     stream: bool,
 }
 
-/// All of those that are checked.
+/// All parameters that TGI validates.
 #[derive(Default, Deserialize)]
 struct Parameters {
     best_of: Option<u32>,
@@ -46,11 +46,11 @@ struct Parameters {
 }
 
 impl Generate {
-    pub(super) fn answer(self) -> Result<Answer, Refusal> {
+    pub(super) fn respond(self) -> Result<OkResponse, ErrorResponse> {
         let parameters = self.parameters.unwrap_or_default();
         let fault = parameters.fault(&self.inputs, self.stream);
         if self.stream {
-            // The status has been sent before anything is checked.
+            // TGI sends the status before it validates the request.
             let mut body = String::new();
             match fault {
                 Some(message) => push_event(None, invalid(message), &mut body),
@@ -59,15 +59,15 @@ impl Generate {
             return Ok(events(body));
         }
         match fault {
-            Some(message) => Err(Refusal::json(422, &invalid(message))),
-            // As on the root path: a list of one.
-            None => Ok(Answer::json(&Json::from([whole(&self.inputs, &parameters)]))),
+            Some(message) => Err(ErrorResponse::json(422, &invalid(message))),
+            // A list of one element, as on the root path.
+            None => Ok(OkResponse::json(&Json::from([whole(&self.inputs, &parameters)]))),
         }
     }
 }
 
 impl Parameters {
-    /// What TGI refuses, in the order in which it looks.
+    /// The first validation error, in TGI's order.
     fn fault(&self, inputs: &str, is_streamed: bool) -> Option<&'static str> {
         let has_best_of = self.best_of.is_some_and(|count| count > 1);
         let samples = self.do_sample
@@ -103,20 +103,20 @@ impl Parameters {
         faults.into_iter().find(|(is_fault, _)| *is_fault).map(|(_, message)| message)
     }
 
-    /// On `/invocations` the prompt is repeated unless the request says otherwise.
+    /// On `/invocations`, the prompt is repeated by default.
     fn generated_text(&self, inputs: &str, echo: &Echo) -> String {
         let prompt = if self.return_full_text.unwrap_or(true) { inputs } else { "" };
         format!("{prompt}{}", echo.text())
     }
 
-    /// What ends an answer is part of it.
-    fn until(&self) -> Until {
+    /// The stop sequence is part of the output.
+    fn stop_criteria(&self) -> StopCriteria {
         let max_tokens = self.max_new_tokens.map(u64::from);
-        Until { max_tokens, stop: self.stop.clone(), keeps_stop: true }
+        StopCriteria { max_tokens, stop: self.stop.clone(), keeps_stop: true }
     }
 }
 
-/// The tokens of the answer; the last is a special one if the model was done.
+/// The tokens of the output. If it is complete, the last one is special.
 fn tokens(echo: &Echo) -> Vec<Json> {
     let token = |token: Token<'_>| {
         object! { "id": token.id(), "text": token.text, "logprob": token.logprob(), "special": false }
@@ -130,7 +130,7 @@ fn finish_reason(echo: &Echo) -> &'static str {
 }
 
 fn stream(inputs: &str, parameters: &Parameters, body: &mut String) {
-    let echo = Echo::new(inputs, &parameters.until());
+    let echo = Echo::new(inputs, &parameters.stop_criteria());
     let tokens = tokens(&echo);
     let count = tokens.len();
     for (at, token) in tokens.into_iter().enumerate() {
@@ -152,7 +152,7 @@ fn stream(inputs: &str, parameters: &Parameters, body: &mut String) {
 }
 
 fn whole(inputs: &str, parameters: &Parameters) -> Json {
-    let echo = Echo::new(inputs, &parameters.until());
+    let echo = Echo::new(inputs, &parameters.stop_criteria());
     let answer = object! { "generated_text": parameters.generated_text(inputs, &echo) };
     if !parameters.details && !parameters.decoder_input_details {
         return answer;
@@ -171,7 +171,7 @@ fn whole(inputs: &str, parameters: &Parameters) -> Json {
     )
 }
 
-/// The tokens of the prompt. Nothing comes before the first, so it has no likelihood.
+/// The tokens of the prompt. The first one has no log probability.
 fn prefill(inputs: &str) -> Vec<Json> {
     let token = |(at, token): (usize, Token<'_>)| {
         let logprob = (at > 0).then(|| token.logprob());

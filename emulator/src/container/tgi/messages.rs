@@ -1,19 +1,21 @@
-//! `messages` and `prompt`: OpenAI's formats as TGI speaks them.
+//! `messages` and `prompt`: TGI's versions of OpenAI's APIs.
 
 use serde::Deserialize;
 
 use super::super::chat::{ChatRequest, CompletionRequest};
 use super::super::echo::Echo;
+use super::super::http::{CREATED, ErrorResponse, OkResponse, push_event};
 use super::super::json::{Json, object};
-use super::super::{Answer, CREATED, Refusal, push_event};
-use super::{FINGERPRINT, events, invalid};
+use super::shape::{events, invalid};
+
+const FINGERPRINT: &str = "3.3.6-native";
 
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(super) struct Chat(ChatRequest);
 
 impl Chat {
-    pub(super) fn answer(&self, endpoint: &str) -> Result<Answer, Refusal> {
+    pub(super) fn respond(&self, endpoint: &str) -> Result<OkResponse, ErrorResponse> {
         let Self(request) = self;
         let is_valid = request.top_p.is_none_or(|value| value > 0.0 && value < 1.0);
         let echo = match is_valid {
@@ -22,8 +24,8 @@ impl Chat {
         };
         if !request.is_streamed() {
             return match echo {
-                Ok(echo) => Ok(Answer::json(&whole(endpoint, &echo))),
-                Err(message) => Err(Refusal::json(422, &invalid(&message))),
+                Ok(echo) => Ok(OkResponse::json(&whole(endpoint, &echo))),
+                Err(message) => Err(ErrorResponse::json(422, &invalid(&message))),
             };
         }
         let mut body = String::new();
@@ -40,7 +42,7 @@ impl Chat {
     }
 }
 
-/// Ids are empty, and the role stands in every chunk.
+/// IDs are empty, and every chunk has the role.
 fn chunks(endpoint: &str, echo: &Echo, wants_usage: bool, body: &mut String) {
     let head = || head("chat.completion.chunk", endpoint);
     let mut push = |delta: Json, finish_reason: Option<&str>| {
@@ -55,14 +57,14 @@ fn chunks(endpoint: &str, echo: &Echo, wants_usage: bool, body: &mut String) {
     let text = |text: &str| object! { "role": "assistant", "content": text };
     let count = echo.count();
     for (at, token) in echo.tokens().enumerate() {
-        // The token that is one too many ends the answer; that at its end has no text.
+        // If the output was truncated, its last token has the finish reason; else an extra chunk without text has it.
         let reason = (at + 1 == count && !echo.is_done()).then(|| finish_reason(echo));
         match &echo.tool {
             Some(tool) => push(call(&tool.name, at, token.text), reason),
             None => push(text(token.text), reason),
         }
     }
-    // After a tool nothing says that it is the end.
+    // A tool call has no such chunk.
     if echo.is_done() && echo.tool.is_none() {
         push(text(""), Some(finish_reason(echo)));
     }
@@ -72,14 +74,14 @@ fn chunks(endpoint: &str, echo: &Echo, wants_usage: bool, body: &mut String) {
     }
 }
 
-/// A piece of a call: the id stands in every chunk, the name in the first.
+/// A delta of a tool call: every chunk has the ID, the first has the name.
 fn call(name: &str, at: usize, arguments: &str) -> Json {
     let function = object! { "name": (at == 0).then_some(name), "arguments": arguments };
     let call = object! { "index": 0_usize, "id": "0", "type": "function", "function": function };
     object! { "role": "assistant", "content": (), "tool_calls": [call] }
 }
 
-/// A call is no reason of its own.
+/// A tool call does not change the finish reason.
 fn finish_reason(echo: &Echo) -> &'static str {
     echo.finish_reason("stop", "length", "stop_sequence")
 }
@@ -112,7 +114,7 @@ fn head(object: &str, endpoint: &str) -> Json {
     }
 }
 
-/// The end of the sequence counts.
+/// The end-of-sequence token is counted.
 fn usage(echo: &Echo) -> Json {
     let count = echo.count() + usize::from(echo.is_done());
     object! {
@@ -127,7 +129,7 @@ fn usage(echo: &Echo) -> Json {
 pub(super) struct Completion(CompletionRequest);
 
 impl Completion {
-    pub(super) fn answer(&self, endpoint: &str) -> Answer {
+    pub(super) fn respond(&self, endpoint: &str) -> OkResponse {
         let Self(request) = self;
         let echoes = request.echoes(None, true);
         let head = || head("text_completion", endpoint);
@@ -140,12 +142,12 @@ impl Completion {
             let choices: Vec<Json> =
                 choices.map(|(index, echo)| choice(index, echo.text(), reason(echo))).collect();
             let usage = echoes.first().map(usage);
-            return Answer::json(&head().with("choices", Some(choices)).with("usage", usage));
+            return OkResponse::json(&head().with("choices", Some(choices)).with("usage", usage));
         }
         let mut body = String::new();
         for (index, echo) in echoes.iter().enumerate() {
             for token in echo.tokens() {
-                // Empty rather than null as long as it goes on.
+                // An empty string instead of null before the end.
                 let choice = choice(index, token.text, "");
                 push_event(None, head().with("choices", Some([choice])).with("usage", Some(())), &mut body);
             }

@@ -1,30 +1,28 @@
 //! Text Generation Inference on `/invocations`: generation, its Messages API, and completions.
 //!
-//! Which of them is decided by the members of the body, in this order, and not by the path.
+//! The fields of the body select the API, in this order; the path does not.
 
 mod generate;
 mod messages;
+mod shape;
 
 use generate::Generate;
 use messages::{Chat, Completion};
 use serde::Deserialize;
 
-use super::json::{Json, object};
-use super::{Answer, EVENTS, Refusal, Request};
+use super::http::{ErrorResponse, JSON, OkResponse, Request};
 
-const FINGERPRINT: &str = "3.3.6-native";
-
-/// Answers whatever the body is.
-pub(super) fn answer(request: &Request<'_>) -> Result<Answer, Refusal> {
-    if !request.is_of_type(super::JSON) {
+/// Responds to a request of any of these APIs.
+pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
+    if !request.is_of_type(JSON) {
         return Err(plain(415, "Expected request with `Content-Type: application/json`".into()));
     }
     let value: serde_json::Value = serde_json::from_slice(request.body)
         .map_err(|error| plain(400, format!("Failed to parse the request body as JSON: {error}")))?;
     match Invocation::deserialize(value) {
-        Ok(Invocation::Generate(request)) => request.answer(),
-        Ok(Invocation::Chat(chat)) => chat.answer(request.endpoint),
-        Ok(Invocation::Completion(completion)) => Ok(completion.answer(request.endpoint)),
+        Ok(Invocation::Generate(request)) => request.respond(),
+        Ok(Invocation::Chat(chat)) => chat.respond(request.endpoint),
+        Ok(Invocation::Completion(completion)) => Ok(completion.respond(request.endpoint)),
         Err(_) => Err(plain(
             422,
             "Failed to deserialize the JSON body into the target type: data did not match any variant of untagged \
@@ -42,16 +40,7 @@ enum Invocation {
     Completion(Completion),
 }
 
-/// The server's framework refuses in plain text.
-fn plain(status: u16, body: String) -> Refusal {
-    Refusal { status, body }
-}
-
-/// TGI's own refusal.
-fn invalid(message: &str) -> Json {
-    object! { "error": format!("Input validation error: {message}"), "error_type": "validation" }
-}
-
-fn events(body: String) -> Answer {
-    Answer { content_type: EVENTS, body }
+/// An error of the HTTP framework, in plain text.
+fn plain(status: u16, body: String) -> ErrorResponse {
+    ErrorResponse { status, body }
 }

@@ -20,6 +20,6 @@ mod write_request;
 mod write_response;
 mod write_stream;
 
-pub(crate) use write_request::{read as read_request, write as write_request};
+pub(crate) use write_request::{TABLE, read as read_request, write as write_request};
 pub use write_response::write_response;
 pub use write_stream::Writer;

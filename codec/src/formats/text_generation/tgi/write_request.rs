@@ -20,113 +20,116 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::extension_fields::Put;
-use crate::formats::request_reader as source;
-use crate::formats::request_reader::Result;
-use crate::formats::text_generation::read_request as generate;
-use crate::formats::text_generation::read_request::Shape;
+use crate::formats::parameters::{Group, Parameter as P, Table, row, sampling};
+use crate::formats::request_reader::{self, Result};
+use crate::formats::text_generation::read_request::{self, Body, READ_IN_PARAMETERS, STREAM};
 use crate::json::Object;
-use crate::model::{At, Content, Message, Param, Part, ResponseFormat, Source};
-use crate::model::{Outcome, PromptImages, Request};
-
-const SHAPE: Shape = Shape {
-    prompt: "inputs",
-    parameters: "parameters",
-    max_tokens: "max_new_tokens",
-    stop: "stop",
-    n: "",
-    stream_inside: false,
-    one_stop: false,
-    dialogs: false,
+use crate::model::{
+    Content, Message, Offset, Outcome, Param, Part, PromptImages, Request, ResponseFormat, Source,
 };
 
-const TAKES: &[&str] = &[
-    "include_usage",
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "stop",
-    "frequency_penalty",
-    "repetition_penalty",
-    "logprobs",
-    "top_logprobs",
-    "response_format",
-    "return_full_text",
-    "details",
-];
+pub(crate) const TABLE: Table = Table {
+    groups: &[&PARAMETERS, &ECHO, &READ_IN_PARAMETERS, &STREAM],
+    code: &[P::Logprobs, P::IncludeUsage, P::ResponseFormat],
+    extra: Some("parameters"),
+    known: &["grammar"],
+    objects: &["parameters"],
+    deprecated: &[],
+    reason: "TGI has no such parameter",
+};
+
+const PARAMETERS: Group = Group {
+    object: "parameters",
+    rows: &[
+        row(P::MaxTokens, "max_new_tokens"),
+        row(P::Temperature, "temperature").quirk(sampling),
+        row(P::TopP, "top_p").quirk(top_p),
+        row(P::TopK, "top_k").skip_neutral(),
+        row(P::Seed, "seed").quirk(seed),
+        row(P::Stop, "stop"),
+        row(P::FrequencyPenalty, "frequency_penalty").range(-2.0, 2.0),
+        row(P::RepetitionPenalty, "repetition_penalty"),
+        row(P::TopLogprobs, "top_n_tokens").skip_neutral(),
+        row(P::Details, "details").quirk(details),
+    ],
+};
+
+const ECHO: Group = Group {
+    object: "parameters",
+    rows: &[row(P::ReturnFullText, "return_full_text").quirk(return_full_text)],
+};
+
+/// Between 0 and 1, both excluded.
+fn top_p(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+    match c.request.top_p {
+        Some(top_p) if top_p.value >= 1.0 => {}
+        Some(top_p) if top_p.value <= 0.0 => {
+            c.report(top_p.offset, "top_p", Outcome::Clamped, "has to be above 0");
+            object.raw(name, "0.01");
+        }
+        Some(top_p) => c.number(top_p, object.name(name)),
+        None => {}
+    }
+}
+
+fn seed(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+    match c.request.seed {
+        Some(Param { value: seed @ 0.., .. }) => object.integer(name, seed.unsigned_abs()),
+        Some(Param { offset, .. }) => c.report_dropped(offset, "seed", "TGI takes no seed below 0"),
+        None => {}
+    }
+}
+
+/// Token counts and probabilities are in the details.
+fn details(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+    let request = c.request;
+    let has_alternatives = request.top_logprobs.is_some_and(|top| top.value > 0);
+    if has_alternatives || c.wants(&[request.logprobs, request.include_usage, request.details]) {
+        object.bool(name, true);
+    } else if request.details.is_some() {
+        object.bool(name, false);
+    }
+}
+
+fn return_full_text(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+    object.bool(name, c.wants(&[c.request.return_full_text]));
+}
 
 /// Reads the object that comes next.
-pub(crate) fn read<'a>(source: &mut source::Source<'a>) -> Result<Request<'a>> {
-    generate::read(source, &SHAPE)
+pub(crate) fn read<'a>(source: &mut request_reader::Source<'a>) -> Result<Request<'a>> {
+    read_request::read(source, &Body { prompt: "inputs", table: &TABLE, dialogs: false })
 }
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.note_parameters(TAKES, "TGI has no such parameter");
-    let request = c.request;
+    c.report_parameters(&TABLE);
     let mut object = Object::new(out);
-    object.text("inputs", &*c.prompt_of(|messages| write_images(c, messages))?);
+    c.prompt_of(|messages| write_images(c, messages))?.write(object.name("inputs"));
     let mut parameters = object.begin_object("parameters");
-    if let Some(tokens) = c.max_tokens() {
-        parameters.integer("max_new_tokens", tokens);
-    }
-    c.sampling(&mut parameters);
-    top_p(c, &mut parameters);
-    c.signed(&mut parameters, "top_k", request.top_k.filter(|top_k| top_k.value > 0));
-    if let Some(Param { value: ..0, at }) = request.seed {
-        c.dropped(at, "seed", "TGI takes no seed below 0");
-    } else {
-        c.signed(&mut parameters, "seed", request.seed);
-    }
-    c.stop(&mut parameters, "stop");
-    let frequency = c.clamped(request.frequency_penalty, "frequency_penalty", (-2.0, 2.0));
-    c.number_member(&mut parameters, "frequency_penalty", frequency);
-    c.number_member(&mut parameters, "repetition_penalty", request.repetition_penalty);
-    let wants = |param: Option<Param<bool>>| param.is_some_and(|param| param.value);
-    let top = request.top_logprobs.filter(|top| top.value > 0);
-    if let Some(top) = top {
-        parameters.integer("top_n_tokens", top.value);
-    }
-    if wants(request.logprobs) || wants(request.include_usage) || wants(request.details) || top.is_some() {
-        parameters.bool("details", true);
-    } else if let Some(details) = request.details {
-        parameters.bool("details", details.value);
-    }
+    c.write_rows(&mut parameters, &PARAMETERS);
     grammar(c, &mut parameters);
-    if request.return_full_text.is_some() || !c.same {
-        parameters.bool("return_full_text", wants(request.return_full_text));
-    }
-    c.others(&mut parameters, |name| SHAPE.knows(name));
-    if c.same {
-        parameters.own(&request.own, "parameters");
-    }
+    c.write_rows(&mut parameters, &ECHO);
+    c.write_extra_parameters(&TABLE, &mut parameters);
     drop(parameters);
-    if let Some(stream) = request.stream {
-        object.bool("stream", stream.value);
-    }
-    if c.same {
-        object.own(&request.own, "");
-    }
+    c.write_rows(&mut object, &STREAM);
     Ok(())
 }
 
-/// Puts images into the texts beside them, where it is asked for.
+/// Puts images into the texts beside them, if the options say so.
 fn write_images<'a>(c: &Conversion<'_, 'a>, messages: &mut Cow<'_, [Message<'a>]>) {
     let has_images = |message: &Message<'_>| {
         message.content.iter().any(|part| matches!(part.content, Content::Image { .. }))
     };
-    if c.settings.images != PromptImages::Markdown || !messages.iter().any(has_images) {
+    if c.options.prompt_images != PromptImages::Markdown || !messages.iter().any(has_images) {
         return;
     }
     for message in messages.to_mut().iter_mut().filter(|message| has_images(message)) {
         let mut parts: Vec<Part<'a>> = Vec::new();
         for mut part in core::mem::take(&mut message.content) {
             if let Content::Image { source, detail } = &part.content {
-                let Some(image) = image(c, part.at, source) else { continue };
+                let Some(image) = image(c, part.offset, source) else { continue };
                 if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    c.dropped(part.at, "detail", "TGI looks at images in one way");
+                    c.report_dropped(part.offset, "detail", "TGI looks at images in one way");
                 }
                 part.content = Content::Text(image.into());
             }
@@ -143,7 +146,7 @@ fn write_images<'a>(c: &Conversion<'_, 'a>, messages: &mut Cow<'_, [Message<'a>]
 }
 
 /// An image as TGI finds it in a text.
-fn image(c: &Conversion<'_, '_>, at: At, source: &Source<'_>) -> Option<String> {
+fn image(c: &Conversion<'_, '_>, offset: Offset, source: &Source<'_>) -> Option<String> {
     match source {
         Source::Base64 { media_type, data } => {
             let media_type = media_type.split(';').next().unwrap_or_default();
@@ -154,21 +157,13 @@ fn image(c: &Conversion<'_, '_>, at: At, source: &Source<'_>) -> Option<String> 
             Some(format!("![]({})", url.replace(')', "%29")))
         }
         _ => {
-            c.dropped(at, "source", "TGI takes data and http URLs only: the caller has to fetch it");
+            c.report_dropped(
+                offset,
+                "source",
+                "TGI takes data and http URLs only: the caller has to fetch it",
+            );
             None
         }
-    }
-}
-
-/// Between 0 and 1, without both ends.
-fn top_p(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
-    match c.request.top_p {
-        Some(top_p) if top_p.value >= 1.0 && !c.same => {}
-        Some(top_p) if top_p.value <= 0.0 => {
-            c.lose(top_p.at, "top_p", Outcome::Clamped, "has to be above 0");
-            parameters.raw("top_p", "0.01");
-        }
-        top_p => c.number_member(parameters, "top_p", top_p),
     }
 }
 
@@ -177,37 +172,35 @@ fn grammar(c: &Conversion<'_, '_>, parameters: &mut Object<'_>) {
     match &shape.value {
         ResponseFormat::Text => {}
         ResponseFormat::JsonObject => {
-            c.approximated(shape.at, "response_format", "TGI takes a schema: that of any object is sent");
+            c.report_approximated(
+                shape.offset,
+                "response_format",
+                "TGI takes a schema: that of any object is sent",
+            );
             let mut grammar = parameters.begin_object("grammar");
             grammar.string("type", "json");
             grammar.raw("value", "{\"type\":\"object\"}");
         }
         ResponseFormat::JsonSchema { schema: Some(schema), name, description, .. } => {
-            if (name.is_some() || description.is_some()) && !c.same {
+            if name.is_some() || description.is_some() {
                 let why = "the schema is sent without its name and its description";
-                c.approximated(shape.at, "response_format", why);
+                c.report_approximated(shape.offset, "response_format", why);
             }
+            // TGI before 3 does not know the form with a name.
             let mut grammar = parameters.begin_object("grammar");
-            match name {
-                // TGI before 3 does not know this form.
-                Some(name) if c.same => {
-                    grammar.string("type", "json_schema");
-                    let mut value = grammar.begin_object("value");
-                    value.string("name", name);
-                    value.raw("schema", schema.as_str());
-                }
-                _ => {
-                    grammar.string("type", "json");
-                    grammar.raw("value", schema.as_str());
-                }
-            }
+            grammar.string("type", "json");
+            grammar.raw("value", schema.as_str());
         }
         ResponseFormat::Regex(regex) => {
             let mut grammar = parameters.begin_object("grammar");
             grammar.string("type", "regex");
             grammar.string("value", regex);
         }
-        ResponseFormat::Other(other) if c.same => parameters.raw("grammar", other.as_str()),
-        _ => c.dropped(shape.at, "response_format", "TGI takes schemas and regular expressions only"),
+        ResponseFormat::Other(other) if c.is_native() => parameters.raw("grammar", other.as_str()),
+        _ => c.report_dropped(
+            shape.offset,
+            "response_format",
+            "TGI takes schemas and regular expressions only",
+        ),
     }
 }

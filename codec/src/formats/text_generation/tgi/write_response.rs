@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::formats::text_generation::tgi::write_stream::{FOREIGN, finish_reason, report_usage};
 use crate::json::Object;
 use crate::model::Content;
-use crate::model::position::Thing;
+use crate::model::position::ResponseItem;
 use crate::model::{Losses, Outcome, Response};
 
 /// Writes a response as TGI's `/generate` answers; on `/invocations` it stands in a list.
@@ -20,7 +20,7 @@ pub fn write_response(response: &Response) -> (Vec<u8>, Losses) {
         response.lose_other(None, at, "a member of unknown meaning has no place", &mut losses);
     }
     let usage = response.usage.unwrap_or_default();
-    losses.set_here(response.places.of(Thing::Usage));
+    losses.set_here(response.positions.of(ResponseItem::Usage));
     report_usage(&usage, &mut losses);
     if usage.input_tokens.is_some() {
         losses.add("input tokens", Outcome::Dropped, "TGI counts those of the input in streams only");
@@ -28,13 +28,13 @@ pub fn write_response(response: &Response) -> (Vec<u8>, Losses) {
     if choice.finish.is_none() && usage.output_tokens.is_some() {
         losses.add("usage", Outcome::Dropped, "it stands beside a finish reason, and there is none");
     }
-    losses.set_here(response.places.of(Thing::Finish { choice: choice.index }));
+    losses.set_here(response.positions.of(ResponseItem::Finish { choice: choice.index }));
     if choice.stop.is_some() {
         losses.add("stop string", Outcome::Dropped, "TGI does not say which stop string was met");
     }
     let mut text = alloc::string::String::new();
     for (at, part) in choice.content.iter().enumerate() {
-        losses.set_here(response.places.of(Thing::Part { choice: choice.index, part: at }));
+        losses.set_here(response.positions.of(ResponseItem::Part { choice: choice.index, part: at }));
         match &part.content {
             Content::Text(more) => text.push_str(more),
             Content::Refusal(more) => {
@@ -50,12 +50,12 @@ pub fn write_response(response: &Response) -> (Vec<u8>, Losses) {
     }
     Object::write(&mut out, |object| {
         object.string("generated_text", &text);
-        losses.set_here(response.places.of(Thing::Finish { choice: choice.index }));
+        losses.set_here(response.positions.of(ResponseItem::Finish { choice: choice.index }));
         if let Some(reason) = &choice.finish {
             object.object("details", |details| {
                 details.string("finish_reason", finish_reason(reason, choice.stop.as_deref(), &mut losses));
                 if usage.output_tokens.is_none() {
-                    losses.set_here(response.places.of(Thing::Usage));
+                    losses.set_here(response.positions.of(ResponseItem::Usage));
                     losses.add("usage", Outcome::Defaulted, "counts that the source does not give are zero");
                 }
                 details.integer("generated_tokens", usage.output_tokens.unwrap_or(0));
@@ -65,6 +65,6 @@ pub fn write_response(response: &Response) -> (Vec<u8>, Losses) {
             });
         }
     });
-    losses.find(response.places.document());
+    losses.find(response.positions.document());
     (out, losses)
 }

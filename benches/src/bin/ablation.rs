@@ -1,0 +1,107 @@
+//! Prints what each shortcut of the decoder buys: nanoseconds per event with and without it, as a Markdown table.
+//!
+//! `cargo run --release -p sagewire-benches --features ablation --bin ablation`
+//!
+//! All variants run in turn, round after round, and the fastest round of each counts: other processes only make a round
+//! slower.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sagewire_benches::reads::{Chunks, cut};
+use sagewire_benches::workload::Workload;
+use sagewire_codec::Decoder;
+use sagewire_codec::ablation::{Shortcut, switch_off};
+
+/// The number of records in each workload.
+const RECORDS: usize = 20_000;
+const ROUNDS: usize = 60;
+/// The length of a full buffer, and of what fits into one packet.
+const READS: [usize; 2] = [8192, 1400];
+
+/// The workloads: what arrives in frames, and the same as plain server-sent events where there are any.
+const WORKLOADS: [&str; 8] = [
+    "openai",
+    "openai-ragged",
+    "openai-tools",
+    "openai-changing",
+    "tgi",
+    "lmi",
+    "anthropic",
+    "converse-stream",
+];
+
+fn main() -> ExitCode {
+    println!("| input | bytes per read | all | without {} |", Shortcut::ALL.map(name).join(" | without "));
+    println!("|---|---|{}", "--:|".repeat(Shortcut::ALL.len() + 1));
+    for workload in WORKLOADS {
+        let loaded = match Workload::load(workload, RECORDS) {
+            Ok(loaded) => loaded,
+            Err(fault) => {
+                eprintln!("{workload}: {fault}");
+                return ExitCode::FAILURE;
+            }
+        };
+        // Ragged parts differ from whole ones only in their frames.
+        let sse = if workload == "openai-ragged" { Bytes::new() } else { loaded.sse };
+        for (framing, bytes) in [("frames", loaded.framed), ("SSE", sse)] {
+            for read in READS {
+                if !bytes.is_empty() {
+                    row(&format!("{workload}, {framing}"), read, &cut(&bytes, read));
+                }
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Measures one input with all shortcuts, and without each of them.
+fn row(input: &str, read: usize, chunks: &Chunks) {
+    let variants: Vec<Vec<Shortcut>> =
+        std::iter::once(Vec::new()).chain(Shortcut::ALL.map(|shortcut| vec![shortcut])).collect();
+    let mut fastest = vec![Duration::MAX; variants.len()];
+    let mut events = 0;
+    for _ in 0..ROUNDS {
+        for (variant, fastest) in variants.iter().zip(&mut fastest) {
+            switch_off(variant);
+            let start = Instant::now();
+            events = decode(chunks);
+            *fastest = start.elapsed().min(*fastest);
+        }
+    }
+    let nanos = |time: &Duration| time.as_nanos() as f64 / events as f64;
+    let [all, without @ ..] = &fastest[..] else { return };
+    let cells = without.iter().map(|time| {
+        let buys = (nanos(time) / nanos(all) - 1.0) * 100.0;
+        format!("{:.0} ({buys:+.0} %)", nanos(time))
+    });
+    println!("| {input} | {read} | {:.0} | {} |", nanos(all), cells.collect::<Vec<_>>().join(" | "));
+}
+
+/// Decodes a stream, and returns how many events it has.
+fn decode(chunks: &Chunks) -> u64 {
+    let mut decoder = Decoder::new();
+    let mut events = 0;
+    for chunk in chunks.iter() {
+        let mut chunk = chunk.clone();
+        while let Ok(Some(event)) = decoder.decode(&mut chunk) {
+            black_box(event);
+            events += 1;
+        }
+    }
+    events
+}
+
+/// What a shortcut is called in the table.
+fn name(shortcut: Shortcut) -> &'static str {
+    match shortcut {
+        Shortcut::ShapeCache => "shape cache",
+        Shortcut::FrameHeaders => "frame headers",
+        Shortcut::ReadAhead => "reading ahead",
+        Shortcut::OneLine => "one line",
+        Shortcut::OneDelta => "one delta",
+        Shortcut::TextWindow => "text window",
+    }
+}
