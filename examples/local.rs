@@ -71,3 +71,8 @@ pub fn blocking_stream(url: &str, request: &Request) -> Result<impl Read + Send 
     let agent: ureq::Agent = ureq::Agent::config_builder().max_redirects(0).build().into();
     Ok(agent.run(sent)?.into_body().into_reader())
 }
+
+/// The code blocks of the project's README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

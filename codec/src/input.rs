@@ -1,16 +1,15 @@
 //! The chunk that a decoder is working on.
 //!
-//! A decoder takes a chunk over whole, by a move, once it is done with the one before. So nothing is copied or
-//! counted for each event, and no caller can break a stream by passing another chunk too early: it stays where it is
-//! until its turn comes.
+//! A decoder takes over a whole chunk, by a move, once it has decoded the last one. So nothing is copied or counted for each
+//! event, and a caller cannot break a stream by passing another chunk too early: that chunk stays with the caller until then.
 
 use bytes::Bytes;
 
-/// The current chunk, and how much of it is decoded.
+/// The current chunk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Input {
     pub(crate) chunk: Bytes,
-    /// Everything before is decoded.
+    /// The offset up to which the chunk is decoded.
     pub(crate) pos: usize,
 }
 
@@ -19,14 +18,14 @@ impl Input {
         Self { chunk, pos: 0 }
     }
 
-    /// Moves `next` in if the current chunk is used up. Returns whether there is something to decode.
+    /// Takes over `next` if the current chunk is used up. Returns whether there is something to decode.
     #[inline]
     pub(crate) fn refill(&mut self, next: &mut Bytes) -> bool {
         if self.pos < self.chunk.len() {
             return true;
         }
         self.pos = 0;
-        // The old chunk is dropped here also when there is no new one: an idle decoder holds no memory of its caller's.
+        // The old chunk is dropped even if there is no new one, so that an idle decoder holds no memory of its caller.
         if !self.chunk.is_empty() {
             self.chunk = Bytes::new();
         }
@@ -34,7 +33,7 @@ impl Input {
         !self.chunk.is_empty()
     }
 
-    /// Whether everything that was taken over is decoded.
+    /// Whether the chunk is decoded.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.pos == self.chunk.len()

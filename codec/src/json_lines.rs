@@ -89,7 +89,7 @@ impl Decoder {
     fn text(&self, line: &Line) -> &[u8] {
         match line {
             Line::Chunk(range) => &self.input.chunk[range.clone()],
-            Line::Carry => self.lines.carry(),
+            Line::Partial => self.lines.partial(),
             Line::Discarded => &[],
         }
     }

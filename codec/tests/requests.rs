@@ -226,6 +226,82 @@ fn a_request_can_be_made_by_hand() {
     assert_eq!(serde_json::from_slice::<Value>(&written).expect("JSON"), expected);
 }
 
+/// A question is never invented: what has no content is refused by every other API, and goes back to its own.
+#[test]
+fn a_request_without_content_is_refused() {
+    let blank = json!({"role": "user", "content": " "});
+    let empty = json!({"role": "assistant", "content": []});
+    for body in [chat(json!([])), chat(json!([blank])), chat(json!([empty, blank]))] {
+        for (to, _) in FORMATS.into_iter().filter(|(to, _)| !matches!(*to, "openai")) {
+            let error = convert("openai", to, &body).expect_err("no content");
+            assert!(error.is_unsupported(), "{to}: {error:?}");
+            assert_eq!(
+                error.to_string().rsplit(": ").next(),
+                Some("the conversation has no content"),
+                "{to}"
+            );
+        }
+        let mut request = body.clone();
+        request["model"] = json!("m");
+        let source = request.to_string();
+        let mut request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
+        request.model = Some("other".into());
+        let (written, losses) =
+            write_request(Api::OpenAi, &request, &ConversionOptions::new()).expect("its own API takes it");
+        let written: Value = serde_json::from_slice(&written).expect("JSON");
+        assert_eq!((&written["messages"], &written["model"]), (&body["messages"], &json!("other")));
+        assert!(losses.is_empty());
+    }
+    let error = convert("completions", "bedrock", &json!({"prompt": ""})).expect_err("no content");
+    assert!(error.is_unsupported(), "{error:?}");
+    let error = write_request(Api::Converse, &Request::default(), &ConversionOptions::new());
+    assert!(error.expect_err("nothing to write").is_unsupported());
+}
+
+/// Requests outlive their bodies, can be compared and hashed, and are built from little.
+#[test]
+fn requests_can_be_owned() {
+    fn good<T: Send + Sync + Clone + std::fmt::Debug + std::hash::Hash + Eq + 'static>() {}
+    good::<Request<'static>>();
+    let vectors = common::read_json(&common::testdata("requests.json"));
+    for vector in vectors["identity"].as_array().expect("a list") {
+        let format = named(vector["format"].as_str().expect("a format"));
+        let source = vector["body"].to_string();
+        let request = read_request(format, source.as_bytes()).expect("a request");
+        let owned: Request<'static> = request.clone().into_owned();
+        let hash = |request: &Request<'_>| {
+            use std::hash::{BuildHasher, RandomState};
+            static STATE: std::sync::LazyLock<RandomState> = std::sync::LazyLock::new(RandomState::new);
+            STATE.hash_one(request)
+        };
+        assert_eq!((&owned, hash(&owned)), (&request, hash(&request)));
+        let (copied, losses) = write_request(format, &owned, &ConversionOptions::new()).expect("written");
+        assert_eq!((String::from_utf8_lossy(&copied), losses.len()), (source.as_str().into(), 0));
+    }
+    let call = Part::tool_call("1", "f", "{}");
+    let request = Request::new()
+        .model("m")
+        .message(Message::system("s"))
+        .message(Message::user(vec![Part::text("a"), Part::image_base64("image/png", "AA==")]))
+        .message(Message::assistant(vec![Part::reasoning("hm"), call]))
+        .message(Message::tool("1", "r"))
+        .tool(Tool::new("f").description("d").schema("{}"))
+        .max_tokens(5)
+        .temperature(0.5)
+        .stream(true);
+    let (written, losses) = write_request(Api::OpenAi, &request, &ConversionOptions::new()).expect("written");
+    let expected = json!({"model": "m", "messages": [{"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]},
+        {"role": "assistant", "reasoning_content": "hm", "content": null, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "1", "content": "r"}],
+        "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}}], "max_tokens": 5, "temperature": 0.5, "stream": true});
+    assert_eq!(serde_json::from_slice::<Value>(&written).expect("JSON"), expected);
+    assert!(losses.is_empty());
+    let mut other = request.clone();
+    other.temperature = Some(0.25.into());
+    assert_ne!(other, request);
+}
+
 /// Several prompts are several requests, and tokens are no text.
 #[test]
 fn prompts_in_lists_stay_with_completions() {

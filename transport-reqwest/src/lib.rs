@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 //! Invokes Amazon SageMaker endpoints over [`reqwest`].
 //!
 //! A [`Client`] signs a [`Request`], sends it, and returns the body of the response: in one piece with [`Client::invoke`], or
@@ -102,8 +103,3 @@ pub use sagewire_transport::{
 pub use settings::{CredentialsSource, Origin, Setting, Settings};
 pub use token::Token;
 pub use warning::Warning;
-
-/// The code blocks of the project's README, compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 //! Invokes Amazon SageMaker endpoints over the AWS SDK for Rust.
 //!
 //! Use it if you already have an `aws_sdk_sagemakerruntime::Client`: its region, credentials, HTTP client and interceptors stay

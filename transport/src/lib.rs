@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 //! Invokes Amazon SageMaker endpoints: the parts that all transports share, and the clients on top of them.
 //!
 //! A *transport* sends a [`Request`] to an [`Endpoint`] and returns a [`Response`] or a [`ResponseStream`]. There are two:

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p sagewire-benches --features ablation --bin ablation`
 //!
-//! All variants run in turn, round after round, and the fastest round of each counts: other processes only make a round
-//! slower.
+//! All variants run in turn, round after round, and the fastest round of each counts, because other processes only make a
+//! round slower.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -15,11 +15,11 @@ use sagewire_benches::workload::Workload;
 use sagewire_codec::Decoder;
 use sagewire_codec::ablation::{Shortcut, switch_off};
 
-/// The number of records in each workload.
-const RECORDS: usize = 20_000;
-const ROUNDS: usize = 60;
-/// The length of a full buffer, and of what fits into one packet.
-const READS: [usize; 2] = [8192, 1400];
+/// The number of records in each workload: few enough for a run within one time slice.
+const RECORDS: usize = 1_000;
+const ROUNDS: usize = 600;
+/// The length of a full buffer.
+const READ: usize = 8192;
 
 /// The workloads: what arrives in frames, and the same as plain server-sent events where there are any.
 const WORKLOADS: [&str; 8] = [
@@ -34,8 +34,8 @@ const WORKLOADS: [&str; 8] = [
 ];
 
 fn main() -> ExitCode {
-    println!("| input | bytes per read | all | without {} |", Shortcut::ALL.map(name).join(" | without "));
-    println!("|---|---|{}", "--:|".repeat(Shortcut::ALL.len() + 1));
+    println!("| input | all | without {} |", Shortcut::ALL.map(name).join(" | without "));
+    println!("|---|{}", "--:|".repeat(Shortcut::ALL.len() + 1));
     for workload in WORKLOADS {
         let loaded = match Workload::load(workload, RECORDS) {
             Ok(loaded) => loaded,
@@ -47,10 +47,8 @@ fn main() -> ExitCode {
         // Ragged parts differ from whole ones only in their frames.
         let sse = if workload == "openai-ragged" { Bytes::new() } else { loaded.sse };
         for (framing, bytes) in [("frames", loaded.framed), ("SSE", sse)] {
-            for read in READS {
-                if !bytes.is_empty() {
-                    row(&format!("{workload}, {framing}"), read, &cut(&bytes, read));
-                }
+            if !bytes.is_empty() {
+                row(&format!("{workload}, {framing}"), &cut(&bytes, READ));
             }
         }
     }
@@ -58,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 /// Measures one input with all shortcuts, and without each of them.
-fn row(input: &str, read: usize, chunks: &Chunks) {
+fn row(input: &str, chunks: &Chunks) {
     let variants: Vec<Vec<Shortcut>> =
         std::iter::once(Vec::new()).chain(Shortcut::ALL.map(|shortcut| vec![shortcut])).collect();
     let mut fastest = vec![Duration::MAX; variants.len()];
@@ -66,6 +64,8 @@ fn row(input: &str, read: usize, chunks: &Chunks) {
     for _ in 0..ROUNDS {
         for (variant, fastest) in variants.iter().zip(&mut fastest) {
             switch_off(variant);
+            // The branch predictor learns the variant first.
+            decode(chunks);
             let start = Instant::now();
             events = decode(chunks);
             *fastest = start.elapsed().min(*fastest);
@@ -77,7 +77,7 @@ fn row(input: &str, read: usize, chunks: &Chunks) {
         let buys = (nanos(time) / nanos(all) - 1.0) * 100.0;
         format!("{:.0} ({buys:+.0} %)", nanos(time))
     });
-    println!("| {input} | {read} | {:.0} | {} |", nanos(all), cells.collect::<Vec<_>>().join(" | "));
+    println!("| {input} | {:.0} | {} |", nanos(all), cells.collect::<Vec<_>>().join(" | "));
 }
 
 /// Decodes a stream, and returns how many events it has.

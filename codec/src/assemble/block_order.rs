@@ -1,16 +1,16 @@
 //! Puts the parts of each choice in order.
 //!
-//! Formats differ in how they say which part a piece belongs to, and some interleave: a second tool call may begin
-//! while the first still gets input, text may come with a tool call. Canonical parts never overlap. So one part is
-//! open at a time and streams as it comes. When another begins:
+//! Formats differ in how they assign a delta to a part, and some interleave parts: a second tool call may begin while the
+//! first still receives input, and text may come with a tool call. Canonical parts never overlap. So one part is open at a
+//! time, and its deltas are delivered at once. When another part begins:
 //!
 //! - after text, reasoning or a refusal, the open part ends at once;
-//! - after a tool call, it ends if its input is a whole JSON document, which is the usual case;
-//! - otherwise the new part is held back until that is so, or the choice ends. Of the input of a custom tool, which is
-//!   free text, nobody can tell: unless its format says that it ends, the choice has to.
+//! - after a tool call, the open part ends if its input is a whole JSON document, which is the normal case;
+//! - otherwise the new part is held back until then, or until the choice ends. The input of a custom tool is free text, so
+//!   its end is only known if the format marks it, or when the choice ends.
 //!
-//! Before changing this, think of a call without arguments, of a call whose index, ID or name is missing, and of one
-//! whose ID and name are repeated in every chunk.
+//! Before you change this, consider a call without arguments, a call without index, ID or name, and a call whose ID and name
+//! are repeated in every chunk.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -30,14 +30,14 @@ pub(crate) enum Block {
         id: Option<Text>,
         name: Option<Text>,
     },
-    /// One that the model has no name for, as its format has it.
+    /// A block that the model has no name for, as JSON of its own format.
     Other {
         api: Api,
         json: Text,
     },
 }
 
-/// What a piece of a tool call says about which call it belongs to. Empty texts are `None`.
+/// How a delta identifies its tool call. Empty texts are `None`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ToolKey {
     pub(crate) index: Option<u64>,
@@ -51,12 +51,12 @@ pub(crate) struct ToolKey {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BlockOrder {
     choices: Vec<Choice>,
-    /// Bytes held back in all choices.
+    /// The number of bytes held back in all choices.
     held: usize,
 }
 
 impl BlockOrder {
-    /// A piece of text for a choice.
+    /// Adds text to a choice.
     pub(crate) fn text(
         &mut self,
         limits: &Limits,
@@ -84,7 +84,7 @@ impl BlockOrder {
         Ok(())
     }
 
-    /// A piece of a tool call for a choice.
+    /// Adds to a tool call of a choice.
     pub(crate) fn tool(
         &mut self,
         limits: &Limits,
@@ -118,7 +118,7 @@ impl BlockOrder {
             }
         }
         match tool.state {
-            // There is nothing to show yet but perhaps an ID.
+            // Without a name and input there is no event yet.
             State::New if tool.name.is_empty() && input.is_none() => {}
             State::New if blocked => {
                 tool.state = State::Waiting;
@@ -147,7 +147,7 @@ impl BlockOrder {
         Self::check_held(self.held, limits)
     }
 
-    /// A block begins: whatever is open ends.
+    /// Begins a block. The open part ends.
     pub(crate) fn begin(
         &mut self,
         limits: &Limits,
@@ -171,7 +171,7 @@ impl BlockOrder {
         Ok(())
     }
 
-    /// The part that is open, if it is of this kind, and of this block if one is named.
+    /// The open part, if it is of this kind and, if `block` is given, of this block.
     #[inline]
     pub(crate) fn open_text(&self, choice: u32, block: Option<u64>, kind: TextKind) -> Option<u32> {
         let choice = self.choices.iter().find(|known| known.index == choice)?;
@@ -179,7 +179,7 @@ impl BlockOrder {
         is_open.then(|| choice.parts - 1)
     }
 
-    /// More input of the tool call that is open, if that is the one of this index, and its part.
+    /// Adds input to the open tool call if it has this index, and returns its part.
     #[inline]
     pub(crate) fn more_input(&mut self, choice: u32, index: Option<u64>, input: &[u8]) -> Option<u32> {
         let choice = self.choices.iter_mut().find(|known| known.index == choice)?;
@@ -191,25 +191,25 @@ impl BlockOrder {
         Some(choice.parts - 1)
     }
 
-    /// Whether no block of this number or a later one has begun.
+    /// Whether neither the block of this number nor a later one has begun.
     pub(crate) fn is_new(&self, choice: u32, index: u64) -> bool {
         let choice = self.choices.iter().find(|known| known.index == choice);
         choice.is_none_or(|choice| choice.block.is_none_or(|block| block < index))
     }
 
-    /// The part that is open, if it is a block that the model has no name for.
+    /// The open part, if it is a block that the model has no name for.
     pub(crate) fn open_other(&self, choice: u32) -> Option<u32> {
         let choice = self.choices.iter().find(|known| known.index == choice)?;
         (choice.open == Some(Open::Other)).then(|| choice.parts - 1)
     }
 
-    /// Whether this block is the last that began, and one that the model has no name for.
+    /// Whether this block is the last that began, and the model has no name for it.
     pub(crate) fn is_other(&self, choice: u32, index: u64) -> bool {
         let choice = self.choices.iter().find(|known| known.index == choice);
         choice.is_some_and(|choice| choice.is_other && choice.block == Some(index))
     }
 
-    /// A block ends. That of a block which another has ended says nothing.
+    /// Ends a block. If another block has ended it already, this has no effect.
     pub(crate) fn end_block(&mut self, queue: &mut EventQueue, choice: u32, index: u64) {
         let Some(choice) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
         let is_open = match choice.open {
@@ -221,7 +221,7 @@ impl BlockOrder {
         }
     }
 
-    /// The tool call that is open ends, unless others wait for it.
+    /// Ends the open tool call, unless parts are held back behind it.
     pub(crate) fn end_call(&mut self, queue: &mut EventQueue, choice: u32) {
         let Some(choice) = self.choices.iter_mut().find(|known| known.index == choice) else { return };
         if let (Some(Open::Tool(_)), true) = (choice.open, choice.waiting.is_empty()) {
@@ -229,7 +229,7 @@ impl BlockOrder {
         }
     }
 
-    /// The part of a choice that is reasoning: the last one, or a new one.
+    /// The last reasoning part of a choice, or a new one.
     pub(crate) fn reasoning_part(
         &mut self,
         limits: &Limits,
@@ -245,13 +245,13 @@ impl BlockOrder {
         Ok(choice.parts - 1)
     }
 
-    /// The part of a choice that is open.
+    /// The open part of a choice.
     pub(crate) fn open_part(&self, index: u32) -> Option<u32> {
         let choice = self.choices.iter().find(|choice| choice.index == index)?;
         choice.open.map(|_| choice.parts - 1)
     }
 
-    /// A choice ends. Only the first time counts.
+    /// Ends a choice. Only the first call delivers a finish reason.
     pub(crate) fn finish(
         &mut self,
         limits: &Limits,
@@ -262,12 +262,12 @@ impl BlockOrder {
         self.held -= choice.release(true, queue);
         choice.close(queue);
         if !core::mem::replace(&mut choice.finished, true) {
-            queue.push(EventRecord::Finish { choice: index, reason, stop, offset: queue.here() });
+            queue.push(EventRecord::Finish { choice: index, reason, stop, offset: queue.position() });
         }
         Ok(())
     }
 
-    /// A choice ends, and nobody says why. Nothing says so but the end of what is open.
+    /// Ends a choice without a finish reason: only its open part ends.
     pub(crate) fn end_choice(
         &mut self,
         limits: &Limits,
@@ -281,7 +281,7 @@ impl BlockOrder {
         Ok(())
     }
 
-    /// Nothing more comes: what was held back is let go, and with `close` what is open ends.
+    /// The end of the stream: releases what was held back. With `close`, open parts end.
     pub(crate) fn end(&mut self, close: bool, queue: &mut EventQueue) {
         for choice in &mut self.choices {
             self.held -= choice.release(true, queue);
@@ -291,12 +291,12 @@ impl BlockOrder {
         }
     }
 
-    /// Whether there is a choice, and every one has ended.
+    /// Whether there are choices and all of them have ended.
     pub(crate) fn is_finished(&self) -> bool {
         !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished)
     }
 
-    /// A choice of this index exists from here on.
+    /// Makes sure that the choice of this index exists.
     pub(crate) fn touch(&mut self, limits: &Limits, index: u32) -> Result<(), DecodeErrorKind> {
         Self::choice(&mut self.choices, limits, index).map(drop)
     }
@@ -332,15 +332,15 @@ fn limit(what: &'static str, limit: usize) -> DecodeErrorKind {
 #[derive(Clone, Debug, Default)]
 struct Choice {
     index: u32,
-    /// How many parts were opened.
+    /// The number of parts that were opened.
     parts: u32,
-    /// The last of them, while it is open.
+    /// The last part, while it is open.
     open: Option<Open>,
     /// The number of the last block that began, in a format that numbers them.
     block: Option<u64>,
     /// The model has no name for that block.
     is_other: bool,
-    /// The last part that is reasoning.
+    /// The last reasoning part.
     reasoning: Option<u32>,
     tools: Vec<Tool>,
     waiting: VecDeque<Waiting>,
@@ -367,7 +367,7 @@ struct Tool {
     name: Vec<u8>,
     custom: bool,
     state: State,
-    /// How far the input is; of a custom tool's nothing is known.
+    /// Whether the input is a whole document. Not used for the input of a custom tool.
     input: JsonBoundary,
     held: Vec<u8>,
 }
@@ -382,7 +382,7 @@ enum State {
 }
 
 impl Choice {
-    /// Whether the open part must not be ended, or others wait already.
+    /// Whether the open part must not end yet, or other parts are held back already.
     fn is_blocked(&self) -> bool {
         match self.open {
             Some(Open::Tool(at)) => !self.waiting.is_empty() || !self.tools[at].input.is_complete(),
@@ -390,7 +390,7 @@ impl Choice {
         }
     }
 
-    /// The open call, if this is the usual piece of it: more input, while nothing waits.
+    /// The open call, if the delta is more input for it and nothing is held back.
     #[inline]
     fn open_tool_of(&self, key: &ToolKey) -> Option<usize> {
         let Some(Open::Tool(at)) = self.open else { return None };
@@ -399,7 +399,7 @@ impl Choice {
         (is_last && is_same && key.id.is_none() && key.name.is_none()).then_some(at)
     }
 
-    /// The call that a piece belongs to; `None` for a new one.
+    /// The call that a delta belongs to; `None` for a new one.
     fn find_tool(
         &self,
         key: &ToolKey,
@@ -415,8 +415,8 @@ impl Choice {
         };
         let tool = &self.tools[at];
         if let Some(name) = key.name {
-            // Servers that give every call the same index or none: a name with another ID, with another name, or with
-            // input after the input was whole, begins a call.
+            // Some servers give every call the same index, or none. There, a call begins with a name that comes with another
+            // ID, differs from the known name, or comes with input after the input was whole.
             let other_id = key.id.is_some_and(|id| !tool.id.is_empty() && !same(&tool.id, id));
             let other_name = key.index.is_none() && !tool.name.is_empty() && !same(&tool.name, name);
             let after_end = tool.input.is_complete() && input.is_some();
@@ -444,7 +444,7 @@ impl Choice {
         if kind == TextKind::Reasoning {
             self.reasoning = Some(part);
         }
-        let offset = queue.here();
+        let offset = queue.position();
         queue.push(match kind {
             TextKind::Text => EventRecord::TextStart { choice, part, offset },
             TextKind::Reasoning => EventRecord::ReasoningStart { choice, part, offset },
@@ -457,7 +457,7 @@ impl Choice {
         let (choice, part) = (self.index, self.parts);
         self.parts += 1;
         self.open = Some(Open::Other);
-        queue.push(EventRecord::OtherStart { choice, part, api, json, offset: queue.here() });
+        queue.push(EventRecord::OtherStart { choice, part, api, json, offset: queue.position() });
     }
 
     fn text_delta(&self, kind: TextKind, text: Text, queue: &mut EventQueue) {
@@ -479,7 +479,7 @@ impl Choice {
         tool.state = State::Open;
         let id = (!tool.id.is_empty()).then(|| queue.copy(&tool.id));
         let (name, custom) = (queue.copy(&tool.name), tool.custom);
-        queue.push(EventRecord::ToolCallStart { choice, part, id, name, custom, offset: queue.here() });
+        queue.push(EventRecord::ToolCallStart { choice, part, id, name, custom, offset: queue.position() });
     }
 
     fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut EventQueue, record: &[u8]) {
@@ -496,14 +496,15 @@ impl Choice {
         bytes.len()
     }
 
-    /// Opens what waits, as far as what is open may end; all of it with `force`. Returns how many bytes were let go.
+    /// Opens held-back parts as long as the open part may end; all of them with `force`. Returns the number of bytes
+    /// released.
     fn release(&mut self, force: bool, queue: &mut EventQueue) -> usize {
         if self.waiting.is_empty() {
             return 0;
         }
-        // It stood in records that are gone.
-        let here = queue.here();
-        queue.set_here(RecordOffset::UNAVAILABLE);
+        // Their records are gone, so they have no position.
+        let here = queue.position();
+        queue.set_position(RecordOffset::UNAVAILABLE);
         let mut released = 0;
         while !self.waiting.is_empty() {
             if let (false, Some(Open::Tool(at))) = (force, self.open) {
@@ -530,7 +531,7 @@ impl Choice {
                 None => break,
             }
         }
-        queue.set_here(here.unwrap_or(RecordOffset::UNAVAILABLE));
+        queue.set_position(here.unwrap_or(RecordOffset::UNAVAILABLE));
         released
     }
 }
@@ -540,7 +541,7 @@ impl Tool {
         if self.custom {
             return;
         }
-        // After its end a document may only have space; anything else is the model's fault and shown as it is.
+        // Behind the document there may only be white space. Anything else is an error of the model's, delivered as it is.
         while let Extent::End(at) | Extent::Broken(at) = self.input.feed(input) {
             if at == 0 || at == input.len() {
                 break;

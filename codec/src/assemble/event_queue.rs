@@ -1,8 +1,7 @@
-//! Events that were found and not yet lent.
+//! Events that were found and not delivered yet.
 //!
-//! One record can hold several events, and they borrow from it. What is queued are therefore not events but where
-//! their texts lie: in the record, or in the scratch buffer where a text had to be put together. The event itself is
-//! made when it is asked for.
+//! One record can hold several events, and they borrow from it. So the queue holds where their texts are: in the record, or
+//! in the scratch buffer, if a text had to be unescaped or joined. The event itself is made when the caller takes it.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -17,14 +16,14 @@ use crate::model::{Api, Event, FinishReason, Json, PartKind, Usage};
 use crate::utf8;
 use crate::utf8::Short;
 
-/// Where a text lies.
+/// The span of a text in the record or in the scratch buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Text {
     Record { start: u32, end: u32 },
     Scratch { start: u32, end: u32 },
 }
 
-/// An event, by the places of its texts.
+/// An event, by the spans of its texts. `offset` is its position in the record, if it has one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EventRecord {
     Start {
@@ -113,7 +112,7 @@ pub(crate) enum EventRecord {
     },
 }
 
-/// A piece of a part, which is an event by itself.
+/// A delta of a part.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delta {
     pub(crate) kind: DeltaKind,
@@ -150,8 +149,8 @@ impl From<TextKind> for DeltaKind {
 }
 
 impl EventRecord {
-    /// Where the event stands, or the text that is all of it.
-    fn own(&self) -> Result<Option<RecordOffset>, Text> {
+    /// The position of the event, or the text that it consists of.
+    fn position(&self) -> Result<Option<RecordOffset>, Text> {
         match *self {
             Self::TextStart { offset, .. }
             | Self::ReasoningStart { offset, .. }
@@ -166,40 +165,40 @@ impl EventRecord {
             | Self::Logprobs { json, .. }
             | Self::OtherDelta { json, .. }
             | Self::Other { json, .. } => Err(json),
-            // All that can be lost of it is its role.
+            // Only its role can be lost in a conversion.
             Self::Start { role, .. } => role.map_or(Ok(None), Err),
             Self::PartEnd { .. } | Self::Malformed { .. } => Ok(None),
         }
     }
 }
 
-/// A finish reason, by its place if it has no name here.
+/// A finish reason, by its text if the model has no name for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reason {
     Known(&'static FinishReason<'static>),
     Other(Text),
 }
 
-/// A queue that is empty keeps room for no more than this, so that an idle stream costs little.
+/// The capacity that an empty queue keeps at most, so that an idle stream needs little memory.
 const KEEP: usize = 32;
 
 /// The events of one record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventQueue {
     records: Vec<EventRecord>,
-    /// How many of them were lent.
+    /// The number of events that were delivered.
     head: u32,
     scratch: Vec<u8>,
-    /// Bytes before the record in what the container wrote.
+    /// The offset of the record in the bytes of the container.
     offset: u64,
-    /// Boxed: few records have one.
+    /// Boxed, because few records have one.
     usage: Option<Box<Usage>>,
-    /// Where in the record that stands which is pushed now; [`RecordOffset::UNKNOWN`] if nobody says so.
-    here: RecordOffset,
+    /// The position of the events that are pushed now.
+    position: RecordOffset,
 }
 
 impl EventQueue {
-    /// Makes room for the events of the next record. The events of the last one were lent.
+    /// Makes room for the events of the next record. All events of the last record were delivered.
     pub(crate) fn begin(&mut self, offset: u64) {
         self.records.clear();
         if self.records.capacity() > KEEP {
@@ -208,7 +207,7 @@ impl EventQueue {
         self.head = 0;
         buffer::clear(&mut self.scratch);
         self.offset = offset;
-        self.here = RecordOffset::UNKNOWN;
+        self.position = RecordOffset::UNKNOWN;
     }
 
     #[inline]
@@ -221,35 +220,35 @@ impl EventQueue {
             Some(last) => **last = usage,
             none => *none = Some(Box::new(usage)),
         }
-        self.push(EventRecord::Usage { offset: self.here() });
+        self.push(EventRecord::Usage { offset: self.position() });
     }
 
-    /// Where what is pushed now stands; `None` in a record that was not searched for more than its text.
-    pub(crate) fn here(&self) -> Option<RecordOffset> {
-        (self.here != RecordOffset::UNKNOWN).then_some(self.here)
+    /// The position of the events that are pushed now; `None` in a record that was not parsed.
+    pub(crate) fn position(&self) -> Option<RecordOffset> {
+        (self.position != RecordOffset::UNKNOWN).then_some(self.position)
     }
 
-    /// What is pushed from here on stands at this place.
-    pub(crate) fn set_here(&mut self, offset: RecordOffset) {
-        self.here = offset;
+    /// Sets the position of the events that are pushed from now on.
+    pub(crate) fn set_position(&mut self, offset: RecordOffset) {
+        self.position = offset;
     }
 
-    /// Where the event stands that was lent last.
+    /// The position of the event that was delivered last.
     pub(crate) fn record_offset(&self) -> Option<RecordOffset> {
-        match self.records.get(self.head.checked_sub(1)? as usize)?.own() {
+        match self.records.get(self.head.checked_sub(1)? as usize)?.position() {
             Ok(offset) => offset,
             Err(Text::Record { start, .. }) => Some(RecordOffset(start)),
             Err(Text::Scratch { .. }) => None,
         }
     }
 
-    /// The place of a range of the record.
+    /// The text at a range of the record.
     pub(crate) fn span(range: Range<usize>) -> Text {
         // A record is bounded by `Limits::record`, which is clamped to what fits.
         Text::Record { start: range.start as u32, end: range.end as u32 }
     }
 
-    /// The place of what a string of the record means.
+    /// The text of a JSON string of the record.
     #[inline]
     pub(crate) fn string(&mut self, record: &[u8], string: Str) -> Text {
         if !string.escaped {
@@ -259,11 +258,11 @@ impl EventQueue {
         Text::Scratch { start, end: self.scratch.len() as u32 }
     }
 
-    /// The same for a string that is all that its record says. The events of the last record were lent.
+    /// The same for the string of a record that is one delta. All events of the last record were delivered.
     #[inline(always)]
     pub(crate) fn lone_string(&mut self, record: &[u8], string: Str) -> Text {
         self.records.clear();
-        (self.head, self.here) = (0, RecordOffset::UNKNOWN);
+        (self.head, self.position) = (0, RecordOffset::UNKNOWN);
         if string.escaped {
             buffer::clear(&mut self.scratch);
             let start = self.unescape(record, string);
@@ -272,7 +271,7 @@ impl EventQueue {
         Self::span(string.start..string.end)
     }
 
-    /// Puts what a string means behind all that is in the scratch buffer, and returns where.
+    /// Appends the text of a string to the scratch buffer, and returns where it starts.
     #[inline(never)]
     fn unescape(&mut self, record: &[u8], string: Str) -> u32 {
         let start = self.scratch.len() as u32;
@@ -280,14 +279,14 @@ impl EventQueue {
         start
     }
 
-    /// The place of a copy.
+    /// The text of a copy.
     pub(crate) fn copy(&mut self, bytes: &[u8]) -> Text {
         let start = self.scratch.len() as u32;
         self.scratch.extend_from_slice(bytes);
         Text::Scratch { start, end: self.scratch.len() as u32 }
     }
 
-    /// What stands at a place.
+    /// The bytes of a text.
     #[inline]
     pub(crate) fn bytes<'a>(&'a self, record: &'a [u8], text: Text) -> &'a [u8] {
         let (bytes, range) = self.find(record, text);
@@ -302,7 +301,7 @@ impl EventQueue {
         }
     }
 
-    /// Goes on to the next event, which [`event`](Self::event) makes. `false` where there is none.
+    /// Moves to the next event, which [`event`](Self::event) makes. Returns `false` if there is none.
     #[inline]
     pub(crate) fn advance(&mut self) -> bool {
         let has_more = (self.head as usize) < self.records.len();
@@ -310,7 +309,7 @@ impl EventQueue {
         has_more
     }
 
-    /// Makes a piece of `record`.
+    /// Makes the event of a delta of `record`.
     #[inline(always)]
     pub(crate) fn delta<'a>(&'a self, delta: &Delta, record: &'a [u8], short: &'a mut Short) -> Event<'a> {
         let Delta { kind, choice, part, text } = *delta;
@@ -324,50 +323,50 @@ impl EventQueue {
         }
     }
 
-    /// Makes the event that [`advance`](Self::advance) came to, of `record`, in which it was found.
+    /// Makes the event that [`advance`](Self::advance) moved to, from `record`, in which it was found.
     #[inline]
     pub(crate) fn event<'a>(&'a self, record: &'a [u8], short: &'a mut Short) -> Option<Event<'a>> {
         let spec = self.records.get(self.head.checked_sub(1)? as usize)?;
-        // The record was found to be UTF-8, so nothing is replaced here.
-        let lend = |place| utf8::lossy(self.bytes(record, place));
+        // The record is known to be UTF-8, so nothing is replaced here.
+        let value = |text| utf8::lossy(self.bytes(record, text));
         let start = |choice, part, kind| Event::PartStart { choice, part, kind };
         Some(match *spec {
             EventRecord::Delta(ref delta) => self.delta(delta, record, short),
             EventRecord::Start { id, model, created, role } => {
-                Event::Start { id: id.map(lend), model: model.map(lend), created, role: role.map(lend) }
+                Event::Start { id: id.map(value), model: model.map(value), created, role: role.map(value) }
             }
             EventRecord::TextStart { choice, part, .. } => start(choice, part, PartKind::Text),
             EventRecord::ReasoningStart { choice, part, .. } => start(choice, part, PartKind::Reasoning),
             EventRecord::RefusalStart { choice, part, .. } => start(choice, part, PartKind::Refusal),
             EventRecord::ToolCallStart { choice, part, id, name, custom, .. } => {
-                start(choice, part, PartKind::ToolCall { id: id.map(lend), name: lend(name), custom })
+                start(choice, part, PartKind::ToolCall { id: id.map(value), name: value(name), custom })
             }
             EventRecord::OtherStart { choice, part, api, json, .. } => {
-                start(choice, part, PartKind::Other { api, json: Json(lend(json)) })
+                start(choice, part, PartKind::Other { api, json: Json(value(json)) })
             }
             EventRecord::OtherDelta { choice, part, json } => {
-                Event::OtherDelta { choice, part, json: Json(lend(json)) }
+                Event::OtherDelta { choice, part, json: Json(value(json)) }
             }
             EventRecord::ReasoningSignature { choice, part, text } => {
-                Event::ReasoningSignature { choice, part, signature: lend(text) }
+                Event::ReasoningSignature { choice, part, signature: value(text) }
             }
             EventRecord::Redacted { choice, part, data } => {
-                Event::Redacted { choice, part, data: lend(data) }
+                Event::Redacted { choice, part, data: value(data) }
             }
             EventRecord::Citation { choice, part, json } => {
-                Event::Citation { choice, part, json: Json(lend(json)) }
+                Event::Citation { choice, part, json: Json(value(json)) }
             }
             EventRecord::PartEnd { choice, part } => Event::PartEnd { choice, part },
             EventRecord::Logprobs { choice, part, json } => {
-                Event::Logprobs { choice, part, json: Json(lend(json)) }
+                Event::Logprobs { choice, part, json: Json(value(json)) }
             }
             EventRecord::Finish { choice, reason, stop, .. } => Event::Finish {
                 choice,
                 reason: match reason {
                     Reason::Known(reason) => reason.clone(),
-                    Reason::Other(reason) => FinishReason::Other(lend(reason)),
+                    Reason::Other(reason) => FinishReason::Other(value(reason)),
                 },
-                stop: stop.map(lend),
+                stop: stop.map(value),
             },
             EventRecord::Usage { .. } => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
             EventRecord::Malformed { bytes, why } => {
@@ -375,7 +374,7 @@ impl EventQueue {
                 Event::Malformed { offset: self.offset, bytes, reason: Cow::Borrowed(why) }
             }
             EventRecord::Other { choice, name, json } => {
-                Event::Other { choice, name: name.map(lend), json: Json(lend(json)) }
+                Event::Other { choice, name: name.map(value), json: Json(value(json)) }
             }
         })
     }

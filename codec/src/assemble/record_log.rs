@@ -119,7 +119,7 @@ impl<'a> Recorder<'a> {
 
     /// Sets the position of the events that follow. A cached delta is located by reading its record again.
     pub(super) fn set_position(&mut self, offset: RecordOffset) {
-        self.queue.set_here(offset);
+        self.queue.set_position(offset);
     }
 
     /// Looks at the value of an index.

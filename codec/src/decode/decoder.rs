@@ -1,17 +1,17 @@
-//! Stacks the layers: bytes in, chat events out.
+//! Stacks the layers: bytes in, events out.
 //!
 //! ```text
 //! chunk ─▶ frames ─▶ part ─▶ records ─▶ record ─▶ reader ─▶ queue ─▶ event
 //! ```
 //!
-//! Each layer finds the next thing in what the layer above has found, and remembers where it lies; nothing is borrowed
-//! until an event is lent. One step of [`Decoder::step`] asks the lowest layer that has something left, so a layer is
-//! asked again only when the one below has used up what it gave. Before changing this, think of what is lent: a record
-//! must stay where it is until the last of its events was taken.
+//! Each layer finds its next item in the item of the layer above, and keeps its span; nothing is borrowed until an event is
+//! delivered. Each step of [`Decoder::step`] calls the lowest layer that has something left, so a layer is called again only
+//! when the layer below has used up its last item. Before you change this, consider what events borrow: a record must stay
+//! where it is until the last of its events was taken.
 //!
-//! The way of nearly all records is one function once it is compiled, from [`Decoder::next_usual`] to
-//! [`Decoder::lend_delta`]: what each step hands to the next stays in registers. That is what `inline(always)` is for
-//! here; a quarter of the time of an event was waiting for what went through memory.
+//! The path of nearly all records compiles to one function, from [`Decoder::next_cached`] to [`Decoder::borrow_delta`], so
+//! that what each step hands to the next stays in registers. That is what `inline(always)` is for here: without it, a
+//! quarter of the time of an event is spent on loads and stores.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -38,7 +38,7 @@ use crate::model::Event;
 use crate::model::Failure;
 use crate::model::position::{RecordOffset, pointer_at};
 use crate::options::Options;
-use crate::records::{self, Framing, Place};
+use crate::records::{self, Framing, RecordBuffer};
 use crate::sagemaker;
 use crate::utf8::Short;
 
@@ -70,8 +70,8 @@ pub struct Decoder {
     input: Input,
     mode: Mode,
     frames: eventstream::Scanner,
-    /// What the last frame was, and so is another with the same headers.
-    last: Last,
+    /// The kind of the last frame, which is also that of a frame with the same headers.
+    last: LastFrame,
     part: Part,
     records: records::Scanner,
     record: Record,
@@ -79,14 +79,14 @@ pub struct Decoder {
     queue: EventQueue,
     /// A record with its malformed UTF-8 replaced.
     repaired: Vec<u8>,
-    /// A short text while it is lent.
+    /// A short text while an event borrows it.
     short: Short,
     state: State,
 }
 
 #[derive(Clone, Debug)]
 enum Mode {
-    /// Too few bytes have come to tell: these.
+    /// Not detected yet: too few bytes have arrived.
     Unknown {
         prefix: [u8; SNIFF_LEN],
         len: u8,
@@ -95,19 +95,19 @@ enum Mode {
     Unframed,
 }
 
-/// What a frame was.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Last {
+enum LastFrame {
     #[default]
     Unknown,
     Part,
     Event(Name),
 }
 
-/// Bytes of the container that are not decoded yet: a range of the chunk or of the frames' carry.
+/// Bytes of the container that are not decoded yet: a range of the chunk or of the partial frame.
 #[derive(Clone, Debug, Default)]
 struct Part {
-    carried: bool,
+    is_partial: bool,
     range: Range<usize>,
 }
 
@@ -116,13 +116,13 @@ struct Part {
 struct Record {
     source: Source,
     range: Range<usize>,
-    /// How far it was read.
+    /// The offset up to which it was read.
     from: usize,
-    /// What the frame said of it that it stands in.
+    /// The event that its frame names.
     kind: RecordKind,
-    /// It is known to be UTF-8, or to be read some other way.
+    /// It is known to be UTF-8, or it is not read as JSON.
     checked: bool,
-    /// Bytes of its stream before it.
+    /// Its offset in the stream.
     offset: u64,
 }
 
@@ -130,7 +130,7 @@ struct Record {
 enum Source {
     #[default]
     Chunk,
-    FrameCarry,
+    PartialFrame,
     Line,
     Data,
     Repaired,
@@ -148,29 +148,28 @@ impl Source {
     ) -> &'a [u8] {
         match self {
             Self::Chunk => &input.chunk,
-            Self::FrameCarry => frames.carry(),
-            Self::Line => records.bytes(Place::Line, &[]),
-            Self::Data => records.bytes(Place::Data, &[]),
+            Self::PartialFrame => frames.partial(),
+            Self::Line => records.bytes(RecordBuffer::Line, &[]),
+            Self::Data => records.bytes(RecordBuffer::Data, &[]),
             Self::Repaired => repaired,
         }
     }
 }
 
-/// What a step came to.
+/// The result of a step.
 enum Next {
-    /// There is no event without the next chunk.
+    /// The next chunk is needed.
     Chunk,
-    /// The event that the queue came to.
+    /// The next event is in the queue.
     Queued,
-    /// A piece of the part that is open, all that its record says. Nearly all events are one, and what is lent at once
-    /// needs no place in the queue.
+    /// The only event of its record, a delta of the open part. Nearly all events are one, and do not need the queue.
     Delta(Delta),
 }
 
 #[derive(Clone, Debug)]
 enum State {
     Decoding,
-    /// The input has ended, well or with this error; what is left is being delivered.
+    /// The input has ended, perhaps with this error. What is left is being delivered.
     Closing(Option<DecodeError>),
     /// Everything was delivered.
     Ended(Option<DecodeError>),
@@ -189,16 +188,16 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder that tells framing and format by the bytes.
+    /// A decoder that detects framing and API automatically.
     pub fn new() -> Self {
         Self::with_options(Options::default())
     }
 
     /// A decoder with these options.
-    // Only a custom format is worth moving.
+    // Only a custom format is moved.
     #[cfg_attr(not(feature = "custom"), allow(clippy::needless_pass_by_value))]
     pub fn with_options(options: Options) -> Self {
-        // Places in a record are 32 bits wide.
+        // Offsets in a record are 32 bits wide.
         let limits = Arc::new(Limits {
             record: options.limits.record.min(u32::MAX as usize / 2),
             payload: options.limits.payload.min(u32::MAX as usize / 2),
@@ -230,7 +229,7 @@ impl Decoder {
             input: Input::default(),
             mode,
             frames: eventstream::Scanner::new(limits.clone()),
-            last: Last::default(),
+            last: LastFrame::default(),
             part: Part::default(),
             records: match api {
                 Some(Api::PlainText) => records::Scanner::raw(limits),
@@ -245,7 +244,7 @@ impl Decoder {
         }
     }
 
-    /// The next event. `Ok(None)` means that `chunk` is empty: bring the next one.
+    /// The next event. `Ok(None)` means that `chunk` is used up: call again with the next one.
     ///
     /// # Errors
     ///
@@ -253,25 +252,25 @@ impl Decoder {
     /// been delivered. The error stays: there is nothing after it.
     pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<Event<'a>>, DecodeError> {
         match self.step(chunk)? {
-            Next::Delta(delta) => Ok(Some(self.lend_delta(&delta))),
-            Next::Queued => Ok(self.lend()),
+            Next::Delta(delta) => Ok(Some(self.borrow_delta(&delta))),
+            Next::Queued => Ok(self.borrow()),
             Next::Chunk => Ok(None),
         }
     }
 
-    /// The end of the input: first what was still held back, one event at a time, then `Ok(None)`, which means that the
-    /// stream is complete. Nothing else does.
+    /// Ends the input. Returns the events that were still held back, one at a time, then `Ok(None)`. Only this `Ok(None)` means
+    /// that the stream is complete.
     ///
     /// # Errors
     ///
-    /// *Truncated* where neither a terminal record nor a finish reason for every choice was seen, or in the middle of a
+    /// *Truncated* if there was neither a terminal record nor a finish reason for every choice, or if the input ends within a
     /// frame or a record; or the error that decoding ended with.
     pub fn finish(&mut self) -> Result<Option<Event<'_>>, DecodeError> {
         let none = &mut Bytes::new();
-        // What the caller did not ask for before the end still comes first.
+        // Events that the caller did not take before come first.
         match self.step(none)? {
-            Next::Delta(delta) => return Ok(Some(self.lend_delta(&delta))),
-            Next::Queued => return Ok(self.lend()),
+            Next::Delta(delta) => return Ok(Some(self.borrow_delta(&delta))),
+            Next::Queued => return Ok(self.borrow()),
             Next::Chunk => {}
         }
         if let State::Decoding = self.state {
@@ -334,15 +333,15 @@ impl Decoder {
         Ok(())
     }
 
-    /// The service says that the stream failed, as an exception frame does: for a transport that has removed the frames.
-    /// To be called when [`decode`](Self::decode) wants the next chunk. What was held back comes first, then the error.
+    /// Reports that the stream failed, as an exception frame does, for a transport that has removed the frames. Call it when
+    /// [`decode`](Self::decode) needs the next chunk. Events that were held back come first, then the error.
     pub fn fail(&mut self, failure: Failure) {
         if let State::Decoding = self.state {
             self.fail_at(self.records.consumed(), failure);
         }
     }
 
-    /// The frames are corrupt or cut short: for a transport that has removed them. As [`fail`](Self::fail) otherwise.
+    /// Reports that the frames are corrupt or truncated, for a transport that has removed them. See [`fail`](Self::fail).
     pub fn fail_with(&mut self, error: DecodeError) {
         if let State::Decoding = self.state {
             self.state = State::closing(error);
@@ -361,31 +360,30 @@ impl Decoder {
         self.reader.api()
     }
 
-    /// Where the event that was lent last stands in its record, as far as that is known without reading it again.
+    /// The position of the last event in its record, if it is known without reading the record again.
     pub(crate) fn record_offset(&self) -> Option<RecordOffset> {
         self.queue.record_offset()
     }
 
-    /// The record of the event that was lent last, and where in the stream it began.
+    /// The record of the last event, and its offset in the stream.
     pub(crate) fn record(&self) -> (&[u8], u64) {
         let Self { input, frames, records, record, repaired, .. } = self;
         (&record.source.bytes(input, frames, records, repaired)[record.range.clone()], record.offset)
     }
 
-    /// Where the last event stands in its record: a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)). `None`
-    /// for an event that no single value of the record stands for. This may read the record again, so it is not meant to be
-    /// called for every event.
+    /// The JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) of the last event in its record. `None` for an
+    /// event that is no single value of the record. This may read the record again, so do not call it for every event.
     pub fn pointer(&self) -> Option<String> {
         let (record, _) = self.record();
-        // A record that was like an earlier one is read again.
-        let again = match self.queue.here() {
+        // A record that matched a cached shape is read again.
+        let again = match self.queue.position() {
             Some(_) => None,
             None => self.reader.locate(record, self.record.kind),
         };
         pointer_at(record, again.or_else(|| self.record_offset())?)
     }
 
-    /// Goes on until there is an event to lend, if there is one.
+    /// Decodes until there is an event, if there is one.
     #[inline(always)]
     fn step(&mut self, chunk: &mut Bytes) -> Result<Next, DecodeError> {
         loop {
@@ -404,9 +402,9 @@ impl Decoder {
                     self.close(error);
                 }
                 State::Decoding => {
-                    let has_part = !self.part.range.is_empty() || self.next_usual() || self.next_part();
+                    let has_part = !self.part.range.is_empty() || self.next_cached() || self.next_part();
                     if !has_part && !self.input.refill(chunk) {
-                        self.give_back();
+                        self.release();
                         return Ok(Next::Chunk);
                     }
                     if let Some(delta) = self.next_record() {
@@ -417,29 +415,29 @@ impl Decoder {
         }
     }
 
-    /// Nothing is lent: a stream that waits holds what is unfinished, and no more.
-    fn give_back(&mut self) {
+    /// Nothing is borrowed any more: a stream that waits keeps only what is unfinished.
+    fn release(&mut self) {
         self.record = Record::default();
         self.queue.begin(0);
-        self.frames.give_back();
-        self.records.give_back();
+        self.frames.release();
+        self.records.release();
         buffer::clear(&mut self.repaired);
     }
 
-    fn lend(&mut self) -> Option<Event<'_>> {
+    fn borrow(&mut self) -> Option<Event<'_>> {
         let Self { input, frames, records, record, queue, repaired, short, .. } = self;
         let bytes = record.source.bytes(input, frames, records, repaired);
         queue.event(&bytes[record.range.clone()], short)
     }
 
     #[inline(always)]
-    fn lend_delta(&mut self, delta: &Delta) -> Event<'_> {
+    fn borrow_delta(&mut self, delta: &Delta) -> Event<'_> {
         let Self { input, frames, records, record, queue, repaired, short, .. } = self;
         let bytes = record.source.bytes(input, frames, records, repaired);
         queue.delta(delta, &bytes[record.range.clone()], short)
     }
 
-    /// Reads the next document of the record, which has one left, or blanks.
+    /// Reads the next document of the record, of which documents or blanks are left.
     fn read(&mut self) {
         if !self.record.checked {
             self.check_record();
@@ -473,19 +471,19 @@ impl Decoder {
         self.state = State::closing(DecodeError::new(Layer::Format, offset, kind));
     }
 
-    /// Finds the next record of the part, if there is one, and reads it if it is like an earlier one.
+    /// Finds the next record of the part, if there is one, and reads it if it matches a cached shape.
     #[inline(always)]
     fn next_record(&mut self) -> Option<Delta> {
         if !self.part.range.is_empty() {
             let Self { input, frames, records, reader, part, .. } = self;
-            let bytes = if part.carried { frames.carry() } else { &input.chunk[..] };
+            let bytes = if part.is_partial { frames.partial() } else { &input.chunk[..] };
             let (bytes, pos) = (&bytes[..part.range.end], &mut part.range.start);
-            records.give_back();
-            // A record that is like an earlier one is read before its end is looked for.
+            records.release();
+            // A record that matches a shape is read before its end is searched.
             if let Some(start) = records.value_at(bytes, pos) {
                 if let Some(found) = reader.find_shape(&bytes[start..], None) {
                     if let Some(offset) = records.take(bytes, pos, start, found.len()) {
-                        let source = if part.carried { Source::FrameCarry } else { Source::Chunk };
+                        let source = if part.is_partial { Source::PartialFrame } else { Source::Chunk };
                         let range = start..start + found.len();
                         self.record = Record { source, range, offset, ..Record::default() };
                         return self.read_match(found);
@@ -506,18 +504,18 @@ impl Decoder {
 
     #[inline(always)]
     fn set_record(&mut self, found: records::Found) {
-        let source = match found.place {
-            Place::Line => Source::Line,
-            Place::Data => Source::Data,
-            Place::Chunk if self.part.carried => Source::FrameCarry,
-            Place::Chunk => Source::Chunk,
+        let source = match found.buffer {
+            RecordBuffer::Line => Source::Line,
+            RecordBuffer::Data => Source::Data,
+            RecordBuffer::Chunk if self.part.is_partial => Source::PartialFrame,
+            RecordBuffer::Chunk => Source::Chunk,
         };
         let offset = found.offset;
         self.record = Record { source, range: found.range, from: 0, kind: None, checked: false, offset };
         buffer::clear(&mut self.repaired);
     }
 
-    /// Reads the record that was found, if it is like an earlier one.
+    /// Reads the record that was found, if it matches a cached shape.
     #[inline(always)]
     fn read_by_shape(&mut self) -> Option<Delta> {
         let Self { input, frames, records, record, reader, repaired, .. } = self;
@@ -529,7 +527,7 @@ impl Decoder {
         self.read_match(found)
     }
 
-    /// Reads the record, which is like an earlier one: to one event, or into the queue.
+    /// Reads the record, which matches a cached shape, to one event or into the queue.
     #[inline(always)]
     fn read_match(&mut self, found: Match) -> Option<Delta> {
         let Self { input, frames, records, record, reader, queue, repaired, .. } = self;
@@ -551,26 +549,26 @@ impl Decoder {
         let bytes = &record.source.bytes(input, frames, records, repaired)[record.range.clone()];
         record.checked = true;
         if core::str::from_utf8(bytes).is_err() {
-            // JSON has to be UTF-8. What is not costs a character, as in server-sent events, and not the record.
+            // JSON must be UTF-8. Malformed UTF-8 costs a character, as in server-sent events, and not the record.
             *repaired = String::from_utf8_lossy(bytes).into_owned().into_bytes();
             record.source = Source::Repaired;
             record.range = 0..repaired.len();
         }
     }
 
-    /// Finds the next part of the chunk, if it stands in a frame like the one before.
+    /// Finds the next part of the chunk, if its frame has the headers of the frame before.
     #[inline(always)]
-    fn next_usual(&mut self) -> bool {
+    fn next_cached(&mut self) -> bool {
         let Self { input, frames, last, .. } = self;
-        if *last == Last::Unknown {
+        if *last == LastFrame::Unknown {
             return false;
         }
         let offset = frames.offset();
-        let Some(found) = frames.next_usual(&input.chunk, &mut input.pos) else { return false };
+        let Some(found) = frames.next_cached(&input.chunk, &mut input.pos) else { return false };
         let (_, Range { start, end }) = found.payload();
         match *last {
-            Last::Event(name) => self.set_event(name, false, start..end, offset),
-            _ => self.part = Part { carried: false, range: start..end },
+            LastFrame::Event(name) => self.set_event(name, false, start..end, offset),
+            _ => self.part = Part { is_partial: false, range: start..end },
         }
         true
     }
@@ -582,7 +580,7 @@ impl Decoder {
         }
         match &mut self.mode {
             Mode::Unframed => {
-                self.part = Part { carried: false, range: self.input.pos..self.input.chunk.len() };
+                self.part = Part { is_partial: false, range: self.input.pos..self.input.chunk.len() };
                 self.input.pos = self.input.chunk.len();
             }
             Mode::Frames => self.next_frame(),
@@ -604,7 +602,7 @@ impl Decoder {
         true
     }
 
-    /// The beginning of the input is long enough to tell what it is.
+    /// Begins to decode input that is long enough to detect its framing.
     fn begin(&mut self, chunk: Bytes) {
         self.mode = sniff(&chunk);
         self.input = Input::new(chunk);
@@ -617,24 +615,26 @@ impl Decoder {
             Ok(None) => return,
             Err(error) => return self.state = State::closing(error),
         };
-        let (carried, range) = found.payload();
+        let (is_partial, range) = found.payload();
         match self.last {
-            Last::Part if found.same_headers => return self.part = Part { carried, range },
-            Last::Event(name) if found.same_headers => return self.set_event(name, carried, range, offset),
-            _ => self.last = Last::Unknown,
+            LastFrame::Part if found.same_headers => return self.part = Part { is_partial, range },
+            LastFrame::Event(name) if found.same_headers => {
+                return self.set_event(name, is_partial, range, offset);
+            }
+            _ => self.last = LastFrame::Unknown,
         }
-        let source = if carried { Source::FrameCarry } else { Source::Chunk };
+        let source = if is_partial { Source::PartialFrame } else { Source::Chunk };
         let frame = self.frames.frame(&found, &self.input.chunk);
         match sagemaker::Event::parse(&frame) {
             sagemaker::Event::PayloadPart(_) => {
-                self.last = Last::Part;
-                self.part = Part { carried, range };
+                self.last = LastFrame::Part;
+                self.part = Part { is_partial, range };
             }
             sagemaker::Event::Failure(failure) => self.fail_at(offset, failure),
-            // REST services do not send it; those that do say nothing with it.
+            // Some services send this event. It has no content.
             sagemaker::Event::Other { event_type: "initial-response", .. } => {}
             sagemaker::Event::Other { event_type: "", payload: [] } => {}
-            // InvokeModelWithResponseStream wraps each record of the provider's once more.
+            // InvokeModelWithResponseStream wraps each record of the provider once more.
             sagemaker::Event::Other { event_type: "chunk", payload } => {
                 buffer::clear(&mut self.repaired);
                 self.record = match unwrap_chunk(payload, &mut self.repaired) {
@@ -659,14 +659,14 @@ impl Decoder {
             }
             sagemaker::Event::Other { event_type, payload } => {
                 if let Some(name) = Name::parse(event_type.as_bytes()) {
-                    self.last = Last::Event(name);
-                    return self.set_event(name, carried, range, offset);
+                    self.last = LastFrame::Event(name);
+                    return self.set_event(name, is_partial, range, offset);
                 }
                 self.queue.begin(offset);
                 let name = Some(self.queue.copy(event_type.as_bytes()));
                 let json = EventQueue::span(0..payload.len());
                 self.queue.push(EventRecord::Other { choice: None, name, json });
-                let source = if carried { Source::FrameCarry } else { Source::Chunk };
+                let source = if is_partial { Source::PartialFrame } else { Source::Chunk };
                 self.record =
                     Record { source, from: range.len(), range, checked: true, offset, ..Record::default() };
             }
@@ -675,8 +675,8 @@ impl Decoder {
 
     /// The payload of a frame is a record.
     #[inline(always)]
-    fn set_event(&mut self, name: Name, carried: bool, range: Range<usize>, offset: u64) {
-        let source = if carried { Source::FrameCarry } else { Source::Chunk };
+    fn set_event(&mut self, name: Name, is_partial: bool, range: Range<usize>, offset: u64) {
+        let source = if is_partial { Source::PartialFrame } else { Source::Chunk };
         self.record = Record { source, range, kind: Some(name), offset, ..Record::default() };
         buffer::clear(&mut self.repaired);
     }
@@ -686,9 +686,10 @@ impl Decoder {
         self.state = State::closing(DecodeError::new(Layer::SageMaker, offset, kind));
     }
 
-    /// The input has ended with `error` or with nothing left. Delivers what is whole, then settles how it ended.
+    /// The input has ended, perhaps with `error`. Delivers what is whole, then decides how the stream ended.
     fn close(&mut self, error: Option<DecodeError>) {
-        // After a fault of the frames, or none, what the container wrote may still be whole. Its own faults are final.
+        // After an error of the frames, the bytes of the container may still have a whole record. Errors of the container's
+        // own bytes are final.
         let final_fault =
             matches!(&error, Some(error) if matches!(error.layer(), Layer::Record | Layer::Format));
         let unfinished = if final_fault || self.reader.response().is_over() {
@@ -710,8 +711,8 @@ impl Decoder {
         let error = error.or(unfinished);
         let of_events = self.framing() == Some(Framing::Sse);
         self.reader.finish(error.is_none(), of_events, &mut self.queue);
-        // Events stand in frames of their own.
-        let has_events = matches!(self.last, Last::Event(_));
+        // Each event has a frame of its own.
+        let has_events = matches!(self.last, LastFrame::Event(_));
         let end = if has_events { self.frames.offset() } else { self.records.consumed() };
         let error = error.or_else(|| {
             let what = "no terminal record and no finish reason";

@@ -1,9 +1,9 @@
-//! Tells the format of a response by the members of its records.
+//! Detects the API of a response by the fields of its records.
 
 use crate::json::{Fault, Json, Kind};
 use crate::model::Api;
 
-/// The format of the object that comes next, if its members tell. An error tells nothing: all formats share those.
+/// The API of the object that comes next, if its fields show it. The fields of errors do not: all APIs share them.
 pub(crate) fn api(mut json: Json<'_>) -> Result<Option<Api>, Fault> {
     let (mut found, mut content_and_stop) = (None, (false, false));
     json.object(|json, name| {
@@ -17,7 +17,7 @@ pub(crate) fn api(mut json: Json<'_>) -> Result<Option<Api>, Fault> {
             b"token" | b"generated_texts" | b"generation" | b"outputs" | b"text_output" | b"body" => {
                 is_of_generation(json, name)?.then_some(Api::TextGeneration)
             }
-            // llama-server; others have either alone.
+            // Only llama-server has both of them.
             b"content" => {
                 content_and_stop.0 = json.kind()? == Kind::String;
                 None
@@ -28,7 +28,7 @@ pub(crate) fn api(mut json: Json<'_>) -> Result<Option<Api>, Fault> {
             }
             _ => None,
         };
-        // What says what it is comes before what looks like it.
+        // An unambiguous field has precedence over one that text generation only may have.
         found = match (found, api) {
             (Some(Api::TextGeneration) | None, Some(api)) => Some(api),
             (found, _) => found,
@@ -38,7 +38,7 @@ pub(crate) fn api(mut json: Json<'_>) -> Result<Option<Api>, Fault> {
     Ok(found.or((content_and_stop == (true, true)).then_some(Api::TextGeneration)))
 }
 
-/// Whether a member is what text generation has under its name. Some are names that anybody may use.
+/// Whether the value of a field is what text generation has under this name. Other APIs may use some of these names.
 fn is_of_generation(json: &Json<'_>, name: &[u8]) -> Result<bool, Fault> {
     let mut json = json.clone();
     let kind = json.kind()?;
@@ -64,7 +64,7 @@ fn is_of_generation(json: &Json<'_>, name: &[u8]) -> Result<bool, Fault> {
     })
 }
 
-/// The format that a record says it has.
+/// The API that the type of a record names.
 fn by_type(json: &Json<'_>) -> Result<Option<Api>, Fault> {
     let mut json = json.clone();
     let Some(string) = json.string_or_skip()? else { return Ok(None) };

@@ -8,9 +8,9 @@ use crate::model::Response;
 use crate::options::Options;
 
 impl Response {
-    /// Reads the body of a non-streaming response. A body that is a stream is read too.
+    /// Reads the body of a non-streaming response. A body that is a stream is read as well.
     ///
-    /// The response keeps positions in its source, so that losses have a JSON pointer when it is written.
+    /// The response keeps the positions of its items in the body, so that a loss in a conversion has a JSON pointer.
     ///
     /// ```
     /// use sagewire_codec::model::{Response, ResponseOptions};
@@ -41,8 +41,8 @@ impl Response {
         Ok(response)
     }
 
-    /// Keeps the position of the event that was [added](Self::add) last. [`read`](Self::read) does this; callers who add the
-    /// events of a decoder themselves call it after each.
+    /// Keeps the position of the event that was [added](Self::add) last, as [`read`](Self::read) does. Call it after `add` if
+    /// you add the events of a decoder one by one.
     pub fn mark(&mut self, decoder: &Decoder) {
         if !self.positions.is_joined() {
             let (record, offset) = decoder.record();

@@ -207,7 +207,7 @@ impl Reader {
         let mut queue = EventQueue::default();
         let mut reader = Self { response: self.response.restarted(), memory: self.memory.clone() };
         reader.read(record, 0, kind, &mut queue).ok()?;
-        queue.here()
+        queue.position()
     }
 
     /// Reads the document that `record` has at `from`, and returns where it ends.
@@ -253,7 +253,7 @@ impl Reader {
             }
         }
         let cacheable = emitter.close();
-        if from == 0 && json.pos() == record.len() && !has_changed {
+        if from == 0 && json.pos() == record.len() && !has_changed && Shortcut::ShapeCache.is_on() {
             if let Some(cacheable) = cacheable {
                 shapes.insert(record, kind, cacheable);
             }

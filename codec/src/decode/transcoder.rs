@@ -1,4 +1,4 @@
-//! Converts a stream of one API to a stream of another.
+//! Turns the bytes of one API into those of another.
 
 use alloc::vec::Vec;
 
@@ -13,9 +13,9 @@ use crate::model::Failure;
 use crate::model::{Event, Losses, ResponseOptions, ToolNames};
 use crate::options::Options;
 
-/// Converts a response stream to the stream of another API, chunk by chunk.
+/// Turns a response stream of one API into that of another, chunk by chunk.
 ///
-/// The output of a stream that fails ends with the error of the target API, so that its reader knows; then the error is returned.
+/// If the stream fails, the output ends with the error of the target API, and then the error is returned.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -48,13 +48,13 @@ pub struct Transcoder {
     decoder: Decoder,
     writer: Writer,
     names: ToolNames,
-    /// Lent until the next call.
+    /// The output, which is borrowed until the next call.
     out: Vec<u8>,
     /// The end was written.
     ended: bool,
 }
 
-/// A call returns once it has this much: one large chunk must not become one huge piece.
+/// A call returns once it has this many bytes, so that one large chunk does not become one huge piece.
 const PIECE: usize = 64 * 1024;
 
 impl Transcoder {
@@ -68,18 +68,18 @@ impl Transcoder {
         Ok(Self { decoder, writer, names: ToolNames::default(), out: Vec::new(), ended: false })
     }
 
-    /// The next piece of output; all that `chunk` becomes, unless that is much. `Ok(None)` means that `chunk` is empty:
-    /// pass the next one.
+    /// The next piece of output, which is all of the output for `chunk` unless that is long. `Ok(None)` means that `chunk` is
+    /// used up: call again with the next one.
     ///
     /// # Errors
     ///
-    /// Those of [`Decoder::decode`], after the piece that tells the target's reader.
+    /// Those of [`Decoder::decode`], after the piece with the error of the target API.
     pub fn decode<'a>(&'a mut self, chunk: &mut Bytes) -> Result<Option<&'a [u8]>, DecodeError> {
         self.out.clear();
         while self.out.len() < PIECE {
             match self.decoder.decode(chunk) {
                 Ok(Some(event)) => {
-                    // More of a text loses nothing that its beginning has not lost.
+                    // A further delta of a part loses nothing that its first delta has not lost.
                     let is_more = matches!(event, Event::TextDelta { .. });
                     self.writer.write(&self.names.restore(event), &mut self.out);
                     if !is_more {
@@ -96,17 +96,17 @@ impl Transcoder {
         Ok((!self.out.is_empty()).then_some(&self.out[..]))
     }
 
-    /// The end of the input: first the end of the output, then `Ok(None)`, which means that the stream is complete.
+    /// Ends the input. Returns the end of the output, then `Ok(None)`, which means that the stream is complete.
     ///
     /// # Errors
     ///
-    /// Those of [`Decoder::finish`], after the piece that tells the target's reader.
+    /// Those of [`Decoder::finish`], after the piece with the error of the target API.
     pub fn finish(&mut self) -> Result<Option<&[u8]>, DecodeError> {
         self.out.clear();
         while self.out.len() < PIECE {
             match self.decoder.finish() {
                 Ok(Some(event)) => {
-                    // More of a text loses nothing that its beginning has not lost.
+                    // A further delta of a part loses nothing that its first delta has not lost.
                     let is_more = matches!(event, Event::TextDelta { .. });
                     self.writer.write(&self.names.restore(event), &mut self.out);
                     if !is_more {
@@ -125,28 +125,28 @@ impl Transcoder {
         Ok((!self.out.is_empty()).then_some(&self.out[..]))
     }
 
-    /// The service says that the stream failed: see [`Decoder::fail`].
+    /// Reports that the stream failed. See [`Decoder::fail`].
     pub fn fail(&mut self, failure: Failure) {
         self.decoder.fail(failure);
     }
 
-    /// The frames are corrupt or cut short: see [`Decoder::fail_with`].
+    /// Reports that the frames are corrupt or truncated. See [`Decoder::fail_with`].
     pub fn fail_with(&mut self, error: DecodeError) {
         self.decoder.fail_with(error);
     }
 
-    /// What could not be carried over, so far.
+    /// What could not be converted so far.
     pub fn losses(&self) -> &Losses {
         self.writer.losses()
     }
 
-    /// The names of tools that the request had to change: calls get back those that whoever asked knows. To be set before
-    /// the first [`decode`](Self::decode).
+    /// Sets the names of tools that the conversion of the request had to change, so that calls have the original names. Call
+    /// it before the first [`decode`](Self::decode).
     pub fn set_tool_names(&mut self, names: ToolNames) {
         self.names = names;
     }
 
-    /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known.
+    /// Sets how long the response took, in milliseconds. Call it before [`finish`](Self::finish).
     pub fn set_latency_ms(&mut self, milliseconds: u64) {
         self.writer.set_latency_ms(milliseconds);
     }

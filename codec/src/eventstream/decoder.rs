@@ -1,8 +1,8 @@
 //! The incremental decoder.
 //!
-//! A frame that is contiguous in a chunk is checked and borrowed in place. Other frames are joined in a partial buffer: first
-//! the twelve bytes of the prelude, which are checked before anything more is buffered, then the rest. No byte is read twice
-//! except for the checksum, and the buffer only holds bytes that have arrived.
+//! A frame that is complete in a chunk is checked and borrowed in place. Any other frame is joined in the partial buffer:
+//! first the twelve bytes of its prelude, which are checked before anything more is buffered, then the rest. Except for the
+//! checksum, no byte is read twice, and the partial buffer only holds bytes that have arrived.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -15,7 +15,7 @@ use crate::ablation::Shortcut;
 use crate::buffer;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::eventstream::frame::{Frame, PRELUDE_LEN, Prelude};
-use crate::eventstream::usual::Usual;
+use crate::eventstream::header_cache::HeaderCache;
 use crate::input::Input;
 use crate::limits::Limits;
 
@@ -37,7 +37,7 @@ impl Decoder {
         Self { scanner: Scanner::new(Arc::new(limits)), ..Self::default() }
     }
 
-    /// The next frame. `Ok(None)` means that `chunk` is empty: pass the next one.
+    /// The next frame. `Ok(None)` means that `chunk` is used up: call again with the next one.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Decoder {
         self.scanner.check_failed()?;
         while self.input.refill(chunk) {
             let Input { chunk, pos } = &mut self.input;
-            let found = match self.scanner.next_usual(chunk, pos) {
+            let found = match self.scanner.next_cached(chunk, pos) {
                 Some(found) => Some(found),
                 None => self.scanner.next(chunk, pos)?,
             };
@@ -71,15 +71,15 @@ impl Decoder {
 /// A frame that was found, to be borrowed later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
-    /// Where it starts in the chunk; `None` if it lies in the carry.
+    /// Its offset in the chunk; `None` if it is in the partial buffer.
     start: Option<usize>,
     prelude: Prelude,
-    /// Its headers are those of the frame before, byte for byte.
+    /// Its headers are equal to those of the previous frame.
     pub(crate) same_headers: bool,
 }
 
 impl Found {
-    /// Where the payload lies: in the chunk or in the carry.
+    /// Whether the payload is in the partial buffer instead of the chunk, and its range there.
     #[inline(always)]
     pub(crate) fn payload(&self) -> (bool, Range<usize>) {
         let start = self.start.unwrap_or(0);
@@ -93,14 +93,14 @@ impl Found {
 pub(crate) struct Scanner {
     limits: Arc<Limits>,
     /// The beginning of a frame that did not end in its chunk, or the whole of it once it is found.
-    carry: Vec<u8>,
-    /// Set once the first twelve bytes of the carry are checked.
+    partial: Vec<u8>,
+    /// Set once the first twelve bytes of the partial buffer are checked.
     prelude: Option<Prelude>,
-    /// The carry holds a whole frame, which is lent until the next call.
+    /// The partial buffer holds a whole frame, which is borrowed until the next call.
     whole: bool,
-    /// What is known of the last frame, which was checked, unless its headers were long.
-    last: Option<Box<Usual>>,
-    /// Bytes of the stream before the frame that comes next.
+    /// The headers of the last frame, which was checked, unless they were long.
+    last: Option<Box<HeaderCache>>,
+    /// The offset of the next frame in the stream.
     offset: u64,
     failed: Option<DecodeError>,
 }
@@ -110,13 +110,13 @@ impl Scanner {
         Self { limits, ..Self::default() }
     }
 
-    /// The next frame, if it is as nearly all are: good, whole in `chunk`, and with the headers of the one
-    /// before. Anything else is left to [`next`](Self::next).
+    /// The next frame, if it is complete in `chunk`, valid, and has the headers of the previous frame, as nearly all
+    /// frames. Anything else is left to [`next`](Self::next).
     #[inline(always)]
-    pub(crate) fn next_usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
+    pub(crate) fn next_cached(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Found> {
         let rest = &chunk[*pos..];
-        // After a fault nothing is known.
-        if !self.carry.is_empty() || !Shortcut::FrameHeaders.is_on() {
+        // After an error there is no previous frame.
+        if !self.partial.is_empty() || !Shortcut::FrameHeaders.is_on() {
             return None;
         }
         let prelude = self.last.as_ref()?.read(rest, &self.limits)?;
@@ -130,15 +130,15 @@ impl Scanner {
     #[inline(always)]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
         self.check_failed()?;
-        self.give_back();
+        self.release();
         let rest = &chunk[*pos..];
-        if !self.carry.is_empty() || rest.len() < PRELUDE_LEN {
-            return self.next_carried(chunk, pos);
+        if !self.partial.is_empty() || rest.len() < PRELUDE_LEN {
+            return self.next_partial(chunk, pos);
         }
         let prelude = self.parse_prelude(rest)?;
         if rest.len() < prelude.total {
             self.prelude = Some(prelude);
-            return self.next_carried(chunk, pos);
+            return self.next_partial(chunk, pos);
         }
         let same_headers = self.check(prelude, &rest[..prelude.total])?;
         let start = Some(*pos);
@@ -146,43 +146,43 @@ impl Scanner {
         Ok(Some(Found { start, prelude, same_headers }))
     }
 
-    /// What was lent is not needed any more.
+    /// Releases what was borrowed.
     #[inline]
-    pub(crate) fn give_back(&mut self) {
+    pub(crate) fn release(&mut self) {
         if self.whole {
             self.whole = false;
             self.prelude = None;
-            buffer::clear(&mut self.carry);
+            buffer::clear(&mut self.partial);
         }
     }
 
-    /// The same for a frame that does not lie whole in one chunk.
-    fn next_carried(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
-        let mut fill = |carry: &mut Vec<u8>, len: usize| {
-            let take = (len - carry.len()).min(chunk.len() - *pos);
-            buffer::push(carry, &chunk[*pos..*pos + take], len);
+    /// The same for a frame that is not complete in one chunk.
+    fn next_partial(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
+        let mut fill = |partial: &mut Vec<u8>, len: usize| {
+            let take = (len - partial.len()).min(chunk.len() - *pos);
+            buffer::push(partial, &chunk[*pos..*pos + take], len);
             *pos += take;
-            carry.len() == len
+            partial.len() == len
         };
         let prelude = match self.prelude {
             Some(prelude) => prelude,
             None => {
-                if !fill(&mut self.carry, PRELUDE_LEN) {
+                if !fill(&mut self.partial, PRELUDE_LEN) {
                     return Ok(None);
                 }
-                let carry = core::mem::take(&mut self.carry);
-                let prelude = self.parse_prelude(&carry)?;
-                self.carry = carry;
+                let partial = core::mem::take(&mut self.partial);
+                let prelude = self.parse_prelude(&partial)?;
+                self.partial = partial;
                 self.prelude = Some(prelude);
                 prelude
             }
         };
-        if !fill(&mut self.carry, prelude.total) {
+        if !fill(&mut self.partial, prelude.total) {
             return Ok(None);
         }
-        let carry = core::mem::take(&mut self.carry);
-        let same_headers = self.check(prelude, &carry)?;
-        self.carry = carry;
+        let partial = core::mem::take(&mut self.partial);
+        let same_headers = self.check(prelude, &partial)?;
+        self.partial = partial;
         self.whole = true;
         Ok(Some(Found { start: None, prelude, same_headers }))
     }
@@ -191,27 +191,27 @@ impl Scanner {
     pub(crate) fn frame<'a>(&'a self, found: &Found, chunk: &'a Bytes) -> Frame<'a> {
         match found.start {
             Some(start) => Frame::new(&chunk[start..start + found.prelude.total], found.prelude, Some(chunk)),
-            None => Frame::new(&self.carry, found.prelude, None),
+            None => Frame::new(&self.partial, found.prelude, None),
         }
     }
 
-    /// The frame that was put together from several chunks, while it is lent.
-    pub(crate) fn carry(&self) -> &[u8] {
-        &self.carry
+    /// The frame that was joined from several chunks.
+    pub(crate) fn partial(&self) -> &[u8] {
+        &self.partial
     }
 
-    /// Bytes of the stream before the frame that comes next.
+    /// The offset of the next frame in the stream.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The end of the input. `decoded` says whether the last chunk was decoded to its end.
+    /// The end of the input. `decoded` is whether the last chunk was decoded to its end.
     pub(crate) fn finish(&mut self, decoded: bool) -> Result<(), DecodeError> {
         self.check_failed()?;
-        if decoded && (self.whole || self.carry.is_empty()) {
+        if decoded && (self.whole || self.partial.is_empty()) {
             return Ok(());
         }
-        let (what, len) = ("frame ends early", self.carry.len() as u64);
+        let (what, len) = ("frame ends early", self.partial.len() as u64);
         self.fail(0, DecodeErrorKind::Truncated { what, len })
     }
 
@@ -230,7 +230,7 @@ impl Scanner {
         }
     }
 
-    /// Checks a whole frame, and tells whether its headers are those of the frame before.
+    /// Checks a whole frame, and returns whether its headers are those of the previous frame.
     #[inline]
     fn check(&mut self, prelude: Prelude, frame: &[u8]) -> Result<bool, DecodeError> {
         let headers = &frame[prelude.headers()];
@@ -244,7 +244,7 @@ impl Scanner {
             return self.fail(offset, kind);
         }
         if !same_headers {
-            self.last = Usual::new(headers);
+            self.last = if Shortcut::FrameHeaders.is_on() { HeaderCache::new(headers) } else { None };
         }
         self.offset += prelude.total as u64;
         Ok(same_headers)
@@ -254,7 +254,7 @@ impl Scanner {
     #[cold]
     fn fail<T>(&mut self, offset: usize, kind: DecodeErrorKind) -> Result<T, DecodeError> {
         let error = DecodeError::new(Layer::EventStream, self.offset + offset as u64, kind);
-        (self.carry, self.last) = (Vec::new(), None);
+        (self.partial, self.last) = (Vec::new(), None);
         self.failed = Some(error.clone());
         Err(error)
     }

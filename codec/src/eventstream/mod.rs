@@ -40,7 +40,7 @@ mod decoder;
 mod encode;
 mod frame;
 mod header;
-mod usual;
+mod header_cache;
 
 pub use decoder::Decoder;
 pub(crate) use decoder::Scanner;

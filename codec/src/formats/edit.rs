@@ -2,7 +2,7 @@
 //!
 //! The request as it was read and the changed request are both written by the API's ordinary writer, in which every message,
 //! content part and tool that was not changed is a copy of its source ([`Original`]) and extension fields are put back
-//! ([`put_back`]). The difference between the two results is the change; [`merge`] applies it to the source document, of
+//! ([`put_back`]). The difference between the two results is the change; [`Merge`] applies it to the source document, of
 //! which everything else stays as it is.
 
 use alloc::borrow::Cow;
@@ -166,46 +166,72 @@ pub(crate) enum Rename {
 /// Looks up under which other name a field of the source is written.
 pub(crate) type Renames<'r> = dyn Fn(&str) -> Option<(&'static str, Rename)> + 'r;
 
-/// Appends the source with the changes that lead from `before` to `after`. Fields that are the same in both stay as the
-/// source has them; a changed field replaces the source's, a removed one is removed, and an added one comes last.
-pub(crate) fn merge(source: &str, before: &str, after: &str, rename: &Renames<'_>, out: &mut Vec<u8>) {
-    if before == after {
-        return out.extend_from_slice(source.as_bytes());
+/// Applies the changes that lead from one written request to another to the source.
+pub(crate) struct Merge<'m> {
+    pub(crate) source: &'m str,
+    /// Offsets of values that were changed or removed, also if neither request could be written with them.
+    pub(crate) changed: Vec<u32>,
+    pub(crate) rename: &'m Renames<'m>,
+}
+
+impl Merge<'_> {
+    /// Appends the source with the changes that lead from `before` to `after`. Fields that are the same in both stay as the
+    /// source has them; a changed field replaces the source's, a removed one is removed, and an added one comes last.
+    pub(crate) fn write(&self, before: &str, after: &str, out: &mut Vec<u8>) {
+        self.object(self.source, before, after, out);
     }
-    let (all_before, all_after) = (fields(before), fields(after));
-    // The last of several fields of one name counts.
-    let find = |fields: &[Field<'_>], name: &str| fields.iter().rposition(|field| field.name == name);
-    let mut is_written: Vec<bool> = all_after.iter().map(|_| false).collect();
-    let mut writer = Writer::new(out);
-    for field in fields(source) {
-        let renamed = rename(&field.name);
-        let name = renamed.map_or(&*field.name, |(name, _)| name);
-        let old = find(&all_before, name).map(|index| all_before[index].value);
-        let index = find(&all_after, name);
-        let new = index.map(|index| all_after[index].value);
-        let is_first = index.is_none_or(|index| !core::mem::replace(&mut is_written[index], true));
-        match new {
-            _ if old == new => writer.field(field.written).extend_from_slice(field.value.as_bytes()),
-            Some(new) if is_first => {
-                if let Some((name, Rename::Successor)) = renamed {
-                    writer.named(name).extend_from_slice(new.as_bytes());
-                } else if new.starts_with('{') && field.value.starts_with('{') {
-                    let value = writer.field(field.written);
-                    merge(field.value, old.unwrap_or("{}"), new, rename, value);
-                } else {
-                    writer.field(field.written).extend_from_slice(new.as_bytes());
+
+    fn object(&self, source: &str, before: &str, after: &str, out: &mut Vec<u8>) {
+        if before == after && !self.is_changed(source) {
+            return out.extend_from_slice(source.as_bytes());
+        }
+        let (all_before, all_after) = (fields(before), fields(after));
+        // The last of several fields of one name counts.
+        let find = |fields: &[Field<'_>], name: &str| fields.iter().rposition(|field| field.name == name);
+        let mut is_written: Vec<bool> = all_after.iter().map(|_| false).collect();
+        let mut writer = Writer::new(out);
+        for field in fields(source) {
+            let renamed = (self.rename)(&field.name);
+            let name = renamed.map_or(&*field.name, |(name, _)| name);
+            let old = find(&all_before, name).map(|index| all_before[index].value);
+            let index = find(&all_after, name);
+            let new = index.map(|index| all_after[index].value);
+            let is_first = index.is_none_or(|index| !core::mem::replace(&mut is_written[index], true));
+            let is_object = |value: &str| value.starts_with('{');
+            let is_within = self.is_changed(field.value) && !self.is_changed(&field.value[..1]);
+            match new {
+                _ if old == new && !self.is_changed(field.value) => {
+                    writer.field(field.written).extend_from_slice(field.value.as_bytes());
                 }
+                Some(new) if is_first => match renamed {
+                    Some((name, Rename::Successor)) => {
+                        writer.named(name).extend_from_slice(new.as_bytes());
+                    }
+                    _ if is_object(new) && is_object(field.value) => {
+                        self.object(field.value, old.unwrap_or("{}"), new, writer.field(field.written));
+                    }
+                    _ => writer.field(field.written).extend_from_slice(new.as_bytes()),
+                },
+                None if old.is_none() && is_within && is_object(field.value) => {
+                    self.object(field.value, "{}", "{}", writer.field(field.written));
+                }
+                _ => {}
             }
-            _ => {}
         }
-    }
-    for (field, is_written) in all_after.iter().zip(is_written) {
-        let old = find(&all_before, &field.name).map(|index| all_before[index].value);
-        if !is_written && old != Some(field.value) {
-            writer.field(field.written).extend_from_slice(field.value.as_bytes());
+        for (field, is_written) in all_after.iter().zip(is_written) {
+            let old = find(&all_before, &field.name).map(|index| all_before[index].value);
+            if !is_written && old != Some(field.value) {
+                writer.field(field.written).extend_from_slice(field.value.as_bytes());
+            }
         }
+        writer.end();
     }
-    writer.end();
+
+    /// Whether a value that was changed begins in this piece of the source.
+    fn is_changed(&self, piece: &str) -> bool {
+        let start = piece.as_ptr() as usize - self.source.as_ptr() as usize;
+        self.changed.iter().any(|offset| (start..start + piece.len()).contains(&(*offset as usize)))
+    }
 }
 
 /// Writes an object out of fields that are written already.

@@ -6,13 +6,15 @@
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::parameters::{Group, Parameter as P, Table, row, split_extra_parameters};
+use crate::formats::parameters::{
+    Group, PENALTIES, Parameter as P, SAMPLING, Table, row, split_extra_parameters,
+};
 use crate::formats::request_reader::{Result, Source, expected, offset_of};
 use crate::json::{Kind, Object};
 use crate::model::{Fields, Param, Request};
 
 pub(crate) const TABLE: Table = Table {
-    groups: &[&SAMPLING, &STREAM_OPTIONS],
+    groups: &[&PARAMETERS, &STREAM_OPTIONS],
     code: &[P::Logprobs],
     extra: Some(""),
     known: &["prompt", "stream_options"],
@@ -21,32 +23,30 @@ pub(crate) const TABLE: Table = Table {
     reason: "OpenAI's completions have no such parameter",
 };
 
-const SAMPLING: Group = Group {
+const PARAMETERS: Group = Group {
     object: "",
     rows: &[
-        row(P::Model, "model").read_only(),
-        row(P::MaxTokens, "max_tokens"),
-        row(P::Temperature, "temperature"),
-        row(P::TopP, "top_p"),
-        row(P::TopK, "top_k"),
-        row(P::MinP, "min_p"),
-        row(P::Seed, "seed"),
-        row(P::N, "n"),
-        row(P::Stop, "stop").or_one_string(),
-        row(P::FrequencyPenalty, "frequency_penalty"),
-        row(P::PresencePenalty, "presence_penalty"),
-        row(P::RepetitionPenalty, "repetition_penalty"),
-        // The number of alternatives, which asks for probabilities at the same time.
-        row(P::TopLogprobs, "logprobs").quirk(logprobs),
-        row(P::LogitBias, "logit_bias"),
-        row(P::User, "user"),
-        row(P::ReturnFullText, "echo").skip_neutral(),
-        row(P::Stream, "stream"),
+        &[
+            row(P::Model, "model").read_only(),
+            row(P::MaxTokens, "max_tokens"),
+            row(P::Temperature, "temperature"),
+        ],
+        SAMPLING,
+        &[row(P::N, "n"), row(P::Stop, "stop").or_one_string()],
+        PENALTIES,
+        &[
+            // The number of alternatives, which asks for probabilities at the same time.
+            row(P::TopLogprobs, "logprobs").quirk(logprobs),
+            row(P::LogitBias, "logit_bias"),
+            row(P::User, "user"),
+            row(P::ReturnFullText, "echo").skip_neutral(),
+            row(P::Stream, "stream"),
+        ],
     ],
 };
 
 const STREAM_OPTIONS: Group =
-    Group { object: "stream_options", rows: &[row(P::IncludeUsage, "include_usage")] };
+    Group { object: "stream_options", rows: &[&[row(P::IncludeUsage, "include_usage")]] };
 
 fn logprobs(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     match c.request.top_logprobs {
@@ -112,10 +112,13 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         object.string("model", &model.value);
     }
     match &c.request.prompts {
-        Some(prompts) => object.raw("prompt", prompts.value.as_str()),
+        Some(prompts) => {
+            c.report_tools();
+            object.raw("prompt", prompts.value.as_str());
+        }
         None => c.prompt()?.write(object.name("prompt")),
     }
-    c.write_rows(&mut object, &SAMPLING);
+    c.write_rows(&mut object, &PARAMETERS);
     if c.wants(&[c.request.stream]) {
         c.write_group(&mut object, &STREAM_OPTIONS);
     }

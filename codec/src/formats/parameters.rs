@@ -60,6 +60,17 @@ macro_rules! parameters {
                 }
             }
 
+            /// The offset of its value in `original`, if `request` has another one or none.
+            fn changed(self, original: &Request<'_>, request: &Request<'_>) -> Option<u32> {
+                match self {
+                    $(Self::$variant => changed(&original.$field, &request.$field),)*
+                    Self::Stop => None,
+                    Self::ToolChoice => changed(&original.tool_choice, &request.tool_choice),
+                    Self::Reasoning => changed(&original.reasoning, &request.reasoning),
+                    Self::ResponseFormat => changed(&original.response_format, &request.response_format),
+                }
+            }
+
             fn read<'a>(self, form: StopForm, source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
                 match self {
                     $(Self::$variant => source.param(&mut request.$field),)*
@@ -198,8 +209,29 @@ impl Row {
 pub(crate) struct Group {
     /// The field that holds the object; empty for the request itself.
     pub(crate) object: &'static str,
-    pub(crate) rows: &'static [Row],
+    pub(crate) rows: &'static [&'static [Row]],
 }
+
+impl Group {
+    fn rows(&self) -> impl Iterator<Item = &'static Row> {
+        self.rows.iter().copied().flatten()
+    }
+}
+
+/// Parameters that OpenAI's APIs and their likes call by the same names.
+pub(crate) const SAMPLING: &[Row] = &[
+    row(Parameter::TopP, "top_p"),
+    row(Parameter::TopK, "top_k"),
+    row(Parameter::MinP, "min_p"),
+    row(Parameter::Seed, "seed"),
+];
+
+/// The same for penalties.
+pub(crate) const PENALTIES: &[Row] = &[
+    row(Parameter::FrequencyPenalty, "frequency_penalty"),
+    row(Parameter::PresencePenalty, "presence_penalty"),
+    row(Parameter::RepetitionPenalty, "repetition_penalty"),
+];
 
 /// The parameters of one API.
 pub(crate) struct Table {
@@ -222,11 +254,6 @@ impl Table {
     /// An API without parameters.
     pub(crate) const EMPTY: Self =
         Self { groups: &[], code: &[], extra: None, known: &[], objects: &[], deprecated: &[], reason: "" };
-
-    fn rows(&self, object: &str) -> impl Iterator<Item = &'static Row> {
-        let groups = self.groups.iter().filter(move |group| group.object == object);
-        groups.flat_map(|group| group.rows)
-    }
 
     /// Reads a field of the request, if it is a parameter or an object of parameters.
     pub(crate) fn read<'a>(
@@ -254,7 +281,7 @@ impl Table {
         request: &mut Request<'a>,
     ) -> Result<bool> {
         for group in self.groups.iter().filter(|group| group.object == object) {
-            if let Some(row) = group.rows.iter().find(|row| row.name == name && row.is_read) {
+            if let Some(row) = group.rows().find(|row| row.name == name && row.is_read) {
                 return row.parameter.read(row.stop, source, request);
             }
         }
@@ -263,7 +290,10 @@ impl Table {
 
     /// Whether a name has a meaning where extra parameters go.
     pub(crate) fn knows(&self, name: &str) -> bool {
-        self.known.contains(&name) || self.rows(self.extra.unwrap_or_default()).any(|row| row.name == name)
+        self.known.contains(&name)
+            || self.groups.iter().any(|group| {
+                group.object == self.extra.unwrap_or_default() && group.rows().any(|row| row.name == name)
+            })
     }
 
     /// The name under which a field of the source is written, if it is another one, and how that relates to the field's.
@@ -271,16 +301,38 @@ impl Table {
         if let Some((_, successor)) = self.deprecated.iter().find(|(deprecated, _)| *deprecated == name) {
             return Some((successor, Rename::Successor));
         }
-        let rows = || self.groups.iter().flat_map(|group| group.rows);
+        let rows = || self.groups.iter().flat_map(|group| group.rows());
         let row = rows().find(|row| row.name == name && !row.is_written)?;
         let written = rows().find(|other| other.parameter == row.parameter && other.is_written)?;
         Some((written.name, Rename::Synonym))
     }
 
+    /// The table of an API with a prompt and an object of parameters beside it.
+    pub(crate) const fn of_prompt(
+        groups: &'static [&'static Group],
+        code: &'static [Parameter],
+        known: &'static [&'static str],
+        reason: &'static str,
+    ) -> Self {
+        let object = "parameters";
+        Self { groups, code, extra: Some(object), known, objects: &["parameters"], deprecated: &[], reason }
+    }
+
     fn writes(&self, parameter: Parameter) -> bool {
-        let mut rows = self.groups.iter().flat_map(|group| group.rows);
+        let mut rows = self.groups.iter().flat_map(|group| group.rows());
         self.code.contains(&parameter) || rows.any(|row| row.is_written && row.parameter == parameter)
     }
+}
+
+fn changed<T: PartialEq>(original: &Option<Param<T>>, now: &Option<Param<T>>) -> Option<u32> {
+    let was = original.as_ref()?;
+    let is_same = now.as_ref().is_some_and(|now| now.value == was.value);
+    if is_same { None } else { was.offset }
+}
+
+/// The offsets of parameters that were changed or removed.
+pub(crate) fn changed_parameters(original: &Request<'_>, request: &Request<'_>) -> Vec<u32> {
+    Parameter::ALL.iter().filter_map(|parameter| parameter.changed(original, request)).collect()
 }
 
 /// Splits the extra parameters off from the fields of a request: those that are not nested and that the table does not know.
@@ -387,7 +439,7 @@ impl Write for Param<model::Json<'_>> {
 impl Conversion<'_, '_> {
     /// Writes the parameters of a group.
     pub(crate) fn write_rows(&self, object: &mut Object<'_>, group: &Group) {
-        for row in group.rows.iter().filter(|row| row.is_written) {
+        for row in group.rows().filter(|row| row.is_written) {
             match (row.quirk, row.parameter) {
                 _ if row.skips_neutral && row.parameter.significant(self.request).is_none() => {}
                 (Some(quirk), _) => quirk(self, object, row.name),

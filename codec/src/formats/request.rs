@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::formats::conversion::Conversion;
-use crate::formats::edit::{Original, merge, put_back};
-use crate::formats::parameters::Table;
+use crate::formats::edit::{Merge, Original, put_back};
+use crate::formats::parameters::{Table, changed_parameters};
 use crate::formats::request_reader::{Result, Source, field_path};
 use crate::formats::text_generation::{jumpstart, lmi, tgi, triton};
 use crate::formats::{
@@ -159,7 +159,9 @@ fn edit(
     let written_before = write_whole(format, &before).unwrap_or_else(|_| b"{}".into());
     let mut out = output(request);
     let [before_text, after_text] = [&written_before, &written_after].map(|text| text_of(text));
-    merge(&original.source, before_text, after_text, &|name| table.rename(name), &mut out);
+    let changed = changed_parameters(original, request);
+    let merge = Merge { source: &original.source, changed, rename: &|name| table.rename(name) };
+    merge.write(before_text, after_text, &mut out);
     Ok((out, after.into_losses(&before.into_pending())))
 }
 

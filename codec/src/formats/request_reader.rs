@@ -13,7 +13,7 @@ use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::json;
 use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
 use crate::model;
-use crate::model::{Fields, Offset, Param, Text};
+use crate::model::{Fields, Message, Offset, Param, Part, Role, Text};
 
 pub(crate) type Result<T> = core::result::Result<T, ConvertError>;
 
@@ -202,6 +202,14 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
+    /// Reads a string that is required, or leaves a value of another kind alone.
+    pub(crate) fn required(&mut self, slot: &mut Cow<'a, str>) -> Result<bool> {
+        let mut value = None;
+        let is_read = self.value(&mut value)?;
+        *slot = value.unwrap_or_default();
+        Ok(is_read)
+    }
+
     /// The same for a parameter, which remembers where it stood.
     #[inline]
     pub(crate) fn param<T: Value<'a>>(&mut self, slot: &mut Option<Param<T>>) -> Result<bool> {
@@ -356,6 +364,16 @@ pub(crate) fn expected(
     ConvertError::new(offset, ConvertErrorKind::Expected { what, expected, found })
 }
 
+/// The error of a value of the wrong kind.
+pub(crate) fn wrong_kind(
+    offset: usize,
+    what: &'static str,
+    expected: &'static str,
+    found: Kind,
+) -> ConvertError {
+    self::expected(offset, what, expected, named(found))
+}
+
 fn named(kind: Kind) -> &'static str {
     match kind {
         Kind::Null => "null",
@@ -365,6 +383,33 @@ fn named(kind: Kind) -> &'static str {
         Kind::Array => "an array",
         Kind::Object => "an object",
     }
+}
+
+/// The role of a name that all APIs share.
+pub(crate) fn role(name: Cow<'_, str>) -> Role<'_> {
+    match &*name {
+        "system" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        _ => Role::Other(name),
+    }
+}
+
+/// Reads a message of a role and content, which `read_content` reads.
+pub(crate) fn message<'a>(
+    source: &mut Source<'a>,
+    read_content: impl Fn(&mut Source<'a>, &mut Vec<Part<'a>>) -> Result<bool>,
+) -> Result<Message<'a>> {
+    let offset = source.expect("message", Kind::Object)?;
+    let (_, start) = source.kind()?;
+    let (mut name, mut content, mut extension_fields) = (None, Vec::new(), Vec::new());
+    source.object(&mut extension_fields, "", |source, field| match field {
+        "role" => source.value(&mut name),
+        "content" => read_content(source, &mut content),
+        _ => Ok(false),
+    })?;
+    let Some(name) = name else { return Err(expected(start, "role of a message", "a string", "nothing")) };
+    Ok(Message { role: role(name), content, name: None, extension_fields, offset })
 }
 
 /// The string that a field of an object holds.

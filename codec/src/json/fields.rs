@@ -1,14 +1,14 @@
-//! The members of a small document, by name.
+//! The fields of a small document, by name.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::json::{Fault, Json, Kind, Object};
 
-/// Deep enough for what readers take by default.
+/// The limit of nesting, which is that of readers by default.
 const DEPTH: usize = 127;
 
-/// The members of an object: their names, and their values as they stand. Of what is no object there are none.
+/// The fields of an object, with their values as JSON. A value that is no object has none.
 pub(crate) fn members(object: &str) -> Vec<(String, &str)> {
     let mut members = Vec::new();
     let mut json = Json::new(object.as_bytes(), 0, DEPTH);
@@ -20,12 +20,12 @@ pub(crate) fn members(object: &str) -> Vec<(String, &str)> {
     if read.is_ok() && is_end(object, &json) { members } else { Vec::new() }
 }
 
-/// The value of a member of an object as it stands; the last of its name counts.
+/// The value of a field of an object as JSON. The last field of the name counts.
 pub(crate) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     members(object).into_iter().rfind(|(known, _)| known == name).map(|(_, value)| value)
 }
 
-/// An object with this value for the member of this name, which comes last then; `None` takes the member out.
+/// An object with this value for the field of this name, which is the last field then. `None` removes the field.
 pub(crate) fn with_member(object: &str, name: &str, value: Option<&str>) -> String {
     let mut out = Vec::new();
     Object::write(&mut out, |written| {
@@ -39,7 +39,7 @@ pub(crate) fn with_member(object: &str, name: &str, value: Option<&str>) -> Stri
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The elements of an array, as they stand. Of what is no array there are none.
+/// The elements of an array as JSON. A value that is no array has none.
 pub(crate) fn elements(array: &str) -> Vec<&str> {
     let mut elements = Vec::new();
     let mut json = Json::new(array.as_bytes(), 0, DEPTH);
@@ -50,12 +50,12 @@ pub(crate) fn elements(array: &str) -> Vec<&str> {
     if read.is_ok() && is_end(array, &json) { elements } else { Vec::new() }
 }
 
-/// Whether nothing follows the document that was read.
+/// Whether the text ends behind the document that was read.
 fn is_end(text: &str, json: &Json<'_>) -> bool {
     text.as_bytes()[json.pos()..].trim_ascii().is_empty()
 }
 
-/// What a JSON string means.
+/// The text of a JSON string.
 pub(crate) fn string(value: &str) -> Option<String> {
     let mut json = Json::new(value.as_bytes(), 0, DEPTH);
     if json.kind() != Ok(Kind::String) {

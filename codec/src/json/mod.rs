@@ -1,10 +1,9 @@
-//! Reading JSON in place, and writing it as it comes.
+//! Reads JSON in place, and writes it without building a tree.
 //!
-//! Formats pick a few strings and numbers out of a document. This reads it without building anything: strings and
-//! numbers are found as ranges, everything else is skipped, and nothing is allocated. A document is checked whole
-//! before any of it is used, so that the second pass cannot fail half-way.
+//! Formats pick a few strings and numbers out of a document. The reader finds strings and numbers as ranges, skips everything
+//! else, and allocates nothing. A whole document is checked before any of it is used, so that a second pass cannot fail.
 //!
-//! It takes what [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) allows, with these decisions where it leaves room:
+//! The reader accepts what [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) allows, with these decisions where it leaves room:
 //! the last of several equal names counts; numbers have any size and precision, as text; a lone surrogate escape
 //! becomes U+FFFD; nesting is bounded by [`Limits::depth`](crate::Limits::depth).
 
@@ -28,7 +27,7 @@ pub(crate) use writer::{
     Array, Object, one_line, write_escaped, write_integer, write_number, write_one_line, write_string,
 };
 
-/// What is wrong with a document, and where.
+/// Why a document is malformed, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) at: usize,
@@ -37,18 +36,18 @@ pub(crate) struct Fault {
 
 type Result<T> = core::result::Result<T, Fault>;
 
-/// A string: what stands between the quotes.
+/// A string: the span between its quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Str {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// It has a backslash, and so is not what it means.
+    /// It has escapes.
     pub(crate) escaped: bool,
-    /// All of it is ASCII, and so is UTF-8. Not always seen at the end of a buffer.
+    /// It is known to be ASCII. Not always detected at the end of a buffer.
     pub(crate) ascii: bool,
 }
 
-/// What kind of value comes next.
+/// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Null,
@@ -59,7 +58,7 @@ pub(crate) enum Kind {
     Object,
 }
 
-/// The deepest nesting that can be asked for.
+/// The largest limit of nesting that can be set.
 pub(crate) const DEPTH_MAX: usize = 512;
 
 /// Whether `text` is one JSON document.
@@ -68,7 +67,7 @@ pub(crate) fn is_document(text: &str) -> bool {
     json.skip().is_ok_and(|range| text.as_bytes()[range.end..].trim_ascii().is_empty())
 }
 
-/// `text`, if it is one JSON object and nothing else.
+/// `text`, if it is one JSON object.
 pub(crate) fn as_object(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| text.starts_with('{') && is_document(text))
 }

@@ -1,4 +1,4 @@
-//! Numbers: where they end. Nobody needs to know what they mean.
+//! Finds the end of numbers. Their values are not needed here.
 
 use crate::json::string::LOW;
 use crate::json::{Json, Result};
@@ -33,7 +33,7 @@ impl Json<'_> {
     }
 }
 
-/// Where the number at `at` ends, if there is one. Most of what is asked for has its point, or its end, in one word.
+/// The end of the number at `at`, if there is one. Most numbers have their point or their end in the first word.
 #[inline(always)]
 pub(crate) fn number_end(bytes: &[u8], at: usize) -> Option<usize> {
     let start = at + usize::from(bytes.get(at) == Some(&b'-'));
@@ -46,7 +46,7 @@ pub(crate) fn number_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut end = start + len;
     if (word >> (8 * len)) as u8 == b'.' {
         end = match others & (others - 1) {
-            // The fraction goes on behind the word, or begins there.
+            // The fraction continues behind the word, or begins there.
             0 => start + 8 + digits_at(bytes, start + 8),
             others => start + first(others),
         };
@@ -67,7 +67,7 @@ fn any_number(bytes: &[u8], at: usize) -> Option<usize> {
     json.number().ok().map(|()| json.pos())
 }
 
-/// How many digits begin at `at`, eight at a time.
+/// The number of digits at `at`, read eight at a time.
 #[inline(always)]
 fn digits_at(bytes: &[u8], at: usize) -> usize {
     let mut len = 0;
@@ -91,13 +91,13 @@ fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..at + 8)?.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
-/// The place of the first byte whose high bit is set.
+/// The index of the first byte whose high bit is set.
 #[inline(always)]
 fn first(highs: u64) -> usize {
     (highs.trailing_zeros() / 8) as usize
 }
 
-/// The bytes of a word that are no digits, in their high bits.
+/// Marks the bytes of a word that are no digits in their high bits.
 #[inline(always)]
 fn no_digits(word: u64) -> u64 {
     const HIGH: u64 = LOW * 0x80;

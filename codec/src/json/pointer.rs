@@ -1,26 +1,24 @@
-//! JSON pointers of places in a document.
+//! JSON pointers of offsets in a document.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::json::{DEPTH_MAX, Json, Kind, Result};
 
-/// What is known of where things stand in a document, so that a place in it is found without walking through all that
-/// comes before.
+/// Known positions in a document, so that a pointer is found without a walk through everything before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Landmarks {
-    /// Where large values begin and end, in order of their beginning.
+    /// The spans of large values, in order of their start.
     pub(crate) spans: Vec<(u32, u32)>,
-    /// Of long arrays: where the array begins, where one of its elements does, and which that is. In order.
+    /// For long arrays: the start of the array, and the start and index of one of its elements. In order.
     pub(crate) elements: Vec<(u32, u32, u32)>,
 }
 
-/// Where the values that begin at `offsets`, in ascending order, lie in their document: their JSON pointers
-/// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), found in one walk. An offset at which no value begins gets the
-/// pointer of a value beside it.
+/// The JSON pointers ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) of the values that begin at `offsets`, in ascending
+/// order, found in one walk. An offset at which no value begins gets the pointer of a value beside it.
 pub(crate) fn pointers(source: &[u8], offsets: &[usize], landmarks: &Landmarks) -> Vec<String> {
     let mut walk = Walk { offsets, landmarks, found: Vec::with_capacity(offsets.len()), path: String::new() };
-    // A document that is broken further on has its pointers up to there.
+    // A document that is malformed further on has pointers up to there.
     let _ = walk.value(&mut Json::new(source, 0, DEPTH_MAX));
     let (mut found, last) = (walk.found, walk.path);
     found.resize(offsets.len(), last);
@@ -43,7 +41,7 @@ impl Walk<'_> {
             self.found.push(self.path.clone());
         }
         let Some(&next) = self.offsets.get(self.found.len()) else { return json.fault("all were found") };
-        // What ends before the next offset has nothing of interest in it.
+        // A value that ends before the next offset contains none.
         let mut after = json.clone();
         let spans = &self.landmarks.spans;
         let span = spans.binary_search_by_key(&json.pos, |span| span.0 as usize);
@@ -80,8 +78,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The last known element of the array at `start` that is not behind the next offset, if it is before that and behind
-    /// `pos`.
+    /// The last known element of the array at `start` that begins behind `pos` and not behind the next offset.
     fn landmark(&self, start: usize, pos: usize) -> Option<(usize, u32)> {
         let next = *self.offsets.get(self.found.len())?;
         let elements = &self.landmarks.elements;

@@ -1,17 +1,17 @@
-//! Reads strings: where they end.
+//! Finds the end of strings.
 
 use core::ops::Range;
 
 use crate::json::string::{HIGH, hex4, next_specials, specials};
 use crate::json::{Json, Result, Str};
 
-/// What a string has in it beyond what means itself.
+/// The escapes of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Escapes {
     None,
-    /// Escapes that any reader takes.
+    /// Escapes that every reader accepts.
     Whole,
-    /// Half a pair of surrogates, too.
+    /// Also half a pair of surrogates.
     Halved,
 }
 
@@ -66,7 +66,7 @@ impl Json<'_> {
         Ok(())
     }
 
-    /// Reads a string, for those who may want it as it stands.
+    /// Reads a string, and finds its escapes.
     #[inline]
     pub(crate) fn text(&mut self) -> Result<(Range<usize>, Escapes)> {
         self.expect(b'"', "no string")?;
@@ -93,7 +93,7 @@ impl Json<'_> {
     }
 }
 
-/// The end of a string, and what stands before it.
+/// The end of a string, and what it contains.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rest {
     pub(crate) end: usize,
@@ -101,7 +101,7 @@ pub(crate) struct Rest {
     pub(crate) ascii: bool,
 }
 
-/// The rest of a string whose opening quote was read; `None` if it is wrong. What comes back fits into registers.
+/// The rest of a string whose opening quote was read; `None` if it is malformed. The result fits into registers.
 #[inline]
 pub(crate) fn rest(bytes: &[u8], at: usize) -> Option<Rest> {
     short_rest(bytes, at).or_else(|| rest_of_long(bytes, at))
@@ -148,7 +148,7 @@ impl Why {
     }
 }
 
-/// Where the string ends that goes on at `at`, or where it is wrong.
+/// The end of the string that continues at `at`, or the offset at which it is malformed.
 fn string_end(bytes: &[u8], mut at: usize) -> (usize, Ending) {
     let mut escapes = Escapes::None;
     loop {
@@ -180,7 +180,7 @@ fn string_end(bytes: &[u8], mut at: usize) -> (usize, Ending) {
     (at, Ending::Fault(Why::End))
 }
 
-/// Skips the byte at `at`, and what belongs to it, unless the string ends with it or is wrong there.
+/// Skips the byte at `at` with its escape, unless the string ends there or is malformed.
 #[inline]
 fn special(bytes: &[u8], mut at: usize, escapes: &mut Escapes) -> core::result::Result<usize, Ending> {
     match bytes.get(at) {
@@ -200,7 +200,7 @@ fn special(bytes: &[u8], mut at: usize, escapes: &mut Escapes) -> core::result::
     Ok(at)
 }
 
-/// Skips a `\u`, and its other half, where it is half a pair of surrogates. `None`: it is malformed.
+/// Skips a `\u`, and the second half of a pair of surrogates. `None` if it is malformed.
 #[inline]
 fn unicode(bytes: &[u8], at: usize, escapes: &mut Escapes) -> Option<usize> {
     let unit = unit(bytes, at)?;
@@ -216,7 +216,7 @@ fn unicode(bytes: &[u8], at: usize, escapes: &mut Escapes) -> Option<usize> {
     }
 }
 
-/// What the four digits behind the `\u` at `at` are.
+/// The value of the four digits behind the `\u` at `at`.
 #[inline]
 fn unit(bytes: &[u8], at: usize) -> Option<u32> {
     let &[_, _, a, b, c, d] = bytes.get(at..)?.first_chunk()?;
@@ -228,10 +228,9 @@ fn unit_of_escape(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 2).filter(|escape| *escape == b"\\u").and_then(|_| unit(bytes, at))
 }
 
-/// How many bytes of a string have no meaning but themselves, at least as far as whole words go. All words that were
-/// looked at go into `seen`.
+/// The number of bytes before the first special one, as far as whole words go. Adds all words that were read to `seen`.
 ///
-/// Most strings are short: eight bytes at a time beat a vector search that has to be called.
+/// Most strings are short, so eight bytes at a time are faster than a call of a vector search.
 #[inline]
 fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
     let mut len = 0;
@@ -247,7 +246,7 @@ fn plain_len(bytes: &[u8], seen: &mut u64) -> usize {
     if len == BLOCK { len + plain_blocks(&bytes[BLOCK..], seen) } else { len }
 }
 
-/// Bytes that a compiler looks at at once in a long string.
+/// The number of bytes of a long string that are searched at once.
 const BLOCK: usize = 64;
 
 /// The same for long strings, as far as whole blocks go.

@@ -12,7 +12,7 @@ pub(crate) struct Json<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) pos: usize,
     depth: usize,
-    /// All that was skipped is ASCII, and in one line.
+    /// Everything that was skipped is ASCII without line ends.
     pub(crate) plain: bool,
 }
 
@@ -22,17 +22,17 @@ impl<'a> Json<'a> {
         Self { bytes, pos, depth, plain: true }
     }
 
-    /// How far the document was read. Before a value whose [`kind`](Self::kind) was asked, where it begins.
+    /// The offset up to which the document was read. After a call of [`kind`](Self::kind), the start of the value.
     pub(crate) fn pos(&self) -> usize {
         self.pos
     }
 
-    /// Whether all that was skipped is ASCII, and in one line. Not always seen at the end of a buffer.
+    /// Whether everything that was skipped is ASCII without line ends. Not always detected at the end of a buffer.
     pub(crate) fn is_plain(&self) -> bool {
         self.plain
     }
 
-    /// What a string means.
+    /// The text of a string.
     pub(crate) fn unescaped(&self, string: Str) -> Cow<'a, [u8]> {
         unescaped(self.bytes, string)
     }
@@ -71,7 +71,7 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    /// Where the value that comes next begins, whatever it is.
+    /// The start of the next value, of any kind.
     #[inline]
     pub(crate) fn value_at(&mut self) -> Result<usize> {
         if self.skip_space().is_none() {
@@ -86,7 +86,7 @@ impl<'a> Json<'a> {
         self.skip_space() == Some(b'"')
     }
 
-    /// The kind of the value that comes next. It still has to be read or skipped.
+    /// The kind of the next value, which has to be read or skipped after this.
     #[inline]
     pub(crate) fn kind(&mut self) -> Result<Kind> {
         Ok(match self.skip_space() {
@@ -101,7 +101,7 @@ impl<'a> Json<'a> {
         })
     }
 
-    /// Reads an object, calling `each` with the name of every member; `each` has to read or skip its value.
+    /// Reads an object. Calls `each` with the name of every field; `each` has to read or skip the value.
     pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &[u8]) -> Result<()>) -> Result<()> {
         self.expect(b'{', "no object")?;
         self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: "nested too deep" })?;
@@ -120,8 +120,7 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    /// Reads an array, calling `each` for every element; `each` has to read or skip it, and may stop for reasons of its
-    /// own.
+    /// Reads an array. Calls `each` for every element, which `each` has to read or skip; it may stop with its own error.
     pub(crate) fn array<E: From<Fault>>(
         &mut self,
         mut each: impl FnMut(&mut Self) -> core::result::Result<(), E>,
@@ -142,8 +141,8 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    /// Opens the array or the object that comes next, and tells whether anything is in it. Each element has to be read
-    /// or skipped, then [`next`](Self::next) asked.
+    /// Opens the next array or object, and returns whether it has elements. Read or skip each element, then call
+    /// [`next`](Self::next).
     #[inline]
     pub(crate) fn open(&mut self, kind: Kind) -> Result<bool> {
         let (open, close, why) = match kind {
@@ -160,7 +159,7 @@ impl<'a> Json<'a> {
         Ok(false)
     }
 
-    /// After an element of what [`open`](Self::open) opened: tells whether another follows.
+    /// Returns whether another element follows in what [`open`](Self::open) opened.
     #[inline]
     pub(crate) fn next(&mut self, kind: Kind) -> Result<bool> {
         let more = self.another(if kind == Kind::Object { b'}' } else { b']' })?;
@@ -198,7 +197,27 @@ impl<'a> Json<'a> {
         Ok(core::str::from_utf8(&self.bytes[range]).ok().and_then(|digits| digits.parse().ok()))
     }
 
-    /// Skips the value that comes next, checking it, and returns where it lies.
+    /// Reads integers that are fields of an object, or of its fields of the names in `nested`. `target` returns where the
+    /// integer of a name belongs.
+    pub(crate) fn integers<T>(
+        &mut self,
+        values: &mut T,
+        nested: &[&[u8]],
+        target: for<'t> fn(&'t mut T, &[u8]) -> Option<&'t mut Option<u64>>,
+    ) -> Result<()> {
+        self.object(|json, name| {
+            if json.kind()? == Kind::Object && nested.contains(&name) {
+                return json.integers(values, nested, target);
+            }
+            match target(values, name) {
+                Some(value) => *value = json.integer_or_skip()?.or(*value),
+                None => _ = json.skip()?,
+            }
+            Ok(())
+        })
+    }
+
+    /// Checks and skips the next value, and returns its span.
     #[inline]
     pub(crate) fn skip(&mut self) -> Result<Range<usize>> {
         let kind = self.kind()?;
@@ -213,23 +232,23 @@ impl<'a> Json<'a> {
         Ok(start..self.pos)
     }
 
-    /// Skips a value, and returns where it lies unless it is null.
+    /// The same, with a span only if the value is not null.
     pub(crate) fn skip_some(&mut self) -> Result<Option<Range<usize>>> {
         let is_null = self.kind()? == Kind::Null;
         let range = self.skip()?;
         Ok((!is_null).then_some(range))
     }
 
-    /// The same for a value of one kind; others are skipped, too, and not returned.
+    /// The same, with a span only if the value is of this kind.
     pub(crate) fn skip_kind(&mut self, kind: Kind) -> Result<Option<Range<usize>>> {
         let matches = self.kind()? == kind;
         let range = self.skip()?;
         Ok(matches.then_some(range))
     }
 
-    /// Skips an object or an array with all that is in it.
+    /// Skips an object or an array with its content.
     fn containers(&mut self) -> Result<()> {
-        // One bit for each that is open: whether it is an object. No limit on depth is larger.
+        // One bit for each open container: whether it is an object. No limit of nesting is larger.
         let mut objects = [0u64; DEPTH_MAX / 64];
         let mut open = 0;
         loop {
@@ -278,8 +297,8 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Skips the rest of an array of plain integers without spaces, which the bytes of a token and tokens of a prompt
-    /// are: half of all logprobs. Anything else is left as it is.
+    /// Skips the rest of an array of plain integers without spaces, as the bytes of a token are: half of all log
+    /// probabilities. Does nothing for any other array.
     #[inline]
     fn rest_of_integers(&mut self) -> bool {
         let mut rest = &self.bytes[self.pos..];
@@ -303,7 +322,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The name of a member, and the colon.
+    /// Reads the name of a field, and the colon.
     #[inline]
     pub(crate) fn name(&mut self) -> Result<Str> {
         self.expect_name()?;

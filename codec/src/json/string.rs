@@ -1,4 +1,4 @@
-//! What the bytes of a string mean: special bytes, and escapes.
+//! Special bytes and escapes of strings.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -10,8 +10,7 @@ use crate::json::Str;
 pub(crate) const LOW: u64 = 0x0101_0101_0101_0101;
 pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// The first byte of `word` that means more than itself in a string, in the high bit of its place; places behind it may be
-/// wrong.
+/// Marks the first special byte of `word` in its high bit. Marks of later bytes may be wrong.
 #[inline]
 pub(super) fn specials(word: u64) -> u64 {
     // Sets the high bit of the first byte that is below `n`, for n ≤ 128; bytes above it may be wrong.
@@ -21,8 +20,8 @@ pub(super) fn specials(word: u64) -> u64 {
     quote | backslash | below(word, 0x20)
 }
 
-/// The next word with a byte in it that means more than itself: where it begins, and which bytes of it these may be. No
-/// such byte: where the last whole word ends.
+/// The offset of the next word with a special byte, and the marks of its special bytes; without one, the end of the last
+/// whole word.
 #[inline]
 pub(super) fn next_specials(bytes: &[u8], mut at: usize) -> (usize, u64) {
     while let Some(word) = bytes.get(at..at + 8) {
@@ -38,7 +37,7 @@ pub(super) fn next_specials(bytes: &[u8], mut at: usize) -> (usize, u64) {
     (at, 0)
 }
 
-/// Whether no byte of a block means more than itself in a string. Without a branch, so that it is done in vectors.
+/// Whether a block has no special byte. Without branches, so that it compiles to vector instructions.
 #[inline(always)]
 fn is_plain(block: &[u8; 16]) -> bool {
     // Zero for a quote, for a backslash, and for what is below 0x20.
@@ -46,7 +45,7 @@ fn is_plain(block: &[u8; 16]) -> bool {
     !block.iter().fold(false, |any, &byte| any | (least(byte) == 0))
 }
 
-/// Where the first byte is, from `at` on, that means more than itself in a string; the end, where none does.
+/// The offset of the first special byte from `at` on, or the end.
 #[inline]
 pub(crate) fn special_at(bytes: &[u8], at: usize) -> usize {
     let (at, special) = next_specials(bytes, at);
@@ -68,7 +67,7 @@ pub(crate) fn special_at(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// What a string means.
+/// The text of a string.
 #[inline]
 pub(crate) fn unescaped(bytes: &[u8], string: Str) -> Cow<'_, [u8]> {
     let raw = &bytes[string.start..string.end];
@@ -80,7 +79,7 @@ pub(crate) fn unescaped(bytes: &[u8], string: Str) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// Appends what the inside of a string means. The string was checked; what is wrong all the same is left as it is.
+/// Appends the text of a string, given without its quotes. The string was checked. Malformed escapes are kept as they are.
 pub(crate) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
     for_pieces(raw, |piece| match piece {
         Piece::Plain(range) => out.extend_from_slice(&raw[range]),
@@ -144,7 +143,7 @@ fn unescape_unicode(rest: &mut &[u8]) -> char {
             char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00))
                 .unwrap_or(char::REPLACEMENT_CHARACTER)
         }
-        // Half a pair has no meaning of its own; what follows it has.
+        // Half a pair has no meaning; the escape that follows it has.
         _ => char::REPLACEMENT_CHARACTER,
     }
 }
@@ -156,7 +155,7 @@ pub(super) fn hex4(digits: &[u8]) -> Option<u32> {
     ((a | b | c | d) < 16).then_some(a << 12 | b << 8 | c << 4 | d)
 }
 
-/// What hexadecimal digits mean; 255 for what is none.
+/// The values of hexadecimal digits; 255 for other bytes.
 const HEX: [u8; 256] = {
     let mut table = [255; 256];
     let mut digit = 0;

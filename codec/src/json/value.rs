@@ -1,4 +1,4 @@
-//! JSON as a tree that keeps the order of members, for what is small and read once.
+//! JSON as a tree that keeps the order of fields, for small documents that are read once.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ pub(crate) enum Tree {
     Number(Number),
     String(String),
     Array(Vec<Tree>),
-    /// Of several equal names, the last counts.
+    /// If names are equal, the last counts.
     Object(Vec<(String, Tree)>),
 }
 

@@ -1,4 +1,4 @@
-//! Writing JSON as it comes, without building it first.
+//! Writes JSON without building a tree.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -41,7 +41,7 @@ pub(crate) fn write_escaped(text: &str, out: &mut Vec<u8>) {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// What follows the backslash of each byte that needs one; 0 for all others.
+/// The byte behind the backslash for each byte that needs an escape; 0 for all others.
 const ESCAPES: [u8; 256] = {
     let mut table = [0; 256];
     let mut control = 0;
@@ -57,7 +57,7 @@ const ESCAPES: [u8; 256] = {
     table
 };
 
-/// Appends JSON as it stands, but for line ends between its tokens: they would end the line of a record.
+/// Appends JSON without the line ends between its tokens, which would end the line of a record.
 pub(crate) fn write_one_line(json: &str, out: &mut Vec<u8>) {
     out.extend(json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
 }
@@ -116,7 +116,7 @@ impl<'o> Object<'o> {
         write(&mut Object::new(out));
     }
 
-    /// Appends a name of a format's, which needs no escapes; the value has to be appended to what this returns.
+    /// Appends a name that needs no escapes. Append the value to the buffer that this returns.
     #[inline]
     pub(crate) fn name(&mut self, name: &'static str) -> &mut Vec<u8> {
         let begin: &[u8] = if core::mem::replace(&mut self.is_empty, false) { b"\"" } else { b",\"" };
@@ -148,12 +148,12 @@ impl<'o> Object<'o> {
         self.name(name).extend_from_slice(if value { b"true" } else { b"false" });
     }
 
-    /// Appends JSON, which it is known to be.
+    /// Appends a value that is known to be JSON.
     pub(crate) fn raw(&mut self, name: &str, json: &str) {
         self.any_name(name).extend_from_slice(json.as_bytes());
     }
 
-    /// Appends JSON as it is, or as a string where it is none.
+    /// Appends a value as it is if it is JSON, and as a string otherwise.
     pub(crate) fn json(&mut self, name: &str, json: &str) {
         write_json(json, self.any_name(name));
     }
@@ -219,7 +219,7 @@ impl<'o> Array<'o> {
         Object::new(self.element())
     }
 
-    /// Adds what `write` appends; nothing, if it says that it has nothing to say.
+    /// Adds what `write` appends, or nothing if it returns `false`.
     pub(crate) fn maybe<E>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
@@ -243,7 +243,7 @@ impl Drop for Array<'_> {
     }
 }
 
-/// Appends JSON as it is, or as a string where it is none.
+/// Appends a value as it is if it is JSON, and as a string otherwise.
 pub(crate) fn write_json(json: &str, out: &mut Vec<u8>) {
     if is_document(json) { out.extend_from_slice(json.trim().as_bytes()) } else { write_string(json, out) }
 }

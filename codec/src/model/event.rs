@@ -211,6 +211,24 @@ impl Event<'_> {
             }
         }
     }
+
+    /// The choice of an event that belongs to a part or ends the choice.
+    pub(crate) fn choice_of_part(&self) -> Option<u32> {
+        match self {
+            Self::PartStart { choice, .. }
+            | Self::TextDelta { choice, .. }
+            | Self::ReasoningDelta { choice, .. }
+            | Self::RefusalDelta { choice, .. }
+            | Self::ToolInputDelta { choice, .. }
+            | Self::OtherDelta { choice, .. }
+            | Self::ReasoningSignature { choice, .. }
+            | Self::Redacted { choice, .. }
+            | Self::Citation { choice, .. }
+            | Self::PartEnd { choice, .. }
+            | Self::Finish { choice, .. } => Some(*choice),
+            _ => None,
+        }
+    }
 }
 
 /// The kind of a part.
@@ -355,7 +373,7 @@ impl<'de> Deserialize<'de> for FinishReason<'_> {
 }
 
 /// JSON as the source wrote it. It serializes as JSON, not as a string that contains JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Json<'a>(pub Cow<'a, str>);
 
 impl Json<'_> {

@@ -1,4 +1,4 @@
-//! What a conversion could not carry over.
+//! What a conversion lost.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -11,30 +11,30 @@ use crate::json::{Landmarks, pointers};
 use crate::model::Usage;
 use crate::model::position::{RecordOffset, choice_of};
 
-/// What the loss of all of a choice is called. It stands where the choice does.
+/// The name of the loss of a whole choice. Its path is that of the choice.
 pub(crate) const CHOICE: &str = "choice";
 
-/// Why a part is lost that has no name here, and is its own format's, but cannot be read as one of its blocks.
+/// Why a part is lost that the model has no name for and that is no valid block of its own API.
 pub(crate) const SHAPELESS: &str = "it has not the shape of a block";
 
-/// Why a piece of such a part is lost where its block is written whole.
+/// Why a delta of such a part is lost if its block is written as a whole.
 pub(crate) const FOREIGN_DELTA: &str = "a delta of unknown meaning is not in its block";
 
-/// Something that the target format cannot express as the source did.
+/// Something that the target API cannot express like the source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct Loss {
-    /// Where it stood in the source, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)): in the document,
-    /// or in the record of the stream where it was first lost. What stands in a list at the top is a record of it.
+    /// The position in the source, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) into the document, or
+    /// into the record of the stream where it was first lost.
     ///
-    /// What has no one place there goes by its [`name`](Self::name): what the source does not say at all, all of a record,
-    /// what was joined from several records or held back (counts, which are settled at the end of a stream; calls that came
-    /// interleaved; an answer that was streamed and is written whole), and what a custom format read.
+    /// Without a single position, this is the [`name`](Self::name): for what the source does not have, for a whole record, for
+    /// what was joined from several records or held back (counts, which are final at the end of a stream; interleaved calls; a
+    /// streamed response that is written as a whole), and for what a custom format read.
     pub path: Cow<'static, str>,
-    /// Its name in the canonical model, `logprobs`, `tool call id`, `max_tokens`; `None` where nothing but the place is known.
+    /// Its name in the canonical model, such as `logprobs`, `tool call id`, `max_tokens`; `None` if only the position is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'static str>,
-    /// What became of it.
+    /// What happened to it.
     pub outcome: Outcome,
     /// Why.
     pub reason: Cow<'static, str>,
@@ -46,18 +46,18 @@ impl fmt::Display for Loss {
     }
 }
 
-/// What became of something that the target format cannot express.
+/// What happened to something that the target API cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is not in the target.
+    /// The target does not contain it.
     Dropped,
-    /// A number is not in the target's range: it has the nearest that is.
+    /// A number is outside of the target's range. The target has the nearest one inside.
     Clamped,
-    /// The target has the nearest thing that it can say.
+    /// The target has the nearest equivalent.
     Approximated,
-    /// The target requires it, the source does not have it: it has its documented default.
+    /// The target requires it and the source does not have it. The target has the documented default.
     Defaulted,
 }
 
@@ -72,19 +72,18 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The losses of one conversion: of a stream each kind once, with the place where it first occurred; otherwise each place.
-/// Empty means lossless.
+/// The losses of one conversion. For a stream, each kind of loss is listed once, with the position where it first occurred;
+/// otherwise, each position is listed. An empty list means a lossless conversion.
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
     list: Vec<Loss>,
-    /// Which of them stand at no known place of a document, each kind once: so that the list of a stream cannot grow
-    /// without bound.
+    /// The indices of losses without a position in a document, each kind once, so that the list of a stream has a bound.
     loose: Vec<usize>,
-    /// How many of those were looked for in their record.
+    /// The number of those that were searched for in their record.
     looked_for: usize,
-    /// Where in the document that stands which is being written.
+    /// The position of what is being written.
     here: Option<RecordOffset>,
-    /// Which of them stand where in the document.
+    /// Offsets in the document, with the indices of their losses.
     spots: Vec<(u32, usize)>,
 }
 
@@ -132,7 +131,7 @@ impl Losses {
         self.list.iter()
     }
 
-    /// How many there are.
+    /// The number of losses.
     pub fn len(&self) -> usize {
         self.list.len()
     }
@@ -160,7 +159,7 @@ impl Losses {
         }
     }
 
-    /// Adds a loss of what the canonical model calls `name`, from [here](Self::set_here).
+    /// Adds a loss of what the canonical model calls `name`, at the position of [`set_here`](Self::set_here).
     pub(crate) fn add(&mut self, name: &'static str, outcome: Outcome, why: &'static str) {
         let offset = self.here.map(|RecordOffset(offset)| offset);
         let is_same = |index: &usize| {
@@ -191,12 +190,12 @@ impl Losses {
         }
     }
 
-    /// What is added from here on stands at this place of a document, or at none that is known.
+    /// Sets the position of losses that are added from now on; `None` if it is not known.
     pub(crate) fn set_here(&mut self, offset: Option<RecordOffset>) {
         self.here = offset;
     }
 
-    /// Gives what stands somewhere in the document its pointer. One walk finds all of them.
+    /// Sets the pointers of all losses with a position in the document, in one walk.
     pub(crate) fn find(&mut self, document: &[u8]) {
         self.here = None;
         let mut spots = core::mem::take(&mut self.spots);
@@ -211,7 +210,7 @@ impl Losses {
         }
     }
 
-    /// Sets the pointer of what was lost since the last call. `find` is called only if there is such a loss.
+    /// Sets the pointer of the losses since the last call. Calls `find` only if there are any.
     #[inline]
     pub(crate) fn locate(&mut self, find: impl FnOnce() -> Option<String>) {
         if self.looked_for < self.loose.len() {
@@ -229,7 +228,7 @@ impl Losses {
         }
     }
 
-    /// An empty pointer, of the document as a whole, says nothing.
+    /// Sets the pointer of a loss, unless it is empty: that of the whole document.
     fn set_pointer(&mut self, index: usize, pointer: &str) {
         if !pointer.is_empty() {
             let loss = &mut self.list[index];

@@ -14,12 +14,14 @@
 //! Whether the stream ended well is not an event: it is what [`Decoder::finish`](crate::Decoder::finish) returns.
 
 mod api;
+mod builders;
 mod conversion_options;
 pub(crate) mod custom_tool_input;
 mod deserialize;
 mod event;
 mod failure;
 mod loss;
+mod owned;
 pub(crate) mod position;
 mod request;
 mod response;
@@ -30,6 +32,7 @@ mod tool_names;
 mod usage;
 
 pub use api::{Api, UnknownApi};
+pub use builders::Parts;
 pub use conversion_options::{
     ConversionOptions, FirstMessage, PromptImages, PromptLoss, Render, Rendered, SystemPlacement,
     ZeroTemperature,

@@ -1,4 +1,4 @@
-//! Where something stood in what it was read from.
+//! Positions of values in the document that they were read from.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -6,14 +6,14 @@ use alloc::vec::Vec;
 
 use crate::json::{Landmarks, pointers};
 
-/// A place in a record: where the value begins.
+/// The offset of a value in its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecordOffset(pub(crate) u32);
 
 impl RecordOffset {
-    /// Of what was held back: the record is gone. No record is as long.
+    /// The record is gone, because the value was held back. No record is as long.
     pub(crate) const UNAVAILABLE: Self = Self(u32::MAX);
-    /// Nobody said where: in a record that was not searched for more than its text.
+    /// The offset is not known, because the record was not parsed.
     pub(crate) const UNKNOWN: Self = Self(u32::MAX - 1);
 }
 
@@ -23,7 +23,7 @@ impl Default for RecordOffset {
     }
 }
 
-/// The pointer of the choice that something belongs to: choices are the elements of a list, everywhere.
+/// The pointer of the choice that a pointer leads into. In all APIs, choices are the elements of a list.
 pub(crate) fn choice_of(pointer: &str) -> &str {
     let mut end = 0;
     for step in pointer.split_inclusive('/') {
@@ -43,7 +43,7 @@ pub(crate) fn pointer_at(record: &[u8], offset: RecordOffset) -> Option<String> 
     (!pointer.is_empty()).then_some(pointer)
 }
 
-/// What of a whole answer has a place.
+/// An item of a response that has a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ResponseItem {
     Start,
@@ -55,19 +55,19 @@ pub(crate) enum ResponseItem {
     Usage,
 }
 
-/// Where the things of a whole answer stood in its document.
+/// The positions of the items of a response in its document.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResponsePositions {
-    /// What was added last.
+    /// The item that was added last.
     pub(crate) last: Option<ResponseItem>,
     offsets: BTreeMap<ResponseItem, RecordOffset>,
-    /// The document, and where in the stream it was; `None` before there is one.
+    /// The document and its offset in the stream; `None` before there is one.
     document: Option<(u64, Vec<u8>)>,
-    /// There were several.
+    /// There were several documents.
     is_joined: bool,
 }
 
-// Where an answer stood is no part of it.
+// The positions are not a part of the response.
 impl PartialEq for ResponsePositions {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -75,7 +75,7 @@ impl PartialEq for ResponsePositions {
 }
 
 impl ResponsePositions {
-    /// What was added last stands at `spot` of a record that began at `offset` of the stream.
+    /// Sets the position of the item that was added last: `value` in a record at `offset` of the stream.
     pub(crate) fn mark(&mut self, record: &[u8], offset: u64, value: Option<RecordOffset>) {
         let (document, _) = self.document.get_or_insert_with(|| (offset, record.to_vec()));
         if *document != offset && !record.is_empty() {
@@ -83,22 +83,22 @@ impl ResponsePositions {
         }
         let value = value.filter(|value| *value != RecordOffset::UNAVAILABLE);
         if let (Some(item), Some(value), false) = (self.last, value, self.is_joined) {
-            // A part stands where it begins.
+            // The position of a part is that of its beginning.
             self.offsets.entry(item).or_insert(value);
         }
     }
 
-    /// Whether nothing more is to be marked: an answer in several records has no positions.
+    /// Whether no more positions are needed: a response of several records has none.
     pub(crate) fn is_joined(&self) -> bool {
         self.is_joined
     }
 
-    /// Where a thing stood.
+    /// The position of an item.
     pub(crate) fn of(&self, item: ResponseItem) -> Option<RecordOffset> {
         self.offsets.get(&item).copied()
     }
 
-    /// The document that all of them are in.
+    /// The document that all positions are in.
     pub(crate) fn document(&self) -> &[u8] {
         self.document.as_ref().map_or(&[], |(_, document)| document)
     }

@@ -1,163 +1,159 @@
-//! A request: what a caller asks of a model.
+//! A request to a model.
 //!
-//! It borrows from the document that it was read from, and remembers where in it each thing stood, so that what a target
-//! format cannot say is reported by its place in the source.
+//! It borrows from the document that it was read from, and keeps the offsets of values in it, so that what a target API
+//! cannot express is reported with its place in the source.
 //!
-//! What a format says and this model has no name for is kept as it came. Members that only the source's format gives a
-//! meaning are in the `own` list of what they stood in, by their path in it (`image_url/x`). They go back into the same
-//! format, and are a loss in any other. Parameters of one container are in [`Request::others`], by name.
+//! What an API says and this model has no name for is kept as it is. Fields that only the source's API knows are in the
+//! `extension_fields` of the object that they belong to, by their path in it (`image_url/x`). They are written for the same
+//! API, and are a loss in any other. Parameters of one container are in [`Request::extra_parameters`], by name.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use crate::json::Landmarks;
 use crate::model::Api;
 use crate::model::Json;
 use crate::model::text::Text;
 
-/// Bytes of the source document before a value; `None` for what no source said.
+/// Bytes of the source document before a value; `None` for a value that was not read from a document.
 pub type Offset = Option<u32>;
 
-/// A parameter and where it stood.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// A parameter, and the offset of its value in the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Param<T> {
     /// The value.
     pub value: T,
-    /// Where it stood.
+    /// Its offset.
     pub offset: Offset,
 }
 
 impl<T> Param<T> {
-    /// A parameter that no source said.
+    /// A parameter without a source.
     pub fn new(value: T) -> Self {
         Self { value, offset: None }
     }
 }
 
-/// Members as the source has them: their names or paths, their values, and where these stood.
+/// Fields as the source has them: their names or paths, and their values.
 pub type Fields<'a> = Vec<(Cow<'a, str>, Param<Json<'a>>)>;
 
-/// A chat request, as far as any of the formats can say it. What is `None` was not said, and its default is the
-/// container's.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A request for a chat or a completion. What is `None` is not set, and its default is the container's.
+///
+/// Two requests are equal if all of their fields are, source and offsets included; floating-point numbers are compared by
+/// their bits.
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Request<'a> {
     /// The model; SageMaker's endpoints mostly have one and ignore it.
     pub model: Option<Param<Cow<'a, str>>>,
-    /// The conversation, system messages in their places.
+    /// The conversation, system messages included.
     pub messages: Vec<Message<'a>>,
     /// The tools that the model may call.
     pub tools: Vec<Tool<'a>>,
-    /// Whether it has to call one.
+    /// Whether the model has to call a tool.
     pub tool_choice: Option<Param<ToolChoice<'a>>>,
-    /// Whether it may call several at once.
+    /// Whether the model may call several tools at once.
     pub parallel_tool_calls: Option<Param<bool>>,
-    /// Most tokens of the answer.
+    /// Maximum number of generated tokens.
     pub max_tokens: Option<Param<u64>>,
-    /// Temperature of sampling; 0 is greedy.
+    /// Sampling temperature; 0 is greedy.
     pub temperature: Option<Param<f64>>,
-    /// Nucleus of sampling, 0 to 1.
+    /// Nucleus sampling probability, 0 to 1.
     pub top_p: Option<Param<f64>>,
     /// Whether tokens are sampled at all (TGI, LMI, Hugging Face).
     pub do_sample: Option<Param<bool>>,
-    /// Most likely tokens that are sampled from.
+    /// Number of most likely tokens that are sampled from.
     pub top_k: Option<Param<i64>>,
-    /// Least share of the likeliest token's probability (vLLM, SGLang).
+    /// Minimum probability, relative to that of the most likely token (vLLM, SGLang).
     pub min_p: Option<Param<f64>>,
-    /// Seed of sampling.
+    /// Sampling seed.
     pub seed: Option<Param<i64>>,
-    /// How many answers.
+    /// Number of choices.
     pub n: Option<Param<u64>>,
-    /// Strings that end the answer.
+    /// Strings that end the generation.
     pub stop: Vec<Param<Cow<'a, str>>>,
-    /// Added for each time that a token has come.
+    /// Penalty for each occurrence of a token.
     pub frequency_penalty: Option<Param<f64>>,
-    /// Added once a token has come.
+    /// Penalty for a token that has occurred.
     pub presence_penalty: Option<Param<f64>>,
-    /// Factor once a token has come; 1 is none.
+    /// Factor for a token that has occurred; 1 is none.
     pub repetition_penalty: Option<Param<f64>>,
-    /// Whether probabilities are wanted.
+    /// Whether log probabilities are requested.
     pub logprobs: Option<Param<bool>>,
-    /// For how many alternatives of each token.
+    /// Number of alternatives of each token with their log probabilities.
     pub top_logprobs: Option<Param<u64>>,
-    /// Added to the scores of tokens, by token ID: an object.
+    /// Bias added to the scores of tokens, by token ID: an object.
     pub logit_bias: Option<Param<Json<'a>>>,
-    /// What shape the answer's text has to have.
+    /// The format of the generated text.
     pub response_format: Option<Param<ResponseFormat<'a>>>,
-    /// How much the model thinks first.
+    /// How much the model reasons.
     pub reasoning: Option<Param<Reasoning<'a>>>,
-    /// Whether the answer comes as a stream.
+    /// Whether the response is streamed.
     pub stream: Option<Param<bool>>,
-    /// Whether a stream ends with token counts.
+    /// Whether a stream ends with token usage.
     pub include_usage: Option<Param<bool>>,
-    /// Who asks: the end user's opaque name.
+    /// An opaque identifier of the end user.
     pub user: Option<Param<Cow<'a, str>>>,
-    /// The class of service.
+    /// The service tier.
     pub service_tier: Option<Param<Cow<'a, str>>>,
-    /// Whether the prompt comes back before the text (TGI, Hugging Face, LMI).
+    /// Whether the prompt is returned before the text (TGI, Hugging Face, LMI).
     pub return_full_text: Option<Param<bool>>,
-    /// Whether details of the generation are wanted (TGI, LMI).
+    /// Whether details of the generation are requested (TGI, LMI).
     pub details: Option<Param<bool>>,
     /// A prompt as text, in place of messages (completions, text generation).
     pub prompt: Option<Param<Text<'a>>>,
     /// Several prompts, or prompts of tokens, as the source has them: a list. Only completions take them, in place of
     /// [`prompt`](Self::prompt).
     pub prompts: Option<Param<Json<'a>>>,
-    /// Parameters of one container, by name. They go where the target takes such, if it does.
+    /// Parameters of one container, by name. They are passed on if the target takes such.
     pub extra_parameters: Fields<'a>,
-    /// Members that only the source's format knows, by their path in it.
+    /// Fields that only the source's API knows, by their path in it.
     pub extension_fields: Fields<'a>,
     /// The API that this was read from.
     pub api: Option<Api>,
-    /// The document that this was read from, and all of `at` counts in; empty for none.
+    /// The document that this was read from, in which all offsets count; empty for none.
     pub source: Cow<'a, str>,
-    /// Where things stand in the source.
+    /// Known positions in the source.
     pub(crate) landmarks: Landmarks,
 }
 
 /// One message of a conversation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Message<'a> {
-    /// Who speaks.
+    /// Its role.
     pub role: Role<'a>,
-    /// What it says, in order.
+    /// Its parts, in order.
     pub content: Vec<Part<'a>>,
-    /// Name of the speaker.
+    /// Name of the participant.
     pub name: Option<Cow<'a, str>>,
-    /// Members that only the source's format knows, by their path in the message.
+    /// Fields that only the source's API knows, by their path in the message.
     pub extension_fields: Fields<'a>,
-    /// Where it stood.
+    /// Its offset in the source.
     pub offset: Offset,
 }
 
-impl<'a> Message<'a> {
-    /// A message that no source said.
-    pub fn new(role: Role<'a>, content: Vec<Part<'a>>) -> Self {
-        Self { role, content, name: None, extension_fields: Vec::new(), offset: None }
-    }
-}
-
-/// Who speaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The role of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role<'a> {
-    /// The one who sets the rules.
+    /// Instructions.
     System,
-    /// The same, as OpenAI's newer models call it.
+    /// Instructions, as OpenAI's newer models call them.
     Developer,
-    /// The one who asks. Results of tools are parts of such a message or of one of [`Tool`](Self::Tool).
+    /// The user. Results of tools are parts of such a message or of one of [`Tool`](Self::Tool).
     User,
     /// The model.
     Assistant,
-    /// A tool, whose result this is.
+    /// The result of a tool.
     Tool,
     /// A role that has no name here.
     Other(Cow<'a, str>),
 }
 
 impl Role<'_> {
-    /// OpenAI's name of the role, or the role as it came.
+    /// OpenAI's name of the role, or the unknown role as it is.
     pub fn as_str(&self) -> &str {
         match self {
             Self::System => "system",
@@ -171,220 +167,265 @@ impl Role<'_> {
 }
 
 /// A part of a message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Part<'a> {
-    /// What it is.
+    /// Its content.
     pub content: Content<'a>,
-    /// The provider may cache everything up to here: the source's JSON for it.
+    /// A cache point behind it, as the source's JSON.
     pub cache: Option<Json<'a>>,
-    /// Members that only the source's format knows, by their path in the part.
+    /// Fields that only the source's API knows, by their path in the part.
     pub extension_fields: Fields<'a>,
-    /// Where it stood.
+    /// Its offset in the source.
     pub offset: Offset,
 }
 
-impl<'a> Part<'a> {
-    /// A part that no source said.
-    pub fn new(content: Content<'a>) -> Self {
-        Self { content, cache: None, extension_fields: Vec::new(), offset: None }
-    }
-}
-
-/// What a part of a message is.
-#[derive(Clone, Debug, PartialEq)]
+/// The content of a part of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Content<'a> {
     /// Text.
     Text(Text<'a>),
-    /// What the model thought.
+    /// Reasoning of the model.
     Reasoning {
-        /// The text of it.
+        /// The text.
         text: Text<'a>,
-        /// With which its provider takes it back.
+        /// The signature that its provider requires to accept it again.
         signature: Option<Cow<'a, str>>,
     },
     /// Reasoning that only its provider can read, in Base64.
     Redacted(Cow<'a, str>),
-    /// Why the model would not answer.
+    /// The model's refusal to answer.
     Refusal(Text<'a>),
     /// An image.
     Image {
-        /// Where its bytes are.
+        /// Its bytes, or where they are.
         source: Source<'a>,
-        /// How closely it is looked at: `auto`, `low`, `high`.
+        /// Level of detail: `auto`, `low`, `high`.
         detail: Option<Cow<'a, str>>,
     },
-    /// Sound.
+    /// Audio.
     Audio {
-        /// Where its bytes are.
+        /// Its bytes, or where they are.
         source: Source<'a>,
     },
-    /// A film.
+    /// A video.
     Video {
-        /// Where its bytes are.
+        /// Its bytes, or where they are.
         source: Source<'a>,
     },
     /// A document.
     Document {
-        /// Where its bytes are.
+        /// Its bytes, or where they are.
         source: Source<'a>,
         /// Its name.
         name: Option<Cow<'a, str>>,
     },
-    /// A call of a tool, in a message of the assistant.
+    /// A call of a tool, in an assistant message.
     ToolCall {
-        /// The ID that the result names.
+        /// The ID that the result refers to.
         id: Option<Cow<'a, str>>,
         /// The tool.
         name: Cow<'a, str>,
         /// Its input, a JSON text; empty for no arguments.
         input: Text<'a>,
-        /// The input is free text and no JSON: a custom tool of OpenAI's.
+        /// The input is free text instead of JSON: one of OpenAI's custom tools.
         custom: bool,
     },
-    /// What a tool returned.
+    /// The result of a tool.
     ToolResult {
         /// The ID of the call.
         id: Option<Cow<'a, str>>,
-        /// What it returned: texts, images, documents, JSON.
+        /// Texts, images, documents, JSON.
         content: Vec<Part<'a>>,
-        /// Whether the tool failed, where the source says.
+        /// Whether the tool failed, if the source says so.
         is_error: Option<bool>,
     },
     /// A JSON value, in the result of a tool.
     Json(Json<'a>),
-    /// A part that has no name here, as the source has it.
+    /// A part that this model has no name for, as the source has it.
     Other(Json<'a>),
 }
 
-/// Where the bytes of an image or a document are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The bytes of an image or a document, or where they are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source<'a> {
-    /// Here, in Base64.
+    /// The bytes in Base64.
     Base64 {
         /// Media type, `image/png`.
         media_type: Cow<'a, str>,
         /// The bytes.
         data: Text<'a>,
     },
-    /// Elsewhere: `https` or `s3`.
+    /// A URL: `https` or `s3`.
     Url(Cow<'a, str>),
-    /// With the provider, under this ID.
+    /// The ID of a file that the provider stores.
     File(Cow<'a, str>),
-    /// Here, as plain text.
+    /// Plain text.
     Text(Text<'a>),
 }
 
 /// A tool that the model may call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Tool<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
-    /// What it does.
+    /// Its description.
     pub description: Option<Text<'a>>,
     /// JSON schema of its input.
     pub schema: Option<Json<'a>>,
     /// Whether the input has to follow the schema exactly.
     pub strict: Option<bool>,
-    /// The provider may cache everything up to here: the source's JSON for it.
+    /// A cache point behind it, as the source's JSON.
     pub cache: Option<Json<'a>>,
-    /// The whole of a tool that is no function, as the source has it.
+    /// A tool that is not a function, as the source has it.
     pub other: Option<Json<'a>>,
-    /// Members that only the source's format knows, by their path in the tool.
+    /// Fields that only the source's API knows, by their path in the tool.
     pub extension_fields: Fields<'a>,
-    /// Where it stood.
+    /// Its offset in the source.
     pub offset: Offset,
 }
 
-impl<'a> Tool<'a> {
-    /// A function that no source said.
-    pub fn new(name: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            name: name.into(),
-            description: None,
-            schema: None,
-            strict: None,
-            cache: None,
-            other: None,
-            extension_fields: Vec::new(),
-            offset: None,
-        }
-    }
-}
-
 /// Whether the model has to call a tool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ToolChoice<'a> {
-    /// As it likes.
+    /// The model decides.
     Auto,
-    /// None.
+    /// No tool.
     None,
-    /// At least one.
+    /// At least one tool.
     Required,
-    /// This one.
+    /// This tool.
     Tool(Cow<'a, str>),
-    /// Only these: at least one of them, or as it likes.
+    /// Only these tools.
     Allowed {
         /// Their names.
         tools: Vec<Cow<'a, str>>,
-        /// At least one.
+        /// Whether the model has to call at least one of them.
         required: bool,
     },
-    /// A choice that has no name here, as the source has it.
+    /// A choice that this model has no name for, as the source has it.
     Other(Json<'a>),
 }
 
 impl ToolChoice<'_> {
-    /// Whether the model may do as it likes, which is every container's default.
+    /// Whether the model decides, which is every container's default.
     pub fn is_auto(&self) -> bool {
         matches!(self, Self::Auto)
     }
 }
 
-/// What shape the answer's text has to have.
-#[derive(Clone, Debug, PartialEq)]
+/// The format of the generated text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseFormat<'a> {
-    /// Any.
+    /// Any text.
     Text,
-    /// Some JSON object.
+    /// A JSON object.
     JsonObject,
     /// JSON that follows a schema.
     JsonSchema {
         /// Name of the schema.
         name: Option<Cow<'a, str>>,
-        /// What it is for.
+        /// Its description.
         description: Option<Cow<'a, str>>,
         /// The schema.
         schema: Option<Json<'a>>,
-        /// Whether to follow it exactly.
+        /// Whether the output has to follow it exactly.
         strict: Option<bool>,
     },
     /// Text that a regular expression matches (TGI).
     Regex(Cow<'a, str>),
-    /// A shape that has no name here, as the source has it.
+    /// A format that this model has no name for, as the source has it.
     Other(Json<'a>),
 }
 
 impl ResponseFormat<'_> {
-    /// Whether any text will do, which is every container's default.
+    /// Whether any text is allowed, which is every container's default.
     pub fn is_text(&self) -> bool {
         matches!(self, Self::Text)
     }
 }
 
-/// How much the model thinks first.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// How much the model reasons.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Reasoning<'a> {
     /// `none`, `minimal`, `low`, `medium`, `high`, …
     pub effort: Option<Cow<'a, str>>,
-    /// Most tokens of it.
+    /// Maximum number of reasoning tokens.
     pub budget_tokens: Option<u64>,
-    /// The source's JSON, where it says more than that.
+    /// The source's JSON, if it has more than that.
     pub other: Option<Json<'a>>,
+}
+
+impl PartialEq for Request<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Request<'_> {}
+
+impl Hash for Request<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+/// The bits of a floating-point number, which have an order and a hash.
+fn bits(param: Option<Param<f64>>) -> Option<Param<u64>> {
+    param.map(|Param { value, offset }| Param { value: value.to_bits(), offset })
+}
+
+impl<'a> Request<'a> {
+    /// All fields, in a form that can be compared and hashed. The landmarks follow from the source.
+    fn key(&self) -> impl Hash + Eq + use<'_, 'a> {
+        let Self {
+            model,
+            messages,
+            tools,
+            tool_choice,
+            parallel_tool_calls,
+            max_tokens,
+            top_k,
+            seed,
+            n,
+            stop,
+            ..
+        } = self;
+        let Self {
+            logprobs,
+            top_logprobs,
+            logit_bias,
+            response_format,
+            reasoning,
+            stream,
+            include_usage,
+            ..
+        } = self;
+        let Self { user, service_tier, return_full_text, details, prompt, prompts, do_sample, .. } = self;
+        let Self { extra_parameters, extension_fields, api, source, .. } = self;
+        (
+            (api, source, model, messages, tools, tool_choice, parallel_tool_calls),
+            (
+                max_tokens,
+                top_k,
+                seed,
+                n,
+                stop,
+                do_sample,
+                bits(self.temperature),
+                bits(self.top_p),
+                bits(self.min_p),
+            ),
+            (bits(self.frequency_penalty), bits(self.presence_penalty), bits(self.repetition_penalty)),
+            (logprobs, top_logprobs, logit_bias, response_format, reasoning, stream, include_usage),
+            (user, service_tier, return_full_text, details, prompt, prompts),
+            (extra_parameters, extension_fields),
+        )
+    }
 }

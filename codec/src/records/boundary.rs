@@ -1,10 +1,10 @@
-//! Where a JSON document ends, found without reading it.
+//! Finds the end of a JSON document without parsing it.
 //!
-//! Brackets are counted, strings are skipped. Two things show that a document was broken off and that what follows is
-//! another one, which must not be lost with it: a line feed inside a string, and an opening bracket right after a
-//! value. No valid document has either.
+//! Brackets are counted, strings are skipped. Two things show that a document was cut off and that another one follows: a
+//! line feed inside a string, and an opening bracket right after a value. No valid document has either. The document that
+//! follows must not be lost.
 
-/// The state between two pieces of one document.
+/// Finds the end of a document that arrives in pieces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JsonBoundary {
     depth: u32,
@@ -14,14 +14,14 @@ pub(crate) struct JsonBoundary {
     ended: bool,
 }
 
-/// How far a piece goes.
+/// Where in a piece the document ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// The document goes on after the piece.
     Open,
     /// The document ends here, at this many bytes of the piece.
     End(usize),
-    /// The document was broken off here.
+    /// The document was cut off here.
     Broken(usize),
 }
 
@@ -31,7 +31,7 @@ impl JsonBoundary {
         self.ended && self.depth == 0
     }
 
-    /// Goes on with a piece of the document.
+    /// Reads the next piece of the document.
     pub(crate) fn feed(&mut self, piece: &[u8]) -> Extent {
         let mut at = 0;
         while let Some(&byte) = piece.get(at) {

@@ -7,4 +7,4 @@ pub(crate) mod text_chunks;
 
 pub(crate) use boundary::{Extent, JsonBoundary};
 pub use framing::Framing;
-pub(crate) use scanner::{Found, Place, Scanner};
+pub(crate) use scanner::{Found, RecordBuffer, Scanner};

@@ -1,9 +1,8 @@
-//! One JSON document at a time, whatever the container wrapped it in.
+//! Finds one JSON document at a time, however the container framed it.
 //!
-//! Strict server-sent events are what a container ought to send. What real ones send as well: JSON lines, documents
-//! one after the other or over many lines, one array, a plain body, `data:` lines without blank lines between them, a
-//! stray empty `data:`, an error as a bare line behind an event stream. This reads all of it, line by line, so that it
-//! needs no mode:
+//! A container should send strict server-sent events. Real containers also send JSON lines, documents one after the other or
+//! over many lines, one array, a plain body, `data:` lines without blank lines between them, a stray empty `data:`, or an
+//! error as a bare line behind an event stream. The scanner reads all of these line by line, without a mode:
 //!
 //! | a line that begins with | is |
 //! |---|---|
@@ -11,12 +10,12 @@
 //! | `data` | a piece of an event's data |
 //! | `event`, `id`, `retry`, `:` | another field of an event, or a comment: ignored |
 //! | `[DONE]` | itself |
-//! | anything else | ignored after the first field of an event, as the standard has it; shown as malformed before |
+//! | anything else | ignored after the first field of an event, as the standard requires; malformed before |
 //!
-//! The data of an event is a record when the blank line comes, or as soon as it is a whole JSON document. So the first
-//! token never waits for the second, and lines without blank lines between them are records of their own.
+//! The data of an event is a record at its blank line, or as soon as it is a whole JSON document. So the first token never
+//! waits for the second, and lines without blank lines between them are records of their own.
 //!
-//! Before changing this, think of every cut: what is found must not depend on where chunks end, only when it is found.
+//! Before you change this, consider every cut: where chunks end decides when a record is found, but never which.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -32,25 +31,25 @@ use crate::records::text_chunks::Piece;
 use crate::records::{Extent, JsonBoundary};
 use crate::sse::{Field, Line, Lines, may_be_field};
 
-/// How nearly all lines begin.
+/// The beginning of nearly all lines.
 const DATA: &[u8] = b"data: ";
 
-/// Where a record lies.
+/// The span of a record.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    pub(crate) place: Place,
+    pub(crate) buffer: RecordBuffer,
     pub(crate) range: Range<usize>,
-    /// Bytes of the stream before it.
+    /// Its offset in the stream.
     pub(crate) offset: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum RecordBuffer {
     /// In the chunk.
     Chunk,
-    /// In the line that was put together.
+    /// In the line that was joined from several chunks.
     Line,
-    /// In the data that was put together.
+    /// In the data that was joined from several lines or chunks.
     Data,
 }
 
@@ -59,18 +58,18 @@ pub(crate) enum Place {
 pub(crate) struct Scanner {
     limits: Arc<Limits>,
     lines: Lines,
-    /// The data of an event that has not come to its end, or the beginning of a JSON document.
+    /// The data of an event that has not ended, or the beginning of a JSON document.
     data: Vec<u8>,
     boundary: JsonBoundary,
     state: State,
-    /// `data` is lent until the next call.
-    lent: bool,
-    /// Bytes of the stream before `data`.
+    /// `data` is borrowed until the next call.
+    is_borrowed: bool,
+    /// The offset of `data` in the stream.
     start: u64,
-    /// Top-level arrays that are open: their elements are records.
+    /// The number of open top-level arrays, whose elements are records.
     arrays: u32,
     framing: Option<Framing>,
-    /// There are no records, only text. What is held back of it is in `data`.
+    /// Set if there are no records, only text. Text that is held back is in `data`.
     raw: Option<text_chunks::Scanner>,
 }
 
@@ -90,7 +89,7 @@ enum State {
 }
 
 impl Scanner {
-    /// A scanner that may know how the records are wrapped.
+    /// A scanner of records, whose framing may be known.
     pub(crate) fn new(limits: Arc<Limits>, framing: Option<Framing>) -> Self {
         Self { limits, framing, ..Self::default() }
     }
@@ -100,59 +99,59 @@ impl Scanner {
         Self { raw: Some(text_chunks::Scanner::default()), ..Self::new(limits, Some(Framing::PlainText)) }
     }
 
-    /// How the records were wrapped, as far as it shows yet.
+    /// The framing of the records, once it is known.
     pub(crate) fn framing(&self) -> Option<Framing> {
         self.framing
     }
 
-    /// Bytes of the stream that were looked at.
+    /// The number of bytes of the stream that were read.
     pub(crate) fn consumed(&self) -> u64 {
         self.lines.consumed()
     }
 
     /// The bytes of a record that was found in `chunk`.
     #[inline]
-    pub(crate) fn bytes<'a>(&'a self, place: Place, chunk: &'a [u8]) -> &'a [u8] {
-        match place {
-            Place::Chunk => chunk,
-            Place::Line => self.lines.carry(),
-            Place::Data => &self.data,
+    pub(crate) fn bytes<'a>(&'a self, buffer: RecordBuffer, chunk: &'a [u8]) -> &'a [u8] {
+        match buffer {
+            RecordBuffer::Chunk => chunk,
+            RecordBuffer::Line => self.lines.partial(),
+            RecordBuffer::Data => &self.data,
         }
     }
 
     /// Finds the next record in `chunk` from `pos` on. `None`: `pos` is at its end.
     #[inline]
     pub(crate) fn next(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeError> {
-        self.give_back();
+        self.release();
         if let Some(raw) = &mut self.raw {
             let mut end = *pos;
             let piece = raw.next(&mut self.data, chunk, &mut end);
             self.lines.advance(pos, end - *pos);
             return Ok(piece.map(|piece| self.piece(piece)));
         }
-        if let Some(found) = self.usual(chunk, pos) {
+        if let Some(found) = self.one_line(chunk, pos) {
             return Ok(found);
         }
         self.find(chunk, pos).map_err(|kind| self.error(kind))
     }
 
-    /// A piece of plain text, which is the last of the bytes that were looked at, or nearly.
+    /// The record of a piece of plain text, which is at the end of the bytes that were read.
     fn piece(&mut self, piece: Piece) -> Found {
-        self.lent = matches!(piece, Piece::Held(_));
-        let (place, range, held) = match piece {
-            Piece::Chunk(range) => (Place::Chunk, range, self.data.len()),
-            Piece::Held(range) => (Place::Data, range.clone(), self.data.len() - range.len()),
+        self.is_borrowed = matches!(piece, Piece::Held(_));
+        let (buffer, range, held) = match piece {
+            Piece::Chunk(range) => (RecordBuffer::Chunk, range, self.data.len()),
+            Piece::Held(range) => (RecordBuffer::Data, range.clone(), self.data.len() - range.len()),
         };
         let offset = self.lines.consumed().saturating_sub((range.len() + held) as u64);
-        Found { place, range, offset }
+        Found { buffer, range, offset }
     }
 
-    /// What was lent is not needed any more.
+    /// Releases what was borrowed.
     #[inline]
-    pub(crate) fn give_back(&mut self) {
-        self.lines.give_back();
-        if self.lent {
-            self.lent = false;
+    pub(crate) fn release(&mut self) {
+        self.lines.release();
+        if self.is_borrowed {
+            self.is_borrowed = false;
             match self.raw {
                 Some(raw) => raw.take_back(&mut self.data),
                 None => buffer::clear(&mut self.data),
@@ -160,8 +159,8 @@ impl Scanner {
         }
     }
 
-    /// Where a value that may be a whole record begins, if nothing is unfinished: a data line's, also below a line that
-    /// names the event, or JSON that begins a line. Blank lines before it, which end nothing, are passed.
+    /// The start of a value that may be a whole record, if nothing is unfinished: the value of a data line, also below a
+    /// line that names the event, or JSON at the beginning of a line. Skips blank lines before it, which end nothing.
     #[inline(always)]
     pub(crate) fn value_at(&mut self, chunk: &[u8], pos: &mut usize) -> Option<usize> {
         if self.state != State::Line || !self.lines.is_settled() || !Shortcut::ReadAhead.is_on() {
@@ -197,7 +196,7 @@ impl Scanner {
     }
 
     /// Takes the record that begins at [`start`](Self::value_at) and has `len` bytes without a line end: a JSON
-    /// document, or all of a data line if its blank line comes next. Returns how many bytes of the stream are before it.
+    /// document, or a whole data line if its blank line comes next. Returns the offset of the record in the stream.
     #[inline]
     pub(crate) fn take(&mut self, chunk: &[u8], pos: &mut usize, start: usize, len: usize) -> Option<u64> {
         let (is_json, end) = (start == *pos, start + len);
@@ -214,10 +213,10 @@ impl Scanner {
         Some(offset)
     }
 
-    /// The usual cases at once: an event that is one data line and its blank line, whole or the rest of one that was
-    /// cut; and the beginning of one. Everything else, and everything unusual about it, is left as it is.
+    /// Finds an event of one data line and its blank line, or the rest of one that was cut, or keeps the beginning of one.
+    /// Leaves everything else to [`find`](Self::find).
     #[inline]
-    fn usual(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Option<Found>> {
+    fn one_line(&mut self, chunk: &[u8], pos: &mut usize) -> Option<Option<Found>> {
         let rest = &chunk[*pos..];
         let is_cut = self.lines.begins_with(DATA);
         let is_whole = self.lines.is_settled() && rest.starts_with(DATA);
@@ -225,7 +224,7 @@ impl Scanner {
             return None;
         }
         let end = memchr::memchr2(b'\n', b'\r', rest);
-        if self.lines.carry().len() + end.unwrap_or(rest.len()) > self.limits.record {
+        if self.lines.partial().len() + end.unwrap_or(rest.len()) > self.limits.record {
             return None;
         }
         match end {
@@ -233,14 +232,18 @@ impl Scanner {
             Some(len) if is_cut => {
                 self.framing = Some(Framing::Sse);
                 self.lines.keep(&rest[..len], pos, self.limits.record);
-                self.lines.lend(pos, 2);
+                self.lines.borrow(pos, 2);
                 let offset = self.lines.offset() + DATA.len() as u64;
-                Some(Some(Found { place: Place::Line, range: DATA.len()..self.lines.carry().len(), offset }))
+                Some(Some(Found {
+                    buffer: RecordBuffer::Line,
+                    range: DATA.len()..self.lines.partial().len(),
+                    offset,
+                }))
             }
             Some(len) => {
                 let range = *pos + DATA.len()..*pos + len;
                 let offset = self.take(chunk, pos, range.start, range.len());
-                Some(offset.map(|offset| Found { place: Place::Chunk, range, offset }))
+                Some(offset.map(|offset| Found { buffer: RecordBuffer::Chunk, range, offset }))
             }
             None => {
                 self.lines.keep(rest, pos, self.limits.record);
@@ -284,7 +287,7 @@ impl Scanner {
                             self.state = State::Line;
                             None
                         }
-                        // What has data and is not a field ends it, as a blank line would.
+                        // A line that is no field ends an event with data, as a blank line would.
                         (State::Data, b'{' | b'[') => self.dispatch(),
                         (_, b'{') => {
                             self.framing.get_or_insert(Framing::JsonLines);
@@ -318,7 +321,7 @@ impl Scanner {
                             None
                         }
                         (_, b':') => {
-                            // Told by its first byte: the rest of a comment may never be looked at.
+                            // The first byte is enough: the rest of a comment may never be read.
                             self.framing = Some(Framing::Sse);
                             self.line(chunk, pos)?
                         }
@@ -332,7 +335,7 @@ impl Scanner {
         }
     }
 
-    /// Goes on with a JSON document.
+    /// Reads on in a JSON document.
     fn json(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeErrorKind> {
         let rest = &chunk[*pos..];
         let (len, whole) = match self.boundary.feed(rest) {
@@ -347,19 +350,19 @@ impl Scanner {
         if whole {
             self.state = State::Line;
             if self.data.is_empty() {
-                return Ok(Some(Found { place: Place::Chunk, range: in_chunk, offset: self.start }));
+                return Ok(Some(Found { buffer: RecordBuffer::Chunk, range: in_chunk, offset: self.start }));
             }
         }
         buffer::push(&mut self.data, &chunk[in_chunk], self.limits.record);
         Ok(if whole {
-            self.lent = true;
-            Some(Found { place: Place::Data, range: 0..self.data.len(), offset: self.start })
+            self.is_borrowed = true;
+            Some(Found { buffer: RecordBuffer::Data, range: 0..self.data.len(), offset: self.start })
         } else {
             None
         })
     }
 
-    /// Goes on with a line that is not JSON.
+    /// Reads on in a line that is not JSON.
     fn line(&mut self, chunk: &[u8], pos: &mut usize) -> Result<Option<Found>, DecodeErrorKind> {
         let sse = self.framing == Some(Framing::Sse);
         let keep = |begin: &[u8]| may_be_field(begin) || begin[0] == b'[' || (!sse && begin[0] != b':');
@@ -367,28 +370,28 @@ impl Scanner {
         self.whole_line(chunk, &line, chunk.get(*pos).copied())
     }
 
-    /// A line is whole. `next` is the byte that follows it, if known.
+    /// Reads a whole line. `next` is the byte behind it, if it is known.
     fn whole_line(
         &mut self,
         chunk: &[u8],
         line: &Line,
         next: Option<u8>,
     ) -> Result<Option<Found>, DecodeErrorKind> {
-        let (place, start, bytes) = match line {
-            Line::Chunk(range) => (Place::Chunk, range.start, &chunk[range.clone()]),
-            Line::Carry => (Place::Line, 0, self.lines.carry()),
+        let (buffer, start, bytes) = match line {
+            Line::Chunk(range) => (RecordBuffer::Chunk, range.start, &chunk[range.clone()]),
+            Line::Partial => (RecordBuffer::Line, 0, self.lines.partial()),
             Line::Discarded => return Ok(None),
         };
         if bytes.is_empty() {
             return Ok(self.dispatch());
         }
-        let whole = Found { place, range: start..start + bytes.len(), offset: self.lines.offset() };
+        let whole = Found { buffer, range: start..start + bytes.len(), offset: self.lines.offset() };
         let value = match Field::parse(bytes) {
             Field::Data(value) => value,
             Field::Unknown if bytes[0] == b'[' => return Ok(Some(whole)),
             Field::Unknown => {
-                // Before the first field of an event, and between documents, nothing says that this is an event
-                // stream: somebody should see it. After one, the standard says: ignore.
+                // Before the first field of an event, and between documents, this may be no event stream at all, so the
+                // line is delivered. After a field, the standard requires to ignore it.
                 let shown = self.framing != Some(Framing::Sse) && !bytes.trim_ascii().is_empty();
                 if shown {
                     self.framing.get_or_insert(Framing::PlainText);
@@ -407,7 +410,7 @@ impl Scanner {
             self.boundary = JsonBoundary::default();
             if ends || is_whole(&mut self.boundary, value) {
                 let range = whole.range.start + skip..whole.range.end;
-                return Ok(Some(Found { place, range, offset: whole.offset + skip as u64 }));
+                return Ok(Some(Found { buffer, range, offset: whole.offset + skip as u64 }));
             }
             self.start = whole.offset + skip as u64;
             self.state = State::Data;
@@ -428,17 +431,17 @@ impl Scanner {
             return None;
         }
         self.state = State::Line;
-        self.lent = true;
-        Some(Found { place: Place::Data, range: 0..self.data.len(), offset: self.start })
+        self.is_borrowed = true;
+        Some(Found { buffer: RecordBuffer::Data, range: 0..self.data.len(), offset: self.start })
     }
 
-    /// The end of the input: what is still a whole record, one at a time.
+    /// The end of the input. Returns what is still a whole record, one at a time.
     ///
     /// # Errors
     ///
     /// *Truncated* in the middle of a record.
     pub(crate) fn finish(&mut self) -> Result<Option<Found>, DecodeError> {
-        self.give_back();
+        self.release();
         if let Some(raw) = &mut self.raw {
             return Ok(raw.finish(&self.data).map(|piece| self.piece(piece)));
         }
@@ -466,7 +469,7 @@ impl Scanner {
         }
     }
 
-    /// Whether a comma stands between documents.
+    /// Whether documents are separated by commas.
     fn separates(&self) -> bool {
         self.arrays > 0 || self.framing == Some(Framing::JsonLines)
     }
@@ -484,7 +487,7 @@ impl Scanner {
     }
 }
 
-/// Where the value of a data line begins, if this begins with one.
+/// The start of the value of the data line that `rest` begins with.
 #[inline]
 fn data_value(rest: &[u8]) -> Option<usize> {
     match rest.strip_prefix(b"data:")? {
@@ -493,7 +496,7 @@ fn data_value(rest: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether the data of an event is a whole JSON document once this line of it is in.
+/// Whether the data of an event is a whole JSON document with this line.
 fn is_whole(boundary: &mut JsonBoundary, mut line: &[u8]) -> bool {
     loop {
         match boundary.feed(line) {

@@ -1,8 +1,8 @@
 //! Pieces of plain text that end between characters.
 //!
-//! The text is handed over as it comes. Two things are held back: the beginning of a character, until the rest of it
-//! comes; and a body that may be nothing but a JSON error, until it shows that it is not, or ends. The first needs three
-//! bytes, the second has a bound.
+//! The text is delivered as it arrives. Two things are held back: the beginning of a character, until its rest arrives; and
+//! a body that may be a JSON error, until it ends or turns out to be none. The first needs three bytes, the second has a
+//! bound.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -10,13 +10,13 @@ use core::ops::Range;
 use crate::buffer;
 use crate::records::{Extent, JsonBoundary};
 
-/// The longest body that is taken for an error.
+/// The longest body that is held back as a possible error.
 const ERROR_MAX: usize = 4096;
-/// How errors begin.
+/// The beginning of errors.
 const NAMES: [&[u8]; 4] = [b"code", b"type", b"message", b"error"];
 
-/// Finds pieces of text in chunks cut anywhere. What is held back is in a buffer of the caller's, who has to
-/// [take back](Self::take_back) what was lent of it before the next call.
+/// Finds pieces of text in chunks cut anywhere. Text that is held back is in a buffer of the caller, who has to call
+/// [`take_back`](Self::take_back) before the next call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Scanner {
     /// The body may still be an error.
@@ -27,16 +27,16 @@ pub(crate) enum Scanner {
     End,
 }
 
-/// Where a piece lies.
+/// The span of a piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     Chunk(Range<usize>),
-    /// In what was held back.
+    /// In the text that was held back.
     Held(Range<usize>),
 }
 
 impl Scanner {
-    /// The piece of what was held back that was lent is not needed any more.
+    /// Releases the piece of held-back text that was borrowed.
     pub(crate) fn take_back(self, held: &mut Vec<u8>) {
         held.drain(..self.whole(held));
         if held.is_empty() {
@@ -54,16 +54,16 @@ impl Scanner {
                 return None;
             }
             *self = Self::Text;
-            return self.lend(held);
+            return self.borrow(held);
         }
         *self = Self::Text;
         if !held.is_empty() {
-            // After at most three bytes it is a character, or shows to be none.
+            // After at most three bytes it is a character, or malformed.
             while *pos < chunk.len() && self.whole(held) == 0 {
                 held.push(chunk[*pos]);
                 *pos += 1;
             }
-            return self.lend(held);
+            return self.borrow(held);
         }
         let len = self.whole(rest);
         held.extend_from_slice(&rest[len..]);
@@ -71,24 +71,24 @@ impl Scanner {
         (len > 0).then_some(Piece::Chunk(start..start + len))
     }
 
-    /// The end of the input: what is still held back, be it whole or not.
+    /// The end of the input. Returns the text that is still held back, whether complete or not.
     pub(crate) fn finish(&mut self, held: &[u8]) -> Option<Piece> {
         *self = Self::End;
-        self.lend(held)
+        self.borrow(held)
     }
 
-    fn lend(self, held: &[u8]) -> Option<Piece> {
+    fn borrow(self, held: &[u8]) -> Option<Piece> {
         let len = self.whole(held);
         (len > 0).then_some(Piece::Held(0..len))
     }
 
-    /// How much of `text` is whole characters, or nothing that will be one.
+    /// The length of `text` without an unfinished character at its end.
     fn whole(self, text: &[u8]) -> usize {
         if matches!(self, Self::End) { text.len() } else { text.len() - unfinished(text) }
     }
 }
 
-/// How many bytes at the end of `text` are the beginning of a character.
+/// The number of bytes at the end of `text` that are the beginning of a character.
 fn unfinished(text: &[u8]) -> usize {
     (1..=3.min(text.len()))
         .find(|back| text[text.len() - back] & 0xc0 != 0x80)
@@ -99,7 +99,7 @@ fn unfinished(text: &[u8]) -> usize {
         .unwrap_or(0)
 }
 
-/// Whether a body that begins so may be nothing but a JSON error.
+/// Whether a body that begins with this text may be a JSON error.
 pub(crate) fn may_be_error(body: &[u8]) -> bool {
     if body.len() > ERROR_MAX {
         return false;

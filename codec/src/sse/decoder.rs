@@ -25,8 +25,8 @@ pub struct Decoder {
     has_data: bool,
     /// The event has a field.
     open: bool,
-    /// `data` is borrowed by the caller until the next call.
-    lent: bool,
+    /// `data` is lent until the next call.
+    is_borrowed: bool,
     event: Vec<u8>,
     id: Vec<u8>,
     retry: Option<u64>,
@@ -41,9 +41,9 @@ enum Data {
     Joined,
 }
 
-/// The result of the fast path.
-enum Usual {
-    /// An event whose data is this range of the chunk.
+/// What the usual cases come to.
+enum HeaderCache {
+    /// An event whose data lies there in the chunk.
     Chunk { start: usize, end: usize },
     /// An event whose data is in the joined line, from this index on.
     Line { start: usize },
@@ -74,18 +74,20 @@ impl Decoder {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        if self.lent {
-            self.lent = false;
+        if self.is_borrowed {
+            self.is_borrowed = false;
             buffer::clear(&mut self.data);
             buffer::clear(&mut self.event);
         }
-        self.lines.give_back();
+        self.lines.release();
         while self.input.refill(chunk) {
-            match self.usual() {
-                Usual::Chunk { start, end } => return Ok(Some(self.event(&self.input.chunk[start..end]))),
-                Usual::Line { start } => return Ok(Some(self.event(&self.lines.carry()[start..]))),
-                Usual::More => {}
-                Usual::Other => match self.find() {
+            match self.one_line() {
+                HeaderCache::Chunk { start, end } => {
+                    return Ok(Some(self.event(&self.input.chunk[start..end])));
+                }
+                HeaderCache::Line { start } => return Ok(Some(self.event(&self.lines.partial()[start..]))),
+                HeaderCache::More => {}
+                HeaderCache::Other => match self.find() {
                     Ok(Some(Data::Chunk(range))) => return Ok(Some(self.event(&self.input.chunk[range]))),
                     Ok(Some(Data::Joined)) => return Ok(Some(self.event(&self.data))),
                     Ok(None) => {}
@@ -105,7 +107,7 @@ impl Decoder {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let line = self.lines.take_unfinished().map_or(0, |_| self.lines.carry().len());
+        let line = self.lines.take_unfinished().map_or(0, |_| self.lines.partial().len());
         if self.input.is_empty() && line == 0 && !self.open {
             return Ok(());
         }
@@ -118,34 +120,34 @@ impl Decoder {
     /// The fast path: an event of one data line and a blank line, complete or the rest of one that was cut, and the beginning of
     /// such an event. Anything else is left to the general path.
     #[inline(always)]
-    fn usual(&mut self) -> Usual {
+    fn one_line(&mut self) -> HeaderCache {
         const DATA: &[u8] = b"data: ";
         let Self { input, lines, .. } = self;
         let rest = &input.chunk[input.pos..];
         let is_cut = lines.begins_with(DATA);
         let is_whole = rest.starts_with(DATA) && lines.is_settled();
         if self.open || !self.event.is_empty() || !(is_cut || is_whole) {
-            return Usual::Other;
+            return HeaderCache::Other;
         }
         let end = memchr::memchr2(b'\n', b'\r', rest);
-        if lines.carry().len() + end.unwrap_or(rest.len()) + self.id.len() > self.limits.record {
-            return Usual::Other;
+        if lines.partial().len() + end.unwrap_or(rest.len()) + self.id.len() > self.limits.record {
+            return HeaderCache::Other;
         }
         let start = input.pos + DATA.len();
         match end {
-            Some(len) if !rest[len..].starts_with(b"\n\n") => Usual::Other,
+            Some(len) if !rest[len..].starts_with(b"\n\n") => HeaderCache::Other,
             Some(len) if is_cut => {
                 lines.keep(&rest[..len], &mut input.pos, self.limits.record);
-                lines.lend(&mut input.pos, 2);
-                Usual::Line { start: DATA.len() }
+                lines.borrow(&mut input.pos, 2);
+                HeaderCache::Line { start: DATA.len() }
             }
             Some(len) => {
                 lines.advance(&mut input.pos, len + 2);
-                Usual::Chunk { start, end: input.pos - 2 }
+                HeaderCache::Chunk { start, end: input.pos - 2 }
             }
             None => {
                 lines.keep(rest, &mut input.pos, self.limits.record);
-                Usual::More
+                HeaderCache::More
             }
         }
     }
@@ -160,13 +162,13 @@ impl Decoder {
         while let Some(line) = lines.next(chunk, &mut input.pos, self.limits.record, may_be_field)? {
             let (bytes, in_chunk) = match &line {
                 Line::Chunk(range) => (&chunk[range.clone()], Some(range.start)),
-                Line::Carry => (lines.carry(), None),
+                Line::Partial => (lines.partial(), None),
                 Line::Discarded => continue,
             };
             if bytes.is_empty() {
                 self.open = false;
                 if core::mem::take(&mut self.has_data) {
-                    self.lent = true;
+                    self.is_borrowed = true;
                     return Ok(Some(first.map_or(Data::Joined, Data::Chunk)));
                 }
                 buffer::clear(&mut self.event);

@@ -17,19 +17,19 @@ const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 pub(crate) enum Line {
     /// In the chunk.
     Chunk(Range<usize>),
-    /// The whole partial buffer.
-    Carry,
-    /// Not needed, and not kept.
+    /// It is the whole of the carry.
+    Partial,
+    /// It was of no use, and was not kept.
     Discarded,
 }
 
 /// Splits chunks into lines.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
-    carry: Vec<u8>,
-    /// The buffer holds a complete line, which is borrowed until the next call.
-    lent: bool,
-    /// The last line ended with CR: a LF that follows belongs to it.
+    partial: Vec<u8>,
+    /// The carry holds a whole line, which is lent until the next call.
+    is_borrowed: bool,
+    /// The last line ended with CR: a LF that comes next belongs to it.
     skip_lf: bool,
     /// The rest of the current line is not needed.
     discard: bool,
@@ -45,7 +45,7 @@ impl Lines {
     /// the BOM. Returns the first byte of the line, or `None` in the middle of one and at the end of the chunk.
     #[inline]
     pub(crate) fn peek(&mut self, chunk: &[u8], pos: &mut usize) -> Option<u8> {
-        self.give_back();
+        self.release();
         if self.skip_lf || self.bom < 3 {
             self.settle(chunk, pos);
         }
@@ -58,17 +58,17 @@ impl Lines {
 
     /// Releases a line that was borrowed.
     #[inline]
-    pub(crate) fn give_back(&mut self) {
-        if self.lent {
-            self.lent = false;
-            buffer::clear(&mut self.carry);
+    pub(crate) fn release(&mut self) {
+        if self.is_borrowed {
+            self.is_borrowed = false;
+            buffer::clear(&mut self.partial);
         }
     }
 
     /// Whether the next byte is known to begin a line. Nothing may be borrowed.
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
-        self.carry.is_empty() && !self.discard && !self.skip_lf && self.bom == 3
+        self.partial.is_empty() && !self.discard && !self.skip_lf && self.bom == 3
     }
 
     fn settle(&mut self, chunk: &[u8], pos: &mut usize) {
@@ -111,11 +111,11 @@ impl Lines {
             self.advance(pos, rest.len());
             if !self.discard && !rest.is_empty() {
                 let most = limit.saturating_add(1);
-                buffer::push(&mut self.carry, &rest[..rest.len().min(most)], most);
-                self.discard = !keep(&self.carry);
+                buffer::push(&mut self.partial, &rest[..rest.len().min(most)], most);
+                self.discard = !keep(&self.partial);
                 if self.discard {
-                    buffer::clear(&mut self.carry);
-                } else if self.carry.len() > limit {
+                    buffer::clear(&mut self.partial);
+                } else if self.partial.len() > limit {
                     return Err(too_long(limit));
                 }
             }
@@ -130,67 +130,67 @@ impl Lines {
         if core::mem::take(&mut self.discard) {
             return Ok(Some(Line::Discarded));
         }
-        if self.carry.is_empty() {
+        if self.partial.is_empty() {
             if line.len() > limit && keep(&chunk[line.clone()]) {
                 return Err(too_long(limit));
             }
             return Ok(Some(Line::Chunk(line)));
         }
-        buffer::push(&mut self.carry, &chunk[line], limit);
-        self.lent = true;
-        if self.carry.len() > limit && keep(&self.carry) {
+        buffer::push(&mut self.partial, &chunk[line], limit);
+        self.is_borrowed = true;
+        if self.partial.len() > limit && keep(&self.partial) {
             return Err(too_long(limit));
         }
-        Ok(Some(Line::Carry))
+        Ok(Some(Line::Partial))
     }
 
     /// Whether a needed line has begun, has not ended, and begins like this.
     #[inline]
     pub(crate) fn begins_with(&self, begin: &[u8]) -> bool {
-        !self.lent && self.carry.starts_with(begin)
+        !self.is_borrowed && self.partial.starts_with(begin)
     }
 
     /// Keeps bytes of a line that are known to have no line end. Nothing may be borrowed, and the line has to be needed
     /// and within the limit.
     #[inline]
     pub(crate) fn keep(&mut self, bytes: &[u8], pos: &mut usize, limit: usize) {
-        if self.carry.is_empty() {
+        if self.partial.is_empty() {
             self.start = self.consumed;
         }
-        buffer::push(&mut self.carry, bytes, limit);
+        buffer::push(&mut self.partial, bytes, limit);
         self.advance(pos, bytes.len());
     }
 
     /// The line that was kept is whole; `len` bytes of line ends follow it.
     #[inline]
-    pub(crate) fn lend(&mut self, pos: &mut usize, len: usize) {
-        self.lent = true;
+    pub(crate) fn borrow(&mut self, pos: &mut usize, len: usize) {
+        self.is_borrowed = true;
         self.advance(pos, len);
     }
 
     /// Whether the last line has begun and not ended.
     #[inline]
     pub(crate) fn is_mid_line(&self) -> bool {
-        self.discard || (!self.lent && !self.carry.is_empty())
+        self.discard || (!self.is_borrowed && !self.partial.is_empty())
     }
 
     /// What there is of an unfinished line, at the end of the input.
     pub(crate) fn take_unfinished(&mut self) -> Option<Line> {
-        if self.lent || self.carry.is_empty() {
+        if self.is_borrowed || self.partial.is_empty() {
             return None;
         }
-        self.lent = true;
-        Some(Line::Carry)
+        self.is_borrowed = true;
+        Some(Line::Partial)
     }
 
-    /// The line in the partial buffer.
-    pub(crate) fn carry(&self) -> &[u8] {
-        &self.carry
+    /// The line that lies in the carry.
+    pub(crate) fn partial(&self) -> &[u8] {
+        &self.partial
     }
 
     /// Begins a line with bytes that were taken from the stream already.
     pub(crate) fn begin(&mut self, bytes: &[u8]) {
-        self.carry.extend_from_slice(bytes);
+        self.partial.extend_from_slice(bytes);
         self.start = self.consumed - bytes.len() as u64;
     }
 

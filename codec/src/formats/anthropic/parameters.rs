@@ -37,24 +37,24 @@ pub(crate) const TABLE: Table = Table {
 
 pub(super) const MAX_TOKENS: Group = Group {
     object: "",
-    rows: &[row(P::Model, "model").read_only(), row(P::MaxTokens, "max_tokens").quirk(max_tokens)],
+    rows: &[&[row(P::Model, "model").read_only(), row(P::MaxTokens, "max_tokens").quirk(max_tokens)]],
 };
 
 pub(super) const SAMPLING: Group = Group {
     object: "",
-    rows: &[
+    rows: &[&[
         row(P::Temperature, "temperature").quirk(temperature),
         row(P::TopP, "top_p").quirk(top_p),
         row(P::TopK, "top_k").quirk(top_k),
         row(P::Stop, "stop_sequences").quirk(stop),
         row(P::Stream, "stream"),
-    ],
+    ]],
 };
 
-pub(super) const METADATA: Group = Group { object: "metadata", rows: &[row(P::User, "user_id")] };
+pub(super) const METADATA: Group = Group { object: "metadata", rows: &[&[row(P::User, "user_id")]] };
 
 pub(super) const SERVICE_TIER: Group =
-    Group { object: "", rows: &[row(P::ServiceTier, "service_tier").quirk(service_tier)] };
+    Group { object: "", rows: &[&[row(P::ServiceTier, "service_tier").quirk(service_tier)]] };
 
 /// Tokens of an answer without a limit, on top of those of its reasoning.
 const DEFAULT_MAX_TOKENS: u64 = 4096;

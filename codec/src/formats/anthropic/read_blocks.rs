@@ -10,7 +10,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::formats::request_reader::{Result, Source};
+use crate::formats::request_reader::{Result, Source, offset_of, wrong_kind};
 use crate::json::Kind;
 use crate::model;
 use crate::model::Json;
@@ -18,12 +18,13 @@ use crate::model::{Content, Fields, Part, Text};
 
 /// Reads `content`: a string or a list of blocks.
 pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
-    let offset = source.offset()?;
+    let (kind, start) = source.kind()?;
+    let offset = offset_of(start);
     parts.clear();
-    match source.kind()?.0 {
+    match kind {
         Kind::String => *parts = Vec::from([Part { offset, ..Part::new(Content::Text(source.text()?)) }]),
         Kind::Array => source.array(|source| {
-            let offset = source.offset()?;
+            let offset = source.expect("content block", Kind::Object)?;
             let known = source.probe(block)?;
             parts.push(match known {
                 Some(part) => Part { offset, ..part },
@@ -31,7 +32,8 @@ pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
             });
             Ok(())
         })?,
-        _ => return Ok(false),
+        Kind::Null => return Ok(false),
+        _ => return Err(wrong_kind(start, "content", "a string or an array", kind)),
     }
     Ok(true)
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::formats::anthropic::parameters::TABLE;
 use crate::formats::anthropic::read_blocks as blocks;
 use crate::formats::parameters::split_extra_parameters;
-use crate::formats::request_reader::{Result, Source, expected};
+use crate::formats::request_reader::{Result, Source, expected, message};
 use crate::formats::thinking::{effort, thinking};
 use crate::json::Kind;
 use crate::model::{Fields, Message, Param, Request, ResponseFormat, Role, Tool, ToolChoice};
@@ -21,7 +21,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             source.expect("messages", Kind::Array)?;
             has_messages = true;
             request.messages.clear();
-            source.list(&mut request.messages, message)?;
+            source.list(&mut request.messages, |source| message(source, blocks::content))?;
             Ok(true)
         }
         "system" => {
@@ -52,25 +52,6 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     request.extra_parameters = split_extra_parameters(&mut extension_fields, &TABLE);
     request.extension_fields.append(&mut extension_fields);
     Ok(request)
-}
-
-fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
-    let offset = source.expect("message", Kind::Object)?;
-    let (_, start) = source.kind()?;
-    let (mut role, mut content, mut extension_fields) = (None::<Cow<'a, str>>, Vec::new(), Vec::new());
-    source.object(&mut extension_fields, "", |source, name| match name {
-        "role" => source.value(&mut role),
-        "content" => blocks::content(source, &mut content),
-        _ => Ok(false),
-    })?;
-    let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
-    let role = match &*role {
-        "user" => Role::User,
-        "assistant" => Role::Assistant,
-        "system" => Role::System,
-        _ => Role::Other(role),
-    };
-    Ok(Message { role, content, name: None, extension_fields, offset })
 }
 
 /// Reads a tool. One with a type other than `custom` is the provider's own.

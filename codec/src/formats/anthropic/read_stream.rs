@@ -1,7 +1,7 @@
 //! Reads the events of a Messages stream, and whole messages.
 //!
-//! Before changing this, think of llama-server, which leaves a block open while the next one runs and signs it late, and
-//! of vLLM, whose errors have OpenAI's shape.
+//! Before you change this, consider llama-server, which leaves a block open while the next one streams and signs it late,
+//! and vLLM, whose errors have the shape of OpenAI's.
 
 use core::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::formats::error_record as failure;
 use crate::json::{Fault, Json, Kind, Str, unescaped};
 use crate::model::{Api, Usage};
 
-/// A message is one answer.
+/// A message has one choice.
 const CHOICE: Index = Index::fixed(0);
 
 /// What is kept from one event to the next.
@@ -27,7 +27,7 @@ pub(crate) fn read_record(
     json: &mut Json<'_>,
     emitter: &mut Emitter<'_>,
 ) -> Result<(), Stop> {
-    // Finding the members checks all of the event, before any of it is used.
+    // Finding the fields checks the whole event before any of it is used.
     let event = Event::find(json)?;
     let record = emitter.record;
     let name = event.name.map(|name| unescaped(record, name)).unwrap_or_default();
@@ -138,13 +138,13 @@ fn read_usage(
     Ok(())
 }
 
-/// A message has begun, whether its server says so or not.
+/// Starts the response, if the server sent no start.
 fn begin(emitter: &mut Emitter<'_>) -> Result<(), Stop> {
     emitter.start(None, None, None, None);
     emitter.touch(&CHOICE)
 }
 
-/// The members of an event.
+/// The fields of an event.
 #[derive(Default)]
 struct Event {
     range: Range<usize>,
@@ -221,7 +221,7 @@ fn block_start(emitter: &mut Emitter<'_>, index: u64, block: &Range<usize>) -> R
             emitter.begin(&CHOICE, index, Block::Tool { id, name })?;
             whole_input(emitter, index, input)?;
         }
-        // Tools that the server runs itself, their results, and what will come.
+        // Tools that the server runs itself, their results, and future kinds.
         _ => {
             return emitter.begin_other(&CHOICE, index, (Api::Anthropic, block.clone()));
         }
@@ -242,14 +242,14 @@ fn block_start(emitter: &mut Emitter<'_>, index: u64, block: &Range<usize>) -> R
     })
 }
 
-/// Signs the thinking of a block, which may have ended.
+/// Adds the signature of a block of thinking, which may have ended.
 fn sign(emitter: &mut Emitter<'_>, index: u64, signature: Option<Text>) -> Result<(), Stop> {
     let Some(signature) = signature else { return Ok(()) };
     emitter.open_new(&CHOICE, index, TextKind::Reasoning)?;
     emitter.signature(&CHOICE, signature)
 }
 
-/// The input of a tool, from servers that send it whole. An empty object says that it is still to come, if any comes.
+/// Reads the input of a tool call in the start of its block. An empty object means that input may follow in deltas.
 fn whole_input(emitter: &mut Emitter<'_>, index: u64, input: Option<Range<usize>>) -> Result<(), Stop> {
     let Some(input) = input else { return Ok(()) };
     if let Some(text) = emitter.string_at(&input) {
@@ -310,7 +310,7 @@ fn finish(emitter: &mut Emitter<'_>, reason: Option<Str>, sequence: Option<Str>)
     emitter.finish(&CHOICE, reason, sequence)
 }
 
-/// Whether a count is one that is read.
+/// Whether a count of this name is read.
 pub(crate) fn is_count(name: &[u8]) -> bool {
     matches!(
         name,
@@ -322,7 +322,7 @@ pub(crate) fn is_count(name: &[u8]) -> bool {
     )
 }
 
-/// The counts of a message, as Anthropic counts.
+/// The counts of a message, as Anthropic defines them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     input: Option<u64>,
@@ -334,22 +334,19 @@ struct Counts {
 
 impl Counts {
     fn read(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
-        json.object(|json, name| {
-            let count = match name {
-                b"input_tokens" => &mut self.input,
-                b"output_tokens" => &mut self.output,
-                b"cache_read_input_tokens" => &mut self.cache_read,
-                b"cache_creation_input_tokens" => &mut self.cache_write,
-                b"thinking_tokens" => &mut self.thinking,
-                b"output_tokens_details" if json.kind()? == Kind::Object => return self.read(json),
-                _ => return json.skip().map(drop),
-            };
-            *count = json.integer_or_skip()?.or(*count);
-            Ok(())
+        json.integers(self, &[b"output_tokens_details"], |counts, name| {
+            Some(match name {
+                b"input_tokens" => &mut counts.input,
+                b"output_tokens" => &mut counts.output,
+                b"cache_read_input_tokens" => &mut counts.cache_read,
+                b"cache_creation_input_tokens" => &mut counts.cache_write,
+                b"thinking_tokens" => &mut counts.thinking,
+                _ => return None,
+            })
         })
     }
 
-    /// Anthropic does not count what was cached as input; the model here does.
+    /// The same as the model defines them: Anthropic's input does not include cached tokens.
     fn canonical(self) -> Usage {
         let cached = self.cache_read.unwrap_or(0).saturating_add(self.cache_write.unwrap_or(0));
         Usage {

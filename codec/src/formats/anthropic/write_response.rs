@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::anthropic::stop;
-use crate::formats::anthropic::wire::{
+use crate::formats::anthropic::write_common::{
     MoreUsage, add_usage, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost, write_usage,
 };
 use crate::json;
@@ -18,7 +18,7 @@ use crate::model::{call_input, input_object};
 
 /// Writes a response as a message.
 ///
-/// A message is one answer: the first choice is written. What the source does not say comes from the [`ResponseOptions`].
+/// A message has one choice: the first is written. The [`ResponseOptions`] have defaults for what the source does not have.
 pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
@@ -66,7 +66,7 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
     (out, losses)
 }
 
-/// Writes the members that Anthropic alone has, and that its own readers show as they are.
+/// Writes the fields that only Anthropic has. Its reader delivers them unchanged.
 fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) {
     let mut own = BTreeMap::new();
     for (at, (name, json)) in response.others.iter().enumerate() {
@@ -85,7 +85,7 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
     }
 }
 
-/// A block of Anthropic's own that has no name in the model: as it came, with the input that was streamed.
+/// A block of Anthropic's that the model has no name for, unchanged but for the input that was streamed.
 fn own_block<'a>(block: &'a str, part: &Part<'_>, losses: &mut Losses) -> Cow<'a, str> {
     let mut input = None::<String>;
     for (_, delta) in &part.extension_fields {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::formats::anthropic::stop;
-use crate::formats::anthropic::wire::{
+use crate::formats::anthropic::write_common::{
     MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost,
     write_error, write_index, write_usage,
 };
@@ -14,20 +14,20 @@ use crate::json::{write_one_line, write_string};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, CustomInput};
 use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage};
 
-/// Writes canonical events as the server-sent events of a message, which any Anthropic client reads.
+/// Writes canonical events as the server-sent events of a message.
 ///
-/// What the source does not say comes from the [`ResponseOptions`]. The message starts with its first part or its
-/// finish, so that counts which come before are in its start; the last counts are in `message_delta`. A stream that fails ends with an `error` and
-/// without `message_stop`: nothing that is not complete looks as if it were.
+/// The [`ResponseOptions`] have defaults for what the source does not have. The message starts with its first part or its
+/// finish reason, so that earlier counts are in its start; the last counts are in `message_delta`. A stream that fails ends
+/// with an `error` and without `message_stop`, so that it does not look complete.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
     context: ResponseOptions,
     started: bool,
-    /// Blocks so far.
+    /// The number of blocks so far.
     blocks: u64,
-    /// The part that is open.
+    /// The open part.
     open: Option<Open>,
-    /// What `message_delta` says.
+    /// The content of `message_delta`.
     stop: Option<Stop>,
     usage: Option<Usage>,
     /// Counts that have no name here, since the start.
@@ -42,16 +42,16 @@ pub struct Writer {
 struct Open {
     part: u32,
     block: Block,
-    /// A reasoning part may be signed in pieces; clients take the last signature for all of it.
+    /// The signature of a reasoning part, which may come in pieces. Clients use the last signature only.
     signature: String,
 }
 
 /// The block that the open part has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Block {
-    /// None yet: what a reasoning part holds says which kind it needs.
+    /// None yet: the kind depends on the content of the reasoning part.
     Pending,
-    /// None any more: what it held was redacted, and stands in blocks of its own.
+    /// None any more: its content was redacted, which has blocks of its own.
     Redacted,
     Text,
     Thinking,
@@ -59,31 +59,31 @@ enum Block {
         has_input: bool,
         custom: bool,
     },
-    /// One of Anthropic's own that has no name in the model, as it came.
+    /// A block of Anthropic's that the model has no name for, unchanged.
     Own,
-    /// None at all: it is another format's.
+    /// None at all: it is a block of another API.
     Lost,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Stop {
     reason: Option<Cow<'static, str>>,
-    /// The stop string that was met.
+    /// The stop string that ended the response.
     sequence: Option<String>,
-    /// Further members of the delta, and of the event, each with the comma before it.
+    /// Further fields of the delta and of the event, each with the comma before it.
     delta: Vec<u8>,
     event: Vec<u8>,
-    /// Members of `message_stop`, the same.
+    /// Further fields of `message_stop`, the same.
     end: Vec<u8>,
 }
 
 impl Writer {
-    /// A writer that takes from `context` what the source does not say.
+    /// A writer with these defaults for what the source does not have.
     pub fn new(context: ResponseOptions) -> Self {
         Self { context, ..Self::default() }
     }
 
-    /// What could not be written, so far.
+    /// The losses so far.
     pub fn losses(&self) -> &Losses {
         &self.losses
     }
@@ -92,25 +92,13 @@ impl Writer {
         &mut self.losses
     }
 
-    /// Appends what `event` becomes to `out`.
+    /// Appends the output for `event` to `out`.
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, model, role, .. } => {
                 self.begin(id.as_deref(), model.as_deref(), role.as_deref());
             }
-            Event::PartStart { choice, .. }
-            | Event::TextDelta { choice, .. }
-            | Event::ReasoningDelta { choice, .. }
-            | Event::RefusalDelta { choice, .. }
-            | Event::ToolInputDelta { choice, .. }
-            | Event::OtherDelta { choice, .. }
-            | Event::ReasoningSignature { choice, .. }
-            | Event::Redacted { choice, .. }
-            | Event::Citation { choice, .. }
-            | Event::PartEnd { choice, .. }
-            | Event::Finish { choice, .. }
-                if *choice != 0 =>
-            {
+            event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
                 self.losses.add("choice", Outcome::Dropped, "a message is one answer");
             }
             Event::PartStart { part, kind, .. } => self.part_start(*part, kind, out),
@@ -153,7 +141,7 @@ impl Writer {
         }
     }
 
-    /// Appends the end of the stream to `out`: why the answer ended, the counts and `message_stop`, or the error that it
+    /// Appends the end of the stream to `out`: the finish reason, the counts and `message_stop`, or the error that the stream
     /// ended with.
     pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         if let Err(error) = ending {
@@ -184,7 +172,7 @@ impl Writer {
         event("message_stop", out, |out| out.extend_from_slice(&stop.end));
     }
 
-    /// Remembers what the start of the message will say.
+    /// Keeps what the start of the message will contain.
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, role: Option<&str>) {
         if role.is_some_and(|role| role != "assistant") {
             self.losses.add("role", Outcome::Approximated, "only the assistant answers in a message");
@@ -207,7 +195,7 @@ impl Writer {
             write_usage(&usage.unwrap_or_default(), more_usage, true, out);
             out.push(b'}');
         });
-        // What the start says need not be said again.
+        // Counts of the start need not be repeated.
         more_usage.clear();
     }
 
@@ -261,7 +249,7 @@ impl Writer {
         }
     }
 
-    /// Begins a block of which `block` writes all but the name of its type.
+    /// Begins a block, of which `block` writes all fields but its type.
     fn block_start(&mut self, out: &mut Vec<u8>, block: impl FnOnce(&mut Vec<u8>)) {
         self.block_begin(out, |out| {
             out.extend_from_slice(b"{\"type\":");
@@ -284,7 +272,7 @@ impl Writer {
         event("content_block_stop", out, |out| write_index(self.blocks.saturating_sub(1), out));
     }
 
-    /// A delta of the open block, which `delta` writes.
+    /// Writes a delta of the open block, whose fields `delta` writes.
     fn block_delta(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
         event("content_block_delta", out, |out| {
             write_index(self.blocks.saturating_sub(1), out);
@@ -293,7 +281,7 @@ impl Writer {
         });
     }
 
-    /// The same for a text; `kind` is the type of the delta and the name of its member.
+    /// The same for a text; `kind` is the type of the delta and the name of its field.
     fn delta(&self, kind: &str, text: &str, out: &mut Vec<u8>) {
         self.block_delta(out, |out| {
             out.extend_from_slice(b"{\"type\":\"");
@@ -304,7 +292,7 @@ impl Writer {
         });
     }
 
-    /// More of a block of Anthropic's own, as it came.
+    /// Writes a delta of a block that the model has no name for, unchanged.
     fn other_delta(&mut self, json: &Json<'_>, out: &mut Vec<u8>) {
         if self.open.as_ref().is_none_or(|open| open.block != Block::Own) {
             return;
@@ -316,7 +304,7 @@ impl Writer {
         self.block_delta(out, |out| write_one_line(json.as_str(), out));
     }
 
-    /// The open part holds thinking.
+    /// Makes sure that the open part has a block of thinking.
     fn thinking(&mut self, out: &mut Vec<u8>) {
         if let Some(open) = &mut self.open {
             if matches!(open.block, Block::Pending | Block::Redacted) {
@@ -343,7 +331,7 @@ impl Writer {
         }
     }
 
-    /// Redacted thinking is a whole block.
+    /// Writes redacted thinking, which is a whole block.
     fn redacted(&mut self, part: u32, data: &str, out: &mut Vec<u8>) {
         if self.open.as_ref().is_none_or(|open| open.part != part) {
             self.losses.add("redacted reasoning", Outcome::Dropped, "it came after its block had ended");
@@ -415,7 +403,7 @@ impl Writer {
                 if custom {
                     self.input_delta(CustomInput::END, out);
                 } else if !has_input {
-                    // As Anthropic says that there are no arguments.
+                    // This is how Anthropic writes a call without arguments.
                     self.input_delta("", out);
                 }
                 self.block_stop(out);
@@ -431,7 +419,7 @@ impl Writer {
         stop.sequence = sequence.map(String::from);
     }
 
-    /// Members of a message that Anthropic alone has, and that its own readers show as they are.
+    /// Keeps fields of a message that only Anthropic has. Its reader delivers them unchanged.
     fn other(&mut self, name: &str, json: &Json<'_>) {
         if is_own_usage(name, json) && add_usage(&mut self.more_usage, json) {
             return;
@@ -461,7 +449,7 @@ impl Writer {
     }
 }
 
-/// The most that is held back of a signature, as `Limits::record` bounds one.
+/// The longest signature that is held back, which `Limits::record` bounds, too.
 const SIGNATURE_MAX: usize = 8 * 1024 * 1024;
-/// The same for further members.
+/// The same for further fields.
 const MEMBERS_MAX: usize = 64 * 1024;

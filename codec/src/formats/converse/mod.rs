@@ -24,7 +24,7 @@
 //! Converse has one answer: choices other than the first are dropped in writing. So are logprobs and members of unknown
 //! meaning. All of that is in [`Writer::losses`].
 
-mod extras;
+mod extra_fields;
 mod other_blocks;
 mod parameters;
 mod read_blocks;
@@ -32,8 +32,8 @@ mod read_content;
 mod read_request;
 mod read_response;
 mod read_stream;
-mod wire;
 mod write_blocks;
+mod write_common;
 mod write_request;
 mod write_response;
 mod write_stream;

@@ -1,7 +1,6 @@
-//! Blocks of Converse's own that have no name in the model: tools that the service runs itself, what they returned, images.
+//! Blocks of Converse that the model has no name for: tools that the service runs itself, their results, and images.
 //!
-//! They go back as they came. What is streamed and what is not differ: a stream says in a delta what a whole answer has as
-//! a member of the block.
+//! They are written as they were read, except that a stream has in a delta what a whole response has in a field of the block.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -14,12 +13,12 @@ use crate::json::{Object, elements, member, members, string, with_member};
 use crate::model::input_object;
 use crate::model::{Api, FOREIGN_DELTA, Losses, Outcome, SHAPELESS};
 
-/// Blocks that are streamed, and the members of each that come in deltas: its input as text, the elements of its list, its
-/// bytes or what was wrong with them.
+/// Blocks that are streamed, and the fields of each that come in deltas: its input as text, the elements of its list, or its
+/// bytes and their error.
 const STREAMED: [(&str, &[&str]); 3] =
     [("toolUse", &["input"]), ("toolResult", &["content"]), ("image", &["source", "error"])];
 
-/// Why a part is lost that has no name in the model; `None` if it is a block of Converse's.
+/// Why a part is lost that the model has no name for; `None` if it is a block of Converse's.
 pub(crate) fn why_lost(api: Option<Api>, json: &str) -> Option<&'static str> {
     match api {
         Some(Api::Converse) => (!is_block(json)).then_some(SHAPELESS),
@@ -27,26 +26,26 @@ pub(crate) fn why_lost(api: Option<Api>, json: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether JSON is a block that has no name in the model: its one member tells its kind.
+/// Whether JSON is a block that the model has no name for. Its only field names its kind.
 fn is_block(json: &str) -> bool {
     let members = members(json);
     let [(name, value)] = &members[..] else { return false };
     match &**name {
         "text" | "reasoningContent" | "citationsContent" => false,
-        // The client runs a tool that has no type.
+        // A tool without a type is run by the client.
         "toolUse" => !value.starts_with('{') || member(value, "type").is_some_and(|kind| kind != "null"),
         _ => true,
     }
 }
 
-/// The one member of a block that is streamed: its name, its value, and which of its members come in deltas.
+/// The only field of a block that is streamed: its name, its value, and which of its fields come in deltas.
 fn streamed(block: &str) -> Option<(&'static str, &str, &'static [&'static str])> {
     let (kind, value) = members(block).pop()?;
     let (name, inner) = STREAMED.into_iter().find(|(name, _)| *name == kind && value.starts_with('{'))?;
     Some((name, value, inner))
 }
 
-/// A block as a stream has it: how it begins, and what follows in a delta.
+/// A block for a stream: its start, and its delta.
 pub(crate) fn split(block: &str) -> (Cow<'_, str>, Option<String>) {
     let Some((name, value, inner)) = streamed(block) else { return (Cow::Borrowed(block), None) };
     let pieces: Vec<_> = inner.iter().filter_map(|inner| Some((*inner, member(value, inner)?))).collect();
@@ -61,7 +60,7 @@ pub(crate) fn split(block: &str) -> (Cow<'_, str>, Option<String>) {
     (write(|block| block.raw(name, &start)).into(), Some(delta))
 }
 
-/// A block as a whole answer has it: how it began, and what its deltas added.
+/// A block for a whole response: its start, with the content of its deltas.
 pub(crate) fn join<'a, 'd>(
     start: &'a str,
     deltas: impl Iterator<Item = &'d str>,
@@ -77,7 +76,7 @@ pub(crate) fn join<'a, 'd>(
             lose_delta(losses);
         }
     }
-    // A tool without arguments, and a result without content, are empty and not missing.
+    // The input of a tool without arguments, and the content of an empty result, are empty and not missing.
     let added = match name {
         "toolUse" => [("input", pieces.input(value, losses)), ("", None)],
         "toolResult" => [("content", pieces.content(value)), ("", None)],
@@ -99,7 +98,7 @@ fn lose_delta(losses: &mut Losses) {
     losses.add("other part", Outcome::Approximated, FOREIGN_DELTA);
 }
 
-/// What the deltas of a block say.
+/// The content of the deltas of a block.
 #[derive(Default)]
 struct Pieces<'d> {
     input: Option<String>,
@@ -109,7 +108,7 @@ struct Pieces<'d> {
 }
 
 impl<'d> Pieces<'d> {
-    /// Adds what a delta has under the name of its block, and returns whether it is known.
+    /// Adds what a delta has in the field of its block, and returns whether it is known.
     fn add(&mut self, name: &str, more: &'d str) -> bool {
         let input = || member(more, "input").and_then(string);
         let (source, error) = (member(more, "source"), member(more, "error"));

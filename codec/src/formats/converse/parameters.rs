@@ -27,20 +27,20 @@ pub(super) const TABLE_WITH_CHOICE: Table = Table { known: &["thinking", "tool_c
 
 pub(super) const INFERENCE: Group = Group {
     object: "inferenceConfig",
-    rows: &[
+    rows: &[&[
         row(P::MaxTokens, "maxTokens"),
         row(P::Temperature, "temperature").quirk(temperature),
         row(P::TopP, "topP").quirk(top_p),
         row(P::Stop, "stopSequences").quirk(stop),
-    ],
+    ]],
 };
 
 /// Parameters of one model, which have names in other APIs.
 pub(super) const ADDITIONAL: Group =
-    Group { object: "additionalModelRequestFields", rows: &[row(P::TopK, "top_k").quirk(top_k)] };
+    Group { object: "additionalModelRequestFields", rows: &[&[row(P::TopK, "top_k").quirk(top_k)]] };
 
 pub(super) const SERVICE_TIER: Group =
-    Group { object: "serviceTier", rows: &[row(P::ServiceTier, "type").quirk(service_tier)] };
+    Group { object: "serviceTier", rows: &[&[row(P::ServiceTier, "type").quirk(service_tier)]] };
 
 fn stop(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     let mut strings =

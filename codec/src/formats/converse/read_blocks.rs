@@ -19,10 +19,18 @@ use crate::model;
 use crate::model::Json;
 use crate::model::{Content, Fields, Part, Text};
 
+/// Reads `content`, a list of blocks.
+pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
+    source.expect("content", Kind::Array)?;
+    parts.clear();
+    list(source, parts)?;
+    Ok(true)
+}
+
 /// Reads a list of blocks.
 pub(crate) fn list<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<()> {
     source.array(|source| {
-        let offset = source.offset()?;
+        let offset = source.expect("content block", Kind::Object)?;
         let mut cache = None;
         let read = source.probe(|source| block(source, &mut cache))?;
         let other = match (read, cache) {
@@ -55,9 +63,6 @@ fn attach_cache<'a>(parts: &mut [Part<'a>], cache: Json<'a>) -> Option<Json<'a>>
 /// Reads one block, which has exactly one member. `Some(None)` is a cache point.
 #[allow(clippy::option_option)]
 fn block<'a>(source: &mut Source<'a>, cache: &mut Option<Json<'a>>) -> Result<Option<Option<Part<'a>>>> {
-    if source.kind()?.0 != Kind::Object {
-        return Ok(None);
-    }
     let (mut rest, mut extension_fields, mut content, mut members) = (Fields::new(), Fields::new(), None, 0);
     source.object(&mut rest, "", |source, name| {
         members += 1;

@@ -9,13 +9,13 @@ use crate::model::{FinishReason, Usage};
 /// Converse has one choice.
 pub(crate) const CHOICE: Index = Index::fixed(0);
 
-/// Whether an object has no members.
+/// Whether an object has no fields.
 pub(crate) fn is_empty(emitter: &Emitter<'_>, object: &Range<usize>) -> bool {
     emitter.record[object.start] == b'{'
         && emitter.record[object.start + 1..object.end - 1].trim_ascii().is_empty()
 }
 
-/// Begins a tool call, unless it is one that the service makes itself: those have a type.
+/// Begins a tool call, unless the service makes the call itself, which has a type. Returns whether it did.
 pub(crate) fn tool_start(emitter: &mut Emitter<'_>, index: u64, tool: &Range<usize>) -> Result<bool, Stop> {
     let [id, name, kind] = emitter.fields(tool, [b"toolUseId", b"name", b"type"])?;
     if kind.is_some() {
@@ -68,8 +68,8 @@ pub(crate) fn finish(emitter: &mut Emitter<'_>, reason: Option<Str>, stop: Optio
     emitter.finish(&CHOICE, reason, stop)
 }
 
-/// The stop string that was met, where the request asked for it: `{"stop_sequence":…}`, or the same in `delta`. Fields
-/// that say more than that are shown as they are, too.
+/// The stop string that ended the response, if the request asked for it: `{"stop_sequence":…}`, or the same in `delta`.
+/// Delivers the fields unchanged if they contain more.
 pub(crate) fn stop_sequence(
     emitter: &mut Emitter<'_>,
     fields: Option<&Range<usize>>,
@@ -88,7 +88,7 @@ pub(crate) fn stop_sequence(
     Ok(text)
 }
 
-/// Whether a value is an object that has members of these names at most, but for those that are null.
+/// Whether a value is an object without fields of other names than these, except for null.
 fn is_only(emitter: &Emitter<'_>, object: &Range<usize>, names: &[&[u8]]) -> Result<bool, Stop> {
     let mut is_only = emitter.record[object.start] == b'{';
     if is_only {
@@ -100,7 +100,7 @@ fn is_only(emitter: &Emitter<'_>, object: &Range<usize>, names: &[&[u8]]) -> Res
     Ok(is_only)
 }
 
-/// Whether a count is one that is read, or another name of one.
+/// Whether a count of this name is read, or is another name of one.
 pub(crate) fn is_count(name: &[u8]) -> bool {
     matches!(
         name,
@@ -117,19 +117,17 @@ pub(crate) fn is_count(name: &[u8]) -> bool {
 pub(crate) fn read_usage(emitter: &mut Emitter<'_>, range: &Range<usize>) -> Result<(), Stop> {
     emitter.set_position(range.start);
     let mut usage = Usage::default();
-    emitter.json(range.start).object(|json, name| {
-        let count = match name {
+    emitter.json(range.start).integers(&mut usage, &[], |usage, name| {
+        Some(match name {
             b"inputTokens" => &mut usage.input_tokens,
             b"outputTokens" => &mut usage.output_tokens,
             b"totalTokens" => &mut usage.total_tokens,
             b"cacheReadInputTokens" => &mut usage.cache_read_tokens,
             b"cacheWriteInputTokens" => &mut usage.cache_write_tokens,
-            _ => return json.skip().map(drop),
-        };
-        *count = json.integer_or_skip()?.or(*count);
-        Ok(())
+            _ => return None,
+        })
     })?;
-    // Converse does not count what was cached as input; the model here does.
+    // In Converse, the input does not include cached tokens. In the model it does.
     usage.input_tokens = usage.input_tokens.map(|tokens| tokens.saturating_add(usage.cached_tokens()));
     emitter.usage(usage);
     emitter.more_usage(range, is_count)

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::formats::converse::parameters::{ADDITIONAL, TABLE};
 use crate::formats::converse::read_blocks as blocks;
-use crate::formats::request_reader::{Result, Source, expected, offset_of, unescaped_name};
+use crate::formats::request_reader::{Result, Source, message, offset_of, unescaped_name};
 use crate::formats::thinking::{effort, thinking};
 use crate::json::{Kind, is_document};
 use crate::model::{Fields, Json, Message, Param, Request, ResponseFormat, Role, Tool, ToolChoice};
@@ -19,14 +19,14 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
         "messages" => {
             source.expect("messages", Kind::Array)?;
             request.messages.clear();
-            source.list(&mut request.messages, message)?;
+            source.list(&mut request.messages, |source| message(source, blocks::content))?;
             Ok(true)
         }
         "system" => {
-            if source.kind()?.0 != Kind::Array {
+            if source.kind()?.0 == Kind::Null {
                 return Ok(false);
             }
-            let offset = source.offset()?;
+            let offset = source.expect("system", Kind::Array)?;
             let mut content = Vec::new();
             blocks::list(source, &mut content)?;
             system = Some(Message { offset, ..Message::new(Role::System, content) });
@@ -45,29 +45,6 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     }
     request.extension_fields.append(&mut extension_fields);
     Ok(request)
-}
-
-fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
-    let offset = source.expect("message", Kind::Object)?;
-    let (_, start) = source.kind()?;
-    let (mut role, mut content, mut extension_fields) = (None::<Cow<'a, str>>, Vec::new(), Vec::new());
-    source.object(&mut extension_fields, "", |source, name| match name {
-        "role" => source.value(&mut role),
-        "content" if source.kind()?.0 == Kind::Array => {
-            content.clear();
-            blocks::list(source, &mut content)?;
-            Ok(true)
-        }
-        _ => Ok(false),
-    })?;
-    let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
-    let role = match &*role {
-        "user" => Role::User,
-        "assistant" => Role::Assistant,
-        "system" => Role::System,
-        _ => Role::Other(role),
-    };
-    Ok(Message { role, content, name: None, extension_fields, offset })
 }
 
 /// Reads parameters of one model.
@@ -179,12 +156,7 @@ fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
         source.object(&mut rest, "", |source, member| match member {
             "cachePoint" => source.value(&mut cache),
             "toolSpec" => source.nested(&mut extension_fields, "toolSpec", |source, member| match member {
-                "name" => {
-                    let mut name = None;
-                    let taken = source.value(&mut name)?;
-                    tool.name = name.unwrap_or_default();
-                    Ok(taken)
-                }
+                "name" => source.required(&mut tool.name),
                 "description" => source.value(&mut tool.description),
                 "strict" => source.value(&mut tool.strict),
                 "inputSchema" => source.nested(&mut extra, "toolSpec/inputSchema", |source, member| {

@@ -9,7 +9,7 @@ use crate::formats::converse::read_content::{
 use crate::json::{Fault, Json, Kind, Str};
 use crate::model::Api;
 
-/// The members of a whole response.
+/// The fields of a whole response.
 #[derive(Default)]
 pub(crate) struct Response {
     output: Option<Range<usize>>,
@@ -70,7 +70,7 @@ fn response_block(emitter: &mut Emitter<'_>, index: u64, block: &Range<usize>) -
         emitter.block_text(&CHOICE, index, TextKind::Text, Some(content))?;
     } else if let (Some(tool), true) = (tool, is_own) {
         let [input] = emitter.fields(&tool, [b"input"])?;
-        // An empty object is how Converse says that there are no arguments.
+        // This is how Converse writes a call without arguments.
         if let Some(input) = input.filter(|range| !is_empty(emitter, range)) {
             emitter.tool_json(&CHOICE, &ToolDelta::input(index, None), input)?;
         }

@@ -34,7 +34,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    /// The event that a frame or a member names.
+    /// The event that a frame or a field names.
     pub(crate) fn parse(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"messageStart" => Self::MessageStart,
@@ -86,7 +86,7 @@ pub(crate) fn read_record(json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Res
     Ok(())
 }
 
-/// The failure that an exception says.
+/// The failure of an exception.
 fn failure(emitter: &Emitter<'_>, name: String, body: &Range<usize>) -> Result<Failure, Stop> {
     let [message, code, original] =
         emitter.fields(body, [b"message", b"originalStatusCode", b"originalMessage"])?;
@@ -138,7 +138,7 @@ pub(crate) fn read_event(name: Name, json: &mut Json<'_>, emitter: &mut Emitter<
     Ok(())
 }
 
-/// The members of all events: their names do not clash.
+/// The fields of all events, whose names do not clash.
 #[derive(Default)]
 struct Event {
     role: Option<Str>,
@@ -195,7 +195,7 @@ fn block_start(emitter: &mut Emitter<'_>, index: u64, start: &Range<usize>) -> R
             return Ok(());
         }
     } else if let Some(reasoning) = reasoning {
-        // Older models said here what they now say in a delta.
+        // Older models sent reasoning here instead of in a delta.
         return block_reasoning(emitter, index, &reasoning);
     } else if is_empty(emitter, start) {
         return Ok(());

@@ -4,9 +4,9 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::formats::converse::extras::{Extras, is_citation};
+use crate::formats::converse::extra_fields::{ExtraFields, is_citation};
 use crate::formats::converse::other_blocks as own;
-use crate::formats::converse::wire::{Counts, Names};
+use crate::formats::converse::write_common::{Counts, Names};
 use crate::formats::converse::write_stream::stop_reason;
 use crate::json::Object;
 use crate::model::Content;
@@ -14,12 +14,12 @@ use crate::model::call_input;
 use crate::model::position::ResponseItem;
 use crate::model::{Losses, Outcome, Response, ResponseOptions};
 
-/// Where the fields stand that the request asked for.
+/// The name of the fields that the request asked for.
 const FIELDS: &str = "additionalModelResponseFields";
 
 /// Writes a response as one of Converse.
 ///
-/// Converse has one answer: the first choice is written. The latency, unless Bedrock said it, comes from the [`ResponseOptions`].
+/// Converse has one choice: the first is written. The latency comes from Bedrock or from the [`ResponseOptions`].
 pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
@@ -62,7 +62,7 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
             losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
         }
         object.object("metrics", |metrics| metrics.integer("latencyMs", latency_ms.unwrap_or(0)));
-        // They have the stop string, if there is one.
+        // These fields have the stop string, if there is one.
         if let (Some(stop), false) = (stop, own.contains_key(FIELDS)) {
             object.object(FIELDS, |fields| fields.string("stop_sequence", stop));
         }
@@ -72,12 +72,12 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
     (out, losses)
 }
 
-/// What Bedrock said beside the answer, and how long it took by that.
+/// The fields that only Bedrock has, and the latency in them.
 fn own<'r>(response: &'r Response, losses: &mut Losses) -> (BTreeMap<&'r str, &'r str>, Option<u64>) {
-    let (mut extras, mut own) = (Extras::default(), BTreeMap::new());
+    let (mut extra_fields, mut own) = (ExtraFields::default(), BTreeMap::new());
     for (at, (name, json)) in response.others.iter().enumerate() {
         match name.as_deref() {
-            Some(name) if extras.take(name, json) => {
+            Some(name) if extra_fields.take(name, json) => {
                 own.insert(name, json.as_str());
             }
             _ => {
@@ -86,7 +86,7 @@ fn own<'r>(response: &'r Response, losses: &mut Losses) -> (BTreeMap<&'r str, &'
         }
     }
     own.remove("metrics");
-    (own, extras.latency_ms)
+    (own, extra_fields.latency_ms)
 }
 
 fn write_block(

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
-use crate::formats::converse::extras::{Extras, is_citation};
+use crate::formats::converse::extra_fields::{ExtraFields, is_citation};
 use crate::formats::converse::other_blocks as own;
-use crate::formats::converse::wire::{Counts, Names, exception_name, own_body, status};
+use crate::formats::converse::write_common::{Counts, Names, exception_name, own_body, status};
 use crate::json::{as_object, write_integer, write_one_line, write_string};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, CustomInput};
 use crate::model::{
@@ -18,7 +18,7 @@ use crate::model::{
 #[derive(Clone, Debug)]
 struct Stop {
     reason: &'static str,
-    /// The stop string that was met.
+    /// The stop string that ended the response.
     sequence: Option<String>,
 }
 
@@ -27,25 +27,25 @@ struct Stop {
 pub struct Writer {
     context: ResponseOptions,
     started: bool,
-    /// Why the answer ended. Written at the end: `messageStop` comes after all blocks, `metadata` after it.
+    /// Why the response ended. Written at the end: `messageStop` follows all blocks, and `metadata` follows it.
     stop: Option<Stop>,
-    /// Blocks opened so far.
+    /// The number of blocks so far.
     blocks: u64,
     has_tools: bool,
     usage: Option<Usage>,
-    /// The part that is open.
+    /// The open part.
     open: Option<u32>,
-    /// It is the call of a custom tool, and this puts its input into an object.
+    /// Puts the input into an object, if the open part is the call of a custom tool.
     custom: Option<CustomInput>,
-    /// What Bedrock said beside the answer.
-    extras: Extras,
+    /// Fields that only Bedrock has.
+    extra_fields: ExtraFields,
     losses: Losses,
-    /// The headers of the last frame with the name that they give it: nearly all frames are deltas.
+    /// The name of the last event, and the headers of its frame. Nearly all frames are deltas.
     headers: (&'static str, Vec<u8>),
 }
 
 impl Writer {
-    /// A writer that takes from `context` what the source does not say.
+    /// A writer with these defaults for what the source does not have.
     pub fn new(context: ResponseOptions) -> Self {
         Self {
             context,
@@ -56,18 +56,18 @@ impl Writer {
             usage: None,
             open: None,
             custom: None,
-            extras: Extras::default(),
+            extra_fields: ExtraFields::default(),
             losses: Losses::default(),
             headers: ("", Vec::new()),
         }
     }
 
-    /// How long the answer took, in milliseconds: to be set before [`finish`](Self::finish), when it is known.
+    /// Sets how long the response took, in milliseconds. Call it before [`finish`](Self::finish).
     pub fn set_latency_ms(&mut self, milliseconds: u64) {
         self.context.latency_ms = Some(milliseconds);
     }
 
-    /// What could not be written, so far.
+    /// The losses so far.
     pub fn losses(&self) -> &Losses {
         &self.losses
     }
@@ -76,27 +76,15 @@ impl Writer {
         &mut self.losses
     }
 
-    /// Appends what `event` becomes to `out`.
+    /// Appends the output for `event` to `out`.
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { role, .. } => self.start(role.as_deref(), out),
-            Event::PartStart { choice, .. }
-            | Event::TextDelta { choice, .. }
-            | Event::ReasoningDelta { choice, .. }
-            | Event::RefusalDelta { choice, .. }
-            | Event::ToolInputDelta { choice, .. }
-            | Event::OtherDelta { choice, .. }
-            | Event::ReasoningSignature { choice, .. }
-            | Event::Redacted { choice, .. }
-            | Event::Citation { choice, .. }
-            | Event::PartEnd { choice, .. }
-            | Event::Finish { choice, .. }
-                if *choice != 0 =>
-            {
+            event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
                 self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
             }
             Event::PartStart { part, kind: PartKind::Other { api, json }, .. } => {
-                self.start_own(*part, (*api, json), out);
+                self.start_other(*part, (*api, json), out);
             }
             Event::PartStart { part, kind, .. } => self.start_block(*part, kind, out),
             Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => {
@@ -117,7 +105,7 @@ impl Writer {
             {
                 self.block_delta(out, |out| write_one_line(json.as_str(), out));
             }
-            // The loss of all of its part is told.
+            // The loss of the whole part is in the list.
             Event::OtherDelta { .. } => {}
             Event::ReasoningSignature { part, .. } | Event::Redacted { part, .. }
                 if self.open != Some(*part) =>
@@ -142,7 +130,7 @@ impl Writer {
             Event::Citation { .. } => {
                 self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             }
-            // Nothing was written of a part that is another format's.
+            // Nothing was written for a part of another API.
             Event::PartEnd { .. } if self.open.is_none() => {}
             Event::PartEnd { .. } => {
                 self.open = None;
@@ -154,7 +142,7 @@ impl Writer {
             Event::Finish { reason, stop, .. } => self.stop(reason, stop.as_deref()),
             Event::Usage(usage) => {
                 self.usage = Some(*usage);
-                self.extras.usage.clear();
+                self.extra_fields.usage.clear();
             }
             Event::Logprobs { .. } => {
                 self.losses.add("logprobs", Outcome::Dropped, "Converse has no place for them");
@@ -166,7 +154,7 @@ impl Writer {
                     "what could not be read cannot be written",
                 );
             }
-            Event::Other { choice: None, name: Some(name), json } if self.extras.take(name, json) => {}
+            Event::Other { choice: None, name: Some(name), json } if self.extra_fields.take(name, json) => {}
             Event::Other { .. } => {
                 self.losses.add(
                     "other",
@@ -177,8 +165,7 @@ impl Writer {
         }
     }
 
-    /// Appends the end of the stream to `out`: the stop if it is missing and the usage, or the exception that it ended
-    /// with.
+    /// Appends the end of the stream to `out`: the stop and the usage, or the exception that the stream ended with.
     pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         if let Err(error) = ending {
             return self.exception(error, out);
@@ -194,7 +181,7 @@ impl Writer {
         }
         match self.usage.take() {
             Some(usage) => self.metadata(&usage, out),
-            None if self.extras.has_metadata() => {
+            None if self.extra_fields.has_metadata() => {
                 self.losses.add("other", Outcome::Dropped, "without usage there is no metadata to hold it");
             }
             None => self.losses.add("usage", Outcome::Dropped, "the source counts nothing: no metadata"),
@@ -211,13 +198,13 @@ impl Writer {
         self.event("messageStart", out, |out| out.extend_from_slice(b"{\"role\":\"assistant\"}"));
     }
 
-    /// The part has a block from here on.
+    /// Opens a block for the part.
     fn open_block(&mut self, part: u32) {
         self.open = Some(part);
         self.blocks += 1;
     }
 
-    /// Begins the open block with what `start` writes.
+    /// Writes the start of the open block, whose content `start` writes.
     fn block_start(&mut self, out: &mut Vec<u8>, start: impl FnOnce(&mut Vec<u8>)) {
         self.block("contentBlockStart", b",\"start\":", out, start);
     }
@@ -259,8 +246,8 @@ impl Writer {
         self.delta(b"{\"toolUse\":{\"input\":", text, b"}}", out);
     }
 
-    /// Begins a block of Converse's own that has no name in the model, as it came.
-    fn start_own(&mut self, part: u32, (api, json): (Api, &Json<'_>), out: &mut Vec<u8>) {
+    /// Begins a block of Converse's that the model has no name for, unchanged.
+    fn start_other(&mut self, part: u32, (api, json): (Api, &Json<'_>), out: &mut Vec<u8>) {
         self.start(None, out);
         if let Some(why) = own::why_lost(Some(api), json.as_str()) {
             self.losses.add("other part", Outcome::Dropped, why);
@@ -286,7 +273,7 @@ impl Writer {
         self.block("contentBlockDelta", b",\"delta\":", out, delta);
     }
 
-    /// An event of the open block: its index, and what follows it.
+    /// Writes an event of the open block: its index, and what `rest` writes.
     #[inline]
     fn block(
         &mut self,
@@ -311,12 +298,12 @@ impl Writer {
     }
 
     fn message_stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
-        let fields = core::mem::take(&mut self.extras.response_fields);
+        let fields = core::mem::take(&mut self.extra_fields.response_fields);
         self.event("messageStop", out, |out| {
             out.extend_from_slice(b"{\"stopReason\":");
             write_string(stop.reason, out);
             if !fields.is_empty() {
-                // They have the stop string, if there is one.
+                // These fields have the stop string, if there is one.
                 out.extend_from_slice(&fields);
             } else if let Some(sequence) = &stop.sequence {
                 out.extend_from_slice(b",\"additionalModelResponseFields\":{\"stop_sequence\":");
@@ -329,13 +316,13 @@ impl Writer {
 
     fn metadata(&mut self, usage: &Usage, out: &mut Vec<u8>) {
         let counts = Counts::new(*usage, &mut self.losses);
-        let latency = self.extras.latency_ms.or(self.context.latency_ms);
+        let latency = self.extra_fields.latency_ms.or(self.context.latency_ms);
         if latency.is_none() {
             self.losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
         }
         let latency = latency.unwrap_or(0);
-        let more = core::mem::take(&mut self.extras.metadata);
-        let more_usage = core::mem::take(&mut self.extras.usage);
+        let more = core::mem::take(&mut self.extra_fields.metadata);
+        let more_usage = core::mem::take(&mut self.extra_fields.usage);
         self.event("metadata", out, |out| {
             out.extend_from_slice(b"{\"usage\":");
             counts.write(&more_usage, out);
@@ -403,7 +390,7 @@ impl Writer {
                     ];
                     written = encode_headers(headers, block);
                 }
-                // These headers can be encoded, and no event comes near 4 GiB: a record is bounded far below.
+                // These headers can be encoded, and the limit of a record is far below 4 GiB.
                 written = written.and_then(|()| encode_block(block, out, body));
                 debug_assert!(written.is_ok());
             }
@@ -411,7 +398,7 @@ impl Writer {
     }
 }
 
-/// Converse's name for the reason; `has_stop` says that a stop string was met.
+/// Converse's name for the reason. `has_stop` is whether a stop string ended the response.
 pub(crate) fn stop_reason(
     reason: &FinishReason<'_>,
     has_stop: bool,
@@ -420,7 +407,7 @@ pub(crate) fn stop_reason(
 ) -> &'static str {
     match reason {
         FinishReason::Stop if has_stop => "stop_sequence",
-        // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
+        // vLLM sends `stop` if the request forced the tool, but it is a tool call.
         FinishReason::Stop if has_tools => {
             losses.add("finish reason", Outcome::Approximated, "`stop` after tool calls is `tool_use`");
             "tool_use"

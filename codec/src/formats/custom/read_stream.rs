@@ -15,7 +15,7 @@ use crate::json::{Fault, Json, Kind};
 use crate::model::Failure;
 use crate::model::{FinishReason, Usage};
 
-/// What finish reasons are called by OpenAI and by TGI.
+/// The finish reason of a name of OpenAI or TGI.
 pub(crate) fn meaning(reason: &str) -> Option<&'static FinishReason<'static>> {
     Some(match reason {
         "stop" | "eos_token" => &FinishReason::Stop,
@@ -47,7 +47,7 @@ struct End {
     usage: Usage,
 }
 
-/// What some paths find in a record.
+/// The values that paths find in a record.
 #[derive(Default)]
 struct Found<'a> {
     error: Option<&'a Value>,
@@ -58,11 +58,11 @@ struct Found<'a> {
     finish: Option<&'a str>,
     done: bool,
     usage: Usage,
-    /// Some of the answer itself was found, be it null: not only a name or counts.
+    /// Some of the response itself was found, perhaps null: not only an ID, a model or counts.
     is_answer: bool,
-    /// Anything was found, be it null.
+    /// Anything was found, perhaps null.
     any: bool,
-    /// The members of the record that paths led into.
+    /// The fields of the record that paths led into.
     members: Vec<&'a str>,
 }
 
@@ -74,7 +74,7 @@ impl StreamState {
     /// Reads the document that comes next.
     fn read(&mut self, json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         self.documents = self.documents.saturating_add(1);
-        // The first walk checks all of the document, before any of it is used.
+        // The first walk checks the whole document before any of it is used.
         let range = json.skip()?;
         let record = value(emitter.record, &mut emitter.json(range.start))?;
         let format = &*self.format;
@@ -126,7 +126,7 @@ pub(crate) fn read_record(
 }
 
 impl Format {
-    /// Delivers what is in a record. Returns how it ends if it turns out to be a whole answer.
+    /// Delivers what is in a record. Returns how the response ends if the record turns out to be a whole response.
     fn record(
         &self,
         stream: &Found<'_>,
@@ -147,15 +147,15 @@ impl Format {
         if response.is_answer {
             emitter.done();
         }
-        // Where there are no streams, counts may be all that an answer says.
+        // In a format without streams, a response may have nothing but counts.
         let is_whole = response.any && self.spec.stream == Paths::default();
         Ok(is_whole.then(End::default))
     }
 
-    /// How a record of a stream would end if it were a whole answer, and `None` where it cannot be one.
+    /// How a record of a stream ends if it is a whole response; `None` if it cannot be one.
     fn end(&self, stream: &Found<'_>, response: &Found<'_>) -> Option<End> {
         let is_same = stream.text == response.text && stream.reasoning == response.reasoning;
-        // The first record of a stream that was cut off there looks the same, but for its end.
+        // The first record of a truncated stream looks the same, except for its end.
         let has_end = response.finish.is_some() || response.done;
         let may_have = [&self.stream, &self.response];
         let may_have = may_have.into_iter().any(|paths| paths.finish.is_some() || paths.done.is_some());
@@ -194,7 +194,7 @@ impl Format {
 }
 
 impl<'a> Found<'a> {
-    /// What `queries` find in `record`.
+    /// The values that `queries` find in `record`.
     fn of(queries: &Queries, record: &'a Value) -> Self {
         let mut found = Self::default();
         found.error = found.find(record, &queries.error).into_iter().find(|value| is_something(value));
@@ -231,7 +231,7 @@ impl<'a> Found<'a> {
         values
     }
 
-    /// Strings that say something.
+    /// Strings that are not empty.
     fn texts(&mut self, record: &'a Value, path: &Option<JsonPath>) -> Vec<&'a str> {
         let values = self.find(record, path).into_iter();
         values.filter_map(Value::as_str).filter(|text| !text.is_empty()).collect()
@@ -244,7 +244,7 @@ impl<'a> Found<'a> {
         })
     }
 
-    /// The same, with the names and the counts that `other` paths found where these found none.
+    /// The same, with the ID, the model and the counts of `other` if these paths found none.
     fn beside(self, other: &Self) -> Self {
         let usage = if self.usage == Usage::default() { other.usage } else { self.usage };
         Self { id: self.id.or(other.id), model: self.model.or(other.model), usage, ..self }
@@ -306,7 +306,7 @@ fn value(record: &[u8], json: &mut Json<'_>) -> Result<Value, Fault> {
                 b"null" => Value::Null,
                 b"true" => Value::Bool(true),
                 b"false" => Value::Bool(false),
-                // What is larger than any number here is no number here.
+                // A number that does not fit is no number here.
                 number => serde_json::from_slice::<Number>(number).map_or(Value::Null, Value::Number),
             }
         }

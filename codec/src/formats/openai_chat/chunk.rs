@@ -1,10 +1,9 @@
-//! Where the members of a chunk lie.
+//! The fields of a chunk, by their spans.
 //!
-//! Members come in any order, and what one means can depend on a later one: the choices may stand before the id, the
-//! finish reason before the delta, the delta before the index. So each object is first walked to find its members, and
-//! then read in a fixed order. The first walk over a document also checks all of it, and finds what nearly every chunk
-//! has one of: the members of the first choice, of its delta, and of the first tool call in that. Only where there are
-//! more of them is a list walked again.
+//! Fields come in any order, and the meaning of one can depend on a later one: the choices may precede the ID, the finish
+//! reason the delta, and the delta the index. So each object is first walked to find its fields, and then read in a fixed
+//! order. The first walk over a document also checks all of it, and finds the fields of the first choice, of its delta, and
+//! of the first tool call in the delta: nearly every chunk has one of each. A list is only walked again if it has more.
 
 use core::ops::Range;
 
@@ -16,7 +15,7 @@ pub(crate) fn integer(record: &[u8], number: Option<&Range<usize>>) -> Option<u6
     core::str::from_utf8(&record[number?.clone()]).ok()?.parse().ok()
 }
 
-/// A string that is not empty: servers write `""` where they mean nothing.
+/// The string, unless it is empty: servers write `""` for a missing string.
 pub(crate) fn non_empty(string: Option<Str>) -> Option<Str> {
     string.filter(|string| string.start < string.end)
 }
@@ -24,7 +23,7 @@ pub(crate) fn non_empty(string: Option<Str>) -> Option<Str> {
 /// Fields about where and at which price a response is generated. Nearly every chunk repeats them.
 pub(crate) const REPEATED_FIELDS: [&str; 2] = ["service_tier", "system_fingerprint"];
 
-/// The members of a chunk.
+/// The fields of a chunk.
 #[derive(Default)]
 pub(crate) struct Chunk {
     pub(crate) range: Range<usize>,
@@ -33,7 +32,7 @@ pub(crate) struct Chunk {
     pub(crate) created: Option<Range<usize>>,
     pub(crate) obfuscation: Option<Str>,
     pub(crate) choices: Option<Range<usize>>,
-    /// The first of them, and how many there are: nearly always it is the only one.
+    /// The first choice, and the number of choices, which is nearly always one.
     pub(crate) first: Option<Choice>,
     pub(crate) count: usize,
     pub(crate) usage: Option<Range<usize>>,
@@ -41,7 +40,7 @@ pub(crate) struct Chunk {
     pub(crate) repeated: [Option<Range<usize>>; 2],
     pub(crate) error: Option<Range<usize>>,
     pub(crate) is_error: bool,
-    /// There are members that have no meaning here and are not null.
+    /// There are fields that have no meaning here and are not null.
     pub(crate) has_other_fields: bool,
 }
 
@@ -119,12 +118,12 @@ impl Chunk {
     }
 }
 
-/// The members of a choice.
+/// The fields of a choice.
 #[derive(Default)]
 pub(crate) struct Choice {
     pub(crate) range: Range<usize>,
     pub(crate) index: Option<Range<usize>>,
-    /// `delta`, or `message` in a response that is not streamed.
+    /// `delta`, or `message` in a non-streaming response.
     pub(crate) delta: Option<Delta>,
     pub(crate) is_message: bool,
     pub(crate) text: Option<Str>,
@@ -132,7 +131,7 @@ pub(crate) struct Choice {
     pub(crate) stop: Option<Str>,
     /// May be null.
     pub(crate) logprobs: Option<Range<usize>>,
-    /// There are members that have no meaning here and are not null.
+    /// There are fields that have no meaning here and are not null.
     pub(crate) has_other_fields: bool,
 }
 
@@ -166,7 +165,7 @@ impl Choice {
     }
 }
 
-/// The members of a delta or a message.
+/// The fields of a delta or a message.
 #[derive(Default)]
 pub(crate) struct Delta {
     pub(crate) range: Range<usize>,
@@ -178,11 +177,11 @@ pub(crate) struct Delta {
     pub(crate) refusal: Option<Str>,
     /// A list or an object.
     pub(crate) tool_calls: Option<Range<usize>>,
-    /// The first of the list, and how many there are.
+    /// The first call of the list, and the number of calls.
     pub(crate) first_call: Option<ToolCall>,
     pub(crate) call_count: usize,
     pub(crate) function_call: Option<Range<usize>>,
-    /// There are members that have no meaning here and are not null.
+    /// There are fields that have no meaning here and are not null.
     pub(crate) has_other_fields: bool,
 }
 
@@ -200,7 +199,7 @@ impl Delta {
         )
     }
 
-    /// Members without a meaning here that stand in a message or a delta, and not beside it.
+    /// Whether a field without a meaning here belongs into a message or a delta, and not beside it.
     pub(crate) fn has(name: &str) -> bool {
         matches!(name, "audio" | "images" | "reasoning_details" | "thinking_blocks")
     }
@@ -247,7 +246,7 @@ impl Delta {
     }
 }
 
-/// The members of a tool call, whichever object of it they stand in.
+/// The fields of a tool call, in whichever of its objects they are.
 #[derive(Default)]
 pub(crate) struct ToolCall {
     pub(crate) start: usize,
@@ -268,17 +267,17 @@ impl ToolCall {
     pub(crate) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
         json.kind()?;
         let mut call = Self { start: json.pos(), ..Self::default() };
-        call.find_members(json)?;
+        call.find_fields(json)?;
         Ok(call)
     }
 
-    fn find_members(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
+    fn find_fields(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
         json.object(|json, name| {
             match name {
                 b"index" => self.index = json.skip_kind(Kind::Number)?,
                 b"id" => self.id = json.string_or_skip()?,
                 b"name" => self.name = json.string_or_skip()?,
-                b"function" if json.kind()? == Kind::Object => self.find_members(json)?,
+                b"function" if json.kind()? == Kind::Object => self.find_fields(json)?,
                 b"custom" if json.kind()? == Kind::Object => self.find_custom(json)?,
                 b"arguments" | b"input" => {
                     self.arguments = match json.kind()? {
@@ -295,7 +294,7 @@ impl ToolCall {
     /// A custom tool's name and input. Some gateways put an empty object beside every function.
     fn find_custom(&mut self, json: &mut Json<'_>) -> Result<(), Fault> {
         let mut call = Self::default();
-        call.find_members(json)?;
+        call.find_fields(json)?;
         self.custom = call.name.is_some() || call.arguments.is_some();
         (self.name, self.arguments) = (call.name.or(self.name), call.arguments.or(self.arguments.take()));
         Ok(())
@@ -318,25 +317,18 @@ pub(crate) fn is_count(name: &[u8]) -> bool {
 }
 
 pub(crate) fn read_usage(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Usage, Fault> {
-    fn read(json: &mut Json<'_>, usage: &mut Usage) -> Result<(), Fault> {
-        json.object(|json, name| {
-            let count = match name {
-                b"prompt_tokens" | b"input_tokens" => &mut usage.input_tokens,
-                b"completion_tokens" | b"output_tokens" => &mut usage.output_tokens,
-                b"total_tokens" => &mut usage.total_tokens,
-                b"cached_tokens" => &mut usage.cache_read_tokens,
-                b"cache_write_tokens" => &mut usage.cache_write_tokens,
-                b"reasoning_tokens" => &mut usage.reasoning_tokens,
-                b"prompt_tokens_details" | b"completion_tokens_details" if json.kind()? == Kind::Object => {
-                    return read(json, usage);
-                }
-                _ => return json.skip().map(drop),
-            };
-            *count = json.integer_or_skip()?.or(*count);
-            Ok(())
-        })
-    }
     let mut usage = Usage::default();
-    read(&mut Json::new(record, range.start, depth), &mut usage)?;
+    let nested: [&[u8]; 2] = [b"prompt_tokens_details", b"completion_tokens_details"];
+    Json::new(record, range.start, depth).integers(&mut usage, &nested, |usage, name| {
+        Some(match name {
+            b"prompt_tokens" | b"input_tokens" => &mut usage.input_tokens,
+            b"completion_tokens" | b"output_tokens" => &mut usage.output_tokens,
+            b"total_tokens" => &mut usage.total_tokens,
+            b"cached_tokens" => &mut usage.cache_read_tokens,
+            b"cache_write_tokens" => &mut usage.cache_write_tokens,
+            b"reasoning_tokens" => &mut usage.reasoning_tokens,
+            _ => return None,
+        })
+    })?;
     Ok(usage)
 }

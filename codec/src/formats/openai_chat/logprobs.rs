@@ -1,4 +1,4 @@
-//! Probabilities of tokens as the chat has them: `{"content":[{"token":…,"logprob":…,"bytes":…,"top_logprobs":[…]}]}`.
+//! Log probabilities in the shape of the chat: `{"content":[{"token":…,"logprob":…,"bytes":…,"top_logprobs":[…]}]}`.
 //!
 //! | source | shape |
 //! |---|---|
@@ -16,7 +16,7 @@ use crate::model::{Losses, Outcome};
 /// The lists of the chat's shape.
 const LISTS: [&str; 2] = ["content", "refusal"];
 
-/// Probabilities in the chat's shape, if they can be said in it and say something.
+/// Log probabilities in the shape of the chat, if they have an equivalent there and are not empty.
 pub(crate) fn of_chat<'a>(json: &'a str, losses: &mut Losses) -> Option<Cow<'a, str>> {
     if is_own(json) {
         return Some(Cow::Borrowed(json));
@@ -43,7 +43,7 @@ pub(crate) fn of_chat<'a>(json: &'a str, losses: &mut Losses) -> Option<Cow<'a, 
     Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
 }
 
-/// The probabilities of several records as those of one.
+/// Joins the log probabilities of several records.
 pub(crate) fn join<'a>(pieces: &[Cow<'a, str>]) -> Option<Cow<'a, str>> {
     if let [] | [_] = pieces {
         return pieces.first().cloned();
@@ -63,8 +63,8 @@ pub(crate) fn join<'a>(pieces: &[Cow<'a, str>]) -> Option<Cow<'a, str>> {
     Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
 }
 
-/// Whether probabilities have the chat's shape, or at least that of nobody else: an object that lists no tokens and is none.
-/// In streams this is asked of every token, and so allocates nothing.
+/// Whether log probabilities have the shape of the chat, or at least no other known one: an object that lists no tokens and is
+/// none. This is called for every token of a stream, so it allocates nothing.
 fn is_own(json: &str) -> bool {
     let (mut is_chat, mut is_other) = (false, false);
     let read = Json::new(json.as_bytes(), 0, 127).object(|json, name| {
@@ -75,7 +75,7 @@ fn is_own(json: &str) -> bool {
     read.is_ok() && (is_chat || !is_other)
 }
 
-/// A token, and how probable it was.
+/// A token with its log probability.
 struct Token<'a> {
     text: String,
     logprob: &'a str,
@@ -83,7 +83,7 @@ struct Token<'a> {
     bytes: Option<&'a str>,
     top: Vec<Token<'a>>,
     is_special: bool,
-    /// It has members that the chat has not.
+    /// It has fields that the chat does not have.
     has_more: bool,
 }
 
@@ -108,7 +108,7 @@ fn number(value: &str) -> Option<&str> {
     (number_end(value.as_bytes(), 0) == Some(value.len())).then_some(value)
 }
 
-/// Reads a token of TGI, LMI or llama-server, with those that were likely in its place.
+/// Reads a token of TGI, LMI or llama-server, with its alternatives.
 fn token(json: &str) -> Option<Token<'_>> {
     let top = member(json, "top_logprobs").map(elements).unwrap_or_default();
     Some(Token { top: top.into_iter().filter_map(lone_token).collect(), ..lone_token(json)? })

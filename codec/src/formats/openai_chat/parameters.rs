@@ -1,11 +1,11 @@
 //! The parameters of a chat completion request: OpenAI's, and those of vLLM and SGLang.
 
 use crate::formats::conversion::Conversion;
-use crate::formats::parameters::{Group, Parameter as P, Table, row};
+use crate::formats::parameters::{Group, PENALTIES, Parameter as P, SAMPLING, Table, row};
 use crate::json::Object;
 
 pub(crate) const TABLE: Table = Table {
-    groups: &[&TOOLS, &SAMPLING, &STREAM, &STREAM_OPTIONS],
+    groups: &[&TOOLS, &PARAMETERS, &STREAM, &STREAM_OPTIONS],
     code: &[P::ToolChoice, P::Reasoning, P::ResponseFormat],
     extra: Some(""),
     known: &[
@@ -36,37 +36,35 @@ pub(crate) const TABLE: Table = Table {
 };
 
 pub(super) const TOOLS: Group =
-    Group { object: "", rows: &[row(P::ParallelToolCalls, "parallel_tool_calls")] };
+    Group { object: "", rows: &[&[row(P::ParallelToolCalls, "parallel_tool_calls")]] };
 
-pub(super) const SAMPLING: Group = Group {
+pub(super) const PARAMETERS: Group = Group {
     object: "",
     rows: &[
-        row(P::Model, "model").read_only(),
-        // Every container takes the older name, not all take the newer one.
-        row(P::MaxTokens, "max_completion_tokens").read_only(),
-        row(P::MaxTokens, "max_tokens").quirk(max_tokens),
-        row(P::Temperature, "temperature"),
-        row(P::TopP, "top_p"),
-        row(P::TopK, "top_k"),
-        row(P::MinP, "min_p"),
-        row(P::Seed, "seed"),
-        row(P::N, "n"),
-        row(P::Stop, "stop").or_one_string(),
-        row(P::FrequencyPenalty, "frequency_penalty"),
-        row(P::PresencePenalty, "presence_penalty"),
-        row(P::RepetitionPenalty, "repetition_penalty"),
-        row(P::Logprobs, "logprobs").quirk(logprobs),
-        row(P::TopLogprobs, "top_logprobs"),
-        row(P::LogitBias, "logit_bias"),
-        row(P::User, "user"),
-        row(P::ServiceTier, "service_tier").quirk(service_tier),
+        &[
+            row(P::Model, "model").read_only(),
+            // Every container takes the older name, not all take the newer one.
+            row(P::MaxTokens, "max_completion_tokens").read_only(),
+            row(P::MaxTokens, "max_tokens").quirk(max_tokens),
+            row(P::Temperature, "temperature"),
+        ],
+        SAMPLING,
+        &[row(P::N, "n"), row(P::Stop, "stop").or_one_string()],
+        PENALTIES,
+        &[
+            row(P::Logprobs, "logprobs").quirk(logprobs),
+            row(P::TopLogprobs, "top_logprobs"),
+            row(P::LogitBias, "logit_bias"),
+            row(P::User, "user"),
+            row(P::ServiceTier, "service_tier").quirk(service_tier),
+        ],
     ],
 };
 
-pub(super) const STREAM: Group = Group { object: "", rows: &[row(P::Stream, "stream")] };
+pub(super) const STREAM: Group = Group { object: "", rows: &[&[row(P::Stream, "stream")]] };
 
 pub(super) const STREAM_OPTIONS: Group =
-    Group { object: "stream_options", rows: &[row(P::IncludeUsage, "include_usage")] };
+    Group { object: "stream_options", rows: &[&[row(P::IncludeUsage, "include_usage")]] };
 
 fn max_tokens(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     if let Some(tokens) = c.request.max_tokens.map(|tokens| tokens.value).or_else(|| c.max_tokens()) {

@@ -4,15 +4,15 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::formats::media;
-use crate::formats::request_reader::{Result, Source, offset_of};
+use crate::formats::request_reader::{Result, Source, offset_of, wrong_kind};
 use crate::json::Kind;
 use crate::model;
 use crate::model::{Content, Fields, Part, Text};
 
 /// Reads `content`: a string, a list of parts, or null.
 pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
-    let (kind, offset) = source.kind()?;
-    let offset = offset_of(offset);
+    let (kind, start) = source.kind()?;
+    let offset = offset_of(start);
     parts.clear();
     match kind {
         Kind::String => {
@@ -26,13 +26,13 @@ pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
         Kind::Null => {
             source.raw()?;
         }
-        _ => return Ok(false),
+        _ => return Err(wrong_kind(start, "content", "a string or an array", kind)),
     }
     Ok(true)
 }
 
 fn part<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
-    let offset = source.offset()?;
+    let offset = source.expect("content part", Kind::Object)?;
     let known = source.probe(known_part)?;
     Ok(match known {
         Some(part) => Part { offset, ..part },

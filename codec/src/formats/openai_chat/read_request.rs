@@ -205,12 +205,7 @@ fn tools<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<bool>
 
 fn function_member<'a>(source: &mut Source<'a>, member: &str, tool: &mut Tool<'a>) -> Result<bool> {
     match member {
-        "name" => {
-            let mut name = None;
-            let taken = source.value(&mut name)?;
-            tool.name = name.unwrap_or_default();
-            Ok(taken)
-        }
+        "name" => source.required(&mut tool.name),
         "description" => source.value(&mut tool.description),
         "parameters" => source.value(&mut tool.schema),
         "strict" => source.value(&mut tool.strict),

@@ -101,7 +101,7 @@ impl ChunkReader<'_, '_> {
         }
     }
 
-    /// The answer starts with the first chunk that has an ID or a choice.
+    /// The response starts with the first chunk that has an ID or a choice.
     fn start(&mut self, chunk: &Chunk) -> Result<(), Stop> {
         let record = self.emitter.record;
         if chunk.id.is_none() && chunk.first.is_none() {
@@ -135,7 +135,7 @@ impl ChunkReader<'_, '_> {
         self.emitter.set_position(finish.start);
         let reason = match &*unescaped(record, finish) {
             b"stop" | b"eos_token" => Reason::Known(&FinishReason::Stop),
-            // TGI's, where it met a stop string.
+            // TGI's reason for a stop string.
             b"stop_sequence" => Reason::Known(&FinishReason::StopSequence),
             b"length" => Reason::Known(&FinishReason::Length),
             b"tool_calls" | b"function_call" => Reason::Known(&FinishReason::ToolCalls),
@@ -186,7 +186,7 @@ impl ChunkReader<'_, '_> {
         Ok(())
     }
 
-    /// Content as a list of parts: texts, refusals, and what has no name here.
+    /// Reads content as a list of parts: texts, refusals, and parts that have no name here.
     fn content_parts(&mut self, index: &Index, parts: &Range<usize>) -> Result<(), Stop> {
         self.emitter.objects(parts, |emitter, _, part| {
             let [text, refusal] = emitter.string_fields(&part, [b"text", b"refusal"])?;
@@ -199,7 +199,7 @@ impl ChunkReader<'_, '_> {
         })
     }
 
-    /// The sources that the text cites. Returns whether there is a list of them, which is mostly empty.
+    /// Reads the sources that the text cites. Returns whether there is a list of them, which is mostly empty.
     fn annotations(&mut self, delta: &Delta, index: &Index) -> Result<bool, Stop> {
         let [list] = self.emitter.fields(&delta.range, [b"annotations"])?;
         let Some(list) = list.filter(|list| self.emitter.record[list.start] == b'[') else {

@@ -8,7 +8,7 @@ use crate::json;
 use crate::json::Object;
 use crate::model::{Json, Losses, Usage};
 
-/// Counts of which none is missing: clients that check want all three.
+/// All three counts, because clients that validate require them.
 pub(crate) fn whole_usage(usage: &Usage, losses: &mut Losses) -> Usage {
     losses.add_missing_counts(usage);
     let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
@@ -16,13 +16,13 @@ pub(crate) fn whole_usage(usage: &Usage, losses: &mut Losses) -> Usage {
     Usage { input_tokens: Some(input), output_tokens: Some(output), total_tokens: Some(total), ..*usage }
 }
 
-/// Whether a member has counts as OpenAI has them.
+/// Whether the counts of a field have the shape of OpenAI's.
 pub(crate) fn is_own_usage(name: &str, json: &Json<'_>) -> bool {
     let is_own = |(name, _): &(String, &str)| matches!(&**name, "prompt_tokens" | "completion_tokens");
     name == "usage" && json::members(json.as_str()).iter().any(is_own)
 }
 
-/// Writes counts; of `more`, which is the source's own object of them or nothing, those that have no name here.
+/// Writes counts, and the counts of `more`, the source's own object, that have no name here.
 pub(crate) fn write_usage(usage: &Usage, more: &str, out: &mut Vec<u8>) {
     let counts = [
         ("prompt_tokens", usage.input_tokens),
@@ -61,7 +61,7 @@ fn write_counts(counts: &[(&'static str, Option<u64>)], object: &mut Object<'_>)
     }
 }
 
-/// Writes members that have no name here.
+/// Writes fields that have no name here.
 fn write_more(more: &[(String, &str)], written: &[&str], object: &mut Object<'_>) {
     for (name, json) in more {
         if !is_count(name.as_bytes()) && !written.contains(&&**name) && *json != "null" {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::openai_chat::parameters::{SAMPLING, STREAM, STREAM_OPTIONS, TABLE, TOOLS};
+use crate::formats::openai_chat::parameters::{PARAMETERS, STREAM, STREAM_OPTIONS, TABLE, TOOLS};
 use crate::formats::openai_chat::write_messages::write_messages;
 use crate::formats::request_reader::{Result, string_field};
 use crate::json::{Array, Object};
@@ -24,7 +24,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
         tool_choice(c, &mut object);
         c.write_rows(&mut object, &TOOLS);
     }
-    c.write_rows(&mut object, &SAMPLING);
+    c.write_rows(&mut object, &PARAMETERS);
     response_format(c, &mut object);
     if let Some(reasoning) = &request.reasoning {
         if let Some(effort) = effort(c, &reasoning.value, reasoning.offset) {

@@ -20,7 +20,7 @@ use crate::model::{Choice, Losses, Outcome, Response, ResponseOptions};
 
 /// Writes a response as a chat completion.
 ///
-/// What the source does not say comes from the [`ResponseOptions`]. Several texts of one choice become one, as the format has it.
+/// The [`ResponseOptions`] have defaults for what the source does not have. Several texts of one choice become one.
 pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     Object::write(&mut out, |object| {
@@ -63,7 +63,7 @@ fn write_choice(response: &Response, choice: &Choice, out: &mut Vec<u8>, losses:
         if let Some(logprobs) = logprobs::join(&pieces) {
             object.json("logprobs", &logprobs);
         }
-        // A whole answer without one is cut off, to those who read it.
+        // Clients treat a response without a reason as truncated.
         let (reason, _) = choice.reason(&response.positions, losses);
         note_finish_reason(&reason, choice.stop.as_deref(), losses);
         object.string("finish_reason", finish_reason(&reason));
@@ -75,8 +75,8 @@ fn write_choice(response: &Response, choice: &Choice, out: &mut Vec<u8>, losses:
     });
 }
 
-/// Writes the members that have no meaning here, and that have their place in this object. Of several with one name, the
-/// last is written, which counts for readers.
+/// Writes the fields that have no meaning here and belong into this object. If several have one name, the last is written,
+/// which is the one that readers use.
 fn write_others(
     response: &Response,
     choice: Option<&Choice>,
@@ -168,7 +168,7 @@ fn write_calls(choice: &Choice, message: &mut Object<'_>) {
     message.array("tool_calls", calls.iter().enumerate(), |(at, (id, name, input, custom)), out| {
         Object::write(out, |call| {
             let id = id.map_or_else(|| Cow::Owned(format!("call_{}_{at}", choice.index)), Cow::Borrowed);
-            // "No arguments" is an empty object to those who parse them.
+            // Clients that parse arguments need an empty object if there are none.
             let input = if input.is_empty() && !custom { "{}" } else { input };
             write_call(call, (&id, name, *custom), input);
         });

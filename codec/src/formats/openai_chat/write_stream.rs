@@ -13,44 +13,43 @@ use crate::json;
 use crate::json::{Object, is_document, write_integer, write_one_line, write_string};
 use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage};
 
-/// Why a member of another format is dropped.
+/// Why a field of another API is dropped.
 const OWN: &str = "in OpenAI's this name has a meaning of its own";
 
-/// Why a part is lost that has no name in the model.
+/// Why a part is lost that the model has no name for.
 pub(crate) const FOREIGN: &str =
     "only its own format knows such a block: a message of OpenAI's is text, and calls that the client runs";
 
-/// Writes canonical events as the server-sent events of a chat completion, which any OpenAI client reads.
+/// Writes canonical events as the server-sent events of a chat completion.
 ///
-/// What the source does not say comes from the [`ResponseOptions`]. The usage goes into the last chunk, which has no choices,
-/// before `[DONE]`. A stream that fails ends with an `error` and without `[DONE]`: nothing that is not complete looks
-/// as if it were.
+/// The [`ResponseOptions`] have defaults for what the source does not have. The usage is in the last chunk before `[DONE]`,
+/// which has no choices. A stream that fails ends with an `error` and without `[DONE]`, so that it does not look complete.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
     context: ResponseOptions,
-    /// What every chunk begins with, up to its choices.
+    /// The beginning of every chunk, up to its choices.
     prefix: Vec<u8>,
-    /// How much of that is there from the beginning, and what follows: the members of [`REPEATED_FIELDS`].
+    /// The length of the prefix without the fields of [`REPEATED_FIELDS`], and these fields.
     head: usize,
     repeated: [String; REPEATED_FIELDS.len()],
-    /// No chunk has these members yet.
+    /// No chunk has these fields yet.
     is_unsaid: bool,
     choices: Vec<Choice>,
     usage: Option<Usage>,
-    /// All of the source's counts, if they say more than that.
+    /// All counts of the source, if they contain more than the model has names for.
     more_usage: String,
-    /// Members that came before the answer had a name, each with the comma before it.
+    /// Fields that came before the response had an ID, each with the comma before it.
     early: Vec<u8>,
     losses: Losses,
 }
 
-/// The most that is held back of such members.
+/// The largest length of such fields that are held back, in bytes.
 const EARLY_MAX: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Choice {
     index: u32,
-    /// Tool calls so far.
+    /// The number of tool calls so far.
     tools: u64,
     /// The open tool call has input.
     has_input: bool,
@@ -61,12 +60,12 @@ struct Choice {
 }
 
 impl Writer {
-    /// A writer that takes from `context` what the source does not say.
+    /// A writer with these defaults for what the source does not have.
     pub fn new(context: ResponseOptions) -> Self {
         Self { context, ..Self::default() }
     }
 
-    /// What could not be written, so far.
+    /// The losses so far.
     pub fn losses(&self) -> &Losses {
         &self.losses
     }
@@ -75,7 +74,7 @@ impl Writer {
         &mut self.losses
     }
 
-    /// Appends what `event` becomes to `out`.
+    /// Appends the output for `event` to `out`.
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, model, created, .. } => {
@@ -104,7 +103,7 @@ impl Writer {
             Event::ToolInputDelta { choice, text, .. } => self.tool_input(*choice, text, out),
             Event::PartEnd { choice, .. } => {
                 let at = self.choice(*choice, out);
-                // "No arguments" is an empty object to those who parse them.
+                // Clients that parse arguments need an empty object if there are none.
                 let Choice { in_tool, has_input, custom, .. } = self.choices[at];
                 if in_tool && !has_input && !custom {
                     self.tool_input(*choice, "{}", out);
@@ -165,7 +164,7 @@ impl Writer {
                     "a record of unknown meaning has no place in a chunk",
                 );
             }
-            // The loss of all of its part is told.
+            // The loss of the whole part is in the list.
             Event::OtherDelta { .. } => {}
             Event::Malformed { .. } => {
                 self.losses.add(
@@ -197,7 +196,7 @@ impl Writer {
         }
     }
 
-    /// Writes the members that belong to no choice.
+    /// Writes the fields that belong to no choice.
     fn write_early(&mut self, out: &mut Vec<u8>) {
         if !self.early.is_empty() {
             let mut early = core::mem::take(&mut self.early);
@@ -223,7 +222,7 @@ impl Writer {
         self.end_prefix();
     }
 
-    /// Puts what follows behind the head of the prefix.
+    /// Renews the part of the prefix behind its fixed length.
     fn end_prefix(&mut self) {
         let Self { prefix, repeated, .. } = self;
         prefix.truncate(self.head);
@@ -236,7 +235,7 @@ impl Writer {
         prefix.extend_from_slice(b",\"choices\":[");
     }
 
-    /// Keeps a member for all chunks that follow, if it is one of those that stand in all.
+    /// Keeps a field for all chunks that follow, if it is one of [`REPEATED_FIELDS`].
     fn take_repeated(&mut self, name: &str, json: &Json<'_>) -> bool {
         let index = Chunk::repeated(name.as_bytes());
         let Some(index) = index.filter(|_| json.as_str().len() <= EARLY_MAX && is_document(json.as_str()))
@@ -251,7 +250,7 @@ impl Writer {
         true
     }
 
-    /// Where the choice stands in the list. The first time, its role is written.
+    /// The position of a choice in the list. The first call for a choice writes its role.
     fn choice(&mut self, index: u32, out: &mut Vec<u8>) -> usize {
         if let Some(at) = self.choices.iter().position(|choice| choice.index == index) {
             return at;
@@ -355,7 +354,7 @@ impl Writer {
     }
 }
 
-/// Writes the members of a call. Its kind is also the name of the member that has its name and its input.
+/// Writes the fields of a call. Its kind is also the name of the field with its name and its input.
 pub(crate) fn write_call(call: &mut Object<'_>, (id, name, custom): (&str, &str, bool), input: &str) {
     let (kind, member) = if custom { ("custom", "input") } else { ("function", "arguments") };
     call.string("id", id);
@@ -366,22 +365,22 @@ pub(crate) fn write_call(call: &mut Object<'_>, (id, name, custom): (&str, &str,
     });
 }
 
-/// Whether a member of an answer has a meaning of its own, so that those of other formats are not written as it.
+/// Whether a field of a response has its own meaning here, so that fields of other APIs cannot have this name.
 pub(crate) fn is_taken(name: &str) -> bool {
     Chunk::is_known(name.as_bytes()) && Chunk::repeated(name.as_bytes()).is_none()
 }
 
-/// The same for a member of a choice, or of what stands in it.
+/// The same for a field of a choice, or of an object in it.
 pub(crate) fn is_taken_in_choice(name: &str) -> bool {
     chunk::Choice::is_known(name.as_bytes()) || Delta::is_known(name.as_bytes())
 }
 
-/// Why such a member is lost.
+/// Why such a field is lost.
 pub(crate) fn why_taken(name: &str) -> &'static str {
     if name == "usage" { "OpenAI has no names for these counts" } else { OWN }
 }
 
-/// Notes a finish reason that OpenAI has no name for. The stop string says what the name does not.
+/// Adds the loss of a finish reason that OpenAI has no name for. A stop string is not lost.
 pub(crate) fn note_finish_reason(reason: &FinishReason<'_>, stop: Option<&str>, losses: &mut Losses) {
     let is_said = matches!(reason, FinishReason::Other(_))
         || (matches!(reason, FinishReason::StopSequence) && stop.is_some());
@@ -390,7 +389,7 @@ pub(crate) fn note_finish_reason(reason: &FinishReason<'_>, stop: Option<&str>, 
     }
 }
 
-/// The nearest that OpenAI has a name for; what came as another name goes out as it came.
+/// The nearest reason that OpenAI has a name for; unknown names are written unchanged.
 pub(crate) fn finish_reason<'a>(reason: &'a FinishReason<'_>) -> &'a str {
     match reason {
         FinishReason::StopSequence | FinishReason::MalformedOutput | FinishReason::MalformedToolUse => "stop",
@@ -415,7 +414,7 @@ fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether a citation is one of OpenAI's chat, where the type names the member that has it.
+/// Whether a citation is one of OpenAI's chat, whose type names the field with its content.
 pub(crate) fn is_citation(json: &Json<'_>) -> bool {
     let kind = json::member(json.as_str(), "type").and_then(json::string);
     kind.is_some_and(|kind| json::member(json.as_str(), &kind).is_some_and(|value| value.starts_with('{')))
@@ -439,7 +438,7 @@ fn write_error(error: &DecodeError, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b",\"code\":");
     match code {
-        // vLLM and SGLang write HTTP's codes as numbers.
+        // vLLM and SGLang write the HTTP status as a number.
         Some(code) => match code.parse() {
             Ok(number) => write_integer(number, out),
             Err(_) => write_string(code, out),

@@ -14,7 +14,7 @@ use crate::json::unescaped;
 /// The largest number of parts of one response, far more than any has.
 const PARTS_MAX: usize = 4096;
 
-/// What a part of an item is.
+/// The kind of a part of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     Text,

@@ -1,4 +1,4 @@
-//! Reads items and whole responses: what no delta has said.
+//! Reads items and whole responses, as far as no delta has delivered them.
 
 use alloc::string::{String, ToString};
 use core::ops::Range;
@@ -6,15 +6,15 @@ use core::ops::Range;
 use crate::assemble::{Block, Emitter, Reason, Stop, TextKind, ToolDelta};
 use crate::formats::openai_responses::known_parts::{Content, Item};
 use crate::formats::openai_responses::read_stream::{CHOICE, Reader, deliver};
-use crate::json::{Fault, Json, Kind, unescaped};
+use crate::json::unescaped;
 use crate::model::Failure;
 use crate::model::{Api, FinishReason, Usage};
 
-/// An item's place in the output, and whether that is the output at the end.
+/// The index of an item in the output, and whether that is the final output.
 type Place = (Option<u64>, bool);
 
 impl Reader<'_> {
-    /// The answer starts with the first response that is said anything about.
+    /// The response starts with the first event that has one.
     pub(crate) fn start(&mut self, emitter: &mut Emitter<'_>, response: &Range<usize>) -> Result<(), Stop> {
         if !emitter.is_started() {
             let [id, model, created] = emitter.fields(response, [b"id", b"model", b"created_at"])?;
@@ -26,7 +26,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads a whole response. `event` is the name of the event that says it, or empty.
+    /// Reads a whole response. `event` is the name of its event, or empty.
     pub(crate) fn response(
         &mut self,
         emitter: &mut Emitter<'_>,
@@ -42,7 +42,7 @@ impl Reader<'_> {
         }
         let status_at = status.as_ref().unwrap_or(response).start;
         let status = status.and_then(|range| emitter.string_at(&range));
-        // vLLM says in an event that the response is completed, and in the response that it is not.
+        // vLLM names the event `completed`, but the status of the response is another one.
         let status = status.map_or(event.into(), |status| unescaped(emitter.record, status));
         if matches!(&*status, b"failed" | b"cancelled") {
             read_usage(emitter, usage)?;
@@ -88,7 +88,7 @@ impl Reader<'_> {
         emitter.finish(&CHOICE, reason, None)
     }
 
-    /// Reads an item as it begins. What it may hold already is said again when it is done. Returns whether its kind is
+    /// Reads an item that begins. Content that it may have already is repeated when it is done. Returns whether its kind is
     /// known.
     pub(crate) fn item_added(
         &mut self,
@@ -136,7 +136,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An item, or a part of one, that the model has no name for. It is said once, when it is done or at the end.
+    /// Reads an item, or a part of one, that the model has no name for. It is delivered once, when it is done or at the end.
     fn other(
         &mut self,
         emitter: &mut Emitter<'_>,
@@ -151,7 +151,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Encrypted reasoning signs the readable reasoning of its item, or stands in a part of its own.
+    /// Reads encrypted reasoning. It signs the readable reasoning of its item, or has a part of its own.
     fn signature(
         &mut self,
         emitter: &mut Emitter<'_>,
@@ -174,7 +174,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A tool call, which has an ID and a name.
+    /// Begins a tool call.
     fn call(
         &mut self,
         emitter: &mut Emitter<'_>,
@@ -220,7 +220,7 @@ impl Reader<'_> {
         emitter.objects(&contents, |emitter, index, content| self.content(emitter, (place, index), &content))
     }
 
-    /// What a part of an item is, if that is known.
+    /// The kind of a part of an item, if it is known.
     pub(crate) fn content_kind(
         &self,
         emitter: &Emitter<'_>,
@@ -271,7 +271,7 @@ impl Reader<'_> {
     }
 }
 
-/// What an item is that calls a tool.
+/// The kind of an item that calls a tool.
 fn call_content(kind: &[u8]) -> Content {
     if kind == b"custom_tool_call" { Content::CustomCall } else { Content::Call }
 }
@@ -299,34 +299,26 @@ fn failure(
 }
 
 fn read_usage(emitter: &mut Emitter<'_>, usage: Option<Range<usize>>) -> Result<(), Stop> {
-    fn read(json: &mut Json<'_>, usage: &mut Usage) -> Result<(), Fault> {
-        json.object(|json, name| {
-            let count = match name {
-                b"input_tokens" => &mut usage.input_tokens,
-                b"output_tokens" => &mut usage.output_tokens,
-                b"total_tokens" => &mut usage.total_tokens,
-                b"cached_tokens" => &mut usage.cache_read_tokens,
-                b"cache_write_tokens" => &mut usage.cache_write_tokens,
-                b"reasoning_tokens" => &mut usage.reasoning_tokens,
-                b"input_tokens_details" | b"output_tokens_details" if json.kind()? == Kind::Object => {
-                    return read(json, usage);
-                }
-                _ => return json.skip().map(drop),
-            };
-            *count = json.integer_or_skip()?.or(*count);
-            Ok(())
+    let Some(range) = usage.filter(|range| emitter.record[range.start] == b'{') else { return Ok(()) };
+    emitter.set_position(range.start);
+    let mut usage = Usage::default();
+    let nested: [&[u8]; 2] = [b"input_tokens_details", b"output_tokens_details"];
+    emitter.json(range.start).integers(&mut usage, &nested, |usage, name| {
+        Some(match name {
+            b"input_tokens" => &mut usage.input_tokens,
+            b"output_tokens" => &mut usage.output_tokens,
+            b"total_tokens" => &mut usage.total_tokens,
+            b"cached_tokens" => &mut usage.cache_read_tokens,
+            b"cache_write_tokens" => &mut usage.cache_write_tokens,
+            b"reasoning_tokens" => &mut usage.reasoning_tokens,
+            _ => return None,
         })
-    }
-    if let Some(range) = usage.filter(|range| emitter.record[range.start] == b'{') {
-        emitter.set_position(range.start);
-        let mut usage = Usage::default();
-        read(&mut emitter.json(range.start), &mut usage)?;
-        emitter.usage(usage);
-    }
+    })?;
+    emitter.usage(usage);
     Ok(())
 }
 
-/// Members of a response that are read, or that repeat what was asked for.
+/// The fields of a response that are read, or that repeat the request.
 fn is_known(name: &[u8]) -> bool {
     const KNOWN: [&[u8]; 35] = [
         b"id",

@@ -41,7 +41,7 @@ impl Content {
 
 impl Reader<'_> {
     fn read(&mut self, json: &mut Json<'_>, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
-        // Finding the members checks all of the event, before any of it is used.
+        // Finding the fields checks the whole event before any of it is used.
         let event = Event::find(json)?;
         let record = emitter.record;
         let name = event.name.map(|name| unescaped(record, name)).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads what is no event of a response: a whole one, or an error.
+    /// Reads a whole response or an error.
     fn whole(&mut self, emitter: &mut Emitter<'_>, event: &Event, name: &[u8]) -> Result<(), Stop> {
         let is_response =
             event.object.is_some_and(|object| &*unescaped(emitter.record, object) == b"response");
@@ -82,7 +82,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads an event that is no piece of a part, if its name is known.
+    /// Reads an event that is no delta. Returns whether its name is known.
     fn other_event(&mut self, emitter: &mut Emitter<'_>, event: &Event, name: &[u8]) -> Result<bool, Stop> {
         match (name, &event.response, &event.item, &event.part) {
             (b"created" | b"in_progress" | b"queued", Some(response), ..) => {
@@ -117,7 +117,7 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// Reads a piece of a part, or all of it where no piece came.
+    /// Reads a delta of a part, or the whole part if there was no delta.
     fn piece(
         &mut self,
         emitter: &mut Emitter<'_>,
@@ -179,7 +179,7 @@ pub(crate) fn deliver(
     }
 }
 
-/// What an event has a piece of, or the whole, and which of the two.
+/// The kind of part that an event is about, and whether the event is a delta.
 fn content_of(name: &[u8]) -> Option<(Content, bool)> {
     let (part, is_delta) = match name.strip_suffix(b".delta") {
         Some(part) => (part, true),
@@ -197,7 +197,7 @@ fn content_of(name: &[u8]) -> Option<(Content, bool)> {
     Some((content, is_delta))
 }
 
-/// The members of an event, and those that tell a whole response.
+/// The fields of an event, and those of a whole response.
 #[derive(Default)]
 pub(crate) struct Event {
     pub(crate) range: Range<usize>,
@@ -212,7 +212,7 @@ pub(crate) struct Event {
     /// The index of the content, or of the summary.
     content_index: Option<u64>,
     delta: Option<Str>,
-    /// All of what the deltas say.
+    /// The whole text of the deltas.
     text: Option<Str>,
     logprobs: Option<Range<usize>>,
     sequence: Option<Range<usize>>,

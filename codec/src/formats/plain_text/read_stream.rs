@@ -1,4 +1,4 @@
-//! TextKind text without records, as TorchServe streams it.
+//! Plain text without records, as TorchServe streams it.
 
 use crate::assemble::{Emitter, Index, Stop, TextKind};
 use crate::error::DecodeErrorKind;

@@ -1,4 +1,4 @@
-//! How an answer ended, and what it counts.
+//! Reads how a response ended, and its counts.
 
 use alloc::string::{String, ToString};
 use core::ops::Range;
@@ -9,7 +9,7 @@ use crate::json::{Fault, Kind, Str, unescaped};
 use crate::model::Failure;
 use crate::model::{FinishReason, Usage};
 
-/// The members of `details`, and of each of its `best_of_sequences`.
+/// The fields of `details`, and of each of its `best_of_sequences`.
 #[derive(Default)]
 pub(crate) struct Details {
     range: Range<usize>,
@@ -19,14 +19,14 @@ pub(crate) struct Details {
     finish_reason: Option<Range<usize>>,
     generated_tokens: Option<u64>,
     input_length: Option<u64>,
-    /// The prompt's tokens, where they were asked for: how many.
+    /// The number of the prompt's tokens, if the request asked for them.
     prefill: Option<u64>,
     tokens: Option<Range<usize>>,
     has_other_fields: bool,
 }
 
 impl Details {
-    /// Finds the members of an object that was checked.
+    /// Finds the fields of an object that was checked.
     pub(crate) fn find(emitter: &Emitter<'_>, range: Range<usize>) -> Result<Self, Fault> {
         let mut details = Self { range: range.clone(), ..Self::default() };
         emitter.json(range.start).object(|json, name| {
@@ -75,7 +75,7 @@ impl Details {
         )
     }
 
-    /// All that is said of a choice besides its text: logprobs, members of unknown meaning, and how it ended.
+    /// Delivers everything about a choice except its text: log probabilities, unknown fields, and how it ended.
     pub(crate) fn read(&self, emitter: &mut Emitter<'_>, choice: &Index) -> Result<(), Stop> {
         if let Some(tokens) = self.tokens.clone() {
             emitter.logprobs(choice, tokens);
@@ -86,24 +86,24 @@ impl Details {
         self.finish(emitter, choice)
     }
 
-    /// How a choice ended, where that is said.
+    /// Delivers how a choice ended, if that is known.
     pub(crate) fn finish(&self, emitter: &mut Emitter<'_>, choice: &Index) -> Result<(), Stop> {
         finish(emitter, choice, self.finish_reason.clone(), None)
     }
 
-    /// Where they stand.
+    /// The start of the object.
     pub(crate) fn start(&self) -> usize {
         self.range.start
     }
 
-    /// What was counted.
+    /// The token counts.
     pub(crate) fn usage(&self) -> Usage {
         let input_tokens = self.input_length.or(self.prefill);
         Usage { input_tokens, output_tokens: self.generated_tokens, ..Usage::default() }
     }
 }
 
-/// How many values an array has.
+/// The number of values of an array.
 fn count(emitter: &Emitter<'_>, array: &Range<usize>) -> Result<u64, Fault> {
     let mut count = 0;
     emitter.json(array.start).array(|json| {
@@ -113,12 +113,12 @@ fn count(emitter: &Emitter<'_>, array: &Range<usize>) -> Result<u64, Fault> {
     Ok(count)
 }
 
-/// Whether a value says something: TGI and llama-server always send some lists, which mostly are empty.
+/// Whether a value is neither null nor empty. TGI and llama-server always send some lists, which are mostly empty.
 fn is_some(record: &[u8], value: &Range<usize>) -> bool {
     record[value.start] != b'n' && !is_empty(record, value)
 }
 
-/// The members of an object that have no meaning here and say something.
+/// Delivers the fields of an object that have no meaning here and are neither null nor empty.
 pub(crate) fn other_fields(
     emitter: &mut Emitter<'_>,
     object: &Range<usize>,
@@ -136,7 +136,7 @@ pub(crate) fn other_fields(
     Ok(())
 }
 
-/// A choice ends for this reason, where there is one; it may have ended for none. The reason `error` is a failure.
+/// Ends a choice if there is a reason. The reason `error` is a failure.
 pub(crate) fn finish(
     emitter: &mut Emitter<'_>,
     choice: &Index,
@@ -158,7 +158,7 @@ pub(crate) fn finish(
             }
             _ => Reason::Other(emitter.string(string)),
         },
-        // LMI on vLLM says here which token it stopped at.
+        // LMI on vLLM has the token here that it stopped at.
         None => match number(emitter.record, Some(range)) {
             Some(number) => Reason::Other(EventQueue::span(number)),
             None => return Ok(()),

@@ -7,22 +7,20 @@ use crate::formats::conversion::Conversion;
 use crate::formats::parameters::{Group, Parameter as P, Row, Table, row, sampling};
 use crate::formats::request_reader::{Result, Source};
 use crate::formats::text_generation::read_request::{self, Body, READ, READ_IN_PARAMETERS};
+use crate::formats::text_generation::write_prompt;
 use crate::json::{Array, Object};
 use crate::model::{Content, Message, Request, Role};
 
-pub(crate) const PIPELINE: Table = Table {
-    groups: &[&PARAMETERS, &READ_IN_PARAMETERS, &OPTIONAL_STREAM],
-    code: &[],
-    extra: Some("parameters"),
-    known: &["grammar"],
-    objects: &["parameters"],
-    deprecated: &[],
-    reason: "JumpStart's text generation has no such parameter",
-};
+pub(crate) const PIPELINE: Table = Table::of_prompt(
+    &[&PARAMETERS, &READ_IN_PARAMETERS, &OPTIONAL_STREAM],
+    &[],
+    &["grammar"],
+    "JumpStart's text generation has no such parameter",
+);
 
 const PARAMETERS: Group = Group {
     object: "parameters",
-    rows: &[
+    rows: &[&[
         row(P::MaxTokens, "max_new_tokens"),
         TEMPERATURE,
         TOP_P,
@@ -33,10 +31,10 @@ const PARAMETERS: Group = Group {
         row(P::RepetitionPenalty, "repetition_penalty"),
         row(P::Details, "details"),
         row(P::ReturnFullText, "return_full_text").quirk(return_full_text),
-    ],
+    ]],
 };
 
-const OPTIONAL_STREAM: Group = Group { object: "", rows: &[row(P::Stream, "stream").skip_neutral()] };
+const OPTIONAL_STREAM: Group = Group { object: "", rows: &[&[row(P::Stream, "stream").skip_neutral()]] };
 
 const TEMPERATURE: Row = row(P::Temperature, "temperature").quirk(sampling);
 const TOP_P: Row = row(P::TopP, "top_p").quirk(top_p);
@@ -45,7 +43,7 @@ const SEED: Row = row(P::Seed, "seed");
 const N: Row = row(P::N, "num_return_sequences").skip_neutral();
 
 pub(crate) const TEXT: Table = Table {
-    groups: &[&TEXT_PARAMETERS, &Group { object: "", rows: &READ }, &STREAM_READ],
+    groups: &[&TEXT_PARAMETERS, &Group { object: "", rows: &[&READ] }, &STREAM_READ],
     code: &[],
     extra: Some(""),
     known: &["grammar", "inputs", "text_inputs", "text_input", "parameters"],
@@ -55,9 +53,9 @@ pub(crate) const TEXT: Table = Table {
 };
 
 const TEXT_PARAMETERS: Group =
-    Group { object: "", rows: &[row(P::MaxTokens, "max_length"), TEMPERATURE, TOP_P, TOP_K, SEED, N] };
+    Group { object: "", rows: &[&[row(P::MaxTokens, "max_length"), TEMPERATURE, TOP_P, TOP_K, SEED, N]] };
 
-const STREAM_READ: Group = Group { object: "", rows: &[row(P::Stream, "stream").read_only()] };
+const STREAM_READ: Group = Group { object: "", rows: &[&[row(P::Stream, "stream").read_only()]] };
 
 pub(crate) const DIALOGS: Table = Table {
     groups: &[&DIALOG_PARAMETERS, &READ_IN_PARAMETERS, &STREAM_READ],
@@ -67,12 +65,12 @@ pub(crate) const DIALOGS: Table = Table {
 
 const DIALOG_PARAMETERS: Group = Group {
     object: "parameters",
-    rows: &[
+    rows: &[&[
         row(P::MaxTokens, "max_new_tokens"),
         // Its own code takes 0 as greedy.
         row(P::Temperature, "temperature"),
         row(P::TopP, "top_p"),
-    ],
+    ]],
 };
 
 /// TGI and the pipelines take 1 as off, but TGI rejects it if it is sent.
@@ -104,15 +102,7 @@ pub(crate) fn read_dialogs<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
 
 /// Appends a prompt with parameters.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.report_parameters(&PIPELINE);
-    let mut object = Object::new(out);
-    c.prompt()?.write(object.name("inputs"));
-    let mut parameters = object.begin_object("parameters");
-    c.write_rows(&mut parameters, &PARAMETERS);
-    c.write_extra_parameters(&PIPELINE, &mut parameters);
-    drop(parameters);
-    c.write_rows(&mut object, &OPTIONAL_STREAM);
-    Ok(())
+    write_prompt(c, "inputs", &PIPELINE, &[&PARAMETERS, &OPTIONAL_STREAM], out)
 }
 
 /// Appends a text2text request, which has no stream.

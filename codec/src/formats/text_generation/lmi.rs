@@ -6,40 +6,32 @@
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::parameters::{Group, Parameter as P, Table, row, sampling};
+use crate::formats::parameters::{Group, PENALTIES, Parameter as P, SAMPLING, Table, row, sampling};
 use crate::formats::request_reader::{Result, Source};
 use crate::formats::text_generation::read_request::{self, Body, READ_IN_PARAMETERS, STREAM};
+use crate::formats::text_generation::write_prompt;
 use crate::json::Object;
 use crate::model::Request;
 
-pub(crate) const TABLE: Table = Table {
-    groups: &[&PARAMETERS, &READ_IN_PARAMETERS, &STREAM],
-    code: &[P::Logprobs, P::IncludeUsage],
-    extra: Some("parameters"),
-    known: &["grammar"],
-    objects: &["parameters"],
-    deprecated: &[],
-    reason: "LMI has no such parameter",
-};
+pub(crate) const TABLE: Table = Table::of_prompt(
+    &[&PARAMETERS, &READ_IN_PARAMETERS, &STREAM],
+    &[P::Logprobs, P::IncludeUsage],
+    &["grammar"],
+    "LMI has no such parameter",
+);
 
 const PARAMETERS: Group = Group {
     object: "parameters",
     rows: &[
-        row(P::MaxTokens, "max_new_tokens"),
-        row(P::Temperature, "temperature").quirk(sampling),
-        row(P::TopP, "top_p"),
-        row(P::TopK, "top_k"),
-        row(P::MinP, "min_p"),
-        row(P::Seed, "seed"),
-        row(P::N, "n").skip_neutral(),
-        row(P::Stop, "stop_sequences"),
-        row(P::Stop, "stop").write_only(),
-        row(P::FrequencyPenalty, "frequency_penalty"),
-        row(P::PresencePenalty, "presence_penalty"),
-        row(P::RepetitionPenalty, "repetition_penalty"),
-        row(P::TopLogprobs, "logprobs").write_only().skip_neutral(),
-        row(P::Details, "details").quirk(details),
-        row(P::ReturnFullText, "return_full_text"),
+        &[row(P::MaxTokens, "max_new_tokens"), row(P::Temperature, "temperature").quirk(sampling)],
+        SAMPLING,
+        &[row(P::N, "n").skip_neutral(), row(P::Stop, "stop_sequences"), row(P::Stop, "stop").write_only()],
+        PENALTIES,
+        &[
+            row(P::TopLogprobs, "logprobs").write_only().skip_neutral(),
+            row(P::Details, "details").quirk(details),
+            row(P::ReturnFullText, "return_full_text"),
+        ],
     ],
 };
 
@@ -60,13 +52,5 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.report_parameters(&TABLE);
-    let mut object = Object::new(out);
-    c.prompt()?.write(object.name("inputs"));
-    let mut parameters = object.begin_object("parameters");
-    c.write_rows(&mut parameters, &PARAMETERS);
-    c.write_extra_parameters(&TABLE, &mut parameters);
-    drop(parameters);
-    c.write_rows(&mut object, &STREAM);
-    Ok(())
+    write_prompt(c, "inputs", &TABLE, &[&PARAMETERS, &STREAM], out)
 }

@@ -41,5 +41,7 @@ mod record;
 pub(crate) mod tgi;
 mod token;
 pub(crate) mod triton;
+mod write_prompt;
 
 pub(crate) use read_stream::{StreamState, read_record};
+pub(crate) use write_prompt::write_prompt;

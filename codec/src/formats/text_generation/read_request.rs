@@ -4,9 +4,9 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::formats::parameters::{Group, Parameter as P, Row, Table, row, split_extra_parameters};
-use crate::formats::request_reader::{Result, Source, expected, offset_of, unescaped_name};
+use crate::formats::request_reader::{Result, Source, expected, offset_of, role as role_of, unescaped_name};
 use crate::json::Kind;
-use crate::model::{Content, Fields, Message, Param, Part, Request, ResponseFormat, Role};
+use crate::model::{Content, Fields, Message, Param, Part, Request, ResponseFormat};
 
 /// Parameters that all of these APIs read, whether or not they have them.
 pub(crate) const READ: [Row; 11] = [
@@ -24,16 +24,16 @@ pub(crate) const READ: [Row; 11] = [
 ];
 
 /// The same for APIs whose parameters are in an object.
-pub(crate) const READ_IN_PARAMETERS: Group = Group { object: "parameters", rows: &READ };
+pub(crate) const READ_IN_PARAMETERS: Group = Group { object: "parameters", rows: &[&READ] };
 
 /// Whether the answer is streamed, beside the parameters.
-pub(crate) const STREAM: Group = Group { object: "", rows: &[row(P::Stream, "stream")] };
+pub(crate) const STREAM: Group = Group { object: "", rows: &[&[row(P::Stream, "stream")]] };
 
 /// The body of one of the APIs.
 pub(crate) struct Body {
     /// The field that holds the prompt.
     pub(crate) prompt: &'static str,
-    /// The parameters. Those beside the prompt are in the object of extra parameters if that is empty.
+    /// The parameters. They are beside the prompt if the object of extra parameters has no name.
     pub(crate) table: &'static Table,
     /// Whether the prompt may be a list with one conversation.
     pub(crate) dialogs: bool,
@@ -158,25 +158,19 @@ fn dialog<'a>(source: &mut Source<'a>, messages: &mut Vec<Message<'a>>) -> Resul
             let (mut role, mut text, mut extension_fields) = (None::<Cow<'a, str>>, None, Fields::new());
             source.object(&mut extension_fields, "", |source, name| match name {
                 "role" => source.value(&mut role),
-                "content" => source.param(&mut text),
+                "content" => {
+                    source.expect("content", Kind::String)?;
+                    source.param(&mut text)
+                }
                 _ => Ok(false),
             })?;
             let Some(role) = role else {
                 return Err(expected(start, "role of a message", "a string", "nothing"));
             };
-            let role = match &*role {
-                "system" => Role::System,
-                "user" => Role::User,
-                "assistant" => Role::Assistant,
-                _ => Role::Other(role),
-            };
             let part = text
                 .map(|text: Param<_>| Part { offset: text.offset, ..Part::new(Content::Text(text.value)) });
-            messages.push(Message {
-                extension_fields,
-                offset,
-                ..Message::new(role, part.into_iter().collect())
-            });
+            let content = Vec::from_iter(part);
+            messages.push(Message { extension_fields, offset, ..Message::new(role_of(role), content) });
             Ok(())
         })
     })?;

@@ -1,11 +1,11 @@
-//! Reads records and whole answers.
+//! Reads records and whole responses.
 
 use core::ops::Range;
 
 use crate::assemble::{Emitter, Index, Reason, Stop, TextKind, Tracked};
 use crate::formats::error_record as failure;
 use crate::formats::text_generation::details::{Details, finish, other_fields};
-use crate::formats::text_generation::record::{Member, Record, Shape, integer, is_empty, number};
+use crate::formats::text_generation::record::{Field, Record, Shape, integer, is_empty, number};
 use crate::formats::text_generation::token::Token;
 use crate::json::{Json, Kind, Str};
 use crate::model::Failure;
@@ -63,7 +63,7 @@ impl RecordReader<'_> {
         let record = Record::find(json)?;
         emitter.remember_text();
         let shape = record.shape(emitter.record);
-        if shape.is_none() || record.get(Member::Error).is_some() {
+        if shape.is_none() || record.get(Field::Error).is_some() {
             if let Some(failure) = failure::read(emitter.record, &record.range, emitter.depth())? {
                 emitter.fail(failure);
             }
@@ -77,7 +77,7 @@ impl RecordReader<'_> {
         match shape {
             Shape::Tokens => self.tokens(&record, emitter)?,
             Shape::Generation => self.generation(&record, emitter)?,
-            Shape::Outputs => self.texts(&record, Member::Outputs, false, emitter)?,
+            Shape::Outputs => self.texts(&record, Field::Outputs, false, emitter)?,
             Shape::Triton => self.triton(&record, emitter)?,
             Shape::Llama => self.llama(&record, emitter)?,
         }
@@ -95,16 +95,16 @@ impl RecordReader<'_> {
 
     fn tokens(&mut self, record: &Record, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         let bytes = emitter.record;
-        let token = match record.get_kind(bytes, Member::Token, b"{") {
+        let token = match record.get_kind(bytes, Field::Token, b"{") {
             Some(range) => Some(Token::find(emitter, range)?),
             None => None,
         };
-        let whole = record.get(Member::GeneratedText).and_then(|range| emitter.string_at(&range));
-        let details = match record.get_kind(bytes, Member::Details, b"{") {
+        let whole = record.get(Field::GeneratedText).and_then(|range| emitter.string_at(&range));
+        let details = match record.get_kind(bytes, Field::Details, b"{") {
             Some(range) => Details::find(emitter, range)?,
             None => Details::default(),
         };
-        let index = number(bytes, record.get(Member::Index));
+        let index = number(bytes, record.get(Field::Index));
         let choice = match &token {
             Some(token) => self.token(token, index, emitter)?,
             None if self.state.index_is_choice.is_none() && whole.is_some() => {
@@ -114,7 +114,7 @@ impl RecordReader<'_> {
             }
             None => FIRST_CHOICE,
         };
-        if whole.is_some() || record.get(Member::Details).is_some() {
+        if whole.is_some() || record.get(Field::Details).is_some() {
             if let Some(text) = whole.filter(|_| self.state.index_is_choice.is_some()) {
                 emitter.repeated_text(&choice, text, details.inputs)?;
             }
@@ -130,7 +130,7 @@ impl RecordReader<'_> {
         if let Some(sequences) = &details.sequences {
             self.sequences(sequences, emitter)?;
         }
-        self.texts(record, Member::GeneratedTexts, true, emitter)
+        self.texts(record, Field::GeneratedTexts, true, emitter)
     }
 
     /// One token of a stream. Returns the choice that it belongs to.
@@ -178,15 +178,15 @@ impl RecordReader<'_> {
         })
     }
 
-    /// A text, or a list of texts that are a choice each; `whole` answers or pieces of them.
+    /// Reads a text, or a list of texts that are a choice each. `whole` is whether they are whole responses.
     fn texts(
         &mut self,
         record: &Record,
-        member: Member,
+        field: Field,
         whole: bool,
         emitter: &mut Emitter<'_>,
     ) -> Result<(), Stop> {
-        let Some(value) = record.get(member) else { return Ok(()) };
+        let Some(value) = record.get(field) else { return Ok(()) };
         let (bytes, depth, mut position) = (emitter.record, emitter.depth(), 0);
         let mut each = |json: &mut Json<'_>| {
             let text = json.string_or_skip()?;
@@ -202,15 +202,15 @@ impl RecordReader<'_> {
         if json.kind()? == Kind::Array { json.array(each) } else { each(&mut json) }
     }
 
-    /// JumpStart's answers, and the records of LMI's `3p` and of Llama on Bedrock, which say why they stop.
+    /// Reads JumpStart's responses, and records of LMI's `3p` and of Llama on Bedrock, which have a stop reason.
     fn generation(&mut self, record: &Record, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         let bytes = emitter.record;
-        let body = match record.get(Member::Body) {
+        let body = match record.get(Field::Body) {
             Some(range) => Some(Record::find(&mut emitter.json(range.start))?),
             None => None,
         };
         let inner = body.as_ref().unwrap_or(record);
-        let value = inner.get_kind(bytes, Member::Generation, b"\"{");
+        let value = inner.get_kind(bytes, Field::Generation, b"\"{");
         let mut text = value.clone();
         let message = value.clone().filter(|range| bytes[range.start] == b'{');
         if let Some(message) = &message {
@@ -221,7 +221,7 @@ impl RecordReader<'_> {
             }
         }
         if text.is_none() && !inner.has_stop_reason {
-            // Whatever it is, it is no answer.
+            // It is no response.
             if let (Some(range), false) = (value.or(body.map(|body| body.range)), emitter.is_failed()) {
                 emitter.other(None, None, range);
             }
@@ -237,7 +237,7 @@ impl RecordReader<'_> {
                 Record::is_known(name, Shape::Generation)
             })?;
         }
-        let reason = inner.get(Member::StopReason);
+        let reason = inner.get(Field::StopReason);
         let is_end = reason.is_some() || !inner.has_stop_reason;
         self.counts(record, inner, is_end, emitter)?;
         if is_end {
@@ -249,8 +249,8 @@ impl RecordReader<'_> {
         Ok(())
     }
 
-    /// The counts at the beginning, where the input's are, and those at the end. The first are remembered, for the last
-    /// that are delivered stand for all.
+    /// Reads the counts: those at the beginning, which has the input's, and those at the end. The first are kept, because the
+    /// last usage that is delivered is final.
     fn counts(
         &mut self,
         record: &Record,
@@ -260,18 +260,18 @@ impl RecordReader<'_> {
     ) -> Result<(), Stop> {
         let bytes = emitter.record;
         let mut metering = [None, None];
-        if let Some(range) = record.get(Member::Metering) {
+        if let Some(range) = record.get(Field::Metering) {
             metering = emitter.fields(&range, [b"inputTokenCount", b"outputTokenCount"])?;
         }
         let [input, output] = metering;
-        let count = number(bytes, inner.get(Member::GeneratedTokens));
-        let input = integer(bytes, input).or_else(|| integer(bytes, inner.get(Member::PromptTokens)));
+        let count = number(bytes, inner.get(Field::GeneratedTokens));
+        let input = integer(bytes, input).or_else(|| integer(bytes, inner.get(Field::PromptTokens)));
         if input.is_some() && input != self.state.input_tokens {
             self.state.input_tokens = input;
         }
         if (is_end || input.is_some()) && !emitter.is_failed() {
-            // The first count that is there stands for them.
-            let counts = [inner.get(Member::GeneratedTokens), record.get(Member::Metering)];
+            // The position of the counts is that of the first one.
+            let counts = [inner.get(Field::GeneratedTokens), record.get(Field::Metering)];
             if let Some(counts) = counts.into_iter().flatten().next() {
                 emitter.set_position(counts.start);
             }
@@ -285,12 +285,12 @@ impl RecordReader<'_> {
     }
 
     fn triton(&mut self, record: &Record, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
-        let model = record.get(Member::ModelName).and_then(|range| emitter.string_at(&range));
+        let model = record.get(Field::ModelName).and_then(|range| emitter.string_at(&range));
         if !emitter.is_failed() {
             emitter.start(None, model, None, None);
         }
-        self.texts(record, Member::TextOutput, false, emitter)?;
-        if record.is_true(emitter.record, Member::SequenceEnd) {
+        self.texts(record, Field::TextOutput, false, emitter)?;
+        if record.is_true(emitter.record, Field::SequenceEnd) {
             emitter.done();
         } else {
             match self.state.open_ends {
@@ -304,25 +304,25 @@ impl RecordReader<'_> {
 
     fn llama(&mut self, record: &Record, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         let bytes = emitter.record;
-        let model = record.get(Member::Model).and_then(|range| emitter.string_at(&range));
+        let model = record.get(Field::Model).and_then(|range| emitter.string_at(&range));
         if !emitter.is_failed() {
             emitter.start(None, model, None, None);
         }
-        let index = number(bytes, record.get(Member::Index));
+        let index = number(bytes, record.get(Field::Index));
         let choice = &emitter.choice_index(index).unwrap_or(FIRST_CHOICE);
-        let text = record.get(Member::Content).and_then(|range| emitter.string_at(&range));
+        let text = record.get(Field::Content).and_then(|range| emitter.string_at(&range));
         deliver(emitter, choice, text)?;
-        let predicted = number(bytes, record.get(Member::Predicted));
-        let token = record.get(Member::Tokens).and_then(|tokens| only_number(bytes, &tokens));
+        let predicted = number(bytes, record.get(Field::Predicted));
+        let token = record.get(Field::Tokens).and_then(|tokens| only_number(bytes, &tokens));
         emitter.ignore_number(token);
         emitter.ignore_number(predicted.clone());
-        if let Some(logprobs) = record.get_kind(bytes, Member::Probabilities, b"[") {
+        if let Some(logprobs) = record.get_kind(bytes, Field::Probabilities, b"[") {
             if !is_empty(bytes, &logprobs) {
                 emitter.logprobs(choice, logprobs);
             }
         }
-        if record.is_true(bytes, Member::Stop) && !emitter.is_failed() {
-            let evaluated = integer(bytes, record.get(Member::Evaluated));
+        if record.is_true(bytes, Field::Stop) && !emitter.is_failed() {
+            let evaluated = integer(bytes, record.get(Field::Evaluated));
             self.llama_end(record, choice, emitter)?;
             if let Some(counts) = &predicted {
                 emitter.set_position(counts.start);
@@ -338,21 +338,21 @@ impl RecordReader<'_> {
 
     fn llama_end(&mut self, record: &Record, choice: &Index, emitter: &mut Emitter<'_>) -> Result<(), Stop> {
         let bytes = emitter.record;
-        let stop = record.get(Member::StoppingWord).and_then(|range| emitter.string_at(&range));
+        let stop = record.get(Field::StoppingWord).and_then(|range| emitter.string_at(&range));
         let stop = emitter.non_empty(stop);
-        let reason = record.get(Member::StopType).filter(|range| &bytes[range.clone()] != b"\"none\"");
-        let said = [Member::StopType, Member::StoppedWord, Member::StoppedLimit, Member::StoppedEos];
-        if let Some(said) = said.into_iter().find_map(|member| record.get(member)) {
+        let reason = record.get(Field::StopType).filter(|range| &bytes[range.clone()] != b"\"none\"");
+        let said = [Field::StopType, Field::StoppedWord, Field::StoppedLimit, Field::StoppedEos];
+        if let Some(said) = said.into_iter().find_map(|field| record.get(field)) {
             emitter.set_position(said.start);
         }
         if reason.is_some() {
             finish(emitter, choice, reason, stop)?;
-        } else if record.is_true(bytes, Member::StoppedWord) {
-            // Before there was a `stop_type`, there was a member for each.
+        } else if record.is_true(bytes, Field::StoppedWord) {
+            // Older versions have a field for each reason instead of `stop_type`.
             emitter.finish(choice, Reason::Known(&FinishReason::StopSequence), stop)?;
-        } else if record.is_true(bytes, Member::StoppedLimit) {
+        } else if record.is_true(bytes, Field::StoppedLimit) {
             emitter.finish(choice, Reason::Known(&FinishReason::Length), stop)?;
-        } else if record.is_true(bytes, Member::StoppedEos) {
+        } else if record.is_true(bytes, Field::StoppedEos) {
             emitter.finish(choice, Reason::Known(&FinishReason::Stop), stop)?;
         }
         if emitter.is_failed() { Ok(()) } else { emitter.end_choice(choice) }

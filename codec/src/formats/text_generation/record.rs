@@ -1,10 +1,10 @@
-//! Where the members of a record lie, and what shape they make.
+//! The fields of a record, by their spans, and the shape of the record.
 
 use core::ops::Range;
 
 use crate::json::{Fault, Json};
 
-/// The shapes of records. They share few members.
+/// The shapes of records. They share few fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// TGI, LMI, JumpStart: tokens, and the whole text.
@@ -17,9 +17,9 @@ pub(crate) enum Shape {
     Llama = 16,
 }
 
-/// The members that have a meaning here.
+/// The fields that have a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Member {
+pub(crate) enum Field {
     Error,
     Index,
     Token,
@@ -48,50 +48,50 @@ pub(crate) enum Member {
     Evaluated,
     Probabilities,
     Model,
-    /// Says nothing about the answer.
+    /// It has no meaning for the response.
     Idle,
 }
 
-const MEMBERS: usize = Member::Idle as usize + 1;
+const FIELD_COUNT: usize = Field::Idle as usize + 1;
 
-/// What a member is, and in which shapes it is.
-fn member(name: &[u8]) -> Option<(Member, u8)> {
+/// The field of a name, and the shapes that have it.
+fn field(name: &[u8]) -> Option<(Field, u8)> {
     const TOKENS: u8 = Shape::Tokens as u8;
     const GENERATION: u8 = Shape::Generation as u8;
     const TRITON: u8 = Shape::Triton as u8;
     const LLAMA: u8 = Shape::Llama as u8;
     Some(match name {
-        b"error" => (Member::Error, u8::MAX),
-        b"index" => (Member::Index, TOKENS | LLAMA),
-        b"token" => (Member::Token, TOKENS),
-        b"generated_text" => (Member::GeneratedText, TOKENS),
-        b"generated_texts" => (Member::GeneratedTexts, TOKENS),
-        b"details" => (Member::Details, TOKENS),
-        b"generation" => (Member::Generation, GENERATION),
-        b"body" => (Member::Body, GENERATION),
-        b"metering" => (Member::Metering, GENERATION),
-        b"stop_reason" => (Member::StopReason, GENERATION),
-        b"prompt_token_count" => (Member::PromptTokens, GENERATION),
-        b"generation_token_count" => (Member::GeneratedTokens, GENERATION),
-        b"content_type" => (Member::Idle, GENERATION),
-        b"outputs" => (Member::Outputs, Shape::Outputs as u8),
-        b"text_output" => (Member::TextOutput, TRITON),
-        b"sequence_end" => (Member::SequenceEnd, TRITON),
-        b"model_name" => (Member::ModelName, TRITON),
-        b"model_version" | b"sequence_id" | b"sequence_start" => (Member::Idle, TRITON),
-        b"content" => (Member::Content, LLAMA),
-        b"stop" => (Member::Stop, LLAMA),
-        b"stop_type" => (Member::StopType, LLAMA),
-        b"stopping_word" => (Member::StoppingWord, LLAMA),
-        b"stopped_word" => (Member::StoppedWord, LLAMA),
-        b"stopped_limit" => (Member::StoppedLimit, LLAMA),
-        b"stopped_eos" => (Member::StoppedEos, LLAMA),
-        b"tokens" => (Member::Tokens, LLAMA),
-        b"tokens_predicted" => (Member::Predicted, LLAMA),
-        b"tokens_evaluated" => (Member::Evaluated, LLAMA),
-        b"completion_probabilities" => (Member::Probabilities, LLAMA),
-        b"model" => (Member::Model, LLAMA),
-        b"id_slot" | b"prompt" | b"generation_settings" => (Member::Idle, LLAMA),
+        b"error" => (Field::Error, u8::MAX),
+        b"index" => (Field::Index, TOKENS | LLAMA),
+        b"token" => (Field::Token, TOKENS),
+        b"generated_text" => (Field::GeneratedText, TOKENS),
+        b"generated_texts" => (Field::GeneratedTexts, TOKENS),
+        b"details" => (Field::Details, TOKENS),
+        b"generation" => (Field::Generation, GENERATION),
+        b"body" => (Field::Body, GENERATION),
+        b"metering" => (Field::Metering, GENERATION),
+        b"stop_reason" => (Field::StopReason, GENERATION),
+        b"prompt_token_count" => (Field::PromptTokens, GENERATION),
+        b"generation_token_count" => (Field::GeneratedTokens, GENERATION),
+        b"content_type" => (Field::Idle, GENERATION),
+        b"outputs" => (Field::Outputs, Shape::Outputs as u8),
+        b"text_output" => (Field::TextOutput, TRITON),
+        b"sequence_end" => (Field::SequenceEnd, TRITON),
+        b"model_name" => (Field::ModelName, TRITON),
+        b"model_version" | b"sequence_id" | b"sequence_start" => (Field::Idle, TRITON),
+        b"content" => (Field::Content, LLAMA),
+        b"stop" => (Field::Stop, LLAMA),
+        b"stop_type" => (Field::StopType, LLAMA),
+        b"stopping_word" => (Field::StoppingWord, LLAMA),
+        b"stopped_word" => (Field::StoppedWord, LLAMA),
+        b"stopped_limit" => (Field::StoppedLimit, LLAMA),
+        b"stopped_eos" => (Field::StoppedEos, LLAMA),
+        b"tokens" => (Field::Tokens, LLAMA),
+        b"tokens_predicted" => (Field::Predicted, LLAMA),
+        b"tokens_evaluated" => (Field::Evaluated, LLAMA),
+        b"completion_probabilities" => (Field::Probabilities, LLAMA),
+        b"model" => (Field::Model, LLAMA),
+        b"id_slot" | b"prompt" | b"generation_settings" => (Field::Idle, LLAMA),
         _ => return None,
     })
 }
@@ -99,32 +99,32 @@ fn member(name: &[u8]) -> Option<(Member, u8)> {
 /// A record, or the `body` of one.
 pub(crate) struct Record {
     pub(crate) range: Range<usize>,
-    /// Members that are not null.
-    members: [Option<Range<usize>>; MEMBERS],
-    /// A `stop_reason` is there, be it null.
+    /// The spans of fields that are not null.
+    fields: [Option<Range<usize>>; FIELD_COUNT],
+    /// There is a `stop_reason`, perhaps null.
     pub(crate) has_stop_reason: bool,
-    /// The shapes that do not know all members.
+    /// The shapes that do not have all of the fields.
     incomplete: u8,
 }
 
 impl Record {
-    /// Finds the members of the object that comes next, and checks all of it.
+    /// Finds the fields of the next object, and checks all of it.
     pub(crate) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
         json.kind()?;
         let start = json.pos();
         let mut record = Self {
             range: start..start,
-            members: [const { None }; MEMBERS],
+            fields: [const { None }; FIELD_COUNT],
             has_stop_reason: false,
             incomplete: 0,
         };
         json.object(|json, name| {
             let value = json.skip_some()?;
-            match member(name) {
-                Some((member, shapes)) => {
-                    record.has_stop_reason |= member == Member::StopReason;
+            match field(name) {
+                Some((field, shapes)) => {
+                    record.has_stop_reason |= field == Field::StopReason;
                     record.incomplete |= if value.is_some() { !shapes } else { 0 };
-                    record.members[member as usize] = value;
+                    record.fields[field as usize] = value;
                 }
                 None => record.incomplete |= if value.is_some() { u8::MAX } else { 0 },
             }
@@ -134,53 +134,53 @@ impl Record {
         Ok(record)
     }
 
-    /// Where the value of a member lies, unless it is null.
-    pub(crate) fn get(&self, member: Member) -> Option<Range<usize>> {
-        self.members[member as usize].clone()
+    /// The span of a field, unless it is null.
+    pub(crate) fn get(&self, field: Field) -> Option<Range<usize>> {
+        self.fields[field as usize].clone()
     }
 
-    /// The same, if it begins with one of these bytes, which tell its kind.
-    pub(crate) fn get_kind(&self, record: &[u8], member: Member, kinds: &[u8]) -> Option<Range<usize>> {
-        self.get(member).filter(|range| kinds.contains(&record[range.start]))
+    /// The same, if the value begins with one of these bytes, which identify its kind.
+    pub(crate) fn get_kind(&self, record: &[u8], field: Field, kinds: &[u8]) -> Option<Range<usize>> {
+        self.get(field).filter(|range| kinds.contains(&record[range.start]))
     }
 
-    /// Whether a member is `true`.
-    pub(crate) fn is_true(&self, record: &[u8], member: Member) -> bool {
-        self.get(member).is_some_and(|range| &record[range] == b"true")
+    /// Whether a field is `true`.
+    pub(crate) fn is_true(&self, record: &[u8], field: Field) -> bool {
+        self.get(field).is_some_and(|range| &record[range] == b"true")
     }
 
-    /// What shape the members make.
+    /// The shape of the record.
     pub(crate) fn shape(&self, record: &[u8]) -> Option<Shape> {
-        let is = |member, kinds: &[u8]| self.get_kind(record, member, kinds).is_some();
-        let has_texts = |member| self.get(member).is_some_and(|range| is_texts(&record[range]));
-        let is_tokens = is(Member::Token, b"{") || is(Member::GeneratedText, b"\"");
-        if is_tokens || has_texts(Member::GeneratedTexts) {
+        let is = |field, kinds: &[u8]| self.get_kind(record, field, kinds).is_some();
+        let has_texts = |field| self.get(field).is_some_and(|range| is_texts(&record[range]));
+        let is_tokens = is(Field::Token, b"{") || is(Field::GeneratedText, b"\"");
+        if is_tokens || has_texts(Field::GeneratedTexts) {
             Some(Shape::Tokens)
-        } else if is(Member::TextOutput, b"\"") || has_texts(Member::TextOutput) {
+        } else if is(Field::TextOutput, b"\"") || has_texts(Field::TextOutput) {
             Some(Shape::Triton)
-        } else if is(Member::Content, b"\"") && is(Member::Stop, b"tf") {
+        } else if is(Field::Content, b"\"") && is(Field::Stop, b"tf") {
             Some(Shape::Llama)
-        } else if has_texts(Member::Outputs) {
+        } else if has_texts(Field::Outputs) {
             Some(Shape::Outputs)
-        } else if is(Member::Body, b"{") || is(Member::Generation, b"\"{") {
+        } else if is(Field::Body, b"{") || is(Field::Generation, b"\"{") {
             Some(Shape::Generation)
         } else {
             None
         }
     }
 
-    /// Whether there are members that have no meaning in this shape.
+    /// Whether there are fields that have no meaning in this shape.
     pub(crate) fn has_other_fields(&self, shape: Shape) -> bool {
         self.incomplete & shape as u8 != 0
     }
 
-    /// Whether a member of this name has a meaning in this shape.
+    /// Whether a field of this name has a meaning in this shape.
     pub(crate) fn is_known(name: &[u8], shape: Shape) -> bool {
-        member(name).is_some_and(|(_, shapes)| shapes & shape as u8 != 0)
+        field(name).is_some_and(|(_, shapes)| shapes & shape as u8 != 0)
     }
 }
 
-/// Whether a value is a list that begins with a text.
+/// Whether a value is a list that begins with a string.
 fn is_texts(value: &[u8]) -> bool {
     value.strip_prefix(b"[").is_some_and(|list| list.trim_ascii_start().starts_with(b"\""))
 }
@@ -190,12 +190,12 @@ pub(crate) fn integer(record: &[u8], number: Option<Range<usize>>) -> Option<u64
     core::str::from_utf8(&record[number?]).ok()?.parse().ok()
 }
 
-/// Where a number lies, if it is one.
+/// The span of a value, if it is a number.
 pub(crate) fn number(record: &[u8], value: Option<Range<usize>>) -> Option<Range<usize>> {
     value.filter(|range| matches!(record[range.start], b'-' | b'0'..=b'9'))
 }
 
-/// Whether an array or an object holds nothing.
+/// Whether a value is an empty array or object.
 pub(crate) fn is_empty(record: &[u8], value: &Range<usize>) -> bool {
     matches!(record[value.start], b'[' | b'{')
         && record[value.start + 1..value.end - 1].trim_ascii().is_empty()

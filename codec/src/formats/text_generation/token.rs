@@ -6,7 +6,7 @@ use crate::assemble::Emitter;
 use crate::formats::text_generation::record::number;
 use crate::json::{Fault, Str};
 
-/// The members of a token.
+/// The fields of a token.
 #[derive(Default)]
 pub(crate) struct Token {
     pub(crate) range: Range<usize>,
@@ -14,7 +14,7 @@ pub(crate) struct Token {
     pub(crate) id: Option<Range<usize>>,
     pub(crate) logprob: Option<Range<usize>>,
     pub(crate) is_special: bool,
-    /// Whether it says if it is special.
+    /// Whether it has a field for that.
     pub(crate) has_special: bool,
     /// Why the model failed.
     pub(crate) error: Option<Str>,
@@ -29,7 +29,7 @@ impl Token {
         )
     }
 
-    /// Finds the members of an object that was checked.
+    /// Finds the fields of an object that was checked.
     pub(crate) fn find(emitter: &Emitter<'_>, range: Range<usize>) -> Result<Self, Fault> {
         let mut token = Self { range: range.clone(), ..Self::default() };
         let bytes = emitter.record;

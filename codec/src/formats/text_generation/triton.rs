@@ -11,37 +11,26 @@
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::parameters::{Group, Parameter as P, Table, row};
+use crate::formats::parameters::{Group, PENALTIES, Parameter as P, SAMPLING, Table, row};
 use crate::formats::request_reader::{Result, Source};
 use crate::formats::text_generation::read_request::{self, Body, READ_IN_PARAMETERS};
-use crate::json::Object;
+use crate::formats::text_generation::write_prompt;
 use crate::model::Request;
 
-pub(crate) const TABLE: Table = Table {
-    groups: &[&PARAMETERS, &READ_IN_PARAMETERS],
-    code: &[],
-    extra: Some("parameters"),
-    known: &["grammar", "inputs", "text_inputs", "text_input", "parameters"],
-    objects: &["parameters"],
-    deprecated: &[],
-    reason: "Triton's generate has no such parameter",
-};
+pub(crate) const TABLE: Table = Table::of_prompt(
+    &[&PARAMETERS, &READ_IN_PARAMETERS],
+    &[],
+    &["grammar", "inputs", "text_inputs", "text_input", "parameters"],
+    "Triton's generate has no such parameter",
+);
 
 const PARAMETERS: Group = Group {
     object: "parameters",
     rows: &[
-        row(P::Stream, "stream"),
-        row(P::MaxTokens, "max_tokens"),
-        row(P::Temperature, "temperature"),
-        row(P::TopP, "top_p"),
-        row(P::TopK, "top_k"),
-        row(P::MinP, "min_p"),
-        row(P::Seed, "seed"),
-        row(P::N, "n").skip_neutral(),
-        row(P::Stop, "stop").one_string(),
-        row(P::FrequencyPenalty, "frequency_penalty"),
-        row(P::PresencePenalty, "presence_penalty"),
-        row(P::RepetitionPenalty, "repetition_penalty"),
+        &[row(P::Stream, "stream"), row(P::MaxTokens, "max_tokens"), row(P::Temperature, "temperature")],
+        SAMPLING,
+        &[row(P::N, "n").skip_neutral(), row(P::Stop, "stop").one_string()],
+        PENALTIES,
     ],
 };
 
@@ -52,11 +41,5 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
-    c.report_parameters(&TABLE);
-    let mut object = Object::new(out);
-    c.prompt()?.write(object.name("text_input"));
-    let mut parameters = object.begin_object("parameters");
-    c.write_rows(&mut parameters, &PARAMETERS);
-    c.write_extra_parameters(&TABLE, &mut parameters);
-    Ok(())
+    write_prompt(c, "text_input", &TABLE, &[&PARAMETERS], out)
 }

@@ -28,19 +28,16 @@ use crate::model::{
     Content, Message, Offset, Outcome, Param, Part, PromptImages, Request, ResponseFormat, Source,
 };
 
-pub(crate) const TABLE: Table = Table {
-    groups: &[&PARAMETERS, &ECHO, &READ_IN_PARAMETERS, &STREAM],
-    code: &[P::Logprobs, P::IncludeUsage, P::ResponseFormat],
-    extra: Some("parameters"),
-    known: &["grammar"],
-    objects: &["parameters"],
-    deprecated: &[],
-    reason: "TGI has no such parameter",
-};
+pub(crate) const TABLE: Table = Table::of_prompt(
+    &[&PARAMETERS, &ECHO, &READ_IN_PARAMETERS, &STREAM],
+    &[P::Logprobs, P::IncludeUsage, P::ResponseFormat],
+    &["grammar"],
+    "TGI has no such parameter",
+);
 
 const PARAMETERS: Group = Group {
     object: "parameters",
-    rows: &[
+    rows: &[&[
         row(P::MaxTokens, "max_new_tokens"),
         row(P::Temperature, "temperature").quirk(sampling),
         row(P::TopP, "top_p").quirk(top_p),
@@ -51,12 +48,12 @@ const PARAMETERS: Group = Group {
         row(P::RepetitionPenalty, "repetition_penalty"),
         row(P::TopLogprobs, "top_n_tokens").skip_neutral(),
         row(P::Details, "details").quirk(details),
-    ],
+    ]],
 };
 
 const ECHO: Group = Group {
     object: "parameters",
-    rows: &[row(P::ReturnFullText, "return_full_text").quirk(return_full_text)],
+    rows: &[&[row(P::ReturnFullText, "return_full_text").quirk(return_full_text)]],
 };
 
 /// Between 0 and 1, both excluded.

@@ -1,4 +1,4 @@
-//! Pieces of the wire format, as they are written: names, counts and exceptions.
+//! Writes what streams and whole responses have in common: names, counts and exceptions.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -66,7 +66,7 @@ impl Counts {
             );
         }
         let cached = usage.cached_tokens();
-        // Bedrock counts cached tokens apart.
+        // Bedrock's input does not include cached tokens.
         let input = usage.input_tokens.unwrap_or(0).saturating_sub(cached);
         let output = usage.output_tokens.unwrap_or(0);
         let total = usage.total_tokens.unwrap_or(input.saturating_add(cached).saturating_add(output));
@@ -74,7 +74,7 @@ impl Counts {
         Self { input, output, total, cache_read, cache_write }
     }
 
-    /// Writes them; of `more`, which is Bedrock's own object of them or nothing, those that have no name here.
+    /// Writes the counts, and the counts of `more`, Bedrock's own object, that have no name here.
     pub(crate) fn write(&self, more: &str, out: &mut Vec<u8>) {
         Object::write(out, |object| {
             object.integer("inputTokens", self.input);
@@ -105,7 +105,7 @@ const EXCEPTIONS: [&str; 5] = [
     "serviceUnavailableException",
 ];
 
-/// The exception of ConverseStream that a failure is or that is nearest.
+/// The exception of ConverseStream for a failure, or the nearest one.
 pub(crate) fn exception_name(failure: &Failure) -> &'static str {
     if let Some(own) = EXCEPTIONS.iter().find(|own| **own == failure.name) {
         return own;
@@ -125,7 +125,7 @@ pub(crate) fn own_body(failure: &Failure) -> Option<&str> {
     EXCEPTIONS.contains(&failure.name.as_str()).then(|| as_object(body))?
 }
 
-/// The status that a failure has as its code.
+/// The HTTP status in the code of a failure.
 pub(crate) fn status(failure: &Failure) -> Option<u64> {
     failure.code.as_ref()?.parse().ok().filter(|status| (100..600).contains(status))
 }

@@ -1,26 +1,25 @@
-//! Frames with the headers of the one before, as nearly all frames of a stream are.
+//! Checks frames that repeat the headers of the previous frame, as nearly all frames of a stream do.
 //!
-//! Such a frame begins as the one before does, but for its length and the checksum of its prelude, which follows from the
-//! length. CRC-32 is linear: what a length adds to a checksum depends on nothing but how many bytes follow, and how many
-//! follow is what the length says. So what it adds to the checksum of the whole frame is one look at a table, whatever the
-//! headers are, and only the payload has to be read, with as much of the headers as makes whole blocks of it. That halves
-//! the work, as headers are mostly half of a frame.
+//! Such a frame begins as the previous one, except for its length and the checksum of its prelude, which follows from the
+//! length. CRC-32 is linear: what the length adds to a checksum depends only on the number of bytes that follow, which the
+//! length determines. So its part of the checksum of the whole frame is one look-up in a table, whatever the headers are,
+//! and only the payload has to be checksummed, together with as many bytes of the headers as fill whole blocks. Headers are
+//! mostly half of a frame, so this halves the work.
 
 use alloc::boxed::Box;
 
 use crate::eventstream::frame::{FRAME_MIN, PRELUDE_LEN, Prelude, prelude_checksum, shift, words};
 use crate::limits::Limits;
 
-/// Bytes of headers that are remembered: those of a `PayloadPart` take 89, those of Bedrock's events 75 to 87. Longer ones
-/// are not worth the memory.
+/// The longest headers that are cached, in bytes. Those of a `PayloadPart` have 89 bytes, those of Bedrock's events 75 to 87.
 const HEADERS_MAX: usize = 127;
-/// Frames that are read this way are shorter. Of longer ones the payload is what costs.
+/// Frames that are checked this way are shorter than this. In longer ones, the payload dominates the cost.
 const TOTAL_MAX: usize = 2048;
 
-/// Bytes that CRC-32 is fast at: for some of a block it takes as long as for four, and branches on how many.
+/// The block length of the checksum. A partial block takes as long as four whole ones, and branches on its length.
 const BLOCK: usize = 16;
 
-/// What the length of a frame adds to its checksums.
+/// What the length of a frame contributes to its checksums.
 #[derive(Clone, Copy)]
 struct Adds {
     to_prelude: u32,
@@ -31,9 +30,9 @@ static ADDS: [Adds; TOTAL_MAX] = {
     let mut all = [Adds { to_prelude: 0, to_frame: 0 }; TOTAL_MAX];
     let mut bit = 1;
     while bit < TOTAL_MAX {
-        // Behind the length stands that of the headers.
+        // The length of the headers follows.
         let to_prelude = shift((bit as u32).swap_bytes(), 8);
-        // Behind these, the checksum of both, which begins with the high byte.
+        // The checksum of both lengths follows, high byte first.
         let mut to_frame = shift(to_prelude ^ to_prelude.swap_bytes(), FRAME_MIN - PRELUDE_LEN);
         let mut total = FRAME_MIN;
         while total < TOTAL_MAX {
@@ -49,19 +48,19 @@ static ADDS: [Adds; TOTAL_MAX] = {
     all
 };
 
-/// What is known after a frame that was checked.
+/// The headers of a frame that was checked, and checksums of its beginning.
 #[derive(Clone, Debug)]
-pub(crate) struct Usual {
+pub(crate) struct HeaderCache {
     headers: [u8; HEADERS_MAX],
     len: usize,
-    /// The checksum of the prelude, of a frame that has no length.
+    /// The checksum of the prelude of a frame whose length is zero.
     prelude: u32,
-    /// The same as far as the headers but for their last bytes, for each number of these.
+    /// The same up to the last `n` bytes of the headers, for each `n`.
     before: [crc32fast::Hasher; BLOCK],
 }
 
-impl Usual {
-    /// What is known after a frame with these headers, unless they are very long or very short.
+impl HeaderCache {
+    /// Caches these headers, unless they are very long or very short.
     pub(crate) fn new(headers: &[u8]) -> Option<Box<Self>> {
         let len = headers.len();
         let mut kept = [0; HEADERS_MAX];
@@ -87,7 +86,7 @@ impl Usual {
         self.headers.get(..self.len) == Some(headers)
     }
 
-    /// The prelude of the frame that `bytes` begin with, if all of it is here and good, and has these headers.
+    /// The prelude of the frame that `bytes` begin with, if the frame is complete and valid and has these headers.
     #[inline(always)]
     pub(crate) fn read(&self, bytes: &[u8], limits: &Limits) -> Option<Prelude> {
         let [total, headers, found] = words(bytes.first_chunk()?);
@@ -119,7 +118,7 @@ mod tests {
     fn checksums_are_those_of_the_library() {
         for len in [15, 16, 75, 89, HEADERS_MAX] {
             let headers: Vec<u8> = (0..len as u8).collect();
-            let usual = Usual::new(&headers).expect("they are neither long nor short");
+            let usual = HeaderCache::new(&headers).expect("they are neither long nor short");
             for total in (FRAME_MIN + len..TOTAL_MAX + 8).step_by(7) {
                 let words = [(total as u32).to_be_bytes(), (len as u32).to_be_bytes()].concat();
                 let checksum = crc32fast::hash(&words).to_be_bytes();

@@ -1,4 +1,4 @@
-//! Pieces of the wire format, as they are written.
+//! Writes what streams and whole messages have in common.
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::model;
 use crate::model::Failure;
 use crate::model::{Api, Losses, Outcome, SHAPELESS, Usage};
 
-/// Writes an event: the line with its name, and its data, of which `members` writes all but the type.
+/// Writes an event: the line with its name, and its data, of which `members` writes all fields but the type.
 pub(crate) fn event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(name.as_bytes());
@@ -26,7 +26,7 @@ pub(crate) fn event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec
     out.extend_from_slice(b"}\n\n");
 }
 
-/// Writes which block an event belongs to.
+/// Writes the index of the block of an event.
 pub(crate) fn write_index(index: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"index\":");
     write_integer(index, out);
@@ -37,7 +37,7 @@ pub(crate) fn is_object(json: &model::Json<'_>) -> bool {
     as_object(json.as_str()).is_some()
 }
 
-/// Why a part is lost that has no name in the model; `None` if it is a block of Anthropic's.
+/// Why a part is lost that the model has no name for; `None` if it is a block of Anthropic's.
 pub(crate) fn why_lost(api: Option<Api>, block: &model::Json<'_>) -> Option<&'static str> {
     match api {
         Some(Api::Anthropic) => (!is_object(block)).then_some(SHAPELESS),
@@ -45,26 +45,26 @@ pub(crate) fn why_lost(api: Option<Api>, block: &model::Json<'_>) -> Option<&'st
     }
 }
 
-/// Whether a citation is one of Anthropic's, whose types all end alike.
+/// Whether a citation is one of Anthropic's, whose types all have the same suffix.
 pub(crate) fn is_citation(json: &model::Json<'_>) -> bool {
     let kind = member(json.as_str(), "type").and_then(string);
     kind.is_some_and(|kind| kind.ends_with("_location"))
 }
 
-/// Whether a member has counts as Anthropic has them.
+/// Whether the counts of a field have the shape of Anthropic's.
 pub(crate) fn is_own_usage(name: &str, json: &model::Json<'_>) -> bool {
     let members = members(json.as_str());
     let has = |known: &str| members.iter().any(|(name, _)| name == known);
     name == "usage" && (has("input_tokens") || has("output_tokens")) && !has("total_tokens")
 }
 
-/// Counts that have no name here, and what stands beside them. Later ones replace those of the same name.
+/// Counts that have no name here, and the fields beside them. Later ones replace those of the same name.
 pub(crate) type MoreUsage = BTreeMap<String, String>;
 
-/// The most that is kept of them.
+/// The largest length that is kept of them, in bytes.
 const USAGE_MAX: usize = 64 * 1024;
 
-/// Remembers the counts that have no name here, unless they are too long.
+/// Keeps the counts that have no name here, unless they are too long.
 pub(crate) fn add_usage(more: &mut MoreUsage, json: &model::Json<'_>) -> bool {
     let kept: usize = more.iter().map(|(name, json)| name.len() + json.len()).sum();
     if kept + json.as_str().len() > USAGE_MAX {
@@ -78,7 +78,7 @@ pub(crate) fn add_usage(more: &mut MoreUsage, json: &model::Json<'_>) -> bool {
     true
 }
 
-/// The ID of a tool call, which has letters, digits, `_` and `-`; `part` says which call it is where it has none.
+/// The ID of a tool call, of letters, digits, `_` and `-`; made of `part` if the call has none.
 pub(crate) fn tool_id<'a>(part: usize, id: Option<&'a str>, losses: &mut Losses) -> Cow<'a, str> {
     let Some(id) = id.filter(|id| !id.is_empty()) else {
         losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
@@ -93,7 +93,7 @@ pub(crate) fn tool_id<'a>(part: usize, id: Option<&'a str>, losses: &mut Losses)
     Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect())
 }
 
-/// Notes which counts are missing, and which have no place.
+/// Adds the losses of counts that are missing, or have no equivalent.
 pub(crate) fn note_usage(usage: &Usage, losses: &mut Losses) {
     losses.add_missing_counts(usage);
     let sum = usage.input_tokens.unwrap_or(0).saturating_add(usage.output_tokens.unwrap_or(0));
@@ -102,7 +102,7 @@ pub(crate) fn note_usage(usage: &Usage, losses: &mut Losses) {
     }
 }
 
-/// Writes counts as Anthropic counts: what was cached is no input. A start has to have both counts.
+/// Writes counts as Anthropic defines them: the input does not include cached tokens. A start requires both counts.
 pub(crate) fn write_usage(usage: &Usage, more: &MoreUsage, is_start: bool, out: &mut Vec<u8>) {
     let input = usage.input_tokens.map(|tokens| tokens.saturating_sub(usage.cached_tokens()));
     let counts = [
@@ -156,7 +156,7 @@ pub(crate) fn write_error(error: &DecodeError, out: &mut Vec<u8>) {
     });
 }
 
-/// The name of the request, as Anthropic's own errors have it.
+/// The ID of the request, as Anthropic's own errors have it.
 fn request_id(original: &[u8]) -> Option<String> {
     let mut id = None;
     let mut json = Json::new(original, 0, 127);
@@ -171,7 +171,7 @@ fn request_id(original: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&unescaped(original, id?)).into_owned())
 }
 
-/// The type of Anthropic's errors that is nearest.
+/// The nearest type of Anthropic's errors.
 fn error_type(failure: &Failure) -> &'static str {
     match failure.code.as_deref() {
         Some("402") => "billing_error",

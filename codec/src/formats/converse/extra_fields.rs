@@ -1,4 +1,4 @@
-//! What Bedrock says beside the answer. Its own reader shows it as it is, so that it can be written again.
+//! Fields that only Bedrock has. Its reader delivers them unchanged, so that they can be written again.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,24 +6,24 @@ use alloc::vec::Vec;
 use crate::json::{Json, Kind, is_document, members, one_line, write_one_line, write_string};
 use crate::model;
 
-/// The most that is kept of it.
+/// The largest length that is kept of them, in bytes.
 const LEN_MAX: usize = 64 * 1024;
 
-/// Members that Bedrock alone has. Members of the same name and another shape are not these.
+/// Fields that only Bedrock has. Fields of the same names but other shapes are not among them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Extras {
-    /// How long the answer took, as Bedrock measured.
+pub(crate) struct ExtraFields {
+    /// How long the response took by Bedrock, in milliseconds.
     pub(crate) latency_ms: Option<u64>,
-    /// Of `messageStop`, with the comma before it.
+    /// A field of `messageStop`, with the comma before it.
     pub(crate) response_fields: Vec<u8>,
-    /// Members of `metadata`, each with the comma before it.
+    /// Fields of `metadata`, each with the comma before it.
     pub(crate) metadata: Vec<u8>,
-    /// All counts, where they are more than those that have names.
+    /// All counts of the source, if they contain more than the model has names for.
     pub(crate) usage: String,
 }
 
-impl Extras {
-    /// Keeps a member, if it is one of Bedrock's.
+impl ExtraFields {
+    /// Keeps a field, if it is one of Bedrock's.
     pub(crate) fn take(&mut self, name: &str, json: &model::Json<'_>) -> bool {
         let members = match name {
             "metrics" => {
@@ -35,7 +35,7 @@ impl Extras {
                 self.usage = one_line(json.as_str());
                 return true;
             }
-            // Any JSON may stand here.
+            // Any JSON is allowed here.
             "additionalModelResponseFields" if is_document(json.as_str()) => {
                 self.response_fields.clear();
                 &mut self.response_fields
@@ -53,13 +53,13 @@ impl Extras {
         true
     }
 
-    /// Whether there is something to say in `metadata`.
+    /// Whether there are fields for `metadata`.
     pub(crate) fn has_metadata(&self) -> bool {
         self.latency_ms.is_some() || !self.metadata.is_empty()
     }
 }
 
-/// Whether counts are Bedrock's.
+/// Whether counts have the shape of Bedrock's.
 pub(crate) fn is_usage(json: &model::Json<'_>) -> bool {
     members(json.as_str()).iter().any(|(name, _)| matches!(&**name, "inputTokens" | "outputTokens"))
 }
@@ -69,7 +69,7 @@ pub(crate) fn is_citation(json: &model::Json<'_>) -> bool {
     has_only(json, |name| matches!(name, b"title" | b"source" | b"sourceContent" | b"location"))
 }
 
-/// Whether a piece of JSON is an object that has members, and only such.
+/// Whether JSON is an object of at least one field, with only such fields.
 fn has_only(json: &model::Json<'_>, is_known: impl Fn(&[u8]) -> bool) -> bool {
     if !is_document(json.as_str()) {
         return false;

@@ -1,0 +1,223 @@
+//! Requests that are changed and go back to the API that they were read from: what was not changed stays byte for byte.
+
+mod common;
+
+use std::borrow::Cow;
+
+use common::requests::{FORMATS, plain};
+use sagewire_codec::model::{
+    Content, ConversionOptions, Json, Message, Param, Part, Request, ResponseFormat, Role, Tool, ToolChoice,
+};
+use sagewire_codec::{Api, read_request, write_request};
+use serde_json::Value;
+
+/// A change to a request.
+type Change = fn(&mut Request<'_>);
+
+/// What a request becomes after a change, and what is lost.
+fn edit(api: Api, source: &str, change: Change) -> (String, Vec<String>) {
+    let mut request = read_request(api, source.as_bytes()).expect("a request").into_owned();
+    change(&mut request);
+    let (written, losses) = write_request(api, &request, &ConversionOptions::new()).expect("written");
+    (String::from_utf8(written).expect("UTF-8"), common::requests::lines(&losses))
+}
+
+/// Applies a change to a source, and expects this result without losses.
+fn expect(api: Api, source: &str, change: Change, expected: &str) {
+    assert_eq!(edit(api, source, change), (expected.to_owned(), vec![]), "{source}");
+}
+
+#[test]
+fn other_fields_stay_as_they_are() {
+    let source = r#"{ "later" : { "a" : 1.50 }, "model":"m", "stop": "a","messages": [ {"role":"user", "content" : "\u00e9"} ],"temperature": 1.0e0}"#;
+    expect(
+        Api::OpenAi,
+        source,
+        |request| request.model = Some("other".into()),
+        r#"{"later":{ "a" : 1.50 },"model":"other","stop":"a","messages":[ {"role":"user", "content" : "\u00e9"} ],"temperature":1.0e0}"#,
+    );
+    expect(
+        Api::OpenAi,
+        source,
+        |request| (request.model, request.temperature, request.seed) = (None, None, Some(7.into())),
+        r#"{"later":{ "a" : 1.50 },"stop":"a","messages":[ {"role":"user", "content" : "\u00e9"} ],"seed":7}"#,
+    );
+}
+
+#[test]
+fn names_and_extension_fields_of_the_source_stay() {
+    let source = r#"{"messages":[],"max_completion_tokens":5,"stream":true,"stream_options":{"x":1,"include_usage":true}}"#;
+    expect(
+        Api::OpenAi,
+        source,
+        |request| (request.max_tokens, request.include_usage) = (Some(6.into()), Some(false.into())),
+        r#"{"messages":[],"max_completion_tokens":6,"stream":true,"stream_options":{"x":1,"include_usage":false}}"#,
+    );
+    // What is deprecated stays until it is changed, and is then written as its successor.
+    let source = r#"{"messages":[],"functions":[{"name":"f"}],"function_call":{"name":"f"}}"#;
+    expect(
+        Api::OpenAi,
+        source,
+        |request| request.tool_choice = Some(ToolChoice::Required.into()),
+        r#"{"messages":[],"functions":[{"name":"f"}],"tool_choice":"required"}"#,
+    );
+    let source = r#"{"inferenceConfig":{"maxTokens":5,"later":1},"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#;
+    expect(
+        Api::Converse,
+        source,
+        |request| (request.max_tokens, request.top_p) = (None, Some(0.5.into())),
+        r#"{"inferenceConfig":{"later":1,"topP":0.5},"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#,
+    );
+    let source = r#"{"inputs":"x","parameters":{"top_n_tokens":2,"watermark":true,"temperature":0.5}}"#;
+    expect(
+        Api::Lmi,
+        source,
+        |request| {
+            request.top_logprobs = Some(3.into());
+            request.extra_parameters.push(("a/b".into(), Param::new(Json(Cow::Borrowed("[1]")))));
+            request.extra_parameters.remove(0);
+        },
+        r#"{"inputs":"x","parameters":{"top_n_tokens":3,"temperature":0.5,"a/b":[1]}}"#,
+    );
+}
+
+#[test]
+fn messages_parts_and_tools_that_were_not_changed_are_copied() {
+    let source = r#"{"messages":[{"role":"user","content":[ {"type":"text", "text":"a", "x":1}, {"type":"hologram"}, {"type":"text","text":"b","y":2} ],"later":3},{ "role":"assistant" , "content":"c"},{"role":"user","content":"d"}]}"#;
+    expect(
+        Api::OpenAi,
+        source,
+        |request| {
+            request.messages[0].content[2].content = Content::Text("changed".into());
+            request.messages.remove(2);
+            request.messages.push(Message::user("new"));
+        },
+        r#"{"messages":[{"role":"user","content":[{"type":"text", "text":"a", "x":1},{"type":"hologram"},{"type":"text","text":"changed","y":2}],"later":3},{ "role":"assistant" , "content":"c"},{"role":"user","content":"new"}]}"#,
+    );
+    let source = r#"{"model":"m","max_tokens":5,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"a"},{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"f"},"context":"c"}, {"type":"text","text":"b"}]}],"tools":[{"type":"bash_20250124","name":"bash"},{"name":"f","input_schema":{ },"later":1}]}"#;
+    expect(
+        Api::Anthropic,
+        source,
+        |request| {
+            request.messages[2].content[1].content = Content::Text("changed".into());
+            request.tools[1].description = Some("d".into());
+        },
+        r#"{"model":"m","max_tokens":5,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"a"},{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"f"},"context":"c"},{"type":"text","text":"changed"}]}],"tools":[{"type":"bash_20250124","name":"bash"},{"name":"f","description":"d","input_schema":{ },"later":1}]}"#,
+    );
+    let source = r#"{"messages":[{"role":"assistant","content":[{"toolUse":{"toolUseId":"1","name":"f.g","input":{ "a":1 }}},{"cachePoint":{"type":"default"}}]},{"role":"user","content":[{"toolResult":{"toolUseId":"1","content":[{"text":"a"},{"json":{}}]}}]}]}"#;
+    expect(
+        Api::Converse,
+        source,
+        |request| {
+            let Content::ToolResult { content, .. } = &mut request.messages[1].content[0].content else {
+                panic!()
+            };
+            content[0].content = Content::Text("changed".into());
+        },
+        r#"{"messages":[{"role":"assistant","content":[{"toolUse":{"toolUseId":"1","name":"f.g","input":{ "a":1 }}},{"cachePoint":{"type":"default"}}]},{"role":"user","content":[{"toolResult":{"toolUseId":"1","content":[{"text":"changed"},{"json":{}}]}}]}]}"#,
+    );
+}
+
+#[test]
+fn a_response_format_and_a_system_message_can_be_changed_and_removed() {
+    let source = r#"{"messages":[],"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{ },"x":1},"y":2}}"#;
+    expect(
+        Api::OpenAi,
+        source,
+        |request| request.response_format = Some(ResponseFormat::JsonObject.into()),
+        r#"{"messages":[],"response_format":{"type":"json_object","y":2}}"#,
+    );
+    expect(Api::OpenAi, source, |request| request.response_format = None, r#"{"messages":[]}"#);
+    let source = r#"{"model":"m","max_tokens":5,"system":"s","messages":[{"role":"system","content":"t"},{"role":"user","content":"a"}]}"#;
+    expect(
+        Api::Anthropic,
+        source,
+        |request| request.messages[0].content = vec![Part::text("changed")],
+        r#"{"model":"m","max_tokens":5,"system":"changed","messages":[{"role":"system","content":"t"},{"role":"user","content":"a"}]}"#,
+    );
+    expect(
+        Api::Anthropic,
+        source,
+        |request| drop(request.messages.remove(0)),
+        r#"{"model":"m","max_tokens":5,"messages":[{"role":"system","content":"t"},{"role":"user","content":"a"}]}"#,
+    );
+}
+
+/// Only what was changed can be lost.
+#[test]
+fn losses_are_those_of_the_change() {
+    let source =
+        r#"{"messages":[{"role":"user","content":[{"text":" "}]},{"role":"user","content":[{"text":"a"}]}]}"#;
+    let (written, losses) = edit(Api::Converse, source, |request| request.seed = Some(1.into()));
+    assert_eq!(written, source);
+    assert_eq!(losses, ["seed: dropped: Converse has no such parameter"]);
+    let (_, losses) = edit(Api::Converse, source, |request| {
+        request.messages[1].name = Some("n".into());
+        request.messages.insert(0, Message::new(Role::Other("x".into()), "b"));
+    });
+    assert_eq!(
+        losses,
+        [
+            "/messages/1: dropped: the target knows no names of speakers",
+            "role: approximated: the role is unknown: sent as the user's"
+        ]
+    );
+    // A model that is told to think accepts less.
+    let source = r#"{"model":"m","max_tokens":5000,"temperature":0.5,"messages":[{"role":"user","content":"a"}],"thinking":{"type":"enabled","budget_tokens":1024}}"#;
+    expect(
+        Api::Anthropic,
+        source,
+        |request| request.max_tokens = Some(6000.into()),
+        &source.replace("5000", "6000"),
+    );
+}
+
+/// Each parameter of each API can be set, changed and removed, and is read again as it was set.
+#[test]
+fn every_parameter_can_be_edited() {
+    const CHANGES: [(&str, Change); 8] = [
+        ("max_tokens", |request| request.max_tokens = Some(9.into())),
+        ("temperature", |request| request.temperature = Some(0.25.into())),
+        ("top_p", |request| request.top_p = Some(0.75.into())),
+        ("stop", |request| request.stop = vec![Param::new("x".into())]),
+        ("stream", |request| request.stream = Some(true.into())),
+        ("user", |request| request.user = Some("u".into())),
+        ("tools", |request| request.tools.push(Tool::new("g").schema("{}"))),
+        ("none", |request| request.temperature = None),
+    ];
+    let vectors = common::read_json(&common::testdata("requests.json"));
+    let mut count = 0;
+    for vector in vectors["identity"].as_array().expect("a list") {
+        let api = common::requests::named(vector["format"].as_str().expect("a format"));
+        let source = vector["body"].to_string();
+        for (name, change) in CHANGES {
+            let mut request = read_request(api, source.as_bytes()).expect("a request");
+            change(&mut request);
+            let (written, losses) =
+                write_request(api, &request, &ConversionOptions::new().render(&plain)).expect("written");
+            let written: Value = serde_json::from_slice(&written).expect("JSON");
+            let text = written.to_string();
+            let again = read_request(api, text.as_bytes()).expect("a request");
+            assert_eq!(again.messages.len(), request.messages.len(), "{name}: {source}");
+            // All other fields are there.
+            let source: Value = serde_json::from_str(&source).expect("JSON");
+            let other = |value: &Value| value.as_object().expect("an object").len();
+            assert!(other(&written) + 1 >= other(&source), "{name}: {source} {written}");
+            if losses.is_empty() {
+                let values = |request: &Request<'_>| {
+                    (
+                        request.max_tokens.map(|param| param.value),
+                        request.temperature.map(|param| param.value.to_bits()),
+                        request.stop.iter().map(|stop| stop.value.to_string()).collect::<Vec<_>>(),
+                        // Converse has an operation instead.
+                        request.stream.map(|param| param.value).filter(|_| api != Api::Converse),
+                        request.tools.len(),
+                    )
+                };
+                assert_eq!(values(&again), values(&request), "{name}: {source} {written}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 200 && FORMATS.len() >= 10, "{count}");
+}
