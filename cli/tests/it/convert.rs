@@ -107,7 +107,7 @@ fn a_prompt_needs_a_template() {
     let tgi = sagewire(&[&args[..], &["--template", "chatml"]].concat(), request).succeeds();
     assert_eq!(value(&tgi.stdout)["inputs"], "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
     let unknown = sagewire(&[&args[..], &["--template", "no-such-model"]].concat(), request);
-    assert!(unknown.fails(2).contains("known: "), "{unknown:?}");
+    assert!(unknown.fails(2).contains("known families: "), "{unknown:?}");
     let setting = sagewire(&[&args[..], &["--set", "zero-temperature=cold"]].concat(), request);
     assert!(setting.fails(2).contains("--set zero-temperature=cold: no such option or value"), "{setting:?}");
 }

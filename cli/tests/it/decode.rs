@@ -401,7 +401,7 @@ fn input_that_is_not_recognized_is_described() {
             "JSON, but of no API known here; hint: --from names its format",
         ),
         (
-            b"data: {\"a\":1}\n\ndata: {]}\n\n",
+            b"data: {\"a\":1}\n\ndata: hello\n\n",
             "server-sent events, but of no API known here; byte 21: malformed record: no JSON value; \
              hint: --from names its format",
         ),

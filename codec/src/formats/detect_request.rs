@@ -38,7 +38,6 @@ pub fn detect_request(body: &[u8]) -> Option<Api> {
 struct Fields {
     has_messages: bool,
     is_converse: bool,
-    is_openai: bool,
     is_anthropic: bool,
     /// The API of a request that has a prompt instead of messages.
     prompt: Option<Api>,
@@ -84,11 +83,6 @@ impl Fields {
             return json.skip().map(drop);
         }
         json.object(|json, name| match (name, json.kind()?) {
-            (b"role", Kind::String) => {
-                let Some(role) = json.string_or_skip()? else { return Ok(()) };
-                self.is_openai |= !matches!(&*json.unescaped(role), b"user" | b"assistant");
-                Ok(())
-            }
             (b"content", Kind::Array) => json.array(|json| self.see_block(json)),
             _ => json.skip().map(drop),
         })
@@ -106,12 +100,16 @@ impl Fields {
             }
             has_type = true;
             let Some(string) = json.string_or_skip()? else { return Ok(()) };
-            match &*json.unescaped(string) {
-                b"image" | b"document" | b"search_result" | b"thinking" | b"redacted_thinking"
-                | b"tool_use" | b"tool_result" => self.is_anthropic = true,
-                b"image_url" | b"input_audio" | b"file" | b"refusal" => self.is_openai = true,
-                _ => {}
-            }
+            self.is_anthropic |= matches!(
+                &*json.unescaped(string),
+                b"image"
+                    | b"document"
+                    | b"search_result"
+                    | b"thinking"
+                    | b"redacted_thinking"
+                    | b"tool_use"
+                    | b"tool_result"
+            );
             Ok(())
         })?;
         self.is_converse |= !has_type;
@@ -124,20 +122,16 @@ impl Fields {
         }
         json.object(|json, name| {
             self.is_anthropic |= name == b"input_schema";
-            self.is_openai |= name == b"function";
             json.skip().map(drop)
         })
     }
 
     fn api(&self) -> Option<Api> {
-        if !self.has_messages {
-            return self.prompt;
+        match self {
+            Self { is_converse: true, .. } => Some(Api::Converse),
+            Self { has_messages: false, .. } => self.prompt,
+            Self { is_anthropic: true, .. } => Some(Api::Anthropic),
+            _ => Some(Api::OpenAi),
         }
-        Some(match self {
-            Self { is_openai: true, .. } => Api::OpenAi,
-            Self { is_converse: true, .. } => Api::Converse,
-            Self { is_anthropic: true, .. } => Api::Anthropic,
-            _ => Api::OpenAi,
-        })
     }
 }
