@@ -111,8 +111,8 @@ pub use error::{DecodeError, DecodeErrorKind, Layer};
 pub use formats::custom;
 pub use formats::embeddings;
 pub use formats::{
-    HttpError, HttpErrorKind, Writer, convert_request, read_request, tool_names, write_request,
-    write_response,
+    HttpError, HttpErrorKind, Writer, convert_request, detect_request, read_request, tool_names,
+    write_request, write_response,
 };
 pub use limits::Limits;
 pub use model::{Api, Failure, UnknownApi};

@@ -7,7 +7,7 @@
 
 use std::fmt::{Display, Write};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{Error, Kind};
 
@@ -32,6 +32,14 @@ impl Operation {
             Self::Stream => "invocations-response-stream",
             Self::Async => "async-invocations",
             Self::OpenAi => "openai/v1/chat/completions",
+        }
+    }
+
+    /// Whether this status of a response is a success: 200, and of an asynchronous invocation any status of the class 2xx.
+    pub fn accepts(self, status: StatusCode) -> bool {
+        match self {
+            Self::Async => status.is_success(),
+            _ => status == StatusCode::OK,
         }
     }
 

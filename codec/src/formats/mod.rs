@@ -5,6 +5,7 @@ pub mod converse;
 mod conversion;
 #[cfg(feature = "custom")]
 pub mod custom;
+mod detect_request;
 mod edit;
 pub mod embeddings;
 pub(crate) mod error_record;
@@ -23,6 +24,7 @@ mod thinking;
 mod tool_names;
 mod writer;
 
+pub use detect_request::detect_request;
 pub use http_error::{HttpError, HttpErrorKind};
 pub use request::{convert_request, read_request, tool_names, write_request};
 pub use writer::{Writer, write_response};
