@@ -229,6 +229,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         if self.options.drop_extra_parameters {
             self.report_fields(
                 &self.request.extra_parameters,
+                "extra_parameters",
                 "parameters of the source's container are not passed on",
             );
         }
@@ -236,26 +237,28 @@ impl<'c, 'a> Conversion<'c, 'a> {
             return;
         }
         let reason = "only the source's format knows this";
-        self.report_fields(&self.request.extension_fields, reason);
+        self.report_fields(&self.request.extension_fields, "extension_fields", reason);
         for message in &self.request.messages {
-            self.report_fields(&message.extension_fields, reason);
+            self.report_fields(&message.extension_fields, "extension_fields", reason);
             for part in &message.content {
-                self.report_fields(&part.extension_fields, reason);
+                self.report_fields(&part.extension_fields, "extension_fields", reason);
                 if let Content::ToolResult { content, .. } = &part.content {
-                    content.iter().for_each(|part| self.report_fields(&part.extension_fields, reason));
+                    content.iter().for_each(|part| {
+                        self.report_fields(&part.extension_fields, "extension_fields", reason)
+                    });
                 }
             }
         }
         for tool in &self.request.tools {
-            self.report_fields(&tool.extension_fields, reason);
+            self.report_fields(&tool.extension_fields, "extension_fields", reason);
         }
     }
 
     /// Null means nothing, and a version of the protocol nothing that is meant for the model.
-    pub(crate) fn report_fields(&self, fields: &Fields<'_>, reason: &'static str) {
-        for (name, field) in fields {
-            if field.value.as_str() != "null" && name != "anthropic_version" {
-                self.report_dropped(field.offset, "others", reason);
+    pub(crate) fn report_fields(&self, fields: &Fields<'_>, name: &'static str, reason: &'static str) {
+        for (path, field) in fields {
+            if field.value.as_str() != "null" && path != "anthropic_version" {
+                self.report_dropped(field.offset, name, reason);
             }
         }
     }

@@ -19,6 +19,7 @@ mod parameters;
 pub(crate) mod plain_text;
 mod request;
 mod request_reader;
+mod sampling;
 pub(crate) mod text_generation;
 mod thinking;
 mod tool_names;

@@ -3,7 +3,7 @@
 //! It borrows from the document that it was read from, and keeps the offsets of values in it, so that what a target API
 //! cannot express is reported with its place in the source.
 //!
-//! What an API says and this model has no name for is kept as it is. Fields that only the source's API knows are in the
+//! What this model has no name for is kept as it is. Fields that only the source's API knows are in the
 //! `extension_fields` of the object that they belong to, by their path in it (`image_url/x`). They are written for the same
 //! API, and are a loss in any other. Parameters of one container are in [`Request::extra_parameters`], by name.
 
@@ -238,7 +238,7 @@ pub enum Content<'a> {
         id: Option<Cow<'a, str>>,
         /// Texts, images, documents, JSON.
         content: Vec<Part<'a>>,
-        /// Whether the tool failed, if the source says so.
+        /// Whether the tool failed, if it is known.
         is_error: Option<bool>,
     },
     /// A JSON value, in the result of a tool.

@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::parameters::{Group, Parameter as P, Row, Table, row, sampling};
+use crate::formats::parameters::{Group, Parameter as P, Row, Table, row};
 use crate::formats::request_reader::{Result, Source};
+use crate::formats::sampling::sampling;
 use crate::formats::text_generation::read_request::{self, Body, READ, READ_IN_PARAMETERS};
 use crate::formats::text_generation::write_prompt;
 use crate::json::{Array, Object};
