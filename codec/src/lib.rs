@@ -87,7 +87,7 @@ mod convert_error;
 mod decode;
 mod error;
 pub mod eventstream;
-pub mod formats;
+mod formats;
 mod input;
 #[cfg(feature = "std")]
 pub mod io;

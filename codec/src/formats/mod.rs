@@ -1,7 +1,7 @@
 //! The APIs. Each is read into and written from the canonical model of [`model`](crate::model); none knows another.
 
-pub mod anthropic;
-pub mod converse;
+pub(crate) mod anthropic;
+pub(crate) mod converse;
 mod conversion;
 #[cfg(feature = "custom")]
 pub mod custom;
@@ -12,7 +12,7 @@ pub(crate) mod error_record;
 mod http_error;
 mod media;
 mod messages;
-pub mod openai_chat;
+pub(crate) mod openai_chat;
 mod openai_completions;
 pub(crate) mod openai_responses;
 mod parameters;

@@ -20,7 +20,7 @@ use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, Respons
 /// finish reason, so that earlier counts are in its start; the last counts are in `message_delta`. A stream that fails ends
 /// with an `error` and without `message_stop`, so that it does not look complete.
 #[derive(Clone, Debug, Default)]
-pub struct Writer {
+pub(crate) struct Writer {
     context: ResponseOptions,
     started: bool,
     /// The number of blocks so far.
@@ -79,12 +79,12 @@ struct Stop {
 
 impl Writer {
     /// A writer with these defaults for what the source does not have.
-    pub fn new(context: ResponseOptions) -> Self {
+    pub(crate) fn new(context: ResponseOptions) -> Self {
         Self { context, ..Self::default() }
     }
 
     /// The losses so far.
-    pub fn losses(&self) -> &Losses {
+    pub(crate) fn losses(&self) -> &Losses {
         &self.losses
     }
 
@@ -93,7 +93,7 @@ impl Writer {
     }
 
     /// Appends the output for `event` to `out`.
-    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, model, role, .. } => {
                 self.begin(id.as_deref(), model.as_deref(), role.as_deref());
@@ -143,7 +143,7 @@ impl Writer {
 
     /// Appends the end of the stream to `out`: the finish reason, the counts and `message_stop`, or the error that the stream
     /// ended with.
-    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         if let Err(error) = ending {
             return write_error(error, out);
         }

@@ -20,7 +20,7 @@ const FIELDS: &str = "additionalModelResponseFields";
 /// Writes a response as one of Converse.
 ///
 /// Converse has one choice: the first is written. The latency comes from Bedrock or from the [`ResponseOptions`].
-pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
+pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);

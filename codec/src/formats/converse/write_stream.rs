@@ -24,7 +24,7 @@ struct Stop {
 
 /// Writes canonical events as the events of ConverseStream.
 #[derive(Clone, Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     context: ResponseOptions,
     started: bool,
     /// Why the response ended. Written at the end: `messageStop` follows all blocks, and `metadata` follows it.
@@ -46,7 +46,7 @@ pub struct Writer {
 
 impl Writer {
     /// A writer with these defaults for what the source does not have.
-    pub fn new(context: ResponseOptions) -> Self {
+    pub(crate) fn new(context: ResponseOptions) -> Self {
         Self {
             context,
             started: false,
@@ -63,12 +63,12 @@ impl Writer {
     }
 
     /// Sets how long the response took, in milliseconds. Call it before [`finish`](Self::finish).
-    pub fn set_latency_ms(&mut self, milliseconds: u64) {
+    pub(crate) fn set_latency_ms(&mut self, milliseconds: u64) {
         self.context.latency_ms = Some(milliseconds);
     }
 
     /// The losses so far.
-    pub fn losses(&self) -> &Losses {
+    pub(crate) fn losses(&self) -> &Losses {
         &self.losses
     }
 
@@ -77,7 +77,7 @@ impl Writer {
     }
 
     /// Appends the output for `event` to `out`.
-    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { role, .. } => self.start(role.as_deref(), out),
             event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
@@ -166,7 +166,7 @@ impl Writer {
     }
 
     /// Appends the end of the stream to `out`: the stop and the usage, or the exception that the stream ended with.
-    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         if let Err(error) = ending {
             return self.exception(error, out);
         }

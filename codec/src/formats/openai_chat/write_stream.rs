@@ -25,7 +25,7 @@ pub(crate) const FOREIGN: &str =
 /// The [`ResponseOptions`] have defaults for what the source does not have. The usage is in the last chunk before `[DONE]`,
 /// which has no choices. A stream that fails ends with an `error` and without `[DONE]`, so that it does not look complete.
 #[derive(Clone, Debug, Default)]
-pub struct Writer {
+pub(crate) struct Writer {
     context: ResponseOptions,
     /// The beginning of every chunk, up to its choices.
     prefix: Vec<u8>,
@@ -61,12 +61,12 @@ struct Choice {
 
 impl Writer {
     /// A writer with these defaults for what the source does not have.
-    pub fn new(context: ResponseOptions) -> Self {
+    pub(crate) fn new(context: ResponseOptions) -> Self {
         Self { context, ..Self::default() }
     }
 
     /// The losses so far.
-    pub fn losses(&self) -> &Losses {
+    pub(crate) fn losses(&self) -> &Losses {
         &self.losses
     }
 
@@ -75,7 +75,7 @@ impl Writer {
     }
 
     /// Appends the output for `event` to `out`.
-    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, model, created, .. } => {
                 self.begin(id.as_deref(), model.as_deref(), *created);
@@ -177,7 +177,7 @@ impl Writer {
     }
 
     /// Appends the end of the stream to `out`: the usage and `[DONE]`, or the error that it ended with.
-    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         self.write_early(out);
         if let Some(usage) = self.usage.take() {
             let usage = whole_usage(&usage, &mut self.losses);

@@ -12,7 +12,7 @@ use crate::model::{Losses, Outcome, Response};
 ///
 /// TGI generates text and nothing else: tool calls and reasoning are dropped. `details` are written where the source
 /// says why it ended.
-pub fn write_response(response: &Response) -> (Vec<u8>, Losses) {
+pub(crate) fn write_response(response: &Response) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
     response.citations(choice, |_| false, &mut losses);

@@ -28,7 +28,7 @@ const CHOICE: u32 = 0;
 /// A stream that fails ends with an `error`, and without the record that has `generated_text`: nothing that is not
 /// complete looks as if it were.
 #[derive(Clone, Debug, Default)]
-pub struct Writer {
+pub(crate) struct Writer {
     /// Records so far.
     index: u64,
     generated_text: String,
@@ -42,12 +42,12 @@ pub struct Writer {
 
 impl Writer {
     /// A writer of one answer.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// What could not be written, so far.
-    pub fn losses(&self) -> &Losses {
+    pub(crate) fn losses(&self) -> &Losses {
         &self.losses
     }
 
@@ -56,7 +56,7 @@ impl Writer {
     }
 
     /// Appends what `event` becomes to `out`.
-    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let mut lose = |what, why| self.losses.add(what, Outcome::Dropped, why);
         match event {
             Event::PartStart { choice, .. }
@@ -102,7 +102,7 @@ impl Writer {
     }
 
     /// Appends the end of the stream to `out`: the last record, or the error that it ended with.
-    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         match ending {
             Ok(()) => self.last(out),
             Err(error) => self.error(error, out),
