@@ -187,8 +187,9 @@ impl Recognition {
             // Gzip may look like the prelude of a frame.
             Layer::EventStream => error.offset() == 0 && content == Content::Gzip,
             Layer::SageMaker => false,
-            Layer::Format => {
-                error.is_truncated() && (error.offset() > 0 || self.unknown + self.malformed > 0)
+            // Without any event, as after comments, the stream is only too short.
+            Layer::Format if content.may_have_records() => {
+                error.is_truncated() && self.unknown + self.malformed > 0
             }
             _ => error.is_truncated() && !content.may_have_records(),
         }

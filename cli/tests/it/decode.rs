@@ -418,7 +418,7 @@ fn input_that_is_not_recognized_is_described() {
         assert_eq!(run.fails(5), "format: not recognized: the input looks like HTML");
     }
     // A stream that was cut off is not one of them.
-    for input in ["", "{\"choices\":[", "data: {\"cho", "data", "data: {\"choices\":[]}\n\n"] {
+    for input in ["", "{\"choices\":[", "data: {\"cho", ": ping\n\n", "data: {\"choices\":[]}\n\n"] {
         assert!(decode(&[], input.as_bytes()).fails(3).contains("truncated: "), "{input}");
     }
     decode(&[], &framed(html)[..20]).fails(3);
