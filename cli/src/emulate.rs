@@ -10,7 +10,7 @@ use sagewire_emulator::{
 
 use crate::fault::{Fault, note};
 use crate::format;
-use crate::output::Output;
+use crate::output::{Output, print};
 
 /// How long running responses may continue after the signal to stop. A response that a script stalls never ends.
 const GRACE: Duration = Duration::from_secs(1);
@@ -52,9 +52,43 @@ pub(crate) struct Args {
     /// Pause between chunks in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0, conflicts_with = "script")]
     pause_ms: u64,
+    /// Print the environment variables for clients, as lines for a shell, and exit
+    #[arg(long)]
+    print_env: bool,
     /// Print every request to standard error
     #[arg(short, long)]
     verbose: bool,
+}
+
+impl Args {
+    /// The lines that a shell evaluates so that any AWS tool calls the emulator at `url`.
+    fn env(&self, url: &str) -> String {
+        let mut lines = format!("export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME={url} AWS_REGION=us-east-1\n");
+        lines += &format!(
+            "export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}\n",
+            quoted(&self.access_key_id),
+            quoted(&self.secret_access_key)
+        );
+        if let Some(token) = &self.session_token {
+            lines += &format!("export AWS_SESSION_TOKEN={}\n", quoted(token));
+        }
+        lines
+    }
+
+    /// Whether the credentials are the public ones of the emulator.
+    fn has_default_credentials(&self) -> bool {
+        self.session_token.is_none()
+            && (&*self.access_key_id, &*self.secret_access_key) == (ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+    }
+}
+
+/// A value as one word of a shell.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/+=:._-".contains(c);
+    match value.chars().all(is_plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
 }
 
 const UPSTREAM_HELP: &str = "\
@@ -64,6 +98,9 @@ that SSL_CERT_FILE names.";
 
 /// Listens until SIGINT or SIGTERM.
 pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
+    if args.print_env {
+        return print(&args.env(&format!("http://127.0.0.1:{}", args.port)));
+    }
     let mut builder = Emulator::builder()
         .port(args.port)
         .format(args.format)
@@ -101,6 +138,10 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
         builder.start().await.map_err(|error| Fault::usage(format!("--port {}: {error}", args.port)))?;
     let mut output = Output::default();
     output.buffer().extend_from_slice(format!("listening on {}\n", emulator.url()).as_bytes());
+    // Real secrets are printed on request only.
+    if args.has_default_credentials() {
+        output.buffer().extend_from_slice(args.env(emulator.url()).as_bytes());
+    }
     output.flush()?;
     stopped.await;
     // After the grace period the process ends in any case.

@@ -209,3 +209,16 @@ fn signals_stop_it() {
         assert_eq!(waiting.wait().unwrap().code(), Some(3));
     }
 }
+
+#[test]
+fn the_environment_of_clients_is_printed() {
+    let run = sagewire(&["emulate", "--print-env", "--port", "9000"], b"");
+    let expected = "export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=http://127.0.0.1:9000 AWS_REGION=us-east-1\n\
+                    export AWS_ACCESS_KEY_ID=AKIDEXAMPLE \
+                    AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY\n";
+    assert_eq!(run.succeeds().text(), expected);
+    let args = ["emulate", "--print-env", "--secret-access-key", "it's", "--session-token", "a b"];
+    let text = sagewire(&args, b"").succeeds().text().to_owned();
+    assert!(text.contains(r"AWS_SECRET_ACCESS_KEY='it'\''s'"), "{text}");
+    assert!(text.ends_with("export AWS_SESSION_TOKEN='a b'\n"), "{text}");
+}
