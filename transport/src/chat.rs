@@ -301,7 +301,7 @@ mod tests {
     use crate::{Deadline, Timeouts};
 
     const ASKED: &[u8] =
-        br#"{"messages":[],"tools":[{"type":"function","function":{"name":"files.read","parameters":{}}}]}"#;
+        br#"{"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"files.read","parameters":{}}}]}"#;
 
     /// A stream of one chunk.
     struct Once(Option<Chunk>);
