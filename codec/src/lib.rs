@@ -99,6 +99,7 @@ pub mod model;
 mod options;
 mod records;
 pub mod sagemaker;
+mod setters;
 pub mod sse;
 #[cfg(feature = "stream")]
 pub mod stream;

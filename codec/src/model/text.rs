@@ -9,6 +9,7 @@ use core::hash::{Hash, Hasher};
 use core::ops::{Deref, Range};
 
 use once_cell::race::OnceBox;
+use serde::{Serialize, Serializer};
 
 use crate::json;
 use crate::json::Escapes;
@@ -233,6 +234,12 @@ impl PartialEq<str> for Text<'_> {
 impl PartialEq<&str> for Text<'_> {
     fn eq(&self, other: &&str) -> bool {
         **self == **other
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
     }
 }
 

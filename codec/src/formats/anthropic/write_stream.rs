@@ -35,7 +35,7 @@ pub(crate) struct Writer {
     has_tools: bool,
     /// Of the open call of a custom tool.
     custom_input: CustomInput,
-    losses: Losses,
+    pub(crate) losses: Losses,
 }
 
 #[derive(Clone, Debug)]
@@ -81,15 +81,6 @@ impl Writer {
     /// A writer with these defaults for what the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
         Self { context, ..Self::default() }
-    }
-
-    /// The losses so far.
-    pub(crate) fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.losses
     }
 
     /// Appends the output for `event` to `out`.

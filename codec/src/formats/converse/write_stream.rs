@@ -39,7 +39,7 @@ pub(crate) struct Writer {
     custom: Option<CustomInput>,
     /// Fields that only Bedrock has.
     extra_fields: ExtraFields,
-    losses: Losses,
+    pub(crate) losses: Losses,
     /// The name of the last event, and the headers of its frame. Nearly all frames are deltas.
     headers: (&'static str, Vec<u8>),
 }
@@ -65,15 +65,6 @@ impl Writer {
     /// Sets how long the response took, in milliseconds. Call it before [`finish`](Self::finish).
     pub(crate) fn set_latency_ms(&mut self, milliseconds: u64) {
         self.context.latency_ms = Some(milliseconds);
-    }
-
-    /// The losses so far.
-    pub(crate) fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.losses
     }
 
     /// Appends the output for `event` to `out`.

@@ -40,7 +40,7 @@ pub(crate) struct Writer {
     more_usage: String,
     /// Fields that came before the response had an ID, each with the comma before it.
     early: Vec<u8>,
-    losses: Losses,
+    pub(crate) losses: Losses,
 }
 
 /// The largest length of such fields that are held back, in bytes.
@@ -63,15 +63,6 @@ impl Writer {
     /// A writer with these defaults for what the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
         Self { context, ..Self::default() }
-    }
-
-    /// The losses so far.
-    pub(crate) fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.losses
     }
 
     /// Appends the output for `event` to `out`.

@@ -37,22 +37,13 @@ pub(crate) struct Writer {
     /// TGI's name for why it ended.
     finish: Option<String>,
     usage: Usage,
-    losses: Losses,
+    pub(crate) losses: Losses,
 }
 
 impl Writer {
     /// A writer of one answer.
     pub(crate) fn new() -> Self {
         Self::default()
-    }
-
-    /// What could not be written, so far.
-    pub(crate) fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.losses
     }
 
     /// Appends what `event` becomes to `out`.
