@@ -42,9 +42,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "utf8",
     ];
     match module {
-        "ablation" | "buffer" | "input" | "json" | "limits" | "media_type" => &[],
+        "ablation" | "buffer" | "input" | "json" | "limits" | "media_type" | "setters" => &[],
         "utf8" => &["ablation"],
-        "model" => &["json", "media_type"],
+        "model" => &["json", "media_type", "setters"],
         "error" => &["model"],
         "convert_error" => &["json", "model"],
         "eventstream" => &["ablation", "buffer", "error", "input", "limits"],
@@ -53,7 +53,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "sagemaker" => &["eventstream", "model"],
         "records" => &["ablation", "buffer", "error", "limits", "sse"],
         "assemble" => &["buffer", "error", "json", "limits", "model", "records", "utf8"],
-        "options" => &["formats/custom", "limits", "model", "records"],
+        "options" => &["formats/custom", "limits", "model", "records", "setters"],
         "formats" => &[],
         "formats/request" | "formats/writer" => &["convert_error", "error", "formats", "json", "model"],
         module if SHARED.contains(&module) => &[

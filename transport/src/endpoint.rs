@@ -35,10 +35,10 @@ impl Operation {
         }
     }
 
-    /// Whether this status of a response is a success: 200, and of an asynchronous invocation any status of the class 2xx.
+    /// Whether this status of a response is a success: 202 for an asynchronous invocation, and otherwise 200.
     pub fn accepts(self, status: StatusCode) -> bool {
         match self {
-            Self::Async => status.is_success(),
+            Self::Async => status == StatusCode::ACCEPTED,
             _ => status == StatusCode::OK,
         }
     }
