@@ -12,6 +12,7 @@ use crate::model::{Event, Failure};
 /// An item of the stream of a transport: [`Bytes`] of the body, or, from a transport that removes the frames itself, what was
 /// in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "stream"), allow(dead_code, unreachable_pub))] // Only streams have all of them.
 pub enum Chunk {
     /// Bytes, cut anywhere.
     Bytes(Bytes),
