@@ -140,7 +140,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     output.buffer().extend_from_slice(format!("listening on {}\n", emulator.url()).as_bytes());
     // Real secrets are printed on request only.
     if args.has_default_credentials() {
-        output.buffer().extend_from_slice(args.env(emulator.url()).as_bytes());
+        output.buffer().extend_from_slice(args.env(&emulator.url()).as_bytes());
     }
     output.flush()?;
     stopped.await;
