@@ -49,14 +49,14 @@ impl<'a> Source<'a> {
     }
 
     /// The kind of the value that comes next, and where it begins.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn kind(&mut self) -> Result<(Kind, usize)> {
         let kind = self.json.kind()?;
         Ok((kind, self.json.pos()))
     }
 
     /// Where the value that comes next begins.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offset(&mut self) -> Result<Offset> {
         Ok(offset_of(self.json.value_at()?))
     }
@@ -195,7 +195,7 @@ impl<'a> Source<'a> {
     }
 
     /// Reads a value of this kind into `slot`, or leaves it alone.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value<T: Value<'a>>(&mut self, slot: &mut Option<T>) -> Result<bool> {
         let Some(value) = T::read(self)? else { return Ok(false) };
         *slot = Some(value);
