@@ -149,7 +149,7 @@ fn embeddings() {
     assert_eq!(explicit.stdout, tei.stdout);
     let args = ["convert", "embedding-response", "--context", "model=m"];
     let openai = sagewire(&args, b"[[0.5,1.0],[2.0,3.0]]");
-    let loss = "loss: /usage: defaulted: the source does not count tokens: both counts are zero\n";
+    let loss = "loss: /usage: defaulted: the source does not report token counts: both are zero\n";
     assert_eq!((openai.code, openai.stderr.as_str()), (0, loss));
     assert_eq!(value(&openai.stdout)["data"][1]["embedding"], json!([2.0, 3.0]));
     let explicit =

@@ -318,7 +318,7 @@ fn losses_are_printed_on_demand() {
     let quiet = sagewire(&["decode", "--to", "bedrock"], BODY.as_bytes()).succeeds();
     let verbose = sagewire(&["decode", "-v", "--to", "bedrock"], BODY.as_bytes());
     assert_eq!((verbose.code, &verbose.stdout), (0, &quiet.stdout));
-    assert_eq!(verbose.stderr, "loss: latency: defaulted: nobody said how long it took\n");
+    assert_eq!(verbose.stderr, "loss: latency: defaulted: the source does not give the latency\n");
 }
 
 #[test]

@@ -131,9 +131,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
             return Some(json.as_str());
         }
         let reason = match name {
-            "tools" => "only the source's format knows this tool",
-            "tool_choice" => "only the source's format knows this choice",
-            _ => "only the source's format knows this part",
+            "tools" => "only the source's API has this tool",
+            "tool_choice" => "only the source's API has this choice",
+            _ => "only the source's API has this part",
         };
         self.report_dropped(offset, name, reason);
         None
@@ -236,7 +236,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         if self.is_native() {
             return;
         }
-        let reason = "only the source's format knows this";
+        let reason = "only the source's API has this";
         self.report_fields(&self.request.extension_fields, "extension_fields", reason);
         for message in &self.request.messages {
             self.report_fields(&message.extension_fields, "extension_fields", reason);
@@ -281,7 +281,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             return Ok(Cow::Borrowed(&prompt.value));
         }
         let Some(render) = self.options.render else {
-            let reason = "the target takes a prompt: a chat template is needed to make one of the messages";
+            let reason = "the target takes a prompt: a chat template is needed to render the messages as one";
             return Err(self.error(None, reason));
         };
         let mut messages = self.messages(false)?;
@@ -299,7 +299,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     /// Reports that all tools are lost.
     pub(crate) fn report_tools(&self) {
         for tool in &self.request.tools {
-            self.report_dropped(tool.offset, "tools", "the target knows no tools");
+            self.report_dropped(tool.offset, "tools", "the target has no tools");
         }
     }
 

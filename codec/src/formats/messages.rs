@@ -59,7 +59,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
                 self.report_approximated(
                     message.offset,
                     "system",
-                    "the system's text stands in a user message",
+                    "the system text is part of a user message",
                 );
             }
             !is_system
@@ -209,7 +209,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             _ => {}
         }
         if message.name.is_some() {
-            self.report_dropped(message.offset, "name", "the target knows no names of speakers");
+            self.report_dropped(message.offset, "name", "the target has no names of participants");
         }
     }
 }

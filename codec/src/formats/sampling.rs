@@ -41,7 +41,7 @@ impl Conversion<'_, '_> {
     pub(crate) fn max_tokens(&self) -> Option<u64> {
         let Some(tokens) = self.request.max_tokens else {
             let default = self.options.max_tokens?;
-            let why = format!("the request does not say how many; {default} are asked for");
+            let why = format!("the request has no limit; the default of {default} is used");
             self.report(None, "max_tokens", Outcome::Defaulted, why);
             return Some(default);
         };

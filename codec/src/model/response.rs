@@ -164,7 +164,7 @@ pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, s
     if let Some(object) = json::as_object(input) {
         return Cow::Borrowed(object);
     }
-    losses.add("tool call input", Outcome::Approximated, "the format wants an object: it is a member of one");
+    losses.add("tool call input", Outcome::Approximated, "the target takes an object: it is a field of one");
     let mut object = Vec::new();
     json::Object::write(&mut object, |object| object.json("input", input));
     Cow::Owned(String::from_utf8_lossy(&object).into_owned())
@@ -178,14 +178,14 @@ impl Response {
         let index = choice.index;
         for other in self.choices.iter().skip(1) {
             losses.set_here(self.position_of(other));
-            losses.add(CHOICE, Outcome::Dropped, "the format has one answer");
+            losses.add(CHOICE, Outcome::Dropped, "the target has only one choice");
         }
         for at in 0..choice.logprobs.len() {
             losses.set_here(self.positions.of(ResponseItem::Logprobs { choice: index, index: at }));
             losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
         }
         for at in 0..choice.others.len() {
-            self.lose_other(Some(index), at, "a member of unknown meaning has no place", losses);
+            self.lose_other(Some(index), at, "there is no place for a field of unknown meaning", losses);
         }
         self.note_malformed(losses);
         choice

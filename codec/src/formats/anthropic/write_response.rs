@@ -76,7 +76,7 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
             }
             Some(name) if is_own_usage(name, json) => {}
             _ => {
-                response.lose_other(None, at, "a member of unknown meaning has no place in a message", losses)
+                response.lose_other(None, at, "a message has no place for a field of unknown meaning", losses)
             }
         }
     }

@@ -126,7 +126,7 @@ impl Writer {
                 self.losses.add(
                     "other",
                     Outcome::Dropped,
-                    "a member of unknown meaning has no place in a message",
+                    "a message has no place for a field of unknown meaning",
                 );
             }
         }
@@ -166,7 +166,7 @@ impl Writer {
     /// Keeps what the start of the message will contain.
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, role: Option<&str>) {
         if role.is_some_and(|role| role != "assistant") {
-            self.losses.add("role", Outcome::Approximated, "only the assistant answers in a message");
+            self.losses.add("role", Outcome::Approximated, "a message is always from the assistant");
         }
         self.context.id = id.map(String::from).or(self.context.id.take());
         self.context.model = model.map(String::from).or(self.context.model.take());
@@ -424,7 +424,7 @@ impl Writer {
                 self.losses.add(
                     "other",
                     Outcome::Dropped,
-                    "a member of unknown meaning has no place in a message",
+                    "a message has no place for a field of unknown meaning",
                 );
                 return;
             }

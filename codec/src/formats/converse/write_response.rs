@@ -59,7 +59,7 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
         losses.set_here(None);
         let latency_ms = latency_ms.or(context.latency_ms);
         if latency_ms.is_none() {
-            losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
+            losses.add("latency", Outcome::Defaulted, "the source does not give the latency");
         }
         object.object("metrics", |metrics| metrics.integer("latencyMs", latency_ms.unwrap_or(0)));
         // These fields have the stop string, if there is one.
@@ -81,7 +81,7 @@ fn own<'r>(response: &'r Response, losses: &mut Losses) -> (BTreeMap<&'r str, &'
                 own.insert(name, json.as_str());
             }
             _ => {
-                response.lose_other(None, at, "a member of unknown meaning has no place in Converse", losses)
+                response.lose_other(None, at, "Converse has no place for a field of unknown meaning", losses)
             }
         }
     }

@@ -150,7 +150,7 @@ impl Writer {
                 self.losses.add(
                     "other",
                     Outcome::Dropped,
-                    "a member of unknown meaning has no place in Converse",
+                    "Converse has no place for a field of unknown meaning",
                 );
             }
         }
@@ -175,7 +175,9 @@ impl Writer {
             None if self.extra_fields.has_metadata() => {
                 self.losses.add("other", Outcome::Dropped, "without usage there is no metadata to hold it");
             }
-            None => self.losses.add("usage", Outcome::Dropped, "the source counts nothing: no metadata"),
+            None => {
+                self.losses.add("usage", Outcome::Dropped, "the source reports no token counts: no metadata")
+            }
         }
     }
 
@@ -184,7 +186,11 @@ impl Writer {
             return;
         }
         if role.is_some_and(|role| role != "assistant") {
-            self.losses.add("role", Outcome::Approximated, "only the assistant answers in Converse");
+            self.losses.add(
+                "role",
+                Outcome::Approximated,
+                "in Converse the message is always from the assistant",
+            );
         }
         self.event("messageStart", out, |out| out.extend_from_slice(b"{\"role\":\"assistant\"}"));
     }
@@ -309,7 +315,7 @@ impl Writer {
         let counts = Counts::new(*usage, &mut self.losses);
         let latency = self.extra_fields.latency_ms.or(self.context.latency_ms);
         if latency.is_none() {
-            self.losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
+            self.losses.add("latency", Outcome::Defaulted, "the source does not give the latency");
         }
         let latency = latency.unwrap_or(0);
         let more = core::mem::take(&mut self.extra_fields.metadata);

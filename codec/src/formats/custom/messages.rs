@@ -29,7 +29,7 @@ pub(crate) fn system(messages: &[Message<'_>], losses: &mut Losses) -> Result<Op
     let mut texts = Vec::new();
     for (index, message) in messages.iter().enumerate().filter(|(_, message)| is_system(message)) {
         if index > 0 && messages[..index].iter().any(|message| !is_system(message)) {
-            let why = "the system's messages stand together";
+            let why = "the system messages come first, together";
             losses.add_at(format!("/messages/{index}"), Outcome::Approximated, why);
         }
         for (part, content) in message.content.iter().enumerate() {

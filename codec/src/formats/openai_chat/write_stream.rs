@@ -18,7 +18,7 @@ const OWN: &str = "in OpenAI's this name has a meaning of its own";
 
 /// Why a part is lost that the model has no name for.
 pub(crate) const FOREIGN: &str =
-    "only its own format knows such a block: a message of OpenAI's is text, and calls that the client runs";
+    "only its own API has such a block: a message of OpenAI's is text, and calls that the client runs";
 
 /// Writes canonical events as the server-sent events of a chat completion.
 ///

@@ -159,7 +159,7 @@ fn write_turns(c: &Conversion<'_, '_>, messages: &[Message<'_>], dialog: &mut Ar
     let turns = turns(c, rest);
     if turns.last().is_none_or(|(role, _)| *role != "user") {
         let offset = rest.last().and_then(|message| message.offset);
-        return Err(c.error(offset, "the last message of a dialog has to be the user's"));
+        return Err(c.error(offset, "the last message of a dialog has to be from the user"));
     }
     let mut text = String::new();
     for message in system {

@@ -18,7 +18,7 @@ const NO_TOKENS: [(&str, &str); 2] = [
 ];
 
 /// Why a part is lost that has no name in the model.
-pub(crate) const FOREIGN: &str = "only its own format knows such a block: TGI generates text";
+pub(crate) const FOREIGN: &str = "only its own API has such a block: TGI generates text";
 
 /// TGI has one answer.
 const CHOICE: u32 = 0;
@@ -82,7 +82,9 @@ impl Writer {
             Event::Usage(usage) => self.usage = *usage,
             Event::Logprobs { .. } => lose("logprobs", "formats disagree on what they are"),
             Event::Citation { .. } => lose("citation", "TGI has no place for it"),
-            Event::Other { .. } => lose("other", "a member of unknown meaning has no place in TGI's records"),
+            Event::Other { .. } => {
+                lose("other", "there is no place for a field of unknown meaning in TGI's records")
+            }
             Event::Malformed { .. } => lose("malformed record", "what could not be read cannot be written"),
             Event::Start { .. }
             | Event::PartEnd { .. }
@@ -136,7 +138,7 @@ impl Writer {
                     self.losses.add(
                         "usage",
                         Outcome::Dropped,
-                        "it stands beside a finish reason, and there is none",
+                        "it belongs to a finish reason, and there is none",
                     );
                 }
                 out.extend_from_slice(b"null");
@@ -152,7 +154,7 @@ impl Writer {
             [("generated_tokens", self.usage.output_tokens), ("input_length", self.usage.input_tokens)]
         {
             if count.is_none() {
-                self.losses.add("usage", Outcome::Defaulted, "the source does not count");
+                self.losses.add("usage", Outcome::Defaulted, "the source reports no counts");
             }
             out.push(b',');
             write_string(name, out);
@@ -190,7 +192,7 @@ pub(crate) fn finish_reason<'a>(
     losses: &mut Losses,
 ) -> &'a str {
     if stop.is_some() {
-        losses.add("stop string", Outcome::Dropped, "TGI does not say which stop string was met");
+        losses.add("stop string", Outcome::Dropped, "TGI does not report which stop string was met");
     }
     match reason {
         FinishReason::Stop if stop.is_some() => "stop_sequence",
