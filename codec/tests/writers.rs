@@ -424,7 +424,7 @@ fn tgi_losses() {
         [
             "/choices/0/delta/reasoning: dropped: TGI has one kind of text",
             "/choices/0/logprobs: dropped: formats disagree on what they are",
-            "/choices/0: dropped: TGI streams one answer",
+            "/choices/0: dropped: TGI streams only one choice",
             "/choices/0/delta/refusal: approximated: TGI has no refusals: written as text",
             id,
             probability,

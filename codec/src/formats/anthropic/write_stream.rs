@@ -90,7 +90,7 @@ impl Writer {
                 self.begin(id.as_deref(), model.as_deref(), role.as_deref());
             }
             event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
-                self.losses.add("choice", Outcome::Dropped, "a message is one answer");
+                self.losses.add("choice", Outcome::Dropped, "a message has only one choice");
             }
             Event::PartStart { part, kind, .. } => self.part_start(*part, kind, out),
             Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => {

@@ -72,7 +72,7 @@ impl Writer {
         match event {
             Event::Start { role, .. } => self.start(role.as_deref(), out),
             event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
-                self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
+                self.losses.add("choice", Outcome::Dropped, "Converse has only one choice");
             }
             Event::PartStart { part, kind: PartKind::Other { api, json }, .. } => {
                 self.start_other(*part, (*api, json), out);

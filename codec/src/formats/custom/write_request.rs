@@ -224,7 +224,7 @@ impl Writer<'_, '_> {
             "prompt" => {
                 let prompt = request.prompt.as_ref().map(|prompt| &*prompt.value).or(self.prompt);
                 let prompt = prompt.filter(|_| request.prompts.is_none()).ok_or_else(|| {
-                    let what = "a request without a prompt, which the template asks for,";
+                    let what = "a request without a prompt, which the template requires,";
                     ConvertError::unsupported(what, "/prompt")
                 })?;
                 Some(Tree::String(prompt.to_string()))

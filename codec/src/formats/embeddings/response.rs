@@ -354,7 +354,7 @@ impl<'a> Reader<'a> {
             }
             depth @ (2 | 3) => {
                 let Some(pooling) = self.reading.pooling else {
-                    let what = "a vector for each token, without a pooling that was asked for,";
+                    let what = "a vector for each token, without the pooling option,";
                     return Err(Stop::Error(ConvertError::unsupported(what, at)));
                 };
                 // A batch of one text has a list around its tokens.

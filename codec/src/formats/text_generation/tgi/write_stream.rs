@@ -56,7 +56,7 @@ impl Writer {
             | Event::Finish { choice, .. }
                 if *choice != CHOICE =>
             {
-                lose("choice", "TGI streams one answer");
+                lose("choice", "TGI streams only one choice");
             }
             Event::PartStart { kind: PartKind::ToolCall { .. }, .. } => {
                 lose("tool call", "TGI generates text, its tools belong to its chat");
