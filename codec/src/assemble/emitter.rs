@@ -84,7 +84,7 @@ impl<'a> Emitter<'a> {
         self.recorder.set_position(RecordOffset(pos as u32));
     }
 
-    /// Whether token log probabilities are delivered even if the request did not ask for them.
+    /// Whether token log probabilities are delivered even if they were not requested.
     pub(crate) fn wants_token_logprobs(&self) -> bool {
         self.recorder.response().token_logprobs
     }
@@ -293,7 +293,7 @@ impl<'a> Emitter<'a> {
         response.blocks.text(&response.limits, queue, record, (choice, kind, text)).map_err(Stop::Limit)
     }
 
-    /// Remembers all text that is sent from here on, in a format whose servers repeat it at the end.
+    /// Remembers all text that is sent from here on, for formats that repeat it at the end.
     pub(crate) fn remember_text(&mut self) {
         if self.recorder.response().sent_text.is_none() {
             self.recorder.change().0.sent_text = Some(Box::default());

@@ -20,7 +20,7 @@ use crate::model::position::RecordOffset;
 /// The number of values that a record may declare as ignored.
 const IGNORED_MAX: usize = 4;
 
-/// A kind of value whose bytes have no meaning.
+/// A kind of value that has no meaning, such as a timestamp or padding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ignored {
     #[default]

@@ -284,7 +284,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Decodes a chunk, and calls `on_event` with each event: a way to decode without a loop, for callers who need not stop
+    /// Decodes a chunk, and calls `on_event` with each event: a way to decode without a loop, for callers that need not stop
     /// between two events. [`end`](Self::end) has to follow the last chunk.
     ///
     /// ```

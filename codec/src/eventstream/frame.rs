@@ -12,7 +12,7 @@ pub(crate) const PRELUDE_LEN: usize = 12;
 /// Bytes of a frame that has neither headers nor payload.
 pub(crate) const FRAME_MIN: usize = 16;
 
-/// A whole frame whose checksums and headers have been checked. Borrows from the chunk or from the decoder.
+/// A whole frame with verified checksums and headers. Borrows from the chunk or from the decoder.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     /// The whole frame, checked.

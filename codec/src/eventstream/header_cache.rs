@@ -53,7 +53,7 @@ static ADDS: [Adds; TOTAL_MAX] = {
 pub(crate) struct HeaderCache {
     headers: [u8; HEADERS_MAX],
     len: usize,
-    /// The checksum of the prelude of a frame whose length is zero.
+    /// The checksum of the prelude of a frame with length zero.
     prelude: u32,
     /// The same up to the last `n` bytes of the headers, for each `n`.
     before: [crc32fast::Hasher; BLOCK],

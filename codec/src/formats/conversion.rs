@@ -25,7 +25,7 @@ pub(crate) struct Conversion<'c, 'a> {
     losses: RefCell<Vec<PendingLoss>>,
 }
 
-/// A loss whose JSON pointer is not known yet.
+/// A loss without its JSON pointer, which is not known yet.
 #[derive(PartialEq)]
 pub(crate) struct PendingLoss {
     offset: Offset,

@@ -35,7 +35,7 @@ const PARAMETERS: Group = Group {
         &[row(P::N, "n"), row(P::Stop, "stop").or_one_string()],
         PENALTIES,
         &[
-            // The number of alternatives, which asks for probabilities at the same time.
+            // The number of alternatives. It requests probabilities, too.
             row(P::TopLogprobs, "logprobs").quirk(logprobs),
             row(P::LogitBias, "logit_bias"),
             row(P::User, "user"),

@@ -105,16 +105,16 @@ impl<'a> Source<'a> {
         Ok(Text::of_json(&self.text[range], escapes))
     }
 
-    /// Skips the value that comes next, and lends it as it is.
+    /// Skips the next value, and returns it unparsed and borrowed.
     pub(crate) fn raw(&mut self) -> Result<model::Json<'a>> {
         let range = self.json.skip()?;
         Ok(model::Json(Cow::Borrowed(&self.text[range])))
     }
 
-    /// Where things stand that were read.
+    /// The landmarks of the values that were read.
     pub(crate) fn into_landmarks(self) -> Landmarks {
         let mut landmarks = self.landmarks;
-        // Both are nearly in order, which a stable sort makes use of. What was read twice is there twice.
+        // Both are nearly in order, which makes a stable sort fast. A value that was read twice is listed twice.
         landmarks.spans.sort();
         landmarks.elements.sort();
         landmarks

@@ -47,7 +47,7 @@ pub(crate) fn effort<'a>(
 }
 
 impl Conversion<'_, '_> {
-    /// Whether the model is told to think, which restricts its other parameters.
+    /// Whether the request enables thinking, which restricts its other parameters.
     pub(crate) fn thinks(&self) -> bool {
         let reasoning = self.request.reasoning.as_ref();
         reasoning.is_some_and(|reasoning| reasoning.value.budget_tokens.is_some())

@@ -4,7 +4,7 @@ use crate::json::string::LOW;
 use crate::json::{Json, Result};
 
 impl Json<'_> {
-    /// Skips a number, whose first byte was seen.
+    /// Skips a number, after its first byte was seen.
     pub(crate) fn number(&mut self) -> Result<()> {
         let digits = |json: &mut Self| {
             let len = digits_at(json.bytes, json.pos);
@@ -91,7 +91,7 @@ fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..at + 8)?.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
-/// The index of the first byte whose high bit is set.
+/// The index of the first byte with its high bit set.
 #[inline(always)]
 fn first(highs: u64) -> usize {
     (highs.trailing_zeros() / 8) as usize

@@ -23,7 +23,7 @@ impl Json<'_> {
         self.string_rest()
     }
 
-    /// Reads a string whose opening quote was read.
+    /// Reads the rest of a string, after its opening quote.
     #[inline]
     pub(crate) fn string_rest(&mut self) -> Result<Str> {
         let start = self.pos;
@@ -101,7 +101,7 @@ pub(crate) struct Rest {
     pub(crate) ascii: bool,
 }
 
-/// The rest of a string whose opening quote was read; `None` if it is malformed. The result fits into registers.
+/// Reads the rest of a string, after its opening quote; `None` if it is malformed. The result fits into registers.
 #[inline]
 pub(crate) fn rest(bytes: &[u8], at: usize) -> Option<Rest> {
     short_rest(bytes, at).or_else(|| rest_of_long(bytes, at))

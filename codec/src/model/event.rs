@@ -12,7 +12,7 @@ use crate::model::{Api, Usage};
 
 /// One event of a chat stream. Borrows from the chunk or from the decoder.
 ///
-/// `choice` is the index of the answer (`n > 1` gives several), `part` counts the parts of a choice from zero.
+/// `choice` is the index of the choice (`n > 1` gives several), `part` counts the parts of a choice from zero.
 ///
 /// Events serialize as JSON objects with a `type`, and deserialize from them.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -206,7 +206,7 @@ pub enum Content<'a> {
     },
     /// Reasoning that only its provider can read, in Base64.
     Redacted(Cow<'a, str>),
-    /// The model's refusal to answer.
+    /// The model's refusal.
     Refusal(Text<'a>),
     /// An image.
     Image {

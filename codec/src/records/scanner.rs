@@ -6,7 +6,7 @@
 //!
 //! | a line that begins with | is |
 //! |---|---|
-//! | `{`, or `[` before `{`, `[` or `]` | the beginning of JSON, which ends where its brackets say |
+//! | `{`, or `[` before `{`, `[` or `]` | the beginning of JSON, which ends with the matching closing bracket |
 //! | `data` | a piece of an event's data |
 //! | `event`, `id`, `retry`, `:` | another field of an event, or a comment: ignored |
 //! | `[DONE]` | itself |
@@ -66,7 +66,7 @@ pub(crate) struct Scanner {
     is_borrowed: bool,
     /// The offset of `data` in the stream.
     start: u64,
-    /// The number of open top-level arrays, whose elements are records.
+    /// The number of open top-level arrays. Their elements are records.
     arrays: u32,
     framing: Option<Framing>,
     /// Set if there are no records, only text. Text that is held back is in `data`.
@@ -89,12 +89,12 @@ enum State {
 }
 
 impl Scanner {
-    /// A scanner of records, whose framing may be known.
+    /// A scanner of records, with a framing if it is known.
     pub(crate) fn new(limits: Arc<Limits>, framing: Option<Framing>) -> Self {
         Self { limits, framing, ..Self::default() }
     }
 
-    /// A scanner of plain text, whose pieces are the records.
+    /// A scanner of plain text. Each piece is a record.
     pub(crate) fn raw(limits: Arc<Limits>) -> Self {
         Self { raw: Some(text_chunks::Scanner::default()), ..Self::new(limits, Some(Framing::PlainText)) }
     }

@@ -263,7 +263,7 @@ impl Writer {
         event("content_block_stop", out, |out| write_index(self.blocks.saturating_sub(1), out));
     }
 
-    /// Writes a delta of the open block, whose fields `delta` writes.
+    /// Writes a delta of the open block; `delta` writes its fields.
     fn block_delta(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
         event("content_block_delta", out, |out| {
             write_index(self.blocks.saturating_sub(1), out);

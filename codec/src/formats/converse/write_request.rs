@@ -32,7 +32,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Whether Claude is told to call one tool at a time. Converse has no parameter for that, but passes Claude's own on.
+/// Whether the request limits Claude to one tool call at a time. Converse has no parameter for that, but passes Claude's
+/// own parameter on.
 fn is_alone(c: &Conversion<'_, '_>) -> bool {
     let alone = c.request.parallel_tool_calls.filter(|parallel| !parallel.value);
     let is_claude = c.request.model.as_ref().is_some_and(|model| model.value.contains("claude"));

@@ -195,7 +195,7 @@ impl Writer {
         self.blocks += 1;
     }
 
-    /// Writes the start of the open block, whose content `start` writes.
+    /// Writes the start of the open block; `start` writes its content.
     fn block_start(&mut self, out: &mut Vec<u8>, start: impl FnOnce(&mut Vec<u8>)) {
         self.block("contentBlockStart", b",\"start\":", out, start);
     }

@@ -30,8 +30,8 @@
 //! # Requests
 //!
 //! A request is any JSON with placeholders in its strings. A string that consists of one placeholder is replaced by the value
-//! itself, such as a number or a list; in a longer string it is replaced by text. A field or an item whose value the request does
-//! not have is left out.
+//! itself, such as a number or a list; in a longer string it is replaced by text. A field or an item is left out if the request
+//! does not have its value.
 //! The placeholders are `messages` (OpenAI's messages; without system messages if the template has `{{system}}`), `system`,
 //! `prompt` (see [`Format::write`]), `tools` (OpenAI's tools), `stop` (a list), and `model`, `max_tokens`, `temperature`,
 //! `top_p`, `top_k`, `min_p`, `seed`, `n`, `frequency_penalty`, `presence_penalty`, `repetition_penalty`, `stream` and

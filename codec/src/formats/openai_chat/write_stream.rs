@@ -405,7 +405,7 @@ fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether a citation is one of OpenAI's chat, whose type names the field with its content.
+/// Whether a citation is one of OpenAI's chat: its type is the name of the field with its content.
 pub(crate) fn is_citation(json: &Json<'_>) -> bool {
     let kind = json::member(json.as_str(), "type").and_then(json::string);
     kind.is_some_and(|kind| json::member(json.as_str(), &kind).is_some_and(|value| value.starts_with('{')))

@@ -22,7 +22,7 @@ pub(crate) enum Content {
     Reasoning,
     Summary,
     Call,
-    /// A call of a custom tool, whose input is free text.
+    /// A call of a custom tool, with free text as input.
     CustomCall,
     /// Encrypted reasoning.
     Signature,

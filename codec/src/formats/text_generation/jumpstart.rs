@@ -81,7 +81,7 @@ fn top_p(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     }
 }
 
-/// The prompt is not returned unless the request asks for it: Hugging Face's pipelines echo it.
+/// Excludes the prompt from the response unless it was requested: Hugging Face's pipelines echo it by default.
 fn return_full_text(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     object.bool(name, c.wants(&[c.request.return_full_text]));
 }

@@ -23,10 +23,10 @@ pub(crate) const READ: [Row; 11] = [
     row(P::TopLogprobs, "top_n_tokens").read_only(),
 ];
 
-/// The same for APIs whose parameters are in an object.
+/// The same for APIs with the parameters in an object.
 pub(crate) const READ_IN_PARAMETERS: Group = Group { object: "parameters", rows: &[&READ] };
 
-/// Whether the answer is streamed, beside the parameters.
+/// Whether the response is streamed: a field beside the parameters.
 pub(crate) const STREAM: Group = Group { object: "", rows: &[&[row(P::Stream, "stream")]] };
 
 /// The body of one of the APIs.

@@ -11,7 +11,7 @@ use crate::model::{Event, FinishReason, Losses, Outcome, PartKind, Usage};
 /// left out of it, and a loss.
 const GENERATED_TEXT_MAX: usize = 8 * 1024 * 1024;
 
-/// What TGI says of every token, and no other format of a text.
+/// Fields of every token in TGI that no other format has for a text.
 const NO_TOKENS: [(&str, &str); 2] = [
     ("token id", "a text is no token, and has no ID"),
     ("token logprob", "a text is no token, and has no probability"),
@@ -20,7 +20,7 @@ const NO_TOKENS: [(&str, &str); 2] = [
 /// Why a part is lost that has no name in the model.
 pub(crate) const FOREIGN: &str = "only its own format knows such a block: TGI generates text";
 
-/// TGI has one answer.
+/// TGI responses have one choice.
 const CHOICE: u32 = 0;
 
 /// Writes canonical events as the server-sent events of TGI's `/generate_stream`, which any TGI client reads.
@@ -41,7 +41,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// A writer of one answer.
+    /// A writer of one choice.
     pub(crate) fn new() -> Self {
         Self::default()
     }
