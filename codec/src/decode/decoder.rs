@@ -10,7 +10,7 @@
 //! where it is until the last of its events was taken.
 //!
 //! The path of nearly all records compiles to one function, from [`Decoder::next_cached`] to [`Decoder::borrow_delta`], so
-//! that what each step hands to the next stays in registers. That is what `inline(always)` is for here: without it, a
+//! that the values passed between steps stay in registers. This is why `inline(always)` is used here: without it, a
 //! quarter of the time of an event is spent on loads and stores.
 
 use alloc::boxed::Box;
@@ -169,7 +169,7 @@ enum Next {
 #[derive(Clone, Debug)]
 enum State {
     Decoding,
-    /// The input has ended, perhaps with this error. What is left is being delivered.
+    /// The input has ended, perhaps with this error. The remaining events are being delivered.
     Closing(Option<DecodeError>),
     /// Everything was delivered.
     Ended(Option<DecodeError>),
@@ -415,7 +415,7 @@ impl Decoder {
         }
     }
 
-    /// Nothing is borrowed any more: a stream that waits keeps only what is unfinished.
+    /// Releases the borrowed buffers: a stream that waits for input keeps only its unfinished data.
     fn release(&mut self) {
         self.record = Record::default();
         self.queue.begin(0);
@@ -686,7 +686,7 @@ impl Decoder {
         self.state = State::closing(DecodeError::new(Layer::SageMaker, offset, kind));
     }
 
-    /// The input has ended, perhaps with `error`. Delivers what is whole, then decides how the stream ended.
+    /// The input has ended, perhaps with `error`. Delivers the complete records, then decides how the stream ended.
     fn close(&mut self, error: Option<DecodeError>) {
         // After an error of the frames, the bytes of the container may still have a whole record. Errors of the container's
         // own bytes are final.

@@ -106,8 +106,8 @@ fn fields(object: &str) -> Vec<Field<'_>> {
     fields
 }
 
-/// Puts extension fields back into the object that `out` has from `start` on. What is written already stays. An object that
-/// a field belongs into and that was not written is only created if it is one of `objects`.
+/// Puts extension fields back into the object that `out` has from `start` on. Fields that are already written stay. A missing
+/// object that a field belongs into is only created if it is one of `objects`.
 pub(crate) fn put_back(
     out: &mut Vec<u8>,
     start: usize,

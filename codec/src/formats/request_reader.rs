@@ -1,7 +1,7 @@
 //! Reads requests: the cursor that all APIs use.
 //!
-//! A known field with a value of the expected kind is read. Every other field is kept as it is, so that reading loses
-//! nothing: a closure that is called with a field returns whether it read its value.
+//! A known field with a value of the expected kind is read. Every other field is kept unchanged, so that reading has no
+//! losses: a closure that is called with a field returns whether it read its value.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -71,7 +71,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Fails unless nothing but white space is left.
+    /// Fails unless only white space is left.
     pub(crate) fn end(&mut self) -> Result<()> {
         let rest = &self.text[self.json.pos()..];
         let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
@@ -130,7 +130,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// What was read since `at`.
+    /// The text that was read since `offset`.
     pub(crate) fn since(&self, offset: Offset) -> Option<&'a str> {
         self.text.get(offset? as usize..self.json.pos())
     }
@@ -233,7 +233,7 @@ impl<'a> Source<'a> {
         Ok(is_object)
     }
 
-    /// Reads what `read` recognises; what it does not is left alone.
+    /// Reads a value with `read`. If `read` does not recognize it, the value is left unread.
     pub(crate) fn probe<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<Option<T>>,
@@ -280,9 +280,9 @@ fn meaning(raw: &str, escapes: Escapes) -> Cow<'_, str> {
     Text::of_json(raw, escapes).into_cow()
 }
 
-/// What can be read into a slot.
+/// A type that can be read into a slot.
 pub(crate) trait Value<'a>: Sized {
-    /// `None`, and nothing read, where the value is of another kind.
+    /// Returns `None`, and reads nothing, if the value is of another kind.
     fn read(source: &mut Source<'a>) -> Result<Option<Self>>;
 }
 

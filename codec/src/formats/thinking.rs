@@ -7,7 +7,7 @@ use crate::formats::request_reader::{Result, Source};
 use crate::json::Object;
 use crate::model::{Fields, Offset, Param, Reasoning, ToolChoice};
 
-/// Reads `thinking`. `disabled` is an effort of `none`; what is more than a number of tokens is kept as it is.
+/// Reads `thinking`. `disabled` is an effort of `none`. An object with more than a number of tokens is also kept unchanged.
 pub(crate) fn thinking<'a>(
     source: &mut Source<'a>,
     reasoning: &mut Option<Param<Reasoning<'a>>>,

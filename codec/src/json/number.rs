@@ -101,7 +101,7 @@ fn first(highs: u64) -> usize {
 #[inline(always)]
 fn no_digits(word: u64) -> u64 {
     const HIGH: u64 = LOW * 0x80;
-    // A digit is now what is below ten. What is not carries into its own high bit, and no further.
+    // Digits are now the bytes below ten. For any other byte, the addition carries into its own high bit, and no further.
     let word = word ^ (LOW * 0x30);
     (((word & !HIGH) + LOW * (0x80 - 10)) | word) & HIGH
 }

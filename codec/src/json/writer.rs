@@ -206,7 +206,7 @@ impl<'o> Array<'o> {
         Self { out, is_empty: true }
     }
 
-    /// Begins an element, which has to be appended to what this returns.
+    /// Begins an element. Append it to the buffer that this returns.
     pub(crate) fn element(&mut self) -> &mut Vec<u8> {
         if !core::mem::replace(&mut self.is_empty, false) {
             self.out.push(b',');

@@ -146,7 +146,7 @@ impl Scanner {
         Found { buffer, range, offset }
     }
 
-    /// Releases what was borrowed.
+    /// Releases the borrowed record.
     #[inline]
     pub(crate) fn release(&mut self) {
         self.lines.release();
@@ -261,7 +261,7 @@ impl Scanner {
                     None if *pos == chunk.len() => return Ok(None),
                     None => self.line(chunk, pos)?,
                     Some(next) => match (self.state, next) {
-                        // A blank line that ends nothing: that of an event which is a record already.
+                        // The blank line of an event that was already returned as a record.
                         (State::Line, b'\n') => {
                             self.lines.advance(pos, 1);
                             None
@@ -282,7 +282,7 @@ impl Scanner {
                             None
                         }
                         (State::Indent, b'\r' | b'\n') => {
-                            // White space alone is no blank line: nothing ends with it.
+                            // A line of white space is not a blank line, and ends no event.
                             self.lines.advance(pos, 1);
                             self.state = State::Line;
                             None

@@ -54,7 +54,7 @@ fn write_alone(has_choice: bool, fields: &mut Object<'_>) {
     choice.bool("disable_parallel_tool_use", true);
 }
 
-/// Writes what Converse passes on to the model: Claude's parameters, and extra parameters. `alone`: one tool at a time, and
+/// Writes the fields that Converse passes on to the model: Claude's parameters, and extra parameters. `alone`: one tool at a time, and
 /// whether a choice of tools was written.
 fn additional(c: &Conversion<'_, '_>, alone: Option<bool>, object: &mut Object<'_>) {
     let mut written = Vec::new();

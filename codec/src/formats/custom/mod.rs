@@ -48,7 +48,7 @@
 //! |---|---|
 //! | a path of [`stream`](Spec::stream) finds text, reasoning or an end in it | part of a stream |
 //! | only a path of [`response`](Spec::response) does | a whole response, which is complete |
-//! | both find the same text, and the record is all of a body without events | a whole response, unless a path could find its end and does not |
+//! | both find the same text, and the record is all of a body without events | a whole response, unless the format has a path for the end that finds nothing |
 //! | neither does | part of a stream, which may have an ID or counts |
 //!
 //! A stream is complete with a finish reason, with what [`done`](Paths::done) finds or with `[DONE]`, and truncated otherwise.

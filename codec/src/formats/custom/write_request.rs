@@ -20,7 +20,7 @@ use crate::model::{Param, Request};
 pub struct Body {
     /// The body: JSON.
     pub bytes: Vec<u8>,
-    /// What the template has no place for, as JSON pointers into OpenAI's request.
+    /// Values that the template has no placeholder for, as JSON pointers into OpenAI's request.
     pub losses: Losses,
 }
 
@@ -248,7 +248,7 @@ impl Writer<'_, '_> {
         })
     }
 
-    /// Reports what the template has no place for.
+    /// Reports the values that the template has no placeholder for.
     fn report(&mut self) {
         let request = self.request;
         const WHY: &str = "the template has no place for it";

@@ -208,7 +208,7 @@ fn turns<'a>(c: &Conversion<'_, 'a>, messages: &[Message<'a>]) -> Vec<(&'static 
     turns
 }
 
-/// Appends the texts of a message, and notes what is no text.
+/// Appends the texts of a message, and reports all other content as lost.
 fn texts(c: &Conversion<'_, '_>, message: &Message<'_>, out: &mut String) {
     if message.name.is_some() {
         c.report_dropped(message.offset, "name", "a dialog has no names of speakers");

@@ -75,7 +75,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>, body: &Body) -> Result<Request<'
     if object.is_empty() {
         request.extra_parameters = split_extra_parameters(&mut fields, table);
     }
-    // A known parameter with a value of another type means nothing to any other API.
+    // A known parameter with a value of another type has no meaning in any other API.
     for (name, param) in parameters {
         if table.knows(&name) {
             fields.push((Cow::Owned(alloc::format!("{object}/{name}")), param));
@@ -87,7 +87,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>, body: &Body) -> Result<Request<'
     Ok(request)
 }
 
-/// Reads TGI's `grammar`; what is not exactly one of the known ones is another shape.
+/// Reads TGI's `grammar`. Returns `false` unless it has exactly one of the known shapes.
 fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
     let (kind, offset) = source.kind()?;
     if kind != Kind::Object {

@@ -7,8 +7,8 @@ use crate::error::DecodeError;
 use crate::json::{write_integer, write_string};
 use crate::model::{Event, FinishReason, Losses, Outcome, PartKind, Usage};
 
-/// The longest `generated_text`, which repeats all that was streamed: 8 MiB, as all that is held back. What is beyond is
-/// left out of it, and a loss.
+/// The longest `generated_text`, which repeats all streamed text: 8 MiB, like all data that is held back. Longer text is cut,
+/// and reported as a loss.
 const GENERATED_TEXT_MAX: usize = 8 * 1024 * 1024;
 
 /// Fields of every token in TGI that no other format has for a text.
@@ -25,8 +25,8 @@ const CHOICE: u32 = 0;
 
 /// Writes canonical events as the server-sent events of TGI's `/generate_stream`, which any TGI client reads.
 ///
-/// A stream that fails ends with an `error`, and without the record that has `generated_text`: nothing that is not
-/// complete looks as if it were.
+/// A stream that fails ends with an `error`, and without the record that has `generated_text`, so that an incomplete stream
+/// never looks complete.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Writer {
     /// Records so far.
@@ -34,7 +34,7 @@ pub(crate) struct Writer {
     generated_text: String,
     /// The text was too long for that.
     is_cut: bool,
-    /// TGI's name for why it ended.
+    /// TGI's finish reason.
     finish: Option<String>,
     usage: Usage,
     pub(crate) losses: Losses,
@@ -46,7 +46,7 @@ impl Writer {
         Self::default()
     }
 
-    /// Appends what `event` becomes to `out`.
+    /// Appends the records of `event` to `out`.
     pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let mut lose = |what, why| self.losses.add(what, Outcome::Dropped, why);
         match event {
@@ -183,7 +183,7 @@ impl Writer {
     }
 }
 
-/// The nearest that TGI has a name for; what came as another name goes out as it came.
+/// The nearest finish reason of TGI. A reason with an unknown name is written unchanged.
 pub(crate) fn finish_reason<'a>(
     reason: &'a FinishReason<'_>,
     stop: Option<&str>,
@@ -208,7 +208,7 @@ pub(crate) fn finish_reason<'a>(
     }
 }
 
-/// What of the counts has no place.
+/// Reports the counts that TGI has no fields for.
 pub(crate) fn report_usage(usage: &Usage, losses: &mut Losses) {
     if usage.cache_read_tokens.or(usage.cache_write_tokens).or(usage.reasoning_tokens).is_some() {
         losses.add("usage details", Outcome::Dropped, "TGI counts neither caches nor reasoning");
