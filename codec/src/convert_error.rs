@@ -167,7 +167,7 @@ pub enum ConvertErrorKind {
         /// The unsupported operation: "reading requests", "writing streams".
         what: &'static str,
     },
-    /// A value that the target cannot express, and without which the document would mean something else.
+    /// A value that the target cannot express, and without which the document would have another meaning.
     Unsupported {
         /// The value.
         what: Box<str>,

@@ -300,8 +300,8 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// All text of a choice, as the server repeats it. The part that was not sent before is delivered. `prompt` is the prompt, if the
-    /// server repeats it.
+    /// All text of a choice, as the server repeats it. The part that was not sent before is delivered. `prompt` is the
+    /// prompt, if the server repeats it.
     pub(crate) fn repeated_text(
         &mut self,
         choice: &Index,

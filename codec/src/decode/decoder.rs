@@ -372,7 +372,7 @@ impl Decoder {
     }
 
     /// The JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) of the last event in its record. `None` for an
-    /// event that is no single value of the record. This may read the record again, so do not call it for every event.
+    /// event that is not a single value of the record. This may read the record again, so do not call it for every event.
     pub fn pointer(&self) -> Option<String> {
         let (record, _) = self.record();
         // A record that matched a cached shape is read again.

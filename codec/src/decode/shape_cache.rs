@@ -274,7 +274,7 @@ impl Shape {
         Some(Match::new(text, text.end + after.len(), index, true))
     }
 
-    /// An empty text is no delta.
+    /// An empty text is not a delta.
     #[inline]
     fn is_nothing(&self, text: Str) -> bool {
         text.start == text.end && !matches!(self.own.delta.target, DeltaTarget::Tool(_))
@@ -378,7 +378,7 @@ impl CachedDelta {
     }
 }
 
-/// The string that begins at `at`, behind its quote, which is the end of a literal.
+/// The string that begins at `at`, after its opening quote, which is the end of a literal.
 #[inline(always)]
 fn read_text(bytes: &[u8], at: usize) -> Option<Str> {
     let Rest { end, escaped, ascii } = json::rest(bytes, at)?;

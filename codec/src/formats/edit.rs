@@ -3,7 +3,7 @@
 //! The request as it was read and the changed request are both written by the API's ordinary writer, in which every message,
 //! content part and tool that was not changed is a copy of its source ([`Original`]) and extension fields are put back
 //! ([`put_back`]). The difference between the two results is the change; [`Merge`] applies it to the source document, of
-//! which everything else stays as it is.
+//! which everything else stays unchanged.
 
 use alloc::borrow::Cow;
 use alloc::string::String;

@@ -1,7 +1,7 @@
 //! OpenAI completions: `{"prompt":"…"}`.
 //!
 //! A list of one text is that text. Several prompts, and tokens, are kept for completions only: they are several
-//! conversations, or no text, so no other API is written from them.
+//! conversations, or are not text, so they are not converted to other APIs.
 
 use alloc::vec::Vec;
 

@@ -194,7 +194,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Reads a value of this kind into `slot`, or leaves it alone.
+    /// Reads a value of this kind into `slot`, or leaves it unread.
     #[inline(always)]
     pub(crate) fn value<T: Value<'a>>(&mut self, slot: &mut Option<T>) -> Result<bool> {
         let Some(value) = T::read(self)? else { return Ok(false) };
@@ -202,7 +202,7 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// Reads a string that is required, or leaves a value of another kind alone.
+    /// Reads a string that is required, or leaves a value of another kind unread.
     pub(crate) fn required(&mut self, slot: &mut Cow<'a, str>) -> Result<bool> {
         let mut value = None;
         let is_read = self.value(&mut value)?;
@@ -219,7 +219,7 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// Reads an object field by field, or leaves a value of another kind alone.
+    /// Reads an object field by field, or leaves a value of another kind unread.
     pub(crate) fn nested(
         &mut self,
         extension_fields: &mut Fields<'a>,
@@ -246,7 +246,7 @@ impl<'a> Source<'a> {
         Ok(found)
     }
 
-    /// Reads a list of strings, or, if `single`, one string; leaves anything else alone.
+    /// Reads a list of strings, or, if `single`, one string; leaves any other value unread.
     pub(crate) fn strings(&mut self, slot: &mut Vec<Param<Cow<'a, str>>>, single: bool) -> Result<bool> {
         let found = self.probe(|source| {
             let mut found = Vec::new();

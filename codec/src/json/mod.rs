@@ -3,8 +3,8 @@
 //! Formats pick a few strings and numbers out of a document. The reader finds strings and numbers as ranges, skips everything
 //! else, and allocates nothing. A whole document is checked before any of it is used, so that a second pass cannot fail.
 //!
-//! The reader accepts what [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) allows, with these decisions where it leaves a choice:
-//! the last of several equal names counts; numbers have any size and precision, as text; a lone surrogate escape
+//! The reader accepts what [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) allows, with these decisions where it leaves
+//! a choice: the last of several equal names counts; numbers have any size and precision, as text; a lone surrogate escape
 //! becomes U+FFFD; nesting is bounded by [`Limits::depth`](crate::Limits::depth).
 
 mod fields;

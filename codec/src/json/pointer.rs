@@ -78,7 +78,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The last known element of the array at `start` that begins behind `pos` and not behind the next offset.
+    /// The last known element of the array at `start` that begins after `pos` and not after the next offset.
     fn landmark(&self, start: usize, pos: usize) -> Option<(usize, u32)> {
         let next = *self.offsets.get(self.found.len())?;
         let elements = &self.landmarks.elements;

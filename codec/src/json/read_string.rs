@@ -216,7 +216,7 @@ fn unicode(bytes: &[u8], at: usize, escapes: &mut Escapes) -> Option<usize> {
     }
 }
 
-/// The value of the four digits behind the `\u` at `at`.
+/// The value of the four digits after the `\u` at `at`.
 #[inline]
 fn unit(bytes: &[u8], at: usize) -> Option<u32> {
     let &[_, _, a, b, c, d] = bytes.get(at..)?.first_chunk()?;

@@ -41,7 +41,7 @@ pub(crate) fn write_escaped(text: &str, out: &mut Vec<u8>) {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The byte behind the backslash for each byte that needs an escape; 0 for all others.
+/// The byte after the backslash for each byte that needs an escape; 0 for all others.
 const ESCAPES: [u8; 256] = {
     let mut table = [0; 256];
     let mut control = 0;

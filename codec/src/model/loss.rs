@@ -136,7 +136,7 @@ impl Losses {
         self.list.len()
     }
 
-    /// Whether nothing was lost.
+    /// Whether there are no losses.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -269,7 +269,7 @@ pub enum Content<'a> {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Source<'a> {
-    /// The bytes in Base64.
+    /// The bytes, encoded as Base64.
     Base64 {
         /// Media type, `image/png`.
         media_type: Cow<'a, str>,

@@ -2,7 +2,7 @@
 //!
 //! A container should send strict server-sent events. Real containers also send JSON lines, documents one after the other or
 //! over many lines, one array, a plain body, `data:` lines without blank lines between them, a stray empty `data:`, or an
-//! error as a bare line behind an event stream. The scanner reads all of these line by line, without a mode:
+//! error as a bare line after an event stream. The scanner reads all of these line by line, without a mode:
 //!
 //! | a line that begins with | is |
 //! |---|---|
@@ -287,7 +287,7 @@ impl Scanner {
                             self.state = State::Line;
                             None
                         }
-                        // A line that is no field ends an event with data, as a blank line would.
+                        // A line that is not a field ends an event with data, as a blank line would.
                         (State::Data, b'{' | b'[') => self.dispatch(),
                         (_, b'{') => {
                             self.framing.get_or_insert(Framing::JsonLines);
@@ -370,7 +370,7 @@ impl Scanner {
         self.whole_line(chunk, &line, chunk.get(*pos).copied())
     }
 
-    /// Reads a whole line. `next` is the byte behind it, if it is known.
+    /// Reads a whole line. `next` is the byte after it, if it is known.
     fn whole_line(
         &mut self,
         chunk: &[u8],

@@ -194,7 +194,7 @@ impl Lines {
         self.start = self.consumed - bytes.len() as u64;
     }
 
-    /// Skips `len` bytes that are no lines.
+    /// Skips `len` bytes that are not lines.
     #[inline]
     pub(crate) fn advance(&mut self, pos: &mut usize, len: usize) {
         *pos += len;

@@ -2,7 +2,7 @@
 //!
 //! Sources: the types of the `anthropic` Python package 2.11.0 and the
 //! [API reference](https://docs.anthropic.com/en/api/messages-streaming) for the format, captures of Anthropic's own
-//! streams, and recordings of vLLM's and llama-server's `/v1/messages` for what others really send.
+//! streams, and recordings of vLLM's and llama-server's `/v1/messages` for the actual behaviour of other servers.
 //!
 //! | canonical | read from | written as |
 //! |---|---|---|

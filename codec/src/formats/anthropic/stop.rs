@@ -2,7 +2,7 @@
 
 use crate::model::{FinishReason, Losses, Outcome};
 
-/// What each stop reason means. A reason that is not here is kept as it came.
+/// The meaning of each stop reason. Any other reason is kept unchanged.
 static REASONS: [(&str, FinishReason<'static>); 7] = [
     ("end_turn", FinishReason::Stop),
     ("stop_sequence", FinishReason::StopSequence),
@@ -13,7 +13,7 @@ static REASONS: [(&str, FinishReason<'static>); 7] = [
     ("model_context_window_exceeded", FinishReason::ContextWindow),
 ];
 
-/// What a stop reason means.
+/// The meaning of a stop reason.
 pub(crate) fn read(name: &[u8]) -> Option<&'static FinishReason<'static>> {
     REASONS.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, reason)| reason)
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: shapes `ConverseStreamOutput` and `ConverseResponse` of the service model `bedrock-runtime` 2023-09-30, see
 //! the [API reference](https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html), and
-//! recordings of real streams for what is really sent.
+//! recordings of real streams for actual behaviour.
 //!
 //! | canonical | read from | written as |
 //! |---|---|---|

@@ -22,7 +22,7 @@ const EVENTS: [Name; 6] = [
     Name::Metadata,
 ];
 
-/// The events of ConverseStream that are no exceptions.
+/// The events of ConverseStream that are not exceptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     MessageStart,

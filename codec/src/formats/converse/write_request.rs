@@ -54,8 +54,8 @@ fn write_alone(has_choice: bool, fields: &mut Object<'_>) {
     choice.bool("disable_parallel_tool_use", true);
 }
 
-/// Writes the fields that Converse passes on to the model: Claude's parameters, and extra parameters. `alone`: one tool at a time, and
-/// whether a choice of tools was written.
+/// Writes the fields that Converse passes on to the model: Claude's parameters, and extra parameters.
+/// `alone`: one tool at a time, and whether a choice of tools was written.
 fn additional(c: &Conversion<'_, '_>, alone: Option<bool>, object: &mut Object<'_>) {
     let mut written = Vec::new();
     let mut fields = Object::new(&mut written);

@@ -2,7 +2,7 @@
 //!
 //! Sources: the [API reference](https://platform.openai.com/docs/api-reference/chat-streaming) and the types of the
 //! `openai` Python package 3.52.0 for the format, vLLM 0.33.0 and SGLang 0.5.23 for their extensions, and recordings of
-//! real servers for what is really sent.
+//! real servers for their actual behaviour.
 //!
 //! | on the wire | canonical |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! OpenAI Responses: read, not written.
 //!
 //! Sources: the types of the `openai` Python package (`types/responses`, generated from OpenAI's API description) for the
-//! format, and recordings of vLLM's and llama-server's `/v1/responses` for what others really send: vLLM sends
+//! format, and recordings of vLLM's and llama-server's `/v1/responses` for the actual behaviour of other servers: vLLM sends
 //! `response.completed` for incomplete responses, llama-server omits all indices and identifies items by ID alone. The
 //! recordings have no refusals, summaries, annotations, custom tools, `queued` or `failed`: these are read as the types
 //! define them.

@@ -3,7 +3,7 @@
 //! Sources: TGI 3.3.6 (`router/src/lib.rs`, `server.rs`), djl-serving's output formatters
 //! (`djl_python/output_formatter.py`, `lmi_vllm/request_response_utils.py`), JumpStart's notebooks, Triton's
 //! [generate extension](https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_generate.md),
-//! llama.cpp's server; and recordings of real servers for what is really sent.
+//! llama.cpp's server; and recordings of real servers for their actual behaviour.
 //!
 //! | on the wire | canonical |
 //! |---|---|

@@ -126,7 +126,7 @@ fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<boo
     Ok(true)
 }
 
-/// Looks for a schema that may have a name, and nothing else. It is left alone.
+/// Looks for a schema that may have a name, and no other fields. The value is left unread.
 fn named_schema<'a>(source: &mut Source<'a>, found: &mut Option<ResponseFormat<'a>>) -> Result<Option<()>> {
     *found = None;
     if source.kind()?.0 != Kind::Object {

@@ -103,7 +103,7 @@ impl Writer {
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
         self.token(text, out);
         out.extend_from_slice(b",\"special\":false},\"generated_text\":null,\"details\":null}\n\n");
-        // Once something is left out, all that follows is, too.
+        // Once text was left out, all later text is left out, too.
         self.is_cut |= self.generated_text.len() + text.len() > GENERATED_TEXT_MAX;
         if !self.is_cut {
             self.generated_text.push_str(text);
