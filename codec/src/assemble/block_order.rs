@@ -9,8 +9,8 @@
 //! - otherwise the new part is held back until then, or until the choice ends. The input of a custom tool is free text, so
 //!   its end is only known if the format marks it, or when the choice ends.
 //!
-//! Before you change this, consider a call without arguments, a call without index, ID or name, and a call whose ID and name
-//! are repeated in every chunk.
+//! Before you change this, consider a call without arguments, a call without index, ID or name, and a call with its ID and
+//! name repeated in every chunk.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
