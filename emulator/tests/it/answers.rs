@@ -1,4 +1,4 @@
-//! What is answered, and what goes wrong when it should.
+//! Responses of the emulated service, and requested faults.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ async fn a_chat_is_streamed_and_cut_by_seed() {
         assert_eq!(reply.header("content-type"), Some("application/vnd.amazon.eventstream"));
         assert_eq!(reply.header("x-amzn-sagemaker-content-type"), Some("text/event-stream; charset=utf-8"));
         assert!(String::from_utf8(reply.parts()).unwrap().ends_with("data: [DONE]\n\n"));
-        // One frame a chunk.
+        // One frame per chunk.
         assert_eq!(reply.chunks.len(), reply.frames().0.len());
         reply.chunks
     };

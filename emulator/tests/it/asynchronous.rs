@@ -1,4 +1,4 @@
-//! Asynchronous requests: what is taken, and where the answer goes.
+//! Asynchronous requests: which are accepted, and where their responses are written.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::container::Container;
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 
-/// A folder that is gone with the value.
+/// A folder that is deleted when the value is dropped.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -32,7 +32,7 @@ fn request(body: &str) -> Request {
     Request { headers: vec![], ..Request::new("/endpoints/e/async-invocations", body) }
 }
 
-/// Waits for a file, for two seconds.
+/// Waits up to two seconds for a file, and returns its content.
 async fn file(path: &Path) -> String {
     for _ in 0..200 {
         if let Ok(text) = std::fs::read_to_string(path) {
@@ -124,7 +124,7 @@ async fn answers_are_written_where_the_client_was_told() {
     );
     assert!(!seen.contains("timeoutseconds") && seen.ends_with("{\"a\": 1}"), "{seen}");
 
-    // From a file.
+    // The input is a file.
     std::fs::create_dir_all(folder.0.join("in/deep")).unwrap();
     std::fs::write(folder.0.join("in/deep/input.json"), "from a file").unwrap();
     let mut located = request("");

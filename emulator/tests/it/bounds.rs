@@ -1,5 +1,5 @@
-//! What a request allows an answer: tokens, texts that end it, how many there are, and tools that have to be called.
-//! What the container says is read as a client would read it, too.
+//! Limits in requests: token limits, stop sequences, the number of responses, and required tools. The container's output is
+//! also decoded, as by a client.
 
 use bytes::Bytes;
 use sagewire_codec::model::Response;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::client::Request;
 use crate::containers::Endpoint;
 
-/// A body for the container: a prompt under its name, with these members.
+/// A request body for the container: the prompt under its field name, with these other fields.
 fn body(prompt: &str, members: &Value) -> Value {
     let mut body = match prompt {
         "messages" => json!({"messages": [{"role": "user", "content": "hi"}]}),
@@ -22,7 +22,7 @@ fn body(prompt: &str, members: &Value) -> Value {
     body
 }
 
-/// Decodes what was streamed.
+/// Decodes a response.
 fn read(body: &str) -> Response {
     let mut decoder = Decoder::with_options(Options::new().framing(Framing::Unframed));
     let mut response = Response::default();
@@ -36,10 +36,10 @@ fn read(body: &str) -> Response {
     response
 }
 
-/// A format, the body of a request, and where in the whole answer the text, the reason and the stop text are.
+/// A format, the body of a request, and where in the non-streaming response the text, the finish reason and the stop text are.
 type Case = (ContainerFormat, Value, &'static str, &'static str, &'static str, &'static str, Value);
 
-/// Checks the answer in one piece, and in the records of a stream.
+/// Checks the non-streaming response and the records of the stream.
 async fn check((format, request, text, wanted, reason, name, stop): Case) {
     let endpoint = Endpoint::new(format).await;
     let whole = endpoint.whole(request.clone()).await;

@@ -1,4 +1,4 @@
-//! The route for OpenAI's clients: a bearer token, and the container's own bytes.
+//! The route for OpenAI clients: it takes a bearer token, and returns the container's own bytes.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -57,7 +57,7 @@ async fn a_real_container_is_passed_through() {
     assert!(!seen.contains("authorization") && !seen.contains("x-request-id"), "{seen}");
 }
 
-/// Streams are cut and paused as on the other routes; other bodies are not cut.
+/// Streams are split and paused as on the other routes; other bodies are not split.
 #[tokio::test]
 async fn streams_are_cut_and_paused() {
     let events = EVENTS.concat();
@@ -83,7 +83,7 @@ async fn streams_are_cut_and_paused() {
     assert_eq!((reply.whole, reply.text().as_str()), (false, EVENTS[0]));
     let reply = send(rule(json!({"content_type": "application/json", "cut": "bytes"}))).await;
     assert_eq!((reply.chunks.len(), reply.text()), (1, events.clone()));
-    // The emulated container is cut at random.
+    // The output of the emulated container is split at random.
     let emulator = Emulator::builder().start().await.unwrap();
     assert!(Request::openai("e", CHAT).send(&emulator).await.chunks.len() > 3);
 }
@@ -133,7 +133,7 @@ async fn only_tokens_open_it() {
     refused(&mint(|request| request.secret = "wrong").send(&emulator).await, "InvalidSignatureException");
     let old = mint(|request| request.time = SystemTime::now() - Duration::from_secs(90));
     refused(&old.send(&emulator).await, "ExpiredTokenException");
-    // A signature is none, and a token does not open the other operations.
+    // A signature is not accepted here, and a bearer token is not accepted by the other operations.
     let signed = Request { bearer: None, ..mint(|_| {}) };
     refused(&signed.send(&emulator).await, "MissingAuthenticationTokenException");
     let unary = Request { path: "/endpoints/e/invocations".into(), ..mint(|_| {}) };

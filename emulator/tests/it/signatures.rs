@@ -1,4 +1,4 @@
-//! Every request is authenticated as AWS does it.
+//! Every request is authenticated as in AWS.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,7 @@ fn refused(reply: &Reply, error_type: &str, message: &str) {
 #[tokio::test]
 async fn right_ones_pass() {
     assert_eq!(send(&request()).await.status, 200);
-    // Spaces in values are folded on both sides, a header may come twice, and a query is signed too.
+    // Spaces in header values are collapsed on both sides, a header may be repeated, and a query is signed, too.
     let mut odd = request();
     odd.headers = vec![
         ("content-type", "application/json"),
@@ -39,7 +39,7 @@ async fn right_ones_pass() {
     assert_eq!(send(&odd).await.status, 200);
 }
 
-/// HTTP/2 has no header `host`: `:authority` is what was signed as such.
+/// HTTP/2 has no header `host`: `:authority` is signed in its place.
 #[tokio::test]
 async fn http2_without_tls_is_accepted() {
     let emulator = Emulator::builder().start().await.unwrap();
@@ -91,7 +91,7 @@ async fn changes_after_signing_are_found() {
         let reply = send(&Request { tamper, ..request() }).await;
         refused(&reply, "InvalidSignatureException", "does not match");
     }
-    // A header that is not signed may come on the way.
+    // A proxy may add a header that is not signed.
     let tamper: fn(&mut String) = |text| *text = text.replace("\r\nhost:", "\r\nvia: 1.1 proxy\r\nhost:");
     assert_eq!(send(&Request { tamper, ..request() }).await.status, 200);
 }
@@ -138,7 +138,7 @@ async fn session_tokens() {
     let tamper: fn(&mut String) = |text| *text = text.replace(";x-amz-security-token", "");
     let reply = Request { tamper, ..with(Some("right")) }.send(&emulator).await;
     refused(&reply, "InvalidSignatureException", "'x-amz-security-token' must be a 'SignedHeader'");
-    // Long-term keys have none.
+    // Long-term keys have no session token.
     refused(&send(&with(Some("right"))).await, "UnrecognizedClientException", "invalid");
 }
 
