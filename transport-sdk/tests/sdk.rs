@@ -188,7 +188,7 @@ async fn asynchronous_responses_are_read() {
     ];
     let canned = Canned::new([
         reply(202, &headers, r#"{"InferenceId":"i"}"#),
-        reply(200, &headers, r#"{"InferenceId":"i"}"#),
+        reply(400, &headers, "{}"),
     ]);
     let request = AsyncRequest::new("e", Input::Inline(Bytes::from_static(b"{}")));
     let found = canned.client().invoke_async(request.clone()).await.unwrap();
@@ -197,7 +197,7 @@ async fn asynchronous_responses_are_read() {
     assert_eq!(found.failure_location.as_deref(), Some("s3://b/failure"));
     assert_eq!(found.metadata.request_id.as_deref(), Some("r"));
     let error = canned.client().invoke_async(request).await.unwrap_err();
-    assert_eq!(error.status(), Some(200));
+    assert_eq!(error.status(), Some(400));
 }
 
 #[tokio::test]

@@ -35,10 +35,10 @@ impl Operation {
         }
     }
 
-    /// Whether this status of a response is a success: 202 for an asynchronous invocation, and otherwise 200.
+    /// Whether this status of a response is a success: 200, and for an asynchronous invocation any status of the class 2xx, because proxies change it.
     pub fn accepts(self, status: StatusCode) -> bool {
         match self {
-            Self::Async => status == StatusCode::ACCEPTED,
+            Self::Async => status.is_success(),
             _ => status == StatusCode::OK,
         }
     }

@@ -30,7 +30,7 @@ pub trait Transport: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 202 is an error.
+    /// See [`Error`]. A status outside the class 2xx is an error.
     fn invoke_async(
         &self,
         request: AsyncRequest,
