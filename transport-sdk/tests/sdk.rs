@@ -186,10 +186,7 @@ async fn asynchronous_responses_are_read() {
         ("x-amzn-sagemaker-failurelocation", "s3://b/failure"),
         ("x-amzn-requestid", "r"),
     ];
-    let canned = Canned::new([
-        reply(202, &headers, r#"{"InferenceId":"i"}"#),
-        reply(400, &headers, "{}"),
-    ]);
+    let canned = Canned::new([reply(202, &headers, r#"{"InferenceId":"i"}"#), reply(400, &headers, "{}")]);
     let request = AsyncRequest::new("e", Input::Inline(Bytes::from_static(b"{}")));
     let found = canned.client().invoke_async(request.clone()).await.unwrap();
     assert_eq!(found.inference_id.as_deref(), Some("i"));
