@@ -106,7 +106,7 @@ fn every_answer_becomes_every_other() {
 }
 
 /// Where what was streamed and what was not say something else, as it is (`*`) or as what it becomes.
-const EXCEPTIONS: [Exception; 10] = [
+const EXCEPTIONS: [Exception; 9] = [
     (
         &["llama"],
         &["*", "anthropic", "openai"],
@@ -129,7 +129,6 @@ const EXCEPTIONS: [Exception; 10] = [
     ),
     (&["tgi"], &["*", "anthropic", "bedrock", "openai"], &["usage"], "only a stream counts the input"),
     (&["triton"], &["bedrock"], &["usage", "others"], "a whole answer always has counts and metrics"),
-    (&["triton"], &["openai"], &["finish"], "a whole answer always has a reason, a stream has `[DONE]`"),
     (
         &["anthropic", "bedrock", "openai", "responses"],
         &["tgi"],

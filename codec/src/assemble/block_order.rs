@@ -141,6 +141,7 @@ impl BlockOrder {
                     input.filter(|&input| !queue.bytes(record, input).trim_ascii().is_empty())
                 {
                     queue.push(EventRecord::Malformed { bytes, why: "input for a tool call that has ended" });
+                    choice.broken.get_or_insert(queue.offset());
                 }
             }
         }
@@ -251,6 +252,20 @@ impl BlockOrder {
         choice.open.map(|_| choice.parts - 1)
     }
 
+    /// A record could not be read. The open tool calls may lack input, so their choices get no finish reason.
+    pub(crate) fn lose_record(&mut self, queue: &EventQueue) {
+        for choice in &mut self.choices {
+            if let Some(Open::Tool(_)) = choice.open {
+                choice.broken.get_or_insert(queue.offset());
+            }
+        }
+    }
+
+    /// The offset in the stream of the first record whose input for a tool call was lost.
+    pub(crate) fn broken(&self) -> Option<u64> {
+        self.choices.iter().filter_map(|choice| choice.broken).min()
+    }
+
     /// Ends a choice. Only the first call delivers a finish reason.
     pub(crate) fn finish(
         &mut self,
@@ -261,7 +276,7 @@ impl BlockOrder {
         let choice = Self::choice(&mut self.choices, limits, index)?;
         self.held -= choice.release(true, queue);
         choice.close(queue);
-        if !core::mem::replace(&mut choice.finished, true) {
+        if !core::mem::replace(&mut choice.finished, true) && choice.broken.is_none() {
             queue.push(EventRecord::Finish { choice: index, reason, stop, offset: queue.position() });
         }
         Ok(())
@@ -345,6 +360,8 @@ struct Choice {
     tools: Vec<Tool>,
     waiting: VecDeque<Waiting>,
     finished: bool,
+    /// The offset in the stream of the first record whose input for a tool call was lost.
+    broken: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -532,7 +532,8 @@ impl<'a> Emitter<'a> {
 
     /// Bytes that cannot be read.
     pub(crate) fn malformed(&mut self, span: Range<usize>, why: &'static str) {
-        self.push(EventRecord::Malformed { bytes: EventQueue::span(span), why });
+        let (response, queue) = self.recorder.change();
+        response.malformed(queue, span, why);
     }
 
     fn push(&mut self, event: EventRecord) {

@@ -228,6 +228,11 @@ impl EventQueue {
         (self.position != RecordOffset::UNKNOWN).then_some(self.position)
     }
 
+    /// The offset of the record in the bytes of the container.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Sets the position of the events that are pushed from now on.
     pub(crate) fn set_position(&mut self, offset: RecordOffset) {
         self.position = offset;

@@ -115,6 +115,17 @@ impl ResponseState {
         self.blocks.begin(&self.limits, queue, record, (choice, index, Block::Text(kind)))
     }
 
+    /// Bytes of a record that cannot be read.
+    pub(crate) fn malformed(&mut self, queue: &mut EventQueue, span: Range<usize>, why: &'static str) {
+        self.blocks.lose_record(queue);
+        queue.push(EventRecord::Malformed { bytes: EventQueue::span(span), why });
+    }
+
+    /// The offset in the stream of the first record whose input for a tool call was lost.
+    pub(crate) fn broken(&self) -> Option<u64> {
+        self.blocks.broken()
+    }
+
     /// Makes sure that a choice exists.
     pub(super) fn touch(&mut self, choice: u32) -> Result<(), DecodeErrorKind> {
         self.blocks.touch(&self.limits, choice)

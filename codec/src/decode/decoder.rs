@@ -264,7 +264,8 @@ impl Decoder {
     /// # Errors
     ///
     /// *Truncated* if there was neither a terminal record nor a finish reason for every choice, or if the input ends within a
-    /// frame or a record; or the error that decoding ended with.
+    /// frame or a record; *corrupt* if a malformed record came within a tool call, whose input is incomplete then; or the
+    /// error that decoding ended with.
     pub fn finish(&mut self) -> Result<Option<Event<'_>>, DecodeError> {
         let none = &mut Bytes::new();
         // Events that the caller did not take before come first.
@@ -644,8 +645,7 @@ impl Decoder {
                     }
                     None => {
                         self.queue.begin(offset);
-                        let bytes = EventQueue::span(0..payload.len());
-                        self.queue.push(EventRecord::Malformed { bytes, why: "no Base64 in a chunk" });
+                        self.reader.malformed(&mut self.queue, 0..payload.len(), "no Base64 in a chunk");
                         Record {
                             source,
                             from: range.len(),
@@ -714,7 +714,12 @@ impl Decoder {
         // Each event has a frame of its own.
         let has_events = matches!(self.last, LastFrame::Event(_));
         let end = if has_events { self.frames.offset() } else { self.records.consumed() };
+        let broken = self.reader.response().broken();
         let error = error.or_else(|| {
+            if let Some(offset) = broken {
+                let kind = DecodeErrorKind::Malformed { what: "tool call", why: "input was lost" };
+                return Some(DecodeError::new(Layer::Format, offset, kind));
+            }
             let what = "no terminal record and no finish reason";
             let truncated = DecodeErrorKind::Truncated { what, len: 0 };
             (!self.reader.response().is_complete()).then(|| DecodeError::new(Layer::Format, end, truncated))

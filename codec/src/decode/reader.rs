@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::mem;
+use core::ops::Range;
 
 use crate::ablation::Shortcut;
 use crate::assemble::{
@@ -117,6 +118,11 @@ impl Reader {
     #[inline]
     pub(crate) fn response(&self) -> &ResponseState {
         &self.response
+    }
+
+    /// Bytes of a record that cannot be read.
+    pub(crate) fn malformed(&mut self, queue: &mut EventQueue, span: Range<usize>, why: &'static str) {
+        self.response.malformed(queue, span, why);
     }
 
     /// The failure that the container reported, once.

@@ -57,6 +57,8 @@ struct Choice {
     in_tool: bool,
     /// It calls a custom tool.
     custom: bool,
+    /// Its finish reason was written.
+    finished: bool,
 }
 
 impl Writer {
@@ -179,6 +181,9 @@ impl Writer {
     /// Appends the end of the stream to `out`: the usage and `[DONE]`, or the error that it ended with.
     pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         self.write_early(out);
+        if ending.is_ok() {
+            self.finish_choices(out);
+        }
         if let Some(usage) = self.usage.take() {
             let usage = whole_usage(&usage, &mut self.losses);
             let more = core::mem::take(&mut self.more_usage);
@@ -193,6 +198,18 @@ impl Writer {
         match ending {
             Ok(()) => out.extend_from_slice(b"data: [DONE]\n\n"),
             Err(error) => write_error(error, out),
+        }
+    }
+
+    /// Ends the choices for which the source gives no finish reason. Clients treat a choice without one as truncated.
+    fn finish_choices(&mut self, out: &mut Vec<u8>) {
+        for at in 0..self.choices.len() {
+            let Choice { index, tools, finished, .. } = self.choices[at];
+            if !finished {
+                self.losses.add("finish reason", Outcome::Defaulted, "the source gives none");
+                let reason = if tools > 0 { FinishReason::ToolCalls } else { FinishReason::Stop };
+                self.finish_choice(index, &reason, None, out);
+            }
         }
     }
 
@@ -293,7 +310,7 @@ impl Writer {
         let at = self.choice(choice, out);
         let index = self.choices[at].tools;
         self.choices[at] =
-            Choice { index: choice, tools: index + 1, has_input: false, in_tool: true, custom };
+            Choice { tools: index + 1, has_input: false, in_tool: true, custom, ..self.choices[at] };
         self.delta(choice, out, |out| {
             out.extend_from_slice(b"\"tool_calls\":[");
             Object::write(out, |call| {
@@ -338,7 +355,8 @@ impl Writer {
         stop: Option<&str>,
         out: &mut Vec<u8>,
     ) {
-        self.choice(choice, out);
+        let at = self.choice(choice, out);
+        self.choices[at].finished = true;
         note_finish_reason(reason, stop, &mut self.losses);
         self.chunk(out, |out| {
             write_index(choice, out);
