@@ -60,6 +60,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "formats/edit",
             "formats/error_record",
             "formats/parameters",
+            "formats/python_repr",
             "formats/request_reader",
             "json",
             "model",

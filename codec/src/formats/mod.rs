@@ -16,6 +16,7 @@ mod openai_completions;
 pub(crate) mod openai_responses;
 mod parameters;
 pub(crate) mod plain_text;
+pub(crate) mod python_repr;
 mod request;
 mod request_reader;
 pub(crate) mod text_generation;
