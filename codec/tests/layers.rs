@@ -19,11 +19,12 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/thinking",
         "formats/tool_names",
     ];
-    const API: [&str; 18] = [
+    const API: [&str; 19] = [
         "assemble",
         "convert_error",
         "error",
         "eventstream",
+        "formats/call_ids",
         "formats/conversion",
         "formats/error_record",
         "formats/http_error",

@@ -340,12 +340,10 @@ fn openai_context_fills_what_is_missing() {
         (&chunks[0]["id"], &chunks[0]["created"], &chunks[0]["model"]),
         (&json!("i"), &json!(9), &json!("n"))
     );
+    // The call starts when the stream ends, since more of its name may come: its record is gone by then.
     assert_eq!(
         losses,
-        [
-            "/choices/0/delta/tool_calls/0: defaulted: the call has no ID",
-            "finish reason: defaulted: the source gives none",
-        ]
+        ["tool call id: defaulted: the call has no ID", "finish reason: defaulted: the source gives none",]
     );
     let (chunks, ..) = openai(ResponseOptions::new(), body);
     assert_eq!(

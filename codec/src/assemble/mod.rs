@@ -10,7 +10,7 @@ mod sent_text;
 mod tracked;
 
 pub(crate) use block_order::Block;
-pub(crate) use delta_call::{DeltaCall, DeltaTarget, Index};
+pub(crate) use delta_call::{DeltaCall, DeltaTarget, Element, Index};
 pub(crate) use emitter::{Emitter, Stop, ToolDelta, hash};
 pub(crate) use event_queue::{Delta, DeltaKind, EventQueue, EventRecord, Reason, Text, TextKind};
 pub(crate) use record_log::{CacheableRecord, Ignored};

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use crate::assemble::block_order::{Block, BlockOrder, ToolKey};
-use crate::assemble::delta_call::{DeltaCall, DeltaTarget};
+use crate::assemble::delta_call::{DeltaCall, DeltaTarget, ToolSpans};
 use crate::assemble::event_queue::{EventQueue, EventRecord, TextKind};
 use crate::assemble::sent_text::SentText;
 use crate::error::DecodeErrorKind;
@@ -90,7 +90,8 @@ impl ResponseState {
                     span.filter(|string| string.start < string.end).map(&mut string)
                 };
                 let (id, name) = (non_empty(spans.id), non_empty(spans.name));
-                let key = ToolKey { index: spans.index, id, name, custom: spans.custom };
+                let ToolSpans { index, custom, element, .. } = *spans;
+                let key = ToolKey { index, id, name, custom, element };
                 self.blocks.tool(&self.limits, queue, record, (choice, key, Some(text)))
             }
         }
@@ -98,7 +99,7 @@ impl ResponseState {
 
     /// Delivers log probabilities of a choice.
     pub(crate) fn deliver_logprobs(&mut self, queue: &mut EventQueue, choice: u32, json: Range<usize>) {
-        let part = self.blocks.open_part(choice);
+        let part = self.blocks.open_part(queue, choice);
         queue.push(EventRecord::Logprobs { choice, part, json: EventQueue::span(json) });
     }
 

@@ -1,6 +1,7 @@
 //! The APIs. Each is read into and written from the canonical model of [`model`](crate::model); none knows another.
 
 pub mod anthropic;
+pub(crate) mod call_ids;
 pub mod converse;
 mod conversion;
 #[cfg(feature = "custom")]

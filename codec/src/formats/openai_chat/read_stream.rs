@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use core::ops::Range;
 
-use crate::assemble::{Emitter, Index, Reason, Stop, TextKind, ToolDelta, Tracked, hash};
+use crate::assemble::{Element, Emitter, Index, Reason, Stop, TextKind, ToolDelta, Tracked, hash};
 use crate::formats::error_record as failure;
 use crate::formats::openai_chat::chunk::{
     Arguments, Choice, Chunk, Delta, REPEATED_FIELDS, ToolCall, integer, is_count, non_empty, read_usage,
@@ -172,20 +172,28 @@ impl ChunkReader<'_, '_> {
         }
         let is_cited = delta.has_other_fields && self.annotations(delta, index)?;
         self.emitter.text(index, TextKind::Refusal, delta.refusal)?;
+        let mut element = match self.is_message {
+            true => Element::Whole(self.emitter.call_count(index)),
+            false => Element::Piece,
+        };
         match (&delta.tool_calls, &delta.first_call) {
-            (Some(_), Some(call)) if delta.call_count == 1 => self.tool_call(call, index)?,
+            (Some(_), Some(call)) if delta.call_count == 1 => self.tool_call(call, index, element)?,
             (Some(calls), _) => Json::new(record, calls.start, depth).array(|json| {
                 if json.kind()? == Kind::Object {
                     let call = ToolCall::find(json)?;
-                    self.tool_call(&call, index)
+                    self.tool_call(&call, index, element)?;
+                    if !self.is_message {
+                        element = Element::Further;
+                    }
                 } else {
-                    Ok(json.skip().map(drop)?)
+                    json.skip()?;
                 }
+                Ok::<_, Stop>(())
             })?,
             (None, _) => {
                 if let Some(call) = &delta.function_call {
                     let call = ToolCall::find(&mut self.emitter.json(call.start))?;
-                    self.tool_call(&call, index)?;
+                    self.tool_call(&call, index, element)?;
                 }
             }
         }
@@ -243,11 +251,16 @@ impl ChunkReader<'_, '_> {
         Ok(true)
     }
 
-    fn tool_call(&mut self, call: &ToolCall, index: &Index) -> Result<(), Stop> {
+    fn tool_call(&mut self, call: &ToolCall, index: &Index, element: Element) -> Result<(), Stop> {
         self.emitter.set_position(call.start);
         let number = self.emitter.index(call.index.clone());
-        let mut tool =
-            ToolDelta { index: number, id: call.id, name: call.name, custom: call.custom, input: None };
+        // An index tells the elements of a list apart.
+        let element = match element {
+            Element::Further if number.is_some() => Element::Piece,
+            element => element,
+        };
+        let ToolCall { id, name, custom, .. } = *call;
+        let mut tool = ToolDelta { index: number, id, name, custom, element, input: None };
         match &call.arguments {
             Some(Arguments::Json(range)) => self.emitter.tool_json(index, &tool, range.clone())?,
             Some(Arguments::String(text)) => {

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::DecodeError;
+use crate::formats::call_ids::CallIds;
 use crate::formats::openai_chat::chunk;
 use crate::formats::openai_chat::chunk::{Chunk, Delta, REPEATED_FIELDS};
 use crate::formats::openai_chat::logprobs;
@@ -35,6 +36,7 @@ pub struct Writer {
     /// No chunk has these fields yet.
     is_unsaid: bool,
     choices: Vec<Choice>,
+    ids: CallIds,
     usage: Option<Usage>,
     /// All counts of the source, if they contain more than the model has names for.
     more_usage: String,
@@ -64,7 +66,7 @@ struct Choice {
 impl Writer {
     /// A writer with these defaults for what the source does not have.
     pub fn new(context: ResponseOptions) -> Self {
-        Self { context, ..Self::default() }
+        Self { ids: CallIds::new(context.id.as_deref()), context, ..Self::default() }
     }
 
     /// The losses so far.
@@ -84,12 +86,8 @@ impl Writer {
                 self.write_early(out);
             }
             Event::PartStart { choice, part, kind: PartKind::ToolCall { id, name, custom } } => {
-                if id.is_none() {
-                    self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
-                }
-                let id = id
-                    .as_deref()
-                    .map_or_else(|| Cow::Owned(alloc::format!("call_{choice}_{part}")), Cow::Borrowed);
+                let given = id.as_deref().map(Cow::Borrowed);
+                let id = self.ids.next(given, "call", format_args!("{choice}_{part}"), &mut self.losses);
                 self.tool_start(*choice, (&id, name, *custom), out);
             }
             Event::PartStart { choice, kind, .. } => {
@@ -228,6 +226,7 @@ impl Writer {
 
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, created: Option<u64>) {
         let Self { context, prefix, .. } = self;
+        self.ids.set_response(id.or(context.id.as_deref()));
         prefix.clear();
         prefix.extend_from_slice(b"data: {\"id\":");
         write_string(id.or(context.id.as_deref()).unwrap_or("chatcmpl-0"), prefix);
