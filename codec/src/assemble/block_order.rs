@@ -345,6 +345,11 @@ impl BlockOrder {
         }
     }
 
+    /// Whether there are choices.
+    pub(crate) fn has_choices(&self) -> bool {
+        !self.choices.is_empty()
+    }
+
     /// Whether there are choices and all of them have ended.
     pub(crate) fn is_finished(&self) -> bool {
         !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished)

@@ -472,7 +472,9 @@ impl<'a> Emitter<'a> {
     /// Token counts so far.
     pub(crate) fn usage(&mut self, usage: Usage) {
         if usage != Usage::default() {
-            self.recorder.change().1.push_usage(usage);
+            let (response, queue) = self.recorder.change();
+            response.is_counted = true;
+            queue.push_usage(usage);
         }
     }
 

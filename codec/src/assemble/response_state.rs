@@ -22,6 +22,8 @@ pub(crate) struct ResponseState {
     pub(super) started: bool,
     /// The terminal record was read.
     pub(super) done: bool,
+    /// Token counts were read.
+    pub(super) is_counted: bool,
     /// A failure was reported. Nothing after it counts.
     pub(super) failed: bool,
     pub(super) failure: Option<Box<Failure>>,
@@ -125,6 +127,11 @@ impl ResponseState {
     /// The offset in the stream of the first record whose input for a tool call was lost.
     pub(crate) fn broken(&self) -> Option<u64> {
         self.blocks.broken()
+    }
+
+    /// Whether a choice or token counts were read.
+    pub(crate) fn is_recognized(&self) -> bool {
+        self.is_counted || self.blocks.has_choices()
     }
 
     /// Makes sure that a choice exists.

@@ -201,6 +201,10 @@ impl Writer {
 
     /// Ends the choices for which the source gives no finish reason. Clients treat a choice without one as truncated.
     fn finish_choices(&mut self, out: &mut Vec<u8>) {
+        if self.choices.is_empty() && self.usage.is_none() {
+            // A complete response without content.
+            self.choice(0, out);
+        }
         for at in 0..self.choices.len() {
             let Choice { index, tools, finished, .. } = self.choices[at];
             if !finished {
@@ -441,6 +445,7 @@ fn write_error(error: &DecodeError, out: &mut Vec<u8>) {
     let text = alloc::format!("{error}");
     let (message, name, code) = match error.failure() {
         Some(failure) => (failure.message.as_str(), failure.name.as_str(), failure.code.as_deref()),
+        None if error.is_unrecognized() => (text.as_str(), "stream_unrecognized", None),
         None if error.is_truncated() => (text.as_str(), "stream_truncated", None),
         None => (text.as_str(), "stream_corrupt", None),
     };
