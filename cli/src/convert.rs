@@ -1,81 +1,97 @@
-//! `sagewire convert`: a request, a response or an error of one API as another would have it.
+//! `sagewire convert`: converts a request, a response or an error from one API to another.
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use sagewire_codec::model::{Loss, Response, ResponseOptions};
-use sagewire_codec::{Api, HttpError, Options, embeddings, read_request, write_response};
+use sagewire_codec::{Api, ConvertError, HttpError, Options, embeddings, read_request, write_response};
 
 use crate::fault::{Fault, note};
-use crate::format::{self, CUSTOM_HELP, EmbeddingFormat, Reading, Writing};
-use crate::input::Input;
+use crate::format::{self, CUSTOM_HELP, EmbeddingFormat, Reading, RequestApi, Writing};
+use crate::input;
 use crate::output::Output;
-use crate::{asked, losses, request};
+use crate::unrecognized::{self, Content, Origin, document_fault};
+use crate::{losses, request, tool_names};
 
 /// Arguments of `sagewire convert`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    what: What,
+    document: Document,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
-    /// A request
+enum Document {
+    /// Convert a request
     #[command(after_long_help = CUSTOM_HELP)]
     Request(RequestArgs),
-    /// A response that was not streamed
+    /// Convert a non-streaming response
     #[command(after_long_help = CUSTOM_HELP)]
     Response(ResponseArgs),
-    /// OpenAI's request for embeddings
+    /// Convert an OpenAI embedding request to another format
     EmbeddingRequest(EmbeddingRequestArgs),
-    /// A response with embeddings, which becomes OpenAI's
+    /// Convert an embedding response of any format to OpenAI's
     EmbeddingResponse(EmbeddingResponseArgs),
-    /// The body of an error
+    /// Convert the body of an error response
     Error(ErrorArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct RequestArgs {
-    /// What it is
-    #[arg(long, value_name = "FORMAT", value_parser = format::requests_read())]
-    from: Api,
-    /// What it becomes
-    #[arg(long, value_name = "FORMAT", value_parser = format::requests_written())]
+    /// API of the input (see sagewire formats)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "auto",
+        hide_possible_values = true,
+        value_parser = format::requests_read()
+    )]
+    from: RequestApi,
+    /// Format of the output (see sagewire formats)
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, value_parser = format::requests_written())]
     to: Writing,
     #[command(flatten)]
     writing: request::Args,
     #[command(flatten)]
-    common: Common,
+    losses: losses::Args,
+    #[command(flatten)]
+    file: File,
 }
 
 #[derive(Debug, clap::Args)]
 struct EmbeddingRequestArgs {
-    /// What it is. Nothing else is read, so it need not be said
-    #[arg(long = "from", value_enum, value_name = "FORMAT")]
+    /// Accepted for symmetry: the input is always OpenAI's
+    #[arg(long = "from", value_enum, value_name = "FORMAT", hide = true)]
     _from: Option<OnlyOpenAi>,
-    /// What it becomes
+    /// Format of the output
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: EmbeddingFormat,
     #[command(flatten)]
-    common: Common,
+    losses: losses::Args,
+    #[command(flatten)]
+    file: File,
 }
 
 #[derive(Debug, clap::Args)]
 struct EmbeddingResponseArgs {
-    /// What it is. Responses tell that themselves, so it need not be said
-    #[arg(long = "from", value_enum, value_name = "FORMAT")]
+    /// Accepted for symmetry: the format is always detected
+    #[arg(long = "from", value_enum, value_name = "FORMAT", hide = true)]
     _from: Option<EmbeddingFormat>,
-    /// What it becomes. Nothing else is written, so it need not be said
-    #[arg(long = "to", value_enum, value_name = "FORMAT")]
+    /// Accepted for symmetry: the output is always OpenAI's
+    #[arg(long = "to", value_enum, value_name = "FORMAT", hide = true)]
     _to: Option<OnlyOpenAi>,
-    /// How the vectors of tokens become one for each text
-    #[arg(long, value_enum, value_name = "HOW")]
+    /// How to combine the vectors of tokens
+    #[arg(long, value_enum, value_name = "METHOD")]
     pooling: Option<PoolingArg>,
     /// Write vectors in Base64
     #[arg(long)]
     base64: bool,
     #[command(flatten)]
-    common: Common,
+    defaults: Defaults,
+    #[command(flatten)]
+    losses: losses::Args,
+    #[command(flatten)]
+    file: File,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -87,105 +103,123 @@ enum OnlyOpenAi {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum PoolingArg {
-    /// The mean of them all
+    /// mean of all vectors
     Mean,
-    /// The first
+    /// first vector
     Cls,
-    /// The last
+    /// last vector
     Last,
 }
 
 #[derive(Debug, clap::Args)]
 struct ResponseArgs {
-    /// What it is; told by its shape if nothing is said
-    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format::responses_read())]
+    /// Format of the input (see sagewire formats)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "auto",
+        hide_possible_values = true,
+        value_parser = format::responses_read()
+    )]
     from: Reading,
-    /// What it becomes
-    #[arg(long, value_name = "FORMAT", value_parser = format::responses_written())]
+    /// API of the output (see sagewire formats)
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, value_parser = format::responses_written())]
     to: Api,
     #[command(flatten)]
-    asked: asked::Args,
+    tool_names: tool_names::Args,
     #[command(flatten)]
-    common: Common,
+    defaults: Defaults,
+    #[command(flatten)]
+    losses: losses::Args,
+    #[command(flatten)]
+    file: File,
 }
 
 #[derive(Debug, clap::Args)]
 struct ErrorArgs {
-    /// What it is. Errors tell that themselves, so it need not be said
-    #[arg(long = "from", value_name = "FORMAT", value_parser = format::responses_read())]
+    /// Accepted for symmetry: the format is always detected
+    #[arg(long = "from", value_name = "FORMAT", value_parser = format::responses_read(), hide = true)]
     _from: Option<Reading>,
-    /// What it becomes
-    #[arg(long, value_name = "FORMAT", value_parser = format::responses_written())]
+    /// API of the output (see sagewire formats)
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, value_parser = format::responses_written())]
     to: Api,
-    /// The HTTP status that it came with
+    /// HTTP status of the error
     #[arg(long, value_name = "STATUS", default_value_t = 424)]
     status: u16,
-    /// The header x-amzn-errortype that it came with
+    /// Value of the header x-amzn-errortype
     #[arg(long, value_name = "NAME")]
     error_type: Option<String>,
     #[command(flatten)]
-    common: Common,
+    file: File,
 }
 
 #[derive(Debug, clap::Args)]
-struct Common {
-    /// What the source does not say: id=NAME, model=NAME, created=SECONDS, latency_ms=N, separated by commas
-    #[arg(long, value_name = "KEY=VALUE,…", value_parser = context, default_value = "")]
-    context: ResponseOptions,
-    #[command(flatten)]
-    losses: losses::Args,
-    /// The JSON; - is standard input
-    #[arg(value_name = "FILE", default_value = "-")]
-    file: PathBuf,
+struct Defaults {
+    /// Values that the input lacks: id=ID, model=NAME, created=SECONDS, latency_ms=N
+    #[arg(long = "context", value_name = "KEY=VALUE,...", value_parser = response_options, default_value = "", hide_default_value = true)]
+    options: ResponseOptions,
 }
 
-/// A context as it is written on the command line.
-fn context(text: &str) -> Result<ResponseOptions, String> {
-    let mut context = ResponseOptions::new();
+#[derive(Debug, clap::Args)]
+struct File {
+    /// Input file; - is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    path: PathBuf,
+}
+
+/// Parses `--context`.
+fn response_options(text: &str) -> Result<ResponseOptions, String> {
+    let mut options = ResponseOptions::new();
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
-        let number = || value.parse().map_err(|_| format!("`{value}` is no number"));
-        context = match key {
-            "id" => context.id(value),
-            "model" => context.model(value),
-            "created" => context.created(number()?),
-            "latency_ms" => context.latency_ms(number()?),
+        let number = || value.parse().map_err(|_| format!("`{value}` is not a number"));
+        options = match key {
+            "id" => options.id(value),
+            "model" => options.model(value),
+            "created" => options.created(number()?),
+            "latency_ms" => options.latency_ms(number()?),
             _ => return Err(format!("`{key}` is not one of id, model, created, latency_ms")),
         };
     }
-    Ok(context)
+    Ok(options)
 }
 
-/// Converts, and prints.
+/// Converts a document and prints the result.
 pub(crate) fn run(args: &Args) -> Result<(), Fault> {
-    match &args.what {
-        What::Request(args) => request(args),
-        What::Response(args) => response(args),
-        What::EmbeddingRequest(args) => embedding_request(args),
-        What::EmbeddingResponse(args) => embedding_response(args),
-        What::Error(args) => error(args),
-    }
+    let (result, file) = match &args.document {
+        Document::Request(args) => (request(args), &args.file),
+        Document::Response(args) => (response(args), &args.file),
+        Document::EmbeddingRequest(args) => (embedding_request(args), &args.file),
+        Document::EmbeddingResponse(args) => (embedding_response(args), &args.file),
+        Document::Error(args) => (error(args), &args.file),
+    };
+    result.map_err(|fault| fault.in_file(&file.path))
 }
 
 fn request(args: &RequestArgs) -> Result<(), Fault> {
-    let body = args.common.read()?;
-    let request = read_request(args.from, &body)?;
+    let body = args.file.read()?;
+    let Some(api) = args.from.detect(&body) else {
+        let content = Content::of(unrecognized::start(&body));
+        return Err(unrecognized::fault(Origin::Input, content, content.hint()));
+    };
+    let request = read_request(api, &body).map_err(|error| explain(error, &body))?;
     let (body, losses) = args.writing.write(&args.to, &request)?;
     if let Writing::Known(Api::JumpStartRaw) = args.to {
         note(&format!("content type: {}", args.to.content_type()));
     }
-    args.common.write(body, &losses)
+    write(body, &args.losses, &losses)
 }
 
 fn embedding_request(args: &EmbeddingRequestArgs) -> Result<(), Fault> {
-    let body = args.common.read()?;
-    let body = embeddings::Request::read(&body)?.write(args.to.target())?;
+    let body = args.file.read()?;
+    let request = embeddings::Request::read(&body).map_err(|error| explain(error, &body))?;
+    let body = request.write(args.to.shape())?;
     note(&format!("content type: {}", body.media_type));
-    args.common.write(body.bytes, body.losses.as_slice())
+    write(body.bytes, &args.losses, body.losses.as_slice())
 }
 
 fn embedding_response(args: &EmbeddingResponseArgs) -> Result<(), Fault> {
-    let body = args.common.read()?;
+    let body = args.file.read()?;
     let mut reading = embeddings::Reading::new();
     if let Some(pooling) = args.pooling {
         reading = reading.pooling(match pooling {
@@ -195,50 +229,57 @@ fn embedding_response(args: &EmbeddingResponseArgs) -> Result<(), Fault> {
         });
     }
     let encoding = if args.base64 { embeddings::Encoding::Base64 } else { embeddings::Encoding::Float };
-    let response = embeddings::Response::read(&body, reading)?;
-    let (body, losses) = response.write(encoding, &args.common.context)?;
-    args.common.write(body, losses.as_slice())
+    let response = embeddings::Response::read(&body, reading).map_err(|error| explain(error, &body))?;
+    let (body, losses) = response.write(encoding, &args.defaults.options)?;
+    write(body, &args.losses, losses.as_slice())
 }
 
 fn response(args: &ResponseArgs) -> Result<(), Fault> {
-    let names = args.asked.tool_names(&args.from, Some(args.to))?;
-    let body = args.common.read()?;
-    let mut response = Response::read(body, args.from.apply_to_whole(Options::new()))?;
+    let names = args.tool_names.tool_names(&args.from)?;
+    let body = args.file.read()?;
+    let options = args.from.apply_to_response(Options::new());
+    let mut response = Response::read(body.clone(), options.clone())
+        .map_err(|error| document_fault(error, &body, options))?;
     names.restore_response(&mut response);
-    let (body, losses) = write_response(args.to, &response, &args.common.context)?;
-    args.common.write(body, losses.as_slice())
+    let (body, losses) = write_response(args.to, &response, &args.defaults.options)?;
+    write(body, &args.losses, losses.as_slice())
 }
 
 fn error(args: &ErrorArgs) -> Result<(), Fault> {
-    let body = args.common.read()?;
+    let body = args.file.read()?;
     let error = HttpError::read(args.status, args.error_type.as_deref(), &body);
-    let retry = if error.is_retryable() { "may be sent again" } else { "not to be sent again" };
+    let retry = if error.is_retryable() { "retryable" } else { "not retryable" };
     note(&format!("status: {}, {retry}", error.status));
-    args.common.write(error.write(args.to), &[])
+    print(error.write(args.to))
 }
 
-impl Common {
-    fn read(&self) -> Result<Vec<u8>, Fault> {
-        let mut input = Input::open(&self.file, usize::MAX)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = input.next()? {
-            body.extend_from_slice(&chunk);
-            if body.len() > BODY_MAX {
-                return Err(Fault::usage(format!("a document of more than {BODY_MAX} bytes")));
-            }
-        }
-        Ok(body)
-    }
-
-    fn write(&self, body: Vec<u8>, losses: &[Loss]) -> Result<(), Fault> {
-        let mut output = Output::default();
-        output.buffer().extend(body);
-        output.buffer().push(b'\n');
-        output.flush()?;
-        self.losses.tell(losses);
-        self.losses.check(losses, "")
+/// The error for a document that could not be read: that of the codec, unless it is no JSON at all.
+fn explain(error: ConvertError, body: &Bytes) -> Fault {
+    match Content::of(unrecognized::start(body)) {
+        Content::Json => error.into(),
+        content if error.is_invalid() => unrecognized::fault(Origin::Input, content, ""),
+        _ => error.into(),
     }
 }
 
-/// Bytes of the largest document that is converted: SageMaker takes and gives no more.
+impl File {
+    fn read(&self) -> Result<Bytes, Fault> {
+        input::read_all(&self.path, BODY_MAX)
+    }
+}
+
+fn print(body: Vec<u8>) -> Result<(), Fault> {
+    let mut output = Output::default();
+    output.buffer().extend(body);
+    output.buffer().push(b'\n');
+    output.flush()
+}
+
+fn write(body: Vec<u8>, args: &losses::Args, losses: &[Loss]) -> Result<(), Fault> {
+    print(body)?;
+    args.print(losses);
+    args.check(losses, "")
+}
+
+/// Maximum size of a document in bytes, which is SageMaker's.
 const BODY_MAX: usize = 25 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! `sagewire decode`: captured bytes, decoded.
+//! `sagewire decode`: decodes captured bytes.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -8,72 +8,97 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sagewire_codec::eventstream::{self, Frame, SNIFF_LEN, Value, looks_like_frames};
 use sagewire_codec::model::{ConverseEncoding, ResponseOptions};
-use sagewire_codec::{Api, Framing, Layer, Limits, Options, sagemaker, sse};
+use sagewire_codec::{Api, Failure, Framing, Layer, Limits, Options, sagemaker, sse};
 use serde::{Serialize, Serializer};
 
-use crate::asked;
 use crate::fault::{Exit, Fault};
 use crate::format::{self, CUSTOM_HELP, Reading, To};
 use crate::input::Input;
 use crate::output::{Output, Sink, Stream};
+use crate::tool_names;
+use crate::unrecognized::{self, Content, Origin, START_LEN};
 
 /// Arguments of `sagewire decode`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = CUSTOM_HELP)]
 pub(crate) struct Args {
-    /// What the bytes are: event-stream frames with the container's bytes in them, or those bytes themselves
+    /// Framing of the input
     #[arg(long, value_enum, default_value_t, value_name = "FRAMING")]
     framing: FramingArg,
-    /// What the records mean
-    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = format::responses_read())]
+    /// Format of the records (see sagewire formats)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "auto",
+        hide_possible_values = true,
+        value_parser = format::responses_read()
+    )]
     from: Reading,
-    /// What to print
-    #[arg(long, value_name = "WHAT", default_value = "text", value_parser = format::printed_of_captures())]
+    /// Output: text, events, frames, sse, bedrock-wire, or an API that sagewire formats lists
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true,
+        value_parser = format::printed_of_captures(),
+        long_help = TO_HELP
+    )]
     to: To,
     #[command(flatten)]
-    asked: asked::Args,
-    /// Feed the decoder so many bytes at a time, at most; the output is the same for every number
+    tool_names: tool_names::Args,
+    /// Maximum bytes per decoder call; the output is the same for every value
     #[arg(long, value_name = "N", default_value = "65536")]
     chunk: NonZeroUsize,
-    /// Refuse frames with a payload of more than so many bytes
+    /// Maximum payload of a frame in bytes
     #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.payload)]
     max_frame: usize,
-    /// The captured bytes; - is standard input
+    /// Print losses of the conversion to standard error
+    #[arg(short, long)]
+    verbose: bool,
+    /// Input file; - is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
 }
 
+const TO_HELP: &str = "\
+Output format:
+  text          text of the first choice
+  events        canonical events, one per line as JSON
+  frames        event-stream frames, one per line as JSON
+  sse           server-sent events, one per line as JSON
+  bedrock-wire  Bedrock ConverseStream, as binary event-stream frames
+  any API whose streams sagewire formats lists as written";
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum FramingArg {
-    /// Tell frames from text by the first bytes
+    /// detected by the first bytes
     #[default]
     Auto,
     /// AWS event-stream frames
     #[value(name = "eventstream")]
     EventStream,
-    /// Server-sent events
+    /// server-sent events
     Sse,
     /// JSON lines
     #[value(name = "jsonl")]
     JsonLines,
 }
 
-/// Decodes, and prints as it goes.
-pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
+/// Decodes the input and prints the output as it is available.
+pub(crate) fn run(args: &Args) -> Result<(), Fault> {
+    decode(args).map_err(|fault| fault.in_file(&args.file))
+}
+
+fn decode(args: &Args) -> Result<(), Fault> {
     let fits = match args.to {
         To::Frames => matches!(args.framing, FramingArg::Auto | FramingArg::EventStream),
         To::Sse => args.framing != FramingArg::JsonLines,
         _ => true,
     };
     if !fits {
-        return Err(Fault::usage("--to frames and --to sse cannot be read from another --framing"));
+        return Err(Fault::usage("--to frames and --to sse cannot be combined with this --framing"));
     }
-    let api = match args.to {
-        To::Api(api) => Some(api),
-        To::ConverseFrames => Some(Api::Converse),
-        _ => None,
-    };
-    let names = args.asked.tool_names(&args.from, api)?;
+    let names = args.tool_names.tool_names(&args.from)?;
     let input = Input::open(&args.file, args.chunk.get())?;
     let sink = match args.to {
         To::Text => Sink::Text,
@@ -83,9 +108,9 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
         To::Frames => return flushed(|output| frames(input, args.limits(), output)),
         To::Sse => return flushed(|output| events(input, args.framing, args.limits(), output)),
     };
-    let mut stream = Stream::new(args.options(), sink, verbose);
+    let mut stream = Stream::new(args.options(), sink, Origin::Input, args.verbose);
     stream.set_tool_names(names);
-    chat(input, stream)
+    records(input, stream)
 }
 
 impl Args {
@@ -104,14 +129,14 @@ impl Args {
     }
 }
 
-fn chat(mut input: Input, mut stream: Stream) -> Result<(), Fault> {
+fn records(mut input: Input, mut stream: Stream) -> Result<(), Fault> {
     while let Some(chunk) = input.next()? {
         stream.feed(chunk)?;
     }
     stream.finish()
 }
 
-/// Writes what `decode` has decoded also where it fails.
+/// Writes the output also if `decode` fails.
 fn flushed(decode: impl FnOnce(&mut Output) -> Result<(), Fault>) -> Result<(), Fault> {
     let mut output = Output::default();
     let ending = decode(&mut output);
@@ -119,68 +144,89 @@ fn flushed(decode: impl FnOnce(&mut Output) -> Result<(), Fault>) -> Result<(), 
     ending
 }
 
+/// Prints all frames. The first exception or error frame makes the command fail at the end.
 fn frames(mut input: Input, limits: Limits, output: &mut Output) -> Result<(), Fault> {
     let mut decoder = eventstream::Decoder::with_limits(limits);
+    let (mut offset, mut ending) = (0, Ok(()));
     while let Some(mut chunk) = input.next()? {
         while let Some(frame) = decoder.decode(&mut chunk)? {
             write_line(&FrameLine::new(&frame), output)?;
+            if let (Ok(()), sagemaker::Event::Failure(failure)) = (&ending, sagemaker::Event::parse(&frame)) {
+                ending = Err(failure_at(offset, &failure));
+            }
+            offset += frame.as_bytes().len();
         }
         output.flush()?;
     }
-    Ok(decoder.finish()?)
+    decoder.finish()?;
+    ending
 }
 
+fn failure_at(offset: usize, failure: &Failure) -> Fault {
+    Fault::Line(Exit::Failed, format!("{}: byte {offset}: {failure}", Layer::SageMaker))
+}
+
+/// Prints server-sent events. Text without any event is valid; HTML or binary data is not.
 fn events(mut input: Input, framing: FramingArg, limits: Limits, output: &mut Output) -> Result<(), Fault> {
-    let mut events = sse::Decoder::with_limits(limits);
-    let framed = match framing {
+    let mut events = Events { decoder: sse::Decoder::with_limits(limits), count: 0 };
+    let has_frames = match framing {
         FramingArg::Auto => looks_like_frames(input.peek(SNIFF_LEN)?),
         framing => framing == FramingArg::EventStream,
     };
-    if framed {
-        let mut frames = eventstream::Decoder::with_limits(limits);
-        let mut offset = 0;
-        while let Some(mut chunk) = input.next()? {
-            while let Some(frame) = frames.decode(&mut chunk)? {
-                match sagemaker::Event::parse(&frame) {
-                    sagemaker::Event::PayloadPart(_) => {
-                        write_events(&mut events, frame.payload_bytes(), output)?;
-                    }
-                    sagemaker::Event::Failure(failure) => {
-                        let line = format!("{}: byte {offset}: {failure}", Layer::SageMaker);
-                        return Err(Fault::Line(Exit::Failed, line));
-                    }
-                    _ => {}
-                }
-                offset += frame.as_bytes().len();
+    let (mut frames, mut offset) = (eventstream::Decoder::with_limits(limits), 0);
+    let mut start = Vec::new();
+    while let Some(mut chunk) = input.next()? {
+        start.extend_from_slice(&chunk[..chunk.len().min(START_LEN - start.len())]);
+        if !has_frames {
+            events.write(chunk, output)?;
+            output.flush()?;
+            continue;
+        }
+        while let Some(frame) = frames.decode(&mut chunk)? {
+            match sagemaker::Event::parse(&frame) {
+                sagemaker::Event::PayloadPart(_) => events.write(frame.payload_bytes(), output)?,
+                sagemaker::Event::Failure(failure) => return Err(failure_at(offset, &failure)),
+                _ => {}
             }
-            output.flush()?;
+            offset += frame.as_bytes().len();
         }
-        frames.finish()?;
-    } else {
-        while let Some(chunk) = input.next()? {
-            write_events(&mut events, chunk, output)?;
-            output.flush()?;
-        }
+        output.flush()?;
     }
-    Ok(events.finish()?)
+    if has_frames {
+        frames.finish()?;
+    }
+    let content = Content::of(&start);
+    if events.count == 0 && matches!(content, Content::Gzip | Content::Html | Content::Xml | Content::Binary)
+    {
+        return Err(unrecognized::fault(Origin::Input, content, ""));
+    }
+    Ok(events.decoder.finish()?)
 }
 
-fn write_events(events: &mut sse::Decoder, mut chunk: Bytes, output: &mut Output) -> Result<(), Fault> {
-    while let Some(sse::Event { event, data, id, retry }) = events.decode(&mut chunk)? {
-        write_line(&EventLine { event: &event, data: &data, id: &id, retry }, output)?;
+/// Decodes and prints server-sent events.
+struct Events {
+    decoder: sse::Decoder,
+    count: u64,
+}
+
+impl Events {
+    fn write(&mut self, mut chunk: Bytes, output: &mut Output) -> Result<(), Fault> {
+        while let Some(sse::Event { event, data, id, retry }) = self.decoder.decode(&mut chunk)? {
+            self.count += 1;
+            write_line(&EventLine { event: &event, data: &data, id: &id, retry }, output)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn write_line(line: &impl Serialize, output: &mut Output) -> Result<(), Fault> {
     let buffer = output.buffer();
-    serde_json::to_writer(&mut *buffer, line)
-        .expect("strings and numbers are JSON, and memory can be written to");
+    serde_json::to_writer(&mut *buffer, line).expect("strings and numbers can be serialized");
     buffer.push(b'\n');
-    output.relieve()
+    output.flush_if_full()
 }
 
-/// A server-sent event as a line of JSON.
+/// A server-sent event, as a line of JSON.
 #[derive(Serialize)]
 struct EventLine<'a> {
     event: &'a str,
@@ -189,7 +235,7 @@ struct EventLine<'a> {
     retry: Option<u64>,
 }
 
-/// A frame as a line of JSON.
+/// A frame, as a line of JSON.
 #[derive(Serialize)]
 struct FrameLine<'a> {
     headers: Vec<HeaderLine<'a>>,
@@ -234,7 +280,7 @@ fn base64<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error
     serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
 }
 
-/// Groups of 8, 4, 4, 4 and 12 digits.
+/// Formats a UUID in groups of 8, 4, 4, 4 and 12 digits.
 fn uuid(bytes: [u8; 16]) -> String {
     let digits = format!("{:032x}", u128::from_be_bytes(bytes));
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")

@@ -1,5 +1,5 @@
-//! `sagewire doctor`: what a call would use, where each of it comes from, and whether it would work. Nothing is invoked,
-//! and no secret is shown.
+//! `sagewire doctor`: shows the settings that a call would use, where they come from, and whether they work. It invokes no
+//! endpoint and prints no secret.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,18 +8,19 @@ use sagewire_transport_reqwest::{
 };
 use serde::Serialize;
 
-use crate::connection::{self, ENVIRONMENT, NO_REGION, tell_wait, tell_warnings};
+use crate::aws_config::{self, ENVIRONMENT, NO_REGION, explain_wait, print_warnings};
+use crate::call_error::{authority, region_hint, with_cause};
+use crate::connection::Target;
 use crate::fault::{Exit, Fault};
 use crate::output::Output;
 use crate::profile::Profile;
-use crate::service::root_cause;
 
-/// The service refuses signatures whose time is further off.
-const OFF_MAX: Duration = Duration::from_secs(5 * 60);
-/// How long the host may take to answer anything.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// An endpoint that is named in a signature only.
-const NOBODY: &str = "doctor";
+/// The service rejects signatures whose time differs by more.
+const SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+/// Timeout for a response of the host.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The endpoint of the request that is signed but not sent.
+const ENDPOINT: &str = "doctor";
 
 /// Arguments of `sagewire doctor`.
 #[derive(Debug, clap::Args)]
@@ -29,19 +30,21 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: connection::Args,
+    aws: aws_config::Args,
+    #[command(flatten)]
+    target: Target,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 struct Finding {
     name: &'static str,
     ok: bool,
-    /// What it is, or what is wrong with it.
+    /// The value, or what is wrong with it.
     value: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
-    /// How the command ends because of it.
+    /// The exit code if the check has failed.
     #[serde(skip)]
     exit: Exit,
 }
@@ -56,13 +59,13 @@ impl Finding {
     }
 }
 
-/// Looks at everything, and says what it found.
+/// Runs all checks and prints their results.
 pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
-    let findings = Doctor { connection: &args.connection, profile: args.connection.profile() }.look().await?;
+    let findings = Doctor { args, profile: args.aws.profile() }.check().await?;
     let mut output = Output::default();
     match args.json {
         true => {
-            let json = serde_json::to_vec(&findings).expect("strings and booleans are JSON");
+            let json = serde_json::to_vec(&findings).expect("strings and booleans can be serialized");
             output.buffer().extend(json);
             output.buffer().push(b'\n');
         }
@@ -79,57 +82,60 @@ fn line(Finding { name, ok, value, from, .. }: &Finding) -> String {
     let mark = if *ok { "ok " } else { "BAD" };
     let from = from.as_ref().map_or(String::new(), |from| format!("  (from {from})"));
     let line = format!("{mark}  {name:<13}{value}{from}");
-    let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("{shown}\n")
+    let printable: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("{printable}\n")
 }
 
-/// Looks at what was asked for.
+/// The checks.
 struct Doctor<'a> {
-    connection: &'a connection::Args,
+    args: &'a Args,
     profile: Profile,
 }
 
 impl Doctor<'_> {
-    async fn look(&self) -> Result<Vec<Finding>, Fault> {
+    async fn check(&self) -> Result<Vec<Finding>, Fault> {
         if let Err(error) = AwsConfig::check_files().await {
-            // What they say is not known, so there is nothing else to look at.
+            // Without the files, no other setting is known.
             return Ok(vec![Finding::bad("files", Exit::Usage, error.to_string())]);
         }
         let mut findings: Vec<Finding> = self.profile().into_iter().collect();
-        let builder = tell_wait(self.connection.builder()).await?;
-        let caller = match self.connection.caller().await? {
+        let builder = self.args.target.apply(Client::builder());
+        let builder = explain_wait(self.args.aws.load(builder)).await?;
+        let caller = match self.args.aws.caller().await? {
             Some(caller) => {
-                Some(self.credentials("caller", tell_wait(caller.credentials_source()).await, None))
+                Some(self.credentials("caller", explain_wait(caller.credentials_source()).await, None))
             }
             None => None,
         };
-        let role = self.connection.role_arn.as_deref();
+        let role = self.args.aws.role_arn.as_deref();
         findings.push(self.region(builder.found_region()));
         match builder.clone().build() {
             Ok(client) => {
                 findings.push(self.host(client.settings()));
                 findings.extend(caller);
-                let found = tell_wait(client.credentials_source()).await;
+                let found = explain_wait(client.credentials_source()).await;
                 let credentials = self.credentials("credentials", found, role);
                 let signature = match credentials.ok {
                     true => signature(&client).await,
-                    false => Finding::bad("signature", Exit::Usage, "not made, for want of credentials"),
+                    false => {
+                        Finding::bad("signature", Exit::Usage, "not made: there are no valid credentials")
+                    }
                 };
                 findings.extend([credentials, signature]);
-                tell_warnings(&client).await;
-                findings.extend(answer(&client).await);
+                print_warnings(&client).await;
+                findings.extend(reachable(&client).await);
             }
             Err(error) => {
                 findings.push(Finding::bad("host", Exit::Usage, error.to_string()));
                 findings.extend(caller);
-                let found = tell_wait(builder.credentials_source()).await;
+                let found = explain_wait(builder.credentials_source()).await;
                 findings.push(self.credentials("credentials", found, role));
             }
         }
         Ok(findings)
     }
 
-    /// The profile, if somebody asked for one.
+    /// The profile, if one was selected.
     fn profile(&self) -> Option<Finding> {
         let from = self.profile.from?;
         Some(match self.profile.missing() {
@@ -154,21 +160,25 @@ impl Doctor<'_> {
         Finding::good("host", &*settings.endpoint_url.value, Some(&from))
     }
 
-    /// What was found of credentials: a role's, or those that it is assumed with.
+    /// The credentials of the call, or those that assume its role.
     fn credentials(
         &self,
-        what: &'static str,
+        name: &'static str,
         found: Result<CredentialsSource, Error>,
         role: Option<&str>,
     ) -> Finding {
         let source = match found {
             Ok(source) => source,
-            Err(error) => return Finding::bad(what, Exit::Usage, told(&error)),
+            Err(error) => return Finding::bad(name, Exit::Usage, with_cause(&error)),
         };
         let token = if source.has_session_token { "with" } else { "without" };
         let mut value = format!("key …{}, {token} a session token", source.key);
         if let Some(expiry) = source.expiry {
-            value = format!("{value}, {}", lasts(SystemTime::now(), expiry));
+            let now = SystemTime::now();
+            value = format!("{value}, {}", validity(now, expiry));
+            if expiry <= now {
+                return Finding::bad(name, Exit::Usage, value);
+            }
         }
         let step = |step: &&str| if *step == "profile" { self.profile.to_string() } else { (*step).into() };
         let mut from: Vec<String> = source.steps.iter().map(step).collect();
@@ -176,10 +186,10 @@ impl Doctor<'_> {
             from.push(self.from(source.origin, ""));
         }
         from.extend(role.map(str::to_owned));
-        Finding::good(what, value, Some(&from.join(", ")))
+        Finding::good(name, value, Some(&from.join(", ")))
     }
 
-    /// Where a setting was found, in the words of this command line.
+    /// Where a setting was found: an option, a variable, or a file.
     fn from(&self, origin: Origin, argument: &str) -> String {
         match origin {
             Origin::Program => argument.into(),
@@ -193,8 +203,8 @@ impl Doctor<'_> {
     }
 }
 
-/// How long credentials may be used yet.
-fn lasts(now: SystemTime, expiry: SystemTime) -> String {
+/// How long credentials are still valid.
+fn validity(now: SystemTime, expiry: SystemTime) -> String {
     match expiry.duration_since(now).map_or(0, |left| left.as_secs()) {
         0 => "expired".into(),
         left @ ..120 => format!("for another {left} s"),
@@ -203,27 +213,20 @@ fn lasts(now: SystemTime, expiry: SystemTime) -> String {
     }
 }
 
-/// Whether a request can be signed. It is not sent.
+/// Signs a request without sending it.
 async fn signature(client: &Client) -> Finding {
-    match client.dry_run(&Request::new(NOBODY, "{}"), Operation::Stream).await {
+    match client.dry_run(&Request::new(ENDPOINT, "{}"), Operation::Stream).await {
         Ok(()) => Finding::good("signature", format!("made for {}, not sent", client.region()), None),
-        Err(error) => Finding::bad("signature", Exit::Usage, told(&error)),
+        Err(error) => Finding::bad("signature", Exit::Usage, with_cause(&error)),
     }
 }
 
-fn told(error: &Error) -> String {
-    match root_cause(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
-}
-
-/// Whether the host answers, and what time it has.
-async fn answer(client: &Client) -> Vec<Finding> {
+/// Whether the host responds, and whether the clocks agree.
+async fn reachable(client: &Client) -> Vec<Finding> {
     let url = client.endpoint_url();
     let http = match http_client(url.starts_with("https:")) {
-        Ok(http) => http.timeout(ANSWER_MAX).build(),
-        Err(error) => return vec![Finding::bad("reachable", Exit::Usage, told(&error))],
+        Ok(http) => http.timeout(RESPONSE_TIMEOUT).build(),
+        Err(error) => return vec![Finding::bad("reachable", Exit::Usage, with_cause(&error))],
     };
     let start = Instant::now();
     let sent = match http {
@@ -231,10 +234,10 @@ async fn answer(client: &Client) -> Vec<Finding> {
         Err(error) => Err(error),
     };
     match sent {
-        Ok(answer) => {
+        Ok(response) => {
             let took = start.elapsed();
-            let value = format!("status {} after {} ms", answer.status().as_u16(), took.as_millis());
-            let date = answer
+            let value = format!("status {} after {} ms", response.status().as_u16(), took.as_millis());
+            let date = response
                 .headers()
                 .get("date")
                 .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
@@ -246,29 +249,28 @@ async fn answer(client: &Client) -> Vec<Finding> {
             while let Some(source) = cause.source() {
                 cause = source;
             }
-            let is_guess = client.settings().endpoint_url.origin == Origin::Region && error.is_connect();
-            let hint = if is_guess { "; is the region right?" } else { "" };
-            vec![Finding::bad("reachable", Exit::Failed, format!("{cause}{hint}"))]
+            let (host, hint) = (authority(url), region_hint(&error, client));
+            vec![Finding::bad("reachable", Exit::Failed, format!("{host}: {cause}{hint}"))]
         }
     }
 }
 
-/// How far this machine's clock is off, if the host's is right.
+/// The difference between this machine's clock and that of the host.
 fn clock(now: SystemTime, date: Option<SystemTime>) -> Finding {
     let Some(date) = date else {
-        return Finding::good("clock", "not compared: the host does not say its time", None);
+        return Finding::good("clock", "not compared: the response has no date", None);
     };
     let (off, side) = match date.duration_since(now) {
         Ok(behind) => (behind, "behind"),
         Err(ahead) => (ahead.duration(), "ahead of"),
     };
     let value = match off.as_secs() {
-        // The host's time has whole seconds, and the answer took its time.
-        0..=2 => "right, by the host's".into(),
+        // The host's time is in whole seconds, and the response takes time as well.
+        0..=2 => "agrees with the host's".into(),
         seconds => format!("{seconds} s {side} the host's"),
     };
     match off {
-        off if off < OFF_MAX => Finding::good("clock", value, None),
+        off if off < SKEW_MAX => Finding::good("clock", value, None),
         _ => Finding::bad("clock", Exit::Failed, value),
     }
 }
@@ -278,17 +280,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_may_be_a_little_off() {
+    fn a_small_clock_skew_is_accepted() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         for (date, ok, value) in [
-            (at(1_000_001), true, "right, by the host's"),
-            (at(999_999), true, "right, by the host's"),
+            (at(1_000_001), true, "agrees with the host's"),
+            (at(999_999), true, "agrees with the host's"),
             (at(1_000_010), true, "10 s behind the host's"),
             (at(999_701), true, "299 s ahead of the host's"),
             (at(999_700), false, "300 s ahead of the host's"),
             (at(1_000_300), false, "300 s behind the host's"),
-            (None, true, "not compared: the host does not say its time"),
+            (None, true, "not compared: the response has no date"),
         ] {
             let found = clock(now, date);
             assert_eq!((found.ok, found.value.as_str()), (ok, value));
@@ -296,17 +298,17 @@ mod tests {
     }
 
     #[test]
-    fn credentials_last_for_a_while() {
+    fn the_validity_of_credentials_is_shown() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        for (left, told) in [
+        for (left, expected) in [
             (0, "expired"),
             (1, "for another 1 s"),
             (119, "for another 119 s"),
             (3599, "for another 59 min"),
             (43_200, "for another 12 h"),
         ] {
-            assert_eq!(lasts(now, now + Duration::from_secs(left)), told);
+            assert_eq!(validity(now, now + Duration::from_secs(left)), expected);
         }
-        assert_eq!(lasts(now, SystemTime::UNIX_EPOCH), "expired");
+        assert_eq!(validity(now, SystemTime::UNIX_EPOCH), "expired");
     }
 }

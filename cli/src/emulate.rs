@@ -1,4 +1,4 @@
-//! `sagewire emulate`: a local SageMaker Runtime, until it is told to stop.
+//! `sagewire emulate`: runs a local SageMaker Runtime.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,55 +10,97 @@ use sagewire_emulator::{
 
 use crate::fault::{Fault, note};
 use crate::format;
-use crate::output::Output;
+use crate::output::{Output, print};
 
-/// How long running answers may still take after the signal to stop. One that a script stalls never ends.
+/// How long running responses may continue after the signal to stop. A response that a script stalls never ends.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Arguments of `sagewire emulate`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = SCRIPT_HELP)]
 pub(crate) struct Args {
-    /// The port to listen on, of 127.0.0.1; 0 picks a free one
+    /// Port of 127.0.0.1 to listen on; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 8787)]
     port: u16,
-    /// The container of every endpoint, which echoes
+    /// Container behind every endpoint; it echoes the prompt
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format::emulated())]
     format: ContainerFormat,
-    /// What to answer; without it, and where it has no body, the container answers
+    /// Script with the responses; rules without a body get that of the container
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
-    /// A real container that answers instead, over http or https: its /invocations, or the path of the URL; for the
-    /// OpenAI route its /v1/chat/completions. Of https the platform's certificates are trusted, or those of the file
-    /// that SSL_CERT_FILE names
-    #[arg(long, value_name = "URL", conflicts_with = "format")]
+    /// Forward requests to a real container
+    #[arg(long, value_name = "URL", conflicts_with = "format", long_help = UPSTREAM_HELP)]
     upstream: Option<Upstream>,
-    /// Keep what passes to and from the real container: a script for each call, without keys and signatures but with
-    /// the bodies as they are
+    /// Record each call to the real container as a script; without keys and signatures, with bodies
     #[arg(long, value_name = "DIR", requires = "upstream")]
     record: Option<PathBuf>,
-    /// A folder that plays S3 for asynchronous calls, DIR/BUCKET/KEY; without it they are accepted and nothing more
+    /// Local directory used in place of S3 for asynchronous calls, as DIR/BUCKET/KEY
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
-    /// The access key id that requests must be signed with
+    /// Access key id that requests have to be signed with
     #[arg(long, value_name = "ID", default_value = ACCESS_KEY_ID)]
     access_key_id: String,
-    /// The secret access key that belongs to it
+    /// Secret access key that requests have to be signed with
     #[arg(long, value_name = "KEY", default_value = SECRET_ACCESS_KEY)]
     secret_access_key: String,
-    /// The session token that requests must have; without it they must have none
+    /// Session token that requests have to carry [default: none]
     #[arg(long, value_name = "TOKEN")]
     session_token: Option<String>,
-    /// Where streams are cut when there is no script: the same number, the same cuts
+    /// Seed of the random cuts of streams
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "script")]
     seed: u64,
-    /// The pause between chunks when there is no script, in milliseconds
+    /// Pause between chunks in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0, conflicts_with = "script")]
     pause_ms: u64,
+    /// Print the environment variables for clients, as lines for a shell, and exit
+    #[arg(long)]
+    print_env: bool,
+    /// Print every request to standard error
+    #[arg(short, long)]
+    verbose: bool,
 }
 
+impl Args {
+    /// The lines that a shell evaluates so that any AWS tool calls the emulator at `url`.
+    fn env(&self, url: &str) -> String {
+        let mut lines = format!("export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME={url} AWS_REGION=us-east-1\n");
+        lines += &format!(
+            "export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}\n",
+            quoted(&self.access_key_id),
+            quoted(&self.secret_access_key)
+        );
+        if let Some(token) = &self.session_token {
+            lines += &format!("export AWS_SESSION_TOKEN={}\n", quoted(token));
+        }
+        lines
+    }
+
+    /// Whether the credentials are the public ones of the emulator.
+    fn has_default_credentials(&self) -> bool {
+        self.session_token.is_none()
+            && (&*self.access_key_id, &*self.secret_access_key) == (ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+    }
+}
+
+/// A value as one word of a shell.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/+=:._-".contains(c);
+    match value.chars().all(is_plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}
+
+const UPSTREAM_HELP: &str = "\
+Forward requests to a real container, over http or https: to /invocations or the path of the URL, and to \
+/v1/chat/completions on the OpenAI route. For https, the certificates of the platform are trusted, or those in the file \
+that SSL_CERT_FILE names.";
+
 /// Listens until SIGINT or SIGTERM.
-pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
+pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
+    if args.print_env {
+        return print(&args.env(&format!("http://127.0.0.1:{}", args.port)));
+    }
     let mut builder = Emulator::builder()
         .port(args.port)
         .format(args.format)
@@ -69,40 +111,45 @@ pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
         builder = builder.session_token(token);
     }
     if let Some(path) = &args.script {
-        builder = builder.script(Script::load(path).map_err(Fault::usage)?);
+        builder =
+            builder.script(Script::load(path).map_err(|error| Fault::usage(format!("--script: {error}")))?);
     }
     if let Some(upstream) = &args.upstream {
         builder = builder.upstream(upstream.clone());
     }
-    if let Some(folder) = &args.record {
-        // A folder that cannot be made should not be blamed on the port.
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Fault::usage(format!("{}: {error}", folder.display())))?;
-        builder = builder.record(folder);
+    if let Some(directory) = &args.record {
+        // Otherwise the error would name the port.
+        std::fs::create_dir_all(directory)
+            .map_err(|error| Fault::usage(format!("--record: {}: {error}", directory.display())))?;
+        builder = builder.record(directory);
     }
-    if let Some(folder) = &args.storage {
-        builder = builder.storage(folder);
+    if let Some(directory) = &args.storage {
+        builder = builder.storage(directory);
     }
     builder = builder.on_failure(note);
-    if verbose {
+    if args.verbose {
         builder = builder.on_request(|request, status| {
             note(&format!("{} {} {} bytes: {status}", request.method, request.path, request.body.len()));
         });
     }
-    // Before anybody is told that it runs, and might want to stop it.
+    // Signals have to be handled before the line that announces the server.
     let stopped = stop_signal().map_err(|error| Fault::usage(format!("signals: {error}")))?;
     let emulator =
-        builder.start().await.map_err(|error| Fault::usage(format!("port {}: {error}", args.port)))?;
+        builder.start().await.map_err(|error| Fault::usage(format!("--port {}: {error}", args.port)))?;
     let mut output = Output::default();
     output.buffer().extend_from_slice(format!("listening on {}\n", emulator.url()).as_bytes());
+    // Real secrets are printed on request only.
+    if args.has_default_credentials() {
+        output.buffer().extend_from_slice(args.env(&emulator.url()).as_bytes());
+    }
     output.flush()?;
     stopped.await;
-    // In time or not: it ends now.
+    // After the grace period the process ends in any case.
     let _ = tokio::time::timeout(GRACE, emulator.stop()).await;
     Ok(())
 }
 
-/// Waits for SIGINT or SIGTERM, from now on.
+/// Registers for SIGINT and SIGTERM, and returns a future that waits for one of them.
 #[cfg(unix)]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use std::future::poll_fn;
@@ -120,7 +167,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     }))
 }
 
-/// Waits for Ctrl-C, from now on.
+/// Registers for Ctrl-C, and returns a future that waits for it.
 #[cfg(not(unix))]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut signal = tokio::signal::windows::ctrl_c()?;

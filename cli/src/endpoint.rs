@@ -1,47 +1,47 @@
-//! Which part of an endpoint is asked, and what it is told beside the request.
+//! Options of an invocation that are sent as headers.
 
 use sagewire_transport_reqwest::Endpoint;
 
 use crate::fault::Fault;
 
-/// Arguments of the commands that invoke endpoints. The names are those of AWS's command line.
+/// Arguments of the commands that invoke endpoints. The names are those of the AWS CLI.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-#[command(next_help_heading = "Endpoint")]
+#[command(next_help_heading = "Endpoint options")]
 pub(crate) struct Args {
-    /// The inference component, where the endpoint has several
+    /// Inference component to invoke
     #[arg(long, value_name = "NAME", alias = "inference-component-name")]
     inference_component: Option<String>,
-    /// The production variant, where the endpoint has several
+    /// Production variant to invoke
     #[arg(long, value_name = "NAME")]
     target_variant: Option<String>,
-    /// The container, where those of the endpoint are invoked one by one
+    /// Container to invoke, of a multi-container endpoint
     #[arg(long, value_name = "NAME")]
     target_container_hostname: Option<String>,
-    /// The model of a multi-model endpoint; not with streams
+    /// Model to invoke, of a multi-model endpoint; not with streams
     #[arg(long, value_name = "FILE")]
     target_model: Option<String>,
-    /// The session, where the model keeps some; NEW_SESSION opens one, but not with streams
+    /// Session id of a stateful model; NEW_SESSION opens one (not with streams)
     #[arg(long, value_name = "ID")]
     session_id: Option<String>,
-    /// What the container is told besides, where it asks for it: accept_eula=true. May be given several times; what is
-    /// given once is sent as it is
+    /// Attributes for the container, such as accept_eula=true (repeatable)
     #[arg(long, value_name = "K=V", alias = "custom-attribute")]
     custom_attributes: Vec<String>,
-    /// The id of this call in captured data and events
+    /// Id of this call in captured data and events
     #[arg(long, value_name = "ID")]
     inference_id: Option<String>,
-    /// Calls with the same id prefer the instance whose cache has what they have in common
+    /// Route calls with this id to the same instance, for its prefix cache
     #[arg(long, value_name = "ID")]
     prefix_aware_id: Option<String>,
-    /// For which records Clarify explains the answer, in JMESPath; not with streams
+    /// JMESPath expression that selects the records that Clarify explains; not with streams
     #[arg(long, value_name = "EXPRESSION")]
     enable_explanations: Option<String>,
 }
 
 impl Args {
-    /// The endpoint of this name.
+    /// The endpoint of this name, with the options.
     pub(crate) fn endpoint(&self, name: &str) -> Result<Endpoint, Fault> {
+        // A single value is sent unchanged.
         let mut endpoint = match self.custom_attributes.as_slice() {
             [] | [_] => Endpoint::new(name),
             several => Endpoint::new(name).custom_attributes(pairs(several)?),
@@ -65,8 +65,8 @@ fn pairs(attributes: &[String]) -> Result<Vec<(&str, &str)>, Fault> {
     attributes
         .iter()
         .map(|text| {
-            let why = "has no =, which each needs where several are given";
-            text.split_once('=').ok_or_else(|| Fault::usage(format!("--custom-attributes {text}: {why}")))
+            let reason = "not KEY=VALUE, which is required if the option is repeated";
+            text.split_once('=').ok_or_else(|| Fault::usage(format!("--custom-attributes {text}: {reason}")))
         })
         .collect()
 }

@@ -1,47 +1,53 @@
-//! How a command ends when it does not end well: one line on standard error, and an exit code.
+//! How a command fails: one line on standard error, and an exit code.
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use sagewire_chat_template::TemplateError;
 use sagewire_codec::{ConvertError, DecodeError};
 
-/// Why a command did not end well.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// Nobody reads the output any more. `head` has what it wanted: that is no error.
+    /// The reader of standard output has closed it, as `head` does. This is not an error.
     Closed,
-    /// Something is to be said about it.
+    /// An error, as an exit code and a message of one line.
     Line(Exit, String),
 }
 
-/// The exit codes other than 0, which means that the stream was complete.
+/// The exit codes other than 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// The input could not be read, or the output not be written.
+    /// The input could not be read, or the output could not be written.
     Io = 1,
-    /// The arguments or the settings cannot be used.
+    /// The arguments or settings are invalid.
     Usage = 2,
     /// The stream ended early.
     Truncated = 3,
-    /// The model or the service failed.
+    /// The model, the service or the connection failed.
     Failed = 4,
-    /// The input is corrupt, or larger than a limit.
+    /// The input is corrupt, not recognized, or larger than a limit.
     Corrupt = 5,
-    /// Something could not be carried over, and that was forbidden.
+    /// A conversion lost something, and `--strict` was given.
     Lossy = 6,
 }
 
 impl Fault {
-    /// Arguments or settings that cannot be used.
-    pub(crate) fn usage(what: impl fmt::Display) -> Self {
-        Self::Line(Exit::Usage, format!("usage: {what}"))
+    /// Invalid arguments or settings.
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::Line(Exit::Usage, format!("usage: {message}"))
     }
 
     /// Input that cannot be read.
     pub(crate) fn input(name: &str, error: &io::Error) -> Self {
         Self::Line(Exit::Io, format!("input: {name}: {error}"))
+    }
+
+    /// Input that is larger than a limit, in bytes.
+    pub(crate) fn too_large(name: &str, limit: usize) -> Self {
+        Self::Line(Exit::Corrupt, format!("input: {name}: larger than the limit of {limit} bytes"))
     }
 
     /// Output that cannot be written.
@@ -52,7 +58,19 @@ impl Fault {
         }
     }
 
-    /// Says so, and returns the exit code.
+    /// Adds the name of the file to an error about its content. Standard input needs no name.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Line(exit @ (Exit::Truncated | Exit::Failed | Exit::Corrupt), line)
+                if path.as_os_str() != "-" && !line.starts_with("input: ") =>
+            {
+                Self::Line(exit, format!("{}: {line}", path.display()))
+            }
+            fault => fault,
+        }
+    }
+
+    /// Prints the message and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Closed => ExitCode::SUCCESS,
@@ -100,17 +118,17 @@ impl From<TemplateError> for Fault {
     }
 }
 
-/// Writes one line to standard error, whatever control characters a file name or a service put into it.
+/// Writes one line to standard error. Control characters, which may come from file names or from the service, are escaped.
 pub(crate) fn note(line: &str) {
-    let mut shown = String::with_capacity(line.len() + 1);
+    let mut escaped = String::with_capacity(line.len() + 1);
     for c in line.chars() {
         if c.is_control() {
-            shown.extend(c.escape_default());
+            escaped.extend(c.escape_default());
         } else {
-            shown.push(c);
+            escaped.push(c);
         }
     }
-    shown.push('\n');
-    // There is nobody left to tell if this fails.
-    let _ = io::stderr().write_all(shown.as_bytes());
+    escaped.push('\n');
+    // If standard error is closed, the error cannot be reported anywhere.
+    let _ = io::stderr().write_all(escaped.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! Captured bytes, as they come.
+//! Reads files and standard input.
 
 use std::fmt;
 use std::fs::File;
@@ -9,33 +9,46 @@ use bytes::Bytes;
 
 use crate::fault::Fault;
 
-/// Bytes that are read at once, about.
+/// Bytes per read, approximately.
 const BLOCK: usize = 64 * 1024;
-/// Bytes that are read at once at most, whatever size of chunk is asked for.
+/// Maximum bytes per read, whatever the size of the chunks.
 const BLOCK_MAX: usize = 1024 * 1024;
 
-/// Bytes of the largest file that is a setting. Some tokenizer_config.json have megabytes.
+/// Maximum size of a file that is named by an option, in bytes. Some tokenizer_config.json have megabytes.
 const TEXT_MAX: u64 = 16 * 1024 * 1024;
 
-/// Reads a file that is a setting: a chat template, the description of a format. What is wrong is told with its name.
+/// Reads a text file that is named by an option, such as a chat template. Errors name the file.
 pub(crate) fn read_text(path: &Path) -> Result<String, String> {
-    let unusable = |why: &dyn fmt::Display| format!("{}: {why}", path.display());
-    let file = File::open(path).map_err(|error| unusable(&error))?;
+    let failed = |reason: &dyn fmt::Display| format!("{}: {reason}", path.display());
+    let file = File::open(path).map_err(|error| failed(&error))?;
     let mut text = String::new();
-    file.take(TEXT_MAX + 1).read_to_string(&mut text).map_err(|error| unusable(&error))?;
+    file.take(TEXT_MAX + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
     if text.len() as u64 > TEXT_MAX {
-        return Err(unusable(&format_args!("has more than {TEXT_MAX} bytes")));
+        return Err(failed(&format_args!("has more than {TEXT_MAX} bytes")));
     }
     Ok(text)
 }
 
-/// A file or standard input, in chunks of a given size. It never waits for a whole chunk when some bytes are there.
+/// Reads a whole file or standard input, up to `limit` bytes.
+pub(crate) fn read_all(path: &Path, limit: usize) -> Result<Bytes, Fault> {
+    let mut input = Input::open(path, usize::MAX)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = input.next()? {
+        if chunk.len() > limit - body.len() {
+            return Err(Fault::too_large(&input.name, limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
+}
+
+/// A file or standard input, in chunks of a given size. A chunk is shorter if no more bytes are available yet.
 pub(crate) struct Input {
     name: String,
     reader: Box<dyn Read>,
     chunk: usize,
     buffer: Vec<u8>,
-    /// Read, and not handed out yet.
+    /// Bytes that were read and not returned yet.
     bytes: Bytes,
 }
 
@@ -45,20 +58,21 @@ impl Input {
         let (name, reader): (_, Box<dyn Read>) = if path.as_os_str() == "-" {
             ("standard input".into(), Box::new(io::stdin()))
         } else {
-            let unusable = |error: io::Error| Fault::usage(format!("{}: {error}", path.display()));
-            let file = File::open(path).map_err(unusable)?;
-            if file.metadata().map_err(unusable)?.is_dir() {
-                return Err(unusable(io::ErrorKind::IsADirectory.into()));
+            let name = path.display().to_string();
+            let failed = |error: io::Error| Fault::input(&name, &error);
+            let file = File::open(path).map_err(failed)?;
+            if file.metadata().map_err(failed)?.is_dir() {
+                return Err(failed(io::ErrorKind::IsADirectory.into()));
             }
-            (path.display().to_string(), Box::new(file))
+            (name, Box::new(file))
         };
-        // Whole chunks, as many as make a block.
+        // A block holds a whole number of chunks.
         let chunk = chunk.min(BLOCK_MAX);
         let block = chunk * (BLOCK / chunk).max(1);
         Ok(Self { name, reader, chunk, buffer: vec![0; block], bytes: Bytes::new() })
     }
 
-    /// The next chunk, never empty; `None` at the end.
+    /// Returns the next chunk, which is never empty; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         if self.bytes.is_empty() {
             let len = self.read()?;
@@ -68,7 +82,7 @@ impl Input {
         Ok((len > 0).then(|| self.bytes.split_to(len)))
     }
 
-    /// The first `len` bytes, or all if there are fewer, before anything is handed out. They will be all the same.
+    /// Returns the first `len` bytes, or all if there are fewer, without consuming them. Has to precede [`next`](Self::next).
     pub(crate) fn peek(&mut self, len: usize) -> Result<&[u8], Fault> {
         let mut start = Vec::new();
         while start.len() < len {
@@ -81,7 +95,7 @@ impl Input {
         Ok(&self.bytes[..len.min(self.bytes.len())])
     }
 
-    /// Reads once into the buffer, and returns how much.
+    /// Reads once into the buffer and returns the number of bytes.
     fn read(&mut self) -> Result<usize, Fault> {
         loop {
             match self.reader.read(&mut self.buffer) {

@@ -1,53 +1,53 @@
-//! `sagewire invoke`: any request, and what the container answers, as it is.
+//! `sagewire invoke`: sends any request and prints the unchanged response.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use sagewire_codec::{Framing, Layer, eventstream, sagemaker};
 use sagewire_transport_reqwest::{AsyncRequest, Client, Endpoint, Input as Body, Metadata, Request};
 use serde::Serialize;
 
-use crate::connection::{self, ENVIRONMENT};
-use crate::endpoint;
+use crate::aws_config::ENVIRONMENT;
+use crate::call_error::{
+    CONTAINER, call_failed, headers, is_before_response, stream_broke_off, unary_call_failed,
+};
 use crate::fault::{Exit, Fault, note};
-use crate::input::Input;
+use crate::input;
 use crate::output::Output;
-use crate::service::{CONTAINER, broken_off, cut_off, headers, refused};
+use crate::{connection, endpoint};
 
-/// Bytes of the largest body that is read. The service takes 25 MB.
+/// Maximum size of a request body in bytes. The service takes 25 MB.
 const BODY_MAX: usize = 64 * 1024 * 1024;
-/// Bytes that are read at once.
-const BLOCK: usize = 64 * 1024;
 
 /// Arguments of `sagewire invoke`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = ENVIRONMENT)]
 pub(crate) struct Args {
-    // Before what has a heading: these have none.
+    // Arguments without a heading have to come first.
     /// Name of the endpoint
     #[arg(value_name = "ENDPOINT")]
     name: String,
-    /// The body; - is standard input, as is nothing, unless that is a terminal
+    /// File with the request body; - is standard input [default: standard input, if it is not a terminal]
     #[arg(value_name = "FILE", conflicts_with = "input_location")]
     file: Option<PathBuf>,
-    /// Print the answer as it comes, without the frames around it
+    /// Stream the response, and print the payload of its frames
     #[arg(long)]
     stream: bool,
-    /// Print the frames of a stream as they come: what sagewire decode reads
+    /// Print the frames of the stream, as input for sagewire decode
     #[arg(long, requires = "stream")]
     frames: bool,
-    /// Have the answer put into S3, and print as JSON where it will be
+    /// Invoke asynchronously, and print the location of the response in S3 as JSON
     #[arg(long = "async", conflicts_with = "stream")]
     asynchronous: bool,
-    /// Media type of the body
+    /// Media type of the request body
     #[arg(long, value_name = "TYPE", default_value = "application/json")]
     content_type: String,
-    /// Media type that the container is asked for
+    /// Media type of the response to request
     #[arg(long, value_name = "TYPE")]
     accept: Option<String>,
-    /// Print what the headers of the answer say: on standard error, or before the body
+    /// Print the headers of the response
     #[arg(
         short,
         long,
@@ -58,8 +58,11 @@ pub(crate) struct Args {
         default_missing_value = "stderr"
     )]
     include: Option<Include>,
+    /// Print the size and type of the request to standard error
+    #[arg(short, long)]
+    verbose: bool,
     #[command(flatten)]
-    asynchronously: Asynchronously,
+    async_options: AsyncOptions,
     #[command(flatten)]
     endpoint: endpoint::Args,
     #[command(flatten)]
@@ -68,43 +71,43 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Include {
-    /// On standard error
+    /// to standard error
     Stderr,
-    /// On standard output, before the body and an empty line
+    /// to standard output, before an empty line and the body
     Headers,
 }
 
-/// What only asynchronous calls know.
+/// Options of asynchronous calls.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-#[command(next_help_heading = "With --async")]
-struct Asynchronously {
-    /// Where in S3 the body is, in place of a file
+#[command(next_help_heading = "Options with --async")]
+struct AsyncOptions {
+    /// Location of the request body in S3, instead of a file
     #[arg(long, value_name = "S3-URI", requires = "asynchronous")]
     input_location: Option<String>,
-    /// What the path of the answer in S3 has in addition
+    /// Path to append to the output location in S3
     #[arg(long, value_name = "PATH", requires = "asynchronous")]
     s3_output_path_extension: Option<String>,
-    /// Name of the file that the answer becomes
+    /// File name of the response in S3
     #[arg(long, value_name = "NAME", requires = "asynchronous")]
     filename: Option<String>,
-    /// Seconds that the request may wait for an instance, 60 to 21600
+    /// Maximum time in the queue, 60 to 21600
     #[arg(long, value_name = "SECONDS", requires = "asynchronous")]
     request_ttl_seconds: Option<u64>,
-    /// Seconds that the container may take, 1 to 3600
+    /// Maximum time in the container, 1 to 3600
     #[arg(long, value_name = "SECONDS", requires = "asynchronous")]
     invocation_timeout_seconds: Option<u64>,
 }
 
-/// Invokes an endpoint, and prints what comes.
-pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
+/// Invokes an endpoint and prints its response.
+pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     let client = args.connection.client().await?;
     let endpoint = args.endpoint.endpoint(&args.name)?;
     if args.asynchronous {
-        return args.asynchronously(&client, endpoint).await;
+        return args.invoke_async(&client, endpoint).await;
     }
     let body = args.body()?;
-    if verbose {
+    if args.verbose {
         note(&format!("request: {} bytes of {}", body.len(), args.content_type));
     }
     let mut request = Request::new(endpoint, body).content_type(&args.content_type);
@@ -112,9 +115,9 @@ pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
     let mut output = Output::default();
     let ending = match args.stream {
         true => args.streamed(&client, request, &mut output).await,
-        false => args.whole(&client, request, &mut output).await,
+        false => args.unary(&client, request, &mut output).await,
     };
-    // What came is printed, whatever came next.
+    // What was received is printed in any case.
     output.flush()?;
     ending
 }
@@ -124,30 +127,24 @@ impl Args {
         let path = match &self.file {
             Some(path) => path,
             None if io::stdin().is_terminal() => {
-                return Err(Fault::usage("there is nothing to send: name a file, or - to type the body"));
+                return Err(Fault::usage("no request body: name a file, or - to type the body"));
             }
             None => Path::new("-"),
         };
-        let mut input = Input::open(path, BLOCK)?;
-        let mut body = BytesMut::new();
-        while let Some(chunk) = input.next()? {
-            if chunk.len() > BODY_MAX - body.len() {
-                return Err(Fault::usage(format!("{}: has more than {BODY_MAX} bytes", path.display())));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+        input::read_all(path, BODY_MAX)
     }
 
-    async fn whole(&self, client: &Client, request: Request, output: &mut Output) -> Result<(), Fault> {
-        let response = client.invoke(request).await.map_err(|error| broken_off(&error, CONTAINER))?;
+    async fn unary(&self, client: &Client, request: Request, output: &mut Output) -> Result<(), Fault> {
+        let response = client.invoke(request).await;
+        let response = response.map_err(|error| unary_call_failed(&error, client, CONTAINER))?;
         self.include(&response.metadata, output);
         output.buffer().extend_from_slice(&response.body);
         Ok(())
     }
 
     async fn streamed(&self, client: &Client, request: Request, output: &mut Output) -> Result<(), Fault> {
-        let mut response = client.invoke_stream(request).await.map_err(|error| refused(&error))?;
+        let response = client.invoke_stream(request).await;
+        let mut response = response.map_err(|error| call_failed(&error, client, CONTAINER))?;
         self.include(response.metadata(), output);
         output.flush()?;
         let mut frames = match response.framing() {
@@ -156,7 +153,10 @@ impl Args {
         };
         let mut received: u64 = 0;
         loop {
-            let chunk = response.chunk().await.map_err(|error| cut_off(&error, received))?;
+            let chunk = response.chunk().await.map_err(|error| match is_before_response(&error) {
+                true => call_failed(&error, client, CONTAINER),
+                false => stream_broke_off(&error, received),
+            })?;
             let Some(chunk) = chunk else { break };
             received += chunk.len() as u64;
             match &mut frames {
@@ -168,8 +168,8 @@ impl Args {
         frames.map_or(Ok(()), Frames::finish)
     }
 
-    async fn asynchronously(&self, client: &Client, endpoint: Endpoint) -> Result<(), Fault> {
-        let args = &self.asynchronously;
+    async fn invoke_async(&self, client: &Client, endpoint: Endpoint) -> Result<(), Fault> {
+        let args = &self.async_options;
         let input = match &args.input_location {
             Some(location) => Body::Location(location.clone()),
             None => Body::Inline(self.body()?),
@@ -181,7 +181,8 @@ impl Args {
         request.filename.clone_from(&args.filename);
         request.request_ttl = args.request_ttl_seconds.map(Duration::from_secs);
         request.invocation_timeout = args.invocation_timeout_seconds.map(Duration::from_secs);
-        let response = client.invoke_async(request).await.map_err(|error| refused(&error))?;
+        let response = client.invoke_async(request).await;
+        let response = response.map_err(|error| call_failed(&error, client, CONTAINER))?;
         let mut output = Output::default();
         self.include(&response.metadata, &mut output);
         let accepted = Accepted {
@@ -189,7 +190,7 @@ impl Args {
             output_location: response.output_location.as_deref(),
             failure_location: response.failure_location.as_deref(),
         };
-        output.buffer().extend(serde_json::to_vec(&accepted).expect("strings are JSON"));
+        output.buffer().extend(serde_json::to_vec(&accepted).expect("strings can be serialized"));
         output.buffer().push(b'\n');
         output.flush()
     }
@@ -207,7 +208,7 @@ impl Args {
     }
 }
 
-/// The answer to an asynchronous call, as AWS's command line has it.
+/// The response to an asynchronous call, as the AWS CLI prints it.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Accepted<'a> {
@@ -216,11 +217,11 @@ struct Accepted<'a> {
     failure_location: Option<&'a str>,
 }
 
-/// Takes the frames off.
+/// Prints the payload of frames.
 #[derive(Debug, Default)]
 struct Frames {
     decoder: eventstream::Decoder,
-    /// Where the next frame begins.
+    /// Byte offset of the next frame.
     offset: usize,
 }
 
@@ -234,7 +235,7 @@ impl Frames {
                     return Err(Fault::Line(Exit::Failed, line));
                 }
                 sagemaker::Event::Other { event_type, .. } => {
-                    note(&format!("note: an event of unknown type {event_type:?} is left out"));
+                    note(&format!("note: skipped an event of unknown type {event_type:?}"));
                 }
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! What a conversion could not carry over, and what becomes of the command then.
+//! Reports what a conversion has lost.
 
 use sagewire_codec::model::Loss;
 
@@ -8,41 +8,42 @@ use crate::fault::{Exit, Fault, note};
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// How losses are told on standard error
-    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
-    losses: How,
+    /// Format of the losses on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    losses: Format,
     /// Exit with 6 if anything is lost
     #[arg(long)]
     strict: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum How {
-    /// One line each
+enum Format {
+    /// one line per loss
     #[default]
     Text,
-    /// One JSON array
+    /// one JSON array
     Json,
 }
 
 impl Args {
-    /// Tells what was lost.
-    pub(crate) fn tell(&self, losses: &[Loss]) {
+    /// Prints the losses to standard error.
+    pub(crate) fn print(&self, losses: &[Loss]) {
         match self.losses {
-            How::Text => losses.iter().for_each(|loss| note(&format!("loss: {loss}"))),
-            How::Json => {
-                note(&serde_json::to_string(losses).expect("losses are JSON"));
-            }
+            Format::Text => losses.iter().for_each(|loss| note(&format!("loss: {loss}"))),
+            Format::Json => note(&serde_json::to_string(losses).expect("losses can be serialized")),
         }
     }
 
-    /// Fails if anything was lost, and that is forbidden. `consequence` is what did not happen for it.
+    /// Fails if there are losses and `--strict` was given. `consequence` is added to the message.
     pub(crate) fn check(&self, losses: &[Loss], consequence: &str) -> Result<(), Fault> {
-        match losses.len() {
-            count if count > 0 && self.strict => {
-                Err(Fault::Line(Exit::Lossy, format!("strict: {count} lost{consequence}")))
-            }
-            _ => Ok(()),
+        let count = match losses.len() {
+            0 => return Ok(()),
+            1 => "1 loss".to_owned(),
+            count => format!("{count} losses"),
+        };
+        if !self.strict {
+            return Ok(());
         }
+        Err(Fault::Line(Exit::Lossy, format!("strict: {count}{consequence}")))
     }
 }

@@ -1,11 +1,12 @@
 #![forbid(unsafe_code)]
-//! `sagewire`: reads and converts the streams of language models behind Amazon SageMaker endpoints.
+//! `sagewire`: decodes and converts the streams of language models behind Amazon SageMaker endpoints.
 //!
-//! Arguments and exit codes. Each command is a module; what goes wrong in it comes back here as a [`Fault`].
+//! This file parses the arguments. Each command is a module that returns a [`Fault`] if it fails.
 
-mod ask;
-mod asked;
+mod aws_config;
+mod call_error;
 mod chat;
+mod chat_request;
 mod connection;
 mod convert;
 mod decode;
@@ -23,9 +24,10 @@ mod output;
 mod profile;
 mod progress;
 mod request;
-mod service;
 mod shell;
 mod token;
+mod tool_names;
+mod unrecognized;
 
 use std::process::ExitCode;
 
@@ -34,62 +36,58 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::fault::Fault;
 
-/// Reads and converts the streams of language models behind Amazon SageMaker endpoints.
+/// Decode and convert the streams of language models behind Amazon SageMaker endpoints
 ///
-/// Without a command it is `sagewire demo`.
+/// Without a command, sagewire runs the demo.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 120)]
 struct Cli {
-    /// Tell more on standard error: what an answer loses on its way, what chat sends and the headers of
-    /// its answer, which requests the emulator was sent
-    #[arg(short, long, global = true, display_order = 900)]
-    verbose: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the stream is complete
-  1  the input could not be read, or the output not be written
-  2  the arguments or the settings cannot be used
-  3  the stream ended early; what came is printed
-  4  the model or the service failed; what came is printed
-  5  the input is corrupt or exceeds a limit; what came before is printed
-  6  something could not be carried over, and --strict was given
+  0  success: the stream is complete
+  1  the input could not be read, or the output could not be written
+  2  the arguments or settings are invalid
+  3  the stream ended early; what was received is printed
+  4  the model, the service or the connection failed, or the response is not recognized
+  5  the input is corrupt, not recognized, or exceeds a limit
+  6  the conversion lost something, and --strict was given
 
-Errors are one line on standard error: the layer, the byte offset in its input, and what was found there.";
+Errors are one line on standard error: the layer, the byte offset in its input, and what is wrong.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what all this is about: a signed, streamed call of a local endpoint, cut at random and put together again
+    /// Run a streamed call against a local emulator and explain it
     Demo(demo::Args),
-    /// Decode captured bytes, and print them as text, events, frames, or another API's stream
+    /// Decode captured bytes to text, events, frames, or the stream of another API
     Decode(decode::Args),
-    /// Turn a request, a response or an error of one API into that of another
+    /// Convert a request, response or error from one API to another
     Convert(convert::Args),
-    /// Print what can be read and written, as a table
+    /// List the formats that can be read and written
     Formats,
-    /// Ask a model behind a SageMaker endpoint, and print its answer as it comes
+    /// Chat with a model behind a SageMaker endpoint
     Chat(Box<chat::Args>),
-    /// Send a SageMaker endpoint any request, and print what its container answers, as it is
+    /// Send any request to a SageMaker endpoint and print the unchanged response
     Invoke(Box<invoke::Args>),
-    /// Show what a call would use, where it comes from, and whether it would work; nothing is invoked
+    /// Check region, credentials, host and clock without invoking an endpoint
     Doctor(Box<doctor::Args>),
-    /// Make a bearer token for the OpenAI route of the endpoints in a region, and print it
+    /// Print a bearer token for the OpenAI route
     Token(token::Args),
-    /// Run a local SageMaker Runtime that any AWS SDK can be pointed at
+    /// Run a local SageMaker Runtime for AWS SDKs and OpenAI clients
     Emulate(emulate::Args),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(shell::CompletionsArgs),
-    /// Print the manual page, or write those of all commands into a folder
+    /// Print the manual page, or write the pages of all commands to a directory
     Man(shell::ManArgs),
 }
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return print_or_fail(&error),
     };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -101,40 +99,48 @@ fn run(cli: &Cli) -> Result<(), Fault> {
     match &cli.command {
         None => block_on(demo::run(&demo::Args::default())),
         Some(Command::Demo(args)) => block_on(demo::run(args)),
-        Some(Command::Decode(args)) => decode::run(args, cli.verbose),
+        Some(Command::Decode(args)) => decode::run(args),
         Some(Command::Convert(args)) => convert::run(args),
         Some(Command::Formats) => output::print(&format::table()),
-        Some(Command::Chat(args)) => block_on(chat::run(args, cli.verbose)),
-        Some(Command::Invoke(args)) => block_on(invoke::run(args, cli.verbose)),
+        Some(Command::Chat(args)) => block_on(chat::run(args)),
+        Some(Command::Invoke(args)) => block_on(invoke::run(args)),
         Some(Command::Doctor(args)) => block_on(doctor::run(args)),
         Some(Command::Token(args)) => block_on(token::run(args)),
         Some(Command::Completions(args)) => shell::completions(args, Cli::command()),
         Some(Command::Man(args)) => shell::man(args, Cli::command()),
-        Some(Command::Emulate(args)) => block_on(emulate::run(args, cli.verbose)),
+        Some(Command::Emulate(args)) => block_on(emulate::run(args)),
     }
 }
 
 fn block_on(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime
-        .map_err(|error| Fault::usage(format!("the runtime cannot be started: {error}")))?
-        .block_on(command)
+    runtime.map_err(|error| Fault::usage(format!("cannot start the runtime: {error}")))?.block_on(command)
 }
 
-/// Prints the help that was asked for; or what is wrong with the arguments, as one line.
-fn refuse(error: &clap::Error) -> ExitCode {
+/// Prints help and version. For other errors of the arguments, prints them as one line and fails.
+fn print_or_fail(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A reader that has gone has seen enough.
+        // It does not matter if the reader has closed the pipe.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
     let text = error.to_string();
-    let said = text.trim_start_matches("error: ").lines().map(str::trim);
-    let said: Vec<&str> = said
+    let lines = text
+        .trim_start_matches("error: ")
+        .lines()
+        .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        .filter(|line| !line.is_empty())
-        .collect();
-    Fault::usage(format!("{} (see --help)", said.join(" "))).report()
+        .filter(|line| !line.is_empty());
+    let mut message = String::new();
+    for line in lines {
+        let separator = match line.starts_with("tip:") {
+            _ if message.is_empty() => "",
+            true => "; ",
+            false => " ",
+        };
+        message = format!("{message}{separator}{line}");
+    }
+    Fault::usage(format!("{message} (see --help)")).report()
 }
 
 #[cfg(test)]
@@ -142,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_do_not_clash() {
+    fn arguments_are_consistent() {
         Cli::command().debug_assert();
     }
 }

@@ -1,18 +1,18 @@
-//! The profile that is asked for, and the files that AWS's tools keep profiles in. Of these only the names are looked at.
+//! The selected profile, and the files that define profiles. Only the names in these files are read.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::environment;
 
-/// What is used where nobody asks for another. It need not be there.
+/// The profile that is used by default. It does not have to exist.
 const DEFAULT: &str = "default";
 
-/// The profile that settings and credentials come from.
+/// The profile with settings and credentials.
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) name: String,
-    /// Who asked for it, if anybody did.
+    /// The option or variable that selected it, if any.
     pub(crate) from: Option<&'static str>,
     files: [File; 2],
 }
@@ -25,7 +25,7 @@ struct File {
 }
 
 impl Profile {
-    /// The one of this name, or of the environment's.
+    /// The profile of this name, or the one that the environment selects.
     pub(crate) fn new(name: Option<&str>) -> Self {
         let (name, from) = match (name, environment::text("AWS_PROFILE")) {
             (Some(name), _) => (name.to_owned(), Some("--profile")),
@@ -39,7 +39,7 @@ impl Profile {
         Self { name, from, files }
     }
 
-    /// Why it cannot be used: it is nowhere.
+    /// The error message if the profile is in none of the files.
     pub(crate) fn missing(&self) -> Option<String> {
         if self.name == DEFAULT || self.files.iter().any(|file| file.has(&self.name)) {
             return None;
@@ -50,12 +50,12 @@ impl Profile {
     }
 }
 
-/// Its name, and the files that have it.
+/// Writes its name and the files that define it.
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "profile {}", self.name)?;
-        for (at, file) in self.files.iter().filter(|file| file.has(&self.name)).enumerate() {
-            write!(f, "{} {}", if at == 0 { " in" } else { " and" }.trim_end(), shown(&file.path))?;
+        for (index, file) in self.files.iter().filter(|file| file.has(&self.name)).enumerate() {
+            write!(f, "{} {}", if index == 0 { " in" } else { " and" }, short(&file.path))?;
         }
         Ok(())
     }
@@ -79,28 +79,28 @@ impl File {
     }
 }
 
-/// What it has.
+/// Writes the names of its profiles.
 impl fmt::Display for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = shown(&self.path);
+        let path = short(&self.path);
         match &self.profiles {
             Ok(names) if names.is_empty() => write!(f, "{path} has none"),
             Ok(names) => write!(f, "{path} has {}", names.join(", ")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => write!(f, "{path} is not there"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => write!(f, "{path} does not exist"),
             Err(error) => write!(f, "{path} cannot be read: {error}"),
         }
     }
 }
 
-/// The path as people write it.
-fn shown(path: &Path) -> String {
+/// The path, with `~` for the home directory.
+fn short(path: &Path) -> String {
     match std::env::home_dir().and_then(|home| Some(path.strip_prefix(home).ok()?.display().to_string())) {
         Some(rest) => format!("~/{rest}"),
         None => path.display().to_string(),
     }
 }
 
-/// The names of the sections that are profiles.
+/// The names of the sections that define profiles.
 /// Source: [Configuration and credential file settings](https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html).
 fn names(text: &str, prefix: &str) -> Vec<String> {
     let sections = text.lines().filter_map(|line| line.trim_start().strip_prefix('[')?.split_once(']'));
@@ -118,8 +118,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_sections() {
-        let config = "# a comment\n[default]\nregion = x\n[profile work]\n\n [ profile \"two words\" ] # said\n\
+    fn names_are_read_from_sections() {
+        let config = "# a comment\n[default]\nregion = x\n[profile work]\n\n [ profile \"two words\" ] # comment\n\
                       [sso-session s]\n[services t]\nnested =\n  [no section\n[work]\n";
         assert_eq!(names(config, "profile "), ["default", "work", "two words"]);
         assert_eq!(names("[default]\n[work]\naws_access_key_id = [x]\n", ""), ["default", "work"]);

@@ -1,4 +1,4 @@
-//! Requests, as a format takes them.
+//! Writes requests: chat templates and conversion options.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -20,106 +20,122 @@ use crate::input;
 #[derive(Debug, Default, clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// The chat template, for formats that take text: a family (llama3, chatml, …), the name of a model at Hugging Face or
-    /// in JumpStart, the path of a tokenizer_config.json or of a .jinja file; none sends a single message as it is
-    #[arg(long, value_name = "NAME|FILE")]
+    /// Chat template, for formats that take a prompt
+    #[arg(long, value_name = "NAME|FILE", long_help = TEMPLATE_HELP)]
     template: Option<String>,
-    /// How it is written: zero-temperature=greedy|clamp|send, max-tokens=N, others=keep|drop,
-    /// system=keep|first-user|last-user, merge=true|false, first-message=insert|error|leave, images=template|markdown (TGI)
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    settings: Vec<String>,
+    /// Conversion option (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE", long_help = SET_HELP)]
+    options: Vec<String>,
 }
 
-/// What makes a prompt of messages.
+const TEMPLATE_HELP: &str = "\
+Chat template, for formats that take a prompt:
+  llama3, chatml, ...     a family
+  a model's name          as on Hugging Face or in JumpStart
+  tokenizer_config.json   the path of such a file
+  *.jinja                 the path of a template
+  none                    no template: a single user message is the prompt";
+
+const SET_HELP: &str = "\
+Conversion option (repeatable):
+  zero-temperature=greedy|clamp|send
+  max-tokens=N
+  others=keep|drop
+  system=keep|first-user|last-user
+  merge=true|false
+  first-message=insert|error|leave
+  images=template|markdown  (TGI)";
+
+/// How messages become a prompt.
 enum Prompting {
     Template(Box<Template>),
-    /// The one message is the prompt.
-    AsItIs,
+    /// A single message is the prompt.
+    None,
 }
 
 impl Args {
-    /// The arguments that need no chat template.
-    pub(crate) fn as_it_is() -> Self {
-        Self { template: Some(AS_IT_IS.into()), ..Self::default() }
+    /// Arguments without a chat template.
+    pub(crate) fn without_template() -> Self {
+        Self { template: Some(NO_TEMPLATE.into()), ..Self::default() }
     }
 
-    /// Writes a request, and says what was lost.
+    /// Writes a request, and returns it with its losses.
     pub(crate) fn write(&self, to: &Writing, request: &Request<'_>) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
         let prompting = self.template.as_deref().map(Prompting::new).transpose()?;
-        let settings = self.settings()?;
+        let options = self.conversion_options()?;
         match to {
-            Writing::Known(format) => known(*format, request, settings, prompting.as_ref()),
-            Writing::Custom(_) if !self.settings.is_empty() => Err(Fault::usage(
-                "--set is for the formats that sagewire knows: this one is written as its file says",
+            Writing::Known(api) => write_known(*api, request, options, prompting.as_ref()),
+            Writing::Custom(_) if !self.options.is_empty() => Err(Fault::usage(
+                "--set is not available for this format: its file describes how it is written",
             )),
-            Writing::Custom(format) => described(format, request, prompting.as_ref()),
+            Writing::Custom(format) => write_custom(format, request, prompting.as_ref()),
         }
     }
 
-    fn settings(&self) -> Result<ConversionOptions<'static>, Fault> {
-        let mut settings = ConversionOptions::new();
-        for pair in &self.settings {
-            let unusable = || Fault::usage(format!("--set {pair}: not a setting (see --help)"));
-            let number = |text: &str| text.parse().map_err(|_| unusable());
-            settings = match pair.split_once('=').ok_or_else(unusable)? {
-                ("zero-temperature", "greedy") => settings.zero_temperature(ZeroTemperature::Greedy),
-                ("zero-temperature", "clamp") => settings.zero_temperature(ZeroTemperature::Clamp),
-                ("zero-temperature", "send") => settings.zero_temperature(ZeroTemperature::Send),
-                ("max-tokens", tokens) => settings.max_tokens(number(tokens)?),
-                ("others", "keep") => settings.drop_extra_parameters(false),
-                ("others", "drop") => settings.drop_extra_parameters(true),
-                ("system", "keep") => settings.system(SystemPlacement::Keep),
-                ("system", "first-user") => settings.system(SystemPlacement::FirstUser),
-                ("system", "last-user") => settings.system(SystemPlacement::LastUser),
-                ("merge", "true") => settings.merge_messages(true),
-                ("merge", "false") => settings.merge_messages(false),
-                ("first-message", "insert") => settings.first_message(FirstMessage::Insert),
-                ("first-message", "error") => settings.first_message(FirstMessage::Error),
-                ("first-message", "leave") => settings.first_message(FirstMessage::Leave),
-                ("images", "template") => settings.prompt_images(PromptImages::Template),
-                ("images", "markdown") => settings.prompt_images(PromptImages::Markdown),
-                _ => return Err(unusable()),
+    fn conversion_options(&self) -> Result<ConversionOptions<'static>, Fault> {
+        let mut options = ConversionOptions::new();
+        for pair in &self.options {
+            let invalid = || Fault::usage(format!("--set {pair}: no such option or value (see --help)"));
+            let number = |text: &str| text.parse().map_err(|_| invalid());
+            options = match pair.split_once('=').ok_or_else(invalid)? {
+                ("zero-temperature", "greedy") => options.zero_temperature(ZeroTemperature::Greedy),
+                ("zero-temperature", "clamp") => options.zero_temperature(ZeroTemperature::Clamp),
+                ("zero-temperature", "send") => options.zero_temperature(ZeroTemperature::Send),
+                ("max-tokens", tokens) => options.max_tokens(number(tokens)?),
+                ("others", "keep") => options.drop_extra_parameters(false),
+                ("others", "drop") => options.drop_extra_parameters(true),
+                ("system", "keep") => options.system(SystemPlacement::Keep),
+                ("system", "first-user") => options.system(SystemPlacement::FirstUser),
+                ("system", "last-user") => options.system(SystemPlacement::LastUser),
+                ("merge", "true") => options.merge_messages(true),
+                ("merge", "false") => options.merge_messages(false),
+                ("first-message", "insert") => options.first_message(FirstMessage::Insert),
+                ("first-message", "error") => options.first_message(FirstMessage::Error),
+                ("first-message", "leave") => options.first_message(FirstMessage::Leave),
+                ("images", "template") => options.prompt_images(PromptImages::Template),
+                ("images", "markdown") => options.prompt_images(PromptImages::Markdown),
+                _ => return Err(invalid()),
             };
         }
-        Ok(settings)
+        Ok(options)
     }
 }
 
-fn known(
-    format: Api,
+fn write_known(
+    api: Api,
     request: &Request<'_>,
-    settings: ConversionOptions<'_>,
+    options: ConversionOptions<'_>,
     prompting: Option<&Prompting>,
 ) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
-    let goes_back = request.api == Some(format);
-    if prompting.is_none() && request.prompt.is_none() && takes_prompt(format) && !goes_back {
-        return Err(no_template());
+    let is_same_api = request.api == Some(api);
+    if prompting.is_none() && request.prompt.is_none() && takes_prompt(api) && !is_same_api {
+        return Err(missing_template());
     }
-    let (is_rendered, refused) = (AtomicBool::new(false), OnceLock::new());
+    let (is_rendered, failure) = (AtomicBool::new(false), OnceLock::new());
     let render = |messages: &[Message<'_>], tools: &[Tool<'_>]| {
         is_rendered.store(true, Ordering::Relaxed);
         match prompting {
             Some(Prompting::Template(template)) => template.rendered(messages, tools),
-            _ => as_it_is(messages, tools).map(Rendered::new),
+            _ => single_text(messages, tools).map(Rendered::new),
         }
-        .inspect_err(|why| drop(refused.set(why.clone())))
+        .inspect_err(|reason| drop(failure.set(reason.clone())))
     };
-    let settings = if prompting.is_some() { settings.render(&render) } else { settings };
-    let written = write_request(format, request, &settings);
-    if let Some(why) = refused.get() {
-        return Err(Fault::usage(format!("--template: {why}")));
+    let options = if prompting.is_some() { options.render(&render) } else { options };
+    let written = write_request(api, request, &options);
+    if let Some(reason) = failure.get() {
+        return Err(Fault::usage(format!("--template: {reason}")));
     }
     let (body, losses) = written?;
     if matches!(prompting, Some(Prompting::Template(_))) && !is_rendered.load(Ordering::Relaxed) {
-        note(UNUSED);
+        note(UNUSED_TEMPLATE);
     }
     Ok((body, losses.as_slice().to_vec()))
 }
 
-/// A template that somebody gave for nothing.
-const UNUSED: &str = "note: --template is not used: this format takes messages, or there is a prompt already";
+const UNUSED_TEMPLATE: &str =
+    "note: --template is not used: this format takes messages, or the request has a prompt already";
 
-fn described(
+fn write_custom(
     format: &custom::Format,
     request: &Request<'_>,
     prompting: Option<&Prompting>,
@@ -127,17 +143,17 @@ fn described(
     let mut losses = Vec::new();
     let mut prompt = None;
     if format.asks_for("prompt") && request.prompt.is_none() {
-        prompt = Some(match prompting.ok_or_else(no_template)? {
+        prompt = Some(match prompting.ok_or_else(missing_template)? {
             Prompting::Template(template) => {
                 let prompt = template.render(&request.messages, &request.tools)?;
                 losses.extend_from_slice(prompt.losses.as_slice());
                 prompt.text
             }
-            Prompting::AsItIs => as_it_is(&request.messages, &request.tools)
-                .map_err(|why| Fault::usage(format!("--template: {why}")))?,
+            Prompting::None => single_text(&request.messages, &request.tools)
+                .map_err(|reason| Fault::usage(format!("--template: {reason}")))?,
         });
     } else if matches!(prompting, Some(Prompting::Template(_))) {
-        note(UNUSED);
+        note(UNUSED_TEMPLATE);
     }
     let body = format.write(request, prompt.as_deref())?;
     losses.extend_from_slice(body.losses.as_slice());
@@ -145,9 +161,9 @@ fn described(
 }
 
 /// Whether requests of this format have a prompt in place of messages.
-fn takes_prompt(format: Api) -> bool {
+fn takes_prompt(api: Api) -> bool {
     matches!(
-        format,
+        api,
         Api::Completions
             | Api::Tgi
             | Api::Lmi
@@ -158,18 +174,18 @@ fn takes_prompt(format: Api) -> bool {
     )
 }
 
-fn no_template() -> Fault {
+fn missing_template() -> Fault {
     Fault::usage(
-        "this format takes a prompt, which a chat template makes of messages: give --template the name of the model or of \
-         a family (llama3, chatml, …), the path of its tokenizer_config.json, or none to send a single message as it is",
+        "this format takes a prompt, so a chat template is required: give --template the name of the model or of a \
+         family (llama3, chatml, ...), the path of its tokenizer_config.json, or none to send a single message unchanged",
     )
 }
 
 /// The name for no template.
-const AS_IT_IS: &str = "none";
+const NO_TEMPLATE: &str = "none";
 
-/// The one message, if it is one and of text.
-fn as_it_is(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<String, String> {
+/// The text of a single user message.
+fn single_text(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<String, String> {
     let text = |message: &Message<'_>| {
         let texts = message.content.iter().map(|part| match &part.content {
             Content::Text(text) => Some(&**text),
@@ -181,14 +197,14 @@ fn as_it_is(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<String, Stri
         [message] if message.role == Role::User && tools.is_empty() => text(message),
         _ => None,
     }
-    .ok_or_else(|| "none is for a single message of the user, of text and without tools".to_owned())
+    .ok_or_else(|| "none requires a single user message, with text only and without tools".to_owned())
 }
 
 impl Prompting {
-    /// A template by its name, or of a file.
+    /// Finds a template by its name, or reads it from a file.
     fn new(name: &str) -> Result<Self, Fault> {
-        if name == AS_IT_IS {
-            return Ok(Self::AsItIs);
+        if name == NO_TEMPLATE {
+            return Ok(Self::None);
         }
         let path = Path::new(name);
         let template = match path.extension().and_then(|extension| extension.to_str()) {
@@ -197,7 +213,7 @@ impl Prompting {
             _ if path.is_file() => tokenizer_config(path),
             _ => Template::named(name).map_err(|error| error.to_string()),
         };
-        let template = template.map_err(|why| Fault::usage(format!("--template: {why}")))?;
+        let template = template.map_err(|reason| Fault::usage(format!("--template: {reason}")))?;
         Ok(Self::Template(Box::new(match today() {
             Some(today) => template.date(today),
             None => template,
@@ -207,22 +223,22 @@ impl Prompting {
 
 fn tokenizer_config(path: &Path) -> Result<Template, String> {
     let json = input::read_text(path)?;
-    let beside = path.with_file_name("chat_template.jinja");
-    let hint = if beside.is_file() { "; hint: there is a chat_template.jinja beside it" } else { "" };
+    let neighbour = path.with_file_name("chat_template.jinja");
+    let hint = if neighbour.is_file() { "; hint: there is a chat_template.jinja next to it" } else { "" };
     let template = Template::from_tokenizer_config(&json);
     template.map_err(|error| format!("{}: {error}{hint}", path.display()))
 }
 
-/// A template in a file of its own; the tokens that it names are in the file beside it.
+/// Reads a template from its own file. The special tokens are in the tokenizer_config.json next to it.
 fn jinja(path: &Path) -> Result<Template, String> {
     let source = input::read_text(path)?;
-    let beside = path.with_file_name("tokenizer_config.json");
-    let config = if beside.is_file() { input::read_text(&beside)? } else { "{}".into() };
+    let neighbour = path.with_file_name("tokenizer_config.json");
+    let config = if neighbour.is_file() { input::read_text(&neighbour)? } else { "{}".into() };
     let template = Template::from_jinja(&source, &config);
     template.map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The current date in UTC, for templates that write it.
+/// The current date in UTC, for templates that contain it.
 fn today() -> Option<Date> {
     let now = OffsetDateTime::now_utc();
     let date = Date::new(now.year().try_into().ok()?, now.month().into(), now.day())?;

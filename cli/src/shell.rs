@@ -1,4 +1,4 @@
-//! `sagewire completions` and `sagewire man`: what a shell and `man` know of the command line.
+//! `sagewire completions` and `sagewire man`.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ const NAME: &str = "sagewire";
 /// Arguments of `sagewire completions`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell to generate completions for
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -22,9 +22,9 @@ pub(crate) struct CompletionsArgs {
 /// Arguments of `sagewire man`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ManArgs {
-    /// The folder that the pages of all commands are written to; without it the first one is printed
+    /// Directory to write the pages of all commands to
     #[arg(value_name = "DIR")]
-    folder: Option<PathBuf>,
+    directory: Option<PathBuf>,
 }
 
 /// Prints the completions for a shell.
@@ -34,16 +34,16 @@ pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> Resul
     output.flush()
 }
 
-/// Prints the manual page, or writes all of them.
+/// Prints the main manual page, or writes the pages of all commands.
 pub(crate) fn man(args: &ManArgs, command: Command) -> Result<(), Fault> {
-    let Some(folder) = &args.folder else {
+    let Some(directory) = &args.directory else {
         let mut output = Output::default();
         clap_mangen::Man::new(command).render(output.buffer()).map_err(|error| Fault::output(&error))?;
         return output.flush();
     };
-    let unusable = |error: io::Error| Fault::usage(format!("{}: {error}", folder.display()));
-    if !folder.is_dir() {
-        return Err(unusable(io::ErrorKind::NotADirectory.into()));
+    let failed = |error: io::Error| Fault::usage(format!("{}: {error}", directory.display()));
+    if !directory.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
     }
-    clap_mangen::generate_to(command, folder).map_err(unusable)
+    clap_mangen::generate_to(command, directory).map_err(failed)
 }

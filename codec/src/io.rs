@@ -1,15 +1,19 @@
 //! Decodes what a [`Read`] brings, without async (feature `std`).
 
+use core::task::Poll;
 use std::io::{self, Read};
 
 use bytes::Bytes;
 
-use crate::decode::Decoder;
-use crate::error::DecodeError;
+use crate::decode::{Chunk, DecodeLoop, Decoder};
 use crate::model::Event;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 16 * 1024;
+
+/// Why the events of a reader ended before the stream was complete: the reader failed, or the stream is truncated or corrupt, or
+/// the model failed.
+pub type Error = crate::decode::Error<io::Error>;
 
 /// The chat events of a reader, as an iterator. It ends after the last event of a complete stream, and otherwise with one
 /// error.
@@ -31,17 +35,7 @@ const CHUNK: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Events<R> {
     reader: R,
-    decoder: Decoder,
-    chunk: Bytes,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Reading,
-    /// The reader has ended, well or with an error.
-    Finishing(Option<io::Error>),
-    Ended,
+    inner: DecodeLoop<Decoder, io::Error>,
 }
 
 impl<R: Read> Events<R> {
@@ -52,7 +46,7 @@ impl<R: Read> Events<R> {
 
     /// Decodes what `reader` brings with a decoder of the caller's.
     pub fn with_decoder(reader: R, decoder: Decoder) -> Self {
-        Self { reader, decoder, chunk: Bytes::new(), state: State::Reading }
+        Self { reader, inner: DecodeLoop::new(decoder) }
     }
 }
 
@@ -64,12 +58,12 @@ impl<R> Events<R> {
 
     /// The decoder.
     pub fn decoder(&self) -> &Decoder {
-        &self.decoder
+        &self.inner.decoder
     }
 
     /// The reader and the decoder.
     pub fn into_inner(self) -> (R, Decoder) {
-        (self.reader, self.decoder)
+        (self.reader, self.inner.decoder)
     }
 }
 
@@ -77,79 +71,26 @@ impl<R: Read> Iterator for Events<R> {
     type Item = Result<Event<'static>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match &mut self.state {
-                State::Reading => match self.decoder.decode(&mut self.chunk) {
-                    Ok(Some(event)) => return Some(Ok(event.into_owned())),
-                    Ok(None) => match read(&mut self.reader) {
-                        Ok(chunk) if chunk.is_empty() => self.state = State::Finishing(None),
-                        Ok(chunk) => self.chunk = chunk,
-                        Err(error) => self.state = State::Finishing(Some(error)),
-                    },
-                    Err(error) => {
-                        self.state = State::Ended;
-                        return Some(Err(Error::Decode(error)));
-                    }
-                },
-                State::Finishing(fault) => {
-                    let finished = self.decoder.finish();
-                    if let Ok(Some(event)) = finished {
-                        return Some(Ok(event.into_owned()));
-                    }
-                    // A reader that breaks explains why the stream is truncated; after a complete one it does no harm.
-                    let fault = fault.take();
-                    self.state = State::Ended;
-                    return match (finished, fault) {
-                        (Ok(_), _) => None,
-                        (Err(_), Some(fault)) => Some(Err(Error::Io(fault))),
-                        (Err(error), None) => Some(Err(Error::Decode(error))),
-                    };
-                }
-                State::Ended => return None,
-            }
+        let Self { reader, inner } = self;
+        match inner.next(|| Poll::Ready(read(reader).transpose())) {
+            Poll::Ready(item) => item,
+            Poll::Pending => None,
         }
     }
 }
 
-/// The next bytes; none at the end.
-fn read(reader: &mut impl Read) -> io::Result<Bytes> {
+/// The next bytes; `None` at the end.
+fn read(reader: &mut impl Read) -> io::Result<Option<Chunk>> {
     let mut chunk = std::vec![0; CHUNK];
     loop {
         match reader.read(&mut chunk) {
+            Ok(0) => return Ok(None),
             Ok(len) => {
                 chunk.truncate(len);
-                return Ok(Bytes::from(chunk));
+                return Ok(Some(Chunk::Bytes(Bytes::from(chunk))));
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Why the events of a reader ended before the stream was complete.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// The reader failed.
-    Io(io::Error),
-    /// The stream is truncated or corrupt, or the model failed.
-    Decode(DecodeError),
-}
-
-impl core::fmt::Display for Error {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Decode(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for Error {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => error.source(),
-            Self::Decode(error) => error.source(),
         }
     }
 }

@@ -87,7 +87,7 @@ mod convert_error;
 mod decode;
 mod error;
 pub mod eventstream;
-pub mod formats;
+mod formats;
 mod input;
 #[cfg(feature = "std")]
 pub mod io;
@@ -99,6 +99,7 @@ pub mod model;
 mod options;
 mod records;
 pub mod sagemaker;
+mod setters;
 pub mod sse;
 #[cfg(feature = "stream")]
 pub mod stream;
@@ -111,8 +112,8 @@ pub use error::{DecodeError, DecodeErrorKind, Layer};
 pub use formats::custom;
 pub use formats::embeddings;
 pub use formats::{
-    HttpError, HttpErrorKind, Writer, convert_request, read_request, tool_names, write_request,
-    write_response,
+    HttpError, HttpErrorKind, Writer, convert_request, detect_request, read_request, tool_names,
+    write_request, write_response,
 };
 pub use limits::Limits;
 pub use model::{Api, Failure, UnknownApi};

@@ -10,6 +10,7 @@ use crate::formats::custom;
 use crate::limits::Limits;
 use crate::model::Api;
 use crate::records::Framing;
+use crate::setters::setters;
 
 /// How a stream is decoded. The default detects framing and API automatically.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,32 +37,11 @@ impl Options {
         Self::default()
     }
 
-    /// Sets [`framing`](Self::framing).
-    #[must_use]
-    pub fn framing(mut self, framing: Framing) -> Self {
-        self.framing = framing;
-        self
-    }
-
-    /// Sets [`api`](Self::api).
-    #[must_use]
-    pub fn api(mut self, api: impl Into<Option<Api>>) -> Self {
-        self.api = api.into();
-        self
-    }
-
-    /// Sets [`token_logprobs`](Self::token_logprobs).
-    #[must_use]
-    pub fn token_logprobs(mut self, wanted: bool) -> Self {
-        self.token_logprobs = wanted;
-        self
-    }
-
-    /// Sets [`limits`](Self::limits).
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
+    setters! {
+        framing(framing: Framing) => framing;
+        api(api: impl Into<Option<Api>>) => api.into();
+        token_logprobs(wanted: bool) => wanted;
+        limits(limits: Limits) => limits;
     }
 
     /// Sets [`custom`](Self::custom).

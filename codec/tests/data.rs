@@ -93,8 +93,8 @@ fn responses_serialize() {
         "choices": [{
             "index": 0,
             "content": [
-                {"type": "text", "text": "hi"},
-                {"type": "tool_call", "id": "t", "name": "f", "input": "{\"a\":1}"},
+                {"text": "hi"},
+                {"tool_call": {"id": "t", "name": "f", "input": "{\"a\":1}"}},
             ],
             "finish": "tool_calls",
         }],
@@ -131,7 +131,10 @@ fn a_reader_that_fails_is_an_error_after_the_events() {
     let all: Vec<_> = Events::new(Breaks(half)).collect();
     let (last, before) = all.split_last().expect("events");
     assert!(before.iter().all(Result::is_ok) && !before.is_empty());
-    assert!(matches!(last, Err(io::Error::Io(error)) if error.to_string().contains("cable")), "{last:?}");
+    assert!(
+        matches!(last, Err(io::Error::Transport(error)) if error.to_string().contains("cable")),
+        "{last:?}"
+    );
     // A stream that was complete before loses nothing by it.
     let mut complete = Events::new(Breaks(&body));
     assert!(complete.by_ref().all(|event| event.is_ok()));

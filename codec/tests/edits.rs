@@ -158,7 +158,7 @@ fn losses_are_those_of_the_change() {
     assert_eq!(
         losses,
         [
-            "/messages/1: dropped: the target knows no names of speakers",
+            "/messages/1: dropped: the target has no names of participants",
             "role: approximated: the role is unknown: sent as the user's"
         ]
     );

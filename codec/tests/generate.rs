@@ -163,7 +163,7 @@ fn djl_failure(name: &str, body: &[u8]) {
     assert_eq!(answer.finish(), None, "{name}");
     let message = if name.starts_with("jsonlines-tgi") {
         // The formatter has no place for it.
-        "the model ended its answer with this finish reason"
+        "the model ended its response with this finish reason"
     } else if name == "3p-error" {
         "Internal error"
     } else if name.ends_with("first") {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// not know each other.
 fn allowed(module: &str) -> &'static [&'static str] {
     // What APIs share: the files next to their folders.
-    const SHARED: [&str; 10] = [
+    const SHARED: [&str; 11] = [
         "formats/conversion",
         "formats/edit",
         "formats/error_record",
@@ -16,6 +16,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/messages",
         "formats/parameters",
         "formats/request_reader",
+        "formats/sampling",
         "formats/thinking",
         "formats/tool_names",
     ];
@@ -32,6 +33,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/messages",
         "formats/parameters",
         "formats/request_reader",
+        "formats/sampling",
         "formats/thinking",
         "formats/tool_names",
         "json",
@@ -41,9 +43,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "utf8",
     ];
     match module {
-        "ablation" | "buffer" | "input" | "json" | "limits" | "media_type" => &[],
+        "ablation" | "buffer" | "input" | "json" | "limits" | "media_type" | "setters" => &[],
         "utf8" => &["ablation"],
-        "model" => &["json", "media_type"],
+        "model" => &["json", "media_type", "setters"],
         "error" => &["model"],
         "convert_error" => &["json", "model"],
         "eventstream" => &["ablation", "buffer", "error", "input", "limits"],
@@ -52,7 +54,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "sagemaker" => &["eventstream", "model"],
         "records" => &["ablation", "buffer", "error", "limits", "sse"],
         "assemble" => &["buffer", "error", "json", "limits", "model", "records", "utf8"],
-        "options" => &["formats/custom", "limits", "model", "records"],
+        "options" => &["formats/custom", "limits", "model", "records", "setters"],
         "formats" => &[],
         "formats/request" | "formats/writer" => &["convert_error", "error", "formats", "json", "model"],
         module if SHARED.contains(&module) => &[

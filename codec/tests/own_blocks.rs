@@ -18,7 +18,7 @@ fn foreign(target: Api) -> String {
         Api::Converse => "Converse has none for what others run or make",
         _ => "TGI generates text",
     };
-    format!("dropped: only its own format knows such a block: {why}")
+    format!("dropped: only its own API has such a block: {why}")
 }
 
 fn context() -> ResponseOptions {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use sagewire_codec::model::{
     Content, ConversionOptions, Json, Message, Param, Part, Request, Role, Source, Tool, ToolChoice,
 };
-use sagewire_codec::{Api, convert_request, read_request, write_request};
+use sagewire_codec::{Api, convert_request, detect_request, read_request, write_request};
 use serde_json::{Value, json};
 
 /// All of a request but where it was read, in any order.
@@ -540,5 +540,32 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// `lmi` and `jumpstart` share their fields with `tgi`.
+#[test]
+fn the_api_of_a_request_is_detected() {
+    let vectors = common::read_json(&common::testdata("detect_request.json"));
+    for vector in vectors.as_array().expect("a list") {
+        let name = common::name_of(vector);
+        for body in [vector["body"].to_string(), serde_json::to_string_pretty(&vector["body"]).expect("JSON")]
+        {
+            let found = detect_request(body.as_bytes()).map(Api::name);
+            assert_eq!(found, vector["api"].as_str(), "{name}");
+            for broken in [&body[..body.len() - 1], &format!("{body}x")] {
+                assert_eq!(detect_request(broken.as_bytes()), None, "{name}: {broken}");
+            }
+        }
+    }
+    assert_eq!(detect_request(b"{\"messages\":[\"\xff\"]}"), None, "not UTF-8");
+    let vectors = common::read_json(&common::testdata("requests.json"));
+    for vector in vectors["identity"].as_array().expect("a list") {
+        let name = common::name_of(vector);
+        let api = named(vector["format"].as_str().expect("a format"));
+        let found = detect_request(vector["body"].to_string().as_bytes());
+        let is_shared = matches!(api, Api::Lmi | Api::JumpStart | Api::Anthropic);
+        let shared = if api == Api::Anthropic { Api::OpenAi } else { Api::Tgi };
+        assert!(found == Some(api) || (is_shared && found == Some(shared)), "{name}: {found:?}");
     }
 }

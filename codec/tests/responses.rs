@@ -169,16 +169,16 @@ fn losses_for_whole_responses_have_their_places() {
         write_response(Api::Converse, &response, &ResponseOptions::new().latency_ms(1))
             .expect("it is written"),
     );
-    let object = "approximated: the format wants an object: it is a member of one";
+    let object = "approximated: the target takes an object: it is a field of one";
     let id = "approximated: an ID of Converse has 1 to 64 letters, digits and few marks";
     let name = "approximated: a name in Converse has 1 to 64 letters, digits and few marks";
     let at = |index: u32, why: &str| format!("/choices/0/message/tool_calls/{index}: {why}");
     assert_eq!(
         losses,
         [
-            "/choices/1: dropped: the format has one answer",
-            "/choices/2: dropped: the format has one answer",
-            "/mood: dropped: a member of unknown meaning has no place in Converse",
+            "/choices/1: dropped: the target has only one choice",
+            "/choices/2: dropped: the target has only one choice",
+            "/mood: dropped: Converse has no place for a field of unknown meaning",
             &at(0, id),
             &at(0, object),
             &at(1, "defaulted: the call has no ID"),

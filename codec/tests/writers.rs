@@ -425,7 +425,7 @@ fn tgi_finish_reasons() {
     assert_eq!(finish("length", None), ("length".to_owned(), none()));
     assert_eq!(finish("own", None), ("own".to_owned(), none()));
     let lost =
-        vec!["/choices/0/finish_reason: dropped: TGI does not say which stop string was met".to_owned()];
+        vec!["/choices/0/finish_reason: dropped: TGI does not report which stop string was met".to_owned()];
     assert_eq!(finish("stop", Some("END")), ("stop_sequence".to_owned(), lost));
     let lost = vec!["/choices/0/finish_reason: approximated: TGI has no name for it".to_owned()];
     assert_eq!(finish("tool_calls", None), ("eos_token".to_owned(), lost.clone()));
@@ -436,12 +436,12 @@ fn tgi_finish_reasons() {
 fn tgi_counts_are_not_made_up() {
     let (records, losses) = tgi(&data(&[choice(json!({}), Some("stop"))]));
     assert_eq!(records[0]["details"]["generated_tokens"], 0);
-    assert_eq!(losses, ["usage: defaulted: the source does not count"]);
+    assert_eq!(losses, ["usage: defaulted: the source reports no counts"]);
     // Without a finish reason there is no place for any of it.
     let counts = usage(json!({"prompt_tokens": 1, "completion_tokens": 1}));
     let (records, losses) = tgi(&(data(&[counts]) + "data: [DONE]\n\n"));
     assert_eq!(records[0]["details"], Value::Null);
-    assert_eq!(losses, ["usage: dropped: it stands beside a finish reason, and there is none"]);
+    assert_eq!(losses, ["usage: dropped: it belongs to a finish reason, and there is none"]);
 }
 
 #[test]
@@ -469,11 +469,11 @@ fn tgi_losses() {
         [
             "/choices/0/delta/reasoning: dropped: TGI has one kind of text",
             "/choices/0/logprobs: dropped: formats disagree on what they are",
-            "/choices/0: dropped: TGI streams one answer",
+            "/choices/0: dropped: TGI streams only one choice",
             "/choices/0/delta/refusal: approximated: TGI has no refusals: written as text",
             id,
             probability,
-            "/choices/0/delta/mood: dropped: a member of unknown meaning has no place in TGI's records",
+            "/choices/0/delta/mood: dropped: there is no place for a field of unknown meaning in TGI's records",
             "/choices/0/delta/tool_calls/0: dropped: TGI generates text, its tools belong to its chat",
             "/choices/0/finish_reason: approximated: TGI has no name for it",
             "usage details: dropped: TGI counts neither caches nor reasoning",

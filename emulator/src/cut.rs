@@ -139,7 +139,8 @@ pub(crate) fn split(parts: &mut Vec<Range<usize>>, offset: usize) -> usize {
     }
 }
 
-fn is_sse(content_type: &str) -> bool {
+/// Whether a content type is that of server-sent events.
+pub(crate) fn is_sse(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("text/event-stream")
 }

@@ -4,6 +4,7 @@
 use axum::http::HeaderValue;
 use bytes::Bytes;
 
+use crate::call::Operation;
 use crate::container_response::{BodyEvent, BodyStream};
 use crate::cut::{Chunks, Cut};
 use crate::fault::{Exception, Fault, FaultKind};
@@ -23,14 +24,19 @@ pub(crate) struct Framing {
 }
 
 impl Framing {
-    pub(crate) fn new(frames: bool, content_type: Option<&HeaderValue>, rule: &Rule) -> Self {
+    pub(crate) fn new(operation: Operation, content_type: Option<&HeaderValue>, rule: &Rule) -> Self {
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().into();
-        Self { frames, content_type, cut: rule.cut, chunks: rule.chunks, fault: rule.fault.clone() }
+        let frames = operation == Operation::Stream;
+        let cut = if operation == Operation::Unary { Cut::Whole } else { rule.cut };
+        Self { frames, content_type, cut, chunks: rule.chunks, fault: rule.fault.clone() }
     }
 
     /// Frames a complete body.
     pub(crate) fn whole(&self, body: &Bytes) -> Wire {
-        self.wire(body, 0, self.fault.as_ref())
+        if self.frames {
+            return self.wire(body, 0, self.fault.as_ref());
+        }
+        Wire::plain(body, &self.content_type, self.cut, self.chunks, self.fault.as_ref())
     }
 
     fn wire(&self, body: &Bytes, index: u64, fault: Option<&Fault>) -> Wire {
@@ -38,7 +44,8 @@ impl Framing {
         if self.frames {
             Wire::frames(body, &self.content_type, self.cut.for_chunk(index), chunks, fault)
         } else {
-            Wire::plain(body, chunks, fault)
+            // A body that arrives in chunks is passed on in the same chunks.
+            Wire::plain(body, &self.content_type, Cut::Whole, chunks, fault)
         }
     }
 }

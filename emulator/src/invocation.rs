@@ -145,7 +145,7 @@ impl Invocation {
     ) -> Response<Body> {
         let recording = recording.and_then(|recording| recording.response(&container));
         let operation = self.call.operation;
-        let framing = Framing::new(operation == Operation::Stream, container.content_type.as_ref(), rule);
+        let framing = Framing::new(operation, container.content_type.as_ref(), rule);
         let body = match container.body {
             ResponseBody::Whole(body) => {
                 playback::body(framing.whole(&body), rule.pause, connection_handle, alive)

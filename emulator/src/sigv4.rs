@@ -180,8 +180,13 @@ fn signature(
     credentials: &Credentials,
     time: SystemTime,
 ) -> Option<String> {
+    let host = host(parts)?;
     let mut headers = Vec::new();
     for name in &authorization.signed_headers {
+        if *name == "host" {
+            headers.push((*name, host));
+            continue;
+        }
         let mut values = parts.headers.get_all(*name).iter().peekable();
         values.peek()?;
         for value in values {
@@ -203,11 +208,16 @@ fn signature(
         .build()
         .ok()?
         .into();
-    let uri = format!("http://{}{}", text(&parts.headers, "host")?, parts.uri.path_and_query()?);
+    let uri = format!("http://{host}{}", parts.uri.path_and_query()?);
     let request =
         SignableRequest::new(parts.method.as_str(), uri, headers.into_iter(), SignableBody::Bytes(body))
             .ok()?;
     Some(sign(request, &params).ok()?.signature().into())
+}
+
+/// The host that the client has signed: the header `host`, which HTTP/2 replaces by `:authority`.
+fn host(parts: &Parts) -> Option<&str> {
+    text(&parts.headers, "host").or_else(|| Some(parts.uri.authority()?.as_str()))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

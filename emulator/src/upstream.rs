@@ -172,7 +172,7 @@ async fn begin<S>(stream: S, request: Request<Body>) -> Result<PendingResponse, 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let no_response = |error: hyper::Error| format!("The container did not answer: {error}");
+    let no_response = |error: hyper::Error| format!("The container did not respond: {error}");
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(READ_LEN_MAX)
         .handshake(TokioIo::new(stream))

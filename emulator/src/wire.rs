@@ -60,8 +60,15 @@ impl Wire {
         Self::cut(&frames.bytes.into(), &frames.ends, chunks, ending)
     }
 
-    /// The body of the unary operation, to which faults of frames do not apply.
-    pub(crate) fn plain(body: &Bytes, chunks: Chunks, fault: Option<&Fault>) -> Self {
+    /// A body without frames. If it is a stream of server-sent events, as on the OpenAI route, it is cut like the payload of
+    /// frames; other bodies are one part. Faults of frames do not apply to it.
+    pub(crate) fn plain(
+        body: &Bytes,
+        content_type: &str,
+        cut: Cut,
+        chunks: Chunks,
+        fault: Option<&Fault>,
+    ) -> Self {
         let (ending, after) = match fault.map(|fault| (&fault.kind, fault.after)) {
             Some((FaultKind::Reset, after)) => (Ending::Reset, after),
             Some((FaultKind::HangUp, after)) => (Ending::HangUp, after),
@@ -69,7 +76,8 @@ impl Wire {
             _ => (Ending::Clean, body.len()),
         };
         let body = body.slice(..after.min(body.len()));
-        let ends = [body.len()];
+        let cut = if cut::is_sse(content_type) { cut } else { Cut::Whole };
+        let ends: Vec<usize> = cut.parts(&body, content_type).iter().map(|part| part.end).collect();
         Self::cut(&body, &ends, chunks, ending)
     }
 
@@ -216,9 +224,27 @@ mod tests {
 
     #[test]
     fn plain_bodies_only_break_off() {
-        let plain =
-            |kind| Wire::plain(&Bytes::from_static(BODY), Chunks::Whole, Some(&Fault { kind, after: 4 }));
+        let plain = |kind| {
+            Wire::plain(
+                &Bytes::from_static(BODY),
+                "",
+                Cut::Whole,
+                Chunks::Whole,
+                Some(&Fault { kind, after: 4 }),
+            )
+        };
         assert_eq!(plain(FaultKind::HangUp).chunks, ["data"]);
         assert_eq!(plain(FaultKind::CorruptByte).chunks, [BODY]);
+    }
+
+    #[test]
+    fn plain_streams_are_cut_like_frames() {
+        let plain = |content_type, cut| {
+            let body = Bytes::from_static(BODY);
+            Wire::plain(&body, content_type, cut, Chunks::Frames, None).chunks
+        };
+        assert_eq!(plain("text/event-stream", Cut::Events), ["data: 1\n\n", "data: 2\n\n", "data: 3\n\n"]);
+        assert_eq!(plain("text/event-stream", Cut::Bytes).len(), BODY.len());
+        assert_eq!(plain("application/json", Cut::Bytes), [BODY]);
     }
 }

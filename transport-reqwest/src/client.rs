@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
     ResponseStream, ServiceError, Timeout, impl_transport, read_body, read_error_body,
@@ -186,7 +186,7 @@ impl Client {
         let inner = &self.inner;
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
-            let (headers, body) = inner.send(&prepared, StatusCode::OK, deadline).await?;
+            let (headers, body) = inner.send(&prepared, deadline).await?;
             let body = read_body(chunks(body), &inner.bounds, deadline).await?;
             Ok(Response::new(Metadata::new(&headers, prepared.operation), body))
         };
@@ -213,7 +213,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 202 is an error.
+    /// See [`Error`]. A status outside 2xx is an error.
     pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
         if self.route == Route::OpenAi {
             return Err(Error::invalid_request("the OpenAI route has no asynchronous invocations"));
@@ -223,7 +223,7 @@ impl Client {
         let inner = &self.inner;
         let deadline = Deadline::new(&inner.bounds.timeouts);
         let attempt = || async {
-            let (headers, body) = inner.send(&prepared, StatusCode::ACCEPTED, deadline).await?;
+            let (headers, body) = inner.send(&prepared, deadline).await?;
             let body = read_body(chunks(body), &inner.bounds, deadline).await?;
             Ok(AsyncResponse::new(&headers, &body))
         };
@@ -243,26 +243,25 @@ impl Client {
 impl_transport!(Client);
 
 impl Inner {
-    /// Headers and body of a response with this status. A wrong clock is corrected once, and a refused token or expired
+    /// Headers and body of a successful response. A wrong clock is corrected once, and a refused token or expired
     /// credentials are refreshed once.
     async fn send(
         &self,
         prepared: &Prepared,
-        status: StatusCode,
         deadline: Deadline,
     ) -> Result<(HeaderMap, reqwest::Body), Error> {
-        let rejected = match self.send_once(prepared, status, deadline).await? {
+        let rejected = match self.send_once(prepared, deadline).await? {
             Ok(response) => return Ok(response),
             Err(rejected) => rejected,
         };
         if !self.can_recover(&rejected).await {
             return Err(rejected.error.into());
         }
-        self.send_once(prepared, status, deadline).await?.map_err(|rejected| rejected.error.into())
+        self.send_once(prepared, deadline).await?.map_err(|rejected| rejected.error.into())
     }
 
     async fn stream(&self, prepared: &Prepared, deadline: Deadline) -> Result<ResponseStream, Error> {
-        let (headers, body) = self.send(prepared, StatusCode::OK, deadline).await?;
+        let (headers, body) = self.send(prepared, deadline).await?;
         ResponseStream::from_headers(&headers, prepared.operation, chunks(body), &self.bounds, deadline).await
     }
 
@@ -294,7 +293,6 @@ impl Inner {
     async fn send_once(
         &self,
         prepared: &Prepared,
-        status: StatusCode,
         deadline: Deadline,
     ) -> Result<Result<(HeaderMap, reqwest::Body), Rejected>, Error> {
         let offset = self.clock.offset();
@@ -307,7 +305,7 @@ impl Inner {
             return Err(Error::redirect(302, Some(response.url().to_string())));
         }
         let (parts, body) = http::Response::from(response).into_parts();
-        if parts.status == status {
+        if prepared.operation.accepts(parts.status) {
             return Ok(Ok((parts.headers, body)));
         }
         if parts.status.is_redirection() {

@@ -14,7 +14,7 @@ use aws_sdk_sagemakerruntime::config::{Region, StalledStreamProtectionConfig};
 use aws_sdk_sagemakerruntime::error::SdkError;
 use aws_smithy_types::body::SdkBody;
 use futures_util::FutureExt;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
     ResponseStream, ServiceError, bounds_setters, http_chunks, impl_transport, read_body, read_error_body,
@@ -112,7 +112,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Error`]. A status other than 202 is an error.
+    /// See [`Error`]. A status outside 2xx is an error.
     pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
         request.headers()?;
         let inner = &*self.0;
@@ -195,8 +195,7 @@ impl Inner {
                 Ok(_) => Error::config("the client of the SDK does not call its interceptors"),
             });
         };
-        let expected = if operation == Operation::Async { StatusCode::ACCEPTED } else { StatusCode::OK };
-        if head.status == expected {
+        if operation.accepts(head.status) {
             // The interceptor took the body, so the result of the SDK is meaningless.
             return Ok(Ok(Accepted { headers: head.headers, body: chunks(head.body) }));
         }

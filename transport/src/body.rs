@@ -74,8 +74,9 @@ pub struct Timeouts {
     /// Time to establish a connection. Default: 5 seconds.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_duration"))]
     pub connect: Duration,
-    /// Time from sending the request, connecting included, to the start of the response. Default: 70 seconds. SageMaker
-    /// gives a container 60 seconds, and AWS recommends 70 for clients.
+    /// Time from sending the request, connecting included, to the start of the response, and from there to the first byte of
+    /// its body, for which [`idle`](Self::idle) counts if it is shorter. Default: 70 seconds. SageMaker gives a container 60
+    /// seconds, and AWS recommends 70 for clients.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_duration"))]
     pub first_byte: Duration,
     /// Time without any bytes of the body. Default: 60 seconds.
@@ -140,6 +141,7 @@ impl Deadline {
 
 pub(crate) struct Body {
     chunks: Chunks,
+    first_byte: Duration,
     idle: Duration,
     deadline: Deadline,
     /// Created at the first wait. It may fire before the timeout expires and is reset then, because resetting it for every
@@ -156,9 +158,19 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    pub(crate) fn new(chunks: Chunks, idle: Duration, deadline: Deadline, delivers: bool) -> Self {
-        let peeked = VecDeque::new();
-        Self { chunks, idle, deadline, sleep: None, due: None, received: 0, delivers, peeked, end: None }
+    pub(crate) fn new(chunks: Chunks, timeouts: &Timeouts, deadline: Deadline, delivers: bool) -> Self {
+        Self {
+            chunks,
+            first_byte: timeouts.first_byte,
+            idle: timeouts.idle,
+            deadline,
+            sleep: None,
+            due: None,
+            received: 0,
+            delivers,
+            peeked: VecDeque::new(),
+            end: None,
+        }
     }
 
     /// Replaces the deadline.
@@ -219,10 +231,14 @@ impl Body {
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<(Timeout, Duration)> {
         // The clock cannot represent every duration; a century stands for "never".
         let far = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-        let (idle, deadline) = (self.idle.min(far), self.deadline.at);
+        let (which, wait) = match self.received {
+            0 if self.first_byte < self.idle => (Timeout::FirstByte, self.first_byte),
+            _ => (Timeout::Idle, self.idle),
+        };
+        let deadline = self.deadline.at;
         let due = *self.due.get_or_insert_with(|| {
-            let idle = Instant::now() + idle;
-            deadline.map_or(idle, |at| at.min(idle))
+            let due = Instant::now() + wait.min(far);
+            deadline.map_or(due, |at| at.min(due))
         });
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         loop {
@@ -233,7 +249,7 @@ impl Body {
             sleep.as_mut().reset(due);
         }
         let is_total = deadline.is_some_and(|at| at <= due);
-        Poll::Ready(if is_total { (Timeout::Total, self.deadline.total) } else { (Timeout::Idle, self.idle) })
+        Poll::Ready(if is_total { (Timeout::Total, self.deadline.total) } else { (which, wait) })
     }
 
     fn progress(&self) -> Progress {

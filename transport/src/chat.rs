@@ -375,7 +375,7 @@ mod tests {
     use crate::{Bounds, Metadata};
 
     const REQUEST: &[u8] =
-        br#"{"messages":[],"tools":[{"type":"function","function":{"name":"files.read","parameters":{}}}]}"#;
+        br#"{"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"files.read","parameters":{}}}]}"#;
 
     /// A stream of one chunk.
     struct Once(Option<Chunk>);

@@ -7,7 +7,7 @@
 
 use std::fmt::{Display, Write};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{Error, Kind};
 
@@ -32,6 +32,14 @@ impl Operation {
             Self::Stream => "invocations-response-stream",
             Self::Async => "async-invocations",
             Self::OpenAi => "openai/v1/chat/completions",
+        }
+    }
+
+    /// Whether this status of a response is a success: 202 for an asynchronous invocation, and otherwise 200.
+    pub fn accepts(self, status: StatusCode) -> bool {
+        match self {
+            Self::Async => status == StatusCode::ACCEPTED,
+            _ => status == StatusCode::OK,
         }
     }
 

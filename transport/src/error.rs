@@ -283,6 +283,14 @@ impl Error {
         matches!(self.0.kind, Kind::BrokenOff(_))
     }
 
+    /// Bytes of the response's body that were received before a timeout, or before the connection broke.
+    pub fn received(&self) -> u64 {
+        match &self.0.kind {
+            Kind::Timeout(_, _, progress) | Kind::BrokenOff(progress) => progress.received,
+            _ => 0,
+        }
+    }
+
     /// The error response of the service.
     pub fn service(&self) -> Option<&ServiceError> {
         match &self.0.kind {

@@ -181,7 +181,7 @@ impl ResponseStream {
     /// [`with_deadline`](Self::with_deadline) sets one that started with the call.
     pub fn new(metadata: Metadata, framing: Framing, chunks: Chunks, bounds: &Bounds) -> Self {
         let timeouts = &bounds.timeouts;
-        let body = Body::new(chunks, timeouts.idle, Deadline::new(timeouts), true);
+        let body = Body::new(chunks, timeouts, Deadline::new(timeouts), true);
         Self { metadata, framing, body, ended: false }
     }
 
@@ -381,10 +381,10 @@ impl Stream for ChunkStream {
 ///
 /// The error that the body ended with, a timeout, or [`Error::is_too_large`].
 pub async fn read_body(chunks: Chunks, bounds: &Bounds, deadline: Deadline) -> Result<Bytes, Error> {
-    Body::new(chunks, bounds.timeouts.idle, deadline, false).collect(bounds.max_response_len).await
+    Body::new(chunks, &bounds.timeouts, deadline, false).collect(bounds.max_response_len).await
 }
 
 /// Reads the start of an error body: as much as arrives, 1 MiB at most. For authors of transports.
 pub async fn read_error_body(chunks: Chunks, bounds: &Bounds, deadline: Deadline) -> Bytes {
-    Body::new(chunks, bounds.timeouts.idle, deadline, false).collect_prefix(ERROR_LEN_MAX).await
+    Body::new(chunks, &bounds.timeouts, deadline, false).collect_prefix(ERROR_LEN_MAX).await
 }

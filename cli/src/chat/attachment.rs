@@ -1,4 +1,4 @@
-//! What goes with a question: tools, and images.
+//! Tools and images of a request.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,74 +13,74 @@ use serde::Deserialize;
 use crate::fault::Fault;
 use crate::input;
 
-/// Bytes of the largest image that is sent: the service takes 25 MB in all, and Base64 makes four bytes of three.
+/// Maximum size of an image in bytes: the service takes 25 MB in total, and Base64 adds a third.
 const IMAGE_MAX: u64 = 18 * 1024 * 1024;
 
-/// Arguments that name files.
+/// Arguments with files to send.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-#[command(next_help_heading = "Model")]
+#[command(next_help_heading = "Model options")]
 pub(super) struct Args {
-    /// The tools that the model may call: a JSON array, as OpenAI has it. Calls are told on standard error
+    /// JSON array of tools in OpenAI's format; calls are printed to standard error
     #[arg(long, value_name = "FILE")]
     tools: Option<PathBuf>,
-    /// An image that the question is about: PNG, JPEG, GIF or WebP. May be given several times
+    /// Image to send: PNG, JPEG, GIF or WebP (repeatable)
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
 }
 
 impl Args {
-    /// The model may not call any tools.
-    pub(super) fn have_no_tools(&self) -> bool {
-        self.tools.is_none()
+    /// Whether there are tools.
+    pub(super) fn has_tools(&self) -> bool {
+        self.tools.is_some()
     }
 
-    /// The tools.
+    /// Reads the tools.
     pub(super) fn tools(&self) -> Result<Tools, Fault> {
         let Some(path) = &self.tools else { return Ok(Tools(None)) };
-        let unusable = |why: &str| Fault::usage(format!("--tools: {}: {why}", path.display()));
-        let text = input::read_text(path).map_err(|why| Fault::usage(format!("--tools: {why}")))?;
+        let invalid = |reason: &str| Fault::usage(format!("--tools: {}: {reason}", path.display()));
+        let text = input::read_text(path).map_err(|reason| Fault::usage(format!("--tools: {reason}")))?;
         let kinds: Vec<Kind> = serde_json::from_str(&text)
-            .map_err(|error| unusable(&format!("no JSON array of tools: {error}")))?;
+            .map_err(|error| invalid(&format!("not a JSON array of tools: {error}")))?;
         let tools = Tools(Some(format!("{{\"tools\":{text},\"messages\":[]}}")));
-        let request = tools.request().map_err(|error| unusable(&error.kind().to_string()))?;
+        let request = tools.request().map_err(|error| invalid(&error.kind().to_string()))?;
         if request.tools.is_empty() || !request.extension_fields.is_empty() {
-            return Err(unusable("has no tools"));
+            return Err(invalid("has no tools"));
         }
-        // Tools that are no functions are the container's own affair.
+        // Other kinds of tools are passed to the container unchecked.
         if kinds
             .iter()
             .zip(&request.tools)
             .any(|(kind, tool)| kind.name == "function" && tool.name.is_empty())
         {
-            return Err(unusable("a function has no name"));
+            return Err(invalid("a function has no name"));
         }
         Ok(tools)
     }
 
-    /// The images, as parts of a message.
+    /// Reads the images, as parts of a message.
     pub(super) fn images(&self) -> Result<Vec<Part<'static>>, Fault> {
         let part = |path: &PathBuf| {
-            let unusable = |why| Fault::usage(format!("--image: {}: {why}", path.display()));
-            image(path).map_err(unusable)
+            let invalid = |reason| Fault::usage(format!("--image: {}: {reason}", path.display()));
+            image(path).map_err(invalid)
         };
         self.image.iter().map(part).collect()
     }
 }
 
-/// What a tool is.
+/// The type of a tool.
 #[derive(Debug, Deserialize)]
 struct Kind {
     #[serde(rename = "type")]
     name: String,
 }
 
-/// Tools, in the document that they are read from; `None` where there are none.
+/// A request with tools, as JSON; `None` if there are no tools.
 #[derive(Debug)]
 pub(super) struct Tools(Option<String>);
 
 impl Tools {
-    /// A request that has the tools, if there are any, and nothing else.
+    /// A request with the tools and nothing else.
     pub(super) fn request(&self) -> Result<Request<'_>, sagewire_codec::ConvertError> {
         match &self.0 {
             Some(document) => read_request(Api::OpenAi, document.as_bytes()),
@@ -96,12 +96,12 @@ fn image(path: &Path) -> Result<Part<'static>, String> {
     if bytes.len() as u64 > IMAGE_MAX {
         return Err(format!("has more than {IMAGE_MAX} bytes"));
     }
-    let media_type = media_type(&bytes).ok_or("is no PNG, JPEG, GIF or WebP")?;
+    let media_type = media_type(&bytes).ok_or("not a PNG, JPEG, GIF or WebP")?;
     let source = Source::Base64 { media_type: media_type.into(), data: STANDARD.encode(bytes).into() };
     Ok(Part::new(Content::Image { source, detail: None }))
 }
 
-/// What the first bytes of an image say that it is.
+/// Detects the type of an image by its first bytes.
 fn media_type(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_are_told_by_their_content() {
+    fn images_are_detected_by_their_content() {
         for (bytes, found) in [
             (&b"\x89PNG\r\n\x1a\n..."[..], Some("image/png")),
             (b"\xff\xd8\xff\xe0", Some("image/jpeg")),

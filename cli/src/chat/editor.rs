@@ -1,4 +1,4 @@
-//! Lines that somebody types.
+//! Reads lines from a terminal.
 
 use std::io;
 
@@ -8,21 +8,20 @@ use rustyline::{Behavior, Config, Editor};
 
 use crate::fault::Fault;
 
-/// Lines of the history that are kept, in memory only.
+/// Maximum number of lines of the history, which is in memory only.
 const HISTORY_MAX: usize = 1000;
 
-/// What was typed.
+/// An input from the terminal.
 #[derive(Debug)]
 pub(super) enum Line {
-    /// A line.
     Text(String),
-    /// Ctrl-C: not this line.
+    /// Ctrl-C: the line is discarded.
     Interrupted,
-    /// Ctrl-D: no more lines.
+    /// Ctrl-D: there are no more lines.
     End,
 }
 
-/// A terminal whose lines can be edited. What it shows does not go to standard output, where the answers go.
+/// A line editor. It writes to the terminal, not to standard output, which is reserved for responses.
 #[derive(Debug)]
 pub(super) struct Terminal(Option<Editor<(), MemHistory>>);
 
@@ -32,14 +31,14 @@ impl Terminal {
             .behavior(Behavior::PreferTerm)
             .auto_add_history(true)
             .max_history_size(HISTORY_MAX)
-            .map_err(unusable)?
+            .map_err(failed)?
             .build();
         let history = MemHistory::with_config(&config);
-        let editor = Editor::with_history(config, history).map_err(unusable)?;
+        let editor = Editor::with_history(config, history).map_err(failed)?;
         Ok(Self(Some(editor)))
     }
 
-    /// Waits for a line. What else is going on is not kept waiting.
+    /// Waits for a line without blocking the runtime.
     pub(super) async fn read(&mut self, prompt: String) -> Result<Line, Fault> {
         let editor = self.0.take();
         let Some(mut editor) = editor else { return Ok(Line::End) };
@@ -47,17 +46,17 @@ impl Terminal {
             let line = editor.readline(&prompt);
             (editor, line)
         });
-        let (editor, line) = task.await.map_err(unusable)?;
+        let (editor, line) = task.await.map_err(failed)?;
         self.0 = Some(editor);
         match line {
             Ok(text) => Ok(Line::Text(text)),
             Err(ReadlineError::Interrupted) => Ok(Line::Interrupted),
             Err(ReadlineError::Eof) => Ok(Line::End),
-            Err(error) => Err(unusable(error)),
+            Err(error) => Err(failed(error)),
         }
     }
 }
 
-fn unusable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
     Fault::input("terminal", &io::Error::other(error))
 }

@@ -8,9 +8,9 @@ use crate::fault::{Exit, Fault, note};
 use crate::format::To;
 use crate::output;
 
-/// Asks for one question after another, until there are no more.
+/// Reads prompts from the terminal until the user ends the conversation.
 pub(super) async fn run(chat: Chat<'_>, terminal: Terminal) -> Result<(), Fault> {
-    note("note: Ctrl-C ends an answer, Ctrl-D the conversation");
+    note("note: Ctrl-C stops a response, Ctrl-D ends the conversation");
     let mut conversation = Conversation { chat, terminal };
     loop {
         let text = match conversation.terminal.read("> ".into()).await? {
@@ -32,12 +32,13 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    /// One question with all that follows from it. It is forgotten where no answer came. `None` is the end.
+    /// One prompt with its response and tool calls. If there is no response, the prompt is removed from the conversation.
+    /// `None` ends the conversation.
     async fn exchange(&mut self, text: String) -> Result<Option<()>, Fault> {
         let before = self.chat.messages.len();
-        self.chat.messages.push(self.chat.question(text));
+        self.chat.messages.push(self.chat.user_message(text));
         loop {
-            let Some(message) = self.answer().await? else {
+            let Some(message) = self.response().await? else {
                 self.chat.messages.truncate(before);
                 return Ok(Some(()));
             };
@@ -50,7 +51,7 @@ impl Conversation<'_> {
             for call in calls {
                 match self.terminal.read(format!("{} {} = ", call.name, call.input)).await? {
                     Line::Text(text) => self.chat.messages.push(call.result(text)),
-                    // A call without its result would be refused.
+                    // Containers reject a call without its result.
                     Line::Interrupted => {
                         self.chat.messages.truncate(before);
                         return Ok(Some(()));
@@ -61,39 +62,39 @@ impl Conversation<'_> {
         }
     }
 
-    /// What the model says to all that was said. `None` is nothing that could be kept, which has been told.
-    async fn answer(&mut self) -> Result<Option<Message<'static>>, Fault> {
+    /// The model's next message. `None` if there is nothing to keep; the reason has been printed.
+    async fn response(&mut self) -> Result<Option<Message<'static>>, Fault> {
         let mut stream = self.chat.caller.stream();
-        stream.keep();
+        stream.collect();
         let body = match self.chat.body() {
             Ok(body) => body,
-            Err(fault) => return told(fault),
+            Err(fault) => return report(fault),
         };
         let ending = tokio::select! {
             ending = self.chat.caller.call(body, &mut stream) => Some(ending),
             _ = tokio::signal::ctrl_c() => None,
         };
-        let is_whole = match ending {
+        let is_complete = match ending {
             Some(Ok(())) => true,
-            Some(Err(fault)) => return told(fault),
+            Some(Err(fault)) => return report(fault),
             None => {
                 stream.stop()?;
-                note("note: the answer was ended");
+                note("note: response stopped");
                 false
             }
         };
-        if is_whole {
-            self.chat.caller.tell_cut(&stream);
+        if is_complete {
+            self.chat.caller.note_token_limit(&stream);
             if self.chat.args.to == To::Text {
                 output::end_line()?;
             }
         }
-        Ok(stream.into_response().and_then(|response| kept(response, is_whole)))
+        Ok(stream.into_response().and_then(|response| kept(response, is_complete)))
     }
 }
 
-/// Tells what went wrong. Where nothing that may be asked next would go better, it is the end.
-fn told(fault: Fault) -> Result<Option<Message<'static>>, Fault> {
+/// Prints an error. Errors that would recur with every prompt end the conversation.
+fn report(fault: Fault) -> Result<Option<Message<'static>>, Fault> {
     match fault {
         Fault::Closed | Fault::Line(Exit::Usage | Exit::Io, _) => Err(fault),
         Fault::Line(_, line) => {
@@ -103,20 +104,20 @@ fn told(fault: Fault) -> Result<Option<Message<'static>>, Fault> {
     }
 }
 
-/// An answer as the conversation goes on with it. What the model thought is not sent back, unless it is signed: then its
-/// provider wants it. A call in an answer that was ended may be half of one.
-fn kept(response: Response, is_whole: bool) -> Option<Message<'static>> {
-    let answer = response.choices.into_iter().next()?;
+/// The part of a response that stays in the conversation. Reasoning is sent back only if it is signed, because then the
+/// provider requires it. Of a response that was stopped, tool calls are dropped: the last one may be incomplete.
+fn kept(response: Response, is_complete: bool) -> Option<Message<'static>> {
+    let choice = response.choices.into_iter().next()?;
     let is_kept = |part: &Part<'_>| match &part.content {
-        Content::Reasoning { signature, .. } => is_whole && signature.is_some(),
-        Content::Redacted(_) | Content::ToolCall { .. } => is_whole,
+        Content::Reasoning { signature, .. } => is_complete && signature.is_some(),
+        Content::Redacted(_) | Content::ToolCall { .. } => is_complete,
         _ => true,
     };
-    let content: Vec<_> = answer.content.into_iter().filter(is_kept).collect();
+    let content: Vec<_> = choice.content.into_iter().filter(is_kept).collect();
     (!content.is_empty()).then(|| Message::new(Role::Assistant, content))
 }
 
-/// A tool that the model calls.
+/// A tool call.
 #[derive(Debug, PartialEq)]
 struct Call {
     id: Option<String>,

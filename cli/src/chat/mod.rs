@@ -1,4 +1,4 @@
-//! `sagewire chat`: asks an endpoint, and prints the answer as it comes.
+//! `sagewire chat`: calls a model behind an endpoint and prints its response.
 
 mod attachment;
 mod call;
@@ -13,39 +13,53 @@ use sagewire_codec::model::{Content, Message, Part, Response, Role};
 use self::attachment::Tools;
 use self::call::Caller;
 use self::parameters::Parameters;
-use crate::ask;
-use crate::connection::{self, ENVIRONMENT};
+use crate::aws_config::ENVIRONMENT;
 use crate::fault::{Fault, note};
 use crate::format::{self, CUSTOM_HELP, Container, Reading, To};
-use crate::{endpoint, losses, request};
+use crate::{chat_request, connection, endpoint, losses, request};
 
 /// Arguments of `sagewire chat`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = help(), after_long_help = format!("{}\n\n{CUSTOM_HELP}", help()))]
 pub(crate) struct Args {
-    // Before what has a heading: this has none.
-    /// What to ask; - reads it from standard input. Without it, a terminal is asked for one question after another
+    // Arguments without a heading have to come first.
+    /// Prompt; - reads it from standard input. Without a prompt, a terminal starts a conversation
     prompt: Option<String>,
     /// Name of the endpoint
     #[arg(long = "endpoint", value_name = "NAME")]
     name: String,
-    /// What the container takes and answers
-    #[arg(long, value_name = "FORMAT", default_value = "openai", value_parser = format::containers())]
+    /// Format of the container (see sagewire formats)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "openai",
+        hide_possible_values = true,
+        value_parser = format::containers()
+    )]
     format: Container,
-    /// What the answer is read as, if it is not what its shape or --format tells
-    #[arg(long, value_name = "FORMAT", value_parser = format::responses_read())]
+    /// Format of the response, if it is neither detected nor given by --format
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, value_parser = format::responses_read())]
     from: Option<Reading>,
-    /// What to print
-    #[arg(long, value_name = "WHAT", default_value = "text", value_parser = format::printed())]
+    /// Output: text, events, or an API that sagewire formats lists
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true,
+        value_parser = format::printed()
+    )]
     to: To,
-    /// Ask for the answer in one piece; what is printed of it is in one piece too
+    /// Request a response that is not streamed, and print it when it is complete
     #[arg(long)]
     no_stream: bool,
+    /// Print the request, the headers of the response, and losses to standard error
+    #[arg(short, long)]
+    verbose: bool,
     #[command(flatten)]
     writing: request::Args,
     #[command(flatten)]
     losses: losses::Args,
-    /// A system message before the prompt
+    /// System message
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     #[command(flatten)]
@@ -62,58 +76,56 @@ fn help() -> String {
     format!(
         "\
 {ENVIRONMENT}
-The same goes for the parameters: AWS_SAGEMAKER_MAX_TOKENS, AWS_SAGEMAKER_TEMPERATURE and AWS_SAGEMAKER_TOP_P.
 
-What --format has no words for is told on standard error, and with --strict nothing is sent then.
+Parameters that --format does not support are reported on standard error; with --strict, nothing is sent then.
 
-A conversation at a terminal ends with Ctrl-D; Ctrl-C ends an answer."
+In a conversation, Ctrl-C stops a response and Ctrl-D ends the conversation."
     )
 }
 
-/// Asks, and prints the answer.
-pub(crate) async fn run(args: &Args, verbose: bool) -> Result<(), Fault> {
-    let mut chat = Chat::new(args, verbose).await?;
+/// Calls the endpoint and prints the response.
+pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
+    let mut chat = Chat::new(args).await?;
     let prompt = match args.prompt.as_deref() {
         Some("-") => read_prompt()?,
         Some(prompt) => prompt.to_owned(),
         None if io::stdin().is_terminal() => return interactive::run(chat, editor::Terminal::new()?).await,
         None => match read_prompt()? {
             prompt if prompt.is_empty() => {
-                return Err(Fault::usage("there is nothing to ask: standard input is empty"));
+                return Err(Fault::usage("the prompt is empty: nothing on standard input"));
             }
             prompt => prompt,
         },
     };
-    chat.messages.push(chat.question(prompt));
+    chat.messages.push(chat.user_message(prompt));
     chat.images.clear();
     let mut stream = chat.caller.stream();
-    if !args.attachments.have_no_tools() {
-        stream.keep();
+    if args.attachments.has_tools() {
+        stream.collect();
     }
     let body = chat.body()?;
     chat.caller.call(body, &mut stream).await?;
-    chat.caller.tell_cut(&stream);
+    chat.caller.note_token_limit(&stream);
     if let Some(response) = stream.into_response() {
-        tell_tool_calls(&response);
+        note_tool_calls(&response);
     }
     Ok(())
 }
 
-/// A conversation, and whom it is with.
+/// A conversation with a model.
 #[derive(Debug)]
 struct Chat<'a> {
     args: &'a Args,
     caller: Caller<'a>,
     parameters: Parameters<'a>,
     tools: Tools,
-    /// What goes with the next question.
+    /// Images for the next message.
     images: Vec<Part<'static>>,
     messages: Vec<Message<'static>>,
-    verbose: bool,
 }
 
 impl<'a> Chat<'a> {
-    async fn new(args: &'a Args, verbose: bool) -> Result<Self, Fault> {
+    async fn new(args: &'a Args) -> Result<Self, Fault> {
         let parameters = Parameters::new(&args.parameters)?;
         let system = args.system.iter().map(|text| Message::new(Role::System, text_parts(text.clone())));
         Ok(Self {
@@ -121,29 +133,29 @@ impl<'a> Chat<'a> {
             tools: args.attachments.tools()?,
             images: args.attachments.images()?,
             messages: system.collect(),
-            caller: Caller::new(args, parameters.has_no_limit(), verbose).await?,
+            caller: Caller::new(args, parameters.has_default_limit()).await?,
             parameters,
-            verbose,
         })
     }
 
-    /// A message of the user.
-    fn question(&self, text: String) -> Message<'static> {
+    /// A user message, with the images.
+    fn user_message(&self, text: String) -> Message<'static> {
         let mut content = self.images.clone();
         content.extend(text_parts(text));
         Message::new(Role::User, content)
     }
 
-    /// The conversation in the words of the container. What it has no words for is told.
+    /// Writes the conversation as a request of the container. Prints its losses.
     fn body(&self) -> Result<Vec<u8>, Fault> {
         let args = self.args;
         let to = &args.format.request;
-        let mut request = ask::request(to, self.tools.request()?, self.messages.clone(), !args.no_stream);
+        let mut request =
+            chat_request::request(to, self.tools.request()?, self.messages.clone(), !args.no_stream);
         self.parameters.apply(&mut request);
         let (body, losses) = args.writing.write(to, &request)?;
-        args.losses.tell(&losses);
+        args.losses.print(&losses);
         args.losses.check(&losses, ", nothing was sent")?;
-        if self.verbose {
+        if args.verbose {
             note(&format!("request: {}", String::from_utf8_lossy(&body)));
         }
         Ok(body)
@@ -154,7 +166,7 @@ fn text_parts(text: String) -> Vec<Part<'static>> {
     vec![Part::new(Content::Text(text.into()))]
 }
 
-fn tell_tool_calls(response: &Response) {
+fn note_tool_calls(response: &Response) {
     for (id, name, input) in response.choices.iter().flat_map(|choice| choice.tool_calls()) {
         let id = id.map_or(String::new(), |id| format!(" ({id})"));
         note(&format!("tool call{id}: {name} {input}"));

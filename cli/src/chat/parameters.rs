@@ -1,4 +1,4 @@
-//! What the model is told besides the messages.
+//! Sampling parameters: arguments and their defaults from the environment.
 
 use sagewire_codec::model::{Param, Request};
 
@@ -12,24 +12,24 @@ const TOP_P: &str = "AWS_SAGEMAKER_TOP_P";
 /// Arguments that are parameters of the request.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-#[command(next_help_heading = "Model")]
+#[command(next_help_heading = "Model options")]
 pub(super) struct Args {
-    /// How many tokens the answer may have
+    /// Maximum number of tokens of the response [env: AWS_SAGEMAKER_MAX_TOKENS]
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
-    /// How freely the model chooses its words
+    /// Sampling temperature [env: AWS_SAGEMAKER_TEMPERATURE]
     #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
     temperature: Option<f64>,
-    /// From how much of the likeliest words it chooses, 0 to 1
+    /// Nucleus sampling threshold, 0 to 1 [env: AWS_SAGEMAKER_TOP_P]
     #[arg(long, value_name = "X", value_parser = finite, allow_negative_numbers = true)]
     top_p: Option<f64>,
-    /// The same number, the same answer, where the container can
+    /// Sampling seed
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<i64>,
-    /// A string that ends the answer; may be given several times
+    /// Stop sequence (repeatable)
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// The model, for containers that serve several or ask for its name
+    /// Model name, for containers that serve several models or require it
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
 }
@@ -37,11 +37,11 @@ pub(super) struct Args {
 fn finite(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if f64::is_finite(number) => Ok(number),
-        _ => Err("not a number that JSON can say".into()),
+        _ => Err("not a finite number".into()),
     }
 }
 
-/// The arguments, and what the environment says where they say nothing.
+/// The parameters, with defaults from the environment.
 #[derive(Debug)]
 pub(super) struct Parameters<'a> {
     args: &'a Args,
@@ -56,16 +56,17 @@ impl<'a> Parameters<'a> {
             None => {
                 environment::parsed(MAX_TOKENS, |text| text.parse().map_err(|_| "not a number of tokens"))?
             }
-            given => given,
+            argument => argument,
         };
-        let number = |given: Option<f64>, name| match given {
+        let number = |argument: Option<f64>, name| match argument {
             None => environment::parsed(name, finite),
-            given => Ok(given),
+            argument => Ok(argument),
         };
         let (temperature, top_p) = (number(args.temperature, TEMPERATURE)?, number(args.top_p, TOP_P)?);
         Ok(Self { args, max_tokens, temperature, top_p })
     }
 
+    /// Sets the parameters of a request.
     pub(super) fn apply(&self, request: &mut Request<'a>) {
         request.max_tokens = self.max_tokens.map(Param::new);
         request.temperature = self.temperature.map(Param::new);
@@ -75,8 +76,8 @@ impl<'a> Parameters<'a> {
         request.model = self.args.model.as_deref().map(|model| Param::new(model.into()));
     }
 
-    /// Nobody has said how long the answer may be.
-    pub(super) fn has_no_limit(&self) -> bool {
+    /// Whether the token limit is left to the container.
+    pub(super) fn has_default_limit(&self) -> bool {
         self.max_tokens.is_none()
     }
 }

@@ -1,8 +1,8 @@
-//! The formats of embeddings.
+//! Formats of embedding requests.
 
 use sagewire_codec::embeddings;
 
-/// A format of requests for embeddings.
+/// A format of embedding requests.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum EmbeddingFormat {
     /// OpenAI
@@ -17,10 +17,10 @@ pub(crate) enum EmbeddingFormat {
     /// `text_inputs` with `"mode": "embedding"`: JumpStart's sentence similarity models
     #[value(name = "jumpstart-mode")]
     TextInputsMode,
-    /// A JSON list of texts as application/x-text
+    /// JSON list of texts, as application/x-text
     #[value(name = "text-list")]
     TextList,
-    /// One text as application/x-text
+    /// one text, as application/x-text
     Text,
     /// Cohere
     Cohere,
@@ -29,8 +29,8 @@ pub(crate) enum EmbeddingFormat {
 }
 
 impl EmbeddingFormat {
-    /// The codec's name for it.
-    pub(crate) fn target(self) -> embeddings::RequestShape {
+    /// The shape of the request in the codec.
+    pub(crate) fn shape(self) -> embeddings::RequestShape {
         match self {
             Self::OpenAi => embeddings::RequestShape::OpenAi,
             Self::Inputs => embeddings::RequestShape::Inputs,

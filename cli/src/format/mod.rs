@@ -1,4 +1,4 @@
-//! The formats, as they are called on the command line.
+//! The formats that options name.
 
 mod choice;
 mod custom;
@@ -8,7 +8,7 @@ mod table;
 use std::sync::Arc;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use sagewire_codec::{Api, Framing, Options, custom as codec};
+use sagewire_codec::{Api, Framing, Options, custom as codec, detect_request};
 use sagewire_emulator::ContainerFormat;
 
 use self::choice::{Choice, Choices};
@@ -21,14 +21,14 @@ pub(crate) use table::table;
 /// How a request is written.
 #[derive(Clone, Debug)]
 pub(crate) enum Writing {
-    /// As the codec knows it.
+    /// In an API of the codec.
     Known(Api),
-    /// As a file describes it.
+    /// In a custom format.
     Custom(Arc<codec::Format>),
 }
 
 impl Writing {
-    /// What to send as `Content-Type`.
+    /// The `Content-Type` of the request.
     pub(crate) fn content_type(&self) -> &'static str {
         match self {
             Self::Known(api) => api.content_type(),
@@ -40,14 +40,14 @@ impl Writing {
 /// How a response is read.
 #[derive(Clone, Debug)]
 pub(crate) enum Reading {
-    /// As the codec knows it; `None`: the API is detected.
+    /// In an API of the codec; `None` if the API is detected.
     Known(Option<Api>),
-    /// As a file describes it.
+    /// In a custom format.
     Custom(Arc<codec::Format>),
 }
 
 impl Reading {
-    /// Sets what the records mean.
+    /// Sets the format of the records of a stream.
     pub(crate) fn apply(&self, options: Options) -> Options {
         match self {
             Self::Known(api) => options.api(*api),
@@ -55,34 +55,45 @@ impl Reading {
         }
     }
 
-    /// Sets what a whole answer means, which is JSON, whatever it looks like.
-    pub(crate) fn apply_to_whole(&self, options: Options) -> Options {
+    /// Sets the format of a non-streaming response, which is JSON.
+    pub(crate) fn apply_to_response(&self, options: Options) -> Options {
         let options = options.framing(Framing::JsonLines);
         match self {
             Self::Known(api) => options.api(*api),
             Self::Custom(format) => match format.for_whole_responses() {
-                Some(whole) => options.custom(whole),
+                Some(response) => options.custom(response),
                 None => options.custom(Arc::clone(format)),
             },
         }
     }
 }
 
-/// What a container takes and answers.
+/// The API of a request that is read; `None` if it is detected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestApi(Option<Api>);
+
+impl RequestApi {
+    /// The API of this request, if it is known or can be detected.
+    pub(crate) fn detect(self, body: &[u8]) -> Option<Api> {
+        self.0.or_else(|| detect_request(body))
+    }
+}
+
+/// The formats of a container.
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
-    /// What it takes.
+    /// The format of its requests.
     pub(crate) request: Writing,
-    /// What it answers.
+    /// The format of its responses.
     pub(crate) response: Reading,
 }
 
 impl Container {
-    /// Requests in an API, and responses in whatever API they turn out to be. Only plain text cannot be detected.
+    /// A container that takes requests of an API. The API of its responses is detected, except for plain text.
     fn of(api: Api) -> Option<Self> {
         let request = match description(api) {
             Some(text) => {
-                let format = custom::compile(text).expect("the descriptions here are tested");
+                let format = custom::compile(text).expect("the descriptions are tested");
                 Writing::Custom(Arc::new(format))
             }
             None if api.writes_requests() => Writing::Known(api),
@@ -101,14 +112,14 @@ impl Container {
         Ok(Self { request: Writing::Custom(format), response })
     }
 
-    /// The container that the emulator calls so.
+    /// The formats of an emulated container.
     pub(crate) fn emulated(format: ContainerFormat) -> Self {
-        let api = format.name().parse().expect("all containers are APIs, which is tested");
-        Self::of(api).expect("all containers take requests, which is tested")
+        let api = format.name().parse().expect("tested: every container format is an API");
+        Self::of(api).expect("tested: every container takes requests")
     }
 }
 
-/// What is printed.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum To {
     /// The text of the first choice.
@@ -119,13 +130,13 @@ pub(crate) enum To {
     Frames,
     /// Server-sent events.
     Sse,
-    /// The response of another API.
+    /// A response of an API.
     Api(Api),
     /// ConverseStream as event-stream frames.
     ConverseFrames,
 }
 
-/// Reads the name of a container that is emulated.
+/// Parses the name of an emulated container.
 pub(crate) fn emulated() -> impl TypedValueParser<Value = ContainerFormat> {
     PossibleValuesParser::new(ContainerFormat::ALL.map(ContainerFormat::name))
         .try_map(|name| name.parse::<ContainerFormat>())
@@ -136,10 +147,13 @@ pub(crate) fn containers() -> impl TypedValueParser<Value = Container> {
     Choices::new(choices(Container::of), Ok(Container::custom))
 }
 
+const DETECTED: &str = "detected automatically";
+
 /// Parses the API of a request that is read.
-pub(crate) fn requests_read() -> impl TypedValueParser<Value = Api> {
-    let known = choices(|api| api.reads_requests().then_some(api));
-    Choices::new(known, Err("requests of such a format can be written, but not read"))
+pub(crate) fn requests_read() -> impl TypedValueParser<Value = RequestApi> {
+    let mut all = vec![Choice { name: "auto", aliases: &[], help: DETECTED, value: RequestApi(None) }];
+    all.extend(choices(|api| api.reads_requests().then_some(RequestApi(Some(api)))));
+    Choices::new(all, Err("requests of custom formats can be written, but not read"))
 }
 
 /// Parses the format of a request that is written.
@@ -150,9 +164,7 @@ pub(crate) fn requests_written() -> impl TypedValueParser<Value = Writing> {
 
 /// Parses the format of a response that is read.
 pub(crate) fn responses_read() -> impl TypedValueParser<Value = Reading> {
-    let auto =
-        Choice { name: "auto", aliases: &[], help: "detected automatically", value: Reading::Known(None) };
-    let mut all = Vec::from([auto]);
+    let mut all = vec![Choice { name: "auto", aliases: &[], help: DETECTED, value: Reading::Known(None) }];
     all.extend(choices(|api| Some(Reading::Known(Some(api)))));
     Choices::new(all, Ok(load_read))
 }
@@ -162,33 +174,29 @@ pub(crate) fn responses_written() -> impl TypedValueParser<Value = Api> {
     Choices::new(choices(|api| api.writes_responses().then_some(api)), Err(UNWRITTEN))
 }
 
-/// Reads what is printed of a container's answer.
+/// Parses the output format of `chat`.
 pub(crate) fn printed() -> impl TypedValueParser<Value = To> {
     Choices::new(printable(), Err(UNWRITTEN))
 }
 
-/// Reads what is printed of captured bytes.
+/// Parses the output format of `decode`.
 pub(crate) fn printed_of_captures() -> impl TypedValueParser<Value = To> {
     let mut all = printable();
     for (name, help, value) in [
-        ("bedrock-wire", "Bedrock's ConverseStream as binary event-stream frames", To::ConverseFrames),
-        (
-            "frames",
-            "One event-stream frame as JSON a line, whatever is in it; always reads frames",
-            To::Frames,
-        ),
-        ("sse", "One server-sent event as JSON a line, by the letter of the standard", To::Sse),
+        ("bedrock-wire", "Bedrock ConverseStream, as binary event-stream frames", To::ConverseFrames),
+        ("frames", "event-stream frames, one per line as JSON", To::Frames),
+        ("sse", "server-sent events, one per line as JSON", To::Sse),
     ] {
         all.push(Choice { name, aliases: &[], help, value });
     }
     Choices::new(all, Err(UNWRITTEN))
 }
 
-const UNWRITTEN: &str = "answers in such a format can be read, but not written";
+const UNWRITTEN: &str = "responses of custom formats can be read, but not written";
 
 fn printable() -> Vec<Choice<To>> {
-    let text = "The text of the first choice, nothing else";
-    let events = "One canonical event as JSON a line";
+    let text = "text of the first choice";
+    let events = "canonical events, one per line as JSON";
     let mut all = Vec::from([
         Choice { name: "text", aliases: &[], help: text, value: To::Text },
         Choice { name: "events", aliases: &[], help: events, value: To::Events },
@@ -201,7 +209,7 @@ fn load_written(path: &str) -> Result<Arc<codec::Format>, String> {
     let format = custom::load(path)?;
     match custom::is_written(&format) {
         true => Ok(format),
-        false => Err(format!("{path}: there is no `request` in it, so none can be written")),
+        false => Err(format!("{path}: has no `request`, so requests cannot be written")),
     }
 }
 
@@ -209,9 +217,7 @@ fn load_read(path: &str) -> Result<Reading, String> {
     let format = custom::load(path)?;
     match custom::is_read(&format) {
         true => Ok(Reading::Custom(format)),
-        false => {
-            Err(format!("{path}: there is no path in `stream` or `response` of it, so nothing can be read"))
-        }
+        false => Err(format!("{path}: has no path in `stream` or `response`, so nothing can be read")),
     }
 }
 

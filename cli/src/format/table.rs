@@ -1,4 +1,4 @@
-//! What the command line adds to the codec's table of APIs.
+//! The choices for options that name an API, and the table of `sagewire formats`.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use sagewire_codec::Api;
 
 use super::choice::Choice;
 
-/// How a plain question is written for an API whose requests the codec does not write: the description of a custom format.
+/// The custom format of a simple request, for APIs whose requests the codec does not write.
 pub(super) fn description(api: Api) -> Option<&'static str> {
     match api {
         Api::Responses => Some(include_str!("responses.json")),
@@ -62,12 +62,12 @@ pub(crate) fn table() -> String {
     let aliases = Api::ALL.iter().filter(|api| !api.aliases().is_empty());
     let aliases: Vec<_> =
         aliases.map(|api| format!("{} ({})", api.name(), api.aliases().join(", "))).collect();
-    table.push_str("\nOther names: ");
+    table.push_str("\nAliases: ");
     table.push_str(&aliases.join("; "));
     table.push_str(".\n");
     table.push_str(
-        "Streams are written as server-sent events, ConverseStream as frames or as JSON lines. What a conversion cannot carry\n\
-         over is reported on standard error. `sagewire chat` can also ask endpoints of responses, llama-server and text.\n",
+        "Streams are written as server-sent events; ConverseStream as JSON lines, or as frames with `bedrock-wire`. `sagewire\n\
+         chat` also calls endpoints of the formats responses, llama-server and text.\n",
     );
     table
 }

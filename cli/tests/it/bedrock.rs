@@ -1,4 +1,4 @@
-//! What AWS's own client makes of `--to bedrock-wire`.
+//! AWS's own client reads the output of `--to bedrock-wire`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -61,11 +61,11 @@ fn botocore_reads_the_frames() {
     }
 }
 
-/// botocore raises exceptions, with their code and message.
+/// The event as botocore returns it: exceptions are raised, with code and message.
 fn as_botocore(line: Value) -> Value {
-    let (name, members) = line.as_object().unwrap().iter().next().unwrap();
+    let (name, fields) = line.as_object().unwrap().iter().next().unwrap();
     if name.ends_with("Exception") {
-        json!({"error": {"Code": name, "Message": members["message"]}})
+        json!({"error": {"Code": name, "Message": fields["message"]}})
     } else {
         line
     }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::process::{Emulate, run, sagewire};
+use crate::process::{Emulate, Run, TempFile, calling, command, run, sagewire, server};
 
-/// A stream that is broken off in its third event.
+/// A stream. The faults of the tests interrupt it in its third event.
 const BODY: &str = concat!(
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"so \"}}]}\n\n",
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"far\"}}]}\n\n",
@@ -13,7 +13,7 @@ const BODY: &str = concat!(
 );
 
 #[test]
-fn an_answer_is_printed_as_asked() {
+fn a_response_is_printed_in_the_requested_format() {
     let emulate = Emulate::new(&[]);
     let text = emulate.chat(&["Say é"]).succeeds();
     assert!(text.text().starts_with("You said: “Say é”\n\nNo model has read this"));
@@ -33,7 +33,7 @@ fn an_answer_is_printed_as_asked() {
 }
 
 #[test]
-fn the_request_says_what_the_arguments_say() {
+fn arguments_become_fields_of_the_request() {
     let emulate = Emulate::new(&[]);
     let args = ["--model", "m", "--system", "Be brief.", "--max-tokens", "2", "--temperature", "0.5"];
     let more = ["--inference-component", "ic", "--to", "events", "-"];
@@ -43,12 +43,12 @@ fn the_request_says_what_the_arguments_say() {
     let find = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap();
     assert_eq!(find("finish")["reason"], "length");
     let usage = find("usage");
-    // Four for each message, and its words.
+    // Four per message, and one per word.
     assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(12), &json!(2)));
 }
 
 #[test]
-fn a_wrong_secret_is_refused_and_says_so() {
+fn a_wrong_secret_is_reported() {
     let emulate = Emulate::new(&[]);
     let mut command = emulate.command(&["hi"]);
     command.env("AWS_SECRET_ACCESS_KEY", "wrong");
@@ -60,7 +60,7 @@ fn a_wrong_secret_is_refused_and_says_so() {
 }
 
 #[test]
-fn faults_have_their_codes_and_the_text_so_far() {
+fn faults_have_exit_codes_and_print_the_text_so_far() {
     let so_far: usize = BODY.split_inclusive("\n\n").take(2).map(str::len).sum();
     for (fault, code, found) in [
         (json!({"reset": true}), 3, "transport: byte "),
@@ -88,15 +88,15 @@ fn faults_have_their_codes_and_the_text_so_far() {
     }
 }
 
-/// Whoever has the last event has the answer.
+/// A stream is complete with its last event.
 #[test]
-fn a_connection_that_breaks_after_the_end_does_not_matter() {
+fn a_connection_may_break_after_the_last_event() {
     let rule = json!([{"body": BODY, "content_type": "text/event-stream", "fault": {"hang_up": true, "after": BODY.len()}}]);
     assert_eq!(Emulate::scripted(&rule).chat(&["hi"]).succeeds().text(), "so far and no further");
 }
 
 #[test]
-fn errors_of_the_service_are_named() {
+fn errors_of_the_service_are_reported() {
     for (rule, found) in [
         (
             json!({"status": 424}),
@@ -117,7 +117,7 @@ fn errors_of_the_service_are_named() {
 }
 
 #[test]
-fn settings_that_cannot_be_used_are_named() {
+fn invalid_settings_are_reported() {
     for (args, found) in [
         (&["chat", "hi"][..], "usage: the following required arguments were not provided: --endpoint <NAME>"),
         (&["chat", "--endpoint", "e", "hi"], "usage: the region is not set: give --region"),
@@ -141,7 +141,143 @@ fn settings_that_cannot_be_used_are_named() {
     let run = emulate.chat(&["--endpoint-url", "http://127.0.0.1:1", "hi"]);
     assert_eq!(run.code, 2, "given twice");
     let mut command = emulate.command(&["hi"]);
+    let line = format!("transport: {}: connecting failed: ", emulate.url.trim_start_matches("http://"));
     drop(emulate);
     command.env("AWS_REGION", "eu-west-1");
-    assert!(crate::process::run(command, b"").fails(4).starts_with("transport: connecting failed: "));
+    let run = crate::process::run(command, b"");
+    assert!(run.fails(4).starts_with(&line) && !run.stderr.contains("region"), "{run:?}");
+}
+
+fn call(url: &str, args: &[&str]) -> Run {
+    run(calling(url, &[args, &["--retries", "0"]].concat()), br#"{"messages":[]}"#)
+}
+
+/// All ways to call an endpoint and decode the response.
+const CALLS: [&[&str]; 4] = [
+    &["chat", "--endpoint", "e", "hi"],
+    &["chat", "--endpoint", "e", "hi", "--no-stream"],
+    &["chat", "--endpoint", "e", "hi", "--route", "openai"],
+    &["chat", "--endpoint", "e", "hi", "--route", "openai", "--no-stream"],
+];
+
+#[test]
+fn a_connection_that_ends_before_the_response_has_one_exit_code() {
+    let url = server(b"");
+    let invoke = [&["invoke", "e"][..], &["invoke", "e", "--stream"], &["invoke", "e", "--async"]];
+    for args in CALLS.iter().chain(&invoke) {
+        let run = call(&url, args);
+        assert!(
+            run.fails(4).starts_with("transport: the connection broke off before the response"),
+            "{run:?}"
+        );
+    }
+    // After the head, the response has ended early.
+    let url = server(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"choices\":");
+    for args in [CALLS[1], CALLS[3], &["invoke", "e"]] {
+        assert!(call(&url, args).fails(3).starts_with("transport: the response broke off after 11 bytes"));
+    }
+}
+
+#[test]
+fn responses_that_are_not_recognized_are_described() {
+    let html = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length: 13\r\n\r\n<html></html>";
+    let gzip = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\nconnection: close\r\n\
+        content-length: 4\r\n\r\n\x1f\x8b\x08\0";
+    let json = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 7\r\n\r\n{\"a\":1}";
+    for (response, found) in [
+        (&html[..], "looks like HTML"),
+        (gzip, "looks like gzip"),
+        (json, "looks like JSON, but of no API known here; hint: --from names its format"),
+    ] {
+        let url = server(response);
+        for args in CALLS {
+            let run = call(&url, args);
+            let line = run.fails(4);
+            // Streams of the other route have to be frames, which the transport checks.
+            if args.len() == 4 {
+                assert!(line.starts_with("transport: the response is "), "{line}");
+            } else {
+                assert_eq!(line, format!("format: not recognized: the response {found}"), "{args:?}");
+            }
+        }
+    }
+    // The same in frames.
+    let rule = json!([{"body": "<html></html>", "content_type": "text/html"}]);
+    let run = Emulate::scripted(&rule).chat(&["hi"]);
+    assert_eq!(run.fails(4), "format: not recognized: the response looks like HTML");
+}
+
+#[test]
+fn a_response_above_the_limit_is_refused() {
+    let body = TempFile::ending(".json", &vec![b' '; (32 << 20) + 1]);
+    let emulate = Emulate::scripted(&json!([{"body_file": body.path()}]));
+    for args in [&["chat", "--endpoint", "e", "hi", "--no-stream"][..], &["invoke", "e"]] {
+        let run = call(&emulate.url, args);
+        assert_eq!(run.fails(5), "transport: the response is larger than the limit of 33554432 bytes");
+    }
+}
+
+#[test]
+fn a_long_retry_after_is_shown() {
+    let emulate = Emulate::scripted(&json!([{"status": 429, "retry_after": 3600}]));
+    assert!(emulate.chat(&["hi"]).fails(4).ends_with("; retry after 3600 s"));
+}
+
+/// Only what may be the cause.
+#[test]
+fn hints_fit_the_error() {
+    for (rule, hint) in [
+        (
+            json!({"status": 403}),
+            Some("; hint: the credentials need the permissions sagemaker:InvokeEndpoint"),
+        ),
+        (json!({"status": 403, "error_type": "Other"}), None),
+        (
+            json!({"status": 403, "error_type": "ExpiredTokenException"}),
+            Some("; hint: the credentials have expired"),
+        ),
+    ] {
+        let run = Emulate::scripted(&json!([rule])).chat(&["hi"]);
+        let line = run.fails(4);
+        assert_eq!(line.contains("hint"), hint.is_some(), "{line}");
+        assert!(hint.is_none_or(|hint| line.contains(hint)), "{line}");
+    }
+    // A name that cannot be resolved: the region is to blame only if the name is derived from it.
+    let mut command = command(&["chat", "--endpoint", "e", "--retries", "0", "--region", "nowhere-1", "hi"]);
+    command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "s");
+    let derived = run(command, b"");
+    let line = derived.fails(4);
+    assert!(
+        line.starts_with("transport: runtime.sagemaker.nowhere-1.amazonaws.com:443: connecting failed: ")
+    );
+    assert!(line.ends_with("; hint: is the region right?"), "{line}");
+    let given =
+        run(calling("https://sagewire.invalid", &["chat", "--endpoint", "e", "--retries", "0", "hi"]), b"");
+    let line = given.fails(4);
+    assert!(line.starts_with("transport: sagewire.invalid:443: ") && !line.contains("hint"), "{line}");
+}
+
+/// Each command describes only options that it uses, in lines that fit the terminal.
+#[test]
+fn help_is_short_and_specific() {
+    let verbose = |command: &str| {
+        let help = sagewire(&[command, "-h"], b"").succeeds();
+        assert!(help.text().lines().all(|line| line.chars().count() <= 120), "{}", help.text());
+        // The names of formats are in one place.
+        assert!(!help.text().contains("jumpstart-dialogs"), "{}", help.text());
+        help.text().lines().find(|line| line.contains("--verbose")).map(str::to_owned)
+    };
+    for (command, found) in [
+        ("decode", "losses"),
+        ("chat", "request"),
+        ("invoke", "size and type of the request"),
+        ("emulate", "every request"),
+    ] {
+        assert!(verbose(command).is_some_and(|line| line.contains(found)), "{command}");
+    }
+    for command in ["demo", "convert", "formats", "doctor", "token", "completions", "man"] {
+        assert_eq!(verbose(command), None, "{command}");
+    }
+    let chat = sagewire(&["chat", "--help"], b"").succeeds();
+    assert!(!chat.text().contains("jumpstart-dialogs"), "{}", chat.text());
 }

@@ -1,4 +1,4 @@
-//! Settings and credentials from where AWS's own tools find them.
+//! Settings and credentials from AWS's configuration files and services.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
 
 use crate::process::{Local, Run, TempFile, command, run};
 
-/// Settings of profiles, and their keys.
+/// Files with profiles and keys.
 struct Files {
     config: TempFile,
     credentials: TempFile,
@@ -48,7 +48,7 @@ impl Files {
 }
 
 #[test]
-fn a_profile_has_all_that_is_needed() {
+fn a_profile_is_sufficient() {
     let local = Local::new();
     let files = Files::new(&local.url());
     let args = ["chat", "--endpoint", "e", "--max-tokens", "3", "hi"];
@@ -68,7 +68,7 @@ fn a_profile_has_all_that_is_needed() {
 }
 
 #[test]
-fn the_doctor_tells_where_each_was_found() {
+fn the_doctor_shows_the_sources() {
     let local = Local::new();
     let files = Files::new(&local.url());
     let run = files.run(&["doctor", "--profile", "work"], &[]).succeeds();
@@ -90,7 +90,7 @@ fn the_doctor_tells_where_each_was_found() {
 }
 
 #[test]
-fn what_is_wrong_is_told_before_anything_is_sent() {
+fn invalid_settings_are_reported_before_anything_is_sent() {
     let files = Files::new("http://127.0.0.1:1");
     let chat = |args: &[&str], set: &[(&str, &str)]| {
         files.run(&[&["chat", "--endpoint", "e", "hi"], args].concat(), set)
@@ -116,12 +116,12 @@ fn what_is_wrong_is_told_before_anything_is_sent() {
     let half = chat(&[], &[("AWS_ACCESS_KEY_ID", "i")]);
     assert!(half.fails(2).contains(": environment: AWS_SECRET_ACCESS_KEY is not set; hint: "), "{half:?}");
     let sso = chat(&["--profile", "sso"], &[]);
-    assert!(sso.fails(2).ends_with("; hint: aws sso login signs in anew"), "{sso:?}");
+    assert!(sso.fails(2).ends_with("; hint: run aws sso login"), "{sso:?}");
     let role = chat(&["--external-id", "x"], &[]);
     assert!(role.fails(2).contains("--role-arn <ARN>"), "{role:?}");
-    let unasked = chat(&["--role-arn", "arn:aws:iam::1:role/r"], &[]);
+    let without_caller = chat(&["--role-arn", "arn:aws:iam::1:role/r"], &[]);
     let line = "usage: the credentials could not be loaded: role: no credentials to ask with: environment: AWS_ACCESS";
-    assert!(unasked.fails(2).starts_with(line), "{unasked:?}");
+    assert!(without_caller.fails(2).starts_with(line), "{without_caller:?}");
     let region = files.run(&["token"], &[("AWS_CONFIG_FILE", "/no/such")]);
     assert_eq!(
         region.fails(2),
@@ -130,7 +130,7 @@ fn what_is_wrong_is_told_before_anything_is_sent() {
 }
 
 #[test]
-fn an_instance_that_does_not_answer_costs_little_time() {
+fn a_silent_instance_does_not_delay_much() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let files = Files::new("http://127.0.0.1:1");
@@ -144,13 +144,13 @@ fn an_instance_that_does_not_answer_costs_little_time() {
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
-/// A security token service that answers one request, which it returns.
+/// A security token service that accepts one request and returns it.
 fn role_service(status: &str, body: &str) -> (String, thread::JoinHandle<String>) {
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", host.local_addr().unwrap());
-    let answer =
+    let response =
         format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-    let asked = thread::spawn(move || {
+    let request = thread::spawn(move || {
         let (mut stream, _) = host.accept().unwrap();
         let mut request = Vec::new();
         let mut buffer = [0; 4096];
@@ -159,10 +159,10 @@ fn role_service(status: &str, body: &str) -> (String, thread::JoinHandle<String>
             assert_ne!(len, 0, "{}", String::from_utf8_lossy(&request));
             request.extend_from_slice(&buffer[..len]);
         }
-        stream.write_all(answer.as_bytes()).unwrap();
+        stream.write_all(response.as_bytes()).unwrap();
         String::from_utf8_lossy(&request).into_owned()
     });
-    (url, asked)
+    (url, request)
 }
 
 #[test]
@@ -177,35 +177,35 @@ fn roles_are_assumed() {
     );
     let role =
         ["--role-arn", "arn:aws:iam::123456789012:role/r", "--external-id", "x", "--role-session-name", "me"];
-    let (url, asked) = role_service("200 OK", &body);
+    let (url, request) = role_service("200 OK", &body);
     let args = [&["doctor", "--profile", "work"], &role[..]].concat();
     let run = files.run(&args, &[("AWS_ENDPOINT_URL_STS", &url)]).succeeds();
-    let asked = asked.join().unwrap();
+    let request = request.join().unwrap();
     for part in ["RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr", "ExternalId=x", "RoleSessionName=me"]
     {
-        assert!(asked.contains(part), "{asked}");
+        assert!(request.contains(part), "{request}");
     }
     let found = ", with a session token, for another ";
     assert!(run.text().contains(found) && run.text().contains("role/r)\n"), "{}", run.text());
     assert!(!run.text().contains("of-a-role"));
-    // And what assumed it.
+    // The credentials that assume the role are shown as well.
     let caller = run.text().lines().find(|line| line.contains(" caller ")).map(str::to_owned);
     assert!(caller.is_some_and(|line| line.contains("profile work")), "{}", run.text());
 }
 
 #[test]
-fn a_role_that_may_not_be_assumed_is_told() {
+fn a_role_that_cannot_be_assumed_is_reported() {
     let local = Local::new();
     let files = Files::new(&local.url());
     let body = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
                 <Code>AccessDenied</Code><Message>User: me is not authorized to perform: sts:AssumeRole</Message></Error>\
                 <RequestId>1</RequestId></ErrorResponse>";
-    let (url, asked) = role_service("403 Forbidden", body);
+    let (url, request) = role_service("403 Forbidden", body);
     let run = files.run(
         &["chat", "--endpoint", "e", "--profile", "work", "--role-arn", "arn:aws:iam::1:role/r", "hi"],
         &[("AWS_ENDPOINT_URL_STS", &url)],
     );
-    asked.join().unwrap();
+    request.join().unwrap();
     let line = run.fails(2);
     assert!(line.starts_with("usage: the credentials could not be loaded: role: "), "{line}");
     assert!(line.contains("User: me is not authorized to perform: sts:AssumeRole"), "{line}");

@@ -1,4 +1,4 @@
-//! Formats that are described in a file.
+//! Custom formats.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn custom(description: &Value) -> (TempFile, String) {
     (file, name)
 }
 
-/// What llama-server speaks, as somebody would describe it who does not know that it is known.
+/// The format of llama-server, as a custom format.
 fn llama_server() -> Value {
     json!({
         "request": {"prompt": "{{prompt}}", "n_predict": "{{max_tokens}}", "stream": "{{stream}}"},
@@ -35,7 +35,8 @@ fn captured_bytes_are_decoded() {
     let failed = decode(&["--from", &name], b"{\"piece\":\"a\"}\n{\"oops\":\"out of memory\"}\n");
     assert!(failed.fails(4).ends_with("out of memory"), "{failed:?}");
     let strange = decode(&["--from", &name], b"{\"token\":\"a\"}\n{\"token\":\"b\"}\n");
-    assert!(strange.fails(3).ends_with("see --from"), "{strange:?}");
+    let line = "the input looks like JSON, but of no API known here; hint: --from names its format";
+    assert!(strange.fails(5).ends_with(line), "{strange:?}");
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn requests_and_responses_are_converted() {
     assert_eq!(sagewire(&[&args[..], &["--template", "none", "--strict"]].concat(), request).code, 6);
     assert!(sagewire(&args, request).fails(2).contains("--template"));
     let settings = sagewire(&[&args[..], &["--template", "none", "--set", "merge=true"]].concat(), request);
-    assert!(settings.fails(2).starts_with("usage: --set is for the formats that sagewire knows"));
+    assert!(settings.fails(2).starts_with("usage: --set is not available for this format"));
 
     let args = ["convert", "response", "--from", &name, "--to", "openai"];
     let response: Value = serde_json::from_slice(&sagewire(&args, b"{\"content\":\"hi\"}").stdout).unwrap();
@@ -59,14 +60,14 @@ fn requests_and_responses_are_converted() {
 }
 
 #[test]
-fn a_container_is_asked() {
+fn a_container_is_called() {
     let emulate = Emulate::new(&["--format", "llama-server"]);
     let (_file, name) = custom(&llama_server());
     let args = ["--format", &name, "--template", "none", "--max-tokens", "3", "--strict", "hi"];
     assert_eq!(emulate.chat(&args).succeeds().text(), "You said: “hi”");
     let whole = emulate.chat(&[&["--no-stream"], &args[..]].concat()).succeeds();
     assert_eq!(whole.text(), "You said: “hi”");
-    // Without paths the answer is told by its shape, or by --from.
+    // Without paths the format of the response is detected, or given by --from.
     let (_file, name) = custom(&json!({"request": llama_server()["request"]}));
     let args = ["--format", &name, "--template", "none", "--max-tokens", "3", "hi"];
     assert_eq!(emulate.chat(&args).succeeds().text(), "You said: “hi”");
@@ -75,9 +76,9 @@ fn a_container_is_asked() {
     assert!(lossy.stderr.starts_with("loss: /temperature: dropped: "), "{lossy:?}");
 }
 
-/// Streams and whole answers may have the same members.
+/// Streams and non-streaming responses may have the same fields.
 #[test]
-fn a_whole_answer_is_complete_without_saying_so() {
+fn a_non_streaming_response_needs_no_end_marker() {
     let paths = json!({"text": "$.t"});
     let (_file, name) =
         custom(&json!({"request": {"q": "{{messages}}"}, "stream": paths, "response": paths}));
@@ -85,7 +86,7 @@ fn a_whole_answer_is_complete_without_saying_so() {
     let emulate = Emulate::scripted(&rule);
     assert_eq!(emulate.chat(&["--format", &name, "--no-stream", "hi"]).succeeds().text(), "hi");
     assert_eq!(emulate.chat(&["--format", &name, "hi"]).succeeds().text(), "hi");
-    // More than one document is a stream, which does not say its end.
+    // More than one document is a stream, which needs an end marker.
     let rule = json!([{"body": "{\"t\":\"h\"}\n{\"t\":\"i\"}\n", "content_type": "application/jsonlines"}]);
     Emulate::scripted(&rule).chat(&["--format", &name, "hi"]).fails(3);
 }
@@ -102,9 +103,9 @@ fn a_failure_in_the_middle() {
     assert_eq!(run.text(), "so far");
 }
 
-/// File, position, reason.
+/// The message has file, position and reason.
 #[test]
-fn what_is_wrong_with_a_description_is_told() {
+fn invalid_descriptions_are_reported() {
     for (text, found) in [
         ("{\"stream\": {\"text\": \"$.a[\"}}", ": /stream/text: `$.a[` at byte "),
         ("{\"response\": {\"usage\": {\"input\": \"a.b\"}}}", ": /response/usage/input: `a.b` at byte 0: "),
@@ -140,11 +141,11 @@ fn what_is_wrong_with_a_description_is_told() {
 }
 
 #[test]
-fn a_description_is_used_only_for_what_it_describes() {
+fn a_description_may_be_partial() {
     let (written, writes) = custom(&json!({"request": {"q": "{{prompt}}"}}));
     let (read, reads) = custom(&json!({"stream": {"text": "$.t", "finish": "$.f"}}));
-    let no_request = format!("{}: there is no `request` in it", read.path());
-    let no_paths = format!("{}: there is no path in `stream` or `response`", written.path());
+    let no_request = format!("{}: has no `request`", read.path());
+    let no_paths = format!("{}: has no path in `stream` or `response`", written.path());
     for (args, found) in [
         (&["convert", "request", "--from", "openai", "--to", &reads][..], &*no_request),
         (&["chat", "--endpoint", "e", "--format", &reads, "hi"], &no_request),
@@ -162,9 +163,9 @@ fn a_description_is_used_only_for_what_it_describes() {
     }
 }
 
-/// The example of the help is one that works.
+/// The example in the help works.
 #[test]
-fn the_help_tells_how() {
+fn the_example_in_the_help_works() {
     let help = sagewire(&["decode", "--help"], b"").succeeds();
     let start = help.text().find("    {\n").expect("an example");
     let end = start + help.text()[start..].find("\n    }\n").expect("its end") + "\n    }".len();
@@ -177,7 +178,7 @@ fn the_help_tells_how() {
     let args = ["convert", "request", "--from", "openai", "--to", &name, "--template", "none"];
     let run = sagewire(&args, request).succeeds();
     assert_eq!(run.text(), "{\"question\":\"hi\",\"settings\":{\"length\":4}}\n");
-    // All that the codec knows is in it.
+    // The help has all placeholders.
     let all = sagewire(&["decode", "--from", "custom:/dev/stdin"], b"{\"request\":\"{{x}}\"}");
     let known = all.stderr.split("known: ").nth(1).expect("a list").split(" (see").next().expect("names");
     for name in known.trim().split(", ").filter(|name| !name.starts_with("other")) {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use sagewire_codec::eventstream::{Header, Value, encode};
 use serde_json::json;
 
-use crate::process::{command, decode, sagewire};
+use crate::process::{TempFile, command, decode, sagewire};
 
 const BODY: &str = concat!(
     "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"m\",\"choices\":[{\"index\":0,",
@@ -28,7 +28,7 @@ fn part(payload: &[u8], out: &mut Vec<u8>) {
     encode(headers, payload, out).unwrap();
 }
 
-/// Frames whose borders are those of nothing in the body.
+/// Frames that are cut independently of the events of the body.
 fn framed(body: &str) -> Vec<u8> {
     let mut out = Vec::new();
     body.as_bytes().chunks(5).for_each(|payload| part(payload, &mut out));
@@ -47,7 +47,7 @@ fn exception() -> Vec<u8> {
 }
 
 #[test]
-fn every_output_is_the_same_however_it_is_fed() {
+fn no_output_depends_on_the_size_of_chunks() {
     let openai = concat!(
         r#"data: {"id":"c1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":"#,
         r#"{"role":"assistant","content":""},"finish_reason":null}]}"#,
@@ -78,7 +78,7 @@ fn every_output_is_the_same_however_it_is_fed() {
         assert_eq!(to("bedrock").text().lines().collect::<Vec<_>>(), bedrock);
         let written = to("openai");
         assert!(written.text().starts_with(openai) && written.text().ends_with("\n\ndata: [DONE]\n\n"));
-        // What is written can be read: by the same decoder, and frame by frame.
+        // The output can be decoded again, also frame by frame.
         assert_eq!(decode(&[], &written.stdout).succeeds().text(), TEXT);
         let frames = decode(&["--to", "frames"], &to("bedrock-wire").stdout).succeeds();
         let names = frames.lines().into_iter().map(|frame| frame["headers"][0]["value"].clone());
@@ -88,13 +88,13 @@ fn every_output_is_the_same_however_it_is_fed() {
 }
 
 #[test]
-fn options_that_say_what_is_detected_change_nothing() {
+fn options_that_match_the_detection_change_nothing() {
     assert_eq!(
         decode(&["--framing", "eventstream", "--from", "openai"], &framed(BODY)).succeeds().text(),
         TEXT
     );
     assert_eq!(decode(&["--framing", "sse"], BODY.as_bytes()).succeeds().text(), TEXT);
-    // The other way round they are believed.
+    // Options that do not match override the detection.
     let line = sagewire(&["decode", "--framing", "eventstream"], BODY.as_bytes());
     assert!(line.fails(5).starts_with("eventstream: byte 0: prelude checksum mismatch: computed 0x"));
 }
@@ -161,12 +161,34 @@ fn frames_are_printed_up_to_the_fault() {
     let limited = decode(&["--to", "frames", "--max-frame", "4"], &framed("0123456789"));
     assert_eq!(limited.fails(5), "eventstream: byte 0: frame payload length of 5 exceeds the limit of 4");
     decode(&["--to", "frames", "--max-frame", "5"], &framed("0123456789")).succeeds();
-    // What is in a frame is not its concern.
-    assert_eq!(decode(&["--to", "frames"], &exception()).succeeds().lines().len(), 1);
+}
+
+/// All frames are printed, and the first failure in them is reported.
+#[test]
+fn frames_of_a_failure_are_printed_and_reported() {
+    let before = framed("0123456789");
+    let failed = decode(&["--to", "frames"], &[before.clone(), exception(), framed("x")].concat());
+    assert_eq!(
+        failed.fails(4),
+        format!(
+            "sagemaker: byte {}: ModelStreamError (ModelInvocationTimeExceeded): too\\nslow",
+            before.len()
+        )
+    );
+    assert_eq!(failed.lines().len(), 4);
+    let headers = [
+        Header::new(":message-type", Value::String("error")),
+        Header::new(":error-code", Value::String("500")),
+        Header::new(":error-message", Value::String("oom")),
+    ];
+    let mut error = Vec::new();
+    encode(headers, b"", &mut error).unwrap();
+    let failed = decode(&["--to", "frames"], &error);
+    assert_eq!((failed.fails(4), failed.lines().len()), ("sagemaker: byte 0: error (500): oom", 1));
 }
 
 #[test]
-fn sse_is_read_by_the_letter() {
+fn sse_is_decoded_as_specified() {
     let body = "\u{feff}: comment\ndata: a\ndata:b\n\nid: 7\nretry: 10\nevent: add\ndata\r\n\r\ndata: c\r\rdata:é😀\n\n";
     let expected = concat!(
         r#"{"event":"message","data":"a\nb","id":"","retry":null}"#,
@@ -202,7 +224,7 @@ fn sse_is_read_by_the_letter() {
 }
 
 #[test]
-fn what_came_before_a_fault_is_printed() {
+fn events_before_a_fault_are_printed() {
     let events: Vec<&str> = BODY.split_inclusive("\n\n").collect();
     let beginning = events[..2].concat();
     let truncated = framed(&beginning);
@@ -247,14 +269,14 @@ fn what_came_before_a_fault_is_printed() {
 }
 
 #[test]
-fn malformed_records_cost_only_themselves() {
+fn malformed_records_are_skipped_and_reported() {
     let events: Vec<&str> = BODY.split_inclusive("\n\n").collect();
-    let spoilt =
+    let body =
         [events[0], "data: {\"choices\": nonsense}\n\n", events[1], "data: {]}\n\n", events[2], events[3]];
-    let spoilt = spoilt.concat();
+    let body = body.concat();
     let offset = events[0].len() + 6;
     for to in ["text", "events", "openai", "bedrock", "bedrock-wire"] {
-        let run = decode(&["--to", to], spoilt.as_bytes());
+        let run = decode(&["--to", to], body.as_bytes());
         let line = run.fails(5);
         assert!(line.starts_with(&format!("format: byte {offset}: malformed record: ")), "{line}");
         assert!(line.ends_with(" (and 1 more)"), "{line}");
@@ -274,7 +296,7 @@ fn malformed_records_cost_only_themselves() {
 }
 
 #[test]
-fn text_is_that_of_the_first_choice() {
+fn text_is_taken_from_the_first_choice() {
     let body = concat!(
         "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}},{\"index\":0,\"delta\":{\"content\":\"yes\"}}]}\n\n",
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"why\"}}]}\n\ndata: [DONE]\n\n",
@@ -283,7 +305,7 @@ fn text_is_that_of_the_first_choice() {
 }
 
 #[test]
-fn an_event_is_a_line_whatever_the_source_wrote() {
+fn an_event_is_one_line_even_if_the_source_has_line_breaks() {
     let body = "data: {\"extra\": {\ndata:   \"a\": 1\ndata: },\ndata: \"choices\": [{\"index\": 0, \"delta\": {\"content\": \
                 \"x\"},\ndata: \"finish_reason\": \"stop\"}]}\n\n";
     let run = decode(&["--to", "events"], body.as_bytes()).succeeds();
@@ -292,27 +314,25 @@ fn an_event_is_a_line_whatever_the_source_wrote() {
 }
 
 #[test]
-fn losses_are_told_to_those_who_ask() {
+fn losses_are_printed_on_demand() {
     let quiet = sagewire(&["decode", "--to", "bedrock"], BODY.as_bytes()).succeeds();
-    let told = sagewire(&["decode", "-v", "--to", "bedrock"], BODY.as_bytes());
-    assert_eq!((told.code, &told.stdout), (0, &quiet.stdout));
-    assert_eq!(told.stderr, "loss: latency: defaulted: nobody said how long it took\n");
+    let verbose = sagewire(&["decode", "-v", "--to", "bedrock"], BODY.as_bytes());
+    assert_eq!((verbose.code, &verbose.stdout), (0, &quiet.stdout));
+    assert_eq!(verbose.stderr, "loss: latency: defaulted: the source does not give the latency\n");
 }
 
 #[test]
-fn arguments_that_cannot_be_used_are_named_in_one_line() {
+fn invalid_arguments_are_named_in_one_line() {
     for (args, found) in [
         (&["decode", "--chunk", "0"][..], "usage: invalid value '0' for '--chunk <N>'"),
         (&["decode", "--chunk", "-1"], "usage: "),
         (&["decode", "--to", "text", "a", "b"], "usage: unexpected argument 'b' found"),
         (
-            &["decode", "--to", "frame"],
-            "usage: invalid value 'frame' for '--to <WHAT>' [possible values: text,",
+            &["decode", "--to", "xyz"],
+            "usage: invalid value 'xyz' for '--to <FORMAT>' [possible values: text,",
         ),
         (&["decode", "--to", "frames", "--framing", "sse"], "usage: "),
         (&["decode", "--to", "sse", "--framing", "jsonl"], "usage: "),
-        (&["decode", "no such\nfile"], "usage: no such\\nfile: "),
-        (&["decode", env!("CARGO_MANIFEST_DIR")], "usage: "),
         (&["reticulate"], "usage: unrecognized subcommand 'reticulate'"),
     ] {
         let run = sagewire(args, b"");
@@ -322,7 +342,7 @@ fn arguments_that_cannot_be_used_are_named_in_one_line() {
 }
 
 #[test]
-fn help_and_version_are_no_errors() {
+fn help_and_version_succeed() {
     for (args, found) in [
         (&["--help"][..], "Exit codes:"),
         (&["decode", "--help"], "bedrock-wire"),
@@ -334,9 +354,9 @@ fn help_and_version_are_no_errors() {
     }
 }
 
-/// The first text has to come while the writer is still thinking about the second.
+/// Text is printed while the next event is not available yet.
 #[test]
-fn text_is_printed_before_the_next_comes() {
+fn text_is_printed_without_delay() {
     let mut child = command(&["decode", "-"]).spawn().unwrap();
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     for (event, text) in BODY.split_inclusive("\n\n").zip(["caf", "é 😀\n"]) {
@@ -345,13 +365,13 @@ fn text_is_printed_before_the_next_comes() {
         stdout.read_exact(&mut found).unwrap();
         assert_eq!(found, text.as_bytes());
     }
-    // There is more to come, but it does not.
+    // The stream is not complete.
     drop(stdin);
     assert_eq!(child.wait().unwrap().code(), Some(3));
 }
 
 #[test]
-fn a_reader_that_has_enough_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let chunk = BODY.split_inclusive("\n\n").next().unwrap();
     for to in ["text", "events", "openai", "bedrock", "bedrock-wire", "sse"] {
         let mut child = command(&["decode", "--to", to]).spawn().unwrap();
@@ -361,4 +381,115 @@ fn a_reader_that_has_enough_is_no_error() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{to}");
     }
+}
+
+/// Input of no known API has an exit code and a message of its own.
+#[test]
+fn input_that_is_not_recognized_is_described() {
+    let html = "<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>\n";
+    for (input, found) in [
+        (html.as_bytes(), "HTML"),
+        (b"<html>", "HTML"),
+        (b"<?xml version=\"1.0\"?><Error/>", "XML"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "gzip"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcbH\xcd\xc9\xc9W(\xcf/\xcaI\x01\0", "gzip"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary data"),
+        (b"hello", "plain text; hint: --from names its format"),
+        (b"{\"a\":1}", "JSON, but of no API known here; hint: --from names its format"),
+        (
+            b"{\"id\":\"x\",\"model\":\"y\"}\n",
+            "JSON, but of no API known here; hint: --from names its format",
+        ),
+        (
+            b"data: {\"a\":1}\n\ndata: hello\n\n",
+            "server-sent events, but of no API known here; byte 21: malformed record: no JSON value; \
+             hint: --from names its format",
+        ),
+        (&framed(html), "HTML"),
+        (&framed("{\"a\":1}"), "JSON, but of no API known here; hint: --from names its format"),
+    ] {
+        for to in ["text", "openai"] {
+            let run = decode(&["--to", to], input);
+            assert_eq!(run.fails(5), format!("format: not recognized: the input looks like {found}"));
+        }
+    }
+    for input in [html.as_bytes(), &framed(html)] {
+        let run = decode(&["--to", "sse"], input);
+        assert_eq!(run.fails(5), "format: not recognized: the input looks like HTML");
+    }
+    // A stream that was cut off is not one of them.
+    for input in ["", "{\"choices\":[", "data: {\"cho", ": ping\n\n", "data: {\"choices\":[]}\n\n"] {
+        assert!(decode(&[], input.as_bytes()).fails(3).contains("truncated: "), "{input}");
+    }
+    decode(&[], &framed(html)[..20]).fails(3);
+}
+
+#[test]
+fn frames_that_are_not_understood_are_explained() {
+    let frame = |name, payload: &str| {
+        let headers = [
+            Header::new(":message-type", Value::String("event")),
+            Header::new(":event-type", Value::String(name)),
+        ];
+        let mut out = Vec::new();
+        encode(headers, payload.as_bytes(), &mut out).unwrap();
+        out
+    };
+    let start =
+        "format: not recognized: the input looks like event-stream frames, but of no API known here; ";
+    let chunks = [frame("chunk", r#"{"bytes":"%%%"}"#), frame("chunk", "{}")].concat();
+    let line = "byte 0: malformed record: no Base64 in a chunk (and 1 more); hint: --from names its format";
+    assert_eq!(decode(&[], &chunks).fails(5), format!("{start}{line}"));
+    let unknown = [frame("first", "{}"), frame("second", "{}"), frame("first", "{}")].concat();
+    let line = "unknown events: first, second; hint: --from names its format";
+    assert_eq!(decode(&[], &unknown).fails(5), format!("{start}{line}"));
+}
+
+#[test]
+fn input_that_cannot_be_read_is_named() {
+    for (path, found) in [
+        ("no such\nfile", "input: no such\\nfile: No such file"),
+        (env!("CARGO_MANIFEST_DIR"), concat!("input: ", env!("CARGO_MANIFEST_DIR"), ": is a directory")),
+    ] {
+        for command in [&["decode"][..], &["convert", "request", "--to", "openai"]] {
+            let run = sagewire(&[command, &[path]].concat(), b"");
+            assert!(run.fails(1).starts_with(found), "{run:?}");
+            assert!(run.stdout.is_empty());
+        }
+    }
+}
+
+#[test]
+fn errors_about_a_file_name_it() {
+    let file = TempFile::new("{\"a\":1}");
+    let line = format!("{}: format: not recognized: ", file.path());
+    assert!(sagewire(&["decode", file.path()], b"").fails(5).starts_with(&line));
+    let cut = TempFile::new(BODY.split_inclusive("\n\n").next().unwrap());
+    let line = format!("{}: format: byte ", cut.path());
+    assert!(sagewire(&["decode", cut.path()], b"").fails(3).starts_with(&line));
+}
+
+/// Names of formats have aliases, and typos get a suggestion instead of the list of all names.
+#[test]
+fn formats_have_aliases_and_typos_a_suggestion() {
+    for name in ["openai", "openai-chat", "OpenAI", "chat_completions"] {
+        assert_eq!(sagewire(&["decode", "--from", name], BODY.as_bytes()).succeeds().text(), TEXT, "{name}");
+    }
+    for (option, typo, suggestion) in [
+        ("--from", "opnai", "openai"),
+        ("--from", "convers", "converse"),
+        ("--to", "antropic", "anthropic"),
+        ("--to", "frame", "frames"),
+        ("--to", "evnts", "events"),
+    ] {
+        let run = sagewire(&["decode", option, typo], b"");
+        let line = format!(
+            "usage: invalid value '{typo}' for '{option} <FORMAT>'; tip: a similar value exists: '{suggestion}' (see --help)"
+        );
+        assert_eq!(run.fails(2), line);
+    }
+    let run = sagewire(&["decode", "--frmo", "tgi"], b"");
+    assert!(run.fails(2).contains("; tip: a similar argument exists: '--from'"), "{run:?}");
+    // The placeholder of the list of names is not a name.
+    sagewire(&["decode", "--from", "custom:FILE"], b"").fails(2);
 }

@@ -5,8 +5,8 @@ use std::io::Read;
 use crate::process::{FORMATS, command, sagewire};
 
 #[test]
-fn it_shows_a_call_from_end_to_end() {
-    // What `cargo run` does.
+fn the_demo_shows_a_call() {
+    // It is the default command.
     let run = sagewire(&[], b"").succeeds();
     for found in [
         "POST http://127.0.0.1:",
@@ -32,13 +32,13 @@ fn it_shows_a_call_from_end_to_end() {
 }
 
 #[test]
-fn every_container_is_read() {
+fn every_container_is_decoded() {
     for (format, ending) in FORMATS {
         let run = sagewire(&["demo", "--format", format, "--pause-ms", "0"], b"").succeeds();
-        let speaks = format!("  speaks  {format}\n");
+        let name = format!("  format  {format}\n");
         let ending = format!("  ending         {ending}");
-        let text = "  text           came whole: ";
-        for found in [&*speaks, "survive the way to me?”\n\nNo model has read this", text, &ending] {
+        let text = "  text           complete: ";
+        for found in [&*name, "survive the way to me?”\n\nNo model has read this", text, &ending] {
             assert!(run.text().contains(found), "{format}: {found} is not in\n{}", run.text());
         }
     }
@@ -58,7 +58,7 @@ fn cuts_depend_on_the_seed() {
 }
 
 #[test]
-fn a_reader_that_has_enough_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let mut child = command(&["demo"]).spawn().unwrap();
     child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
     let output = child.wait_with_output().unwrap();

@@ -6,14 +6,14 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::process::{Local, calling, command, run};
+use crate::process::{Local, TempFile, calling, command, run, sagewire};
 
 fn find<'a>(findings: &'a Value, name: &str) -> &'a Value {
     findings.as_array().unwrap().iter().find(|finding| finding["name"] == name).unwrap()
 }
 
 #[test]
-fn all_is_well() {
+fn all_checks_succeed() {
     let local = Local::new();
     let text = local.run(&["doctor"], b"").succeeds();
     for found in [
@@ -22,7 +22,7 @@ fn all_is_well() {
         "ok   credentials  key …MPLE, without a session token  (from environment variables)\n",
         "ok   signature    made for us-east-1, not sent\n",
         "ok   reachable    status ",
-        "ok   clock        right, by the host's\n",
+        "ok   clock        agrees with the host's\n",
     ] {
         assert!(text.text().contains(found), "{found:?} in {}", text.text());
     }
@@ -45,7 +45,7 @@ fn all_is_well() {
 }
 
 #[test]
-fn what_is_missing_is_said() {
+fn missing_settings_are_reported() {
     let bare = run(command(&["doctor"]), b"");
     assert_eq!(
         bare.fails(2),
@@ -74,36 +74,76 @@ fn what_is_missing_is_said() {
 }
 
 #[test]
-fn a_host_that_is_not_there_and_a_url_that_is_none_are_told() {
+fn unreachable_hosts_and_invalid_urls_are_reported() {
     let gone = run(calling("http://127.0.0.1:1", &["doctor"]), b"");
-    assert!(gone.fails(4).starts_with("doctor: reachable: "), "{gone:?}");
+    let line = gone.fails(4);
+    assert!(line.starts_with("doctor: reachable: 127.0.0.1:1: ") && !line.contains("hint"), "{line}");
     let secret = run(calling("http://user:hidden@127.0.0.1:1", &["doctor"]), b"");
     assert!(secret.fails(2).starts_with("doctor: host: invalid configuration: endpoint url: "));
     assert!(!format!("{secret:?}").contains("hidden"));
 }
 
 #[test]
-fn keys_on_the_open_wire_are_warned_of() {
-    let mut command = calling("http://nobody.invalid:1", &["doctor"]);
+fn unencrypted_requests_cause_a_warning() {
+    let mut command = calling("http://sagewire.invalid:1", &["doctor"]);
     command.env("AWS_ACCESS_KEY_ID", "AKIDNOEXAMPLE");
     let run = run(command, b"");
-    assert!(run.stderr.starts_with("warning: requests to nobody.invalid:1 are not encrypted"), "{run:?}");
+    assert!(run.stderr.starts_with("warning: requests to sagewire.invalid:1 are not encrypted"), "{run:?}");
 }
 
 #[test]
-fn a_clock_that_is_off_is_told() {
+fn clock_skew_is_reported() {
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", host.local_addr().unwrap());
-    let answers = thread::spawn(move || {
+    let server = thread::spawn(move || {
         let (mut stream, _) = host.accept().unwrap();
         let _ = stream.read(&mut [0; 4096]).unwrap();
-        let answer =
+        let response =
             "HTTP/1.1 404 Not Found\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 0\r\n\r\n";
-        stream.write_all(answer.as_bytes()).unwrap();
+        stream.write_all(response.as_bytes()).unwrap();
     });
     let run = run(calling(&url, &["doctor"]), b"");
-    answers.join().unwrap();
+    server.join().unwrap();
     let line = run.fails(4);
     assert!(line.starts_with("doctor: clock: ") && line.ends_with(" s ahead of the host's"), "{line}");
     assert!(run.text().contains("ok   reachable    status 404 after "), "{}", run.text());
+}
+
+#[test]
+fn expired_credentials_fail() {
+    let local = Local::new();
+    let output = |expiration: &str| {
+        let json = json!({"Version": 1, "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "s", "SessionToken": "t",
+            "Expiration": expiration});
+        TempFile::new(&json.to_string())
+    };
+    let doctor = |file: &TempFile| {
+        let config = TempFile::new(&format!(
+            "[profile p]\nregion = us-east-1\ncredential_process = cat {}\n",
+            file.path()
+        ));
+        let mut command = command(&["doctor", "--profile", "p", "--endpoint-url", &local.url()]);
+        command.env("AWS_CONFIG_FILE", config.path());
+        run(command, b"")
+    };
+    let expired = doctor(&output("2020-01-01T00:00:00Z"));
+    assert!(expired.fails(2).starts_with("doctor: credentials: "), "{expired:?}");
+    assert!(expired.stderr.contains("expired"), "{expired:?}");
+    assert!(
+        expired.text().contains("BAD  signature    not made: there are no valid credentials"),
+        "{expired:?}"
+    );
+    let valid = doctor(&output("2126-01-01T00:00:00Z")).succeeds();
+    assert!(valid.text().contains("with a session token, for another "), "{valid:?}");
+}
+
+/// Only options that are used.
+#[test]
+fn options_of_calls_are_not_accepted() {
+    for (command, option) in
+        [("doctor", "--retries"), ("doctor", "--timeout"), ("token", "--route"), ("token", "--endpoint-url")]
+    {
+        let run = sagewire(&[command, option, "1"], b"");
+        assert!(run.fails(2).starts_with("usage: unexpected argument"), "{run:?}");
+    }
 }

@@ -14,17 +14,17 @@ use serde_json::json;
 use crate::process::{Emulate, FORMATS, TempFile, run, sagewire};
 
 #[test]
-fn the_first_line_says_where() {
+fn the_first_line_has_the_url() {
     let emulate = Emulate::new(&[]);
     let port = emulate.url.strip_prefix("http://127.0.0.1:").unwrap();
     assert_ne!(port.parse::<u16>().unwrap(), 0);
-    // A port that is taken.
+    // A port that is in use.
     let taken = sagewire(&["emulate", "--port", port], b"");
-    assert!(taken.fails(2).starts_with(&format!("usage: port {port}: ")));
+    assert!(taken.fails(2).starts_with(&format!("usage: --port {port}: ")));
 }
 
 #[test]
-fn credentials_are_those_that_were_set() {
+fn credentials_can_be_set() {
     let set = ["--access-key-id", "AKIDOTHER", "--secret-access-key", "s3cret", "--session-token", "token"];
     let emulate = Emulate::new(&set);
     assert!(emulate.chat(&["hi"]).fails(4).starts_with("service: 403 "));
@@ -36,24 +36,24 @@ fn credentials_are_those_that_were_set() {
 }
 
 #[test]
-fn requests_are_told_to_those_who_ask() {
+fn requests_are_printed_on_demand() {
     let mut emulate = Emulate::new(&["-v"]);
     emulate.chat(&["hi"]).succeeds();
     let mut command = emulate.command(&["hi"]);
     command.env("AWS_SECRET_ACCESS_KEY", "wrong");
     run(command, b"").fails(4);
     emulate.child.kill().unwrap();
-    let mut told = String::new();
-    emulate.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    let lines: Vec<&str> = told.lines().collect();
+    let mut log = String::new();
+    emulate.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 2);
-    assert!(lines[0].starts_with("POST /endpoints/my-llm/invocations-response-stream "), "{told}");
-    assert!(lines[0].ends_with(" bytes: 200") && lines[1].ends_with(" bytes: 403"), "{told}");
+    assert!(lines[0].starts_with("POST /endpoints/my-llm/invocations-response-stream "), "{log}");
+    assert!(lines[0].ends_with(" bytes: 200") && lines[1].ends_with(" bytes: 403"), "{log}");
 }
 
-/// Asked as OpenAI's clients ask: those that take it answer, in whichever shape, the others refuse.
+/// A request of an OpenAI client: containers that support it respond, the others reject it.
 #[test]
-fn the_container_is_that_which_was_asked_for() {
+fn the_container_is_selected_by_the_option() {
     for (format, _) in FORMATS {
         let run = Emulate::new(&["--format", format]).chat(&["--max-tokens", "500", "hi"]);
         match format {
@@ -68,20 +68,20 @@ fn the_container_is_that_which_was_asked_for() {
 }
 
 #[test]
-fn a_script_may_name_the_container() {
+fn a_script_can_select_the_container() {
     let emulate = Emulate::scripted(&json!([{"format": "lmi", "cut": "characters"}]));
     assert_eq!(emulate.chat(&["--max-tokens", "2", "hi"]).succeeds().text(), "You said:");
 }
 
-/// A container that streams the same answer to everybody, and its address.
+/// The address of a container that streams the same response to every request.
 fn container() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || listener.incoming().for_each(|socket| answer(socket.unwrap())));
+    std::thread::spawn(move || listener.incoming().for_each(|socket| respond(socket.unwrap())));
     url
 }
 
-/// The same behind TLS.
+/// The same container with TLS.
 fn tls_container() -> String {
     let key = PrivateKeyDer::from_pem_file(tls_file("localhost.key.pem")).unwrap();
     let certificate = CertificateDer::from_pem_file(tls_file("localhost.pem")).unwrap();
@@ -94,7 +94,7 @@ fn tls_container() -> String {
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            answer(StreamOwned::new(connection, socket.unwrap()));
+            respond(StreamOwned::new(connection, socket.unwrap()));
         }
     });
     url
@@ -104,8 +104,8 @@ fn tls_file(name: &str) -> String {
     format!("{}/testdata/tls/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Reads a request, unless the client goes away, and answers it.
-fn answer(mut socket: impl Read + Write) {
+/// Reads a request, unless the client disconnects, and sends the response.
+fn respond(mut socket: impl Read + Write) {
     const EVENTS: [&str; 3] = [
         "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"你\"}}]}\n\n",
         "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"好\"},\
@@ -113,7 +113,7 @@ fn answer(mut socket: impl Read + Write) {
         "data: [DONE]\n\n",
     ];
     let (mut request, mut byte) = (vec![], [0]);
-    // The body of a chat ends its one object.
+    // The body is one JSON object.
     while !(request.ends_with(b"}") && request.windows(4).any(|window| window == b"\r\n\r\n")) {
         if socket.read_exact(&mut byte).is_err() {
             return;
@@ -130,11 +130,11 @@ fn answer(mut socket: impl Read + Write) {
 }
 
 #[test]
-fn a_real_container_may_speak_tls() {
+fn a_real_container_may_use_tls() {
     let url = tls_container();
     let trusted = Emulate::with(&["--upstream", &url], &[("SSL_CERT_FILE", &tls_file("ca.pem"))]);
     assert_eq!(trusted.chat(&["hi"]).succeeds().text(), "你好");
-    // Its certificate is not one that everybody trusts.
+    // By default its certificate is not trusted.
     let run = Emulate::new(&["--upstream", &url, "--seed", "2"]).chat(&["hi"]);
     let line = run.fails(4);
     assert!(line.starts_with("service: 424 ModelError: Received server error (0) from primary"), "{line}");
@@ -142,22 +142,22 @@ fn a_real_container_may_speak_tls() {
 }
 
 #[test]
-fn a_real_container_answers_is_recorded_and_replayed() {
+fn a_real_container_is_recorded_and_replayed() {
     let folder = std::env::temp_dir().join(format!("sagewire-recordings-{}", std::process::id()));
     let calls = folder.join("calls");
     let recorded = Emulate::new(&["--upstream", &container(), "--record", calls.to_str().unwrap()]);
-    let answer = recorded.chat(&["--to", "events", "hi"]).succeeds();
-    assert!(answer.text().contains("你") && answer.text().contains("好"), "{}", answer.text());
+    let response = recorded.chat(&["--to", "events", "hi"]).succeeds();
+    assert!(response.text().contains("你") && response.text().contains("好"), "{}", response.text());
     drop(recorded);
     let call = calls.join("000001-my-llm.json");
     assert!(!fs::read_to_string(&call).unwrap().contains("AKIDEXAMPLE"));
     let replayed = Emulate::new(&["--script", call.to_str().unwrap()]);
-    assert_eq!(replayed.chat(&["--to", "events", "hi"]).succeeds(), answer);
+    assert_eq!(replayed.chat(&["--to", "events", "hi"]).succeeds(), response);
     fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
-fn containers_that_cannot_be_called_are_named() {
+fn invalid_containers_are_reported() {
     for (args, found) in [
         (["--upstream", "ftp://localhost"], "not an http or https URL"),
         (["--upstream", "localhost:8000"], "not an http or https URL"),
@@ -169,23 +169,26 @@ fn containers_that_cannot_be_called_are_named() {
     let run = sagewire(&["emulate", "--upstream", "http://localhost", "--format", "tgi"], b"");
     assert!(run.fails(2).contains("cannot be used with"), "{run:?}");
     let run = sagewire(&["emulate", "--upstream", "http://localhost", "--record", "/dev/null/calls"], b"");
-    assert!(run.fails(2).starts_with("usage: /dev/null/calls: "), "{run:?}");
-    // One that is not there is the model's failure.
+    assert!(run.fails(2).starts_with("usage: --record: /dev/null/calls: "), "{run:?}");
+    // A container that is not reachable is a failure of the model.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let run = Emulate::new(&["--upstream", &format!("http://{port}")]).chat(&["hi"]);
     assert!(run.fails(4).starts_with("service: 424 ModelError: Received server error (0) from primary"));
 }
 
 #[test]
-fn a_script_that_cannot_be_used_is_named() {
+fn an_invalid_script_is_reported() {
     let script = TempFile::new(r#"{"rules": [{"stauts": 1}]}"#);
     let run = sagewire(&["emulate", "--port", "0", "--script", script.path()], b"");
     let line = run.fails(2);
-    assert!(line.starts_with(&format!("usage: {}: unknown field `stauts`", script.path())), "{line}");
+    assert!(
+        line.starts_with(&format!("usage: --script: {}: unknown field `stauts`", script.path())),
+        "{line}"
+    );
     assert!(
         sagewire(&["emulate", "--script", "/no/such/file"], b"")
             .fails(2)
-            .starts_with("usage: /no/such/file: ")
+            .starts_with("usage: --script: /no/such/file: ")
     );
     let both = sagewire(&["emulate", "--script", script.path(), "--seed", "2"], b"");
     assert!(both.fails(2).contains("cannot be used with"));
@@ -193,9 +196,9 @@ fn a_script_that_cannot_be_used_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn signals_end_it_well() {
+fn signals_stop_it() {
     for signal in ["-TERM", "-INT"] {
-        // Also while an answer hangs.
+        // Also during a response that has stalled.
         let mut emulate =
             Emulate::scripted(&json!([{"body": "data: {}\n\n", "fault": {"stall": true, "after": 10}}]));
         let mut waiting = emulate.command(&["hi"]).spawn().unwrap();
@@ -205,4 +208,17 @@ fn signals_end_it_well() {
         assert_eq!(emulate.child.wait().unwrap().code(), Some(0));
         assert_eq!(waiting.wait().unwrap().code(), Some(3));
     }
+}
+
+#[test]
+fn the_environment_of_clients_is_printed() {
+    let run = sagewire(&["emulate", "--print-env", "--port", "9000"], b"");
+    let expected = "export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=http://127.0.0.1:9000 AWS_REGION=us-east-1\n\
+                    export AWS_ACCESS_KEY_ID=AKIDEXAMPLE \
+                    AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY\n";
+    assert_eq!(run.succeeds().text(), expected);
+    let args = ["emulate", "--print-env", "--secret-access-key", "it's", "--session-token", "a b"];
+    let text = sagewire(&args, b"").succeeds().text().to_owned();
+    assert!(text.contains(r"AWS_SECRET_ACCESS_KEY='it'\''s'"), "{text}");
+    assert!(text.ends_with("export AWS_SESSION_TOKEN='a b'\n"), "{text}");
 }

@@ -7,14 +7,14 @@ use crate::process::{Emulate, FORMATS, Run, TempFile};
 
 const PROMPT: &str = "Say é";
 
-/// What was sent, which `-v` tells.
+/// The request, which `-v` prints.
 fn sent(run: &Run) -> Value {
     let line = run.stderr.lines().find_map(|line| line.strip_prefix("request: ")).expect("a request");
     serde_json::from_str(line).expect("JSON")
 }
 
 #[test]
-fn every_container_is_asked_and_read_in_its_own_format() {
+fn every_container_is_called_in_its_own_format() {
     for (format, ending) in FORMATS {
         let emulate = Emulate::new(&["--format", format]);
         let args = ["--format", format, "--template", "none", "--max-tokens", "500", "--strict"];
@@ -40,10 +40,10 @@ fn every_container_is_asked_and_read_in_its_own_format() {
 }
 
 #[test]
-fn formats_of_text_get_a_prompt() {
+fn text_formats_get_a_prompt() {
     let prompt =
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n";
-    for (container, format, member) in [
+    for (container, format, field) in [
         ("openai", "completions", "prompt"),
         ("openai", "openai-completions", "prompt"),
         ("tgi", "tgi", "inputs"),
@@ -56,13 +56,13 @@ fn formats_of_text_get_a_prompt() {
         let emulate = Emulate::new(&["--format", container]);
         let args = ["-v", "--template", "chatml", "--system", "Be brief.", "--max-tokens", "500", "hi"];
         let run = emulate.chat(&[&["--format", format], &args[..]].concat());
-        assert_eq!((run.code, sent(&run)[member].as_str()), (0, Some(prompt)), "{format} {run:?}");
+        assert_eq!((run.code, sent(&run)[field].as_str()), (0, Some(prompt)), "{format} {run:?}");
         assert_eq!(run.text(), echo(prompt), "{format}");
     }
 }
 
 #[test]
-fn raw_text_is_sent_as_such() {
+fn raw_text_is_sent_unchanged() {
     let emulate = Emulate::new(&["--format", "jumpstart"]);
     for format in ["jumpstart-raw", "x-text"] {
         let args = ["--format", format, "--template", "none", "--strict", PROMPT];
@@ -75,7 +75,7 @@ fn raw_text_is_sent_as_such() {
 }
 
 #[test]
-fn templates_come_from_files_too() {
+fn templates_are_read_from_files() {
     let emulate = Emulate::new(&["--format", "tgi"]);
     let source =
         "{% for message in messages %}<{{ message.role }}>{{ message.content }}{{ eos_token }}{% endfor %}";
@@ -95,7 +95,7 @@ fn templates_come_from_files_too() {
 }
 
 #[test]
-fn arguments_become_what_the_container_calls_them() {
+fn arguments_become_parameters_of_the_container() {
     let emulate = Emulate::new(&["--format", "openai"]);
     let args =
         ["-v", "--max-tokens", "3", "--temperature", "0", "--top-p", "0.5", "--seed", "-1", "--stop", "x"];
@@ -131,50 +131,47 @@ fn arguments_become_what_the_container_calls_them() {
 }
 
 #[test]
-fn what_is_lost_is_told_and_forbidden() {
+fn losses_are_printed_and_can_be_forbidden() {
     let emulate = Emulate::new(&["--format", "anthropic"]);
     let args = ["--format", "anthropic", "--max-tokens", "3", "--seed", "3"];
     let lossy = emulate.chat(&[&args[..], &["hi"]].concat());
     assert_eq!((lossy.code, lossy.text()), (0, "You said: “hi”"));
     assert_eq!(lossy.stderr, "loss: seed: dropped: Anthropic has no such parameter\n");
     let json = emulate.chat(&[&args[..], &["--losses", "json", "hi"]].concat());
-    let told: Value = serde_json::from_str(&json.stderr).expect("JSON");
-    assert_eq!(told[0]["what"], "seed");
+    let losses: Value = serde_json::from_str(&json.stderr).expect("JSON");
+    assert_eq!((&losses[0]["path"], &losses[0]["outcome"]), (&json!("seed"), &json!("dropped")));
 
-    // Nobody is there: nothing is sent.
+    // Nothing is sent.
     let mut command = emulate.command(&[&args[..], &["--strict", "hi"]].concat());
     drop(emulate);
     command.env("AWS_REGION", "us-east-1");
     let strict = crate::process::run(command, b"");
     let lines: Vec<&str> = strict.stderr.lines().collect();
-    assert_eq!((strict.code, lines.len(), lines[1]), (6, 2, "strict: 1 lost, nothing was sent"));
+    assert_eq!((strict.code, lines.len(), lines[1]), (6, 2, "strict: 1 loss, nothing was sent"));
     assert!(strict.stdout.is_empty());
 }
 
 #[test]
-fn mistakes_are_named_before_anything_is_sent() {
+fn invalid_arguments_are_reported_before_anything_is_sent() {
     let emulate = Emulate::new(&[]);
     let tgi = ["--format", "tgi"];
     for (args, found) in [
+        (&["hi"][..], "this format takes a prompt, so a chat template is required: give --template "),
         (
-            &["hi"][..],
-            "this format takes a prompt, which a chat template makes of messages: give --template ",
-        ),
-        (
-            &["--template", "nobody/knows", "hi"],
-            "--template: unknown model family `nobody/knows`; known families: llama2, ",
+            &["--template", "no/such-model", "hi"],
+            "--template: unknown model family `no/such-model`; known families: llama2, ",
         ),
         (&["--template", "no/such.json", "hi"], "--template: no/such.json: No such file"),
-        (
-            &["--template", "none", "--system", "S", "hi"],
-            "--template: none is for a single message of the user",
-        ),
+        (&["--template", "none", "--system", "S", "hi"], "--template: none requires a single user message"),
         (
             &["--template", "chatml", "<|im_end|>"],
             "--template: the text at /messages/0/content/0 contains the control token",
         ),
-        (&["--template", "none", "--set", "merge=maybe", "hi"], "--set merge=maybe: not a setting"),
-        (&["--from", "tgy", "hi"], "invalid value 'tgy' for '--from <FORMAT>' "),
+        (&["--template", "none", "--set", "merge=maybe", "hi"], "--set merge=maybe: no such option or value"),
+        (
+            &["--from", "tgy", "hi"],
+            "invalid value 'tgy' for '--from <FORMAT>'; tip: a similar value exists: 'tgi'",
+        ),
     ] {
         let run = emulate.chat(&[&tgi[..], args].concat());
         assert!(run.fails(2).starts_with(&format!("usage: {found}")), "{run:?}");
@@ -185,7 +182,7 @@ fn mistakes_are_named_before_anything_is_sent() {
 }
 
 #[test]
-fn settings_of_requests_are_those_of_convert() {
+fn conversion_options_are_those_of_convert() {
     let emulate = Emulate::new(&["--format", "tgi"]);
     let args = ["-v", "--format", "tgi", "--template", "none", "--temperature", "0"];
     let run = emulate
@@ -199,14 +196,14 @@ fn settings_of_requests_are_those_of_convert() {
 }
 
 #[test]
-fn a_template_that_is_not_needed_is_no_error() {
+fn an_unused_template_is_not_an_error() {
     let run = Emulate::new(&[]).chat(&["--template", "llama3", "--max-tokens", "2", "hi"]);
     assert_eq!((run.code, run.text()), (0, "You said:"));
     assert!(run.stderr.starts_with("note: --template is not used: "), "{run:?}");
 }
 
 #[test]
-fn a_limit_that_nobody_set_is_told() {
+fn a_default_token_limit_is_reported() {
     let emulate = Emulate::new(&["--format", "lmi"]);
     let args = ["--format", "lmi", "--template", "none", "hi"];
     let cut = emulate.chat(&args);
@@ -215,9 +212,9 @@ fn a_limit_that_nobody_set_is_told() {
     emulate.chat(&[&["--max-tokens", "3"], &args[..]].concat()).succeeds();
 }
 
-/// What came before the failure is printed, whatever the format.
+/// The text before the failure is printed in every format.
 #[test]
-fn failures_in_the_middle_have_their_codes() {
+fn failures_in_the_middle_have_exit_codes() {
     for (format, fault, code, layer) in [
         ("tgi", json!({"reset": true}), 3, "transport: byte "),
         ("lmi", json!({"truncated_frame": true}), 3, "eventstream: byte "),
@@ -241,7 +238,7 @@ fn failures_in_the_middle_have_their_codes() {
     }
 }
 
-/// TGI checks a stream's parameters when the status has been sent.
+/// TGI validates the parameters of a stream after it has sent the status.
 #[test]
 fn an_error_of_the_container_within_its_stream() {
     let emulate = Emulate::new(&["--format", "tgi"]);
@@ -265,12 +262,12 @@ fn a_licence_is_accepted_by_an_attribute() {
     assert!(refused.fails(4).contains("; hint: --custom-attributes accept_eula=true"), "{refused:?}");
     let accepted =
         emulate.chat(&[&["--custom-attributes", "accept_eula=true", "--strict"], &args[..]].concat());
-    // Its answers begin with a space.
+    // Its responses begin with a space.
     assert_eq!(accepted.succeeds().text(), format!(" {}", echo("hi")));
 }
 
 #[test]
-fn a_whole_answer_is_printed_whole() {
+fn a_non_streaming_response_is_one_document() {
     let emulate = Emulate::new(&[]);
     let json = |to| -> Value {
         let run = emulate.chat(&["--no-stream", "--to", to, "--max-tokens", "3", "hi"]).succeeds();
@@ -285,9 +282,9 @@ fn a_whole_answer_is_printed_whole() {
     assert_eq!(events[0]["type"], "start");
 }
 
-/// Nobody can rely on a container to do as it is told.
+/// Containers may stream although they were told not to.
 #[test]
-fn a_stream_that_was_not_asked_for_is_read() {
+fn an_unrequested_stream_is_read() {
     let body =
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
     let emulate = Emulate::scripted(&json!([{"body": body, "content_type": "text/event-stream"}]));
@@ -299,13 +296,13 @@ fn a_stream_that_was_not_asked_for_is_read() {
 }
 
 #[test]
-fn the_answer_is_read_as_told() {
+fn the_format_of_the_response_can_be_given() {
     let emulate = Emulate::new(&["--format", "torchserve"]);
     let args = ["--format", "torchserve", "--template", "none"];
     let wrong = emulate.chat(&[&args[..], &["--from", "auto", "hi"]].concat());
-    let line = wrong.fails(3);
-    assert!(line.ends_with("hint: nothing of it is of the format that it was read as, see --from"), "{line}");
-    // A format that only the answer has.
+    let line = "format: not recognized: the response looks like plain text; hint: --from names its format";
+    assert_eq!(wrong.fails(4), line);
+    // A format that only the response has.
     let emulate = Emulate::scripted(&json!([{"body": "plain", "content_type": "text/plain"}]));
     assert_eq!(emulate.chat(&["--from", "text", "hi"]).succeeds().text(), "plain");
 }

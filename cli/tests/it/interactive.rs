@@ -15,12 +15,12 @@ use crate::process::{Local, TempFile};
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
 
-/// A terminal, and what it has shown.
+/// A terminal, with the text that it has shown.
 struct Terminal {
     pty: Arc<Pty>,
     child: Child,
     shown: Arc<Mutex<String>>,
-    /// How much of it has been looked at.
+    /// Bytes of the text that were compared already.
     seen: usize,
 }
 
@@ -50,7 +50,7 @@ impl Terminal {
         Self { pty, child, shown, seen: 0 }
     }
 
-    /// Waits until it shows this, after what was looked at before.
+    /// Waits until the terminal shows a text, after those that were compared already.
     #[track_caller]
     fn shows(&mut self, text: &str) {
         let start = Instant::now();
@@ -70,7 +70,7 @@ impl Terminal {
     }
 
     #[track_caller]
-    fn asks(&mut self, text: &str) {
+    fn prompts(&mut self, text: &str) {
         self.shows("> ");
         self.types(&format!("{text}\r"));
     }
@@ -104,18 +104,18 @@ fn chunk(delta: &Value, finish: &Value) -> String {
 fn a_conversation_is_kept() {
     let local = Local::new();
     let mut terminal = Terminal::new(&local, &["--system", "Be brief.", "--max-tokens", "3"]);
-    terminal.shows("note: Ctrl-C ends an answer, Ctrl-D the conversation");
-    terminal.asks("one");
+    terminal.shows("note: Ctrl-C stops a response, Ctrl-D ends the conversation");
+    terminal.prompts("one");
     terminal.shows("You said: “one”");
-    terminal.asks("");
-    terminal.asks("two");
+    terminal.prompts("");
+    terminal.prompts("two");
     terminal.shows("You said: “two”");
     terminal.shows("> ");
     let system = json!({"role": "system", "content": "Be brief."});
     let messages = json!([system, user("one"), assistant("You said: “one”"), user("two")]);
     assert_eq!(local.last()["messages"], messages);
     assert_eq!(local.requests().len(), 2);
-    // A line that is not meant, and the one before once more.
+    // A line that is discarded, and the previous one from the history.
     terminal.types("three");
     terminal.types(CTRL_C);
     terminal.shows("> ");
@@ -128,18 +128,18 @@ fn a_conversation_is_kept() {
 }
 
 #[test]
-fn an_answer_can_be_ended() {
+fn a_response_can_be_stopped() {
     let body = chunk(&json!({"content": "so far"}), &Value::Null);
     let stalled = json!({"times": 1, "first_byte_ms": 300, "body": body, "content_type": "text/event-stream",
         "fault": {"stall": true, "after": body.len()}});
     let local = Local::scripted(&json!([stalled, {}]));
     let mut terminal = Terminal::new(&local, &["--max-tokens", "3"]);
-    terminal.asks("one");
+    terminal.prompts("one");
     terminal.shows("waiting");
     terminal.shows("so far");
     terminal.types(CTRL_C);
-    terminal.shows("note: the answer was ended");
-    terminal.asks("two");
+    terminal.shows("note: response stopped");
+    terminal.prompts("two");
     terminal.shows("You said: “two”");
     terminal.shows("> ");
     assert_eq!(local.last()["messages"], json!([user("one"), assistant("so far"), user("two")]));
@@ -148,14 +148,14 @@ fn an_answer_can_be_ended() {
 }
 
 #[test]
-fn a_question_without_an_answer_is_forgotten() {
+fn a_prompt_without_a_response_is_removed() {
     let local = Local::scripted(&json!([{"status": 503, "times": 1}, {"body": "", "times": 1}, {}]));
     let mut terminal = Terminal::new(&local, &["--max-tokens", "3"]);
-    terminal.asks("one");
+    terminal.prompts("one");
     terminal.shows("service: 503 ");
-    terminal.asks("two");
+    terminal.prompts("two");
     terminal.shows("truncated");
-    terminal.asks("three");
+    terminal.prompts("three");
     terminal.shows("You said: “three”");
     assert_eq!(local.last()["messages"], json!([user("three")]));
     terminal.shows("> ");
@@ -164,27 +164,27 @@ fn a_question_without_an_answer_is_forgotten() {
 }
 
 #[test]
-fn what_cannot_go_better_ends_it() {
+fn errors_that_would_recur_end_the_conversation() {
     let local = Local::new();
     let mut terminal = Terminal::new(&local, &["--target-model", "m"]);
-    terminal.asks("one");
-    terminal.shows("usage: invalid request: target_model is not available");
+    terminal.prompts("one");
+    terminal.shows("usage: --target-model is not available");
     terminal.ends(2);
 }
 
 #[test]
-fn results_of_tools_are_asked_for() {
+fn results_of_tools_are_read_from_the_terminal() {
     let function = json!({"name": "weather", "arguments": "{\"city\":\"Paris\"}"});
     let call =
         json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]});
     let body =
         format!("{}{}data: [DONE]\n\n", chunk(&call, &Value::Null), chunk(&json!({}), &json!("tool_calls")));
-    let answer = format!("{}data: [DONE]\n\n", chunk(&json!({"content": "Rain."}), &json!("stop")));
+    let response = format!("{}data: [DONE]\n\n", chunk(&json!({"content": "Rain."}), &json!("stop")));
     let rule = |body: &str| json!({"times": 1, "body": body, "content_type": "text/event-stream"});
-    let local = Local::scripted(&json!([rule(&body), rule(&answer)]));
+    let local = Local::scripted(&json!([rule(&body), rule(&response)]));
     let tools = TempFile::new(r#"[{"type":"function","function":{"name":"weather"}}]"#);
     let mut terminal = Terminal::new(&local, &["--tools", tools.path()]);
-    terminal.asks("one");
+    terminal.prompts("one");
     terminal.shows("weather {\"city\":\"Paris\"} = ");
     terminal.types("wet\r");
     terminal.shows("Rain.");
@@ -196,14 +196,14 @@ fn results_of_tools_are_asked_for() {
     terminal.ends(0);
 }
 
-/// Standard output has the answers and nothing else.
+/// Standard output has the responses and nothing else.
 #[test]
-fn answers_can_be_kept_apart() {
+fn responses_can_be_redirected() {
     let local = Local::new();
     let mut terminal =
         Terminal::with(&local, &["--max-tokens", "3"], |command| command.stdout(Stdio::piped()));
     for text in ["one", "two"] {
-        terminal.asks(text);
+        terminal.prompts(text);
     }
     terminal.shows("> ");
     terminal.types(CTRL_D);

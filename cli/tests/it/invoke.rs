@@ -3,32 +3,32 @@
 use sagewire_emulator::Emulator;
 use serde_json::{Value, json};
 
-use crate::process::{Local, TempFile, command, run, sagewire};
+use crate::process::{Local, TempFile, calling, command, run, sagewire, server};
 
-const QUESTION: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3}"#;
+const REQUEST: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3}"#;
 const STREAMED: &str = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3,"stream":true}"#;
 
 #[test]
-fn a_body_is_sent_as_it_is_and_the_answer_printed_as_it_is() {
+fn bodies_are_not_changed() {
     let local = Local::new();
-    let file = TempFile::new(QUESTION);
+    let file = TempFile::new(REQUEST);
     let args = ["invoke", "my-llm", file.path(), "--accept", "application/json"];
-    let answer: Value = serde_json::from_str(local.run(&args, b"").succeeds().text()).unwrap();
-    assert_eq!(answer["choices"][0]["message"]["content"], "You said: “Say");
-    let piped = local.run(&["invoke", "my-llm"], QUESTION.as_bytes()).succeeds();
-    let dash = local.run(&["invoke", "my-llm", "-"], QUESTION.as_bytes()).succeeds();
+    let response: Value = serde_json::from_str(local.run(&args, b"").succeeds().text()).unwrap();
+    assert_eq!(response["choices"][0]["message"]["content"], "You said: “Say");
+    let piped = local.run(&["invoke", "my-llm"], REQUEST.as_bytes()).succeeds();
+    let dash = local.run(&["invoke", "my-llm", "-"], REQUEST.as_bytes()).succeeds();
     assert_eq!(piped.stdout, dash.stdout);
     for request in local.requests() {
         assert_eq!(
             (request.path.as_str(), &*request.body),
-            ("/endpoints/my-llm/invocations", QUESTION.as_bytes())
+            ("/endpoints/my-llm/invocations", REQUEST.as_bytes())
         );
     }
     assert_eq!(local.requests()[0].header("accept"), Some("application/json"));
 }
 
 #[test]
-fn a_stream_is_printed_without_its_frames_or_with_them() {
+fn a_stream_is_printed_with_or_without_frames() {
     let local = Local::new();
     let plain = local.run(&["invoke", "my-llm", "--stream"], STREAMED.as_bytes()).succeeds();
     assert!(plain.text().starts_with("data: {") && plain.text().ends_with("data: [DONE]\n\n"));
@@ -40,7 +40,7 @@ fn a_stream_is_printed_without_its_frames_or_with_them() {
 }
 
 #[test]
-fn any_content_type_goes() {
+fn any_content_type_is_accepted() {
     let body = b"\x89PNG\r\n\x1a\n\0\xff";
     let rule = json!([{"headers": {"content-type": "text/csv"}, "body": "1,2\n"}]);
     let local = Local::scripted(&rule);
@@ -51,7 +51,7 @@ fn any_content_type_goes() {
 }
 
 #[test]
-fn everything_about_an_endpoint_can_be_said() {
+fn options_of_the_endpoint_become_headers() {
     let local = Local::new();
     let flags = [
         ("--inference-component", "ic", "inference-component"),
@@ -78,7 +78,7 @@ fn everything_about_an_endpoint_can_be_said() {
             assert!(signed.contains(&name), "{signed}");
         }
     };
-    local.run(&given(&["invoke", "e"], &[&flags[..], &unary].concat()), QUESTION.as_bytes()).succeeds();
+    local.run(&given(&["invoke", "e"], &[&flags[..], &unary].concat()), REQUEST.as_bytes()).succeeds();
     sent(&[&flags[..], &unary].concat());
     local.run(&given(&["invoke", "e", "--stream"], &flags), STREAMED.as_bytes()).succeeds();
     sent(&flags);
@@ -87,9 +87,11 @@ fn everything_about_an_endpoint_can_be_said() {
     let before = local.requests().len();
     for (flag, value, header) in unary {
         let run = local.run(&["invoke", "e", "--stream", flag, value], STREAMED.as_bytes());
-        let field = header.replace('-', "_");
         let line = run.fails(2);
-        assert!(line.contains(&format!("{field} is not available with a streamed response")), "{line}");
+        assert!(
+            line.starts_with(&format!("usage: --{header} is not available with a streaming response")),
+            "{line}"
+        );
     }
     assert_eq!(local.requests().len(), before);
 }
@@ -100,7 +102,7 @@ fn custom_attributes_are_joined() {
     let sent = |attributes: &[&str]| {
         let flags = attributes.iter().flat_map(|text| ["--custom-attributes", text]);
         let args: Vec<&str> = ["invoke", "e"].into_iter().chain(flags).collect();
-        local.run(&args, QUESTION.as_bytes())
+        local.run(&args, REQUEST.as_bytes())
     };
     for (attributes, header) in [
         (&["accept_eula=true"][..], "accept_eula=true"),
@@ -111,19 +113,19 @@ fn custom_attributes_are_joined() {
         let request = local.requests().pop().unwrap();
         assert_eq!(request.header("x-amzn-sagemaker-custom-attributes"), Some(header));
     }
-    let line = "usage: --custom-attributes b: has no =, which each needs where several are given";
+    let line = "usage: --custom-attributes b: not KEY=VALUE, which is required if the option is repeated";
     assert_eq!(sent(&["a=1", "b"]).fails(2), line);
-    assert!(sent(&["a=1", "b=2;c=3"]).fails(2).contains("cannot be told from its neighbours"));
+    assert!(sent(&["a=1", "b=2;c=3"]).fails(2).contains("contains a separator, `=` or `;`"));
 }
 
 #[test]
-fn what_the_headers_say_is_printed_on_demand() {
+fn headers_are_printed_on_demand() {
     let local = Local::new();
-    let told = local.run(&["invoke", "my-llm", "--include"], QUESTION.as_bytes());
-    assert_eq!(told.code, 0);
-    assert!(told.stderr.starts_with("x-amzn-requestid: 00000000-"), "{}", told.stderr);
-    assert!(told.stderr.contains("content-type: application/json\n"), "{}", told.stderr);
-    assert!(told.text().starts_with('{'));
+    let run = local.run(&["invoke", "my-llm", "--include"], REQUEST.as_bytes());
+    assert_eq!(run.code, 0);
+    assert!(run.stderr.starts_with("x-amzn-requestid: 00000000-"), "{}", run.stderr);
+    assert!(run.stderr.contains("content-type: application/json\n"), "{}", run.stderr);
+    assert!(run.text().starts_with('{'));
     let local = Local::new();
     let args = ["invoke", "my-llm", "--stream", "--include=headers"];
     let run = local.run(&args, STREAMED.as_bytes()).succeeds();
@@ -134,15 +136,15 @@ fn what_the_headers_say_is_printed_on_demand() {
 }
 
 #[test]
-fn asynchronous_calls_say_where_the_answer_will_be() {
+fn asynchronous_calls_print_the_output_location() {
     let folder = std::env::temp_dir().join(format!("sagewire-cli-async-{}", std::process::id()));
     let local = Local::with(Emulator::builder().storage(&folder));
-    let args = ["invoke", "my-llm", "--async", "--inference-id", "mine", "--filename", "answer.json"];
-    let run = local.run(&args, QUESTION.as_bytes()).succeeds();
+    let args = ["invoke", "my-llm", "--async", "--inference-id", "mine", "--filename", "response.json"];
+    let run = local.run(&args, REQUEST.as_bytes()).succeeds();
     let accepted: Value = serde_json::from_str(run.text()).unwrap();
     assert_eq!(accepted["InferenceId"], "mine");
     let output = accepted["OutputLocation"].as_str().unwrap();
-    assert!(output.starts_with("s3://") && output.ends_with("/answer.json"), "{output}");
+    assert!(output.starts_with("s3://") && output.ends_with("/response.json"), "{output}");
     assert!(accepted["FailureLocation"].as_str().unwrap().starts_with("s3://"));
 
     let args =
@@ -155,7 +157,7 @@ fn asynchronous_calls_say_where_the_answer_will_be() {
 }
 
 #[test]
-fn faults_have_their_codes_and_what_came() {
+fn faults_have_exit_codes_and_print_what_was_received() {
     let body = "data: 1\n\ndata: 2\n\n";
     for (fault, code, found) in [
         (json!({"reset": true}), 3, "transport: byte "),
@@ -177,7 +179,7 @@ fn faults_have_their_codes_and_what_came() {
 }
 
 #[test]
-fn errors_of_the_service_are_named() {
+fn errors_of_the_service_are_reported() {
     for (rule, args, code, found) in [
         (
             json!({"status": 424}),
@@ -198,12 +200,10 @@ fn errors_of_the_service_are_named() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn invalid_arguments_are_reported() {
     let local = Local::new();
     for (args, found) in [
         (&["invoke"][..], "usage: the following required arguments were not provided: <ENDPOINT>"),
-        (&["invoke", "e", "/no/such/file"], "usage: /no/such/file: "),
-        (&["invoke", "e", "/"], "usage: /: "),
         (&["invoke", "e!", "-"], "usage: invalid request: endpoint \"e!\" "),
         (
             &["invoke", "e", "--async", "--stream"],
@@ -215,23 +215,23 @@ fn mistakes_are_named() {
             "usage: the following required arguments were not provided: --async",
         ),
         (&["invoke", "e", "-", "--async", "--input-location", "s3://b/k"], "usage: the argument "),
-        (
-            &["invoke", "e", "--async", "--input-location", "b/k"],
-            "usage: invalid request: input_location \"b/k\" ",
-        ),
+        (&["invoke", "e", "--async", "--input-location", "b/k"], "usage: --input-location \"b/k\" "),
         (
             &["invoke", "e", "--async", "--session-id", "s"],
-            "usage: invalid request: session_id is not available with an async",
+            "usage: --session-id is not available with an async",
         ),
         (
             &["invoke", "e", "--async", "--request-ttl-seconds", "5"],
-            "usage: invalid request: request_ttl is 5 seconds",
+            "usage: --request-ttl-seconds is 5 seconds",
         ),
         (&["invoke", "e", "--include=nowhere"], "usage: invalid value 'nowhere' for '--include[=<WHERE>]'"),
     ] {
         let run = local.run(args, b"{}");
         assert!(run.fails(2).starts_with(found), "{run:?}");
         assert!(run.stdout.is_empty());
+    }
+    for (path, found) in [("/no/such/file", "input: /no/such/file: "), ("/", "input: /: ")] {
+        assert!(local.run(&["invoke", "e", path], b"{}").fails(1).starts_with(found));
     }
     assert!(local.requests().is_empty());
     let mut command = local.command(&["invoke", "e"]);
@@ -240,14 +240,14 @@ fn mistakes_are_named() {
 }
 
 #[test]
-fn the_openai_route_takes_a_bearer_token() {
+fn the_openai_route_uses_a_bearer_token() {
     let local = Local::new();
     let body = br#"{"messages":[{"role":"user","content":"hi"}],"stream":true}"#;
     let run = local.run(&["invoke", "my-llm", "-", "--stream", "--route", "openai"], body).succeeds();
     assert!(run.text().starts_with("data: {") && run.text().ends_with("data: [DONE]\n\n"), "{}", run.text());
 
-    let asked = local.run(&["chat", "--endpoint", "my-llm", "--route", "openai", "hi"], b"").succeeds();
-    assert!(!asked.text().is_empty());
+    let chat = local.run(&["chat", "--endpoint", "my-llm", "--route", "openai", "hi"], b"").succeeds();
+    assert!(!chat.text().is_empty());
     for request in local.requests() {
         assert_eq!(request.path, "/endpoints/my-llm/openai/v1/chat/completions");
         assert!(request.header("authorization").is_some() && request.header("x-amz-date").is_none());
@@ -255,7 +255,7 @@ fn the_openai_route_takes_a_bearer_token() {
 }
 
 #[test]
-fn a_token_is_all_that_is_printed() {
+fn a_token_is_printed() {
     let local = Local::new();
     let token = local.run(&["token", "--lifetime", "60"], b"").succeeds();
     let token = token.text().strip_suffix('\n').unwrap();
@@ -264,11 +264,25 @@ fn a_token_is_all_that_is_printed() {
 }
 
 #[test]
-fn keys_on_the_open_wire_are_warned_of() {
+fn unencrypted_requests_cause_a_warning() {
     let mut command = command(&["invoke", "my-llm", "-", "--retries", "0"]);
     command.args(["--region", "us-east-1", "--endpoint-url", "http://sagewire.invalid"]);
     command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "hidden");
     let ended = run(command, b"{}");
     assert_eq!(ended.code, 4, "{ended:?}");
     assert!(ended.stderr.starts_with("warning: requests to sagewire.invalid are not encrypted"), "{ended:?}");
+}
+
+/// A proxy may change the status of an asynchronous call.
+#[test]
+fn an_asynchronous_call_accepts_every_success() {
+    for status in ["200 OK", "201 Created", "202 Accepted"] {
+        let response = format!(
+            "HTTP/1.1 {status}\r\nx-amzn-sagemaker-outputlocation: s3://b/k\r\nconnection: close\r\n\
+             content-length: 22\r\n\r\n{{\"InferenceId\":\"mine\"}}"
+        );
+        let run =
+            run(calling(&server(response.leak().as_bytes()), &["invoke", "e", "--async"]), b"{}").succeeds();
+        assert_eq!(run.lines()[0]["OutputLocation"], "s3://b/k");
+    }
 }

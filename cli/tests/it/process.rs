@@ -1,7 +1,8 @@
 //! Runs the binary.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +12,7 @@ use std::thread;
 use sagewire_emulator::{Builder, Emulator, Request};
 use serde_json::Value;
 
-/// All containers that are emulated, and what the demo says of the end of their streams.
+/// All emulated containers, and what the demo prints about the end of their streams.
 pub(crate) const FORMATS: [(&str, &str); 11] = [
     ("openai", "complete"),
     ("anthropic", "complete"),
@@ -20,13 +21,13 @@ pub(crate) const FORMATS: [(&str, &str); 11] = [
     ("jumpstart", "complete"),
     ("lmi", "complete"),
     ("lmi-vllm", "complete"),
-    ("lmi-outputs", "not told by this container"),
-    ("triton", "not told by this container"),
+    ("lmi-outputs", "not reported by this container"),
+    ("triton", "not reported by this container"),
     ("llama-server", "complete"),
     ("torchserve", "complete"),
 ];
 
-/// How a command ended, and what it wrote.
+/// The exit code and the output of a command.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -44,7 +45,7 @@ impl Run {
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Checks that the command ended with `code`, and said why in one line, which is returned.
+    /// Checks that the command failed with `code` and one line on standard error, which is returned.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32) -> &str {
         assert_eq!(self.code, code, "{self:?}");
@@ -53,7 +54,7 @@ impl Run {
         line
     }
 
-    /// Checks that the command ended well, and had nothing to say about it.
+    /// Checks that the command succeeded without output on standard error.
     #[track_caller]
     pub(crate) fn succeeds(self) -> Self {
         assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{:?}", String::from_utf8_lossy(&self.stdout));
@@ -61,7 +62,7 @@ impl Run {
     }
 }
 
-/// The binary, without the settings of this machine's AWS tools.
+/// The binary, isolated from the AWS settings of this machine.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sagewire"));
     for (name, _) in std::env::vars_os() {
@@ -86,7 +87,7 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Run {
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // It may end before it has read everything.
+    // The command may end before it has read everything.
     let writer = thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -97,18 +98,18 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Run {
     }
 }
 
-/// Decodes `input`, and checks that the result is the same however it is fed.
+/// Decodes `input`, and checks that the result does not depend on the size of the chunks.
 #[track_caller]
 pub(crate) fn decode(args: &[&str], input: &[u8]) -> Run {
-    let fed = |chunk: &str| sagewire(&[&["decode", "--chunk", chunk], args].concat(), input);
-    let whole = fed("65536");
+    let run = |chunk: &str| sagewire(&[&["decode", "--chunk", chunk], args].concat(), input);
+    let whole = run("65536");
     for chunk in ["1", "7"] {
-        assert_eq!(fed(chunk), whole, "--chunk {chunk} {args:?}");
+        assert_eq!(run(chunk), whole, "--chunk {chunk} {args:?}");
     }
     whole
 }
 
-/// A file that is gone with the value.
+/// A file that is deleted when it is dropped.
 #[derive(Debug)]
 pub(crate) struct TempFile(pub(crate) PathBuf);
 
@@ -117,7 +118,7 @@ impl TempFile {
         Self::ending("", text)
     }
 
-    /// A file whose name ends so.
+    /// A file whose name ends with `end`.
     pub(crate) fn ending(end: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("sagewire-{}-{}{end}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -137,7 +138,7 @@ impl Drop for TempFile {
     }
 }
 
-/// `sagewire emulate` as a process of its own.
+/// `sagewire emulate` as a process.
 #[derive(Debug)]
 pub(crate) struct Emulate {
     pub(crate) child: Child,
@@ -150,9 +151,9 @@ impl Emulate {
         Self::start(args, &[], None)
     }
 
-    /// The same with these variables in its environment.
-    pub(crate) fn with(args: &[&str], set: &[(&str, &str)]) -> Self {
-        Self::start(args, set, None)
+    /// Starts it with environment variables.
+    pub(crate) fn with(args: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start(args, variables, None)
     }
 
     pub(crate) fn scripted(rules: &Value) -> Self {
@@ -161,16 +162,16 @@ impl Emulate {
         Self::start(&["--script", &path], &[], Some(script))
     }
 
-    fn start(args: &[&str], set: &[(&str, &str)], script: Option<TempFile>) -> Self {
+    fn start(args: &[&str], variables: &[(&str, &str)], script: Option<TempFile>) -> Self {
         let mut command = command(&[&["emulate", "--port", "0"], args].concat());
-        let mut child = command.envs(set.iter().copied()).spawn().unwrap();
+        let mut child = command.envs(variables.iter().copied()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let url = line.strip_prefix("listening on ").and_then(|line| line.strip_suffix('\n'));
         Self { child, url: url.expect("the first line").into(), _script: script }
     }
 
-    /// Asks it with the credentials that it has unless it is told otherwise.
+    /// Calls it with its default credentials.
     pub(crate) fn chat(&self, args: &[&str]) -> Run {
         run(self.command(args), b"")
     }
@@ -180,15 +181,40 @@ impl Emulate {
     }
 }
 
-/// A command that calls an emulator, with the credentials that it has.
+/// A command that calls an emulator, with its default credentials.
 pub(crate) fn calling(url: &str, args: &[&str]) -> Command {
-    let mut command = command(&[args, &["--region", "us-east-1", "--endpoint-url", url]].concat());
+    let mut command = command(&[args, &["--region", "us-east-1"]].concat());
+    // A token is created without a call.
+    if args[0] != "token" {
+        command.args(["--endpoint-url", url]);
+    }
     command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
     command.env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
     command
 }
 
-/// An emulator in this process, which shows what it was sent.
+/// A server that sends these bytes in response to every request, and then closes the connection.
+pub(crate) fn server(response: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let mut request = Vec::new();
+            let mut buffer = [0; 4096];
+            while !request.ends_with(b"}") {
+                match socket.read(&mut buffer) {
+                    Ok(0) | Err(_) => break,
+                    Ok(len) => request.extend_from_slice(&buffer[..len]),
+                }
+            }
+            let _ = socket.write_all(response);
+        }
+    });
+    url
+}
+
+/// An emulator in this process, which records its requests.
 pub(crate) struct Local(Emulator);
 
 impl Local {
@@ -203,7 +229,7 @@ impl Local {
 
     pub(crate) fn with(builder: Builder) -> Self {
         let (sender, receiver) = mpsc::channel();
-        // It ends with the tests.
+        // The thread ends with the tests.
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {

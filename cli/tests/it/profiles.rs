@@ -1,10 +1,10 @@
-//! Files of profiles that cannot be used: one line says which, why and where, and nothing is sent.
+//! Invalid files of profiles: one line names the file, the line and the reason, and nothing is sent.
 
 use crate::process::{Local, Run, TempFile, command, run};
 
 const SECRET: &str = "hidden-and-long";
 
-/// All commands that call, each with keys and a region in the environment, which would do without the files.
+/// Runs all commands that need credentials, with keys and a region in the environment, which would suffice without the files.
 fn every_call(local: &Local, variable: &str, path: &str) -> Vec<Run> {
     let calls = [&["chat", "--endpoint", "e", "hi"][..], &["invoke", "e"], &["token"]];
     let runs = calls.map(|args| {
@@ -17,7 +17,7 @@ fn every_call(local: &Local, variable: &str, path: &str) -> Vec<Run> {
 }
 
 #[test]
-fn a_broken_line_is_named() {
+fn an_invalid_line_is_reported() {
     let local = Local::new();
     let config = "AWS_CONFIG_FILE";
     let keys = format!("[work]\naws_access_key_id = A\naws_secret_access_key {SECRET}\n");
@@ -43,13 +43,13 @@ fn a_broken_line_is_named() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn an_unreadable_file_is_reported() {
     let local = Local::new();
     let text = TempFile::ending("", b"[default]\nregion = \xff\n");
     let folder = std::env::temp_dir();
     for (path, why) in [
         (text.path(), "is not UTF-8 on line 2"),
-        // Root may read everything but this.
+        // Even root cannot read a directory.
         (folder.to_str().unwrap(), "cannot be read: "),
     ] {
         for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
@@ -62,7 +62,7 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn files_that_are_not_there_are_none() {
+fn missing_files_are_ignored() {
     let local = Local::new();
     for home in ["/no/such", "/dev/null"] {
         let mut command = local.command(&["chat", "--endpoint", "e", "hi"]);
@@ -72,7 +72,7 @@ fn files_that_are_not_there_are_none() {
 }
 
 #[test]
-fn what_a_profile_refers_to_may_be_missing() {
+fn missing_references_are_reported() {
     let config = TempFile::new(
         "[profile sso]\nregion = us-east-1\nsso_session = nope\nsso_account_id = 1\nsso_role_name = r\n\
          [profile role]\nregion = us-east-1\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = nope\n",
@@ -81,12 +81,12 @@ fn what_a_profile_refers_to_may_be_missing() {
         (
             "sso",
             "sso-session named `nope` (referenced by profile `sso`) was not found",
-            "aws configure sso-session makes one",
+            "run aws configure sso-session",
         ),
         (
             "role",
             "could not find source profile nope referenced from role",
-            "sagewire doctor tells what was found, and where",
+            "run sagewire doctor to see what was found",
         ),
     ] {
         for flag in [true, false] {

@@ -1,5 +1,4 @@
-//! What the commands that call the service have in common: tries, times, defaults of the environment; and what goes with
-//! a question.
+//! Options of the commands that call the service: retries, timeouts, defaults from the environment, tools and images.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +7,9 @@ use serde_json::json;
 use crate::process::{Local, TempFile, run};
 
 #[test]
-fn calls_are_tried_again_as_often_as_asked() {
+fn calls_are_retried_as_often_as_configured() {
     let failing = || Local::scripted(&json!([{"status": 503}]));
-    for (flag, variable, tries) in [
+    for (flag, variable, attempts) in [
         (None, None, 3),
         (Some("0"), None, 1),
         (Some("1"), Some("5"), 2),
@@ -24,7 +23,7 @@ fn calls_are_tried_again_as_often_as_asked() {
         let mut command = local.command(&args.concat());
         command.envs(variable.map(|retries| ("AWS_SAGEMAKER_MAX_RETRIES", retries)));
         assert!(run(command, b"").fails(4).starts_with("service: 503 "));
-        assert_eq!(local.requests().len(), tries, "{flag:?} {variable:?}");
+        assert_eq!(local.requests().len(), attempts, "{flag:?} {variable:?}");
     }
     let local = Local::scripted(&json!([{"status": 503, "times": 1}, {}]));
     local.chat(&["hi"]).succeeds();
@@ -37,20 +36,26 @@ fn calls_are_tried_again_as_often_as_asked() {
 }
 
 #[test]
-fn times_that_are_up_are_named() {
+fn timeouts_are_reported() {
     let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"so far\"}}]}\n\n";
     let slow = Local::scripted(&json!([{"first_byte_ms": 5000, "body": body}]));
     let stalled = Local::scripted(&json!([
         {"body": body, "content_type": "text/event-stream", "fault": {"stall": true, "after": body.len()}}
     ]));
+    let silent = Local::scripted(&json!([
+        {"body": body, "content_type": "text/event-stream", "fault": {"stall": true, "after": 0}}
+    ]));
     let start = Instant::now();
     for (local, args, code, found) in [
+        (&silent, &["--first-byte-timeout", "0.2"][..], 4, "transport: no response within 200ms"),
         (
-            &slow,
-            &["--retries", "0", "--first-byte-timeout", "0.2"][..],
+            &silent,
+            &["--first-byte-timeout", "0.2", "--retries", "0"],
             4,
             "transport: no response within 200ms",
         ),
+        (&silent, &["--first-byte-timeout", "0.2", "--no-stream"], 4, "transport: no response within 200ms"),
+        (&slow, &["--retries", "0", "--first-byte-timeout", "0.2"], 4, "transport: no response within 200ms"),
         (&slow, &["--timeout", "0.2"], 4, "transport: not done within 200ms"),
         (&stalled, &["--idle-timeout", "0.2"], 3, "transport: byte "),
         (&stalled, &["--timeout", "0.3"], 3, "transport: byte "),
@@ -67,7 +72,7 @@ fn times_that_are_up_are_named() {
 }
 
 #[test]
-fn parameters_have_defaults_in_the_environment() {
+fn parameters_have_defaults_from_the_environment() {
     let local = Local::new();
     let set = [
         ("AWS_SAGEMAKER_MAX_TOKENS", "7"),
@@ -105,8 +110,8 @@ fn parameters_have_defaults_in_the_environment() {
     );
     for (name, text, why) in [
         ("AWS_SAGEMAKER_MAX_TOKENS", "-1", "not a number of tokens"),
-        ("AWS_SAGEMAKER_TEMPERATURE", "warm", "not a number that JSON can say"),
-        ("AWS_SAGEMAKER_TOP_P", "NaN", "not a number that JSON can say"),
+        ("AWS_SAGEMAKER_TEMPERATURE", "warm", "not a finite number"),
+        ("AWS_SAGEMAKER_TOP_P", "NaN", "not a finite number"),
     ] {
         let mut command = local.command(&["chat", "--endpoint", "e", "hi"]);
         command.env(name, text);
@@ -118,7 +123,7 @@ const TOOLS: &str = r#"[{"type":"function","function":{"name":"weather","descrip
     "parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}]"#;
 
 #[test]
-fn tools_are_sent_and_their_calls_told() {
+fn tools_are_sent_and_their_calls_printed() {
     let body = concat!(
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_1\",\"type\":\"function\",",
         "\"function\":{\"name\":\"weather\",\"arguments\":\"{\\\"city\\\":\\\"Paris\\\"}\"}}]}}]}\n\n",
@@ -134,7 +139,7 @@ fn tools_are_sent_and_their_calls_told() {
     let run = local.chat(&["--tools", file.path(), "--format", "anthropic", "--max-tokens", "9", "hi"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert_eq!(local.last()["tools"][0]["input_schema"], tools[0]["function"]["parameters"]);
-    // What has no words for tools says so, and where they stood.
+    // Formats without tools report them as a loss.
     let run = local.chat(&[
         "--tools",
         file.path(),
@@ -149,15 +154,15 @@ fn tools_are_sent_and_their_calls_told() {
 }
 
 #[test]
-fn tools_that_are_none_are_refused() {
+fn invalid_tools_are_rejected() {
     let local = Local::new();
     for (text, found) in [
         ("[]", "has no tools"),
-        ("{}", "no JSON array of tools: invalid type: map"),
-        ("[{}", "no JSON array of tools: "),
+        ("{}", "not a JSON array of tools: invalid type: map"),
+        ("[{}", "not a JSON array of tools: "),
         ("[{\"type\":\"function\",\"function\":{}}]", "a function has no name"),
-        ("[{\"function\":{\"name\":\"f\"}}]", "no JSON array of tools: missing field `type`"),
-        ("[7]", "no JSON array of tools: invalid type: integer `7`"),
+        ("[{\"function\":{\"name\":\"f\"}}]", "not a JSON array of tools: missing field `type`"),
+        ("[7]", "not a JSON array of tools: invalid type: integer `7`"),
     ] {
         let file = TempFile::new(text);
         let run = local.chat(&["--tools", file.path(), "hi"]);
@@ -169,7 +174,7 @@ fn tools_that_are_none_are_refused() {
 }
 
 #[test]
-fn images_go_with_the_question() {
+fn images_are_sent_with_the_prompt() {
     let local = Local::new();
     let png = TempFile::ending(".txt", b"\x89PNG\r\n\x1a\nrest");
     let gif = TempFile::ending(".bin", b"GIF89arest");
@@ -184,7 +189,7 @@ fn images_go_with_the_question() {
     );
     let before = local.requests().len();
     let text = TempFile::new("<svg/>");
-    for (path, why) in [(text.path(), "is no PNG, JPEG, GIF or WebP"), ("/no/such", "No such file")] {
+    for (path, why) in [(text.path(), "not a PNG, JPEG, GIF or WebP"), ("/no/such", "No such file")] {
         let run = local.chat(&["--image", path, "what?"]);
         assert!(run.fails(2).starts_with(&format!("usage: --image: {path}: {why}")), "{run:?}");
     }
@@ -192,19 +197,19 @@ fn images_go_with_the_question() {
 }
 
 #[test]
-fn the_headers_of_an_answer_are_told_on_demand() {
+fn headers_of_the_response_are_printed_on_demand() {
     for flags in [&[][..], &["--no-stream"]] {
         let run = Local::new().chat(&[flags, &["-v", "hi"]].concat());
         assert_eq!(run.code, 0);
-        assert!(run.stderr.contains("\nanswer: x-amzn-requestid: 00000000-"), "{}", run.stderr);
+        assert!(run.stderr.contains("\nresponse: x-amzn-requestid: 00000000-"), "{}", run.stderr);
     }
 }
 
 #[test]
-fn without_a_prompt_standard_input_is_one() {
+fn standard_input_is_the_default_prompt() {
     let local = Local::new();
     let run = local.run(&["chat", "--endpoint", "e", "--max-tokens", "3"], "piped".as_bytes()).succeeds();
     assert_eq!(run.text(), "You said: “piped”");
     let run = local.run(&["chat", "--endpoint", "e"], b"");
-    assert_eq!(run.fails(2), "usage: there is nothing to ask: standard input is empty");
+    assert_eq!(run.fails(2), "usage: the prompt is empty: nothing on standard input");
 }

@@ -131,9 +131,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
             return Some(json.as_str());
         }
         let reason = match name {
-            "tools" => "only the source's format knows this tool",
-            "tool_choice" => "only the source's format knows this choice",
-            _ => "only the source's format knows this part",
+            "tools" => "only the source's API has this tool",
+            "tool_choice" => "only the source's API has this choice",
+            _ => "only the source's API has this part",
         };
         self.report_dropped(offset, name, reason);
         None
@@ -229,33 +229,36 @@ impl<'c, 'a> Conversion<'c, 'a> {
         if self.options.drop_extra_parameters {
             self.report_fields(
                 &self.request.extra_parameters,
+                "extra_parameters",
                 "parameters of the source's container are not passed on",
             );
         }
         if self.is_native() {
             return;
         }
-        let reason = "only the source's format knows this";
-        self.report_fields(&self.request.extension_fields, reason);
+        let reason = "only the source's API has this";
+        self.report_fields(&self.request.extension_fields, "extension_fields", reason);
         for message in &self.request.messages {
-            self.report_fields(&message.extension_fields, reason);
+            self.report_fields(&message.extension_fields, "extension_fields", reason);
             for part in &message.content {
-                self.report_fields(&part.extension_fields, reason);
+                self.report_fields(&part.extension_fields, "extension_fields", reason);
                 if let Content::ToolResult { content, .. } = &part.content {
-                    content.iter().for_each(|part| self.report_fields(&part.extension_fields, reason));
+                    content.iter().for_each(|part| {
+                        self.report_fields(&part.extension_fields, "extension_fields", reason)
+                    });
                 }
             }
         }
         for tool in &self.request.tools {
-            self.report_fields(&tool.extension_fields, reason);
+            self.report_fields(&tool.extension_fields, "extension_fields", reason);
         }
     }
 
     /// Null means nothing, and a version of the protocol nothing that is meant for the model.
-    pub(crate) fn report_fields(&self, fields: &Fields<'_>, reason: &'static str) {
-        for (name, field) in fields {
-            if field.value.as_str() != "null" && name != "anthropic_version" {
-                self.report_dropped(field.offset, "others", reason);
+    pub(crate) fn report_fields(&self, fields: &Fields<'_>, name: &'static str, reason: &'static str) {
+        for (path, field) in fields {
+            if field.value.as_str() != "null" && path != "anthropic_version" {
+                self.report_dropped(field.offset, name, reason);
             }
         }
     }
@@ -278,7 +281,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             return Ok(Cow::Borrowed(&prompt.value));
         }
         let Some(render) = self.options.render else {
-            let reason = "the target takes a prompt: a chat template is needed to make one of the messages";
+            let reason = "the target takes a prompt: a chat template is needed to render the messages as one";
             return Err(self.error(None, reason));
         };
         let mut messages = self.messages(false)?;
@@ -296,7 +299,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     /// Reports that all tools are lost.
     pub(crate) fn report_tools(&self) {
         for tool in &self.request.tools {
-            self.report_dropped(tool.offset, "tools", "the target knows no tools");
+            self.report_dropped(tool.offset, "tools", "the target has no tools");
         }
     }
 

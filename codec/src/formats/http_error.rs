@@ -127,55 +127,28 @@ impl HttpErrorKind {
         parts.iter().find(|(part, _)| has_part(name, part)).map(|(_, kind)| *kind)
     }
 
-    /// OpenAI's `type` for the kind.
-    fn openai(self) -> &'static str {
+    /// The names of the kind in OpenAI, Anthropic, TGI and Bedrock.
+    #[rustfmt::skip]
+    fn names(self) -> [&'static str; 4] {
         match self {
-            Self::InvalidRequest | Self::TooLarge => "invalid_request_error",
-            Self::Authentication => "authentication_error",
-            Self::Permission => "permission_error",
-            Self::NotFound => "not_found_error",
-            Self::RateLimit => "rate_limit_error",
-            Self::Timeout => "timeout",
-            Self::Unavailable | Self::Server => "server_error",
+            Self::InvalidRequest => ["invalid_request_error", "invalid_request_error", "validation", "ValidationException"],
+            Self::Authentication => ["authentication_error", "authentication_error", "generation", "AccessDeniedException"],
+            Self::Permission => ["permission_error", "permission_error", "generation", "AccessDeniedException"],
+            Self::NotFound => ["not_found_error", "not_found_error", "generation", "ResourceNotFoundException"],
+            Self::TooLarge => ["invalid_request_error", "request_too_large", "validation", "ValidationException"],
+            Self::RateLimit => ["rate_limit_error", "rate_limit_error", "overloaded", "ThrottlingException"],
+            Self::Timeout => ["timeout", "timeout_error", "generation", "ModelTimeoutException"],
+            Self::Unavailable => ["server_error", "overloaded_error", "overloaded", "ServiceUnavailableException"],
+            Self::Server => ["server_error", "api_error", "generation", "InternalServerException"],
         }
     }
 
     /// Anthropic's `type` for the kind. Two names of Anthropic are more precise than the kind and are kept.
     pub(crate) fn anthropic(self, name: &str) -> &'static str {
-        match self {
-            _ if name == "billing_error" => "billing_error",
-            _ if name == "overloaded_error" => "overloaded_error",
-            Self::InvalidRequest => "invalid_request_error",
-            Self::Authentication => "authentication_error",
-            Self::Permission => "permission_error",
-            Self::NotFound => "not_found_error",
-            Self::TooLarge => "request_too_large",
-            Self::RateLimit => "rate_limit_error",
-            Self::Timeout => "timeout_error",
-            Self::Unavailable => "overloaded_error",
-            Self::Server => "api_error",
-        }
-    }
-
-    /// TGI's `error_type` for the kind.
-    fn tgi(self) -> &'static str {
-        match self {
-            Self::InvalidRequest | Self::TooLarge => "validation",
-            Self::RateLimit | Self::Unavailable => "overloaded",
-            _ => "generation",
-        }
-    }
-
-    /// Bedrock's exception for the kind.
-    fn bedrock(self) -> &'static str {
-        match self {
-            Self::InvalidRequest | Self::TooLarge => "ValidationException",
-            Self::Authentication | Self::Permission => "AccessDeniedException",
-            Self::NotFound => "ResourceNotFoundException",
-            Self::RateLimit => "ThrottlingException",
-            Self::Timeout => "ModelTimeoutException",
-            Self::Unavailable => "ServiceUnavailableException",
-            Self::Server => "InternalServerException",
+        match name {
+            "billing_error" => "billing_error",
+            "overloaded_error" => "overloaded_error",
+            _ => self.names()[1],
         }
     }
 }
@@ -261,7 +234,7 @@ impl HttpError {
     /// The name of Bedrock's exception, for the header `x-amzn-errortype`.
     pub fn bedrock_name(&self) -> &'static str {
         let own = BEDROCK_NAMES.iter().find(|own| **own == self.name);
-        own.copied().unwrap_or_else(|| self.kind.bedrock())
+        own.copied().unwrap_or_else(|| self.kind.names()[3])
     }
 
     /// The body of the error in the shape of an API: OpenAI's, Anthropic's, Bedrock's, or TGI's for all text generation.
@@ -276,21 +249,13 @@ impl HttpError {
                 });
             }
             Api::Converse => object.string("message", &self.message),
-            Api::TextGeneration
-            | Api::Tgi
-            | Api::Lmi
-            | Api::JumpStart
-            | Api::JumpStartText
-            | Api::JumpStartRaw
-            | Api::JumpStartDialogs
-            | Api::Triton
-            | Api::LlamaServer => {
+            api if api.is_text_generation() => {
                 object.string("error", &self.message);
-                object.string("error_type", self.kind.tgi());
+                object.string("error_type", self.kind.names()[2]);
             }
             _ => object.object("error", |error| {
                 error.string("message", &self.message);
-                error.string("type", self.kind.openai());
+                error.string("type", self.kind.names()[0]);
                 match &self.param {
                     Some(param) => error.string("param", param),
                     None => error.json("param", "null"),

@@ -100,7 +100,7 @@ impl Conversion<'_, '_> {
             if point.lifetimes.contains(&&*lifetime) {
                 written.string("ttl", &lifetime);
             } else {
-                let why = "the target knows no cache that lasts as long: its default is used";
+                let why = "the target has no cache with this lifetime: its default is used";
                 self.report_approximated(offset, "cache", why);
             }
         }

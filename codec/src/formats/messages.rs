@@ -24,7 +24,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             let part = Part { offset: prompt.offset, ..Part::new(Content::Text(prompt.value.clone())) };
             messages = Cow::Owned(Vec::from([Message::new(Role::User, Vec::from([part]))]));
         }
-        if messages.iter().all(is_blank) && !self.is_native() {
+        if !messages.iter().any(has_content) && !self.is_native() {
             let offset = messages.first().and_then(|message| message.offset);
             return Err(self.error(offset, "the conversation has no content"));
         }
@@ -59,7 +59,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
                 self.report_approximated(
                     message.offset,
                     "system",
-                    "the system's text stands in a user message",
+                    "the system text is part of a user message",
                 );
             }
             !is_system
@@ -209,7 +209,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             _ => {}
         }
         if message.name.is_some() {
-            self.report_dropped(message.offset, "name", "the target knows no names of speakers");
+            self.report_dropped(message.offset, "name", "the target has no names of participants");
         }
     }
 }
@@ -258,6 +258,15 @@ fn first_turn(messages: &[Message<'_>]) -> Option<usize> {
 
 fn is_system(message: &Message<'_>) -> bool {
     matches!(message.role, Role::System | Role::Developer)
+}
+
+/// Whether a message has content that any API could take. Reasoning alone is none, and unknown parts are not converted.
+fn has_content(message: &Message<'_>) -> bool {
+    message.content.iter().any(|part| match &part.content {
+        Content::Text(text) => !text.is_blank(),
+        Content::Reasoning { .. } | Content::Redacted(_) | Content::Other(_) => false,
+        _ => true,
+    })
 }
 
 /// Whether a message consists of white space.

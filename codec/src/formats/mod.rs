@@ -1,18 +1,19 @@
 //! The APIs. Each is read into and written from the canonical model of [`model`](crate::model); none knows another.
 
-pub mod anthropic;
+pub(crate) mod anthropic;
 pub(crate) mod call_ids;
-pub mod converse;
+pub(crate) mod converse;
 mod conversion;
 #[cfg(feature = "custom")]
 pub mod custom;
+mod detect_request;
 mod edit;
 pub mod embeddings;
 pub(crate) mod error_record;
 mod http_error;
 mod media;
 mod messages;
-pub mod openai_chat;
+pub(crate) mod openai_chat;
 mod openai_completions;
 pub(crate) mod openai_responses;
 mod parameters;
@@ -20,11 +21,13 @@ pub(crate) mod plain_text;
 pub(crate) mod python_repr;
 mod request;
 mod request_reader;
+mod sampling;
 pub(crate) mod text_generation;
 mod thinking;
 mod tool_names;
 mod writer;
 
+pub use detect_request::detect_request;
 pub use http_error::{HttpError, HttpErrorKind};
 pub use request::{convert_request, read_request, tool_names, write_request};
 pub use writer::{Writer, write_response};

@@ -4,14 +4,13 @@
 //! all follow from it. What is not a single value, such as messages, tools and response formats, is code of each API.
 
 use alloc::borrow::Cow;
-use alloc::format;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
 use crate::formats::edit::Rename;
 use crate::formats::request_reader::{Result, Source, unescaped_name};
-use crate::json::{Json, Object, write_integer, write_number, write_string};
-use crate::model::{self, Fields, Offset, Outcome, Param, Request, ZeroTemperature};
+use crate::json::{Object, write_integer, write_string};
+use crate::model::{self, Fields, Offset, Param, Request};
 
 /// Declares the parameters that are one value each: variant, field of [`Request`], and whether a value is the default of
 /// every container, so that leaving it out loses nothing.
@@ -476,7 +475,7 @@ impl Conversion<'_, '_> {
         for (name, param) in &self.request.extra_parameters {
             if table.knows(name) {
                 let reason = "in the target this name has a meaning of its own";
-                self.report_dropped(param.offset, "others", reason);
+                self.report_dropped(param.offset, "extra_parameters", reason);
             } else {
                 object.raw(name, param.value.as_str());
             }
@@ -486,7 +485,7 @@ impl Conversion<'_, '_> {
     /// Reports extra parameters, for a target that takes none.
     pub(crate) fn report_extra_parameters(&self, reason: &'static str) {
         if !self.is_native() && !self.options.drop_extra_parameters {
-            self.report_fields(&self.request.extra_parameters, reason);
+            self.report_fields(&self.request.extra_parameters, "extra_parameters", reason);
         }
     }
 
@@ -510,88 +509,5 @@ impl Conversion<'_, '_> {
         if let (Some(prompt), false) = (&self.request.prompt, self.request.messages.is_empty()) {
             self.report_dropped(prompt.offset, "prompt", table.reason);
         }
-    }
-
-    /// Appends a number, as the source spells it if it comes from there.
-    pub(crate) fn number(&self, number: Param<f64>, out: &mut Vec<u8>) {
-        match self.spelling(number) {
-            Some(text) => out.extend_from_slice(text.as_bytes()),
-            None => write_number(number.value, out),
-        }
-    }
-
-    fn spelling(&self, number: Param<f64>) -> Option<&str> {
-        let rest = self.request.source.get(number.offset? as usize..)?;
-        let text = rest.get(Json::new(rest.as_bytes(), 0, 0).skip().ok()?)?;
-        (text.parse() == Ok(number.value)).then_some(text)
-    }
-
-    /// The nearest number in the range that the target accepts.
-    pub(crate) fn clamped(
-        &self,
-        number: Param<f64>,
-        name: &'static str,
-        (min, max): (f64, f64),
-    ) -> Param<f64> {
-        let value = number.value.clamp(min, max);
-        if value == number.value {
-            return number;
-        }
-        self.report(number.offset, name, Outcome::Clamped, format!("has to be from {min} to {max}"));
-        Param::new(value)
-    }
-
-    /// The maximum number of generated tokens: the request's, at least 1, or the one of the options.
-    pub(crate) fn max_tokens(&self) -> Option<u64> {
-        let Some(tokens) = self.request.max_tokens else {
-            let default = self.options.max_tokens?;
-            let why = format!("the request does not say how many; {default} are asked for");
-            self.report(None, "max_tokens", Outcome::Defaulted, why);
-            return Some(default);
-        };
-        if tokens.value == 0 {
-            self.report(tokens.offset, "max_tokens", Outcome::Clamped, "has to be 1 or more");
-        }
-        Some(tokens.value.max(1))
-    }
-
-    /// The temperature for APIs without `do_sample`: without sampling it is 0.
-    pub(crate) fn temperature(&self) -> Option<Param<f64>> {
-        match self.request.do_sample {
-            Some(Param { value: false, offset })
-                if self.request.temperature.is_none_or(|temperature| temperature.value == 1.0) =>
-            {
-                Some(Param { value: 0.0, offset })
-            }
-            _ => self.request.temperature,
-        }
-    }
-
-    /// Whether any of these is wanted.
-    pub(crate) fn wants(&self, parameters: &[Option<Param<bool>>]) -> bool {
-        parameters.iter().flatten().any(|param| param.value)
-    }
-}
-
-/// Writes the temperature and `do_sample` for containers that sample only on request and refuse a temperature of 0.
-pub(crate) fn sampling(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
-    let mut do_sample = c.request.do_sample.map(|param| param.value);
-    match c.request.temperature {
-        Some(zero) if zero.value <= 0.0 => match c.options.zero_temperature {
-            ZeroTemperature::Greedy => do_sample = Some(false),
-            ZeroTemperature::Clamp => {
-                c.report(zero.offset, "temperature", Outcome::Clamped, "has to be above 0");
-                object.raw(name, "0.01");
-            }
-            ZeroTemperature::Send => c.number(zero, object.name(name)),
-        },
-        Some(temperature) => {
-            c.number(temperature, object.name(name));
-            do_sample = do_sample.or(Some(true));
-        }
-        None => {}
-    }
-    if let Some(do_sample) = do_sample {
-        object.bool("do_sample", do_sample);
     }
 }

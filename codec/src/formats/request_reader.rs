@@ -32,11 +32,11 @@ pub(crate) struct Source<'a> {
     json: Json<'a>,
     text: &'a str,
     depth: usize,
-    /// What stands near the top: values as they end, elements in order.
+    /// Positions of values near the root: values as they end, elements in order.
     landmarks: Landmarks,
 }
 
-/// Nesting down to which spans are noted: members of the request, and messages.
+/// Nesting down to which spans are noted: fields of the request, and messages.
 const SPAN_DEPTH: usize = 2;
 /// Bytes of a value worth noting.
 const SPAN_LEN: u32 = 128;
@@ -49,14 +49,14 @@ impl<'a> Source<'a> {
     }
 
     /// The kind of the value that comes next, and where it begins.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn kind(&mut self) -> Result<(Kind, usize)> {
         let kind = self.json.kind()?;
         Ok((kind, self.json.pos()))
     }
 
     /// Where the value that comes next begins.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offset(&mut self) -> Result<Offset> {
         Ok(offset_of(self.json.value_at()?))
     }
@@ -81,7 +81,7 @@ impl<'a> Source<'a> {
         Err(Fault { at: self.json.pos() + blank, why: "more follows the document" }.into())
     }
 
-    /// Reads the name of a member, and the colon.
+    /// Reads the name of a field, and the colon.
     #[inline]
     fn name(&mut self) -> Result<Cow<'a, str>> {
         self.json.expect_name()?;
@@ -98,7 +98,7 @@ impl<'a> Source<'a> {
         Ok(if escapes == Escapes::None { Cow::Borrowed(raw) } else { meaning(raw, escapes) })
     }
 
-    /// Reads a string that stays as it is until somebody looks at it.
+    /// Reads a string that is unescaped on first use.
     #[inline]
     pub(crate) fn text(&mut self) -> Result<Text<'a>> {
         let (range, escapes) = self.json.text()?;
@@ -135,7 +135,7 @@ impl<'a> Source<'a> {
         self.text.get(offset? as usize..self.json.pos())
     }
 
-    /// Reads the object that comes next. Members that `each` does not take go to `own`, under `path`.
+    /// Reads the object that comes next. Fields that `each` does not read go to `extension_fields`, under `path`.
     pub(crate) fn object(
         &mut self,
         extension_fields: &mut Fields<'a>,
@@ -195,7 +195,7 @@ impl<'a> Source<'a> {
     }
 
     /// Reads a value of this kind into `slot`, or leaves it alone.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value<T: Value<'a>>(&mut self, slot: &mut Option<T>) -> Result<bool> {
         let Some(value) = T::read(self)? else { return Ok(false) };
         *slot = Some(value);
@@ -210,7 +210,7 @@ impl<'a> Source<'a> {
         Ok(is_read)
     }
 
-    /// The same for a parameter, which remembers where it stood.
+    /// The same for a parameter, with its offset.
     #[inline]
     pub(crate) fn param<T: Value<'a>>(&mut self, slot: &mut Option<Param<T>>) -> Result<bool> {
         let offset = self.offset()?;
@@ -219,7 +219,7 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// Reads an object member by member, or leaves a value of another kind alone.
+    /// Reads an object field by field, or leaves a value of another kind alone.
     pub(crate) fn nested(
         &mut self,
         extension_fields: &mut Fields<'a>,
@@ -246,7 +246,7 @@ impl<'a> Source<'a> {
         Ok(found)
     }
 
-    /// Reads a list of strings, or, where `single` says so, one string; leaves anything else alone.
+    /// Reads a list of strings, or, if `single`, one string; leaves anything else alone.
     pub(crate) fn strings(&mut self, slot: &mut Vec<Param<Cow<'a, str>>>, single: bool) -> Result<bool> {
         let found = self.probe(|source| {
             let mut found = Vec::new();

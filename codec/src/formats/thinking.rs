@@ -72,7 +72,7 @@ impl Conversion<'_, '_> {
         let reasoning = self.request.reasoning.as_ref()?;
         match reasoning.value.effort.as_deref()? {
             "none" => {
-                let reason = "there is no effort of none: nothing is asked for";
+                let reason = "there is no effort `none`: no thinking is requested";
                 self.report_dropped(reasoning.offset, "reasoning", reason);
                 None
             }
@@ -102,7 +102,7 @@ impl Conversion<'_, '_> {
     fn unless_thinking(&self, number: Option<Param<f64>>, name: &'static str) -> Option<Param<f64>> {
         let number = self.clamped(number?, name, (0.0, 1.0));
         if self.thinks() && number.value != 1.0 {
-            self.report_dropped(number.offset, name, "a model that thinks does not take it");
+            self.report_dropped(number.offset, name, "a model with extended thinking does not accept it");
             return None;
         }
         Some(number)
@@ -127,7 +127,7 @@ pub(crate) fn top_p(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'sta
 pub(crate) fn top_k(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     let Some(top_k) = c.request.top_k.filter(|top_k| top_k.value > 0) else { return };
     if c.thinks() {
-        c.report_dropped(top_k.offset, "top_k", "a model that thinks does not take it");
+        c.report_dropped(top_k.offset, "top_k", "a model with extended thinking does not accept it");
     } else {
         object.integer(name, top_k.value.unsigned_abs());
     }

@@ -21,6 +21,18 @@ enum Inner {
     Tgi(tgi::Writer),
 }
 
+/// The same for the writer of each API.
+macro_rules! each {
+    ($inner:expr, $writer:ident => $value:expr) => {
+        match $inner {
+            Inner::OpenAi($writer) => $value,
+            Inner::Converse($writer) => $value,
+            Inner::Anthropic($writer) => $value,
+            Inner::Tgi($writer) => $value,
+        }
+    };
+}
+
 impl Writer {
     /// A writer for an API. `options` has the values that the source may not have.
     ///
@@ -42,45 +54,24 @@ impl Writer {
     /// Appends an event to `out`, as the API has it.
     #[inline]
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        match &mut self.0 {
-            Inner::OpenAi(writer) => writer.write(event, out),
-            Inner::Converse(writer) => writer.write(event, out),
-            Inner::Anthropic(writer) => writer.write(event, out),
-            Inner::Tgi(writer) => writer.write(event, out),
-        }
+        each!(&mut self.0, writer => writer.write(event, out))
     }
 
     /// Appends the end of the stream to `out`: the terminal record of a complete stream, or the error that it ended with.
     pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
-        match &mut self.0 {
-            Inner::OpenAi(writer) => writer.finish(ending, out),
-            Inner::Converse(writer) => writer.finish(ending, out),
-            Inner::Anthropic(writer) => writer.finish(ending, out),
-            Inner::Tgi(writer) => writer.finish(ending, out),
-        }
+        each!(&mut self.0, writer => writer.finish(ending, out))
     }
 
     /// What could not be written, so far.
     pub fn losses(&self) -> &Losses {
-        match &self.0 {
-            Inner::OpenAi(writer) => writer.losses(),
-            Inner::Converse(writer) => writer.losses(),
-            Inner::Anthropic(writer) => writer.losses(),
-            Inner::Tgi(writer) => writer.losses(),
-        }
+        each!(&self.0, writer => &writer.losses)
     }
 
     /// Sets the JSON pointers of what was lost with the last event: `find` is called only if there is such a loss, and is
     /// usually [`Decoder::pointer`](crate::Decoder::pointer).
     #[inline]
     pub fn locate_losses(&mut self, find: impl FnOnce() -> Option<String>) {
-        let losses = match &mut self.0 {
-            Inner::OpenAi(writer) => writer.losses_mut(),
-            Inner::Converse(writer) => writer.losses_mut(),
-            Inner::Anthropic(writer) => writer.losses_mut(),
-            Inner::Tgi(writer) => writer.losses_mut(),
-        };
-        losses.locate(find);
+        each!(&mut self.0, writer => writer.losses.locate(find));
     }
 
     /// Sets the duration of the response in milliseconds, before [`finish`](Self::finish). Only Converse has a field for it.

@@ -334,7 +334,7 @@ impl<'a> Json<'a> {
     /// Fails unless a name comes next.
     #[inline]
     pub(crate) fn expect_name(&mut self) -> Result<()> {
-        if self.skip_space() == Some(b'"') { Ok(()) } else { self.fault("name of a member is missing") }
+        if self.skip_space() == Some(b'"') { Ok(()) } else { self.fault("name of a field is missing") }
     }
 
     /// Reads the colon behind a name.

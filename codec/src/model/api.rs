@@ -89,90 +89,31 @@ const fn row(
     api: Api,
     name: &'static str,
     aliases: &'static [&'static str],
-    title: &'static str,
     [requests, responses, streams]: [Access; 3],
+    title: &'static str,
 ) -> Row {
     Row { api, name, aliases, title, requests, responses, streams }
 }
 
+#[rustfmt::skip]
 const ROWS: &[Row] = {
-    use Access::{No, Read, ReadWrite};
+    use Access::{No, Read, ReadWrite as Both};
     &[
-        row(
-            Api::OpenAi,
-            "openai",
-            &["openai-chat", "chat-completions"],
-            "OpenAI chat completions: also vLLM, SGLang, llama.cpp, and the chat of TGI and LMI",
-            [ReadWrite, ReadWrite, ReadWrite],
-        ),
-        row(
-            Api::Completions,
-            "completions",
-            &["openai-completions"],
-            "OpenAI completions: text, of the same servers",
-            [ReadWrite, Read, Read],
-        ),
-        row(Api::Responses, "responses", &["openai-responses"], "OpenAI Responses", [No, Read, Read]),
-        row(
-            Api::Converse,
-            "bedrock",
-            &["converse", "bedrock-converse"],
-            "Bedrock's Converse and ConverseStream",
-            [ReadWrite, ReadWrite, ReadWrite],
-        ),
-        row(
-            Api::Anthropic,
-            "anthropic",
-            &["messages", "anthropic-messages"],
-            "Anthropic Messages",
-            [ReadWrite, ReadWrite, ReadWrite],
-        ),
-        row(
-            Api::TextGeneration,
-            "text-generation",
-            &[],
-            "text generation of any container below: responses only",
-            [No, Read, Read],
-        ),
-        row(Api::Tgi, "tgi", &["generate"], "TGI's own generate: text", [ReadWrite, ReadWrite, ReadWrite]),
-        row(
-            Api::Lmi,
-            "lmi",
-            &["lmi-vllm", "lmi-outputs"],
-            "LMI's own, of all generations: text",
-            [ReadWrite, Read, Read],
-        ),
-        row(
-            Api::JumpStart,
-            "jumpstart",
-            &[],
-            "JumpStart's text generation, and Hugging Face's pipelines: text",
-            [ReadWrite, Read, No],
-        ),
-        row(
-            Api::JumpStartText,
-            "jumpstart-text",
-            &[],
-            "JumpStart's text2text models: text",
-            [ReadWrite, Read, No],
-        ),
-        row(
-            Api::JumpStartRaw,
-            "jumpstart-raw",
-            &["x-text"],
-            "the prompt alone, as application/x-text: JumpStart's first text2text models",
-            [ReadWrite, Read, No],
-        ),
-        row(
-            Api::JumpStartDialogs,
-            "jumpstart-dialogs",
-            &[],
-            "JumpStart's first Llama 2 chat models",
-            [ReadWrite, Read, No],
-        ),
-        row(Api::Triton, "triton", &[], "Triton's generate extension: text", [ReadWrite, Read, Read]),
-        row(Api::LlamaServer, "llama-server", &[], "llama.cpp's own /completion: text", [No, Read, Read]),
-        row(Api::PlainText, "text", &["torchserve"], "raw text, as TorchServe streams it", [No, Read, Read]),
+        row(Api::OpenAi, "openai", &["openai-chat", "chat-completions"], [Both, Both, Both], "OpenAI chat completions: also vLLM, SGLang, llama.cpp, and the chat of TGI and LMI"),
+        row(Api::Completions, "completions", &["openai-completions"], [Both, Read, Read], "OpenAI completions: text, of the same servers"),
+        row(Api::Responses, "responses", &["openai-responses"], [No, Read, Read], "OpenAI Responses"),
+        row(Api::Converse, "bedrock", &["converse", "bedrock-converse"], [Both, Both, Both], "Bedrock's Converse and ConverseStream"),
+        row(Api::Anthropic, "anthropic", &["messages", "anthropic-messages"], [Both, Both, Both], "Anthropic Messages"),
+        row(Api::TextGeneration, "text-generation", &[], [No, Read, Read], "text generation of any container below: responses only"),
+        row(Api::Tgi, "tgi", &["generate"], [Both, Both, Both], "TGI's own generate: text"),
+        row(Api::Lmi, "lmi", &["lmi-vllm", "lmi-outputs"], [Both, Read, Read], "LMI's own, of all generations: text"),
+        row(Api::JumpStart, "jumpstart", &[], [Both, Read, No], "JumpStart's text generation, and Hugging Face's pipelines: text"),
+        row(Api::JumpStartText, "jumpstart-text", &[], [Both, Read, No], "JumpStart's text2text models: text"),
+        row(Api::JumpStartRaw, "jumpstart-raw", &["x-text"], [Both, Read, No], "the prompt alone, as application/x-text: JumpStart's first text2text models"),
+        row(Api::JumpStartDialogs, "jumpstart-dialogs", &[], [Both, Read, No], "JumpStart's first Llama 2 chat models"),
+        row(Api::Triton, "triton", &[], [Both, Read, Read], "Triton's generate extension: text"),
+        row(Api::LlamaServer, "llama-server", &[], [No, Read, Read], "llama.cpp's own /completion: text"),
+        row(Api::PlainText, "text", &["torchserve"], [No, Read, Read], "raw text, as TorchServe streams it"),
     ]
 };
 
@@ -236,6 +177,26 @@ impl Api {
     /// Whether [`Transcoder`](crate::Transcoder) and [`Writer`](crate::Writer) take it.
     pub fn writes_streams(self) -> bool {
         self.row().streams.writes()
+    }
+
+    /// Whether it is one of the APIs of text generation, which share the shapes of responses and errors.
+    pub(crate) fn is_text_generation(self) -> bool {
+        use Api::{
+            JumpStart, JumpStartDialogs, JumpStartRaw, JumpStartText, LlamaServer, Lmi, TextGeneration, Tgi,
+            Triton,
+        };
+        matches!(
+            self,
+            TextGeneration
+                | Tgi
+                | Lmi
+                | JumpStart
+                | JumpStartText
+                | JumpStartRaw
+                | JumpStartDialogs
+                | Triton
+                | LlamaServer
+        )
     }
 
     /// The content type of a request: `application/json`, for [`JumpStartRaw`](Self::JumpStartRaw) `application/x-text`.

@@ -5,39 +5,28 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::model::{Content, Json, Message, Param, Part, Request, Role, Source, Text, Tool};
+use crate::setters::setters;
 
 /// The content of a message or of a tool's result: a text, a part, or several parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Parts<'a>(pub Vec<Part<'a>>);
 
-impl<'a> From<Text<'a>> for Parts<'a> {
-    fn from(text: Text<'a>) -> Self {
-        Self(Vec::from([Part::text(text)]))
-    }
+macro_rules! parts {
+    ($($value:ident: $type:ty => $parts:expr;)*) => {
+        $(impl<'a> From<$type> for Parts<'a> {
+            fn from($value: $type) -> Self {
+                Self($parts)
+            }
+        })*
+    };
 }
 
-impl<'a> From<&'a str> for Parts<'a> {
-    fn from(text: &'a str) -> Self {
-        Text::from(text).into()
-    }
-}
-
-impl From<String> for Parts<'_> {
-    fn from(text: String) -> Self {
-        Text::from(text).into()
-    }
-}
-
-impl<'a> From<Part<'a>> for Parts<'a> {
-    fn from(part: Part<'a>) -> Self {
-        Self(Vec::from([part]))
-    }
-}
-
-impl<'a> From<Vec<Part<'a>>> for Parts<'a> {
-    fn from(parts: Vec<Part<'a>>) -> Self {
-        Self(parts)
-    }
+parts! {
+    parts: Vec<Part<'a>> => parts;
+    part: Part<'a> => Vec::from([part]);
+    text: Text<'a> => Vec::from([Part::text(text)]);
+    text: &'a str => Vec::from([Part::text(text)]);
+    text: String => Vec::from([Part::text(text)]);
 }
 
 impl<T> From<T> for Param<T> {
@@ -74,11 +63,11 @@ impl<'a> Request<'a> {
         Self::default()
     }
 
-    /// Sets [`model`](Self::model).
-    #[must_use]
-    pub fn model(mut self, model: impl Into<Cow<'a, str>>) -> Self {
-        self.model = Some(Param::new(model.into()));
-        self
+    setters! {
+        model(model: impl Into<Cow<'a, str>>) => Some(Param::new(model.into()));
+        max_tokens(tokens: u64) => Some(tokens.into());
+        temperature(temperature: f64) => Some(temperature.into());
+        stream(stream: bool) => Some(stream.into());
     }
 
     /// Adds a message.
@@ -92,27 +81,6 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn tool(mut self, tool: Tool<'a>) -> Self {
         self.tools.push(tool);
-        self
-    }
-
-    /// Sets [`max_tokens`](Self::max_tokens).
-    #[must_use]
-    pub fn max_tokens(mut self, tokens: u64) -> Self {
-        self.max_tokens = Some(tokens.into());
-        self
-    }
-
-    /// Sets [`temperature`](Self::temperature).
-    #[must_use]
-    pub fn temperature(mut self, temperature: f64) -> Self {
-        self.temperature = Some(temperature.into());
-        self
-    }
-
-    /// Sets [`stream`](Self::stream).
-    #[must_use]
-    pub fn stream(mut self, stream: bool) -> Self {
-        self.stream = Some(stream.into());
         self
     }
 }
@@ -203,17 +171,8 @@ impl<'a> Tool<'a> {
         }
     }
 
-    /// Sets [`description`](Self::description).
-    #[must_use]
-    pub fn description(mut self, description: impl Into<Text<'a>>) -> Self {
-        self.description = Some(description.into());
-        self
-    }
-
-    /// Sets [`schema`](Self::schema): a JSON schema as JSON text.
-    #[must_use]
-    pub fn schema(mut self, schema: impl Into<Cow<'a, str>>) -> Self {
-        self.schema = Some(Json(schema.into()));
-        self
+    setters! {
+        description(description: impl Into<Text<'a>>) => Some(description.into());
+        schema(schema: impl Into<Cow<'a, str>>) => Some(Json(schema.into()));
     }
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::model::{Message, Offset, Outcome, Tool};
+use crate::setters::setters;
 
 /// Renders a conversation as a prompt, for APIs that take text: a chat template.
 ///
@@ -135,60 +136,15 @@ impl<'a> ConversionOptions<'a> {
         Self::default()
     }
 
-    /// Sets [`zero_temperature`](Self::zero_temperature).
-    #[must_use]
-    pub fn zero_temperature(mut self, zero: ZeroTemperature) -> Self {
-        self.zero_temperature = zero;
-        self
-    }
-
-    /// Sets [`max_tokens`](Self::max_tokens).
-    #[must_use]
-    pub fn max_tokens(mut self, tokens: u64) -> Self {
-        self.max_tokens = Some(tokens);
-        self
-    }
-
-    /// Sets [`drop_extra_parameters`](Self::drop_extra_parameters).
-    #[must_use]
-    pub fn drop_extra_parameters(mut self, drop: bool) -> Self {
-        self.drop_extra_parameters = drop;
-        self
-    }
-
-    /// Sets [`system`](Self::system).
-    #[must_use]
-    pub fn system(mut self, placement: SystemPlacement) -> Self {
-        self.system = placement;
-        self
-    }
-
-    /// Sets [`merge_messages`](Self::merge_messages).
-    #[must_use]
-    pub fn merge_messages(mut self, merge: bool) -> Self {
-        self.merge_messages = Some(merge);
-        self
-    }
-
-    /// Sets [`first_message`](Self::first_message).
-    #[must_use]
-    pub fn first_message(mut self, rule: FirstMessage) -> Self {
-        self.first_message = rule;
-        self
-    }
-
-    /// Sets [`prompt_images`](Self::prompt_images).
-    #[must_use]
-    pub fn prompt_images(mut self, images: PromptImages) -> Self {
-        self.prompt_images = images;
-        self
-    }
-
-    /// Sets [`render`](Self::render).
-    #[must_use]
-    pub fn render(mut self, render: &'a Render<'a>) -> Self {
-        self.render = Some(render);
-        self
+    setters! {
+        zero_temperature(zero: ZeroTemperature) => zero;
+        max_tokens(tokens: u64) => Some(tokens);
+        drop_extra_parameters(drop: bool) => drop;
+        system(placement: SystemPlacement) => placement;
+        merge_messages(merge: bool) => Some(merge);
+        first_message(rule: FirstMessage) => rule;
+        prompt_images(images: PromptImages) => images;
+        render(render: &'a Render<'a>) => Some(render);
     }
 
     /// Whether the options change requests that are written for the API that they were read from.

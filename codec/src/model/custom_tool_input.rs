@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::json::{Object, write_escaped};
 
 /// The reason of the loss.
-pub(crate) const CUSTOM_INPUT: &str = "the format wants an object: the text is its member `input`";
+pub(crate) const CUSTOM_INPUT: &str = "the target takes an object: the text is its field `input`";
 
 /// The input as an object.
 pub(crate) fn custom_object(input: &str) -> String {

@@ -165,53 +165,6 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// Copies what the event borrows.
-    pub fn into_owned(self) -> Event<'static> {
-        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        match self {
-            Self::Start { id, model, created, role } => {
-                Event::Start { id: id.map(own), model: model.map(own), created, role: role.map(own) }
-            }
-            Self::PartStart { choice, part, kind } => {
-                Event::PartStart { choice, part, kind: kind.into_owned() }
-            }
-            Self::TextDelta { choice, part, text } => Event::TextDelta { choice, part, text: own(text) },
-            Self::ReasoningDelta { choice, part, text } => {
-                Event::ReasoningDelta { choice, part, text: own(text) }
-            }
-            Self::RefusalDelta { choice, part, text } => {
-                Event::RefusalDelta { choice, part, text: own(text) }
-            }
-            Self::ToolInputDelta { choice, part, text } => {
-                Event::ToolInputDelta { choice, part, text: own(text) }
-            }
-            Self::OtherDelta { choice, part, json } => {
-                Event::OtherDelta { choice, part, json: json.into_owned() }
-            }
-            Self::ReasoningSignature { choice, part, signature } => {
-                Event::ReasoningSignature { choice, part, signature: own(signature) }
-            }
-            Self::Redacted { choice, part, data } => Event::Redacted { choice, part, data: own(data) },
-            Self::Citation { choice, part, json } => {
-                Event::Citation { choice, part, json: json.into_owned() }
-            }
-            Self::PartEnd { choice, part } => Event::PartEnd { choice, part },
-            Self::Logprobs { choice, part, json } => {
-                Event::Logprobs { choice, part, json: json.into_owned() }
-            }
-            Self::Finish { choice, reason, stop } => {
-                Event::Finish { choice, reason: reason.into_owned(), stop: stop.map(own) }
-            }
-            Self::Usage(usage) => Event::Usage(usage),
-            Self::Malformed { offset, bytes, reason } => {
-                Event::Malformed { offset, bytes: Cow::Owned(bytes.into_owned()), reason: own(reason) }
-            }
-            Self::Other { choice, name, json } => {
-                Event::Other { choice, name: name.map(own), json: json.into_owned() }
-            }
-        }
-    }
-
     /// The choice of an event that belongs to a part or ends the choice.
     pub(crate) fn choice_of_part(&self) -> Option<u32> {
         match self {
@@ -260,23 +213,6 @@ pub enum PartKind<'a> {
         /// The block as the source sent it; for a streamed block, its start.
         json: Json<'a>,
     },
-}
-
-impl PartKind<'_> {
-    /// Copies what the kind borrows.
-    pub fn into_owned(self) -> PartKind<'static> {
-        match self {
-            Self::Text => PartKind::Text,
-            Self::Reasoning => PartKind::Reasoning,
-            Self::Refusal => PartKind::Refusal,
-            Self::ToolCall { id, name, custom } => PartKind::ToolCall {
-                id: id.map(|id| Cow::Owned(id.into_owned())),
-                name: Cow::Owned(name.into_owned()),
-                custom,
-            },
-            Self::Other { api, json } => PartKind::Other { api, json: json.into_owned() },
-        }
-    }
 }
 
 /// Why a choice ended.
@@ -342,14 +278,6 @@ impl<'a> FinishReason<'a> {
             Some((_, reason)) => reason.clone(),
             None => Self::Other(name),
         }
-    }
-
-    /// Copies what the reason borrows.
-    pub fn into_owned(self) -> FinishReason<'static> {
-        FinishReason::named(match self {
-            Self::Other(reason) => return FinishReason::Other(Cow::Owned(reason.into_owned())),
-            named => Cow::Owned(String::from(named.as_str())),
-        })
     }
 }
 

@@ -26,7 +26,6 @@ pub(crate) mod position;
 mod request;
 mod response;
 mod response_options;
-mod serialize;
 mod text;
 mod tool_names;
 mod usage;

@@ -1,12 +1,12 @@
-//! Copies of requests that borrow nothing.
+//! Copies of requests and events that borrow nothing.
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::vec::Vec;
 
 use crate::json::Landmarks;
 use crate::model::{
-    Api, Content, Json, Message, Param, Part, Reasoning, Request, ResponseFormat, Role, Source, Text, Tool,
-    ToolChoice,
+    Api, Content, Event, FinishReason, Json, Message, Param, Part, PartKind, Reasoning, Request,
+    ResponseFormat, Role, Source, Text, Tool, ToolChoice, Usage,
 };
 
 /// A value that can copy what it borrows.
@@ -16,8 +16,8 @@ trait Owned {
     fn owned(self) -> Self::Static;
 }
 
-impl Owned for Cow<'_, str> {
-    type Static = Cow<'static, str>;
+impl<T: ToOwned + ?Sized + 'static> Owned for Cow<'_, T> {
+    type Static = Cow<'static, T>;
 
     fn owned(self) -> Self::Static {
         Cow::Owned(self.into_owned())
@@ -68,7 +68,7 @@ macro_rules! plain {
     };
 }
 
-plain!(bool, u32, u64, i64, f64, Api, Landmarks);
+plain!(bool, u32, u64, i64, f64, Api, Landmarks, Usage);
 
 macro_rules! inherent {
     ($($type:ident),*) => {
@@ -82,12 +82,26 @@ macro_rules! inherent {
     };
 }
 
-inherent!(Content, Json, Message, Part, Reasoning, ResponseFormat, Role, Source, Text, Tool, ToolChoice);
+inherent!(
+    Content,
+    FinishReason,
+    Json,
+    Message,
+    Part,
+    PartKind,
+    Reasoning,
+    ResponseFormat,
+    Role,
+    Source,
+    Text,
+    Tool,
+    ToolChoice
+);
 
 macro_rules! structs {
     ($($type:ident { $($field:ident),* })*) => {
         $(impl $type<'_> {
-            /// The same, with a copy of everything that it borrowed.
+            /// Copies everything that the value borrows.
             pub fn into_owned(self) -> $type<'static> {
                 $type { $($field: self.$field.owned()),* }
             }
@@ -108,92 +122,47 @@ structs! {
     }
 }
 
-impl Role<'_> {
-    /// The same, with a copy of everything that it borrowed.
-    pub fn into_owned(self) -> Role<'static> {
-        match self {
-            Self::System => Role::System,
-            Self::Developer => Role::Developer,
-            Self::User => Role::User,
-            Self::Assistant => Role::Assistant,
-            Self::Tool => Role::Tool,
-            Self::Other(role) => Role::Other(role.owned()),
-        }
-    }
+macro_rules! enums {
+    ($($type:ident {
+        $($variant:ident $(($tuple:ident))? $({ $($field:ident),* })?),* $(,)?
+    })*) => {
+        $(impl $type<'_> {
+            /// Copies everything that the value borrows.
+            pub fn into_owned(self) -> $type<'static> {
+                match self {
+                    $(Self::$variant $(($tuple))? $({ $($field),* })? => {
+                        $type::$variant $(($tuple.owned()))? $({ $($field: $field.owned()),* })?
+                    })*
+                }
+            }
+        })*
+    };
 }
 
-impl Content<'_> {
-    /// The same, with a copy of everything that it borrowed.
-    pub fn into_owned(self) -> Content<'static> {
-        match self {
-            Self::Text(text) => Content::Text(text.owned()),
-            Self::Reasoning { text, signature } => {
-                Content::Reasoning { text: text.owned(), signature: signature.owned() }
-            }
-            Self::Redacted(data) => Content::Redacted(data.owned()),
-            Self::Refusal(text) => Content::Refusal(text.owned()),
-            Self::Image { source, detail } => {
-                Content::Image { source: source.owned(), detail: detail.owned() }
-            }
-            Self::Audio { source } => Content::Audio { source: source.owned() },
-            Self::Video { source } => Content::Video { source: source.owned() },
-            Self::Document { source, name } => {
-                Content::Document { source: source.owned(), name: name.owned() }
-            }
-            Self::ToolCall { id, name, input, custom } => {
-                Content::ToolCall { id: id.owned(), name: name.owned(), input: input.owned(), custom }
-            }
-            Self::ToolResult { id, content, is_error } => {
-                Content::ToolResult { id: id.owned(), content: content.owned(), is_error }
-            }
-            Self::Json(json) => Content::Json(json.owned()),
-            Self::Other(json) => Content::Other(json.owned()),
-        }
+enums! {
+    Role { System, Developer, User, Assistant, Tool, Other(role) }
+    Content {
+        Text(text), Reasoning { text, signature }, Redacted(data), Refusal(text), Image { source, detail },
+        Audio { source }, Video { source }, Document { source, name }, ToolCall { id, name, input, custom },
+        ToolResult { id, content, is_error }, Json(json), Other(json),
     }
-}
-
-impl Source<'_> {
-    /// The same, with a copy of everything that it borrowed.
-    pub fn into_owned(self) -> Source<'static> {
-        match self {
-            Self::Base64 { media_type, data } => {
-                Source::Base64 { media_type: media_type.owned(), data: data.owned() }
-            }
-            Self::Url(url) => Source::Url(url.owned()),
-            Self::File(id) => Source::File(id.owned()),
-            Self::Text(text) => Source::Text(text.owned()),
-        }
+    Source { Base64 { media_type, data }, Url(url), File(id), Text(text) }
+    ToolChoice { Auto, None, Required, Tool(name), Allowed { tools, required }, Other(json) }
+    ResponseFormat {
+        Text, JsonObject, JsonSchema { name, description, schema, strict }, Regex(regex), Other(json),
     }
-}
-
-impl ToolChoice<'_> {
-    /// The same, with a copy of everything that it borrowed.
-    pub fn into_owned(self) -> ToolChoice<'static> {
-        match self {
-            Self::Auto => ToolChoice::Auto,
-            Self::None => ToolChoice::None,
-            Self::Required => ToolChoice::Required,
-            Self::Tool(name) => ToolChoice::Tool(name.owned()),
-            Self::Allowed { tools, required } => ToolChoice::Allowed { tools: tools.owned(), required },
-            Self::Other(json) => ToolChoice::Other(json.owned()),
-        }
+    Event {
+        Start { id, model, created, role }, PartStart { choice, part, kind }, TextDelta { choice, part, text },
+        ReasoningDelta { choice, part, text }, RefusalDelta { choice, part, text },
+        ToolInputDelta { choice, part, text }, OtherDelta { choice, part, json },
+        ReasoningSignature { choice, part, signature }, Redacted { choice, part, data },
+        Citation { choice, part, json }, PartEnd { choice, part }, Logprobs { choice, part, json },
+        Finish { choice, reason, stop }, Usage(usage), Malformed { offset, bytes, reason },
+        Other { choice, name, json },
     }
-}
-
-impl ResponseFormat<'_> {
-    /// The same, with a copy of everything that it borrowed.
-    pub fn into_owned(self) -> ResponseFormat<'static> {
-        match self {
-            Self::Text => ResponseFormat::Text,
-            Self::JsonObject => ResponseFormat::JsonObject,
-            Self::JsonSchema { name, description, schema, strict } => ResponseFormat::JsonSchema {
-                name: name.owned(),
-                description: description.owned(),
-                schema: schema.owned(),
-                strict,
-            },
-            Self::Regex(regex) => ResponseFormat::Regex(regex.owned()),
-            Self::Other(json) => ResponseFormat::Other(json.owned()),
-        }
+    PartKind { Text, Reasoning, Refusal, ToolCall { id, name, custom }, Other { api, json } }
+    FinishReason {
+        Stop, StopSequence, Length, ContextWindow, ToolCalls, ContentFilter, Guardrail, Refusal, Pause,
+        MalformedOutput, MalformedToolUse, Other(reason),
     }
 }

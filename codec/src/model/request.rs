@@ -3,13 +3,15 @@
 //! It borrows from the document that it was read from, and keeps the offsets of values in it, so that what a target API
 //! cannot express is reported with its place in the source.
 //!
-//! What an API says and this model has no name for is kept as it is. Fields that only the source's API knows are in the
+//! What this model has no name for is kept as it is. Fields that only the source's API knows are in the
 //! `extension_fields` of the object that they belong to, by their path in it (`image_url/x`). They are written for the same
 //! API, and are a loss in any other. Parameters of one container are in [`Request::extra_parameters`], by name.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
+
+use serde::{Serialize, Serializer};
 
 use crate::json::Landmarks;
 use crate::model::Api;
@@ -180,8 +182,16 @@ pub struct Part<'a> {
     pub offset: Offset,
 }
 
+/// As its content.
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.content.serialize(serializer)
+    }
+}
+
 /// The content of a part of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content<'a> {
     /// Text.
@@ -191,6 +201,7 @@ pub enum Content<'a> {
         /// The text.
         text: Text<'a>,
         /// The signature that its provider requires to accept it again.
+        #[serde(skip_serializing_if = "Option::is_none")]
         signature: Option<Cow<'a, str>>,
     },
     /// Reasoning that only its provider can read, in Base64.
@@ -202,6 +213,7 @@ pub enum Content<'a> {
         /// Its bytes, or where they are.
         source: Source<'a>,
         /// Level of detail: `auto`, `low`, `high`.
+        #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<Cow<'a, str>>,
     },
     /// Audio.
@@ -219,26 +231,31 @@ pub enum Content<'a> {
         /// Its bytes, or where they are.
         source: Source<'a>,
         /// Its name.
+        #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<Cow<'a, str>>,
     },
     /// A call of a tool, in an assistant message.
     ToolCall {
         /// The ID that the result refers to.
+        #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
         /// The tool.
         name: Cow<'a, str>,
         /// Its input, a JSON text; empty for no arguments.
         input: Text<'a>,
         /// The input is free text instead of JSON: one of OpenAI's custom tools.
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
         custom: bool,
     },
     /// The result of a tool.
     ToolResult {
         /// The ID of the call.
+        #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<Cow<'a, str>>,
         /// Texts, images, documents, JSON.
         content: Vec<Part<'a>>,
-        /// Whether the tool failed, if the source says so.
+        /// Whether the tool failed, if it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
         is_error: Option<bool>,
     },
     /// A JSON value, in the result of a tool.
@@ -248,7 +265,8 @@ pub enum Content<'a> {
 }
 
 /// The bytes of an image or a document, or where they are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Source<'a> {
     /// The bytes in Base64.

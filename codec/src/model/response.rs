@@ -5,6 +5,8 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::Serialize;
+
 use crate::json;
 use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
 use crate::model::position::{RecordOffset, ResponseItem, ResponsePositions};
@@ -31,32 +33,40 @@ use crate::model::{Content, Param, Part, Text};
 /// assert_eq!(response.choices[0].text(), "hi");
 /// # Ok::<(), sagewire_codec::DecodeError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Response {
     /// The source's ID of this response.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The model, as the container names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Seconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<u64>,
     /// The choices, ordered by index.
     pub choices: Vec<Choice>,
     /// Token counts, if the source sends any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// Unknown fields with their names, and unknown records, which have no name.
+    #[serde(rename = "other", skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<(Option<String>, Json<'static>)>,
     /// Records that could not be read.
+    #[serde(skip_serializing_if = "is_zero")]
     pub malformed: usize,
     /// The API that parts of unknown kind ([`Content::Other`]) belong to, if there are any. Deltas of such a part are
     /// in its extension fields, each as `delta`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,
     /// The positions of all of it in the source.
+    #[serde(skip)]
     pub(crate) positions: ResponsePositions,
 }
 
 /// One choice of a response.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Choice {
     /// Its index.
@@ -64,15 +74,26 @@ pub struct Choice {
     /// Its parts, in order.
     pub content: Vec<Part<'static>>,
     /// Why it ended; `None` if the source does not report it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub finish: Option<FinishReason<'static>>,
     /// The stop string that was met, if the source reports it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
     /// Log probabilities of its tokens: the JSON of each record that had some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logprobs: Vec<Json<'static>>,
     /// Citations, each with the index of the part that it belongs to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub citations: Vec<(u32, Json<'static>)>,
     /// Unknown fields, with their names.
+    #[serde(rename = "other", skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<(Option<String>, Json<'static>)>,
+}
+
+// The signature is the one that serde's derive calls.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Choice {
@@ -143,7 +164,7 @@ pub(crate) fn input_object<'a>(input: &'a str, losses: &mut Losses) -> Cow<'a, s
     if let Some(object) = json::as_object(input) {
         return Cow::Borrowed(object);
     }
-    losses.add("tool call input", Outcome::Approximated, "the format wants an object: it is a member of one");
+    losses.add("tool call input", Outcome::Approximated, "the target takes an object: it is a field of one");
     let mut object = Vec::new();
     json::Object::write(&mut object, |object| object.json("input", input));
     Cow::Owned(String::from_utf8_lossy(&object).into_owned())
@@ -157,14 +178,14 @@ impl Response {
         let index = choice.index;
         for other in self.choices.iter().skip(1) {
             losses.set_here(self.position_of(other));
-            losses.add(CHOICE, Outcome::Dropped, "the format has one answer");
+            losses.add(CHOICE, Outcome::Dropped, "the target has only one choice");
         }
         for at in 0..choice.logprobs.len() {
             losses.set_here(self.positions.of(ResponseItem::Logprobs { choice: index, index: at }));
             losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
         }
         for at in 0..choice.others.len() {
-            self.lose_other(Some(index), at, "a member of unknown meaning has no place", losses);
+            self.lose_other(Some(index), at, "there is no place for a field of unknown meaning", losses);
         }
         self.note_malformed(losses);
         choice

@@ -4,6 +4,8 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+use crate::setters::setters;
+
 /// Values that a target API requires and the source may not have, and how to encode what is written.
 ///
 /// A value that is `None` here and missing in the source is written as the default below, and reported as a
@@ -45,38 +47,11 @@ impl ResponseOptions {
         Self::default()
     }
 
-    /// Sets [`id`](Self::id).
-    #[must_use]
-    pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.id = Some(id.into());
-        self
-    }
-
-    /// Sets [`model`](Self::model).
-    #[must_use]
-    pub fn model(mut self, model: impl Into<String>) -> Self {
-        self.model = Some(model.into());
-        self
-    }
-
-    /// Sets [`created`](Self::created).
-    #[must_use]
-    pub fn created(mut self, seconds: u64) -> Self {
-        self.created = Some(seconds);
-        self
-    }
-
-    /// Sets [`encoding`](Self::encoding).
-    #[must_use]
-    pub fn encoding(mut self, encoding: ConverseEncoding) -> Self {
-        self.encoding = encoding;
-        self
-    }
-
-    /// Sets [`latency_ms`](Self::latency_ms).
-    #[must_use]
-    pub fn latency_ms(mut self, milliseconds: u64) -> Self {
-        self.latency_ms = Some(milliseconds);
-        self
+    setters! {
+        id(id: impl Into<String>) => Some(id.into());
+        model(model: impl Into<String>) => Some(model.into());
+        created(seconds: u64) => Some(seconds);
+        encoding(encoding: ConverseEncoding) => encoding;
+        latency_ms(milliseconds: u64) => Some(milliseconds);
     }
 }

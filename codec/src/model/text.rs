@@ -1,4 +1,4 @@
-//! Text that stays as its document has it until somebody reads it.
+//! Text that stays escaped until it is used.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -9,14 +9,15 @@ use core::hash::{Hash, Hasher};
 use core::ops::{Deref, Range};
 
 use once_cell::race::OnceBox;
+use serde::{Serialize, Serializer};
 
 use crate::json;
 use crate::json::Escapes;
 
 /// A text of a request.
 ///
-/// It is a `str` to everybody who looks at it. What was read from a JSON document is unescaped only then, and only once: a
-/// conversion from JSON to JSON that need not look inside copies it as it stands, escapes included.
+/// It dereferences to `str`. Text that was read from a JSON document is unescaped on first use, and only once: a conversion
+/// from JSON to JSON that does not look inside copies it as it is, escapes included.
 ///
 /// ```
 /// use sagewire_codec::model::{Content, Text};
@@ -34,18 +35,18 @@ use crate::json::Escapes;
 pub struct Text<'a> {
     text: Cow<'a, str>,
     form: Form,
-    /// What an escaped text means, once somebody asked.
+    /// The unescaped text, once it was used.
     meaning: OnceBox<String>,
 }
 
 /// How a text is held.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// As what it means. It may need escapes.
+    /// Unescaped. It may need escapes in JSON.
     Plain,
-    /// As it stands between the quotes in JSON, and means itself.
+    /// As in JSON between the quotes, without escapes.
     Json,
-    /// As it stands between the quotes in JSON, with escapes that are whole.
+    /// As in JSON between the quotes, with complete escapes.
     Escaped,
 }
 
@@ -60,12 +61,12 @@ impl<'a> Text<'a> {
         match escapes {
             Escapes::None => Self::new(Cow::Borrowed(raw), Form::Json),
             Escapes::Whole => Self::new(Cow::Borrowed(raw), Form::Escaped),
-            // No reader has to take half a pair of surrogates.
+            // Readers may reject half a pair of surrogates.
             Escapes::Halved => Self::new(Cow::Owned(json::meaning(raw)), Form::Plain),
         }
     }
 
-    /// The text where it lies in its document; `None` where it is not there, or is there with escapes.
+    /// The text borrowed from its document; `None` if it is not in the document, or has escapes there.
     pub fn borrowed(&self) -> Option<&'a str> {
         match self.text {
             Cow::Borrowed(text) if self.form != Form::Escaped => Some(text),
@@ -73,8 +74,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether it is empty, or nothing but white space. Nothing is unescaped for that: mostly the first character says that
-    /// it is not.
+    /// Whether it is empty or white space. Nothing is unescaped for that: in most cases the first character decides.
     pub fn is_blank(&self) -> bool {
         let mut rest = self.text.trim_start();
         if self.form != Form::Escaped {
@@ -84,7 +84,7 @@ impl<'a> Text<'a> {
             let len = match escape.as_bytes() {
                 [b'n' | b'r' | b't' | b'f', ..] => 1,
                 [b'u', ..] => {
-                    // Half a pair of surrogates is no white space, either.
+                    // Half a pair of surrogates is not white space.
                     let unit = escape.get(1..5).and_then(|digits| u32::from_str_radix(digits, 16).ok());
                     if !unit.and_then(char::from_u32).is_some_and(char::is_whitespace) {
                         return false;
@@ -104,7 +104,7 @@ impl<'a> Text<'a> {
         self.text.to_mut()
     }
 
-    /// The text, borrowed where it lies in its document as it is.
+    /// The text, borrowed from its document if it has no escapes there.
     pub fn into_cow(self) -> Cow<'a, str> {
         if self.form == Form::Escaped { Cow::Owned(String::from(&*self)) } else { self.text }
     }
@@ -114,7 +114,7 @@ impl<'a> Text<'a> {
         Text::from(self.into_cow().into_owned())
     }
 
-    /// The part of a text that lies at `range` of it.
+    /// The part of the text at `range`.
     pub(crate) fn cut(&self, range: Range<usize>) -> Self {
         match self.text {
             Cow::Borrowed(text) if self.form != Form::Escaped => {
@@ -168,7 +168,7 @@ impl Default for Text<'_> {
 
 impl Clone for Text<'_> {
     fn clone(&self) -> Self {
-        // Whoever looks into the copy may never come.
+        // The copy may never be used.
         Self::new(self.text.clone(), self.form)
     }
 }
@@ -218,7 +218,7 @@ impl fmt::Display for Text<'_> {
 
 impl PartialEq for Text<'_> {
     fn eq(&self, other: &Self) -> bool {
-        // Equal escapes mean the same; others may, too.
+        // Equal escapes have the same meaning; others may have it, too.
         (self.form == other.form && self.text == other.text) || **self == **other
     }
 }
@@ -234,6 +234,12 @@ impl PartialEq<str> for Text<'_> {
 impl PartialEq<&str> for Text<'_> {
     fn eq(&self, other: &&str) -> bool {
         **self == **other
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
     }
 }
 

@@ -117,14 +117,33 @@ impl Request {
         Reply::parse(&bytes, end)
     }
 
+    /// The signed request for HTTP/2, in which `:authority` replaces the header `host`.
+    pub(crate) fn http2(&self, emulator: &Emulator) -> axum::http::Request<axum::body::Body> {
+        let host = emulator.addr().to_string();
+        let signed = self.signed(emulator, &host);
+        let headers = self.headers.iter().copied().chain(signed.headers());
+        let request = axum::http::Request::builder().method(self.method).uri(format!(
+            "{}{}",
+            emulator.url(),
+            self.path
+        ));
+        let request = headers.fold(request, |request, (name, value)| request.header(name, value));
+        request.body(self.body.clone().into()).unwrap()
+    }
+
+    fn signed(&self, emulator: &Emulator, host: &str) -> SigningInstructions {
+        let headers = [("host", host)].into_iter().chain(self.headers.iter().copied());
+        let uri = format!("{}{}", emulator.url(), self.path);
+        let body = SignableBody::Bytes(self.body.as_bytes());
+        let signable = SignableRequest::new(self.method, uri, headers, body).unwrap();
+        self.sign(signable, SigningSettings::default())
+    }
+
     fn text(&self, emulator: &Emulator) -> String {
         let host = emulator.addr().to_string();
         let mut headers: Vec<(&str, &str)> = vec![("host", &host)];
         headers.extend(self.headers.iter().copied());
-        let uri = format!("{}{}", emulator.url(), self.path);
-        let body = SignableBody::Bytes(self.body.as_bytes());
-        let signable = SignableRequest::new(self.method, uri, headers.iter().copied(), body).unwrap();
-        let signed = self.sign(signable, SigningSettings::default());
+        let signed = self.signed(emulator, &host);
         let bearer = self.bearer.as_ref().map(|token| format!("Bearer {token}"));
         let signed: Vec<(&str, &str)> = match &bearer {
             Some(bearer) => vec![("authorization", bearer)],

@@ -1,6 +1,6 @@
 //! The route for OpenAI's clients: a bearer token, and the container's own bytes.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sagewire_emulator::{ContainerFormat, Emulator, Limits, echo};
 use serde_json::{Value, json};
@@ -55,6 +55,37 @@ async fn a_real_container_is_passed_through() {
     assert!(seen.starts_with("POST /v1/chat/completions HTTP/1.1\r\n") && seen.ends_with(CHAT), "{seen}");
     assert!(seen.contains("accept: */*\r\n"), "{seen}");
     assert!(!seen.contains("authorization") && !seen.contains("x-request-id"), "{seen}");
+}
+
+/// Streams are cut and paused as on the other routes; other bodies are not cut.
+#[tokio::test]
+async fn streams_are_cut_and_paused() {
+    let events = EVENTS.concat();
+    let rule = |more: Value| {
+        let mut rule = json!({"body": events, "content_type": "text/event-stream"});
+        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "rules": [rule] }).to_string()
+    };
+    let send = async |script: String| {
+        let emulator = Emulator::builder().script(script.parse().unwrap()).start().await.unwrap();
+        Request::openai("e", CHAT).send(&emulator).await
+    };
+    let reply = send(rule(json!({}))).await;
+    assert_eq!(reply.chunks, EVENTS.map(str::as_bytes));
+    let reply = send(rule(json!({"cut": "characters"}))).await;
+    assert_eq!((reply.chunks.len(), reply.text()), (2, events.clone()));
+    let start = Instant::now();
+    let reply = send(rule(json!({"pause_ms": 60}))).await;
+    assert_eq!(reply.text(), events);
+    assert!(start.elapsed() >= Duration::from_millis(120), "{:?}", start.elapsed());
+    let fault = json!({"hang_up": true, "after": EVENTS[0].len()});
+    let reply = send(rule(json!({ "fault": fault }))).await;
+    assert_eq!((reply.whole, reply.text().as_str()), (false, EVENTS[0]));
+    let reply = send(rule(json!({"content_type": "application/json", "cut": "bytes"}))).await;
+    assert_eq!((reply.chunks.len(), reply.text()), (1, events.clone()));
+    // The emulated container is cut at random.
+    let emulator = Emulator::builder().start().await.unwrap();
+    assert!(Request::openai("e", CHAT).send(&emulator).await.chunks.len() > 3);
 }
 
 #[tokio::test]

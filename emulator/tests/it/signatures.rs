@@ -2,8 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::client::{Reply, Request};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use sagewire_emulator::Emulator;
+
+use crate::client::{Reply, Request};
 
 fn request() -> Request {
     Request::unary("my-llm", r#"{"messages": [{"role": "user", "content": "hi"}]}"#)
@@ -34,6 +37,23 @@ async fn right_ones_pass() {
     ];
     odd.path += "?b=2&a=%20x";
     assert_eq!(send(&odd).await.status, 200);
+}
+
+/// HTTP/2 has no header `host`: `:authority` is what was signed as such.
+#[tokio::test]
+async fn http2_without_tls_is_accepted() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    for (signed, secret, status) in
+        [(request(), "right", 200), (Request { secret: "wrong", ..request() }, "wrong", 403)]
+    {
+        let socket = tokio::net::TcpStream::connect(emulator.addr()).await.unwrap();
+        let (mut sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+        tokio::spawn(connection);
+        let response = sender.send_request(signed.http2(&emulator)).await.unwrap();
+        assert_eq!(response.status(), status, "{secret}");
+        assert_eq!(response.version(), axum::http::Version::HTTP_2);
+    }
 }
 
 #[tokio::test]

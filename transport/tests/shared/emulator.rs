@@ -207,6 +207,20 @@ async fn the_first_byte_timeout_expires() {
     assert!(error.is_retryable() && start.elapsed() < Duration::from_secs(1));
 }
 
+/// The response starts in time, but its body does not.
+#[tokio::test]
+async fn the_first_byte_timeout_covers_the_body() {
+    let emulator = scripted(json!({"body": "one\n", "fault": {"stall": true, "after": 0}})).await;
+    let client = client(
+        &Setup::new(&emulator).bounds(|bounds| bounds.timeouts.first_byte = Duration::from_millis(50)),
+    );
+    let start = Instant::now();
+    let mut stream = client.invoke_stream(Request::new("e", "")).await.unwrap();
+    let error = stream.chunk().await.unwrap_err();
+    assert_eq!((error.timeout(), error.received()), (Some(Timeout::FirstByte), 0));
+    assert!(error.is_retryable() && start.elapsed() < Duration::from_secs(2));
+}
+
 #[tokio::test]
 async fn the_idle_timeout_expires() {
     let emulator = scripted(json!({"body": "one\ntwo\n", "fault": {"stall": true, "after": 4}})).await;

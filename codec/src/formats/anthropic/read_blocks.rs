@@ -38,7 +38,7 @@ pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
     Ok(true)
 }
 
-/// The members that a block may have, whatever its type.
+/// The fields that a block may have, whatever its type.
 #[derive(Default)]
 struct Block<'a> {
     text: Option<Text<'a>>,
@@ -58,8 +58,8 @@ struct Block<'a> {
 fn block<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
     let (mut kind, mut cache, mut extension_fields) = (None::<Cow<'a, str>>, None, Fields::new());
     let (mut block, mut known, mut source_own) = (Block::default(), 0u32, Fields::new());
-    source.nested(&mut extension_fields, "", |source, member| {
-        let taken = match member {
+    source.nested(&mut extension_fields, "", |source, field| {
+        let taken = match field {
             "type" => return source.value(&mut kind),
             "cache_control" => return source.value(&mut cache),
             "text" => source.value(&mut block.text)?,
@@ -89,12 +89,12 @@ fn block<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
     })?;
     extension_fields.append(&mut source_own);
     let Some(kind) = kind else { return Ok(None) };
-    // A block of one type with members of another is kept as it is: they would not come back.
+    // A block of one type with fields of another is kept as it is: they would be lost.
     let Some((content, used)) = meaning(&kind, block) else { return Ok(None) };
     Ok((used == known).then_some(Part { cache, extension_fields, ..Part::new(content) }))
 }
 
-/// What a block says, and how many of its members that takes.
+/// The content of a block, and how many of its fields it uses.
 fn meaning<'a>(kind: &str, block: Block<'a>) -> Option<(Content<'a>, u32)> {
     Some(match kind {
         "text" => (Content::Text(block.text?), 1),
@@ -127,14 +127,14 @@ fn meaning<'a>(kind: &str, block: Block<'a>) -> Option<(Content<'a>, u32)> {
     })
 }
 
-/// Reads where the bytes of an image or a document are.
+/// Reads the source of an image or a document.
 fn media<'a>(
     source: &mut Source<'a>,
     extension_fields: &mut Fields<'a>,
 ) -> Result<Option<model::Source<'a>>> {
     let mut kind = None::<Cow<'a, str>>;
     let (mut media_type, mut data, mut url, mut file) = (None::<Cow<'a, str>>, None, None, None);
-    source.nested(extension_fields, "source", |source, member| match member {
+    source.nested(extension_fields, "source", |source, field| match field {
         "type" => source.value(&mut kind),
         "media_type" => source.value(&mut media_type),
         "data" => source.value(&mut data),

@@ -61,7 +61,7 @@ fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
         let (mut name, mut kind, mut extension_fields) =
             (None::<Cow<'a, str>>, None::<Param<Cow<'a, str>>>, Vec::new());
         let mut tool = Tool { offset, ..Tool::new("") };
-        source.nested(&mut extension_fields, "", |source, member| match member {
+        source.nested(&mut extension_fields, "", |source, field| match field {
             "name" => source.value(&mut name),
             "type" => source.param(&mut kind),
             "description" => source.value(&mut tool.description),
@@ -89,7 +89,7 @@ fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
     let (mut kind, mut name, mut alone) = (None::<Cow<'a, str>>, None, None::<Param<bool>>);
     let mut rest = Fields::new();
     let known = source.probe(|source| {
-        source.object(&mut rest, "tool_choice", |source, member| match member {
+        source.object(&mut rest, "tool_choice", |source, field| match field {
             "type" => source.value(&mut kind),
             "name" => source.value(&mut name),
             "disable_parallel_tool_use" => source.param(&mut alone),
@@ -124,7 +124,7 @@ fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Resu
             let offset = source.offset()?;
             let shape = source.probe(|source| {
                 let (mut kind, mut schema, mut rest) = (None::<Cow<'a, str>>, None, Fields::new());
-                source.nested(&mut rest, "", |source, member| match member {
+                source.nested(&mut rest, "", |source, field| match field {
                     "type" => source.value(&mut kind),
                     "schema" => source.value(&mut schema),
                     _ => Ok(false),

@@ -141,7 +141,7 @@ impl<'a> Blocks<'_, '_, 'a> {
         object.string("type", "text");
         let is_prefill = self.prefill.is_some_and(|prefill| core::ptr::eq(prefill, part));
         if is_prefill && text.ends_with(char::is_whitespace) {
-            c.report_approximated(part.offset, "content", "a begun answer must not end in white space");
+            c.report_approximated(part.offset, "content", "a started response must not end in white space");
             object.string("text", text.trim_end());
         } else {
             text.write(object.name("text"));

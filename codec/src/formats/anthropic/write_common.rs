@@ -41,7 +41,7 @@ pub(crate) fn is_object(json: &model::Json<'_>) -> bool {
 pub(crate) fn why_lost(api: Option<Api>, block: &model::Json<'_>) -> Option<&'static str> {
     match api {
         Some(Api::Anthropic) => (!is_object(block)).then_some(SHAPELESS),
-        _ => Some("only its own format knows such a block: Anthropic has none for what others run or make"),
+        _ => Some("only its own API has such a block: Anthropic has none for what others run or make"),
     }
 }
 

@@ -115,7 +115,7 @@ fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) -> 
     }
     for tool in left_out {
         if tool.other.is_some() && !any {
-            c.report_dropped(tool.offset, "tools", "only the source's format knows this tool");
+            c.report_dropped(tool.offset, "tools", "only the source's API has this tool");
         } else {
             let reason = "Anthropic has no list of allowed tools: others are left out";
             c.report_approximated(tool.offset, "tools", reason);

@@ -20,7 +20,7 @@ use crate::model::{call_input, input_object};
 /// Writes a response as a message.
 ///
 /// A message has one choice: the first is written. The [`ResponseOptions`] have defaults for what the source does not have.
-pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
+pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
@@ -81,7 +81,7 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
             }
             Some(name) if is_own_usage(name, json) => {}
             _ => {
-                response.lose_other(None, at, "a member of unknown meaning has no place in a message", losses)
+                response.lose_other(None, at, "a message has no place for a field of unknown meaning", losses)
             }
         }
     }

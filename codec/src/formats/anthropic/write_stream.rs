@@ -21,7 +21,7 @@ use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, Respons
 /// finish reason, so that earlier counts are in its start; the last counts are in `message_delta`. A stream that fails ends
 /// with an `error` and without `message_stop`, so that it does not look complete.
 #[derive(Clone, Debug, Default)]
-pub struct Writer {
+pub(crate) struct Writer {
     context: ResponseOptions,
     started: bool,
     /// The number of blocks so far.
@@ -37,7 +37,7 @@ pub struct Writer {
     ids: CallIds,
     /// Of the open call of a custom tool.
     custom_input: CustomInput,
-    losses: Losses,
+    pub(crate) losses: Losses,
 }
 
 #[derive(Clone, Debug)]
@@ -81,28 +81,19 @@ struct Stop {
 
 impl Writer {
     /// A writer with these defaults for what the source does not have.
-    pub fn new(context: ResponseOptions) -> Self {
+    pub(crate) fn new(context: ResponseOptions) -> Self {
         Self { ids: CallIds::new(context.id.as_deref()), context, ..Self::default() }
     }
 
-    /// The losses so far.
-    pub fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.losses
-    }
-
     /// Appends the output for `event` to `out`.
-    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, model, role, .. } => {
                 self.ids.set_response(id.as_deref().or(self.context.id.as_deref()));
                 self.begin(id.as_deref(), model.as_deref(), role.as_deref());
             }
             event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
-                self.losses.add("choice", Outcome::Dropped, "a message is one answer");
+                self.losses.add("choice", Outcome::Dropped, "a message has only one choice");
             }
             Event::PartStart { part, kind, .. } => self.part_start(*part, kind, out),
             Event::TextDelta { text, .. } | Event::RefusalDelta { text, .. } => {
@@ -138,7 +129,7 @@ impl Writer {
                 self.losses.add(
                     "other",
                     Outcome::Dropped,
-                    "a member of unknown meaning has no place in a message",
+                    "a message has no place for a field of unknown meaning",
                 );
             }
         }
@@ -146,7 +137,7 @@ impl Writer {
 
     /// Appends the end of the stream to `out`: the finish reason, the counts and `message_stop`, or the error that the stream
     /// ended with.
-    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         if let Err(error) = ending {
             return write_error(error, out);
         }
@@ -178,7 +169,7 @@ impl Writer {
     /// Keeps what the start of the message will contain.
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, role: Option<&str>) {
         if role.is_some_and(|role| role != "assistant") {
-            self.losses.add("role", Outcome::Approximated, "only the assistant answers in a message");
+            self.losses.add("role", Outcome::Approximated, "a message is always from the assistant");
         }
         self.context.id = id.map(String::from).or(self.context.id.take());
         self.context.model = model.map(String::from).or(self.context.model.take());
@@ -437,7 +428,7 @@ impl Writer {
                 self.losses.add(
                     "other",
                     Outcome::Dropped,
-                    "a member of unknown meaning has no place in a message",
+                    "a message has no place for a field of unknown meaning",
                 );
                 return;
             }

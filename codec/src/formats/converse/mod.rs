@@ -21,7 +21,7 @@
 //! Events are read from frames of their own, or from JSON objects with the event under its name, in any order that
 //! servers and emulators send. A `chunk` of `InvokeModelWithResponseStream` holds a record of the provider's format.
 //!
-//! Converse has one answer: choices other than the first are dropped in writing. So are logprobs and members of unknown
+//! Converse has only one choice: choices other than the first are dropped in writing. So are logprobs and members of unknown
 //! meaning. All of that is in [`Writer::losses`].
 
 mod extra_fields;
@@ -43,5 +43,5 @@ pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
 pub(crate) use read_stream::{Name, read_event, read_record};
 pub(crate) use write_request::write as write_request;
-pub use write_response::write_response;
-pub use write_stream::Writer;
+pub(crate) use write_response::write_response;
+pub(crate) use write_stream::Writer;

@@ -22,7 +22,7 @@ const STREAMED: [(&str, &[&str]); 3] =
 pub(crate) fn why_lost(api: Option<Api>, json: &str) -> Option<&'static str> {
     match api {
         Some(Api::Converse) => (!is_block(json)).then_some(SHAPELESS),
-        _ => Some("only its own format knows such a block: Converse has none for what others run or make"),
+        _ => Some("only its own API has such a block: Converse has none for what others run or make"),
     }
 }
 

@@ -60,7 +60,7 @@ fn attach_cache<'a>(parts: &mut [Part<'a>], cache: Json<'a>) -> Option<Json<'a>>
     }
 }
 
-/// Reads one block, which has exactly one member. `Some(None)` is a cache point.
+/// Reads one block, which has exactly one field. `Some(None)` is a cache point.
 #[allow(clippy::option_option)]
 fn block<'a>(source: &mut Source<'a>, cache: &mut Option<Json<'a>>) -> Result<Option<Option<Part<'a>>>> {
     let (mut rest, mut extension_fields, mut content, mut members) = (Fields::new(), Fields::new(), None, 0);
@@ -125,15 +125,15 @@ fn described<'a>(
         let mut format: Option<model::Param<Cow<'a, str>>> = None;
         let (mut bytes, mut uri, mut text) = (None, None, None);
         let (mut extra, mut deeper) = (Fields::new(), Fields::new());
-        source.nested(extension_fields, path, |source, member| match member {
+        source.nested(extension_fields, path, |source, field| match field {
             "format" => source.param(&mut format),
             "name" if path == "document" => source.value(name),
-            "source" => source.nested(&mut extra, &paths(path, "source"), |source, member| match member {
+            "source" => source.nested(&mut extra, &paths(path, "source"), |source, field| match field {
                 "bytes" => source.value(&mut bytes),
                 "text" => source.value(&mut text),
                 "s3Location" => {
-                    source.nested(&mut deeper, &paths(path, "source/s3Location"), |source, member| {
-                        if member == "uri" { source.value(&mut uri) } else { Ok(false) }
+                    source.nested(&mut deeper, &paths(path, "source/s3Location"), |source, field| {
+                        if field == "uri" { source.value(&mut uri) } else { Ok(false) }
                     })
                 }
                 _ => Ok(false),
@@ -153,7 +153,7 @@ fn described<'a>(
             (None, None, Some(text)) => model::Source::Text(text),
             _ => return Ok(None),
         };
-        // Neither a place nor a text says what format it has, and some formats have one media type.
+        // Neither a URL nor a text has a format, and some formats share a media type.
         extension_fields.extend(format.map(|format| {
             let mut json = Vec::new();
             crate::json::write_string(&format.value, &mut json);
@@ -172,7 +172,7 @@ fn paths<'a>(path: &str, below: &str) -> Cow<'a, str> {
 fn tool_use<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut id, mut name, mut input) = (None, None, None);
     source.probe(|source| {
-        source.nested(extension_fields, "toolUse", |source, member| match member {
+        source.nested(extension_fields, "toolUse", |source, field| match field {
             "toolUseId" => source.value(&mut id),
             "name" => source.value(&mut name),
             "input" => source.value(&mut input),
@@ -189,7 +189,7 @@ fn tool_result<'a>(
 ) -> Result<Option<Content<'a>>> {
     let (mut id, mut content, mut status) = (None, None, None::<Cow<'a, str>>);
     source.probe(|source| {
-        source.nested(extension_fields, "toolResult", |source, member| match member {
+        source.nested(extension_fields, "toolResult", |source, field| match field {
             "toolUseId" => source.value(&mut id),
             "content" if source.kind()?.0 == Kind::Array => {
                 let mut parts = Vec::new();
@@ -219,9 +219,9 @@ fn reasoning<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> 
     let (mut text, mut signature, mut redacted) = (None, None, None);
     let mut extra = Fields::new();
     source.probe(|source| {
-        source.nested(extension_fields, "reasoningContent", |source, member| match member {
+        source.nested(extension_fields, "reasoningContent", |source, field| match field {
             "reasoningText" => {
-                source.nested(&mut extra, "reasoningContent/reasoningText", |source, member| match member {
+                source.nested(&mut extra, "reasoningContent/reasoningText", |source, field| match field {
                     "text" => source.value(&mut text),
                     "signature" => source.value(&mut signature),
                     _ => Ok(false),
@@ -243,14 +243,14 @@ fn reasoning<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> 
 fn cited<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut text, mut count, mut rest) = (None, 0, Fields::new());
     source.probe(|source| {
-        source.nested(extension_fields, "citationsContent", |source, member| {
-            if member != "content" || source.kind()?.0 != Kind::Array {
+        source.nested(extension_fields, "citationsContent", |source, field| {
+            if field != "content" || source.kind()?.0 != Kind::Array {
                 return Ok(false);
             }
             source.array(|source| {
                 count += 1;
-                let is_object = source.nested(&mut rest, "", |source, member| {
-                    if member == "text" { source.value(&mut text) } else { Ok(false) }
+                let is_object = source.nested(&mut rest, "", |source, field| {
+                    if field == "text" { source.value(&mut text) } else { Ok(false) }
                 })?;
                 if !is_object {
                     count += 1;

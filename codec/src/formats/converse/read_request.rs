@@ -80,10 +80,10 @@ fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Resu
 fn text_format<'a>(source: &mut Source<'a>) -> Result<Option<ResponseFormat<'a>>> {
     let (mut kind, mut schema, mut name, mut description) = (None::<Cow<'a, str>>, None, None, None);
     let (mut rest, mut deeper, mut deepest) = (Fields::new(), Fields::new(), Fields::new());
-    source.nested(&mut rest, "", |source, member| match member {
+    source.nested(&mut rest, "", |source, field| match field {
         "type" => source.value(&mut kind),
-        "structure" => source.nested(&mut deeper, "", |source, member| match member {
-            "jsonSchema" => source.nested(&mut deepest, "", |source, member| match member {
+        "structure" => source.nested(&mut deeper, "", |source, field| match field {
+            "jsonSchema" => source.nested(&mut deepest, "", |source, field| match field {
                 "schema" => source.value(&mut schema),
                 "name" => source.value(&mut name),
                 "description" => source.value(&mut description),
@@ -127,12 +127,12 @@ fn tool_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
 
 fn choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
     let (mut rest, mut deeper, mut found) = (Fields::new(), Fields::new(), None);
-    source.object(&mut rest, "", |source, member| {
+    source.object(&mut rest, "", |source, field| {
         let mut tool = None;
         let taken = source.nested(&mut deeper, "", |source, name| {
-            if member == "tool" && name == "name" { source.value(&mut tool) } else { Ok(false) }
+            if field == "tool" && name == "name" { source.value(&mut tool) } else { Ok(false) }
         })?;
-        found = match (member, tool) {
+        found = match (field, tool) {
             ("auto", None) => Some(ToolChoice::Auto),
             ("any", None) => Some(ToolChoice::Required),
             ("tool", Some(name)) => Some(ToolChoice::Tool(name)),
@@ -153,14 +153,14 @@ fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
         if kind != Kind::Object {
             return Ok(None);
         }
-        source.object(&mut rest, "", |source, member| match member {
+        source.object(&mut rest, "", |source, field| match field {
             "cachePoint" => source.value(&mut cache),
-            "toolSpec" => source.nested(&mut extension_fields, "toolSpec", |source, member| match member {
+            "toolSpec" => source.nested(&mut extension_fields, "toolSpec", |source, field| match field {
                 "name" => source.required(&mut tool.name),
                 "description" => source.value(&mut tool.description),
                 "strict" => source.value(&mut tool.strict),
-                "inputSchema" => source.nested(&mut extra, "toolSpec/inputSchema", |source, member| {
-                    if member == "json" { source.value(&mut tool.schema) } else { Ok(false) }
+                "inputSchema" => source.nested(&mut extra, "toolSpec/inputSchema", |source, field| {
+                    if field == "json" { source.value(&mut tool.schema) } else { Ok(false) }
                 }),
                 _ => Ok(false),
             }),
@@ -172,7 +172,7 @@ fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
     })?;
     match (read, cache, tools.last_mut()) {
         (Some(tool), None, _) if !tool.name.is_empty() => tools.push(tool),
-        // A cache point stands behind what it caches.
+        // A cache point comes after what it caches.
         (Some(tool), Some(cache), Some(last)) if tool.name.is_empty() && last.cache.is_none() => {
             last.cache = Some(cache);
         }

@@ -21,7 +21,7 @@ const FIELDS: &str = "additionalModelResponseFields";
 /// Writes a response as one of Converse.
 ///
 /// Converse has one choice: the first is written. The latency comes from Bedrock or from the [`ResponseOptions`].
-pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
+pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
@@ -64,7 +64,7 @@ pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8
         losses.set_here(None);
         let latency_ms = latency_ms.or(context.latency_ms);
         if latency_ms.is_none() {
-            losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
+            losses.add("latency", Outcome::Defaulted, "the source does not give the latency");
         }
         object.object("metrics", |metrics| metrics.integer("latencyMs", latency_ms.unwrap_or(0)));
         // These fields have the stop string, if there is one.
@@ -86,7 +86,7 @@ fn own<'r>(response: &'r Response, losses: &mut Losses) -> (BTreeMap<&'r str, &'
                 own.insert(name, json.as_str());
             }
             _ => {
-                response.lose_other(None, at, "a member of unknown meaning has no place in Converse", losses)
+                response.lose_other(None, at, "Converse has no place for a field of unknown meaning", losses)
             }
         }
     }

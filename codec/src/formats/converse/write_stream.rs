@@ -25,7 +25,7 @@ struct Stop {
 
 /// Writes canonical events as the events of ConverseStream.
 #[derive(Clone, Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     context: ResponseOptions,
     started: bool,
     /// Why the response ended. Written at the end: `messageStop` follows all blocks, and `metadata` follows it.
@@ -41,14 +41,14 @@ pub struct Writer {
     custom: Option<CustomInput>,
     /// Fields that only Bedrock has.
     extra_fields: ExtraFields,
-    losses: Losses,
+    pub(crate) losses: Losses,
     /// The name of the last event, and the headers of its frame. Nearly all frames are deltas.
     headers: (&'static str, Vec<u8>),
 }
 
 impl Writer {
     /// A writer with these defaults for what the source does not have.
-    pub fn new(context: ResponseOptions) -> Self {
+    pub(crate) fn new(context: ResponseOptions) -> Self {
         Self {
             ids: CallIds::new(context.id.as_deref()),
             context,
@@ -66,28 +66,19 @@ impl Writer {
     }
 
     /// Sets how long the response took, in milliseconds. Call it before [`finish`](Self::finish).
-    pub fn set_latency_ms(&mut self, milliseconds: u64) {
+    pub(crate) fn set_latency_ms(&mut self, milliseconds: u64) {
         self.context.latency_ms = Some(milliseconds);
     }
 
-    /// The losses so far.
-    pub fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.losses
-    }
-
     /// Appends the output for `event` to `out`.
-    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, role, .. } => {
                 self.ids.set_response(id.as_deref().or(self.context.id.as_deref()));
                 self.start(role.as_deref(), out);
             }
             event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
-                self.losses.add("choice", Outcome::Dropped, "Converse has one answer");
+                self.losses.add("choice", Outcome::Dropped, "Converse has only one choice");
             }
             Event::PartStart { part, kind: PartKind::Other { api, json }, .. } => {
                 self.start_other(*part, (*api, json), out);
@@ -165,14 +156,14 @@ impl Writer {
                 self.losses.add(
                     "other",
                     Outcome::Dropped,
-                    "a member of unknown meaning has no place in Converse",
+                    "Converse has no place for a field of unknown meaning",
                 );
             }
         }
     }
 
     /// Appends the end of the stream to `out`: the stop and the usage, or the exception that the stream ended with.
-    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         if let Err(error) = ending {
             return self.exception(error, out);
         }
@@ -190,7 +181,9 @@ impl Writer {
             None if self.extra_fields.has_metadata() => {
                 self.losses.add("other", Outcome::Dropped, "without usage there is no metadata to hold it");
             }
-            None => self.losses.add("usage", Outcome::Dropped, "the source counts nothing: no metadata"),
+            None => {
+                self.losses.add("usage", Outcome::Dropped, "the source reports no token counts: no metadata")
+            }
         }
     }
 
@@ -199,7 +192,11 @@ impl Writer {
             return;
         }
         if role.is_some_and(|role| role != "assistant") {
-            self.losses.add("role", Outcome::Approximated, "only the assistant answers in Converse");
+            self.losses.add(
+                "role",
+                Outcome::Approximated,
+                "in Converse the message is always from the assistant",
+            );
         }
         self.event("messageStart", out, |out| out.extend_from_slice(b"{\"role\":\"assistant\"}"));
     }
@@ -321,7 +318,7 @@ impl Writer {
         let counts = Counts::new(*usage, &mut self.losses);
         let latency = self.extra_fields.latency_ms.or(self.context.latency_ms);
         if latency.is_none() {
-            self.losses.add("latency", Outcome::Defaulted, "nobody said how long it took");
+            self.losses.add("latency", Outcome::Defaulted, "the source does not give the latency");
         }
         let latency = latency.unwrap_or(0);
         let more = core::mem::take(&mut self.extra_fields.metadata);

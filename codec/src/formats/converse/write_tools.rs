@@ -54,7 +54,7 @@ pub(crate) fn tool_config(
     let kept = allowed.iter().any(|tool| tool.other.is_none() || c.is_native());
     if !kept && called.is_empty() {
         for tool in &request.tools {
-            c.report_dropped(tool.offset, "tools", "only the source's format knows this tool");
+            c.report_dropped(tool.offset, "tools", "only the source's API has this tool");
         }
         return Ok(Written::default());
     }

@@ -29,7 +29,7 @@ pub(crate) fn system(messages: &[Message<'_>], losses: &mut Losses) -> Result<Op
     let mut texts = Vec::new();
     for (index, message) in messages.iter().enumerate().filter(|(_, message)| is_system(message)) {
         if index > 0 && messages[..index].iter().any(|message| !is_system(message)) {
-            let why = "the system's messages stand together";
+            let why = "the system messages come first, together";
             losses.add_at(format!("/messages/{index}"), Outcome::Approximated, why);
         }
         for (part, content) in message.content.iter().enumerate() {
@@ -63,14 +63,14 @@ pub(crate) fn tools(tools: &[Tool<'_>], losses: &mut Losses) -> Result<Tree, Con
             out.push(json(other.as_str(), &at)?);
             continue;
         }
-        let mut function = Vec::from([member("name", &tool.name)]);
-        function.extend(tool.description.as_ref().map(|text| member("description", text)));
+        let mut function = Vec::from([field("name", &tool.name)]);
+        function.extend(tool.description.as_ref().map(|text| field("description", text)));
         if let Some(schema) = &tool.schema {
             function.push(("parameters".to_string(), json(schema.as_str(), &at)?));
         }
         function.extend(tool.strict.map(|strict| ("strict".to_string(), Tree::Bool(strict))));
         out.push(Tree::Object(Vec::from([
-            member("type", "function"),
+            field("type", "function"),
             ("function".to_string(), Tree::Object(function)),
         ])));
     }
@@ -111,14 +111,14 @@ impl Writer<'_> {
                 }
                 Content::ToolCall { id, name, input, custom } => {
                     let (kind, input) = match *custom {
-                        true => ("custom", member("input", input)),
-                        false if input.trim().is_empty() => ("function", member("arguments", "{}")),
-                        false => ("function", member("arguments", input)),
+                        true => ("custom", field("input", input)),
+                        false if input.trim().is_empty() => ("function", field("arguments", "{}")),
+                        false => ("function", field("arguments", input)),
                     };
-                    let tool = Tree::Object(Vec::from([member("name", name), input]));
+                    let tool = Tree::Object(Vec::from([field("name", name), input]));
                     let mut call = Vec::new();
-                    call.extend(id.as_ref().map(|id| member("id", id)));
-                    call.extend([member("type", kind), (kind.to_string(), tool)]);
+                    call.extend(id.as_ref().map(|id| field("id", id)));
+                    call.extend([field("type", kind), (kind.to_string(), tool)]);
                     calls.push(Tree::Object(call));
                 }
                 Content::Reasoning { text, signature } => {
@@ -140,21 +140,21 @@ impl Writer<'_> {
         if content.is_empty() && calls.is_empty() && reasoning.is_empty() && self.out.len() > before {
             return Ok(());
         }
-        let mut members = Vec::from([member("role", role)]);
-        members.extend(message.name.as_ref().map(|name| member("name", name)));
+        let mut fields = Vec::from([field("role", role)]);
+        fields.extend(message.name.as_ref().map(|name| field("name", name)));
         if !reasoning.is_empty() {
-            members.push(member("reasoning_content", &reasoning));
+            fields.push(field("reasoning_content", &reasoning));
         }
-        members.push(("content".to_string(), text_or_parts(content, !calls.is_empty())));
+        fields.push(("content".to_string(), text_or_parts(content, !calls.is_empty())));
         if !calls.is_empty() {
-            members.push(("tool_calls".to_string(), Tree::Array(calls)));
+            fields.push(("tool_calls".to_string(), Tree::Array(calls)));
         }
-        self.out.push(Tree::Object(members));
+        self.out.push(Tree::Object(fields));
         Ok(())
     }
 
     fn part(&self, content: &Content<'_>, at: &str) -> Result<Tree, ConvertError> {
-        let text = |text: &str| Tree::Object(Vec::from([member("type", "text"), member("text", text)]));
+        let text = |text: &str| Tree::Object(Vec::from([field("type", "text"), field("text", text)]));
         Ok(match content {
             Content::Text(part) | Content::Refusal(part) => text(part),
             Content::Json(json) => text(json.as_str()),
@@ -164,10 +164,10 @@ impl Writer<'_> {
                     Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
                     _ => return Err(unsupported("an image that is neither here nor has an address", at)),
                 };
-                let mut image = Vec::from([member("url", &url)]);
-                image.extend(detail.as_ref().map(|detail| member("detail", detail)));
+                let mut image = Vec::from([field("url", &url)]);
+                image.extend(detail.as_ref().map(|detail| field("detail", detail)));
                 let image = ("image_url".to_string(), Tree::Object(image));
-                Tree::Object(Vec::from([member("type", "image_url"), image]))
+                Tree::Object(Vec::from([field("type", "image_url"), image]))
             }
             Content::Other(part) => json(part.as_str(), at)?,
             Content::Audio { .. } => return Err(unsupported("sound", at)),
@@ -193,10 +193,10 @@ impl Writer<'_> {
         for (index, part) in content.iter().enumerate() {
             parts.push(self.part(&part.content, &format!("{at}/content/{index}"))?);
         }
-        let mut members = Vec::from([member("role", "tool")]);
-        members.extend(id.map(|id| member("tool_call_id", id)));
-        members.push(("content".to_string(), text_or_parts(parts, false)));
-        self.out.push(Tree::Object(members));
+        let mut fields = Vec::from([field("role", "tool")]);
+        fields.extend(id.map(|id| field("tool_call_id", id)));
+        fields.push(("content".to_string(), text_or_parts(parts, false)));
+        self.out.push(Tree::Object(fields));
         Ok(())
     }
 }
@@ -206,8 +206,8 @@ fn text_or_parts(mut parts: Vec<Tree>, may_be_null: bool) -> Tree {
     if parts.is_empty() {
         return if may_be_null { Tree::Null } else { Tree::String(String::new()) };
     }
-    if let [Tree::Object(members)] = &mut parts[..] {
-        if let [(_, Tree::String(kind)), (name, Tree::String(text))] = &mut members[..] {
+    if let [Tree::Object(fields)] = &mut parts[..] {
+        if let [(_, Tree::String(kind)), (name, Tree::String(text))] = &mut fields[..] {
             if kind == "text" && name == "text" {
                 return Tree::String(core::mem::take(text));
             }
@@ -216,7 +216,7 @@ fn text_or_parts(mut parts: Vec<Tree>, may_be_null: bool) -> Tree {
     Tree::Array(parts)
 }
 
-fn member(name: &str, text: &str) -> (String, Tree) {
+fn field(name: &str, text: &str) -> (String, Tree) {
     (name.to_string(), Tree::String(text.to_string()))
 }
 

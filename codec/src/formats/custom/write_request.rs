@@ -44,7 +44,7 @@ const NAMES: [&str; 19] = [
     "repetition_penalty",
     "stream",
     "user",
-    // Members of the source that have no name here, by their own: `{{other.name}}`.
+    // Extra parameters of the source, by name: `{{other.name}}`.
     "other.…",
 ];
 const OTHER: &str = "other.";
@@ -97,12 +97,12 @@ fn node(tree: &Tree, at: &str, names: &mut Vec<String>) -> Result<Node, ConfigEr
         }
         Tree::Object(members) => {
             let mut nodes = Vec::new();
-            for (name, member) in members {
+            for (name, field) in members {
                 let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
                 if name.contains("{{") {
-                    return Err(invalid(&at, 0, "names of members have no placeholders"));
+                    return Err(invalid(&at, 0, "names of fields have no placeholders"));
                 }
-                nodes.push((name.clone(), node(member, &at, names)?));
+                nodes.push((name.clone(), node(field, &at, names)?));
             }
             Node::Object(nodes)
         }
@@ -149,7 +149,7 @@ impl Format {
         self.request.as_ref().is_some_and(|compiled| compiled.has(name))
     }
 
-    /// Writes a request. `prompt` is what `{{prompt}}` stands for where the request itself has no prompt: the messages as one
+    /// Writes a request. `prompt` is the value of `{{prompt}}` if the request itself has no prompt: the messages as one
     /// text, as the crate `sagewire-chat-template` renders it.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ struct Writer<'a, 'b> {
 }
 
 impl Writer<'_, '_> {
-    /// The value of a node; `None` where the request does not say it.
+    /// The value of a node; `None` if the request does not have it.
     fn node(&mut self, node: &Node) -> Result<Option<Tree>, ConvertError> {
         Ok(Some(match node {
             Node::Fixed(tree) => tree.clone(),
@@ -205,8 +205,8 @@ impl Writer<'_, '_> {
             }
             Node::Object(members) => {
                 let mut object = Vec::new();
-                for (name, member) in members {
-                    object.extend(self.node(member)?.map(|value| (name.clone(), value)));
+                for (name, field) in members {
+                    object.extend(self.node(field)?.map(|value| (name.clone(), value)));
                 }
                 Tree::Object(object)
             }
@@ -224,7 +224,7 @@ impl Writer<'_, '_> {
             "prompt" => {
                 let prompt = request.prompt.as_ref().map(|prompt| &*prompt.value).or(self.prompt);
                 let prompt = prompt.filter(|_| request.prompts.is_none()).ok_or_else(|| {
-                    let what = "a request without a prompt, which the template asks for,".into();
+                    let what = "a request without a prompt, which the template requires,";
                     ConvertError::unsupported(what, "/prompt")
                 })?;
                 Some(Tree::String(prompt.to_string()))
@@ -248,7 +248,7 @@ impl Writer<'_, '_> {
         })
     }
 
-    /// What the request says and the template has no place for.
+    /// Reports what the template has no place for.
     fn report(&mut self) {
         let request = self.request;
         const WHY: &str = "the template has no place for it";

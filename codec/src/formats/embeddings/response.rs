@@ -131,7 +131,7 @@ impl<'a> Response<'a> {
         let Usage { input_tokens, total_tokens, .. } = self.usage;
         let (prompt, total) = (input_tokens.or(total_tokens), total_tokens.or(input_tokens));
         if prompt.is_none() {
-            let reason = "the source does not count tokens: both counts are zero";
+            let reason = "the source does not report token counts: both are zero";
             losses.add_at("/usage", Outcome::Defaulted, reason);
         }
         out.extend_from_slice(b",\"usage\":{\"prompt_tokens\":");
@@ -354,7 +354,7 @@ impl<'a> Reader<'a> {
             }
             depth @ (2 | 3) => {
                 let Some(pooling) = self.reading.pooling else {
-                    let what = "a vector for each token, without a pooling that was asked for,";
+                    let what = "a vector for each token, without the pooling option,";
                     return Err(Stop::Error(ConvertError::unsupported(what, at)));
                 };
                 // A batch of one text has a list around its tokens.

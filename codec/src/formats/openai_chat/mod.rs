@@ -36,5 +36,5 @@ pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
 pub(crate) use read_stream::{StreamState, read_record};
 pub(crate) use write_request::write as write_request;
-pub use write_response::write_response;
-pub use write_stream::Writer;
+pub(crate) use write_response::write_response;
+pub(crate) use write_stream::Writer;

@@ -1,4 +1,4 @@
-//! Reads what a message says: content parts and calls of tools.
+//! Reads content parts and calls of tools.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -45,9 +45,9 @@ fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
     let (mut kind, mut cache) = (None::<Cow<'a, str>>, None);
     let (mut extension_fields, mut extra) = (Fields::new(), Fields::new());
     let (mut content, mut payloads, mut complete) = (None, 0, true);
-    let taken = source.nested(&mut extension_fields, "", |source, member| {
+    let taken = source.nested(&mut extension_fields, "", |source, field| {
         let found =
-            match member {
+            match field {
                 "type" => return source.value(&mut kind),
                 "prompt_cache_breakpoint" => return source.value(&mut cache),
                 "text" => text(source, Content::Text)?.map(|content| ("text", content)),
@@ -64,7 +64,7 @@ fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
         payloads += 1;
         complete &= found.is_some();
         content = found;
-        // What could not be read makes the whole part one of another kind.
+        // If the value cannot be read, the part is unknown and kept as a whole.
         if !complete {
             source.raw()?;
         }
@@ -88,7 +88,7 @@ fn text<'a>(
 fn image<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut url, mut detail) = (None::<Text<'a>>, None);
     source.probe(|source| {
-        let is_object = source.nested(extension_fields, "image_url", |source, member| match member {
+        let is_object = source.nested(extension_fields, "image_url", |source, field| match field {
             "url" => source.value(&mut url),
             "detail" => source.value(&mut detail),
             _ => Ok(false),
@@ -107,8 +107,8 @@ fn link<'a>(
 ) -> Result<Option<model::Source<'a>>> {
     let mut url = None;
     source.probe(|source| {
-        source.nested(extension_fields, name, |source, member| {
-            if member == "url" { source.value(&mut url) } else { Ok(false) }
+        source.nested(extension_fields, name, |source, field| {
+            if field == "url" { source.value(&mut url) } else { Ok(false) }
         })?;
         Ok(url.map(media::of_url))
     })
@@ -117,7 +117,7 @@ fn link<'a>(
 fn audio<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut data, mut format) = (None, None::<Cow<'a, str>>);
     source.probe(|source| {
-        source.nested(extension_fields, "input_audio", |source, member| match member {
+        source.nested(extension_fields, "input_audio", |source, field| match field {
             "data" => source.value(&mut data),
             "format" => source.value(&mut format),
             _ => Ok(false),
@@ -131,7 +131,7 @@ fn audio<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Resu
 fn file<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
     let (mut data, mut id, mut name) = (None::<Text<'a>>, None, None);
     source.probe(|source| {
-        source.nested(extension_fields, "file", |source, member| match member {
+        source.nested(extension_fields, "file", |source, field| match field {
             "file_data" => source.value(&mut data),
             "file_id" => source.value(&mut id),
             "filename" => source.value(&mut name),
@@ -182,7 +182,7 @@ fn tool_call<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
     let known = source.probe(|source| {
         let (mut id, mut kind, mut call) = (None, None::<Cow<'a, str>>, None);
         let (mut extension_fields, mut extra) = (Fields::new(), Fields::new());
-        source.nested(&mut extension_fields, "", |source, member| match member {
+        source.nested(&mut extension_fields, "", |source, field| match field {
             "id" => source.value(&mut id),
             "type" => source.value(&mut kind),
             "function" => function(source, &mut extra, "function", &mut call),
@@ -213,7 +213,7 @@ pub(crate) fn function<'a>(
     let (mut name, mut input) = (None, None::<Text<'a>>);
     let mut extra = Fields::new();
     let read = source.probe(|source| {
-        source.nested(&mut extra, path, |source, member| match member {
+        source.nested(&mut extra, path, |source, field| match field {
             "name" => source.value(&mut name),
             "arguments" if source.kind()?.0 == Kind::Object => {
                 input = Some(source.raw()?.0.into());
@@ -237,7 +237,7 @@ fn custom<'a>(
     let (mut name, mut input) = (None, None);
     let mut extra = Fields::new();
     let read = source.probe(|source| {
-        source.nested(&mut extra, "custom", |source, member| match member {
+        source.nested(&mut extra, "custom", |source, field| match field {
             "name" => source.value(&mut name),
             "input" => source.value(&mut input),
             _ => Ok(false),

@@ -54,11 +54,11 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     Ok(request)
 }
 
-/// What only assistants and tools say.
+/// Fields of assistants and tools only.
 const OF_ROLES: [&str; 6] =
     ["tool_call_id", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal"];
 
-/// The same, as a message has it, until its role is known. Most messages have none of it.
+/// Their values, until the role of the message is known. Most messages have none.
 #[derive(Default)]
 struct OfRole<'a> {
     id: Option<Cow<'a, str>>,
@@ -69,9 +69,9 @@ struct OfRole<'a> {
 }
 
 impl<'a> OfRole<'a> {
-    fn read(&mut self, source: &mut Source<'a>, member: &str) -> Result<bool> {
+    fn read(&mut self, source: &mut Source<'a>, field: &str) -> Result<bool> {
         let offset = source.offset()?;
-        let taken = match member {
+        let taken = match field {
             "tool_call_id" => source.value(&mut self.id)?,
             "reasoning_content" | "reasoning" if self.thoughts.is_none() => {
                 source.param(&mut self.thoughts)?
@@ -91,14 +91,14 @@ impl<'a> OfRole<'a> {
             _ => false,
         };
         if let (true, Some(json)) = (taken, source.since(offset)) {
-            if let Some(index) = OF_ROLES.iter().position(|name| *name == member) {
+            if let Some(index) = OF_ROLES.iter().position(|name| *name == field) {
                 self.members[index] = Some((json, offset));
             }
         }
         Ok(taken)
     }
 
-    /// Puts members back that stay as they came.
+    /// Puts back the fields that stay as they are.
     fn put_back(&self, extension_fields: &mut Fields<'a>, stays: impl Fn(&str) -> bool) {
         let all = OF_ROLES.into_iter().zip(self.members).filter(|(name, _)| stays(name));
         extension_fields.extend(all.filter_map(|(name, noted)| {
@@ -107,7 +107,7 @@ impl<'a> OfRole<'a> {
         }));
     }
 
-    /// What an assistant says: its thoughts, its text, a refusal, calls of tools.
+    /// The parts of an assistant message: reasoning, text, refusal, calls of tools.
     fn parts(self, mut content: Vec<Part<'a>>) -> Vec<Part<'a>> {
         if content.is_empty() && self.thoughts.is_none() && self.refusal.is_none() {
             return self.calls;
@@ -130,16 +130,16 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
     let (_, start) = source.kind()?;
     let (mut role, mut name, mut content, mut content_offset) =
         (None::<Cow<'a, str>>, None, Vec::new(), offset);
-    // What only some roles say is not theirs in a message of another.
+    // Fields of one role have no meaning in a message of another.
     let (mut extension_fields, mut of_role) = (Fields::new(), None::<OfRole<'a>>);
-    source.object(&mut extension_fields, "", |source, member| match member {
+    source.object(&mut extension_fields, "", |source, field| match field {
         "role" => source.value(&mut role),
         "name" => source.value(&mut name),
         "content" => {
             content_offset = source.offset()?;
             parts::content(source, &mut content)
         }
-        member if OF_ROLES.contains(&member) => of_role.get_or_insert_default().read(source, member),
+        field if OF_ROLES.contains(&field) => of_role.get_or_insert_default().read(source, field),
         _ => Ok(false),
     })?;
     let Some(role) = role else { return Err(expected(start, "role of a message", "a string", "nothing")) };
@@ -182,12 +182,12 @@ fn tools<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<bool>
                 (Tool::new(""), None::<Cow<'a, str>>, Vec::new());
             tool.offset = offset;
             let mut extra = Fields::new();
-            let taken = source.nested(&mut extension_fields, "", |source, member| match member {
+            let taken = source.nested(&mut extension_fields, "", |source, field| match field {
                 "type" => source.value(&mut kind),
-                "function" => source.nested(&mut extra, "function", |source, member| {
-                    function_member(source, member, &mut tool)
+                "function" => source.nested(&mut extra, "function", |source, field| {
+                    function_member(source, field, &mut tool)
                 }),
-                _ => function_member(source, member, &mut tool),
+                _ => function_member(source, field, &mut tool),
             })?;
             extension_fields.append(&mut extra);
             tool.extension_fields = extension_fields;
@@ -203,8 +203,8 @@ fn tools<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<bool>
     Ok(true)
 }
 
-fn function_member<'a>(source: &mut Source<'a>, member: &str, tool: &mut Tool<'a>) -> Result<bool> {
-    match member {
+fn function_member<'a>(source: &mut Source<'a>, field: &str, tool: &mut Tool<'a>) -> Result<bool> {
+    match field {
         "name" => source.required(&mut tool.name),
         "description" => source.value(&mut tool.description),
         "parameters" => source.value(&mut tool.schema),
@@ -244,19 +244,19 @@ fn named_choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
     let mut unknown = Fields::new();
     let mut deeper = Fields::new();
     let mut deepest = Fields::new();
-    source.object(&mut unknown, "", |source, member| match member {
+    source.object(&mut unknown, "", |source, field| match field {
         "type" => source.value(&mut kind),
         "name" => source.value(&mut name),
         "function" => {
             source.nested(
                 &mut deeper,
                 "",
-                |source, member| {
-                    if member == "name" { source.value(&mut name) } else { Ok(false) }
+                |source, field| {
+                    if field == "name" { source.value(&mut name) } else { Ok(false) }
                 },
             )
         }
-        "allowed_tools" => source.nested(&mut deeper, "", |source, member| match member {
+        "allowed_tools" => source.nested(&mut deeper, "", |source, field| match field {
             "mode" => source.value(&mut mode),
             "tools" if source.kind()?.0 == Kind::Array => {
                 source.array(|source| {
@@ -296,11 +296,11 @@ fn response_format<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Re
         let (mut name, mut description, mut schema, mut strict) = (None, None, None, None);
         let mut extra = Fields::new();
         let mut has_schema = false;
-        source.object(&mut extension_fields, "response_format", |source, member| match member {
+        source.object(&mut extension_fields, "response_format", |source, field| match field {
             "type" => source.value(&mut kind),
             "json_schema" => {
                 has_schema = true;
-                source.nested(&mut extra, "response_format/json_schema", |source, member| match member {
+                source.nested(&mut extra, "response_format/json_schema", |source, field| match field {
                     "name" => source.value(&mut name),
                     "description" => source.value(&mut description),
                     "schema" => source.value(&mut schema),

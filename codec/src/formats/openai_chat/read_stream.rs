@@ -152,7 +152,7 @@ impl ChunkReader<'_, '_> {
             b"content_filter" => Reason::Known(&FinishReason::ContentFilter),
             reason @ (b"error" | b"abort") => {
                 let code = String::from_utf8_lossy(reason).into_owned();
-                let message = "the model ended its answer with this finish reason".to_string();
+                let message = "the model ended its response with this finish reason".to_string();
                 let original = &record[choice.range.clone()];
                 self.emitter.fail(Failure::of("finish_reason", Some(code), message, original));
                 return Ok(());

@@ -142,7 +142,7 @@ fn response_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
 fn effort<'r>(c: &Conversion<'_, '_>, reasoning: &'r Reasoning<'_>, offset: Offset) -> Option<&'r str> {
     if let Some(effort) = &reasoning.effort {
         if reasoning.budget_tokens.is_some() || reasoning.other.is_some() {
-            c.report_approximated(offset, "reasoning", "OpenAI has an effort only");
+            c.report_approximated(offset, "reasoning", "OpenAI has only an effort");
         }
         return Some(effort);
     }
@@ -151,7 +151,7 @@ fn effort<'r>(c: &Conversion<'_, '_>, reasoning: &'r Reasoning<'_>, offset: Offs
         return Some("none");
     }
     let Some(budget) = reasoning.budget_tokens else {
-        c.report_dropped(offset, "reasoning", "OpenAI has an effort only");
+        c.report_dropped(offset, "reasoning", "OpenAI has only an effort");
         return None;
     };
     c.report_approximated(offset, "reasoning", "OpenAI has an effort, no number of tokens");

@@ -21,7 +21,7 @@ use crate::model::{Choice, Losses, Outcome, Response, ResponseOptions};
 /// Writes a response as a chat completion.
 ///
 /// The [`ResponseOptions`] have defaults for what the source does not have. Several texts of one choice become one.
-pub fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
+pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let id = response.id.as_deref().or(context.id.as_deref());
     let mut ids = CallIds::new(id);

@@ -19,14 +19,14 @@ const OWN: &str = "in OpenAI's this name has a meaning of its own";
 
 /// Why a part is lost that the model has no name for.
 pub(crate) const FOREIGN: &str =
-    "only its own format knows such a block: a message of OpenAI's is text, and calls that the client runs";
+    "only its own API has such a block: a message of OpenAI's is text, and calls that the client runs";
 
 /// Writes canonical events as the server-sent events of a chat completion.
 ///
 /// The [`ResponseOptions`] have defaults for what the source does not have. The usage is in the last chunk before `[DONE]`,
 /// which has no choices. A stream that fails ends with an `error` and without `[DONE]`, so that it does not look complete.
 #[derive(Clone, Debug, Default)]
-pub struct Writer {
+pub(crate) struct Writer {
     context: ResponseOptions,
     /// The beginning of every chunk, up to its choices.
     prefix: Vec<u8>,
@@ -42,7 +42,7 @@ pub struct Writer {
     more_usage: String,
     /// Fields that came before the response had an ID, each with the comma before it.
     early: Vec<u8>,
-    losses: Losses,
+    pub(crate) losses: Losses,
 }
 
 /// The largest length of such fields that are held back, in bytes.
@@ -65,21 +65,12 @@ struct Choice {
 
 impl Writer {
     /// A writer with these defaults for what the source does not have.
-    pub fn new(context: ResponseOptions) -> Self {
+    pub(crate) fn new(context: ResponseOptions) -> Self {
         Self { ids: CallIds::new(context.id.as_deref()), context, ..Self::default() }
     }
 
-    /// The losses so far.
-    pub fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.losses
-    }
-
     /// Appends the output for `event` to `out`.
-    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, model, created, .. } => {
                 self.begin(id.as_deref(), model.as_deref(), *created);
@@ -177,7 +168,7 @@ impl Writer {
     }
 
     /// Appends the end of the stream to `out`: the usage and `[DONE]`, or the error that it ended with.
-    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         self.write_early(out);
         if ending.is_ok() {
             self.finish_choices(out);

@@ -152,7 +152,7 @@ pub(crate) fn finish(
             b"length" | b"limit" => Reason::Known(&FinishReason::Length),
             reason @ (b"error" | b"abort") => {
                 let code = String::from_utf8_lossy(reason).into_owned();
-                let message = "the model ended its answer with this finish reason".to_string();
+                let message = "the model ended its response with this finish reason".to_string();
                 emitter.fail(Failure::of("finish_reason", Some(code), message, emitter.record));
                 return Ok(());
             }

@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::parameters::{Group, Parameter as P, Row, Table, row, sampling};
+use crate::formats::parameters::{Group, Parameter as P, Row, Table, row};
 use crate::formats::request_reader::{Result, Source};
+use crate::formats::sampling::sampling;
 use crate::formats::text_generation::read_request::{self, Body, READ, READ_IN_PARAMETERS};
 use crate::formats::text_generation::write_prompt;
 use crate::json::{Array, Object};
@@ -158,7 +159,7 @@ fn write_turns(c: &Conversion<'_, '_>, messages: &[Message<'_>], dialog: &mut Ar
     let turns = turns(c, rest);
     if turns.last().is_none_or(|(role, _)| *role != "user") {
         let offset = rest.last().and_then(|message| message.offset);
-        return Err(c.error(offset, "the last message of a dialog has to be the user's"));
+        return Err(c.error(offset, "the last message of a dialog has to be from the user"));
     }
     let mut text = String::new();
     for message in system {

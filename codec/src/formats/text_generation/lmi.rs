@@ -6,8 +6,9 @@
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::parameters::{Group, PENALTIES, Parameter as P, SAMPLING, Table, row, sampling};
+use crate::formats::parameters::{Group, PENALTIES, Parameter as P, SAMPLING, Table, row};
 use crate::formats::request_reader::{Result, Source};
+use crate::formats::sampling::sampling;
 use crate::formats::text_generation::read_request::{self, Body, READ_IN_PARAMETERS, STREAM};
 use crate::formats::text_generation::write_prompt;
 use crate::json::Object;

@@ -133,7 +133,7 @@ fn named_schema<'a>(source: &mut Source<'a>, found: &mut Option<ResponseFormat<'
         return Ok(None);
     }
     let (mut name, mut schema, mut rest) = (None, None, Fields::new());
-    source.object(&mut rest, "", |source, member| match member {
+    source.object(&mut rest, "", |source, field| match field {
         "name" => source.value(&mut name),
         "schema" => source.value(&mut schema),
         _ => Ok(false),

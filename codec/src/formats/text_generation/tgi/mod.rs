@@ -21,5 +21,5 @@ mod write_response;
 mod write_stream;
 
 pub(crate) use write_request::{TABLE, read as read_request, write as write_request};
-pub use write_response::write_response;
-pub use write_stream::Writer;
+pub(crate) use write_response::write_response;
+pub(crate) use write_stream::Writer;

@@ -7,7 +7,7 @@
 //! | top_p | between 0 and 1: 1 is left out, TGI answers it with 422 |
 //! | JSON schema, regular expression | `grammar` |
 //! | top_logprobs | `top_n_tokens`, with `details` |
-//! | return_full_text | always said: on SageMaker TGI's default is to echo the prompt |
+//! | return_full_text | always written: on SageMaker, TGI's default is to echo the prompt |
 //! | image | with [`PromptImages::Markdown`]: `![](URL)` in the prompt |
 //!
 //! How TGI finds images is in its `router/src/validation.rs`: where its model is one of those that it knows as models of
@@ -20,8 +20,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::parameters::{Group, Parameter as P, Table, row, sampling};
+use crate::formats::parameters::{Group, Parameter as P, Table, row};
 use crate::formats::request_reader::{self, Result};
+use crate::formats::sampling::sampling;
 use crate::formats::text_generation::read_request::{self, Body, READ_IN_PARAMETERS, STREAM};
 use crate::json::Object;
 use crate::model::{

@@ -12,12 +12,12 @@ use crate::model::{Losses, Outcome, Response};
 ///
 /// TGI generates text and nothing else: tool calls and reasoning are dropped. `details` are written where the source
 /// says why it ended.
-pub fn write_response(response: &Response) -> (Vec<u8>, Losses) {
+pub(crate) fn write_response(response: &Response) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
     response.citations(choice, |_| false, &mut losses);
     for at in 0..response.others.len() {
-        response.lose_other(None, at, "a member of unknown meaning has no place", &mut losses);
+        response.lose_other(None, at, "there is no place for a field of unknown meaning", &mut losses);
     }
     let usage = response.usage.unwrap_or_default();
     losses.set_here(response.positions.of(ResponseItem::Usage));
@@ -26,11 +26,11 @@ pub fn write_response(response: &Response) -> (Vec<u8>, Losses) {
         losses.add("input tokens", Outcome::Dropped, "TGI counts those of the input in streams only");
     }
     if choice.finish.is_none() && usage.output_tokens.is_some() {
-        losses.add("usage", Outcome::Dropped, "it stands beside a finish reason, and there is none");
+        losses.add("usage", Outcome::Dropped, "it belongs to a finish reason, and there is none");
     }
     losses.set_here(response.positions.of(ResponseItem::Finish { choice: choice.index }));
     if choice.stop.is_some() {
-        losses.add("stop string", Outcome::Dropped, "TGI does not say which stop string was met");
+        losses.add("stop string", Outcome::Dropped, "TGI does not report which stop string was met");
     }
     let mut text = alloc::string::String::new();
     for (at, part) in choice.content.iter().enumerate() {

@@ -18,7 +18,7 @@ const NO_TOKENS: [(&str, &str); 2] = [
 ];
 
 /// Why a part is lost that has no name in the model.
-pub(crate) const FOREIGN: &str = "only its own format knows such a block: TGI generates text";
+pub(crate) const FOREIGN: &str = "only its own API has such a block: TGI generates text";
 
 /// TGI has one answer.
 const CHOICE: u32 = 0;
@@ -28,7 +28,7 @@ const CHOICE: u32 = 0;
 /// A stream that fails ends with an `error`, and without the record that has `generated_text`: nothing that is not
 /// complete looks as if it were.
 #[derive(Clone, Debug, Default)]
-pub struct Writer {
+pub(crate) struct Writer {
     /// Records so far.
     index: u64,
     generated_text: String,
@@ -37,26 +37,17 @@ pub struct Writer {
     /// TGI's name for why it ended.
     finish: Option<String>,
     usage: Usage,
-    losses: Losses,
+    pub(crate) losses: Losses,
 }
 
 impl Writer {
     /// A writer of one answer.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// What could not be written, so far.
-    pub fn losses(&self) -> &Losses {
-        &self.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.losses
-    }
-
     /// Appends what `event` becomes to `out`.
-    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let mut lose = |what, why| self.losses.add(what, Outcome::Dropped, why);
         match event {
             Event::PartStart { choice, .. }
@@ -65,7 +56,7 @@ impl Writer {
             | Event::Finish { choice, .. }
                 if *choice != CHOICE =>
             {
-                lose("choice", "TGI streams one answer");
+                lose("choice", "TGI streams only one choice");
             }
             Event::PartStart { kind: PartKind::ToolCall { .. }, .. } => {
                 lose("tool call", "TGI generates text, its tools belong to its chat");
@@ -91,7 +82,9 @@ impl Writer {
             Event::Usage(usage) => self.usage = *usage,
             Event::Logprobs { .. } => lose("logprobs", "formats disagree on what they are"),
             Event::Citation { .. } => lose("citation", "TGI has no place for it"),
-            Event::Other { .. } => lose("other", "a member of unknown meaning has no place in TGI's records"),
+            Event::Other { .. } => {
+                lose("other", "there is no place for a field of unknown meaning in TGI's records")
+            }
             Event::Malformed { .. } => lose("malformed record", "what could not be read cannot be written"),
             Event::Start { .. }
             | Event::PartEnd { .. }
@@ -102,7 +95,7 @@ impl Writer {
     }
 
     /// Appends the end of the stream to `out`: the last record, or the error that it ended with.
-    pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         match ending {
             Ok(()) => self.last(out),
             Err(error) => self.error(error, out),
@@ -145,7 +138,7 @@ impl Writer {
                     self.losses.add(
                         "usage",
                         Outcome::Dropped,
-                        "it stands beside a finish reason, and there is none",
+                        "it belongs to a finish reason, and there is none",
                     );
                 }
                 out.extend_from_slice(b"null");
@@ -161,7 +154,7 @@ impl Writer {
             [("generated_tokens", self.usage.output_tokens), ("input_length", self.usage.input_tokens)]
         {
             if count.is_none() {
-                self.losses.add("usage", Outcome::Defaulted, "the source does not count");
+                self.losses.add("usage", Outcome::Defaulted, "the source reports no counts");
             }
             out.push(b',');
             write_string(name, out);
@@ -199,7 +192,7 @@ pub(crate) fn finish_reason<'a>(
     losses: &mut Losses,
 ) -> &'a str {
     if stop.is_some() {
-        losses.add("stop string", Outcome::Dropped, "TGI does not say which stop string was met");
+        losses.add("stop string", Outcome::Dropped, "TGI does not report which stop string was met");
     }
     match reason {
         FinishReason::Stop if stop.is_some() => "stop_sequence",

@@ -1,4 +1,4 @@
-//! A question, as a request that a container takes.
+//! Builds chat requests that streaming containers accept.
 
 use sagewire_codec::Api;
 use sagewire_codec::model::{Content, Message, Param, Part, Request, Role};
@@ -6,8 +6,8 @@ use sagewire_emulator::ContainerFormat;
 
 use crate::format::Writing;
 
-/// The request that asks with these messages, and is `base` otherwise. It says of streams and of token counts what the
-/// format has words for: nobody asked for these in words, so it is no loss if they are not said.
+/// Adds messages to `base`, and requests a stream and token counts if the format has fields for them. If it has none, that is
+/// not a loss: the user has not set them.
 pub(crate) fn request<'a>(
     to: &Writing,
     base: Request<'a>,
@@ -16,21 +16,21 @@ pub(crate) fn request<'a>(
 ) -> Request<'a> {
     let mut request = base;
     request.messages = messages;
-    if says_stream(to) {
+    if has_stream(to) {
         request.stream = Some(Param::new(streamed));
     }
-    if says_usage(to) {
+    if has_usage(to) {
         request.include_usage = Some(Param::new(true));
     }
     request
 }
 
-/// A message of text.
+/// A text message.
 pub(crate) fn message<'a>(role: Role<'a>, text: &'a str) -> Message<'a> {
     Message::new(role, Vec::from([Part::new(Content::Text(text.into()))]))
 }
 
-fn says_stream(to: &Writing) -> bool {
+fn has_stream(to: &Writing) -> bool {
     match to {
         Writing::Known(Api::JumpStartText | Api::JumpStartDialogs | Api::JumpStartRaw) => false,
         Writing::Known(_) => true,
@@ -38,7 +38,7 @@ fn says_stream(to: &Writing) -> bool {
     }
 }
 
-fn says_usage(to: &Writing) -> bool {
+fn has_usage(to: &Writing) -> bool {
     match to {
         Writing::Known(
             Api::JumpStart | Api::JumpStartText | Api::JumpStartDialogs | Api::Triton | Api::JumpStartRaw,
@@ -48,12 +48,12 @@ fn says_usage(to: &Writing) -> bool {
     }
 }
 
-/// Whether a stream says that it is complete. Some only stop.
-pub(crate) fn tells_end(format: ContainerFormat) -> bool {
+/// Whether a stream of this container has an end marker. Without one, a complete stream looks truncated.
+pub(crate) fn has_end_marker(format: ContainerFormat) -> bool {
     !matches!(format, ContainerFormat::LmiOutputs | ContainerFormat::Triton)
 }
 
-/// Whether there are containers of this format whose streams only stop.
-pub(crate) fn may_only_stop(to: &Writing) -> bool {
+/// Whether some containers of this format send streams without an end marker.
+pub(crate) fn may_lack_end_marker(to: &Writing) -> bool {
     matches!(to, Writing::Known(Api::Lmi | Api::Triton))
 }
