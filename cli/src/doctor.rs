@@ -15,7 +15,7 @@ use crate::fault::{Exit, Fault};
 use crate::output::Output;
 use crate::profile::Profile;
 
-/// The service rejects signatures whose time differs by more.
+/// The maximum clock skew: the service rejects signatures with a larger one.
 const SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 /// Timeout for a response of the host.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);

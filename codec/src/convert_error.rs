@@ -55,17 +55,17 @@ impl ConvertError {
         &self.0.kind
     }
 
-    /// Bytes of the document before the value that the error is about; 0 for what is not in the document.
+    /// Byte offset in the document of the value that caused the error; 0 if the value is not in the document.
     pub fn offset(&self) -> u64 {
         self.0.offset
     }
 
-    /// Where the value is, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), if it is known.
+    /// The position of the value, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), if it is known.
     pub fn pointer(&self) -> Option<&str> {
         self.0.pointer.as_deref().filter(|pointer| !pointer.is_empty())
     }
 
-    /// The document is not what its API allows: it has to be changed by whoever made it.
+    /// The document is invalid for its API. Its author has to change it.
     pub fn is_invalid(&self) -> bool {
         use ConvertErrorKind::{Expected, Invalid, Malformed};
         matches!(self.0.kind, Malformed { .. } | Expected { .. } | Invalid { .. })
@@ -82,7 +82,7 @@ impl ConvertError {
         matches!(self.0.kind, ConvertErrorKind::Limit { .. })
     }
 
-    /// What the model or the service reported, if the document is an error instead of a response.
+    /// The failure of the model or the service, if the document is an error instead of a response.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0.kind {
             ConvertErrorKind::Failure(failure) => Some(failure),
@@ -128,9 +128,9 @@ impl core::error::Error for ConvertError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConvertErrorKind {
-    /// The document is no valid JSON, or not what it should be.
+    /// The document is not valid JSON, or is not a document of the expected kind.
     Malformed {
-        /// What it should be.
+        /// The expected kind of document.
         what: &'static str,
         /// What is wrong with it.
         reason: &'static str,
@@ -139,9 +139,9 @@ pub enum ConvertErrorKind {
     Expected {
         /// The field.
         what: &'static str,
-        /// What it has to be.
+        /// The required type.
         expected: &'static str,
-        /// What it is.
+        /// The actual type.
         found: &'static str,
     },
     /// A value is not what was requested.
@@ -153,7 +153,7 @@ pub enum ConvertErrorKind {
     },
     /// A bound was reached.
     Limit {
-        /// What was too large.
+        /// The item that was too large.
         what: &'static str,
         /// Its size in bytes or items, where it is known.
         len: Option<u64>,
@@ -164,10 +164,10 @@ pub enum ConvertErrorKind {
     Api {
         /// The API.
         api: Api,
-        /// What it was to be used for: "reading requests", "writing streams".
+        /// The unsupported operation: "reading requests", "writing streams".
         what: &'static str,
     },
-    /// A value that the target cannot express, and without which the document would mean something else.
+    /// A value that the target cannot express, and without which the document would have another meaning.
     Unsupported {
         /// The value.
         what: Box<str>,

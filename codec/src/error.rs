@@ -32,7 +32,7 @@ impl DecodeError {
         &self.0.kind
     }
 
-    /// The layer that found the fault, which also says what [`offset`](Self::offset) counts.
+    /// The layer that found the fault. It determines what [`offset`](Self::offset) counts.
     pub fn layer(&self) -> Layer {
         self.0.layer
     }

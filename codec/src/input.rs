@@ -1,7 +1,7 @@
 //! The chunk that a decoder is working on.
 //!
-//! A decoder takes over a whole chunk, by a move, once it has decoded the last one. So nothing is copied or counted for each
-//! event, and a caller cannot break a stream by passing another chunk too early: that chunk stays with the caller until then.
+//! A decoder moves a whole chunk out of the caller's variable once it has decoded the previous one. So no event needs a copy
+//! or a reference count, and a chunk that is passed too early cannot corrupt a stream: it stays with the caller until then.
 
 use bytes::Bytes;
 

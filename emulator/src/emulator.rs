@@ -147,7 +147,7 @@ impl Builder {
     }
 
     /// A real container in place of the emulated one, for every rule of the script without a body, a failure or a
-    /// format. Its response is cut, paused and broken as the script says, chunk by chunk. At most one
+    /// format. Its response is cut, paused and broken as the script defines, chunk by chunk. At most one
     /// chunk is read ahead of the client. Default: none.
     pub fn upstream(mut self, upstream: Upstream) -> Self {
         self.upstream = Some(upstream);

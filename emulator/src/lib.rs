@@ -3,7 +3,7 @@
 //!
 //! It listens on loopback, serves `InvokeEndpoint`, `InvokeEndpointWithResponseStream`, `InvokeEndpointAsync` and the
 //! OpenAI-compatible route, and verifies the signature or the bearer token of every request as AWS does. Every endpoint has
-//! an emulated container, whose API is set by [`Builder::format`] and which echoes the last user message. It honours token
+//! an emulated container that echoes the last user message; [`Builder::format`] sets its API. It honours token
 //! limits, stop sequences, the number of choices and required tools, as far as its API has them. A [`Script`] sets other
 //! responses, cuts of the stream, and faults.
 //!
@@ -42,7 +42,7 @@
 //! - The container receives only the headers that the operation passes on. The client receives the container's content
 //!   type, custom attributes and session headers; on the OpenAI route, all headers.
 //! - A status other than 200 becomes a `ModelError`, as does a container that does not respond, exceeds [`Limits::unary`],
-//!   or whose response is too long. The OpenAI route passes the container's errors on unchanged.
+//!   or sends a response that is too long. The OpenAI route passes the container's errors on unchanged.
 //! - Streams are cut at random, without waiting for more than one chunk. A stream that breaks ends with a
 //!   `ModelStreamError` with the code `StreamBroken`, one that exceeds [`Limits::stream`] with the code
 //!   `ModelInvocationTimeExceeded`; before the first byte, the call fails with that error. On the OpenAI route, which has no

@@ -1,4 +1,4 @@
-//! Sends chunks with pauses, and breaks off at the end if the script says so.
+//! Sends chunks with pauses, and breaks the connection at the end if the script requires it.
 
 use std::io;
 use std::time::Duration;

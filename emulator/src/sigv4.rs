@@ -194,7 +194,7 @@ fn signature(
         }
     }
     let mut settings = SigningSettings::default();
-    // The payload hash that the client signed is used, whatever the header says.
+    // The payload hash that the client signed is used; the value of the header does not matter.
     settings.excluded_headers = None;
     // The session token, if any, is already among the headers.
     let (id, secret) = (credentials.access_key_id(), credentials.secret_access_key());

@@ -1,6 +1,6 @@
 //! Connections that can be reset.
 //!
-//! A handler cannot reach its socket. It gets a [`ConnectionHandle`] as its connect info instead: once it is told to reset,
+//! A handler cannot reach its socket. It gets a [`ConnectionHandle`] as its connect info instead: after a call to reset,
 //! the socket has a linger time of zero when the server drops it, which the kernel turns into RST.
 
 use std::io;

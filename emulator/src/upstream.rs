@@ -87,7 +87,7 @@ impl fmt::Display for InvalidUpstream {
 
 impl std::error::Error for InvalidUpstream {}
 
-/// A response whose head has arrived. Dropping it closes the connection.
+/// A response after its head has arrived. Dropping it closes the connection.
 struct PendingResponse {
     parts: response::Parts,
     body: Body,

@@ -145,7 +145,7 @@ impl Client {
         Ok(CredentialsSource::new(self.inner.settings.credentials, &credentials))
     }
 
-    /// What may be a mistake in the configuration, for programs that can ask their user before the first call. This loads and
+    /// Possible mistakes in the configuration, for programs that can prompt their user before the first call. This loads and
     /// caches the credentials.
     pub async fn warnings(&self) -> Vec<Warning> {
         if !self.inner.host.is_exposed() {

@@ -1,7 +1,7 @@
 //! The clock for signatures.
 //!
-//! The service refuses a signature whose time is more than five minutes off. If the clock of this machine is wrong, the `Date`
-//! of the response tells by how much.
+//! The service refuses signatures with a time that is more than five minutes off. If the clock of this machine is wrong, the
+//! error is computed from the `Date` of the response.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};

@@ -34,7 +34,7 @@
 //!
 //! Transient errors are retried, up to three attempts in all, each with its own signature: see [`Retry`]. This includes streams
 //! that break, end or fail before their first event: [`Client::invoke_stream`] waits for the first event. Nothing is retried once
-//! a part of the response was passed to the caller; the error then says how the response ended. [`Retry::never`] turns retries
+//! a part of the response was passed to the caller; the error then describes how the response ended. [`Retry::never`] turns retries
 //! off, with one exception: a request that was not sent at all because its pooled connection was closed is sent over another
 //! connection.
 //!

@@ -1,5 +1,5 @@
 //! Checks the profile files. The AWS SDK ignores a file that it cannot read; requests would then go to another host, or be signed
-//! with other credentials, than the file says.
+//! with other credentials, than the file defines.
 
 use std::error::Error as _;
 use std::path::PathBuf;

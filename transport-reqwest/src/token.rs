@@ -64,7 +64,7 @@ impl Token {
         Ok(Self { text, expiry })
     }
 
-    /// The token itself. Everybody who has it can invoke endpoints.
+    /// The token itself. It authorizes anyone to invoke endpoints.
     pub fn expose(&self) -> &str {
         &self.text
     }

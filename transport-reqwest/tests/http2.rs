@@ -49,7 +49,7 @@ fn frame(payload: &str) -> Bytes {
     frame.into()
 }
 
-/// The signature of a received request, whose host is `:authority`.
+/// The signature of a received request, with `:authority` as its host.
 fn signature(request: &http::Request<Bytes>) -> String {
     let text = |name: &str| request.headers()[name].to_str().expect("text");
     let (_, signed) = text("authorization").split_once("SignedHeaders=").expect("a signature");

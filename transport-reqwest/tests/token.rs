@@ -13,7 +13,7 @@ fn time(text: &str) -> SystemTime {
     // The file has dates in this format only.
     let parts: Vec<u64> = text.split(['-', 'T', ':', 'Z']).filter_map(|part| part.parse().ok()).collect();
     let [year, month, day, hour, minute, second] = parts[..] else { panic!("{text}") };
-    // Days since 1970 of a date in the civil calendar, whose year begins in March here.
+    // Days since 1970 of a date in the civil calendar. For the computation, years begin in March.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 719_469;
     SystemTime::UNIX_EPOCH + Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second)

@@ -229,7 +229,7 @@ impl Body {
 
     /// Waits until a timeout expires.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<(Timeout, Duration)> {
-        // The clock cannot represent every duration; a century stands for "never".
+        // The clock cannot represent every duration; a century means "never".
         let far = Duration::from_secs(100 * 365 * 24 * 60 * 60);
         let (which, wait) = match self.received {
             0 if self.first_byte < self.idle => (Timeout::FirstByte, self.first_byte),

@@ -52,8 +52,8 @@ use crate::transcoded::{Transcoded, TranscodedResponse, TranscodedStream};
 /// ```
 ///
 /// The API of the container has to be set, unless it is OpenAI chat completions; the API of its responses is detected
-/// automatically. Tools whose names the container does not accept are renamed in the request, and have their own names in the
-/// response.
+/// automatically. Tools with names that the container does not accept are renamed in the request, and have their original names
+/// in the response.
 ///
 /// All methods take `&self`: each call clones the service. A service that is not `Clone`, such as a rate limit, goes behind a
 /// [`tower::buffer`](https://docs.rs/tower/0.5/tower/buffer/index.html). A `Chat` is `Clone`, `Send`, `Sync` and `'static` if
@@ -70,7 +70,7 @@ pub struct Chat<S> {
 }
 
 impl<S> Chat<S> {
-    /// A chat with an endpoint, or with the endpoint of this name, whose container takes OpenAI chat completions.
+    /// A chat with an endpoint, or with the endpoint of this name. Its container takes OpenAI chat completions.
     pub fn new(service: S, endpoint: impl Into<Endpoint>) -> Self {
         Self {
             service,

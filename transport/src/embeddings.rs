@@ -54,7 +54,7 @@ pub struct Embeddings<S> {
 }
 
 impl<S> Embeddings<S> {
-    /// The embeddings of an endpoint, or of the endpoint of this name, whose container takes OpenAI requests.
+    /// The embeddings of an endpoint, or of the endpoint of this name. Its container takes OpenAI requests.
     pub fn new(service: S, endpoint: impl Into<Endpoint>) -> Self {
         Self { service, endpoint: endpoint.into(), shape: RequestShape::OpenAi, pooling: None }
     }
@@ -186,7 +186,7 @@ impl EmbeddingsResponse {
         vectors.collect::<Result<_, _>>().map_err(Error::response)
     }
 
-    /// Converts the response into an OpenAI response, in the encoding that the request asked for. `options` have what the
+    /// Converts the response into an OpenAI response, in the requested encoding. `options` have the values that the
     /// response does not contain.
     ///
     /// # Errors

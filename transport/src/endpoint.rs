@@ -103,14 +103,14 @@ pub struct Endpoint {
     /// An ID for the invocation, which appears in captured data and events.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub inference_id: Option<String>,
-    /// Requests with the same ID are routed to the same instance if possible, whose cache has their common prefix. Not with
-    /// [`Operation::Async`].
+    /// Requests with the same ID are routed to the same instance if possible, because its cache has their common prefix. Not
+    /// with [`Operation::Async`].
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub prefix_aware_id: Option<String>,
     /// A JMESPath expression that selects the records that Clarify explains. Only with [`Operation::Invoke`].
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub enable_explanations: Option<String>,
-    /// A custom attribute whose name or value contains a separator.
+    /// A custom attribute with a separator in its name or value.
     #[cfg_attr(feature = "serde", serde(skip))]
     ambiguous_attribute: Option<String>,
 }

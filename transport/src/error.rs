@@ -19,7 +19,7 @@ const SHOWN_MAX: usize = 512;
 
 /// Why a call failed.
 ///
-/// The predicates (`is_*`) say what kind of error it is, and each has an accessor where there is more to know.
+/// The predicates (`is_*`) identify the kind of error; accessors return the details, if there are any.
 /// [`source`](StdError::source) is the underlying error: the [`ConvertError`] of a request, the [`DecodeError`] of a
 /// response, the [`ServiceError`] of the service, or the error of the HTTP client.
 ///
@@ -130,17 +130,17 @@ impl Error {
         Self(Arc::new(Inner { kind, source: None }))
     }
 
-    /// The configuration is invalid; `what` says which part of it, and why.
+    /// The configuration is invalid; `what` describes which part of it, and why.
     pub fn config(what: impl Into<String>) -> Self {
         Self::new(Kind::Config(what.into()))
     }
 
-    /// The request is invalid and was not sent; `what` says why.
+    /// The request is invalid and was not sent; `what` is the reason.
     pub fn invalid_request(what: impl Into<String>) -> Self {
         Self::new(Kind::InvalidRequest(what.into()))
     }
 
-    /// The transport does not support the operation or a part of the request; `what` says which. Nothing was sent.
+    /// The transport does not support the operation or a part of the request, named by `what`. Nothing was sent.
     ///
     /// ```
     /// let error = sagewire_transport::Error::unsupported("asynchronous invocations");
@@ -265,7 +265,7 @@ impl Error {
         matches!(self.0.kind, Kind::Connect | Kind::Timeout(Timeout::Connect, ..))
     }
 
-    /// A timeout expired: [`timeout`](Self::timeout) says which.
+    /// A timeout expired: [`timeout`](Self::timeout) returns which one.
     pub fn is_timeout(&self) -> bool {
         self.timeout().is_some()
     }
@@ -347,7 +347,7 @@ impl Error {
     }
 
     /// The error of converting a request, or of converting a non-streaming response.
-    /// [`is_request_conversion`](Self::is_request_conversion) says which.
+    /// [`is_request_conversion`](Self::is_request_conversion) distinguishes the two.
     pub fn convert(&self) -> Option<&ConvertError> {
         match &self.0.kind {
             Kind::ConvertRequest(error) | Kind::ConvertResponse(error) => Some(error),
@@ -377,7 +377,7 @@ impl Error {
         }
     }
 
-    /// How long the service asks the client to wait before the next attempt.
+    /// How long the client should wait before the next attempt, as requested by the service.
     pub fn retry_after(&self) -> Option<Duration> {
         self.service()?.retry_after
     }
@@ -385,7 +385,7 @@ impl Error {
     /// Whether the same request may succeed if it is sent again, and nothing of a response was passed to the caller.
     ///
     /// True for connections that failed or broke, for timeouts other than [`Timeout::Total`], for throttling, for statuses
-    /// of 500 and above, for a container's stream that broke before it started, and for a `ModelError` whose container did
+    /// of 500 and above, for a container's stream that broke before it started, and for a `ModelError` if the container did
     /// not respond, or responded with 503 or 504.
     pub fn is_retryable(&self) -> bool {
         let is_delivered = match &self.0.kind {
@@ -503,7 +503,7 @@ impl StdError for Error {
 impl StdError for ServiceError {}
 
 impl ServiceError {
-    /// Reads a response whose status is neither 200 nor 202.
+    /// Reads a response with a status other than 200 and 202.
     pub fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         // A body that is not a JSON object, such as that of a load balancer, is only kept as bytes.
@@ -542,7 +542,7 @@ impl ServiceError {
                 || ["TooManyRequestsException", "RequestLimitExceeded", "ModelNotReadyException"]
                     .contains(&name)
         });
-        // `ModelStreamError` has status 400, too. Its code tells a broken stream from one that took too long.
+        // `ModelStreamError` has status 400, too. Its code distinguishes a broken stream from one that took too long.
         let broken = self.error_code.as_deref() == Some("StreamBroken");
         throttled || broken || self.status == 429 || self.status >= 500
     }

@@ -141,7 +141,7 @@ impl Error {
     }
 
     /// Makes an HTTP response for the client of a proxy: the error in the shape of the API, with the status of
-    /// [`to_http_error`](Self::to_http_error). It has the header `retry-after` if the service asks for a delay, and for
+    /// [`to_http_error`](Self::to_http_error). It has the header `retry-after` if the service requested a delay, and for
     /// Converse `x-amzn-errortype`.
     ///
     /// ```
@@ -225,7 +225,7 @@ fn service(error: &ServiceError) -> HttpError {
 fn failure(failure: &Failure) -> HttpError {
     let code = failure.code.as_deref().unwrap_or_default();
     let status = code.parse().ok().filter(|status| (400..600).contains(status));
-    // The code, if it is a name, says more than the name of the failure.
+    // The code, if it is a name, is more specific than the name of the failure.
     let name = if status.is_none() && !code.is_empty() { code } else { failure.name.as_str() };
     let mut error = HttpError::read(status.unwrap_or(502), Some(name), b"");
     if error.kind == HttpErrorKind::Timeout {

@@ -18,7 +18,7 @@
 //! | bytes for the container | its response in S3, later | [`Transport::invoke_async`] |
 //! | a canonical request | a canonical response | [`Chat::complete`] |
 //! | a canonical request | canonical events | [`Chat::stream`] |
-//! | a request body in any API | a response in any API, streaming if the request says so | [`Chat::transcode`] |
+//! | a request body in any API | a response in any API, streaming if requested | [`Chat::transcode`] |
 //! | the same | always a stream | [`Chat::transcode_stream`] |
 //! | the same | never a stream | [`Chat::transcode_complete`] |
 //! | texts | their vectors | [`Embeddings::embed`] |
@@ -41,7 +41,7 @@
 //!     AsyncRequest, AsyncResponse, Bounds, Chat, Chunks, Deadline, Error, Metadata, Operation, Request,
 //!     Response, ResponseStream, ServiceError, http_chunks, impl_transport, read_body, read_error_body,
 //! };
-//! # // The HTTP client of this example answers every call with the same response.
+//! # // The HTTP client of this example returns the same response for every call.
 //! # mod my_http {
 //! #     use std::convert::Infallible;
 //! #     use std::pin::Pin;

@@ -80,7 +80,7 @@ impl Observer {
         let _ = error;
     }
 
-    /// The same result, whose error was observed.
+    /// Observes the error of a result, and returns the result unchanged.
     pub(crate) fn observe<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         result.inspect_err(|error| self.error(error))
     }

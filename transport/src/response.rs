@@ -104,7 +104,7 @@ impl Response {
         Self { metadata, body: body.into() }
     }
 
-    /// Reads the response of a chat. `options` say how; by default its API is detected automatically.
+    /// Reads the response of a chat with these `options`. By default, its API is detected automatically.
     ///
     /// # Errors
     ///
@@ -113,8 +113,8 @@ impl Response {
         Ok(model::Response::read(self.body.clone(), options.framing(Framing::Unframed))?)
     }
 
-    /// Converts the response of a chat into a response of another API. `options` say how it is read, and
-    /// `response_options` have what it does not contain.
+    /// Converts the response of a chat into a response of another API. It is read with `options`; `response_options` have
+    /// the values that it does not contain.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ pub struct ResponseStream {
 
 /// For authors of transports.
 impl ResponseStream {
-    /// A response with this body. `framing` says what the chunks contain.
+    /// A response with this body. `framing` is the framing of its chunks.
     ///
     /// The idle timeout and the total timeout of `bounds` apply. The total timeout starts now;
     /// [`with_deadline`](Self::with_deadline) sets one that started with the call.

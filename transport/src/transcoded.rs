@@ -17,16 +17,16 @@ use crate::response::{Metadata, ResponseStream};
 /// A piece is returned once it has this many bytes, so that a large chunk does not become a huge piece.
 const PIECE_LEN: usize = 64 * 1024;
 
-/// The response to a request that was converted: streaming, if the request asked for a stream.
+/// The response to a converted request: streaming, if a stream was requested.
 ///
 /// [`into_http`](Self::into_http) makes an HTTP response of it.
 #[derive(Debug)]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "there is one for each call, and it is not stored")]
 pub enum Transcoded {
-    /// The request asked for a stream.
+    /// A stream was requested.
     Stream(TranscodedStream),
-    /// The request did not ask for a stream.
+    /// A non-streaming response was requested.
     Whole(TranscodedResponse),
 }
 
@@ -67,7 +67,7 @@ impl From<TranscodedResponse> for Transcoded {
 pub struct TranscodedResponse {
     /// The headers of the endpoint's response.
     pub metadata: Metadata,
-    /// The API whose response this is.
+    /// The API of this response.
     pub api: Api,
     /// The body.
     pub body: Bytes,
@@ -143,7 +143,7 @@ impl TranscodedStream {
         &self.metadata
     }
 
-    /// The API whose stream this is.
+    /// The API of this stream.
     pub fn api(&self) -> Api {
         self.api
     }

@@ -120,7 +120,7 @@ impl<'a> Caller<'a> {
         let response = self.client.invoke(request).await;
         let response = response.map_err(|error| unary_call_failed(&error, &self.client, CONTAINER))?;
         self.note_headers(&response.metadata);
-        // A container may stream although it was told not to.
+        // A container may stream although no stream was requested.
         let options = match response.metadata.content_type.as_deref() {
             Some(content_type) if content_type.starts_with("text/event-stream") => {
                 self.reading().apply(Options::new().framing(Framing::Sse))

@@ -6,7 +6,7 @@ use sagewire_codec::Api;
 
 use super::choice::Choice;
 
-/// The custom format of a simple request, for APIs whose requests the codec does not write.
+/// The custom format of a simple request, for APIs for which the codec writes no requests.
 pub(super) fn description(api: Api) -> Option<&'static str> {
     match api {
         Api::Responses => Some(include_str!("responses.json")),
@@ -16,7 +16,7 @@ pub(super) fn description(api: Api) -> Option<&'static str> {
     }
 }
 
-/// The choices for an option whose values are APIs.
+/// The choices for an option with APIs as values.
 pub(super) fn choices<T>(value: impl Fn(Api) -> Option<T>) -> Vec<Choice<T>> {
     let choice = |api: &Api| {
         Some(Choice { name: api.name(), aliases: api.aliases(), help: api.title(), value: value(*api)? })

@@ -69,7 +69,7 @@ fn images_in_a_prompt() {
     }
 }
 
-/// A tool whose name Converse does not accept gets its original name back in the response.
+/// If Converse does not accept the name of a tool, the response has its original name.
 #[test]
 fn names_of_tools_are_restored() {
     let request = std::env::temp_dir().join(format!("sagewire-request-{}.json", std::process::id()));

@@ -20,7 +20,7 @@ const SKIPPED: [(&str, &str); 4] = [
     ("sagewire emulate --script calls/000001-my-llm.json", "needs a recording of the command before it"),
 ];
 
-/// What the pages tell readers to export before they call an emulator.
+/// The environment variables that the pages export before calls of an emulator.
 const EXPORTS: [&str; 2] = [
     "export AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=http://127.0.0.1:8787 AWS_REGION=us-east-1",
     "export AWS_ACCESS_KEY_ID=AKIDEXAMPLE AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",

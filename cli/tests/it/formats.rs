@@ -282,7 +282,7 @@ fn a_non_streaming_response_is_one_document() {
     assert_eq!(events[0]["type"], "start");
 }
 
-/// Containers may stream although they were told not to.
+/// Containers may stream although no stream was requested.
 #[test]
 fn an_unrequested_stream_is_read() {
     let body =

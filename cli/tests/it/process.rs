@@ -118,7 +118,7 @@ impl TempFile {
         Self::ending("", text)
     }
 
-    /// A file whose name ends with `end`.
+    /// A file with a name that ends with `end`.
     pub(crate) fn ending(end: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("sagewire-{}-{}{end}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

@@ -13,7 +13,7 @@ fn recorded() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/testdata/recorded")
 }
 
-/// The files of a directory whose name `fits`, with their names.
+/// The files of a directory for which `fits` accepts the name, with their names.
 fn files(folder: &Path, fits: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));

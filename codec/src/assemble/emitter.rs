@@ -56,8 +56,8 @@ impl ToolDelta {
 
 /// Takes what a reader finds in one record, and makes events of it.
 ///
-/// A reader hands over spans of the record. It must not let the bytes of a span that it hands over as a text, an index or an
-/// ignored value decide what it does: the shape cache replaces them.
+/// A reader passes spans of the record. Its control flow must not depend on the bytes of a span that it passes as a text, an
+/// index or an ignored value, because the shape cache replaces them.
 pub(crate) struct Emitter<'a> {
     /// The record that all spans are in.
     pub(crate) record: &'a [u8],
@@ -80,12 +80,12 @@ impl<'a> Emitter<'a> {
         self.recorder.response().depth()
     }
 
-    /// Sets the position of what follows to `pos` of the record. A reader calls this for what another format may lose.
+    /// Sets the position of the next items to `pos` of the record. A reader calls this for items that another format may lose.
     pub(crate) fn set_position(&mut self, pos: usize) {
         self.recorder.set_position(RecordOffset(pos as u32));
     }
 
-    /// Whether token log probabilities are delivered even if the request did not ask for them.
+    /// Whether token log probabilities are delivered even if they were not requested.
     pub(crate) fn wants_token_logprobs(&self) -> bool {
         self.recorder.response().token_logprobs
     }
@@ -294,15 +294,15 @@ impl<'a> Emitter<'a> {
         response.blocks.text(&response.limits, queue, record, (choice, kind, text)).map_err(Stop::Limit)
     }
 
-    /// Remembers all text that is sent from here on, in a format whose servers repeat it at the end.
+    /// Remembers all text that is sent from here on, for formats that repeat it at the end.
     pub(crate) fn remember_text(&mut self) {
         if self.recorder.response().sent_text.is_none() {
             self.recorder.change().0.sent_text = Some(Box::default());
         }
     }
 
-    /// All text of a choice, as the server repeats it. What was not sent of it is delivered. `prompt` is the prompt, if the
-    /// server repeats it.
+    /// All text of a choice, as the server repeats it. The part that was not sent before is delivered. `prompt` is the
+    /// prompt, if the server repeats it.
     pub(crate) fn repeated_text(
         &mut self,
         choice: &Index,
@@ -377,7 +377,7 @@ impl<'a> Emitter<'a> {
         response.open_block(queue, record, block).map_err(Stop::Limit)
     }
 
-    /// Begins a block of text, unless it or a later one has begun: what belongs to a block may come after its end.
+    /// Begins a block of text, unless it or a later one has begun: fields of a block may arrive after its end.
     pub(crate) fn open_new(&mut self, choice: &Index, index: u64, kind: TextKind) -> Result<(), Stop> {
         if self.recorder.response().blocks.is_new(choice.value as u32, index) {
             self.begin(choice, index, Block::Text(kind))?;

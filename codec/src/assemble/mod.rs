@@ -1,4 +1,4 @@
-//! From what readers find in records to events in order.
+//! Turns the spans that readers find in records into ordered events.
 
 mod block_order;
 mod delta_call;

@@ -1,11 +1,11 @@
-//! What a reader did while it read one record.
+//! Records the calls that a reader makes while it reads one record.
 //!
-//! The shape cache needs to know whether a record was nothing but one delta, and which spans of it may differ in a later
+//! The shape cache needs to know whether a record consisted of one delta only, and which spans of it may differ in a later
 //! record. No reader reports that. It follows from the calls that the reader makes anyway: all of them go through the
 //! [`Recorder`], and every change of the response counts as *more than one delta* unless it is one of the few that are
-//! listed here. So what a new reader, or a new method of the emitter, does not report makes a record slower, never wrong.
+//! listed here. So a call that a new reader or a new method of the emitter does not report makes a record slower, never wrong.
 //!
-//! A span becomes a slot only if the emitter was handed it: as the text of the delta, as its indices, ID and name, as log
+//! A span becomes a slot only if it was passed to the emitter: as the text of the delta, as its indices, ID and name, as log
 //! probabilities, or as a value that the reader declares to ignore. All other bytes of a later record must be equal.
 
 use core::ops::Range;
@@ -20,7 +20,7 @@ use crate::model::position::RecordOffset;
 /// The number of values that a record may declare as ignored.
 const IGNORED_MAX: usize = 4;
 
-/// A kind of value whose bytes have no meaning.
+/// A kind of value that has no meaning, such as a timestamp or padding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ignored {
     #[default]
@@ -49,8 +49,8 @@ struct RecordLog {
     has_begun: bool,
 }
 
-/// The delta that is all of a record, and the spans that may differ in a record of the same shape. Spans of what is missing
-/// are empty.
+/// The delta that is all of a record, and the spans that may differ in a record of the same shape. The spans of
+/// missing values are empty.
 #[derive(Clone, Debug)]
 pub(crate) struct CacheableRecord {
     pub(crate) delta: DeltaCall,
@@ -78,7 +78,7 @@ impl<'a> Recorder<'a> {
         self.response
     }
 
-    /// What is to be cached, if the record was one delta and nothing else.
+    /// The record to cache, if it consisted of one delta only.
     pub(super) fn cacheable(self) -> Option<CacheableRecord> {
         let RecordLog { delta, logprobs, ignored, has_more, .. } = self.log;
         let delta = delta.filter(|_| !has_more)?;

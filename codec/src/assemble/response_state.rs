@@ -16,7 +16,7 @@ use crate::model::Failure;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResponseState {
     pub(super) limits: Arc<Limits>,
-    /// Token log probabilities are delivered even if the request did not ask for them.
+    /// Token log probabilities are delivered even if they were not requested.
     pub(super) token_logprobs: bool,
     pub(super) blocks: BlockOrder,
     pub(super) started: bool,

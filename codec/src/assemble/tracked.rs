@@ -2,10 +2,10 @@
 
 use core::ops::{Deref, DerefMut};
 
-/// What a reader keeps from one record to the next.
+/// The state that a reader keeps between records.
 ///
 /// If a record changes this state, later records with the same bytes may mean something else. The shape cache must then
-/// forget what it knows, and must not cache this record. Every mutable access counts as a change, so a reader cannot forget
+/// be cleared, and must not cache this record. Every mutable access counts as a change, so a reader cannot forget
 /// to report one. A reader compares before it writes where that happens in every record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tracked<T> {

@@ -91,7 +91,7 @@ macro_rules! decode {
 decode!(Decoder, Event<'static>, Event::into_owned);
 decode!(Transcoder, Bytes, Bytes::copy_from_slice);
 
-/// A decoder, and how far its source is.
+/// A decoder, and the state of its source.
 #[derive(Debug)]
 pub(crate) struct DecodeLoop<D, E> {
     pub(crate) decoder: D,

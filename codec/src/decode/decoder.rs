@@ -10,7 +10,7 @@
 //! where it is until the last of its events was taken.
 //!
 //! The path of nearly all records compiles to one function, from [`Decoder::next_cached`] to [`Decoder::borrow_delta`], so
-//! that what each step hands to the next stays in registers. That is what `inline(always)` is for here: without it, a
+//! that the values passed between steps stay in registers. This is why `inline(always)` is used here: without it, a
 //! quarter of the time of an event is spent on loads and stores.
 
 use alloc::boxed::Box;
@@ -169,7 +169,7 @@ enum Next {
 #[derive(Clone, Debug)]
 enum State {
     Decoding,
-    /// The input has ended, perhaps with this error. What is left is being delivered.
+    /// The input has ended, perhaps with this error. The remaining events are being delivered.
     Closing(Option<DecodeError>),
     /// Everything was delivered.
     Ended(Option<DecodeError>),
@@ -286,7 +286,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Decodes a chunk, and calls `on_event` with each event: a way to decode without a loop, for callers who need not stop
+    /// Decodes a chunk, and calls `on_event` with each event: a way to decode without a loop, for callers that need not stop
     /// between two events. [`end`](Self::end) has to follow the last chunk.
     ///
     /// ```
@@ -374,7 +374,7 @@ impl Decoder {
     }
 
     /// The JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) of the last event in its record. `None` for an
-    /// event that is no single value of the record. This may read the record again, so do not call it for every event.
+    /// event that is not a single value of the record. This may read the record again, so do not call it for every event.
     pub fn pointer(&self) -> Option<String> {
         let (record, _) = self.record();
         // A record that matched a cached shape is read again.
@@ -417,7 +417,7 @@ impl Decoder {
         }
     }
 
-    /// Nothing is borrowed any more: a stream that waits keeps only what is unfinished.
+    /// Releases the borrowed buffers: a stream that waits for input keeps only its unfinished data.
     fn release(&mut self) {
         self.record = Record::default();
         self.queue.begin(0);
@@ -688,7 +688,7 @@ impl Decoder {
         self.state = State::closing(DecodeError::new(Layer::SageMaker, offset, kind));
     }
 
-    /// The input has ended, perhaps with `error`. Delivers what is whole, then decides how the stream ended.
+    /// The input has ended, perhaps with `error`. Delivers the complete records, then decides how the stream ended.
     fn close(&mut self, error: Option<DecodeError>) {
         // After an error of the frames, the bytes of the container may still have a whole record. Errors of the container's
         // own bytes are final.

@@ -273,7 +273,7 @@ impl Reader {
             Some(name) => converse::read_event(name, &mut json, &mut emitter),
             None => state.document(&mut json, &mut emitter),
         };
-        // If the state of a reader has changed, equal bytes may mean something else from now on.
+        // If the state of a reader has changed, equal bytes may have another meaning from now on.
         let has_changed = state.take_changed() || before != mem::discriminant(state);
         if has_changed || emitter.changes_meaning() {
             *shapes = ShapeCache::default();

@@ -1,13 +1,13 @@
-//! Reads records that differ from an earlier one in little but their text, without parsing them.
+//! Reads records that differ from an earlier record only in their text and a few values, without parsing them.
 //!
-//! A stream is hundreds of records that are equal byte for byte except for the new text. If a record was nothing but one
-//! delta, the cache keeps its bytes and where its *slots* are. If the next record has the same bytes around its slots, and a
-//! string or a number in each, then the full parser would find the same fields in it, at the same positions, and the reader
-//! would make the same call with another text. So that call is made at once.
+//! A stream has hundreds of records that are equal byte for byte except for the new text. If a record consisted of one
+//! delta only, the cache keeps its bytes and the positions of its *slots*. If the next record has the same bytes around its
+//! slots, and a string or a number in each slot, then the full parser would find the same fields at the same positions, and
+//! the reader would make the same call with another text. So the cache makes that call at once.
 //!
 //! This is exact, not a guess: JSON that is equal up to a string has the same structure up to there, the string ends at its
-//! first quote that is not escaped, and equal bytes behind it mean the same again. A record that is not equal takes the full
-//! parser. Three rules keep it exact whatever a reader does:
+//! first quote that is not escaped, and equal bytes after it have the same meaning again. A record that is not equal goes
+//! through the full parser. Three rules keep the cache exact for any reader:
 //!
 //! - Whether a record is one delta, and where its slots are, follows from the calls of the reader ([`CacheableRecord`]).
 //! - A slot is a whole token of the record, which is checked here.
@@ -63,7 +63,7 @@ impl ShapeCache {
         })
     }
 
-    /// What the record of a match is, except for its text. Valid for the last match only.
+    /// The cached delta of a match, without its text. Valid for the last match only.
     #[inline]
     pub(crate) fn delta(&self, found: Match) -> Option<&CachedDelta> {
         let (_, shape) = self.shapes.get(found.shape())?.as_ref()?;
@@ -253,14 +253,14 @@ impl Shape {
         })
     }
 
-    /// Matches the record that `bytes` begin with, if it differs from this one in its text only, or in what differs in every
-    /// record.
+    /// Matches the record that `bytes` begin with, if it differs from this one only in its text and in the slots that
+    /// differ in every record.
     #[inline(always)]
     fn find_fast(&mut self, bytes: &[u8], depth: usize, index: usize) -> Option<Match> {
         if self.has_more { self.find_similar(bytes, depth, index) } else { self.find_equal(bytes, index) }
     }
 
-    /// The same if nothing but the text differs.
+    /// The same if only the text differs.
     #[inline(always)]
     fn find_equal(&self, bytes: &[u8], index: usize) -> Option<Match> {
         let (before, after) = (&self.bytes[..self.text.span().start], &self.bytes[self.text.span().end..]);
@@ -274,7 +274,7 @@ impl Shape {
         Some(Match::new(text, text.end + after.len(), index, true))
     }
 
-    /// An empty text is no delta.
+    /// An empty text is not a delta.
     #[inline]
     fn is_nothing(&self, text: Str) -> bool {
         text.start == text.end && !matches!(self.own.delta.target, DeltaTarget::Tool(_))
@@ -378,7 +378,7 @@ impl CachedDelta {
     }
 }
 
-/// The string that begins at `at`, behind its quote, which is the end of a literal.
+/// The string that begins at `at`, after its opening quote, which is the end of a literal.
 #[inline(always)]
 fn read_text(bytes: &[u8], at: usize) -> Option<Str> {
     let Rest { end, escaped, ascii } = json::rest(bytes, at)?;

@@ -18,7 +18,7 @@ pub(crate) struct Match {
 
 impl Match {
     const ESCAPED: u64 = 1 << 32;
-    /// The record differs from its shape in nothing but its text.
+    /// The record differs from its shape only in its text.
     const EQUAL: u64 = 1 << 33;
     const FLAGS: u32 = 34;
 
@@ -52,7 +52,7 @@ impl Match {
         (self.rest.get() >> Self::FLAGS) as usize - 1
     }
 
-    /// Whether the record differs from its shape in nothing but its text.
+    /// Whether the record differs from its shape only in its text.
     #[inline(always)]
     pub(crate) fn is_equal(self) -> bool {
         self.rest.get() & Self::EQUAL != 0

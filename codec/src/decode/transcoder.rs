@@ -58,7 +58,8 @@ pub struct Transcoder {
 const PIECE: usize = 64 * 1024;
 
 impl Transcoder {
-    /// A transcoder that decodes as `options` say, and writes streams of `api`. `response` has what the source does not say.
+    /// A transcoder that decodes with `options`, and writes streams of `api`. `response` has the values that the source
+    /// does not contain.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ pub(crate) const PRELUDE_LEN: usize = 12;
 /// Bytes of a frame that has neither headers nor payload.
 pub(crate) const FRAME_MIN: usize = 16;
 
-/// A whole frame whose checksums and headers have been checked. Borrows from the chunk or from the decoder.
+/// A whole frame with verified checksums and headers. Borrows from the chunk or from the decoder.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     /// The whole frame, checked.
@@ -124,8 +124,8 @@ static PRELUDE_TABLE: [[u32; 256]; 8] = {
     table
 };
 
-/// The checksum of the two lengths. For eight bytes, one look at a table for each is three times as fast as what has to
-/// find out first how long its input is, which is a twentieth of all that a token costs.
+/// The checksum of the two lengths. For these eight bytes, one table look-up per byte is three times as fast as a function
+/// for inputs of any length, which takes a twentieth of the time of a token.
 #[inline]
 pub(crate) fn prelude_checksum(total: u32, headers: u32) -> u32 {
     let [a, b, c, d] = (!total).to_be_bytes().map(usize::from);
@@ -155,7 +155,7 @@ impl Prelude {
         Self::read(bytes, limits).ok_or_else(|| Self::fault(bytes, limits))
     }
 
-    /// The same, without a word on what is wrong.
+    /// The same, without the reason for a failure.
     #[inline(always)]
     pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Option<Self> {
         let [total, headers, found] = words(bytes.first_chunk()?);
@@ -168,7 +168,7 @@ impl Prelude {
         is_good.then_some(Self { total: total as usize, headers: headers as usize })
     }
 
-    /// What is wrong with a prelude that cannot be read.
+    /// The error of a prelude that cannot be read.
     #[cold]
     fn fault(bytes: &[u8], limits: &Limits) -> DecodeErrorKind {
         let [total, headers, found] = bytes.first_chunk().map(words).unwrap_or_default();

@@ -166,7 +166,7 @@ pub(crate) fn check(block: &[u8], count_limit: usize) -> Result<(), (usize, Deco
     Ok(())
 }
 
-/// A header whose parts are found, but not yet interpreted.
+/// The parts of a header, not interpreted yet.
 struct Raw<'a> {
     name: &'a [u8],
     kind: u8,

@@ -1,8 +1,8 @@
 //! Checks frames that repeat the headers of the previous frame, as nearly all frames of a stream do.
 //!
 //! Such a frame begins as the previous one, except for its length and the checksum of its prelude, which follows from the
-//! length. CRC-32 is linear: what the length adds to a checksum depends only on the number of bytes that follow, which the
-//! length determines. So its part of the checksum of the whole frame is one look-up in a table, whatever the headers are,
+//! length. CRC-32 is linear: the contribution of the length to a checksum depends only on the number of bytes that follow,
+//! which the length determines. So its part of the checksum of the whole frame is one look-up in a table for any headers,
 //! and only the payload has to be checksummed, together with as many bytes of the headers as fill whole blocks. Headers are
 //! mostly half of a frame, so this halves the work.
 
@@ -53,7 +53,7 @@ static ADDS: [Adds; TOTAL_MAX] = {
 pub(crate) struct HeaderCache {
     headers: [u8; HEADERS_MAX],
     len: usize,
-    /// The checksum of the prelude of a frame whose length is zero.
+    /// The checksum of the prelude of a frame with length zero.
     prelude: u32,
     /// The same up to the last `n` bytes of the headers, for each `n`.
     before: [crc32fast::Hasher; BLOCK],

@@ -16,7 +16,7 @@
 //! | a header name twice in one frame | refused | botocore and smithy-python refuse it; which one counts is a guess |
 //! | a header value of 32,768 bytes and more | refused | the specification's bound, which the C runtime and smithy-python hold |
 //! | more than 1,024 headers | refused, see [`Limits`](crate::Limits) | the C runtime's bound |
-//! | an empty header name | refused | the specification asks for one byte at least; the C runtime refuses it |
+//! | an empty header name | refused | the specification requires at least one byte; the C runtime refuses it |
 //! | bad UTF-8 in a name or a string, an unknown type | refused | everyone does |
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! What the writers of all APIs share: losses, copies of what was not changed, and the prompt.
+//! Code that the writers of all APIs share: losses, copies of unchanged values, and the prompt.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -16,7 +16,7 @@ use crate::model::{
     Text, Tool,
 };
 
-/// One conversion of a request: from what, with which options, and what was lost.
+/// One conversion of a request: its source, its options, and its losses.
 pub(crate) struct Conversion<'c, 'a> {
     pub(crate) request: &'c Request<'a>,
     pub(crate) options: &'c ConversionOptions<'c>,
@@ -25,7 +25,7 @@ pub(crate) struct Conversion<'c, 'a> {
     losses: RefCell<Vec<PendingLoss>>,
 }
 
-/// A loss whose JSON pointer is not known yet.
+/// A loss without its JSON pointer, which is not known yet.
 #[derive(PartialEq)]
 pub(crate) struct PendingLoss {
     offset: Offset,
@@ -115,7 +115,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         ConvertError::new(offset.unwrap_or(0) as usize, ConvertErrorKind::Unwritable(reason.into()))
     }
 
-    /// Whether the request goes back to the API that it was read from, so that what only this API knows can be written.
+    /// Whether the request goes back to the API that it was read from, so that fields that only this API knows can be written.
     pub(crate) fn is_native(&self) -> bool {
         self.original.is_some()
     }
@@ -224,7 +224,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
-    /// Reports what has no place in any other API than the source's.
+    /// Reports the fields that only the source's API knows.
     pub(crate) fn report_extension_fields(&self) {
         if self.options.drop_extra_parameters {
             self.report_fields(
@@ -254,7 +254,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
-    /// Null means nothing, and a version of the protocol nothing that is meant for the model.
+    /// Reports these fields as dropped, except null values and the protocol version, which is not meant for the model.
     pub(crate) fn report_fields(&self, fields: &Fields<'_>, name: &'static str, reason: &'static str) {
         for (path, field) in fields {
             if field.value.as_str() != "null" && path != "anthropic_version" {
@@ -263,7 +263,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
-    /// The prompt: the request's own, or what the chat template renders from its messages.
+    /// The prompt: that of the request, or the messages as rendered by the chat template.
     pub(crate) fn prompt(&self) -> Result<Cow<'c, Text<'a>>> {
         self.prompt_of(|_| {})
     }

@@ -33,7 +33,7 @@ pub fn detect_request(body: &[u8]) -> Option<Api> {
     fields.api()
 }
 
-/// What the fields of a request have shown.
+/// The evidence from the fields of a request.
 #[derive(Debug, Default)]
 struct Fields {
     has_messages: bool,

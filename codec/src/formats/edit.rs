@@ -3,7 +3,7 @@
 //! The request as it was read and the changed request are both written by the API's ordinary writer, in which every message,
 //! content part and tool that was not changed is a copy of its source ([`Original`]) and extension fields are put back
 //! ([`put_back`]). The difference between the two results is the change; [`Merge`] applies it to the source document, of
-//! which everything else stays as it is.
+//! which everything else stays unchanged.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -106,8 +106,8 @@ fn fields(object: &str) -> Vec<Field<'_>> {
     fields
 }
 
-/// Puts extension fields back into the object that `out` has from `start` on. What is written already stays. An object that
-/// a field belongs into and that was not written is only created if it is one of `objects`.
+/// Puts extension fields back into the object that `out` has from `start` on. Fields that are already written stay. A missing
+/// object that a field belongs into is only created if it is one of `objects`.
 pub(crate) fn put_back(
     out: &mut Vec<u8>,
     start: usize,

@@ -260,7 +260,7 @@ fn is_system(message: &Message<'_>) -> bool {
     matches!(message.role, Role::System | Role::Developer)
 }
 
-/// Whether a message has content that any API could take. Reasoning alone is none, and unknown parts are not converted.
+/// Whether a message has content that any API accepts. Reasoning alone does not count, and unknown parts are not converted.
 fn has_content(message: &Message<'_>) -> bool {
     message.content.iter().any(|part| match &part.content {
         Content::Text(text) => !text.is_blank(),

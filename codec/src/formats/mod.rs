@@ -1,4 +1,4 @@
-//! The APIs. Each is read into and written from the canonical model of [`model`](crate::model); none knows another.
+//! The APIs. Each is read into and written from the canonical model of [`model`](crate::model); no API depends on another.
 
 pub(crate) mod anthropic;
 pub(crate) mod call_ids;

@@ -1,7 +1,7 @@
 //! OpenAI completions: `{"prompt":"…"}`.
 //!
 //! A list of one text is that text. Several prompts, and tokens, are kept for completions only: they are several
-//! conversations, or no text, so no other API is written from them.
+//! conversations, or are not text, so they are not converted to other APIs.
 
 use alloc::vec::Vec;
 
@@ -35,7 +35,7 @@ const PARAMETERS: Group = Group {
         &[row(P::N, "n"), row(P::Stop, "stop").or_one_string()],
         PENALTIES,
         &[
-            // The number of alternatives, which asks for probabilities at the same time.
+            // The number of alternatives. It requests probabilities, too.
             row(P::TopLogprobs, "logprobs").quirk(logprobs),
             row(P::LogitBias, "logit_bias"),
             row(P::User, "user"),

@@ -1,7 +1,7 @@
 //! The table of parameters: which API has which parameter, under which name, and within which limits.
 //!
 //! Each API declares a [`Table`]. Reading and writing parameters, which fields an API knows, and which losses are reported
-//! all follow from it. What is not a single value, such as messages, tools and response formats, is code of each API.
+//! all follow from it. Values with a structure, such as messages, tools and response formats, are code of each API.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use crate::json::{Object, write_integer, write_string};
 use crate::model::{self, Fields, Offset, Param, Request};
 
 /// Declares the parameters that are one value each: variant, field of [`Request`], and whether a value is the default of
-/// every container, so that leaving it out loses nothing.
+/// every container, so that omitting it is no loss.
 macro_rules! parameters {
     ($($variant:ident $field:ident |$value:ident| $neutral:expr;)*) => {
         /// A parameter of the canonical model.

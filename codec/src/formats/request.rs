@@ -1,7 +1,7 @@
 //! Reads, writes and converts requests of all APIs, through the canonical [`Request`].
 //!
 //! Before changing a reader, consider what it reads: a field that is read has to be written by the writer of the same API,
-//! and to be reported by the writers of all others that do not write it. What is not read is kept as it is.
+//! and to be reported by the writers of all others that do not write it. Fields that are not read are kept unchanged.
 
 use alloc::vec::Vec;
 
@@ -17,7 +17,7 @@ use crate::formats::{
 use crate::json::{Fault, Kind};
 use crate::model::{Api, ConversionOptions, Losses, Request, ToolNames};
 
-/// What this file needs of an API.
+/// The functions and the table of an API.
 struct Format {
     read: for<'a> fn(&mut Source<'a>) -> Result<Request<'a>>,
     write: fn(&Conversion<'_, '_>, &mut Vec<u8>) -> Result<()>,
@@ -92,7 +92,7 @@ fn read_text(api: Api, text: &str) -> Result<Request<'_>> {
     Ok(Request { api: Some(api), source: text.into(), landmarks: cursor.into_landmarks(), ..request })
 }
 
-/// Writes a request, and returns what was lost. An empty list means that the target expresses everything.
+/// Writes a request, and returns its losses. An empty list means that the target expresses everything.
 ///
 /// APIs that take a prompt get [`Request::prompt`], or what [`ConversionOptions::render`] makes of the messages. If a request
 /// is written for the API that it was read from, everything in it that was not changed is copied. [`tool_names`] returns the
@@ -134,7 +134,7 @@ pub fn write_request(
     Ok((out, conversion.into_losses(&[])))
 }
 
-/// Room for a request: what is not copied is mostly punctuation, and what is added is little.
+/// A buffer for a request. Beyond the size of the source, it has room for punctuation and small additions.
 fn output(request: &Request<'_>) -> Vec<u8> {
     Vec::with_capacity(request.source.len() + request.source.len() / 8 + 256)
 }
@@ -155,7 +155,7 @@ fn edit(
     }
     let default_options = ConversionOptions::new();
     let before = Conversion::new(original, &default_options, Some(&index));
-    // What was read can be written; if it cannot, all fields that can be are new.
+    // A request that was read can be written. If that fails, all fields count as new.
     let written_before = write_whole(format, &before).unwrap_or_else(|_| b"{}".into());
     let mut out = output(request);
     let [before_text, after_text] = [&written_before, &written_after].map(|text| text_of(text));

@@ -1,7 +1,7 @@
 //! Reads requests: the cursor that all APIs use.
 //!
-//! A known field with a value of the expected kind is read. Every other field is kept as it is, so that reading loses
-//! nothing: a closure that is called with a field returns whether it read its value.
+//! A known field with a value of the expected kind is read. Every other field is kept unchanged, so that reading has no
+//! losses: a closure that is called with a field returns whether it read its value.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -71,7 +71,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Fails unless nothing but white space is left.
+    /// Fails unless only white space is left.
     pub(crate) fn end(&mut self) -> Result<()> {
         let rest = &self.text[self.json.pos()..];
         let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
@@ -105,16 +105,16 @@ impl<'a> Source<'a> {
         Ok(Text::of_json(&self.text[range], escapes))
     }
 
-    /// Skips the value that comes next, and lends it as it is.
+    /// Skips the next value, and returns it unparsed and borrowed.
     pub(crate) fn raw(&mut self) -> Result<model::Json<'a>> {
         let range = self.json.skip()?;
         Ok(model::Json(Cow::Borrowed(&self.text[range])))
     }
 
-    /// Where things stand that were read.
+    /// The landmarks of the values that were read.
     pub(crate) fn into_landmarks(self) -> Landmarks {
         let mut landmarks = self.landmarks;
-        // Both are nearly in order, which a stable sort makes use of. What was read twice is there twice.
+        // Both are nearly in order, which makes a stable sort fast. A value that was read twice is listed twice.
         landmarks.spans.sort();
         landmarks.elements.sort();
         landmarks
@@ -130,7 +130,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// What was read since `at`.
+    /// The text that was read since `offset`.
     pub(crate) fn since(&self, offset: Offset) -> Option<&'a str> {
         self.text.get(offset? as usize..self.json.pos())
     }
@@ -194,7 +194,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Reads a value of this kind into `slot`, or leaves it alone.
+    /// Reads a value of this kind into `slot`, or leaves it unread.
     #[inline(always)]
     pub(crate) fn value<T: Value<'a>>(&mut self, slot: &mut Option<T>) -> Result<bool> {
         let Some(value) = T::read(self)? else { return Ok(false) };
@@ -202,7 +202,7 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// Reads a string that is required, or leaves a value of another kind alone.
+    /// Reads a string that is required, or leaves a value of another kind unread.
     pub(crate) fn required(&mut self, slot: &mut Cow<'a, str>) -> Result<bool> {
         let mut value = None;
         let is_read = self.value(&mut value)?;
@@ -219,7 +219,7 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// Reads an object field by field, or leaves a value of another kind alone.
+    /// Reads an object field by field, or leaves a value of another kind unread.
     pub(crate) fn nested(
         &mut self,
         extension_fields: &mut Fields<'a>,
@@ -233,7 +233,7 @@ impl<'a> Source<'a> {
         Ok(is_object)
     }
 
-    /// Reads what `read` recognises; what it does not is left alone.
+    /// Reads a value with `read`. If `read` does not recognize it, the value is left unread.
     pub(crate) fn probe<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<Option<T>>,
@@ -246,7 +246,7 @@ impl<'a> Source<'a> {
         Ok(found)
     }
 
-    /// Reads a list of strings, or, if `single`, one string; leaves anything else alone.
+    /// Reads a list of strings, or, if `single`, one string; leaves any other value unread.
     pub(crate) fn strings(&mut self, slot: &mut Vec<Param<Cow<'a, str>>>, single: bool) -> Result<bool> {
         let found = self.probe(|source| {
             let mut found = Vec::new();
@@ -280,9 +280,9 @@ fn meaning(raw: &str, escapes: Escapes) -> Cow<'_, str> {
     Text::of_json(raw, escapes).into_cow()
 }
 
-/// What can be read into a slot.
+/// A type that can be read into a slot.
 pub(crate) trait Value<'a>: Sized {
-    /// `None`, and nothing read, where the value is of another kind.
+    /// Returns `None`, and reads nothing, if the value is of another kind.
     fn read(source: &mut Source<'a>) -> Result<Option<Self>>;
 }
 

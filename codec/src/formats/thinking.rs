@@ -7,7 +7,7 @@ use crate::formats::request_reader::{Result, Source};
 use crate::json::Object;
 use crate::model::{Fields, Offset, Param, Reasoning, ToolChoice};
 
-/// Reads `thinking`. `disabled` is an effort of `none`; what is more than a number of tokens is kept as it is.
+/// Reads `thinking`. `disabled` is an effort of `none`. An object with more than a number of tokens is also kept unchanged.
 pub(crate) fn thinking<'a>(
     source: &mut Source<'a>,
     reasoning: &mut Option<Param<Reasoning<'a>>>,
@@ -47,7 +47,7 @@ pub(crate) fn effort<'a>(
 }
 
 impl Conversion<'_, '_> {
-    /// Whether the model is told to think, which restricts its other parameters.
+    /// Whether the request enables thinking, which restricts its other parameters.
     pub(crate) fn thinks(&self) -> bool {
         let reasoning = self.request.reasoning.as_ref();
         reasoning.is_some_and(|reasoning| reasoning.value.budget_tokens.is_some())

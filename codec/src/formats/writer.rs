@@ -62,12 +62,12 @@ impl Writer {
         each!(&mut self.0, writer => writer.finish(ending, out))
     }
 
-    /// What could not be written, so far.
+    /// The losses so far.
     pub fn losses(&self) -> &Losses {
         each!(&self.0, writer => &writer.losses)
     }
 
-    /// Sets the JSON pointers of what was lost with the last event: `find` is called only if there is such a loss, and is
+    /// Sets the JSON pointers of the losses of the last event: `find` is called only if there is such a loss, and is
     /// usually [`Decoder::pointer`](crate::Decoder::pointer).
     #[inline]
     pub fn locate_losses(&mut self, find: impl FnOnce() -> Option<String>) {
@@ -82,7 +82,7 @@ impl Writer {
     }
 }
 
-/// Writes a non-streaming response, and returns what could not be written. `options` has the
+/// Writes a non-streaming response, and returns its losses. `options` has the
 /// values that the source may not have.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::json::{Fault, Json, Kind, Object};
 /// The limit of nesting, which is that of readers by default.
 const DEPTH: usize = 127;
 
-/// The fields of an object, with their values as JSON. A value that is no object has none.
+/// The fields of an object, with their values as JSON. A value that is not an object has none.
 pub(crate) fn members(object: &str) -> Vec<(String, &str)> {
     let mut members = Vec::new();
     let mut json = Json::new(object.as_bytes(), 0, DEPTH);
@@ -39,7 +39,7 @@ pub(crate) fn with_member(object: &str, name: &str, value: Option<&str>) -> Stri
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The elements of an array as JSON. A value that is no array has none.
+/// The elements of an array as JSON. A value that is not an array has none.
 pub(crate) fn elements(array: &str) -> Vec<&str> {
     let mut elements = Vec::new();
     let mut json = Json::new(array.as_bytes(), 0, DEPTH);
@@ -50,7 +50,7 @@ pub(crate) fn elements(array: &str) -> Vec<&str> {
     if read.is_ok() && is_end(array, &json) { elements } else { Vec::new() }
 }
 
-/// Whether the text ends behind the document that was read.
+/// Whether the text ends after the document that was read.
 fn is_end(text: &str, json: &Json<'_>) -> bool {
     text.as_bytes()[json.pos()..].trim_ascii().is_empty()
 }

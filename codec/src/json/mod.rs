@@ -3,8 +3,8 @@
 //! Formats pick a few strings and numbers out of a document. The reader finds strings and numbers as ranges, skips everything
 //! else, and allocates nothing. A whole document is checked before any of it is used, so that a second pass cannot fail.
 //!
-//! The reader accepts what [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) allows, with these decisions where it leaves room:
-//! the last of several equal names counts; numbers have any size and precision, as text; a lone surrogate escape
+//! The reader accepts what [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) allows, with these decisions where it leaves
+//! a choice: the last of several equal names counts; numbers have any size and precision, as text; a lone surrogate escape
 //! becomes U+FFFD; nesting is bounded by [`Limits::depth`](crate::Limits::depth).
 
 mod fields;
@@ -72,7 +72,7 @@ pub(crate) fn as_object(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| text.starts_with('{') && is_document(text))
 }
 
-/// Whether a value contains anything but fields of known names. Zeros, nulls and empty values are nothing.
+/// Whether a value contains anything except fields with known names. Zeros, nulls and empty values do not count.
 pub(crate) fn has_content(json: &mut Json<'_>, known: impl Fn(&[u8]) -> bool + Copy) -> Result<bool> {
     let mut found = false;
     match json.kind()? {

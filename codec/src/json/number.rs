@@ -4,7 +4,7 @@ use crate::json::string::LOW;
 use crate::json::{Json, Result};
 
 impl Json<'_> {
-    /// Skips a number, whose first byte was seen.
+    /// Skips a number, after its first byte was seen.
     pub(crate) fn number(&mut self) -> Result<()> {
         let digits = |json: &mut Self| {
             let len = digits_at(json.bytes, json.pos);
@@ -46,7 +46,7 @@ pub(crate) fn number_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut end = start + len;
     if (word >> (8 * len)) as u8 == b'.' {
         end = match others & (others - 1) {
-            // The fraction continues behind the word, or begins there.
+            // The fraction continues after the word, or begins there.
             0 => start + 8 + digits_at(bytes, start + 8),
             others => start + first(others),
         };
@@ -80,7 +80,7 @@ fn digits_at(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.len() - (at + len).min(bytes.len());
     match bytes.last_chunk() {
         _ if rest == 0 => len,
-        // The last eight bytes, without those before. In their place come zeros, which are no digits.
+        // The last eight bytes, without those before. Zeros fill up the word; they are not digits.
         Some(word) => len + first(no_digits(u64::from_le_bytes(*word) >> (8 * (8 - rest)))),
         None => len + bytes[at + len..].iter().take_while(|byte| byte.is_ascii_digit()).count(),
     }
@@ -91,17 +91,17 @@ fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..at + 8)?.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
-/// The index of the first byte whose high bit is set.
+/// The index of the first byte with its high bit set.
 #[inline(always)]
 fn first(highs: u64) -> usize {
     (highs.trailing_zeros() / 8) as usize
 }
 
-/// Marks the bytes of a word that are no digits in their high bits.
+/// Sets the high bit of each byte of a word that is not a digit.
 #[inline(always)]
 fn no_digits(word: u64) -> u64 {
     const HIGH: u64 = LOW * 0x80;
-    // A digit is now what is below ten. What is not carries into its own high bit, and no further.
+    // Digits are now the bytes below ten. For any other byte, the addition carries into its own high bit, and no further.
     let word = word ^ (LOW * 0x30);
     (((word & !HIGH) + LOW * (0x80 - 10)) | word) & HIGH
 }

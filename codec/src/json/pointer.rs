@@ -78,7 +78,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The last known element of the array at `start` that begins behind `pos` and not behind the next offset.
+    /// The last known element of the array at `start` that begins after `pos` and not after the next offset.
     fn landmark(&self, start: usize, pos: usize) -> Option<(usize, u32)> {
         let next = *self.offsets.get(self.found.len())?;
         let elements = &self.landmarks.elements;
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(pointers(b"[1 , 2]", &[1, 1, 2, 5, 99], &none), ["/0", "/0", "/1", "/1", ""]);
         let some = Landmarks { spans: Vec::from([(0, 7), (1, 4)]), elements: Vec::new() };
         assert_eq!(pointers(b"[[1],2]", &[5], &some), ["/1"]);
-        // What is wrong before a landmark is not looked at.
+        // Malformed JSON before a landmark is not read.
         let source = b"[[x,x,1,[2],3],[4,5]]";
         let spans = Vec::from([(0, 21), (1, 14)]);
         let some = Landmarks { spans, elements: Vec::from([(1, 6, 2), (1, 12, 4)]) };

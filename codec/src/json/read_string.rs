@@ -23,7 +23,7 @@ impl Json<'_> {
         self.string_rest()
     }
 
-    /// Reads a string whose opening quote was read.
+    /// Reads the rest of a string, after its opening quote.
     #[inline]
     pub(crate) fn string_rest(&mut self) -> Result<Str> {
         let start = self.pos;
@@ -101,7 +101,7 @@ pub(crate) struct Rest {
     pub(crate) ascii: bool,
 }
 
-/// The rest of a string whose opening quote was read; `None` if it is malformed. The result fits into registers.
+/// Reads the rest of a string, after its opening quote; `None` if it is malformed. The result fits into registers.
 #[inline]
 pub(crate) fn rest(bytes: &[u8], at: usize) -> Option<Rest> {
     short_rest(bytes, at).or_else(|| rest_of_long(bytes, at))
@@ -216,7 +216,7 @@ fn unicode(bytes: &[u8], at: usize, escapes: &mut Escapes) -> Option<usize> {
     }
 }
 
-/// The value of the four digits behind the `\u` at `at`.
+/// The value of the four digits after the `\u` at `at`.
 #[inline]
 fn unit(bytes: &[u8], at: usize) -> Option<u32> {
     let &[_, _, a, b, c, d] = bytes.get(at..)?.first_chunk()?;

@@ -337,7 +337,7 @@ impl<'a> Json<'a> {
         if self.skip_space() == Some(b'"') { Ok(()) } else { self.fault("name of a field is missing") }
     }
 
-    /// Reads the colon behind a name.
+    /// Reads the colon after a name.
     #[inline]
     pub(crate) fn expect_colon(&mut self) -> Result<()> {
         self.expect(b':', "colon is missing")

@@ -40,7 +40,7 @@ pub(super) fn next_specials(bytes: &[u8], mut at: usize) -> (usize, u64) {
 /// Whether a block has no special byte. Without branches, so that it compiles to vector instructions.
 #[inline(always)]
 fn is_plain(block: &[u8; 16]) -> bool {
-    // Zero for a quote, for a backslash, and for what is below 0x20.
+    // Zero for a quote, a backslash, and any byte below 0x20.
     let least = |byte: u8| (byte ^ b'"').min(byte ^ b'\\').min(byte & 0xe0);
     !block.iter().fold(false, |any, &byte| any | (least(byte) == 0))
 }
@@ -55,7 +55,7 @@ pub(crate) fn special_at(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.len() - at;
     match bytes.last_chunk() {
         _ if rest == 0 => at,
-        // The last eight bytes, without those before `at`. In their place come zeros, which are found if nothing else is.
+        // The last eight bytes, without those before `at`. Zeros fill up the word; the first of them is found if no other byte is.
         Some(word) => {
             let special = specials(u64::from_le_bytes(*word) >> (8 * (8 - rest)));
             at + (special.trailing_zeros() / 8) as usize

@@ -41,7 +41,7 @@ pub(crate) fn write_escaped(text: &str, out: &mut Vec<u8>) {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The byte behind the backslash for each byte that needs an escape; 0 for all others.
+/// The byte after the backslash for each byte that needs an escape; 0 for all others.
 const ESCAPES: [u8; 256] = {
     let mut table = [0; 256];
     let mut control = 0;
@@ -97,8 +97,8 @@ pub(crate) fn write_number(value: f64, out: &mut Vec<u8>) {
 
 /// An object that is being written, comma by comma. It is closed when it is dropped.
 ///
-/// [`object`](Self::object) and [`array`](Self::array) write a member at once; what they begin can also be held, and
-/// handed on, for as long as it is written.
+/// [`object`](Self::object) and [`array`](Self::array) write a whole field in one call.
+/// [`begin_object`](Self::begin_object) and [`begin_array`](Self::begin_array) return a writer that can be passed on.
 pub(crate) struct Object<'o> {
     out: &'o mut Vec<u8>,
     is_empty: bool,
@@ -111,7 +111,7 @@ impl<'o> Object<'o> {
         Self { out, is_empty: true }
     }
 
-    /// Appends an object whose members `write` writes.
+    /// Appends an object; `write` writes its fields.
     pub(crate) fn write(out: &'o mut Vec<u8>, write: impl FnOnce(&mut Object<'_>)) {
         write(&mut Object::new(out));
     }
@@ -158,12 +158,12 @@ impl<'o> Object<'o> {
         write_json(json, self.any_name(name));
     }
 
-    /// Appends an object whose members `write` writes.
+    /// Appends an object; `write` writes its fields.
     pub(crate) fn object(&mut self, name: &'static str, write: impl FnOnce(&mut Object<'_>)) {
         write(&mut self.begin_object(name));
     }
 
-    /// Appends an array whose items `write` writes.
+    /// Appends an array; `write` writes each item.
     pub(crate) fn array<T>(
         &mut self,
         name: &'static str,
@@ -176,12 +176,12 @@ impl<'o> Object<'o> {
         }
     }
 
-    /// Begins a member that is an object.
+    /// Begins a field that is an object.
     pub(crate) fn begin_object(&mut self, name: &'static str) -> Object<'_> {
         Object::new(self.name(name))
     }
 
-    /// Begins a member that is an array.
+    /// Begins a field that is an array.
     pub(crate) fn begin_array(&mut self, name: &'static str) -> Array<'_> {
         Array::new(self.name(name))
     }
@@ -206,7 +206,7 @@ impl<'o> Array<'o> {
         Self { out, is_empty: true }
     }
 
-    /// Begins an element, which has to be appended to what this returns.
+    /// Begins an element. Append it to the buffer that this returns.
     pub(crate) fn element(&mut self) -> &mut Vec<u8> {
         if !core::mem::replace(&mut self.is_empty, false) {
             self.out.push(b',');

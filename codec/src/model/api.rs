@@ -6,7 +6,7 @@ use core::str::FromStr;
 use alloc::string::String;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An API of a language model: what its requests, its responses and its streams look like.
+/// An API of a language model: the format of its requests, responses and streams.
 ///
 /// ```
 /// use sagewire_codec::Api;

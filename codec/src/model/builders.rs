@@ -1,4 +1,4 @@
-//! Requests that are built by hand.
+//! Builders for requests.
 
 use alloc::borrow::Cow;
 use alloc::string::String;

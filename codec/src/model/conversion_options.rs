@@ -14,12 +14,12 @@ use crate::setters::setters;
 /// express to [`Rendered::losses`], and returns a message if it fails.
 pub type Render<'a> = dyn Fn(&[Message<'_>], &[Tool<'_>]) -> Result<Rendered, String> + Send + Sync + 'a;
 
-/// A prompt, and what it does not contain.
+/// A prompt, and its losses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
     /// The prompt.
     pub text: String,
-    /// What the prompt could not express.
+    /// Parts of the conversation that the prompt could not express.
     pub losses: Vec<PromptLoss>,
 }
 
@@ -48,7 +48,7 @@ pub struct PromptLoss {
     pub offset: Offset,
     /// Its name in the canonical model: `tools`, `content`.
     pub name: &'static str,
-    /// What became of it.
+    /// What happened to it.
     pub outcome: Outcome,
     /// The reason.
     pub reason: Cow<'static, str>,

@@ -1,5 +1,5 @@
-//! Converts calls of custom tools, whose input is free text, for APIs that only have functions: the input becomes an object
-//! with the text in the field `input`, as OpenAI names it.
+//! Converts calls of custom tools (tools with free text as input) for APIs that only have functions: the input becomes an
+//! object with the text in the field `input`, as OpenAI names it.
 
 use alloc::borrow::Cow;
 use alloc::string::String;

@@ -12,7 +12,7 @@ use crate::model::{Api, Usage};
 
 /// One event of a chat stream. Borrows from the chunk or from the decoder.
 ///
-/// `choice` is the index of the answer (`n > 1` gives several), `part` counts the parts of a choice from zero.
+/// `choice` is the index of the choice (`n > 1` gives several), `part` counts the parts of a choice from zero.
 ///
 /// Events serialize as JSON objects with a `type`, and deserialize from them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -135,7 +135,7 @@ pub enum Event<'a> {
         choice: u32,
         /// Why it ended.
         reason: FinishReason<'a>,
-        /// The stop string that was met, if the source reports it.
+        /// The stop string that ended the response, if the source reports it.
         #[serde(skip_serializing_if = "Option::is_none")]
         stop: Option<Cow<'a, str>>,
     },
@@ -219,9 +219,9 @@ pub enum PartKind<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FinishReason<'a> {
-    /// The model was done, or met a stop string.
+    /// The model ended its response, or generated a stop string.
     Stop,
-    /// The model met a stop string, in an API that distinguishes this from [`Stop`](Self::Stop).
+    /// The model generated a stop string, in an API that distinguishes this from [`Stop`](Self::Stop).
     StopSequence,
     /// The limit on tokens was reached.
     Length,

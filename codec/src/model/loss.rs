@@ -1,4 +1,4 @@
-//! What a conversion lost.
+//! The losses of a conversion.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -27,9 +27,9 @@ pub struct Loss {
     /// The position in the source, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) into the document, or
     /// into the record of the stream where it was first lost.
     ///
-    /// Without a single position, this is the [`name`](Self::name): for what the source does not have, for a whole record, for
-    /// what was joined from several records or held back (counts, which are final at the end of a stream; interleaved calls; a
-    /// streamed response that is written as a whole), and for what a custom format read.
+    /// A loss without a single position has its [`name`](Self::name) here: a value that the source does not have, a whole
+    /// record, values that were joined from several records or held back (counts, which are final at the end of a stream;
+    /// interleaved calls; a streamed response that is written as a whole), and values that a custom format read.
     pub path: Cow<'static, str>,
     /// Its name in the canonical model, such as `logprobs`, `tool call id`, `max_tokens`; `None` if only the position is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +136,7 @@ impl Losses {
         self.list.len()
     }
 
-    /// Whether nothing was lost.
+    /// Whether there are no losses.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -1,10 +1,10 @@
 //! A request to a model.
 //!
-//! It borrows from the document that it was read from, and keeps the offsets of values in it, so that what a target API
-//! cannot express is reported with its place in the source.
+//! It borrows from the source document and keeps the offsets of its values, so that a loss in a conversion has a position in
+//! the source.
 //!
-//! What this model has no name for is kept as it is. Fields that only the source's API knows are in the
-//! `extension_fields` of the object that they belong to, by their path in it (`image_url/x`). They are written for the same
+//! Values that this model has no name for are kept unchanged. Fields that only the source's API knows are in the
+//! `extension_fields` of their object, by their path in it (`image_url/x`). They are written for the same
 //! API, and are a loss in any other. Parameters of one container are in [`Request::extra_parameters`], by name.
 
 use alloc::borrow::Cow;
@@ -40,7 +40,7 @@ impl<T> Param<T> {
 /// Fields as the source has them: their names or paths, and their values.
 pub type Fields<'a> = Vec<(Cow<'a, str>, Param<Json<'a>>)>;
 
-/// A request for a chat or a completion. What is `None` is not set, and its default is the container's.
+/// A request for a chat or a completion. A field that is `None` is not set: the default of the container applies.
 ///
 /// Two requests are equal if all of their fields are, source and offsets included; floating-point numbers are compared by
 /// their bits.
@@ -206,7 +206,7 @@ pub enum Content<'a> {
     },
     /// Reasoning that only its provider can read, in Base64.
     Redacted(Cow<'a, str>),
-    /// The model's refusal to answer.
+    /// The model's refusal.
     Refusal(Text<'a>),
     /// An image.
     Image {
@@ -269,7 +269,7 @@ pub enum Content<'a> {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Source<'a> {
-    /// The bytes in Base64.
+    /// The bytes, encoded as Base64.
     Base64 {
         /// Media type, `image/png`.
         media_type: Cow<'a, str>,

@@ -76,7 +76,7 @@ pub struct Choice {
     /// Why it ended; `None` if the source does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish: Option<FinishReason<'static>>,
-    /// The stop string that was met, if the source reports it.
+    /// The stop string that ended the response, if the source reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
     /// Log probabilities of its tokens: the JSON of each record that had some.

@@ -2,11 +2,11 @@
 //!
 //! A container should send strict server-sent events. Real containers also send JSON lines, documents one after the other or
 //! over many lines, one array, a plain body, `data:` lines without blank lines between them, a stray empty `data:`, or an
-//! error as a bare line behind an event stream. The scanner reads all of these line by line, without a mode:
+//! error as a bare line after an event stream. The scanner reads all of these line by line, without a mode:
 //!
 //! | a line that begins with | is |
 //! |---|---|
-//! | `{`, or `[` before `{`, `[` or `]` | the beginning of JSON, which ends where its brackets say |
+//! | `{`, or `[` before `{`, `[` or `]` | the beginning of JSON, which ends with the matching closing bracket |
 //! | `data` | a piece of an event's data |
 //! | `event`, `id`, `retry`, `:` | another field of an event, or a comment: ignored |
 //! | `[DONE]` | itself |
@@ -66,7 +66,7 @@ pub(crate) struct Scanner {
     is_borrowed: bool,
     /// The offset of `data` in the stream.
     start: u64,
-    /// The number of open top-level arrays, whose elements are records.
+    /// The number of open top-level arrays. Their elements are records.
     arrays: u32,
     framing: Option<Framing>,
     /// Set if there are no records, only text. Text that is held back is in `data`.
@@ -89,12 +89,12 @@ enum State {
 }
 
 impl Scanner {
-    /// A scanner of records, whose framing may be known.
+    /// A scanner of records, with a framing if it is known.
     pub(crate) fn new(limits: Arc<Limits>, framing: Option<Framing>) -> Self {
         Self { limits, framing, ..Self::default() }
     }
 
-    /// A scanner of plain text, whose pieces are the records.
+    /// A scanner of plain text. Each piece is a record.
     pub(crate) fn raw(limits: Arc<Limits>) -> Self {
         Self { raw: Some(text_chunks::Scanner::default()), ..Self::new(limits, Some(Framing::PlainText)) }
     }
@@ -146,7 +146,7 @@ impl Scanner {
         Found { buffer, range, offset }
     }
 
-    /// Releases what was borrowed.
+    /// Releases the borrowed record.
     #[inline]
     pub(crate) fn release(&mut self) {
         self.lines.release();
@@ -261,7 +261,7 @@ impl Scanner {
                     None if *pos == chunk.len() => return Ok(None),
                     None => self.line(chunk, pos)?,
                     Some(next) => match (self.state, next) {
-                        // A blank line that ends nothing: that of an event which is a record already.
+                        // The blank line of an event that was already returned as a record.
                         (State::Line, b'\n') => {
                             self.lines.advance(pos, 1);
                             None
@@ -282,12 +282,12 @@ impl Scanner {
                             None
                         }
                         (State::Indent, b'\r' | b'\n') => {
-                            // White space alone is no blank line: nothing ends with it.
+                            // A line of white space is not a blank line, and ends no event.
                             self.lines.advance(pos, 1);
                             self.state = State::Line;
                             None
                         }
-                        // A line that is no field ends an event with data, as a blank line would.
+                        // A line that is not a field ends an event with data, as a blank line would.
                         (State::Data, b'{' | b'[') => self.dispatch(),
                         (_, b'{') => {
                             self.framing.get_or_insert(Framing::JsonLines);
@@ -370,7 +370,7 @@ impl Scanner {
         self.whole_line(chunk, &line, chunk.get(*pos).copied())
     }
 
-    /// Reads a whole line. `next` is the byte behind it, if it is known.
+    /// Reads a whole line. `next` is the byte after it, if it is known.
     fn whole_line(
         &mut self,
         chunk: &[u8],

@@ -15,7 +15,7 @@ const ERROR_MAX: usize = 4096;
 /// The beginning of errors.
 const NAMES: [&[u8]; 4] = [b"code", b"type", b"message", b"error"];
 
-/// Finds pieces of text in chunks cut anywhere. Text that is held back is in a buffer of the caller, who has to call
+/// Finds pieces of text in chunks cut anywhere. Text that is held back is in a buffer of the caller, which has to call
 /// [`take_back`](Self::take_back) before the next call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Scanner {

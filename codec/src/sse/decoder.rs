@@ -43,9 +43,9 @@ enum Data {
 
 /// The result of [`Decoder::one_line`].
 enum OneLine {
-    /// An event, whose data is at this range of the chunk.
+    /// An event, with its data in this range of the chunk.
     Chunk { start: usize, end: usize },
-    /// An event, whose data begins at this offset of the joined line.
+    /// An event, with its data from this offset of the joined line on.
     Line { start: usize },
     /// The chunk is at its end.
     More,

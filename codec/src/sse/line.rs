@@ -65,7 +65,7 @@ impl Lines {
         }
     }
 
-    /// Whether the next byte is known to begin a line. Nothing may be borrowed.
+    /// Whether the next byte is known to begin a line. The last line must have been released.
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
         self.partial.is_empty() && !self.discard && !self.skip_lf && self.bom == 3
@@ -150,8 +150,8 @@ impl Lines {
         !self.is_borrowed && self.partial.starts_with(begin)
     }
 
-    /// Keeps bytes of a line that are known to have no line end. Nothing may be borrowed, and the line has to be needed
-    /// and within the limit.
+    /// Keeps bytes of a line that are known to have no line end. The last line must have been released, and this line has to
+    /// be needed and within the limit.
     #[inline]
     pub(crate) fn keep(&mut self, bytes: &[u8], pos: &mut usize, limit: usize) {
         if self.partial.is_empty() {
@@ -174,7 +174,7 @@ impl Lines {
         self.discard || (!self.is_borrowed && !self.partial.is_empty())
     }
 
-    /// What there is of an unfinished line, at the end of the input.
+    /// The bytes of an unfinished line, at the end of the input.
     pub(crate) fn take_unfinished(&mut self) -> Option<Line> {
         if self.is_borrowed || self.partial.is_empty() {
             return None;
@@ -194,7 +194,7 @@ impl Lines {
         self.start = self.consumed - bytes.len() as u64;
     }
 
-    /// Skips `len` bytes that are no lines.
+    /// Skips `len` bytes that are not lines.
     #[inline]
     pub(crate) fn advance(&mut self, pos: &mut usize, len: usize) {
         *pos += len;

@@ -1,4 +1,4 @@
-//! JSON whose fields keep their order, as in the responses of real containers.
+//! JSON with fields in insertion order, as in the responses of real containers.
 
 use std::fmt;
 

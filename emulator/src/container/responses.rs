@@ -166,7 +166,7 @@ impl Response<'_> {
         }
         let item = self.item("completed", true);
         events.push("response.output_item.done", object! { "item": item, "output_index": 0_usize });
-        // Also of an incomplete response, whose status is different.
+        // Also for an incomplete response, which differs in its `status`.
         events.push("response.completed", object! { "response": self.end() });
         events.body
     }

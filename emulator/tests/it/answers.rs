@@ -1,4 +1,4 @@
-//! What is answered, and what goes wrong when it should.
+//! Responses of the emulated container, and the faults that a script injects.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

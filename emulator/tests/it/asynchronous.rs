@@ -1,4 +1,4 @@
-//! Asynchronous requests: what is taken, and where the answer goes.
+//! Asynchronous requests: valid requests, and where the response is stored.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::container::Container;
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 
-/// A folder that is gone with the value.
+/// A directory that is deleted when this value is dropped.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -32,7 +32,7 @@ fn request(body: &str) -> Request {
     Request { headers: vec![], ..Request::new("/endpoints/e/async-invocations", body) }
 }
 
-/// Waits for a file, for two seconds.
+/// Waits up to two seconds for a file.
 async fn file(path: &Path) -> String {
     for _ in 0..200 {
         if let Ok(text) = std::fs::read_to_string(path) {

@@ -1,5 +1,5 @@
-//! What a request allows an answer: tokens, texts that end it, how many there are, and tools that have to be called.
-//! What the container says is read as a client would read it, too.
+//! Limits that a request sets for the response: maximum tokens, stop strings, number of choices, and required tools. The
+//! tests also decode the container's response as a client would.
 
 use bytes::Bytes;
 use sagewire_codec::model::Response;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::client::Request;
 use crate::containers::Endpoint;
 
-/// A body for the container: a prompt under its name, with these members.
+/// A body for the container: a prompt under its name, with these fields.
 fn body(prompt: &str, members: &Value) -> Value {
     let mut body = match prompt {
         "messages" => json!({"messages": [{"role": "user", "content": "hi"}]}),
@@ -22,7 +22,7 @@ fn body(prompt: &str, members: &Value) -> Value {
     body
 }
 
-/// Decodes what was streamed.
+/// Decodes a stream.
 fn read(body: &str) -> Response {
     let mut decoder = Decoder::with_options(Options::new().framing(Framing::Unframed));
     let mut response = Response::default();
@@ -36,10 +36,10 @@ fn read(body: &str) -> Response {
     response
 }
 
-/// A format, the body of a request, and where in the whole answer the text, the reason and the stop text are.
+/// A format, the body of a request, and the JSON pointers of text, finish reason and stop string in the response.
 type Case = (ContainerFormat, Value, &'static str, &'static str, &'static str, &'static str, Value);
 
-/// Checks the answer in one piece, and in the records of a stream.
+/// Checks the non-streaming response and the records of a stream.
 async fn check((format, request, text, wanted, reason, name, stop): Case) {
     let endpoint = Endpoint::new(format).await;
     let whole = endpoint.whole(request.clone()).await;

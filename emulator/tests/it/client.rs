@@ -1,4 +1,4 @@
-//! A client without mercy: it signs as told to, and reports what came over the socket, chunk by chunk.
+//! A raw TCP client: it signs with configurable mistakes, and returns the received bytes chunk by chunk.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A request that is right unless it is changed.
+/// A request. By default it is valid.
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
@@ -26,7 +26,7 @@ pub(crate) struct Request {
     pub(crate) token: Option<&'static str>,
     pub(crate) service: &'static str,
     pub(crate) time: SystemTime,
-    /// Instead of a signature.
+    /// A bearer token, sent instead of a signature.
     pub(crate) bearer: Option<String>,
     /// Changes the request after it has been signed.
     pub(crate) tamper: fn(&mut String),
@@ -57,14 +57,14 @@ impl Request {
         Self::new(&format!("/endpoints/{endpoint}/invocations-response-stream"), body)
     }
 
-    /// A request to the OpenAI route, with a token that is minted for it.
+    /// A request to the OpenAI route, with a token generated for it.
     pub(crate) fn openai(endpoint: &str, body: &str) -> Self {
         let mut request = Self::new(&format!("/endpoints/{endpoint}/openai/v1/chat/completions"), body);
         request.bearer = Some(request.token());
         request
     }
 
-    /// A bearer token of this request's keys and time.
+    /// A bearer token, signed with this request's keys and time.
     pub(crate) fn token(&self) -> String {
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
@@ -94,14 +94,14 @@ impl Request {
         sign(signable, &params).unwrap().into_parts().0
     }
 
-    /// Sends it, and leaves the rest to the caller.
+    /// Sends the request, and returns the socket.
     pub(crate) async fn connect(&self, emulator: &Emulator) -> TcpStream {
         let mut socket = TcpStream::connect(emulator.addr()).await.unwrap();
         socket.write_all(self.text(emulator).as_bytes()).await.unwrap();
         socket
     }
 
-    /// Sends it, and reads to the end of the connection, or until nothing has come for half a second.
+    /// Sends the request, and reads until the connection ends or no bytes arrive for half a second.
     pub(crate) async fn send(&self, emulator: &Emulator) -> Reply {
         let mut socket = self.connect(emulator).await;
         let mut bytes = Vec::new();
@@ -164,7 +164,7 @@ impl Request {
 pub(crate) enum End {
     Fin,
     Reset,
-    /// It did not.
+    /// It did not end.
     Silence,
 }
 
@@ -173,7 +173,7 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) chunks: Vec<Vec<u8>>,
-    /// All of the body is there: as many bytes as promised, or the last chunk.
+    /// The body is complete: as many bytes as `content-length` announced, or with the last chunk.
     pub(crate) whole: bool,
     pub(crate) end: End,
 }
@@ -233,7 +233,7 @@ impl Reply {
         }
     }
 
-    /// What the container sent, from all parts together.
+    /// The bytes that the container sent: the payloads of all parts, joined.
     pub(crate) fn parts(&self) -> Vec<u8> {
         let (frames, error) = self.frames();
         assert_eq!(error, None);

@@ -1,4 +1,4 @@
-//! A container without manners: it says what it is told to, byte for byte, and remembers what it was asked.
+//! A raw TCP container: it sends scripted bytes, valid or not, and records the requests that it receives.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,14 +10,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// What is done on each connection, after its request has come.
+/// An action on a connection, after its request was received.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send(Vec<u8>),
     Wait(Duration),
-    /// Sends chunks of 64 KiB for as long as they are taken.
+    /// Sends chunks of 64 KiB until the socket accepts no more.
     Flood,
-    /// Until the other side has closed.
+    /// Waits until the peer closes the connection.
     AwaitClose,
 }
 
@@ -62,12 +62,12 @@ impl Container {
         Self { addr, requests, closed, flooded, _task: task }
     }
 
-    /// One that answers with a length.
+    /// A container that sends a response with a `content-length`.
     pub(crate) async fn whole(status: &str, headers: &str, body: &str) -> Self {
         Self::new(vec![whole(status, headers, body)]).await
     }
 
-    /// One that streams chunks of server-sent events, and says that it is through.
+    /// A container that streams chunks of server-sent events, and ends the body properly.
     pub(crate) async fn streaming(chunks: &[&str]) -> Self {
         let mut steps = vec![head()];
         for text in chunks {
@@ -93,7 +93,7 @@ impl Container {
         self.behind().limits(limits).start().await.unwrap()
     }
 
-    /// Heads and bodies, in the order of their coming.
+    /// The heads and bodies of the requests, in the order of arrival.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -102,7 +102,7 @@ impl Container {
         self.flooded.load(Ordering::SeqCst)
     }
 
-    /// Waits until a connection was closed by the other side, for two seconds.
+    /// Waits up to two seconds until the peer has closed a connection.
     pub(crate) async fn is_closed(&self) -> bool {
         for _ in 0..200 {
             if self.closed.load(Ordering::SeqCst) > 0 {
@@ -119,7 +119,7 @@ pub(crate) fn whole(status: &str, headers: &str, body: &str) -> Step {
     Step::Send(format!("HTTP/1.1 {status}\r\n{headers}content-length: {len}\r\n\r\n{body}").into())
 }
 
-/// The beginning of a streamed answer.
+/// The head of a streaming response.
 pub(crate) fn head() -> Step {
     Step::Send(
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nserver: uvicorn\r\nx-other: 1\r\n\

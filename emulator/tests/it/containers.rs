@@ -1,4 +1,4 @@
-//! What each container takes, answers and refuses.
+//! The requests, responses and errors of each emulated container.
 
 use sagewire_emulator::{ContainerFormat, Emulator, echo};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ impl Endpoint {
         request.send(&self.0).await
     }
 
-    /// The container's bytes and their content type, over the operation that streams.
+    /// The container's content type and bytes, over the streaming operation.
     pub(crate) async fn stream(&self, body: Value) -> (String, String) {
         let reply = self.send(&Request::stream("e", &body.to_string())).await;
         assert_eq!(reply.status, 200, "{body}: {}", reply.text());
@@ -57,7 +57,7 @@ fn lines(body: &str) -> Vec<Value> {
     body.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The texts at this place in the records, in one piece.
+/// The texts at this JSON pointer in the records, joined.
 fn text(records: &[Value], place: &str) -> String {
     records.iter().filter_map(|record| record.pointer(place)?.as_str()).collect()
 }
@@ -117,7 +117,7 @@ async fn tgi_chats_and_completes() {
         (echo("hi"), &json!(""))
     );
     assert_eq!(endpoint.whole(json!({"prompt": "hi"})).await["choices"][0]["text"], echo("hi"));
-    // A body with both is one to generate from.
+    // A body with both `inputs` and `messages` is a text generation request.
     assert!(endpoint.whole(json!({"inputs": "hi", "messages": messages})).await.is_array());
 }
 
@@ -134,7 +134,7 @@ async fn tgi_refuses_what_it_does_not_take() {
         let error: Value = serde_json::from_str(&error).unwrap();
         let message = format!("Input validation error: {found}");
         assert_eq!((status, &error), (422, &json!({"error": message, "error_type": "validation"})));
-        // A stream has begun before anything is checked.
+        // A stream starts before the request is validated.
         let streamed = json!({"inputs": "hi", "parameters": parameters, "stream": true});
         assert_eq!(events(&endpoint.stream(streamed).await.1), [error]);
     }
@@ -256,7 +256,7 @@ async fn jumpstart_answers_three_kinds_of_bodies_whole() {
     let answer: Value = serde_json::from_str(&endpoint.send(&request).await.text()).unwrap();
     assert_eq!(answer, json!({"generated_text": echo("hi")}));
 
-    // The operation that streams passes on one body.
+    // The streaming operation passes a non-streaming body on.
     let (content_type, body) = endpoint.stream(json!({"inputs": "hi", "stream": true})).await;
     assert_eq!((content_type.as_str(), &body[..20]), ("application/json", "[{\"generated_text\":\""));
 }

@@ -133,7 +133,7 @@ async fn only_tokens_open_it() {
     refused(&mint(|request| request.secret = "wrong").send(&emulator).await, "InvalidSignatureException");
     let old = mint(|request| request.time = SystemTime::now() - Duration::from_secs(90));
     refused(&old.send(&emulator).await, "ExpiredTokenException");
-    // A signature is none, and a token does not open the other operations.
+    // A signature is not accepted on this route, nor a token for the other operations.
     let signed = Request { bearer: None, ..mint(|_| {}) };
     refused(&signed.send(&emulator).await, "MissingAuthenticationTokenException");
     let unary = Request { path: "/endpoints/e/invocations".into(), ..mint(|_| {}) };

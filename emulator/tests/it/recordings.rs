@@ -1,4 +1,4 @@
-//! What passed is kept, and replays to the same bytes.
+//! Calls are recorded, and a recording replays the same bytes.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::container::{Container, Step, chunk, head};
 
 const EVENTS: [&str; 3] = ["data: {\"a\": 1}\n\n", "data: {\"b\": \"\u{e9}\"}\n\n", "data: [DONE]\n\n"];
 
-/// Waits for the recordings, for two seconds.
+/// Waits up to two seconds for the recordings.
 async fn files(folder: &Folder, count: usize) -> Vec<PathBuf> {
     for _ in 0..200 {
         let entries = std::fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().path());
@@ -38,10 +38,10 @@ fn read(file: &PathBuf) -> Value {
     script["rules"][0].take()
 }
 
-/// Status, whether the end came, headers, chunks.
+/// Status, whether the body is complete, headers, chunks.
 type Seen = (u16, bool, Vec<(String, String)>, Vec<Vec<u8>>);
 
-/// All that should be the same.
+/// The parts of a reply that have to be equal in a replay.
 fn seen(reply: &Reply) -> Seen {
     let headers = reply.headers.iter().filter(|(name, _)| !["date", "set-cookie"].contains(&name.as_str()));
     let mut headers: Vec<(String, String)> = headers.cloned().collect();
@@ -172,7 +172,7 @@ async fn recordings_can_be_read_by_people() {
         chunks[1..].iter().all(|chunk| (5..500).contains(&chunk["pause_ms"].as_u64().unwrap())),
         "{chunks:?}"
     );
-    // The next run adds to what is there.
+    // The next run adds to the existing recordings.
     let emulator = container.behind().record(&folder.0).start().await.unwrap();
     Request::stream("my-llm", "{}").send(&emulator).await;
     assert_eq!(files(&folder, 2).await[1].file_name().unwrap(), "000002-my-llm.json");

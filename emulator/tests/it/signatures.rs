@@ -1,4 +1,4 @@
-//! Every request is authenticated as AWS does it.
+//! Requests are authenticated as by AWS.
 
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +39,7 @@ async fn right_ones_pass() {
     assert_eq!(send(&odd).await.status, 200);
 }
 
-/// HTTP/2 has no header `host`: `:authority` is what was signed as such.
+/// HTTP/2 has no header `host`: `:authority` is signed as `host`.
 #[tokio::test]
 async fn http2_without_tls_is_accepted() {
     let emulator = Emulator::builder().start().await.unwrap();
@@ -91,7 +91,7 @@ async fn changes_after_signing_are_found() {
         let reply = send(&Request { tamper, ..request() }).await;
         refused(&reply, "InvalidSignatureException", "does not match");
     }
-    // A header that is not signed may come on the way.
+    // Proxies may add headers that are not signed.
     let tamper: fn(&mut String) = |text| *text = text.replace("\r\nhost:", "\r\nvia: 1.1 proxy\r\nhost:");
     assert_eq!(send(&Request { tamper, ..request() }).await.status, 200);
 }

@@ -1,4 +1,4 @@
-//! A real container behind the service's front.
+//! A real container behind the emulated service.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ fn model_error(reply: &Reply) -> (u64, String, String) {
     (body["OriginalStatusCode"].as_u64().unwrap(), text("OriginalMessage"), text("Message"))
 }
 
-/// The payloads that are parts, and the exception after them.
+/// The payloads of all frames before the exception, joined, and the exception if there is one.
 fn streamed(reply: &Reply) -> (String, Option<Value>) {
     assert_eq!((reply.status, reply.whole), (200, true));
     let (mut frames, error) = reply.frames();
@@ -78,7 +78,7 @@ async fn streams_pass_in_frames_cut_by_seed() {
     assert_eq!(reply.header("x-amzn-sagemaker-custom-attributes"), Some("trace=7"));
     assert_eq!((reply.header("x-other"), reply.header("server")), (None, None));
     assert_eq!(streamed(&reply), (EVENTS.concat(), None));
-    // One frame a chunk, and more of them than the container has sent.
+    // One frame per chunk, and more chunks than the container has sent.
     assert!(reply.chunks.len() == reply.frames().0.len() && reply.chunks.len() > EVENTS.len());
     assert_eq!(send(1).await.chunks, reply.chunks);
     assert_ne!(send(2).await.chunks, reply.chunks);
@@ -113,7 +113,7 @@ async fn the_container_sees_only_what_the_operation_has() {
     }
 }
 
-/// The values of the headers, but for host and length, in order.
+/// The sorted values of the headers, except host and length.
 fn names(request: &str) -> Vec<String> {
     let lines = request.split("\r\n\r\n").next().unwrap().lines().skip(1);
     let fields = lines.map(|line| line.split_once(": ").unwrap());
@@ -248,7 +248,7 @@ async fn sizes_have_limits() {
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_the_container_s_connection_with_it() {
-    // In the middle of the stream, and before there is one.
+    // In the middle of the stream, and before it starts.
     for steps in [vec![head(), chunk(EVENTS[0]), Step::AwaitClose], vec![Step::AwaitClose]] {
         let container = Container::new(steps.clone()).await;
         let emulator = container.emulator().await;
@@ -322,7 +322,7 @@ async fn scripts_go_before_the_container() {
 
 #[tokio::test]
 async fn an_answer_before_the_whole_request_is_an_answer() {
-    // A container that refuses by the head alone.
+    // A container that refuses the request after reading only its head.
     let container = Container::new(vec![whole("413 Too large", "", "no"), Step::AwaitClose]).await;
     let reply = Request::unary("e", &"x".repeat(1 << 20)).send(&container.emulator().await).await;
     assert_eq!(model_error(&reply).0, 413);

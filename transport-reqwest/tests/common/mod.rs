@@ -30,7 +30,7 @@ pub(crate) const HTTP2_ORIGIN: &str = "http://127.0.0.1";
 /// The client detects dead HTTP/2 connections.
 pub(crate) const HAS_PINGS: bool = true;
 
-/// The client keeps using a connection whose server refuses streams for a while.
+/// The client keeps using a connection if the server temporarily refuses streams.
 pub(crate) const KEEPS_REFUSING_CONNECTIONS: bool = true;
 
 /// The server side of a connection.

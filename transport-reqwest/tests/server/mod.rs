@@ -26,7 +26,7 @@ impl Reply {
         Self { parts, ..Self::open(status, headers).1 }
     }
 
-    /// A reply whose body comes from the sender.
+    /// A reply with the body that the sender sends.
     pub(crate) fn open(status: u16, headers: &[(&'static str, &str)]) -> (mpsc::Sender<Bytes>, Self) {
         let (sender, parts) = mpsc::channel(1);
         let mut map = HeaderMap::new();

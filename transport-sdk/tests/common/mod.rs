@@ -54,7 +54,7 @@ pub(crate) const HTTP2_ORIGIN: &str = "https://localhost";
 /// The client of the SDK sends no pings.
 pub(crate) const HAS_PINGS: bool = false;
 
-/// The SDK stops using a connection whose server refuses streams for a while.
+/// The SDK opens a new connection if the server temporarily refuses streams.
 pub(crate) const KEEPS_REFUSING_CONNECTIONS: bool = false;
 
 /// The server side of a connection, after the TLS handshake with HTTP/2.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 pub(crate) const CHAT: &str = r#"{"messages": [{"role": "user", "content": "hi"}], "stream": true}"#;
 
-/// The settings of a client. It does not retry unless `bounds` say so.
+/// The settings of a client. It does not retry unless `bounds` enable retries.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) url: String,

@@ -2,7 +2,7 @@
 //!
 //! Sources: the types of the `anthropic` Python package 2.11.0 and the
 //! [API reference](https://docs.anthropic.com/en/api/messages-streaming) for the format, captures of Anthropic's own
-//! streams, and recordings of vLLM's and llama-server's `/v1/messages` for what others really send.
+//! streams, and recordings of vLLM's and llama-server's `/v1/messages` for the actual behaviour of other servers.
 //!
 //! | canonical | read from | written as |
 //! |---|---|---|
@@ -18,11 +18,11 @@
 //! | usage | `usage`; later counts replace earlier ones, input counts what was cached | `message_start` as far as known, `message_delta` |
 //! | failure, truncation, corruption | `error`, in Anthropic's or OpenAI's shape | `error`, and no `message_stop` |
 //! | part of no name | server tools, their results, … | the same, if it came from Anthropic; else dropped |
-//! | other | counts without a name, members of unknown meaning | counts; `stop_details`, `container`, `context_management`; else dropped |
+//! | other | unknown counts and fields | counts; `stop_details`, `container`, `context_management`; else dropped |
 //!
-//! `message_stop` is the terminal record, and a stop reason is enough. `ping` says nothing.
+//! `message_stop` is the terminal record; a stream that ends after a stop reason is complete, too. `ping` is ignored.
 //!
-//! A message is one answer: choices other than the first are dropped in writing. So are logprobs. All of that is in
+//! A message has one choice: the writer drops all others. It also drops logprobs. All of these are reported in
 //! [`Writer::losses`].
 
 mod parameters;

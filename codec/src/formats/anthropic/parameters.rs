@@ -56,7 +56,7 @@ pub(super) const METADATA: Group = Group { object: "metadata", rows: &[&[row(P::
 pub(super) const SERVICE_TIER: Group =
     Group { object: "", rows: &[&[row(P::ServiceTier, "service_tier").quirk(service_tier)]] };
 
-/// Tokens of an answer without a limit, on top of those of its reasoning.
+/// The token limit of a response if the request has none, in addition to the tokens for its reasoning.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
 
 fn max_tokens(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {

@@ -89,7 +89,7 @@ fn block<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
     })?;
     extension_fields.append(&mut source_own);
     let Some(kind) = kind else { return Ok(None) };
-    // A block of one type with fields of another is kept as it is: they would be lost.
+    // A block of one type with fields of another is kept unchanged, because the fields would be lost.
     let Some((content, used)) = meaning(&kind, block) else { return Ok(None) };
     Ok((used == known).then_some(Part { cache, extension_fields, ..Part::new(content) }))
 }

@@ -1,7 +1,7 @@
 //! Reads the events of a Messages stream, and whole messages.
 //!
 //! Before you change this, consider llama-server, which leaves a block open while the next one streams and signs it late,
-//! and vLLM, whose errors have the shape of OpenAI's.
+//! and vLLM, which sends errors in OpenAI's shape.
 
 use core::ops::Range;
 

@@ -2,7 +2,7 @@
 
 use crate::model::{FinishReason, Losses, Outcome};
 
-/// What each stop reason means. A reason that is not here is kept as it came.
+/// The meaning of each stop reason. Any other reason is kept unchanged.
 static REASONS: [(&str, FinishReason<'static>); 7] = [
     ("end_turn", FinishReason::Stop),
     ("stop_sequence", FinishReason::StopSequence),
@@ -13,13 +13,13 @@ static REASONS: [(&str, FinishReason<'static>); 7] = [
     ("model_context_window_exceeded", FinishReason::ContextWindow),
 ];
 
-/// What a stop reason means.
+/// The meaning of a stop reason.
 pub(crate) fn read(name: &[u8]) -> Option<&'static FinishReason<'static>> {
     REASONS.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, reason)| reason)
 }
 
-/// The stop reason that says the same or the nearest; what came as another name goes out as it came. `has_stop` says
-/// that a stop string was met.
+/// The equivalent or nearest stop reason; a reason with an unknown name is written unchanged. `has_stop` is true if a stop
+/// string ended the response.
 pub(crate) fn write<'a>(
     reason: &'a FinishReason<'_>,
     has_stop: bool,
@@ -28,7 +28,7 @@ pub(crate) fn write<'a>(
 ) -> &'a str {
     let (name, why) = match reason {
         FinishReason::Stop if has_stop => return "stop_sequence",
-        // vLLM says `stop` when the request forced the tool; to the caller it is a call all the same.
+        // vLLM sends `stop` when the request forced the tool; for the caller it is still a tool call.
         FinishReason::Stop if has_tools => ("tool_use", "`stop` after tool calls is `tool_use`"),
         FinishReason::ContentFilter | FinishReason::Guardrail => {
             ("refusal", "what was withheld is a `refusal`")

@@ -15,7 +15,7 @@ use crate::model;
 use crate::model::Failure;
 use crate::model::{Api, Losses, Outcome, SHAPELESS, Usage};
 
-/// Writes an event: the line with its name, and its data, of which `members` writes all fields but the type.
+/// Writes an event: the line with its name, and its data. `members` writes all fields but the type.
 pub(crate) fn event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(name.as_bytes());
@@ -45,7 +45,7 @@ pub(crate) fn why_lost(api: Option<Api>, block: &model::Json<'_>) -> Option<&'st
     }
 }
 
-/// Whether a citation is one of Anthropic's, whose types all have the same suffix.
+/// Whether a citation is one of Anthropic's. Their types all have the same suffix.
 pub(crate) fn is_citation(json: &model::Json<'_>) -> bool {
     let kind = member(json.as_str(), "type").and_then(string);
     kind.is_some_and(|kind| kind.ends_with("_location"))

@@ -40,7 +40,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Whether the model is told not to think.
+/// Whether the request disables thinking.
 fn is_disabled(c: &Conversion<'_, '_>) -> bool {
     let reasoning = c.request.reasoning.as_ref();
     reasoning.is_some_and(|reasoning| reasoning.value.effort.as_deref() == Some("none"))

@@ -17,7 +17,7 @@ use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, Respons
 
 /// Writes canonical events as the server-sent events of a message.
 ///
-/// The [`ResponseOptions`] have defaults for what the source does not have. The message starts with its first part or its
+/// The [`ResponseOptions`] have defaults for values that the source does not have. The message starts with its first part or its
 /// finish reason, so that earlier counts are in its start; the last counts are in `message_delta`. A stream that fails ends
 /// with an `error` and without `message_stop`, so that it does not look complete.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +80,7 @@ struct Stop {
 }
 
 impl Writer {
-    /// A writer with these defaults for what the source does not have.
+    /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
         Self { ids: CallIds::new(context.id.as_deref()), context, ..Self::default() }
     }
@@ -267,7 +267,7 @@ impl Writer {
         event("content_block_stop", out, |out| write_index(self.blocks.saturating_sub(1), out));
     }
 
-    /// Writes a delta of the open block, whose fields `delta` writes.
+    /// Writes a delta of the open block; `delta` writes its fields.
     fn block_delta(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Vec<u8>)) {
         event("content_block_delta", out, |out| {
             write_index(self.blocks.saturating_sub(1), out);

@@ -2,7 +2,7 @@
 //!
 //! Source: shapes `ConverseStreamOutput` and `ConverseResponse` of the service model `bedrock-runtime` 2023-09-30, see
 //! the [API reference](https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html), and
-//! recordings of real streams for what is really sent.
+//! recordings of real streams for actual behaviour.
 //!
 //! | canonical | read from | written as |
 //! |---|---|---|
@@ -16,13 +16,13 @@
 //! | usage | `metadata`, `usage`; input counts what was cached | `metadata`, last; none where the source counts nothing |
 //! | failure, truncation, corruption | exceptions | an exception, and no `messageStop`; Bedrock's own as they came |
 //! | part of no name | `toolUse` with a `type`, `toolResult`, images, … | the same, if it came from Converse; else dropped |
-//! | other | counts without a name, members of unknown meaning | counts; `metrics`, `trace`, `performanceConfig`, `serviceTier`, `additionalModelResponseFields`; else dropped |
+//! | other | unknown counts and fields | counts; `metrics`, `trace`, `performanceConfig`, `serviceTier`, `additionalModelResponseFields`; else dropped |
 //!
 //! Events are read from frames of their own, or from JSON objects with the event under its name, in any order that
 //! servers and emulators send. A `chunk` of `InvokeModelWithResponseStream` holds a record of the provider's format.
 //!
-//! Converse has only one choice: choices other than the first are dropped in writing. So are logprobs and members of unknown
-//! meaning. All of that is in [`Writer::losses`].
+//! A Converse response has one choice: the writer drops all others. It also drops logprobs and unknown fields. All of these
+//! are reported in [`Writer::losses`].
 
 mod extra_fields;
 mod other_blocks;

@@ -1,6 +1,6 @@
 //! Blocks of Converse that the model has no name for: tools that the service runs itself, their results, and images.
 //!
-//! They are written as they were read, except that a stream has in a delta what a whole response has in a field of the block.
+//! They are written as they were read, with one exception: fields of the block in a whole response are deltas in a stream.
 
 use alloc::borrow::Cow;
 use alloc::string::String;

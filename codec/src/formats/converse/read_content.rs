@@ -68,7 +68,7 @@ pub(crate) fn finish(emitter: &mut Emitter<'_>, reason: Option<Str>, stop: Optio
     emitter.finish(&CHOICE, reason, stop)
 }
 
-/// The stop string that ended the response, if the request asked for it: `{"stop_sequence":…}`, or the same in `delta`.
+/// The stop string that ended the response, if it was requested: `{"stop_sequence":…}`, or the same in `delta`.
 /// Delivers the fields unchanged if they contain more.
 pub(crate) fn stop_sequence(
     emitter: &mut Emitter<'_>,

@@ -76,7 +76,7 @@ fn output_config<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Resu
     })
 }
 
-/// Reads `{"type":"json_schema","structure":{"jsonSchema":{"schema":"…"}}}`; what is not exactly that is another shape.
+/// Reads `{"type":"json_schema","structure":{"jsonSchema":{"schema":"…"}}}`; any other shape is not recognized.
 fn text_format<'a>(source: &mut Source<'a>) -> Result<Option<ResponseFormat<'a>>> {
     let (mut kind, mut schema, mut name, mut description) = (None::<Cow<'a, str>>, None, None, None);
     let (mut rest, mut deeper, mut deepest) = (Fields::new(), Fields::new(), Fields::new());
@@ -178,7 +178,7 @@ fn tool<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<()> {
         }
         (read, ..) => {
             let other = match read {
-                // What was read is read again, as a whole.
+                // The tool is read again, as one raw value.
                 Some(_) => whole(source, offset),
                 None => Some(source.raw()?),
             };

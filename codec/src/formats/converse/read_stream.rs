@@ -22,7 +22,7 @@ const EVENTS: [Name; 6] = [
     Name::Metadata,
 ];
 
-/// The events of ConverseStream that are no exceptions.
+/// The events of ConverseStream that are not exceptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     MessageStart,
@@ -138,7 +138,7 @@ pub(crate) fn read_event(name: Name, json: &mut Json<'_>, emitter: &mut Emitter<
     Ok(())
 }
 
-/// The fields of all events, whose names do not clash.
+/// The fields of all events. Their names do not clash.
 #[derive(Default)]
 struct Event {
     role: Option<Str>,

@@ -51,7 +51,7 @@ impl<'a> Blocks<'_, '_, 'a> {
         Ok(())
     }
 
-    /// Appends a part as a block, and its cache point behind it. Returns whether it has a place.
+    /// Appends a part as a block, and its cache point after it. Returns whether Converse has such a block.
     pub(crate) fn write(&self, part: &Part<'a>, role: &'static str, out: &mut Vec<u8>) -> Result<bool> {
         let is_written = self.c.part(part, out, |out| self.block(part, role, &mut Object::new(out)))?;
         if !is_written {

@@ -32,7 +32,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Whether Claude is told to call one tool at a time. Converse has no parameter for that, but passes Claude's own on.
+/// Whether the request limits Claude to one tool call at a time. Converse has no parameter for that, but passes Claude's
+/// own parameter on.
 fn is_alone(c: &Conversion<'_, '_>) -> bool {
     let alone = c.request.parallel_tool_calls.filter(|parallel| !parallel.value);
     let is_claude = c.request.model.as_ref().is_some_and(|model| model.value.contains("claude"));
@@ -53,8 +54,8 @@ fn write_alone(has_choice: bool, fields: &mut Object<'_>) {
     choice.bool("disable_parallel_tool_use", true);
 }
 
-/// Writes what Converse passes on to the model: Claude's parameters, and extra parameters. `alone`: one tool at a time, and
-/// whether a choice of tools was written.
+/// Writes the fields that Converse passes on to the model: Claude's parameters, and extra parameters.
+/// `alone`: one tool at a time, and whether a choice of tools was written.
 fn additional(c: &Conversion<'_, '_>, alone: Option<bool>, object: &mut Object<'_>) {
     let mut written = Vec::new();
     let mut fields = Object::new(&mut written);

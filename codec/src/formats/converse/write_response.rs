@@ -15,7 +15,7 @@ use crate::model::call_input;
 use crate::model::position::ResponseItem;
 use crate::model::{Losses, Outcome, Response, ResponseOptions};
 
-/// The name of the fields that the request asked for.
+/// The field with the additional response fields that were requested.
 const FIELDS: &str = "additionalModelResponseFields";
 
 /// Writes a response as one of Converse.

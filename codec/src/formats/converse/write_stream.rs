@@ -47,7 +47,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// A writer with these defaults for what the source does not have.
+    /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
         Self {
             ids: CallIds::new(context.id.as_deref()),
@@ -207,7 +207,7 @@ impl Writer {
         self.blocks += 1;
     }
 
-    /// Writes the start of the open block, whose content `start` writes.
+    /// Writes the start of the open block; `start` writes its content.
     fn block_start(&mut self, out: &mut Vec<u8>, start: impl FnOnce(&mut Vec<u8>)) {
         self.block("contentBlockStart", b",\"start\":", out, start);
     }
@@ -273,7 +273,7 @@ impl Writer {
         self.block("contentBlockDelta", b",\"delta\":", out, delta);
     }
 
-    /// Writes an event of the open block: its index, and what `rest` writes.
+    /// Writes an event of the open block: its index, and the fields that `rest` writes.
     #[inline]
     fn block(
         &mut self,

@@ -30,8 +30,8 @@
 //! # Requests
 //!
 //! A request is any JSON with placeholders in its strings. A string that consists of one placeholder is replaced by the value
-//! itself, such as a number or a list; in a longer string it is replaced by text. A field or an item whose value the request does
-//! not have is left out.
+//! itself, such as a number or a list; in a longer string it is replaced by text. A field or an item is left out if the request
+//! does not have its value.
 //! The placeholders are `messages` (OpenAI's messages; without system messages if the template has `{{system}}`), `system`,
 //! `prompt` (see [`Format::write`]), `tools` (OpenAI's tools), `stop` (a list), and `model`, `max_tokens`, `temperature`,
 //! `top_p`, `top_k`, `min_p`, `seed`, `n`, `frequency_penalty`, `presence_penalty`, `repetition_penalty`, `stream` and
@@ -48,7 +48,7 @@
 //! |---|---|
 //! | a path of [`stream`](Spec::stream) finds text, reasoning or an end in it | part of a stream |
 //! | only a path of [`response`](Spec::response) does | a whole response, which is complete |
-//! | both find the same text, and the record is all of a body without events | a whole response, unless a path could find its end and does not |
+//! | both find the same text, and the record is all of a body without events | a whole response, unless the format has a path for the end that finds nothing |
 //! | neither does | part of a stream, which may have an ID or counts |
 //!
 //! A stream is complete with a finish reason, with what [`done`](Paths::done) finds or with `[DONE]`, and truncated otherwise.

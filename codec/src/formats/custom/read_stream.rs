@@ -306,7 +306,7 @@ fn value(record: &[u8], json: &mut Json<'_>) -> Result<Value, Fault> {
                 b"null" => Value::Null,
                 b"true" => Value::Bool(true),
                 b"false" => Value::Bool(false),
-                // A number that does not fit is no number here.
+                // A number that does not fit is treated as null.
                 number => serde_json::from_slice::<Number>(number).map_or(Value::Null, Value::Number),
             }
         }

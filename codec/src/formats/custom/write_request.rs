@@ -20,11 +20,11 @@ use crate::model::{Param, Request};
 pub struct Body {
     /// The body: JSON.
     pub bytes: Vec<u8>,
-    /// What the template has no place for, as JSON pointers into OpenAI's request.
+    /// Values that the template has no placeholder for, as JSON pointers into OpenAI's request.
     pub losses: Losses,
 }
 
-/// What may stand in `{{…}}`.
+/// The names that `{{…}}` may contain.
 const NAMES: [&str; 19] = [
     "messages",
     "system",
@@ -154,8 +154,8 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// The format has no template; it wants a prompt and there is none; or there is something in the messages without which
-    /// they would say something else, and that OpenAI's messages cannot say.
+    /// The format has no template; its template needs a prompt and there is none; or the messages contain something that
+    /// OpenAI's messages cannot express, and their meaning would change without it.
     pub fn write(&self, request: &Request<'_>, prompt: Option<&str>) -> Result<Body, ConvertError> {
         let compiled = self.request.as_ref().ok_or_else(|| {
             ConvertError::unsupported("a request of a format without a template", "/request")
@@ -248,7 +248,7 @@ impl Writer<'_, '_> {
         })
     }
 
-    /// Reports what the template has no place for.
+    /// Reports the values that the template has no placeholder for.
     fn report(&mut self) {
         let request = self.request;
         const WHY: &str = "the template has no place for it";

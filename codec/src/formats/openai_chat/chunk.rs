@@ -267,7 +267,7 @@ pub(crate) struct ToolCall {
     pub(crate) id: Option<Str>,
     pub(crate) name: Option<Str>,
     pub(crate) arguments: Option<Arguments>,
-    /// It calls a custom tool, whose input is free text.
+    /// It calls a custom tool, with free text as input.
     pub(crate) custom: bool,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Sources: the [API reference](https://platform.openai.com/docs/api-reference/chat-streaming) and the types of the
 //! `openai` Python package 3.52.0 for the format, vLLM 0.33.0 and SGLang 0.5.23 for their extensions, and recordings of
-//! real servers for what is really sent.
+//! real servers for their actual behaviour.
 //!
 //! | on the wire | canonical |
 //! |---|---|
@@ -15,10 +15,10 @@
 //! | `finish_reason` | finish; `error` and `abort` are a model failure |
 //! | `error`, an object or a text; `"object":"error"` | model failure |
 //! | `[DONE]` | the stream is complete, unless it failed before |
-//! | any other member that is not null | [`Event::Other`](crate::model::Event::Other) with its name |
+//! | any other field that is not null | [`Event::Other`](crate::model::Event::Other) with its name |
 //!
-//! `service_tier` and `system_fingerprint` repeat on every chunk, too: they are said once, and again where they change, and
-//! are written into every chunk that follows. `object` and `obfuscation` say nothing about the answer, and are left out.
+//! Servers repeat `service_tier` and `system_fingerprint` in every chunk: the reader reports them once, and again if they
+//! change; the writer repeats them in every chunk that follows. `object` and `obfuscation` are ignored.
 
 mod chunk;
 mod logprobs;

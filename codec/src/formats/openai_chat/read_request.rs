@@ -236,8 +236,8 @@ fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result
     Ok(true)
 }
 
-/// Reads `{"type":"function","function":{"name":…}}`, `{"name":…}`, and `allowed_tools`. What is not exactly that is
-/// some other choice.
+/// Reads `{"type":"function","function":{"name":…}}`, `{"name":…}`, and `allowed_tools`. Any other
+/// shape is not recognized.
 fn named_choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
     let (mut kind, mut name) = (None::<Cow<'a, str>>, None::<Cow<'a, str>>);
     let (mut mode, mut tools, mut exact) = (None::<Cow<'a, str>>, Vec::new(), true);

@@ -19,7 +19,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     }
     let messages = c.messages(false)?;
     write_messages(c, &messages, object.begin_array("messages"))?;
-    // Without tools both mean nothing, but what was read is not lost.
+    // Without tools, both have no effect, but a native request keeps them.
     if write_tools(c, &mut object)? || c.is_native() {
         tool_choice(c, &mut object);
         c.write_rows(&mut object, &TOOLS);

@@ -23,7 +23,7 @@ pub(crate) const FOREIGN: &str =
 
 /// Writes canonical events as the server-sent events of a chat completion.
 ///
-/// The [`ResponseOptions`] have defaults for what the source does not have. The usage is in the last chunk before `[DONE]`,
+/// The [`ResponseOptions`] have defaults for values that the source does not have. The usage is in the last chunk before `[DONE]`,
 /// which has no choices. A stream that fails ends with an `error` and without `[DONE]`, so that it does not look complete.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Writer {
@@ -64,7 +64,7 @@ struct Choice {
 }
 
 impl Writer {
-    /// A writer with these defaults for what the source does not have.
+    /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
         Self { ids: CallIds::new(context.id.as_deref()), context, ..Self::default() }
     }
@@ -426,7 +426,7 @@ fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether a citation is one of OpenAI's chat, whose type names the field with its content.
+/// Whether a citation is one of OpenAI's chat: its type is the name of the field with its content.
 pub(crate) fn is_citation(json: &Json<'_>) -> bool {
     let kind = json::member(json.as_str(), "type").and_then(json::string);
     kind.is_some_and(|kind| json::member(json.as_str(), &kind).is_some_and(|value| value.starts_with('{')))

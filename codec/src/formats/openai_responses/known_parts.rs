@@ -1,7 +1,7 @@
 //! The parts of a response that were read so far.
 //!
 //! A Responses stream repeats everything up to four times: in deltas, when a part is done, when its item is done, and at the
-//! end. So the reader remembers which parts there were, and what of them was delivered. A part is identified by its item (by
+//! end. So the reader remembers the parts, and how much of each was delivered. A part is identified by its item (by
 //! index or IDs) and by its own index in the item.
 
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ pub(crate) enum Content {
     Reasoning,
     Summary,
     Call,
-    /// A call of a custom tool, whose input is free text.
+    /// A call of a custom tool, with free text as input.
     CustomCall,
     /// Encrypted reasoning.
     Signature,
@@ -37,7 +37,7 @@ impl Content {
     }
 }
 
-/// What identifies an item. Servers leave out the index or the IDs.
+/// The index and IDs that identify an item. Servers omit the index or the IDs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Item {
     /// Its index in the output.
@@ -68,7 +68,7 @@ impl Item {
     }
 }
 
-/// A part, and what of it was delivered.
+/// A part, and how much of it was delivered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
     item: Item,

@@ -1,9 +1,10 @@
 //! OpenAI Responses: read, not written.
 //!
 //! Sources: the types of the `openai` Python package (`types/responses`, generated from OpenAI's API description) for the
-//! format, and recordings of vLLM's and llama-server's `/v1/responses` for what others really send: vLLM says
-//! `response.completed` for what is incomplete, llama-server leaves all indices out and names items by ID alone. What the
-//! recordings do not have is by those types: refusals, summaries, annotations, custom tools, `queued`, `failed`.
+//! format, and recordings of vLLM's and llama-server's `/v1/responses` for the actual behaviour of other servers: vLLM sends
+//! `response.completed` for incomplete responses, llama-server omits all indices and identifies items by ID alone. The
+//! recordings have no refusals, summaries, annotations, custom tools, `queued` or `failed`: these are read as the types
+//! define them.
 //!
 //! | on the wire | canonical |
 //! |---|---|
@@ -14,14 +15,14 @@
 //! | `function_call`, `custom_tool_call` items, deltas of their `arguments` and `input` | tool calls, by `call_id`; a custom tool's input is free text |
 //! | `output_text.annotation.added`, `annotations` | citations |
 //! | `logprobs` that are not empty | logprobs |
-//! | `*.done`, `output` of the last event | what no delta has said, and the ends of parts |
+//! | `*.done`, `output` of the last event | content that no delta had, and the ends of parts |
 //! | `status`, `incomplete_details` | finish: `max_output_tokens` is length; with calls, `completed` is tool calls |
 //! | `response.failed`, `status` of `failed` or `cancelled`, `error` | model failure |
 //! | items of tools that the service runs itself, once each; contents of unknown meaning | parts of no name |
-//! | `service_tier` of the last event; events and members of unknown meaning, as of how such a tool fares | other |
+//! | `service_tier` of the last event; unknown events and fields, such as the progress of such a tool | other |
 //!
-//! `response.completed`, `response.incomplete` and `response.failed` are terminal; there is no `[DONE]`. What a response
-//! repeats of its request (`tools`, `temperature`, `instructions` and so on) says nothing about the answer, and is left out.
+//! `response.completed`, `response.incomplete` and `response.failed` are terminal; there is no `[DONE]`. Fields
+//! that repeat the request (`tools`, `temperature`, `instructions` and so on) are ignored.
 
 mod known_parts;
 mod read_output;

@@ -276,7 +276,7 @@ fn call_content(kind: &[u8]) -> Content {
     if kind == b"custom_tool_call" { Content::CustomCall } else { Content::Call }
 }
 
-/// Whether a value is no array, or one without elements.
+/// Whether a value is not an array, or an array without elements.
 fn is_empty(emitter: &Emitter<'_>, range: &Range<usize>) -> bool {
     emitter.record[range.start] != b'['
         || emitter.record[range.start + 1..range.end - 1].trim_ascii().is_empty()

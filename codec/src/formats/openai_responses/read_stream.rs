@@ -82,7 +82,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads an event that is no delta. Returns whether its name is known.
+    /// Reads an event that is not a delta. Returns whether its name is known.
     fn other_event(&mut self, emitter: &mut Emitter<'_>, event: &Event, name: &[u8]) -> Result<bool, Stop> {
         match (name, &event.response, &event.item, &event.part) {
             (b"created" | b"in_progress" | b"queued", Some(response), ..) => {

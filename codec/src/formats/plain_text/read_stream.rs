@@ -11,7 +11,7 @@ const CHOICE: Index = Index::fixed(0);
 /// Reads a piece of the text. The first one is the whole body where that may be an error.
 pub(crate) fn read(is_first: bool, mut emitter: Emitter<'_>) -> Result<(), DecodeErrorKind> {
     let (record, depth) = (emitter.record, emitter.depth());
-    // What does not begin as errors do was not held back, and may come in pieces another time.
+    // A text that does not begin like an error was not held back: its pieces depend on the chunks.
     if is_first && record.trim_ascii().starts_with(b"{") && text_chunks::may_be_error(record) {
         let mut json = Json::new(record, 0, depth);
         let is_whole = |json: &Json<'_>| record[json.pos()..].trim_ascii().is_empty();

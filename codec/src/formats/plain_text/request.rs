@@ -1,7 +1,7 @@
-//! A prompt as plain text: what JumpStart's first text2text models accept besides JSON.
+//! A prompt as plain text, which JumpStart's first text2text models accept besides JSON.
 //!
-//! There is no document, so nothing has an offset, and nothing but the prompt can be sent: the number of tokens, sampling
-//! and streaming are the container's own decision.
+//! There is no JSON document, so no value has an offset. Only the prompt can be sent: the container decides the number of
+//! tokens, sampling and streaming.
 
 use alloc::vec::Vec;
 

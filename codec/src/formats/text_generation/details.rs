@@ -19,7 +19,7 @@ pub(crate) struct Details {
     finish_reason: Option<Range<usize>>,
     generated_tokens: Option<u64>,
     input_length: Option<u64>,
-    /// The number of the prompt's tokens, if the request asked for them.
+    /// The number of the prompt's tokens, if they were requested.
     prefill: Option<u64>,
     tokens: Option<Range<usize>>,
     has_other_fields: bool,

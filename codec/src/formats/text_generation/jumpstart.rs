@@ -81,7 +81,7 @@ fn top_p(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     }
 }
 
-/// The prompt is not returned unless the request asks for it: Hugging Face's pipelines echo it.
+/// Excludes the prompt from the response unless it was requested: Hugging Face's pipelines echo it by default.
 fn return_full_text(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     object.bool(name, c.wants(&[c.request.return_full_text]));
 }
@@ -208,7 +208,7 @@ fn turns<'a>(c: &Conversion<'_, 'a>, messages: &[Message<'a>]) -> Vec<(&'static 
     turns
 }
 
-/// Appends the texts of a message, and notes what is no text.
+/// Appends the texts of a message, and reports all other content as lost.
 fn texts(c: &Conversion<'_, '_>, message: &Message<'_>, out: &mut String) {
     if message.name.is_some() {
         c.report_dropped(message.offset, "name", "a dialog has no names of speakers");

@@ -23,10 +23,10 @@ pub(crate) const READ: [Row; 11] = [
     row(P::TopLogprobs, "top_n_tokens").read_only(),
 ];
 
-/// The same for APIs whose parameters are in an object.
+/// The same for APIs with the parameters in an object.
 pub(crate) const READ_IN_PARAMETERS: Group = Group { object: "parameters", rows: &[&READ] };
 
-/// Whether the answer is streamed, beside the parameters.
+/// Whether the response is streamed: a field beside the parameters.
 pub(crate) const STREAM: Group = Group { object: "", rows: &[&[row(P::Stream, "stream")]] };
 
 /// The body of one of the APIs.
@@ -75,7 +75,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>, body: &Body) -> Result<Request<'
     if object.is_empty() {
         request.extra_parameters = split_extra_parameters(&mut fields, table);
     }
-    // A known parameter with a value of another type means nothing to any other API.
+    // A known parameter with a value of another type has no meaning in any other API.
     for (name, param) in parameters {
         if table.knows(&name) {
             fields.push((Cow::Owned(alloc::format!("{object}/{name}")), param));
@@ -87,7 +87,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>, body: &Body) -> Result<Request<'
     Ok(request)
 }
 
-/// Reads TGI's `grammar`; what is not exactly one of the known ones is another shape.
+/// Reads TGI's `grammar`. Returns `false` unless it has exactly one of the known shapes.
 fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
     let (kind, offset) = source.kind()?;
     if kind != Kind::Object {
@@ -126,7 +126,7 @@ fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<boo
     Ok(true)
 }
 
-/// Looks for a schema that may have a name, and nothing else. It is left alone.
+/// Looks for a schema that may have a name, and no other fields. The value is left unread.
 fn named_schema<'a>(source: &mut Source<'a>, found: &mut Option<ResponseFormat<'a>>) -> Result<Option<()>> {
     *found = None;
     if source.kind()?.0 != Kind::Object {

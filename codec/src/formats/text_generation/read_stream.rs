@@ -37,7 +37,7 @@ enum OpenEnds {
 }
 
 impl StreamState {
-    /// Whether a body that is no event stream is a whole response: one without a mark of its end.
+    /// Whether a body that is not an event stream is a whole response: one without an end marker.
     pub(crate) fn is_whole_body(&self) -> bool {
         self.open_ends == OpenEnds::One
     }
@@ -221,7 +221,7 @@ impl RecordReader<'_> {
             }
         }
         if text.is_none() && !inner.has_stop_reason {
-            // It is no response.
+            // It is not a response.
             if let (Some(range), false) = (value.or(body.map(|body| body.range)), emitter.is_failed()) {
                 emitter.other(None, None, range);
             }

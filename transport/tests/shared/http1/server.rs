@@ -41,7 +41,7 @@ pub(crate) struct Server {
 struct Shared {
     replies: Vec<Vec<Step>>,
     requests: AtomicUsize,
-    /// Requests whose reply is not complete, and that the client has not cancelled.
+    /// Requests that have no complete reply yet, and that the client has not cancelled.
     open: AtomicUsize,
     /// Sends nothing more.
     silent: watch::Sender<bool>,

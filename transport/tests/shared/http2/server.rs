@@ -39,7 +39,7 @@ pub(crate) enum Step {
     /// Sends nothing more on this stream.
     Stall,
     ResetStream(Reason),
-    /// A GOAWAY frame, which says whether this stream is `processed`.
+    /// A GOAWAY frame. If `processed`, its last stream ID includes this stream.
     GoAway {
         reason: Reason,
         processed: bool,
@@ -73,7 +73,7 @@ struct Shared {
     streams: u32,
     connections: AtomicUsize,
     requests: AtomicUsize,
-    /// Streams whose reply is not complete, and that the client has not reset.
+    /// Streams that have no complete reply yet, and that the client has not reset.
     open: AtomicUsize,
     /// The reasons of the client's resets.
     resets: Mutex<Vec<Reason>>,

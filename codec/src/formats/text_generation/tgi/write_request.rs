@@ -4,7 +4,7 @@
 //! |---|---|
 //! | prompt | `inputs` |
 //! | temperature | above 0, with `do_sample: true`; 0 is `do_sample: false` |
-//! | top_p | between 0 and 1: 1 is left out, TGI answers it with 422 |
+//! | top_p | between 0 and 1: 1 is left out, because TGI rejects it with 422 |
 //! | JSON schema, regular expression | `grammar` |
 //! | top_logprobs | `top_n_tokens`, with `details` |
 //! | return_full_text | always written: on SageMaker, TGI's default is to echo the prompt |
@@ -113,7 +113,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Puts images into the texts beside them, if the options say so.
+/// Writes images into the texts beside them, if this option is set.
 fn write_images<'a>(c: &Conversion<'_, 'a>, messages: &mut Cow<'_, [Message<'a>]>) {
     let has_images = |message: &Message<'_>| {
         message.content.iter().any(|part| matches!(part.content, Content::Image { .. }))

@@ -8,10 +8,10 @@ use crate::model::Content;
 use crate::model::position::ResponseItem;
 use crate::model::{Losses, Outcome, Response};
 
-/// Writes a response as TGI's `/generate` answers; on `/invocations` it stands in a list.
+/// Writes a response of TGI's `/generate`. `/invocations` returns the same in a list.
 ///
-/// TGI generates text and nothing else: tool calls and reasoning are dropped. `details` are written where the source
-/// says why it ended.
+/// TGI generates text and nothing else: tool calls and reasoning are dropped. `details` are written if the source
+/// has a finish reason.
 pub(crate) fn write_response(response: &Response) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);

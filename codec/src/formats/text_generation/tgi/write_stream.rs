@@ -7,11 +7,11 @@ use crate::error::DecodeError;
 use crate::json::{write_integer, write_string};
 use crate::model::{Event, FinishReason, Losses, Outcome, PartKind, Usage};
 
-/// The longest `generated_text`, which repeats all that was streamed: 8 MiB, as all that is held back. What is beyond is
-/// left out of it, and a loss.
+/// The longest `generated_text`, which repeats all streamed text: 8 MiB, like all data that is held back. Longer text is cut,
+/// and reported as a loss.
 const GENERATED_TEXT_MAX: usize = 8 * 1024 * 1024;
 
-/// What TGI says of every token, and no other format of a text.
+/// Fields of every token in TGI that no other format has for a text.
 const NO_TOKENS: [(&str, &str); 2] = [
     ("token id", "a text is no token, and has no ID"),
     ("token logprob", "a text is no token, and has no probability"),
@@ -20,13 +20,13 @@ const NO_TOKENS: [(&str, &str); 2] = [
 /// Why a part is lost that has no name in the model.
 pub(crate) const FOREIGN: &str = "only its own API has such a block: TGI generates text";
 
-/// TGI has one answer.
+/// TGI responses have one choice.
 const CHOICE: u32 = 0;
 
 /// Writes canonical events as the server-sent events of TGI's `/generate_stream`, which any TGI client reads.
 ///
-/// A stream that fails ends with an `error`, and without the record that has `generated_text`: nothing that is not
-/// complete looks as if it were.
+/// A stream that fails ends with an `error`, and without the record that has `generated_text`, so that an incomplete stream
+/// never looks complete.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Writer {
     /// Records so far.
@@ -34,19 +34,19 @@ pub(crate) struct Writer {
     generated_text: String,
     /// The text was too long for that.
     is_cut: bool,
-    /// TGI's name for why it ended.
+    /// TGI's finish reason.
     finish: Option<String>,
     usage: Usage,
     pub(crate) losses: Losses,
 }
 
 impl Writer {
-    /// A writer of one answer.
+    /// A writer of one choice.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// Appends what `event` becomes to `out`.
+    /// Appends the records of `event` to `out`.
     pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let mut lose = |what, why| self.losses.add(what, Outcome::Dropped, why);
         match event {
@@ -105,7 +105,7 @@ impl Writer {
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
         self.token(text, out);
         out.extend_from_slice(b",\"special\":false},\"generated_text\":null,\"details\":null}\n\n");
-        // Once something is left out, all that follows is, too.
+        // Once text was left out, all later text is left out, too.
         self.is_cut |= self.generated_text.len() + text.len() > GENERATED_TEXT_MAX;
         if !self.is_cut {
             self.generated_text.push_str(text);
@@ -185,7 +185,7 @@ impl Writer {
     }
 }
 
-/// The nearest that TGI has a name for; what came as another name goes out as it came.
+/// The nearest finish reason of TGI. A reason with an unknown name is written unchanged.
 pub(crate) fn finish_reason<'a>(
     reason: &'a FinishReason<'_>,
     stop: Option<&str>,
@@ -210,7 +210,7 @@ pub(crate) fn finish_reason<'a>(
     }
 }
 
-/// What of the counts has no place.
+/// Reports the counts that TGI has no fields for.
 pub(crate) fn report_usage(usage: &Usage, losses: &mut Losses) {
     if usage.cache_read_tokens.or(usage.cache_write_tokens).or(usage.reasoning_tokens).is_some() {
         losses.add("usage details", Outcome::Dropped, "TGI counts neither caches nor reasoning");
