@@ -1,4 +1,4 @@
-//! Captures what belongs beside every number: the compiler's version, for which machine it built, and how.
+//! Captures the build details for the results: the compiler's version, the target, and the profile.
 
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 //! The speed of each of sagewire's layers, in bytes of its input.
 //!
-//! Each answer is checked once before anything is measured.
+//! Each result is checked once before anything is measured.
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Gives the streams of `compare --write-streams DIR` to the clients that Python has for SageMaker, and prints how many
-tokens each recovers and how it says that the stream ended.
+"""Decodes the streams of `compare --write-streams DIR` with the Python clients for SageMaker, and prints how many tokens
+each recovers and which ending it reports.
 
     cargo run --release -p sagewire-benches --bin compare -- --write-streams target/streams
     python3 benches/python/recovered.py target/streams
 
 Each line of requirements.txt is installed in a virtual environment of its own, under `--venvs` (target/venvs). An
-environment that is there is used as it is. Nothing is sent anywhere: where a client wants to talk to SageMaker, it gets
-the bytes of the file, in the reads that are listed beside it.
+existing environment is used as it is. Nothing is sent over the network: instead of a response from SageMaker, a client
+gets the bytes of the file, in the reads that `streams.json` lists.
 """
 
 import argparse
@@ -22,20 +22,20 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# Seconds for one variant; one of the clients never comes back.
+# Timeout of one variant in seconds; one of the clients never returns.
 PATIENCE = 60
 
 
 class NotDone(Exception):
-    """What glue raises where [DONE] is missing; no library does."""
+    """Raised by the glue code if [DONE] is missing; no library does this."""
 
 
 # How each client is used. A function takes the reads of a response body and a list to which it adds texts, and returns
-# what the client says of the end. The glue below is as good as we could write it in a few lines: it is not to blame.
+# the ending that the client reports. The glue code below is as correct as a few lines allow, so losses are not due to it.
 
 
 def event_stream(reads):
-    """The `Body` that boto3 hands out, by botocore's own parser."""
+    """The `Body` that boto3 returns, from botocore's own parser."""
     import botocore.session
     from botocore.eventstream import EventStream
     from botocore.parsers import EventStreamJSONParser
@@ -59,7 +59,7 @@ def payloads(reads):
 
 
 def lines(lines, texts):
-    """Glue: the text of lines of server-sent events, and an error where [DONE] is missing."""
+    """Glue code: the text of lines of server-sent events, and an error if [DONE] is missing."""
     for line in lines:
         data = line.decode().strip().removeprefix("\ufeff")
         if not data.startswith("data:"):
@@ -73,12 +73,12 @@ def lines(lines, texts):
 
 
 def each_part(reads, texts):
-    """As in many examples: each part is taken for whole lines."""
+    """As in many examples: assumes that each part consists of complete lines."""
     return lines((line for part in payloads(reads) for line in part.splitlines()), texts)
 
 
 def by_hand(reads, texts):
-    """The parts put together again, then cut at line ends."""
+    """The parts joined, then split at line ends."""
 
     def whole():
         rest = b""
@@ -186,7 +186,7 @@ def strands(reads, texts):
     return asyncio.run(run())
 
 
-# What stands for a client in the table, by the package in requirements.txt.
+# The names of the clients in the table, by the package in requirements.txt.
 CLIENTS = {
     "litellm": {"LiteLLM, completion": litellm_completion, "LiteLLM, acompletion": litellm_acompletion},
     "strands-agents": {"Strands Agents": strands},
@@ -197,7 +197,7 @@ CLIENTS = {
 
 
 def recovered(answer, tokens):
-    """Tokens that stand in the answer, whole and in order. Each token ends in its number, so is like no other."""
+    """Number of tokens that the response contains, complete and in order. Each token ends in its number, so it is unique."""
     at = count = 0
     for token in tokens:
         found = answer.find(token, at)
@@ -207,7 +207,7 @@ def recovered(answer, tokens):
 
 
 class Hung(BaseException):
-    """Not an Exception, lest a client take it for one of its own."""
+    """Not an Exception, so that no client catches it."""
 
 
 def hung(*_):
@@ -223,7 +223,7 @@ def run(client, reads, tokens):
     except Hung:
         ending = "hung"
     except ImportError:
-        raise  # Nothing that a stream does.
+        raise  # Not caused by the stream.
     except Exception as error:
         ending, fault = "error", f"{type(error).__name__}: {error}".splitlines()[0]
     finally:
@@ -251,7 +251,7 @@ def child(package, version, streams):
 
 
 def environment(line, folder):
-    """The interpreter of the line's virtual environment, which is made if it is not there."""
+    """The interpreter of the virtual environment for a line of requirements.txt, which is created if necessary."""
     client = line.split()[0].split("[")[0].split("==")[0]
     version = line.split()[0].split("==")[1]
     path = folder / f"{client}-{version}"

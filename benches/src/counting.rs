@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
-/// The system's allocator, which also counts allocations and reallocations, and the bytes in them. To be named as the
-/// global one by a binary.
+/// The system allocator, which also counts allocations and reallocations, and their bytes. A binary has to set it as its
+/// global allocator.
 ///
-/// A count is read and written, not added to at once: two threads may lose some, but the subjects that allocate most
-/// must not pay for being counted.
+/// A counter is loaded and stored, not incremented atomically: concurrent threads may lose some counts, but counting does not
+/// slow down the subjects that allocate most.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountingAllocator;
 
@@ -30,32 +30,32 @@ fn change(count: &AtomicUsize, more: usize, less: usize) {
     count.store(now.wrapping_add(more).wrapping_sub(less), Ordering::Relaxed);
 }
 
-// SAFETY: every call goes to `System` unchanged; the counters allocate nothing.
+// SAFETY: every call is forwarded to `System` unchanged; the counters do not allocate.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         change(&ALLOCATIONS, 1, 0);
         change(&ALLOCATED, layout.size(), 0);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         change(&ALLOCATIONS, 1, 0);
         change(&ALLOCATED, layout.size(), 0);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, len: usize) -> *mut u8 {
         change(&ALLOCATIONS, 1, 0);
         change(&ALLOCATED, len, layout.size());
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.realloc(pointer, layout, len) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         change(&ALLOCATED, 0, layout.size());
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

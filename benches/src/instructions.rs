@@ -1,4 +1,4 @@
-//! Counts of instructions, and what becomes of them when they are compared with those of the baseline.
+//! Counts of instructions, and their comparison with the baseline.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 /// The command that measures everything again and writes the baseline.
 pub const RENEW: &str = "cargo run --release -p sagewire-benches --bin instructions -- --renew";
 
-/// Per cent that a count may grow. Counts are exact, but a change elsewhere may move what is inlined.
+/// Per cent that a count may grow. Counts are exact, but an unrelated change may change what is inlined.
 const TOLERANCE: u64 = 3;
 
-/// With what the binary was built; between different ones, counts say nothing about the source.
+/// The build of a binary. Counts of different builds cannot be compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
-    /// The compiler's version.
+    /// The version of the compiler.
     pub rustc: String,
-    /// For which machine.
+    /// The target triple.
     pub target: String,
     /// `release` or `debug`.
     pub profile: String,
 }
 
 impl Build {
-    /// Of this binary.
+    /// The build of this binary.
     pub fn this() -> Self {
         let [rustc, target, profile] =
             [env!("SAGEWIRE_RUSTC"), env!("SAGEWIRE_TARGET"), env!("SAGEWIRE_PROFILE")].map(str::to_owned);
         Self { rustc, target, profile }
     }
 
-    /// Why counts of `now` cannot be compared with those of this build, if so.
+    /// Why counts of `now` cannot be compared with those of this build. `None` if they can.
     pub fn differs(&self, now: &Self) -> Option<String> {
         [(&self.rustc, &now.rustc), (&self.target, &now.target), (&self.profile, &now.profile)]
             .into_iter()
@@ -45,31 +45,31 @@ pub type Counts = BTreeMap<String, u64>;
 /// The counts that later ones are compared with, as committed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// With what it was made.
+    /// The build that was measured.
     #[serde(flatten)]
     pub build: Build,
-    /// What it counted.
+    /// The instructions of each path.
     pub instructions: Counts,
 }
 
-/// The count that a path had and the one that it has.
+/// The difference between the baseline and the new count of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Both are known.
+    /// The path has both counts.
     Counted {
-        /// In the baseline.
+        /// The count in the baseline.
         baseline: u64,
-        /// Now.
+        /// The new count.
         now: u64,
     },
-    /// In the baseline, but no path any more.
+    /// The path is in the baseline, but no longer exists.
     Missing(u64),
-    /// A path, but not in the baseline yet.
+    /// The path is not in the baseline yet.
     New(u64),
 }
 
 impl Change {
-    /// Whether this must not pass.
+    /// Whether the check fails.
     pub fn fails(self) -> bool {
         match self {
             Self::Counted { baseline, now } => now * 100 > baseline * (100 + TOLERANCE),
@@ -78,7 +78,7 @@ impl Change {
         }
     }
 
-    /// What to say about it, if anything.
+    /// The remark in the table, if there is one.
     pub fn remark(self) -> Option<&'static str> {
         match self {
             Self::Counted { .. } if self.fails() => Some("REGRESSION"),
@@ -97,7 +97,7 @@ impl Change {
 pub struct Comparison(Vec<(String, Change)>);
 
 impl Comparison {
-    /// Compares.
+    /// Compares the counts.
     pub fn new(baseline: &Counts, now: &Counts) -> Self {
         let names: BTreeSet<&String> = baseline.keys().chain(now.keys()).collect();
         let change = |name: &String| match (baseline.get(name), now.get(name)) {
@@ -109,7 +109,7 @@ impl Comparison {
         Self(names.into_iter().filter_map(|name| Some((name.clone(), change(name)?))).collect())
     }
 
-    /// Whether anything in it must not pass.
+    /// Whether the check fails for any path.
     pub fn fails(&self) -> bool {
         self.0.iter().any(|(_, change)| change.fails())
     }

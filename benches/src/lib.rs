@@ -10,10 +10,10 @@
 //! - [`tally`]: the result of a subject. An incorrect result is reported as an error, never as a speed.
 //! - [`measure`](mod@measure): runs the subjects in turn, round after round, and takes medians.
 //! - [`requests`]: conversion of requests.
-//! - [`lost`]: what is recovered of damaged streams, and the endings that are reported.
+//! - [`lost`]: the tokens that are recovered from damaged streams, and the reported endings.
 //! - [`streams`]: many interleaved streams.
 //! - [`calls`]: whole calls over loopback.
-//! - [`paths`] and [`instructions`]: what is run under valgrind, and how its counts compare with the baseline.
+//! - [`paths`] and [`instructions`]: the code that runs under valgrind, and the comparison of its counts with the baseline.
 
 pub mod calls;
 pub mod catalog;

@@ -40,7 +40,7 @@ pub struct Variant {
     pub about: &'static str,
     /// Tokens in the bytes before the fault.
     pub arrived: usize,
-    /// The response body, in reads.
+    /// The response body, split into reads.
     pub reads: Vec<Bytes>,
 }
 

@@ -1,24 +1,24 @@
-//! Where and with what the numbers were taken.
+//! The machine and the build of the measurements.
 
 use serde::Serialize;
 
 /// The machine and the compiler.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
-    /// The processor's name where the system tells, else its architecture.
+    /// The name of the processor if the system provides it, otherwise its architecture.
     pub cpu: String,
     /// Cores that this process may use.
     pub cores: usize,
     /// The operating system.
     pub os: &'static str,
-    /// The compiler that built this.
+    /// The compiler that built this binary.
     pub rustc: &'static str,
     /// Whether it was built with optimisations.
     pub optimised: bool,
 }
 
 impl Machine {
-    /// This machine.
+    /// The current machine.
     pub fn this() -> Self {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
@@ -33,7 +33,7 @@ impl Machine {
     }
 }
 
-/// The version of a package that this was built with, out of the lock file. Empty if it is not there.
+/// The version of a package in the lock file of this build. Empty if it is not there.
 pub fn version(package: &str) -> &'static str {
     let mut lines = include_str!("../../Cargo.lock").lines();
     let quoted = |line: &'static str, key| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"');

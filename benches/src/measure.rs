@@ -1,4 +1,4 @@
-//! Runs the subjects in turn, proves their answers and takes medians.
+//! Runs the subjects in turn, verifies their results and takes medians.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -18,50 +18,50 @@ use crate::workload::Workload;
 /// Bytes of one read: a full buffer, and what fits in one packet.
 pub const READS: [usize; 2] = [8192, 1400];
 
-/// Bytes of one read that hold about half an event: measured for server-sent events alone.
+/// Bytes of one read that has about half an event: measured only for server-sent events.
 pub const SMALL_READ: usize = 128;
 
 /// One number of the table.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What was measured.
+    /// The measure.
     pub measure: Measure,
-    /// On which bytes.
+    /// The workload.
     pub workload: &'static str,
-    /// In reads of so many bytes; `None` where the whole lies in one slice.
+    /// Bytes per read; `None` if the input is one slice.
     pub reads: Option<usize>,
-    /// Who.
+    /// The subject.
     pub subject: String,
-    /// The versions of the packages that the subject is made of.
+    /// The versions of the packages that the subject uses.
     pub version: String,
-    /// How fast, or why there is no speed to speak of.
+    /// The speed, or why there is none.
     pub outcome: Result<Speed, String>,
 }
 
-/// How fast, and at what cost.
+/// Speed and allocations.
 #[derive(Clone, Copy, Debug)]
 pub struct Speed {
-    /// Millions of input bytes in a second.
+    /// Millions of input bytes per second.
     pub mb_per_s: f64,
-    /// Nanoseconds for each event of the workload (each frame, where frames are measured).
+    /// Nanoseconds per event of the workload, or per frame if frames are measured.
     pub ns_per_event: f64,
-    /// Allocations for each event, once warm.
+    /// Allocations per event, once warm.
     pub allocs_per_event: f64,
 }
 
 /// How to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Times that each subject runs; the median counts.
+    /// Runs of each subject, of which the median is used.
     pub rounds: usize,
     /// Allocations of this process so far.
     pub allocations: fn() -> u64,
 }
 
-/// Whether it makes sense to measure this here.
+/// Whether this combination is measured.
 ///
-/// Without frames, ragged parts are the same bytes as whole ones. Where records differ, there is no one place at which
-/// a lower bound could look for the text.
+/// Without frames, ragged parts have the same bytes as aligned ones. If records differ too much, there is no fixed position at
+/// which a lower bound could search for the text.
 fn applies(measure: Measure, workload: &Workload) -> bool {
     match measure {
         Measure::Sse => workload.name != "openai-ragged",
@@ -70,7 +70,7 @@ fn applies(measure: Measure, workload: &Workload) -> bool {
     }
 }
 
-/// In reads of which sizes this is measured. Of formats other than OpenAI's, one says enough.
+/// The read sizes for this measure. For formats other than OpenAI's, one is enough.
 fn read_lens(measure: Measure, workload: &Workload) -> Vec<usize> {
     match measure {
         Measure::Sse => vec![READS[0], READS[1], SMALL_READ],
@@ -80,10 +80,10 @@ fn read_lens(measure: Measure, workload: &Workload) -> Vec<usize> {
     }
 }
 
-/// Measures all that applies on these workloads. `progress` is told how many of the rounds are done, of how many.
+/// Measures all combinations on these workloads. Calls `progress` with the number of finished rounds and of all rounds.
 ///
-/// Each round goes through everything, so that a busy moment of the machine costs each subject one round and none its
-/// median. Within it, the subjects of one measure take turns at going first.
+/// Each round runs everything once, so a short load on the machine affects one round of each subject and no median. Within a
+/// round, the subjects of one measure take turns at going first.
 pub fn measure(
     workloads: &[Workload],
     measures: &[Measure],
@@ -92,7 +92,7 @@ pub fn measure(
 ) -> Vec<Row> {
     let mut blocks = Vec::new();
     for workload in workloads {
-        // What several measures read is in memory once.
+        // Inputs that several measures use are kept in memory once.
         let mut cuts: HashMap<(bool, usize), Rc<Chunks>> = HashMap::new();
         for &measure in measures.iter().filter(|measure| applies(**measure, workload)) {
             if measure == Measure::Limit {
@@ -122,10 +122,10 @@ struct Block<'a> {
     contests: Vec<Contest>,
 }
 
-/// A subject and what it has shown so far.
+/// A subject and its results so far.
 struct Contest {
     subject: Subject,
-    /// The answer that every timed run has to give, or what is wrong.
+    /// The result that every timed run must have, or what is wrong.
     proven: Result<Answer, String>,
     times: Vec<Duration>,
     allocs_per_event: f64,
@@ -159,7 +159,7 @@ impl<'a> Block<'a> {
     }
 
     fn round(&mut self, round: usize) {
-        // Who goes first must not be the one who brings the bytes into the cache.
+        // The first subject must not be the one that loads the bytes into the cache.
         let warm = |chunk: &Bytes| memchr::memchr_iter(b'\n', chunk).count();
         black_box(self.chunks.iter().map(warm).sum::<usize>() + warm(input(self.measure, self.workload)));
         let count = self.contests.len();
@@ -195,17 +195,17 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The bytes that are read, and that a speed counts.
+/// The input bytes of a measure, which its speed refers to.
 pub fn input(measure: Measure, workload: &Workload) -> &Bytes {
     if measure == Measure::Sse { &workload.sse } else { &workload.framed }
 }
 
-/// The same in reads of `len`.
+/// The input in reads of `len`.
 pub fn reads(measure: Measure, workload: &Workload, len: usize) -> Chunks {
     if measure == Measure::Sse { workload.sse_in(len) } else { workload.framed_in(len) }
 }
 
-/// What a time is divided by.
+/// The number of events that a time is divided by.
 fn events(measure: Measure, workload: &Workload) -> u64 {
     match measure {
         Measure::Frames => workload.truth.frames.timed.events,
@@ -213,11 +213,11 @@ fn events(measure: Measure, workload: &Workload) -> u64 {
     }
 }
 
-/// Runs a subject once with every byte in the hash. Returns the answer that timed runs have to give.
+/// Runs a subject once and hashes every byte. Returns the result that timed runs must have.
 ///
 /// # Errors
 ///
-/// What is wrong with the answer, in words: with what the subject recovered.
+/// What is wrong with the result, including what the subject recovered.
 pub fn prove(
     measure: Measure,
     subject: &Subject,
@@ -239,7 +239,7 @@ pub fn prove(
         (Measure::Frames, _) => (Ok(thorough.answer()), truth.frames.thorough),
         (Measure::Sse, _) | (Measure::Limit, "crc + lines") => (Ok(thorough.answer()), truth.sse.thorough),
         (Measure::Limit, name) if name.contains("text") => (Ok(thorough.answer()), truth.raw),
-        // Nothing but a copy, which has no answer.
+        // A mere copy has no result.
         (Measure::Limit, _) => (Ok(thorough.answer()), thorough.answer()),
     };
     let recovered = |answer: Answer| {
@@ -270,7 +270,7 @@ pub fn run(subject: &Subject, workload: &Workload, chunks: &Chunks, mut tally: T
     tally
 }
 
-/// The time in the middle.
+/// Wait until the buffers of both sockets are full.
 pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()

@@ -13,10 +13,10 @@ use crate::subjects::{Measure, Run, sagewire};
 use crate::tally::{Answer, Kind, Tally};
 use crate::workload::{Expected, Workload};
 
-/// One way through the codec, on bytes that are the same every time.
+/// A path through the codec, on the same bytes every time.
 #[derive(Clone, Copy, Debug)]
 pub struct HotPath {
-    /// What it is called in the table and in the baseline.
+    /// The name in the table and in the baseline.
     pub name: &'static str,
     workload: &'static str,
     work: Work,
@@ -26,19 +26,19 @@ pub struct HotPath {
 
 #[derive(Clone, Copy, Debug)]
 enum Work {
-    /// What `compare` measures as well.
+    /// A measure of `compare`.
     Measure(Measure),
     /// JSON lines alone.
     JsonLines,
-    /// Requests to every format. They are documents, and no workload.
+    /// Requests to every format. They are documents, and have no workload.
     Requests,
-    /// From a new decoder to the first text, again and again: what a stream costs before it flows.
+    /// From a new decoder to the first text, repeatedly: the initial cost of a stream.
     First,
 }
 
 /// Events in each workload.
 const EVENTS: usize = 2000;
-/// Streams that [`Work::First`] begins, so that no single allocation decides.
+/// Streams that [`Work::First`] begins, so that no single allocation dominates.
 const STREAMS: usize = 100;
 
 /// A full buffer, and what fits in one packet.
@@ -46,10 +46,10 @@ const FULL: usize = 8192;
 const PACKET: usize = 1400;
 
 impl HotPath {
-    /// All. Their names are those of the baseline, so another name is another path.
+    /// All paths. The baseline refers to them by name, so a new name is a new path.
     pub const ALL: [Self; 20] = [
         Self::new("frames", "openai", Work::Measure(Measure::Frames), FULL),
-        // Smaller than a frame's headers: everything is carried over.
+        // Smaller than a frame's headers: every read ends in a partial frame.
         Self::new("frames-64", "openai", Work::Measure(Measure::Frames), 64),
         Self::new("sse", "openai", Work::Measure(Measure::Sse), FULL),
         // About half a line.
@@ -76,11 +76,11 @@ impl HotPath {
         Self { name, workload, work, read }
     }
 
-    /// Makes the input, and proves on it that the answer is right.
+    /// Creates the input, and verifies that the result for it is correct.
     ///
     /// # Errors
     ///
-    /// What is wrong with the answer.
+    /// What is wrong with the result.
     pub fn prepare(&self) -> Result<Prepared, String> {
         let load = || Workload::load(self.workload, EVENTS);
         let (workload, run, chunks, expected): (_, Run, _, _) = match self.work {
@@ -120,18 +120,18 @@ impl HotPath {
     }
 }
 
-/// A path that only needs to be run.
+/// A path that is ready to run.
 #[derive(Debug)]
 pub struct Prepared {
     workload: Workload,
     chunks: Chunks,
     run: Run,
-    /// What each run has to answer.
+    /// The result that each run must have.
     pub expected: Answer,
 }
 
 impl Prepared {
-    /// Runs it once.
+    /// Runs the path once.
     #[inline]
     pub fn run(&self) -> Answer {
         let mut tally = Tally::timed();
@@ -165,7 +165,7 @@ fn first(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     }
 }
 
-/// The frames of the role and of the first token, and the texts that [`STREAMS`] of them have.
+/// The frames of the role and of the first token, and the expected texts of [`STREAMS`] such streams.
 fn beginning(workload: &Workload) -> Result<(&[u8], Expected), String> {
     let framed = &workload.framed[..];
     let end_of_frame = |start: usize| {

@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 
-/// Streams as they arrive, each in reads of its own.
+/// Streams as they arrive, each split into reads.
 #[derive(Clone, Debug)]
 pub struct Chunks {
     chunks: Vec<Bytes>,
-    /// Where each stream ends in `chunks`.
+    /// The end of each stream in `chunks`.
     ends: Vec<usize>,
 }
 
 impl Chunks {
-    /// Cuts streams into reads of `len`, each with memory of its own, as a socket's would be. A read never holds the
-    /// end of one stream and the beginning of another.
+    /// Splits streams into reads of `len`, each with its own memory, like reads from a socket. No read contains the end of one
+    /// stream and the beginning of another.
     pub fn cut<'a>(streams: impl IntoIterator<Item = &'a [u8]>, len: usize) -> Self {
         let mut cut = Self { chunks: Vec::new(), ends: Vec::new() };
         for stream in streams {
@@ -35,15 +35,14 @@ impl From<Vec<Bytes>> for Chunks {
     }
 }
 
-/// Cuts one stream into reads of `len`.
+/// Splits one stream into reads of `len`.
 pub fn cut(bytes: &[u8], len: usize) -> Chunks {
     Chunks::cut([bytes], len)
 }
 
-/// Hands the prepared reads of a stream over, one after the other, then those of the next, and notes the allocations in
-/// the second half of all.
+/// Iterates over the prepared reads of one stream after the other, and records the allocations in the second half of all reads.
 ///
-/// All subjects pull from here, so that what they allocate until they are warm is told from what every event costs.
+/// All subjects get their input from here, so the allocations of the warm-up can be separated from those per event.
 #[derive(Debug)]
 pub struct Reads<'a> {
     chunks: &'a [Bytes],
@@ -56,25 +55,25 @@ pub struct Reads<'a> {
 }
 
 impl<'a> Reads<'a> {
-    /// Reads of these chunks. `allocations` says how many there were so far in this process.
+    /// Reads of these chunks. `allocations` returns the number of allocations of this process so far.
     pub fn new(chunks: &'a Chunks, allocations: fn() -> u64) -> Self {
         let Chunks { chunks, ends } = chunks;
         Self { chunks, ends, next: 0, stream: 0, allocations, at_half: 0, at_end: 0 }
     }
 
-    /// Reads that count nothing.
+    /// Reads without counting allocations.
     pub fn uncounted(chunks: &'a Chunks) -> Self {
         Self::new(chunks, || 0)
     }
 
-    /// Goes on to the next stream, whether or not this one was read to its end. False after the last.
+    /// Advances to the next stream, even if this one was not read to its end. False after the last.
     pub fn next_stream(&mut self) -> bool {
         self.next = self.end();
         self.stream += 1;
         self.stream < self.ends.len()
     }
 
-    /// Allocations while the second half of the chunks was decoded, and how large a part of the whole that half was.
+    /// Allocations while the second half of the chunks was decoded, and the share of that half in all chunks.
     pub fn steady_allocations(&self) -> (u64, f64) {
         let half = self.chunks.len() / 2;
         let share = (self.chunks.len() - half) as f64 / self.chunks.len() as f64;

@@ -20,8 +20,8 @@ pub struct Recording {
     pub stream: Stream,
 }
 
-/// The recordings in `folder`, which are files `*.sse` of OpenAI chunks, and those that are left out: without a sign that
-/// the stream is complete, or with text that one of the peers cannot decode.
+/// The recordings in `folder`, which are files `*.sse` of OpenAI chunks, and those that are left out: streams without an end
+/// marker, or with text that one of the peers cannot decode.
 ///
 /// # Errors
 ///

@@ -1,14 +1,14 @@
-//! What a subject found, so that a wrong answer is never shown as a speed.
+//! The result of a subject, so that a wrong result is never shown as a speed.
 
 use std::error::Error;
 
-/// Why a subject gave up.
+/// Why a subject failed.
 pub type Fault = Box<dyn Error + Send + Sync>;
 
-/// How much was found, and a hash of it.
+/// The amount of data that was found, and its hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Deltas, events, frames or lines, as the measure has it.
+    /// Number of deltas, events, frames or lines, depending on the measure.
     pub events: u64,
     /// Bytes in them.
     pub bytes: u64,
@@ -16,28 +16,28 @@ pub struct Answer {
     pub hash: u64,
 }
 
-/// What kind of text a delta carries; part of the hash.
+/// The kind of text in a delta; part of the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The answer.
+    /// Text of the response.
     Text,
-    /// Reasoning before the answer.
+    /// Reasoning before the response.
     Reasoning,
     /// Input of a tool call.
     ToolInput,
 }
 
 impl Kind {
-    /// The kind of text that stands behind `needle` in a record.
+    /// The kind of text after `needle` in a record.
     pub fn of_needle(needle: &str) -> Self {
         if needle.contains("arguments") { Self::ToolInput } else { Self::Text }
     }
 }
 
-/// Adds up what a subject finds.
+/// Accumulates the output of a subject.
 ///
-/// A *thorough* tally, which proves the answer before anything is timed, hashes every byte. A timed one samples the ends
-/// of each piece, lest the hash become the measurement.
+/// A *thorough* tally hashes every byte, and verifies a result before anything is timed. A *timed* one samples the ends of each
+/// piece, so that hashing does not dominate the measurement.
 #[derive(Debug, Default)]
 pub struct Tally {
     answer: Answer,
@@ -47,17 +47,17 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// A tally that costs next to nothing.
+    /// A tally with almost no cost.
     pub fn timed() -> Self {
         Self::default()
     }
 
-    /// A tally that looks at every byte, and keeps the texts and what was written.
+    /// A tally that hashes every byte, and keeps the texts and the written bytes.
     pub fn thorough() -> Self {
         Self { thorough: true, output: Some(Vec::new()), ..Self::default() }
     }
 
-    /// A delta. Empty ones do not count: they say nothing.
+    /// Adds a delta. Empty ones are not counted.
     #[inline]
     pub fn text(&mut self, kind: Kind, text: &str) {
         if text.is_empty() {
@@ -75,7 +75,7 @@ impl Tally {
         };
     }
 
-    /// A frame's payload, a record, a line.
+    /// Adds a frame's payload, a record, or a line.
     #[inline]
     pub fn piece(&mut self, piece: &[u8]) {
         self.answer.events += 1;
@@ -88,7 +88,7 @@ impl Tally {
         };
     }
 
-    /// A piece of the bytes that a transcoder writes.
+    /// Adds a piece of a transcoder's output.
     #[inline]
     pub fn output(&mut self, piece: &[u8]) {
         self.piece(piece);
@@ -102,29 +102,29 @@ impl Tally {
         }
     }
 
-    /// The subject gave up.
+    /// Records that the subject failed.
     #[cold]
     pub fn fail(&mut self, why: impl Into<Fault>) {
         self.fault.get_or_insert_with(|| why.into().to_string());
     }
 
-    /// What was found.
+    /// The result.
     pub fn answer(&self) -> Answer {
         self.answer
     }
 
-    /// Why the subject gave up, if it did.
+    /// Why the subject failed, if it did.
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
 
-    /// All texts, or all that was written, in a thorough tally.
+    /// All texts, or all written bytes, of a thorough tally.
     pub fn written(&self) -> &[u8] {
         self.output.as_deref().unwrap_or_default()
     }
 }
 
-/// Eight bytes at a time, as in FxHash.
+/// Hashes eight bytes at a time, as in FxHash.
 #[inline]
 fn step(hash: u64, word: u64) -> u64 {
     (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)

@@ -1,4 +1,4 @@
-//! What `compare` promises to scripts.
+//! The command-line interface of `compare` that scripts depend on.
 
 use std::process::Command;
 
@@ -30,7 +30,7 @@ fn json_has_the_promised_fields() {
         for reads in [8192, 1400] {
             let mut rows = rows.iter().filter(|row| row["measure"] == measure && row["reads"] == reads);
             assert_eq!(rows.next().unwrap()["subject"], "sagewire");
-            // A lower bound is nobody's package.
+            // The lower bound uses no package, so it has no version.
             assert!(rows.all(|row| row["version"] != "" || row["subject"] == "lines + UTF-8, joined"));
         }
     }
@@ -129,7 +129,7 @@ fn sagewire_loses_nothing_and_says_what_is_missing() {
         assert!(["variant", "subject", "version"].iter().all(|name| row[name].is_string()), "{row}");
         assert!(row["recovered"].as_u64() <= row["sent"].as_u64(), "{row}");
         assert_eq!(row["fault"].is_string(), row["ending"] == "error", "{row}");
-        // Where nothing is wrong with the stream, nobody may lose anything.
+        // If the stream is intact, no subject may lose anything.
         if row["variant"] == "aligned" || row["variant"] == "ragged" {
             assert_eq!((&row["recovered"], &row["ending"]), (&row["sent"], &"complete".into()), "{row}");
         }

@@ -1,4 +1,4 @@
-//! The paths whose instructions are counted can be run, and are those of the baseline.
+//! Every path whose instructions are counted can be run, and the baseline has the same paths.
 
 use std::process::{Command, Output};
 

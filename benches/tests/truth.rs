@@ -1,4 +1,4 @@
-//! The workloads are the same every time, and sagewire finds in them what the generator put in.
+//! The workloads are deterministic, and sagewire decodes from them what the generator wrote.
 
 use sagewire_benches::catalog::NAMES;
 use sagewire_benches::formats::{Source, Target};

@@ -1,7 +1,7 @@
-//! What is written as Anthropic's: the events, the losses, and that what is read of it is what was written. The golden
-//! conversions between the formats are here, too.
+//! The Anthropic writer: its events, its losses, and that its output reads back as the same events. Also the golden conversions
+//! between the formats.
 
-// `json!` values are handed over where they are made.
+// `json!` values are passed by value where they are built.
 #![allow(clippy::needless_pass_by_value)]
 
 mod common;
@@ -12,7 +12,7 @@ use sagewire_codec::model::{Event, ResponseOptions};
 use sagewire_codec::{Api, DecodeError, Decoder, Options, sse};
 use serde_json::{Value, json};
 
-/// The events of a stream; it has to be complete.
+/// The events of a stream, which has to be complete.
 fn events(body: &[u8]) -> Vec<Event<'static>> {
     let mut decoder = Decoder::new();
     let mut chunk = Bytes::copy_from_slice(body);
@@ -26,7 +26,7 @@ fn events(body: &[u8]) -> Vec<Event<'static>> {
     events
 }
 
-/// The data of each event. A stream that is complete keeps to Anthropic's order.
+/// The data of each event. Checks that a complete stream follows Anthropic's event order.
 fn data(body: Vec<u8>) -> Vec<Value> {
     let mut decoder = sse::Decoder::new();
     let mut chunk = Bytes::from(body);
@@ -61,7 +61,7 @@ fn data(body: Vec<u8>) -> Vec<Value> {
     events
 }
 
-/// What is written of a stream of OpenAI's.
+/// Converts OpenAI chunks to an Anthropic stream.
 fn written(chunks: &[Value], done: bool) -> (Vec<Value>, Vec<String>, Result<(), DecodeError>) {
     let mut body: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
     body += if done { "data: [DONE]\n\n" } else { "" };
@@ -84,7 +84,7 @@ fn usage() -> Value {
     json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}})
 }
 
-/// Real streams come back as they were, and nothing is lost.
+/// Recorded streams survive a round trip without losses.
 #[test]
 fn samples_read_back() {
     let Some(folder) = common::shared("wire/samples") else {
@@ -109,7 +109,7 @@ fn samples_read_back() {
         assert_eq!((ending, losses), (Ok(()), vec![]), "{name}");
         let (before, after) = (events(&body), events(&out));
         if name.contains("tool") && target == bedrock {
-            // Made by hand: no messageStart, and counts before the end. Once written, they stay as they are.
+            // Handmade: no messageStart, and usage before the end. The written stream is stable under another conversion.
             assert_eq!(transcode(target, ResponseOptions::new(), &out).0, out, "{name}");
             assert_eq!(common::texts(&values(&before)), common::texts(&values(&after)), "{name}");
         } else {
@@ -126,7 +126,7 @@ fn values(events: &[Event<'_>]) -> Vec<Value> {
     events.iter().map(|event| serde_json::to_value(event).expect("JSON")).collect()
 }
 
-/// What the writers write of every vector reads back: the same parts, in the same order, with the same ending.
+/// The output of the writers for every vector reads back as the same parts, in the same order, with the same ending.
 #[test]
 fn vectors_read_back() {
     let mut count = 0;
@@ -144,7 +144,7 @@ fn vectors_read_back() {
             let (out, losses, ending) = transcode(target, ResponseOptions::new().latency_ms(1), &body);
             assert_eq!(ending, Ok(()), "{name}");
             let again = transcode(target, ResponseOptions::new().latency_ms(1), &out);
-            // Counts that nobody gave are zero where they have to be there, and then somebody gave them.
+            // Missing usage is written as zero where the format requires it, and then reads back as zero.
             if !losses.iter().any(|loss| loss.starts_with("usage")) {
                 assert_eq!(again.0, out, "{name} to {target:?}: what is written stays as it is");
             }
@@ -208,7 +208,7 @@ fn stop_reasons() {
 }
 
 #[test]
-fn what_a_message_cannot_say_is_reported() {
+fn losses_are_reported() {
     let mut second = choice(json!({"content": "no"}), Some("stop"));
     second["choices"][0]["index"] = json!(1);
     let mut first = choice(json!({"refusal": "never"}), Some("stop"));
@@ -237,7 +237,7 @@ fn what_a_message_cannot_say_is_reported() {
     );
 }
 
-/// What was signed when its block had ended cannot be signed any more; llama-server does that.
+/// A signature that arrives after the end of its block cannot be written any more; llama-server sends such signatures.
 #[test]
 fn a_late_signature_is_reported() {
     let body = common::read_json(&common::testdata("anthropic.json"));
@@ -249,7 +249,7 @@ fn a_late_signature_is_reported() {
     }
 }
 
-/// A signature in pieces goes out whole: clients keep the last that they hear.
+/// A signature that arrives in pieces is written in one piece: clients keep only the last one that they receive.
 #[test]
 fn signatures_are_joined() {
     let delta = |delta: Value| json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"reasoningContent": delta}}});

@@ -1,4 +1,4 @@
-//! Generates the tables in `README.md`, `docs/formats.md` and `docs/conversions.md` from what the codec does, and checks
+//! Generates the tables in `README.md`, `docs/formats.md` and `docs/conversions.md` from the behaviour of the codec, and checks
 //! that the pages contain them. `SAGEWIRE_TABLES=write cargo test -p sagewire-codec --all-features --test conversions` updates
 //! the pages.
 
@@ -33,7 +33,7 @@ const REQUESTS: [(&str, &str, Api); 11] = [
     ("JumpStart raw text", "text", Api::JumpStartRaw),
 ];
 
-/// The APIs whose responses are written.
+/// The APIs that responses can be written in.
 const TARGETS: [(&str, Api); 4] = [
     ("OpenAI chat", Api::OpenAi),
     ("Converse", Api::Converse),
@@ -268,7 +268,7 @@ fn texts_only(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, 
     Ok(rendered)
 }
 
-/// The table of what is read and written, from trying it.
+/// The table of readable and writable formats, found by trying each.
 fn directions() -> String {
     let mut table = String::from("| API | request | response | stream |\n|---|---|---|---|\n");
     for row in ROWS {
@@ -321,7 +321,7 @@ fn directions() -> String {
              | embeddings: OpenAI ⇄ TEI, JumpStart, Cohere, Voyage | read, write | read, write | – |\n"
 }
 
-/// The table of names: what [`Api`] says of itself.
+/// The table of names, from the methods of [`Api`].
 fn names() -> String {
     let mut table = String::from(
         "| name | other names | request | response | stream | what it is |\n|---|---|---|---|---|---|\n",
@@ -448,7 +448,7 @@ fn field(source: &str, loss: &Loss) -> String {
     }
 }
 
-/// What every pair of APIs loses of a response, streaming and not.
+/// The losses of a response for every pair of APIs, streaming and non-streaming.
 fn responses() -> String {
     let mut table = header("from ╲ to", TARGETS.iter().map(|(name, _)| *name));
     for (name, file, vectors) in RESPONSES {
@@ -456,7 +456,7 @@ fn responses() -> String {
         let all = all.as_array().expect("a list");
         let _ = write!(table, "| {name} |");
         for (_, target) in TARGETS {
-            // Whether it is dropped, and whether that happens in streams and in non-streaming responses.
+            // Whether the value is dropped, and whether that happens in streams and in non-streaming responses.
             let mut lost: BTreeMap<String, (bool, bool, bool)> = BTreeMap::new();
             for vector in vectors {
                 let vector = all.iter().find(|known| known["name"] == **vector).expect("a vector");
@@ -502,7 +502,7 @@ fn list(names: impl IntoIterator<Item = String>) -> String {
 
 /// Each table is between two comments, the first of which has its name.
 #[test]
-fn the_tables_are_what_happens() {
+fn tables_are_up_to_date() {
     let is_updated = std::env::var_os("SAGEWIRE_TABLES").is_some_and(|value| value == "write");
     let mut differences = String::new();
     for (page, name, table) in [

@@ -1,4 +1,4 @@
-//! The fuzzers' corpora and every input that once failed, on stable Rust.
+//! Runs the fuzzing corpora and every input that once failed, on stable Rust.
 
 mod oracles;
 

@@ -1,4 +1,4 @@
-//! Formats that are described in a file.
+//! Custom formats, which are described in a file.
 #![cfg(feature = "custom")]
 
 mod common;
@@ -52,9 +52,9 @@ fn responses() {
     }
 }
 
-/// A broken record costs only itself, and what numbers mean nobody has to know.
+/// A malformed record loses only itself. Numbers of any size are accepted.
 #[test]
-fn records_that_cannot_be_read_are_shown() {
+fn malformed_records_are_reported() {
     let vectors = vectors();
     let options = Options::new().custom(format(&vectors["specs"]["bare"]).expect("a format"));
     let body = b"{\"t\":\"a\"}\n{\"t\":x}\n{\"t\":\"b\",\"y\":12345678901234567890123}\n{\"t\":1e999}\n{\"f\":\"stop\"}\n";
@@ -68,25 +68,25 @@ fn records_that_cannot_be_read_are_shown() {
     assert_eq!((common::texts(&events).as_str(), ending), ("a", Ok(())));
 }
 
-/// The same path in `stream` and in `response`: a body is the one or the other.
+/// The same path in `stream` and in `response`: a body is either streaming or not.
 #[test]
-fn a_whole_answer_that_looks_like_a_record_is_whole() {
+fn a_response_that_looks_like_a_record_is_not_a_stream() {
     let spec = json!({"stream": {"text": "$.text"}, "response": {"text": "$.text"}});
     let options = Options::new().custom(format(&spec).expect("a format"));
     let read = |body: &'static str| Response::read(body.as_bytes(), options.clone());
     for body in ["{\"text\":\"hi\"}", " {\"text\":\n\"hi\"}\n"] {
         assert_eq!(read(body).expect("complete").choices[0].text(), "hi");
     }
-    // Several records, and events, are a stream, which says nothing of its end.
+    // Several records, or server-sent events, are a stream, and here its end is missing.
     for body in ["{\"text\":\"hi\"}\n{\"text\":\"!\"}\n", "data: {\"text\":\"hi\"}\n\n"] {
         assert!(read(body).is_err_and(|error| error.is_truncated()), "{body}");
     }
     assert!(read("{\"text\":\"h").is_err());
 }
 
-/// A format that is described in a file is turned into others like any format.
+/// A custom format converts to other formats like any built-in one.
 #[test]
-fn it_is_transcoded() {
+fn custom_streams_are_transcoded() {
     let vectors = vectors();
     let format = Arc::new(format(&vectors["specs"]["flat"]).expect("a format"));
     let body = b"{\"piece\":\"hi\"}\n{\"end\":{\"why\":\"EOS\"}}\n";
@@ -98,9 +98,9 @@ fn it_is_transcoded() {
     assert!(out.ends_with("data: [DONE]\n\n"), "{out}");
 }
 
-/// What is said at the end of the body has no record any more, and losses of it no place.
+/// Values that are read at the end of the body have no record any more, so their losses have no position.
 #[test]
-fn the_end_of_a_whole_answer_is_transcoded() {
+fn the_end_of_a_non_streaming_response_is_transcoded() {
     let vectors = vectors();
     for (target, said) in [(Api::OpenAi, "length"), (Api::Anthropic, "max_tokens"), (Api::Tgi, "length")] {
         let format = format(&vectors["specs"]["same_end"]).expect("a format");
@@ -115,7 +115,7 @@ fn the_end_of_a_whole_answer_is_transcoded() {
 }
 
 #[test]
-fn refused() {
+fn invalid_formats_are_rejected() {
     let vectors = vectors();
     for vector in list(&vectors, "refused") {
         let spec = serde_json::from_str::<Spec>(&vector["spec"].to_string());
@@ -137,14 +137,14 @@ fn requests() {
     let vectors = vectors();
     for vector in list(&vectors, "requests") {
         let name = &vector["name"];
-        // Parsed from text, so that the members of the template keep their order.
+        // Parsed from text, so that the template keeps the order of its fields.
         let text = std::fs::read_to_string(common::testdata("custom.json")).expect("UTF-8");
         let line = text.lines().find(|line| line.contains(&format!("\"name\": {name},"))).expect("a line");
         let at = line.find("\"template\": ").expect("a template") + "\"template\": ".len();
         let end = line.find(", \"request\": ").expect("a request");
         let spec = format!("{{\"request\": {}}}", &line[at..end]);
         let format = Format::new(serde_json::from_str(&spec).expect("a spec")).expect("a format");
-        // A spec can be written and read again.
+        // A spec survives a serialization round trip.
         let again = serde_json::to_string(format.spec()).expect("JSON");
         assert_eq!(&serde_json::from_str::<Spec>(&again).expect("its own"), format.spec());
         match format.write(&request(&vector["request"]), vector["prompt"].as_str()) {
@@ -165,7 +165,7 @@ fn requests() {
 }
 
 #[test]
-fn a_format_knows_its_placeholders() {
+fn placeholders_are_listed() {
     let format =
         format(&json!({"request": {"a": ["x {{prompt}}"], "b": "{{ other.k }}"}})).expect("a format");
     assert!(format.asks_for("prompt") && format.asks_for("other.k"));
@@ -205,7 +205,7 @@ fn request(value: &Value) -> Request<'_> {
             "stream" => request.stream = value.as_bool().map(Param::new),
             "others" => {
                 for (name, value) in value.as_object().expect("members") {
-                    // The order of members is not serde_json's.
+                    // `serde_json` would not keep this order of the fields.
                     let json =
                         if name == "guided" { r#"{"b":[1],"a":2}"#.to_owned() } else { value.to_string() };
                     request.extra_parameters.push((Cow::Borrowed(name), Param::new(Json(Cow::Owned(json)))));

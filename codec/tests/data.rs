@@ -1,4 +1,4 @@
-//! Events and responses as data: serialized, deserialized, collected; and the ways to decode without a loop.
+//! Events and responses as data: serialized, deserialized and collected. Also the ways to decode without a loop.
 
 mod common;
 
@@ -10,7 +10,7 @@ use sagewire_codec::model::{ConverseEncoding, Event, FinishReason, Response, Res
 use sagewire_codec::{Api, Decoder, Framing, Limits, Options};
 use serde_json::{Value, json};
 
-/// The streams of every API, with what their API is detected as.
+/// The streams of every API, each with the API that is detected.
 const STREAMS: [(&str, Api); 8] = [
     ("openai.sse", Api::OpenAi),
     ("completions.sse", Api::OpenAi),
@@ -31,7 +31,7 @@ fn events(body: &[u8]) -> Vec<Event<'static>> {
 }
 
 #[test]
-fn events_come_back_from_their_json() {
+fn events_survive_a_json_round_trip() {
     let mut kinds = std::collections::BTreeSet::new();
     for (name, _) in STREAMS {
         for event in events(&stream(name)) {
@@ -45,7 +45,7 @@ fn events_come_back_from_their_json() {
     let malformed = br#"{"type":"malformed","offset":7,"bytes":"{","reason":"value is missing"}"#;
     let event: Event<'_> = serde_json::from_slice(malformed).expect("an event");
     assert_eq!(serde_json::to_string(&event).expect("JSON").as_bytes(), malformed);
-    // JSON stays as it is written, numbers included.
+    // JSON values stay as they were written, numbers included.
     let other = r#"{"type":"other","name":"n","json":[1.0e400, null, 12345678901234567890123]}"#;
     let event: Event<'_> = serde_json::from_str(other).expect("an event");
     assert_eq!(serde_json::to_string(&event).expect("JSON"), other);
@@ -55,7 +55,7 @@ fn events_come_back_from_their_json() {
 }
 
 #[test]
-fn what_is_no_event_is_refused() {
+fn invalid_events_are_rejected() {
     for (text, reason) in [
         (r#"{"type":"text_delta","choice":0,"text":"a"}"#, "missing field `part`"),
         (r#"{"type":"part_start","choice":0,"part":0,"kind":"tool_call"}"#, "missing field `name`"),
@@ -68,7 +68,7 @@ fn what_is_no_event_is_refused() {
 }
 
 #[test]
-fn a_response_is_what_its_events_add_up_to() {
+fn responses_are_collected_from_events() {
     for (name, api) in STREAMS {
         let body = stream(name);
         let mut decoder = Decoder::new();
@@ -112,7 +112,7 @@ fn finish_reasons_display_their_names() {
     }
 }
 
-/// A reader that fails after some bytes.
+/// A reader that fails after its bytes.
 struct Breaks<'a>(&'a [u8]);
 
 impl Read for Breaks<'_> {
@@ -125,7 +125,7 @@ impl Read for Breaks<'_> {
 }
 
 #[test]
-fn a_reader_that_fails_is_an_error_after_the_events() {
+fn a_failing_reader_is_an_error_after_the_events() {
     let body = stream("openai.sse");
     let half = &body[..body.len() / 2];
     let all: Vec<_> = Events::new(Breaks(half)).collect();
@@ -135,7 +135,7 @@ fn a_reader_that_fails_is_an_error_after_the_events() {
         matches!(last, Err(io::Error::Transport(error)) if error.to_string().contains("cable")),
         "{last:?}"
     );
-    // A stream that was complete before loses nothing by it.
+    // A read error after the end of a complete stream is not reported.
     let mut complete = Events::new(Breaks(&body));
     assert!(complete.by_ref().all(|event| event.is_ok()));
     assert_eq!(complete.decoder().api(), Some(Api::OpenAi));

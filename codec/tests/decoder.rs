@@ -1,4 +1,4 @@
-//! The stack: what real containers send, however it is wrapped and cut. How streams end is in `scorecard.rs`.
+//! The full decoder on real container output, in every framing and every split. How streams end is tested in `scorecard.rs`.
 
 mod common;
 mod oracles;
@@ -18,9 +18,9 @@ fn streams() {
 
 const BODY: &[u8] = b"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
 
-/// A record that is whole but for its blank line is delivered before the fault that cuts it off.
+/// A complete record without its blank line is delivered before the fault that interrupts the stream.
 #[test]
-fn a_whole_record_before_a_fault_is_delivered() {
+fn a_complete_record_before_a_fault_is_delivered() {
     let part = common::payload_part(&BODY[..BODY.len() - 2]);
     let exception = frame(&[(":message-type", "exception"), (":exception-type", "ModelStreamError")], b"{}");
     let mut corrupt = common::payload_part(b"x");
@@ -34,7 +34,7 @@ fn a_whole_record_before_a_fault_is_delivered() {
 }
 
 #[test]
-fn unknown_frames_are_kept_and_no_error() {
+fn unknown_frames_are_kept_and_are_not_errors() {
     let stream = [
         frame(&[], b""),
         frame(&[(":message-type", "event"), (":event-type", "initial-response")], b"{}"),
@@ -51,9 +51,9 @@ fn unknown_frames_are_kept_and_no_error() {
     assert_eq!(texts(&events), "hi");
 }
 
-/// What a frame is, is remembered from one to the next: that must not reach further than equal headers.
+/// The decoder caches the kind of a frame: the cache must only apply to frames with equal headers.
 #[test]
-fn every_frame_is_taken_for_what_it_is() {
+fn frame_kinds_are_not_confused() {
     let long = "x".repeat(300);
     let part = |extra: &str| frame(&[(":event-type", "PayloadPart"), ("extra", extra)], BODY);
     let note = frame(&[(":event-type", "Note")], b"1");
@@ -76,7 +76,7 @@ fn every_frame_is_taken_for_what_it_is() {
 }
 
 #[test]
-fn limits_hold_for_every_cut() {
+fn limits_hold_for_every_split() {
     let run = |limits, body: &[u8]| {
         every_cut("limit", body, |chunks| decode(Options::new().limits(limits), chunks))
     };
@@ -111,7 +111,7 @@ fn limits_hold_for_every_cut() {
     };
     let calls = many(5, &|n| call(n, "{}"));
     assert!(run(Limits { tools: 4, ..Limits::default() }, calls.as_bytes()).1.is_err_and(|e| e.is_limit()));
-    // The first call never ends: what the second says is held back, and that has a bound.
+    // The first call never ends, so the deltas of the second are held back, up to a limit.
     let held = [call(0, "{"), call(1, "xxxxxxxxxx"), call(1, "xxxxxxxxxx")].concat();
     let (events, ending) = run(Limits { pending: 20, ..Limits::default() }, held.as_bytes());
     assert!(ending.is_err_and(|error| error.is_limit()));
@@ -142,7 +142,7 @@ fn text_in_one_chunk_is_not_copied() {
 #[test]
 fn the_first_delta_comes_with_the_first_record() {
     let mut decoder = Decoder::new();
-    // No blank line yet, only the end of the data line.
+    // Only the end of the data line has arrived, not the blank line.
     let mut chunk = Bytes::from_static(&BODY[..BODY.len() - 1]);
     let mut texts = 0;
     while let Some(event) = decoder.decode(&mut chunk).expect("good") {
@@ -152,8 +152,8 @@ fn the_first_delta_comes_with_the_first_record() {
 }
 
 #[test]
-fn a_chunk_that_comes_too_early_waits() {
-    // The caller brings the next chunk before the last one is decoded: nothing is lost or mixed.
+fn a_chunk_that_arrives_early_is_buffered() {
+    // The caller passes the next chunk before the last one is fully decoded: nothing is lost or reordered.
     let mut decoder = Decoder::new();
     let mut first = Bytes::from(BODY.repeat(3));
     let mut second = Bytes::from_static(b"data: [DONE]\n\n");
@@ -167,7 +167,7 @@ fn a_chunk_that_comes_too_early_waits() {
     while decoder.finish().expect("complete").is_some() {}
 }
 
-/// Whatever is lent as JSON can be read with serde_json.
+/// Any value that is borrowed as JSON is accepted by `serde_json`.
 #[test]
 fn depth_is_that_of_serde_json() {
     for depth in [126, 127] {
@@ -181,7 +181,7 @@ fn depth_is_that_of_serde_json() {
 }
 
 #[test]
-fn the_wrapping_is_told() {
+fn framing_is_detected() {
     let wrapping = |framing, body: &'static str| {
         let mut decoder = Decoder::with_options(Options::new().framing(framing));
         let mut chunk = Bytes::from(body);
@@ -196,7 +196,7 @@ fn the_wrapping_is_told() {
     assert_eq!(wrapping(Framing::Sse, "<html>\n</html>\n"), Some(Framing::Sse));
 }
 
-/// Pieces from which strange streams are made.
+/// Pieces from which unusual streams are built.
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z\"{}\\[\\]:, é\r\n]{0,6}",
@@ -222,14 +222,14 @@ fn piece() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_cut_gives_the_same(pieces in prop::collection::vec(piece(), 0..14), seed: u8) {
+    fn every_split_gives_the_same_events(pieces in prop::collection::vec(piece(), 0..14), seed: u8) {
         let body = pieces.concat();
         oracles::nested(&[&[seed], body.as_bytes()].concat());
     }
 
-    /// The insides of strings and numbers are put in as they are, also where that breaks the JSON around them.
+    /// The contents of strings and numbers are inserted unescaped, even if that breaks the surrounding JSON.
     #[test]
-    fn chunks_that_are_alike_take_an_exact_shortcut(chunks in prop::collection::vec(
+    fn the_shape_cache_is_exact_for_chunks(chunks in prop::collection::vec(
         (
             "(1|2|0|01|1e1|-1|99999999999|\"\")",
             ("(0|1|2|01|4294967296)", "(0|1|00|1.0)"),
@@ -257,9 +257,9 @@ proptest! {
         oracles::alike(body.as_bytes());
     }
 
-    /// The same for text generation, whose records change in more places, in each of the wrappings that are read at once.
+    /// The same for text generation. Its records vary in more fields, and it is tested in each framing that is detected.
     #[test]
-    fn records_that_are_alike_take_an_exact_shortcut(records in prop::collection::vec(
+    fn the_shape_cache_is_exact_for_records(records in prop::collection::vec(
         (
             "(1|2|0|0|0|01|1e1|-1|4294967296|\"\")",
             "(-0.5|0|null|1e-05|-1E+5|01|-|1.)",
@@ -272,7 +272,7 @@ proptest! {
         let body: String = records
             .iter()
             .map(|(index, number, kind, raw, whole)| {
-                // Mostly of one shape: others break what has begun.
+                // Most have one shape; the others break the cached one.
                 let record = match if *kind == 0 { shape + 1 } else { shape } {
                     0 => format!(
                         "\"index\":{index},\"token\":{{\"id\":{index},\"text\":\"{raw}\",\"logprob\":{number},\

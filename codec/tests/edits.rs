@@ -1,4 +1,4 @@
-//! Requests that are changed and go back to the API that they were read from: what was not changed stays byte for byte.
+//! Requests that are changed and written back to the API that they were read from: unchanged parts stay byte for byte.
 
 mod common;
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 /// A change to a request.
 type Change = fn(&mut Request<'_>);
 
-/// What a request becomes after a change, and what is lost.
+/// The output for a request after a change, and the losses.
 fn edit(api: Api, source: &str, change: Change) -> (String, Vec<String>) {
     let mut request = read_request(api, source.as_bytes()).expect("a request").into_owned();
     change(&mut request);
@@ -22,7 +22,7 @@ fn edit(api: Api, source: &str, change: Change) -> (String, Vec<String>) {
     (String::from_utf8(written).expect("UTF-8"), common::requests::lines(&losses))
 }
 
-/// Applies a change to a source, and expects this result without losses.
+/// Applies a change to a source, and expects this output without losses.
 fn expect(api: Api, source: &str, change: Change, expected: &str) {
     assert_eq!(edit(api, source, change), (expected.to_owned(), vec![]), "{source}");
 }
@@ -53,7 +53,7 @@ fn names_and_extension_fields_of_the_source_stay() {
         |request| (request.max_tokens, request.include_usage) = (Some(6.into()), Some(false.into())),
         r#"{"messages":[],"max_completion_tokens":6,"stream":true,"stream_options":{"x":1,"include_usage":false}}"#,
     );
-    // What is deprecated stays until it is changed, and is then written as its successor.
+    // Deprecated fields stay until they are changed, and are then written as their successors.
     let source = r#"{"messages":[],"functions":[{"name":"f"}],"function_call":{"name":"f"}}"#;
     expect(
         Api::OpenAi,
@@ -143,7 +143,7 @@ fn a_response_format_and_a_system_message_can_be_changed_and_removed() {
     );
 }
 
-/// Only what was changed can be lost.
+/// Only changed values can be lost.
 #[test]
 fn losses_are_those_of_the_change() {
     let source =
@@ -162,7 +162,7 @@ fn losses_are_those_of_the_change() {
             "role: approximated: the role is unknown: sent as the user's"
         ]
     );
-    // A model that is told to think accepts less.
+    // With thinking enabled, a model accepts fewer parameters.
     let source = r#"{"model":"m","max_tokens":5000,"temperature":0.5,"messages":[{"role":"user","content":"a"}],"thinking":{"type":"enabled","budget_tokens":1024}}"#;
     expect(
         Api::Anthropic,
@@ -172,7 +172,7 @@ fn losses_are_those_of_the_change() {
     );
 }
 
-/// Each parameter of each API can be set, changed and removed, and is read again as it was set.
+/// Each parameter of each API can be set, changed and removed, and reads back with the value that was set.
 #[test]
 fn every_parameter_can_be_edited() {
     const CHANGES: [(&str, Change); 8] = [
@@ -199,7 +199,7 @@ fn every_parameter_can_be_edited() {
             let text = written.to_string();
             let again = read_request(api, text.as_bytes()).expect("a request");
             assert_eq!(again.messages.len(), request.messages.len(), "{name}: {source}");
-            // All other fields are there.
+            // The output has all other fields.
             let source: Value = serde_json::from_str(&source).expect("JSON");
             let other = |value: &Value| value.as_object().expect("an object").len();
             assert!(other(&written) + 1 >= other(&source), "{name}: {source} {written}");
@@ -209,7 +209,7 @@ fn every_parameter_can_be_edited() {
                         request.max_tokens.map(|param| param.value),
                         request.temperature.map(|param| param.value.to_bits()),
                         request.stop.iter().map(|stop| stop.value.to_string()).collect::<Vec<_>>(),
-                        // Converse has an operation instead.
+                        // Converse has a separate operation for streaming instead.
                         request.stream.map(|param| param.value).filter(|_| api != Api::Converse),
                         request.tools.len(),
                     )

@@ -1,4 +1,4 @@
-//! Embeddings: what containers take and answer.
+//! Embeddings: requests and responses of containers.
 
 mod common;
 
@@ -60,9 +60,9 @@ fn requests() {
     assert!(vectors.len() >= 30);
 }
 
-/// What is written as OpenAI's is read as the same.
+/// OpenAI embedding requests read back unchanged.
 #[test]
-fn openai_requests_come_back() {
+fn openai_requests_survive_a_round_trip() {
     for vector in vectors("requests") {
         let Ok(request) = Request::read(vector["request"].as_str().expect("a request").as_bytes()) else {
             continue;
@@ -103,7 +103,7 @@ fn responses() {
                     "{name}"
                 );
                 check_losses(name, &losses, vector);
-                // What is written is JSON, and read as the same.
+                // The output is JSON and reads back the same.
                 assert!(serde_json::from_slice::<Value>(&written).is_ok(), "{name}");
                 let again = Response::read(&written, Reading::new()).expect("its own");
                 let encoding = if vector["base64"] == true { Encoding::Base64 } else { Encoding::Float };
@@ -123,7 +123,7 @@ fn responses() {
     assert!(vectors.len() >= 45);
 }
 
-/// No body makes it panic: every vector cut and with a byte changed.
+/// No body causes a panic: every vector truncated, and with one byte changed.
 #[test]
 fn broken_bodies_are_errors() {
     for vector in vectors("responses") {
@@ -144,9 +144,9 @@ fn broken_bodies_are_errors() {
     assert!(Request::read(format!("{{\"input\":{deep}").as_bytes()).expect_err("deep").is_invalid());
 }
 
-/// A hundred thousand members take no time that grows with their square.
+/// The time for a hundred thousand fields does not grow quadratically.
 #[test]
-fn members_are_many() {
+fn many_fields_take_linear_time() {
     let members: String = (0..100_000).map(|number| format!(",\"m{number}\":1")).collect();
     let body = format!("{{\"embeddings\":[[1]]{members}}}");
     let response = Response::read(body.as_bytes(), Reading::new()).expect("one vector");
@@ -157,7 +157,7 @@ fn members_are_many() {
 }
 
 #[test]
-fn vectors_give_their_numbers() {
+fn vectors_have_their_values() {
     let body = br#"{"data":[{"embedding":[1.5,-2]},{"embedding":"AADAPwAAAMA="}]}"#;
     let response = Response::read(body, Reading::new()).expect("two vectors");
     for vector in &response.vectors {

@@ -1,4 +1,4 @@
-//! Errors of services and containers: what they mean, how every API says them, and whether to try again.
+//! Errors of services and containers: their meaning, their form in every API, and whether they are retryable.
 
 mod common;
 
@@ -8,12 +8,12 @@ use sagewire_codec::model::ResponseOptions;
 use sagewire_codec::{Api, HttpError, Options};
 use serde_json::{Value, json};
 
-/// The vectors that have a member of this name: `body` with a status, or `text` of a stream.
+/// The vectors that have a field of this name: `body` with a status, or `text` of a stream.
 fn vectors(own: &str) -> Vec<(String, Value)> {
     common::vectors_with("errors.json", own)
 }
 
-/// What an error is, as far as the vector says it.
+/// The properties of an error that the vector lists.
 fn said(error: &HttpError, expected: &Value) -> Value {
     let mut found = json!({
         "status": error.status, "kind": format!("{:?}", error.kind), "name": error.name, "message": error.message,
@@ -23,7 +23,7 @@ fn said(error: &HttpError, expected: &Value) -> Value {
     found
 }
 
-/// The body of an error. A vector that has it as text means every byte.
+/// The body of an error. If the vector has the body as text, the comparison is byte for byte.
 fn body(error: &HttpError, format: Api, expected: &Value) -> Value {
     let text = String::from_utf8(error.write(format)).expect("UTF-8");
     if expected.is_string() { text.into() } else { serde_json::from_str(&text).expect("JSON") }
@@ -40,7 +40,7 @@ fn write(error: &HttpError, format: &str, expected: &Value) -> Value {
 }
 
 #[test]
-fn answers() {
+fn error_responses() {
     let vectors = vectors("body");
     for (name, vector) in &vectors {
         let status = vector["status"].as_u64().and_then(|status| status.try_into().ok());
@@ -54,7 +54,7 @@ fn answers() {
     assert!(vectors.len() >= 130, "{}", vectors.len());
 }
 
-/// Failures in the middle of a stream: what they are, whether to try again, and what a stream of another format ends with.
+/// Failures in the middle of a stream: their meaning, whether they are retryable, and the ending of the converted stream.
 #[test]
 fn streams() {
     let vectors = vectors("text");

@@ -35,7 +35,7 @@ fn limits_hold_to_the_byte() {
 }
 
 #[test]
-fn what_cannot_be_encoded_is_refused() {
+fn invalid_frames_are_not_encoded() {
     let long = "x".repeat(32_768);
     for header in [
         Header::new("", Value::Bool(true)),
@@ -52,7 +52,7 @@ fn what_cannot_be_encoded_is_refused() {
     assert!(parse(&out, &Limits::default()).expect("good").is_some());
 }
 
-/// A header with owned parts.
+/// A header with owned fields.
 fn any_header() -> impl Strategy<Value = (String, HeaderValue)> {
     let value = prop_oneof![
         any::<bool>().prop_map(HeaderValue::Bool),
@@ -62,7 +62,7 @@ fn any_header() -> impl Strategy<Value = (String, HeaderValue)> {
         any::<i64>().prop_map(HeaderValue::Int64),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| HeaderValue::ByteArray(bytes.into())),
         "\\PC{0,20}".prop_map(|text| HeaderValue::String(text.into())),
-        // The oracle keeps seconds and nanoseconds: what it can hold comes back.
+        // The oracle stores seconds and nanoseconds: timestamps in its range survive a round trip.
         (-4_000_000_000_000i64..4_000_000_000_000)
             .prop_map(|ms| HeaderValue::Timestamp(aws_smithy_types::DateTime::from_millis(ms))),
         any::<u128>().prop_map(HeaderValue::Uuid),
@@ -96,7 +96,7 @@ proptest! {
         headers.dedup_by(|a, b| a.0 == b.0);
         let mut out = Vec::new();
         encode(headers.iter().map(ours), &payload, &mut out).expect("encodable");
-        // What we write, smithy writes too, and reads.
+        // Smithy writes the same bytes, and reads ours.
         let mut theirs = aws_smithy_types::event_stream::Message::new(payload.clone());
         for (name, value) in &headers {
             theirs = theirs.add_header(aws_smithy_types::event_stream::Header::new(name.clone(), value.clone()));
@@ -106,7 +106,7 @@ proptest! {
         prop_assert_eq!(&written, &out);
         let read = aws_smithy_eventstream::frame::read_message_from(&mut &out[..]).expect("readable");
         prop_assert_eq!(read, theirs);
-        // What smithy writes, we read.
+        // We read the bytes that smithy writes.
         let (frame, rest) = parse(&written, &Limits::default()).expect("good").expect("whole");
         prop_assert!(rest.is_empty());
         prop_assert_eq!(frame.payload(), &payload);
@@ -115,8 +115,8 @@ proptest! {
         prop_assert_eq!(read, expected);
     }
 
-    /// Any bytes with mended checksums: where both accept, both see the same; where we refuse and smithy does not, it
-    /// is one of the decisions that the module documents.
+    /// Any bytes with repaired checksums. If both accept a frame, both read the same; if only we reject it, the reason is one
+    /// of the decisions that the module documents.
     #[test]
     fn agrees_with_smithy_on_damaged_frames(
         headers in prop::collection::vec(any_header(), 0..4),

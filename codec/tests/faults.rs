@@ -1,6 +1,6 @@
-//! What other clients of SageMaker get wrong, by name: each has lost an answer, or called a broken one whole. The vectors
-//! under `testdata/` have most of it in more shapes; here each fault stands alone. Limits of memory are in `memory.rs`,
-//! faults of signing and of connections with the transports.
+//! Known faults of other SageMaker clients: each has lost a response, or accepted a broken one as complete. The vectors
+//! under `testdata/` cover most of them in more shapes; here each fault has a test of its own. Memory limits are tested in
+//! `memory.rs`, faults of signing and of connections in the transports.
 
 mod common;
 
@@ -25,7 +25,7 @@ fn sse(records: &[Value]) -> String {
     records.iter().map(|record| format!("data: {record}\n\n")).collect()
 }
 
-/// A complete answer with a character of four bytes.
+/// A complete response with a character of four bytes.
 fn hello() -> String {
     sse(&[chunk(&json!({"content": "Hel"}), None), chunk(&json!({"content": "lo 🌦"}), Some("stop"))])
         + "data: [DONE]\n\n"
@@ -52,11 +52,11 @@ fn convert(to: Api, body: &Value) -> (Value, Vec<String>) {
 }
 
 #[test]
-fn parts_are_cut_anywhere_and_hold_any_number_of_events() {
+fn parts_split_anywhere_and_have_any_number_of_events() {
     let body = hello();
     let whole = read(&body);
     assert_eq!(texts(&whole.0), "Hello 🌦");
-    // One part with all events, and a part for each byte.
+    // One part with all events, or one part for each byte.
     let bytes: Vec<u8> = body.bytes().flat_map(|byte| payload_part(&[byte])).collect();
     for framed in [payload_part(body.as_bytes()), bytes] {
         assert_eq!(read(&framed), whole);
@@ -86,8 +86,8 @@ fn the_last_line_needs_no_newline_and_must_be_whole() {
 }
 
 #[test]
-fn a_truncated_frame_is_no_success() {
-    // Also after all that the container said.
+fn a_truncated_frame_is_an_error() {
+    // Also after the complete output of the container.
     for body in [hello(), sse(&[chunk(&json!({"content": "hi"}), None)])] {
         let framed = payload_part(body.as_bytes());
         let again = [&framed[..], &framed[..framed.len() - 1]].concat();
@@ -97,7 +97,7 @@ fn a_truncated_frame_is_no_success() {
 }
 
 #[test]
-fn without_a_terminal_record_an_answer_is_truncated() {
+fn a_response_without_a_terminal_record_is_truncated() {
     let tgi = json!({"index": 1, "token": {"id": 1, "text": "hi", "logprob": -1.0, "special": false},
         "generated_text": null, "details": null});
     for record in [chunk(&json!({"content": "hi"}), None), tgi] {
@@ -109,7 +109,7 @@ fn without_a_terminal_record_an_answer_is_truncated() {
 }
 
 #[test]
-fn a_malformed_record_costs_only_itself() {
+fn a_malformed_record_does_not_affect_others() {
     let body = hello().replacen("data: ", "data: {\"choices\":[{\"delta\":{\"content\":]\n\ndata: ", 1);
     let (events, ending) = read(body);
     assert_eq!((texts(&events).as_str(), ending), ("Hello 🌦", Ok(())));
@@ -131,7 +131,7 @@ fn an_error_within_the_stream_is_a_failure_with_its_code() {
         "generated_text": null, "details": null});
     let (_, message, _) = failed(sse(&[token, json!({"error": "boom", "error_type": "generation"})]));
     assert_eq!(message, "boom");
-    // LMI appends it to what it has said, without a line end.
+    // LMI appends the error to its output, without a line end.
     let lmi = json!({"token": {"id": 1, "text": "hi", "log_prob": -1.0}});
     let (code, message, events) = failed(format!("{lmi}{}", json!({"code": 424, "error": "boom"})));
     assert_eq!((code.as_deref(), &*message, &*texts(&events)), (Some("424"), "boom", "hi"));
@@ -211,7 +211,7 @@ fn tool_calls_of_any_shape_are_read() {
 }
 
 #[test]
-fn a_name_that_is_repeated_begins_no_other_call() {
+fn a_repeated_name_does_not_start_another_call() {
     let call = |input: &str| json!({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": input}}]});
     let body = sse(&[chunk(&call("{\"a\""), None), chunk(&call(":1}"), Some("tool_calls"))]);
     let (events, ending) = read(body);
@@ -220,7 +220,7 @@ fn a_name_that_is_repeated_begins_no_other_call() {
 }
 
 #[test]
-fn members_may_be_missing_and_counts_unknown() {
+fn fields_may_be_missing_and_counts_unknown() {
     let body = sse(&[
         json!({"choices": [{"delta": {"content": "hi"}}]}),
         json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}),
@@ -233,7 +233,7 @@ fn members_may_be_missing_and_counts_unknown() {
 }
 
 #[test]
-fn the_finish_reason_is_the_containers() {
+fn the_finish_reason_comes_from_the_container() {
     for (said, meant) in [("length", "length"), ("eos_token", "stop"), ("stop_sequence", "stop_sequence")] {
         let body =
             json!([{"generated_text": "hi", "details": {"finish_reason": said, "generated_tokens": 1}}]);
@@ -281,7 +281,7 @@ fn later_blocks_of_a_message_are_kept_or_reported() {
 }
 
 #[test]
-fn tgi_is_told_not_to_repeat_the_prompt() {
+fn tgi_requests_disable_the_echo_of_the_prompt() {
     let (tgi, _) = convert(Api::Tgi, &json!({"messages": [{"role": "user", "content": "hi"}]}));
     assert_eq!(tgi["parameters"]["return_full_text"], false);
 }
@@ -302,7 +302,7 @@ fn parameters_are_written_as_the_container_takes_them() {
 }
 
 #[test]
-fn stop_strings_are_no_patterns() {
+fn stop_strings_are_not_patterns() {
     let body = json!({"messages": [{"role": "user", "content": "hi"}], "stop": ["a.c", "(", "\\d+"]});
     for (format, pointer) in
         [(Api::Tgi, "/parameters/stop"), (Api::Converse, "/inferenceConfig/stopSequences")]
@@ -310,7 +310,7 @@ fn stop_strings_are_no_patterns() {
         let (written, _) = convert(format, &body);
         assert_eq!(written.pointer(pointer), Some(&body["stop"]));
     }
-    // Nothing that the model says is cut off here.
+    // The client does not cut the model's output at stop strings.
     let answer =
         sse(&[chunk(&json!({"content": "abc a"}), None), chunk(&json!({"content": ".c"}), Some("stop"))]);
     assert_eq!(texts(&read(answer).0), "abc a.c");

@@ -1,5 +1,5 @@
-//! Text generation: every shape by itself, bodies of real servers, and what others get wrong about them. The usual shapes
-//! are vectors in `testdata/streams.json` as well.
+//! Text generation: every shape by itself, bodies of real servers, and known faults of other clients. The common shapes
+//! are also vectors in `testdata/streams.json`.
 
 mod common;
 
@@ -16,13 +16,13 @@ fn shapes() {
     assert!(common::run_vectors("generation.json") >= 70);
 }
 
-/// The answer that the events make.
+/// The response that the events add up to.
 #[derive(Debug, Default, PartialEq)]
 struct Answer {
     texts: BTreeMap<u64, String>,
     finishes: BTreeMap<u64, String>,
     stop: Option<String>,
-    /// Input and output.
+    /// Input and output tokens.
     usage: Option<(Option<u64>, Option<u64>)>,
     logprobs: Vec<Value>,
     others: Vec<String>,
@@ -62,7 +62,7 @@ impl Answer {
     }
 }
 
-/// Whole, cut everywhere, and in frames cut at random: the same answer each time.
+/// Decodes the body unsplit, at every split, and in frames split at random: the response is the same each time.
 fn read(name: &str, body: &[u8]) -> (Answer, Result<(), DecodeError>) {
     let (events, ending) = every_cut(name, body, |chunks| decode(Options::new(), chunks));
     for seed in 0..8 {
@@ -87,7 +87,7 @@ fn shared(folder: &str) -> Option<PathBuf> {
     found
 }
 
-/// The bodies of a folder whose names begin so, without the end that all have.
+/// The files in a folder that have this prefix. Their names are returned without the common extension.
 fn bodies(folder: &str, begin: &str) -> Vec<(String, Vec<u8>)> {
     let Some(folder) = shared(folder) else { return Vec::new() };
     let mut bodies = Vec::new();
@@ -102,7 +102,7 @@ fn bodies(folder: &str, begin: &str) -> Vec<(String, Vec<u8>)> {
     bodies
 }
 
-/// What DJL's formatters were given to say.
+/// The input text of DJL's formatters.
 fn djl_text(case: &str) -> &'static str {
     match case {
         "plain" | "length" | "fulltext" => "Hello world, \"quoted\"\nnew é.",
@@ -129,7 +129,7 @@ fn djl_lmi_bodies() {
         }
         let answer = complete(name, body);
         assert_eq!(answer.text(), djl_text(case), "{name}");
-        // Without details, nobody says why it ended, and nobody makes it up.
+        // Without details the finish reason is unknown, and none is invented.
         let has_details = name.contains("tgi") || name.contains("details") || formatter.starts_with("3p");
         let finish = match case {
             "length" => Some("length"),
@@ -142,7 +142,7 @@ fn djl_lmi_bodies() {
             "one" | "empty" => 1,
             _ => 6,
         };
-        // The prompt's tokens come with the full text.
+        // The tokens of the prompt come with the full text.
         let input = (formatter.starts_with("3p") || case == "fulltext").then_some(2);
         assert_eq!(answer.usage, finish.map(|_| (input, Some(tokens))), "{name}");
         assert_eq!(answer.others, if case == "fulltext" { vec!["prefill"] } else { Vec::new() }, "{name}");
@@ -156,13 +156,13 @@ fn djl_failure(name: &str, body: &[u8]) {
     let (answer, ending) = read(name, body);
     let error = ending.expect_err(name);
     let failure = error.failure().expect(name);
-    // Whole answers lose the text that came before, but in their logprobs; streams have sent it.
+    // Non-streaming responses lose the text before it, except in their logprobs; streams have already sent it.
     let is_stream = name.starts_with("jsonlines") || name.starts_with("sse") || name.starts_with("3p_stream");
     let text = if is_stream && !name.ends_with("first") { "Hello world, \"quoted\"" } else { "" };
     assert_eq!(answer.text(), text, "{name}");
     assert_eq!(answer.finish(), None, "{name}");
     let message = if name.starts_with("jsonlines-tgi") {
-        // The formatter has no place for it.
+        // The formatter has no field for it.
         "the model ended its response with this finish reason"
     } else if name == "3p-error" {
         "Internal error"
@@ -199,7 +199,7 @@ fn llama_server_bodies() {
             .insert(mode.to_owned(), answer.text().to_owned());
     }
     for (case, texts) in texts {
-        // A character that was cut off at the end of the answer is U+FFFD in it, and nothing in the stream.
+        // A character that was cut off at the end is U+FFFD in the non-streaming response, and missing from the stream.
         let rest = if matches!(&*case, "native-bad" | "native-probs") { "\u{fffd}" } else { "" };
         assert_eq!(texts["stream"].clone() + rest, texts["json"], "{case}");
     }
@@ -207,7 +207,7 @@ fn llama_server_bodies() {
 }
 
 #[test]
-fn vllm_refuses_what_it_does_not_speak() {
+fn vllm_rejects_unsupported_requests() {
     let bodies = bodies("recorded/vllm", "inv-tgi-shape");
     for (name, body) in &bodies {
         let (answer, ending) = read(name, body);
@@ -228,7 +228,7 @@ fn wire_samples() {
         assert_eq!(ending, Ok(()), "{name}");
         answer
     };
-    // The samples leave tokens out, so that what the server says it gave is something else.
+    // The samples omit some tokens, so the token count of the server differs.
     let answer = complete("tgi-generate-stream-doc.sse.txt");
     assert_eq!((answer.text(), answer.finish(), answer.usage), ("This.", None, None));
     let answer = complete("tgi-generate-response.json");
@@ -245,7 +245,7 @@ fn wire_samples() {
     assert_eq!(answer.text(), "Deep ");
     let error = ending.expect_err("it says so");
     assert_eq!(error.failure().expect("its own").code.as_deref(), Some("424"));
-    // Nothing says where a dynamic batch ends.
+    // A dynamic batch has no end marker.
     let (answer, ending) = read("lmi-dynamic-batch.txt");
     assert_eq!(answer.text(), "Thisopportunityis");
     assert!(ending.is_err_and(|error| error.is_truncated()));
@@ -271,7 +271,7 @@ fn details(reason: &str) -> Value {
 }
 
 #[test]
-fn the_finish_reason_is_the_containers() {
+fn the_finish_reason_comes_from_the_container() {
     for (reason, expected) in
         [("length", "length"), ("eos_token", "stop"), ("stop_sequence", "stop_sequence"), ("own", "own")]
     {
@@ -282,7 +282,7 @@ fn the_finish_reason_is_the_containers() {
 }
 
 #[test]
-fn no_finish_reason_is_made_up() {
+fn no_finish_reason_is_invented() {
     let answer =
         complete("no details", &sse(&[token(1, "a", false), last(token(2, "b", false), "ab", Value::Null)]));
     assert_eq!((answer.text(), answer.finish(), answer.usage), ("ab", None, None));
@@ -293,7 +293,7 @@ fn without_the_last_record_it_is_truncated() {
     let (answer, ending) = read("cut off", &sse(&[token(1, "a", false), token(2, "b", false)]));
     assert_eq!(answer.text(), "ab");
     assert!(ending.is_err_and(|error| error.is_truncated()));
-    // In the middle of the last one, too.
+    // Also in the middle of the last one.
     let body = sse(&[token(1, "a", false), last(token(2, "b", false), "ab", Value::Null)]);
     let (answer, ending) = read("cut in it", &body[..body.len() - 10]);
     assert_eq!(answer.text(), "a");
@@ -301,7 +301,7 @@ fn without_the_last_record_it_is_truncated() {
 }
 
 #[test]
-fn special_tokens_are_not_shown() {
+fn special_tokens_are_not_delivered() {
     let records = [
         token(1, "<s>", true),
         token(2, "hi", false),
@@ -311,7 +311,7 @@ fn special_tokens_are_not_shown() {
 }
 
 #[test]
-fn the_echo_of_the_prompt_is_no_answer() {
+fn the_echo_of_the_prompt_is_not_delivered() {
     let stream = |texts: &[&str], generated_text: &str| {
         let mut records: Vec<_> = texts.iter().map(|text| token(1, text, false)).collect();
         records.push(last(token(9, "</s>", true), generated_text, details("eos_token")));
@@ -320,9 +320,9 @@ fn the_echo_of_the_prompt_is_no_answer() {
     assert_eq!(stream(&["Hel", "lo"], "Say hello.Hello"), "Hello");
     assert_eq!(stream(&["no"], "nono"), "no");
     assert_eq!(stream(&[], "only the prompt"), "");
-    // What was not streamed is delivered: the half of a character that nothing completes.
+    // Text that was not streamed is delivered: here the first half of a character that is never completed.
     assert_eq!(stream(&["Hel", "lo ", ""], "Hello \u{fffd}"), "Hello \u{fffd}");
-    // A stop string that was taken off again stays.
+    // A stop string that the server removed from the final text is kept.
     assert_eq!(stream(&["a", "###"], "a"), "a###");
 }
 
@@ -344,7 +344,7 @@ fn an_error_after_tokens_is_a_failure() {
         (failure.name.as_str(), failure.message.as_str()),
         ("generation", "Request failed during generation: x")
     );
-    // Also after the record that would have ended it.
+    // Also after the record that would have ended the stream.
     let body =
         [sse(&[last(token(1, "a", false), "a", Value::Null)]), b"{\"code\":424,\"error\":\"late\"}".to_vec()]
             .concat();
@@ -352,7 +352,7 @@ fn an_error_after_tokens_is_a_failure() {
 }
 
 #[test]
-fn the_last_line_needs_no_end() {
+fn the_last_line_needs_no_newline() {
     let lines = "{\"token\": {\"id\": 1, \"text\": \"a\", \"log_prob\": -1}}\n\
                  {\"token\": {\"id\": 2, \"text\": \"b\", \"log_prob\": -1}, \"generated_text\": \"ab\"}";
     assert_eq!(complete("no line end", lines.as_bytes()).text(), "ab");
@@ -362,7 +362,7 @@ fn the_last_line_needs_no_end() {
 }
 
 #[test]
-fn what_only_looks_like_an_answer_is_none() {
+fn lookalikes_are_not_responses() {
     for record in
         [r#"{"body":{"generation":{"x":1}}}"#, r#"{"generation":{"content":[1]}}"#, r#"{"body":{"x":1}}"#]
     {
@@ -373,7 +373,7 @@ fn what_only_looks_like_an_answer_is_none() {
 }
 
 #[test]
-fn a_malformed_record_costs_only_itself() {
+fn a_malformed_record_does_not_affect_others() {
     let body = [
         sse(&[token(1, "a", false)]),
         b"data: {\"index\":2,\"token\":{\"id\":7,\"te\n\n".to_vec(),
@@ -387,7 +387,7 @@ fn a_malformed_record_costs_only_itself() {
 }
 
 #[test]
-fn logprobs_of_tokens_come_where_they_are_wanted() {
+fn token_logprobs_are_optional() {
     let body = sse(&[
         token(1, "<s>", true),
         token(2, "hi", false),
@@ -402,7 +402,7 @@ fn logprobs_of_tokens_come_where_they_are_wanted() {
     assert!(Answer::new(&run(Options::new()).0).logprobs.is_empty());
 }
 
-/// Plain text: the deltas follow the cuts, so they are joined.
+/// Plain text: the deltas depend on the splits, so they are joined.
 fn read_text(body: &[u8]) -> (String, Result<(), DecodeError>) {
     let run = |chunks| {
         let (events, ending) = decode(Options::new().api(Api::PlainText), chunks);
@@ -418,14 +418,14 @@ fn read_text(body: &[u8]) -> (String, Result<(), DecodeError>) {
 }
 
 #[test]
-fn plain_text_is_read_as_it_comes() {
+fn plain_text_is_streamed() {
     for text in [
         "hello",
         " \n ",
         "café 😀\r\n",
         "data: {\"a\":1}\n\n[DONE]",
         "{\"answer\": 42}",
-        // Nothing is held back for an error that stands behind something else, so that it is none however it comes.
+        // An error field that is not the first one does not hold back the text, so in no split is it an error.
         "{\"body\": 1, \"error\": \"x\"}",
         "[DONE]",
         "{",
@@ -450,12 +450,12 @@ fn plain_text_is_read_as_it_comes() {
         ("", "InternalServerException", Some("507"))
     );
     assert_eq!(failure.message, "Worker died.");
-    // Behind or before text, it is what the model wrote.
+    // With text before or after it, it is the model's output.
     let both = [b"so: ", &error[..]].concat();
     assert_eq!(read_text(&both), (String::from_utf8(both).expect("UTF-8"), Ok(())));
     let both = [&error[..], b"so"].concat();
     assert_eq!(read_text(&both), (String::from_utf8(both).expect("UTF-8"), Ok(())));
-    // A frame that was cut off is no good end.
+    // A truncated frame is not a complete stream.
     let frame = common::payload_part(b"hello");
     let cut = vec![Bytes::copy_from_slice(&frame), Bytes::copy_from_slice(&frame[..30])];
     let (events, ending) = decode(Options::new().api(Api::PlainText), cut);

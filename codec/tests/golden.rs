@@ -1,5 +1,5 @@
-//! One rich stream of each format, turned into each that is written, with what is lost. Reviewed by eye; written anew with
-//! `SAGEWIRE_GOLDEN=write`.
+//! One sample stream of each format, converted to every format that can be written, with the losses. Reviewed by eye; rewrite
+//! the golden files with `SAGEWIRE_GOLDEN=write`.
 
 mod common;
 
@@ -36,14 +36,14 @@ fn events(body: &[u8]) -> Vec<Value> {
     events
 }
 
-/// All the text of the first choice.
+/// The concatenated text of the first choice.
 fn text(events: &[Value]) -> String {
     let deltas = events.iter().filter(|event| event["type"] == "text_delta" && event["choice"] == 0);
     deltas.filter_map(|event| event["text"].as_str()).collect()
 }
 
 #[test]
-fn every_stream_becomes_every_other() {
+fn every_stream_converts_to_every_format() {
     let folder = common::testdata("golden");
     let path = folder.join("losses.json");
     let is_written = std::env::var_os("SAGEWIRE_GOLDEN").is_some_and(|value| value == "write");

@@ -1,4 +1,4 @@
-//! Imports point one way, no files import each other in a circle, and the core stays pure.
+//! Imports point one way, no files import each other in a circle, and the core performs no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/thinking",
         "formats/tool_names",
     ];
-    const API: [&str; 19] = [
+    const API: [&str; 20] = [
         "assemble",
         "convert_error",
         "error",
@@ -189,7 +189,7 @@ fn imports_point_downwards() {
     }
 }
 
-/// The file that defines what a path names: through the re-exports of `mod.rs`.
+/// The file that defines the item at a path, found through the re-exports of `mod.rs`.
 fn defined_in(path: &str, files: &BTreeMap<String, String>, depth: usize) -> Option<String> {
     let parts: Vec<&str> = path.split("::").collect();
     for len in (1..=parts.len()).rev() {
@@ -231,7 +231,7 @@ fn no_files_import_each_other_in_a_circle() {
     let files = sources();
     let mut imports: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (name, text) in &files {
-        // A `mod.rs` with nothing but re-exports is no file of its own.
+        // A `mod.rs` that only has re-exports is skipped.
         let is_facade = name == "lib" || (name.ends_with("/mod") && !text.contains("fn "));
         if is_facade {
             continue;
@@ -239,7 +239,7 @@ fn no_files_import_each_other_in_a_circle() {
         let used = named(text).into_iter().filter_map(|path| defined_in(&path, &files, 0));
         imports.insert(name, used.filter(|used| used != name).collect());
     }
-    // Files that import none of the rest, or that none of the rest imports, are in no circle.
+    // Remove files that import none of the rest, or that none of the rest imports: they are in no circle.
     loop {
         let names: BTreeSet<String> = imports.keys().map(|name| (*name).to_owned()).collect();
         let imported: BTreeSet<String> = imports.values().flatten().cloned().collect();
@@ -273,10 +273,10 @@ fn the_core_stays_pure() {
             "base64",
             "bytes",
             "crc32fast",
-            // The optional ones stand behind features.
+            // Optional dependencies, each enabled by a feature.
             "futures-core",
             "memchr",
-            // A cell that is filled once, without `std`, and can be shared between threads.
+            // A cell that is set once, works without `std`, and can be shared between threads.
             "once_cell",
             "serde",
             "serde_json",
@@ -285,9 +285,9 @@ fn the_core_stays_pure() {
     );
 }
 
-/// What the architecture names is there.
+/// The files that the architecture page names exist.
 #[test]
-fn the_architecture_names_files_that_are_there() {
+fn the_architecture_page_names_existing_files() {
     let codec = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(codec.join("../ARCHITECTURE.md")).expect("a page");
     let mut count = 0;

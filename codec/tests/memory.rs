@@ -1,4 +1,4 @@
-//! What a stream costs: the decoder itself, its heap while it waits and while it works, and its allocations.
+//! The memory of a stream: the size of the decoder, its heap while it waits and while it works, and its allocations.
 
 mod common;
 
@@ -17,7 +17,7 @@ static ALLOCATOR: Counting = Counting;
 
 const KIB: i64 = 1024;
 
-/// Decodes all of `chunk` and returns how many events there were.
+/// Decodes all of `chunk` and returns the number of events.
 fn feed(decoder: &mut Decoder, mut chunk: Bytes) -> u64 {
     let mut events = 0;
     while decoder.decode(&mut chunk).expect("good").is_some() {
@@ -33,7 +33,7 @@ fn size_of_the_decoder() {
     assert!(size <= 512);
 }
 
-/// The streams of an afternoon, in frames, each with what it is called.
+/// Representative streams, in frames, each with its name.
 fn workloads(events: usize) -> [(&'static str, Bytes); 11] {
     let whole_parts = |events: &[String]| -> Vec<u8> {
         events.iter().flat_map(|event| payload_part(event.as_bytes())).collect()
@@ -84,7 +84,7 @@ fn a_stream_that_waits_holds_little() {
         let mut decoder = Decoder::new();
         for chunk in chunks {
             feed(&mut decoder, chunk);
-            // What has come of a frame, a line and an event in flight is part of it.
+            // The incomplete frame, line and event are included.
             most = most.max(meter.read().held);
         }
         assert!(most <= 4 * KIB, "{name}: {most} bytes");
@@ -92,17 +92,17 @@ fn a_stream_that_waits_holds_little() {
     println!("Memory: idle heap at most {most} bytes");
 }
 
-/// Where a stream stands after some of its bytes, by the wire formats alone.
+/// The state of a stream after some of its bytes, computed from the wire formats alone.
 #[derive(Clone, Copy)]
 struct Flight {
-    /// Bytes of the frame that has not ended.
+    /// Bytes of the incomplete frame.
     frame: usize,
-    /// Bytes behind the last blank line in the parts that have ended: the line and the event in flight.
+    /// Bytes after the last blank line in the complete parts: the incomplete line and event.
     event: usize,
 }
 
-/// Follows `parts`, framed, byte by byte. What was lent with the last byte of a frame counts until the decoder hears
-/// from its layer again: the frame until the next byte, the event until the next part.
+/// Follows `parts`, framed, byte by byte. Bytes that were borrowed with the last byte of a frame count until the decoder's
+/// next call into that layer: the frame until the next byte, the event until the next part.
 fn flights(parts: &[Vec<u8>]) -> Vec<Flight> {
     let mut flights = Vec::new();
     let mut behind = Flight { frame: 0, event: 0 };
@@ -183,7 +183,7 @@ fn ten_thousand_streams_that_wait() {
     let mut decoders = Vec::with_capacity(10_000);
     for number in 0..10_000 {
         let mut decoder = Decoder::new();
-        // Each stops at another place.
+        // Each stops at a different position.
         let chunks = &chunks[number % chunks.len()];
         for chunk in &chunks[..1 + number / 3 % chunks.len()] {
             feed(&mut decoder, chunk.clone());
@@ -221,9 +221,10 @@ fn decoding_allocates_nothing_in_the_steady_state() {
     }
 }
 
-/// What takes the full parser and is one piece of text is remembered, which allocates: so nothing above took it.
+/// A record that needs the full parser and has only one text is cached, which allocates. So no record of the tests above
+/// needed the full parser.
 #[test]
-fn what_is_not_like_what_came_before_allocates() {
+fn a_miss_of_the_shape_cache_allocates() {
     for stream in [streams::tgi(1_000), streams::lmi(1_000)] {
         let varied = stream.iter().enumerate().map(|(number, record)| {
             let spaces = &"        "[..1 + number % 7];
@@ -261,7 +262,7 @@ fn transcoding_allocates_nothing_in_the_steady_state() {
                     }
                     written
                 };
-                // Until then the output buffer has grown to the largest piece.
+                // By then the output buffer has grown to the largest piece.
                 let warm_up = chunks.len() / 3;
                 run(&chunks[..warm_up]);
                 let meter = Meter::start();
@@ -275,7 +276,7 @@ fn transcoding_allocates_nothing_in_the_steady_state() {
     }
 }
 
-/// Chunks as a socket gives them, and a frame each.
+/// Chunks as a socket delivers them, and one chunk for each frame.
 fn cuts(stream: &Bytes) -> [(&'static str, Vec<Bytes>); 2] {
     let mut frames = Vec::new();
     let mut rest = stream.clone();
@@ -286,9 +287,9 @@ fn cuts(stream: &Bytes) -> [(&'static str, Vec<Bytes>); 2] {
     [("frame by frame", frames), ("in ragged chunks", ragged_chunks(stream))]
 }
 
-/// Nothing is in flight: the last frame and the last event have ended, and all events were taken.
+/// Nothing is incomplete: the last frame and the last event have ended, and all events were taken.
 #[test]
-fn what_was_large_is_given_back() {
+fn large_buffers_are_released() {
     let chunk = |content: &[u8]| {
         [b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"", content, b"\"}}]}\n\n"].concat()
     };

@@ -1,5 +1,5 @@
-//! Anthropic Messages, OpenAI Responses and Bedrock's Converse, streamed and whole: what they mean, and that what is
-//! streamed means the same as what is not.
+//! Anthropic Messages, OpenAI Responses and Bedrock's Converse: the meaning of streaming and non-streaming responses, and that
+//! both have the same content.
 
 mod common;
 mod oracles;
@@ -27,9 +27,9 @@ fn bedrock_vectors() {
     assert!(common::run_vectors("bedrock.json") >= 50);
 }
 
-/// A stream of Converse means the same in frames and in lines.
+/// A Converse stream decodes to the same events from frames and from lines.
 #[test]
-fn frames_say_what_lines_say() {
+fn frames_and_lines_have_the_same_events() {
     let vectors = common::read_json(&common::testdata("bedrock.json"));
     let vectors = vectors.as_array().expect("a list");
     let mut pairs = 0;
@@ -44,7 +44,7 @@ fn frames_say_what_lines_say() {
     assert!(pairs >= 18);
 }
 
-/// What an answer comes to, however it was cut into events.
+/// The content of a response, independent of how it was split into events.
 #[derive(Debug, Default, PartialEq)]
 struct Answer {
     model: Option<String>,
@@ -108,7 +108,7 @@ fn answer(events: &[Event<'_>]) -> Answer {
             _ => {}
         }
     }
-    // Servers write the JSON of an input as they like.
+    // Servers differ in how they format the JSON of an input.
     for (kind, text, _) in &mut answer.parts {
         if let (true, Ok(input)) = (kind.starts_with("call"), serde_json::from_str::<Value>(text)) {
             *text = input.to_string();
@@ -117,16 +117,16 @@ fn answer(events: &[Event<'_>]) -> Answer {
     answer
 }
 
-/// What the servers say otherwise when they stream.
+/// Known differences between the streaming and the non-streaming responses of the servers.
 fn known_difference(server: &str, name: &str, streamed: &mut Answer, whole: &mut Answer) {
-    // llama-server names the model at the end of a stream of Responses only.
+    // llama-server names the model only at the end of a Responses stream.
     if server == "llama-server" && name.starts_with("resp-") {
         (streamed.model, whole.model) = (None, None);
     }
 }
 
 #[test]
-fn streamed_and_whole_answers_are_equal() {
+fn streaming_and_non_streaming_responses_are_equal() {
     let Some(folder) = common::shared("recorded") else {
         println!("SAGEWIRE_SHARED is not set: skipped");
         return;
@@ -167,7 +167,7 @@ fn streamed_and_whole_answers_are_equal() {
     assert!(pairs >= 23);
 }
 
-/// The samples of the wire notes: what each comes to.
+/// The samples of the wire notes, each with its expected content.
 #[test]
 fn samples() {
     let Some(folder) = common::shared("wire/samples") else {
@@ -232,7 +232,7 @@ fn samples() {
     assert_eq!(error.failure().map(|failure| failure.name.as_str()), Some("throttlingException"));
 }
 
-/// Events of a format, some of them strange, with the inside of a string as it is.
+/// Events of a format, some of them unusual, with `raw` as the unescaped content of a string.
 fn record(kind: usize, index: &str, raw: &str) -> String {
     let start = |block: &str| {
         format!("{{\"type\":\"content_block_start\",\"index\":{index},\"content_block\":{block}}}")
@@ -286,28 +286,28 @@ fn stream(first: usize, count: usize) -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn strange_messages(body in stream(0, 11), seed: u8) {
+    fn unusual_messages(body in stream(0, 11), seed: u8) {
         oracles::alike(body.as_bytes());
         oracles::nested(&[&[seed], body.as_bytes()].concat());
         oracles::transcode(&[&[seed], body.as_bytes()].concat());
     }
 
     #[test]
-    fn strange_responses(body in stream(20, 8), seed: u8) {
+    fn unusual_responses(body in stream(20, 8), seed: u8) {
         oracles::alike(body.as_bytes());
         oracles::nested(&[&[seed], body.as_bytes()].concat());
         oracles::transcode(&[&[seed], body.as_bytes()].concat());
     }
 
     #[test]
-    fn strange_blocks(body in stream(40, 8), seed: u8) {
+    fn unusual_blocks(body in stream(40, 8), seed: u8) {
         oracles::alike(body.as_bytes());
         oracles::nested(&[&[seed], body.as_bytes()].concat());
         oracles::transcode(&[&[seed], body.as_bytes()].concat());
     }
 }
 
-/// The vectors take no shortcut that the full parser would not take.
+/// The vectors take no fast path that the full parser would not take.
 #[test]
 fn vectors_without_shortcuts() {
     for file in ["anthropic.json", "responses.json", "bedrock.json"] {

@@ -1,5 +1,5 @@
-//! The fuzzers' oracles over seeds that are made of the vectors, and over some thousand that were changed at random, the same
-//! on every run. `SAGEWIRE_SEEDS=write` writes the seeds where the fuzzers look for them.
+//! The fuzzers' oracles over seeds that are built from the vectors, and over several thousand random mutations, the same
+//! on every run. `SAGEWIRE_SEEDS=write` writes the seeds to the fuzzing corpora.
 
 mod common;
 mod oracles;
@@ -10,7 +10,7 @@ use serde_json::Value;
 #[cfg(feature = "custom")]
 use serde_json::json;
 
-/// A seed of one byte that chooses, and the rest.
+/// A seed: one byte that selects a variant, then the data.
 fn seed(choice: usize, rest: &[u8]) -> Vec<u8> {
     [&[choice as u8], rest].concat()
 }
@@ -19,7 +19,7 @@ fn list(file: &str) -> Vec<Value> {
     read_json(&testdata(file)).as_array().cloned().expect("a list")
 }
 
-/// The bodies of all streams and answers, with the number of the format that reads them.
+/// The bodies of all streams and responses, with the number of the format that reads them.
 fn bodies() -> Vec<(usize, Vec<u8>)> {
     let mut bodies = Vec::new();
     for (format, file) in [(2, "responses.json"), (3, "bedrock.json"), (4, "anthropic.json")] {
@@ -53,7 +53,7 @@ fn readers() {
 fn responses() {
     let mut seeds = Vec::new();
     for (format, body) in bodies() {
-        // The first of each format in the order of the readers, told by the bytes.
+        // The first variant of each format, in the order of the readers, with automatic detection.
         let auto = (128..).find(|choice| choice % 7 == format).expect("a number");
         seeds.push(seed(auto, &body));
         seeds.push(seed(format, &body));

@@ -1,4 +1,4 @@
-//! Bytes of real servers: what an independent reader found in them, we find, whole and however they are cut.
+//! Recorded bytes of real servers: the codec finds the same content as an independent parser, in every split.
 
 mod common;
 mod oracles;
@@ -11,7 +11,7 @@ use sagewire_codec::model::{Event, PartKind, ResponseOptions};
 use sagewire_codec::{Api, DecodeError, DecodeErrorKind, Decoder, Framing, Options, Transcoder};
 use serde_json::{Value, json};
 
-/// The answer that the events make.
+/// The response that the events add up to.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Answer {
     choices: BTreeMap<u32, Choice>,
@@ -92,7 +92,7 @@ impl Answer {
     }
 }
 
-/// Whole, in small pieces, and cut at random into parts: the same answer each time.
+/// Unsplit, in small pieces, and split at random into parts: the response is the same each time.
 fn read_every_way(name: &str, body: &[u8]) -> (Answer, Result<(), DecodeError>) {
     let whole = read(Options::new(), vec![Bytes::copy_from_slice(body)]);
     for size in [1, 7, 65_536] {
@@ -196,7 +196,7 @@ fn sglang_streams() {
     assert_eq!(ending, Ok(()));
     assert_eq!(answer.others, ["matched_stop=2", r#"sglext={"output_ids":[[0,1,2]]}"#]);
 
-    // `[DONE]` after an error is not success.
+    // A stream with an error is not complete, even with `[DONE]`.
     let (answer, ending) = sglang("sglang-chat-error-midstream.sse");
     assert_eq!(answer.choices[&0].text, "Hello!");
     let error = ending.expect_err("the model failed");
@@ -207,7 +207,7 @@ fn sglang_streams() {
     assert!(ending.expect_err("aborted").is_model_failure());
 }
 
-/// What a file of `wire/samples` holds, by its name.
+/// Decodes the file in `wire/samples` with this name.
 fn sample(folder: &Path, name: &str) -> (Answer, Result<(), DecodeError>) {
     let body = std::fs::read(folder.join(name)).expect(name);
     let whole = read(Options::new(), vec![Bytes::from(body.clone())]);
@@ -249,7 +249,7 @@ fn wire_samples() {
     assert_eq!(ending, Ok(()));
     assert_eq!(answer.choices[&0].text, "OK!");
 
-    // No finish reason, but the terminal record.
+    // There is no finish reason, but there is a terminal record.
     let (answer, ending) = sample(&folder, "tgi-chat-stream-toolcall.sse.txt");
     assert_eq!(ending, Ok(()));
     assert_eq!(answer.choices[&0].finish, None);
@@ -266,9 +266,9 @@ fn wire_samples() {
     assert!(ending.expect_err("it says so").is_model_failure());
 }
 
-/// Transcoding to OpenAI and reading that again gives the same answer.
+/// Converting to OpenAI and reading the result gives the same response.
 #[test]
-fn what_is_written_reads_back() {
+fn output_reads_back() {
     let mut streams = 0;
     for file in std::fs::read_dir(common::testdata("recorded")).expect("a folder") {
         let path = file.expect("a file").path();

@@ -1,4 +1,4 @@
-//! Requests as each target takes them, and as the settings say.
+//! Requests as each target API requires them, and the effect of the conversion options.
 
 mod common;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const NOTHING: [String; 0] = [];
 
 #[test]
-fn the_prompt_does_not_come_back_from_tgi() {
+fn tgi_does_not_echo_the_prompt() {
     let body = chat(json!([{"role": "user", "content": "hi"}]));
     let pointer = "/parameters/return_full_text";
     assert_eq!(expect("openai", "tgi", &body, pointer, json!(false)), NOTHING);
@@ -23,7 +23,7 @@ fn the_prompt_does_not_come_back_from_tgi() {
 }
 
 #[test]
-fn tgi_is_not_sent_what_it_refuses() {
+fn values_that_tgi_rejects_are_not_sent() {
     let with = |name: &str, value: Value| {
         let mut body = chat(json!([{"role": "user", "content": "hi"}]));
         body[name] = value;
@@ -40,13 +40,13 @@ fn tgi_is_not_sent_what_it_refuses() {
     let losses =
         expect("openai", "tgi", &with("max_tokens", json!(0)), "/parameters/max_new_tokens", json!(1));
     assert_eq!(losses, ["/max_tokens: clamped: has to be 1 or more"]);
-    // `n` is several answers, `best_of` is one of several.
+    // `n` is the number of responses; `best_of` selects one of several.
     let losses = expect("openai", "tgi", &with("n", json!(2)), "/parameters/best_of", Value::Null);
     assert_eq!(losses, ["/n: dropped: TGI has no such parameter"]);
 }
 
 #[test]
-fn a_zero_temperature_is_what_the_settings_say() {
+fn a_zero_temperature_follows_the_options() {
     let body = json!({"messages": [{"role": "user", "content": "hi"}], "temperature": 0});
     for (zero, expected, losses) in [
         (ZeroTemperature::Greedy, json!({"do_sample": false, "return_full_text": false}), 0),
@@ -61,7 +61,7 @@ fn a_zero_temperature_is_what_the_settings_say() {
 }
 
 #[test]
-fn stop_strings_have_the_name_that_the_container_knows() {
+fn stop_strings_have_the_name_of_the_container() {
     let mut body = chat(json!([{"role": "user", "content": "hi"}]));
     body["stop"] = json!("a.b");
     for (to, pointer) in [
@@ -108,7 +108,7 @@ fn content_is_a_string_where_it_is_only_text() {
 }
 
 #[test]
-fn converse_gets_turns_by_turns_and_the_user_first() {
+fn converse_turns_alternate_and_begin_with_the_user() {
     let body = chat(json!([
         {"role": "system", "content": "s"},
         {"role": "assistant", "content": "a"},
@@ -142,7 +142,7 @@ fn converse_gets_turns_by_turns_and_the_user_first() {
 }
 
 #[test]
-fn results_of_tools_stand_first_in_one_user_message() {
+fn tool_results_come_first_in_one_user_message() {
     let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": ""}});
     let body = json!({"messages": [
         {"role": "user", "content": "q"},
@@ -157,7 +157,7 @@ fn results_of_tools_stand_first_in_one_user_message() {
         {"text": "and"},
     ]);
     expect("openai", "bedrock", &body, "/messages/2/content", expected);
-    // No arguments are an empty object, and calls in the conversation need tools.
+    // Missing arguments are an empty object, and a conversation with tool calls needs tools.
     expect("openai", "bedrock", &body, "/messages/1/content/0/toolUse/input", json!({}));
     let tools =
         json!([{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object", "properties": {}}}}}]);
@@ -167,7 +167,7 @@ fn results_of_tools_stand_first_in_one_user_message() {
 }
 
 #[test]
-fn arguments_that_are_no_object_are_an_error() {
+fn arguments_have_to_be_an_object() {
     for arguments in ["{\"a\":", "[]", "7"] {
         let body = json!({"messages": [
             {"role": "user", "content": "q"},
@@ -184,7 +184,7 @@ fn arguments_that_are_no_object_are_an_error() {
 }
 
 #[test]
-fn names_and_ids_are_made_to_fit_and_stay_different() {
+fn names_and_ids_are_sanitized_and_stay_unique() {
     let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{}"}});
     let body = json!({"messages": [
         {"role": "user", "content": "q"},
@@ -204,9 +204,9 @@ fn names_and_ids_are_made_to_fit_and_stay_different() {
     assert_eq!(losses.as_slice().len(), 4, "{losses:?}");
 }
 
-/// Converse has no parameter for it, but hands Claude's own on. A member that both say is refused.
+/// Converse has no parameter for it, but passes Claude's own parameter on. A conflict between both fields is an error.
 #[test]
-fn one_call_at_a_time_is_asked_of_claude_on_converse() {
+fn parallel_tool_calls_of_claude_on_converse() {
     let body = |model: &str, choice: Value| {
         let mut body = json!({"model": model, "messages": [{"role": "user", "content": "q"}],
             "tools": [{"type": "function", "function": {"name": "f"}}], "parallel_tool_calls": false});
@@ -230,16 +230,16 @@ fn one_call_at_a_time_is_asked_of_claude_on_converse() {
         assert_eq!(written["toolConfig"].get("toolChoice").cloned().unwrap_or_default(), converse);
         assert!(losses.is_empty(), "{losses:?}");
     }
-    // Without tools there is nothing to say, and other models have no such parameter.
+    // Without tools nothing is written, and other models have no such parameter.
     expect("openai", "bedrock", &body(claude, json!("none")), "/additionalModelRequestFields", Value::Null);
     let losses =
         expect("openai", "bedrock", &body("m", Value::Null), "/additionalModelRequestFields", Value::Null);
     assert!(losses[0].starts_with("/parallel_tool_calls: dropped"), "{losses:?}");
 }
 
-/// The model calls tools by the names that it was told; whoever asked gets those that it knows.
+/// The model calls tools by their sanitized names; the client receives the original names.
 #[test]
-fn names_of_tools_come_back_in_the_answer() {
+fn responses_have_the_original_tool_names() {
     let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
     let body = json!({"messages": [{"role": "user", "content": "q"}], "tools": [tool("x.y"), tool("x_y"), tool("é"), tool("plain")]});
     let source = body.to_string();
@@ -291,7 +291,7 @@ fn names_of_tools_come_back_in_the_answer() {
 }
 
 #[test]
-fn calls_without_ids_get_some() {
+fn missing_call_ids_are_generated() {
     let body = json!({"messages": [
         {"role": "user", "content": "q"},
         {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}},
@@ -334,7 +334,7 @@ fn anthropic_requires_max_tokens() {
 }
 
 #[test]
-fn images_elsewhere_are_reported_where_nobody_fetches_them() {
+fn image_urls_that_the_target_does_not_fetch_are_reported() {
     let image = |url: &str| {
         chat(
             json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": url}}]}]),
@@ -405,7 +405,7 @@ fn reasoning_goes_back_with_its_signature_only() {
 }
 
 #[test]
-fn thinking_restricts_what_claude_takes() {
+fn thinking_restricts_the_parameters_of_claude() {
     let body = json!({"model": "m", "max_tokens": 9000, "temperature": 0.5, "top_k": 4, "thinking": {"type": "enabled", "budget_tokens": 1024},
         "tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "any"}, "messages": [{"role": "user", "content": "q"}]});
     let losses = expect("anthropic", "bedrock", &body, "/toolConfig/toolChoice", json!({"auto": {}}));
@@ -424,7 +424,7 @@ fn a_prompt_needs_a_template() {
             convert_with("openai", to, &body, &ConversionOptions::new().render(&refuses)).expect_err(to);
         assert!(error.to_string().ends_with("the chat template fails: roles must alternate"), "{error}");
     }
-    // One that is there is taken.
+    // An existing prompt is used.
     let (written, losses) =
         convert_with("completions", "tgi", &json!({"prompt": "hi"}), &ConversionOptions::new())
             .expect("it can be written");
@@ -432,9 +432,9 @@ fn a_prompt_needs_a_template() {
     assert!(losses.is_empty());
 }
 
-/// TGI has images in the text, for some models: where it is asked for they are, between the texts as TGI's own chat has them.
+/// TGI takes images in the prompt, for some models. With the option they are written between the texts, as in TGI's own chat.
 #[test]
-fn images_of_tgi_are_asked_for() {
+fn prompt_images_of_tgi_are_optional() {
     let image = |url: &str| json!({"type": "image_url", "image_url": {"url": url, "detail": "auto"}});
     let text = |text: &str| json!({"type": "text", "text": text});
     let body = chat(json!([
@@ -456,7 +456,7 @@ fn images_of_tgi_are_asked_for() {
             "/messages/1/content/0: dropped: TGI looks at images in one way",
         ]
     );
-    // Unasked for, and elsewhere, it is for the template to say.
+    // Without the option, and for other targets, the chat template decides.
     let lost = "dropped: the template has text only";
     for (to, settings) in [("tgi", ConversionOptions::new().render(&plain)), ("lmi", settings)] {
         let (written, losses) = convert_with("openai", to, &body, &settings).expect("it can be written");
@@ -466,7 +466,7 @@ fn images_of_tgi_are_asked_for() {
     }
 }
 
-/// Raw text is no document: the prompt, and everything else a loss. It goes back byte for byte.
+/// Raw text is not a document: it is the prompt, and everything else is a loss. It survives a round trip byte for byte.
 #[test]
 fn raw_text_is_the_prompt_and_nothing_else() {
     assert_eq!(Api::JumpStartRaw.content_type(), "application/x-text");
@@ -479,7 +479,7 @@ fn raw_text_is_the_prompt_and_nothing_else() {
     }
     let (written, losses) = convert("text", "jumpstart_text", &json!(text)).expect("a prompt");
     assert_eq!((written, lines(&losses)), (json!({"text_inputs": text}), vec![]));
-    // A default that nobody can be told is no less lost.
+    // A default that the target has no field for is a loss, too.
     let settings = ConversionOptions::new().max_tokens(5);
     let (written, losses) = convert_with("tgi", "text", &json!({"inputs": text}), &settings).expect("text");
     assert_eq!(written, text);
@@ -488,7 +488,7 @@ fn raw_text_is_the_prompt_and_nothing_else() {
 }
 
 #[test]
-fn the_system_goes_where_the_model_takes_it() {
+fn the_system_message_is_placed_by_the_options() {
     let body = chat(json!([
         {"role": "system", "content": "s"},
         {"role": "user", "content": "a"},
@@ -507,7 +507,7 @@ fn the_system_goes_where_the_model_takes_it() {
 }
 
 #[test]
-fn roles_are_merged_where_it_is_asked() {
+fn roles_are_merged_on_request() {
     let body = chat(json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]));
     let (written, _) =
         convert_with("openai", "openai", &body, &ConversionOptions::new().merge_messages(true))
@@ -540,7 +540,7 @@ fn converse_takes_a_schema_as_a_string() {
 }
 
 #[test]
-fn cache_points_cross() {
+fn cache_points_are_converted() {
     let body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": [{"type": "text", "text": "q", "cache_control": {"type": "ephemeral"}}]}],
         "tools": [{"name": "f", "input_schema": {}, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]});
     let (there, losses) = convert("anthropic", "bedrock", &body).expect("it can be written");

@@ -1,4 +1,4 @@
-//! Requests: read, written, converted, and what is lost on the way. What each target needs is in `request_targets.rs`.
+//! Requests: read, written, converted, and the losses. The requirements of each target are tested in `request_targets.rs`.
 
 mod common;
 
@@ -13,7 +13,7 @@ use sagewire_codec::model::{
 use sagewire_codec::{Api, convert_request, detect_request, read_request, write_request};
 use serde_json::{Value, json};
 
-/// All of a request but where it was read, in any order.
+/// Everything in a request except its offsets, in any order.
 fn meaning(mut request: Request<'_>) -> Vec<String> {
     request.source = Cow::Borrowed("");
     request.extension_fields.sort_by(|a, b| a.0.cmp(&b.0));
@@ -28,7 +28,7 @@ fn meaning(mut request: Request<'_>) -> Vec<String> {
 }
 
 #[test]
-fn what_is_read_comes_back() {
+fn requests_survive_a_round_trip() {
     let vectors = common::read_json(&common::testdata("requests.json"));
     let vectors = vectors["identity"].as_array().expect("a list");
     let mut count = 0;
@@ -48,7 +48,7 @@ fn what_is_read_comes_back() {
                 convert_request(format, format, source.as_bytes(), &ConversionOptions::new())
                     .unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!((converted, losses.as_slice()), (copied, &[][..]), "{name}, in one go");
-            // An option that changes nothing changes nothing.
+            // Serializing again without a change gives the same document.
             let (edited, losses) = write_request(format, &request, &anew()).expect("it can be written");
             assert_eq!(
                 (String::from_utf8_lossy(&edited), losses.len()),
@@ -80,7 +80,7 @@ fn what_is_read_comes_back() {
                 assert_eq!((more, less), (vec![], vec![]), "{name}: {text}");
                 count += 1;
             }
-            // What was written anew says the same to the reader, and so does not change again.
+            // The output has the same meaning when it is read, and so is stable under another conversion.
             let text = written.to_string();
             let again =
                 read_request(format, text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -92,10 +92,10 @@ fn what_is_read_comes_back() {
     assert!(vectors.len() >= 40 && count >= 20, "{count} of {}", vectors.len());
 }
 
-/// What one format's way to say something is in another: the values that have to stand in what is written, null for those
-/// that must not, and what is lost, in what way.
+/// Differences in how formats express something: the values that the output must contain, null for those that it must not
+/// contain, and the losses with their kinds.
 #[test]
-fn what_one_format_says_in_another() {
+fn fields_are_converted_between_formats() {
     let vectors = common::read_json(&common::testdata("requests.json"));
     let vectors = vectors["conversions"].as_array().expect("a list");
     for vector in vectors {
@@ -114,7 +114,7 @@ fn what_one_format_says_in_another() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_with_its_place() {
+fn invalid_requests_are_rejected_with_a_position() {
     let vectors = common::read_json(&common::testdata("requests.json"));
     for vector in vectors["errors"].as_array().expect("a list") {
         let text = vector["text"].as_str().expect("a text");
@@ -127,8 +127,8 @@ fn what_is_no_request_is_refused_with_its_place() {
     assert_eq!(error.to_string(), "byte 6: malformed JSON: not UTF-8");
 }
 
-/// One conversation with everything in it, from each format into every other, with what is lost. Reviewed by eye; written
-/// anew with `SAGEWIRE_GOLDEN=write`.
+/// One conversation that uses every feature, from each format to every other, with the losses. Reviewed by eye; rewrite the
+/// golden files with `SAGEWIRE_GOLDEN=write`.
 #[test]
 fn golden_conversions() {
     let folder = common::testdata("golden");
@@ -184,9 +184,9 @@ fn conversions() {
     assert!(vectors.len() >= 35);
 }
 
-/// A gateway changes a member; nothing else may change with it.
+/// A gateway changes one field; nothing else may change with it.
 #[test]
-fn what_is_changed_is_written_anew() {
+fn changed_fields_are_written() {
     let body = json!({"model": "m", "temperature": 1.50, "messages": [{"role": "user", "content": "hi", "later": 1}], "stop": "a", "max_completion_tokens": 5});
     let source = body.to_string();
     let mut request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
@@ -201,7 +201,7 @@ fn what_is_changed_is_written_anew() {
 }
 
 #[test]
-fn a_request_can_be_made_by_hand() {
+fn a_request_can_be_built() {
     let mut request = Request::default();
     let text = Part::new(Content::Text("hi".into()));
     let image =
@@ -226,9 +226,9 @@ fn a_request_can_be_made_by_hand() {
     assert_eq!(serde_json::from_slice::<Value>(&written).expect("JSON"), expected);
 }
 
-/// A question is never invented: what has no content is refused by every other API, and goes back to its own.
+/// No content is invented: a request without content is rejected by every other API, and survives a round trip in its own.
 #[test]
-fn a_request_without_content_is_refused() {
+fn a_request_without_content_is_rejected() {
     let blank = json!({"role": "user", "content": " "});
     let empty = json!({"role": "assistant", "content": []});
     for body in [chat(json!([])), chat(json!([blank])), chat(json!([empty, blank]))] {
@@ -258,7 +258,7 @@ fn a_request_without_content_is_refused() {
     assert!(error.expect_err("nothing to write").is_unsupported());
 }
 
-/// Requests outlive their bodies, can be compared and hashed, and are built from little.
+/// Requests can outlive their bodies, be compared and hashed, and be built from a few fields.
 #[test]
 fn requests_can_be_owned() {
     fn good<T: Send + Sync + Clone + std::fmt::Debug + std::hash::Hash + Eq + 'static>() {}
@@ -302,7 +302,7 @@ fn requests_can_be_owned() {
     assert_ne!(other, request);
 }
 
-/// Several prompts are several requests, and tokens are no text.
+/// Several prompts are several requests, and tokens are not text.
 #[test]
 fn prompts_in_lists_stay_with_completions() {
     for prompt in [json!(["a", "b"]), json!([1, 2]), json!([[1, 2]])] {
@@ -322,9 +322,9 @@ fn prompts_in_lists_stay_with_completions() {
     expect("completions", "tgi", &json!({"prompt": ["a"]}), "/inputs", json!("a"));
 }
 
-/// What a document escapes goes on as it is, unless no reader has to take it.
+/// Escapes in a document are copied unchanged, unless not every reader has to accept them.
 #[test]
-fn escapes_go_on_as_they_are() {
+fn escapes_are_copied() {
     let body = |text: &str| format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#);
     for (text, bedrock) in [
         (r"a\u00e9\/\n\ud83d\ude00 ", r"a\u00e9\/\n\ud83d\ude00 "),
@@ -354,9 +354,9 @@ fn escapes_go_on_as_they_are() {
     }
 }
 
-/// The place of a loss is found in long lists, too.
+/// The position of a loss is also found in long lists.
 #[test]
-fn places_in_long_lists_are_found() {
+fn positions_in_long_lists_are_found() {
     let message = |index: u32| {
         let role = if index % 2 == 0 { "user" } else { "assistant" };
         json!({"role": role, "content": "hi", "name": "n"})
@@ -385,7 +385,7 @@ fn strings_are_borrowed() {
     ));
 }
 
-/// JSON made of words that requests are made of.
+/// JSON made of words that occur in requests.
 fn document() -> impl Strategy<Value = Value> {
     const NAMES: &[&str] = &[
         "messages",
@@ -479,7 +479,7 @@ fn document() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A request with such things in all the places where they may do harm.
+/// A request with such values in all fields where they could cause a fault.
 fn request() -> impl Strategy<Value = Value> {
     let blocks = || proptest::collection::vec(document(), 0..4);
     let message = (
@@ -499,7 +499,7 @@ fn request() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever is read can be read again, in its own format and in all others.
+    /// A request that can be read can be read again after writing it in its own format and in all others.
     #[test]
     fn any_document_is_a_request_or_an_error(body in request()) {
         let source = body.to_string();
@@ -523,7 +523,7 @@ proptest! {
         }
     }
 
-    /// Broken documents are errors, and never more than that.
+    /// Broken documents are errors, and never panics.
     #[test]
     fn broken_documents_are_errors(body in request(), cut in 0.0..1.0f64, byte in any::<u8>()) {
         let mut source = body.to_string().into_bytes();

@@ -1,4 +1,4 @@
-//! Whole responses: read in one format, written in another.
+//! Non-streaming responses: read in one format, written in another.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ fn read(body: &str) -> Result<Response, DecodeError> {
     Response::read(body.to_owned(), Options::new())
 }
 
-/// The same event by event, which does not tell where things stood.
+/// The same event by event, which does not record positions in the body.
 fn added(body: &str) -> Response {
     let mut response = Response::default();
     let mut decoder = Decoder::new();
@@ -82,10 +82,10 @@ fn openai_to_converse_and_back() {
     assert_eq!(losses, [""; 0]);
 }
 
-/// Members of other formats do not take the place of OpenAI's own, in a whole answer and in a stream; and of several with
-/// one name there is one place.
+/// Fields of other formats do not displace OpenAI's own fields, in streaming and in non-streaming responses. Of several fields
+/// with the same name only one is kept.
 #[test]
-fn members_of_others_take_no_places() {
+fn fields_of_other_formats_do_not_displace_fields() {
     let delta =
         |index: u32, delta: Value| json!({"contentBlockDelta": {"contentBlockIndex": index, "delta": delta}});
     let lines = [
@@ -127,7 +127,7 @@ fn members_of_others_take_no_places() {
 }
 
 #[test]
-fn what_cannot_be_said_is_reported() {
+fn losses_are_reported() {
     let body = json!({"choices": [
         {"index": 0, "message": {"content": "a", "refusal": "no"}, "finish_reason": "stop",
          "logprobs": {"content": []}, "stop_reason": "END"},
@@ -142,7 +142,7 @@ fn what_cannot_be_said_is_reported() {
     let whats: Vec<_> = losses.iter().filter_map(|loss| loss.split(": ").next()).collect();
     let pointers = ["/choices/1", "/choices/0/logprobs", "/choices/0/message/refusal", "usage", "latency"];
     assert_eq!(whats, pointers);
-    // Who adds the events knows no places.
+    // A response that was built from events has no positions.
     let names = ["choice", "logprobs", "refusal", "usage", "latency"];
     let response = added(&body.to_string());
     let (_, losses) =
@@ -153,9 +153,9 @@ fn what_cannot_be_said_is_reported() {
     assert_eq!(found, names);
 }
 
-/// Each thing that is lost of a whole answer is told, with its place; of those which share one, each kind.
+/// Each loss of a non-streaming response is reported with its position; if several share one, each kind is reported.
 #[test]
-fn losses_for_whole_responses_have_their_places() {
+fn losses_of_non_streaming_responses_have_positions() {
     let call = |id: Value, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "[]"}});
     let body = json!({"mood": 1, "usage": {"prompt_tokens": 1, "completion_tokens": 1,
         "completion_tokens_details": {"reasoning_tokens": 1}}, "choices": [
@@ -191,9 +191,9 @@ fn losses_for_whole_responses_have_their_places() {
     );
 }
 
-/// An answer that came in several records has no document to point into.
+/// A response that came in several records has no document to point into.
 #[test]
-fn a_stream_that_is_written_whole_gives_names() {
+fn losses_of_a_collected_stream_have_names() {
     let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"n\"}}]}\n\n\
         data: {\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"o\"},\"finish_reason\":\"stop\"}]}\n\n";
     let response = read(body).expect("complete");
@@ -223,9 +223,9 @@ fn samples_of_real_services() {
     }
 }
 
-/// A whole answer of TGI reports what a stream of it does.
+/// A non-streaming TGI response reports the same losses as a stream.
 #[test]
-fn what_tgi_cannot_say_is_reported() {
+fn losses_of_tgi_are_reported() {
     let body = json!({"type": "message", "role": "assistant", "content": [
         {"type": "text", "text": "a", "citations": [{"type": "char_location"}]}
     ], "stop_reason": "stop_sequence", "stop_sequence": "END",

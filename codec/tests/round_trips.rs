@@ -1,5 +1,5 @@
-//! Answers that are written in the format that they were read in: whole and streamed, nothing of them is lost. Some are
-//! written in another, where its own form of an answer matters.
+//! Responses that are written in the format that they were read in: streaming and non-streaming, nothing is lost. Some are
+//! also written in another format, where the form of the response matters there.
 
 mod common;
 
@@ -7,7 +7,7 @@ use sagewire_codec::model::{Response, ResponseOptions};
 use sagewire_codec::{Api, Options};
 use serde_json::{Value, json};
 
-/// The vectors that have a member of this name, each with its name and its format.
+/// The vectors that have a field of this name, each with its name and its format.
 fn vectors(own: &str) -> Vec<(String, Api, Value)> {
     let with_target = |(name, vector): (String, Value)| {
         let target = vector["to"].as_str().or(vector["format"].as_str()).expect("a format");
@@ -16,13 +16,13 @@ fn vectors(own: &str) -> Vec<(String, Api, Value)> {
     common::vectors_with("answers.json", own).into_iter().map(with_target).collect()
 }
 
-/// What a vector comes to: itself, unless it says otherwise; and what is lost.
+/// The expected output of a vector, by default the input itself, and the expected losses.
 fn expected(vector: &Value, own: &str) -> (Value, Value) {
     let losses = vector.get("losses").cloned().unwrap_or_else(|| json!([]));
     (vector.get("rewritten").unwrap_or(&vector[own]).clone(), losses)
 }
 
-/// A whole answer as a format writes it, and what is lost.
+/// Writes a non-streaming response in a format; returns it with the losses.
 fn rewrite(target: Api, body: &str) -> (Value, Vec<String>) {
     let response = Response::read(body.to_owned(), Options::new()).expect("an answer");
     let (written, losses) = common::write_whole(target, &response, &ResponseOptions::new());
@@ -30,7 +30,7 @@ fn rewrite(target: Api, body: &str) -> (Value, Vec<String>) {
 }
 
 #[test]
-fn whole_answers_come_back() {
+fn non_streaming_responses_survive_a_round_trip() {
     let vectors = vectors("body");
     for (name, target, vector) in &vectors {
         let (body, losses) = expected(vector, "body");
@@ -58,7 +58,7 @@ fn encode(target: Api, records: &Value) -> String {
     records.as_array().expect("records").iter().map(encode).collect()
 }
 
-/// A stream as its own format writes it, what is lost, and what it failed with.
+/// Writes a stream in its own format; returns it with the losses and the error.
 fn transcode(target: Api, records: &Value) -> (Value, Value, Value) {
     let (out, losses, ending) = common::transcode(target, ResponseOptions::new(), encode(target, records));
     let failure = ending.err().map(|error| error.failure().expect("its own failure").to_string());
@@ -66,7 +66,7 @@ fn transcode(target: Api, records: &Value) -> (Value, Value, Value) {
 }
 
 #[test]
-fn streams_come_back() {
+fn streams_survive_a_round_trip() {
     let vectors = vectors("stream");
     for (name, target, vector) in &vectors {
         let (records, losses) = expected(vector, "stream");
@@ -78,7 +78,7 @@ fn streams_come_back() {
     assert!(vectors.len() >= 30, "{}", vectors.len());
 }
 
-/// A whole answer and a stream with this finish reason.
+/// A non-streaming response and a stream with this finish reason.
 fn ended(format: &str, reason: &str, stop: Option<&str>) -> [String; 2] {
     match format {
         "openai" => {
@@ -113,7 +113,7 @@ fn ended(format: &str, reason: &str, stop: Option<&str>) -> [String; 2] {
     }
 }
 
-/// The finish reason that a record says.
+/// The finish reason in a record.
 fn reason_of(record: &Value) -> Option<&str> {
     let pointers = [
         "/choices/0/finish_reason",
@@ -126,7 +126,7 @@ fn reason_of(record: &Value) -> Option<&str> {
     pointers.iter().find_map(|pointer| record.pointer(pointer)?.as_str())
 }
 
-/// Every finish reason of each format in the others, whole and streamed, and whether that says less.
+/// Every finish reason of each format in the others, in both kinds of response, and whether information is lost.
 #[test]
 fn finish_reasons() {
     let vectors = common::read_json(&common::testdata("reasons.json"));

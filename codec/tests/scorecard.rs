@@ -1,4 +1,4 @@
-//! What a stream codec has to survive, row by row: see `RELIABILITY.md`. Each row prints its count.
+//! The requirements for a stream codec, row by row: see `RELIABILITY.md`. Each row prints its count.
 //!
 //! `cargo test -p sagewire-codec --test scorecard -- --nocapture`
 
@@ -34,7 +34,7 @@ fn grouped(count: usize) -> String {
     out
 }
 
-/// The line that a row ends with: whatever was not right has failed the test before.
+/// Prints the last line of a row. A failed check has already failed the test.
 fn row(name: &str, count: usize, verdict: &str) {
     let count = grouped(count);
     println!("{name}: {count} of {count} {verdict}");
@@ -57,7 +57,7 @@ fn r1_event_stream_vectors() {
             Some(expected) => assert_eq!(ending.expect_err(name).to_string(), expected, "{name}"),
             None => {
                 assert_eq!(ending, Ok(()), "{name}");
-                // Trailing garbage costs nothing that stands before it.
+                // Trailing garbage does not affect the frames before it.
                 input.extend_from_slice(b"garbage behind the frames");
                 let (again, ending) = every_cut(name, &input, frames::decode);
                 assert_eq!(again, found, "{name} with garbage");
@@ -103,17 +103,17 @@ fn r1_event_stream_vectors_of_others() {
     row("R1 event-stream vectors of AWS's SDKs", vectors.len(), "right in every cut");
 }
 
-/// A header as it stands on the wire: name, type, value.
+/// The wire form of a header: name, type, value.
 fn raw_header(name: &[u8], kind: u8, value: &[u8]) -> Vec<u8> {
     [&[name.len() as u8], name, &[kind], value].concat()
 }
 
-/// A text header as it stands on the wire, with any stated length.
+/// The wire form of a string header, with any declared length.
 fn raw_text(name: &[u8], stated: u16, value: &[u8]) -> Vec<u8> {
     raw_header(name, 7, &[&stated.to_be_bytes(), value].concat())
 }
 
-/// [`every_cut`], of large inputs whole and in chunks of 1 and 7 bytes only.
+/// [`every_cut`]; large inputs only unsplit and in chunks of 1 and 7 bytes.
 fn some_cuts<T: PartialEq + std::fmt::Debug>(name: &str, input: &[u8], run: impl Fn(Vec<Bytes>) -> T) -> T {
     if input.len() <= 2 * KIB {
         return every_cut(name, input, run);
@@ -196,7 +196,7 @@ fn r2_hostile_frames() {
     let before = payload_part(b"good");
     for (name, (bytes, why)) in &cases {
         for good in [0, 1] {
-            // Good, bad, good: what stood before is delivered, what comes behind never.
+            // Good, bad, good: frames before the bad one are delivered, frames after it never.
             let stream = [before.repeat(good), bytes.clone(), before.repeat(2)].concat();
             let (found, ending) = some_cuts(name, &stream, frames::decode);
             assert_eq!(found.len(), good, "{name}");
@@ -206,7 +206,7 @@ fn r2_hostile_frames() {
             assert!(in_frame < bytes.len() as u64, "{name}: {error}");
         }
     }
-    // What is strange and good.
+    // Unusual, but valid.
     let fine: [(&str, Vec<u8>); 6] = [
         ("nothing at all in it", frames::raw(b"", b"")),
         ("1,024 headers", many(1_024, &numbered)),
@@ -247,7 +247,7 @@ fn r3_every_bit_flip_is_found() {
                 let chunks = flipped.chunks(size).map(Bytes::copy_from_slice).collect();
                 let (found, ending) = frames::decode(chunks);
                 assert!(found.is_empty(), "bit {bit}");
-                // Found with the frame, not by waiting for more of it.
+                // The error is found with the frame, without waiting for more bytes.
                 assert!(ending.is_err_and(|error| !error.is_truncated()), "bit {bit}");
             }
             let framed = Options::new().framing(Framing::EventStream);
@@ -274,7 +274,7 @@ fn r4_every_cut_is_truncated() {
         }
         cuts += 1;
     }
-    // The stack: a part for each event, of which the last two say that the answer is whole.
+    // The full decoder: a part for each event, of which the last two mark the response as complete.
     let mut events = streams::plain(20);
     let (finish, done) = (events.len(), events.len() + 1);
     events.extend([String::from_utf8_lossy(FINISH).into(), String::from_utf8_lossy(DONE).into()]);
@@ -293,7 +293,7 @@ fn r4_every_cut_is_truncated() {
         let (found, how) = decode(Options::new(), vec![Bytes::copy_from_slice(&stream[..len])]);
         let whole = ends.iter().filter(|&&end| end <= len).count();
         assert_eq!(texts(&found), deltas[..whole].concat(), "at {len}");
-        // Between the finish reason and the terminal record nothing is missing.
+        // Between the finish reason and the terminal record no content is missing.
         let expected = if len == ends[finish] { "complete" } else { "truncated" };
         assert_eq!(ending(&how), expected, "at {len}");
         cuts += 1;
@@ -311,11 +311,11 @@ fn r5_a_wrong_length_is_refused_with_the_prelude() {
         part
     };
     let wrong = [
-        // Bits that make the frame 256 MiB, 2 GiB, one byte longer.
+        // Flipped bits that make the frame 256 MiB, 2 GiB, or one byte longer.
         flipped(4),
         flipped(7),
         flipped(24),
-        // Lengths with a good checksum.
+        // Wrong lengths with a valid checksum.
         frames::prelude(u32::MAX, 0),
         frames::prelude(u32::MAX, u32::MAX - 16),
         frames::prelude(300, 299),
@@ -336,7 +336,7 @@ fn r5_a_wrong_length_is_refused_with_the_prelude() {
             assert!(meter.read().peak <= KIB as i64, "{} bytes for {error}", meter.read().peak);
         }
     }
-    // A frame as long as may be, of which only the beginning comes.
+    // A frame of the maximum length, of which only the beginning arrives.
     let beginning = [&frames::prelude(24 * MIB as u32 + 16, 0)[..], &[0; 100]].concat();
     for size in [beginning.len(), 1] {
         let chunks: Vec<Bytes> = beginning.chunks(size).map(|chunk| leak(chunk.to_vec())).collect();
@@ -345,7 +345,7 @@ fn r5_a_wrong_length_is_refused_with_the_prelude() {
         for mut chunk in chunks {
             assert!(decoder.decode(&mut chunk).expect("allowed").is_none());
         }
-        // At least what came, which shows that the allocator counts.
+        // At least the received bytes, which shows that the allocator counts.
         assert!((112..=KIB as i64).contains(&meter.read().peak), "{} bytes for 112", meter.read().peak);
     }
     row("R5 wrong lengths", wrong.len(), "refused within 12 bytes; 1 KiB at most for 24 MiB announced");
@@ -364,7 +364,7 @@ fn r6_after_a_bad_frame_nothing_is_delivered() {
     assert_eq!(error.offset(), good.len() as u64);
     let (events, again) = every_cut("good, bad, good", &stream, |chunks| decode(Options::new(), chunks));
     assert_eq!((texts(&events).as_str(), again), ("hi", Err(error.clone())));
-    // Also when asked again, with more of the stream.
+    // The error stays the same if the decoder gets more of the stream.
     let mut decoder = eventstream::Decoder::new();
     let mut chunk = Bytes::from(stream);
     assert!(decoder.decode(&mut chunk).expect("good").is_some());
@@ -391,7 +391,7 @@ fn r7_sse_vectors() {
         assert_eq!(ending(&how), vector["ending"].as_str().unwrap_or("complete"), "{name}");
         let reference: Vec<_> = oracles::sse_reference::events(&input).iter().map(sse::describe).collect();
         assert_eq!(events, reference, "{name}");
-        // Trailing garbage is an unfinished line: it costs nothing that stands before it.
+        // Trailing garbage is an unfinished line: it does not affect the events before it.
         let (again, _) = every_cut(name, &[&input, &b"data: garbage"[..]].concat(), sse::decode);
         assert_eq!(again, events, "{name} with garbage");
     }
@@ -420,7 +420,7 @@ fn r7_sse_vectors_of_others() {
     row("R7 SSE vectors of browsers and eventsource-parser", vectors.len(), "right in every cut");
 }
 
-/// Gives `begin` and then 64 MiB of `filler`. Returns the bytes until the error, if there is one, and the peak heap.
+/// Feeds `begin` and then 64 MiB of `filler`. Returns the bytes until the error, if there is one, and the peak heap.
 fn endless(
     begin: &'static [u8],
     filler: &[u8],
@@ -439,7 +439,7 @@ fn endless(
 
 #[test]
 fn r8_endless_input() {
-    // What an endless stream begins with and goes on with, and whether it means something.
+    // The beginning of an endless stream, its continuation, and whether it contains events.
     let bounded: [(&str, &[u8], &[u8]); 6] = [
         ("line", b"data: ", b"x"),
         ("event type", b"event: ", b"x"),
@@ -468,7 +468,7 @@ fn r8_endless_input() {
         let (given, error) = fault.expect(name);
         assert!(error.is_limit(), "{name}: {error}");
         assert!(given <= 64 * KIB + limit * 8 + 8, "{name}: {given} bytes until the error");
-        // And the error itself.
+        // The allowance covers the error itself.
         assert!(peak <= limit + 64 * KIB + 128, "{name}: {peak} bytes for a limit of {limit}");
         peak - limit.min(peak)
     };
@@ -554,7 +554,7 @@ fn r11_endings() {
         let limits = Limits { record: 500, ..Limits::default() };
         let (_, how) = every_cut(name, stream, |chunks| decode(Options::new().limits(limits), chunks));
         assert_eq!(ending(&how), *expected, "{name}");
-        // The four predicates are one another's opposites.
+        // Exactly one of the four predicates holds.
         if let Err(error) = how {
             let says = [error.is_truncated(), error.is_limit(), error.is_corrupt(), error.is_model_failure()];
             assert_eq!(says.iter().filter(|&&says| says).count(), 1, "{name}: {error}");
@@ -608,7 +608,7 @@ fn r12_exception_and_error_frames_anywhere() {
     ];
     for (fault, (name, code, message, retryable)) in &faults {
         for (place, before, text) in &places {
-            // What comes behind it is never delivered.
+            // Bytes after the fault are never delivered.
             let stream = [before.clone(), fault.clone(), part.clone()].concat();
             let (events, ending) = every_cut(name, &stream, |chunks| decode(Options::new(), chunks));
             assert_eq!(texts(&events), *text, "{name} {place}");
@@ -623,7 +623,7 @@ fn r12_exception_and_error_frames_anywhere() {
     row("R12 exception and error frames", count, "with name, code, message and whether to retry");
 }
 
-/// What has been used to smuggle events and fields in.
+/// Known payloads for the injection of events and fields.
 const NASTY: [&str; 14] = [
     "",
     "\r",
@@ -674,7 +674,7 @@ fn r17_output_is_exactly_one_event() {
     row("R17 events with hostile fields", written + refused, "one event or refused");
 }
 
-/// The five cases that AWS's own SDKs and readers of server-sent events decide differently, as documented.
+/// The five cases in which AWS's own SDKs and SSE readers differ, with the documented decisions.
 #[test]
 fn decisions() {
     let refused = |frame: Vec<u8>, why: &str| {
@@ -687,7 +687,7 @@ fn decisions() {
         let headers = [raw_text(b"n", 1, first.as_bytes()), raw_text(b"n", 1, second.as_bytes())];
         refused(frames::raw(&headers.concat(), b""), "name occurs twice");
     }
-    // Header values of 32,768 to 65,535 bytes, texts and bytes alike; they cannot be written either.
+    // Header values of 32,768 to 65,535 bytes, strings and byte arrays; they cannot be written either.
     for len in [32_768u16, 65_535] {
         let value = vec![b'x'; len.into()];
         let stated = [&len.to_be_bytes()[..], &value].concat();
@@ -697,7 +697,7 @@ fn decisions() {
         let header = Header::new("n", Value::ByteArray(&value));
         assert!(eventstream::encode([header], b"", &mut Vec::new()).is_err());
     }
-    // A final CR ends its line: here the blank one.
+    // A final CR ends its line, here the blank one.
     let data = |input: &[u8]| {
         let (events, ending) = every_cut("SSE", input, sse::decode);
         (events.iter().map(|event| event["data"].clone()).collect::<Vec<_>>(), ending.is_ok())
@@ -708,7 +708,7 @@ fn decisions() {
     let (events, ending) =
         every_cut("CR", &BODY.repeat(2)[..BODY.len() - 1], |chunks| decode(Options::new(), chunks));
     assert!(texts(&events) == "hi" && ending.is_err_and(|error| error.is_truncated()));
-    // Invalid UTF-8 in data: U+FFFD, as the standard's decoder has it, and as the standard library does.
+    // Invalid UTF-8 in data becomes U+FFFD, as in the decoder of the standard and in the standard library.
     for bytes in [
         &b"\xff"[..],
         b"\xc3",
@@ -725,7 +725,7 @@ fn decisions() {
         let (events, _) = every_cut("UTF-8", &record, |chunks| decode(Options::new(), chunks));
         assert_eq!(texts(&events), expected);
     }
-    // Events without data are none; an empty data line is data.
+    // Events without data are not delivered; an empty data line is data.
     assert_eq!(data(b"event: x\n\nid: 1\n\nretry: 5\n\n"), (vec![], true));
     assert_eq!(data(b"data\n\n"), (vec![json!("")], true));
     let (events, _) = sse::decode(vec![Bytes::from_static(b"id: 1\nretry: 5\n\nevent: x\n\ndata: 2\n\n")]);
@@ -733,7 +733,7 @@ fn decisions() {
     row("Decisions", 5, "as documented");
 }
 
-/// Gives `stream` byte by byte to `give`, and returns the bytes that were asked of the heap meanwhile.
+/// Feeds `stream` byte by byte to `give`, and returns the bytes that were allocated meanwhile.
 fn heap_of_drip(stream: &Bytes, mut give: impl FnMut(&mut Bytes)) -> u64 {
     let meter = Meter::start();
     for at in 0..stream.len() {
@@ -742,10 +742,9 @@ fn heap_of_drip(stream: &Bytes, mut give: impl FnMut(&mut Bytes)) -> u64 {
     meter.read().bytes
 }
 
-/// A decoder is superlinear in one of two ways. It moves what it holds again and again: then the bytes asked of the heap
-/// grow faster than the input, which is counted here. Or it looks again at what it holds, which nothing outside can
-/// count: therefore the last round gives 4 MiB in single bytes, of which such a decoder looks at 8.8 × 10¹² and does
-/// not come back for minutes.
+/// A decoder is superlinear in one of two ways. If it moves its buffer again and again, the allocated bytes grow faster than
+/// the input, which is counted here. If it scans its buffer again and again, nothing outside can count that. Therefore the
+/// last round feeds 4 MiB in single bytes: such a decoder scans 8.8 × 10¹² bytes, which takes many minutes.
 #[test]
 fn r9_linear_time() {
     let event = |len: usize| {
@@ -798,12 +797,12 @@ fn r9_linear_time() {
         println!(
             "R9 {name} of 64 KiB and of 1 MiB in single bytes: {small} and {large} bytes of heap, {growth:.1}-fold"
         );
-        // A buffer grows by a quarter at a time, so where the last step falls may cost another quarter.
+        // A buffer grows by a quarter at a time, so the position of the last step can add another quarter.
         assert!(growth <= 16.0 * 1.25, "{name}");
         let longer = stream(4 * MIB);
         assert!(drip(&longer) <= 20 * longer.len() as u64, "{name}");
     }
-    // Tiny frames in one chunk cost no heap at all, however many, and stay where they are.
+    // Any number of tiny frames in one chunk allocates nothing, and the frames are borrowed.
     let tiny = |count: usize| leak(frames::raw(b"", b"").repeat(count));
     for count in [6_250, 100_000] {
         let stream = tiny(count);
@@ -860,7 +859,7 @@ fn r10_nested_cuts() {
 fn r15_json() {
     let run = |body: &str| {
         let found = every_cut(body, body.as_bytes(), |chunks| decode(Options::new(), chunks));
-        // Cut into parts at every byte as well: an escape, a pair or a character then lies in two frames.
+        // Also split into parts at every byte: an escape, a surrogate pair or a character is then in two frames.
         for at in 0..=body.len().min(400) {
             let frames =
                 [payload_part(&body.as_bytes()[..at]), payload_part(&body.as_bytes()[at..])].concat();
@@ -872,7 +871,7 @@ fn r15_json() {
         found
     };
     let mut count = 0;
-    // What stands between the quotes, and what it means.
+    // The raw content between the quotes, and its value.
     let strings: [(&str, &str); 19] = [
         (r"\ud83d", "\u{fffd}"),
         (r"\ude00", "\u{fffd}"),
@@ -895,7 +894,7 @@ fn r15_json() {
         ("é🙂", "é🙂"),
     ];
     for (raw, text) in strings {
-        // Where serde_json accepts it, it means the same to it.
+        // If `serde_json` accepts the string, the value is the same.
         if let Ok(theirs) = serde_json::from_str::<String>(&format!("\"{raw}\"")) {
             assert_eq!(theirs, text, "{raw}");
         }
@@ -910,7 +909,7 @@ fn r15_json() {
             ),
         ] {
             let chunk = format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{{delta}}}}}]}}\n\n");
-            // Twice: the second time it is like the first, and may take the shortcut.
+            // Twice: the second chunk has the shape of the first, and may use the shape cache.
             let (events, _) = run(&chunk.repeat(2));
             let found: String = events
                 .iter()
@@ -921,12 +920,12 @@ fn r15_json() {
             count += 1;
         }
     }
-    // Halves of a pair in two deltas are two lone halves: a delta is a text of its own.
+    // Halves of a surrogate pair in two deltas are two lone halves: each delta is decoded separately.
     let delta = |content: &str| {
         format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
     };
     assert_eq!(texts(&run(&[delta(r"\ud83d"), delta(r"\ude00")].concat()).0), "\u{fffd}\u{fffd}");
-    // What is no JSON costs itself, and is shown.
+    // Invalid JSON loses only its own record, which is reported.
     for broken in [r"\x", r"\u12", r"\u12g4", r"\ud83d\u", "\u{1}", "\t"] {
         let (events, _) = run(&[delta("a"), delta(broken), delta("b")].concat());
         assert_eq!(texts(&events), "ab", "{broken}");
@@ -955,7 +954,7 @@ fn r15_json() {
         assert_eq!(of("start")["created"].as_u64(), value, "{number}");
         assert_eq!(of("usage")["input_tokens"].as_u64(), value, "{number}");
         assert_eq!(of("usage")["output_tokens"], 1, "{number}");
-        // As an index of a choice, it is no more than none: the choice is counted by its place.
+        // As the index of a choice it is ignored: the position of the choice is used.
         let (events, _) = run(&format!(
             "data: {{\"choices\":[{{\"index\":{number},\"delta\":{{\"content\":\"a\"}}}}]}}\n\n"
         ));
@@ -963,7 +962,7 @@ fn r15_json() {
         assert_eq!((delta["text"].as_str(), delta["choice"].as_u64()), (Some("a"), Some(0)), "{number}");
         count += 2;
     }
-    // Depth: the object itself is one.
+    // Depth: the object itself counts as one.
     let nested = |depth: usize| format!("data: {{\"x\":{}{}}}\n\n", "[".repeat(depth), "]".repeat(depth));
     for (depth, good) in [(126, true), (128, false), (100_000, false)] {
         let body = [delta("a"), nested(depth), delta("b")].concat();
@@ -973,7 +972,7 @@ fn r15_json() {
         assert_eq!(malformed, usize::from(!good), "{depth}");
         count += 1;
     }
-    // The last of equal names counts, however it is written.
+    // The last of several equal names counts, however they are escaped.
     for twice in [
         r#"{"choices":[{"index":0,"delta":{"content":"no","content":"hi"}}]}"#,
         r#"{"choices":[{"index":0,"delta":{"content":"no","con\u0074ent":"hi"}}]}"#,
@@ -990,7 +989,7 @@ fn r15_json() {
     row("R15 JSON", count, "as documented");
 }
 
-/// The writer of OpenAI chunks: whatever stands in a text, it stays in its event.
+/// The writer of OpenAI chunks: no text can break out of its event.
 #[test]
 fn r17_transcoded_output_is_one_event_a_chunk() {
     let mut count = 0;
@@ -1026,7 +1025,7 @@ fn r17_transcoded_output_is_one_event_a_chunk() {
             again.extend(["data: ", data, "\n\n"]);
             count += 1;
         }
-        // One data line an event, and nothing else.
+        // One data line for each event, and nothing else.
         assert_eq!(again.as_bytes(), out, "{nasty:?}");
         let (read, ending) = decode(Options::new(), vec![Bytes::from(out)]);
         assert_eq!(texts(&read), nasty, "{nasty:?}");

@@ -1,5 +1,5 @@
-//! Server-sent events: zero copy, limits and the literal reference. Vectors, endless input, and output that cannot be
-//! injected into are in `scorecard.rs`.
+//! Server-sent events: zero copy, limits and the literal reference. Vectors, endless input, and output that resists injection
+//! are in `scorecard.rs`.
 
 mod common;
 mod oracles;
@@ -20,7 +20,7 @@ fn data_in_one_chunk_is_not_copied() {
 }
 
 #[test]
-fn limits_do_not_depend_on_the_cut() {
+fn limits_do_not_depend_on_the_split() {
     let run = |input: &[u8]| {
         every_cut("limit", input, |chunks| {
             let limits = Limits { record: 20, ..Limits::default() };
@@ -38,15 +38,15 @@ fn limits_do_not_depend_on_the_cut() {
             (events, None)
         })
     };
-    // 20 bytes of line fit, 21 do not.
+    // The limit is 20 bytes for a line.
     assert_eq!(run(b"data: 12345678901234\n\n").1, None);
     let (events, error) = run(b"data: 1\n\ndata: 123456789012345\n\ndata: 3\n\n");
     assert_eq!(events, 1);
     let error = error.expect("too long");
     assert!(error.is_limit() && error.offset() == 9, "{error}");
-    // So do the lines of one event together.
+    // It is also the limit for all lines of one event.
     assert!(run(b"data: 1234567890\ndata: 1234567890\n\n").1.is_some_and(|error| error.is_limit()));
-    // Comments and unknown fields are free.
+    // Comments and unknown fields do not count.
     assert_eq!(
         run(b": 123456789012345678901234567890\nunknown: 123456789012345678901234\ndata: 1\n\n").1,
         None

@@ -1,4 +1,4 @@
-//! A transport that has removed the frames decodes what is in them: the same events, the same endings.
+//! Decodes the payloads for a transport that has already removed the frames: the same events, the same endings.
 #![cfg(feature = "stream")]
 
 mod common;
@@ -12,7 +12,7 @@ use sagewire_codec::model::Event;
 use sagewire_codec::stream::{Chunk, Error, Events, Transcoded};
 use sagewire_codec::{Api, DecodeErrorKind, Decoder, Failure, Framing, Layer, Options, Transcoder};
 
-/// A stream that has everything at once.
+/// A stream that has all its items ready.
 struct Ready(std::vec::IntoIter<Chunk>);
 
 impl Stream for Ready {
@@ -53,7 +53,7 @@ const BODIES: [&str; 4] = [
 ];
 
 #[test]
-fn what_is_in_frames_is_read_without_them() {
+fn payloads_decode_without_frames() {
     for body in BODIES {
         let mut decoder = Decoder::with_options(Options::new().framing(Framing::Auto));
         let (mut expected, mut chunk) = (Vec::new(), Bytes::from_static(body.as_bytes()));
@@ -75,7 +75,7 @@ fn what_is_in_frames_is_read_without_them() {
 }
 
 #[test]
-fn an_exception_ends_the_stream_after_what_came() {
+fn an_exception_ends_the_stream_after_its_events() {
     let failure = || Failure::new("ModelStreamError", Some("StreamBroken".into()), "broken");
     let chunks = || vec![Bytes::from_static(BODIES[3].as_bytes()).into(), Chunk::Failure(failure())];
     let (events, ending) = unframed(chunks());
@@ -83,7 +83,7 @@ fn an_exception_ends_the_stream_after_what_came() {
     assert_eq!(texts.count(), 1);
     assert_eq!(ending.as_ref().and_then(|error| error.failure()), Some(&failure()));
 
-    // What is transcoded says so in the target's words.
+    // The converted stream reports it in the target's format.
     let options = Options::new().framing(Framing::Unframed);
     let transcoder = Transcoder::new(options, Api::OpenAi, Default::default()).expect("it is written");
     let items = all(Transcoded::new(Ready(chunks().into_iter()), transcoder));
@@ -103,12 +103,12 @@ fn an_exception_ends_the_stream_after_what_came() {
 }
 
 #[test]
-fn a_fault_of_the_frames_ends_the_stream_as_with_frames() {
+fn a_frame_error_ends_the_stream_as_with_frames() {
     let fault = || {
         let kind = DecodeErrorKind::PreludeChecksum { computed: 1, found: 2 };
         sagewire_codec::DecodeError::new(Layer::EventStream, 7, kind)
     };
-    // After a complete answer, too: the transport could not tell what else there was.
+    // Also after a complete response: the transport cannot know what the rest was.
     for (body, text) in [(BODIES[3], "cut"), (BODIES[0], "hé")] {
         let chunks = vec![Bytes::from_static(body.as_bytes()).into(), Chunk::Error(fault())];
         let (events, ending) = unframed(chunks);

@@ -1,6 +1,6 @@
-//! What the writers write, and what they report as lost: the list is asserted, empty included.
+//! The output of the writers, and the losses that they report: the list is asserted, even if it is empty.
 
-// `json!` values are handed over where they are made.
+// `json!` values are passed by value where they are built.
 #![allow(clippy::needless_pass_by_value)]
 
 mod common;
@@ -27,7 +27,7 @@ fn usage(usage: Value) -> Value {
     json!({"choices": [], "usage": usage})
 }
 
-/// The events of ConverseStream, and the losses. The frames say the same as the lines.
+/// The events of ConverseStream, and the losses. Frames and lines have the same content.
 fn bedrock(body: &str) -> (Vec<Value>, Vec<String>) {
     let context = || ResponseOptions::new().latency_ms(12);
     let (lines, losses, ending) = transcode(Api::Converse, context(), body);
@@ -121,7 +121,7 @@ fn text_and_usage_are_lossless() {
             json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "😀"}}}),
             json!({"contentBlockStop": {"contentBlockIndex": 0}}),
             json!({"messageStop": {"stopReason": "end_turn"}}),
-            // Bedrock counts cached tokens apart.
+            // Bedrock counts cached tokens separately.
             json!({"metadata": {
                 "usage": {"inputTokens": 5, "outputTokens": 2, "totalTokens": 12,
                     "cacheReadInputTokens": 4, "cacheWriteInputTokens": 1},
@@ -196,7 +196,7 @@ fn stop_reasons() {
         json!({"stopReason": "stop_sequence", "additionalModelResponseFields": {"stop_sequence": "END"}})
     );
     assert!(losses.is_empty());
-    // vLLM says `stop` for a forced tool.
+    // vLLM uses `stop` for a forced tool.
     let (stop, losses) = of(tool(), Some("stop"), Value::Null);
     assert_eq!(stop, json!({"stopReason": "tool_use"}));
     assert_eq!(losses, ["/choices/0/finish_reason: approximated: `stop` after tool calls is `tool_use`"]);
@@ -210,7 +210,7 @@ fn stop_reasons() {
 }
 
 #[test]
-fn what_converse_cannot_say_is_reported() {
+fn losses_of_converse_are_reported() {
     let mut second = choice(json!({"content": "no"}), Some("stop"));
     second["choices"][0]["index"] = json!(1);
     let mut first = choice(json!({"refusal": "never"}), Some("stop"));
@@ -312,7 +312,7 @@ fn openai_chunks() {
             json!({"role": "assistant", "content": ""}),
             json!({"reasoning_content": "hm"}),
             json!({"tool_calls": [call(0, "a", "f", "")]}),
-            // No arguments are an empty object to those who parse them.
+            // Clients parse the arguments, so missing ones are an empty object.
             json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
             json!({"tool_calls": [call(1, "b", "g", "")]}),
             json!({"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]}),
@@ -333,7 +333,7 @@ fn openai_chunks() {
 }
 
 #[test]
-fn openai_context_fills_what_is_missing() {
+fn response_defaults_fill_missing_openai_fields() {
     let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}\n\ndata: [DONE]\n\n";
     let (chunks, _, losses) = openai(ResponseOptions::new().id("i").model("n").created(9), body);
     assert_eq!(
@@ -380,7 +380,7 @@ fn tgi(body: &str) -> (Vec<Value>, Vec<String>) {
     (records, losses)
 }
 
-/// What every text loses: it is no token.
+/// The losses of every text: it has no token data.
 fn no_tokens(at: &str) -> [String; 2] {
     ["ID", "probability"].map(|what| format!("{at}: defaulted: a text is no token, and has no {what}"))
 }
@@ -433,11 +433,11 @@ fn tgi_finish_reasons() {
 }
 
 #[test]
-fn tgi_counts_are_not_made_up() {
+fn tgi_counts_are_not_invented() {
     let (records, losses) = tgi(&data(&[choice(json!({}), Some("stop"))]));
     assert_eq!(records[0]["details"]["generated_tokens"], 0);
     assert_eq!(losses, ["usage: defaulted: the source reports no counts"]);
-    // Without a finish reason there is no place for any of it.
+    // Without a finish reason there is no field for any of it.
     let counts = usage(json!({"prompt_tokens": 1, "completion_tokens": 1}));
     let (records, losses) = tgi(&(data(&[counts]) + "data: [DONE]\n\n"));
     assert_eq!(records[0]["details"], Value::Null);
@@ -496,7 +496,7 @@ fn tgi_errors() {
     assert_eq!(last("").0["error_type"], "incomplete_generation_stream");
 }
 
-/// What TGI says, written as TGI says it.
+/// A TGI stream survives a round trip.
 #[test]
 fn tgi_reads_back() {
     let details =
@@ -515,7 +515,7 @@ fn tgi_reads_back() {
 }
 
 #[test]
-fn tgi_repeats_no_more_than_it_says() {
+fn the_text_that_tgi_repeats_is_limited() {
     let long = choice(json!({"content": "x".repeat(3 << 20)}), None);
     let short = choice(json!({"content": "y"}), None);
     let body = data(&[long.clone(), long.clone(), long, short, choice(json!({}), Some("stop"))]);

@@ -1,6 +1,6 @@
-"""Invokes an emulator with boto3, whole and streamed: python3 boto3_client.py URL
+"""Invokes an emulator with boto3, without and with streaming: python3 boto3_client.py URL
 
-Prints the bytes of both answers as two lines of hexadecimal digits.
+Prints the bytes of both responses as two lines of hexadecimal digits.
 """
 
 import sys

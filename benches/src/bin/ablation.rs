@@ -1,4 +1,4 @@
-//! Prints what each shortcut of the decoder buys: nanoseconds per event with and without it, as a Markdown table.
+//! Prints the effect of each fast path of the decoder: nanoseconds per event with and without it, as a Markdown table.
 //!
 //! `cargo run --release -p sagewire-benches --features ablation --bin ablation`
 //!
@@ -21,7 +21,7 @@ const ROUNDS: usize = 600;
 /// The length of a full buffer.
 const READ: usize = 8192;
 
-/// The workloads: what arrives in frames, and the same as plain server-sent events where there are any.
+/// The workloads in frames, and the same as plain server-sent events for those that have them.
 const WORKLOADS: [&str; 8] = [
     "openai",
     "openai-ragged",
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        // Ragged parts differ from whole ones only in their frames.
+        // Ragged parts differ from aligned ones only in their frames.
         let sse = if workload == "openai-ragged" { Bytes::new() } else { loaded.sse };
         for (framing, bytes) in [("frames", loaded.framed), ("SSE", sse)] {
             if !bytes.is_empty() {
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Measures one input with all shortcuts, and without each of them.
+/// Measures one input with all fast paths, and without each of them.
 fn row(input: &str, chunks: &Chunks) {
     let variants: Vec<Vec<Shortcut>> =
         std::iter::once(Vec::new()).chain(Shortcut::ALL.map(|shortcut| vec![shortcut])).collect();
@@ -64,7 +64,7 @@ fn row(input: &str, chunks: &Chunks) {
     for _ in 0..ROUNDS {
         for (variant, fastest) in variants.iter().zip(&mut fastest) {
             switch_off(variant);
-            // The branch predictor learns the variant first.
+            // Trains the branch predictor for the variant.
             decode(chunks);
             let start = Instant::now();
             events = decode(chunks);
@@ -80,7 +80,7 @@ fn row(input: &str, chunks: &Chunks) {
     println!("| {input} | {:.0} | {} |", nanos(all), cells.collect::<Vec<_>>().join(" | "));
 }
 
-/// Decodes a stream, and returns how many events it has.
+/// Decodes a stream, and returns its number of events.
 fn decode(chunks: &Chunks) -> u64 {
     let mut decoder = Decoder::new();
     let mut events = 0;
@@ -94,7 +94,7 @@ fn decode(chunks: &Chunks) -> u64 {
     events
 }
 
-/// What a shortcut is called in the table.
+/// The name of a fast path in the table.
 fn name(shortcut: Shortcut) -> &'static str {
     match shortcut {
         Shortcut::ShapeCache => "shape cache",

@@ -1,4 +1,4 @@
-//! Prints how sagewire compares with named peers on this machine.
+//! Compares sagewire with named peers on this machine, and prints the result.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
         requests: if options.wants("requests") { requests::measure(&requests) } else { Vec::new() },
         streams: if options.wants("streams") { streams::measure(&plan) } else { Vec::new() },
         calls: if options.wants("calls") { measure_calls(&calls) } else { Vec::new() },
-        // Last, because it may leave a thread behind.
+        // Last, because it may abandon a thread that never returns.
         recovered: if options.wants("lost") { lost.recover() } else { Vec::new() },
     };
     print(&options, &plan, &calls, &lost, &results)

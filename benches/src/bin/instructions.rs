@@ -1,11 +1,11 @@
-//! Counts the instructions of hot paths under valgrind, and fails where there are more than in the baseline.
+//! Counts the instructions of hot paths under valgrind, and fails if there are more than in the baseline.
 //!
-//! Counts are the same on every run, where times on a shared machine are not. For crates that do the same (gungraun,
-//! once iai-callgrind), a runner of exactly the same version has to be installed beside them; this needs nothing but
-//! valgrind, and is skipped without it.
+//! Counts are the same on every run, unlike times on a shared machine. Similar crates (gungraun, formerly iai-callgrind) need a
+//! runner of exactly the same version to be installed; this binary needs only valgrind, and skips the check if it is
+//! missing.
 //!
-//! Valgrind emulates a CPU of its own, at most with AVX2, so the parts that look for the widest instructions at run
-//! time (checksums, searches, copies) take the same way on all machines that have AVX2.
+//! Valgrind emulates its own CPU, with at most AVX2, so the functions that detect vector instructions at run time (checksums,
+//! searches, copies) take the same branches on all machines that have AVX2.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -90,7 +90,7 @@ fn count_all() -> Result<Option<Counts>, String> {
     Ok(Some(counts))
 }
 
-/// Runs this binary under valgrind. The profile stays beside the binary, for `callgrind_annotate`.
+/// Runs this binary under valgrind. The profile stays next to the binary, for `callgrind_annotate`.
 fn count(name: &str) -> Result<Option<u64>, String> {
     let binary = std::env::current_exe().map_err(|error| error.to_string())?;
     let profile = binary.with_file_name(format!("instructions-{name}.callgrind"));
@@ -116,7 +116,7 @@ fn count(name: &str) -> Result<Option<u64>, String> {
 fn total(profile: &Path) -> Result<u64, String> {
     let lines = std::fs::read_to_string(profile).map_err(|error| error.to_string())?;
     let total = lines.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok());
-    // Nothing is counted where the function's symbol is not found.
+    // The count is zero if the function's symbol is not found.
     total.filter(|total| *total > 0).ok_or_else(|| "nothing was counted".to_owned())
 }
 
@@ -131,8 +131,8 @@ fn run(name: &str) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All that is counted. Valgrind finds it by its name, which no function that it calls may contain: that would turn
-/// the counting off again.
+/// The code that is counted. Valgrind finds it by its name. No function that it calls may contain that name, because that
+/// would stop the counting.
 #[inline(never)]
 fn measured(prepared: &Prepared) -> Answer {
     prepared.run()

@@ -125,7 +125,7 @@ impl Caller {
         matches!(self, Self::Reqwest(_) | Self::Sdk(_) | Self::SdkEvents(_) | Self::ByHand(_))
     }
 
-    /// Sends a request and reads the response to its end.
+    /// Sends a request and receives the complete response.
     ///
     /// # Errors
     ///

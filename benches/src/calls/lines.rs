@@ -1,4 +1,4 @@
-//! A common hand-written parser of server-sent events: joins cut lines, and parses the data as JSON.
+//! A common hand-written parser of server-sent events: joins split lines, and parses the data as JSON.
 
 use memchr::memchr;
 

@@ -1,7 +1,7 @@
-//! Whole calls over loopback: a request is signed and sent, and a streamed answer read to its end.
+//! Whole calls over loopback: a request is signed and sent, and a streaming response is received completely.
 //!
-//! What counts is the time that the client's thread has of a processor, the kernel's work for it included. Each client has
-//! a runtime on that one thread; the server has others, and costs nothing here.
+//! The measured time is the CPU time of the client's thread, including the kernel's work for it. Each client has a runtime on
+//! that one thread; the server has its own threads, which are not measured.
 
 #[cfg(feature = "calls")]
 mod answer;
@@ -19,36 +19,36 @@ mod ways;
 pub use self::contest::measure;
 pub use self::ways::Way;
 
-/// How long, and how often.
+/// The size of the measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Tokens of the answer.
+    /// Tokens of the response.
     pub tokens: usize,
-    /// Calls of each that count; the median of them does.
+    /// Measured calls of each subject; the median is used.
     pub calls: usize,
 }
 
-/// What calls cost one who makes them.
+/// The result of one subject.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// How the answer comes.
+    /// How the response is sent.
     pub way: Way,
-    /// Who.
+    /// The subject.
     pub subject: String,
-    /// The versions of the packages that the subject is made of.
+    /// The versions of the packages that the subject uses.
     pub version: String,
-    /// Whether the answer is decoded; otherwise it is dropped.
+    /// Whether the response is decoded; otherwise it is dropped.
     pub decodes: bool,
-    /// How much, or why that cannot be said.
+    /// The cost, or why there is none.
     pub outcome: Result<Cost, String>,
 }
 
-/// What a call costs.
+/// The cost of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// Of a processor, for each token of the answer, in nanoseconds: the whole call, shared out.
+    /// CPU time of the whole call, divided by the number of tokens, in nanoseconds.
     pub ns_per_token: f64,
-    /// From the call to the first event with text, or to the first bytes, in microseconds.
+    /// Time from the call to the first event with text, or to the first bytes, in microseconds.
     pub first_us: f64,
 }
 

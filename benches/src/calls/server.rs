@@ -1,6 +1,6 @@
-//! An endpoint on loopback that answers every request with the same prepared bytes.
+//! An endpoint on loopback that returns the same prepared response to every request.
 //!
-//! It has threads of its own, so that a clock of the client's thread does not see it.
+//! It has threads of its own, so its CPU time is not part of the client's thread.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,12 +11,12 @@ use std::time::Duration;
 use super::answer::Answer;
 use crate::tally::Fault;
 
-/// Headers of a request at most.
+/// Maximum number of headers in a request.
 const HEADERS_MAX: usize = 64;
 
 /// Serves until the process ends.
 ///
-/// # Errors
+/// Errors of the network.
 ///
 /// Those of the network.
 pub(super) fn serve(answer: Answer) -> io::Result<SocketAddr> {
@@ -26,7 +26,7 @@ pub(super) fn serve(answer: Answer) -> io::Result<SocketAddr> {
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
             let answer = Arc::clone(&answer);
-            // A client that goes away ends its connection, and nothing else.
+            // A client that disconnects ends only its own connection.
             thread::spawn(move || converse(connection, &answer).is_ok());
         }
     });
@@ -47,7 +47,7 @@ fn converse(mut connection: TcpStream, answer: &Answer) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Waits for a whole request, and drops it. False: there are no more.
+/// Waits for a complete request, and drops it. False if there are no more.
 fn take_request(connection: &mut TcpStream, received: &mut Vec<u8>) -> Result<bool, Fault> {
     let mut chunk = [0; 8192];
     loop {
@@ -62,7 +62,7 @@ fn take_request(connection: &mut TcpStream, received: &mut Vec<u8>) -> Result<bo
     }
 }
 
-/// Bytes of a request with its body, as soon as its headers are there.
+/// Bytes of a request with its body, once its headers are complete.
 fn request_len(received: &[u8]) -> Result<Option<usize>, Fault> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);

@@ -1,18 +1,18 @@
-//! The ways in which the same answer comes over the connection.
+//! The ways in which the same response is sent over the connection.
 
-/// How an answer comes.
+/// How a response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// A frame a chunk of HTTP, and a pause behind each.
+    /// One frame per HTTP chunk, with a pause after each.
     Paced,
-    /// A frame a chunk of HTTP, and no pauses.
+    /// One frame per HTTP chunk, without pauses.
     Frames,
-    /// Many frames in a chunk of HTTP, and no pauses.
+    /// Many frames per HTTP chunk, without pauses.
     Chunks,
 }
 
 impl Way {
-    /// All of them.
+    /// All ways.
     pub const ALL: [Self; 3] = [Self::Paced, Self::Frames, Self::Chunks];
 
     /// The name in the table.
@@ -24,7 +24,7 @@ impl Way {
         }
     }
 
-    /// One line on what it is.
+    /// A one-line description.
     pub fn about(self) -> &'static str {
         match self {
             Self::Paced => {

@@ -1,4 +1,4 @@
-//! Numbers and names, as the tables and the JSON show them.
+//! Numbers and names for the tables and the JSON.
 
 use crate::measure::Row;
 

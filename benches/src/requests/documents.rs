@@ -1,27 +1,27 @@
-//! Requests that are made from a seed, and what is truly in them.
+//! Requests that are generated from a seed, with their content.
 
 use std::fmt::Write;
 
 use crate::random::Random;
 use crate::script::{json, token};
 
-/// Bytes of a document, at the least.
+/// Minimum bytes of a document.
 const LEN: usize = 50_000;
 
-/// A chat request of OpenAI's, and what it says.
+/// An OpenAI chat request, and its content.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// What it is called in the table.
+    /// The name in the table.
     pub name: &'static str,
     /// The bytes.
     pub json: Vec<u8>,
-    /// What is said, in order.
+    /// The content of the messages, in order.
     pub(super) said: Vec<(&'static str, Said)>,
     /// The tools that may be called, each with its name and schema.
     pub(super) tools: Vec<(String, String)>,
 }
 
-/// A piece of what a role says.
+/// A part of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     Text(String),
@@ -30,7 +30,7 @@ pub(super) enum Said {
 }
 
 impl Document {
-    /// Both: few long messages, and many short ones with calls of tools.
+    /// Both documents: one with few long messages, and one with many short messages and tool calls.
     pub fn all() -> [Self; 2] {
         [Script::new("long").long(), Script::new("tools").tools()]
     }
@@ -49,7 +49,7 @@ impl Script {
         Self { name, random: Random::new(0x5a9e_0004), messages: String::new(), said: Vec::new() }
     }
 
-    /// A system message, then long ones of user and assistant in turn, until there is enough.
+    /// A system message, then long messages of user and assistant alternately, until the document is long enough.
     fn long(mut self) -> Document {
         self.text("system", 200);
         while self.messages.len() < LEN - 8_000 {
@@ -64,7 +64,7 @@ impl Script {
         self.document("", Vec::new())
     }
 
-    /// Questions, calls of a tool, results and answers, about a hundred bytes each.
+    /// Questions, tool calls, their results and replies, about a hundred bytes each.
     fn tools(mut self) -> Document {
         let mut definitions = String::new();
         let mut tools = Vec::new();
@@ -91,7 +91,7 @@ impl Script {
     }
 
     fn words(&mut self, tokens: usize) -> String {
-        // A text that begins or ends with space would be trimmed by some.
+        // Some templates would trim white space at the beginning or end of a text.
         let middle: String = (0..tokens).map(|_| token(&mut self.random)).collect();
         format!("So{middle}.")
     }

@@ -1,7 +1,7 @@
-//! Requests of OpenAI's chat, converted to each format that can be written.
+//! Conversion of OpenAI chat requests to each format that can be written.
 //!
-//! They are compared with what any converter of JSON trees does at the least: `serde_json::Value` out of the same
-//! bytes, and bytes out of that, with nothing converted.
+//! The baseline is the minimum work of any converter of JSON trees: parsing the same bytes into `serde_json::Value`, and
+//! serializing it, without a conversion.
 
 mod documents;
 mod proof;
@@ -22,7 +22,7 @@ use crate::workload::Workload;
 
 pub use documents::Document;
 
-/// The formats that are written, by their names in the table.
+/// The target formats, by their names in the table.
 pub const TARGETS: [(Api, &str); 10] = [
     (Api::OpenAi, "openai"),
     (Api::Converse, "converse"),
@@ -39,7 +39,7 @@ pub const TARGETS: [(Api, &str); 10] = [
 /// How to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Times that each subject runs; the median counts.
+    /// Runs of each subject, of which the median is used.
     pub rounds: usize,
     /// Conversions in one run.
     pub times: u32,
@@ -47,29 +47,29 @@ pub struct Plan {
     pub allocations: fn() -> u64,
 }
 
-/// What one conversion costs.
+/// The result of one conversion.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What was converted.
+    /// The document.
     pub document: &'static str,
-    /// Bytes of it.
+    /// Bytes of the document.
     pub bytes: usize,
-    /// Into what; `None` for the round trip that the others are compared with.
+    /// The target format; `None` for the round trip that is the baseline.
     pub target: Option<&'static str>,
-    /// Who.
+    /// The subject.
     pub subject: String,
-    /// Its version.
+    /// The version of the subject.
     pub version: String,
-    /// How fast, or why there is no speed to speak of.
+    /// The cost, or why there is none.
     pub outcome: Result<Cost, String>,
 }
 
-/// How fast, and at what cost.
+/// Time and allocations.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// Microseconds.
+    /// Microseconds per conversion.
     pub us: f64,
-    /// Allocations.
+    /// Allocations per conversion.
     pub allocs: u64,
 }
 
@@ -78,7 +78,7 @@ pub struct Cost {
 enum Work {
     /// `serde_json::Value` and back.
     RoundTrip,
-    /// To this format, which has this name.
+    /// Conversion to this format, with its name in the table.
     Convert(Api, &'static str),
 }
 
@@ -94,7 +94,7 @@ impl Work {
         }
     }
 
-    /// Runs it once with every byte in the hash, and returns the answer that timed runs have to give.
+    /// Runs it once and hashes every byte. Returns the result that timed runs must have.
     fn prove(self, document: &Document) -> Result<Answer, String> {
         let mut thorough = Tally::thorough();
         self.run(&document.json, &mut thorough);
@@ -124,7 +124,7 @@ fn convert(format: Api, json: &[u8]) -> Result<Vec<u8>, Fault> {
     Ok(out)
 }
 
-/// A chat template that costs nothing but the copies: each role in a line, and what it says below it.
+/// A minimal chat template: each role on a line, and its text below it.
 fn render(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
     let mut out = String::new();
     for tool in tools {
@@ -161,7 +161,7 @@ fn render_parts(parts: &[Part<'_>], out: &mut String) -> Result<(), String> {
     Ok(())
 }
 
-/// Each read is a document, which is converted to each format.
+/// Converts the document in each read to each format.
 pub fn convert_all(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     for json in reads {
         for (format, name) in TARGETS {
@@ -170,11 +170,11 @@ pub fn convert_all(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     }
 }
 
-/// Proves each conversion of each document, and returns the answer that [`convert_all`] has to give.
+/// Verifies each conversion of each document, and returns the result that [`convert_all`] must have.
 ///
 /// # Errors
 ///
-/// The first that is wrong.
+/// The first incorrect conversion.
 pub fn prove_all(documents: &[Document]) -> Result<Answer, String> {
     let mut all = Tally::timed();
     for document in documents {
@@ -187,7 +187,7 @@ pub fn prove_all(documents: &[Document]) -> Result<Answer, String> {
     Ok(all.answer())
 }
 
-/// Measures all. Within a round, each document is first given back by serde_json, then converted to each format.
+/// Measures all. Within a round, each document first takes the round trip through `serde_json`, then each conversion.
 pub fn measure(plan: &Plan) -> Vec<Row> {
     let documents = Document::all();
     let mut contests: Vec<Contest<'_>> = Vec::new();
@@ -202,11 +202,11 @@ pub fn measure(plan: &Plan) -> Vec<Row> {
     contests.into_iter().map(|contest| contest.row(plan.times)).collect()
 }
 
-/// A conversion and what it has shown so far.
+/// A conversion and its results so far.
 struct Contest<'a> {
     document: &'a Document,
     work: Work,
-    /// The answer that every timed run has to give, or what is wrong.
+    /// The result that every timed run must have, or what is wrong.
     proven: Result<Answer, String>,
     times: Vec<Duration>,
     allocs: u64,

@@ -1,4 +1,4 @@
-//! Reads what requests became, slowly and with none of sagewire, to see whether it says what the document says.
+//! Parses converted requests, slowly and without sagewire, to check that they have the content of the document.
 
 use sagewire_codec::Api;
 use serde_json::Value;
@@ -10,7 +10,7 @@ pub(super) fn same(document: &Document, out: &[u8]) -> Result<(), String> {
     if parse(out)? == parse(&document.json)? { Ok(()) } else { Err("not the same JSON".to_owned()) }
 }
 
-/// Whether `out` says in `format` what the document says.
+/// Checks that `out` has the content of the document in `format`.
 pub(super) fn converted(format: Api, document: &Document, out: &[u8]) -> Result<(), String> {
     let request = parse(out)?;
     let member = match format {
@@ -34,7 +34,7 @@ fn equal<T: PartialEq + std::fmt::Debug + ?Sized>(found: &T, expected: &T) -> Re
     if found == expected { Ok(()) } else { Err("it says something else".to_owned()) }
 }
 
-/// The prompt that the template makes.
+/// The prompt that the chat template renders.
 fn prompt(document: &Document) -> String {
     let mut prompt: String =
         document.tools.iter().map(|(name, schema)| format!("{name}{schema}\n")).collect();
@@ -47,7 +47,7 @@ fn prompt(document: &Document) -> String {
     prompt
 }
 
-/// A piece as formats of messages have it: JSON as such, wherever it stands.
+/// A part of a message in a format with messages. JSON is compared as a value, whatever its encoding in the request.
 #[derive(Debug, PartialEq)]
 enum Piece {
     Text(String),
@@ -55,7 +55,7 @@ enum Piece {
     Result(Value),
 }
 
-/// The pieces of a request with messages, of which `block` reads one, and its tools' schemas.
+/// Compares the parts of a request with messages, and the schemas of its tools. `block` parses one content block.
 fn messages(
     document: &Document,
     request: &Value,
@@ -86,7 +86,7 @@ fn messages(
     )
 }
 
-/// Text, or a list of blocks.
+/// Parses content, which is text or a list of blocks.
 fn blocks(content: &Value, block: &dyn Fn(&Value, &mut Vec<Piece>), found: &mut Vec<Piece>) {
     match content {
         Value::String(text) => found.push(Piece::Text(text.clone())),
@@ -116,7 +116,7 @@ fn anthropic(block: &Value, found: &mut Vec<Piece>) {
     }
 }
 
-/// What a tool returned, as text or as JSON, in a list or not.
+/// A tool result, which is text or JSON, in a list or not.
 fn result_of(content: &Value) -> Value {
     match content {
         Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
@@ -128,7 +128,7 @@ fn result_of(content: &Value) -> Value {
     }
 }
 
-/// Dialogs have the texts of system, user and assistant, and nothing of tools.
+/// Dialogs have only the texts of system, user and assistant, and no tools.
 fn dialogs(document: &Document, request: &Value) -> Result<(), String> {
     let turns = request["inputs"][0].as_array().ok_or("no dialog")?;
     let found: Vec<(&str, &str)> =

@@ -1,7 +1,7 @@
 //! Server-sent events with the peers.
 //!
 //! Three of them are adapters of asynchronous streams. Here every poll is ready, so they are driven without a runtime,
-//! which flatters them a little.
+//! which makes them slightly faster than in practice.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -16,13 +16,13 @@ use crate::reads::Reads;
 use crate::tally::{Fault, Tally};
 use crate::workload::Workload;
 
-/// A peer that finds events: hands the data of each event in `input` to `each`.
+/// A peer that parses events: passes the data of each event in `input` to `each`.
 pub trait Events {
-    /// Goes through `input`.
+    /// Parses `input`.
     ///
     /// # Errors
     ///
-    /// Those of the input, of the peer and of `each`.
+    /// Errors of the input, of the peer and of `each`.
     fn each<E: Error + Send + Sync + 'static>(
         input: impl Iterator<Item = Result<Bytes, E>>,
         each: impl FnMut(&str) -> Result<(), Fault>,
@@ -89,7 +89,7 @@ impl Events for SseCore {
     }
 }
 
-/// Polls a stream that is always ready to its end.
+/// Polls a stream that is always ready until its end.
 fn drive<S: Stream>(stream: S, mut each: impl FnMut(S::Item) -> Result<(), Fault>) -> Result<(), Fault> {
     let mut stream = pin!(stream);
     let mut context = Context::from_waker(noop_waker_ref());

@@ -1,4 +1,4 @@
-//! Lower bounds: what has to be done at the least, on slices, with nothing around it.
+//! Lower bounds: the minimum work on slices, with nothing around it.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -23,7 +23,7 @@ pub fn memcpy(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
     }
 }
 
-/// Both checksums of each frame, and each line end.
+/// Verifies both checksums of each frame, and finds each line end.
 pub fn crc_and_lines(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
     frames(&workload.framed, tally, |_, _| {});
     let mut rest = &workload.sse[..];
@@ -35,7 +35,7 @@ pub fn crc_and_lines(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) 
     }
 }
 
-/// The same, and the text in each record where it is expected to be.
+/// The same, and finds the text in each record at its expected position.
 pub fn floor(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
     frames(&workload.framed, tally, |_, _| {});
     let text = Text::new(workload.needle);
@@ -46,7 +46,7 @@ pub fn floor(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
     }
 }
 
-/// The same on the parts in the frames: a line that is cut is put together.
+/// The same on the parts in the frames: a line that is split is joined.
 pub fn floor_of_parts(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
     let text = Text::new(workload.needle);
     let mut carry = Vec::new();
@@ -55,8 +55,8 @@ pub fn floor_of_parts(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally)
     });
 }
 
-/// The same by who has seen the line before: what stands around the text is compared with it, and not searched. Nothing is
-/// kept between two calls, as there is only one.
+/// The same with a cache of the previous line: the bytes around the text are compared with it, not searched. The input is one
+/// slice, so nothing is kept between calls.
 pub fn known_lines(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
     let text = Text::new(workload.needle);
     let (mut carry, mut known) = (Vec::new(), Known::default());
@@ -79,7 +79,7 @@ pub fn known_lines(workload: &Workload, _: &mut Reads<'_>, tally: &mut Tally) {
     });
 }
 
-/// Each data line of the reads, which is put together where it is cut, as text.
+/// Finds each data line of the reads, joined if it is split, as text.
 pub fn lines_of_reads(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     let mut carry = Vec::new();
     for chunk in reads {
@@ -96,7 +96,7 @@ pub fn lines_of_reads(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     }
 }
 
-/// Hands over each line of `rest`, whose beginning may be in the carry, and keeps what is unfinished there.
+/// Passes on each line of `rest`, whose beginning may be in the partial buffer `carry`, and keeps an incomplete line there.
 fn lines(
     mut rest: &[u8],
     carry: &mut Vec<u8>,
@@ -116,7 +116,7 @@ fn lines(
     carry.extend_from_slice(rest);
 }
 
-/// What stood around the text of the last line that was searched.
+/// The bytes around the text of the last line that was searched.
 #[derive(Default)]
 struct Known {
     before: Vec<u8>,
@@ -124,7 +124,7 @@ struct Known {
 }
 
 impl Known {
-    /// The text of the line that `part` begins with, if it is like this one, and how long that is with its blank line.
+    /// If the first line of `part` matches this one: its text, and the length of the line with its blank line.
     fn read<'a>(&self, part: &'a [u8]) -> Option<(&'a str, usize)> {
         let rest = part.strip_prefix(&self.before[..]).filter(|_| !self.before.is_empty())?;
         let end = memchr2(b'"', b'\\', rest).filter(|&end| rest[end] == b'"')?;
@@ -133,7 +133,7 @@ impl Known {
     }
 }
 
-/// Where the text of a record is expected to be.
+/// The expected position of the text in a record.
 struct Text {
     needle: &'static str,
     finder: memmem::Finder<'static>,
@@ -144,7 +144,7 @@ impl Text {
         Self { needle, finder: memmem::Finder::new(needle) }
     }
 
-    /// Tells the tally of the text, and returns where it is.
+    /// Adds the text to the tally, and returns its position.
     fn find(&self, line: &[u8], tally: &mut Tally) -> Option<Range<usize>> {
         let at = self.finder.find(line)?;
         let start = at + self.needle.len();
@@ -164,7 +164,7 @@ impl Text {
     }
 }
 
-/// Checks both checksums of each frame, and hands over its payload.
+/// Verifies both checksums of each frame, and passes on its payload.
 fn frames(mut rest: &[u8], tally: &mut Tally, mut each: impl FnMut(&[u8], &mut Tally)) {
     let number = |bytes: &[u8]| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     while rest.len() >= PRELUDE + CHECKSUM {

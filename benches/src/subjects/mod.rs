@@ -1,4 +1,4 @@
-//! Who is measured.
+//! The subjects that are measured, and the measures.
 
 pub mod decoders;
 pub mod encoders;
@@ -20,7 +20,7 @@ use events::{EventsourceStream, SseCore, SseStream, Sseer};
 use records::{AsyncOpenai, Minimal, Untyped};
 use said::Decode;
 
-/// What is measured.
+/// A measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// Bytes to deltas.
@@ -35,12 +35,12 @@ pub enum Measure {
     Sse,
     /// Lower bounds of `Decode`.
     Limit,
-    /// Bytes of any format to bytes of this one, for streams of text.
+    /// Bytes of any format to bytes of this target format, for text streams.
     Pair(Target),
 }
 
 impl Measure {
-    /// Those of speed, in the order of the table.
+    /// The measures of speed, in the order of the table.
     pub const SPEED: [Self; 6] =
         [Self::Decode, Self::TranscodeBedrock, Self::TranscodeOpenai, Self::Frames, Self::Sse, Self::Limit];
 
@@ -60,7 +60,7 @@ impl Measure {
         }
     }
 
-    /// One line on what it means.
+    /// A one-line description.
     pub fn about(self) -> &'static str {
         match self {
             Self::Decode => "event-stream bytes to text deltas",
@@ -73,7 +73,7 @@ impl Measure {
         }
     }
 
-    /// Who is measured in it on bytes of this format; sagewire first, where it is one of them.
+    /// The subjects of this measure for a source format. sagewire is first, if it is one of them.
     pub fn subjects(self, source: Source) -> Vec<Subject> {
         match self {
             Self::Decode if source != Source::OpenAi => decode_others(source),
@@ -129,7 +129,7 @@ impl Measure {
     }
 }
 
-/// Who decodes a format that is not OpenAI's.
+/// The subjects that decode a format other than OpenAI's.
 fn decode_others(source: Source) -> Vec<Subject> {
     let of_events = |runs: [Run; 4]| {
         let packages = [EVENTSOURCE, SSEER, SSE_STREAM, SSE_CORE];
@@ -158,7 +158,7 @@ fn decode_others(source: Source) -> Vec<Subject> {
     subjects
 }
 
-/// What the best decoder of a format is made of.
+/// The packages of the best decoder of a format.
 fn packages(source: Source) -> &'static [&'static str] {
     match source {
         Source::OpenAi | Source::Tgi | Source::Anthropic => &[SMITHY, BEST, SERDE],
@@ -167,7 +167,7 @@ fn packages(source: Source) -> &'static [&'static str] {
     }
 }
 
-/// From any format to any with the peers.
+/// The peers' pipeline between two formats.
 fn pair(source: Source, target: Target) -> Run {
     fn to<D: Decode>(target: Target) -> Run {
         match target {
@@ -193,26 +193,26 @@ const SSE_STREAM: &str = "sse-stream";
 const SSE_CORE: &str = "sse-core";
 const SERDE: &str = "serde_json";
 
-/// The fastest of the peers on `openai`, which the other pipelines are built with.
+/// The fastest peer on `openai`, which the other pipelines use.
 type Best = SseCore;
 const BEST: &str = SSE_CORE;
 
-/// Reads one stream of a workload once, telling the tally what it finds.
+/// Decodes one stream of a workload once, and adds the result to the tally.
 pub type Run = fn(&Workload, &mut Reads<'_>, &mut Tally);
 
-/// One who is measured.
+/// A subject that is measured.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// The name in the table: the packages it is made of.
+    /// The name in the table: the packages that it uses.
     pub name: String,
     /// Their versions, in the same order.
     pub version: String,
-    /// What it does with a stream.
+    /// Processes one stream.
     pub run: Run,
 }
 
 impl Subject {
-    /// Goes through all streams, each from the beginning, unless one fails.
+    /// Processes all streams, unless one fails.
     #[inline]
     pub fn run(&self, workload: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
         loop {
@@ -234,7 +234,7 @@ impl Subject {
     }
 }
 
-/// Name and versions of one who is made of these packages.
+/// Name and versions of a subject that uses these packages.
 pub fn label(packages: &[&str], note: &str) -> (String, String) {
     let versions: Vec<&str> = packages.iter().map(|package| version(package)).collect();
     let name = [&packages.join(" + "), note].map(str::trim).join(" ").trim().to_owned();

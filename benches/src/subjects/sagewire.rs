@@ -1,4 +1,4 @@
-//! sagewire, as its documentation says.
+//! sagewire, used as in its documentation.
 
 use sagewire_codec::model::{Event, ResponseOptions};
 use sagewire_codec::{Api, DecodeError, Decoder, Options, Transcoder, eventstream, json_lines, sse};
@@ -23,7 +23,7 @@ pub fn decode(_: &Workload, reads: &mut Reads<'_>, tally: &mut Tally) {
     });
 }
 
-/// Tells the tally of a delta.
+/// Adds a delta to the tally.
 #[inline(always)]
 pub fn observe(event: Event<'_>, tally: &mut Tally) {
     match event {

@@ -1,71 +1,71 @@
-//! Any format to any other with the peers: what a stream says stands between, so that N decoders and M encoders make
-//! N × M pipelines.
+//! Conversion between any two formats with the peers. All decoders produce, and all encoders take, the same events, so N
+//! decoders and M encoders make N × M pipelines.
 
 use crate::reads::Reads;
 use crate::tally::{Fault, Kind, Tally};
 use crate::workload::Workload;
 
-/// A piece of what a stream of text says.
+/// An event of a text stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said<'a> {
-    /// The answer begins.
+    /// The response begins.
     Start {
-        /// Its name.
+        /// The ID of the response.
         id: Option<&'a str>,
         /// The model.
         model: Option<&'a str>,
     },
     /// More text.
     Text(&'a str),
-    /// It ends.
+    /// The response ends.
     Finish(Reason),
-    /// What it took.
+    /// The token usage.
     Usage(Usage),
 }
 
-/// Why an answer ends.
+/// The finish reason of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reason {
     /// The model is done.
     #[default]
     Stop,
-    /// The model was stopped.
+    /// The response reached the token limit.
     Length,
 }
 
-/// Tokens.
+/// Token counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Of the prompt.
+    /// Tokens of the prompt.
     pub input: u64,
-    /// Of the answer.
+    /// Tokens of the response.
     pub output: u64,
 }
 
 /// A peer that decodes one format.
 pub trait Decode {
-    /// Hands over what the stream says.
+    /// Passes the events of the stream to `each`.
     ///
     /// # Errors
     ///
-    /// Those of the peer and of `each`, or that the stream is not complete.
+    /// Errors of the peer and of `each`, or that the stream is not complete.
     fn each(reads: &mut Reads<'_>, each: impl FnMut(Said<'_>) -> Result<(), Fault>) -> Result<(), Fault>;
 }
 
 /// A peer that encodes one format.
 pub trait Encode: Default {
-    /// Appends what becomes of a piece to `out`.
+    /// Appends the encoding of an event to `out`.
     ///
     /// # Errors
     ///
-    /// Those of the peer.
+    /// Errors of the peer.
     fn write(&mut self, said: Said<'_>, out: &mut Vec<u8>) -> Result<(), Fault>;
 
-    /// Appends the end.
+    /// Appends the end of the stream.
     ///
     /// # Errors
     ///
-    /// Those of the peer.
+    /// Errors of the peer.
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Fault>;
 }
 

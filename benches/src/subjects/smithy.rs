@@ -43,8 +43,8 @@ impl Iterator for Frames<'_, '_> {
     }
 }
 
-/// The payloads of `PayloadPart` events: each frame's headers are parsed, as the SDK does it. (The SDK then copies the
-/// payload into a `Blob`, which is spared here.)
+/// The payloads of `PayloadPart` events: each frame's headers are parsed, as in the SDK. (The SDK then copies the payload into a
+/// `Blob`, which is omitted here.)
 pub struct Payloads<'r, 'a>(Frames<'r, 'a>);
 
 impl<'r, 'a> Payloads<'r, 'a> {
@@ -68,11 +68,11 @@ impl Iterator for Payloads<'_, '_> {
     }
 }
 
-/// The name of the event that a frame is.
+/// The event type of a frame.
 ///
 /// # Errors
 ///
-/// Those of smithy, where the headers are not those of an event.
+/// Errors of smithy, if the headers are not those of an event.
 #[inline]
 pub fn event_type(message: &Message) -> Result<&str, Error> {
     Ok(parse_response_headers(message)?.smithy_type.as_str())
@@ -82,7 +82,7 @@ pub fn event_type(message: &Message) -> Result<&str, Error> {
 ///
 /// # Errors
 ///
-/// Those of smithy, where the headers are not those of an event.
+/// Errors of smithy, if the headers are not those of an event.
 #[inline]
 pub fn is_part(message: &Message) -> Result<bool, Error> {
     Ok(event_type(message)? == "PayloadPart")

@@ -1,6 +1,6 @@
-//! An allocator that counts what the current thread does: tests that run side by side do not see each other.
+//! An allocator that counts per thread, so that tests that run in parallel do not count each other's allocations.
 //!
-//! A test binary that counts names it as its global allocator:
+//! A test binary that counts sets it as its global allocator:
 //!
 //! ```ignore
 //! #[global_allocator]
@@ -10,32 +10,32 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The system's allocator, and a counter for each thread.
+/// The system allocator, with counters for each thread.
 pub struct Counting;
 
-/// What a thread has asked of the heap.
+/// The heap use of a thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Calls that allocated or reallocated.
+    /// Number of allocations and reallocations.
     pub allocations: u64,
-    /// Bytes of all these calls together. A reallocation counts with its whole new size, so this bounds what was
-    /// moved from one buffer to another as well.
+    /// Total bytes of these calls. A reallocation counts with its full new size, so this is also an upper bound for the bytes
+    /// that were copied between buffers.
     pub bytes: u64,
-    /// Bytes that are held.
+    /// Bytes currently allocated.
     pub held: i64,
-    /// The largest number of bytes that were held at a time. A reallocation counts with what it adds: the system
-    /// extends or remaps a large buffer, and does not keep it twice.
+    /// Peak of the allocated bytes. A reallocation counts only with the bytes that it adds: the system allocator extends or
+    /// remaps a large buffer and does not keep two copies.
     pub peak: i64,
 }
 
 thread_local! {
-    // Neither allocates nor needs a destructor, so the allocator may use it at any time.
+    // The value needs neither an allocation nor a destructor, so the allocator may use it at any time.
     static COUNTS: Cell<Counts> =
         const { Cell::new(Counts { allocations: 0, bytes: 0, held: 0, peak: 0 }) };
 }
 
 fn count(allocations: u64, bytes: usize, held: i64) {
-    // After a thread's end nobody asks any more.
+    // Fails after the end of the thread, when the counts are no longer needed.
     let _ = COUNTS.try_with(|counts| {
         let mut now = counts.get();
         now.allocations += allocations;
@@ -46,34 +46,34 @@ fn count(allocations: u64, bytes: usize, held: i64) {
     });
 }
 
-// SAFETY: every call goes to `System` unchanged; counting allocates nothing.
+// SAFETY: every call is forwarded to `System` unchanged; counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size(), layout.size() as i64);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size(), layout.size() as i64);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, len: usize) -> *mut u8 {
         count(1, len, len as i64 - layout.size() as i64);
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.realloc(pointer, layout, len) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(0, 0, -(layout.size() as i64));
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-/// Counts from its beginning on. One at a time: a new one begins a new peak.
+/// Counts since its creation. Use one at a time: a new one resets the peak.
 pub struct Meter {
     before: Counts,
 }
@@ -88,7 +88,7 @@ impl Meter {
         Self { before }
     }
 
-    /// What was counted since the beginning.
+    /// The counts since the creation.
     pub fn read(&self) -> Counts {
         let now = COUNTS.with(Cell::get);
         Counts {

@@ -5,7 +5,7 @@ use sagewire_codec::DecodeError;
 use sagewire_codec::eventstream::{self, Decoder, Frame, Header, Value};
 use serde_json::json;
 
-/// A frame as the vectors describe it.
+/// A frame as JSON, in the form that the vectors use.
 pub fn describe(frame: &Frame<'_>) -> serde_json::Value {
     let headers: Vec<_> = frame
         .headers()
@@ -27,7 +27,7 @@ pub fn describe(frame: &Frame<'_>) -> serde_json::Value {
     json!({"headers": headers, "payload": super::to_base64(frame.payload())})
 }
 
-/// The frames of a stream, and how it ended.
+/// Decodes a stream; returns its frames and how it ended.
 pub fn decode(chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), DecodeError>) {
     let mut decoder = Decoder::new();
     let mut frames = Vec::new();
@@ -48,7 +48,7 @@ pub fn decode(chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), DecodeE
     (frames, decoder.finish())
 }
 
-/// A frame with headers that are all texts.
+/// A frame with string headers only.
 pub fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let headers = headers.iter().map(|(name, value)| Header::new(name, Value::String(value)));
@@ -56,14 +56,14 @@ pub fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A prelude with a good checksum.
+/// A prelude with a valid checksum.
 pub fn prelude(total: u32, headers: u32) -> Vec<u8> {
     let mut prelude = [total.to_be_bytes(), headers.to_be_bytes()].concat();
     prelude.extend(crc32fast::hash(&prelude).to_be_bytes());
     prelude
 }
 
-/// A frame with good checksums around any bytes, which may be no headers at all.
+/// A frame with valid checksums around any header bytes, which may be malformed.
 pub fn raw(headers: &[u8], payload: &[u8]) -> Vec<u8> {
     let total = 12 + headers.len() + payload.len() + 4;
     let mut out = prelude(total as u32, headers.len() as u32);

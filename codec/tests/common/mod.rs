@@ -1,5 +1,5 @@
-//! What the tests share: every input is decoded in every cut that can make a difference.
-// Each test binary uses some of it.
+//! Shared by the tests: decodes every input in every split that can make a difference.
+// Each test binary uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod counting;
@@ -17,13 +17,13 @@ pub use random::Random;
 use sagewire_codec::model::{ConverseEncoding, Response, ResponseOptions};
 use sagewire_codec::{Api, DecodeError, Decoder, Options, Transcoder, write_response};
 
-/// The folder with vectors and recordings that are not part of this project, if there is one.
+/// The folder with vectors and recordings that are not part of this project, if it is available.
 pub fn shared(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SAGEWIRE_SHARED")?;
     Some(PathBuf::from(root).join(folder))
 }
 
-/// A file of the project's own test data.
+/// The path of a file in the project's test data.
 pub fn testdata(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
 }
@@ -48,7 +48,7 @@ pub fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-/// Calls `run` with `input` cut in every way that is worth trying, and asserts that all give what whole gives.
+/// Calls `run` with `input` in many splits, and asserts that each gives the same result as the unsplit input.
 pub fn every_cut<T: PartialEq + std::fmt::Debug>(
     name: &str,
     input: &[u8],
@@ -59,7 +59,7 @@ pub fn every_cut<T: PartialEq + std::fmt::Debug>(
         let chunks = input.chunks(size).map(Bytes::copy_from_slice).collect();
         assert_eq!(run(chunks), whole, "{name}: in chunks of {size}");
     }
-    // Every two-way split, as long as that is not too many.
+    // Every split into two, or every few bytes for long inputs.
     let step = input.len() / 2_000 + 1;
     for at in (0..=input.len()).step_by(step) {
         let chunks = vec![Bytes::copy_from_slice(&input[..at]), Bytes::copy_from_slice(&input[at..])];
@@ -101,7 +101,7 @@ pub fn decode(options: Options, chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, 
     }
 }
 
-/// The bytes of a vector: its text, its hexadecimal digits, or its frames.
+/// The bytes of a vector, from its text, its hexadecimal digits, or its frames.
 pub fn body(vector: &serde_json::Value) -> Vec<u8> {
     let frame = |described: &serde_json::Value| {
         let (kind, header) = match described["exception"].as_str() {
@@ -119,21 +119,21 @@ pub fn body(vector: &serde_json::Value) -> Vec<u8> {
     }
 }
 
-/// The name of a vector, which also says why it is there.
+/// The name of a vector, which includes why it exists.
 pub fn name_of(vector: &serde_json::Value) -> &str {
     let name = vector["name"].as_str().expect("a name");
     assert!(vector["why"].as_str().is_some_and(|why| why.len() > 10), "{name} says why");
     name
 }
 
-/// The vectors of a file that have a member of this name, each with its name.
+/// The vectors of a file that have a field of this name, each with its own name.
 pub fn vectors_with(file: &str, own: &str) -> Vec<(String, serde_json::Value)> {
     let serde_json::Value::Array(vectors) = read_json(&testdata(file)) else { panic!("a list") };
     let named = |vector: serde_json::Value| (name_of(&vector).to_owned(), vector);
     vectors.into_iter().map(named).filter(|(_, vector)| !vector[own].is_null()).collect()
 }
 
-/// Runs every vector of a file in every cut, and where it is what a container wrote, in SageMaker's frames, too.
+/// Runs every vector of a file in every split. Container output is also run in SageMaker's frames.
 pub fn run_vectors(file: &str) -> usize {
     let vectors = read_json(&testdata(file));
     let vectors = vectors.as_array().expect("a list");
@@ -181,19 +181,19 @@ pub fn payload_part(payload: &[u8]) -> Vec<u8> {
     frames::frame(&headers, payload)
 }
 
-/// Bytes that stay for good, so that a counting allocator sees only what a decoder holds.
+/// Bytes that are never freed, so that a counting allocator sees only what a decoder allocates.
 pub fn leak(bytes: Vec<u8>) -> Bytes {
     Bytes::from_static(bytes.leak())
 }
 
-/// The text of all text deltas.
+/// The concatenated text of all text deltas.
 pub fn texts(events: &[serde_json::Value]) -> String {
     let deltas = events.iter().filter(|event| event["type"] == "text_delta");
     deltas.filter_map(|event| event["text"].as_str()).collect()
 }
 
 impl Random {
-    /// `body` cut at random into `PayloadPart` frames.
+    /// Splits `body` at random into `PayloadPart` frames.
     pub fn parts(&mut self, body: &[u8], largest: usize) -> Vec<u8> {
         let mut out = Vec::new();
         let mut rest = body;
@@ -206,7 +206,7 @@ impl Random {
     }
 }
 
-/// The target that the vectors call so.
+/// The API that the vectors call by this name.
 pub fn target(format: &str) -> Api {
     match format {
         "openai" => Api::OpenAi,
@@ -217,7 +217,7 @@ pub fn target(format: &str) -> Api {
     }
 }
 
-/// The records of a stream that was written; what is no JSON is a string.
+/// The records of a stream that was written; a record that is not JSON becomes a string.
 pub fn records(target: Api, out: &[u8]) -> Vec<serde_json::Value> {
     let out = std::str::from_utf8(out).expect("UTF-8");
     let record = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| text.into());
@@ -227,13 +227,13 @@ pub fn records(target: Api, out: &[u8]) -> Vec<serde_json::Value> {
     }
 }
 
-/// What a whole answer becomes, and what is lost.
+/// Writes a non-streaming response; returns the body and the losses.
 pub fn write_whole(target: Api, response: &Response, context: &ResponseOptions) -> (Vec<u8>, Vec<String>) {
     let (written, losses) = write_response(target, response, context).expect("it is written");
     (written, losses.as_slice().iter().map(ToString::to_string).collect())
 }
 
-/// What a stream becomes as that of another API, what is lost on the way, and how it ends.
+/// Converts a stream to another API; returns the output, the losses, and how it ended.
 pub fn transcode(
     target: Api,
     context: ResponseOptions,
@@ -242,18 +242,18 @@ pub fn transcode(
     transcode_with(Options::new(), target, context, body)
 }
 
-/// The same, read as `options` say.
+/// The same with response options.
 pub fn transcode_with(
     options: Options,
     target: Api,
     context: ResponseOptions,
     body: impl AsRef<[u8]>,
 ) -> (Vec<u8>, Vec<String>, Result<(), DecodeError>) {
-    // What is compared is easier to read as lines than as frames.
+    // Lines are easier to compare than frames.
     transcode_as_it_is(options, target, context.encoding(ConverseEncoding::JsonLines), body)
 }
 
-/// The same, with ConverseStream in the encoding that the options name.
+/// The same, with ConverseStream in the encoding of the options.
 pub fn transcode_as_it_is(
     options: Options,
     target: Api,

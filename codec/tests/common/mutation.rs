@@ -1,5 +1,5 @@
-//! Runs an oracle over seeds and random mutations of them, the same on every run. `SAGEWIRE_SEEDS=write` writes the seeds to
-//! the corpus of the fuzz target.
+//! Runs an oracle over seeds and random mutations of them, which are the same on every run. `SAGEWIRE_SEEDS=write` writes the
+//! seeds to the corpus of the fuzz target.
 
 use std::path::PathBuf;
 

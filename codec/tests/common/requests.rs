@@ -1,4 +1,4 @@
-//! What the tests of requests share.
+//! Shared by the tests of requests.
 
 use sagewire_codec::model::{
     Content, ConversionOptions, FirstMessage, Losses, Message, Outcome, Rendered, Tool,
@@ -6,7 +6,7 @@ use sagewire_codec::model::{
 use sagewire_codec::{Api, ConvertError, convert_request};
 use serde_json::{Value, json};
 
-/// Those that are documents.
+/// The request formats that are JSON documents.
 pub const FORMATS: [(&str, Api); 10] = [
     ("openai", Api::OpenAi),
     ("completions", Api::Completions),
@@ -20,24 +20,24 @@ pub const FORMATS: [(&str, Api); 10] = [
     ("triton", Api::Triton),
 ];
 
-/// The one that is none.
+/// The request format that is not JSON.
 pub const TEXT: (&str, Api) = ("text", Api::JumpStartRaw);
 
 pub fn named(name: &str) -> Api {
     FORMATS.iter().chain([&TEXT]).find(|(known, _)| *known == name).expect("a format").1
 }
 
-/// A request as its vector has it: a document, or text.
+/// The request of a vector as text.
 pub fn source(body: &Value) -> String {
     body.as_str().map_or_else(|| body.to_string(), str::to_owned)
 }
 
-/// Any setting that changes nothing here: the request is written anew instead of copied.
+/// Options that change nothing, but prevent that the source is copied: the request is serialized again.
 pub fn anew<'a>() -> ConversionOptions<'a> {
     ConversionOptions::new().first_message(FirstMessage::Leave)
 }
 
-/// A template that says everything plainly.
+/// A minimal chat template, which renders all text.
 pub fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
     let mut rendered = Rendered::default();
     for tool in tools {
@@ -84,8 +84,8 @@ pub fn lines(losses: &Losses) -> Vec<String> {
     losses.as_slice().iter().map(ToString::to_string).collect()
 }
 
-/// Converts, and expects the value at `pointer` of what was written.
-// Values are made where they are passed.
+/// Converts, and expects a value at `pointer` in the output.
+// Values are passed by value where they are built.
 #[allow(clippy::needless_pass_by_value)]
 pub fn expect(from: &str, to: &str, body: &Value, pointer: &str, expected: Value) -> Vec<String> {
     let (written, losses) = convert(from, to, body).expect("it can be written");
@@ -94,7 +94,7 @@ pub fn expect(from: &str, to: &str, body: &Value, pointer: &str, expected: Value
     lines(&losses)
 }
 
-// The same.
+// Values are passed by value where they are built.
 #[allow(clippy::needless_pass_by_value)]
 pub fn chat(messages: Value) -> Value {
     json!({"messages": messages})

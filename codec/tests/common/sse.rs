@@ -5,12 +5,12 @@ use sagewire_codec::DecodeError;
 use sagewire_codec::sse::{Decoder, Event};
 use serde_json::json;
 
-/// An event as the vectors describe it.
+/// An event as JSON, in the form that the vectors use.
 pub fn describe(event: &Event<'_>) -> serde_json::Value {
     json!({"event": event.event, "data": event.data, "id": event.id, "retry": event.retry})
 }
 
-/// The events of a stream that is below all limits, and how it ended.
+/// Decodes a stream that stays below all limits; returns its events and how it ended.
 pub fn decode(chunks: Vec<Bytes>) -> (Vec<serde_json::Value>, Result<(), DecodeError>) {
     let mut decoder = Decoder::new();
     let mut events = Vec::new();

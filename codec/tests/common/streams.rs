@@ -1,8 +1,8 @@
-//! Streams in the shape of vLLM's, made from a fixed seed.
+//! Streams in the shape of vLLM's, generated from a fixed seed.
 
 use super::Random;
 
-/// A token as a tokeniser has them: now and then something that JSON escapes or that takes more than one byte.
+/// A token as a tokenizer produces it: some contain characters that JSON escapes, or that take more than one byte.
 fn token(random: &mut Random) -> String {
     match random.below(20) {
         0 => ["\n", "\n\n", " \"", "\\", "\t"][random.below(5)].to_owned(),
@@ -20,7 +20,7 @@ fn record(delta: &serde_json::Value, finish: Option<&str>) -> String {
     format!("data: {chunk}\n\n")
 }
 
-/// `count` events of text, and no ending.
+/// `count` text events, without an ending.
 pub fn plain(count: usize) -> Vec<String> {
     let mut random = Random(1);
     let first = record(&serde_json::json!({"role": "assistant", "content": ""}), None);
@@ -28,7 +28,7 @@ pub fn plain(count: usize) -> Vec<String> {
     [first].into_iter().chain(deltas).collect()
 }
 
-/// `count` events of one tool call, and no ending.
+/// `count` events of one tool call, without an ending.
 pub fn tool(count: usize) -> Vec<String> {
     let mut random = Random(2);
     let call = |function| serde_json::json!({"tool_calls": [{"index": 0, "function": function}]});
@@ -37,14 +37,14 @@ pub fn tool(count: usize) -> Vec<String> {
         "function": {"name": "get_weather", "arguments": "{\"city\": \""},
     }]});
     let deltas = (1..count).map(|_| {
-        // The input is itself JSON, so what JSON escapes is escaped twice on the wire.
+        // The tool input is itself JSON, so special characters are escaped twice on the wire.
         let quoted = serde_json::Value::from(token(&mut random)).to_string();
         record(&call(serde_json::json!({"arguments": &quoted[1..quoted.len() - 1]})), None)
     });
     [record(&open, None)].into_iter().chain(deltas).collect()
 }
 
-/// `count` tokens of TGI's stream, and no ending. Now and then a token is special, or its probability is not known.
+/// `count` tokens of a TGI stream, without an ending. Some tokens are special, or have no probability.
 pub fn tgi(count: usize) -> Vec<String> {
     let mut random = Random(5);
     let records = (1..=count).map(|index| {
@@ -65,7 +65,7 @@ pub fn tgi(count: usize) -> Vec<String> {
     records.collect()
 }
 
-/// `count` tokens of LMI's JSON lines, and no ending.
+/// `count` tokens of LMI's JSON lines, without an ending.
 pub fn lmi(count: usize) -> Vec<String> {
     let mut random = Random(6);
     let records = (1..=count).map(|_| {
@@ -80,7 +80,7 @@ fn sse(event: &serde_json::Value) -> String {
     format!("event: {}\ndata: {event}\n\n", event["type"].as_str().expect("a type"))
 }
 
-/// What a block holds.
+/// The kind of content in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
     Reasoning,
@@ -88,7 +88,7 @@ pub enum Block {
     Tool,
 }
 
-/// `count` texts; those of a tool are a JSON text that does not end.
+/// `count` texts; those of a tool form a JSON text that does not end.
 fn texts(block: Block, count: usize, random: &mut Random) -> Vec<String> {
     let tokens = (0..count).map(|number| match block {
         Block::Tool if number == 0 => "{\"city\": \"".to_owned(),
@@ -101,7 +101,7 @@ fn texts(block: Block, count: usize, random: &mut Random) -> Vec<String> {
     tokens.collect()
 }
 
-/// `count` deltas of one block of an Anthropic message, and no ending.
+/// `count` deltas of one block of an Anthropic message, without an ending.
 pub fn message(block: Block, count: usize) -> Vec<String> {
     let sse = |event: serde_json::Value| {
         format!("event: {}\ndata: {event}\n\n", event["type"].as_str().expect("a type"))
@@ -129,7 +129,7 @@ pub fn message(block: Block, count: usize) -> Vec<String> {
     events
 }
 
-/// `count` deltas of one block of ConverseStream, each its name and its payload, padded as Bedrock pads, and no ending.
+/// `count` deltas of one block of ConverseStream, each its event type and its payload, padded as Bedrock does, without an ending.
 pub fn converse(block: Block, count: usize) -> Vec<(&'static str, String)> {
     let mut random = Random(6);
     let mut events = vec![("messageStart", serde_json::json!({"role": "assistant", "p": "abc"}).to_string())];
@@ -151,7 +151,7 @@ pub fn converse(block: Block, count: usize) -> Vec<(&'static str, String)> {
     events
 }
 
-/// What ends a stream well.
+/// The ending of a complete stream.
 pub fn ending() -> String {
     record(&serde_json::json!({}), Some("stop")) + "data: [DONE]\n\n"
 }

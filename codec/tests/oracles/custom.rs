@@ -1,4 +1,4 @@
-//! Formats that are described in a file, by somebody who may have meant harm.
+//! Custom formats, which are described in a file that may be malicious.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::readers::{check_ending, response};
 use super::{check_order, cut, events_of, seeded, split};
 
-/// Custom formats: the first byte is the seed of the cuts, the rest a file, records that are read by it, and an OpenAI
-/// request that is written by it. Total; a file that is refused is refused with its place; a file can be written and read
-/// again; the same events for every cut; what is written is JSON.
+/// Custom formats. The first byte is the seed of the splits; the rest is a spec file, records that are read with it, and an
+/// OpenAI request that is written with it. Never panics; an invalid file is rejected with a position; a file survives a round
+/// trip; every split gives the same events; the output is JSON.
 pub fn custom(data: &[u8]) {
     let (seed, data) = seeded(data);
     let mut texts = split(data);

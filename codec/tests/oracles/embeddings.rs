@@ -1,4 +1,4 @@
-//! Requests and responses of embeddings.
+//! Embedding requests and responses.
 
 use sagewire_codec::embeddings::{Encoding, Pooling, Reading, Request, RequestShape, Response};
 use sagewire_codec::model::ResponseOptions;
@@ -18,8 +18,8 @@ const TARGETS: [RequestShape; 8] = [
     RequestShape::Voyage,
 ];
 
-/// Embeddings: the first byte says whether it is a request or a response, and how it is read. Total; what is written is
-/// JSON; as many texts are asked for and as many vectors come back as there were, and their numbers are the same.
+/// Embeddings. The first byte selects request or response, and the format. Never panics; the output is JSON; the number of
+/// texts or vectors stays the same, and so do their values.
 pub fn embeddings(data: &[u8]) {
     let (choice, body) = seeded(data);
     if choice % 2 == 0 {
@@ -54,7 +54,7 @@ fn request(body: &[u8]) {
             assert!(std::str::from_utf8(&written.bytes).is_ok());
             continue;
         }
-        // Numbers of others may be larger than a float.
+        // Numbers in other fields may be larger than a float.
         serde_json::from_slice::<&RawValue>(&written.bytes)
             .unwrap_or_else(|error| panic!("{target:?}: {error}"));
         if target == RequestShape::OpenAi {
@@ -68,7 +68,7 @@ fn request(body: &[u8]) {
     }
 }
 
-/// How many texts a body has; `None` for tokens.
+/// The number of texts in a body; `None` for tokens.
 fn texts(target: RequestShape, body: &Value) -> Option<usize> {
     let list = match target {
         RequestShape::TextList => body,
@@ -112,7 +112,7 @@ fn response(body: &[u8], reading: Reading) {
         for (vector, floats) in again.vectors.iter().zip(&floats) {
             let Some(floats) = floats else { continue };
             let same = vector.to_floats().expect("its own");
-            // Not a number is not equal to itself.
+            // NaN is not equal to itself, so the bits are compared.
             let bits = |floats: &[f32]| floats.iter().map(|float| float.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&same), bits(floats), "{encoding:?}");
         }

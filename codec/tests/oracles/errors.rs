@@ -1,4 +1,4 @@
-//! Errors of services and containers, as every API would have said them.
+//! Errors of services and containers, written in every API's format.
 
 use bytes::Bytes;
 use sagewire_codec::{Api, HttpError, Options};
@@ -18,8 +18,8 @@ const TYPES: [Option<&str>; 8] = [
     Some(""),
 ];
 
-/// Errors: the first byte says the status and the header, the rest is the body. Whatever it is, every format's body of it
-/// is JSON and has the message; a stream that has such a record in it has failed, and says the same.
+/// Errors. The first byte selects the status and the header, the rest is the body. The body that is written in any format is
+/// JSON and contains the message; a stream that contains the record as an error has failed, with the same message.
 pub fn errors(data: &[u8]) {
     let (choice, body) = seeded(data);
     let status = STATUSES[choice as usize % 16];

@@ -1,6 +1,6 @@
-//! What has to hold for every input, however strange. Used by the property tests, run over the fuzzers' corpora in
-//! `tests/corpus.rs`, and the bodies of the fuzz targets in `fuzz/`.
-// Each test binary uses some of it.
+//! Properties that hold for every input. Used by the property tests, run over the fuzzing corpora in `tests/corpus.rs`, and
+//! the bodies of the fuzz targets in `fuzz/`.
+// Each test binary uses a part of it.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 #[cfg(feature = "custom")]
@@ -27,7 +27,7 @@ use sagewire_codec::eventstream::{self, Header, Value};
 use sagewire_codec::model::Event;
 use sagewire_codec::{DecodeError, Decoder, Framing, Limits, Options, sse};
 
-/// Cuts `data` into chunks of random sizes, of which many are very small.
+/// Splits `data` into chunks of random sizes, many of them very small.
 pub fn cut(data: &[u8], mut seed: u64) -> Vec<Bytes> {
     let mut chunks = Vec::new();
     let mut rest = data;
@@ -46,12 +46,12 @@ pub fn cut(data: &[u8], mut seed: u64) -> Vec<Bytes> {
     chunks
 }
 
-/// The parts of an input that has several: what stands between bytes of 0xFF, which no text has.
+/// The parts of an input that has several: separated by bytes of 0xFF, which never occur in UTF-8 text.
 fn split(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     data.split(|byte| *byte == 0xff)
 }
 
-/// The first byte is the seed of the cuts, the rest the data.
+/// The first byte is the seed of the splits, the rest is the data.
 fn seeded(data: &[u8]) -> (u64, &[u8]) {
     data.split_first().map_or((0, data), |(&seed, rest)| (seed.into(), rest))
 }
@@ -80,7 +80,7 @@ fn frames_of(chunks: Vec<Bytes>) -> (Frames, Result<(), DecodeError>) {
     (frames, decoder.finish())
 }
 
-/// Frames: any cut gives what whole gives; smithy sees the same frames; what is read can be written.
+/// Frames: every split gives the same frames; smithy reads the same frames; frames that were read can be written.
 pub fn frames(data: &[u8]) {
     let (seed, data) = seeded(data);
     let whole = frames_of(vec![Bytes::copy_from_slice(data)]);
@@ -97,8 +97,8 @@ pub fn frames(data: &[u8]) {
         assert_eq!(written, frame.as_bytes());
         rest = tail;
     }
-    // Where we stop, smithy stops too, or it is one of the decisions that `eventstream` documents: it does not check
-    // names, the length of values, the number of headers, and what runs into the payload.
+    // If we report an error, smithy does too, or the reason is a decision that `eventstream` documents: smithy does not check
+    // names, the length of values, the number of headers, or headers that extend into the payload.
     if let (Err(ours), Ok(theirs)) =
         (&whole.1, aws_smithy_eventstream::frame::read_message_from(&mut &rest[..]))
     {
@@ -118,12 +118,12 @@ pub fn frames(data: &[u8]) {
     }
 }
 
-/// The same with mended checksums: without that, a fuzzer never gets past them.
+/// The same with repaired checksums: without that, a fuzzer never gets past them.
 pub fn frames_repaired(data: &[u8]) {
     let mut data = data.to_vec();
     let mut at = 1;
     while data.len() >= at + 16 {
-        // The length from what there is, the rest from the fuzzer.
+        // The length is the real one, the rest comes from the fuzzer.
         let total =
             16 + usize::from(u16::from_be_bytes([data[at + 2], data[at + 3]])) % (data.len() - at - 15);
         data[at..at + 4].copy_from_slice(&(total as u32).to_be_bytes());
@@ -154,7 +154,7 @@ fn sse_events_of(chunks: Vec<Bytes>) -> (Vec<sse::Event<'static>>, bool) {
     (events, decoder.finish().is_ok())
 }
 
-/// Server-sent events: any cut gives what the literal reference gives; what is read can be written.
+/// Server-sent events: every split gives the result of the literal reference; events that were read can be written.
 pub fn sse(data: &[u8]) {
     let (seed, data) = seeded(data);
     let whole = sse_events_of(vec![Bytes::copy_from_slice(data)]);
@@ -170,7 +170,7 @@ pub fn sse(data: &[u8]) {
     }
 }
 
-// The stack.
+// The full decoder.
 
 fn events_of(options: Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Result<(), DecodeError>) {
     let mut decoder = Decoder::with_options(options);
@@ -194,7 +194,7 @@ fn events_of(options: Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Resu
     }
 }
 
-/// `body` cut at random into `PayloadPart` frames.
+/// Splits `body` at random into `PayloadPart` frames.
 pub fn parts(body: &[u8], seed: u64) -> Vec<u8> {
     let mut out = Vec::new();
     for part in cut(body, seed) {
@@ -207,7 +207,7 @@ pub fn parts(body: &[u8], seed: u64) -> Vec<u8> {
     out
 }
 
-/// The promises of `chat` hold.
+/// Checks the event order that `chat` guarantees.
 pub fn check_order(events: &[Event<'_>]) {
     let mut started = false;
     let mut open: Vec<(u32, u32, bool)> = Vec::new();
@@ -258,8 +258,8 @@ pub fn check_order(events: &[Event<'_>]) {
     }
 }
 
-/// The nested stack: text cut anywhere into parts, the frames cut anywhere into chunks, gives the same events as the
-/// text alone; and their order keeps its promises.
+/// Text in frames: text that is split anywhere into parts, with the frames split anywhere into chunks, gives the same events
+/// as the text alone, in the guaranteed order.
 pub fn nested(data: &[u8]) {
     let (seed, body) = seeded(data);
     for framing in [Framing::Sse, Framing::JsonLines] {
@@ -280,15 +280,15 @@ pub fn nested(data: &[u8]) {
         events_of(Options::new().framing(Framing::EventStream), vec![Bytes::from(frame)])
     };
     assert_eq!(one_part, whole, "parts cut with {seed}");
-    // Without framing the text is told from frames by its first bytes.
+    // Without frames, the framing is detected from the first bytes of the text.
     if !eventstream::looks_like_frames(body) {
         let auto = events_of(Options::new(), cut(body, seed));
         assert_eq!(auto, one_part, "told by the bytes, cut with {seed}");
     }
 }
 
-/// Chunks that are alike take a shortcut. The same chunks with white space that differs from one to the next cannot take
-/// it, and say the same.
+/// Chunks of one shape are read from the shape cache. The same chunks with varying white space miss the cache, and have the
+/// same events.
 pub fn alike(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut varied = String::new();
@@ -301,7 +301,7 @@ pub fn alike(data: &[u8]) {
     let read = |body: &str| {
         let (mut events, ending) =
             events_of(Options::new().framing(Framing::Sse), vec![Bytes::copy_from_slice(body.as_bytes())]);
-        // These show the record itself, white space included.
+        // These contain the record itself, white space included.
         events.retain(|event| !matches!(event, Event::Malformed { .. } | Event::Other { .. }));
         let ending = ending.map_err(|error| match error.failure() {
             Some(failure) => format!("{} {:?} {}", failure.name, failure.code, failure.message),

@@ -1,4 +1,4 @@
-//! The readers of all formats, each asked for by its name, on bytes that may be anything.
+//! The readers of all formats, each selected by name, on arbitrary bytes.
 
 use bytes::Bytes;
 use sagewire_codec::model::{Content, Event, Response};
@@ -16,7 +16,7 @@ const FORMATS: [Option<Api>; 7] = [
     Some(Api::PlainText),
 ];
 
-/// What the first byte says: the format, the framing, and whether the container's bytes are put into frames.
+/// The options that the first byte selects: the format, the framing, and whether the container's bytes are put into frames.
 pub(super) fn options(choice: u8) -> (Options, bool) {
     let (format, rest) = (FORMATS[usize::from(choice % 7)], choice / 7);
     let framing =
@@ -29,7 +29,7 @@ pub(super) fn options(choice: u8) -> (Options, bool) {
     (options, framing == Framing::EventStream && rest / 16 % 2 == 0)
 }
 
-/// One of the four endings, and no other.
+/// Checks that the ending is one of the four kinds, and no other.
 pub(super) fn check_ending(ending: &Result<(), DecodeError>) {
     let Err(error) = ending else { return };
     let is = [error.is_truncated(), error.is_model_failure(), error.is_limit(), error.is_corrupt()];
@@ -37,7 +37,7 @@ pub(super) fn check_ending(ending: &Result<(), DecodeError>) {
     assert!(!error.to_string().contains('\n'), "an error is one line: {error}");
 }
 
-/// An ending stays, whatever comes behind it.
+/// An ending is final, regardless of the bytes after it.
 fn check_sticky(options: Options, chunks: Vec<Bytes>) {
     let mut decoder = Decoder::with_options(options);
     let mut failed = None;
@@ -68,7 +68,7 @@ fn check_sticky(options: Options, chunks: Vec<Bytes>) {
     }
 }
 
-/// The events do not outgrow what they were made of.
+/// The events are not larger than the input.
 fn check_bounds(events: &[Event<'_>], len: usize) {
     let mut texts = 0;
     for event in events {
@@ -80,12 +80,12 @@ fn check_bounds(events: &[Event<'_>], len: usize) {
             _ => 0,
         };
     }
-    // A byte that is no UTF-8 becomes three. A tool's input may be written out of JSON, and adds its brackets.
+    // An invalid UTF-8 byte becomes three bytes. A tool's input may be converted from JSON, and gets brackets.
     assert!(texts <= 3 * len + 16, "{texts} bytes of text out of {len}");
     assert!(events.len() <= 8 * len + 16, "{} events out of {len} bytes", events.len());
 }
 
-/// The whole answer that events add up to. It is total, and has all their text.
+/// The non-streaming response that the events add up to. Never fails, and has all their text.
 pub(super) fn response(events: &[Event<'_>]) -> Response {
     let mut response = Response::default();
     let mut texts = String::new();
@@ -110,7 +110,7 @@ pub(super) fn response(events: &[Event<'_>]) -> Response {
     response
 }
 
-/// The same for every cut. Plain text comes as it comes, so that only all of it together is the same.
+/// Every split gives the same events. The deltas of plain text depend on the splits, so its texts are joined.
 fn events(options: &Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Result<(), DecodeError>) {
     let (events, ending) = events_of(options.clone(), chunks);
     if options.api != Some(Api::PlainText) {
@@ -128,9 +128,9 @@ fn events(options: &Options, chunks: Vec<Bytes>) -> (Vec<Event<'static>>, Result
     (joined, ending)
 }
 
-/// The readers: the first byte says which, and how the bytes come; the rest is what they read, cut anywhere. Total, the
-/// same events for every cut, in an order that keeps its promises; one ending, which stays; no more of it than came; and
-/// the whole answer has all the text.
+/// The readers. The first byte selects the format and the framing; the rest is the input, split anywhere. Never panics; every
+/// split gives the same events in the guaranteed order; there is one final ending; the events are not larger than the input;
+/// the non-streaming response has all the text.
 pub fn readers(data: &[u8]) {
     let (choice, data) = seeded(data);
     let (seed, body) = seeded(data);

@@ -1,4 +1,4 @@
-//! Requests of every format, written as every other.
+//! Requests of every format, written in every other.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -26,7 +26,7 @@ const FORMATS: [Api; 10] = [
     Api::Triton,
 ];
 
-/// A template that says all texts plainly.
+/// A minimal chat template, which renders all text.
 fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
     let mut rendered = Rendered::default();
     for tool in tools {
@@ -45,12 +45,12 @@ fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, Strin
     Ok(rendered)
 }
 
-/// Any setting that changes nothing here: the request is written anew instead of copied.
+/// Options that change nothing, but prevent that the source is copied: the request is serialized again.
 fn anew<'a>() -> ConversionOptions<'a> {
     ConversionOptions::new().first_message(FirstMessage::Leave).render(&plain)
 }
 
-/// What a request is read as, and written as. Raw text is the one format that is no document.
+/// The formats that a request is read and written in. Raw text is the only format that is not JSON.
 fn formats(choice: usize) -> (Api, Api) {
     let (one, other) = (FORMATS[choice % 10], FORMATS[choice / 10 % 10]);
     match choice {
@@ -60,9 +60,9 @@ fn formats(choice: usize) -> (Api, Api) {
     }
 }
 
-/// Requests: the first byte picks the format that the rest is read as and the one that it is written as. Total; a request
-/// goes back into its own format byte for byte; what is written is JSON, or text, and a request, which says the same when it is
-/// written again; texts of the user, roles, most tokens and names of tools are kept, or are on the list of losses.
+/// Requests. The first byte selects the format to read and the one to write. Never panics; a request survives a round trip in
+/// its own format byte for byte; the output is JSON or text, and reads back as a request that is stable when written again;
+/// user texts, roles, most tokens and tool names are kept, or are on the list of losses.
 pub fn requests(data: &[u8]) {
     let (choice, body) = seeded(data);
     let (from, to) = formats(choice as usize);
@@ -98,7 +98,7 @@ pub fn requests(data: &[u8]) {
     fixed_point(to, &again);
 }
 
-/// What was written is JSON. serde_json wants more of it than the grammar does, where the source did as well.
+/// The output is JSON. `serde_json` is stricter than the grammar, so the check applies only if it accepts the source.
 fn check_json(source: &[u8], written: &[u8]) {
     let show = || String::from_utf8_lossy(written).into_owned();
     serde_json::from_slice::<&RawValue>(written).unwrap_or_else(|error| panic!("{error}: {}", show()));
@@ -108,7 +108,7 @@ fn check_json(source: &[u8], written: &[u8]) {
     }
 }
 
-/// A request that was written in its own format says the same, and is written the same but for the order of its members.
+/// A request that was written in its own format has the same meaning, and the same bytes except for the order of its fields.
 fn fixed_point(format: Api, request: &Request<'_>) {
     let Ok((first, _)) = write_request(format, request, &anew()) else { return };
     let again = read_request(format, &first)
@@ -125,7 +125,7 @@ fn fixed_point(format: Api, request: &Request<'_>) {
     }
 }
 
-/// What stands at a JSON pointer, as a range of the document.
+/// The range of the value at a JSON pointer in the document.
 fn find(document: &str, pointer: &str) -> Option<Range<usize>> {
     let mut value: &RawValue = serde_json::from_str(document).ok()?;
     for step in pointer.split('/').skip(1) {
@@ -142,7 +142,7 @@ fn find(document: &str, pointer: &str) -> Option<Range<usize>> {
     Some(start..start + value.get().len())
 }
 
-/// Where what was lost stands. What has a member twice, or a name that is no text, has no place to be told by a pointer.
+/// The ranges of the losses. Duplicate fields and names that are not valid text cannot be addressed by a pointer.
 fn places(body: &[u8], losses: &Losses) -> Option<Vec<Range<usize>>> {
     let document = std::str::from_utf8(body).expect("it was read");
     let mut pointers = losses.as_slice().iter().map(|loss| &*loss.path).filter(|what| what.starts_with('/'));
@@ -150,11 +150,11 @@ fn places(body: &[u8], losses: &Losses) -> Option<Vec<Range<usize>>> {
         places.push(find(document, pointer)?);
         Some(places)
     });
-    // A member that stands twice was found where it counts, or where it does not.
+    // For a duplicate field, `find` may have found the wrong one.
     places.filter(|_| serde_json::from_slice::<Value>(body).is_ok() && !has_twice(document))
 }
 
-/// Whether a document has a member twice: as a value it is shorter then, but for its spaces and escapes.
+/// Whether a document has a duplicate field: parsing drops one, so fewer names are left. Escapes can make this inexact.
 fn has_twice(document: &str) -> bool {
     let members = |text: &str| text.matches("\":").count() + text.matches("\" :").count();
     let value: Value = serde_json::from_str(document).expect("JSON");
@@ -169,13 +169,13 @@ struct Kept<'k, 'a> {
 }
 
 impl Kept<'_, '_> {
-    /// Whether the list of losses names what stood at `at`, or what it stood in.
+    /// Whether the losses include the value at `at`, or a value that contains it.
     fn names(&self, at: Offset) -> bool {
         let at = at.map(|at| at as usize);
         at.is_none_or(|at| self.places.iter().any(|place| place.contains(&at)))
     }
 
-    /// Whether it names anything in what begins at `at`.
+    /// Whether the losses include anything in this range.
     fn names_within(&self, range: Range<usize>) -> bool {
         self.places.iter().any(|place| place.start < range.end && range.start < place.end)
     }
@@ -208,7 +208,7 @@ impl Kept<'_, '_> {
         }
     }
 
-    /// Who speaks, turn by turn, where nothing in the conversation was lost.
+    /// The role of each turn, if nothing in the conversation was lost.
     fn roles(&self, how: &str) {
         let has_all = !self.source.messages.is_empty() && !self.target.messages.is_empty();
         let is_touched = self.losses.iter().any(|loss| !loss.path.starts_with('/'))
@@ -237,7 +237,7 @@ impl Kept<'_, '_> {
     }
 
     fn tools(&self, how: &str) {
-        // A choice of none may be said by sending no tools.
+        // A tool choice of `none` may be expressed by omitting the tools.
         if self.source.tool_choice.as_ref().is_some_and(|choice| self.names(choice.offset)) {
             return;
         }
@@ -248,7 +248,7 @@ impl Kept<'_, '_> {
     }
 }
 
-/// How long the value is that begins at a place.
+/// The length of the value that begins at an offset.
 struct RawValueLen<'a>(&'a str);
 
 impl RawValueLen<'_> {
@@ -258,7 +258,7 @@ impl RawValueLen<'_> {
     }
 }
 
-/// The texts of the user, with where their messages and they themselves stood.
+/// The texts of the user, with the offsets of their messages and of the texts.
 fn user_texts<'r>(request: &'r Request<'_>) -> impl Iterator<Item = (Option<(Offset, Offset)>, &'r str)> {
     let messages = request.messages.iter().filter(|message| matches!(message.role, Role::User));
     messages.flat_map(|message| {
@@ -269,7 +269,7 @@ fn user_texts<'r>(request: &'r Request<'_>) -> impl Iterator<Item = (Option<(Off
     })
 }
 
-/// Who speaks in turn, without the system. Results of tools are the user's.
+/// The role of each turn, without the system messages. Tool results count as the user's.
 fn turns(request: &Request<'_>) -> Vec<String> {
     let roles = request.messages.iter().filter_map(|message| match &message.role {
         Role::System | Role::Developer => None,

@@ -1,4 +1,4 @@
-//! Whole answers of any format, written as all others.
+//! Non-streaming responses of any format, written in all others.
 
 use bytes::Bytes;
 use sagewire_codec::model::{Choice, Content, Response, ResponseOptions};
@@ -15,7 +15,7 @@ const TARGETS: [(Api, Api); 4] = [
     (Api::Tgi, Api::TextGeneration),
 ];
 
-/// The text of a choice, and what formats without refusals write as text.
+/// The text of a choice, including refusals, which formats without refusals write as text.
 fn text(choice: &Choice) -> String {
     let texts = choice.content.iter().filter_map(|part| match &part.content {
         Content::Text(text) | Content::Refusal(text) => Some(&**text),
@@ -24,14 +24,14 @@ fn text(choice: &Choice) -> String {
     texts.collect()
 }
 
-/// Reads what was written.
+/// Reads the output.
 fn read(body: Vec<u8>, format: Api) -> Response {
     let options = Options::new().api(format).framing(Framing::JsonLines);
     response(&events_of(options, vec![Bytes::from(body)]).0)
 }
 
-/// Whole answers: the first byte says the format, the rest is the body. Whatever was read of it can be written in every
-/// format; what is written is JSON, and has the text of the first answer, and in OpenAI's that of all.
+/// Non-streaming responses. The first byte selects the format, the rest is the body. A response that was read can be written in
+/// every format; the output is JSON with the text of the first choice, in OpenAI's format with that of all choices.
 pub fn responses(data: &[u8]) {
     let (choice, body) = seeded(data);
     let mut options = options(choice as u8).0;
@@ -40,7 +40,7 @@ pub fn responses(data: &[u8]) {
     for (target, format) in TARGETS {
         let (written, losses) =
             write_response(target, &source, &ResponseOptions::new()).expect("it is written");
-        // Members that have no name here go out as they came: with half a surrogate pair, or a number like 1e999.
+        // Unknown fields are copied unchanged: they may contain half a surrogate pair, or a number like 1e999.
         serde_json::from_slice::<&RawValue>(&written)
             .unwrap_or_else(|error| panic!("{target:?}: {error}: {}", String::from_utf8_lossy(&written)));
         let shown = String::from_utf8_lossy(&written).into_owned();
@@ -62,12 +62,12 @@ pub fn responses(data: &[u8]) {
     }
 }
 
-/// The calls of tools are there. One without a name is none to a reader.
+/// The tool calls are kept. Readers skip a call without a name.
 fn check_calls(source: Option<&Choice>, again: Option<&Choice>, how: &str) {
     let calls = |choice: Option<&Choice>| {
         let calls = choice.into_iter().flat_map(Choice::tool_calls);
         calls.filter(|(_, name, _)| !name.is_empty()).count()
     };
-    // Where a name is needed, it has one when it was written.
+    // Formats that require a name get one when the call is written.
     assert!(calls(again) >= calls(source), "calls of tools, {how}");
 }

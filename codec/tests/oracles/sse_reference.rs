@@ -1,4 +1,4 @@
-//! The standard's algorithm, word for word and not incremental. Written apart from the decoder, and slow.
+//! The algorithm of the standard, literal and not incremental. Written independently of the decoder, and slow.
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>
 
 use std::borrow::Cow;
@@ -55,7 +55,7 @@ pub fn events(input: &[u8]) -> Vec<Event<'static>> {
     events
 }
 
-/// The lines that have an end: CR LF, LF or CR.
+/// The lines that are terminated: by CR LF, LF or CR.
 fn lines(text: &str) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Streams turned into those of every other format.
+//! Streams converted to every other format.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{check_order, cut, events_of, frames_of, seeded};
 
-/// All text of a kind, over all choices and parts. An input of `{}` is no input.
+/// All text of a kind, over all choices and parts. An input of `{}` counts as no input.
 fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
     let mut parts: Vec<(u32, u32, &'static str, String)> = Vec::new();
     for event in events {
@@ -45,8 +45,8 @@ fn texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
 /// The input of a custom tool.
 const CUSTOM: &str = "custom input";
 
-/// The same where there are functions only, which have such an input as a member of theirs. Other inputs are as they are,
-/// but for the spelling of their JSON.
+/// The same for formats that only have functions, which wrap such an input in a field. Other inputs are unchanged, except
+/// for the formatting of their JSON.
 fn function_texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
     let mut customs = BTreeSet::new();
     let mut inputs: BTreeMap<u32, String> = BTreeMap::new();
@@ -75,7 +75,7 @@ fn function_texts(events: &[Event<'_>]) -> Vec<(u32, &'static str, String)> {
     others.chain(inputs).filter(|(choice, ..)| *choice == 0).collect()
 }
 
-/// The blocks that only Anthropic knows, and their deltas. Space between tokens may be another.
+/// The blocks that only Anthropic has, and their deltas. White space between JSON tokens may differ.
 fn own_blocks(events: &[Event<'_>]) -> Vec<String> {
     let mut is_own = false;
     let blocks = events.iter().filter_map(|event| match event {
@@ -86,15 +86,15 @@ fn own_blocks(events: &[Event<'_>]) -> Vec<String> {
                 _ => None,
             }
         }
-        // What is no object is no delta.
+        // A delta has to be an object.
         Event::OtherDelta { json, .. } if is_own && json.as_str().starts_with('{') => Some(json),
         _ => None,
     });
     blocks.map(|json| json.as_str().replace(['\n', '\r'], " ")).collect()
 }
 
-/// Transcoding: total, the same for every cut, and what is written as OpenAI reads back as the same texts and the same
-/// kind of ending.
+/// Stream conversion. Never panics; every split gives the same output; the output in OpenAI's format reads back with the same
+/// texts and the same kind of ending.
 pub fn transcode(data: &[u8]) {
     let (seed, body) = seeded(data);
     let run = |(target, encoding), chunks: Vec<Bytes>| {
@@ -149,7 +149,7 @@ pub fn transcode(data: &[u8]) {
             Api::Tgi => {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
-                // One answer, and one kind of text.
+                // One choice, and one kind of text.
                 let text = |events: &[Event<'_>]| {
                     let texts = events.iter().filter_map(|event| match event {
                         Event::TextDelta { choice: 0, text, .. }
@@ -164,7 +164,7 @@ pub fn transcode(data: &[u8]) {
             Api::Anthropic => {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
-                // A message is one answer, and a refusal in it is text.
+                // A message is one choice, and a refusal in it is text.
                 let of_first = |events: &[Event<'_>]| {
                     let first = function_texts(events).into_iter();
                     let text = |kind: &str| matches!(kind, "text" | "refusal");

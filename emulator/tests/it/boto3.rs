@@ -1,4 +1,4 @@
-//! AWS's own client passes the signature check, and reads the same bytes in both ways.
+//! AWS's own client passes the signature check, and receives the same bytes from both operations.
 
 use std::io::ErrorKind;
 

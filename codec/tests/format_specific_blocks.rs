@@ -1,5 +1,5 @@
-//! Blocks that only their format knows: tools that a service runs itself, what they returned, images. They go back as they
-//! came, and are a loss anywhere else.
+//! Blocks that exist in one format only: tools that the service runs itself, their results, images. They survive a round trip
+//! in their format, and are a loss in every other.
 
 mod common;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const BEDROCK: Api = Api::Converse;
 
-/// What is said of a part that has no place, and why.
+/// The loss for a part without a counterpart in the target, with the reason.
 fn foreign(target: Api) -> String {
     let why = match target {
         Api::OpenAi => "a message of OpenAI's is text, and calls that the client runs",
@@ -29,20 +29,20 @@ fn read(body: &str) -> Response {
     Response::read(body.to_owned(), Options::new()).expect("complete")
 }
 
-/// An answer written whole, and what is lost.
+/// Writes a non-streaming response; returns it with the losses.
 fn whole(target: Api, body: &str) -> (String, Vec<String>) {
     let (written, losses) = common::write_whole(target, &read(body), &context());
     (String::from_utf8(written).expect("UTF-8"), losses)
 }
 
-/// An answer written as a stream, and what is lost.
+/// Writes a streaming response; returns it with the losses.
 fn streamed(target: Api, body: &str) -> (String, Vec<String>) {
     let (written, losses, ending) = transcode(target, context(), body);
     assert_eq!(ending, Ok(()));
     (String::from_utf8(written).expect("UTF-8"), losses)
 }
 
-/// A message of these blocks.
+/// A message with these blocks.
 fn message(blocks: &[&str]) -> String {
     let usage = r#"{"input_tokens":1,"output_tokens":2}"#;
     format!(
@@ -51,7 +51,7 @@ fn message(blocks: &[&str]) -> String {
     )
 }
 
-/// An answer of Converse with these blocks.
+/// A Converse response with these blocks.
 fn converse(blocks: &[&str]) -> String {
     let usage = r#"{"inputTokens":1,"outputTokens":2,"totalTokens":3}"#;
     format!(
@@ -60,9 +60,9 @@ fn converse(blocks: &[&str]) -> String {
     )
 }
 
-/// The members keep their order, and numbers their digits; the blocks stay between the texts that they came between.
+/// Fields keep their order, and numbers their digits; the blocks stay between the texts that they came between.
 #[test]
-fn whole_answers_give_blocks_back_verbatim() {
+fn non_streaming_responses_keep_blocks_verbatim() {
     let text = r#"{"type":"text","text":"a"}"#;
     let blocks = [
         text,
@@ -85,9 +85,9 @@ fn whole_answers_give_blocks_back_verbatim() {
     assert_eq!(whole(BEDROCK, &body), (body, vec![]));
 }
 
-/// A stream of Converse says in deltas what a whole answer has in its blocks.
+/// A Converse stream has in deltas what a non-streaming response has in its blocks.
 #[test]
-fn converse_streams_what_is_whole_and_back() {
+fn converse_blocks_survive_streaming() {
     let blocks = [
         r#"{"toolUse":{"toolUseId":"s","name":"n","type":"server_tool_use","input":{"q":"x"}}}"#,
         r#"{"toolUse":{"toolUseId":"t","name":"n","type":"server_tool_use","input":{}}}"#,
@@ -108,11 +108,11 @@ fn converse_streams_what_is_whole_and_back() {
         ]
     );
     assert_eq!(whole(BEDROCK, &stream), (body, vec![]));
-    // The same once more, from a stream.
+    // The same again, read from the stream.
     assert_eq!(streamed(BEDROCK, &stream), (stream, vec![]));
 }
 
-/// Input that comes in pieces stands in its block; deltas of unknown meaning are in the stream, and reported of the whole.
+/// Input that comes in pieces is joined in its block. Unknown deltas are kept in a stream, and are a loss without streaming.
 #[test]
 fn deltas_of_a_message() {
     let event = |event: Value| format!("data: {event}\n\n");
@@ -138,9 +138,9 @@ fn deltas_of_a_message() {
     assert_eq!(losses, ["other part: approximated: a delta of unknown meaning is not in its block"]);
 }
 
-/// Elsewhere nothing is written of a block, not even an empty one, and each is reported where it stood.
+/// Other formats write nothing for such a block, not even an empty one, and report each with its position.
 #[test]
-fn others_know_no_such_blocks() {
+fn other_formats_report_a_loss() {
     let own = r#"{"type":"server_tool_use","id":"s","name":"n","input":{"q":1}}"#;
     let body = message(&[own, r#"{"type":"text","text":"a"}"#, own]);
     let (answer, losses) = whole(BEDROCK, &body);
@@ -158,13 +158,13 @@ fn others_know_no_such_blocks() {
             assert_eq!(losses[0], format!("/output/0: {}", foreign(target)));
         }
     }
-    // Nor does Converse know what a message's block is, though both are JSON.
+    // Converse has no counterpart of a message's block either, although both are JSON.
     let body = converse(&[r#"{"image":{"format":"png"}}"#]);
     let why = foreign(Api::Anthropic);
     assert_eq!(whole(Api::Anthropic, &body).1[0], format!("/output/message/content/0: {why}"));
 }
 
-/// An image comes in pieces, or does not come, which a stream of Converse says in a delta and a whole answer in its block.
+/// An image comes in pieces, or is missing; a Converse stream has this in a delta, a non-streaming response in its block.
 #[test]
 fn images_of_converse() {
     let stream = |deltas: &[Value]| {
@@ -216,7 +216,7 @@ fn images_of_converse() {
             (&value["output"]["message"]["content"][0]["image"], &lost[..]),
             (&image, &losses.iter().map(|loss| (*loss).to_owned()).collect::<Vec<_>>()[..])
         );
-        // A whole one says so in one delta.
+        // The non-streaming response becomes one delta.
         assert_eq!(whole(BEDROCK, &streamed(BEDROCK, &answer).0), (answer, vec![]));
     }
 }

@@ -1,5 +1,6 @@
-//! One rich whole answer of each format, turned into each that is written, with what is lost; and that it says what the rich
-//! stream of the same content says. Reviewed by eye; written anew with `SAGEWIRE_GOLDEN=write`.
+//! One non-streaming sample response of each format, converted to every format that can be written, with the losses. Also checks
+//! that it has the same content as the sample stream of the same format. Reviewed by eye; rewrite the golden files with
+//! `SAGEWIRE_GOLDEN=write`.
 
 mod common;
 
@@ -12,7 +13,7 @@ use sagewire_codec::model::{Choice, Content, Json, Response, ResponseOptions};
 use sagewire_codec::{Api, Options};
 use serde_json::{Value, json};
 
-/// Formats of whole answers, with the file of the stream that says the same, where they have one.
+/// Formats of non-streaming responses, each with the file of the stream that has the same content, if there is one.
 const SOURCES: [(&str, Option<&str>); 13] = [
     ("anthropic", Some("anthropic.sse")),
     ("bedrock", Some("bedrock.jsonl")),
@@ -32,7 +33,7 @@ const SOURCES: [(&str, Option<&str>); 13] = [
 const TARGETS: [(&str, Api); 4] =
     [("anthropic", Api::Anthropic), ("bedrock", Api::Converse), ("openai", Api::OpenAi), ("tgi", Api::Tgi)];
 
-/// What is turned into what without any loss; all else loses something.
+/// The conversions that lose nothing; all others lose something.
 const LOSSLESS: [(&str, &str); 8] = [
     ("anthropic", "anthropic"),
     ("bedrock", "bedrock"),
@@ -52,12 +53,12 @@ fn read(body: impl Into<Bytes>) -> Response {
     Response::read(body, Options::new()).expect("complete")
 }
 
-/// What was written, as it is read.
+/// Reads a response that was written.
 fn again(written: &Value) -> Response {
     read(written.to_string())
 }
 
-/// The golden file of a format.
+/// The path and the content of the golden file of a format.
 fn golden(name: &str) -> (std::path::PathBuf, Value) {
     let path = common::testdata("golden").join(format!("answer-{name}.json"));
     let golden = common::read_json(&path);
@@ -68,14 +69,14 @@ fn is_written() -> bool {
     std::env::var_os("SAGEWIRE_GOLDEN").is_some_and(|value| value == "write")
 }
 
-/// What a whole answer becomes, and what is lost.
+/// Converts a response; returns the result and the losses.
 fn convert(source: &Response, target: Api) -> (Value, Vec<String>) {
     let (written, losses) = common::write_whole(target, source, &context());
     (serde_json::from_slice(&written).expect("JSON"), losses)
 }
 
 #[test]
-fn every_answer_becomes_every_other() {
+fn every_response_converts_to_every_format() {
     for (from, _) in SOURCES {
         let (path, mut golden) = golden(from);
         let source = read(golden["body"].to_string());
@@ -84,7 +85,7 @@ fn every_answer_becomes_every_other() {
             let (written, losses) = convert(&source, target);
             for loss in losses.iter().filter(|loss| loss.starts_with('/')) {
                 let (pointer, _) = loss.split_once(": ").expect("a place");
-                // An answer in a list is a record of it.
+                // If the response is a list, its first record is the response.
                 let record = golden["body"].get(0).unwrap_or(&golden["body"]);
                 assert!(record.pointer(pointer).is_some(), "{from} to {to}: {loss}");
             }
@@ -105,7 +106,7 @@ fn every_answer_becomes_every_other() {
     }
 }
 
-/// Where what was streamed and what was not say something else, as it is (`*`) or as what it becomes.
+/// Known differences between the streaming and the non-streaming response, as read (`*`) or after conversion to a format.
 const EXCEPTIONS: [Exception; 9] = [
     (
         &["llama"],
@@ -138,10 +139,10 @@ const EXCEPTIONS: [Exception; 9] = [
     (&["completions", "llama", "lmi", "tgi"], &["tgi"], &["usage"], "it counts the input in streams only"),
 ];
 
-/// Formats, what they become, what differs, and why.
+/// Source formats, target formats, the fields that differ, and why.
 type Exception = (&'static [&'static str], &'static [&'static str], &'static [&'static str], &'static str);
 
-/// Where two answers say something else. Inputs of tools are compared by what they mean.
+/// The fields in which two responses differ. Tool inputs are compared as JSON values.
 fn differences(one: &Response, other: &Response) -> Vec<&'static str> {
     let mut found = Vec::new();
     let mut differ = |name, is_same: bool| {
@@ -182,7 +183,7 @@ fn content(choice: &Choice) -> Vec<Value> {
     parts.collect()
 }
 
-/// Probabilities come in pieces or in one: the tokens of all pieces.
+/// Token probabilities may be split over several entries: concatenates the tokens of all of them.
 fn logprobs(choice: &Choice) -> Vec<Value> {
     let tokens = choice.logprobs.iter().flat_map(|piece| {
         let mut piece = serde_json::to_value(piece).expect("JSON");
@@ -207,7 +208,7 @@ fn others(others: &[(Option<String>, Json<'static>)]) -> Value {
     json!(others)
 }
 
-/// The pieces of a block that its format alone knows are only put together when they are written in that.
+/// Deltas of a block that only one format has are merged only when they are written in that format.
 fn settled(response: Response) -> Response {
     let target = match response.api {
         Some(Api::Anthropic) => Api::Anthropic,
@@ -219,9 +220,9 @@ fn settled(response: Response) -> Response {
     read(written.to_string())
 }
 
-/// What was streamed says what was not, as it is and as what either becomes.
+/// A streaming response has the same content as the non-streaming one, as read and after each conversion.
 #[test]
-fn joined_deltas_are_the_whole_answer() {
+fn streaming_and_non_streaming_responses_have_the_same_content() {
     if is_written() {
         return;
     }
