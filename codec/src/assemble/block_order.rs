@@ -22,6 +22,7 @@ use alloc::vec::Vec;
 
 use crate::assemble::delta_call::Element;
 use crate::assemble::event_queue::{Delta, DeltaKind, EventQueue, EventRecord, Reason, Text, TextKind};
+use crate::assemble::input_hash::InputHash;
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::Api;
@@ -431,9 +432,8 @@ struct Tool {
     element: Element,
     /// Whether the input is a whole document. Not used for the input of a custom tool.
     input: JsonBoundary,
-    /// A hash of the input, and its length in bytes, to recognize a repetition.
-    hash: u64,
-    len: usize,
+    /// To recognize a repetition.
+    hash: InputHash,
     held: Vec<u8>,
     /// The record in which the call was opened, and the position in it.
     opened: (u64, Option<RecordOffset>),
@@ -480,13 +480,16 @@ impl Choice {
             _ => (self.tools.len(), false),
         };
         let is_object = input.trim_ascii().starts_with(b"{") && input.trim_ascii_end().ends_with(b"}");
+        if !is_whole && !is_object {
+            return false;
+        }
         let repeats = |tool: &Tool| {
-            tool.id == queue.bytes(record, id)
+            tool.hash.len() == input.len()
+                && tool.id == queue.bytes(record, id)
                 && key.name.is_none_or(|name| tool.name == queue.bytes(record, name))
                 && tool.state != State::New
-                && (is_whole || (is_object && !tool.custom && tool.input.is_complete()))
-                && tool.len == input.len()
-                && tool.hash == hash(0, input)
+                && (is_whole || (!tool.custom && tool.input.is_complete()))
+                && tool.hash == InputHash::of(input)
         };
         self.tools.iter().take(known).any(repeats)
     }
@@ -686,12 +689,6 @@ impl Choice {
     }
 }
 
-/// Continues a hash of a text with more of it.
-#[inline]
-fn hash(hash: u64, more: &[u8]) -> u64 {
-    more.iter().fold(hash, |hash, byte| hash.wrapping_mul(0x0100_0000_01b3).wrapping_add(u64::from(*byte)))
-}
-
 impl Tool {
     /// Adds a name, or a piece of one, and returns the number of bytes that were added. `None`: it differs from the name, and the
     /// input has begun.
@@ -702,7 +699,7 @@ impl Tool {
             self.name.extend_from_slice(name);
         } else if self.name == name || !in_pieces {
             // Repeated whole.
-        } else if self.len > 0 || matches!(self.state, State::Open | State::Ended) {
+        } else if self.hash.len() > 0 || matches!(self.state, State::Open | State::Ended) {
             return None;
         } else if name.starts_with(&self.name) {
             // All of the name so far, in each piece.
@@ -714,8 +711,7 @@ impl Tool {
     }
 
     fn feed(&mut self, mut input: &[u8]) {
-        self.hash = hash(self.hash, input);
-        self.len += input.len();
+        self.hash.add(input);
         if self.custom {
             return;
         }

@@ -82,7 +82,8 @@ pub(crate) struct ToolSpans {
     pub(crate) name: Option<Str>,
     /// The input is free text.
     pub(crate) custom: bool,
-    pub(crate) element: Element,
+    /// The name may come in pieces.
+    pub(crate) in_pieces: bool,
 }
 
 /// What the element of a record that has a tool call, or a piece of one, is.

@@ -336,7 +336,8 @@ impl<'a> Emitter<'a> {
         }
         if let Some(text) = input {
             let index = index.as_ref();
-            let spans = ToolSpans { index: index.map(|index| index.value), id, name, custom, element };
+            let in_pieces = element == Element::Piece;
+            let spans = ToolSpans { index: index.map(|index| index.value), id, name, custom, in_pieces };
             let delta = DeltaCall { choice: number, target: DeltaTarget::Tool(spans), text };
             return self.recorder.delta(delta, choice, index).map_err(Stop::Limit);
         }

@@ -4,6 +4,7 @@ mod block_order;
 mod delta_call;
 mod emitter;
 mod event_queue;
+mod input_hash;
 mod record_log;
 mod response_state;
 mod sent_text;

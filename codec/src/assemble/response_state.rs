@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use crate::assemble::block_order::{Block, BlockOrder, ToolKey};
-use crate::assemble::delta_call::{DeltaCall, DeltaTarget, ToolSpans};
+use crate::assemble::delta_call::{DeltaCall, DeltaTarget, Element, ToolSpans};
 use crate::assemble::event_queue::{EventQueue, EventRecord, TextKind};
 use crate::assemble::sent_text::SentText;
 use crate::error::DecodeErrorKind;
@@ -92,7 +92,8 @@ impl ResponseState {
                     span.filter(|string| string.start < string.end).map(&mut string)
                 };
                 let (id, name) = (non_empty(spans.id), non_empty(spans.name));
-                let ToolSpans { index, custom, element, .. } = *spans;
+                let ToolSpans { index, custom, in_pieces, .. } = *spans;
+                let element = if in_pieces { Element::Piece } else { Element::Marked };
                 let key = ToolKey { index, id, name, custom, element };
                 self.blocks.tool(&self.limits, queue, record, (choice, key, Some(text)))
             }
@@ -119,6 +120,7 @@ impl ResponseState {
     }
 
     /// Bytes of a record that cannot be read.
+    #[cold]
     pub(crate) fn malformed(&mut self, queue: &mut EventQueue, span: Range<usize>, why: &'static str) {
         self.blocks.lose_record(queue);
         queue.push(EventRecord::Malformed { bytes: EventQueue::span(span), why });

@@ -123,12 +123,14 @@ impl Reader {
     }
 
     /// Bytes of a record that cannot be read.
+    #[cold]
     pub(crate) fn malformed(&mut self, queue: &mut EventQueue, span: Range<usize>, why: &'static str) {
         self.response.malformed(queue, span, why);
         self.note_unknown(why);
     }
 
     /// An event of a frame was not recognized.
+    #[cold]
     pub(crate) fn note_unknown(&mut self, why: &'static str) {
         self.memory.unknown.get_or_insert(why);
     }
