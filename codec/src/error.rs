@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use crate::model::Failure;
+use crate::model::{Api, Failure};
 
 /// Why a stream could not be decoded: what went wrong, in which layer, and at which byte.
 ///
@@ -46,9 +46,18 @@ impl DecodeError {
     }
 
     /// The input ended before the stream did: no terminal record, no finish reason for every choice, or in the
-    /// middle of a frame, a line or a record. An empty stream is truncated, too.
+    /// middle of a frame, a line or a record. An empty stream is truncated, too, and so is one in which nothing was recognized,
+    /// unless it has a terminal record.
     pub fn is_truncated(&self) -> bool {
-        matches!(self.0.kind, DecodeErrorKind::Truncated { .. })
+        matches!(
+            self.0.kind,
+            DecodeErrorKind::Truncated { .. } | DecodeErrorKind::Unrecognized { is_ended: false, .. }
+        )
+    }
+
+    /// There were records or events, or a terminal record, and nothing of a response was recognized.
+    pub fn is_unrecognized(&self) -> bool {
+        matches!(self.0.kind, DecodeErrorKind::Unrecognized { .. })
     }
 
     /// A bound of [`Limits`](crate::Limits) was reached.
@@ -56,7 +65,8 @@ impl DecodeError {
         matches!(self.0.kind, DecodeErrorKind::Limit { .. })
     }
 
-    /// The bytes are not what the format allows: a checksum, a length, a header.
+    /// The bytes are not what the format allows: a checksum, a length, a header, or a terminal record behind nothing that was
+    /// recognized.
     pub fn is_corrupt(&self) -> bool {
         !self.is_truncated() && !self.is_limit() && self.failure().is_none()
     }
@@ -179,6 +189,15 @@ pub enum DecodeErrorKind {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Nothing of a response was recognized, although the input has records or events, or a terminal record.
+    Unrecognized {
+        /// What is known of the reason.
+        why: &'static str,
+        /// The API that the input was read as, if it was named or detected.
+        api: Option<Api>,
+        /// There was a terminal record.
+        is_ended: bool,
+    },
     /// The model or the service reported that it failed.
     Failure(Box<Failure>),
 }
@@ -205,6 +224,10 @@ impl fmt::Display for DecodeErrorKind {
             Self::HeaderType(found) => write!(f, "malformed header: unknown value type {found}"),
             Self::Unencodable(what) => write!(f, "cannot be encoded: {what}"),
             Self::Malformed { what, why } => write!(f, "malformed {what}: {why}"),
+            Self::Unrecognized { why, api: None, .. } => write!(f, "no response was recognized: {why}"),
+            Self::Unrecognized { why, api: Some(api), .. } => {
+                write!(f, "no response was recognized, read as {api}: {why}")
+            }
             Self::Failure(failure) => failure.fmt(f),
         }
     }

@@ -219,7 +219,7 @@ fn losses_are_reported() {
     assert!(!events.iter().any(|event| event.to_string().contains("\"no\"")));
     assert!(events.iter().any(|event| event["delta"]["text"] == "never"));
     let ids: Vec<_> = events.iter().filter_map(|event| event["content_block"]["id"].as_str()).collect();
-    assert_eq!(ids, ["a_b", "toolu_1"]);
+    assert_eq!(ids, ["a_b", "toolu_af63f54c86021707_1"]);
     let whats: Vec<_> =
         losses.iter().map(|loss| loss.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ")).collect();
     assert_eq!(

@@ -107,7 +107,7 @@ fn every_response_converts_to_every_format() {
 }
 
 /// Known differences between the streaming and the non-streaming response, as read (`*`) or after conversion to a format.
-const EXCEPTIONS: [Exception; 10] = [
+const EXCEPTIONS: [Exception; 9] = [
     (
         &["llama"],
         &["*", "anthropic", "openai"],
@@ -130,7 +130,6 @@ const EXCEPTIONS: [Exception; 10] = [
     ),
     (&["tgi"], &["*", "anthropic", "bedrock", "openai"], &["usage"], "only a stream counts the input"),
     (&["triton"], &["bedrock"], &["usage", "others"], "a whole answer always has counts and metrics"),
-    (&["triton"], &["openai"], &["finish"], "a whole answer always has a reason, a stream has `[DONE]`"),
     (
         &["anthropic", "bedrock", "openai", "responses"],
         &["tgi"],

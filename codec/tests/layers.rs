@@ -20,11 +20,12 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/thinking",
         "formats/tool_names",
     ];
-    const API: [&str; 19] = [
+    const API: [&str; 20] = [
         "assemble",
         "convert_error",
         "error",
         "eventstream",
+        "formats/call_ids",
         "formats/conversion",
         "formats/error_record",
         "formats/http_error",
@@ -62,6 +63,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "formats/edit",
             "formats/error_record",
             "formats/parameters",
+            "formats/python_repr",
             "formats/request_reader",
             "json",
             "model",

@@ -9,13 +9,20 @@
 //! - otherwise the new part is held back until then, or until the choice ends. The input of a custom tool is free text, so
 //!   its end is only known if the format marks it, or when the choice ends.
 //!
-//! Before you change this, consider a call without arguments, a call without index, ID or name, and a call with its ID and
-//! name repeated in every chunk.
+//! A tool call is identified by its index, by its ID, and by being opened. Each call of a non-streaming message is a call of its
+//! own, whatever it lacks. In a stream, a piece without ID and name belongs to the call that was opened last, unless its index
+//! names another open one; a whole call that repeats an earlier one with the same ID and the same input adds nothing; and names
+//! that come in pieces are joined, so the start of a call is delivered with its first input, or when the call ends.
+//!
+//! Before you change this, consider a call without arguments, a call without index, ID or name, and a call whose ID and name
+//! are repeated in every chunk.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::assemble::delta_call::Element;
 use crate::assemble::event_queue::{Delta, DeltaKind, EventQueue, EventRecord, Reason, Text, TextKind};
+use crate::assemble::input_hash::InputHash;
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::Api;
@@ -45,6 +52,7 @@ pub(crate) struct ToolKey {
     pub(crate) name: Option<Text>,
     /// The input is free text.
     pub(crate) custom: bool,
+    pub(crate) element: Element,
 }
 
 /// The parts of all choices.
@@ -98,30 +106,47 @@ impl BlockOrder {
             choice.tool_delta(at, input, queue, record);
             return Ok(());
         }
+        if choice.is_repetition(&key, input, queue, record) {
+            return Ok(());
+        }
+        if let Element::Whole(_) = key.element {
+            if key.id.is_none() && key.name.is_none() && input.is_none() {
+                return Ok(());
+            }
+            self.held -= choice.release(true, queue);
+        }
         let at = match choice.find_tool(&key, input, queue, record) {
             Some(at) => at,
             None if choice.tools.len() >= limits.tools => {
                 return Err(limit("number of tool calls", limits.tools));
             }
             None => {
-                choice.tools.push(Tool { index: key.index, ..Tool::default() });
+                choice.tools.push(Tool { index: key.index, element: key.element, ..Tool::default() });
                 choice.tools.len() - 1
             }
         };
-        let blocked = choice.is_blocked();
+        let is_whole = matches!(key.element, Element::Whole(_));
+        let blocked = !is_whole && choice.is_blocked();
         let tool = &mut choice.tools[at];
         tool.custom |= key.custom && tool.state == State::New;
-        for (known, new) in [(&mut tool.id, key.id), (&mut tool.name, key.name)] {
-            if let (true, Some(new)) = (known.is_empty(), new) {
-                known.extend_from_slice(queue.bytes(record, new));
-                self.held += known.len();
+        if let (true, Some(id)) = (tool.id.is_empty(), key.id) {
+            tool.id.extend_from_slice(queue.bytes(record, id));
+            self.held += tool.id.len();
+        }
+        if let Some(name) = key.name {
+            match tool.add_name(queue.bytes(record, name)) {
+                Some(added) => self.held += added,
+                None => {
+                    let why = "a piece of the name of a tool call whose input has begun";
+                    queue.push(EventRecord::Malformed { bytes: name, why });
+                }
             }
         }
-        match tool.state {
+        match choice.tools[at].state {
             // Without a name and input there is no event yet.
-            State::New if tool.name.is_empty() && input.is_none() => {}
+            State::New if !is_whole && choice.tools[at].name.is_empty() && input.is_none() => {}
             State::New if blocked => {
-                tool.state = State::Waiting;
+                choice.tools[at].state = State::Waiting;
                 choice.waiting.push_back(Waiting::Tool(at));
                 self.held += choice.hold(at, input, queue, record);
             }
@@ -130,7 +155,14 @@ impl BlockOrder {
                 choice.tool_delta(at, input, queue, record);
             }
             State::Waiting => self.held += choice.hold(at, input, queue, record),
-            State::Open => {
+            State::Named | State::Open if choice.is_stray(&key, at, input, queue, record) => {
+                if let Some(bytes) = input {
+                    let why = "input for a tool call that has not begun";
+                    queue.push(EventRecord::Malformed { bytes, why });
+                    choice.broken.get_or_insert(queue.offset());
+                }
+            }
+            State::Named | State::Open => {
                 choice.tool_delta(at, input, queue, record);
                 if choice.tools[at].input.is_complete() {
                     self.held -= choice.release(false, queue);
@@ -141,6 +173,7 @@ impl BlockOrder {
                     input.filter(|&input| !queue.bytes(record, input).trim_ascii().is_empty())
                 {
                     queue.push(EventRecord::Malformed { bytes, why: "input for a tool call that has ended" });
+                    choice.broken.get_or_insert(queue.offset());
                 }
             }
         }
@@ -164,7 +197,7 @@ impl BlockOrder {
             Block::Other { api, json } => at.open_other(api, json, queue),
             Block::Text(kind) => at.open_text(kind, queue),
             Block::Tool { id, name } => {
-                let key = ToolKey { index: Some(index), id, name, custom: false };
+                let key = ToolKey { index: Some(index), id, name, ..ToolKey::default() };
                 return self.tool(limits, queue, record, (choice, key, None));
             }
         }
@@ -245,10 +278,31 @@ impl BlockOrder {
         Ok(choice.parts - 1)
     }
 
-    /// The open part of a choice.
-    pub(crate) fn open_part(&self, index: u32) -> Option<u32> {
-        let choice = self.choices.iter().find(|choice| choice.index == index)?;
+    /// The open part of a choice, whose start is delivered if it was not yet.
+    pub(crate) fn open_part(&mut self, queue: &mut EventQueue, index: u32) -> Option<u32> {
+        let choice = self.choices.iter_mut().find(|choice| choice.index == index)?;
+        choice.announce(queue);
         choice.open.map(|_| choice.parts - 1)
+    }
+
+    /// The number of tool calls of a choice so far.
+    pub(crate) fn call_count(&self, index: u32) -> u32 {
+        let choice = self.choices.iter().find(|choice| choice.index == index);
+        choice.map_or(0, |choice| choice.tools.len() as u32)
+    }
+
+    /// A record could not be read. The open tool calls may lack input, so their choices get no finish reason.
+    pub(crate) fn lose_record(&mut self, queue: &EventQueue) {
+        for choice in &mut self.choices {
+            if let Some(Open::Tool(_)) = choice.open {
+                choice.broken.get_or_insert(queue.offset());
+            }
+        }
+    }
+
+    /// The offset in the stream of the first record whose input for a tool call was lost.
+    pub(crate) fn broken(&self) -> Option<u64> {
+        self.choices.iter().filter_map(|choice| choice.broken).min()
     }
 
     /// Ends a choice. Only the first call delivers a finish reason.
@@ -261,7 +315,7 @@ impl BlockOrder {
         let choice = Self::choice(&mut self.choices, limits, index)?;
         self.held -= choice.release(true, queue);
         choice.close(queue);
-        if !core::mem::replace(&mut choice.finished, true) {
+        if !core::mem::replace(&mut choice.finished, true) && choice.broken.is_none() {
             queue.push(EventRecord::Finish { choice: index, reason, stop, offset: queue.position() });
         }
         Ok(())
@@ -285,10 +339,16 @@ impl BlockOrder {
     pub(crate) fn end(&mut self, close: bool, queue: &mut EventQueue) {
         for choice in &mut self.choices {
             self.held -= choice.release(true, queue);
+            choice.announce(queue);
             if close {
                 choice.close(queue);
             }
         }
+    }
+
+    /// Whether there are choices.
+    pub(crate) fn has_choices(&self) -> bool {
+        !self.choices.is_empty()
     }
 
     /// Whether there are choices and all of them have ended.
@@ -345,6 +405,8 @@ struct Choice {
     tools: Vec<Tool>,
     waiting: VecDeque<Waiting>,
     finished: bool,
+    /// The offset in the stream of the first record whose input for a tool call was lost.
+    broken: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -367,9 +429,14 @@ struct Tool {
     name: Vec<u8>,
     custom: bool,
     state: State,
+    element: Element,
     /// Whether the input is a whole document. Not used for the input of a custom tool.
     input: JsonBoundary,
+    /// To recognize a repetition.
+    hash: InputHash,
     held: Vec<u8>,
+    /// The record in which the call was opened, and the position in it.
+    opened: (u64, Option<RecordOffset>),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -377,6 +444,8 @@ enum State {
     #[default]
     New,
     Waiting,
+    /// It is the open part, but its start was not delivered yet, because more of the name may come.
+    Named,
     Open,
     Ended,
 }
@@ -395,8 +464,50 @@ impl Choice {
     fn open_tool_of(&self, key: &ToolKey) -> Option<usize> {
         let Some(Open::Tool(at)) = self.open else { return None };
         let is_last = at + 1 == self.tools.len() && self.waiting.is_empty();
-        let is_same = key.index.is_some() && key.index == self.tools[at].index;
-        (is_last && is_same && key.id.is_none() && key.name.is_none()).then_some(at)
+        let tool = &self.tools[at];
+        let is_same = key.index.is_some() && key.index == tool.index && tool.state == State::Open;
+        let is_piece = !matches!(key.element, Element::Whole(_)) && key.id.is_none() && key.name.is_none();
+        (is_last && is_same && is_piece).then_some(at)
+    }
+
+    /// Whether the delta is a whole call that came before, with this ID.
+    fn is_repetition(&self, key: &ToolKey, input: Option<Text>, queue: &EventQueue, record: &[u8]) -> bool {
+        let Some(id) = key.id else { return false };
+        let input = input.map_or(&[][..], |input| queue.bytes(record, input));
+        // In one message, equal calls are calls of their own.
+        let (known, is_whole) = match key.element {
+            Element::Whole(known) => (known as usize, true),
+            _ => (self.tools.len(), false),
+        };
+        let is_object = input.trim_ascii().starts_with(b"{") && input.trim_ascii_end().ends_with(b"}");
+        if !is_whole && !is_object {
+            return false;
+        }
+        let repeats = |tool: &Tool| {
+            tool.hash.len() == input.len()
+                && tool.id == queue.bytes(record, id)
+                && key.name.is_none_or(|name| tool.name == queue.bytes(record, name))
+                && tool.state != State::New
+                && (is_whole || (!tool.custom && tool.input.is_complete()))
+                && tool.hash == InputHash::of(input)
+        };
+        self.tools.iter().take(known).any(repeats)
+    }
+
+    /// Whether the delta has input for a call of an index that never began, after the input of the last call was complete.
+    fn is_stray(
+        &self,
+        key: &ToolKey,
+        at: usize,
+        input: Option<Text>,
+        queue: &EventQueue,
+        record: &[u8],
+    ) -> bool {
+        let tool = &self.tools[at];
+        key.index.is_some()
+            && key.index != tool.index
+            && tool.input.is_complete()
+            && input.is_some_and(|input| !queue.bytes(record, input).trim_ascii().is_empty())
     }
 
     /// The call that a delta belongs to; `None` for a new one.
@@ -408,18 +519,33 @@ impl Choice {
         record: &[u8],
     ) -> Option<usize> {
         let same = |known: &[u8], text| known == queue.bytes(record, text);
+        let is_nameless = key.id.is_none() && key.name.is_none();
+        let has_content = input.is_some_and(|input| !queue.bytes(record, input).trim_ascii().is_empty());
+        match key.element {
+            Element::Whole(_) => return None,
+            Element::Further if key.name.is_some() => return None,
+            _ => {}
+        }
+        let last = self.tools.len().checked_sub(1)?;
         let at = match (key.index, key.id) {
-            (Some(_), _) => self.tools.iter().rposition(|tool| tool.index == key.index)?,
+            (Some(_), _) => match self.tools.iter().rposition(|tool| tool.index == key.index) {
+                Some(at) if is_nameless && has_content && self.tools[at].state == State::Ended => last,
+                Some(at) => at,
+                None if is_nameless => last,
+                None => return None,
+            },
             (None, Some(id)) => self.tools.iter().rposition(|tool| same(&tool.id, id))?,
-            (None, None) => self.tools.len().checked_sub(1)?,
+            (None, None) => last,
         };
         let tool = &self.tools[at];
         if let Some(name) = key.name {
             // Some servers give every call the same index, or none. There, a call begins with a name that comes with another
             // ID, differs from the known name, or comes with input after the input was whole.
             let other_id = key.id.is_some_and(|id| !tool.id.is_empty() && !same(&tool.id, id));
-            let other_name = key.index.is_none() && !tool.name.is_empty() && !same(&tool.name, name);
-            let after_end = tool.input.is_complete() && input.is_some();
+            let is_complete = tool.input.is_complete();
+            let may_differ = key.index.is_none() || is_complete;
+            let other_name = may_differ && !tool.name.is_empty() && !same(&tool.name, name);
+            let after_end = is_complete && input.is_some();
             if other_id || other_name || after_end {
                 return None;
             }
@@ -428,6 +554,7 @@ impl Choice {
     }
 
     fn close(&mut self, queue: &mut EventQueue) {
+        self.announce(queue);
         if let Some(open) = self.open.take() {
             if let Open::Tool(at) = open {
                 self.tools[at].state = State::Ended;
@@ -472,18 +599,43 @@ impl Choice {
 
     fn open_tool(&mut self, at: usize, queue: &mut EventQueue) {
         self.close(queue);
-        let (choice, part) = (self.index, self.parts);
         self.parts += 1;
         self.open = Some(Open::Tool(at));
+        let tool = &mut self.tools[at];
+        tool.opened = (queue.offset(), queue.position());
+        if matches!(tool.element, Element::Piece | Element::Further) {
+            tool.state = State::Named;
+        } else {
+            self.start_tool(at, queue.position(), queue);
+        }
+    }
+
+    /// Delivers the start of the open call, if it was not delivered yet.
+    fn announce(&mut self, queue: &mut EventQueue) {
+        if let Some(Open::Tool(at)) = self.open {
+            let Tool { state, opened: (record, position), .. } = self.tools[at];
+            if state == State::Named {
+                // The record of its name may be gone.
+                let is_here = record == queue.offset();
+                self.start_tool(at, if is_here { position } else { Some(RecordOffset::UNAVAILABLE) }, queue);
+            }
+        }
+    }
+
+    fn start_tool(&mut self, at: usize, offset: Option<RecordOffset>, queue: &mut EventQueue) {
+        let (choice, part) = (self.index, self.parts - 1);
         let tool = &mut self.tools[at];
         tool.state = State::Open;
         let id = (!tool.id.is_empty()).then(|| queue.copy(&tool.id));
         let (name, custom) = (queue.copy(&tool.name), tool.custom);
-        queue.push(EventRecord::ToolCallStart { choice, part, id, name, custom, offset: queue.position() });
+        queue.push(EventRecord::ToolCallStart { choice, part, id, name, custom, offset });
     }
 
     fn tool_delta(&mut self, at: usize, input: Option<Text>, queue: &mut EventQueue, record: &[u8]) {
         if let Some(text) = input {
+            if self.tools[at].state == State::Named {
+                self.start_tool(at, queue.position(), queue);
+            }
             self.tools[at].feed(queue.bytes(record, text));
             self.input_delta(text, queue);
         }
@@ -523,6 +675,7 @@ impl Choice {
                     let held = core::mem::take(&mut self.tools[at].held);
                     self.open_tool(at, queue);
                     if !held.is_empty() {
+                        self.announce(queue);
                         let text = queue.copy(&held);
                         self.input_delta(text, queue);
                     }
@@ -537,7 +690,28 @@ impl Choice {
 }
 
 impl Tool {
+    /// Adds a name, or a piece of one, and returns the number of bytes that were added. `None`: it differs from the name, and the
+    /// input has begun.
+    fn add_name(&mut self, name: &[u8]) -> Option<usize> {
+        let known = self.name.len();
+        let in_pieces = matches!(self.element, Element::Piece | Element::Further);
+        if self.name.is_empty() {
+            self.name.extend_from_slice(name);
+        } else if self.name == name || !in_pieces {
+            // Repeated whole.
+        } else if self.hash.len() > 0 || matches!(self.state, State::Open | State::Ended) {
+            return None;
+        } else if name.starts_with(&self.name) {
+            // All of the name so far, in each piece.
+            self.name.extend_from_slice(&name[known..]);
+        } else {
+            self.name.extend_from_slice(name);
+        }
+        Some(self.name.len() - known)
+    }
+
     fn feed(&mut self, mut input: &[u8]) {
+        self.hash.add(input);
         if self.custom {
             return;
         }

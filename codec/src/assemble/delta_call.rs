@@ -82,4 +82,20 @@ pub(crate) struct ToolSpans {
     pub(crate) name: Option<Str>,
     /// The input is free text.
     pub(crate) custom: bool,
+    /// The name may come in pieces.
+    pub(crate) in_pieces: bool,
+}
+
+/// What the element of a record that has a tool call, or a piece of one, is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Element {
+    /// A piece in a format that marks where calls begin, and has their names there.
+    #[default]
+    Marked,
+    /// A piece in a format that does not: the name may come in pieces, too.
+    Piece,
+    /// The same, behind another element of the same list and without an index: with a name it is a call of its own.
+    Further,
+    /// A whole call of a message. The choice had this number of calls before the message.
+    Whole(u32),
 }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::ops::Range;
 
 use crate::assemble::block_order::{Block, BlockOrder, ToolKey};
-use crate::assemble::delta_call::{DeltaCall, DeltaTarget, Index, ToolSpans};
+use crate::assemble::delta_call::{DeltaCall, DeltaTarget, Element, Index, ToolSpans};
 use crate::assemble::event_queue::{EventQueue, EventRecord, Reason, Text, TextKind};
 use crate::assemble::record_log::{CacheableRecord, Ignored, Recorder};
 use crate::assemble::response_state::ResponseState;
@@ -43,6 +43,7 @@ pub(crate) struct ToolDelta {
     pub(crate) name: Option<Str>,
     /// The input is free text.
     pub(crate) custom: bool,
+    pub(crate) element: Element,
     pub(crate) input: Option<Str>,
 }
 
@@ -319,15 +320,26 @@ impl<'a> Emitter<'a> {
         self.copied_text(choice, TextKind::Text, &whole[from..])
     }
 
+    /// The number of tool calls of a choice so far.
+    pub(crate) fn call_count(&self, choice: &Index) -> u32 {
+        self.recorder.response().blocks.call_count(choice.value as u32)
+    }
+
     /// A piece of a tool call of a choice.
     #[inline]
     pub(crate) fn tool(&mut self, choice: &Index, tool: &ToolDelta) -> Result<(), Stop> {
-        let ToolDelta { ref index, id, name, custom, input } = *tool;
+        let ToolDelta { ref index, id, name, custom, element, input } = *tool;
         let number = choice.value as u32;
+        if let (Some(text), Element::Further | Element::Whole(_)) = (input, element) {
+            let input = (text.start < text.end).then(|| self.string(text));
+            return self.changed_tool(choice, tool, input);
+        }
         if let Some(text) = input {
-            let spans = ToolSpans { index: index.as_ref().map(|index| index.value), id, name, custom };
+            let index = index.as_ref();
+            let in_pieces = element == Element::Piece;
+            let spans = ToolSpans { index: index.map(|index| index.value), id, name, custom, in_pieces };
             let delta = DeltaCall { choice: number, target: DeltaTarget::Tool(spans), text };
-            return self.recorder.delta(delta, choice, index.as_ref()).map_err(Stop::Limit);
+            return self.recorder.delta(delta, choice, index).map_err(Stop::Limit);
         }
         self.changed_tool(choice, tool, None)
     }
@@ -345,7 +357,7 @@ impl<'a> Emitter<'a> {
     fn changed_tool(&mut self, choice: &Index, tool: &ToolDelta, input: Option<Text>) -> Result<(), Stop> {
         let (id, name) = (self.non_empty(tool.id), self.non_empty(tool.name));
         let index = tool.index.as_ref().map(|index| index.value);
-        let key = ToolKey { index, id, name, custom: tool.custom };
+        let key = ToolKey { index, id, name, custom: tool.custom, element: tool.element };
         let call = (choice.value as u32, key, input);
         self.change_blocks(|blocks, limits, queue, record| blocks.tool(limits, queue, record, call))
     }
@@ -437,8 +449,9 @@ impl<'a> Emitter<'a> {
     /// A source that the text of a choice cites.
     pub(crate) fn citation(&mut self, choice: &Index, json: Range<usize>) {
         let choice = choice.value as u32;
-        let part = self.recorder.response().blocks.open_part(choice);
-        self.push(EventRecord::Citation { choice, part, json: EventQueue::span(json) });
+        let (response, queue) = self.recorder.change();
+        let part = response.blocks.open_part(queue, choice);
+        queue.push(EventRecord::Citation { choice, part, json: EventQueue::span(json) });
     }
 
     /// The sources in a list. A value that is no array has none.
@@ -460,7 +473,9 @@ impl<'a> Emitter<'a> {
     /// Token counts so far.
     pub(crate) fn usage(&mut self, usage: Usage) {
         if usage != Usage::default() {
-            self.recorder.change().1.push_usage(usage);
+            let (response, queue) = self.recorder.change();
+            response.is_counted = true;
+            queue.push_usage(usage);
         }
     }
 
@@ -532,7 +547,8 @@ impl<'a> Emitter<'a> {
 
     /// Bytes that cannot be read.
     pub(crate) fn malformed(&mut self, span: Range<usize>, why: &'static str) {
-        self.push(EventRecord::Malformed { bytes: EventQueue::span(span), why });
+        let (response, queue) = self.recorder.change();
+        response.malformed(queue, span, why);
     }
 
     fn push(&mut self, event: EventRecord) {

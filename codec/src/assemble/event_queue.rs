@@ -228,6 +228,16 @@ impl EventQueue {
         (self.position != RecordOffset::UNKNOWN).then_some(self.position)
     }
 
+    /// Whether the record has no events.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The offset of the record in the bytes of the container.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Sets the position of the events that are pushed from now on.
     pub(crate) fn set_position(&mut self, offset: RecordOffset) {
         self.position = offset;

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use crate::assemble::block_order::{Block, BlockOrder, ToolKey};
-use crate::assemble::delta_call::{DeltaCall, DeltaTarget};
+use crate::assemble::delta_call::{DeltaCall, DeltaTarget, Element, ToolSpans};
 use crate::assemble::event_queue::{EventQueue, EventRecord, TextKind};
 use crate::assemble::sent_text::SentText;
 use crate::error::DecodeErrorKind;
@@ -22,6 +22,8 @@ pub(crate) struct ResponseState {
     pub(super) started: bool,
     /// The terminal record was read.
     pub(super) done: bool,
+    /// Token counts were read.
+    pub(super) is_counted: bool,
     /// A failure was reported. Nothing after it counts.
     pub(super) failed: bool,
     pub(super) failure: Option<Box<Failure>>,
@@ -90,7 +92,9 @@ impl ResponseState {
                     span.filter(|string| string.start < string.end).map(&mut string)
                 };
                 let (id, name) = (non_empty(spans.id), non_empty(spans.name));
-                let key = ToolKey { index: spans.index, id, name, custom: spans.custom };
+                let ToolSpans { index, custom, in_pieces, .. } = *spans;
+                let element = if in_pieces { Element::Piece } else { Element::Marked };
+                let key = ToolKey { index, id, name, custom, element };
                 self.blocks.tool(&self.limits, queue, record, (choice, key, Some(text)))
             }
         }
@@ -98,7 +102,7 @@ impl ResponseState {
 
     /// Delivers log probabilities of a choice.
     pub(crate) fn deliver_logprobs(&mut self, queue: &mut EventQueue, choice: u32, json: Range<usize>) {
-        let part = self.blocks.open_part(choice);
+        let part = self.blocks.open_part(queue, choice);
         queue.push(EventRecord::Logprobs { choice, part, json: EventQueue::span(json) });
     }
 
@@ -113,6 +117,23 @@ impl ResponseState {
             return Ok(());
         }
         self.blocks.begin(&self.limits, queue, record, (choice, index, Block::Text(kind)))
+    }
+
+    /// Bytes of a record that cannot be read.
+    #[cold]
+    pub(crate) fn malformed(&mut self, queue: &mut EventQueue, span: Range<usize>, why: &'static str) {
+        self.blocks.lose_record(queue);
+        queue.push(EventRecord::Malformed { bytes: EventQueue::span(span), why });
+    }
+
+    /// The offset in the stream of the first record whose input for a tool call was lost.
+    pub(crate) fn broken(&self) -> Option<u64> {
+        self.blocks.broken()
+    }
+
+    /// Whether a choice or token counts were read.
+    pub(crate) fn is_recognized(&self) -> bool {
+        self.is_counted || self.blocks.has_choices()
     }
 
     /// Makes sure that a choice exists.

@@ -264,7 +264,9 @@ impl Decoder {
     /// # Errors
     ///
     /// *Truncated* if there was neither a terminal record nor a finish reason for every choice, or if the input ends within a
-    /// frame or a record; or the error that decoding ended with.
+    /// frame or a record; *unrecognized* if nothing of a response was recognized, whether there was a terminal record or not;
+    /// *corrupt* if a malformed record came within a tool call, whose input is incomplete then; or the
+    /// error that decoding ended with.
     pub fn finish(&mut self) -> Result<Option<Event<'_>>, DecodeError> {
         let none = &mut Bytes::new();
         // Events that the caller did not take before come first.
@@ -644,8 +646,7 @@ impl Decoder {
                     }
                     None => {
                         self.queue.begin(offset);
-                        let bytes = EventQueue::span(0..payload.len());
-                        self.queue.push(EventRecord::Malformed { bytes, why: "no Base64 in a chunk" });
+                        self.reader.malformed(&mut self.queue, 0..payload.len(), "no Base64 in a chunk");
                         Record {
                             source,
                             from: range.len(),
@@ -663,6 +664,7 @@ impl Decoder {
                     return self.set_event(name, is_partial, range, offset);
                 }
                 self.queue.begin(offset);
+                self.reader.note_unknown("the events of the stream have unknown types");
                 let name = Some(self.queue.copy(event_type.as_bytes()));
                 let json = EventQueue::span(0..payload.len());
                 self.queue.push(EventRecord::Other { choice: None, name, json });
@@ -714,7 +716,17 @@ impl Decoder {
         // Each event has a frame of its own.
         let has_events = matches!(self.last, LastFrame::Event(_));
         let end = if has_events { self.frames.offset() } else { self.records.consumed() };
+        let broken = self.reader.response().broken();
         let error = error.or_else(|| {
+            if let Some(offset) = broken {
+                let kind = DecodeErrorKind::Malformed { what: "tool call", why: "input was lost" };
+                return Some(DecodeError::new(Layer::Format, offset, kind));
+            }
+            let (response, api) = (self.reader.response(), self.reader.api());
+            if let Some(why) = self.reader.why_unrecognized() {
+                let kind = DecodeErrorKind::Unrecognized { why, api, is_ended: response.is_complete() };
+                return Some(DecodeError::new(Layer::Format, end, kind));
+            }
             let what = "no terminal record and no finish reason";
             let truncated = DecodeErrorKind::Truncated { what, len: 0 };
             (!self.reader.response().is_complete()).then(|| DecodeError::new(Layer::Format, end, truncated))

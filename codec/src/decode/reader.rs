@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::mem;
+use core::ops::Range;
 
 use crate::ablation::Shortcut;
 use crate::assemble::{
@@ -36,6 +37,8 @@ struct Memory {
     state: State,
     /// The API that the caller named.
     api: Option<Api>,
+    /// Why the first record or event that was not recognized was not.
+    unknown: Option<&'static str>,
 }
 
 /// The state of the reader of one API.
@@ -104,7 +107,7 @@ impl Reader {
     }
 
     fn with_state(limits: Arc<Limits>, state: State, api: Option<Api>, token_logprobs: bool) -> Self {
-        let memory = Memory { shapes: ShapeCache::default(), state, api };
+        let memory = Memory { shapes: ShapeCache::default(), state, api, unknown: None };
         Self { response: ResponseState::new(limits, token_logprobs), memory: Box::new(memory) }
     }
 
@@ -117,6 +120,39 @@ impl Reader {
     #[inline]
     pub(crate) fn response(&self) -> &ResponseState {
         &self.response
+    }
+
+    /// Bytes of a record that cannot be read.
+    #[cold]
+    pub(crate) fn malformed(&mut self, queue: &mut EventQueue, span: Range<usize>, why: &'static str) {
+        self.response.malformed(queue, span, why);
+        self.note_unknown(why);
+    }
+
+    /// An event of a frame was not recognized.
+    #[cold]
+    pub(crate) fn note_unknown(&mut self, why: &'static str) {
+        self.memory.unknown.get_or_insert(why);
+    }
+
+    /// Why nothing of a response was recognized, if nothing was; `None` for an empty input as well.
+    pub(crate) fn why_unrecognized(&self) -> Option<&'static str> {
+        if self.response.is_recognized() || self.is_custom() && self.response.is_complete() {
+            return None;
+        }
+        let is_empty = self.response.is_complete();
+        self.memory.unknown.or(is_empty.then_some("there is nothing of one before the terminal record"))
+    }
+
+    /// Whether the format is described in a file. Its paths may find a text that is empty.
+    #[cfg(feature = "custom")]
+    fn is_custom(&self) -> bool {
+        matches!(self.memory.state, State::Custom(_))
+    }
+
+    #[cfg(not(feature = "custom"))]
+    fn is_custom(&self) -> bool {
+        false
     }
 
     /// The failure that the container reported, once.
@@ -218,7 +254,7 @@ impl Reader {
         kind: RecordKind,
         queue: &mut EventQueue,
     ) -> Result<usize, DecodeErrorKind> {
-        let Memory { shapes, state, .. } = &mut *self.memory;
+        let Memory { shapes, state, unknown, .. } = &mut *self.memory;
         let mut emitter = Emitter::new(record, &mut self.response, queue);
         if let State::Text(has_text) = state {
             let is_first = !mem::replace(has_text, true);
@@ -249,10 +285,14 @@ impl Reader {
             Err(Stop::Limit(kind)) => return Err(kind),
             Err(Stop::Json(fault)) => {
                 emitter.malformed(from..record.len(), fault.why);
+                unknown.get_or_insert(fault.why);
                 return Ok(record.len());
             }
         }
         let cacheable = emitter.close();
+        if !self.response.is_recognized() && !queue.is_empty() {
+            unknown.get_or_insert("the records have an unknown shape");
+        }
         if from == 0 && json.pos() == record.len() && !has_changed && Shortcut::ShapeCache.is_on() {
             if let Some(cacheable) = cacheable {
                 shapes.insert(record, kind, &cacheable);

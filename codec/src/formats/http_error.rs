@@ -204,16 +204,21 @@ impl HttpError {
         let trimmed = body.trim();
         let range = 0..trimmed.len();
         let is_object = crate::json::as_object(trimmed).is_some();
-        let failure = if is_object {
-            failure::read(trimmed.as_bytes(), &range, DEPTH_MAX).ok().flatten()
+        let found = if is_object {
+            failure::read_nested(trimmed.as_bytes(), &range, DEPTH_MAX).ok().flatten()
         } else {
             None
         };
-        let failure = failure.unwrap_or_else(|| {
-            Failure::new("error", None, detail(trimmed).unwrap_or_else(|| trimmed.to_string()))
+        let (failure, is_nested) = found.unwrap_or_else(|| {
+            let message = detail(trimmed).unwrap_or_else(|| trimmed.to_string());
+            (Failure::new("error", None, message), false)
         });
+        let kind = match is_nested {
+            true => HttpErrorKind::of_failure(&failure),
+            false => HttpErrorKind::of(&failure.name, status),
+        };
         let Failure { name, code, message, param, .. } = failure;
-        Self { status, kind: HttpErrorKind::of(&name, status), name, code, param, message }
+        Self { status, kind, name, code, param, message }
     }
 
     /// Whether a retry of the same request may succeed.

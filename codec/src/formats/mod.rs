@@ -1,6 +1,7 @@
 //! The APIs. Each is read into and written from the canonical model of [`model`](crate::model); no API depends on another.
 
 pub(crate) mod anthropic;
+pub(crate) mod call_ids;
 pub(crate) mod converse;
 mod conversion;
 #[cfg(feature = "custom")]
@@ -17,6 +18,7 @@ mod openai_completions;
 pub(crate) mod openai_responses;
 mod parameters;
 pub(crate) mod plain_text;
+pub(crate) mod python_repr;
 mod request;
 mod request_reader;
 mod sampling;

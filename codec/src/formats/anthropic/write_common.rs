@@ -78,19 +78,16 @@ pub(crate) fn add_usage(more: &mut MoreUsage, json: &model::Json<'_>) -> bool {
     true
 }
 
-/// The ID of a tool call, of letters, digits, `_` and `-`; made of `part` if the call has none.
-pub(crate) fn tool_id<'a>(part: usize, id: Option<&'a str>, losses: &mut Losses) -> Cow<'a, str> {
-    let Some(id) = id.filter(|id| !id.is_empty()) else {
-        losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
-        return Cow::Owned(alloc::format!("toolu_{part}"));
-    };
+/// The ID that a tool call has, of letters, digits, `_` and `-`.
+pub(crate) fn given_id<'a>(id: Option<&'a str>, losses: &mut Losses) -> Option<Cow<'a, str>> {
+    let id = id.filter(|id| !id.is_empty())?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if id.chars().all(allowed) {
-        return Cow::Borrowed(id);
+        return Some(Cow::Borrowed(id));
     }
     let why = "an ID of Anthropic has letters, digits, `_` and `-`";
     losses.add("tool call id", Outcome::Approximated, why);
-    Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect())
+    Some(Cow::Owned(id.chars().map(|c| if allowed(c) { c } else { '_' }).collect()))
 }
 
 /// Adds the losses of counts that are missing, or have no equivalent.

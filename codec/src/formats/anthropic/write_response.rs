@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 
 use crate::formats::anthropic::stop;
 use crate::formats::anthropic::write_common::{
-    MoreUsage, add_usage, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost, write_usage,
+    MoreUsage, add_usage, given_id, is_citation, is_object, is_own_usage, note_usage, why_lost, write_usage,
 };
+use crate::formats::call_ids::CallIds;
 use crate::json;
 use crate::json::{Object, member, with_member};
 use crate::model::position::ResponseItem;
@@ -23,8 +24,9 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let choice = response.only_choice(&mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
+    let id = response.id.as_deref().or(context.id.as_deref());
+    let mut ids = CallIds::new(id);
     Object::write(&mut out, |object| {
-        let id = response.id.as_deref().or(context.id.as_deref());
         object.string("id", id.unwrap_or("msg_0"));
         object.string("type", "message");
         object.string("role", "assistant");
@@ -41,7 +43,10 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
                     }
                     Some(why) => losses.add("other part", Outcome::Dropped, why),
                 },
-                known => write_block(at, known, cited, &mut content.begin_object(), &mut losses),
+                known => {
+                    let block = &mut content.begin_object();
+                    write_block((at, known), cited, &mut ids, block, &mut losses);
+                }
             }
         }
         drop(content);
@@ -101,9 +106,9 @@ fn own_block<'a>(block: &'a str, part: &Part<'_>, losses: &mut Losses) -> Cow<'a
 }
 
 fn write_block(
-    at: usize,
-    content: &Content<'_>,
+    (at, content): (usize, &Content<'_>),
     cited: &[&str],
+    ids: &mut CallIds,
     block: &mut Object<'_>,
     losses: &mut Losses,
 ) {
@@ -131,7 +136,8 @@ fn write_block(
         }
         Content::ToolCall { id, name, input, custom } => {
             block.string("type", "tool_use");
-            block.string("id", &tool_id(at, id.as_deref(), losses));
+            let given = given_id(id.as_deref(), losses);
+            block.string("id", &ids.next(given, "toolu", format_args!("{at}"), losses));
             block.string("name", name);
             block.json("input", &call_input(input, *custom, losses));
         }

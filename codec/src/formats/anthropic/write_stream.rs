@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 use crate::error::DecodeError;
 use crate::formats::anthropic::stop;
 use crate::formats::anthropic::write_common::{
-    MoreUsage, add_usage, event, is_citation, is_object, is_own_usage, note_usage, tool_id, why_lost,
+    MoreUsage, add_usage, event, given_id, is_citation, is_object, is_own_usage, note_usage, why_lost,
     write_error, write_index, write_usage,
 };
+use crate::formats::call_ids::CallIds;
 use crate::json::{write_one_line, write_string};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, CustomInput};
 use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage};
@@ -33,6 +34,7 @@ pub(crate) struct Writer {
     /// Counts that have no name here, since the start.
     more_usage: MoreUsage,
     has_tools: bool,
+    ids: CallIds,
     /// Of the open call of a custom tool.
     custom_input: CustomInput,
     pub(crate) losses: Losses,
@@ -80,13 +82,14 @@ struct Stop {
 impl Writer {
     /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
-        Self { context, ..Self::default() }
+        Self { ids: CallIds::new(context.id.as_deref()), context, ..Self::default() }
     }
 
     /// Appends the output for `event` to `out`.
     pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, model, role, .. } => {
+                self.ids.set_response(id.as_deref().or(self.context.id.as_deref()));
                 self.begin(id.as_deref(), model.as_deref(), role.as_deref());
             }
             event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
@@ -220,7 +223,8 @@ impl Writer {
             }
             PartKind::ToolCall { id, name, custom } => {
                 self.has_tools = true;
-                let id = tool_id(part as usize, id.as_deref(), &mut self.losses);
+                let given = given_id(id.as_deref(), &mut self.losses);
+                let id = self.ids.next(given, "toolu", format_args!("{part}"), &mut self.losses);
                 self.block_start(out, |out| {
                     out.extend_from_slice(b"\"tool_use\",\"id\":");
                     write_string(&id, out);

@@ -14,10 +14,11 @@ use crate::model::{Losses, Outcome, Usage};
 pub(crate) struct Names;
 
 impl Names {
-    /// The ID of a tool call.
-    pub(crate) fn id<'a>(id: Cow<'a, str>, losses: &mut Losses) -> Cow<'a, str> {
+    /// The ID that a tool call has.
+    pub(crate) fn given_id<'a>(id: Option<&'a str>, losses: &mut Losses) -> Option<Cow<'a, str>> {
+        let id = id.filter(|id| !id.is_empty())?;
         let why = "an ID of Converse has 1 to 64 letters, digits and few marks";
-        Self::repaired(("tool call id", why), id, b"_.:-", losses)
+        Some(Self::repaired(("tool call id", why), Cow::Borrowed(id), b"_.:-", losses))
     }
 
     /// The name of a tool.

@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::formats::call_ids::CallIds;
 use crate::formats::converse::extra_fields::{ExtraFields, is_citation};
 use crate::formats::converse::other_blocks as own;
 use crate::formats::converse::write_common::{Counts, Names};
@@ -25,6 +26,7 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
     let choice = response.only_choice(&mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
     let (mut own, latency_ms) = own(response, &mut losses);
+    let mut ids = CallIds::new(response.id.as_deref().or(context.id.as_deref()));
     Object::write(&mut out, |object| {
         object.object("output", |output| {
             output.object("message", |message| {
@@ -45,7 +47,10 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
                             }
                             Some(why) => losses.add("other part", Outcome::Dropped, why),
                         },
-                        known => write_block(at, known, cited, &mut content.begin_object(), &mut losses),
+                        known => {
+                            let block = &mut content.begin_object();
+                            write_block((at, known), cited, &mut ids, block, &mut losses);
+                        }
                     }
                 }
             });
@@ -90,9 +95,9 @@ fn own<'r>(response: &'r Response, losses: &mut Losses) -> (BTreeMap<&'r str, &'
 }
 
 fn write_block(
-    at: usize,
-    content: &Content<'_>,
+    (at, content): (usize, &Content<'_>),
     cited: &[&str],
+    ids: &mut CallIds,
     block: &mut Object<'_>,
     losses: &mut Losses,
 ) {
@@ -120,14 +125,8 @@ fn write_block(
             block.object("reasoningContent", |reasoning| reasoning.string("redactedContent", data));
         }
         Content::ToolCall { id, name, input, custom } => block.object("toolUse", |tool| {
-            let given = id.as_deref().map_or_else(
-                || {
-                    losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
-                    Cow::Owned(alloc::format!("tooluse_{at}"))
-                },
-                Cow::Borrowed,
-            );
-            tool.string("toolUseId", &Names::id(given, losses));
+            let given = Names::given_id(id.as_deref(), losses);
+            tool.string("toolUseId", &ids.next(given, "tooluse", format_args!("{at}"), losses));
             tool.string("name", &Names::tool(Cow::Borrowed(name), losses));
             tool.json("input", &call_input(input, *custom, losses));
         }),

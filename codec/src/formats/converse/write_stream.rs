@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::eventstream::{Header, Value, encode_block, encode_headers};
+use crate::formats::call_ids::CallIds;
 use crate::formats::converse::extra_fields::{ExtraFields, is_citation};
 use crate::formats::converse::other_blocks as own;
 use crate::formats::converse::write_common::{Counts, Names, exception_name, own_body, status};
@@ -32,6 +33,7 @@ pub(crate) struct Writer {
     /// The number of blocks so far.
     blocks: u64,
     has_tools: bool,
+    ids: CallIds,
     usage: Option<Usage>,
     /// The open part.
     open: Option<u32>,
@@ -48,6 +50,7 @@ impl Writer {
     /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
         Self {
+            ids: CallIds::new(context.id.as_deref()),
             context,
             started: false,
             stop: None,
@@ -70,7 +73,10 @@ impl Writer {
     /// Appends the output for `event` to `out`.
     pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
-            Event::Start { role, .. } => self.start(role.as_deref(), out),
+            Event::Start { id, role, .. } => {
+                self.ids.set_response(id.as_deref().or(self.context.id.as_deref()));
+                self.start(role.as_deref(), out);
+            }
             event if event.choice_of_part().is_some_and(|choice| choice != 0) => {
                 self.losses.add("choice", Outcome::Dropped, "Converse has only one choice");
             }
@@ -219,11 +225,8 @@ impl Writer {
         }
         let PartKind::ToolCall { id, name, custom } = kind else { return };
         self.has_tools = true;
-        if id.is_none() {
-            self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
-        }
-        let id = id.as_deref().map_or_else(|| Cow::Owned(alloc::format!("tooluse_{part}")), Cow::Borrowed);
-        let id = Names::id(id, &mut self.losses);
+        let given = Names::given_id(id.as_deref(), &mut self.losses);
+        let id = self.ids.next(given, "tooluse", format_args!("{part}"), &mut self.losses);
         let name = Names::tool(Cow::Borrowed(name), &mut self.losses);
         self.block_start(out, |out| {
             out.extend_from_slice(b"{\"toolUse\":{\"toolUseId\":");

@@ -69,7 +69,14 @@ impl Chunk {
     pub(crate) fn is_of_error(name: &[u8]) -> bool {
         matches!(
             name,
-            b"message" | b"type" | b"code" | b"param" | b"error_type" | b"sequence_number" | b"request_id"
+            b"message"
+                | b"type"
+                | b"code"
+                | b"param"
+                | b"error_type"
+                | b"sequence_number"
+                | b"request_id"
+                | b"detail"
         )
     }
 
@@ -131,6 +138,8 @@ pub(crate) struct Choice {
     pub(crate) stop: Option<Str>,
     /// May be null.
     pub(crate) logprobs: Option<Range<usize>>,
+    /// It has an `error`: OpenRouter.
+    pub(crate) has_error: bool,
     /// There are fields that have no meaning here and are not null.
     pub(crate) has_other_fields: bool,
 }
@@ -156,6 +165,10 @@ impl Choice {
                     choice.stop = Some(json.string()?)
                 }
                 b"logprobs" => choice.logprobs = Some(json.skip()?),
+                b"error" => {
+                    choice.has_error = json.skip_some()?.is_some();
+                    choice.has_other_fields |= choice.has_error;
+                }
                 name => choice.has_other_fields |= json.skip_some()?.is_some() && !Self::is_known(name),
             }
             Ok(())
@@ -301,7 +314,8 @@ impl ToolCall {
     }
 }
 
-/// Whether a count is one that [`read_usage`] knows.
+/// Whether a count is one that [`read_usage`] knows, or follows from such counts: DeepSeek's `prompt_cache_miss_tokens` is the
+/// rest of the input.
 pub(crate) fn is_count(name: &[u8]) -> bool {
     matches!(
         name,
@@ -313,6 +327,8 @@ pub(crate) fn is_count(name: &[u8]) -> bool {
             | b"cached_tokens"
             | b"cache_write_tokens"
             | b"reasoning_tokens"
+            | b"prompt_cache_hit_tokens"
+            | b"prompt_cache_miss_tokens"
     )
 }
 
@@ -324,7 +340,7 @@ pub(crate) fn read_usage(record: &[u8], range: &Range<usize>, depth: usize) -> R
             b"prompt_tokens" | b"input_tokens" => &mut usage.input_tokens,
             b"completion_tokens" | b"output_tokens" => &mut usage.output_tokens,
             b"total_tokens" => &mut usage.total_tokens,
-            b"cached_tokens" => &mut usage.cache_read_tokens,
+            b"cached_tokens" | b"prompt_cache_hit_tokens" => &mut usage.cache_read_tokens,
             b"cache_write_tokens" => &mut usage.cache_write_tokens,
             b"reasoning_tokens" => &mut usage.reasoning_tokens,
             _ => return None,

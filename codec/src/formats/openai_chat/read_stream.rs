@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use core::ops::Range;
 
-use crate::assemble::{Emitter, Index, Reason, Stop, TextKind, ToolDelta, Tracked, hash};
+use crate::assemble::{Element, Emitter, Index, Reason, Stop, TextKind, ToolDelta, Tracked, hash};
 use crate::formats::error_record as failure;
 use crate::formats::openai_chat::chunk::{
     Arguments, Choice, Chunk, Delta, REPEATED_FIELDS, ToolCall, integer, is_count, non_empty, read_usage,
@@ -48,6 +48,10 @@ impl ChunkReader<'_, '_> {
         if is_answer {
             self.repeated_fields(chunk);
         }
+        // Before the choices: an error says more than the finish reason beside it.
+        if chunk.error.is_some() || chunk.is_error || !is_answer {
+            self.error(&chunk.range)?;
+        }
         match (&chunk.choices, &chunk.first) {
             (Some(_), Some(choice)) if chunk.count == 1 => self.choice(choice, 0)?,
             (Some(choices), _) => {
@@ -70,13 +74,6 @@ impl ChunkReader<'_, '_> {
             self.emitter.usage(read_usage(record, usage, depth)?);
             self.emitter.more_usage(usage, is_count)?;
         }
-        if chunk.error.is_some() || chunk.is_error || !is_answer {
-            if let (false, Some(failure)) =
-                (self.emitter.is_failed(), failure::read(record, &chunk.range, depth)?)
-            {
-                self.emitter.fail(failure);
-            }
-        }
         if !self.emitter.is_failed() && !is_answer {
             self.emitter.other(None, None, chunk.range.clone());
         } else if chunk.has_other_fields {
@@ -86,6 +83,14 @@ impl ChunkReader<'_, '_> {
         }
         self.emitter.ignore_clock(chunk.created.clone());
         self.emitter.ignore_string(chunk.obfuscation);
+        Ok(())
+    }
+
+    /// Reports the error that a chunk or a choice has, if it is one.
+    fn error(&mut self, object: &Range<usize>) -> Result<(), Stop> {
+        if let Some(failure) = failure::read(self.emitter.record, object, self.emitter.depth())? {
+            self.emitter.fail(failure);
+        }
         Ok(())
     }
 
@@ -125,10 +130,15 @@ impl ChunkReader<'_, '_> {
         if let Some(logprobs) = choice.logprobs.clone() {
             self.emitter.logprobs(index, logprobs);
         }
+        if choice.has_error {
+            self.error(&choice.range)?;
+        }
         if choice.has_other_fields {
             let is_stop =
                 |name: &[u8]| choice.stop.is_some() && matches!(name, b"stop_reason" | b"matched_stop");
-            let known = |name: &[u8]| Choice::is_known(name) || is_stop(name);
+            let of_error = choice.has_error && self.emitter.is_failed();
+            let known =
+                |name: &[u8]| Choice::is_known(name) || is_stop(name) || (of_error && name == b"error");
             self.emitter.other_fields(&choice.range, Some(index), known)?;
         }
         let Some(finish) = non_empty(choice.finish) else { return Ok(()) };
@@ -162,20 +172,28 @@ impl ChunkReader<'_, '_> {
         }
         let is_cited = delta.has_other_fields && self.annotations(delta, index)?;
         self.emitter.text(index, TextKind::Refusal, delta.refusal)?;
+        let mut element = match self.is_message {
+            true => Element::Whole(self.emitter.call_count(index)),
+            false => Element::Piece,
+        };
         match (&delta.tool_calls, &delta.first_call) {
-            (Some(_), Some(call)) if delta.call_count == 1 => self.tool_call(call, index)?,
+            (Some(_), Some(call)) if delta.call_count == 1 => self.tool_call(call, index, element)?,
             (Some(calls), _) => Json::new(record, calls.start, depth).array(|json| {
                 if json.kind()? == Kind::Object {
                     let call = ToolCall::find(json)?;
-                    self.tool_call(&call, index)
+                    self.tool_call(&call, index, element)?;
+                    if !self.is_message {
+                        element = Element::Further;
+                    }
                 } else {
-                    Ok(json.skip().map(drop)?)
+                    json.skip()?;
                 }
+                Ok::<_, Stop>(())
             })?,
             (None, _) => {
                 if let Some(call) = &delta.function_call {
                     let call = ToolCall::find(&mut self.emitter.json(call.start))?;
-                    self.tool_call(&call, index)?;
+                    self.tool_call(&call, index, element)?;
                 }
             }
         }
@@ -189,10 +207,34 @@ impl ChunkReader<'_, '_> {
     /// Reads content as a list of parts: texts, refusals, and parts that have no name here.
     fn content_parts(&mut self, index: &Index, parts: &Range<usize>) -> Result<(), Stop> {
         self.emitter.objects(parts, |emitter, _, part| {
-            let [text, refusal] = emitter.string_fields(&part, [b"text", b"refusal"])?;
+            let names: [&[u8]; 4] = [b"text", b"refusal", b"thinking", b"signature"];
+            let [text, refusal, thinking, signature] = emitter.fields(&part, names)?;
+            let [text, refusal, signature] = [text, refusal, signature].map(|text| emitter.string_in(text));
             emitter.text(index, TextKind::Text, text)?;
             emitter.text(index, TextKind::Refusal, refusal)?;
-            if text.is_none() && refusal.is_none() {
+            let is_thinking = thinking.is_some();
+            if let Some(thinking) = thinking {
+                Self::thinking(emitter, index, &thinking)?;
+            }
+            if let (true, Some(signature)) = (is_thinking, non_empty(signature)) {
+                let signature = emitter.string(signature);
+                emitter.signature(index, signature)?;
+            }
+            if text.is_none() && refusal.is_none() && !is_thinking {
+                emitter.other(Some(index), Some(b"content"), part);
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads reasoning as a part of the content: a text, or a list of texts as Mistral writes it.
+    fn thinking(emitter: &mut Emitter<'_>, index: &Index, thinking: &Range<usize>) -> Result<(), Stop> {
+        let whole = emitter.string_at(thinking);
+        emitter.text(index, TextKind::Reasoning, whole)?;
+        emitter.objects(thinking, |emitter, _, part| {
+            let [text] = emitter.string_fields(&part, [b"text"])?;
+            emitter.text(index, TextKind::Reasoning, text)?;
+            if text.is_none() {
                 emitter.other(Some(index), Some(b"content"), part);
             }
             Ok(())
@@ -209,11 +251,16 @@ impl ChunkReader<'_, '_> {
         Ok(true)
     }
 
-    fn tool_call(&mut self, call: &ToolCall, index: &Index) -> Result<(), Stop> {
+    fn tool_call(&mut self, call: &ToolCall, index: &Index, element: Element) -> Result<(), Stop> {
         self.emitter.set_position(call.start);
         let number = self.emitter.index(call.index.clone());
-        let mut tool =
-            ToolDelta { index: number, id: call.id, name: call.name, custom: call.custom, input: None };
+        // An index tells the elements of a list apart.
+        let element = match element {
+            Element::Further if number.is_some() => Element::Piece,
+            element => element,
+        };
+        let ToolCall { id, name, custom, .. } = *call;
+        let mut tool = ToolDelta { index: number, id, name, custom, element, input: None };
         match &call.arguments {
             Some(Arguments::Json(range)) => self.emitter.tool_json(index, &tool, range.clone())?,
             Some(Arguments::String(text)) => {

@@ -2,10 +2,10 @@
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::formats::call_ids::CallIds;
 use crate::formats::openai_chat::chunk::Delta;
 use crate::formats::openai_chat::logprobs;
 use crate::formats::openai_chat::usage::{is_own_usage, whole_usage, write_usage};
@@ -23,14 +23,15 @@ use crate::model::{Choice, Losses, Outcome, Response, ResponseOptions};
 /// The [`ResponseOptions`] have defaults for what the source does not have. Several texts of one choice become one.
 pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
+    let id = response.id.as_deref().or(context.id.as_deref());
+    let mut ids = CallIds::new(id);
     Object::write(&mut out, |object| {
-        let id = response.id.as_deref().or(context.id.as_deref());
         object.string("id", id.unwrap_or("chatcmpl-0"));
         object.string("object", "chat.completion");
         object.integer("created", response.created.or(context.created).unwrap_or(0));
         object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
         object.array("choices", &response.choices, |choice, out| {
-            write_choice(response, choice, out, &mut losses);
+            write_choice(response, choice, &mut ids, out, &mut losses);
         });
         if let Some(usage) = &response.usage {
             losses.set_here(response.positions.of(ResponseItem::Usage));
@@ -44,12 +45,18 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
     (out, losses)
 }
 
-fn write_choice(response: &Response, choice: &Choice, out: &mut Vec<u8>, losses: &mut Losses) {
+fn write_choice(
+    response: &Response,
+    choice: &Choice,
+    ids: &mut CallIds,
+    out: &mut Vec<u8>,
+    losses: &mut Losses,
+) {
     let citations = response.citations(choice, is_citation, losses);
     Object::write(out, |object| {
         object.integer("index", choice.index.into());
         object.object("message", |message| {
-            write_message(response, choice, message, losses);
+            write_message(response, choice, ids, message, losses);
             if !citations.is_empty() {
                 let all = citations.into_values().flatten();
                 message.array("annotations", all, |json, out| out.extend_from_slice(json.as_bytes()));
@@ -107,7 +114,13 @@ fn write_others(
     }
 }
 
-fn write_message(response: &Response, choice: &Choice, message: &mut Object<'_>, losses: &mut Losses) {
+fn write_message(
+    response: &Response,
+    choice: &Choice,
+    ids: &mut CallIds,
+    message: &mut Object<'_>,
+    losses: &mut Losses,
+) {
     let joined = |texts: &mut dyn Iterator<Item = &str>| {
         let mut texts = texts.peekable();
         texts.peek().is_some().then(|| texts.collect::<String>())
@@ -143,31 +156,39 @@ fn write_message(response: &Response, choice: &Choice, message: &mut Object<'_>,
             Content::Reasoning { .. } | Content::Redacted(_) => {
                 losses.add("reasoning signature", Outcome::Dropped, "a message has no place for it");
             }
-            Content::ToolCall { id: None, .. } => {
-                losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
-            }
             Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
             _ => {}
         }
     }
-    write_calls(choice, message);
+    write_calls(response, choice, ids, message, losses);
 }
 
-fn write_calls(choice: &Choice, message: &mut Object<'_>) {
+fn write_calls(
+    response: &Response,
+    choice: &Choice,
+    ids: &mut CallIds,
+    message: &mut Object<'_>,
+    losses: &mut Losses,
+) {
     let calls: Vec<_> = choice
         .content
         .iter()
-        .filter_map(|part| match &part.content {
-            Content::ToolCall { id, name, input, custom } => Some((id.as_deref(), name, input, *custom)),
+        .enumerate()
+        .filter_map(|(part, content)| match &content.content {
+            Content::ToolCall { id, name, input, custom } => {
+                Some((part, id.as_deref(), name, input, *custom))
+            }
             _ => None,
         })
         .collect();
     if calls.is_empty() {
         return;
     }
-    message.array("tool_calls", calls.iter().enumerate(), |(at, (id, name, input, custom)), out| {
+    message.array("tool_calls", calls.iter().enumerate(), |(at, (part, id, name, input, custom)), out| {
+        losses.set_here(response.positions.of(ResponseItem::Part { choice: choice.index, part: *part }));
+        let number = format_args!("{}_{at}", choice.index);
+        let id = ids.next(id.map(Cow::Borrowed), "call", number, losses);
         Object::write(out, |call| {
-            let id = id.map_or_else(|| Cow::Owned(format!("call_{}_{at}", choice.index)), Cow::Borrowed);
             // Clients that parse arguments need an empty object if there are none.
             let input = if input.is_empty() && !custom { "{}" } else { input };
             write_call(call, (&id, name, *custom), input);

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::DecodeError;
+use crate::formats::call_ids::CallIds;
 use crate::formats::openai_chat::chunk;
 use crate::formats::openai_chat::chunk::{Chunk, Delta, REPEATED_FIELDS};
 use crate::formats::openai_chat::logprobs;
@@ -35,6 +36,7 @@ pub(crate) struct Writer {
     /// No chunk has these fields yet.
     is_unsaid: bool,
     choices: Vec<Choice>,
+    ids: CallIds,
     usage: Option<Usage>,
     /// All counts of the source, if they contain more than the model has names for.
     more_usage: String,
@@ -57,12 +59,14 @@ struct Choice {
     in_tool: bool,
     /// It calls a custom tool.
     custom: bool,
+    /// Its finish reason was written.
+    finished: bool,
 }
 
 impl Writer {
     /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
-        Self { context, ..Self::default() }
+        Self { ids: CallIds::new(context.id.as_deref()), context, ..Self::default() }
     }
 
     /// Appends the output for `event` to `out`.
@@ -73,12 +77,8 @@ impl Writer {
                 self.write_early(out);
             }
             Event::PartStart { choice, part, kind: PartKind::ToolCall { id, name, custom } } => {
-                if id.is_none() {
-                    self.losses.add("tool call id", Outcome::Defaulted, "the call has no ID");
-                }
-                let id = id
-                    .as_deref()
-                    .map_or_else(|| Cow::Owned(alloc::format!("call_{choice}_{part}")), Cow::Borrowed);
+                let given = id.as_deref().map(Cow::Borrowed);
+                let id = self.ids.next(given, "call", format_args!("{choice}_{part}"), &mut self.losses);
                 self.tool_start(*choice, (&id, name, *custom), out);
             }
             Event::PartStart { choice, kind, .. } => {
@@ -170,6 +170,9 @@ impl Writer {
     /// Appends the end of the stream to `out`: the usage and `[DONE]`, or the error that it ended with.
     pub(crate) fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
         self.write_early(out);
+        if ending.is_ok() {
+            self.finish_choices(out);
+        }
         if let Some(usage) = self.usage.take() {
             let usage = whole_usage(&usage, &mut self.losses);
             let more = core::mem::take(&mut self.more_usage);
@@ -184,6 +187,22 @@ impl Writer {
         match ending {
             Ok(()) => out.extend_from_slice(b"data: [DONE]\n\n"),
             Err(error) => write_error(error, out),
+        }
+    }
+
+    /// Ends the choices for which the source gives no finish reason. Clients treat a choice without one as truncated.
+    fn finish_choices(&mut self, out: &mut Vec<u8>) {
+        if self.choices.is_empty() && self.usage.is_none() {
+            // A complete response without content.
+            self.choice(0, out);
+        }
+        for at in 0..self.choices.len() {
+            let Choice { index, tools, finished, .. } = self.choices[at];
+            if !finished {
+                self.losses.add("finish reason", Outcome::Defaulted, "the source gives none");
+                let reason = if tools > 0 { FinishReason::ToolCalls } else { FinishReason::Stop };
+                self.finish_choice(index, &reason, None, out);
+            }
         }
     }
 
@@ -202,6 +221,7 @@ impl Writer {
 
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, created: Option<u64>) {
         let Self { context, prefix, .. } = self;
+        self.ids.set_response(id.or(context.id.as_deref()));
         prefix.clear();
         prefix.extend_from_slice(b"data: {\"id\":");
         write_string(id.or(context.id.as_deref()).unwrap_or("chatcmpl-0"), prefix);
@@ -284,7 +304,7 @@ impl Writer {
         let at = self.choice(choice, out);
         let index = self.choices[at].tools;
         self.choices[at] =
-            Choice { index: choice, tools: index + 1, has_input: false, in_tool: true, custom };
+            Choice { tools: index + 1, has_input: false, in_tool: true, custom, ..self.choices[at] };
         self.delta(choice, out, |out| {
             out.extend_from_slice(b"\"tool_calls\":[");
             Object::write(out, |call| {
@@ -329,7 +349,8 @@ impl Writer {
         stop: Option<&str>,
         out: &mut Vec<u8>,
     ) {
-        self.choice(choice, out);
+        let at = self.choice(choice, out);
+        self.choices[at].finished = true;
         note_finish_reason(reason, stop, &mut self.losses);
         self.chunk(out, |out| {
             write_index(choice, out);
@@ -415,6 +436,7 @@ fn write_error(error: &DecodeError, out: &mut Vec<u8>) {
     let text = alloc::format!("{error}");
     let (message, name, code) = match error.failure() {
         Some(failure) => (failure.message.as_str(), failure.name.as_str(), failure.code.as_deref()),
+        None if error.is_unrecognized() => (text.as_str(), "stream_unrecognized", None),
         None if error.is_truncated() => (text.as_str(), "stream_truncated", None),
         None => (text.as_str(), "stream_corrupt", None),
     };

@@ -1,0 +1,69 @@
+//! IDs of tool calls in responses that are written.
+//!
+//! APIs require that an ID is unique in a conversation. Some servers send none, use one ID for all calls of a response, or start
+//! to count anew with each response. An ID that is generated here is made of the ID of the response, so that it differs from
+//! those of other responses, and is the same whenever the response is written.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+use crate::model::{Losses, Outcome};
+
+/// The IDs of the tool calls of one response.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallIds {
+    used: BTreeSet<String>,
+    /// A hash of the ID of the response.
+    response: Option<u64>,
+}
+
+impl CallIds {
+    /// The calls of a response with this ID.
+    pub(crate) fn new(response: Option<&str>) -> Self {
+        Self { used: BTreeSet::new(), response: response.filter(|id| !id.is_empty()).map(hash) }
+    }
+
+    /// Sets the ID of the response.
+    pub(crate) fn set_response(&mut self, id: Option<&str>) {
+        self.response = id.filter(|id| !id.is_empty()).map(hash);
+    }
+
+    /// The ID of the next call: `given`, unless it is missing or the ID of an earlier call. A generated ID begins with `prefix`
+    /// and ends with `number`, which differs for each call of the response.
+    pub(crate) fn next<'a>(
+        &mut self,
+        given: Option<Cow<'a, str>>,
+        prefix: &str,
+        number: fmt::Arguments<'_>,
+        losses: &mut Losses,
+    ) -> Cow<'a, str> {
+        match given.filter(|id| !id.is_empty()) {
+            None => losses.add("tool call id", Outcome::Defaulted, "the call has no ID"),
+            Some(id) if self.used.contains(&*id) => {
+                losses.add("tool call id", Outcome::Approximated, "another call of the response has this ID");
+            }
+            Some(id) => {
+                self.used.insert((*id).into());
+                return id;
+            }
+        }
+        let mut id = match self.response {
+            Some(response) => format!("{prefix}_{response:016x}_{number}"),
+            None => format!("{prefix}_{number}"),
+        };
+        while self.used.contains(&id) {
+            id.push('_');
+        }
+        self.used.insert(id.clone());
+        Cow::Owned(id)
+    }
+}
+
+/// A hash of an ID, by FNV-1a.
+fn hash(id: &str) -> u64 {
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    id.bytes().fold(0xcbf2_9ce4_8422_2325, hash)
+}
