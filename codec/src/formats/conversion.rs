@@ -9,12 +9,15 @@ use core::cell::RefCell;
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::formats::edit::{Original, put_back};
 use crate::formats::request_reader::Result;
-use crate::json::{is_document, pointers};
+use crate::json::{as_object, member, pointers};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
 use crate::model::{
     Content, ConversionOptions, Fields, Json, Loss, Losses, Message, Offset, Outcome, Param, Part, Request,
     Text, Tool,
 };
+
+/// The schema of a tool without input.
+pub(crate) const NO_INPUT: &str = "{\"type\":\"object\",\"properties\":{}}";
 
 /// One conversion of a request: its source, its options, and its losses.
 pub(crate) struct Conversion<'c, 'a> {
@@ -313,9 +316,28 @@ impl<'c, 'a> Conversion<'c, 'a> {
         if trimmed.is_empty() {
             return Ok(Cow::Borrowed("{}"));
         }
-        if trimmed.starts_with('{') && is_document(trimmed) {
-            return Ok(Cow::Borrowed(trimmed));
+        if let Some(object) = as_object(trimmed) {
+            return Ok(Cow::Borrowed(object));
         }
-        Err(self.error(part.offset, "the input of a call of a tool has to be a JSON object"))
+        if trimmed == "null" {
+            self.report_approximated(part.offset, "input", "the input `null` is sent as an empty object");
+            return Ok(Cow::Borrowed("{}"));
+        }
+        // A model stopped in the middle of the call, for example. Without this, the conversation could not go on.
+        let why = "the input is not a JSON object: it is sent as text, in the field `input` of one";
+        self.report_approximated(part.offset, "input", why);
+        Ok(Cow::Owned(custom_object(input)))
+    }
+
+    /// The schema of the input of a tool, with the type that targets require at its top. The input is an object in any case, so
+    /// nothing is lost.
+    pub(crate) fn input_schema<'t>(&self, tool: &'t Tool<'_>) -> Cow<'t, str> {
+        let Some(schema) = &tool.schema else { return Cow::Borrowed(NO_INPUT) };
+        let schema = schema.as_str();
+        let has_no_type = |object: &&str| !self.is_native() && member(object, "type").is_none();
+        let Some(object) = as_object(schema).filter(has_no_type) else { return Cow::Borrowed(schema) };
+        let rest = object[1..].trim_ascii_start();
+        let comma = if rest.starts_with('}') { "" } else { "," };
+        format!("{{\"type\":\"object\"{comma}{rest}").into()
     }
 }

@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
+use core::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,13 +13,36 @@ use crate::formats::request_reader::string_field;
 use crate::json::Object;
 use crate::model::{Json, Offset, Source, Text};
 
-/// The source that a URL names: the bytes themselves if it is a data URL in Base64.
+/// The source that a URL names: the bytes themselves if it is a data URL in Base64
+/// ([RFC 2397](https://www.rfc-editor.org/rfc/rfc2397)).
+///
+/// The scheme, the media type and `base64` may have upper-case letters, and white space in the data has no meaning. Parameters
+/// of the media type are left out: no API has a place for them.
 pub(crate) fn of_url(url: Text<'_>) -> Source<'_> {
-    let split = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-    let Some((media_type, data)) = split else { return Source::Url(url.into_cow()) };
-    let (start, len) = ("data:".len(), url.len());
-    let media_type = url.cut(start..start + media_type.len()).into_cow();
-    Source::Base64 { media_type, data: url.cut(len - data.len()..len) }
+    let Some((media_type, len)) = data_url(&url) else { return Source::Url(url.into_cow()) };
+    let data = url.cut(url.len() - len..url.len());
+    let is_white = |byte: u8| byte.is_ascii_whitespace();
+    let data = match data.bytes().any(is_white) {
+        true => data.split_ascii_whitespace().collect::<String>().into(),
+        false => data,
+    };
+    let is_lower = !url[media_type.clone()].bytes().any(|byte| byte.is_ascii_uppercase());
+    let media_type = match is_lower {
+        true => url.cut(media_type).into_cow(),
+        false => url[media_type].to_ascii_lowercase().into(),
+    };
+    Source::Base64 { media_type, data }
+}
+
+/// The range of the media type in a data URL in Base64, and the length of the data.
+fn data_url(url: &str) -> Option<(Range<usize>, usize)> {
+    const SCHEME: &str = "data:";
+    url.get(..SCHEME.len()).filter(|scheme| scheme.eq_ignore_ascii_case(SCHEME))?;
+    let (header, data) = url[SCHEME.len()..].split_once(',')?;
+    let (parameters, encoding) = header.rsplit_once(';')?;
+    encoding.trim_ascii().eq_ignore_ascii_case("base64").then_some(())?;
+    let essence = parameters.split(';').next().unwrap_or_default().trim_ascii_end();
+    Some((SCHEME.len()..SCHEME.len() + essence.len(), data.len()))
 }
 
 /// The URL of bytes or of text; `None` for a file that only its provider has.

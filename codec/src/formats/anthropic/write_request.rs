@@ -10,8 +10,6 @@ use crate::formats::tool_names::Names;
 use crate::json::{Array, Object};
 use crate::model::{ResponseFormat, Role, Tool, ToolChoice};
 
-const NO_INPUT: &str = "{\"type\":\"object\",\"properties\":{}}";
-
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.report_parameters(&TABLE);
@@ -163,7 +161,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, out: &
     if let Some(description) = &tool.description {
         description.write(written.name("description"));
     }
-    written.raw("input_schema", tool.schema.as_ref().map_or(NO_INPUT, |schema| schema.as_str()));
+    written.raw("input_schema", &c.input_schema(tool));
     if let Some(strict) = tool.strict {
         written.bool("strict", strict);
     }

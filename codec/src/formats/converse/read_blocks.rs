@@ -7,7 +7,8 @@
 //! | `cachePoint` | a property of the block before it |
 //! | `citationsContent` with one text | text; the citations are Converse's own |
 //! | `json` | JSON, in the result of a tool |
-//! | `guardContent`, `searchResult`, `toolAddition`, … | other, as it is |
+//! | `guardContent` with a text | text; that a guardrail checks it is Converse's own |
+//! | `searchResult`, `toolAddition`, … | other, as it is |
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -84,6 +85,7 @@ fn block<'a>(source: &mut Source<'a>, cache: &mut Option<Json<'a>>) -> Result<Op
             "toolResult" => tool_result(source, &mut extension_fields)?,
             "reasoningContent" => reasoning(source, &mut extension_fields)?,
             "citationsContent" => cited(source, &mut extension_fields)?,
+            "guardContent" => guarded(source, &mut extension_fields)?,
             "cachePoint" => return source.value(cache),
             _ => None,
         };
@@ -236,6 +238,30 @@ fn reasoning<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> 
             (None, Some(data)) => Some(Content::Redacted(data)),
             _ => None,
         })
+    })
+}
+
+/// Reads a text that a guardrail checks, and that the model reads as well. Its qualifiers are an extension field; a text without
+/// any has an empty list of them, which means the same.
+fn guarded<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Result<Option<Content<'a>>> {
+    let (mut text, mut rest, mut inner) = (None, Fields::new(), Fields::new());
+    let offset = source.offset()?;
+    source.probe(|source| {
+        source.nested(&mut rest, "guardContent", |source, field| {
+            if field != "text" {
+                return Ok(false);
+            }
+            source.nested(&mut inner, "guardContent/text", |source, field| {
+                if field == "text" { source.value(&mut text) } else { Ok(false) }
+            })
+        })?;
+        if inner.is_empty() {
+            let none = model::Param { value: Json(Cow::Borrowed("[]")), offset };
+            inner.push((Cow::Borrowed("guardContent/text/qualifiers"), none));
+        }
+        extension_fields.append(&mut rest);
+        extension_fields.append(&mut inner);
+        Ok(text.map(Content::Text))
     })
 }
 

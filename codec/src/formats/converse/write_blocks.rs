@@ -12,7 +12,7 @@ use crate::formats::media;
 use crate::formats::request_reader::Result;
 use crate::formats::tool_names::Names;
 use crate::json::{Array, Object};
-use crate::model::{Content, Json, Message, Outcome, Param, Part, Source, Text};
+use crate::model::{Content, Json, Message, Offset, Outcome, Param, Part, Source, Text};
 
 /// Writes the blocks of one request.
 pub(crate) struct Blocks<'b, 'c, 'a> {
@@ -51,24 +51,46 @@ impl<'a> Blocks<'_, '_, 'a> {
         Ok(())
     }
 
-    /// Appends a part as a block, and its cache point after it. Returns whether Converse has such a block.
+    /// Appends a part as a block, and its cache point after it. Returns whether it has a place.
     pub(crate) fn write(&self, part: &Part<'a>, role: &'static str, out: &mut Vec<u8>) -> Result<bool> {
-        let is_written = self.c.part(part, out, |out| self.block(part, role, &mut Object::new(out)))?;
-        if !is_written {
+        if !self.write_without_cache(part, role, out)? {
             return Ok(false);
         }
+        if let Some((cache, offset)) = self.cache_of(part) {
+            out.push(b',');
+            self.c.cache(&mut Object::new(out), cache, offset, &CACHE);
+        }
+        Ok(true)
+    }
+
+    fn write_without_cache(&self, part: &Part<'a>, role: &'static str, out: &mut Vec<u8>) -> Result<bool> {
+        let is_written = self.c.part(part, out, |out| self.block(part, role, &mut Object::new(out)))?;
         let is_document = matches!(part.content, Content::Document { .. });
-        if is_document && !self.c.is_copied(part) && !self.has_text_beside(part) {
+        if is_written && is_document && !self.c.is_copied(part) && !self.has_text_beside(part) {
             let why = "a document needs a text beside it: \"See the document.\"";
             self.c.report(part.offset, "content", Outcome::Defaulted, why);
             out.push(b',');
             Object::new(out).string("text", "See the document.");
         }
-        if let Some(cache) = &part.cache {
-            out.push(b',');
-            self.c.cache(&mut Object::new(out), cache, part.offset, &CACHE);
+        Ok(is_written)
+    }
+
+    /// The cache point of a part, and its place in the source. The content of a tool's result has no cache points in Converse, so
+    /// the last one of it is that of the result; the others are reported.
+    fn cache_of<'p>(&self, part: &'p Part<'a>) -> Option<(&'p Json<'a>, Offset)> {
+        let own = part.cache.as_ref().map(|cache| (cache, part.offset));
+        let Content::ToolResult { content, .. } = &part.content else { return own };
+        if self.c.is_copied(part) {
+            return own;
         }
-        Ok(true)
+        let inner = content.iter().filter_map(|part| Some((part.cache.as_ref()?, part.offset)));
+        let mut all: Vec<_> = inner.chain(own).collect();
+        let last = all.pop();
+        for (_, offset) in all {
+            let why = "the content of a tool's result has no cache points: there is one after the result";
+            self.c.report_dropped(offset, "cache", why);
+        }
+        last
     }
 
     fn block(&self, part: &Part<'a>, role: &'static str, object: &mut Object<'_>) -> Result<bool> {
@@ -121,7 +143,7 @@ impl<'a> Blocks<'_, '_, 'a> {
     fn result(&self, content: &[Part<'a>], result: &mut Object<'_>) -> Result<()> {
         let mut array = result.begin_array("content");
         for part in content {
-            array.maybe(|out| self.write(part, "user", out))?;
+            array.maybe(|out| self.write_without_cache(part, "user", out))?;
         }
         Ok(())
     }
@@ -132,7 +154,10 @@ impl<'a> Blocks<'_, '_, 'a> {
             return false;
         }
         let kept = self.c.kept(&part.extension_fields);
-        if kept.iter().any(|(path, _)| path.starts_with("citationsContent/")) {
+        let has = |block: &str| kept.iter().any(|(path, _)| path.starts_with(block));
+        if has("guardContent/") {
+            text.write(object.begin_object("guardContent").begin_object("text").name("text"));
+        } else if has("citationsContent/") {
             let mut cited = object.begin_object("citationsContent");
             text.write(cited.begin_array("content").begin_object().name("text"));
         } else {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::formats::conversion::Conversion;
+use crate::formats::conversion::{Conversion, NO_INPUT};
 use crate::formats::media::CachePoint;
 use crate::formats::request_reader::Result;
 use crate::formats::tool_names::Names;
@@ -11,8 +11,6 @@ use crate::model::{Content, Message, Offset, Outcome, Tool, ToolChoice};
 
 pub(crate) const CACHE: CachePoint =
     CachePoint { name: "cachePoint", kind: ("type", "default"), lifetimes: &["5m", "1h"] };
-
-const NO_INPUT: &str = "{\"type\":\"object\",\"properties\":{}}";
 
 /// What was written.
 #[derive(Default)]
@@ -112,22 +110,21 @@ fn write_tool(
     names: &Names<'_>,
     array: &mut Array<'_>,
 ) -> Result<()> {
-    let is_written = array.maybe(|out| c.tool(tool, out, |out| Ok(write_spec(tool, names, out))))?;
+    let is_written = array.maybe(|out| c.tool(tool, out, |out| Ok(write_spec(c, tool, names, out))))?;
     if let (true, Some(cache)) = (is_written, &tool.cache) {
         c.cache(&mut array.begin_object(), cache, tool.offset, &CACHE);
     }
     Ok(())
 }
 
-fn write_spec(tool: &Tool<'_>, names: &Names<'_>, out: &mut Vec<u8>) -> bool {
+fn write_spec(c: &Conversion<'_, '_>, tool: &Tool<'_>, names: &Names<'_>, out: &mut Vec<u8>) -> bool {
     let mut written = Object::new(out);
     let mut spec = written.begin_object("toolSpec");
     spec.string("name", names.name(&tool.name));
     if let Some(description) = tool.description.as_ref().filter(|text| !text.is_blank()) {
         description.write(spec.name("description"));
     }
-    let schema = tool.schema.as_ref().map_or(NO_INPUT, |schema| schema.as_str());
-    spec.begin_object("inputSchema").raw("json", schema);
+    spec.begin_object("inputSchema").raw("json", &c.input_schema(tool));
     if let Some(strict) = tool.strict {
         spec.bool("strict", strict);
     }
