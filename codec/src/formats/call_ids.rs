@@ -10,6 +10,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
+use crate::assemble::hash;
 use crate::model::{Losses, Outcome};
 
 /// The IDs of the tool calls of one response.
@@ -23,12 +24,14 @@ pub(crate) struct CallIds {
 impl CallIds {
     /// The calls of a response with this ID.
     pub(crate) fn new(response: Option<&str>) -> Self {
-        Self { used: BTreeSet::new(), response: response.filter(|id| !id.is_empty()).map(hash) }
+        let mut ids = Self::default();
+        ids.set_response(response);
+        ids
     }
 
     /// Sets the ID of the response.
     pub(crate) fn set_response(&mut self, id: Option<&str>) {
-        self.response = id.filter(|id| !id.is_empty()).map(hash);
+        self.response = id.filter(|id| !id.is_empty()).map(|id| hash(id.as_bytes()));
     }
 
     /// The ID of the next call: `given`, unless it is missing or the ID of an earlier call. A generated ID begins with `prefix`
@@ -60,10 +63,4 @@ impl CallIds {
         self.used.insert(id.clone());
         Cow::Owned(id)
     }
-}
-
-/// A hash of an ID, by FNV-1a.
-fn hash(id: &str) -> u64 {
-    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    id.bytes().fold(0xcbf2_9ce4_8422_2325, hash)
 }

@@ -306,6 +306,16 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
+    /// Whether the target takes reasoning back, which it does only with the signature; reports the loss if not.
+    pub(crate) fn takes_reasoning(&self, part: &Part<'a>, is_signed: bool) -> bool {
+        let takes = is_signed || self.is_native();
+        if !takes {
+            let why = "without its signature the model does not take it back";
+            self.report_dropped(part.offset, "reasoning", why);
+        }
+        takes
+    }
+
     /// The input of a call as a JSON object, also that of a custom tool.
     pub(crate) fn input<'i>(&self, part: &Part<'a>, input: &'i str, custom: bool) -> Result<Cow<'i, str>> {
         if custom {

@@ -94,12 +94,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 return Ok(self.text(part, text, object));
             }
             Content::Reasoning { text, signature } => {
-                if signature.is_none() && !c.is_native() {
-                    c.report_dropped(
-                        part.offset,
-                        "reasoning",
-                        "without its signature the model does not take it back",
-                    );
+                if !c.takes_reasoning(part, signature.is_some()) {
                     return Ok(false);
                 }
                 object.string("type", "thinking");

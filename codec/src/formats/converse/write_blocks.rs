@@ -103,12 +103,7 @@ impl<'a> Blocks<'_, '_, 'a> {
             }
             Content::Json(json) => object.raw("json", json.as_str()),
             Content::Reasoning { text, signature } => {
-                if signature.is_none() && !c.is_native() {
-                    c.report_dropped(
-                        part.offset,
-                        "reasoning",
-                        "without its signature the model does not take it back",
-                    );
+                if !c.takes_reasoning(part, signature.is_some()) {
                     return Ok(false);
                 }
                 let mut reasoning = object.begin_object("reasoningContent");
