@@ -143,7 +143,7 @@ impl StreamOptions {
     }
 }
 
-/// A message of any API that names these fields alike.
+/// A message of any API with the same names for these fields.
 #[derive(Debug, Deserialize)]
 pub(super) struct Message {
     #[serde(default)]

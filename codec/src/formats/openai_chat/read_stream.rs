@@ -48,7 +48,7 @@ impl ChunkReader<'_, '_> {
         if is_answer {
             self.repeated_fields(chunk);
         }
-        // Before the choices: an error says more than the finish reason beside it.
+        // Before the choices: an error is more precise than the finish reason beside it.
         if chunk.error.is_some() || chunk.is_error || !is_answer {
             self.error(&chunk.range)?;
         }
@@ -254,7 +254,7 @@ impl ChunkReader<'_, '_> {
     fn tool_call(&mut self, call: &ToolCall, index: &Index, element: Element) -> Result<(), Stop> {
         self.emitter.set_position(call.start);
         let number = self.emitter.index(call.index.clone());
-        // An index tells the elements of a list apart.
+        // Elements of a list are distinguished by their index.
         let element = match element {
             Element::Further if number.is_some() => Element::Piece,
             element => element,
