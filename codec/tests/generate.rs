@@ -232,7 +232,7 @@ fn wire_samples() {
     let answer = complete("tgi-generate-stream-doc.sse.txt");
     assert_eq!((answer.text(), answer.finish(), answer.usage), ("This.", None, None));
     let answer = complete("tgi-generate-response.json");
-    assert_eq!(answer.text(), "Test request failed: DecodeError in test");
+    assert_eq!(answer.text(), "Test request failed: Error in test");
     assert_eq!((answer.finish(), answer.usage), (Some("stop_sequence"), Some((None, Some(5)))));
     assert_eq!(answer.logprobs[0].as_array().map(Vec::len), Some(5));
     for (name, text) in [("lmi-jsonlines.txt", "Deep  Learning is field."), ("lmi-sse.txt", "Deep  field.")] {
