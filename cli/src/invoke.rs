@@ -229,7 +229,7 @@ impl Frames {
     fn feed(&mut self, mut chunk: Bytes, output: &mut Output) -> Result<(), Fault> {
         while let Some(frame) = self.decoder.decode(&mut chunk)? {
             match sagemaker::Event::parse(&frame) {
-                sagemaker::Event::PayloadPart(bytes) => output.buffer().extend_from_slice(bytes),
+                sagemaker::Event::PayloadPart(part) => output.buffer().extend_from_slice(part.bytes),
                 sagemaker::Event::Failure(failure) => {
                     let line = format!("{}: byte {}: {failure}", Layer::SageMaker, self.offset);
                     return Err(Fault::Line(Exit::Failed, line));

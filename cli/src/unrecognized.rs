@@ -112,7 +112,7 @@ fn payload(start: &[u8]) -> Vec<u8> {
         (eventstream::Decoder::new(), Bytes::copy_from_slice(start), Vec::new());
     while let Ok(Some(frame)) = decoder.decode(&mut chunk) {
         if let sagemaker::Event::PayloadPart(part) = sagemaker::Event::parse(&frame) {
-            payload.extend_from_slice(part);
+            payload.extend_from_slice(part.bytes);
         }
     }
     payload

@@ -65,6 +65,7 @@
 //! - `std` (default): selects the fastest CRC and byte search of the processor at run time, and adds the module `io`. Without it the
 //!   crate is `no_std` with `alloc`.
 //! - `stream`: adapters for any `futures_core::Stream` of `Bytes`, in the module `stream`.
+//! - `signing`: `eventstream::Signer` and `eventstream::Verifier`, for the events that clients send in bidirectional streams.
 //! - `custom`: the module `custom`, APIs that are described in a file. Its JSONPath engine needs the standard library.
 
 #![no_std]

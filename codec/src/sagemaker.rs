@@ -1,23 +1,29 @@
-//! The events of `InvokeEndpointWithResponseStream`.
+//! The events of `InvokeEndpointWithResponseStream` and `InvokeEndpointWithBidirectionalStream`.
 //!
-//! Source: the service model of SageMaker Runtime, shape
-//! [`ResponseStream`](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_ResponseStream.html). A
-//! `PayloadPart` carries raw bytes of the container. The boundaries between parts have no meaning: a
-//! part may contain five records, half a line or half a character.
+//! Source: the service models of SageMaker Runtime, shape
+//! [`ResponseStream`](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_ResponseStream.html), and of
+//! SageMaker Runtime HTTP/2 2025-10-01. A `PayloadPart` carries raw bytes of the container.
+//!
+//! In a response stream, the boundaries between parts have no meaning: a part may contain five records, half a line or half a
+//! character. In a bidirectional stream, each part is one frame of the container's WebSocket, and has headers that say which. The
+//! client signs its events there: see `eventstream::Signer` (feature `signing`).
 
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use serde::Deserialize;
 
-use crate::eventstream::{Frame, Value};
+use crate::error::DecodeError;
+use crate::eventstream::{Frame, Header, Value, encode};
 use crate::model::Failure;
+use crate::setters::setters;
 
 /// An event of the response stream.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Bytes that the container wrote.
-    PayloadPart(&'a [u8]),
+    /// Bytes that the container wrote; in a bidirectional stream also bytes that it is to read.
+    PayloadPart(PayloadPart<'a>),
     /// The stream failed: a modelled exception (`ModelStreamError`, `InternalStreamFailure`), an unmodelled one, or an
     /// `error` frame. Nothing follows.
     Failure(Failure),
@@ -51,10 +57,110 @@ impl<'a> Event<'a> {
                 Self::Failure(Failure::of("error", code, message, payload))
             }
             _ => match text(":event-type") {
-                Some("PayloadPart") => Self::PayloadPart(payload),
+                Some("PayloadPart") => Self::PayloadPart(PayloadPart {
+                    bytes: payload,
+                    data_type: text("DataType").map(DataType::from),
+                    completion_state: text("CompletionState").map(CompletionState::from),
+                }),
                 event_type => Self::Other { event_type: event_type.unwrap_or_default(), payload },
             },
         }
+    }
+}
+
+/// A `PayloadPart`: bytes, and how a bidirectional stream passes them on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct PayloadPart<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// The header `DataType`; `None` in response streams. Without it, a bidirectional stream passes the bytes on as binary.
+    pub data_type: Option<DataType<'a>>,
+    /// The header `CompletionState`; `None` in response streams, and for messages that are one part.
+    pub completion_state: Option<CompletionState<'a>>,
+}
+
+impl<'a> PayloadPart<'a> {
+    /// A part without headers of its own.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+
+    setters! {
+        data_type(data_type: DataType<'a>) => Some(data_type);
+        completion_state(state: CompletionState<'a>) => Some(state);
+    }
+
+    /// Appends the part to `out`, as an event in a frame.
+    ///
+    /// # Errors
+    ///
+    /// A header is longer than 32,767 bytes, or the frame is longer than 4 GiB. `out` is left as it was.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let headers = [
+            (":message-type", Some("event")),
+            (":event-type", Some("PayloadPart")),
+            (":content-type", Some("application/octet-stream")),
+            ("DataType", self.data_type.as_ref().map(DataType::as_str)),
+            ("CompletionState", self.completion_state.as_ref().map(CompletionState::as_str)),
+        ];
+        let headers = headers
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| Header::new(name, Value::String(value))));
+        encode(headers, self.bytes, out)
+    }
+}
+
+/// Defines the values of a header, with an unknown one kept as it is.
+macro_rules! header_values {
+    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name<'a> {
+            $($(#[$value_doc])* $value,)*
+            /// Any other value, as the source sent it.
+            Other(&'a str),
+        }
+
+        impl<'a> $name<'a> {
+            /// The value on the wire.
+            pub fn as_str(&self) -> &'a str {
+                match self {
+                    $(Self::$value => $text,)*
+                    Self::Other(value) => value,
+                }
+            }
+        }
+
+        impl<'a> From<&'a str> for $name<'a> {
+            fn from(value: &'a str) -> Self {
+                match value {
+                    $($text => Self::$value,)*
+                    value => Self::Other(value),
+                }
+            }
+        }
+    };
+}
+
+header_values! {
+    /// The kind of WebSocket frame that a part of a bidirectional stream is.
+    DataType {
+        /// A text frame.
+        Utf8 = "UTF8",
+        /// A binary frame.
+        Binary = "BINARY",
+    }
+}
+
+header_values! {
+    /// Whether a part of a bidirectional stream ends a message.
+    CompletionState {
+        /// More parts of the message follow.
+        Partial = "PARTIAL",
+        /// The message is complete.
+        Complete = "COMPLETE",
     }
 }
 

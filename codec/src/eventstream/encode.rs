@@ -115,6 +115,6 @@ fn variable(kind: u8, value: &[u8], out: &mut Vec<u8>) -> Result<(), &'static st
     Ok(())
 }
 
-fn unencodable(what: &'static str) -> DecodeError {
+pub(crate) fn unencodable(what: &'static str) -> DecodeError {
     DecodeError::new(Layer::EventStream, 0, DecodeErrorKind::Unencodable(what))
 }

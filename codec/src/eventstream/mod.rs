@@ -41,6 +41,8 @@ mod encode;
 mod frame;
 mod header;
 mod header_cache;
+#[cfg(feature = "signing")]
+mod signing;
 
 pub use decoder::Decoder;
 pub(crate) use decoder::Scanner;
@@ -48,3 +50,5 @@ pub use encode::encode;
 pub(crate) use encode::{encode_block, encode_headers};
 pub use frame::{Frame, SNIFF_LEN, looks_like_frames, parse};
 pub use header::{Header, Headers, Iter, Value};
+#[cfg(feature = "signing")]
+pub use signing::{Signed, Signer, SigningParams, Verifier};
