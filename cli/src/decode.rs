@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use crate::fault::{Exit, Fault};
 use crate::format::{self, CUSTOM_HELP, Reading, To};
 use crate::input::Input;
-use crate::output::{Output, Sink, Stream};
+use crate::output::{self, Output, Sink, Stream};
 use crate::tool_names;
 use crate::unrecognized::{self, Content, Origin, START_LEN};
 
@@ -55,6 +55,8 @@ pub(crate) struct Args {
     /// Print losses of the conversion to standard error
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    output: output::Args,
     /// Input file; - is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
@@ -105,10 +107,10 @@ fn decode(args: &Args) -> Result<(), Fault> {
         To::Events => Sink::Events,
         To::Api(api) => Sink::stream(api, ResponseOptions::new().encoding(ConverseEncoding::JsonLines)),
         To::ConverseFrames => Sink::stream(Api::Converse, ResponseOptions::new()),
-        To::Frames => return flushed(|output| frames(input, args.limits(), output)),
-        To::Sse => return flushed(|output| events(input, args.framing, args.limits(), output)),
+        To::Frames => return flushed(args.output, |output| frames(input, args.limits(), output)),
+        To::Sse => return flushed(args.output, |output| events(input, args.framing, args.limits(), output)),
     };
-    let mut stream = Stream::new(args.options(), sink, Origin::Input, args.verbose);
+    let mut stream = Stream::new(args.options(), sink, Output::new(args.output), Origin::Input, args.verbose);
     stream.set_tool_names(names);
     records(input, stream)
 }
@@ -137,8 +139,8 @@ fn records(mut input: Input, mut stream: Stream) -> Result<(), Fault> {
 }
 
 /// Writes the output also if `decode` fails.
-fn flushed(decode: impl FnOnce(&mut Output) -> Result<(), Fault>) -> Result<(), Fault> {
-    let mut output = Output::default();
+fn flushed(args: output::Args, decode: impl FnOnce(&mut Output) -> Result<(), Fault>) -> Result<(), Fault> {
+    let mut output = Output::new(args);
     let ending = decode(&mut output);
     output.flush()?;
     ending

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use sagewire_chat_template::TemplateError;
 use sagewire_codec::{ConvertError, DecodeError};
 
+use crate::visible;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -120,14 +122,7 @@ impl From<TemplateError> for Fault {
 
 /// Writes one line to standard error. Control characters, which may come from file names or from the service, are escaped.
 pub(crate) fn note(line: &str) {
-    let mut escaped = String::with_capacity(line.len() + 1);
-    for c in line.chars() {
-        if c.is_control() {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
+    let mut escaped = visible::line(line);
     escaped.push('\n');
     // If standard error is closed, the error cannot be reported anywhere.
     let _ = io::stderr().write_all(escaped.as_bytes());

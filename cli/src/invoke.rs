@@ -15,7 +15,7 @@ use crate::call_error::{
 };
 use crate::fault::{Exit, Fault, note};
 use crate::input;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::{connection, endpoint};
 
 /// Maximum size of a request body in bytes. The service takes 25 MB.
@@ -61,6 +61,8 @@ pub(crate) struct Args {
     /// Print the size and type of the request to standard error
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    output: output::Args,
     #[command(flatten)]
     async_options: AsyncOptions,
     #[command(flatten)]
@@ -112,7 +114,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     }
     let mut request = Request::new(endpoint, body).content_type(&args.content_type);
     request.accept.clone_from(&args.accept);
-    let mut output = Output::default();
+    let mut output = Output::new(args.output);
     let ending = match args.stream {
         true => args.streamed(&client, request, &mut output).await,
         false => args.unary(&client, request, &mut output).await,
@@ -183,7 +185,7 @@ impl Args {
         request.invocation_timeout = args.invocation_timeout_seconds.map(Duration::from_secs);
         let response = client.invoke_async(request).await;
         let response = response.map_err(|error| call_failed(&error, client, CONTAINER))?;
-        let mut output = Output::default();
+        let mut output = Output::new(self.output);
         self.include(&response.metadata, &mut output);
         let accepted = Accepted {
             inference_id: response.inference_id.as_deref(),

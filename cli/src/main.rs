@@ -28,6 +28,7 @@ mod shell;
 mod token;
 mod tool_names;
 mod unrecognized;
+mod visible;
 
 use std::process::ExitCode;
 

@@ -9,17 +9,34 @@ use sagewire_codec::{Api, DecodeError, Decoder, Options, Writer, write_response}
 use crate::fault::{Fault, note};
 use crate::progress::Progress;
 use crate::unrecognized::{Origin, Recognition, START_LEN};
+use crate::visible;
 
 /// The buffer is written when it holds this many bytes, so that a large chunk does not need a large buffer.
 const BUFFER_LEN: usize = 64 * 1024;
 
-/// A buffer in front of standard output. Nothing is written until it is [flushed](Self::flush) or full.
+/// Arguments about the output.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[group(skip)]
+pub(crate) struct Args {
+    /// Send control characters to the terminal as they are, instead of showing them
+    #[arg(long)]
+    raw: bool,
+}
+
+/// A buffer in front of standard output. Nothing is written until it is [flushed](Self::flush) or full. On a terminal, control
+/// characters are shown instead of sent; a pipe or a file receives the exact bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     buffer: Vec<u8>,
+    is_raw: bool,
 }
 
 impl Output {
+    /// An output with the arguments of the user.
+    pub(crate) fn new(args: Args) -> Self {
+        Self { is_raw: args.raw, ..Self::default() }
+    }
+
     /// The buffer, to append to.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
@@ -44,9 +61,16 @@ impl Output {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(&self.buffer).and_then(|()| stdout.flush());
-        self.buffer.clear();
-        written.map_err(|error| Fault::output(&error))
+        let written = if self.is_raw || !stdout.is_terminal() {
+            let written = stdout.write_all(&self.buffer);
+            self.buffer.clear();
+            written
+        } else {
+            let mut text = String::with_capacity(self.buffer.len());
+            visible::text(&mut self.buffer, &mut text);
+            stdout.write_all(text.as_bytes())
+        };
+        written.and_then(|()| stdout.flush()).map_err(|error| Fault::output(&error))
     }
 }
 
@@ -170,11 +194,11 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Decodes with `options` and writes to `sink`. Losses are printed if `verbose`.
-    pub(crate) fn new(options: Options, sink: Sink, origin: Origin, verbose: bool) -> Self {
+    /// Decodes with `options` and writes through `sink` to `output`. Losses are printed if `verbose`.
+    pub(crate) fn new(options: Options, sink: Sink, output: Output, origin: Origin, verbose: bool) -> Self {
         let printer = Printer {
             sink,
-            output: Output::default(),
+            output,
             recognition: Recognition::default(),
             progress: Progress::hidden(),
             response: None,

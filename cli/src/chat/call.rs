@@ -11,7 +11,7 @@ use crate::call_error::{call_failed, headers, is_before_response, stream_broke_o
 use crate::chat_request::may_lack_end_marker;
 use crate::fault::{Exit, Fault, note};
 use crate::format::{Reading, To};
-use crate::output::{Sink, Stream};
+use crate::output::{Output, Sink, Stream};
 use crate::unrecognized::Origin;
 
 /// The hint if the container has rejected a request.
@@ -43,7 +43,8 @@ impl<'a> Caller<'a> {
             To::Events => Sink::Events,
             _ => Sink::Text,
         };
-        Stream::new(self.reading().apply(Options::new()), sink, Origin::Response, self.args.verbose)
+        let output = Output::new(self.args.output);
+        Stream::new(self.reading().apply(Options::new()), sink, output, Origin::Response, self.args.verbose)
     }
 
     /// Sends a request and writes the response to `stream`, which keeps what was received if the call fails.

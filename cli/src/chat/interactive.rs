@@ -6,7 +6,7 @@ use super::editor::{Line, Terminal};
 use super::{Chat, text_parts};
 use crate::fault::{Exit, Fault, note};
 use crate::format::To;
-use crate::output;
+use crate::{output, visible};
 
 /// Reads prompts from the terminal until the user ends the conversation.
 pub(super) async fn run(chat: Chat<'_>, terminal: Terminal) -> Result<(), Fault> {
@@ -49,7 +49,7 @@ impl Conversation<'_> {
                 return Ok(Some(()));
             }
             for call in calls {
-                match self.terminal.read(format!("{} {} = ", call.name, call.input)).await? {
+                match self.terminal.read(call.prompt()).await? {
                     Line::Text(text) => self.chat.messages.push(call.result(text)),
                     // Containers reject a call without its result.
                     Line::Interrupted => {
@@ -126,6 +126,11 @@ struct Call {
 }
 
 impl Call {
+    /// The prompt for the result. The model wrote name and input, so they must not control the terminal.
+    fn prompt(&self) -> String {
+        visible::line(&format!("{} {} = ", self.name, self.input))
+    }
+
     fn result(self, text: String) -> Message<'static> {
         let (id, content) = (self.id.map(Into::into), text_parts(text));
         Message::new(Role::Tool, vec![Part::new(Content::ToolResult { id, content, is_error: None })])

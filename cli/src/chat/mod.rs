@@ -16,7 +16,7 @@ use self::parameters::Parameters;
 use crate::aws_config::ENVIRONMENT;
 use crate::fault::{Fault, note};
 use crate::format::{self, CUSTOM_HELP, Container, Reading, To};
-use crate::{chat_request, connection, endpoint, losses, request};
+use crate::{chat_request, connection, endpoint, losses, output, request};
 
 /// Arguments of `sagewire chat`.
 #[derive(Debug, clap::Args)]
@@ -55,6 +55,8 @@ pub(crate) struct Args {
     /// Print the request, the headers of the response, and losses to standard error
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    output: output::Args,
     #[command(flatten)]
     writing: request::Args,
     #[command(flatten)]
@@ -156,7 +158,7 @@ impl<'a> Chat<'a> {
         args.losses.print(&losses);
         args.losses.check(&losses, ", nothing was sent")?;
         if args.verbose {
-            note(&format!("request: {}", String::from_utf8_lossy(&body)));
+            note(&format!("request: {}", summary(&body)));
         }
         Ok(body)
     }
@@ -164,6 +166,17 @@ impl<'a> Chat<'a> {
 
 fn text_parts(text: String) -> Vec<Part<'static>> {
     vec![Part::new(Content::Text(text.into()))]
+}
+
+/// The start of a body, with its size if that is not all. Images would fill the screen.
+fn summary(body: &[u8]) -> String {
+    const MAX: usize = 2048;
+    match body.get(..MAX) {
+        Some(start) if body.len() > MAX => {
+            format!("{}… ({} bytes)", String::from_utf8_lossy(start), body.len())
+        }
+        _ => String::from_utf8_lossy(body).into_owned(),
+    }
 }
 
 fn note_tool_calls(response: &Response) {

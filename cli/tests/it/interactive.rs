@@ -196,6 +196,41 @@ fn results_of_tools_are_read_from_the_terminal() {
     terminal.ends(0);
 }
 
+/// Sets the clipboard, clears the screen with a one-byte CSI, goes back to the start of the line, and reorders the rest.
+const HOSTILE: &str = "a\u{1b}]52;c;ZXZpbA==\u{7}\u{9b}2J\r\u{202e}b";
+const SHOWN: &str = r"a\u{1b}]52;c;ZXZpbA==\u{7}\u{9b}2J\r\u{202e}b";
+
+#[test]
+fn control_characters_of_the_model_do_not_reach_the_terminal() {
+    let function = json!({"name": HOSTILE, "arguments": json!({"a": HOSTILE}).to_string()});
+    let call =
+        json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]});
+    let body = format!(
+        "{}{}{}data: [DONE]\n\n",
+        chunk(&json!({"content": HOSTILE}), &Value::Null),
+        chunk(&call, &Value::Null),
+        chunk(&json!({}), &json!("tool_calls"))
+    );
+    let script = json!([{"body": body, "content_type": "text/event-stream"}]);
+    let tools = TempFile::new(r#"[{"type":"function","function":{"name":"weather"}}]"#);
+    let local = Local::scripted(&script);
+    let mut terminal = Terminal::new(&local, &["--tools", tools.path()]);
+    terminal.prompts("one");
+    terminal.shows(SHOWN);
+    terminal.shows(&format!("{SHOWN} {{"));
+    terminal.shows(" = ");
+    let shown = terminal.shown.lock().unwrap().clone();
+    for sequence in ["\u{1b}]52", "\u{9b}", "\u{202e}"] {
+        assert!(!shown.contains(sequence), "{sequence:?} in {shown:?}");
+    }
+    // With --raw the text is sent as it is. The name of a tool, in a question to the user, never is.
+    let mut terminal = Terminal::new(&local, &["--raw", "--tools", tools.path()]);
+    terminal.prompts("one");
+    terminal.shows(HOSTILE);
+    terminal.shows(&format!("{SHOWN} {{"));
+    terminal.shows(" = ");
+}
+
 /// Standard output has the responses and nothing else.
 #[test]
 fn responses_can_be_redirected() {
