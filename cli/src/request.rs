@@ -44,7 +44,8 @@ Conversion option (repeatable):
   system=keep|first-user|last-user
   merge=true|false
   first-message=insert|error|leave
-  images=template|markdown  (TGI)";
+  images=template|markdown  (TGI)
+  reasoning-tokens=true|false  (Converse)";
 
 /// How messages become a prompt.
 enum Prompting {
@@ -92,6 +93,8 @@ impl Args {
                 ("first-message", "insert") => options.first_message(FirstMessage::Insert),
                 ("first-message", "error") => options.first_message(FirstMessage::Error),
                 ("first-message", "leave") => options.first_message(FirstMessage::Leave),
+                ("reasoning-tokens", "false") => options.reasoning_tokens(false),
+                ("reasoning-tokens", "true") => options.reasoning_tokens(true),
                 ("images", "template") => options.prompt_images(PromptImages::Template),
                 ("images", "markdown") => options.prompt_images(PromptImages::Markdown),
                 _ => return Err(invalid()),

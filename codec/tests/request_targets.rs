@@ -238,6 +238,40 @@ fn parallel_tool_calls_of_claude_on_converse() {
 
 /// The model calls tools by their sanitized names; the client receives the original names.
 #[test]
+fn converse_is_asked_for_reasoning_tokens_on_request() {
+    const FIELD: &str = "additionalModelResponseFieldPaths";
+    const PATH: &str = "/usage/output_tokens_details";
+    let options = ConversionOptions::new().reasoning_tokens(true);
+    let body = chat(json!([{"role": "user", "content": "hi"}]));
+    let (written, losses) = convert_with("openai", "bedrock", &body, &options).expect("it can be written");
+    assert_eq!((&written[FIELD], losses.len()), (&json!([PATH]), 0));
+    assert_eq!(
+        expect("openai", "bedrock", &body, "/additionalModelResponseFieldPaths", Value::Null),
+        NOTHING
+    );
+    let (written, losses) = convert_with("openai", "anthropic", &body, &options).expect("it can be written");
+    assert_eq!((&written[FIELD], losses.len()), (&Value::Null, 1));
+    // A request of Converse keeps what it asks for, and everything else.
+    let ten: Vec<_> = (0..10).map(|index| format!("/field~1{index}")).collect();
+    for (own, expected, losses) in [
+        (json!(["/stop_sequence"]), json!(["/stop_sequence", PATH]), 0),
+        (json!([]), json!([PATH]), 0),
+        (json!(null), json!([PATH]), 0),
+        (json!([PATH, "/x"]), json!([PATH, "/x"]), 0),
+        (json!(["/usage"]), json!(["/usage"]), 0),
+        (json!(ten), json!(ten), 1),
+    ] {
+        let mut body = json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}], "requestMetadata": {"a": "b"}});
+        body[FIELD] = own;
+        let (written, lost) = convert_with("bedrock", "bedrock", &body, &options).expect("it can be written");
+        assert_eq!((&written[FIELD], lost.len()), (&expected, losses), "{body}");
+        assert!(lost.iter().all(|loss| loss.path == format!("/{FIELD}")), "{lost:?}");
+        body[FIELD] = expected;
+        assert_eq!(written, body);
+    }
+}
+
+#[test]
 fn responses_have_the_original_tool_names() {
     let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
     let body = json!({"messages": [{"role": "user", "content": "q"}], "tools": [tool("x.y"), tool("x_y"), tool("é"), tool("plain")]});

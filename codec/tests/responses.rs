@@ -186,7 +186,6 @@ fn losses_of_non_streaming_responses_have_positions() {
             &at(1, object),
             &at(2, object),
             "/choices/0/finish_reason: approximated: Converse does not know it: `end_turn`",
-            "/usage: dropped: Converse does not count those of reasoning apart",
         ]
     );
 }

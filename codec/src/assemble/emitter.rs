@@ -471,12 +471,21 @@ impl<'a> Emitter<'a> {
     }
 
     /// Token counts so far.
-    pub(crate) fn usage(&mut self, usage: Usage) {
+    pub(crate) fn usage(&mut self, mut usage: Usage) {
         if usage != Usage::default() {
             let (response, queue) = self.recorder.change();
-            response.is_counted = true;
+            if !core::mem::replace(&mut response.is_counted, true) {
+                usage.reasoning_tokens = usage.reasoning_tokens.or(queue.usage().reasoning_tokens);
+            }
             queue.push_usage(usage);
         }
+    }
+
+    /// Reasoning tokens that are counted apart. They are delivered with the other counts, or alone at the end.
+    pub(crate) fn reasoning_tokens(&mut self, tokens: u64) {
+        let (response, queue) = self.recorder.change();
+        let usage = Usage { reasoning_tokens: Some(tokens), ..queue.usage() };
+        if response.is_counted { queue.push_usage(usage) } else { queue.hold_usage(usage) }
     }
 
     /// All counts of the source, if they contain more than the model has names for. Zeros, empty values and fields of known

@@ -216,11 +216,28 @@ impl EventQueue {
     }
 
     pub(crate) fn push_usage(&mut self, usage: Usage) {
+        self.hold_usage(usage);
+        self.push_held_usage();
+    }
+
+    /// Keeps counts until there are others, without an event.
+    pub(crate) fn hold_usage(&mut self, usage: Usage) {
         match &mut self.usage {
             Some(last) => **last = usage,
             none => *none = Some(Box::new(usage)),
         }
-        self.push(EventRecord::Usage { offset: self.position() });
+    }
+
+    /// Makes an event of the last counts, if there are any.
+    pub(crate) fn push_held_usage(&mut self) {
+        if self.usage.is_some() {
+            self.push(EventRecord::Usage { offset: self.position() });
+        }
+    }
+
+    /// The last counts.
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage.as_deref().copied().unwrap_or_default()
     }
 
     /// The position of the events that are pushed now; `None` in a record that was not parsed.
@@ -378,7 +395,7 @@ impl EventQueue {
                 },
                 stop: stop.map(value),
             },
-            EventRecord::Usage { .. } => Event::Usage(self.usage.as_deref().copied().unwrap_or_default()),
+            EventRecord::Usage { .. } => Event::Usage(self.usage()),
             EventRecord::Malformed { bytes, why } => {
                 let bytes = Cow::Borrowed(self.bytes(record, bytes));
                 Event::Malformed { offset: self.offset, bytes, reason: Cow::Borrowed(why) }

@@ -146,6 +146,9 @@ impl ResponseState {
         let is_whole = is_whole && !self.failed;
         self.done |= is_whole;
         self.blocks.end(is_whole, queue);
+        if !self.is_counted {
+            queue.push_held_usage();
+        }
     }
 
     /// Whether the response is complete by its format.

@@ -62,7 +62,8 @@ impl Fields {
                 | b"additionalModelRequestFields"
                 | b"additionalModelResponseFieldPaths",
                 Kind::Object | Kind::Array,
-            ) => self.is_converse = true,
+            )
+            | (b"projectIdentifier", Kind::String) => self.is_converse = true,
             (b"prompt", Kind::String | Kind::Array) => self.prompt = Some(Api::Completions),
             (b"inputs", Kind::String) => self.prompt = Some(Api::Tgi),
             (b"inputs", Kind::Array) => json.array(|json| {

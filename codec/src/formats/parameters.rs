@@ -111,6 +111,7 @@ parameters! {
     LogitBias logit_bias |_value| false;
     User user |_value| false;
     ServiceTier service_tier |value| value == "auto";
+    Project project |_value| false;
     Stream stream |value| !*value;
     IncludeUsage include_usage |value| !*value;
     ReturnFullText return_full_text |value| !*value;

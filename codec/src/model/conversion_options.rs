@@ -126,6 +126,9 @@ pub struct ConversionOptions<'a> {
     pub first_message: FirstMessage,
     /// How images are written if the target takes a prompt.
     pub prompt_images: PromptImages,
+    /// Whether the request asks for a count of the reasoning tokens, where it has to: Converse counts them only if
+    /// `additionalModelResponseFieldPaths` names Claude's `/usage/output_tokens_details`. Other models ignore it.
+    pub reasoning_tokens: bool,
     /// The chat template, for APIs that take a prompt.
     pub render: Option<&'a Render<'a>>,
 }
@@ -144,6 +147,7 @@ impl<'a> ConversionOptions<'a> {
         merge_messages(merge: bool) => Some(merge);
         first_message(rule: FirstMessage) => rule;
         prompt_images(images: PromptImages) => images;
+        reasoning_tokens(ask: bool) => ask;
         render(render: &'a Render<'a>) => Some(render);
     }
 
@@ -156,6 +160,7 @@ impl<'a> ConversionOptions<'a> {
             || self.merge_messages.is_some()
             || self.first_message != FirstMessage::default()
             || self.prompt_images != PromptImages::default()
+            || self.reasoning_tokens
     }
 }
 
@@ -169,6 +174,7 @@ impl fmt::Debug for ConversionOptions<'_> {
             .field("merge_messages", &self.merge_messages)
             .field("first_message", &self.first_message)
             .field("prompt_images", &self.prompt_images)
+            .field("reasoning_tokens", &self.reasoning_tokens)
             .field("render", &self.render.is_some())
             .finish()
     }

@@ -117,7 +117,8 @@ structs! {
     Request {
         model, messages, tools, tool_choice, parallel_tool_calls, max_tokens, temperature, top_p, do_sample, top_k,
         min_p, seed, n, stop, frequency_penalty, presence_penalty, repetition_penalty, logprobs, top_logprobs,
-        logit_bias, response_format, reasoning, stream, include_usage, user, service_tier, return_full_text, details,
+        logit_bias, response_format, reasoning, stream, include_usage, user, service_tier, project,
+        return_full_text, details,
         prompt, prompts, extra_parameters, extension_fields, api, source, landmarks
     }
 }

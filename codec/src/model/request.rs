@@ -99,6 +99,8 @@ pub struct Request<'a> {
     pub user: Option<Param<Cow<'a, str>>>,
     /// The service tier.
     pub service_tier: Option<Param<Cow<'a, str>>>,
+    /// ID or ARN of the project that the request is accounted to (Converse).
+    pub project: Option<Param<Cow<'a, str>>>,
     /// Whether the prompt is returned before the text (TGI, Hugging Face, LMI).
     pub return_full_text: Option<Param<bool>>,
     /// Whether details of the generation are requested (TGI, LMI).
@@ -425,7 +427,9 @@ impl<'a> Request<'a> {
             include_usage,
             ..
         } = self;
-        let Self { user, service_tier, return_full_text, details, prompt, prompts, do_sample, .. } = self;
+        let Self {
+            user, service_tier, project, return_full_text, details, prompt, prompts, do_sample, ..
+        } = self;
         let Self { extra_parameters, extension_fields, api, source, .. } = self;
         (
             (api, source, model, messages, tools, tool_choice, parallel_tool_calls),
@@ -442,7 +446,7 @@ impl<'a> Request<'a> {
             ),
             (bits(self.frequency_penalty), bits(self.presence_penalty), bits(self.repetition_penalty)),
             (logprobs, top_logprobs, logit_bias, response_format, reasoning, stream, include_usage),
-            (user, service_tier, return_full_text, details, prompt, prompts),
+            (user, service_tier, project, return_full_text, details, prompt, prompts),
             (extra_parameters, extension_fields),
         )
     }

@@ -14,8 +14,8 @@ const LEN_MAX: usize = 64 * 1024;
 pub(crate) struct ExtraFields {
     /// How long the response took by Bedrock, in milliseconds.
     pub(crate) latency_ms: Option<u64>,
-    /// A field of `messageStop`, with the comma before it.
-    pub(crate) response_fields: Vec<u8>,
+    /// A field of `messageStop`: any JSON.
+    pub(crate) response_fields: Option<String>,
     /// Fields of `metadata`, each with the comma before it.
     pub(crate) metadata: Vec<u8>,
     /// All counts of the source, if they contain more than the model has names for.
@@ -25,20 +25,20 @@ pub(crate) struct ExtraFields {
 impl ExtraFields {
     /// Keeps a field, if it is one of Bedrock's.
     pub(crate) fn take(&mut self, name: &str, json: &model::Json<'_>) -> bool {
+        let is_short = json.as_str().len() <= LEN_MAX;
         let members = match name {
             "metrics" => {
                 let latency = latency(json);
                 self.latency_ms = latency.or(self.latency_ms);
                 return latency.is_some();
             }
-            "usage" if is_usage(json) && json.as_str().len() <= LEN_MAX => {
+            "usage" if is_usage(json) && is_short => {
                 self.usage = one_line(json.as_str());
                 return true;
             }
-            // Any JSON is allowed here.
-            "additionalModelResponseFields" if is_document(json.as_str()) => {
-                self.response_fields.clear();
-                &mut self.response_fields
+            "additionalModelResponseFields" if is_document(json.as_str()) && is_short => {
+                self.response_fields = Some(one_line(json.as_str()));
+                return true;
             }
             "trace" | "performanceConfig" | "serviceTier" if has_only(json, |_| true) => &mut self.metadata,
             _ => return false,

@@ -13,7 +13,7 @@
 //! | tool call | `toolUse` | `contentBlockStart`, deltas of its input, `contentBlockStop` |
 //! | citation | `citation`, `citationsContent` | `citation`, where it has Bedrock's shape; else dropped |
 //! | finish | `messageStop`, `stopReason`; a stop string in `additionalModelResponseFields` | `messageStop`; a `stop` after tool calls is `tool_use`, one with a stop string `stop_sequence` |
-//! | usage | `metadata`, `usage`; input counts what was cached | `metadata`, last; none where the source counts nothing |
+//! | usage | `metadata`, `usage`; input counts what was cached; reasoning tokens in `additionalModelResponseFields` | `metadata`, last; none where the source counts nothing; reasoning tokens where they are read |
 //! | failure, truncation, corruption | exceptions | an exception, and no `messageStop`; Bedrock's own as they came |
 //! | part of no name | `toolUse` with a `type`, `toolResult`, images, … | the same, if it came from Converse; else dropped |
 //! | other | unknown counts and fields | counts; `metrics`, `trace`, `performanceConfig`, `serviceTier`, `additionalModelResponseFields`; else dropped |

@@ -6,7 +6,7 @@ use crate::formats::thinking::{temperature, top_k, top_p};
 use crate::json::Object;
 
 pub(crate) const TABLE: Table = Table {
-    groups: &[&INFERENCE, &ADDITIONAL, &SERVICE_TIER],
+    groups: &[&INFERENCE, &ADDITIONAL, &SERVICE_TIER, &PROJECT],
     code: &[P::IncludeUsage, P::User, P::Reasoning, P::ResponseFormat, P::ToolChoice, P::ParallelToolCalls],
     extra: Some(ADDITIONAL.object),
     known: &["thinking"],
@@ -41,6 +41,8 @@ pub(super) const ADDITIONAL: Group =
 
 pub(super) const SERVICE_TIER: Group =
     Group { object: "serviceTier", rows: &[&[row(P::ServiceTier, "type").quirk(service_tier)]] };
+
+pub(super) const PROJECT: Group = Group { object: "", rows: &[&[row(P::Project, "projectIdentifier")]] };
 
 fn stop(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     let mut strings =

@@ -68,24 +68,39 @@ pub(crate) fn finish(emitter: &mut Emitter<'_>, reason: Option<Str>, stop: Optio
     emitter.finish(&CHOICE, reason, stop)
 }
 
-/// The stop string that ended the response, if it was requested: `{"stop_sequence":…}`, or the same in `delta`.
+/// Reads the fields that the request asked for: the stop string that ended the response, `{"stop_sequence":…}`, or the same in
+/// `delta`; and Claude's reasoning tokens, `{"usage":{"output_tokens_details":{"thinking_tokens":…}}}`. Returns the stop string.
 /// Delivers the fields unchanged if they contain more.
-pub(crate) fn stop_sequence(
+pub(crate) fn response_fields(
     emitter: &mut Emitter<'_>,
     fields: Option<&Range<usize>>,
 ) -> Result<Option<Str>, Stop> {
     let Some(fields) = fields else { return Ok(None) };
-    let [mut stop, delta] = emitter.fields(fields, [b"stop_sequence", b"delta"])?;
-    let mut is_known = is_only(emitter, fields, &[b"stop_sequence", b"delta"])?;
+    let [mut stop, delta, usage] = emitter.fields(fields, [b"stop_sequence", b"delta", b"usage"])?;
+    let mut is_known = is_only(emitter, fields, &[b"stop_sequence", b"delta", b"usage"])?;
     if let Some(delta) = delta {
         is_known &= is_only(emitter, &delta, &[b"stop_sequence"])?;
         stop = emitter.fields(&delta, [b"stop_sequence"])?[0].clone().or(stop);
+    }
+    if let Some(usage) = usage {
+        is_known &= reasoning_tokens(emitter, &usage)?;
     }
     let text = stop.as_ref().and_then(|span| emitter.string_at(span));
     if !is_known || (stop.is_some() && text.is_none()) {
         emitter.other(None, Some(b"additionalModelResponseFields"), fields.clone());
     }
     Ok(text)
+}
+
+/// Reads the reasoning tokens of Claude's usage. Returns whether the usage has nothing else.
+fn reasoning_tokens(emitter: &mut Emitter<'_>, usage: &Range<usize>) -> Result<bool, Stop> {
+    let [Some(details)] = emitter.fields(usage, [b"output_tokens_details"])? else { return Ok(false) };
+    let [Some(count)] = emitter.fields(&details, [b"thinking_tokens"])? else { return Ok(false) };
+    let Some(tokens) = emitter.json(count.start).integer_or_skip()? else { return Ok(false) };
+    emitter.set_position(count.start);
+    emitter.reasoning_tokens(tokens);
+    Ok(is_only(emitter, usage, &[b"output_tokens_details"])?
+        && is_only(emitter, &details, &[b"thinking_tokens"])?)
 }
 
 /// Whether a value is an object without fields of other names than these, except for null.

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::assemble::{Emitter, Stop, TextKind, ToolDelta};
 use crate::formats::converse::read_content::{
-    CHOICE, block_reasoning, finish, is_empty, read_usage, stop_sequence, tool_start,
+    CHOICE, block_reasoning, finish, is_empty, read_usage, response_fields, tool_start,
 };
 use crate::json::{Fault, Json, Kind, Str};
 use crate::model::Api;
@@ -49,7 +49,7 @@ impl Response {
                 emitter.objects(&content, |emitter, index, block| response_block(emitter, index, &block))?;
             }
         }
-        let stop = stop_sequence(emitter, self.response_fields.as_ref())?;
+        let stop = response_fields(emitter, self.response_fields.as_ref())?;
         finish(emitter, self.stop_reason, stop)?;
         if let Some(usage) = self.usage {
             read_usage(emitter, &usage)?;

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::assemble::{Emitter, Stop, TextKind, ToolDelta};
 use crate::formats::converse::read_content::{
-    CHOICE, block_reasoning, finish, is_empty, read_usage, stop_sequence, tool_start,
+    CHOICE, block_reasoning, finish, is_empty, read_usage, response_fields, tool_start,
 };
 use crate::formats::converse::read_response::Response;
 use crate::json::{Fault, Json, Kind, Str};
@@ -123,7 +123,7 @@ pub(crate) fn read_event(name: Name, json: &mut Json<'_>, emitter: &mut Emitter<
             emitter.end(&CHOICE, index);
         }
         Name::MessageStop => {
-            let stop = stop_sequence(emitter, event.response_fields.as_ref())?;
+            let stop = response_fields(emitter, event.response_fields.as_ref())?;
             finish(emitter, event.stop_reason, stop)?;
         }
         Name::Metadata => {

@@ -59,13 +59,6 @@ pub(crate) struct Counts {
 impl Counts {
     pub(crate) fn new(usage: Usage, losses: &mut Losses) -> Self {
         losses.add_missing_counts(&usage);
-        if usage.reasoning_tokens.is_some() {
-            losses.add(
-                "reasoning tokens",
-                Outcome::Dropped,
-                "Converse does not count those of reasoning apart",
-            );
-        }
         let cached = usage.cached_tokens();
         // Bedrock's input does not include cached tokens.
         let input = usage.input_tokens.unwrap_or(0).saturating_sub(cached);
@@ -94,6 +87,26 @@ impl Counts {
                 }
             }
         });
+    }
+}
+
+/// The field with what a request asked for in addition.
+pub(crate) const RESPONSE_FIELDS: &str = "additionalModelResponseFields";
+
+/// Writes what Converse has no field for, where it is if a request asks for it: the stop string that ended the response, and the
+/// reasoning tokens.
+pub(crate) fn write_response_fields(stop: Option<&str>, usage: Option<&Usage>, object: &mut Object<'_>) {
+    let reasoning = usage.and_then(|usage| usage.reasoning_tokens);
+    if stop.is_none() && reasoning.is_none() {
+        return;
+    }
+    let mut fields = object.begin_object(RESPONSE_FIELDS);
+    if let Some(stop) = stop {
+        fields.string("stop_sequence", stop);
+    }
+    if let Some(tokens) = reasoning {
+        let mut usage = fields.begin_object("usage");
+        usage.begin_object("output_tokens_details").integer("thinking_tokens", tokens);
     }
 }
 

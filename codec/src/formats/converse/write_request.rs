@@ -3,14 +3,16 @@
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use crate::formats::converse::parameters::{ADDITIONAL, INFERENCE, SERVICE_TIER, TABLE, TABLE_WITH_CHOICE};
+use crate::formats::converse::parameters::{
+    ADDITIONAL, INFERENCE, PROJECT, SERVICE_TIER, TABLE, TABLE_WITH_CHOICE,
+};
 use crate::formats::converse::write_blocks::Blocks;
 use crate::formats::converse::write_tools::tool_config;
 use crate::formats::conversion::Conversion;
 use crate::formats::request_reader::Result;
 use crate::formats::tool_names::Names;
-use crate::json::Object;
-use crate::model::ResponseFormat;
+use crate::json::{Object, elements, string, write_string};
+use crate::model::{Json, ResponseFormat};
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
@@ -29,6 +31,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     output_config(c, &mut object);
     user(c, &mut object);
     c.write_group(&mut object, &SERVICE_TIER);
+    c.write_rows(&mut object, &PROJECT);
+    response_fields(c, &mut object);
     Ok(())
 }
 
@@ -106,6 +110,32 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
         }
         Some(ResponseFormat::Other(other)) => config.raw("textFormat", other.as_str()),
         _ => {}
+    }
+}
+
+/// Asks for the reasoning tokens, in addition to the fields that the request asks for itself.
+fn response_fields(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
+    const FIELD: &str = "additionalModelResponseFieldPaths";
+    const REASONING: &str = "/usage/output_tokens_details";
+    /// Bedrock takes no more.
+    const COUNT_MAX: usize = 10;
+    if !c.options.reasoning_tokens {
+        return;
+    }
+    let own = c.kept(&c.request.extension_fields).iter().find(|(name, _)| name == FIELD);
+    let paths = own.map(|(_, param)| elements(Json::as_str(&param.value))).unwrap_or_default();
+    let is_asked = |path: &&str| string(path).is_some_and(|path| path == REASONING || path == "/usage");
+    match own {
+        _ if paths.iter().any(is_asked) => {}
+        Some((_, param)) if paths.len() >= COUNT_MAX => {
+            let why = "the request asks for ten fields, so it cannot ask for the reasoning tokens";
+            c.report_dropped(param.offset, "reasoning_tokens", why);
+        }
+        _ => {
+            let mut array = object.begin_array(FIELD);
+            paths.iter().for_each(|path| array.element().extend_from_slice(path.as_bytes()));
+            write_string(REASONING, array.element());
+        }
     }
 }
 

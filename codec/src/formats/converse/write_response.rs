@@ -7,16 +7,13 @@ use alloc::vec::Vec;
 use crate::formats::call_ids::CallIds;
 use crate::formats::converse::extra_fields::{ExtraFields, is_citation};
 use crate::formats::converse::other_blocks as own;
-use crate::formats::converse::write_common::{Counts, Names};
+use crate::formats::converse::write_common::{Counts, Names, RESPONSE_FIELDS, write_response_fields};
 use crate::formats::converse::write_stream::stop_reason;
 use crate::json::Object;
 use crate::model::Content;
 use crate::model::call_input;
 use crate::model::position::ResponseItem;
 use crate::model::{Losses, Outcome, Response, ResponseOptions};
-
-/// The field with the additional response fields that were requested.
-const FIELDS: &str = "additionalModelResponseFields";
 
 /// Writes a response as one of Converse.
 ///
@@ -67,9 +64,9 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
             losses.add("latency", Outcome::Defaulted, "the source does not give the latency");
         }
         object.object("metrics", |metrics| metrics.integer("latencyMs", latency_ms.unwrap_or(0)));
-        // These fields have the stop string, if there is one.
-        if let (Some(stop), false) = (stop, own.contains_key(FIELDS)) {
-            object.object(FIELDS, |fields| fields.string("stop_sequence", stop));
+        // The source's own fields have the stop string and the reasoning tokens, if there are any.
+        if !own.contains_key(RESPONSE_FIELDS) {
+            write_response_fields(stop, response.usage.as_ref(), object);
         }
         own.into_iter().for_each(|(name, json)| object.raw(name, json));
     });

@@ -9,8 +9,10 @@ use crate::eventstream::{Header, Value, encode_block, encode_headers};
 use crate::formats::call_ids::CallIds;
 use crate::formats::converse::extra_fields::{ExtraFields, is_citation};
 use crate::formats::converse::other_blocks as own;
-use crate::formats::converse::write_common::{Counts, Names, exception_name, own_body, status};
-use crate::json::{as_object, write_integer, write_one_line, write_string};
+use crate::formats::converse::write_common::{
+    Counts, Names, RESPONSE_FIELDS, exception_name, own_body, status, write_response_fields,
+};
+use crate::json::{Object, as_object, write_integer, write_one_line, write_string};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, CustomInput};
 use crate::model::{
     Api, ConverseEncoding, Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage,
@@ -299,18 +301,15 @@ impl Writer {
 
     fn message_stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
         let fields = core::mem::take(&mut self.extra_fields.response_fields);
+        let usage = self.usage;
         self.event("messageStop", out, |out| {
-            out.extend_from_slice(b"{\"stopReason\":");
-            write_string(stop.reason, out);
-            if !fields.is_empty() {
-                // These fields have the stop string, if there is one.
-                out.extend_from_slice(&fields);
-            } else if let Some(sequence) = &stop.sequence {
-                out.extend_from_slice(b",\"additionalModelResponseFields\":{\"stop_sequence\":");
-                write_string(sequence, out);
-                out.push(b'}');
+            let mut object = Object::new(out);
+            object.string("stopReason", stop.reason);
+            match &fields {
+                None => write_response_fields(stop.sequence.as_deref(), usage.as_ref(), &mut object),
+                // The source's own fields have the stop string and the reasoning tokens, if there are any.
+                Some(fields) => object.json(RESPONSE_FIELDS, fields),
             }
-            out.push(b'}');
         });
     }
 

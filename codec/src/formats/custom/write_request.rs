@@ -273,6 +273,7 @@ impl Writer<'_, '_> {
             ("reasoning", request.reasoning.is_some()),
             ("stream_options", request.include_usage.is_some()),
             ("service_tier", request.service_tier.is_some()),
+            ("project", request.project.is_some()),
             ("return_full_text", request.return_full_text.is_some()),
             ("details", request.details.is_some()),
         ] {
