@@ -263,6 +263,7 @@ impl Writer<'_, '_> {
         }
         drop("tools", !request.tools.is_empty());
         drop("stop", !request.stop.is_empty());
+        drop("project", request.project.is_some());
         for (name, is_said) in [
             ("tool_choice", request.tool_choice.is_some()),
             ("parallel_tool_calls", request.parallel_tool_calls.is_some()),
@@ -273,7 +274,6 @@ impl Writer<'_, '_> {
             ("reasoning", request.reasoning.is_some()),
             ("stream_options", request.include_usage.is_some()),
             ("service_tier", request.service_tier.is_some()),
-            ("project", request.project.is_some()),
             ("return_full_text", request.return_full_text.is_some()),
             ("details", request.details.is_some()),
         ] {
