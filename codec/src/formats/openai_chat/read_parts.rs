@@ -1,13 +1,14 @@
 //! Reads content parts and calls of tools.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::media;
 use crate::formats::request_reader::{Result, Source, offset_of, wrong_kind};
 use crate::json::Kind;
 use crate::model;
-use crate::model::{Content, Fields, Part, Text};
+use crate::model::{Content, Fields, Json, Param, Part, Text};
 
 /// Reads `content`: a string, a list of parts, or null.
 pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
@@ -45,13 +46,23 @@ fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
     let (mut kind, mut cache) = (None::<Cow<'a, str>>, None);
     let (mut extension_fields, mut extra) = (Fields::new(), Fields::new());
     let (mut content, mut payloads, mut complete) = (None, 0, true);
+    let (mut signature, mut signed_at) = (None::<Cow<'a, str>>, None);
     let taken = source.nested(&mut extension_fields, "", |source, field| {
         let found =
             match field {
                 "type" => return source.value(&mut kind),
                 "prompt_cache_breakpoint" => return source.value(&mut cache),
+                "signature" => {
+                    let offset = source.offset()?;
+                    let taken = source.value(&mut signature)?;
+                    signed_at = source.since(offset).map(|json| (json, offset)).filter(|_| taken);
+                    return Ok(taken);
+                }
                 "text" => text(source, Content::Text)?.map(|content| ("text", content)),
                 "refusal" => text(source, Content::Refusal)?.map(|content| ("refusal", content)),
+                "thinking" => thinking(source)?.map(|content| ("thinking", content)),
+                "reasoning" => thinking(source)?.map(|content| ("reasoning", content)),
+                "data" => redacted(source)?.map(|content| ("redacted_thinking", content)),
                 "image_url" => image(source, &mut extra)?.map(|content| ("image_url", content)),
                 "video_url" => link(source, &mut extra, "video_url")?
                     .map(|source| ("video_url", Content::Video { source })),
@@ -71,9 +82,54 @@ fn known_part<'a>(source: &mut Source<'a>) -> Result<Option<Part<'a>>> {
         Ok(true)
     })?;
     extension_fields.append(&mut extra);
-    let found =
-        content.filter(|(name, _)| taken && complete && payloads == 1 && kind.as_deref() == Some(name));
-    Ok(found.map(|(_, content)| Part { cache, extension_fields, ..Part::new(content) }))
+    let found = content.and_then(|(name, content)| match (content, kind.as_deref()) {
+        (Content::Text(text), Some("reasoning")) => Some(Content::Reasoning { text, signature: None }),
+        (content, kind) => (kind == Some(name)).then_some(content),
+    });
+    let Some(mut content) = found.filter(|_| taken && complete && payloads == 1) else { return Ok(None) };
+    match (&mut content, signed_at) {
+        (Content::Reasoning { signature: slot, .. }, _) => *slot = signature,
+        (_, Some((json, offset))) => {
+            extension_fields.push(("signature".into(), Param { value: Json(Cow::Borrowed(json)), offset }));
+        }
+        _ => {}
+    }
+    Ok(Some(Part { cache, extension_fields, ..Part::new(content) }))
+}
+
+/// Reads reasoning: a text, or a list of texts as Mistral writes it.
+fn thinking<'a>(source: &mut Source<'a>) -> Result<Option<Content<'a>>> {
+    let mut text = None::<Text<'a>>;
+    if source.kind()?.0 == Kind::Array {
+        let read = source.probe(|source| {
+            let mut parts = Vec::new();
+            content(source, &mut parts)?;
+            Ok(joined(parts))
+        })?;
+        text = read.map(Text::from);
+    } else {
+        source.value(&mut text)?;
+    }
+    Ok(text.map(|text| Content::Reasoning { text, signature: None }))
+}
+
+/// The text of parts that are plain texts; `None` if others are among them.
+fn joined(parts: Vec<Part<'_>>) -> Option<String> {
+    let mut all = String::new();
+    for part in parts {
+        let Content::Text(text) = &part.content else { return None };
+        if !part.extension_fields.is_empty() || part.cache.is_some() {
+            return None;
+        }
+        all.push_str(text);
+    }
+    Some(all)
+}
+
+fn redacted<'a>(source: &mut Source<'a>) -> Result<Option<Content<'a>>> {
+    let mut data = None;
+    source.value(&mut data)?;
+    Ok(data.map(Content::Redacted))
 }
 
 fn text<'a>(

@@ -207,8 +207,11 @@ impl ChunkReader<'_, '_> {
     /// Reads content as a list of parts: texts, refusals, and parts that have no name here.
     fn content_parts(&mut self, index: &Index, parts: &Range<usize>) -> Result<(), Stop> {
         self.emitter.objects(parts, |emitter, _, part| {
-            let names: [&[u8]; 4] = [b"text", b"refusal", b"thinking", b"signature"];
-            let [text, refusal, thinking, signature] = emitter.fields(&part, names)?;
+            let names: [&[u8]; 6] = [b"text", b"refusal", b"thinking", b"signature", b"reasoning", b"type"];
+            let [mut text, refusal, thinking, signature, reasoning, kind] = emitter.fields(&part, names)?;
+            let is_reasoning = kind.is_some_and(|kind| &emitter.record[kind] == b"\"reasoning\"");
+            let reasoning = if is_reasoning { reasoning.or(text.take()) } else { None };
+            let thinking = thinking.or(reasoning);
             let [text, refusal, signature] = [text, refusal, signature].map(|text| emitter.string_in(text));
             emitter.text(index, TextKind::Text, text)?;
             emitter.text(index, TextKind::Refusal, refusal)?;

@@ -91,6 +91,8 @@ fn assistant<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>], object: &mut Objec
     let (mut contents, mut calls) = (Vec::new(), Vec::new());
     for part in parts {
         match &part.content {
+            // A part of the content list.
+            Content::Reasoning { .. } | Content::Redacted(_) if c.is_copied(part) => contents.push(*part),
             Content::Reasoning { text, signature } => {
                 if signature.is_some() {
                     c.report_dropped(part.offset, "signature", "OpenAI's reasoning has no signature");
