@@ -48,6 +48,7 @@ pub(crate) fn pointer_at(record: &[u8], offset: RecordOffset) -> Option<String> 
 pub(crate) enum ResponseItem {
     Start,
     Part { choice: u32, part: usize },
+    Signature { choice: u32, part: usize },
     Citation { choice: u32, index: usize },
     Logprobs { choice: u32, index: usize },
     Finish { choice: u32 },

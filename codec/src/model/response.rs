@@ -297,6 +297,7 @@ impl Response {
                 }
             }
             Event::ReasoningSignature { choice, part, signature: more } => {
+                last = Some(ResponseItem::Signature { choice: *choice, part: *part as usize });
                 let part = self.part(*choice, *part).map(|part| &mut part.content);
                 if let Some(Content::Reasoning { signature, .. }) = part {
                     signature.get_or_insert_default().to_mut().push_str(more);

@@ -150,10 +150,14 @@ fn write_message(
     }
     write_others(response, Some(choice), Delta::has, message, losses);
     for (at, part) in choice.content.iter().enumerate() {
-        losses.set_here(response.positions.of(ResponseItem::Part { choice: choice.index, part: at }));
+        let of = |item| response.positions.of(item);
+        losses.set_here(of(ResponseItem::Part { choice: choice.index, part: at }));
         match &part.content {
             Content::Reasoning { signature: None, .. } => {}
             Content::Reasoning { .. } | Content::Redacted(_) => {
+                if let here @ Some(_) = of(ResponseItem::Signature { choice: choice.index, part: at }) {
+                    losses.set_here(here);
+                }
                 losses.add("reasoning signature", Outcome::Dropped, "a message has no place for it");
             }
             Content::Other(_) => losses.add("other part", Outcome::Dropped, FOREIGN),
