@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sagewire_chat_template::{Date, Template};
 use sagewire_codec::model::{
-    Content, ConversionOptions, FirstMessage, Loss, Message, PromptImages, Rendered, Request, Role,
-    SystemPlacement, Tool, ZeroTemperature,
+    Content, ConversionOptions, FirstMessage, Loss, Message, MissingResult, PromptImages, Rendered, Request,
+    Role, SystemPlacement, Tool, ZeroTemperature,
 };
 use sagewire_codec::{Api, custom, write_request};
 use time::OffsetDateTime;
@@ -44,6 +44,7 @@ Conversion option (repeatable):
   system=keep|first-user|last-user
   merge=true|false
   first-message=insert|error|leave
+  missing-result=insert|error
   images=template|markdown  (TGI)
   reasoning-tokens=true|false  (Converse)";
 
@@ -95,6 +96,8 @@ impl Args {
                 ("first-message", "leave") => options.first_message(FirstMessage::Leave),
                 ("reasoning-tokens", "false") => options.reasoning_tokens(false),
                 ("reasoning-tokens", "true") => options.reasoning_tokens(true),
+                ("missing-result", "insert") => options.missing_result(MissingResult::Insert),
+                ("missing-result", "error") => options.missing_result(MissingResult::Error),
                 ("images", "template") => options.prompt_images(PromptImages::Template),
                 ("images", "markdown") => options.prompt_images(PromptImages::Markdown),
                 _ => return Err(invalid()),

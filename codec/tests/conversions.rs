@@ -438,7 +438,7 @@ fn field(source: &str, loss: &Loss) -> String {
     if let (true, Some(kind)) = (pointer.starts_with("/messages"), value["type"].as_str()) {
         return kind.replace("_url", "").replace("function", "tool_calls");
     }
-    let is_message = value.get("role").is_some();
+    let is_message = loss.name == Some("name") && value.is_string();
     let is_result = pointer.ends_with("/content");
     let mut steps = pointer.rsplit('/').filter(|step| step.parse::<usize>().is_err());
     match steps.next().expect("a step") {

@@ -5,8 +5,8 @@ mod common;
 use bytes::Bytes;
 use common::requests::{anew, chat, convert, convert_with, expect, lines, plain};
 use sagewire_codec::model::{
-    ConversionOptions, FirstMessage, Message, Outcome, PromptImages, Response, ResponseOptions,
-    SystemPlacement, Tool, ZeroTemperature,
+    ConversionOptions, FirstMessage, Message, MissingResult, Outcome, PromptImages, Response,
+    ResponseOptions, SystemPlacement, Tool, ZeroTemperature,
 };
 use sagewire_codec::{Api, Decoder, Options, Transcoder, read_request, tool_names, write_request};
 use serde_json::{Value, json};
@@ -132,7 +132,10 @@ fn converse_turns_alternate_and_begin_with_the_user() {
     );
     let settings = ConversionOptions::new().first_message(FirstMessage::Error);
     let error = convert_with("openai", "bedrock", &body, &settings).expect_err("the assistant begins");
-    assert_eq!(error.to_string(), "byte 45: cannot be written: the user has to begin the conversation");
+    assert_eq!(
+        error.to_string(),
+        "cannot be written: the user has to begin the conversation (at /messages/1)"
+    );
     assert!(!error.is_invalid());
     let settings = ConversionOptions::new().first_message(FirstMessage::Leave).merge_messages(false);
     let (written, _) = convert_with("openai", "bedrock", &body, &settings).expect("it can be written");
@@ -200,7 +203,12 @@ fn names_and_ids_are_sanitized_and_stay_unique() {
         (0..3).map(|i| written["messages"][1]["content"][i]["toolUse"]["toolUseId"].clone()).collect();
     assert_eq!(ids, ["a_b_2", "a_b", "_"]);
     assert_eq!(written["messages"][2]["content"][0]["toolResult"]["toolUseId"], "a_b_2");
-    assert_eq!(losses.as_slice().len(), 4, "{losses:?}");
+    // Two names, two IDs, and two calls without a result.
+    assert_eq!(losses.as_slice().len(), 6, "{losses:?}");
+    let source = body.to_string();
+    let ids = tool_names(Api::Converse, &read_request(Api::OpenAi, source.as_bytes()).expect("a request"));
+    let originals = ["a_b_2", "_", "a_b"].map(|id| ids.original_id(id).map(str::to_owned));
+    assert_eq!(originals, [Some("a b".to_owned()), Some("é".to_owned()), None]);
 }
 
 /// Converse has no parameter for it, but passes Claude's own parameter on. A conflict between both fields is an error.
@@ -332,6 +340,29 @@ fn missing_call_ids_are_generated() {
     ], "functions": [{"name": "f"}]});
     expect("openai", "bedrock", &body, "/messages/1/content/0/toolUse/toolUseId", json!("call_0"));
     expect("openai", "bedrock", &body, "/messages/2/content/0/toolResult/toolUseId", json!("call_0"));
+}
+
+/// By default, a result is inserted that says that there is none: `conversions.json` has these cases.
+#[test]
+fn a_call_without_a_result_is_an_error_on_request() {
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let mut body = json!({"messages": [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": null, "tool_calls": [call("a"), call("b")]},
+        {"role": "tool", "tool_call_id": "a", "content": "r"},
+    ]});
+    let options = ConversionOptions::new().missing_result(MissingResult::Error);
+    for to in ["bedrock", "anthropic"] {
+        let error = convert_with("openai", to, &body, &options).expect_err("a call without a result");
+        assert!(error.is_unsupported(), "{error:?}");
+        assert!(error.to_string().contains("the call has no result"), "{error}");
+        assert_eq!(error.pointer(), Some("/messages/1/tool_calls/1"));
+    }
+    // Containers accept it.
+    convert_with("openai", "tgi", &body, &options.render(&plain)).expect("it can be written");
+    let results = body["messages"].as_array_mut().expect("a list");
+    results.push(json!({"role": "tool", "tool_call_id": "b", "content": "r"}));
+    convert_with("openai", "bedrock", &body, &options).expect("it can be written");
 }
 
 #[test]
@@ -486,7 +517,7 @@ fn prompt_images_of_tgi_are_optional() {
         lines(&losses),
         [
             "/messages/0/content/4: dropped: TGI takes data and http URLs only: the caller has to fetch it",
-            "/messages/1/content/0: dropped: TGI looks at images in one way",
+            "/messages/1/content/0/image_url/detail: dropped: TGI looks at images in one way",
         ]
     );
     // Without the option, and for other targets, the chat template decides.

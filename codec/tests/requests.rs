@@ -235,11 +235,7 @@ fn a_request_without_content_is_rejected() {
         for (to, _) in FORMATS.into_iter().filter(|(to, _)| !matches!(*to, "openai")) {
             let error = convert("openai", to, &body).expect_err("no content");
             assert!(error.is_unsupported(), "{to}: {error:?}");
-            assert_eq!(
-                error.to_string().rsplit(": ").next(),
-                Some("the conversation has no content"),
-                "{to}"
-            );
+            assert!(error.to_string().contains(": the conversation has no content"), "{to}: {error}");
         }
         let mut request = body.clone();
         request["model"] = json!("m");
@@ -311,7 +307,7 @@ fn prompts_in_lists_stay_with_completions() {
             match convert("completions", to, &body) {
                 Ok((written, losses)) => assert!(to == "completions" && losses.is_empty() && written == body),
                 Err(error) => {
-                    let why = "only completions take them";
+                    let why = "only completions take them (at /prompt)";
                     assert!(to != "completions" && error.is_unsupported(), "{to}: {error}");
                     assert!(error.to_string().ends_with(why), "{error}");
                     assert_eq!(error.offset(), 10);
@@ -344,7 +340,10 @@ fn escapes_are_copied() {
     for blank in [r"", r" \n", r"\u2003\t"] {
         let blank = serde_json::from_str(&body(blank)).expect("JSON");
         let error = convert("openai", "anthropic", &blank).expect_err("no content");
-        assert!(error.is_unsupported() && error.to_string().ends_with("no content"), "{error}");
+        assert!(
+            error.is_unsupported() && error.to_string().ends_with("no content (at /messages/0)"),
+            "{error}"
+        );
         let two = chat(json!([blank["messages"][0], {"role": "user", "content": "hi"}]));
         let (_, losses) = convert("openai", "anthropic", &two).expect("it can be written");
         assert!(lines(&losses).iter().any(|line| line.contains("no blank text")), "{blank}: {losses:?}");
@@ -364,7 +363,7 @@ fn positions_in_long_lists_are_found() {
     let body = chat((0..100).map(message).collect());
     let (_, losses) = convert("openai", "bedrock", &body).expect("it can be written");
     let found: Vec<_> = losses.as_slice().iter().map(|loss| loss.path.clone()).collect();
-    let expected: Vec<_> = (0..100).map(|index| format!("/messages/{index}")).collect();
+    let expected: Vec<_> = (0..100).map(|index| format!("/messages/{index}/name")).collect();
     assert_eq!(found, expected);
 }
 

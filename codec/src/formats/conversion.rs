@@ -9,7 +9,7 @@ use core::cell::RefCell;
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::formats::edit::{Original, put_back};
 use crate::formats::request_reader::Result;
-use crate::json::{as_object, member, pointers};
+use crate::json::{as_object, field_offset, member, pointers};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
 use crate::model::{
     Content, ConversionOptions, Fields, Json, Loss, Losses, Message, Offset, Outcome, Param, Part, Request,
@@ -26,6 +26,34 @@ pub(crate) struct Conversion<'c, 'a> {
     /// The request as it was read, if it was changed and goes back to the API that it was read from.
     pub(crate) original: Option<&'c Original<'c>>,
     losses: RefCell<Vec<PendingLoss>>,
+}
+
+/// The offset of the field that holds what the canonical model calls `name`, in the object at `offset`: a message, a part or a
+/// tool. `offset`, if there is no such field.
+fn exact_offset(source: &str, offset: u32, name: &str) -> u32 {
+    let paths: &[&str] = match name {
+        "cache" => &["cache_control", "prompt_cache_breakpoint"],
+        "detail" => &["image_url/detail", "detail"],
+        "id" => &["id", "tool_use_id", "call_id", "toolUse/toolUseId", "toolResult/toolUseId"],
+        "input" => &["input", "function/arguments", "custom/input", "toolUse/input", "arguments"],
+        "is_error" => &["is_error", "toolResult/status"],
+        "name" => &[
+            "name",
+            "function/name",
+            "custom/name",
+            "toolUse/name",
+            "toolSpec/name",
+            "document/name",
+            "file/filename",
+            "title",
+        ],
+        "role" => &["role"],
+        "signature" => &["signature", "reasoningContent/reasoningText/signature"],
+        "source" => &["source", "image/source", "document/source", "video/source", "audio/source"],
+        _ => &[],
+    };
+    let found = paths.iter().find_map(|path| field_offset(source, offset as usize, path));
+    found.and_then(|found| u32::try_from(found).ok()).unwrap_or(offset)
 }
 
 /// A loss without its JSON pointer, which is not known yet.
@@ -93,6 +121,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
     pub(crate) fn into_losses(self, known: &[PendingLoss]) -> Losses {
         let mut pending = self.losses.into_inner();
         pending.retain(|loss| !known.contains(loss));
+        for loss in &mut pending {
+            loss.offset = loss.offset.map(|offset| exact_offset(&self.request.source, offset, loss.name));
+        }
         pending.sort_by_key(|loss| loss.offset.map_or(u64::MAX, u64::from));
         pending.dedup_by(|a, b| a.repeats(b));
         let in_source = |loss: &PendingLoss| loss.offset.filter(|_| !self.request.source.is_empty());
@@ -287,7 +318,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
             let reason = "the target takes a prompt: a chat template is needed to render the messages as one";
             return Err(self.error(None, reason));
         };
-        let mut messages = self.messages(false)?;
+        let mut messages = self.messages(false, None)?;
         change(&mut messages);
         let rendered = render(&messages, &self.request.tools).map_err(|reason| {
             let reason: String = format!("the chat template fails: {reason}");

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
 use crate::formats::request_reader::Result;
+use crate::formats::tool_calls::IdRules;
 use crate::json::Array;
 use crate::model::{Api, Content, FirstMessage, Message, Outcome, Part, Request, Role, SystemPlacement};
 
@@ -16,13 +17,17 @@ const CONTINUE: &str = "Please continue.";
 type Block<'b, 'a> = dyn FnMut(&Part<'a>, &'static str, &mut Vec<u8>) -> Result<bool> + 'b;
 
 impl<'c, 'a> Conversion<'c, 'a> {
-    /// The messages, as the settings have them. `user_first`: the target wants the user to begin.
-    pub(crate) fn messages(&self, user_first: bool) -> Result<Cow<'c, [Message<'a>]>> {
+    /// The messages, as the settings have them. `user_first`: the target wants the user to begin. `ids`: it requires that each
+    /// call has a result, and accepts these IDs.
+    pub(crate) fn messages(&self, user_first: bool, ids: Option<IdRules>) -> Result<Cow<'c, [Message<'a>]>> {
         let mut messages = Cow::Borrowed(&self.request.messages[..]);
         if let (true, Some(prompt)) = (messages.is_empty(), &self.request.prompt) {
             self.report_approximated(prompt.offset, "prompt", "a prompt becomes the text of a user message");
             let part = Part { offset: prompt.offset, ..Part::new(Content::Text(prompt.value.clone())) };
             messages = Cow::Owned(Vec::from([Message::new(Role::User, Vec::from([part]))]));
+        }
+        if let Some(rules) = ids {
+            self.repair_calls(&mut messages, rules)?;
         }
         if !messages.iter().any(has_content) && !self.is_native() {
             let offset = messages.first().and_then(|message| message.offset);
@@ -135,8 +140,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
     /// Writes messages as turns of blocks, as Converse and Anthropic have them: `block` appends one part, or returns that
     /// it has no place.
     ///
-    /// Consecutive messages of one role are one turn, in which the results of tools come first. Messages that go back to the
-    /// API that they were read from are not joined.
+    /// Consecutive messages of one role are one turn. Messages that go back to the API that they were read from are not joined.
     pub(crate) fn turns(
         &self,
         messages: &[Message<'a>],
@@ -176,12 +180,8 @@ impl<'c, 'a> Conversion<'c, 'a> {
                 self.report_role(message, role);
             }
             turns.is_over = !is_joined;
-            for results in [true, false] {
-                for part in now.iter().flat_map(|message| &message.content) {
-                    if matches!(part.content, Content::ToolResult { .. }) == results {
-                        turns.add(role, |out| block(part, role, out))?;
-                    }
-                }
+            for part in now.iter().flat_map(|message| &message.content) {
+                turns.add(role, |out| block(part, role, out))?;
             }
         }
         turns.close();

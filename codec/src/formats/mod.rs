@@ -10,6 +10,7 @@ mod detect_request;
 mod edit;
 pub mod embeddings;
 pub(crate) mod error_record;
+mod history;
 mod http_error;
 mod media;
 mod messages;
@@ -24,6 +25,7 @@ mod request_reader;
 mod sampling;
 pub(crate) mod text_generation;
 mod thinking;
+mod tool_calls;
 mod tool_names;
 mod writer;
 

@@ -108,6 +108,10 @@ pub fn write_request(
     request: &Request<'_>,
     options: &ConversionOptions<'_>,
 ) -> Result<(Vec<u8>, Losses)> {
+    write(api, request, options).map_err(|error| error.in_document(request.source.as_bytes()))
+}
+
+fn write(api: Api, request: &Request<'_>, options: &ConversionOptions<'_>) -> Result<(Vec<u8>, Losses)> {
     if request.api == Some(api) {
         // A request without a source, or with one of another API, is all new.
         let original = read_text(api, &request.source).unwrap_or_default();
@@ -221,11 +225,13 @@ pub fn convert_request(
     write_request(to, &request, options)
 }
 
-/// The original names of tools by the names that [`write_request`] gives them for this API, to be restored in the response.
-/// Only Converse and Anthropic restrict names; for all others this is empty.
+/// The original names of tools by the names that [`write_request`] gives them for this API, to be restored in the response, and
+/// the original IDs of the calls of the conversation by those that are sent. Only Converse and Anthropic restrict names and IDs;
+/// for all others this is empty.
 pub fn tool_names(api: Api, request: &Request<'_>) -> ToolNames {
     match api {
-        Api::Converse | Api::Anthropic => names::originals(request),
+        Api::Converse => names::originals(request, converse::CALL_IDS),
+        Api::Anthropic => names::originals(request, anthropic::CALL_IDS),
         _ => ToolNames::default(),
     }
 }

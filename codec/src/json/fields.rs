@@ -25,6 +25,21 @@ pub(crate) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     members(object).into_iter().rfind(|(known, _)| known == name).map(|(_, value)| value)
 }
 
+/// The offset of the value at a path in the object that begins at `offset`; `None` if there is none.
+pub(crate) fn field_offset(source: &str, offset: usize, path: &str) -> Option<usize> {
+    let (name, rest) = path.split_once('/').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let mut found = None;
+    let mut json = Json::new(source.as_bytes(), offset, DEPTH);
+    let read = json.object(|json, known| {
+        if known == name.as_bytes() {
+            found = Some(json.value_at()?);
+        }
+        json.skip().map(drop)
+    });
+    let found = read.ok().and(found)?;
+    rest.map_or(Some(found), |rest| field_offset(source, found, rest))
+}
+
 /// An object with this value for the field of this name, which is the last field then. `None` removes the field.
 pub(crate) fn with_member(object: &str, name: &str, value: Option<&str>) -> String {
     let mut out = Vec::new();

@@ -17,7 +17,7 @@ mod string;
 pub(crate) mod value;
 mod writer;
 
-pub(crate) use fields::{elements, member, members, string, with_member};
+pub(crate) use fields::{elements, field_offset, member, members, string, with_member};
 pub(crate) use number::number_end;
 pub(crate) use pointer::{Landmarks, pointers};
 pub(crate) use read_string::{Escapes, Rest, rest};

@@ -93,6 +93,17 @@ pub enum FirstMessage {
     Leave,
 }
 
+/// What to do with a call of a tool that has no result, if the target requires one: Converse, Anthropic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MissingResult {
+    /// Insert a result that says so, marked as an error, and report it.
+    #[default]
+    Insert,
+    /// Return an error.
+    Error,
+}
+
 /// How images are written if the target takes a prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -124,6 +135,8 @@ pub struct ConversionOptions<'a> {
     pub merge_messages: Option<bool>,
     /// What to do if the conversation does not begin with a user message.
     pub first_message: FirstMessage,
+    /// What to do with a call of a tool that has no result.
+    pub missing_result: MissingResult,
     /// How images are written if the target takes a prompt.
     pub prompt_images: PromptImages,
     /// Whether the request asks for a count of the reasoning tokens, where it has to: Converse counts them only if
@@ -146,6 +159,7 @@ impl<'a> ConversionOptions<'a> {
         system(placement: SystemPlacement) => placement;
         merge_messages(merge: bool) => Some(merge);
         first_message(rule: FirstMessage) => rule;
+        missing_result(rule: MissingResult) => rule;
         prompt_images(images: PromptImages) => images;
         reasoning_tokens(ask: bool) => ask;
         render(render: &'a Render<'a>) => Some(render);
@@ -173,6 +187,7 @@ impl fmt::Debug for ConversionOptions<'_> {
             .field("system", &self.system)
             .field("merge_messages", &self.merge_messages)
             .field("first_message", &self.first_message)
+            .field("missing_result", &self.missing_result)
             .field("prompt_images", &self.prompt_images)
             .field("reasoning_tokens", &self.reasoning_tokens)
             .field("render", &self.render.is_some())

@@ -33,8 +33,8 @@ mod usage;
 pub use api::{Api, UnknownApi};
 pub use builders::Parts;
 pub use conversion_options::{
-    ConversionOptions, FirstMessage, PromptImages, PromptLoss, Render, Rendered, SystemPlacement,
-    ZeroTemperature,
+    ConversionOptions, FirstMessage, MissingResult, PromptImages, PromptLoss, Render, Rendered,
+    SystemPlacement, ZeroTemperature,
 };
 pub use event::{Event, FinishReason, Json, PartKind};
 pub use failure::Failure;

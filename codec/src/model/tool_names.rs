@@ -27,21 +27,31 @@ use crate::model::{Event, PartKind, Response};
 /// # Ok::<(), sagewire_codec::ConvertError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ToolNames(BTreeMap<String, String>);
+pub struct ToolNames {
+    names: BTreeMap<String, String>,
+    ids: BTreeMap<String, String>,
+}
 
 impl ToolNames {
-    pub(crate) fn new(original_by_sent: BTreeMap<String, String>) -> Self {
-        Self(original_by_sent)
+    /// The original names and IDs by those that were sent.
+    pub(crate) fn new(names: BTreeMap<String, String>, ids: BTreeMap<String, String>) -> Self {
+        Self { names, ids }
     }
 
-    /// Whether no name was changed.
+    /// Whether no name and no ID was changed.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty() && self.ids.is_empty()
     }
 
     /// The original name of a tool that was sent under this one; `None` if it was not changed.
     pub fn original(&self, sent: &str) -> Option<&str> {
-        self.0.get(sent).map(String::as_str)
+        self.names.get(sent).map(String::as_str)
+    }
+
+    /// The original ID of a call of the conversation that was sent under this one, which several calls may have; `None` if it was
+    /// not changed, or if the call had none.
+    pub fn original_id(&self, sent: &str) -> Option<&str> {
+        self.ids.get(sent).map(String::as_str)
     }
 
     /// Restores the name in an event that starts a tool call. Other events are returned unchanged.

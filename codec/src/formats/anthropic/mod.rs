@@ -36,6 +36,11 @@ mod write_request;
 mod write_response;
 mod write_stream;
 
+use crate::formats::tool_calls::IdRules;
+
+/// The IDs of calls that Anthropic accepts.
+pub(crate) const CALL_IDS: IdRules = IdRules { more_chars: &[], len_max: usize::MAX };
+
 pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
 pub(crate) use read_stream::{StreamState, read_record};

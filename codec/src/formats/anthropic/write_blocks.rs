@@ -109,13 +109,13 @@ impl<'a> Blocks<'_, '_, 'a> {
             }
             Content::ToolCall { id, name, input, custom } => {
                 object.string("type", "tool_use");
-                object.string("id", self.names.id(part, id));
+                object.string("id", id.as_deref().unwrap_or_default());
                 object.string("name", self.names.name(name));
                 object.raw("input", &c.input(part, input, *custom)?);
             }
             Content::ToolResult { id, content, is_error } => {
                 object.string("type", "tool_result");
-                object.string("tool_use_id", self.names.id(part, id));
+                object.string("tool_use_id", id.as_deref().unwrap_or_default());
                 let content: Vec<_> = content.iter().collect();
                 self.content("content", &content, "user", object)?;
                 if let Some(is_error) = is_error.filter(|is_error| *is_error) {

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::formats::anthropic::CALL_IDS;
 use crate::formats::anthropic::parameters::{MAX_TOKENS, METADATA, SAMPLING, SERVICE_TIER, TABLE};
 use crate::formats::anthropic::write_blocks::{Blocks, CACHE};
 use crate::formats::conversion::Conversion;
@@ -15,9 +16,9 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.report_parameters(&TABLE);
     c.report_extra_parameters("Anthropic takes no parameters that it does not know");
     let request = c.request;
-    let messages = c.messages(true)?;
+    let messages = c.messages(true, Some(CALL_IDS))?;
     let (system, rest) = c.split_system(&messages);
-    let names = Names::new(c, &messages, &request.tools, &[]);
+    let names = Names::new(c, &messages, &request.tools);
     let mut object = Object::new(out);
     if let Some(model) = &request.model {
         object.string("model", &model.value);

@@ -39,6 +39,11 @@ mod write_response;
 mod write_stream;
 mod write_tools;
 
+use crate::formats::tool_calls::IdRules;
+
+/// The IDs of calls that Converse accepts.
+pub(crate) const CALL_IDS: IdRules = IdRules { more_chars: &['.', ':'], len_max: 64 };
+
 pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
 pub(crate) use read_stream::{Name, read_event, read_record};

@@ -118,13 +118,13 @@ impl<'a> Blocks<'_, '_, 'a> {
             }
             Content::ToolCall { id, name, input, custom } => {
                 let mut call = object.begin_object("toolUse");
-                call.string("toolUseId", self.names.id(part, id));
+                call.string("toolUseId", id.as_deref().unwrap_or_default());
                 call.string("name", self.names.name(name));
                 call.raw("input", &c.input(part, input, *custom)?);
             }
             Content::ToolResult { id, content, is_error } => {
                 let mut result = object.begin_object("toolResult");
-                result.string("toolUseId", self.names.id(part, id));
+                result.string("toolUseId", id.as_deref().unwrap_or_default());
                 self.result(content, &mut result)?;
                 if let Some(is_error) = is_error {
                     result.string("status", if *is_error { "error" } else { "success" });

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
+use crate::formats::converse::CALL_IDS;
 use crate::formats::converse::parameters::{
     ADDITIONAL, INFERENCE, PROJECT, SERVICE_TIER, TABLE, TABLE_WITH_CHOICE,
 };
@@ -17,9 +18,9 @@ use crate::model::{Json, ResponseFormat};
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.report_parameters(&TABLE);
-    let messages = c.messages(true)?;
+    let messages = c.messages(true, Some(CALL_IDS))?;
     let (system, rest) = c.split_system(&messages);
-    let names = Names::new(c, &messages, &c.request.tools, &['.', ':']);
+    let names = Names::new(c, &messages, &c.request.tools);
     let mut object = Object::new(out);
     let blocks = Blocks { c, names: &names, documents: RefCell::default(), rest };
     c.turns(rest, object.begin_array("messages"), &mut |part, role, out| blocks.write(part, role, out))?;

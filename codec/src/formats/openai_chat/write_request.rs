@@ -17,7 +17,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     if let Some(model) = &request.model {
         object.string("model", &model.value);
     }
-    let messages = c.messages(false)?;
+    let messages = c.messages(false, None)?;
     write_messages(c, &messages, object.begin_array("messages"))?;
     // Without tools, both have no effect, but a native request keeps them.
     if write_tools(c, &mut object)? || c.is_native() {

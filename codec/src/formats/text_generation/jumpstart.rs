@@ -128,7 +128,7 @@ pub(crate) fn write_dialogs(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result
     c.report_parameters(&DIALOGS);
     report_stream(c);
     c.report_tools();
-    let messages = c.messages(true)?;
+    let messages = c.messages(true, None)?;
     let mut object = Object::new(out);
     let mut dialogs = object.begin_array("inputs");
     let mut dialog = Array::new(dialogs.element());
