@@ -1,5 +1,6 @@
 //! `sagewire emulate`: runs a local SageMaker Runtime.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,11 +42,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", default_value = ACCESS_KEY_ID)]
     access_key_id: String,
     /// Secret access key that requests have to be signed with
-    #[arg(long, value_name = "KEY", default_value = SECRET_ACCESS_KEY)]
-    secret_access_key: String,
+    #[arg(long, value_name = "KEY", env = "SAGEWIRE_EMULATOR_SECRET_ACCESS_KEY", hide_env_values = true, default_value = SECRET_ACCESS_KEY)]
+    secret_access_key: Secret,
     /// Session token that requests have to carry [default: none]
-    #[arg(long, value_name = "TOKEN")]
-    session_token: Option<String>,
+    #[arg(long, value_name = "TOKEN", env = "SAGEWIRE_EMULATOR_SESSION_TOKEN", hide_env_values = true)]
+    session_token: Option<Secret>,
+    /// Another host name by which clients reach the emulator; web pages could use any name
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     /// Seed of the random cuts of streams
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "script")]
     seed: u64,
@@ -60,6 +64,22 @@ pub(crate) struct Args {
     verbose: bool,
 }
 
+/// A secret, which has no `Debug` output. The environment keeps it out of the list of processes and the shell's history.
+#[derive(Clone)]
+struct Secret(String);
+
+impl From<&str> for Secret {
+    fn from(secret: &str) -> Self {
+        Self(secret.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("REDACTED")
+    }
+}
+
 impl Args {
     /// The lines that a shell evaluates so that any AWS tool calls the emulator at `url`.
     fn env(&self, url: &str) -> String {
@@ -67,10 +87,10 @@ impl Args {
         lines += &format!(
             "export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}\n",
             quoted(&self.access_key_id),
-            quoted(&self.secret_access_key)
+            quoted(&self.secret_access_key.0)
         );
         if let Some(token) = &self.session_token {
-            lines += &format!("export AWS_SESSION_TOKEN={}\n", quoted(token));
+            lines += &format!("export AWS_SESSION_TOKEN={}\n", quoted(&token.0));
         }
         lines
     }
@@ -78,7 +98,7 @@ impl Args {
     /// Whether the credentials are the public ones of the emulator.
     fn has_default_credentials(&self) -> bool {
         self.session_token.is_none()
-            && (&*self.access_key_id, &*self.secret_access_key) == (ACCESS_KEY_ID, SECRET_ACCESS_KEY)
+            && (&*self.access_key_id, &*self.secret_access_key.0) == (ACCESS_KEY_ID, SECRET_ACCESS_KEY)
     }
 }
 
@@ -104,11 +124,14 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     let mut builder = Emulator::builder()
         .port(args.port)
         .format(args.format)
-        .credentials(&args.access_key_id, &args.secret_access_key)
+        .credentials(&args.access_key_id, &args.secret_access_key.0)
         .seed(args.seed)
         .pause(Duration::from_millis(args.pause_ms));
     if let Some(token) = &args.session_token {
-        builder = builder.session_token(token);
+        builder = builder.session_token(&token.0);
+    }
+    for name in &args.allow_host {
+        builder = builder.allow_host(name);
     }
     if let Some(path) = &args.script {
         builder =

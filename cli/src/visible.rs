@@ -14,13 +14,14 @@ pub(crate) fn line(text: &str) -> String {
 /// Bytes at the end that may be the start of a character stay in `text`.
 pub(crate) fn text(text: &mut Vec<u8>, out: &mut String) {
     let mut incomplete = 0;
-    for chunk in text.utf8_chunks() {
+    let mut chunks = text.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
         for c in chunk.valid().chars() {
             if matches!(c, '\n' | '\t') { out.push(c) } else { push(c, out) }
         }
         let invalid = chunk.invalid();
-        // Only the last bytes can be the start of a character.
-        if str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none()) {
+        let may_continue = str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+        if may_continue && chunks.peek().is_none() {
             incomplete = invalid.len();
         } else if !invalid.is_empty() {
             out.push(char::REPLACEMENT_CHARACTER);

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::error::{ACCOUNT, ServiceError};
 use crate::json_text::to_json;
 use crate::limits::Limits;
+use crate::private_file;
 
 const INPUT: &str = "x-amzn-sagemaker-inputlocation";
 const INFERENCE_ID: &str = "x-amzn-sagemaker-inference-id";
@@ -185,6 +186,7 @@ impl Location {
     /// The file does not exist or cannot be read.
     pub(crate) fn read(&self, folder: &Path) -> io::Result<Bytes> {
         let file = self.file(folder).ok_or_else(outside)?;
+        check_inside(&file, folder)?;
         fs::read(file).map(Bytes::from)
     }
 
@@ -195,11 +197,20 @@ impl Location {
     /// The file cannot be written.
     pub(crate) fn write(&self, folder: &Path, bytes: &[u8]) -> io::Result<()> {
         let file = self.file(folder).ok_or_else(outside)?;
-        fs::create_dir_all(file.parent().unwrap_or(folder))?;
-        let mut part = file.clone().into_os_string();
-        part.push(".part");
-        fs::write(&part, bytes)?;
-        fs::rename(part, file)
+        let parent = file.parent().unwrap_or(folder);
+        fs::create_dir_all(folder)?;
+        let existing = parent.ancestors().find(|ancestor| ancestor.exists());
+        check_inside(existing.unwrap_or(folder), folder)?;
+        fs::create_dir_all(parent)?;
+        // The name is no key's, and cannot be guessed.
+        let part = parent.join(format!(".{:016x}.part", fastrand::u64(..)));
+        let written = private_file::create(&part).and_then(|mut part| part.write_all(bytes));
+        let written = written.and_then(|()| fs::rename(&part, file));
+        if written.is_err() {
+            // If this fails, the temporary file is left.
+            let _ = fs::remove_file(part);
+        }
+        written
     }
 }
 
@@ -209,6 +220,11 @@ impl fmt::Display for Location {
     }
 }
 
+/// Checks that links do not lead out of the directory used in place of S3.
+fn check_inside(path: &Path, folder: &Path) -> io::Result<()> {
+    if path.canonicalize()?.starts_with(folder.canonicalize()?) { Ok(()) } else { Err(outside()) }
+}
+
 fn outside() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "the key is not the name of a file")
 }
@@ -216,6 +232,35 @@ fn outside() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn links_do_not_lead_out_of_the_folder() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let root = std::env::temp_dir().join(format!("sagewire-links-{}", std::process::id()));
+        let (folder, outside) = (root.join("s3"), root.join("outside"));
+        fs::create_dir_all(folder.join("bucket")).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        fs::write(outside.join("secret"), "secret").unwrap();
+        symlink(&outside, folder.join("bucket/link")).unwrap();
+        symlink(outside.join("secret"), folder.join("bucket/file")).unwrap();
+        symlink(outside.join("secret"), folder.join("bucket/new.part")).unwrap();
+        let location = |text| Location::parse(text).unwrap();
+        assert!(location("s3://bucket/link/secret").read(&folder).is_err());
+        assert!(location("s3://bucket/file").read(&folder).is_err());
+        assert!(location("s3://bucket/link/new").write(&folder, b"text").is_err());
+        assert!(location("s3://bucket/link/deep/new").write(&folder, b"text").is_err());
+        // A link is replaced, and not written through.
+        location("s3://bucket/file").write(&folder, b"text").unwrap();
+        location("s3://bucket/new").write(&folder, b"text").unwrap();
+        assert_eq!(fs::read(outside.join("secret")).unwrap(), b"secret");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+        assert_eq!(&location("s3://bucket/new").read(&folder).unwrap()[..], b"text");
+        let mode = fs::metadata(folder.join("bucket/new")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_dir_all(root).unwrap();
+    }
 
     #[test]
     fn locations_stay_in_their_folder() {

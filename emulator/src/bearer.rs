@@ -89,7 +89,9 @@ impl Token {
         if fixed.iter().any(|(name, value)| fields.remove(name).as_deref() != Some(*value)) {
             return None;
         }
-        let seconds = fields.remove("X-Amz-Expires")?.parse().ok()?;
+        let expires = fields.remove("X-Amz-Expires")?;
+        // In the form that was signed, without a sign and leading zeros.
+        let seconds = expires.parse::<u64>().ok().filter(|seconds| seconds.to_string() == expires)?;
         let token = Self {
             credential: fields.remove("X-Amz-Credential")?,
             date: fields.remove("X-Amz-Date")?,
@@ -107,7 +109,8 @@ fn decode(text: &str) -> Option<String> {
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {
         let (digits, rest) = part.split_at_checked(2)?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        bytes.push(is_hex.then(|| u8::from_str_radix(digits, 16))?.ok()?);
         bytes.extend_from_slice(rest.as_bytes());
     }
     String::from_utf8(bytes).ok()

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -17,8 +16,7 @@ use crate::limits::Limits;
 use crate::log::{Log, Observer, Reporter, Request};
 use crate::record::Recorder;
 use crate::script::Script;
-use crate::service;
-use crate::socket::{ConnectionHandle, Listener};
+use crate::server;
 use crate::state::{Service, Settings};
 use crate::upstream::Upstream;
 
@@ -60,7 +58,7 @@ impl Emulator {
         self.addr
     }
 
-    /// The requests received so far, including rejected ones: the last 1,024, with at most 64 MiB of bodies.
+    /// The requests received so far, including rejected ones: the last 1,024, with at most 64 MiB.
     pub fn requests(&self) -> Vec<Request> {
         self.log.requests()
     }
@@ -91,6 +89,7 @@ pub struct Builder {
     storage: Option<PathBuf>,
     observer: Option<Observer>,
     reporter: Reporter,
+    allowed_hosts: Vec<String>,
 }
 
 impl Default for Builder {
@@ -108,6 +107,7 @@ impl Default for Builder {
             storage: None,
             observer: None,
             reporter: Reporter::default(),
+            allowed_hosts: Vec::new(),
         }
     }
 }
@@ -201,14 +201,22 @@ impl Builder {
         self
     }
 
+    /// Another host name by which clients reach the emulator. Default: `localhost` and its subdomains, loopback addresses, and
+    /// `host.docker.internal`. Requests for other hosts are rejected, because a web page could have sent them: its own name may
+    /// resolve to 127.0.0.1, and the default credentials are public.
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.allowed_hosts.push(name.into());
+        self
+    }
+
     /// Listens on 127.0.0.1 and serves requests in tasks of the current tokio runtime, which needs its I/O and time drivers.
     ///
     /// # Errors
     ///
     /// The port is in use or not permitted, or the directory for recordings cannot be created.
     pub async fn start(self) -> io::Result<Emulator> {
-        let listener = Listener(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?);
-        let addr = listener.0.local_addr()?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
+        let addr = listener.local_addr()?;
         let recorder = self.record.map(|folder| Recorder::new(&folder, self.reporter.clone())).transpose()?;
         let log = Arc::new(Log::default());
         let (alive, still_alive) = watch::channel(());
@@ -224,18 +232,10 @@ impl Builder {
             log: Arc::clone(&log),
             observer: self.observer,
             reporter: self.reporter,
+            allowed_hosts: self.allowed_hosts,
         };
         let service = Arc::new(Service::new(settings, still_alive));
-        let app = Router::new().fallback(service::handle).with_state(service);
-        let server = axum::serve(listener, app.into_make_service_with_connect_info::<ConnectionHandle>())
-            .with_graceful_shutdown(async move {
-                // The sender is only dropped.
-                let _ = stopped.await;
-            });
-        let server = tokio::spawn(async move {
-            // It does not fail: accepting is retried forever.
-            let _ = server.await;
-        });
+        let server = tokio::spawn(server::serve(listener, service, stopped));
         Ok(Emulator { addr, log, accepting, server, alive })
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// The limits of the service: sizes in bytes, and timeouts of a real container.
+/// The limits of the service: sizes in bytes, connections, and timeouts.
 ///
-/// Timeouts apply to an [`Upstream`](crate::Upstream) and not to scripted pauses.
+/// The timeouts for responses apply to an [`Upstream`](crate::Upstream) and not to scripted pauses.
 ///
 /// ```
 /// use sagewire_emulator::Limits;
@@ -20,6 +20,10 @@ pub struct Limits {
     pub response_len: usize,
     /// Most bytes of an asynchronous request with an inline body. Default: 128,000.
     pub inline_len: usize,
+    /// Most connections that are open at the same time. Further ones wait. Default: 10,000.
+    pub connections: usize,
+    /// Timeout for receiving the head of a request, and for receiving its body. Default: 60 seconds.
+    pub receive: Duration,
     /// Timeout for connecting to the container. Default: 250 milliseconds.
     pub connect: Duration,
     /// Timeout for a complete non-streaming response. Default: 60 seconds.
@@ -34,6 +38,8 @@ impl Default for Limits {
             request_len: 25_000_000,
             response_len: 25_000_000,
             inline_len: 128_000,
+            connections: 10_000,
+            receive: Duration::from_secs(60),
             connect: Duration::from_millis(250),
             unary: Duration::from_secs(60),
             stream: Duration::from_secs(8 * 60),

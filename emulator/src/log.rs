@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 /// Most requests in the log. Older ones are removed, so that an emulator can run for days.
 const COUNT_MAX: usize = 1024;
-/// Most bytes of bodies in the log.
-const BODY_LEN_MAX: usize = 64 << 20;
+/// Most bytes of requests in the log.
+const LEN_MAX: usize = 64 << 20;
 
 /// A request as it was received.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ const BODY_LEN_MAX: usize = 64 << 20;
 pub struct Request {
     /// The method.
     pub method: String,
-    /// Path and query.
+    /// Path and query. Signatures and session tokens are replaced by `REDACTED`.
     pub path: String,
     /// Names in lower case, and values. Signatures and session tokens are replaced by `REDACTED`.
     pub headers: Vec<(String, String)>,
@@ -33,14 +33,22 @@ impl Request {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn new(parts: &Parts, body: Bytes) -> Self {
+    /// A request without its body.
+    pub(crate) fn new(parts: &Parts) -> Self {
         let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), redact(name, value)));
         Self {
             method: parts.method.to_string(),
-            path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            path: parts.uri.path_and_query().map(|path| redact_query(path.as_str())).unwrap_or_default(),
             headers: headers.collect(),
-            body,
+            body: Bytes::new(),
         }
+    }
+
+    /// About the bytes that the request holds.
+    fn len(&self) -> usize {
+        const PER_HEADER: usize = size_of::<(String, String)>();
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + PER_HEADER);
+        self.path.len() + headers.sum::<usize>() + self.body.len()
     }
 }
 
@@ -54,6 +62,22 @@ fn redact(name: &header::HeaderName, value: &HeaderValue) -> String {
         },
         _ => text.into_owned(),
     }
+}
+
+/// Replaces the secrets of a presigned URL.
+fn redact_query(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.into() };
+    let field = |field: &str| match field.split_once('=') {
+        Some((name, _))
+            if ["X-Amz-Signature", "X-Amz-Security-Token"]
+                .iter()
+                .any(|secret| secret.eq_ignore_ascii_case(name)) =>
+        {
+            format!("{name}=REDACTED")
+        }
+        _ => field.into(),
+    };
+    format!("{path}?{}", query.split('&').map(field).collect::<Vec<_>>().join("&"))
 }
 
 /// Called with every request and the status of its response.
@@ -96,9 +120,9 @@ impl Log {
     pub(crate) fn push(&self, request: Request) {
         let mut requests = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         requests.push_back(request);
-        let mut len: usize = requests.iter().map(|request| request.body.len()).sum();
-        while requests.len() > COUNT_MAX || len > BODY_LEN_MAX {
-            len -= requests.pop_front().map_or(0, |request| request.body.len());
+        let mut len: usize = requests.iter().map(Request::len).sum();
+        while requests.len() > COUNT_MAX || len > LEN_MAX {
+            len -= requests.pop_front().map_or(0, |request| request.len());
         }
     }
 

@@ -24,6 +24,7 @@ use crate::error::ContainerFailure;
 use crate::fault::{Exception, Fault, FaultKind};
 use crate::headers;
 use crate::log::Reporter;
+use crate::private_file;
 use crate::script::Rule;
 
 /// A directory of recordings.
@@ -73,7 +74,7 @@ impl Recorder {
             if path.exists() {
                 continue;
             }
-            match File::create_new(&part) {
+            match private_file::create(&part) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 file => return Ok((path, part, file?)),
             }

@@ -4,28 +4,82 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response};
 use axum::response::IntoResponse;
-use bytes::Bytes;
+use futures_util::StreamExt;
+use hyper::body::Body as _;
+use tokio::time::timeout;
 
 use crate::bearer;
 use crate::call::{Call, Operation};
 use crate::error::ServiceError;
 use crate::headers::REQUEST_ID;
 use crate::invocation::Invocation;
+use crate::limits::Limits;
 use crate::log::{self, Observer};
-use crate::sigv4;
+use crate::origin;
+use crate::sigv4::SignedHead;
 use crate::socket::ConnectionHandle;
 use crate::state::Service;
 
-fn authorize(service: &Service, parts: &Parts, body: &[u8]) -> Result<(Call, String), Box<ServiceError>> {
+/// What is still to be verified when the body has arrived.
+enum Authorization<'a> {
+    Signature(SignedHead<'a>),
+    /// A bearer token was verified. The region is that of the token.
+    Region(String),
+}
+
+/// Checks everything that can be checked without the body.
+fn check_head<'a>(
+    service: &Service,
+    parts: &'a Parts,
+    body: &Body,
+) -> Result<(Call, Authorization<'a>), Box<ServiceError>> {
+    origin::check(parts, &service.settings.allowed_hosts)?;
     let call = Call::parse(&parts.method, parts.uri.path()).ok_or_else(ServiceError::unknown_operation)?;
     let (credentials, now) = (&service.settings.credentials, SystemTime::now());
-    let region = match call.operation {
-        Operation::OpenAi => bearer::verify(&parts.headers, credentials, now)?,
-        _ => sigv4::verify(parts, body, credentials, now)?,
+    let authorization = match call.operation {
+        Operation::OpenAi => Authorization::Region(bearer::verify(&parts.headers, credentials, now)?),
+        _ => Authorization::Signature(SignedHead::check(parts, credentials, now)?),
+    };
+    let len_max = service.settings.limits.request_len;
+    if body.size_hint().lower() > len_max as u64 {
+        return Err(too_long(len_max));
+    }
+    Ok((call, authorization))
+}
+
+/// Reads the body of a request whose head has been checked, and verifies the signature.
+async fn receive(
+    service: &Service,
+    parts: &Parts,
+    body: Body,
+    request: &mut log::Request,
+) -> Result<(Call, String), Box<ServiceError>> {
+    let Limits { request_len, receive, .. } = service.settings.limits;
+    let (call, authorization) = match check_head(service, parts, &body) {
+        Ok(checked) => checked,
+        Err(error) => {
+            // A client may not read the response before it has sent its request.
+            if body.size_hint().lower() <= request_len as u64 {
+                let _ = timeout(receive, discard(body, request_len)).await;
+            }
+            return Err(error);
+        }
+    };
+    request.body = match timeout(receive, to_bytes(body, request_len)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return Err(too_long(request_len)),
+        Err(_) => {
+            let message = format!("The request's body did not arrive within {} seconds", receive.as_secs());
+            return Err(Box::new(ServiceError::validation(&message)));
+        }
+    };
+    let region = match authorization {
+        Authorization::Signature(head) => head.verify(&request.body, &service.settings.credentials)?,
+        Authorization::Region(region) => region,
     };
     if !call.has_endpoint_name() {
         return Err(Box::new(ServiceError::validation(&format!(
@@ -37,16 +91,27 @@ fn authorize(service: &Service, parts: &Parts, body: &[u8]) -> Result<(Call, Str
     Ok((call, region))
 }
 
+/// Receives a body without keeping it.
+async fn discard(body: Body, mut len_max: usize) {
+    let mut chunks = body.into_data_stream();
+    while let Some(Ok(chunk)) = chunks.next().await {
+        let Some(left) = len_max.checked_sub(chunk.len()) else { return };
+        len_max = left;
+    }
+}
+
+fn too_long(len_max: usize) -> Box<ServiceError> {
+    let message = format!("The request's body could not be read, or is longer than {len_max} bytes");
+    Box::new(ServiceError::validation(&message))
+}
+
 async fn respond(
-    service: &Arc<Service>,
-    parts: Parts,
-    body: Bytes,
+    invocation: Invocation,
     id: &str,
     connection_handle: ConnectionHandle,
 ) -> Result<Response<Body>, Box<ServiceError>> {
-    let (call, region) = authorize(service, &parts, &body)?;
+    let Invocation { service, call, .. } = &invocation;
     let rule = service.rule(&call.endpoint).ok_or_else(|| ServiceError::not_found(&call.endpoint))?.clone();
-    let invocation = Invocation { service: Arc::clone(service), call, region, parts, body };
     let headers = rule.headers.clone();
     let mut response = match invocation.call.operation {
         Operation::Asynchronous => invocation.accept(rule, id)?,
@@ -60,31 +125,27 @@ async fn respond(
 
 /// Responds to every request.
 pub(crate) async fn handle(
-    State(service): State<Arc<Service>>,
-    ConnectInfo(connection_handle): ConnectInfo<ConnectionHandle>,
+    service: Arc<Service>,
+    connection_handle: ConnectionHandle,
     request: Request,
 ) -> Response<Body> {
+    connection_handle.set_request();
     let (parts, body) = request.into_parts();
     let id = service.next_request_id();
-    let len_max = service.settings.limits.request_len;
-    let mut response = match to_bytes(body, len_max).await {
-        Ok(body) => {
-            let request = log::Request::new(&parts, body.clone());
-            let observed = service.settings.observer.as_ref().map(|observer| (observer, request.clone()));
-            service.settings.log.push(request);
-            let response = respond(&service, parts, body, &id, connection_handle)
-                .await
-                .unwrap_or_else(|error| error.into_response());
-            if let Some((Observer(tell), request)) = observed {
-                tell(&request, response.status().as_u16());
-            }
-            response
+    let mut request = log::Request::new(&parts);
+    let received = receive(&service, &parts, body, &mut request).await;
+    service.settings.log.push(request.clone());
+    let response = match received {
+        Ok((call, region)) => {
+            let (service, body) = (Arc::clone(&service), request.body.clone());
+            respond(Invocation { service, call, region, parts, body }, &id, connection_handle).await
         }
-        Err(_) => {
-            let message = format!("The request's body could not be read, or is longer than {len_max} bytes");
-            ServiceError::validation(&message).into_response()
-        }
+        Err(error) => Err(error),
     };
+    let mut response = response.unwrap_or_else(|error| error.into_response());
+    if let Some(Observer(tell)) = &service.settings.observer {
+        tell(&request, response.status().as_u16());
+    }
     let id = HeaderValue::from_str(&id);
     response.headers_mut().insert(REQUEST_ID, id.expect("digits are a header value"));
     response

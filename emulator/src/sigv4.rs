@@ -19,42 +19,54 @@ pub(crate) const MISMATCH: &str = "The request signature we calculated does not 
                         Secret Access Key and signing method. Consult the service documentation for details.";
 pub(crate) const INVALID_TOKEN: &str = "The security token included in the request is invalid.";
 
-/// Returns the region of the signature.
-///
-/// # Errors
-///
-/// The error with which AWS rejects the request.
-pub(crate) fn verify(
-    parts: &Parts,
-    body: &[u8],
-    credentials: &Credentials,
-    now: SystemTime,
-) -> Result<String, Box<ServiceError>> {
-    let authorization = text(&parts.headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
-    let Some(authorization) = authorization.strip_prefix("AWS4-HMAC-SHA256") else {
-        return Err(refuse("MissingAuthenticationTokenException", "Missing Authentication Token"));
-    };
-    let authorization = Authorization::parse(authorization)?;
-    let scope = &authorization.scope;
-    let (time, date) = time(&parts.headers)?;
-    if scope.key_id != credentials.access_key_id() {
-        return Err(refuse("UnrecognizedClientException", INVALID_TOKEN));
-    }
-    scope.check(date)?;
-    check_clock(date, time, now)?;
-    check_session_token(parts, &authorization, credentials.session_token())?;
-    for required in ["host", "x-amz-date"] {
-        if !authorization.signs(required) {
-            let message = format!("'{required}' must be a 'SignedHeader' in the AWS Authorization.");
-            return Err(refuse("InvalidSignatureException", &message));
+/// The head of a request, with everything checked but the signature itself, which covers the body.
+pub(crate) struct SignedHead<'a> {
+    parts: &'a Parts,
+    authorization: Authorization<'a>,
+    time: SystemTime,
+}
+
+impl<'a> SignedHead<'a> {
+    /// Checks credential, scope, date, session token and the list of signed headers.
+    ///
+    /// # Errors
+    ///
+    /// The error with which AWS rejects the request.
+    pub(crate) fn check(
+        parts: &'a Parts,
+        credentials: &Credentials,
+        now: SystemTime,
+    ) -> Result<Self, Box<ServiceError>> {
+        let authorization = text(&parts.headers, header::AUTHORIZATION.as_str()).unwrap_or_default();
+        let Some(authorization) = authorization.strip_prefix("AWS4-HMAC-SHA256") else {
+            return Err(refuse("MissingAuthenticationTokenException", "Missing Authentication Token"));
+        };
+        let authorization = Authorization::parse(authorization)?;
+        let scope = &authorization.scope;
+        let (time, date) = time(&parts.headers)?;
+        if scope.key_id != credentials.access_key_id() {
+            return Err(refuse("UnrecognizedClientException", INVALID_TOKEN));
         }
+        scope.check(date)?;
+        check_clock(date, time, now)?;
+        check_session_token(parts, credentials.session_token())?;
+        check_signed_headers(&parts.headers, &authorization)?;
+        Ok(Self { parts, authorization, time })
     }
-    let expected = signature(parts, body, &authorization, credentials, time)
-        .ok_or_else(|| refuse("InvalidSignatureException", MISMATCH))?;
-    if !equal(expected.as_bytes(), authorization.signature.as_bytes()) {
-        return Err(refuse("InvalidSignatureException", MISMATCH));
+
+    /// Verifies the signature. Returns its region.
+    ///
+    /// # Errors
+    ///
+    /// The error with which AWS rejects the request.
+    pub(crate) fn verify(&self, body: &[u8], credentials: &Credentials) -> Result<String, Box<ServiceError>> {
+        let mismatch = || refuse("InvalidSignatureException", MISMATCH);
+        let expected = signature(self.parts, body, &self.authorization, credentials, self.time);
+        if !equal(expected.ok_or_else(mismatch)?.as_bytes(), self.authorization.signature.as_bytes()) {
+            return Err(mismatch());
+        }
+        Ok(self.authorization.scope.region.into())
     }
-    Ok(scope.region.into())
 }
 
 /// The parts of an `Authorization` header.
@@ -152,22 +164,30 @@ fn check_clock(date: &str, time: SystemTime, now: SystemTime) -> Result<(), Box<
     Err(refuse("InvalidSignatureException", &message))
 }
 
-fn check_session_token(
-    parts: &Parts,
-    authorization: &Authorization<'_>,
-    expected: Option<&str>,
-) -> Result<(), Box<ServiceError>> {
-    let name = "x-amz-security-token";
-    match (expected, text(&parts.headers, name)) {
+fn check_session_token(parts: &Parts, expected: Option<&str>) -> Result<(), Box<ServiceError>> {
+    match (expected, text(&parts.headers, "x-amz-security-token")) {
         (None, None) => Ok(()),
-        (Some(expected), Some(found)) if equal(expected.as_bytes(), found.as_bytes()) => {
-            if authorization.signs(name) {
-                return Ok(());
-            }
+        (Some(expected), Some(found)) if equal(expected.as_bytes(), found.as_bytes()) => Ok(()),
+        _ => Err(refuse("UnrecognizedClientException", INVALID_TOKEN)),
+    }
+}
+
+/// Host, date and all headers of AWS have to be signed, except the one that proxies on the way add.
+fn check_signed_headers(
+    headers: &HeaderMap,
+    authorization: &Authorization<'_>,
+) -> Result<(), Box<ServiceError>> {
+    let is_signed = |name: &str| {
+        let is_required = name.starts_with("x-amz-") || name.starts_with("x-amzn-");
+        !is_required || name == "x-amzn-trace-id" || authorization.signs(name)
+    };
+    let unsigned = ["host", "x-amz-date"].into_iter().find(|name| !authorization.signs(name));
+    match unsigned.or_else(|| headers.keys().map(|name| name.as_str()).find(|name| !is_signed(name))) {
+        None => Ok(()),
+        Some(name) => {
             let message = format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.");
             Err(refuse("InvalidSignatureException", &message))
         }
-        _ => Err(refuse("UnrecognizedClientException", INVALID_TOKEN)),
     }
 }
 

@@ -1,44 +1,22 @@
 //! Connections that can be reset.
 //!
-//! A handler cannot reach its socket. It gets a [`ConnectionHandle`] as its connect info instead: after a call to reset,
+//! A handler cannot reach its socket. It gets a [`ConnectionHandle`] instead: after a call to reset,
 //! the socket has a linger time of zero when the server drops it, which the kernel turns into RST.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-
-/// A listener for sockets that can be reset.
-#[derive(Debug)]
-pub(crate) struct Listener(pub(crate) TcpListener);
-
-impl axum::serve::Listener for Listener {
-    type Io = Socket;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Socket, SocketAddr) {
-        let (stream, addr) = axum::serve::Listener::accept(&mut self.0).await;
-        // Without it, chunks may arrive later.
-        let _ = stream.set_nodelay(true);
-        (Socket { stream, connection_handle: ConnectionHandle::default() }, addr)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
+use tokio::net::TcpStream;
 
 /// The handler's handle on its connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionHandle {
     reset: Arc<AtomicBool>,
+    has_request: Arc<AtomicBool>,
 }
 
 impl ConnectionHandle {
@@ -46,18 +24,29 @@ impl ConnectionHandle {
     pub(crate) fn reset(&self) {
         self.reset.store(true, Ordering::Release);
     }
-}
 
-impl Connected<IncomingStream<'_, Listener>> for ConnectionHandle {
-    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        stream.io().connection_handle.clone()
+    /// Records that the head of a request has arrived.
+    pub(crate) fn set_request(&self) {
+        self.has_request.store(true, Ordering::Release);
+    }
+
+    /// Whether the head of a request has arrived.
+    pub(crate) fn has_request(&self) -> bool {
+        self.has_request.load(Ordering::Acquire)
     }
 }
 
+/// A socket that can be reset.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
     connection_handle: ConnectionHandle,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream, connection_handle: ConnectionHandle) -> Self {
+        Self { stream, connection_handle }
+    }
 }
 
 impl Drop for Socket {

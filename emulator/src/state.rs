@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) log: Arc<Log>,
     pub(crate) observer: Option<Observer>,
     pub(crate) reporter: Reporter,
+    /// Names by which the emulator may be reached, besides those of this machine.
+    pub(crate) allowed_hosts: Vec<String>,
 }
 
 /// The state that all requests share.

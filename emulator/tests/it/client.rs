@@ -26,6 +26,8 @@ pub(crate) struct Request {
     pub(crate) token: Option<&'static str>,
     pub(crate) service: &'static str,
     pub(crate) time: SystemTime,
+    /// The host, instead of the emulator's address.
+    pub(crate) host: Option<&'static str>,
     /// A bearer token, sent instead of a signature.
     pub(crate) bearer: Option<String>,
     /// Changes the request after it has been signed.
@@ -44,6 +46,7 @@ impl Request {
             token: None,
             service: "sagemaker",
             time: SystemTime::now(),
+            host: None,
             bearer: None,
             tamper: |_| {},
         }
@@ -120,7 +123,7 @@ impl Request {
     /// The signed request for HTTP/2, in which `:authority` replaces the header `host`.
     pub(crate) fn http2(&self, emulator: &Emulator) -> axum::http::Request<axum::body::Body> {
         let host = emulator.addr().to_string();
-        let signed = self.signed(emulator, &host);
+        let signed = self.signed(&host);
         let headers = self.headers.iter().copied().chain(signed.headers());
         let request = axum::http::Request::builder().method(self.method).uri(format!(
             "{}{}",
@@ -131,19 +134,19 @@ impl Request {
         request.body(self.body.clone().into()).unwrap()
     }
 
-    fn signed(&self, emulator: &Emulator, host: &str) -> SigningInstructions {
+    fn signed(&self, host: &str) -> SigningInstructions {
         let headers = [("host", host)].into_iter().chain(self.headers.iter().copied());
-        let uri = format!("{}{}", emulator.url(), self.path);
+        let uri = format!("http://{host}{}", self.path);
         let body = SignableBody::Bytes(self.body.as_bytes());
         let signable = SignableRequest::new(self.method, uri, headers, body).unwrap();
         self.sign(signable, SigningSettings::default())
     }
 
     fn text(&self, emulator: &Emulator) -> String {
-        let host = emulator.addr().to_string();
+        let host = self.host.map_or_else(|| emulator.addr().to_string(), Into::into);
         let mut headers: Vec<(&str, &str)> = vec![("host", &host)];
         headers.extend(self.headers.iter().copied());
-        let signed = self.signed(emulator, &host);
+        let signed = self.signed(&host);
         let bearer = self.bearer.as_ref().map(|token| format!("Bearer {token}"));
         let signed: Vec<(&str, &str)> = match &bearer {
             Some(bearer) => vec![("authorization", bearer)],

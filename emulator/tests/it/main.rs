@@ -7,6 +7,7 @@ mod bounds;
 mod client;
 mod container;
 mod containers;
+mod hostile;
 mod import_cycles;
 mod openai;
 mod recordings;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use sagewire_emulator::{ContainerFormat, Emulator, Limits, echo};
 use serde_json::{Value, json};
 
@@ -133,6 +135,16 @@ async fn only_tokens_open_it() {
     refused(&mint(|request| request.secret = "wrong").send(&emulator).await, "InvalidSignatureException");
     let old = mint(|request| request.time = SystemTime::now() - Duration::from_secs(90));
     refused(&old.send(&emulator).await, "ExpiredTokenException");
+    // The same number in another form than the signed one.
+    for expires in ["+60", "060", "%2B60", "%+360"] {
+        let mut changed = mint(|_| {});
+        let token = changed.bearer.take().unwrap();
+        let encoded = token.trim_start_matches("sagemaker-api-key-");
+        let text = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
+        let text = text.replace("X-Amz-Expires=60", &format!("X-Amz-Expires={expires}"));
+        changed.bearer = Some(format!("sagemaker-api-key-{}", STANDARD.encode(text)));
+        refused(&changed.send(&emulator).await, "UnrecognizedClientException");
+    }
     // A signature is not accepted on this route, nor a token for the other operations.
     let signed = Request { bearer: None, ..mint(|_| {}) };
     refused(&signed.send(&emulator).await, "MissingAuthenticationTokenException");
