@@ -4,7 +4,7 @@
 //! without HTML escapes; methods and printed values are as in Python.
 //!
 //! A template is a program from an untrusted source. Its steps are counted (minijinja's fuel); its output, its recursion
-//! depth and the bytes that it creates on the way are bounded (see `budget` and `meter`).
+//! depth, the bytes that it creates on the way and the values that it visits are bounded (see `budget` and `meter`).
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,16 +13,16 @@ use std::io;
 use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Output, State, Value};
+use sagewire_codec::model::Message;
 
-use crate::budget::{self, TooLarge, spend};
+use crate::budget::{DEPTH, TooDeep, TooLarge, spend};
 use crate::date::Date;
 use crate::error::{Position, TemplateError, TemplateErrorKind};
 use crate::limits::Limits;
 use crate::messages::Capabilities;
 use crate::meter::meter;
-use crate::python;
+use crate::{filters, methods, operators, python};
 
 /// The message of a template that called `raise_exception`.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Error for Raised {}
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     environment: Arc<Environment<'static>>,
-    /// The sources by name, before meters were inserted.
+    /// The sources by name, before their operators were rewritten.
     sources: BTreeMap<String, Arc<str>>,
     /// Bytes of the longest text between two tags. A step can write it into a variable, which no meter counts.
     longest_text: usize,
@@ -90,7 +90,6 @@ impl Engine {
         /// Steps that a loop takes to write one such text.
         const STEPS: u64 = 3;
         let environment = Arc::make_mut(&mut self.environment);
-        let limit = limits.prompt;
         environment.set_fuel(Some(limits.steps.min(TEXT * STEPS / (self.longest_text as u64).max(1))));
         environment.set_recursion_limit(limits.depth);
         environment.remove_global("debug");
@@ -98,16 +97,17 @@ impl Engine {
             let raised = Raised(python::string(message, 4096).unwrap_or_default());
             Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "raised").with_source(raised))
         });
-        add_filters(environment, limit);
+        operators::add(environment, limits);
+        filters::add(environment, limits);
         environment.set_unknown_method_callback(move |state, value, method, arguments| {
-            python::method(state, value, method, arguments, limit)
+            methods::call(state, value, method, arguments, &limits)
         });
         environment.set_formatter(move |out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value| {
             let text = match value.as_str() {
                 Some(text) => text,
-                None => &python::string(value, limit)?,
+                None => &python::string(value, limits.prompt)?,
             };
-            spend(state, text.len() as u64, limit)?;
+            spend(state, text.len() as u64, &limits)?;
             out.write_str(text).map_err(minijinja::Error::from)
         });
         self.limits = limits;
@@ -144,6 +144,19 @@ impl Engine {
         }
     }
 
+    /// Refuses more messages than a template can write in its steps, before their values take memory.
+    pub(crate) fn check_count(&self, messages: &[Message<'_>]) -> Result<(), TemplateError> {
+        /// Fewer steps than any template takes for a message.
+        const STEPS: u64 = 8;
+        let count = messages.iter().map(|message| message.content.len().max(1) as u64).sum::<u64>();
+        let limit = self.limits.steps / STEPS;
+        if count <= limit {
+            return Ok(());
+        }
+        let what = "the number of messages and their parts";
+        Err(TemplateError::new(TemplateErrorKind::Limit { what, len: Some(count), limit }))
+    }
+
     /// Renders a template.
     pub(crate) fn render(
         &self,
@@ -166,82 +179,6 @@ impl Engine {
 
 /// How templates iterate over the parts of a message.
 const CONTENT_LOOPS: [&str; 3] = ["in message['content']", "in message[\"content\"]", "in message.content"];
-
-/// Adds Python's filters and tests, and the filters that spend the budget.
-fn add_filters(environment: &mut Environment<'static>, limit: usize) {
-    use minijinja::filters;
-
-    environment.add_filter("_size", move |state: &mut State<'_, '_>, value: Value| {
-        spend(state, budget::size(&value), limit).map(|()| value)
-    });
-    environment.add_filter("_factor", move |state: &mut State<'_, '_>, value: Value| {
-        spend(state, budget::factor_cost(&value), limit).map(|()| value)
-    });
-    environment.add_filter("_format", move |state: &mut State<'_, '_>, value: Value| {
-        spend(state, budget::format_cost(&value), limit).map(|()| value)
-    });
-    environment.add_filter(
-        "tojson",
-        move |state: &mut State<'_, '_>, value: &Value, indent: Option<usize>, kwargs: Kwargs| {
-            let json = python::to_json(value, indent, &kwargs, limit)?;
-            spend(state, json.len() as u64, limit).map(|()| json)
-        },
-    );
-    environment.add_filter("string", move |state: &mut State<'_, '_>, value: &Value| {
-        let text = python::string(value, limit)?;
-        spend(state, text.len() as u64, limit).map(|()| text)
-    });
-    environment.add_filter(
-        "replace",
-        move |state: &mut State<'_, '_>, value: &Value, from: &Value, to: &Value| {
-            let text = |value| python::string(value, limit);
-            python::replace(state, &text(value)?, &text(from)?, &text(to)?, limit)
-        },
-    );
-    let counted = [
-        ("upper", Value::from_function(filters::upper)),
-        ("lower", Value::from_function(filters::lower)),
-        ("title", Value::from_function(filters::title)),
-        ("capitalize", Value::from_function(filters::capitalize)),
-        ("trim", Value::from_function(filters::trim)),
-        ("join", Value::from_function(filters::join)),
-        ("split", Value::from_function(filters::split)),
-        ("lines", Value::from_function(filters::lines)),
-        ("list", Value::from_function(filters::list)),
-        ("map", Value::from_function(filters::map)),
-        ("select", Value::from_function(filters::select)),
-        ("reject", Value::from_function(filters::reject)),
-        ("selectattr", Value::from_function(filters::selectattr)),
-        ("rejectattr", Value::from_function(filters::rejectattr)),
-        ("batch", Value::from_function(filters::batch)),
-        ("slice", Value::from_function(filters::slice)),
-        ("sum", Value::from_function(filters::sum)),
-        ("sort", Value::from_function(filters::sort)),
-        ("unique", Value::from_function(filters::unique)),
-        ("groupby", Value::from_function(filters::groupby)),
-        ("reverse", Value::from_function(filters::reverse)),
-        ("indent", Value::from_function(filters::indent)),
-        ("format", Value::from_function(filters::format)),
-    ];
-    for (name, filter) in counted {
-        environment.add_filter(name, move |state: &mut State<'_, '_>, arguments: Rest<ValueOrKwargs>| {
-            let arguments = arguments.into_values();
-            spend(state, budget::filter_cost(name, &arguments), limit)?;
-            filter.call(state, &arguments)
-        });
-    }
-    // As in Python: a string is both, and `none` is neither.
-    let is_sequence = |value: &Value| {
-        value.is_undefined() || matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map)
-    };
-    environment.add_test("sequence", move |value: &Value| is_sequence(value));
-    environment
-        .add_test("iterable", move |value: &Value| is_sequence(value) || value.kind() == ValueKind::Iterable);
-    // These expose internals, or create values that nothing counts.
-    for name in ["pprint", "zip", "chain"] {
-        environment.remove_filter(name);
-    }
-}
 
 /// The output: a text of at most `limit` bytes.
 struct BoundedOutput {
@@ -280,6 +217,10 @@ fn failed(error: minijinja::Error, source: &str, limits: &Limits) -> TemplateErr
         deepest = error.downcast_ref::<minijinja::Error>().unwrap_or(deepest);
         if error.is::<TooLarge>() {
             return prompt_too_large(limits);
+        }
+        if error.is::<TooDeep>() {
+            let (what, limit) = ("the nesting of a value", DEPTH as u64);
+            return TemplateError::new(TemplateErrorKind::Limit { what, len: None, limit });
         }
         cause = error.source();
     }

@@ -84,9 +84,9 @@
 //!
 //! # Untrusted templates and texts
 //!
-//! A template is a program. [`Limits`] bound its steps, its output, the bytes that it creates and its recursion. Within the
-//! default limits, a malicious template can use some hundred megabytes of memory and some seconds of time. A template reads
-//! nothing but its variables.
+//! A template is a program. [`Limits`] bound its steps, its output, the bytes that it creates, the values that it visits and
+//! its recursion. Within the default limits, a malicious template can use some hundred megabytes of memory and some seconds
+//! of time. A template reads nothing but its variables.
 //!
 //! A text that contains a control token of the model, such as `<|im_end|>`, could end its message and start another one.
 //! By default such a text is an error; see [`ControlTokens`].
@@ -99,12 +99,17 @@ mod date;
 mod engine;
 mod error;
 mod family;
+mod filters;
 mod limits;
 mod messages;
 mod meter;
+mod methods;
+mod operators;
+mod percent;
 mod prompt;
 mod python;
 mod roles;
+mod scan;
 mod template;
 mod tokenizer_config;
 mod values;

@@ -1,16 +1,17 @@
 //! Values and methods as in Python: models' templates are written for Jinja in Python.
 
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Error, ErrorKind, State, Value};
+use minijinja::{Error, ErrorKind, Value};
 
-use crate::budget::{filter_cost, spend, too_large};
-
-/// Deepest nesting of a value.
-const DEPTH: usize = 128;
+use crate::budget::{DEPTH, too_deep, too_large};
 
 /// How a value is written.
 struct Style<'a> {
     json: bool,
+    /// In JSON, whether everything but ASCII is escaped.
+    ascii: bool,
+    /// Whether the keys of maps are sorted.
+    sorted: bool,
     /// Spaces for each level, with each item on its own line.
     indent: Option<usize>,
     /// Written between two items.
@@ -31,11 +32,15 @@ pub(crate) fn string(value: &Value, limit: usize) -> Result<String, Error> {
     match value.as_str() {
         Some(text) => Ok(text.to_string()),
         None if value.is_undefined() => Ok(String::new()),
-        None => {
-            let style = Style { json: false, indent: None, separator: ", ", colon: ": " };
-            write(value, limit, style)
-        }
+        None => representation(value, limit),
     }
+}
+
+/// `repr(value)`.
+pub(crate) fn representation(value: &Value, limit: usize) -> Result<String, Error> {
+    let style =
+        Style { json: false, ascii: false, sorted: false, indent: None, separator: ", ", colon: ": " };
+    write(value, limit, style)
 }
 
 /// The filter `tojson` as in transformers: `json.dumps` with `ensure_ascii=False`, without escapes for HTML.
@@ -50,9 +55,8 @@ pub(crate) fn to_json(
         None => kwargs.get::<Option<usize>>("indent")?,
     };
     let separators = kwargs.get::<Option<Value>>("separators")?;
-    // Accepted, without effect: nothing is escaped, and keys keep their order.
-    kwargs.get::<Option<bool>>("ensure_ascii")?;
-    kwargs.get::<Option<bool>>("sort_keys")?;
+    let ascii = kwargs.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    let sorted = kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
     kwargs.assert_all_used()?;
     let separator = |index| {
         separators
@@ -63,6 +67,8 @@ pub(crate) fn to_json(
     let (between, colon) = (separator(0), separator(1));
     let style = Style {
         json: true,
+        ascii,
+        sorted,
         indent: indent.map(|indent| indent.min(32)),
         separator: between.as_ref().and_then(Value::as_str).unwrap_or(if indent.is_some() {
             ","
@@ -83,7 +89,7 @@ fn write(value: &Value, limit: usize, style: Style<'_>) -> Result<String, Error>
 impl Writer<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         if depth > DEPTH {
-            return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deeply"));
+            return Err(too_deep());
         }
         let json = self.style.json;
         match value.kind() {
@@ -105,14 +111,20 @@ impl Writer<'_> {
             },
             ValueKind::Map => self.map(value, depth)?,
             ValueKind::Seq | ValueKind::Iterable => {
-                self.push("[")?;
+                let is_tuple = value.is_tuple() && !json;
+                self.push(if is_tuple { "(" } else { "[" })?;
                 let mut count = 0;
                 for item in value.try_iter()?.checked() {
                     self.item(count, depth)?;
                     count += 1;
                     self.value(&item?, depth + 1)?;
                 }
-                self.close("]", count, depth)?;
+                let close = match (is_tuple, count) {
+                    (false, _) => "]",
+                    (true, 1) => ",)",
+                    (true, _) => ")",
+                };
+                self.close(close, count, depth)?;
             }
             _ => match value.as_str() {
                 Some(text) => self.text(text)?,
@@ -125,8 +137,11 @@ impl Writer<'_> {
     fn map(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         self.push("{")?;
         let mut count = 0;
-        for key in value.try_iter()?.checked() {
-            let key = key?;
+        let mut keys = value.try_iter()?.checked().collect::<Result<Vec<_>, _>>()?;
+        if self.style.sorted {
+            keys.sort();
+        }
+        for key in keys {
             self.item(count, depth)?;
             count += 1;
             match key.as_str() {
@@ -184,6 +199,11 @@ impl Writer<'_> {
                 c if c < ' ' || c == '\u{7f}' && !self.style.json => {
                     out.push_str(&format!("\\x{:02x}", u32::from(c)));
                 }
+                c if self.style.ascii && !c.is_ascii() => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        out.push_str(&format!("\\u{unit:04x}"));
+                    }
+                }
                 c => out.push(c),
             }
         }
@@ -220,56 +240,4 @@ fn float(number: f64) -> String {
     }
     // `Debug` writes a decimal point in every number.
     format!("{number:?}")
-}
-
-/// Calls a method of one of Python's types: minijinja-contrib's, those that it lacks, and a `replace` with a bound.
-pub(crate) fn method(
-    state: &mut State<'_, '_>,
-    value: &Value,
-    method: &str,
-    arguments: &[Value],
-    limit: usize,
-) -> Result<Value, Error> {
-    let text = |index: usize| arguments.get(index).and_then(Value::as_str);
-    let receiver = std::slice::from_ref(value);
-    let filter = if method == "splitlines" { "lines" } else { method };
-    let cost = filter_cost(filter, receiver).saturating_add(filter_cost(filter, arguments));
-    // `', '.join(list)` has its arguments in the opposite order of the filter.
-    let joined = [arguments.first().cloned().unwrap_or_default(), value.clone()];
-    spend(state, if method == "join" { filter_cost(method, &joined) } else { cost }, limit)?;
-    if let Some(value) = value.as_str() {
-        match (method, arguments.len()) {
-            ("removeprefix", 1) => {
-                return Ok(text(0).and_then(|prefix| value.strip_prefix(prefix)).unwrap_or(value).into());
-            }
-            ("removesuffix", 1) => {
-                return Ok(text(0).and_then(|suffix| value.strip_suffix(suffix)).unwrap_or(value).into());
-            }
-            ("replace", 2) => {
-                if let (Some(from), Some(to)) = (text(0), text(1)) {
-                    return replace(state, value, from, to, limit).map(Value::from);
-                }
-            }
-            _ => {}
-        }
-    }
-    minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments)
-}
-
-/// Replaces every `from` in `value` by `to`.
-pub(crate) fn replace(
-    state: &mut State<'_, '_>,
-    value: &str,
-    from: &str,
-    to: &str,
-    limit: usize,
-) -> Result<String, Error> {
-    let grows = to.len().saturating_sub(from.len());
-    let count = if grows > 0 { value.matches(from).count() } else { 0 };
-    let len = count.saturating_mul(grows).saturating_add(value.len());
-    if len > limit {
-        return Err(too_large());
-    }
-    spend(state, len as u64, limit)?;
-    Ok(value.replace(from, to))
 }

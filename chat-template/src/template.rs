@@ -222,6 +222,7 @@ impl Template {
                     false if engine.has("tool_use") => "tool_use",
                     _ => "default",
                 });
+                engine.check_count(messages)?;
                 let capabilities = capabilities.unwrap_or_else(|| engine.capabilities(name));
                 let messages = read_messages(messages, capabilities, &mut filter)?;
                 let context = self.context(capabilities, &messages, tools, &mut filter)?;

@@ -57,6 +57,17 @@ fn mutated_seeds() {
         let texts = texts[usize::from(number / 2 % 2)];
         seeds.push([&[control, family + 64], &texts.join(&0xff)[..]].concat());
     }
+    // Templates of the grammar: each makes deep, shared or long values in a loop, and then visits them.
+    for makes in 5..29u8 {
+        for visits in [3, 29, 30, 31, 32, 33, 34, 35, 36, 37] {
+            let mut choices = Vec::from([1, 40, 41, makes, makes % 8 + 5, 42, visits]);
+            if visits == 3 {
+                choices.push(44);
+            }
+            let text: String = choices.into_iter().map(char::from).collect();
+            seeds.push([&[1, 0], text.as_bytes(), &b"\xffuxhi"[..]].concat());
+        }
+    }
     let shown: [&[&[u8]]; 3] = [
         &[b"", b"sxs", b"uxhi <|t|>", b"ar<|~t|>", b"an<|t|>x", b"tet<|~t|>", b"uicat<|t~|>"],
         &[b"", b"uxgo", b"ac{\"<|t|>\":[\"<|t|>\"]}", b"ue1", b"aj\"<|t|>\""],

@@ -29,7 +29,11 @@ pub fn chat_templates(data: &[u8]) {
     let mut texts = data.split(|byte| *byte == 0xff);
     let source = String::from_utf8_lossy(texts.next().unwrap_or_default()).into_owned();
     let writes_all = source.is_empty() && kind % 4 == 1;
-    let source = if writes_all { WRITES_ALL.to_owned() } else { source };
+    let source = match source.strip_prefix('\u{1}') {
+        Some(choices) => statements(choices),
+        None if writes_all => WRITES_ALL.to_owned(),
+        None => source,
+    };
     let texts: Vec<Cow<'_, str>> = texts.take(24).map(String::from_utf8_lossy).collect();
     let messages: Vec<_> = texts.iter().map(|text| message(text, false)).collect();
     let tools = [tool(texts.first().map_or("f", |text| text))];
@@ -72,6 +76,55 @@ pub fn chat_templates(data: &[u8]) {
         }
         Err(error) => check_error(&error),
     }
+}
+
+/// Statements that make values deep, shared and long, and that visit them.
+const STATEMENTS: [&str; 40] = [
+    "{% set ns = namespace(x=[1], y=[1], t='x') %}",
+    "{% for i in range(200) %}",
+    "{% endfor %}",
+    "{% if ns.x == ns.y %}",
+    "{% endif %}",
+    "{% set ns.x = [ns.x] %}",
+    "{% set ns.y = [ns.y] %}",
+    "{% set ns.x = [ns.x, ns.x] %}",
+    "{% set ns.y = [ns.y, ns.y] %}",
+    "{% set ns.x = ns.x + ns.y %}",
+    "{% set ns.x = (ns.x, ns.y) %}",
+    "{% set ns.x = {'a': ns.x, 'b': ns.y} %}",
+    "{% set ns.x = {ns.y: ns.x} %}",
+    "{% set ns.x = ns.x[1:] %}",
+    "{% set ns.x = ns.x[::-1] %}",
+    "{% set ns.x = ns.x * 3 %}",
+    "{% set ns.t = ns.t ~ ns.t %}",
+    "{% set ns.t = '%s-%5s' % (ns.t, ns.x) %}",
+    "{% set ns.t = ns.t.replace('x', ns.t) %}",
+    "{% set ns.x = ns.t | list %}",
+    "{% set ns.x = messages %}",
+    "{% set ns.x = ns %}",
+    "{% set ns.x = namespace(a=ns.x) %}",
+    "{% set ns.x = dict(a=ns.x) %}",
+    "{% set ns.x = ns.x | batch(2) %}",
+    "{% set ns.x = ns.x | reverse %}",
+    "{% set ns.x = ns.x.items() %}",
+    "{% set ns.x, ns.y = ns.y, ns.x %}",
+    "{% set ns.t %}{{ ns.t }}{{ ns.x }}{% endset %}",
+    "{{ ns.x in [ns.y] }}",
+    "{{ [ns.x, ns.y] | sort }}",
+    "{{ [ns.x, ns.y] | unique | list | length }}",
+    "{{ ns.x | tojson }}",
+    "{{ ns.x | join('-') }}",
+    "{{ ns.x | max }}",
+    "{{ ns.t[-1] ~ ns.x[0] ~ ns.x | length }}",
+    "{{ ns.x is eq ns.y }}",
+    "{{ ns.x < ns.y or ns.x | groupby(0) }}",
+    "{% macro m(v) %}{% set ns.x = [v] %}{{ m(ns.x) }}{% endmacro %}",
+    "{{ m(ns.x) }}",
+];
+
+/// A template of statements, chosen by the characters of a text.
+fn statements(choices: &str) -> String {
+    choices.chars().take(200).map(|choice| STATEMENTS[choice as usize % STATEMENTS.len()]).collect()
 }
 
 /// The first byte, and the rest.
