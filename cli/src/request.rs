@@ -176,6 +176,7 @@ fn takes_prompt(api: Api) -> bool {
             | Api::JumpStart
             | Api::JumpStartText
             | Api::Triton
+            | Api::Sglang
             | Api::JumpStartRaw
     )
 }

@@ -130,7 +130,15 @@ fn values(events: &[Event<'_>]) -> Vec<Value> {
 #[test]
 fn vectors_read_back() {
     let mut count = 0;
-    let all = ["anthropic.json", "bedrock.json", "responses.json", "streams.json", "generation.json"];
+    let all = [
+        "anthropic.json",
+        "bedrock.json",
+        "responses.json",
+        "cohere.json",
+        "streams.json",
+        "generation.json",
+        "sglang.json",
+    ];
     for vector in all.iter().flat_map(|file| match common::read_json(&common::testdata(file)) {
         Value::Array(vectors) => vectors,
         _ => panic!("a list"),

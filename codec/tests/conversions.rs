@@ -19,17 +19,20 @@ use sagewire_codec::{
 };
 
 /// The APIs with requests: the name in the tables, the name of the sample request in `testdata/golden`, and the API.
-const REQUESTS: [(&str, &str, Api); 11] = [
+const REQUESTS: [(&str, &str, Api); 14] = [
     ("OpenAI chat", "openai", Api::OpenAi),
     ("OpenAI completions", "completions", Api::Completions),
     ("Converse", "bedrock", Api::Converse),
     ("Anthropic", "anthropic", Api::Anthropic),
+    ("Cohere", "cohere", Api::Cohere),
+    ("Nova", "nova", Api::Nova),
     ("TGI", "tgi", Api::Tgi),
     ("LMI", "lmi", Api::Lmi),
     ("JumpStart text", "jumpstart", Api::JumpStart),
     ("JumpStart text2text", "jumpstart_text", Api::JumpStartText),
     ("Llama 2 dialogs", "jumpstart_dialogs", Api::JumpStartDialogs),
     ("Triton", "triton", Api::Triton),
+    ("SGLang", "sglang", Api::Sglang),
     ("JumpStart raw text", "text", Api::JumpStartRaw),
 ];
 
@@ -43,7 +46,7 @@ const TARGETS: [(&str, Api); 4] = [
 
 /// The APIs with responses: the name in the tables, the file with their vectors, and the vectors that together use everything
 /// that the API can express.
-const RESPONSES: [(&str, &str, &[&str]); 9] = [
+const RESPONSES: [(&str, &str, &[&str]); 11] = [
     (
         "OpenAI chat",
         "streams.json",
@@ -86,6 +89,11 @@ const RESPONSES: [(&str, &str, &[&str]); 9] = [
         &["text", "thinking", "tools", "server_tools", "citations", "stop_stop_sequence", "details"],
     ),
     (
+        "Cohere",
+        "cohere.json",
+        &["thinking", "tools", "citations", "logprobs", "unknown", "finish_stop", "v1", "v1_search"],
+    ),
+    (
         "TGI",
         "streams.json",
         &["tgi", "tgi_stop_sequence", "tgi_top_tokens", "tgi_unknown_members", "tgi_best_of"],
@@ -93,6 +101,11 @@ const RESPONSES: [(&str, &str, &[&str]); 9] = [
     ("LMI", "streams.json", &["lmi_lines", "lmi_sse", "lmi_vllm", "lmi_vllm_choices", "lmi_3p"]),
     ("Triton", "streams.json", &["triton", "triton_whole"]),
     ("llama-server", "streams.json", &["llama_native", "llama_native_probs"]),
+    (
+        "SGLang",
+        "sglang.json",
+        &["sglang", "sglang_choices", "sglang_stop_string", "sglang_logprobs", "sglang_whole"],
+    ),
 ];
 
 /// A row of the first table.
@@ -113,7 +126,7 @@ struct Row {
 
 const NONE: Row = Row { name: "", requests: &[], response: None, stream: None, selected: None, target: None };
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 14] = [
     Row {
         name: "OpenAI chat (vLLM, SGLang, llama.cpp, TGI, LMI)",
         requests: &[Api::OpenAi],
@@ -170,6 +183,29 @@ const ROWS: [Row; 11] = [
         ..NONE
     },
     Row {
+        name: "Cohere Chat v2, and responses of v1",
+        requests: &[Api::Cohere],
+        response: Some(
+            r#"{"id":"a","finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"hi"}]}}"#,
+        ),
+        stream: Some(
+            "data: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":{\"text\":\"hi\"}}}}\n\n\
+             data: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"COMPLETE\"}}\n\n",
+        ),
+        ..NONE
+    },
+    Row {
+        name: "Amazon Nova on SageMaker",
+        requests: &[Api::Nova],
+        response: Some(
+            r#"{"model":"default","choices":[{"index":0,"message":{"content":"hi","reasoning_content":null},"finish_reason":"stop"}]}"#,
+        ),
+        stream: Some(
+            "data: {\"model\":\"default\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\",\"reasoning_content\":null},\"finish_reason\":\"stop\"}]}\n\n",
+        ),
+        ..NONE
+    },
+    Row {
         name: "TGI",
         requests: &[Api::Tgi],
         response: Some(r#"{"generated_text":"hi"}"#),
@@ -201,6 +237,13 @@ const ROWS: [Row; 11] = [
         stream: Some(
             "data: {\"model_name\":\"m\",\"text_output\":\"hi\"}\n\ndata: {\"model_name\":\"m\",\"sequence_end\":true,\"text_output\":\"\"}\n\n",
         ),
+        ..NONE
+    },
+    Row {
+        name: "SGLang `/generate`",
+        requests: &[Api::Sglang],
+        response: Some(r#"{"text":"hi","meta_info":{"finish_reason":{"type":"stop"}}}"#),
+        stream: Some("data: {\"text\":\"hi\",\"meta_info\":{\"finish_reason\":{\"type\":\"stop\"}}}\n\n"),
         ..NONE
     },
     Row {

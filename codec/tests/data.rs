@@ -11,7 +11,7 @@ use sagewire_codec::{Api, Decoder, Framing, Limits, Options};
 use serde_json::{Value, json};
 
 /// The streams of every API, each with the API that is detected.
-const STREAMS: [(&str, Api); 8] = [
+const STREAMS: [(&str, Api); 10] = [
     ("openai.sse", Api::OpenAi),
     ("completions.sse", Api::OpenAi),
     ("responses.sse", Api::Responses),
@@ -20,6 +20,8 @@ const STREAMS: [(&str, Api); 8] = [
     ("tgi.sse", Api::TextGeneration),
     ("lmi.jsonl", Api::TextGeneration),
     ("triton.sse", Api::TextGeneration),
+    ("cohere.sse", Api::Cohere),
+    ("sglang.sse", Api::TextGeneration),
 ];
 
 fn stream(name: &str) -> Vec<u8> {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 #[test]
 fn shapes() {
     assert!(common::run_vectors("generation.json") >= 70);
+    assert!(common::run_vectors("sglang.json") >= 25);
 }
 
 /// The response that the events add up to.

@@ -11,14 +11,16 @@ use sagewire_codec::model::ResponseOptions;
 use sagewire_codec::{Api, Options};
 use serde_json::{Map, Value, json};
 
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "anthropic.sse",
     "bedrock.jsonl",
+    "cohere.sse",
     "completions.sse",
     "llama.sse",
     "lmi.jsonl",
     "openai.sse",
     "responses.sse",
+    "sglang.sse",
     "tgi.sse",
     "triton.sse",
 ];

@@ -14,9 +14,10 @@ use sagewire_codec::{Api, Options};
 use serde_json::{Value, json};
 
 /// Formats of non-streaming responses, each with the file of the stream that has the same content, if there is one.
-const SOURCES: [(&str, Option<&str>); 13] = [
+const SOURCES: [(&str, Option<&str>); 15] = [
     ("anthropic", Some("anthropic.sse")),
     ("bedrock", Some("bedrock.jsonl")),
+    ("cohere", Some("cohere.sse")),
     ("completions", Some("completions.sse")),
     ("jumpstart", None),
     ("jumpstart_dialogs", None),
@@ -26,6 +27,7 @@ const SOURCES: [(&str, Option<&str>); 13] = [
     ("lmi_3p", None),
     ("openai", Some("openai.sse")),
     ("responses", Some("responses.sse")),
+    ("sglang", Some("sglang.sse")),
     ("tgi", Some("tgi.sse")),
     ("triton", Some("triton.sse")),
 ];
@@ -34,7 +36,7 @@ const TARGETS: [(&str, Api); 4] =
     [("anthropic", Api::Anthropic), ("bedrock", Api::Converse), ("openai", Api::OpenAi), ("tgi", Api::Tgi)];
 
 /// The conversions that lose nothing; all others lose something.
-const LOSSLESS: [(&str, &str); 8] = [
+const LOSSLESS: [(&str, &str); 9] = [
     ("anthropic", "anthropic"),
     ("bedrock", "bedrock"),
     ("jumpstart_dialogs", "tgi"),
@@ -42,6 +44,7 @@ const LOSSLESS: [(&str, &str); 8] = [
     ("lmi_3p", "bedrock"),
     ("lmi_3p", "openai"),
     ("openai", "openai"),
+    ("sglang", "openai"),
     ("triton", "tgi"),
 ];
 
@@ -107,7 +110,7 @@ fn every_response_converts_to_every_format() {
 }
 
 /// Known differences between the streaming and the non-streaming response, as read (`*`) or after conversion to a format.
-const EXCEPTIONS: [Exception; 9] = [
+const EXCEPTIONS: [Exception; 10] = [
     (
         &["llama"],
         &["*", "anthropic", "openai"],
@@ -129,9 +132,15 @@ const EXCEPTIONS: [Exception; 9] = [
         "`top_tokens` are a token's, or in the details",
     ),
     (&["tgi"], &["*", "anthropic", "bedrock", "openai"], &["usage"], "only a stream counts the input"),
+    (
+        &["sglang"],
+        &["*", "openai"],
+        &["others of a choice"],
+        "the tokens of a text that is streamed are not repeated",
+    ),
     (&["triton"], &["bedrock"], &["usage", "others"], "a whole answer always has counts and metrics"),
     (
-        &["anthropic", "bedrock", "openai", "responses"],
+        &["anthropic", "bedrock", "cohere", "openai", "responses", "sglang"],
         &["tgi"],
         &["usage"],
         "it counts the input in streams only",

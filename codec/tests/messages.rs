@@ -1,4 +1,4 @@
-//! Anthropic Messages, OpenAI Responses and Bedrock's Converse: the meaning of streaming and non-streaming responses, and that
+//! Anthropic Messages, OpenAI Responses, Cohere's chat and Bedrock's Converse: the meaning of streaming and non-streaming responses, and that
 //! both have the same content.
 
 mod common;
@@ -25,6 +25,11 @@ fn responses_vectors() {
 #[test]
 fn bedrock_vectors() {
     assert!(common::run_vectors("bedrock.json") >= 50);
+}
+
+#[test]
+fn cohere_vectors() {
+    assert!(common::run_vectors("cohere.json") >= 40);
 }
 
 /// A Converse stream decodes to the same events from frames and from lines.
@@ -310,7 +315,7 @@ proptest! {
 /// The vectors take no fast path that the full parser would not take.
 #[test]
 fn vectors_without_shortcuts() {
-    for file in ["anthropic.json", "responses.json", "bedrock.json"] {
+    for file in ["anthropic.json", "responses.json", "bedrock.json", "cohere.json"] {
         for vector in common::read_json(&common::testdata(file)).as_array().expect("a list") {
             if let Some(text) = vector["text"].as_str() {
                 oracles::alike(text.as_bytes());

@@ -22,7 +22,9 @@ fn list(file: &str) -> Vec<Value> {
 /// The bodies of all streams and responses, with the number of the format that reads them.
 fn bodies() -> Vec<(usize, Vec<u8>)> {
     let mut bodies = Vec::new();
-    for (format, file) in [(2, "responses.json"), (3, "bedrock.json"), (4, "anthropic.json")] {
+    for (format, file) in
+        [(2, "responses.json"), (3, "bedrock.json"), (4, "anthropic.json"), (5, "sglang.json")]
+    {
         bodies.extend(list(file).iter().map(|vector| (format, body(vector))));
     }
     for vector in list("streams.json").iter().chain(&list("generation.json")) {
@@ -46,6 +48,12 @@ fn readers() {
             seeds.push([&[choice as u8, number as u8], &body[..]].concat());
         }
     }
+    for (number, vector) in list("cohere.json").iter().enumerate() {
+        let body = body(vector);
+        for choice in [usize::from(oracles::COHERE) + number % 32, 7 * (number % 32)] {
+            seeds.push([&[choice as u8, number as u8], &body[..]].concat());
+        }
+    }
     run("readers", &seeds, 4_000, oracles::readers);
 }
 
@@ -58,12 +66,17 @@ fn responses() {
         seeds.push(seed(auto, &body));
         seeds.push(seed(format, &body));
     }
+    // Read by name, and detected.
+    for body in list("cohere.json").iter().map(body) {
+        seeds.push(seed(oracles::COHERE.into(), &body));
+        seeds.push(seed(133, &body));
+    }
     run("responses", &seeds, 6_000, oracles::responses);
 }
 
 #[test]
 fn requests() {
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 13] = [
         "openai",
         "completions",
         "bedrock",
@@ -74,16 +87,35 @@ fn requests() {
         "jumpstart_text",
         "jumpstart_dialogs",
         "triton",
+        "cohere",
+        "nova",
+        "sglang",
     ];
     let mut seeds = Vec::new();
     let vectors = read_json(&testdata("requests.json"));
     let mut vectors: Vec<Value> = vectors["identity"].as_array().cloned().expect("a list");
-    for name in ["openai", "bedrock", "anthropic", "tgi", "lmi", "completions", "jumpstart_dialogs"] {
+    let rich = [
+        "openai",
+        "bedrock",
+        "anthropic",
+        "tgi",
+        "lmi",
+        "completions",
+        "jumpstart_dialogs",
+        "cohere",
+        "nova",
+        "sglang",
+    ];
+    for name in rich {
         vectors.push(read_json(&testdata(&format!("golden/request-{name}.json"))));
     }
     for vector in vectors {
         let from = NAMES.iter().position(|name| vector["format"] == **name).expect("a format");
         let body = vector["body"].to_string();
+        seeds.extend((0..3).map(|to| seed(200 + from + 13 * to, body.as_bytes())));
+        if from >= 10 {
+            continue;
+        }
         for to in 0..10 {
             seeds.push(seed(from + 10 * to, body.as_bytes()));
         }

@@ -298,16 +298,23 @@ fn requests_can_be_owned() {
     assert_ne!(other, request);
 }
 
-/// Several prompts are several requests, and tokens are not text.
+/// Several prompts are several requests, and tokens are not text. Only SGLang takes the same.
 #[test]
 fn prompts_in_lists_stay_with_completions() {
     for prompt in [json!(["a", "b"]), json!([1, 2]), json!([[1, 2]])] {
         let body = json!({"prompt": prompt, "seed": 1});
         for (to, _) in FORMATS {
             match convert("completions", to, &body) {
+                Ok((written, losses)) if to == "sglang" => {
+                    let name = if prompt[0].is_string() { "text" } else { "input_ids" };
+                    let expected = json!({name: prompt, "sampling_params": {"sampling_seed": 1}});
+                    assert_eq!((written.clone(), losses.len()), (expected, 0));
+                    let (back, losses) = convert("sglang", "completions", &written).expect("a request");
+                    assert_eq!((back, losses.len()), (body.clone(), 0));
+                }
                 Ok((written, losses)) => assert!(to == "completions" && losses.is_empty() && written == body),
                 Err(error) => {
-                    let why = "only completions take them (at /prompt)";
+                    let why = "only completions and SGLang take them (at /prompt)";
                     assert!(to != "completions" && error.is_unsupported(), "{to}: {error}");
                     assert!(error.to_string().ends_with(why), "{error}");
                     assert_eq!(error.offset(), 10);
@@ -563,8 +570,8 @@ fn the_api_of_a_request_is_detected() {
         let name = common::name_of(vector);
         let api = named(vector["format"].as_str().expect("a format"));
         let found = detect_request(vector["body"].to_string().as_bytes());
-        let is_shared = matches!(api, Api::Lmi | Api::JumpStart | Api::Anthropic);
-        let shared = if api == Api::Anthropic { Api::OpenAi } else { Api::Tgi };
+        let is_shared = matches!(api, Api::Lmi | Api::JumpStart | Api::Anthropic | Api::Nova);
+        let shared = if matches!(api, Api::Anthropic | Api::Nova) { Api::OpenAi } else { Api::Tgi };
         assert!(found == Some(api) || (is_shared && found == Some(shared)), "{name}: {found:?}");
     }
 }

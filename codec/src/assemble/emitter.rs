@@ -301,6 +301,11 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// Whether text was sent since [`remember_text`](Self::remember_text).
+    pub(crate) fn has_sent_text(&self) -> bool {
+        self.recorder.response().sent_text.as_deref().is_some_and(SentText::has_text)
+    }
+
     /// All text of a choice, as the server repeats it. The part that was not sent before is delivered. `prompt` is the
     /// prompt, if the server repeats it.
     pub(crate) fn repeated_text(

@@ -16,4 +16,5 @@ pub(crate) use emitter::{Emitter, Stop, ToolDelta, hash};
 pub(crate) use event_queue::{Delta, DeltaKind, EventQueue, EventRecord, Reason, Text, TextKind};
 pub(crate) use record_log::{CacheableRecord, Ignored};
 pub(crate) use response_state::ResponseState;
+pub(crate) use sent_text::TextHash;
 pub(crate) use tracked::Tracked;

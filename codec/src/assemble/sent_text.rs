@@ -27,6 +27,11 @@ impl SentText {
         }
     }
 
+    /// Whether there is any.
+    pub(crate) fn has_text(&self) -> bool {
+        self.choice.is_some()
+    }
+
     /// The offset in `whole`, the text of the choice as the server repeats it, at which the text begins that was not sent.
     /// `prompt` is the prompt if the server repeats it, too.
     ///
@@ -41,7 +46,7 @@ impl SentText {
 
 /// The length and a hash of a text, not the text itself, so that the memory does not grow with the text.
 #[derive(Clone, Debug)]
-struct TextHash {
+pub(crate) struct TextHash {
     len: usize,
     /// The hash of all blocks that more text follows.
     hash: u64,
@@ -62,7 +67,7 @@ impl TextHash {
     ///
     /// A short text is copied as a window of fixed length, so that no branch depends on its length.
     #[inline]
-    fn add(&mut self, bytes: &[u8], range: Range<usize>) {
+    pub(crate) fn add(&mut self, bytes: &[u8], range: Range<usize>) {
         let window = bytes.get(range.start..range.start + SHORT);
         match (window, self.held.get_mut(self.fill..self.fill + SHORT)) {
             (Some(window), Some(place)) if range.len() <= SHORT => {
@@ -104,7 +109,13 @@ impl TextHash {
         &self.held[..self.fill]
     }
 
-    fn is(&self, text: &[u8]) -> bool {
+    /// The length of the text in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the text is this one.
+    pub(crate) fn is(&self, text: &[u8]) -> bool {
         let mut other = Self::default();
         other.add(text, 0..text.len());
         (other.len, other.hash, other.held()) == (self.len, self.hash, self.held())

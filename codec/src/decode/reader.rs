@@ -16,7 +16,9 @@ pub(crate) use crate::decode::shape_match::Match;
 use crate::error::DecodeErrorKind;
 #[cfg(feature = "custom")]
 use crate::formats::custom;
-use crate::formats::{anthropic, converse, openai_chat, openai_responses, plain_text, text_generation};
+use crate::formats::{
+    anthropic, cohere, converse, openai_chat, openai_responses, plain_text, text_generation,
+};
 use crate::json::{Json, Kind};
 use crate::limits::Limits;
 use crate::model::position::RecordOffset;
@@ -50,6 +52,7 @@ enum State {
     Responses(Tracked<openai_responses::StreamState>),
     Converse,
     Anthropic(Tracked<anthropic::StreamState>),
+    Cohere,
     TextGeneration(Tracked<text_generation::StreamState>),
     /// Whether there was any text.
     Text(bool),
@@ -60,10 +63,11 @@ enum State {
 impl State {
     fn new(api: Api) -> Self {
         match api {
-            Api::OpenAi | Api::Completions => Self::OpenAi(Tracked::default()),
+            Api::OpenAi | Api::Completions | Api::Nova => Self::OpenAi(Tracked::default()),
             Api::Responses => Self::Responses(Tracked::default()),
             Api::Converse => Self::Converse,
             Api::Anthropic => Self::Anthropic(Tracked::default()),
+            Api::Cohere => Self::Cohere,
             Api::TextGeneration
             | Api::Tgi
             | Api::Lmi
@@ -72,7 +76,8 @@ impl State {
             | Api::JumpStartRaw
             | Api::JumpStartDialogs
             | Api::Triton
-            | Api::LlamaServer => Self::TextGeneration(Tracked::default()),
+            | Api::LlamaServer
+            | Api::Sglang => Self::TextGeneration(Tracked::default()),
             Api::PlainText => Self::Text(false),
         }
     }
@@ -85,6 +90,7 @@ impl State {
             Self::Responses(_) => Some(Api::Responses),
             Self::Converse => Some(Api::Converse),
             Self::Anthropic(_) => Some(Api::Anthropic),
+            Self::Cohere => Some(Api::Cohere),
             Self::TextGeneration(_) => Some(Api::TextGeneration),
             Self::Text(_) => Some(Api::PlainText),
             #[cfg(feature = "custom")]
@@ -165,7 +171,12 @@ impl Reader {
     /// whether its records were server-sent events.
     pub(crate) fn finish(&mut self, is_good: bool, is_sse: bool, queue: &mut EventQueue) {
         let is_whole = match &mut self.memory.state {
-            State::TextGeneration(state) => !is_sse && state.is_whole_body(),
+            State::TextGeneration(state) => {
+                let mut emitter = Emitter::new(&[], &mut self.response, queue);
+                // A limit has nothing left to stop.
+                let _ = text_generation::finish_input(state, &mut emitter);
+                !is_sse && state.is_whole_body()
+            }
             State::Text(has_text) => *has_text,
             #[cfg(feature = "custom")]
             State::Custom(state) => {
@@ -263,6 +274,11 @@ impl Reader {
         let rest = record[from..].trim_ascii_start();
         // The terminal record, as a text or as a JSON string; OpenAI's own client looks at the beginning only.
         if rest.starts_with(b"[DONE]") || rest.starts_with(b"\"[DONE]") {
+            if let State::TextGeneration(state) = state {
+                if let Err(Stop::Limit(kind)) = text_generation::finish_input(state, &mut emitter) {
+                    return Err(kind);
+                }
+            }
             emitter.done();
             return Ok(record.len());
         }
@@ -310,7 +326,7 @@ impl State {
             Self::Responses(state) => state.take_changed(),
             Self::Anthropic(state) => state.take_changed(),
             Self::TextGeneration(state) => state.take_changed(),
-            Self::Unknown | Self::Converse | Self::Text(_) => false,
+            Self::Unknown | Self::Converse | Self::Cohere | Self::Text(_) => false,
             #[cfg(feature = "custom")]
             Self::Custom(state) => state.take_changed(),
         }
@@ -348,6 +364,7 @@ impl State {
             Self::Responses(state) => openai_responses::read_record(state, json, emitter),
             Self::Converse => converse::read_record(json, emitter),
             Self::Anthropic(state) => anthropic::read_record(state, json, emitter),
+            Self::Cohere => cohere::read_record(json, emitter),
             Self::TextGeneration(state) => text_generation::read_record(state, json, emitter),
             Self::Text(_) => json.skip().map(drop).map_err(Stop::Json),
             #[cfg(feature = "custom")]

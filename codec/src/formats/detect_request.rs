@@ -8,7 +8,8 @@ use crate::model::Api;
 
 /// Detects the API of a request by its fields; `None` if they fit none, or if `body` is not a JSON object.
 ///
-/// Requests of [`Api::Lmi`] and [`Api::JumpStart`] look like those of [`Api::Tgi`] and are detected as such. An Anthropic
+/// Requests of [`Api::Nova`] look like those of [`Api::OpenAi`] and are detected as such, and so are those of [`Api::Cohere`]
+/// without any parameter of its own. Requests of [`Api::Lmi`] and [`Api::JumpStart`] look like those of [`Api::Tgi`] and are detected as such. An Anthropic
 /// request without any field of its own (`system`, `stop_sequences`, content blocks) is detected as [`Api::OpenAi`].
 ///
 /// ```
@@ -39,6 +40,7 @@ struct Fields {
     has_messages: bool,
     is_converse: bool,
     is_anthropic: bool,
+    is_cohere: bool,
     /// The API of a request that has a prompt instead of messages.
     prompt: Option<Api>,
 }
@@ -55,6 +57,10 @@ impl Fields {
             (b"system", Kind::Array) => json.array(|json| self.see_block(json))?,
             (b"tools", Kind::Array) => json.array(|json| self.see_tool(json))?,
             (b"stop_sequences" | b"anthropic_version", _) => self.is_anthropic = true,
+            (b"p" | b"k", Kind::Number)
+            | (b"citation_options", Kind::Object)
+            | (b"safety_mode", Kind::String)
+            | (b"strict_tools", Kind::Bool) => self.is_cohere = true,
             (
                 b"inferenceConfig"
                 | b"toolConfig"
@@ -74,6 +80,7 @@ impl Fields {
             })?,
             (b"text_inputs", Kind::String | Kind::Array) => self.prompt = Some(Api::JumpStartText),
             (b"text_input", Kind::String) => self.prompt = Some(Api::Triton),
+            (b"sampling_params", Kind::Object) => self.prompt = Some(Api::Sglang),
             _ => {}
         }
         Ok(())
@@ -85,6 +92,10 @@ impl Fields {
         }
         json.object(|json, name| match (name, json.kind()?) {
             (b"content", Kind::Array) => json.array(|json| self.see_block(json)),
+            (b"tool_plan", Kind::String) => {
+                self.is_cohere = true;
+                json.skip().map(drop)
+            }
             _ => json.skip().map(drop),
         })
     }
@@ -131,6 +142,7 @@ impl Fields {
         match self {
             Self { is_converse: true, .. } => Some(Api::Converse),
             Self { has_messages: false, .. } => self.prompt,
+            Self { is_cohere: true, .. } => Some(Api::Cohere),
             Self { is_anthropic: true, .. } => Some(Api::Anthropic),
             _ => Some(Api::OpenAi),
         }

@@ -123,6 +123,31 @@ impl<'c, 'a> Conversion<'c, 'a> {
         Ok(())
     }
 
+    /// Writes messages for an API in which results of tools are messages of their own, before the rest of their message.
+    pub(crate) fn messages_and_results(
+        &self,
+        messages: &[Message<'a>],
+        mut array: Array<'_>,
+        result: impl Fn(&Message<'a>, &Part<'a>, &mut Vec<u8>) -> Result<bool>,
+        rest: impl Fn(&Message<'a>, &[&Part<'a>], &mut Vec<u8>) -> Result<bool>,
+    ) -> Result<()> {
+        for message in messages {
+            let mut parts = Vec::with_capacity(message.content.len());
+            for part in &message.content {
+                match &part.content {
+                    Content::ToolResult { .. } => {
+                        array.maybe(|out| self.message(message, out, |out| result(message, part, out)))?;
+                    }
+                    _ => parts.push(part),
+                }
+            }
+            if !parts.is_empty() || message.content.is_empty() {
+                array.maybe(|out| self.message(message, out, |out| rest(message, &parts, out)))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The system messages that a conversation begins with, and the rest.
     pub(crate) fn split_system<'m>(
         &self,

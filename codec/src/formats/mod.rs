@@ -2,6 +2,8 @@
 
 pub(crate) mod anthropic;
 pub(crate) mod call_ids;
+mod chat_parts;
+pub(crate) mod cohere;
 pub(crate) mod converse;
 mod conversion;
 #[cfg(feature = "custom")]

@@ -9,8 +9,8 @@ use crate::formats::conversion::Conversion;
 use crate::formats::parameters::{
     Group, PENALTIES, Parameter as P, SAMPLING, Table, row, split_extra_parameters,
 };
-use crate::formats::request_reader::{Result, Source, expected, offset_of};
-use crate::json::{Kind, Object};
+use crate::formats::request_reader::{Result, Source, expected, prompts};
+use crate::json::Object;
 use crate::model::{Fields, Param, Request};
 
 pub(crate) const TABLE: Table = Table {
@@ -62,7 +62,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     let mut request = Request::default();
     let mut fields = Fields::new();
     source.object(&mut fields, "", |source, name| match name {
-        "prompt" => prompt(source, &mut request),
+        "prompt" => prompts(source, &mut request),
         _ => TABLE.read(source, name, &mut request),
     })?;
     if request.prompt.is_none() && request.prompts.is_none() {
@@ -74,43 +74,11 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
     Ok(request)
 }
 
-/// Reads a prompt, also as the only one of a list.
-fn prompt<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let (kind, offset) = source.kind()?;
-    (request.prompt, request.prompts) = (None, None);
-    if kind != Kind::Array {
-        source.expect("prompt", Kind::String)?;
-        return source.param(&mut request.prompt);
-    }
-    let mut count = 0;
-    request.prompt = source.probe(|source| {
-        let mut only = None;
-        source.array(|source| {
-            count += 1;
-            if !source.value(&mut only)? {
-                count += 1;
-                source.raw()?;
-            }
-            Ok(())
-        })?;
-        Ok(only.filter(|_| count == 1).map(|value| Param { value, offset: offset_of(offset) }))
-    })?;
-    if count == 0 {
-        return Err(expected(offset, "prompt", "a string", "an empty list"));
-    }
-    if request.prompt.is_none() {
-        source.param(&mut request.prompts)?;
-    }
-    Ok(true)
-}
-
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.report_parameters(&TABLE);
     let mut object = Object::new(out);
-    if let Some(model) = &c.request.model {
-        object.string("model", &model.value);
-    }
+    c.write_model(&mut object);
     match &c.request.prompts {
         Some(prompts) => {
             c.report_tools();

@@ -10,9 +10,10 @@ use crate::formats::conversion::Conversion;
 use crate::formats::edit::{Merge, Original, put_back};
 use crate::formats::parameters::{Table, changed_parameters};
 use crate::formats::request_reader::{Result, Source, field_path};
-use crate::formats::text_generation::{jumpstart, lmi, tgi, triton};
+use crate::formats::text_generation::{jumpstart, lmi, sglang, tgi, triton};
 use crate::formats::{
-    anthropic, converse, openai_chat, openai_completions as completions, plain_text, tool_names as names,
+    anthropic, cohere, converse, openai_chat, openai_completions as completions, plain_text,
+    tool_names as names,
 };
 use crate::json::{Fault, Kind};
 use crate::model::{Api, ConversionOptions, Losses, Request, ToolNames};
@@ -36,6 +37,8 @@ fn format(api: Api) -> Option<Format> {
         Api::Completions => format!(completions::read, completions::write, completions::TABLE),
         Api::Converse => format!(converse::read_request, converse::write_request, converse::TABLE),
         Api::Anthropic => format!(anthropic::read_request, anthropic::write_request, anthropic::TABLE),
+        Api::Cohere => format!(cohere::read_request, cohere::write_request, cohere::TABLE),
+        Api::Nova => format!(openai_chat::read_request, openai_chat::write_nova, openai_chat::NOVA),
         Api::Tgi => format!(tgi::read_request, tgi::write_request, tgi::TABLE),
         Api::Lmi => format!(lmi::read, lmi::write, lmi::TABLE),
         Api::JumpStart => format!(jumpstart::read, jumpstart::write, jumpstart::PIPELINE),
@@ -44,6 +47,7 @@ fn format(api: Api) -> Option<Format> {
             format!(jumpstart::read_dialogs, jumpstart::write_dialogs, jumpstart::DIALOGS)
         }
         Api::Triton => format!(triton::read, triton::write, triton::TABLE),
+        Api::Sglang => format!(sglang::read, sglang::write, sglang::TABLE),
         _ => None,
     }
 }
@@ -123,9 +127,8 @@ fn write(api: Api, request: &Request<'_>, options: &ConversionOptions<'_>) -> Re
         }
     }
     let conversion = Conversion::new(request, options, None);
-    if let (Some(prompts), false) = (&request.prompts, api == Api::Completions) {
-        let reason =
-            "several prompts are several requests, and tokens are no text: only completions take them";
+    if let (Some(prompts), false) = (&request.prompts, matches!(api, Api::Completions | Api::Sglang)) {
+        let reason = "several prompts are several requests, and tokens are no text: only completions and SGLang take them";
         return Err(conversion.error(prompts.offset, reason));
     }
     let mut out = output(request);

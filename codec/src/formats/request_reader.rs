@@ -13,7 +13,7 @@ use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::json;
 use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
 use crate::model;
-use crate::model::{Fields, Message, Offset, Param, Part, Role, Text};
+use crate::model::{Fields, Message, Offset, Param, Part, Request, Role, Text};
 
 pub(crate) type Result<T> = core::result::Result<T, ConvertError>;
 
@@ -246,6 +246,20 @@ impl<'a> Source<'a> {
         Ok(found)
     }
 
+    /// Reads a parameter with `read`, or, if `read` does not recognize it, as it is.
+    pub(crate) fn param_or<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<Option<T>>,
+        other: impl FnOnce(model::Json<'a>) -> T,
+    ) -> Result<Param<T>> {
+        let offset = self.offset()?;
+        let value = match self.probe(read)? {
+            Some(value) => value,
+            None => other(self.raw()?),
+        };
+        Ok(Param { value, offset })
+    }
+
     /// Reads a list of strings, or, if `single`, one string; leaves any other value unread.
     pub(crate) fn strings(&mut self, slot: &mut Vec<Param<Cow<'a, str>>>, single: bool) -> Result<bool> {
         let found = self.probe(|source| {
@@ -410,6 +424,36 @@ pub(crate) fn message<'a>(
     })?;
     let Some(name) = name else { return Err(expected(start, "role of a message", "a string", "nothing")) };
     Ok(Message { role: role(name), content, name: None, extension_fields, offset })
+}
+
+/// Reads a prompt, also as the only one of a list; or several prompts, or tokens.
+pub(crate) fn prompts<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+    let (kind, offset) = source.kind()?;
+    (request.prompt, request.prompts) = (None, None);
+    if kind != Kind::Array {
+        source.expect("prompt", Kind::String)?;
+        return source.param(&mut request.prompt);
+    }
+    let mut count = 0;
+    request.prompt = source.probe(|source| {
+        let mut only = None;
+        source.array(|source| {
+            count += 1;
+            if !source.value(&mut only)? {
+                count += 1;
+                source.raw()?;
+            }
+            Ok(())
+        })?;
+        Ok(only.filter(|_| count == 1).map(|value| Param { value, offset: offset_of(offset) }))
+    })?;
+    if count == 0 {
+        return Err(expected(offset, "prompt", "a string", "an empty list"));
+    }
+    if request.prompt.is_none() {
+        source.param(&mut request.prompts)?;
+    }
+    Ok(true)
 }
 
 /// The string that a field of an object holds.

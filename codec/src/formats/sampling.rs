@@ -8,6 +8,13 @@ use crate::json::{Json, Object, write_number};
 use crate::model::{Outcome, Param, ZeroTemperature};
 
 impl Conversion<'_, '_> {
+    /// Writes the model, if the request has one.
+    pub(crate) fn write_model(&self, object: &mut Object<'_>) {
+        if let Some(model) = &self.request.model {
+            object.string("model", &model.value);
+        }
+    }
+
     /// Appends a number, as the source spells it if it comes from there.
     pub(crate) fn number(&self, number: Param<f64>, out: &mut Vec<u8>) {
         match self.spelling(number) {
@@ -89,5 +96,14 @@ pub(crate) fn sampling(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'
     }
     if let Some(do_sample) = do_sample {
         object.bool("do_sample", do_sample);
+    }
+}
+
+/// Writes `top_k` for containers in which -1 means no filter, and which refuse 0.
+pub(crate) fn top_k(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+    match c.request.top_k {
+        Some(Param { value: top_k @ 1.., .. }) => object.integer(name, top_k.unsigned_abs()),
+        Some(_) => object.raw(name, "-1"),
+        None => {}
     }
 }

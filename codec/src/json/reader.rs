@@ -194,7 +194,10 @@ impl<'a> Json<'a> {
         if !is_number {
             return Ok(None);
         }
-        Ok(core::str::from_utf8(&self.bytes[range]).ok().and_then(|digits| digits.parse().ok()))
+        let Ok(digits) = core::str::from_utf8(&self.bytes[range]) else { return Ok(None) };
+        // Python servers send some counts as floating-point numbers.
+        let whole = || digits.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
+        Ok(digits.parse().ok().or_else(|| whole()?.0.parse().ok()))
     }
 
     /// Reads integers that are fields of an object, or of its fields of the names in `nested`. `target` returns where the

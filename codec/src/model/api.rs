@@ -31,7 +31,12 @@ pub enum Api {
     Converse,
     /// Anthropic Messages.
     Anthropic,
-    /// Text generation of any kind: TGI, LMI, JumpStart, Triton and llama-server share the fields of their responses, so
+    /// Cohere Chat v2: Cohere's own containers, and vLLM's `/cohere/v2/chat`. Responses of v1 are read, too.
+    Cohere,
+    /// Amazon Nova's container for custom models: OpenAI's chat without a model, and with the parameters that it lists.
+    /// Its responses are OpenAI's.
+    Nova,
+    /// Text generation of any kind: TGI, LMI, JumpStart, Triton, llama-server and SGLang share the fields of their responses, so
     /// one reader reads all of them. Their requests differ: those are the APIs below.
     TextGeneration,
     /// Text generation inference: `{"inputs":"…","parameters":{…}}`.
@@ -50,6 +55,8 @@ pub enum Api {
     Triton,
     /// llama-server's own `/completion`.
     LlamaServer,
+    /// SGLang's own `/generate`: `{"text":"…","sampling_params":{…}}`.
+    Sglang,
     /// Responses without records: all bytes are text, as TorchServe streams it. This is never detected and has to be
     /// selected. A plain text has no end marker, so it is complete when the input ends, unless it is empty; a body that
     /// consists of a JSON error is a failure.
@@ -104,6 +111,8 @@ const ROWS: &[Row] = {
         row(Api::Responses, "responses", &["openai-responses"], [No, Read, Read], "OpenAI Responses"),
         row(Api::Converse, "bedrock", &["converse", "bedrock-converse"], [Both, Both, Both], "Bedrock's Converse and ConverseStream"),
         row(Api::Anthropic, "anthropic", &["messages", "anthropic-messages"], [Both, Both, Both], "Anthropic Messages"),
+        row(Api::Cohere, "cohere", &["cohere-chat", "cohere-v2"], [Both, Read, Read], "Cohere Chat v2: its own containers, and vLLM's /cohere/v2/chat; responses of v1"),
+        row(Api::Nova, "nova", &["amazon-nova", "sagemaker-nova"], [Both, Read, Read], "Amazon Nova's container for custom models: OpenAI's chat with its parameters"),
         row(Api::TextGeneration, "text-generation", &[], [No, Read, Read], "text generation of any container below: responses only"),
         row(Api::Tgi, "tgi", &["generate"], [Both, Both, Both], "TGI's own generate: text"),
         row(Api::Lmi, "lmi", &["lmi-vllm", "lmi-outputs"], [Both, Read, Read], "LMI's own, of all generations: text"),
@@ -113,6 +122,7 @@ const ROWS: &[Row] = {
         row(Api::JumpStartDialogs, "jumpstart-dialogs", &[], [Both, Read, No], "JumpStart's first Llama 2 chat models"),
         row(Api::Triton, "triton", &[], [Both, Read, Read], "Triton's generate extension: text"),
         row(Api::LlamaServer, "llama-server", &[], [No, Read, Read], "llama.cpp's own /completion: text"),
+        row(Api::Sglang, "sglang", &["sglang-generate"], [Both, Read, Read], "SGLang's own /generate: text"),
         row(Api::PlainText, "text", &["torchserve"], [No, Read, Read], "raw text, as TorchServe streams it"),
     ]
 };
@@ -182,8 +192,8 @@ impl Api {
     /// Whether it is one of the APIs of text generation, which share the shapes of responses and errors.
     pub(crate) fn is_text_generation(self) -> bool {
         use Api::{
-            JumpStart, JumpStartDialogs, JumpStartRaw, JumpStartText, LlamaServer, Lmi, TextGeneration, Tgi,
-            Triton,
+            JumpStart, JumpStartDialogs, JumpStartRaw, JumpStartText, LlamaServer, Lmi, Sglang,
+            TextGeneration, Tgi, Triton,
         };
         matches!(
             self,
@@ -196,6 +206,7 @@ impl Api {
                 | JumpStartDialogs
                 | Triton
                 | LlamaServer
+                | Sglang
         )
     }
 

@@ -7,7 +7,7 @@ use sagewire_codec::{Api, ConvertError, convert_request};
 use serde_json::{Value, json};
 
 /// The request formats that are JSON documents.
-pub const FORMATS: [(&str, Api); 10] = [
+pub const FORMATS: [(&str, Api); 13] = [
     ("openai", Api::OpenAi),
     ("completions", Api::Completions),
     ("bedrock", Api::Converse),
@@ -18,6 +18,9 @@ pub const FORMATS: [(&str, Api); 10] = [
     ("jumpstart_text", Api::JumpStartText),
     ("jumpstart_dialogs", Api::JumpStartDialogs),
     ("triton", Api::Triton),
+    ("cohere", Api::Cohere),
+    ("nova", Api::Nova),
+    ("sglang", Api::Sglang),
 ];
 
 /// The request format that is not JSON.

@@ -17,7 +17,7 @@ mod transcode;
 pub use custom::custom;
 pub use embeddings::embeddings;
 pub use errors::errors;
-pub use readers::readers;
+pub use readers::{COHERE, readers};
 pub use requests::requests;
 pub use responses::responses;
 pub use transcode::transcode;

@@ -16,9 +16,15 @@ const FORMATS: [Option<Api>; 7] = [
     Some(Api::PlainText),
 ];
 
+/// The first byte from which Cohere is selected.
+pub const COHERE: u8 = 7 * 32;
+
 /// The options that the first byte selects: the format, the framing, and whether the container's bytes are put into frames.
 pub(super) fn options(choice: u8) -> (Options, bool) {
-    let (format, rest) = (FORMATS[usize::from(choice % 7)], choice / 7);
+    let (format, rest) = match choice {
+        COHERE.. => (Some(Api::Cohere), choice - COHERE),
+        _ => (FORMATS[usize::from(choice % 7)], choice / 7),
+    };
     let framing =
         [Framing::Auto, Framing::Sse, Framing::JsonLines, Framing::EventStream][usize::from(rest % 4)];
     let mut options = Options::new().api(format).framing(framing).token_logprobs(rest / 4 % 2 == 1);

@@ -26,6 +26,9 @@ const FORMATS: [Api; 10] = [
     Api::Triton,
 ];
 
+/// Further formats, into which all of these and all of the former are converted.
+const MORE: [Api; 3] = [Api::Cohere, Api::Nova, Api::Sglang];
+
 /// A minimal chat template, which renders all text.
 fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
     let mut rendered = Rendered::default();
@@ -53,7 +56,9 @@ fn anew<'a>() -> ConversionOptions<'a> {
 /// The formats that a request is read and written in. Raw text is the only format that is not JSON.
 fn formats(choice: usize) -> (Api, Api) {
     let (one, other) = (FORMATS[choice % 10], FORMATS[choice / 10 % 10]);
+    let all = |index: usize| FORMATS.get(index).copied().unwrap_or_else(|| MORE[index - FORMATS.len()]);
     match choice {
+        200..=238 => (all((choice - 200) % 13), MORE[(choice - 200) / 13]),
         240..248 => (Api::JumpStartRaw, one),
         248.. => (one, Api::JumpStartRaw),
         _ => (one, other),

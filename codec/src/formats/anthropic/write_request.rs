@@ -20,9 +20,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     let (system, rest) = c.split_system(&messages);
     let names = Names::new(c, &messages, &request.tools);
     let mut object = Object::new(out);
-    if let Some(model) = &request.model {
-        object.string("model", &model.value);
-    }
+    c.write_model(&mut object);
     c.write_rows(&mut object, &MAX_TOKENS);
     let prefill = rest.last().filter(|message| message.role == Role::Assistant);
     let blocks = Blocks { c, names: &names, prefill: prefill.and_then(|message| message.content.last()) };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | OpenAI's chat; LMI puts it into a list | as it is |
 //! | completions | `tokens`, `token_logprobs` and `top_logprobs`, a list each |
+//! | Cohere | a text with the IDs and the log probabilities of its tokens, of which there is mostly one; several have no text each |
 //! | TGI, LMI, llama-server | tokens with `text` or `token` and `logprob` or `log_prob`, one or a list; special ones are no text |
 
 use alloc::borrow::Cow;
@@ -69,7 +70,7 @@ fn is_own(json: &str) -> bool {
     let (mut is_chat, mut is_other) = (false, false);
     let read = Json::new(json.as_bytes(), 0, 127).object(|json, name| {
         is_chat |= matches!(name, b"content" | b"refusal");
-        is_other |= matches!(name, b"tokens" | b"logprob" | b"log_prob");
+        is_other |= matches!(name, b"tokens" | b"logprob" | b"log_prob" | b"logprobs");
         json.skip().map(drop)
     });
     read.is_ok() && (is_chat || !is_other)
@@ -122,12 +123,16 @@ fn lone_token(json: &str) -> Option<Token<'_>> {
     };
     let bytes =
         named(["bytes", ""]).filter(|bytes| elements(bytes).iter().any(|byte| number(byte).is_some()));
+    let only = || match elements(named(["logprobs", ""])?)[..] {
+        [only] => Some(only),
+        _ => None,
+    };
     const KNOWN: [&str; 4] = ["token", "logprob", "bytes", "top_logprobs"];
     Some(Token {
         bytes,
         has_more: members.iter().any(|(name, _)| !KNOWN.contains(&&**name)),
         is_special: named(["special", "special_token"]) == Some("true"),
-        ..plain(named(["token", "text"]).and_then(string)?, named(["logprob", "log_prob"])?)?
+        ..plain(named(["token", "text"]).and_then(string)?, named(["logprob", "log_prob"]).or_else(only)?)?
     })
 }
 
@@ -185,6 +190,8 @@ mod tests {
             (r#"[{"token":"a","logprob":-1.50,"bytes":[]}]"#, Some(a), exact()),
             (r#"{"tokens":["a"],"token_logprobs":[-1.50],"top_logprobs":null}"#, Some(a), exact()),
             (r#"{"tokens":["a"],"token_logprobs":[-1.50],"text_offset":[0]}"#, Some(a), approximated.clone()),
+            (r#"{"text":"a","token_ids":[1],"logprobs":[-1.50]}"#, Some(a), approximated.clone()),
+            (r#"{"text":"ab","token_ids":[1,2],"logprobs":[-1.50,-2]}"#, None, dropped.clone()),
             (r#"{"id":2,"text":"</s>","logprob":0,"special":true}"#, None, approximated),
             ("[ ]", None, exact()),
             (r#"{"tokens":["a"],"token_logprobs":[null]}"#, None, dropped.clone()),

@@ -22,8 +22,8 @@
 
 mod chunk;
 mod logprobs;
+mod nova;
 mod parameters;
-mod read_parts;
 mod read_request;
 mod read_stream;
 mod usage;
@@ -32,6 +32,7 @@ mod write_request;
 mod write_response;
 mod write_stream;
 
+pub(crate) use nova::{NOVA, write as write_nova};
 pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
 pub(crate) use read_stream::{StreamState, read_record};

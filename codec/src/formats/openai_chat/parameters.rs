@@ -66,14 +66,14 @@ pub(super) const STREAM: Group = Group { object: "", rows: &[&[row(P::Stream, "s
 pub(super) const STREAM_OPTIONS: Group =
     Group { object: "stream_options", rows: &[&[row(P::IncludeUsage, "include_usage")]] };
 
-fn max_tokens(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+pub(super) fn max_tokens(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     if let Some(tokens) = c.request.max_tokens.map(|tokens| tokens.value).or_else(|| c.max_tokens()) {
         object.integer(name, tokens);
     }
 }
 
 /// Alternatives are only returned with probabilities.
-fn logprobs(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
+pub(super) fn logprobs(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
     match (c.request.logprobs, c.request.top_logprobs) {
         (Some(logprobs), _) => object.bool(name, logprobs.value),
         (None, Some(_)) => object.bool(name, true),

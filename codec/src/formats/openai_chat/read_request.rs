@@ -3,15 +3,14 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
+use crate::formats::chat_parts as parts;
 use crate::formats::openai_chat::parameters::TABLE;
-use crate::formats::openai_chat::read_parts as parts;
 use crate::formats::parameters::split_extra_parameters;
 use crate::formats::request_reader::{Result, Source, expected, offset_of};
 use crate::formats::thinking::effort;
 use crate::json::Kind;
 use crate::model::{
-    Content, Fields, Json, Message, Offset, Param, Part, Request, ResponseFormat, Role, Text, Tool,
-    ToolChoice,
+    Content, Fields, Json, Message, Offset, Param, Part, Request, ResponseFormat, Role, Text, ToolChoice,
 };
 
 /// Reads the object that comes next.
@@ -31,7 +30,7 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
                 true
             }
             "max_tokens" => source.param(&mut max_tokens)?,
-            "tools" | "functions" => tools(source, &mut request.tools)?,
+            "tools" | "functions" => parts::tools(source, &mut request.tools)?,
             "tool_choice" | "function_call" => tool_choice(source, &mut request)?,
             "response_format" => response_format(source, &mut request)?,
             "reasoning_effort" => effort(source, &mut request.reasoning)?,
@@ -168,49 +167,6 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
         _ => content,
     };
     Ok(Message { role, content, name, extension_fields, offset })
-}
-
-/// Reads the tools: `tools`, or `functions`, which are the same without their wrapping.
-fn tools<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<bool> {
-    if source.kind()?.0 != Kind::Array {
-        return Ok(false);
-    }
-    source.array(|source| {
-        let offset = source.offset()?;
-        let read = source.probe(|source| {
-            let (mut tool, mut kind, mut extension_fields) =
-                (Tool::new(""), None::<Cow<'a, str>>, Vec::new());
-            tool.offset = offset;
-            let mut extra = Fields::new();
-            let taken = source.nested(&mut extension_fields, "", |source, field| match field {
-                "type" => source.value(&mut kind),
-                "function" => source.nested(&mut extra, "function", |source, field| {
-                    function_member(source, field, &mut tool)
-                }),
-                _ => function_member(source, field, &mut tool),
-            })?;
-            extension_fields.append(&mut extra);
-            tool.extension_fields = extension_fields;
-            let is_function = kind.is_none_or(|kind| kind == "function");
-            Ok(Some(tool).filter(|tool| taken && is_function && !tool.name.is_empty()))
-        })?;
-        tools.push(match read {
-            Some(tool) => tool,
-            None => Tool { other: Some(source.raw()?), offset, ..Tool::new("") },
-        });
-        Ok(())
-    })?;
-    Ok(true)
-}
-
-fn function_member<'a>(source: &mut Source<'a>, field: &str, tool: &mut Tool<'a>) -> Result<bool> {
-    match field {
-        "name" => source.required(&mut tool.name),
-        "description" => source.value(&mut tool.description),
-        "parameters" => source.value(&mut tool.schema),
-        "strict" => source.value(&mut tool.strict),
-        _ => Ok(false),
-    }
 }
 
 fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {

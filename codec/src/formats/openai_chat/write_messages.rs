@@ -3,33 +3,28 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
+use crate::formats::chat_parts::{text_part, url_part, write_content};
 use crate::formats::conversion::Conversion;
 use crate::formats::media;
 use crate::formats::request_reader::Result;
 use crate::json::{Array, Object, write_escaped};
 use crate::model::{Content, Message, Part, Role, Source, Text};
 
+/// Why a file that has no such URL is lost.
+const FETCH: &str = "OpenAI takes data and http URLs only: the caller has to fetch it";
+
 /// Writes messages. Results of tools are messages of their own, before the rest of their message.
 pub(crate) fn write_messages<'a>(
     c: &Conversion<'_, 'a>,
     messages: &[Message<'a>],
-    mut array: Array<'_>,
+    array: Array<'_>,
 ) -> Result<()> {
-    for message in messages {
-        let mut parts = Vec::with_capacity(message.content.len());
-        for part in &message.content {
-            match &part.content {
-                Content::ToolResult { .. } => {
-                    array.maybe(|out| c.message(message, out, |out| result(c, message, part, out)))?;
-                }
-                _ => parts.push(part),
-            }
-        }
-        if !parts.is_empty() || message.content.is_empty() {
-            array.maybe(|out| c.message(message, out, |out| write_message(c, message, &parts, out)))?;
-        }
-    }
-    Ok(())
+    c.messages_and_results(
+        messages,
+        array,
+        |message, part, out| result(c, message, part, out),
+        |message, parts, out| write_message(c, message, parts, out),
+    )
 }
 
 fn write_message<'a>(
@@ -197,19 +192,7 @@ fn content<'a>(
         write_text(c, parts, object.name("content"));
         return Ok(());
     }
-    let mut written = Vec::new();
-    let mut array = Array::new(&mut written);
-    let mut any = false;
-    for part in parts {
-        any |= array.maybe(|out| c.part(part, out, |out| Ok(write_part(c, part, is_user, out))))?;
-    }
-    drop(array);
-    if any {
-        object.name("content").append(&mut written);
-    } else {
-        object.string("content", "");
-    }
-    Ok(())
+    write_content(c, parts, object, |part, out| write_part(c, part, is_user, out))
 }
 
 /// Whether parts are only text that can be joined: not every container takes a list.
@@ -264,7 +247,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
         }
         Content::Refusal(text) => text_part(&mut object, "refusal", text),
         Content::Image { source, detail } => {
-            link(c, part, "image_url", source, detail.as_deref(), &mut object)
+            url_part(c, part, ("image_url", FETCH), source, detail.as_deref(), &mut object)
         }
         Content::Audio { source: Source::Base64 { media_type, data } } => {
             object.string("type", "input_audio");
@@ -273,8 +256,8 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
             audio.string("format", media::short_name(media_type));
             true
         }
-        Content::Audio { source } => link(c, part, "audio_url", source, None, &mut object),
-        Content::Video { source } => link(c, part, "video_url", source, None, &mut object),
+        Content::Audio { source } => url_part(c, part, ("audio_url", FETCH), source, None, &mut object),
+        Content::Video { source } => url_part(c, part, ("video_url", FETCH), source, None, &mut object),
         Content::Document { source, name } => document(c, part, source, name.as_deref(), &mut object),
         _ => {
             c.report_dropped(part.offset, "content", "OpenAI has no such part");
@@ -285,34 +268,6 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
         object.raw("prompt_cache_breakpoint", cache.as_str());
     }
     written
-}
-
-fn text_part(object: &mut Object<'_>, kind: &'static str, text: &Text<'_>) -> bool {
-    object.string("type", kind);
-    text.write(object.name(kind));
-    true
-}
-
-fn link(
-    c: &Conversion<'_, '_>,
-    part: &Part<'_>,
-    kind: &'static str,
-    source: &Source<'_>,
-    detail: Option<&str>,
-    object: &mut Object<'_>,
-) -> bool {
-    let Some(url) = media::to_url(source).filter(|url| !url.starts_with("s3:")) else {
-        let reason = "OpenAI takes data and http URLs only: the caller has to fetch it";
-        c.report_dropped(part.offset, "source", reason);
-        return false;
-    };
-    object.string("type", kind);
-    let mut link = object.begin_object(kind);
-    link.string("url", &url);
-    if let Some(detail) = detail {
-        link.string("detail", detail);
-    }
-    true
 }
 
 fn document(

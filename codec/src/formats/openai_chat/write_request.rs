@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::formats::chat_parts::write_function;
 use crate::formats::conversion::Conversion;
 use crate::formats::openai_chat::parameters::{PARAMETERS, STREAM, STREAM_OPTIONS, TABLE, TOOLS};
 use crate::formats::openai_chat::write_messages::write_messages;
@@ -14,9 +15,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     c.report_parameters(&TABLE);
     let request = c.request;
     let mut object = Object::new(out);
-    if let Some(model) = &request.model {
-        object.string("model", &model.value);
-    }
+    c.write_model(&mut object);
     let messages = c.messages(false, None)?;
     write_messages(c, &messages, object.begin_array("messages"))?;
     // Without tools, both have no effect, but a native request keeps them.
@@ -58,19 +57,7 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, out: &mut Vec<u8>) -> boo
     if tool.cache.is_some() {
         c.report_dropped(tool.offset, "cache", "OpenAI's tools have no cache points");
     }
-    let mut written = Object::new(out);
-    written.string("type", "function");
-    let mut function = written.begin_object("function");
-    function.string("name", &tool.name);
-    if let Some(description) = &tool.description {
-        description.write(function.name("description"));
-    }
-    if let Some(schema) = &tool.schema {
-        function.raw("parameters", schema.as_str());
-    }
-    if let Some(strict) = tool.strict {
-        function.bool("strict", strict);
-    }
+    write_function(tool, tool.schema.as_ref().map(Json::as_str), tool.strict, out);
     true
 }
 
@@ -139,7 +126,11 @@ fn response_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
 }
 
 /// The effort of reasoning. A number of tokens becomes the effort that LiteLLM takes it for.
-fn effort<'r>(c: &Conversion<'_, '_>, reasoning: &'r Reasoning<'_>, offset: Offset) -> Option<&'r str> {
+pub(super) fn effort<'r>(
+    c: &Conversion<'_, '_>,
+    reasoning: &'r Reasoning<'_>,
+    offset: Offset,
+) -> Option<&'r str> {
     if let Some(effort) = &reasoning.effort {
         if reasoning.budget_tokens.is_some() || reasoning.other.is_some() {
             c.report_approximated(offset, "reasoning", "OpenAI has only an effort");

@@ -104,7 +104,7 @@ impl Details {
 }
 
 /// The number of values of an array.
-fn count(emitter: &Emitter<'_>, array: &Range<usize>) -> Result<u64, Fault> {
+pub(crate) fn count(emitter: &Emitter<'_>, array: &Range<usize>) -> Result<u64, Fault> {
     let mut count = 0;
     emitter.json(array.start).array(|json| {
         count += 1;

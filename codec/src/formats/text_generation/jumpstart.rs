@@ -7,7 +7,7 @@ use crate::formats::conversion::Conversion;
 use crate::formats::parameters::{Group, Parameter as P, Row, Table, row};
 use crate::formats::request_reader::{Result, Source};
 use crate::formats::sampling::sampling;
-use crate::formats::text_generation::read_request::{self, Body, READ, READ_IN_PARAMETERS};
+use crate::formats::text_generation::read_request::{self, Body, PromptList, READ, READ_IN_PARAMETERS};
 use crate::formats::text_generation::write_prompt;
 use crate::json::{Array, Object};
 use crate::model::{Content, Message, Request, Role};
@@ -88,17 +88,17 @@ fn return_full_text(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'sta
 
 /// Reads a prompt with parameters.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    read_request::read(source, &Body { prompt: "inputs", table: &PIPELINE, dialogs: false })
+    read_request::read(source, &Body::new("inputs", &PIPELINE))
 }
 
 /// Reads a text2text request.
 pub(crate) fn read_text<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    read_request::read(source, &Body { prompt: "text_inputs", table: &TEXT, dialogs: false })
+    read_request::read(source, &Body::new("text_inputs", &TEXT))
 }
 
 /// Reads a list with one conversation.
 pub(crate) fn read_dialogs<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    read_request::read(source, &Body { prompt: "inputs", table: &DIALOGS, dialogs: true })
+    read_request::read(source, &Body { list: PromptList::Dialog, ..Body::new("inputs", &DIALOGS) })
 }
 
 /// Appends a prompt with parameters.

@@ -48,7 +48,7 @@ fn details(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) 
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    read_request::read(source, &Body { prompt: "inputs", table: &TABLE, dialogs: false })
+    read_request::read(source, &Body::new("inputs", &TABLE))
 }
 
 /// Appends the request.

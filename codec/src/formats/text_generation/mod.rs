@@ -1,4 +1,4 @@
-//! Text generation: TGI, LMI, JumpStart, Triton and llama-server's own shapes, distinguished by their fields.
+//! Text generation: TGI, LMI, JumpStart, Triton, llama-server's own and SGLang's shapes, distinguished by their fields.
 //!
 //! Sources: TGI 3.3.6 (`router/src/lib.rs`, `server.rs`), djl-serving's output formatters
 //! (`djl_python/output_formatter.py`, `lmi_vllm/request_response_utils.py`), JumpStart's notebooks, Triton's
@@ -37,10 +37,14 @@ pub(crate) mod lmi;
 mod read_request;
 mod read_stream;
 mod record;
+pub(crate) mod sglang;
+mod state;
 pub(crate) mod tgi;
 mod token;
 pub(crate) mod triton;
 mod write_prompt;
 
-pub(crate) use read_stream::{StreamState, read_record};
+pub(crate) use read_stream::read_record;
+pub(crate) use sglang::finish_input;
+pub(crate) use state::StreamState;
 pub(crate) use write_prompt::write_prompt;

@@ -4,7 +4,9 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::formats::parameters::{Group, Parameter as P, Row, Table, row, split_extra_parameters};
-use crate::formats::request_reader::{Result, Source, expected, offset_of, role as role_of, unescaped_name};
+use crate::formats::request_reader::{
+    Result, Source, expected, offset_of, prompts, role as role_of, unescaped_name,
+};
 use crate::json::Kind;
 use crate::model::{Content, Fields, Message, Param, Part, Request, ResponseFormat};
 
@@ -35,8 +37,31 @@ pub(crate) struct Body {
     pub(crate) prompt: &'static str,
     /// The parameters. They are beside the prompt if the object of extra parameters has no name.
     pub(crate) table: &'static Table,
-    /// Whether the prompt may be a list with one conversation.
-    pub(crate) dialogs: bool,
+    /// What a list in place of the prompt is.
+    pub(crate) list: PromptList,
+    /// Reads a field if it constrains the output.
+    pub(crate) constraint: Constraint,
+}
+
+/// Reads a field of this name, and returns whether it is a constraint of the output.
+pub(crate) type Constraint = for<'a> fn(&mut Source<'a>, &str, &mut Request<'a>) -> Result<bool>;
+
+/// What a list in place of a prompt is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PromptList {
+    /// An error.
+    Invalid,
+    /// One conversation.
+    Dialog,
+    /// Several prompts; and `input_ids` are tokens.
+    Several,
+}
+
+impl Body {
+    /// A body with one prompt, and constraints as TGI has them.
+    pub(crate) const fn new(prompt: &'static str, table: &'static Table) -> Self {
+        Self { prompt, table, list: PromptList::Invalid, constraint: grammar }
+    }
 }
 
 /// Reads the object that comes next.
@@ -49,27 +74,38 @@ pub(crate) fn read<'a>(source: &mut Source<'a>, body: &Body) -> Result<Request<'
     let mut has_dialog = false;
     source.object(&mut fields, "", |source, name| {
         if name == body.prompt {
-            let (kind, _) = source.kind()?;
-            if body.dialogs && kind == Kind::Array {
-                has_dialog = true;
-                dialog(source, &mut request.messages)?;
-                return Ok(true);
+            match (source.kind()?.0, body.list) {
+                (Kind::Array, PromptList::Dialog) => {
+                    has_dialog = true;
+                    dialog(source, &mut request.messages)?;
+                    return Ok(true);
+                }
+                (_, PromptList::Several) => return prompts(source, &mut request),
+                _ => {}
             }
             source.expect("prompt", Kind::String)?;
             return source.param(&mut request.prompt);
         }
         if name == object {
-            return source.nested(&mut parameters, "", |source, name| match name {
-                "grammar" => grammar(source, &mut request),
-                _ => table.read_in(object, source, name, &mut request),
+            return source.nested(&mut parameters, "", |source, name| {
+                Ok((body.constraint)(source, name, &mut request)?
+                    || table.read_in(object, source, name, &mut request)?)
             });
         }
-        match name {
-            "grammar" if object.is_empty() => grammar(source, &mut request),
-            _ => table.read_in("", source, name, &mut request),
+        if name == "input_ids" && body.list == PromptList::Several {
+            let offset = source.expect("input_ids", Kind::Array)?;
+            let is_read = source.param(&mut request.prompts)?;
+            let is_empty = source.since(offset).is_some_and(|list| list[1..].trim_start().starts_with(']'));
+            return if is_empty {
+                Err(expected(start, "input_ids", "tokens", "an empty list"))
+            } else {
+                Ok(is_read)
+            };
         }
+        let is_constraint = object.is_empty() && (body.constraint)(source, name, &mut request)?;
+        Ok(is_constraint || table.read_in("", source, name, &mut request)?)
     })?;
-    if request.prompt.is_none() && !has_dialog {
+    if request.prompt.is_none() && request.prompts.is_none() && !has_dialog {
         return Err(expected(start, "prompt", "a string", "nothing"));
     }
     if object.is_empty() {
@@ -87,10 +123,10 @@ pub(crate) fn read<'a>(source: &mut Source<'a>, body: &Body) -> Result<Request<'
     Ok(request)
 }
 
-/// Reads TGI's `grammar`. Returns `false` unless it has exactly one of the known shapes.
-fn grammar<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
+/// Reads TGI's `grammar`. Returns `false` unless it is an object.
+fn grammar<'a>(source: &mut Source<'a>, name: &str, request: &mut Request<'a>) -> Result<bool> {
     let (kind, offset) = source.kind()?;
-    if kind != Kind::Object {
+    if name != "grammar" || kind != Kind::Object {
         return Ok(false);
     }
     let shape = source.probe(|source| {

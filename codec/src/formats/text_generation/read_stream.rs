@@ -5,7 +5,9 @@ use core::ops::Range;
 use crate::assemble::{Emitter, Index, Reason, Stop, TextKind, Tracked};
 use crate::formats::error_record as failure;
 use crate::formats::text_generation::details::{Details, finish, other_fields};
-use crate::formats::text_generation::record::{Field, Record, Shape, integer, is_empty, number};
+use crate::formats::text_generation::record::{Field, Record, Shape, integer, is_empty, number, only_number};
+use crate::formats::text_generation::sglang;
+use crate::formats::text_generation::state::{OpenEnds, StreamState};
 use crate::formats::text_generation::token::Token;
 use crate::json::{Json, Kind, Str};
 use crate::model::Failure;
@@ -13,35 +15,6 @@ use crate::model::{FinishReason, Usage};
 
 /// The choice of records that have no index.
 const FIRST_CHOICE: Index = Index::fixed(0);
-
-/// What is kept from one record to the next.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StreamState {
-    /// Whether `index` is the choice; known once the first token was read.
-    index_is_choice: Option<bool>,
-    /// The number of whole responses so far. Each is a choice.
-    responses: u32,
-    /// The tokens of the input, which `3p` has only at the beginning.
-    input_tokens: Option<u64>,
-    /// Triton's records without a mark of the end.
-    open_ends: OpenEnds,
-}
-
-/// How many records of Triton's had no mark of the end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum OpenEnds {
-    #[default]
-    None,
-    One,
-    Several,
-}
-
-impl StreamState {
-    /// Whether a body that is not an event stream is a whole response: one without an end marker.
-    pub(crate) fn is_whole_body(&self) -> bool {
-        self.open_ends == OpenEnds::One
-    }
-}
 
 /// Reads the object that comes next.
 pub(crate) fn read_record(
@@ -65,6 +38,7 @@ impl RecordReader<'_> {
         let shape = record.shape(emitter.record);
         if shape.is_none() || record.get(Field::Error).is_some() {
             if let Some(failure) = failure::read(emitter.record, &record.range, emitter.depth())? {
+                sglang::finish_input(self.state, emitter)?;
                 emitter.fail(failure);
             }
         }
@@ -80,6 +54,11 @@ impl RecordReader<'_> {
             Shape::Outputs => self.texts(&record, Field::Outputs, false, emitter)?,
             Shape::Triton => self.triton(&record, emitter)?,
             Shape::Llama => self.llama(&record, emitter)?,
+            Shape::Sglang => sglang::read_record(self.state, &record, emitter)?,
+            Shape::Predictions => {
+                let Some(list) = record.get(Field::Predictions) else { return Ok(()) };
+                emitter.json(list.start).array(|json| self.read(json, emitter))?;
+            }
         }
         if record.has_other_fields(shape) {
             other_fields(emitter, &record.range, None, |name| Record::is_known(name, shape))?;
@@ -368,14 +347,4 @@ fn deliver(emitter: &mut Emitter<'_>, choice: &Index, text: Option<Str>) -> Resu
         emitter.touch(choice)?;
     }
     emitter.text(choice, TextKind::Text, text)
-}
-
-/// The only element of an array, if it is a number.
-fn only_number(record: &[u8], array: &Range<usize>) -> Option<Range<usize>> {
-    if record[array.start] != b'[' {
-        return None;
-    }
-    let start = array.start + 1;
-    let inside = &record[start..array.end - 1];
-    (!inside.is_empty() && inside.iter().all(u8::is_ascii_digit)).then_some(start..array.end - 1)
 }

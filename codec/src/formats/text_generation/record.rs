@@ -15,6 +15,9 @@ pub(crate) enum Shape {
     Outputs = 4,
     Triton = 8,
     Llama = 16,
+    Sglang = 32,
+    /// A list of SGLang's responses.
+    Predictions = 64,
 }
 
 /// The fields that have a meaning here.
@@ -48,6 +51,10 @@ pub(crate) enum Field {
     Evaluated,
     Probabilities,
     Model,
+    Text,
+    OutputIds,
+    MetaInfo,
+    Predictions,
     /// It has no meaning for the response.
     Idle,
 }
@@ -60,9 +67,10 @@ fn field(name: &[u8]) -> Option<(Field, u8)> {
     const GENERATION: u8 = Shape::Generation as u8;
     const TRITON: u8 = Shape::Triton as u8;
     const LLAMA: u8 = Shape::Llama as u8;
+    const SGLANG: u8 = Shape::Sglang as u8;
     Some(match name {
         b"error" => (Field::Error, u8::MAX),
-        b"index" => (Field::Index, TOKENS | LLAMA),
+        b"index" => (Field::Index, TOKENS | LLAMA | SGLANG),
         b"token" => (Field::Token, TOKENS),
         b"generated_text" => (Field::GeneratedText, TOKENS),
         b"generated_texts" => (Field::GeneratedTexts, TOKENS),
@@ -92,6 +100,10 @@ fn field(name: &[u8]) -> Option<(Field, u8)> {
         b"completion_probabilities" => (Field::Probabilities, LLAMA),
         b"model" => (Field::Model, LLAMA),
         b"id_slot" | b"prompt" | b"generation_settings" => (Field::Idle, LLAMA),
+        b"text" => (Field::Text, SGLANG),
+        b"output_ids" => (Field::OutputIds, SGLANG),
+        b"meta_info" => (Field::MetaInfo, SGLANG),
+        b"predictions" => (Field::Predictions, Shape::Predictions as u8),
         _ => return None,
     })
 }
@@ -152,7 +164,7 @@ impl Record {
     /// The shape of the record.
     pub(crate) fn shape(&self, record: &[u8]) -> Option<Shape> {
         let is = |field, kinds: &[u8]| self.get_kind(record, field, kinds).is_some();
-        let has_texts = |field| self.get(field).is_some_and(|range| is_texts(&record[range]));
+        let has_texts = |field| self.get(field).is_some_and(|range| is_list_of(&record[range], b'"'));
         let is_tokens = is(Field::Token, b"{") || is(Field::GeneratedText, b"\"");
         if is_tokens || has_texts(Field::GeneratedTexts) {
             Some(Shape::Tokens)
@@ -162,6 +174,10 @@ impl Record {
             Some(Shape::Llama)
         } else if has_texts(Field::Outputs) {
             Some(Shape::Outputs)
+        } else if is(Field::MetaInfo, b"{") {
+            Some(Shape::Sglang)
+        } else if self.get(Field::Predictions).is_some_and(|range| is_list_of(&record[range], b'{')) {
+            Some(Shape::Predictions)
         } else if is(Field::Body, b"{") || is(Field::Generation, b"\"{") {
             Some(Shape::Generation)
         } else {
@@ -180,9 +196,9 @@ impl Record {
     }
 }
 
-/// Whether a value is a list that begins with a string.
-fn is_texts(value: &[u8]) -> bool {
-    value.strip_prefix(b"[").is_some_and(|list| list.trim_ascii_start().starts_with(b"\""))
+/// Whether a value is a list whose first element begins with this byte, which identifies its kind.
+fn is_list_of(value: &[u8], kind: u8) -> bool {
+    value.strip_prefix(b"[").is_some_and(|list| list.trim_ascii_start().first() == Some(&kind))
 }
 
 /// The value of a number, if it is an integer that fits.
@@ -199,4 +215,14 @@ pub(crate) fn number(record: &[u8], value: Option<Range<usize>>) -> Option<Range
 pub(crate) fn is_empty(record: &[u8], value: &Range<usize>) -> bool {
     matches!(record[value.start], b'[' | b'{')
         && record[value.start + 1..value.end - 1].trim_ascii().is_empty()
+}
+
+/// The only element of an array, if it is a number.
+pub(crate) fn only_number(record: &[u8], array: &Range<usize>) -> Option<Range<usize>> {
+    if record[array.start] != b'[' {
+        return None;
+    }
+    let start = array.start + 1;
+    let inside = &record[start..array.end - 1];
+    (!inside.is_empty() && inside.iter().all(u8::is_ascii_digit)).then_some(start..array.end - 1)
 }

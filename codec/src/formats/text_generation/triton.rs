@@ -36,7 +36,7 @@ const PARAMETERS: Group = Group {
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
-    read_request::read(source, &Body { prompt: "text_input", table: &TABLE, dialogs: false })
+    read_request::read(source, &Body::new("text_input", &TABLE))
 }
 
 /// Appends the request.

@@ -95,7 +95,7 @@ fn return_full_text(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'sta
 
 /// Reads the object that comes next.
 pub(crate) fn read<'a>(source: &mut request_reader::Source<'a>) -> Result<Request<'a>> {
-    read_request::read(source, &Body { prompt: "inputs", table: &TABLE, dialogs: false })
+    read_request::read(source, &Body::new("inputs", &TABLE))
 }
 
 /// Appends the request.

@@ -1,14 +1,15 @@
-//! Reads content parts and calls of tools.
+//! Content parts, calls of tools, and tools, in the shapes that the chats of OpenAI and Cohere share.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::formats::conversion::Conversion;
 use crate::formats::media;
 use crate::formats::request_reader::{Result, Source, offset_of, wrong_kind};
-use crate::json::Kind;
+use crate::json::{Array, Kind, Object};
 use crate::model;
-use crate::model::{Content, Fields, Json, Param, Part, Text};
+use crate::model::{Content, Fields, Json, Param, Part, Text, Tool};
 
 /// Reads `content`: a string, a list of parts, or null.
 pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) -> Result<bool> {
@@ -32,7 +33,8 @@ pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
     Ok(true)
 }
 
-fn part<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
+/// Reads a part of the content.
+pub(crate) fn part<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
     let offset = source.expect("content part", Kind::Object)?;
     let known = source.probe(known_part)?;
     Ok(match known {
@@ -317,4 +319,114 @@ fn take<'a>(
         *call = read;
     }
     taken
+}
+
+/// Reads the tools: `tools`, or `functions`, which are the same without their wrapping.
+pub(crate) fn tools<'a>(source: &mut Source<'a>, tools: &mut Vec<Tool<'a>>) -> Result<bool> {
+    if source.kind()?.0 != Kind::Array {
+        return Ok(false);
+    }
+    source.array(|source| {
+        let offset = source.offset()?;
+        let read = source.probe(|source| {
+            let (mut tool, mut kind, mut extension_fields) =
+                (Tool::new(""), None::<Cow<'a, str>>, Vec::new());
+            tool.offset = offset;
+            let mut extra = Fields::new();
+            let taken = source.nested(&mut extension_fields, "", |source, field| match field {
+                "type" => source.value(&mut kind),
+                "function" => source.nested(&mut extra, "function", |source, field| {
+                    function_member(source, field, &mut tool)
+                }),
+                _ => function_member(source, field, &mut tool),
+            })?;
+            extension_fields.append(&mut extra);
+            tool.extension_fields = extension_fields;
+            let is_function = kind.is_none_or(|kind| kind == "function");
+            Ok(Some(tool).filter(|tool| taken && is_function && !tool.name.is_empty()))
+        })?;
+        tools.push(match read {
+            Some(tool) => tool,
+            None => Tool { other: Some(source.raw()?), offset, ..Tool::new("") },
+        });
+        Ok(())
+    })?;
+    Ok(true)
+}
+
+fn function_member<'a>(source: &mut Source<'a>, field: &str, tool: &mut Tool<'a>) -> Result<bool> {
+    match field {
+        "name" => source.required(&mut tool.name),
+        "description" => source.value(&mut tool.description),
+        "parameters" => source.value(&mut tool.schema),
+        "strict" => source.value(&mut tool.strict),
+        _ => Ok(false),
+    }
+}
+
+/// Writes `content` as a list of parts; as an empty text if nothing is left of them.
+pub(crate) fn write_content<'a>(
+    c: &Conversion<'_, 'a>,
+    parts: &[&Part<'a>],
+    object: &mut Object<'_>,
+    write_part: impl Fn(&Part<'a>, &mut Vec<u8>) -> bool,
+) -> Result<()> {
+    let (mut written, mut any) = (Vec::new(), false);
+    let mut array = Array::new(&mut written);
+    for part in parts {
+        any |= array.maybe(|out| c.part(part, out, |out| Ok(write_part(part, out))))?;
+    }
+    drop(array);
+    if any {
+        object.name("content").append(&mut written);
+    } else {
+        object.string("content", "");
+    }
+    Ok(())
+}
+
+/// Writes a part whose text is in the field that has the name of its type.
+pub(crate) fn text_part(object: &mut Object<'_>, kind: &'static str, text: &Text<'_>) -> bool {
+    object.string("type", kind);
+    text.write(object.name(kind));
+    true
+}
+
+/// Writes a part that refers to a file by its URL. `why` is the reason for the loss of one without such a URL.
+pub(crate) fn url_part(
+    c: &Conversion<'_, '_>,
+    part: &Part<'_>,
+    (kind, why): (&'static str, &'static str),
+    source: &model::Source<'_>,
+    detail: Option<&str>,
+    object: &mut Object<'_>,
+) -> bool {
+    let Some(url) = media::to_url(source).filter(|url| !url.starts_with("s3:")) else {
+        c.report_dropped(part.offset, "source", why);
+        return false;
+    };
+    object.string("type", kind);
+    let mut link = object.begin_object(kind);
+    link.string("url", &url);
+    if let Some(detail) = detail {
+        link.string("detail", detail);
+    }
+    true
+}
+
+/// Writes a tool that is a function.
+pub(crate) fn write_function(tool: &Tool<'_>, schema: Option<&str>, strict: Option<bool>, out: &mut Vec<u8>) {
+    let mut written = Object::new(out);
+    written.string("type", "function");
+    let mut function = written.begin_object("function");
+    function.string("name", &tool.name);
+    if let Some(description) = &tool.description {
+        description.write(function.name("description"));
+    }
+    if let Some(schema) = schema {
+        function.raw("parameters", schema);
+    }
+    if let Some(strict) = strict {
+        function.bool("strict", strict);
+    }
 }
