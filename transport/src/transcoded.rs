@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -16,6 +17,21 @@ use crate::response::{Metadata, ResponseStream};
 
 /// A piece is returned once it has this many bytes, so that a large chunk does not become a huge piece.
 const PIECE_LEN: usize = 64 * 1024;
+
+/// Gives a response an ID, in case that the container does not: that of the HTTP response, else a random one. IDs of tool calls
+/// are made of it, so that they differ from those of other responses.
+fn with_id(mut options: ResponseOptions, api: Api, metadata: &Metadata) -> ResponseOptions {
+    let prefix = match api {
+        Api::OpenAi => "chatcmpl-",
+        Api::Anthropic => "msg_",
+        _ => "",
+    };
+    options.id.get_or_insert_with(|| match &metadata.request_id {
+        Some(id) => format!("{prefix}{id}"),
+        None => format!("{prefix}{:016x}", RandomState::new().hash_one(0)),
+    });
+    options
+}
 
 /// The response to a converted request: streaming, if a stream was requested.
 ///
@@ -85,6 +101,7 @@ impl TranscodedResponse {
         api: Api,
         options: &ResponseOptions,
     ) -> Result<Self, Error> {
+        let options = &with_id(options.clone(), api, &metadata);
         let (body, response_losses) = write_response(api, response, options).map_err(Error::response)?;
         Ok(Self::new(metadata, api, body, response_losses))
     }
@@ -132,6 +149,7 @@ impl TranscodedStream {
         api: Api,
         options: ResponseOptions,
     ) -> Result<Self, Error> {
+        let options = with_id(options, api, &metadata);
         let (encoding, measures_latency) = (options.encoding, options.latency_ms.is_none());
         let writer = Writer::new(api, options).map_err(Error::response)?;
         let (out, end) = (Vec::new(), None);
@@ -254,5 +272,24 @@ impl fmt::Debug for TranscodedStream {
             .field("metadata", &self.metadata)
             .field("api", &self.api)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_have_an_id_of_their_own() {
+        let id = |options: ResponseOptions, api, request_id: Option<&str>| {
+            let metadata = Metadata { request_id: request_id.map(Into::into), ..Metadata::default() };
+            with_id(options, api, &metadata).id.expect("an ID")
+        };
+        let new = ResponseOptions::new;
+        assert_eq!(id(new(), Api::OpenAi, Some("r")), "chatcmpl-r");
+        assert_eq!(id(new(), Api::Anthropic, Some("r")), "msg_r");
+        assert_eq!(id(new().id("mine"), Api::OpenAi, Some("r")), "mine");
+        let random = [(); 2].map(|()| id(new(), Api::OpenAi, None));
+        assert_ne!(random[0], random[1]);
     }
 }

@@ -16,8 +16,8 @@ use crate::setters::setters;
 pub struct ResponseOptions {
     /// ID of the response, if the source has none. Default: `chatcmpl-0`, for Anthropic `msg_0`.
     ///
-    /// Generated IDs of tool calls are made of the ID of the response. If neither the source nor this option has one, they are the
-    /// same in each response, which APIs refuse in one conversation.
+    /// Generated IDs of tool calls are made of the ID of the response, else of the time of its creation. If neither the source nor
+    /// these options have one, they are the same in each response, which APIs refuse in one conversation.
     pub id: Option<String>,
     /// Name of the model, if the source has none. Default: empty.
     pub model: Option<String>,

@@ -25,7 +25,7 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
     let choice = response.only_choice(&mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
     let id = response.id.as_deref().or(context.id.as_deref());
-    let mut ids = CallIds::new(id);
+    let mut ids = CallIds::new(id, response.created.or(context.created));
     Object::write(&mut out, |object| {
         object.string("id", id.unwrap_or("msg_0"));
         object.string("type", "message");

@@ -82,14 +82,15 @@ struct Stop {
 impl Writer {
     /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
-        Self { ids: CallIds::new(context.id.as_deref()), context, ..Self::default() }
+        Self { ids: CallIds::new(context.id.as_deref(), context.created), context, ..Self::default() }
     }
 
     /// Appends the output for `event` to `out`.
     pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
-            Event::Start { id, model, role, .. } => {
-                self.ids.set_response(id.as_deref().or(self.context.id.as_deref()));
+            Event::Start { id, model, role, created } => {
+                let created = created.or(self.context.created);
+                self.ids.set_response(id.as_deref().or(self.context.id.as_deref()), created);
                 self.begin(id.as_deref(), model.as_deref(), role.as_deref());
             }
             event if event.choice_of_part().is_some_and(|choice| choice != 0) => {

@@ -23,7 +23,8 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
     let choice = response.only_choice(&mut losses);
     let citations = response.citations(choice, is_citation, &mut losses);
     let (mut own, latency_ms) = own(response, &mut losses);
-    let mut ids = CallIds::new(response.id.as_deref().or(context.id.as_deref()));
+    let id = response.id.as_deref().or(context.id.as_deref());
+    let mut ids = CallIds::new(id, response.created.or(context.created));
     Object::write(&mut out, |object| {
         object.object("output", |output| {
             output.object("message", |message| {

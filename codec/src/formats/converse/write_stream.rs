@@ -52,7 +52,7 @@ impl Writer {
     /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
         Self {
-            ids: CallIds::new(context.id.as_deref()),
+            ids: CallIds::new(context.id.as_deref(), context.created),
             context,
             started: false,
             stop: None,
@@ -75,8 +75,9 @@ impl Writer {
     /// Appends the output for `event` to `out`.
     pub(crate) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
-            Event::Start { id, role, .. } => {
-                self.ids.set_response(id.as_deref().or(self.context.id.as_deref()));
+            Event::Start { id, role, created, .. } => {
+                let created = created.or(self.context.created);
+                self.ids.set_response(id.as_deref().or(self.context.id.as_deref()), created);
                 self.start(role.as_deref(), out);
             }
             event if event.choice_of_part().is_some_and(|choice| choice != 0) => {

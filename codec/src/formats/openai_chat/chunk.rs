@@ -40,6 +40,8 @@ pub(crate) struct Chunk {
     pub(crate) repeated: [Option<Range<usize>>; 2],
     pub(crate) error: Option<Range<usize>>,
     pub(crate) is_error: bool,
+    /// It is a non-streaming response.
+    pub(crate) is_whole: bool,
     /// There are fields that have no meaning here and are not null.
     pub(crate) has_other_fields: bool,
 }
@@ -98,8 +100,9 @@ impl Chunk {
                 b"service_tier" => chunk.repeated[0] = json.skip_some()?,
                 b"system_fingerprint" => chunk.repeated[1] = json.skip_some()?,
                 b"object" => {
-                    let object = json.string_or_skip()?;
-                    chunk.is_error = object.is_some_and(|object| &*json.unescaped(object) == b"error");
+                    let object = json.string_or_skip()?.map(|object| json.unescaped(object));
+                    chunk.is_error = object.as_deref() == Some(b"error");
+                    chunk.is_whole = object.as_deref() == Some(b"chat.completion");
                 }
                 name => chunk.has_other_fields |= json.skip_some()?.is_some() && !Self::is_known(name),
             }

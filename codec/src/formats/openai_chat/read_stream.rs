@@ -27,13 +27,15 @@ pub(crate) fn read_record(
 ) -> Result<(), Stop> {
     // Finding the fields checks the whole chunk before any of it is used.
     let chunk = Chunk::find(json)?;
-    ChunkReader { state, emitter, is_message: false }.chunk(&chunk)
+    ChunkReader { state, emitter, is_whole: chunk.is_whole, is_message: false }.chunk(&chunk)
 }
 
 /// Reads one chunk.
 struct ChunkReader<'a, 'b> {
     state: &'a mut Tracked<StreamState>,
     emitter: &'a mut Emitter<'b>,
+    /// The chunk is a non-streaming response.
+    is_whole: bool,
     /// The choice has a whole message instead of a delta, so its tool calls are whole, too.
     is_message: bool,
 }
@@ -141,7 +143,11 @@ impl ChunkReader<'_, '_> {
                 |name: &[u8]| Choice::is_known(name) || is_stop(name) || (of_error && name == b"error");
             self.emitter.other_fields(&choice.range, Some(index), known)?;
         }
-        let Some(finish) = non_empty(choice.finish) else { return Ok(()) };
+        let Some(finish) = non_empty(choice.finish) else {
+            // The document is complete, so the message is, too.
+            let is_end = self.is_whole && choice.is_message && !self.emitter.is_failed();
+            return if is_end { self.emitter.end_choice(index) } else { Ok(()) };
+        };
         self.emitter.set_position(finish.start);
         let reason = match &*unescaped(record, finish) {
             b"stop" | b"eos_token" => Reason::Known(&FinishReason::Stop),

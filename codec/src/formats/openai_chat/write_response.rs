@@ -24,7 +24,7 @@ use crate::model::{Choice, Losses, Outcome, Response, ResponseOptions};
 pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
     let (mut out, mut losses) = (Vec::new(), Losses::default());
     let id = response.id.as_deref().or(context.id.as_deref());
-    let mut ids = CallIds::new(id);
+    let mut ids = CallIds::new(id, response.created.or(context.created));
     Object::write(&mut out, |object| {
         object.string("id", id.unwrap_or("chatcmpl-0"));
         object.string("object", "chat.completion");

@@ -66,7 +66,7 @@ struct Choice {
 impl Writer {
     /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
-        Self { ids: CallIds::new(context.id.as_deref()), context, ..Self::default() }
+        Self { ids: CallIds::new(context.id.as_deref(), context.created), context, ..Self::default() }
     }
 
     /// Appends the output for `event` to `out`.
@@ -221,7 +221,7 @@ impl Writer {
 
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, created: Option<u64>) {
         let Self { context, prefix, .. } = self;
-        self.ids.set_response(id.or(context.id.as_deref()));
+        self.ids.set_response(id.or(context.id.as_deref()), created.or(context.created));
         prefix.clear();
         prefix.extend_from_slice(b"data: {\"id\":");
         write_string(id.or(context.id.as_deref()).unwrap_or("chatcmpl-0"), prefix);
