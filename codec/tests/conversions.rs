@@ -19,9 +19,10 @@ use sagewire_codec::{
 };
 
 /// The APIs with requests: the name in the tables, the name of the sample request in `testdata/golden`, and the API.
-const REQUESTS: [(&str, &str, Api); 14] = [
+const REQUESTS: [(&str, &str, Api); 15] = [
     ("OpenAI chat", "openai", Api::OpenAi),
     ("OpenAI completions", "completions", Api::Completions),
+    ("OpenAI Responses", "responses", Api::Responses),
     ("Converse", "bedrock", Api::Converse),
     ("Anthropic", "anthropic", Api::Anthropic),
     ("Cohere", "cohere", Api::Cohere),
@@ -37,8 +38,9 @@ const REQUESTS: [(&str, &str, Api); 14] = [
 ];
 
 /// The APIs that responses can be written in.
-const TARGETS: [(&str, Api); 4] = [
+const TARGETS: [(&str, Api); 5] = [
     ("OpenAI chat", Api::OpenAi),
+    ("OpenAI Responses", Api::Responses),
     ("Converse", Api::Converse),
     ("Anthropic", Api::Anthropic),
     ("TGI", Api::Tgi),
@@ -148,6 +150,7 @@ const ROWS: [Row; 14] = [
     },
     Row {
         name: "OpenAI Responses",
+        requests: &[Api::Responses],
         response: Some(
             r#"{"object":"response","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hi"}]}]}"#,
         ),
@@ -155,6 +158,7 @@ const ROWS: [Row; 14] = [
             "data: {\"type\":\"response.output_text.delta\",\"item_id\":\"m\",\"output_index\":0,\"content_index\":0,\"delta\":\"hi\"}\n\n\
              data: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[]}}\n\n",
         ),
+        target: Some(Api::Responses),
         ..NONE
     },
     Row {

@@ -33,7 +33,7 @@ fn bodies() -> Vec<(usize, Vec<u8>)> {
         bodies.push((if is_chat { 1 } else { 5 }, body));
     }
     for vector in list("answers.json").iter().filter(|vector| !vector["body"].is_null()) {
-        let format = ["", "openai", "", "bedrock", "anthropic", "tgi"];
+        let format = ["", "openai", "responses", "bedrock", "anthropic", "tgi"];
         let format = format.iter().position(|format| vector["format"] == *format).expect("a format");
         bodies.push((format, vector["body"].to_string().into_bytes()));
     }
@@ -76,7 +76,7 @@ fn responses() {
 
 #[test]
 fn requests() {
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 14] = [
         "openai",
         "completions",
         "bedrock",
@@ -90,12 +90,14 @@ fn requests() {
         "cohere",
         "nova",
         "sglang",
+        "responses",
     ];
     let mut seeds = Vec::new();
     let vectors = read_json(&testdata("requests.json"));
     let mut vectors: Vec<Value> = vectors["identity"].as_array().cloned().expect("a list");
     let rich = [
         "openai",
+        "responses",
         "bedrock",
         "anthropic",
         "tgi",
@@ -112,14 +114,7 @@ fn requests() {
     for vector in vectors {
         let from = NAMES.iter().position(|name| vector["format"] == **name).expect("a format");
         let body = vector["body"].to_string();
-        seeds.extend((0..3).map(|to| seed(200 + from + 13 * to, body.as_bytes())));
-        if from >= 10 {
-            continue;
-        }
-        for to in 0..10 {
-            seeds.push(seed(from + 10 * to, body.as_bytes()));
-        }
-        seeds.push(seed(from + 100 + 10 * (seeds.len() % 15), body.as_bytes()));
+        seeds.extend((0..14).map(|to| seed(from + 14 * to, body.as_bytes())));
     }
     run("requests", &seeds, 20_000, oracles::requests);
 }

@@ -49,7 +49,7 @@ fn non_streaming_responses_survive_a_round_trip() {
 fn encode(target: Api, records: &Value) -> String {
     let encode = |record: &Value| match (target, record.as_str()) {
         (Api::Converse, _) => format!("{record}\n"),
-        (Api::Anthropic, _) => {
+        (Api::Anthropic | Api::Responses, _) => {
             format!("event: {}\ndata: {record}\n\n", record["type"].as_str().expect("a type"))
         }
         (_, Some(word)) => format!("data: {word}\n\n"),
@@ -120,10 +120,13 @@ fn reason_of(record: &Value) -> Option<&str> {
         "/stop_reason",
         "/delta/stop_reason",
         "/stopReason",
+        "/status",
+        "/response/status",
         "/messageStop/stopReason",
         "/details/finish_reason",
     ];
-    pointers.iter().find_map(|pointer| record.pointer(pointer)?.as_str())
+    let found = pointers.iter().find_map(|pointer| record.pointer(pointer)?.as_str());
+    found.filter(|reason| *reason != "in_progress")
 }
 
 /// Every finish reason of each format in the others, in both kinds of response, and whether information is lost.

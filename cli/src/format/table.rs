@@ -9,7 +9,6 @@ use super::choice::Choice;
 /// The custom format of a simple request, for APIs for which the codec writes no requests.
 pub(super) fn description(api: Api) -> Option<&'static str> {
     match api {
-        Api::Responses => Some(include_str!("responses.json")),
         Api::LlamaServer => Some(include_str!("llama-server.json")),
         Api::PlainText => Some(include_str!("text.json")),
         _ => None,
@@ -67,7 +66,7 @@ pub(crate) fn table() -> String {
     table.push_str(".\n");
     table.push_str(
         "Streams are written as server-sent events; ConverseStream as JSON lines, or as frames with `bedrock-wire`. `sagewire\n\
-         chat` also calls endpoints of the formats responses, llama-server and text.\n",
+         chat` also calls endpoints of the formats llama-server and text.\n",
     );
     table
 }

@@ -59,15 +59,20 @@ impl CallIds {
                 return id;
             }
         }
-        let mut id = match self.response {
-            Some(response) => format!("{prefix}_{response:016x}_{number}"),
-            None => format!("{prefix}_{number}"),
-        };
+        let mut id = self.numbered(prefix, number);
         while self.used.contains(&id) {
             id.push('_');
         }
         self.used.insert(id.clone());
         Cow::Owned(id)
+    }
+
+    /// A generated ID: of the response, and of a number that differs for each use of `prefix`.
+    pub(crate) fn numbered(&self, prefix: &str, number: fmt::Arguments<'_>) -> String {
+        match self.response {
+            Some(response) => format!("{prefix}_{response:016x}_{number}"),
+            None => format!("{prefix}_{number}"),
+        }
     }
 }
 

@@ -196,13 +196,7 @@ fn file<'a>(source: &mut Source<'a>, extension_fields: &mut Fields<'a>) -> Resul
             _ => Ok(false),
         })?;
         let source = match (data, id) {
-            (Some(data), None) => match media::of_url(data) {
-                // Base64 alone, without its type.
-                model::Source::Url(data) if !data.contains(':') => {
-                    model::Source::Base64 { media_type: Cow::Borrowed(""), data: data.into() }
-                }
-                source => source,
-            },
+            (Some(data), None) => media::of_file_data(data),
             (None, Some(id)) => model::Source::File(id),
             _ => return Ok(None),
         };

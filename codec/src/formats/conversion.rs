@@ -12,8 +12,8 @@ use crate::formats::request_reader::Result;
 use crate::json::{as_object, field_offset, member, pointers};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
 use crate::model::{
-    Content, ConversionOptions, Fields, Json, Loss, Losses, Message, Offset, Outcome, Param, Part, Request,
-    Text, Tool,
+    Api, Content, ConversionOptions, Fields, Json, Loss, Losses, Message, Offset, Outcome, Param, Part,
+    Request, Text, Tool,
 };
 
 /// The schema of a tool without input.
@@ -25,6 +25,8 @@ pub(crate) struct Conversion<'c, 'a> {
     pub(crate) options: &'c ConversionOptions<'c>,
     /// The request as it was read, if it was changed and goes back to the API that it was read from.
     pub(crate) original: Option<&'c Original<'c>>,
+    /// The API that it is written for.
+    pub(crate) target: Option<Api>,
     losses: RefCell<Vec<PendingLoss>>,
 }
 
@@ -34,7 +36,7 @@ fn exact_offset(source: &str, offset: u32, name: &str) -> u32 {
     let paths: &[&str] = match name {
         "cache" => &["cache_control", "prompt_cache_breakpoint"],
         "detail" => &["image_url/detail", "detail"],
-        "id" => &["id", "tool_use_id", "call_id", "toolUse/toolUseId", "toolResult/toolUseId"],
+        "id" => &["call_id", "id", "tool_use_id", "toolUse/toolUseId", "toolResult/toolUseId"],
         "input" => &["input", "function/arguments", "custom/input", "toolUse/input", "arguments"],
         "is_error" => &["is_error", "toolResult/status"],
         "name" => &[
@@ -45,10 +47,11 @@ fn exact_offset(source: &str, offset: u32, name: &str) -> u32 {
             "toolSpec/name",
             "document/name",
             "file/filename",
+            "filename",
             "title",
         ],
         "role" => &["role"],
-        "signature" => &["signature", "reasoningContent/reasoningText/signature"],
+        "signature" => &["signature", "reasoningContent/reasoningText/signature", "encrypted_content"],
         "source" => &["source", "image/source", "document/source", "video/source", "audio/source"],
         _ => &[],
     };
@@ -80,7 +83,12 @@ impl<'c, 'a> Conversion<'c, 'a> {
         options: &'c ConversionOptions<'c>,
         original: Option<&'c Original<'c>>,
     ) -> Self {
-        Self { request, options, original, losses: RefCell::default() }
+        Self { request, options, original, target: None, losses: RefCell::default() }
+    }
+
+    /// The same for a target, to which fields that only the source's API and this one have can be written.
+    pub(crate) fn to(self, target: Api) -> Self {
+        Self { target: Some(target), ..self }
     }
 
     /// Reports a loss: of the value at `offset`, which the canonical model calls `name`.
@@ -271,9 +279,14 @@ impl<'c, 'a> Conversion<'c, 'a> {
             return;
         }
         let reason = "only the source's API has this";
-        self.report_fields(&self.request.extension_fields, "extension_fields", reason);
+        let report = |fields: &Fields<'_>, is_kept: &dyn Fn(&str, &Json<'_>) -> bool| {
+            for (path, field) in fields.iter().filter(|(path, field)| !is_kept(path, &field.value)) {
+                self.report_field(path, field, "extension_fields", reason);
+            }
+        };
+        report(&self.request.extension_fields, &|path, _| self.is_shared(path));
         for message in &self.request.messages {
-            self.report_fields(&message.extension_fields, "extension_fields", reason);
+            report(&message.extension_fields, &|path, value| self.is_shared_in_message(path, value));
             for part in &message.content {
                 self.report_fields(&part.extension_fields, "extension_fields", reason);
                 if let Content::ToolResult { content, .. } = &part.content {
@@ -288,12 +301,17 @@ impl<'c, 'a> Conversion<'c, 'a> {
         }
     }
 
-    /// Reports these fields as dropped, except null values and the protocol version, which is not meant for the model.
+    /// Reports these fields as dropped.
     pub(crate) fn report_fields(&self, fields: &Fields<'_>, name: &'static str, reason: &'static str) {
         for (path, field) in fields {
-            if field.value.as_str() != "null" && path != "anthropic_version" {
-                self.report_dropped(field.offset, name, reason);
-            }
+            self.report_field(path, field, name, reason);
+        }
+    }
+
+    /// Reports a field as dropped, except null values and the protocol version, which is not meant for the model.
+    fn report_field(&self, path: &str, field: &Param<Json<'_>>, name: &'static str, reason: &'static str) {
+        if field.value.as_str() != "null" && path != "anthropic_version" {
+            self.report_dropped(field.offset, name, reason);
         }
     }
 

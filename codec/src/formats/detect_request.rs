@@ -10,7 +10,8 @@ use crate::model::Api;
 ///
 /// Requests of [`Api::Nova`] look like those of [`Api::OpenAi`] and are detected as such, and so are those of [`Api::Cohere`]
 /// without any parameter of its own. Requests of [`Api::Lmi`] and [`Api::JumpStart`] look like those of [`Api::Tgi`] and are detected as such. An Anthropic
-/// request without any field of its own (`system`, `stop_sequences`, content blocks) is detected as [`Api::OpenAi`].
+/// request without any field of its own (`system`, `stop_sequences`, content blocks) is detected as [`Api::OpenAi`]. An `input` that
+/// is a text is one of [`Api::Responses`] only beside another field of it, because requests for embeddings have one, too.
 ///
 /// ```
 /// use sagewire_codec::{Api, detect_request};
@@ -41,6 +42,10 @@ struct Fields {
     is_converse: bool,
     is_anthropic: bool,
     is_cohere: bool,
+    /// It has an `input` that is a text, as requests for embeddings have it, too.
+    has_input: bool,
+    /// It has a field that requests for embeddings do not have.
+    is_responses: bool,
     /// The API of a request that has a prompt instead of messages.
     prompt: Option<Api>,
 }
@@ -55,7 +60,10 @@ impl Fields {
             }
             (b"system", Kind::String) => self.is_anthropic = true,
             (b"system", Kind::Array) => json.array(|json| self.see_block(json))?,
-            (b"tools", Kind::Array) => json.array(|json| self.see_tool(json))?,
+            (b"tools", Kind::Array) => {
+                self.is_responses = true;
+                json.array(|json| self.see_tool(json))?;
+            }
             (b"stop_sequences" | b"anthropic_version", _) => self.is_anthropic = true,
             (b"p" | b"k", Kind::Number)
             | (b"citation_options", Kind::Object)
@@ -70,6 +78,18 @@ impl Fields {
                 Kind::Object | Kind::Array,
             )
             | (b"projectIdentifier", Kind::String) => self.is_converse = true,
+            (b"input", Kind::String) => self.has_input = true,
+            (b"input", Kind::Array) => json.array(|json| {
+                if json.kind()? == Kind::Object {
+                    self.prompt = Some(Api::Responses);
+                }
+                json.skip().map(drop)
+            })?,
+            (b"previous_response_id", Kind::String) => self.prompt = Some(Api::Responses),
+            (b"instructions", Kind::String)
+            | (b"max_output_tokens", Kind::Number)
+            | (b"reasoning" | b"text", Kind::Object)
+            | (b"stream", Kind::Bool) => self.is_responses = true,
             (b"prompt", Kind::String | Kind::Array) => self.prompt = Some(Api::Completions),
             (b"inputs", Kind::String) => self.prompt = Some(Api::Tgi),
             (b"inputs", Kind::Array) => json.array(|json| {
@@ -141,6 +161,7 @@ impl Fields {
     fn api(&self) -> Option<Api> {
         match self {
             Self { is_converse: true, .. } => Some(Api::Converse),
+            Self { has_messages: false, has_input: true, is_responses: true, .. } => Some(Api::Responses),
             Self { has_messages: false, .. } => self.prompt,
             Self { is_cohere: true, .. } => Some(Api::Cohere),
             Self { is_anthropic: true, .. } => Some(Api::Anthropic),

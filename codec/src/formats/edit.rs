@@ -59,6 +59,11 @@ impl<'o> Original<'o> {
         if !self.is_object(offset) || !is_unchanged(known[index].1) {
             return None;
         }
+        self.source_of(offset)
+    }
+
+    /// The value at an offset of the source.
+    pub(crate) fn source_of(&self, offset: Offset) -> Option<&str> {
         let source = &*self.request.source;
         source.get(Json::new(source.as_bytes(), offset? as usize, DEPTH).skip().ok()?)
     }

@@ -34,6 +34,16 @@ pub(crate) fn of_url(url: Text<'_>) -> Source<'_> {
     Source::Base64 { media_type, data }
 }
 
+/// The source that the data of a file of OpenAI's is: a data URL, or Base64 alone, without its type.
+pub(crate) fn of_file_data(data: Text<'_>) -> Source<'_> {
+    match of_url(data) {
+        Source::Url(data) if !data.contains(':') => {
+            Source::Base64 { media_type: Cow::Borrowed(""), data: data.into() }
+        }
+        source => source,
+    }
+}
+
 /// The range of the media type in a data URL in Base64, and the length of the data.
 fn data_url(url: &str) -> Option<(Range<usize>, usize)> {
     const SCHEME: &str = "data:";

@@ -26,6 +26,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
             let part = Part { offset: prompt.offset, ..Part::new(Content::Text(prompt.value.clone())) };
             messages = Cow::Owned(Vec::from([Message::new(Role::User, Vec::from([part]))]));
         }
+        if self.request.api == Some(Api::Responses) && !self.is_native() {
+            join_items(messages.to_mut());
+        }
         if let Some(rules) = ids {
             self.repair_calls(&mut messages, rules)?;
         }
@@ -297,6 +300,30 @@ fn has_content(message: &Message<'_>) -> bool {
 /// Whether a message consists of white space.
 fn is_blank(message: &Message<'_>) -> bool {
     message.content.iter().all(|part| matches!(&part.content, Content::Text(text) if text.is_blank()))
+}
+
+/// Joins the items of a Responses request that are one turn of the assistant: its reasoning, text and calls. Further text or
+/// reasoning behind a text begins another turn, but none may come between calls and their results.
+fn join_items(messages: &mut Vec<Message<'_>>) {
+    let mut joined: Vec<Message<'_>> = Vec::with_capacity(messages.len());
+    for mut item in messages.drain(..) {
+        let is_call = |part: &Part<'_>| matches!(part.content, Content::ToolCall { .. });
+        let is_text = |part: &Part<'_>| matches!(part.content, Content::Text(_) | Content::Refusal(_));
+        let turn = joined.last_mut().filter(|turn| {
+            let continues = item.content.iter().all(is_call)
+                || turn.content.iter().any(is_call)
+                || !turn.content.iter().any(is_text);
+            turn.role == Role::Assistant && item.role == Role::Assistant && continues
+        });
+        match turn {
+            Some(turn) => {
+                turn.content.append(&mut item.content);
+                turn.extension_fields.append(&mut item.extension_fields);
+            }
+            None => joined.push(item),
+        }
+    }
+    *messages = joined;
 }
 
 /// Merges consecutive messages of one role. Adjacent texts become one, so that text stays plain text.

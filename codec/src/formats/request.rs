@@ -12,8 +12,8 @@ use crate::formats::parameters::{Table, changed_parameters};
 use crate::formats::request_reader::{Result, Source, field_path};
 use crate::formats::text_generation::{jumpstart, lmi, sglang, tgi, triton};
 use crate::formats::{
-    anthropic, cohere, converse, openai_chat, openai_completions as completions, plain_text,
-    tool_names as names,
+    anthropic, cohere, converse, openai_chat, openai_completions as completions,
+    openai_responses as responses, plain_text, tool_names as names,
 };
 use crate::json::{Fault, Kind};
 use crate::model::{Api, ConversionOptions, Losses, Request, ToolNames};
@@ -35,6 +35,7 @@ fn format(api: Api) -> Option<Format> {
     match api {
         Api::OpenAi => format!(openai_chat::read_request, openai_chat::write_request, openai_chat::TABLE),
         Api::Completions => format!(completions::read, completions::write, completions::TABLE),
+        Api::Responses => format!(responses::read_request, responses::write_request, responses::TABLE),
         Api::Converse => format!(converse::read_request, converse::write_request, converse::TABLE),
         Api::Anthropic => format!(anthropic::read_request, anthropic::write_request, anthropic::TABLE),
         Api::Cohere => format!(cohere::read_request, cohere::write_request, cohere::TABLE),
@@ -126,15 +127,22 @@ fn write(api: Api, request: &Request<'_>, options: &ConversionOptions<'_>) -> Re
             return edit(&format, request, &original, options);
         }
     }
-    let conversion = Conversion::new(request, options, None);
+    let conversion = Conversion::new(request, options, None).to(api);
     if let (Some(prompts), false) = (&request.prompts, matches!(api, Api::Completions | Api::Sglang)) {
         let reason = "several prompts are several requests, and tokens are no text: only completions and SGLang take them";
         return Err(conversion.error(prompts.offset, reason));
     }
+    if let (Some(Api::Responses), Some(offset)) = (request.api, responses::stored_history(request)) {
+        let reason = "a part of the conversation is stored by the service: only its own API can refer to it";
+        return Err(conversion.error(offset, reason));
+    }
     let mut out = output(request);
     conversion.report_extension_fields();
     match format(api) {
-        Some(format) => (format.write)(&conversion, &mut out)?,
+        Some(format) => {
+            (format.write)(&conversion, &mut out)?;
+            conversion.put_shared(&mut out, format.table.objects);
+        }
         None if api == Api::JumpStartRaw => plain_text::write_request(&conversion, &mut out)?,
         None => return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "writing requests" })),
     }

@@ -260,6 +260,17 @@ impl<'a> Source<'a> {
         Ok(Param { value, offset })
     }
 
+    /// Reads a list without elements, or leaves any other value unread.
+    pub(crate) fn empty_list(&mut self) -> Result<bool> {
+        let found = self.probe(|source| {
+            let is_list = source.kind()?.0 == Kind::Array;
+            let list = source.raw()?;
+            let inner = list.as_str().get(1..list.as_str().len() - 1).unwrap_or_default();
+            Ok((is_list && inner.trim_ascii().is_empty()).then_some(()))
+        })?;
+        Ok(found.is_some())
+    }
+
     /// Reads a list of strings, or, if `single`, one string; leaves any other value unread.
     pub(crate) fn strings(&mut self, slot: &mut Vec<Param<Cow<'a, str>>>, single: bool) -> Result<bool> {
         let found = self.probe(|source| {

@@ -1,12 +1,13 @@
 //! Writes streams and responses of any API.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::error::DecodeError;
 use crate::formats::text_generation::tgi;
-use crate::formats::{anthropic, converse, openai_chat};
+use crate::formats::{anthropic, converse, openai_chat, openai_responses};
 use crate::model::{Api, Event, Losses, Response, ResponseOptions};
 
 /// Writes canonical events as the stream of an API. [`Transcoder`](crate::Transcoder) combines it with a decoder.
@@ -16,6 +17,8 @@ pub struct Writer(Inner);
 #[derive(Clone, Debug)]
 enum Inner {
     OpenAi(openai_chat::Writer),
+    /// Larger than the others.
+    Responses(Box<openai_responses::Writer>),
     Converse(converse::Writer),
     Anthropic(anthropic::Writer),
     Tgi(tgi::Writer),
@@ -26,6 +29,7 @@ macro_rules! each {
     ($inner:expr, $writer:ident => $value:expr) => {
         match $inner {
             Inner::OpenAi($writer) => $value,
+            Inner::Responses($writer) => $value,
             Inner::Converse($writer) => $value,
             Inner::Anthropic($writer) => $value,
             Inner::Tgi($writer) => $value,
@@ -42,6 +46,7 @@ impl Writer {
     pub fn new(api: Api, options: ResponseOptions) -> Result<Self, ConvertError> {
         Ok(Self(match api {
             Api::OpenAi => Inner::OpenAi(openai_chat::Writer::new(options)),
+            Api::Responses => Inner::Responses(Box::new(openai_responses::Writer::new(options))),
             Api::Converse => Inner::Converse(converse::Writer::new(options)),
             Api::Anthropic => Inner::Anthropic(anthropic::Writer::new(options)),
             Api::Tgi => Inner::Tgi(tgi::Writer::new()),
@@ -95,6 +100,7 @@ pub fn write_response(
 ) -> Result<(Vec<u8>, Losses), ConvertError> {
     match api {
         Api::OpenAi => Ok(openai_chat::write_response(response, options)),
+        Api::Responses => Ok(openai_responses::write_response(response, options)),
         Api::Converse => Ok(converse::write_response(response, options)),
         Api::Anthropic => Ok(anthropic::write_response(response, options)),
         Api::Tgi => Ok(tgi::write_response(response)),

@@ -127,7 +127,7 @@ impl<'o> Object<'o> {
     }
 
     /// The same for any name.
-    fn any_name(&mut self, name: &str) -> &mut Vec<u8> {
+    pub(crate) fn any_name(&mut self, name: &str) -> &mut Vec<u8> {
         if !core::mem::replace(&mut self.is_empty, false) {
             self.out.push(b',');
         }
@@ -217,6 +217,13 @@ impl<'o> Array<'o> {
     /// Begins an element that is an object.
     pub(crate) fn begin_object(&mut self) -> Object<'_> {
         Object::new(self.element())
+    }
+
+    /// Appends elements that are written already, with the commas between them.
+    pub(crate) fn elements(&mut self, written: &[u8]) {
+        if !written.is_empty() {
+            self.element().extend_from_slice(written);
+        }
     }
 
     /// Adds what `write` appends, or nothing if it returns `false`.

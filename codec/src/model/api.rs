@@ -108,7 +108,7 @@ const ROWS: &[Row] = {
     &[
         row(Api::OpenAi, "openai", &["openai-chat", "chat-completions"], [Both, Both, Both], "OpenAI chat completions: also vLLM, SGLang, llama.cpp, and the chat of TGI and LMI"),
         row(Api::Completions, "completions", &["openai-completions"], [Both, Read, Read], "OpenAI completions: text, of the same servers"),
-        row(Api::Responses, "responses", &["openai-responses"], [No, Read, Read], "OpenAI Responses"),
+        row(Api::Responses, "responses", &["openai-responses"], [Both, Both, Both], "OpenAI Responses"),
         row(Api::Converse, "bedrock", &["converse", "bedrock-converse"], [Both, Both, Both], "Bedrock's Converse and ConverseStream"),
         row(Api::Anthropic, "anthropic", &["messages", "anthropic-messages"], [Both, Both, Both], "Anthropic Messages"),
         row(Api::Cohere, "cohere", &["cohere-chat", "cohere-v2"], [Both, Read, Read], "Cohere Chat v2: its own containers, and vLLM's /cohere/v2/chat; responses of v1"),

@@ -52,6 +52,7 @@ pub(crate) enum ResponseItem {
     Citation { choice: u32, index: usize },
     Logprobs { choice: u32, index: usize },
     Finish { choice: u32 },
+    Phase { choice: u32, index: usize },
     Other { choice: Option<u32>, index: usize },
     Usage,
 }

@@ -85,6 +85,10 @@ pub struct Choice {
     /// Citations, each with the index of the part that it belongs to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub citations: Vec<(u32, Json<'static>)>,
+    /// What the messages of a response are for, as OpenAI's Responses and SGLang have it: `"commentary"`, `"final_answer"`. Each with
+    /// the index of the first part of its message, or behind the last part.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<(u32, Json<'static>)>,
     /// Unknown fields, with their names.
     #[serde(rename = "other", skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<(Option<String>, Json<'static>)>,
@@ -105,6 +109,7 @@ impl Choice {
             stop: None,
             logprobs: Vec::new(),
             citations: Vec::new(),
+            phases: Vec::new(),
             others: Vec::new(),
         }
     }
@@ -176,10 +181,8 @@ impl Response {
         static NONE: Choice = Choice::new(0);
         let choice = self.choices.first().unwrap_or(&NONE);
         let index = choice.index;
-        for other in self.choices.iter().skip(1) {
-            losses.set_here(self.position_of(other));
-            losses.add(CHOICE, Outcome::Dropped, "the target has only one choice");
-        }
+        self.lose_other_choices("the target has only one choice", losses);
+        self.lose_phases(choice, losses);
         for at in 0..choice.logprobs.len() {
             losses.set_here(self.positions.of(ResponseItem::Logprobs { choice: index, index: at }));
             losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
@@ -189,6 +192,22 @@ impl Response {
         }
         self.note_malformed(losses);
         choice
+    }
+
+    /// Reports the loss of all choices but the first.
+    pub(crate) fn lose_other_choices(&self, why: &'static str, losses: &mut Losses) {
+        for other in self.choices.iter().skip(1) {
+            losses.set_here(self.position_of(other));
+            losses.add(CHOICE, Outcome::Dropped, why);
+        }
+    }
+
+    /// Reports the loss of what the messages of a choice are for.
+    fn lose_phases(&self, choice: &Choice, losses: &mut Losses) {
+        for index in 0..choice.phases.len() {
+            losses.set_here(self.positions.of(ResponseItem::Phase { choice: choice.index, index }));
+            losses.add("other", Outcome::Dropped, "there is no place for a field of unknown meaning");
+        }
     }
 
     /// The citations that `is_own` accepts, by the index of their text part. The rest is added to `losses`.
@@ -327,6 +346,12 @@ impl Response {
                 self.usage = Some(*usage);
             }
             Event::Malformed { .. } => self.malformed += 1,
+            Event::Other { choice: Some(choice), name: Some(name), json } if name == "phase" => {
+                let of_choice = self.choice(*choice);
+                let (part, index) = (of_choice.content.len() as u32, of_choice.phases.len());
+                last = Some(ResponseItem::Phase { choice: *choice, index });
+                of_choice.phases.push((part, json.clone().into_owned()));
+            }
             Event::Other { choice, name, json } => {
                 let other = (name.as_deref().map(String::from), json.clone().into_owned());
                 let others = match choice {

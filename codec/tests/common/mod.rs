@@ -211,6 +211,7 @@ pub fn target(format: &str) -> Api {
     match format {
         "openai" => Api::OpenAi,
         "anthropic" => Api::Anthropic,
+        "responses" => Api::Responses,
         "bedrock" => Api::Converse,
         "tgi" => Api::Tgi,
         other => panic!("{other}"),

@@ -7,9 +7,10 @@ use sagewire_codec::{Api, ConvertError, convert_request};
 use serde_json::{Value, json};
 
 /// The request formats that are JSON documents.
-pub const FORMATS: [(&str, Api); 13] = [
+pub const FORMATS: [(&str, Api); 14] = [
     ("openai", Api::OpenAi),
     ("completions", Api::Completions),
+    ("responses", Api::Responses),
     ("bedrock", Api::Converse),
     ("anthropic", Api::Anthropic),
     ("tgi", Api::Tgi),

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::seeded;
 
-const FORMATS: [Api; 10] = [
+const FORMATS: [Api; 14] = [
     Api::OpenAi,
     Api::Completions,
     Api::Converse,
@@ -24,10 +24,11 @@ const FORMATS: [Api; 10] = [
     Api::JumpStartText,
     Api::JumpStartDialogs,
     Api::Triton,
+    Api::Cohere,
+    Api::Nova,
+    Api::Sglang,
+    Api::Responses,
 ];
-
-/// Further formats, into which all of these and all of the former are converted.
-const MORE: [Api; 3] = [Api::Cohere, Api::Nova, Api::Sglang];
 
 /// A minimal chat template, which renders all text.
 fn plain(messages: &[Message<'_>], tools: &[Tool<'_>]) -> Result<Rendered, String> {
@@ -55,10 +56,8 @@ fn anew<'a>() -> ConversionOptions<'a> {
 
 /// The formats that a request is read and written in. Raw text is the only format that is not JSON.
 fn formats(choice: usize) -> (Api, Api) {
-    let (one, other) = (FORMATS[choice % 10], FORMATS[choice / 10 % 10]);
-    let all = |index: usize| FORMATS.get(index).copied().unwrap_or_else(|| MORE[index - FORMATS.len()]);
+    let (one, other) = (FORMATS[choice % 14], FORMATS[choice / 14 % 14]);
     match choice {
-        200..=238 => (all((choice - 200) % 13), MORE[(choice - 200) / 13]),
         240..248 => (Api::JumpStartRaw, one),
         248.. => (one, Api::JumpStartRaw),
         _ => (one, other),
@@ -81,7 +80,7 @@ pub fn requests(data: &[u8]) {
     };
     let (copied, losses) = write_request(from, &request, &ConversionOptions::new()).expect("copied");
     assert_eq!((&copied[..], losses.is_empty()), (body, true), "{from:?}");
-    let settings = if choice < 100 { anew() } else { ConversionOptions::new().render(&plain) };
+    let settings = if choice / 14 % 2 == 0 { anew() } else { ConversionOptions::new().render(&plain) };
     fixed_point(from, &request);
     let (written, losses) = match write_request(to, &request, &settings) {
         Ok(written) => written,

@@ -127,6 +127,7 @@ pub fn transcode(data: &[u8]) {
     let frames = ConverseEncoding::EventStream;
     for (target, encoding) in [
         (Api::OpenAi, lines),
+        (Api::Responses, lines),
         (Api::Anthropic, lines),
         (Api::Converse, lines),
         (Api::Converse, frames),
@@ -144,6 +145,17 @@ pub fn transcode(data: &[u8]) {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
                 assert_eq!(texts(&events), texts(&source.0));
+                assert_eq!(again.is_ok(), ending.is_ok());
+            }
+            Api::Responses => {
+                let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
+                check_order(&events);
+                let of_first = |events: &[Event<'_>]| {
+                    let mut first = texts(events);
+                    first.retain(|(choice, ..)| *choice == 0);
+                    first
+                };
+                assert_eq!(of_first(&events), of_first(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
             Api::Tgi => {

@@ -8,7 +8,6 @@
 use core::ops::Range;
 
 use crate::json::{Fault, Json, Kind, Str};
-use crate::model::Usage;
 
 /// The value of a number, if it is an integer that fits.
 pub(crate) fn integer(record: &[u8], number: Option<&Range<usize>>) -> Option<u64> {
@@ -217,7 +216,7 @@ impl Delta {
 
     /// Whether a field without a meaning here belongs into a message or a delta, and not beside it.
     pub(crate) fn has(name: &str) -> bool {
-        matches!(name, "audio" | "images" | "reasoning_details" | "thinking_blocks")
+        matches!(name, "audio" | "images" | "phase" | "reasoning_details" | "thinking_blocks")
     }
 
     pub(crate) fn find(json: &mut Json<'_>) -> Result<Self, Fault> {
@@ -315,39 +314,4 @@ impl ToolCall {
         (self.name, self.arguments) = (call.name.or(self.name), call.arguments.or(self.arguments.take()));
         Ok(())
     }
-}
-
-/// Whether a count is one that [`read_usage`] knows, or follows from such counts: DeepSeek's `prompt_cache_miss_tokens` is the
-/// rest of the input.
-pub(crate) fn is_count(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"prompt_tokens"
-            | b"input_tokens"
-            | b"completion_tokens"
-            | b"output_tokens"
-            | b"total_tokens"
-            | b"cached_tokens"
-            | b"cache_write_tokens"
-            | b"reasoning_tokens"
-            | b"prompt_cache_hit_tokens"
-            | b"prompt_cache_miss_tokens"
-    )
-}
-
-pub(crate) fn read_usage(record: &[u8], range: &Range<usize>, depth: usize) -> Result<Usage, Fault> {
-    let mut usage = Usage::default();
-    let nested: [&[u8]; 2] = [b"prompt_tokens_details", b"completion_tokens_details"];
-    Json::new(record, range.start, depth).integers(&mut usage, &nested, |usage, name| {
-        Some(match name {
-            b"prompt_tokens" | b"input_tokens" => &mut usage.input_tokens,
-            b"completion_tokens" | b"output_tokens" => &mut usage.output_tokens,
-            b"total_tokens" => &mut usage.total_tokens,
-            b"cached_tokens" | b"prompt_cache_hit_tokens" => &mut usage.cache_read_tokens,
-            b"cache_write_tokens" => &mut usage.cache_write_tokens,
-            b"reasoning_tokens" => &mut usage.reasoning_tokens,
-            _ => return None,
-        })
-    })?;
-    Ok(usage)
 }

@@ -21,12 +21,10 @@
 //! change; the writer repeats them in every chunk that follows. `object` and `obfuscation` are ignored.
 
 mod chunk;
-mod logprobs;
 mod nova;
 mod parameters;
 mod read_request;
 mod read_stream;
-mod usage;
 mod write_messages;
 mod write_request;
 mod write_response;

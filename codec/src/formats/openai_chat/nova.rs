@@ -7,9 +7,9 @@
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
+use crate::formats::openai::effort;
 use crate::formats::openai_chat::parameters::{STREAM, STREAM_OPTIONS, TABLE, logprobs, max_tokens};
 use crate::formats::openai_chat::write_messages::write_messages;
-use crate::formats::openai_chat::write_request::effort;
 use crate::formats::parameters::{Group, Parameter as P, Table, row};
 use crate::formats::request_reader::Result;
 use crate::formats::sampling::top_k;
@@ -69,7 +69,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
 
 fn write_effort(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     let Some(reasoning) = &c.request.reasoning else { return };
-    let Some(effort) = effort(c, &reasoning.value, reasoning.offset) else { return };
+    let Some(effort) = effort(c) else { return };
     let nearest = match effort {
         "low" | "high" => effort,
         "none" | "minimal" => "low",

@@ -1,6 +1,7 @@
 //! The parameters of a chat completion request: OpenAI's, and those of vLLM and SGLang.
 
 use crate::formats::conversion::Conversion;
+use crate::formats::openai::service_tier;
 use crate::formats::parameters::{Group, PENALTIES, Parameter as P, SAMPLING, Table, row};
 use crate::json::Object;
 
@@ -78,14 +79,5 @@ pub(super) fn logprobs(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'
         (Some(logprobs), _) => object.bool(name, logprobs.value),
         (None, Some(_)) => object.bool(name, true),
         (None, None) => {}
-    }
-}
-
-fn service_tier(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'static str) {
-    let Some(tier) = &c.request.service_tier else { return };
-    match &*tier.value {
-        "reserved" => c.report_dropped(tier.offset, "service_tier", "OpenAI has no reserved tier"),
-        "standard_only" => object.string(name, "default"),
-        tier => object.string(name, tier),
     }
 }

@@ -4,13 +4,14 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::formats::chat_parts as parts;
+use crate::formats::openai::tool_choice;
 use crate::formats::openai_chat::parameters::TABLE;
 use crate::formats::parameters::split_extra_parameters;
-use crate::formats::request_reader::{Result, Source, expected, offset_of};
+use crate::formats::request_reader::{Result, Source, expected};
 use crate::formats::thinking::effort;
 use crate::json::Kind;
 use crate::model::{
-    Content, Fields, Json, Message, Offset, Param, Part, Request, ResponseFormat, Role, Text, ToolChoice,
+    Content, Fields, Json, Message, Offset, Param, Part, Request, ResponseFormat, Role, Text,
 };
 
 /// Reads the object that comes next.
@@ -167,78 +168,6 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
         _ => content,
     };
     Ok(Message { role, content, name, extension_fields, offset })
-}
-
-fn tool_choice<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {
-    let (kind, offset) = source.kind()?;
-    let offset = offset_of(offset);
-    let choice = match kind {
-        Kind::String => source.probe(|source| {
-            Ok(match &*source.string()? {
-                "auto" => Some(ToolChoice::Auto),
-                "none" => Some(ToolChoice::None),
-                "required" => Some(ToolChoice::Required),
-                _ => None,
-            })
-        })?,
-        Kind::Object => source.probe(named_choice)?,
-        _ => return Ok(false),
-    };
-    let value = match choice {
-        Some(choice) => choice,
-        None => ToolChoice::Other(source.raw()?),
-    };
-    request.tool_choice = Some(Param { value, offset });
-    Ok(true)
-}
-
-/// Reads `{"type":"function","function":{"name":…}}`, `{"name":…}`, and `allowed_tools`. Any other
-/// shape is not recognized.
-fn named_choice<'a>(source: &mut Source<'a>) -> Result<Option<ToolChoice<'a>>> {
-    let (mut kind, mut name) = (None::<Cow<'a, str>>, None::<Cow<'a, str>>);
-    let (mut mode, mut tools, mut exact) = (None::<Cow<'a, str>>, Vec::new(), true);
-    let mut unknown = Fields::new();
-    let mut deeper = Fields::new();
-    let mut deepest = Fields::new();
-    source.object(&mut unknown, "", |source, field| match field {
-        "type" => source.value(&mut kind),
-        "name" => source.value(&mut name),
-        "function" => {
-            source.nested(
-                &mut deeper,
-                "",
-                |source, field| {
-                    if field == "name" { source.value(&mut name) } else { Ok(false) }
-                },
-            )
-        }
-        "allowed_tools" => source.nested(&mut deeper, "", |source, field| match field {
-            "mode" => source.value(&mut mode),
-            "tools" if source.kind()?.0 == Kind::Array => {
-                source.array(|source| {
-                    match source.probe(named_choice)? {
-                        Some(ToolChoice::Tool(name)) => tools.push(name),
-                        _ => {
-                            exact = false;
-                            deepest.push(("".into(), Param::new(source.raw()?)));
-                        }
-                    }
-                    Ok(())
-                })?;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }),
-        _ => Ok(false),
-    })?;
-    exact &= unknown.is_empty() && deeper.is_empty();
-    Ok(match (kind.as_deref(), name, mode.as_deref()) {
-        (Some("function") | None, Some(name), None) if exact => Some(ToolChoice::Tool(name)),
-        (Some("allowed_tools"), None, Some(mode @ ("auto" | "required"))) if exact => {
-            Some(ToolChoice::Allowed { tools, required: mode == "required" })
-        }
-        _ => None,
-    })
 }
 
 fn response_format<'a>(source: &mut Source<'a>, request: &mut Request<'a>) -> Result<bool> {

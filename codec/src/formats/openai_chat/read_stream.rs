@@ -6,8 +6,9 @@ use core::ops::Range;
 use crate::assemble::{Element, Emitter, Index, Reason, Stop, TextKind, ToolDelta, Tracked, hash};
 use crate::formats::error_record as failure;
 use crate::formats::openai_chat::chunk::{
-    Arguments, Choice, Chunk, Delta, REPEATED_FIELDS, ToolCall, integer, is_count, non_empty, read_usage,
+    Arguments, Choice, Chunk, Delta, REPEATED_FIELDS, ToolCall, integer, non_empty,
 };
+use crate::formats::openai_usage::{is_count, read_usage};
 use crate::json::{Json, Kind, unescaped};
 use crate::model::Failure;
 use crate::model::FinishReason;

@@ -43,6 +43,9 @@ fn write_message<'a>(
         Role::Assistant => assistant(c, parts, &mut object)?,
         _ => content(c, parts, message.role == Role::User, &mut object)?,
     }
+    if let Some(phase) = c.phase(message) {
+        object.raw("phase", phase);
+    }
     drop(object);
     // The fields of a deprecated `function_call` are the message's.
     if let [.., Part { content: Content::ToolCall { id: None, .. }, extension_fields, .. }] = parts {
@@ -100,7 +103,7 @@ fn assistant<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>], object: &mut Objec
             Content::Refusal(text) if !c.is_copied(part) => append(&mut refusal, text),
             Content::ToolCall { .. } => calls.push(*part),
             _ => {
-                if !calls.is_empty() {
+                if !calls.is_empty() && !matches!(part.content, Content::Other(_)) {
                     let reason = "OpenAI has all calls of tools behind the text";
                     c.report_approximated(part.offset, "content", reason);
                 }
@@ -185,7 +188,7 @@ fn content<'a>(
     is_user: bool,
     object: &mut Object<'_>,
 ) -> Result<()> {
-    for part in parts.iter().filter(|part| part.cache.is_some() && !c.is_native()) {
+    for part in parts.iter().filter(|part| part.cache.is_some() && !c.keeps_openai_fields()) {
         c.report_dropped(part.offset, "cache", "containers with OpenAI's chat cache by themselves");
     }
     if is_text(c, parts) {
@@ -198,12 +201,12 @@ fn content<'a>(
 /// Whether parts are only text that can be joined: not every container takes a list.
 fn is_text<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>]) -> bool {
     let is_text = |part: &&Part<'a>| matches!(&part.content, Content::Text(_) | Content::Json(_));
-    let is_list = match parts {
-        [part] => {
-            c.is_native() && (part.cache.is_some() || c.is_copied(part) || !part.extension_fields.is_empty())
-        }
-        _ => c.is_native() && !parts.is_empty(),
-    };
+    let has_cache = c.keeps_openai_fields() && parts.iter().any(|part| part.cache.is_some());
+    let is_list = has_cache
+        || match parts {
+            [part] => c.is_native() && (c.is_copied(part) || !part.extension_fields.is_empty()),
+            _ => c.is_native() && !parts.is_empty(),
+        };
     !is_list && parts.iter().all(is_text)
 }
 
@@ -264,7 +267,7 @@ fn write_part(c: &Conversion<'_, '_>, part: &Part<'_>, is_user: bool, out: &mut 
             false
         }
     };
-    if let (true, true, Some(cache)) = (written, c.is_native(), &part.cache) {
+    if let (true, true, Some(cache)) = (written, c.keeps_openai_fields(), &part.cache) {
         object.raw("prompt_cache_breakpoint", cache.as_str());
     }
     written
@@ -279,7 +282,7 @@ fn document(
 ) -> bool {
     let is_elsewhere = match source {
         Source::Url(_) => true,
-        Source::File(_) => !c.is_native(),
+        Source::File(_) => !c.keeps_openai_fields(),
         _ => false,
     };
     if is_elsewhere {

@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 use crate::formats::chat_parts::write_function;
 use crate::formats::conversion::Conversion;
+use crate::formats::openai::effort;
 use crate::formats::openai_chat::parameters::{PARAMETERS, STREAM, STREAM_OPTIONS, TABLE, TOOLS};
 use crate::formats::openai_chat::write_messages::write_messages;
-use crate::formats::request_reader::{Result, string_field};
+use crate::formats::request_reader::Result;
 use crate::json::{Array, Object};
-use crate::model::{Json, Offset, Outcome, Reasoning, ResponseFormat, Tool, ToolChoice};
+use crate::model::{Json, Outcome, ResponseFormat, Tool, ToolChoice};
 
 /// Appends the request.
 pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
@@ -25,10 +26,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     }
     c.write_rows(&mut object, &PARAMETERS);
     response_format(c, &mut object);
-    if let Some(reasoning) = &request.reasoning {
-        if let Some(effort) = effort(c, &reasoning.value, reasoning.offset) {
-            object.string("reasoning_effort", effort);
-        }
+    if let Some(effort) = effort(c) {
+        object.string("reasoning_effort", effort);
     }
     c.write_rows(&mut object, &STREAM);
     if request.stream.is_some_and(|stream| stream.value) {
@@ -123,32 +122,4 @@ fn response_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
             json.bool("strict", *strict);
         }
     }
-}
-
-/// The effort of reasoning. A number of tokens becomes the effort that LiteLLM takes it for.
-pub(super) fn effort<'r>(
-    c: &Conversion<'_, '_>,
-    reasoning: &'r Reasoning<'_>,
-    offset: Offset,
-) -> Option<&'r str> {
-    if let Some(effort) = &reasoning.effort {
-        if reasoning.budget_tokens.is_some() || reasoning.other.is_some() {
-            c.report_approximated(offset, "reasoning", "OpenAI has only an effort");
-        }
-        return Some(effort);
-    }
-    let is_disabled = |other: &Json<'_>| string_field(other, "type").as_deref() == Some("disabled");
-    if reasoning.other.as_ref().is_some_and(is_disabled) {
-        return Some("none");
-    }
-    let Some(budget) = reasoning.budget_tokens else {
-        c.report_dropped(offset, "reasoning", "OpenAI has only an effort");
-        return None;
-    };
-    c.report_approximated(offset, "reasoning", "OpenAI has an effort, no number of tokens");
-    Some(match budget {
-        0..2048 => "low",
-        2048..4096 => "medium",
-        _ => "high",
-    })
 }

@@ -6,17 +6,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::call_ids::CallIds;
+use crate::formats::logprobs;
+use crate::formats::openai::chat_annotation;
 use crate::formats::openai_chat::chunk::Delta;
-use crate::formats::openai_chat::logprobs;
-use crate::formats::openai_chat::usage::{is_own_usage, whole_usage, write_usage};
 use crate::formats::openai_chat::write_stream::{
-    FOREIGN, finish_reason, is_citation, is_taken, is_taken_in_choice, note_finish_reason, why_taken,
-    write_call,
+    FOREIGN, finish_reason, is_taken, is_taken_in_choice, note_finish_reason, why_taken, write_call,
 };
+use crate::formats::openai_usage::{CHAT_USAGE, is_chat_usage, whole_usage, write_usage};
 use crate::json::Object;
 use crate::model::Content;
 use crate::model::position::ResponseItem;
-use crate::model::{Choice, Losses, Outcome, Response, ResponseOptions};
+use crate::model::{Choice, Json, Losses, Outcome, Response, ResponseOptions};
 
 /// Writes a response as a chat completion.
 ///
@@ -35,8 +35,8 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
         });
         if let Some(usage) = &response.usage {
             losses.set_here(response.positions.of(ResponseItem::Usage));
-            let more = response.more_usage(is_own_usage).map_or("", |json| json.as_str());
-            write_usage(&whole_usage(usage, &mut losses), more, object.name("usage"));
+            let more = response.more_usage(is_chat_usage).map_or("", |json| json.as_str());
+            write_usage(&CHAT_USAGE, &whole_usage(usage, &mut losses), more, object.name("usage"));
         }
         write_others(response, None, |_| true, object, &mut losses);
     });
@@ -52,13 +52,15 @@ fn write_choice(
     out: &mut Vec<u8>,
     losses: &mut Losses,
 ) {
-    let citations = response.citations(choice, is_citation, losses);
+    let is_own = |json: &Json<'_>| chat_annotation(json.as_str()).is_some();
+    let citations = response.citations(choice, is_own, losses);
     Object::write(out, |object| {
         object.integer("index", choice.index.into());
         object.object("message", |message| {
             write_message(response, choice, ids, message, losses);
             if !citations.is_empty() {
                 let all = citations.into_values().flatten();
+                let all = all.filter_map(chat_annotation);
                 message.array("annotations", all, |json, out| out.extend_from_slice(json.as_bytes()));
             }
         });
@@ -98,7 +100,7 @@ fn write_others(
     let last: BTreeMap<&str, usize> = named.collect();
     for (at, (name, json)) in others.iter().enumerate() {
         match name.as_deref() {
-            Some(name) if choice.is_none() && is_own_usage(name, json) => {}
+            Some(name) if choice.is_none() && is_chat_usage(name, json) => {}
             name if !is_here(name.unwrap_or_default()) => {}
             None => {
                 losses.set_here(response.positions.of(ResponseItem::Other { choice, index: at }));
@@ -147,6 +149,10 @@ fn write_message(
     }
     if let Some(text) = joined(refusals) {
         message.string("refusal", &text);
+    }
+    // A message of the chat has one phase: the last one.
+    if let Some((_, phase)) = choice.phases.last() {
+        message.json("phase", phase.as_str());
     }
     write_others(response, Some(choice), Delta::has, message, losses);
     for (at, part) in choice.content.iter().enumerate() {

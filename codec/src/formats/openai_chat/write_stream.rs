@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::formats::call_ids::CallIds;
+use crate::formats::logprobs;
+use crate::formats::openai::chat_annotation;
 use crate::formats::openai_chat::chunk;
 use crate::formats::openai_chat::chunk::{Chunk, Delta, REPEATED_FIELDS};
-use crate::formats::openai_chat::logprobs;
-use crate::formats::openai_chat::usage::{is_own_usage, whole_usage, write_usage};
+use crate::formats::openai_usage::{CHAT_USAGE, is_chat_usage, whole_usage, write_usage};
 use crate::json;
 use crate::json::{Object, is_document, write_integer, write_one_line, write_string};
 use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage};
@@ -109,16 +110,18 @@ impl Writer {
             Event::ReasoningSignature { .. } | Event::Redacted { .. } => {
                 self.losses.add("reasoning signature", Outcome::Dropped, "a chunk has no place for it");
             }
-            Event::Citation { choice, json, .. } if is_citation(json) => {
+            Event::Citation { choice, json, .. } => {
+                let Some(annotation) = chat_annotation(json.as_str()) else {
+                    let why = "formats disagree on what a citation is";
+                    self.losses.add("citation", Outcome::Dropped, why);
+                    return;
+                };
                 self.choice(*choice, out);
                 self.delta(*choice, out, |out| {
                     out.extend_from_slice(b"\"annotations\":[");
-                    write_one_line(json.as_str(), out);
+                    write_one_line(&annotation, out);
                     out.push(b']');
                 });
-            }
-            Event::Citation { .. } => {
-                self.losses.add("citation", Outcome::Dropped, "formats disagree on what a citation is");
             }
             Event::Finish { choice, reason, stop } => {
                 self.finish_choice(*choice, reason, stop.as_deref(), out)
@@ -127,7 +130,7 @@ impl Writer {
                 self.usage = Some(*usage);
                 self.more_usage.clear();
             }
-            Event::Other { choice: None, name: Some(name), json } if is_own_usage(name, json) => {
+            Event::Other { choice: None, name: Some(name), json } if is_chat_usage(name, json) => {
                 self.more_usage = json::one_line(json.as_str());
             }
             Event::Other { choice: Some(choice), name: Some(name), json } if Delta::has(name) => {
@@ -178,7 +181,7 @@ impl Writer {
             let more = core::mem::take(&mut self.more_usage);
             self.chunk(out, |out| {
                 out.extend_from_slice(b"],\"usage\":");
-                write_usage(&usage, &more, out);
+                write_usage(&CHAT_USAGE, &usage, &more, out);
             });
         }
         if self.is_unsaid {
@@ -424,12 +427,6 @@ fn write_member(name: &str, json: &Json<'_>, out: &mut Vec<u8>) {
     } else {
         write_string(json.as_str(), out);
     }
-}
-
-/// Whether a citation is one of OpenAI's chat: its type is the name of the field with its content.
-pub(crate) fn is_citation(json: &Json<'_>) -> bool {
-    let kind = json::member(json.as_str(), "type").and_then(json::string);
-    kind.is_some_and(|kind| json::member(json.as_str(), &kind).is_some_and(|value| value.starts_with('{')))
 }
 
 fn write_error(error: &DecodeError, out: &mut Vec<u8>) {

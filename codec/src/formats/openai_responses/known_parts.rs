@@ -26,6 +26,8 @@ pub(crate) enum Content {
     CustomCall,
     /// Encrypted reasoning.
     Signature,
+    /// What a message is for.
+    Phase,
     /// An item that the model has no part for.
     Other,
 }
@@ -60,10 +62,15 @@ impl Item {
 
     /// Whether both name the same item.
     fn is(&self, other: &Self) -> bool {
-        let ids = || self.ids.iter().flatten();
-        let same_id = ids().any(|id| other.ids.contains(&Some(*id)));
+        let ([id, call], [other_id, other_call]) = (self.ids, other.ids);
+        let is_same = |one: Option<u64>, other: Option<u64>| one.is_some() && one == other;
+        // A delta has one ID, which some servers make that of the call.
+        let same_id = is_same(id, other_id)
+            || is_same(call, other_call)
+            || (call.is_none() && is_same(id, other_call))
+            || (other_call.is_none() && is_same(call, other_id));
         let same_index = self.index.is_some() && self.index == other.index;
-        let has_ids = ids().next().is_some() && other.ids.iter().flatten().next().is_some();
+        let has_ids = (id.or(call)).is_some() && (other_id.or(other_call)).is_some();
         same_id || (same_index && (self.at_end || !has_ids))
     }
 }

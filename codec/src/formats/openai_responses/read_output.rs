@@ -6,9 +6,10 @@ use core::ops::Range;
 use crate::assemble::{Block, Emitter, Reason, Stop, TextKind, ToolDelta};
 use crate::formats::openai_responses::known_parts::{Content, Item};
 use crate::formats::openai_responses::read_stream::{CHOICE, Reader, deliver};
+use crate::formats::openai_usage::{is_count, read_usage};
 use crate::json::unescaped;
 use crate::model::Failure;
-use crate::model::{Api, FinishReason, Usage};
+use crate::model::{Api, FinishReason};
 
 /// The index of an item in the output, and whether that is the final output.
 type Place = (Option<u64>, bool);
@@ -45,14 +46,14 @@ impl Reader<'_> {
         // vLLM names the event `completed`, but the status of the response is another one.
         let status = status.map_or(event.into(), |status| unescaped(emitter.record, status));
         if matches!(&*status, b"failed" | b"cancelled") {
-            read_usage(emitter, usage)?;
+            read_counts(emitter, usage)?;
             let failure = failure(emitter, response, error, &status)?;
             emitter.fail(failure);
             return Ok(());
         }
         emitter.set_position(status_at);
         self.finish(emitter, &status, details)?;
-        read_usage(emitter, usage)?;
+        read_counts(emitter, usage)?;
         emitter.other_fields(response, None, is_known)
     }
 
@@ -100,7 +101,11 @@ impl Reader<'_> {
         let kind =
             kind.and_then(|range| emitter.string_at(&range)).map(|kind| unescaped(emitter.record, kind));
         match kind.as_deref() {
-            Some(b"message" | b"reasoning") => Ok(true),
+            Some(b"message") => {
+                let place = Item::new(emitter, index, [id.as_ref(), call_id.as_ref()]);
+                self.phase(emitter, place, item).map(|()| true)
+            }
+            Some(b"reasoning") => Ok(true),
             Some(kind @ (b"function_call" | b"custom_tool_call")) => {
                 let place = Item::new(emitter, index, [id.as_ref(), call_id.as_ref()]);
                 self.call(emitter, (place, call_content(kind)), item)?;
@@ -123,7 +128,10 @@ impl Reader<'_> {
         let kind =
             kind.and_then(|range| emitter.string_at(&range)).map(|kind| unescaped(emitter.record, kind));
         match kind.as_deref() {
-            Some(b"message") => self.contents(emitter, place, content),
+            Some(b"message") => {
+                self.phase(emitter, place, item)?;
+                self.contents(emitter, place, content)
+            }
             Some(b"reasoning") => {
                 self.contents(emitter, place, summary)?;
                 self.contents(emitter, place, content)?;
@@ -134,6 +142,18 @@ impl Reader<'_> {
             }
             _ => self.other(emitter, (place, 0), item),
         }
+    }
+
+    /// Reads what a message is for, which is delivered once, before its text.
+    fn phase(&mut self, emitter: &mut Emitter<'_>, place: Item, item: &Range<usize>) -> Result<(), Stop> {
+        let [phase] = emitter.fields(item, [b"phase"])?;
+        if let Some(phase) = phase.filter(|range| emitter.record[range.start] == b'"') {
+            let number = self.number(place, Content::Phase, 0)?;
+            if self.is_first_text(number) {
+                emitter.other(Some(&CHOICE), Some(b"phase"), phase);
+            }
+        }
+        Ok(())
     }
 
     /// Reads an item, or a part of one, that the model has no name for. It is delivered once, when it is done or at the end.
@@ -289,37 +309,26 @@ fn failure(
     error: Option<Range<usize>>,
     status: &[u8],
 ) -> Result<Failure, Stop> {
-    let [code, message] = match error {
-        Some(error) => emitter.fields(&error, [b"code", b"message"])?,
-        None => [None, None],
+    let [code, message, name, param] = match error {
+        Some(error) => emitter.fields(&error, [b"code", b"message", b"type", b"param"])?,
+        None => [const { None }; 4],
     };
     let text = |range: Option<Range<usize>>| emitter.string_in(range).map(|text| emitter.to_string(text));
-    let name = String::from_utf8_lossy(status).to_string();
-    Ok(Failure::of(name, text(code), text(message).unwrap_or_default(), &emitter.record[response.clone()]))
+    let name = text(name).unwrap_or_else(|| String::from_utf8_lossy(status).to_string());
+    let message = text(message).unwrap_or_default();
+    let failure = Failure::of(name, text(code), message, &emitter.record[response.clone()]);
+    Ok(Failure { param: text(param), ..failure })
 }
 
-fn read_usage(emitter: &mut Emitter<'_>, usage: Option<Range<usize>>) -> Result<(), Stop> {
+fn read_counts(emitter: &mut Emitter<'_>, usage: Option<Range<usize>>) -> Result<(), Stop> {
     let Some(range) = usage.filter(|range| emitter.record[range.start] == b'{') else { return Ok(()) };
     emitter.set_position(range.start);
-    let mut usage = Usage::default();
-    let nested: [&[u8]; 2] = [b"input_tokens_details", b"output_tokens_details"];
-    emitter.json(range.start).integers(&mut usage, &nested, |usage, name| {
-        Some(match name {
-            b"input_tokens" => &mut usage.input_tokens,
-            b"output_tokens" => &mut usage.output_tokens,
-            b"total_tokens" => &mut usage.total_tokens,
-            b"cached_tokens" => &mut usage.cache_read_tokens,
-            b"cache_write_tokens" => &mut usage.cache_write_tokens,
-            b"reasoning_tokens" => &mut usage.reasoning_tokens,
-            _ => return None,
-        })
-    })?;
-    emitter.usage(usage);
-    Ok(())
+    emitter.usage(read_usage(emitter.record, &range, emitter.depth())?);
+    emitter.more_usage(&range, is_count)
 }
 
 /// The fields of a response that are read, or that repeat the request.
-fn is_known(name: &[u8]) -> bool {
+pub(crate) fn is_known(name: &[u8]) -> bool {
     const KNOWN: [&[u8]; 35] = [
         b"id",
         b"object",

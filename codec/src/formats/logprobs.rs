@@ -11,7 +11,9 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::json::{Json, Object, elements, member, members, number_end, string};
+use crate::json::{
+    Json, Object, elements, member, members, number_end, string, write_integer, write_one_line,
+};
 use crate::model::{Losses, Outcome};
 
 /// The lists of the chat's shape.
@@ -42,6 +44,28 @@ pub(crate) fn of_chat<'a>(json: &'a str, losses: &mut Losses) -> Option<Cow<'a, 
     let mut out = Vec::new();
     Object::write(&mut out, |object| object.array("content", tokens, |token, out| token.write(out)));
     Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+}
+
+/// Appends a token of the chat as Responses has it: with its bytes, which the chat may leave out.
+pub(crate) fn write_with_bytes(token: &str, out: &mut Vec<u8>) {
+    let fields = members(token);
+    let has_bytes = fields.iter().any(|(name, value)| name == "bytes" && *value != "null");
+    Object::write(out, |object| {
+        for (name, value) in &fields {
+            match &**name {
+                "bytes" if !has_bytes => {}
+                "top_logprobs" => {
+                    object.array("top_logprobs", elements(value), write_with_bytes);
+                }
+                _ => write_one_line(value, object.any_name(name)),
+            }
+        }
+        if !has_bytes {
+            let text = fields.iter().find(|(name, _)| name == "token");
+            let text = text.and_then(|(_, text)| string(text)).unwrap_or_default();
+            object.array("bytes", text.bytes(), |byte, out| write_integer(byte.into(), out));
+        }
+    });
 }
 
 /// Joins the log probabilities of several records.
