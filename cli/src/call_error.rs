@@ -37,18 +37,22 @@ pub(crate) fn setup_failed(error: &Error) -> Fault {
 
 /// Replaces the name of a request's field by that of its option.
 fn with_flag(message: &str) -> String {
-    const FLAGS: [(&str, &str); 14] = [
+    const FLAGS: [(&str, &str); 18] = [
         ("accept", "--accept"),
         ("content_type", "--content-type"),
         ("custom_attributes", "--custom-attributes"),
+        ("customer_identity_token", "--identity-token-file"),
         ("enable_explanations", "--enable-explanations"),
         ("filename", "--filename"),
+        ("headers", "--header"),
         ("inference_component", "--inference-component"),
         ("inference_id", "--inference-id"),
         ("input_location", "--input-location"),
         ("invocation_timeout", "--invocation-timeout-seconds"),
         ("output_path_extension", "--s3-output-path-extension"),
+        ("path", "--path"),
         ("request_ttl", "--request-ttl-seconds"),
+        ("route", "--route-path"),
         ("session_id", "--session-id"),
         ("target_model", "--target-model"),
         ("target_variant", "--target-variant"),
@@ -203,6 +207,12 @@ fn hint(error: &ServiceError, container_hint: &'static str) -> Option<&'static s
     }
     if error.status != 403 {
         return None;
+    }
+    if error.layer.is_some() {
+        return Some(
+            "the credentials need the permissions sagemaker:InvokeGlobalInferenceGateway and \
+             sagemaker:InvokeGlobalInferenceGatewayWithResponseStream",
+        );
     }
     match error.error_type.as_deref()? {
         "InvalidSignatureException" | "SignatureDoesNotMatch" => Some(

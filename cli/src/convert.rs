@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use sagewire_codec::model::{Loss, Response, ResponseOptions};
+use sagewire_codec::model::{Loss, Param, Response, ResponseOptions};
 use sagewire_codec::{Api, ConvertError, HttpError, Options, embeddings, read_request, write_response};
 
 use crate::fault::{Fault, note};
@@ -50,6 +50,12 @@ struct RequestArgs {
     /// Format of the output (see sagewire formats)
     #[arg(long, value_name = "FORMAT", hide_possible_values = true, value_parser = format::requests_written())]
     to: Writing,
+    /// Model name to write, in place of that of the input
+    #[arg(long, value_name = "NAME", conflicts_with = "no_model")]
+    model: Option<String>,
+    /// Write no model name, for containers that do not accept that of the input
+    #[arg(long)]
+    no_model: bool,
     #[command(flatten)]
     writing: request::Args,
     #[command(flatten)]
@@ -202,7 +208,10 @@ fn request(args: &RequestArgs) -> Result<(), Fault> {
         let content = Content::of(unrecognized::start(&body));
         return Err(unrecognized::fault(Origin::Input, content, content.hint()));
     };
-    let request = read_request(api, &body).map_err(|error| explain(error, &body))?;
+    let mut request = read_request(api, &body).map_err(|error| explain(error, &body))?;
+    if args.no_model || args.model.is_some() {
+        request.model = args.model.as_deref().map(|model| Param::new(model.into()));
+    }
     let (body, losses) = args.writing.write(&args.to, &request)?;
     if let Writing::Known(Api::JumpStartRaw) = args.to {
         note(&format!("content type: {}", args.to.content_type()));

@@ -1,8 +1,13 @@
 //! Options of an invocation that are sent as headers.
 
+use sagewire_codec::Api;
 use sagewire_transport_reqwest::Endpoint;
 
 use crate::fault::Fault;
+use crate::runtime;
+
+/// The value of `--route-path` for the route of the request's API.
+const AUTO: &str = "auto";
 
 /// Arguments of the commands that invoke endpoints. The names are those of the AWS CLI.
 #[derive(Debug, clap::Args)]
@@ -27,6 +32,9 @@ pub(crate) struct Args {
     /// Attributes for the container, such as accept_eula=true (repeatable)
     #[arg(long, value_name = "K=V", alias = "custom-attribute")]
     custom_attributes: Vec<String>,
+    /// Route within the container, of AWS's images of vLLM; auto is that of the request's API
+    #[arg(long, value_name = "PATH|auto")]
+    route_path: Option<String>,
     /// Id of this call in captured data and events
     #[arg(long, value_name = "ID")]
     inference_id: Option<String>,
@@ -36,11 +44,13 @@ pub(crate) struct Args {
     /// JMESPath expression that selects the records that Clarify explains; not with streams
     #[arg(long, value_name = "EXPRESSION")]
     enable_explanations: Option<String>,
+    #[command(flatten)]
+    runtime: runtime::Args,
 }
 
 impl Args {
-    /// The endpoint of this name, with the options.
-    pub(crate) fn endpoint(&self, name: &str) -> Result<Endpoint, Fault> {
+    /// The endpoint of this name, with the options. `api` is that of the requests, if it is known.
+    pub(crate) fn endpoint(&self, name: &str, api: Option<Api>) -> Result<Endpoint, Fault> {
         // A single value is sent unchanged.
         let mut endpoint = match self.custom_attributes.as_slice() {
             [] | [_] => Endpoint::new(name),
@@ -57,7 +67,19 @@ impl Args {
         endpoint.inference_id.clone_from(&self.inference_id);
         endpoint.prefix_aware_id.clone_from(&self.prefix_aware_id);
         endpoint.enable_explanations.clone_from(&self.enable_explanations);
-        Ok(endpoint)
+        let endpoint = self.runtime.apply(endpoint)?;
+        let no_route = |why: String| Fault::usage(format!("--route-path auto: {why}; give a path"));
+        match (self.route_path.as_deref(), api) {
+            (None, _) => Ok(endpoint),
+            (Some(AUTO), Some(api)) => endpoint.route_for(api).map_err(|error| no_route(error.to_string())),
+            (Some(AUTO), None) => Err(no_route("the API of the request is not known".into())),
+            (Some(path), _) => Ok(endpoint.route(path)),
+        }
+    }
+
+    /// Whether the route depends on the API of the requests.
+    pub(crate) fn needs_api(&self) -> bool {
+        self.route_path.as_deref() == Some(AUTO)
     }
 }
 

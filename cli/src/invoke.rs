@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sagewire_codec::{Framing, Layer, eventstream, sagemaker};
+use sagewire_codec::{Framing, Layer, detect_request, eventstream, sagemaker};
 use sagewire_transport_reqwest::{AsyncRequest, Client, Endpoint, Input as Body, Metadata, Request};
 use serde::Serialize;
 
@@ -104,11 +104,11 @@ struct AsyncOptions {
 /// Invokes an endpoint and prints its response.
 pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     let client = args.connection.client().await?;
-    let endpoint = args.endpoint.endpoint(&args.name)?;
     if args.asynchronous {
-        return args.invoke_async(&client, endpoint).await;
+        return args.invoke_async(&client).await;
     }
     let body = args.body()?;
+    let endpoint = args.endpoint(&body)?;
     if args.verbose {
         note(&format!("request: {} bytes of {}", body.len(), args.content_type));
     }
@@ -170,11 +170,21 @@ impl Args {
         frames.map_or(Ok(()), Frames::finish)
     }
 
-    async fn invoke_async(&self, client: &Client, endpoint: Endpoint) -> Result<(), Fault> {
+    /// The endpoint for a request with this body, of which the API is detected if the route depends on it.
+    fn endpoint(&self, body: &[u8]) -> Result<Endpoint, Fault> {
+        let api = if self.endpoint.needs_api() { detect_request(body) } else { None };
+        self.endpoint.endpoint(&self.name, api)
+    }
+
+    async fn invoke_async(&self, client: &Client) -> Result<(), Fault> {
         let args = &self.async_options;
-        let input = match &args.input_location {
-            Some(location) => Body::Location(location.clone()),
-            None => Body::Inline(self.body()?),
+        let (input, endpoint) = match &args.input_location {
+            Some(location) => (Body::Location(location.clone()), self.endpoint(b"")?),
+            None => {
+                let body = self.body()?;
+                let endpoint = self.endpoint(&body)?;
+                (Body::Inline(body), endpoint)
+            }
         };
         let mut request = AsyncRequest::new(endpoint, input);
         request.content_type.clone_from(&self.content_type);

@@ -24,6 +24,7 @@ mod output;
 mod profile;
 mod progress;
 mod request;
+mod runtime;
 mod shell;
 mod token;
 mod tool_names;

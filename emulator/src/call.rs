@@ -20,25 +20,35 @@ pub(crate) enum Operation {
 pub(crate) struct Call {
     pub(crate) endpoint: String,
     pub(crate) operation: Operation,
+    /// The endpoint is a Global Inference Gateway, with its own rules and errors.
+    pub(crate) gateway: bool,
 }
 
 impl Call {
     /// `None` if there is no such operation.
     pub(crate) fn parse(method: &Method, path: &str) -> Option<Self> {
-        let (endpoint, operation) = path.strip_prefix("/endpoints/")?.split_once('/')?;
+        let (gateway, path) = match path.strip_prefix("/global-inference-gateway/") {
+            Some(path) => (true, path),
+            None => (false, path.strip_prefix("/endpoints/")?),
+        };
+        let (endpoint, operation) = path.split_once('/')?;
         let operation = match operation {
             "invocations" => Operation::Unary,
             "invocations-response-stream" => Operation::Stream,
-            "async-invocations" => Operation::Asynchronous,
-            _ if is_openai(operation) => Operation::OpenAi,
+            "async-invocations" if !gateway => Operation::Asynchronous,
+            _ if !gateway && is_openai(operation) => Operation::OpenAi,
             _ => return None,
         };
-        (method == Method::POST).then(|| Self { endpoint: endpoint.into(), operation })
+        (method == Method::POST).then(|| Self { endpoint: endpoint.into(), operation, gateway })
     }
 
-    /// `^[a-zA-Z0-9](-*[a-zA-Z0-9])*`, at most 63 characters.
+    /// `^[a-zA-Z0-9](-*[a-zA-Z0-9])*`, at most 63 characters; for a gateway `[a-z0-9]{1,64}`.
     pub(crate) fn has_endpoint_name(&self) -> bool {
-        is_name(&self.endpoint)
+        let is_id = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        match self.gateway {
+            true => (1..=64).contains(&self.endpoint.len()) && self.endpoint.bytes().all(is_id),
+            false => is_name(&self.endpoint),
+        }
     }
 }
 
@@ -74,6 +84,10 @@ mod tests {
             ("/endpoints/e/inference-components//openai/v1/chat/completions", None),
             ("/endpoints/e/inference-components/ic-1/invocations", None),
             ("/endpoints/e/openai/v1/completions", None),
+            ("/global-inference-gateway/abc1/invocations", Some(Operation::Unary)),
+            ("/global-inference-gateway/abc1/invocations-response-stream", Some(Operation::Stream)),
+            ("/global-inference-gateway/abc1/async-invocations", None),
+            ("/global-inference-gateway/abc1/openai/v1/chat/completions", None),
             ("/endpoints/e", None),
             ("/invocations", None),
         ] {

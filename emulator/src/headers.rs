@@ -118,3 +118,10 @@ pub(crate) fn for_response(
     }
     headers
 }
+
+/// Removes the headers that only SageMaker Runtime adds to a response.
+pub(crate) fn remove_service(headers: &mut HeaderMap) {
+    for name in [VARIANT, CUSTOM_ATTRIBUTES, CONTAINER_CONTENT_TYPE, NEW_SESSION, CLOSED_SESSION] {
+        headers.remove(name);
+    }
+}

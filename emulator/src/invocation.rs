@@ -13,6 +13,7 @@ use crate::container;
 use crate::container_response::{BodyStream, ContainerResponse, ResponseBody};
 use crate::error::{ContainerFailure, ServiceError, default_error};
 use crate::framing::{FramedStream, Framing};
+use crate::gateway;
 use crate::headers::{self, CUSTOM_ATTRIBUTES};
 use crate::limits::Limits;
 use crate::playback::{self, Alive};
@@ -50,7 +51,10 @@ impl Invocation {
         match response {
             Ok(response) => self.respond(rule, response, recording, connection_handle, alive),
             Err(failed) => {
-                let answer = failed.answer(&self.call.endpoint, &self.region);
+                let answer = match self.call.gateway {
+                    true => gateway::failed(&failed),
+                    false => failed.answer(&self.call.endpoint, &self.region),
+                };
                 if let Some(recording) = recording {
                     recording.failed(&failed);
                 }
@@ -161,6 +165,9 @@ impl Invocation {
         *response.status_mut() = container.status;
         *response.headers_mut() =
             headers::for_response(operation, &self.parts.headers, &container.headers, container.content_type);
+        if self.call.gateway {
+            headers::remove_service(response.headers_mut());
+        }
         response
     }
 
@@ -175,35 +182,49 @@ impl Invocation {
                 let status = StatusCode::from_u16(failure.status).expect("the script was checked");
                 (status, headers, body.clone()).into_response()
             }
-            _ => failed(failure, body, &self.call.endpoint, &self.region).into_response(),
+            _ => self.service_error(failure, body).into_response(),
         }
+    }
+
+    fn service_error(&self, failure: &Failure, body: &Source) -> ServiceError {
+        let status = StatusCode::from_u16(failure.status).expect("the script was checked");
+        let message = failure.message.as_deref();
+        let mut answer = match body {
+            Source::Bytes(original) if failure.status == 424 => {
+                self.model_error(failure, &String::from_utf8_lossy(original))
+            }
+            _ if failure.status == 424 => self.model_error(failure, OUT_OF_MEMORY),
+            Source::Bytes(body) => {
+                let (error_type, _) = self.default_error(failure.status);
+                ServiceError { status, error_type: HeaderValue::from_static(error_type), body: body.clone() }
+            }
+            _ => {
+                let (error_type, default_message) = self.default_error(failure.status);
+                let shape = if failure.status == 403 { ServiceError::auth } else { ServiceError::service };
+                shape(status, HeaderValue::from_static(error_type), message.unwrap_or(&default_message))
+            }
+        };
+        if let Some(error_type) = &failure.error_type {
+            answer.error_type = error_type.clone();
+        }
+        answer
+    }
+
+    fn model_error(&self, failure: &Failure, original: &str) -> ServiceError {
+        let (status, message) = (failure.original_status.unwrap_or(500), failure.message.as_deref());
+        ServiceError::model(&self.call.endpoint, &self.region, status, original, message)
+    }
+
+    /// The type and the message of the error with this status.
+    fn default_error(&self, status: u16) -> (&'static str, String) {
+        if self.call.gateway {
+            return gateway::default_error(status);
+        }
+        let (error_type, message) = default_error(status);
+        (error_type, message.into())
     }
 }
 
-fn failed(failure: &Failure, body: &Source, endpoint: &str, region: &str) -> ServiceError {
-    let status = StatusCode::from_u16(failure.status).expect("the script was checked");
-    let (error_type, default_message) = default_error(failure.status);
-    let message = failure.message.as_deref();
-    let original_status = failure.original_status.unwrap_or(500);
-    let mut answer = match body {
-        Source::Bytes(original) if failure.status == 424 => {
-            let original = String::from_utf8_lossy(original);
-            ServiceError::model(endpoint, region, original_status, &original, message)
-        }
-        _ if failure.status == 424 => {
-            let original = r#"{"error":{"message":"out of memory","type":"InternalServerError","param":null,"code":500}}"#;
-            ServiceError::model(endpoint, region, original_status, original, message)
-        }
-        Source::Bytes(body) => {
-            ServiceError { status, error_type: HeaderValue::from_static(error_type), body: body.clone() }
-        }
-        _ => {
-            let shape = if failure.status == 403 { ServiceError::auth } else { ServiceError::service };
-            shape(status, HeaderValue::from_static(error_type), message.unwrap_or(default_message))
-        }
-    };
-    if let Some(error_type) = &failure.error_type {
-        answer.error_type = error_type.clone();
-    }
-    answer
-}
+/// The error of a container without a body in the script.
+const OUT_OF_MEMORY: &str =
+    r#"{"error":{"message":"out of memory","type":"InternalServerError","param":null,"code":500}}"#;

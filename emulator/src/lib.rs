@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
 //! A local Amazon SageMaker Runtime for tests, demos and benchmarks.
 //!
-//! It listens on loopback, serves `InvokeEndpoint`, `InvokeEndpointWithResponseStream`, `InvokeEndpointAsync` and the
-//! OpenAI-compatible route, and verifies the signature or the bearer token of every request as AWS does. Every endpoint has
+//! It listens on loopback, serves `InvokeEndpoint`, `InvokeEndpointWithResponseStream`, `InvokeEndpointAsync`, the
+//! OpenAI-compatible route and Global Inference Gateways, and verifies the signature or the bearer token of every request as AWS does. Every endpoint has
 //! an emulated container that echoes the last user message; [`Builder::format`] sets its API. It honours token
 //! limits, stop sequences, the number of choices and required tools, as far as its API has them. A [`Script`] sets other
 //! responses, cuts of the stream, and faults.
@@ -71,6 +71,7 @@ mod emulator;
 mod error;
 mod fault;
 mod framing;
+mod gateway;
 mod headers;
 mod invocation;
 mod json_text;

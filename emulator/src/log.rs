@@ -21,7 +21,8 @@ pub struct Request {
     pub method: String,
     /// Path and query. Signatures and session tokens are replaced by `REDACTED`.
     pub path: String,
-    /// Names in lower case, and values. Signatures and session tokens are replaced by `REDACTED`.
+    /// Names in lower case, and values. Signatures, session tokens and identity tokens are replaced by
+    /// `REDACTED`.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
@@ -55,7 +56,7 @@ impl Request {
 fn redact(name: &header::HeaderName, value: &HeaderValue) -> String {
     let text = String::from_utf8_lossy(value.as_bytes());
     match name.as_str() {
-        "x-amz-security-token" => "REDACTED".into(),
+        "x-amz-security-token" | "x-amzn-sagemaker-customer-identity-token" => "REDACTED".into(),
         "authorization" => match text.split_once("Signature=") {
             Some((before, _)) => format!("{before}Signature=REDACTED"),
             None => "REDACTED".into(),

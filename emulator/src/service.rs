@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::bearer;
 use crate::call::{Call, Operation};
 use crate::error::ServiceError;
+use crate::gateway;
 use crate::headers::REQUEST_ID;
 use crate::invocation::Invocation;
 use crate::limits::Limits;
@@ -81,6 +82,9 @@ async fn receive(
         Authorization::Signature(head) => head.verify(&request.body, &service.settings.credentials)?,
         Authorization::Region(region) => region,
     };
+    if call.gateway && !call.has_endpoint_name() {
+        return Err(Box::new(gateway::error(400, None)));
+    }
     if !call.has_endpoint_name() {
         return Err(Box::new(ServiceError::validation(&format!(
             "1 validation error detected: Value '{}' at 'endpointName' failed to satisfy constraint: Member must \
@@ -106,12 +110,28 @@ fn too_long(len_max: usize) -> Box<ServiceError> {
 }
 
 async fn respond(
+<<<<<<< HEAD
     invocation: Invocation,
     id: &str,
     connection_handle: ConnectionHandle,
 ) -> Result<Response<Body>, Box<ServiceError>> {
     let Invocation { service, call, .. } = &invocation;
     let rule = service.rule(&call.endpoint).ok_or_else(|| ServiceError::not_found(&call.endpoint))?.clone();
+=======
+    service: &Arc<Service>,
+    mut parts: Parts,
+    mut body: Bytes,
+    id: &str,
+    connection_handle: ConnectionHandle,
+) -> Result<Response<Body>, Box<ServiceError>> {
+    let (call, region) = authorize(service, &parts, &body)?;
+    if call.gateway {
+        body = gateway::admit(&call, &mut parts, &body)?;
+    }
+    let not_found = if call.gateway { gateway::not_found } else { ServiceError::not_found };
+    let rule = service.rule(&call.endpoint).ok_or_else(|| not_found(&call.endpoint))?.clone();
+    let invocation = Invocation { service: Arc::clone(service), call, region, parts, body };
+>>>>>>> 85d0944 (Routes of vLLM's images, the model of requests, other services than SageMaker Runtime)
     let headers = rule.headers.clone();
     let mut response = match invocation.call.operation {
         Operation::Asynchronous => invocation.accept(rule, id)?,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
-    ResponseStream, ServiceError, Timeout, impl_transport, read_body, read_error_body,
+    ResponseStream, Runtime, ServiceError, Timeout, impl_transport, read_body, read_error_body,
 };
 
 use crate::body::chunks;
@@ -59,6 +59,7 @@ struct Prepared {
     operation: Operation,
     path: String,
     region: Option<String>,
+    runtime: Option<Runtime>,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -71,7 +72,8 @@ impl Prepared {
         body: Bytes,
     ) -> Result<Self, Error> {
         let path = endpoint.path(operation)?;
-        Ok(Self { operation, path, region: endpoint.region.clone(), headers, body })
+        let (region, runtime) = (endpoint.region.clone(), endpoint.runtime.clone());
+        Ok(Self { operation, path, region, runtime, headers, body })
     }
 }
 
@@ -200,7 +202,7 @@ impl Client {
     /// # Errors
     ///
     /// See [`Error`]. A status other than 200 is an error, and so is a response that is not an event stream; over the OpenAI
-    /// route, a response may be of any type.
+    /// route, and from another [`Runtime`], a response may be of any type.
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
         let prepared = self.prepare(Operation::Stream, request)?;
         let inner = &self.inner;
@@ -262,6 +264,10 @@ impl Inner {
 
     async fn stream(&self, prepared: &Prepared, deadline: Deadline) -> Result<ResponseStream, Error> {
         let (headers, body) = self.send(prepared, deadline).await?;
+        if prepared.runtime.is_some() {
+            let chunks = chunks(body);
+            return Ok(ResponseStream::detect_framing(&headers, chunks, &self.bounds, deadline).await);
+        }
         ResponseStream::from_headers(&headers, prepared.operation, chunks(body), &self.bounds, deadline).await
     }
 
@@ -314,15 +320,19 @@ impl Inner {
             return Err(Error::redirect(parts.status.as_u16(), location));
         }
         let body = read_error_body(chunks(body), &self.bounds, deadline).await;
-        let error = ServiceError::new(parts.status, &parts.headers, body);
+        let rules = prepared.runtime.as_ref().map(|runtime| runtime.rules).unwrap_or_default();
+        let error = ServiceError::new(parts.status, &parts.headers, body).with_rules(rules);
         Ok(Err(Rejected { headers: parts.headers, error, authorization, offset }))
     }
 
     async fn authorize(&self, prepared: &Prepared) -> Result<(reqwest::Request, Authorization), Error> {
         let own = self.settings.region.value.as_str();
-        let (host, region) = match prepared.region.as_deref().filter(|region| *region != own) {
-            Some(region) => (&self.host.of_other_region(region)?, region),
-            None => (&self.host, own),
+        let other = prepared.region.as_deref().filter(|region| *region != own);
+        let region = other.unwrap_or(own);
+        let host = match &prepared.runtime {
+            Some(runtime) => &self.host.of_runtime(&runtime.host, region)?,
+            None if other.is_some() => &self.host.of_other_region(region)?,
+            None => &self.host,
         };
         let unusable = |error: http::Error| Error::config("endpoint url").because(error);
         let uri = format!("{}{}", host.url(), prepared.path);

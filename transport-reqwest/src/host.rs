@@ -39,6 +39,22 @@ const PARTITIONS: [Partition; 8] = {
     ]
 };
 
+impl Partition {
+    fn host(&self, name: &str, region: &str, dual_stack: bool) -> Result<Host, Error> {
+        let domain = if dual_stack { self.dual_stack } else { self.domain };
+        Host::parse(&format!("https://{name}.{region}.{domain}"))
+    }
+}
+
+/// The partition of a region.
+fn partition(region: &str) -> Result<&'static Partition, Error> {
+    if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(Error::config(format!("{region:?} is not the name of a region")));
+    }
+    let [unknown, known @ ..] = &PARTITIONS;
+    Ok(known.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(unknown))
+}
+
 /// A validated endpoint URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
@@ -56,20 +72,39 @@ pub(crate) struct Host {
 impl Host {
     /// The host of SageMaker Runtime in a region.
     pub(crate) fn of_region(region: &str, fips: bool, dual_stack: bool) -> Result<Self, Error> {
-        if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(Error::config(format!("{region:?} is not the name of a region")));
-        }
-        let [unknown, known @ ..] = &PARTITIONS;
-        let partition =
-            known.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(unknown);
+        let partition = partition(region)?;
         let name = match (fips, dual_stack) {
             (true, true) => FIPS,
             (true, false) => partition.fips,
             _ => "runtime.sagemaker",
         };
-        let domain = if dual_stack { partition.dual_stack } else { partition.domain };
-        let host = Self::parse(&format!("https://{name}.{region}.{domain}"))?;
+        let host = partition.host(name, region, dual_stack)?;
         Ok(Self { derived_for: Some((fips, dual_stack)), ..host })
+    }
+
+    /// The host of another service: its URL, or the host with these first labels. An endpoint URL is not changed.
+    pub(crate) fn of_runtime(&self, name: &str, region: &str) -> Result<Self, Error> {
+        if name.contains("://") {
+            let host = Self::parse(name)?;
+            if host.is_exposed() {
+                return Err(Error::config(format!("runtime {name:?}: https is required to another machine")));
+            }
+            if host.https && !self.https {
+                // The client was built without trusted certificates.
+                return Err(Error::config(format!("runtime {name:?}: the endpoint url has no https either")));
+            }
+            return Ok(host);
+        }
+        let Some((fips, dual_stack)) = self.derived_for else { return Ok(self.clone()) };
+        let is_label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        if !name.split('.').all(is_label) {
+            return Err(Error::config(format!("runtime {name:?} is neither a URL nor the start of a host")));
+        }
+        // The endpoint rules of the newer services have this suffix in all partitions.
+        let suffix = if fips { "-fips" } else { "" };
+        partition(region)?.host(&format!("{name}{suffix}"), region, dual_stack)
     }
 
     /// The same in another region. An endpoint URL is not changed.
@@ -210,5 +245,37 @@ mod tests {
         }
         let url = Host::parse("http://127.0.0.1:8080").unwrap();
         assert_eq!(url.of_other_region("us-east-1").unwrap().url(), "http://127.0.0.1:8080");
+    }
+
+    #[test]
+    fn other_services_have_their_own_hosts() {
+        const GATEWAY: &str = "gateway-runtime.sagemaker";
+        for (region, fips, dual_stack, host) in [
+            ("us-east-1", false, false, "gateway-runtime.sagemaker.us-east-1.amazonaws.com"),
+            ("cn-north-1", false, false, "gateway-runtime.sagemaker.cn-north-1.amazonaws.com.cn"),
+            ("us-east-1", false, true, "gateway-runtime.sagemaker.us-east-1.api.aws"),
+            ("us-east-1", true, false, "gateway-runtime.sagemaker-fips.us-east-1.amazonaws.com"),
+        ] {
+            let client = Host::of_region("eu-west-1", fips, dual_stack).unwrap();
+            assert_eq!(client.of_runtime(GATEWAY, region).unwrap().authority(), host);
+        }
+        let (local, region) = (Host::parse("http://127.0.0.1:1/a").unwrap(), "us-east-1");
+        assert_eq!(local.of_runtime(GATEWAY, region).unwrap().url(), "http://127.0.0.1:1/a");
+        let other = local.of_runtime("http://localhost:2/b", region).unwrap();
+        assert_eq!(other.url(), "http://localhost:2/b");
+        let derived = Host::of_region(region, false, false).unwrap();
+        assert_eq!(
+            derived.of_runtime("https://proxy.example/b", region).unwrap().url(),
+            "https://proxy.example/b"
+        );
+        for (host, name) in [
+            (&derived, "http://proxy.example"),
+            (&local, "https://proxy.example"),
+            (&derived, "a/b"),
+            (&derived, "a..b"),
+            (&derived, ""),
+        ] {
+            assert!(host.of_runtime(name, region).unwrap_err().is_config(), "{name}");
+        }
     }
 }

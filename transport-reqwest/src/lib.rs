@@ -96,9 +96,9 @@ pub use client::{Client, Route};
 pub use credentials::EnvCredentials;
 pub use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
-    Endpoint, Error, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response, ResponseBody,
-    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transcoded, TranscodedResponse, TranscodedStream,
-    Transport,
+    Endpoint, Error, IdentityToken, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response,
+    ResponseBody, ResponseStream, Retry, Rules, Runtime, ServiceError, Timeout, Timeouts, Transcoded,
+    TranscodedResponse, TranscodedStream, Transport,
 };
 pub use settings::{CredentialsSource, Origin, Setting, Settings};
 pub use token::Token;

@@ -1,13 +1,25 @@
 //! Signs requests.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sigv4};
-use aws_sigv4::sign::v4;
+use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sagewire_transport::Error;
+use sha2::{Digest, Sha256};
+
+pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+/// All characters except the unreserved ones of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
+pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same within a path.
+const IN_PATH: &AsciiSet = &ESCAPED.remove(b'/');
 
 /// The service name in signatures. It differs from the host name.
 pub(crate) const SERVICE: &str = "sagemaker";
@@ -28,36 +40,92 @@ impl<'a> Scope<'a> {
 }
 
 /// Adds the headers of the signature. All others must be there: from here on, none is added or changed.
+///
+/// Of `aws-sigv4` only the key derivation is used, because it logs the values of headers, which may be secret.
+/// Source: [Create a signed AWS API request](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 pub(crate) fn sign(
     request: &mut http::Request<Bytes>,
     credentials: &Credentials,
     scope: Scope<'_>,
 ) -> Result<(), Error> {
-    let headers = request.headers().iter();
-    // `Request::headers` lets nothing through that is not printable ASCII.
-    let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let uri = request.uri().to_string();
-    let body = SignableBody::Bytes(request.body());
-    let signable = SignableRequest::new(request.method().as_str(), uri, headers, body);
-    let signable = signable.map_err(|_| unusable())?;
-    let identity = credentials.clone().into();
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(scope.region)
-        .name(scope.service)
-        .time(scope.time)
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(|_| unusable())?
-        .into();
-    // Its errors quote header values, so they are not kept as a source.
-    let (signed, _) = sigv4(signable, &params).map_err(|_| unusable())?.into_parts();
-    for header in signed.into_parts().0 {
-        let mut value = HeaderValue::from_str(header.value()).map_err(|_| unusable())?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(HeaderName::from_static(header.name()), value);
+    let date = iso_8601_basic(scope.time);
+    let headers = request.headers_mut();
+    headers.insert(DATE, HeaderValue::from_str(&date).map_err(|_| unusable())?);
+    if let Some(token) = credentials.session_token() {
+        headers.insert(SESSION_TOKEN, secret(token)?);
     }
+    let (canonical, signed) = canonical(request)?;
+    let Scope { region, service, time } = scope;
+    let scope = format!("{}/{region}/{service}/aws4_request", &date[..8]);
+    let text = format!("{ALGORITHM}\n{date}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
+    let key = generate_signing_key(credentials.secret_access_key(), time, region, service);
+    let signature = calculate_signature(key, text.as_bytes());
+    let id = credentials.access_key_id();
+    let authorization =
+        format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}");
+    request.headers_mut().insert(header::AUTHORIZATION, secret(&authorization)?);
     Ok(())
+}
+
+fn secret(text: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| unusable())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The canonical form of a request, and the names of its headers.
+fn canonical(request: &http::Request<Bytes>) -> Result<(String, String), Error> {
+    let mut headers = BTreeMap::<&str, String>::new();
+    for (name, value) in request.headers() {
+        // `Request::headers` lets nothing through that is not printable ASCII.
+        let value = value.to_str().map_err(|_| unusable())?;
+        let value = value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+        let values = headers.entry(name.as_str()).or_default();
+        *values = if values.is_empty() { value } else { format!("{values},{value}") };
+    }
+    let signed = headers.keys().copied().collect::<Vec<_>>().join(";");
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let (method, path, query) = (request.method(), path(request.uri().path()), query(request.uri().query()));
+    let hash = hex::encode(Sha256::digest(request.body()));
+    Ok((format!("{method}\n{path}\n{query}\n{lines}\n{signed}\n{hash}"), signed))
+}
+
+/// The path without empty segments, `.` and `..`, and once more percent-encoded.
+fn path(path: &str) -> String {
+    let mut segments = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let end = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+    let path = format!("/{}{end}", segments.join("/"));
+    utf8_percent_encode(&path, IN_PATH).to_string()
+}
+
+/// The parameters of a query, sorted.
+fn query(query: Option<&str>) -> String {
+    let encoded = |text: &str| {
+        let decoded = percent_decode_str(text).decode_utf8_lossy();
+        utf8_percent_encode(&decoded, ESCAPED).to_string()
+    };
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let mut pairs: Vec<_> = pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (encoded(name), encoded(value)))
+        .collect();
+    pairs.sort();
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+}
+
+/// `20260520T123456Z`
+pub(crate) fn iso_8601_basic(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let time = DateTime::from_secs(i64::try_from(since.as_secs()).unwrap_or_default());
+    let text = time.fmt(Format::DateTime).unwrap_or_else(|_| "19700101T000000Z".into());
+    text.replace(['-', ':'], "")
 }
 
 pub(crate) fn unusable() -> Error {

@@ -11,27 +11,21 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use sagewire_transport::Error;
 use sha2::{Digest, Sha256};
 
-use crate::sign::{SERVICE, unusable};
+use crate::sign::{ALGORITHM, ESCAPED, SERVICE, iso_8601_basic, unusable};
 
 const PREFIX: &str = "sagemaker-api-key-";
 /// The same host in every region and partition. Nothing is sent to it.
 const HOST: &str = "sagemaker.amazonaws.com";
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const ACTION: &str = "Action=CallWithBearerToken";
 /// Appended after signing, and not signed.
 const VERSION: &str = "&Version=1";
-/// All characters except the unreserved ones of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
 /// A bearer token of the OpenAI route. While it is valid, it is as secret as the credentials; only
 /// [`expose`](Self::expose) shows it.
 #[derive(Clone)]
@@ -102,14 +96,6 @@ fn sign(credentials: &Credentials, region: &str, time: SystemTime, lifetime: Dur
     let text = format!("{ALGORITHM}\n{date}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
     let key = generate_signing_key(credentials.secret_access_key(), time, region, SERVICE);
     (format!("{begin}{signed}{token}"), calculate_signature(key, text.as_bytes()))
-}
-
-/// `20260520T123456Z`
-fn iso_8601_basic(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let time = DateTime::from_secs(i64::try_from(since.as_secs()).unwrap_or_default());
-    let text = time.fmt(Format::DateTime).unwrap_or_else(|_| "19700101T000000Z".into());
-    text.replace(['-', ':'], "")
 }
 
 pub(crate) fn checked(lifetime: Duration) -> Result<Duration, Error> {

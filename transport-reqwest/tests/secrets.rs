@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator};
 use sagewire_transport_reqwest::{
-    Builder, Client, Credentials, EnvCredentials, Error, Request, Retry, Route, http_client,
+    Builder, Client, Credentials, Endpoint, EnvCredentials, Error, Request, Retry, Route, http_client,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -16,6 +16,7 @@ use server::{Reply, Server};
 
 const SECRET: &str = "wholly-made-up-secret-key";
 const SESSION: &str = "wholly-made-up-session-token";
+const IDENTITY: &str = "wholly-made-up-identity-token";
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -61,6 +62,13 @@ async fn ask(builder: Builder, texts: &mut String) {
     texts.push_str(&format!("{builder:?} "));
     let client = builder.build().expect("complete");
     for client in [client.route(Route::Invocations), client.route(Route::OpenAi)] {
+        let endpoint = Endpoint::gateway("abc1").customer_identity_token(IDENTITY);
+        let request = Request::new(endpoint, r#"{"model":"m"}"#);
+        texts.push_str(&format!("{request:?}"));
+        match client.invoke(request).await {
+            Ok(reply) => texts.push_str(&format!("{reply:?}")),
+            Err(error) => texts.push_str(&shown(&error)),
+        }
         let request = Request::new("my-llm", "{}");
         texts.push_str(&format!("{request:?} {:?} {:?}", client, client.settings()));
         match client.invoke(request.clone()).await {
@@ -92,7 +100,7 @@ async fn nothing_shows_secrets() {
     ask(builder("https://127.0.0.1:1".into()), &mut texts).await;
 
     let headers = [("content-type", "application/json")];
-    let replies = (0..4).map(|_| Reply::new(200, &headers, "{}"));
+    let replies = (0..5).map(|_| Reply::new(200, &headers, "{}"));
     let refusals = (0..2).map(|_| Reply::new(403, &headers, "{}"));
     let server = Server::start(refusals.chain(replies).collect()).await;
     let http = http_client(false).expect("no TLS").http2_prior_knowledge().build().expect("a client");
@@ -114,7 +122,10 @@ async fn nothing_shows_secrets() {
     let token = sent.iter().find_map(|request| {
         request.headers()["authorization"].to_str().ok()?.strip_prefix("Bearer ").map(String::from)
     });
-    secrets.extend([SECRET.into(), SESSION.into(), token.expect("the OpenAI route")]);
+    assert!(
+        sent.iter().any(|request| request.headers().contains_key("x-amzn-sagemaker-customer-identity-token"))
+    );
+    secrets.extend([SECRET.into(), SESSION.into(), IDENTITY.into(), token.expect("the OpenAI route")]);
 
     let log = String::from_utf8_lossy(&log.0.lock().expect("not poisoned")).into_owned();
     assert!(log.contains("h2") && log.contains("hyper"), "the crates below log, too");

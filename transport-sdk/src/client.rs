@@ -16,8 +16,9 @@ use aws_smithy_types::body::SdkBody;
 use futures_util::FutureExt;
 use http::{HeaderMap, header};
 use sagewire_transport::{
-    AsyncRequest, AsyncResponse, Bounds, Chunks, Deadline, Error, Metadata, Operation, Request, Response,
-    ResponseStream, ServiceError, bounds_setters, http_chunks, impl_transport, read_body, read_error_body,
+    AsyncRequest, AsyncResponse, Bounds, Chunks, Deadline, Endpoint, Error, Metadata, Operation, Request,
+    Response, ResponseStream, ServiceError, bounds_setters, http_chunks, impl_transport, read_body,
+    read_error_body,
 };
 
 use crate::error::{no_response, signing_failed};
@@ -71,6 +72,7 @@ impl Client {
     ///
     /// See [`Error`]. A status other than 200 is an error.
     pub async fn invoke(&self, request: Request) -> Result<Response, Error> {
+        check_runtime(&request.endpoint)?;
         request.check(Operation::Invoke)?;
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
@@ -94,6 +96,7 @@ impl Client {
     ///
     /// See [`Error`]. A status other than 200 is an error, and so is a response that is not an event stream.
     pub async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
+        check_runtime(&request.endpoint)?;
         request.check(Operation::Stream)?;
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
@@ -114,6 +117,7 @@ impl Client {
     ///
     /// See [`Error`]. A status outside 2xx is an error.
     pub async fn invoke_async(&self, request: AsyncRequest) -> Result<AsyncResponse, Error> {
+        check_runtime(&request.endpoint)?;
         request.headers()?;
         let inner = &*self.0;
         let region = request.endpoint.region.clone().map(Region::new);
@@ -126,6 +130,17 @@ impl Client {
             Ok(AsyncResponse::new(&response.headers, &body))
         };
         deadline.bound(pin!(inner.bounds.retry.run(attempt))).await
+    }
+}
+
+/// The SDK has no client for other services, and one of SageMaker Runtime cannot be given another path.
+fn check_runtime(endpoint: &Endpoint) -> Result<(), Error> {
+    match &endpoint.runtime {
+        None => Ok(()),
+        Some(runtime) => Err(Error::unsupported(format!(
+            "the runtime {:?} over the AWS SDK, which has no client for it",
+            runtime.host
+        ))),
     }
 }
 

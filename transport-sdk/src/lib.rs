@@ -54,7 +54,7 @@ pub use client::{Builder, Client};
 pub use response_stream::response_stream;
 pub use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
-    Endpoint, Error, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response, ResponseBody,
-    ResponseStream, Retry, ServiceError, Timeout, Timeouts, Transcoded, TranscodedResponse, TranscodedStream,
-    Transport,
+    Endpoint, Error, IdentityToken, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response,
+    ResponseBody, ResponseStream, Retry, Rules, Runtime, ServiceError, Timeout, Timeouts, Transcoded,
+    TranscodedResponse, TranscodedStream, Transport,
 };

@@ -28,7 +28,8 @@ use sagewire_codec::eventstream::{Header, Value, encode};
 use sagewire_codec::model::Event;
 use sagewire_codec::{Api, DecodeErrorKind, Options, stream};
 use sagewire_transport_sdk::{
-    AsyncRequest, Bounds, Client, Endpoint, Input, Operation, Request, ResponseStream, Retry, response_stream,
+    AsyncRequest, Bounds, Client, Endpoint, Input, Operation, Request, ResponseStream, Retry, Runtime,
+    response_stream,
 };
 
 const FRAMES: &str = "application/vnd.amazon.eventstream";
@@ -411,4 +412,25 @@ async fn nothing_is_read_ahead_and_dropping_closes_the_body() {
     assert!(!dropped.load(Ordering::Relaxed));
     drop(stream);
     assert!(dropped.load(Ordering::Relaxed) && read.load(Ordering::Relaxed) == 3);
+}
+
+#[tokio::test]
+async fn other_services_are_not_supported() {
+    let canned = Canned::default();
+    let client = canned.client();
+    for endpoint in [
+        Endpoint::gateway("abc1"),
+        Endpoint::new("e").runtime(Runtime::new("job-runtime.sagemaker").path("/sample")),
+    ] {
+        let request = Request::new(endpoint.clone(), r#"{"model":"m"}"#);
+        let asynchronous = AsyncRequest::new(endpoint, Input::Inline("{}".into()));
+        for error in [
+            client.invoke(request.clone()).await.unwrap_err(),
+            client.invoke_stream(request).await.unwrap_err(),
+            client.invoke_async(asynchronous).await.unwrap_err(),
+        ] {
+            assert!(error.is_unsupported() && error.to_string().contains("-runtime.sagemaker"), "{error}");
+        }
+    }
+    assert!(canned.requests.lock().unwrap().is_empty());
 }

@@ -178,11 +178,15 @@ impl Body {
         self.deadline = deadline;
     }
 
-    /// The next chunk that was not peeked at yet. It is still passed to the caller later.
-    pub(crate) async fn peek(&mut self) -> Result<Option<Chunk>, Error> {
-        let chunk = poll_fn(|cx| self.poll_new(cx)).await?;
-        self.peeked.extend(chunk.clone());
-        Ok(chunk)
+    /// The chunk of this index, counted from the next one that the caller gets. It is still passed to the caller later.
+    pub(crate) async fn peek(&mut self, index: usize) -> Result<Option<Chunk>, Error> {
+        while self.peeked.len() <= index {
+            match poll_fn(|cx| self.poll_new(cx)).await? {
+                Some(chunk) => self.peeked.push_back(chunk),
+                None => return Ok(None),
+            }
+        }
+        Ok(self.peeked.get(index).cloned())
     }
 
     /// The next chunk, never empty; `None` at the end. After an error, the same error again.

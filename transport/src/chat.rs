@@ -1,5 +1,6 @@
 //! Chats with an endpoint.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -63,10 +64,20 @@ pub struct Chat<S> {
     service: S,
     endpoint: Endpoint,
     api: Api,
+    model: Model,
     conversion_options: ConversionOptions<'static>,
     template: Option<Arc<Render<'static>>>,
     decode_options: Options,
     hook: Option<Hook>,
+}
+
+/// The model of the requests that a container gets.
+#[derive(Clone, Debug)]
+enum Model {
+    /// That of the request of the application.
+    Unchanged,
+    /// This one, or none.
+    Set(Option<String>),
 }
 
 impl<S> Chat<S> {
@@ -76,6 +87,7 @@ impl<S> Chat<S> {
             service,
             endpoint: endpoint.into(),
             api: Api::OpenAi,
+            model: Model::Unchanged,
             conversion_options: ConversionOptions::default(),
             template: None,
             decode_options: Options::default(),
@@ -87,6 +99,34 @@ impl<S> Chat<S> {
     #[must_use]
     pub fn api(mut self, api: Api) -> Self {
         self.api = api;
+        self
+    }
+
+    /// Sets the model of all requests, in place of that of the application: a container that checks it takes the name that it
+    /// serves only, and a [gateway](crate::Runtime::gateway) requires one.
+    ///
+    /// ```
+    /// use sagewire_codec::{Api, read_request};
+    /// use sagewire_transport::Chat;
+    ///
+    /// let request = read_request(Api::OpenAi, br#"{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}]}"#)?;
+    /// let (sent, losses) = Chat::new((), "my-llm").model("/opt/ml/model").request(&request, false)?;
+    /// assert_eq!(sent.body, r#"{"model":"/opt/ml/model","messages":[{"role":"user","content":"hi"}]}"#);
+    /// assert!(losses.is_empty());
+    /// let (sent, _) = Chat::new((), "my-llm").without_model().request(&request, false)?;
+    /// assert_eq!(sent.body, r#"{"messages":[{"role":"user","content":"hi"}]}"#);
+    /// # Ok::<(), sagewire_transport::Error>(())
+    /// ```
+    #[must_use]
+    pub fn model(mut self, name: impl Into<String>) -> Self {
+        self.model = Model::Set(Some(name.into()));
+        self
+    }
+
+    /// Leaves the model out of all requests, for containers that refuse the field, or names that they do not know.
+    #[must_use]
+    pub fn without_model(mut self) -> Self {
+        self.model = Model::Set(None);
         self
     }
 
@@ -164,15 +204,16 @@ impl<S> Chat<S> {
         if let Some(render) = &self.template {
             options.render = Some(&**render);
         }
-        let is_set = request.stream.as_ref().map(|param| param.value);
-        let is_unchanged = is_set == Some(stream) || (is_set.is_none() && !stream);
-        let (body, losses) = if is_unchanged {
-            write_request(self.api, request, &options)?
-        } else {
-            let mut changed = request.clone();
-            changed.stream = Some(model::Param::new(stream));
-            write_request(self.api, &changed, &options)?
-        };
+        let mut request = Cow::Borrowed(request);
+        if request.stream.as_ref().is_some_and(|param| param.value) != stream {
+            request.to_mut().stream = Some(model::Param::new(stream));
+        }
+        if let Model::Set(name) = &self.model {
+            if request.model.as_ref().map(|param| &*param.value) != name.as_deref() {
+                request.to_mut().model = name.as_deref().map(|name| model::Param::new(name.into()));
+            }
+        }
+        let (body, losses) = write_request(self.api, &request, &options)?;
         let request = Request::new(self.endpoint.clone(), body).content_type(self.api.content_type());
         Ok((request, losses))
     }

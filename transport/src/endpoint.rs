@@ -5,11 +5,13 @@
 //! [InvokeEndpointWithResponseStream](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointWithResponseStream.html)
 //! and [InvokeEndpointAsync](https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointAsync.html).
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{Error, Kind};
+use crate::runtime::{IdentityToken, Rules, Runtime};
 
 /// The operations of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +45,7 @@ impl Operation {
         }
     }
 
-    fn description(self) -> &'static str {
+    pub(crate) fn description(self) -> &'static str {
         match self {
             Self::Invoke => "a non-streaming response",
             Self::Stream => "a streaming response",
@@ -78,6 +80,9 @@ impl Operation {
 pub struct Endpoint {
     /// The name: letters, digits and hyphens, at most 63.
     pub name: String,
+    /// The service that is invoked, if it is not SageMaker Runtime.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub runtime: Option<Runtime>,
     /// The region, if it is not that of the transport.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub region: Option<String>,
@@ -100,6 +105,11 @@ pub struct Endpoint {
     /// Custom attributes for the container: printable ASCII, at most 1,024 characters.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub custom_attributes: Option<String>,
+    /// The path within the container, such as `/v1/messages`, for AWS's images of vLLM: it is sent as the last custom
+    /// attribute, `route=/v1/messages`. It begins with a slash, and has no white space, comma, semicolon, `?` and `#`. Other
+    /// containers ignore it. [`route_for`](Self::route_for) sets that of an API.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub route: Option<String>,
     /// An ID for the invocation, which appears in captured data and events.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub inference_id: Option<String>,
@@ -110,9 +120,13 @@ pub struct Endpoint {
     /// A JMESPath expression that selects the records that Clarify explains. Only with [`Operation::Invoke`].
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub enable_explanations: Option<String>,
+    /// A token that identifies the customer of the application, which a [gateway](Runtime::gateway) passes on as it is. It is
+    /// not serialized.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub customer_identity_token: Option<IdentityToken>,
     /// A custom attribute with a separator in its name or value.
     #[cfg_attr(feature = "serde", serde(skip))]
-    ambiguous_attribute: Option<String>,
+    pub(crate) ambiguous_attribute: Option<String>,
 }
 
 macro_rules! setters {
@@ -139,6 +153,7 @@ impl Endpoint {
         target_container_hostname,
         target_model,
         session_id,
+        route,
         inference_id,
         prefix_aware_id,
         enable_explanations
@@ -169,8 +184,12 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// The name is invalid, or, on the OpenAI route, that of the inference component, which is part of the path there.
+    /// The name is invalid, or, on the OpenAI route, that of the inference component, which is part of the path there. The
+    /// [`runtime`](Self::runtime) does not support the operation.
     pub fn path(&self, operation: Operation) -> Result<String, Error> {
+        if let Some(runtime) = &self.runtime {
+            return runtime.path_of(operation, &self.name);
+        }
         check("endpoint", &self.name, 63, is_name)?;
         let component = self.inference_component.as_deref().filter(|_| operation == Operation::OpenAi);
         let Some(component) = component else {
@@ -191,6 +210,9 @@ impl Endpoint {
             headers.insert(amzn(&field.replace('_', "-"))?, value);
             Ok(())
         })?;
+        if let Some(runtime) = &self.runtime {
+            runtime.add_headers(&mut headers)?;
+        }
         Ok(headers)
     }
 
@@ -200,7 +222,7 @@ impl Endpoint {
         operation: Operation,
         mut take: impl FnMut(&'static str, HeaderValue) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        check("endpoint", &self.name, 63, is_name)?;
+        self.check_name()?;
         if let Some(pair) = &self.ambiguous_attribute {
             return Err(invalid(format!("custom_attributes: {pair:?} contains a separator, `=` or `;`")));
         }
@@ -210,18 +232,29 @@ impl Endpoint {
                 operation.description()
             )));
         }
+        self.check_route()?;
         for field in FIELDS {
             let Some(value) = (field.value)(self) else { continue };
             if operation == Operation::OpenAi && field.name == "inference_component" {
                 // It is part of the path.
                 continue;
             }
-            if !field.operations.contains(&operation) {
-                let description = operation.description();
-                return Err(invalid(format!("{} is not available with {description}", field.name)));
+            let is_token = field.name == IDENTITY_TOKEN;
+            let unavailable = match &self.runtime {
+                None if is_token => Some("only available with another runtime".into()),
+                Some(runtime) if runtime.rules == Rules::Gateway && !is_token => {
+                    Some("not available with a gateway".into())
+                }
+                _ if field.operations.contains(&operation) => None,
+                _ => Some(format!("not available with {}", operation.description())),
+            };
+            if let Some(reason) = unavailable {
+                return Err(invalid(format!("{} is {reason}", field.set_by(self))));
             }
-            check(field.name, value, field.max, field.is_valid)?;
-            take(field.name, header_value(field.name, value)?)?;
+            check(field.name, &value, field.max, field.is_valid)?;
+            let mut value = header_value(field.name, &value)?;
+            value.set_sensitive(is_token);
+            take(field.name, value)?;
         }
         Ok(())
     }
@@ -242,20 +275,37 @@ impl From<String> for Endpoint {
 /// A field that becomes a header.
 struct Field {
     name: &'static str,
-    value: fn(&Endpoint) -> Option<&String>,
+    value: fn(&Endpoint) -> Option<Cow<'_, str>>,
     operations: &'static [Operation],
     max: usize,
     is_valid: fn(&str) -> bool,
+}
+
+impl Field {
+    /// The name of the field of the endpoint that it has its value from.
+    fn set_by(&self, endpoint: &Endpoint) -> &'static str {
+        match self.name {
+            "custom_attributes" if endpoint.custom_attributes.is_none() => "route",
+            name => name,
+        }
+    }
 }
 
 const ALL: &[Operation] = &[Operation::Invoke, Operation::Stream, Operation::Async];
 const SYNC: &[Operation] = &[Operation::Invoke, Operation::Stream];
 const INVOKE: &[Operation] = &[Operation::Invoke];
 
-const FIELDS: [Field; 9] = {
+fn text(value: &Option<String>) -> Option<Cow<'_, str>> {
+    value.as_deref().map(Cow::Borrowed)
+}
+
+/// The field of a secret.
+const IDENTITY_TOKEN: &str = "customer_identity_token";
+
+const FIELDS: [Field; 10] = {
     const fn field(
         name: &'static str,
-        value: fn(&Endpoint) -> Option<&String>,
+        value: fn(&Endpoint) -> Option<Cow<'_, str>>,
         operations: &'static [Operation],
         max: usize,
         is_valid: fn(&str) -> bool,
@@ -263,15 +313,23 @@ const FIELDS: [Field; 9] = {
         Field { name, value, operations, max, is_valid }
     }
     [
-        field("inference_component", |of| of.inference_component.as_ref(), SYNC, 63, is_name),
-        field("target_variant", |of| of.target_variant.as_ref(), SYNC, 63, is_name),
-        field("target_container_hostname", |of| of.target_container_hostname.as_ref(), SYNC, 63, is_name),
-        field("target_model", |of| of.target_model.as_ref(), INVOKE, 1024, is_text),
-        field("session_id", |of| of.session_id.as_ref(), SYNC, 256, is_session_id),
-        field("custom_attributes", |of| of.custom_attributes.as_ref(), ALL, 1024, |_| true),
-        field("inference_id", |of| of.inference_id.as_ref(), ALL, 64, is_text),
-        field("prefix_aware_id", |of| of.prefix_aware_id.as_ref(), SYNC, 64, is_text),
-        field("enable_explanations", |of| of.enable_explanations.as_ref(), INVOKE, 64, is_text),
+        field("inference_component", |of| text(&of.inference_component), SYNC, 63, is_name),
+        field("target_variant", |of| text(&of.target_variant), SYNC, 63, is_name),
+        field("target_container_hostname", |of| text(&of.target_container_hostname), SYNC, 63, is_name),
+        field("target_model", |of| text(&of.target_model), INVOKE, 1024, is_text),
+        field("session_id", |of| text(&of.session_id), SYNC, 256, is_session_id),
+        field("custom_attributes", Endpoint::container_attributes, ALL, 1024, |_| true),
+        field("inference_id", |of| text(&of.inference_id), ALL, 64, is_text),
+        field("prefix_aware_id", |of| text(&of.prefix_aware_id), SYNC, 64, is_text),
+        field("enable_explanations", |of| text(&of.enable_explanations), INVOKE, 64, is_text),
+        // The model of the service has no maximum; servers rarely accept longer headers.
+        field(
+            IDENTITY_TOKEN,
+            |of| of.customer_identity_token.as_ref().map(|token| token.expose().into()),
+            SYNC,
+            16_384,
+            |_| true,
+        ),
     ]
 };
 
@@ -297,7 +355,7 @@ pub(crate) fn check(field: &str, value: &str, max: usize, is_valid: fn(&str) -> 
 }
 
 /// `^[a-zA-Z0-9](-*[a-zA-Z0-9])*`
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && end(text.bytes().next())

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::BoxError;
+use crate::runtime::Rules;
 
 /// Characters of a message that [`Display`](fmt::Display) shows.
 const SHOWN_MAX: usize = 512;
@@ -122,6 +123,12 @@ pub struct ServiceError {
     pub error_code: Option<String>,
     /// The log stream of the container, in a `ModelError`.
     pub log_stream_arn: Option<String>,
+    /// The part of a Global Inference Gateway that failed, as its message begins: `Global Inference Gateway` is the service
+    /// itself, `inference gateway` that of a cluster, and `scheduler` or `model server` what is behind it. The status that the
+    /// part responded with is the [`original_status_code`](Self::original_status_code).
+    pub layer: Option<String>,
+    /// The request may have run, so it must not be sent again.
+    may_have_run: bool,
 }
 
 /// Constructors, for authors of transports.
@@ -386,7 +393,7 @@ impl Error {
     ///
     /// True for connections that failed or broke, for timeouts other than [`Timeout::Total`], for throttling, for statuses
     /// of 500 and above, for a container's stream that broke before it started, and for a `ModelError` if the container did
-    /// not respond, or responded with 503 or 504.
+    /// not respond, or responded with 503 or 504. False for 502 and 504 of a [gateway](crate::Rules::Gateway).
     pub fn is_retryable(&self) -> bool {
         let is_delivered = match &self.0.kind {
             Kind::Timeout(_, _, progress) | Kind::BrokenOff(progress) => progress.delivered,
@@ -528,8 +535,24 @@ impl ServiceError {
             original_message: string(parsed.original_message),
             error_code: string(parsed.error_code),
             log_stream_arn: string(parsed.log_stream_arn),
+            layer: None,
+            may_have_run: false,
             body,
         }
+    }
+
+    /// Applies the rules of the service: with those of a gateway, the [`layer`](Self::layer) and its status are read from the
+    /// message, and a status of 502 or 504 is not retryable. For authors of transports.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        if rules == Rules::Gateway {
+            self.may_have_run = matches!(self.status, 502 | 504);
+            if let Some((layer, status)) = self.message.as_deref().and_then(gateway_layer) {
+                self.layer = Some(layer.into());
+                self.original_status_code = status;
+            }
+        }
+        self
     }
 
     fn is_transient(&self) -> bool {
@@ -544,7 +567,7 @@ impl ServiceError {
         });
         // `ModelStreamError` has status 400, too. Its code distinguishes a broken stream from one that took too long.
         let broken = self.error_code.as_deref() == Some("StreamBroken");
-        throttled || broken || self.status == 429 || self.status >= 500
+        !self.may_have_run && (throttled || broken || self.status == 429 || self.status >= 500)
     }
 }
 
@@ -592,6 +615,20 @@ struct Body {
 fn bare(name: &str) -> &str {
     let name = name.split(':').next().unwrap_or_default();
     name.rsplit('#').next().unwrap_or_default().trim()
+}
+
+/// The layer that the message of a gateway begins with, and the status that the layer responded with.
+///
+/// The heads are `Global Inference Gateway: …`, `inference gateway: 503 …` and `inference gateway (model server): 400 …`.
+fn gateway_layer(message: &str) -> Option<(&str, Option<u16>)> {
+    let (head, rest) = message.split_once(':')?;
+    let layer = match head.split_once(" (") {
+        Some(("inference gateway", layer)) => layer.strip_suffix(')')?,
+        None if ["Global Inference Gateway", "inference gateway"].contains(&head) => head,
+        _ => return None,
+    };
+    let status = rest.split_whitespace().next().and_then(|word| word.parse().ok());
+    Some((layer, status.filter(|status| (100..600).contains(status))))
 }
 
 /// Seconds or an HTTP date, [RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3).
@@ -691,6 +728,38 @@ mod tests {
         }
         let broken = |delivered| Error::new(Kind::BrokenOff(Progress { received: 1, delivered }));
         assert!(broken(false).is_retryable() && !broken(true).is_retryable());
+    }
+
+    #[test]
+    fn a_gateway_names_the_layer_that_failed() {
+        for (status, message, layer, original, transient) in [
+            (
+                502,
+                "Global Inference Gateway: could not reach c1",
+                Some("Global Inference Gateway"),
+                None,
+                false,
+            ),
+            (504, "Global Inference Gateway: timed out", Some("Global Inference Gateway"), None, false),
+            (502, "inference gateway: 503 no backend", Some("inference gateway"), Some(503), false),
+            (502, "inference gateway (model server): 400 too long", Some("model server"), Some(400), false),
+            (502, "inference gateway (model selector): 404 m", Some("model selector"), Some(404), false),
+            (502, "inference gateway: response ended unexpectedly", Some("inference gateway"), None, false),
+            (503, "inference gateway (scheduler): 99999 busy", Some("scheduler"), None, true),
+            (500, "An error: 500", None, None, true),
+            (429, "Rate exceeded", None, None, true),
+            (404, "inference gateway (", None, None, false),
+        ] {
+            let body = Box::leak(format!(r#"{{"Message":"{message}"}}"#).into_boxed_str());
+            let error = service(status, &[], body).with_rules(Rules::Gateway);
+            assert_eq!((error.layer.as_deref(), error.original_status_code), (layer, original), "{message}");
+            assert_eq!(Error::from(error).is_retryable(), transient, "{status} {message}");
+            let error = service(status, &[], body).with_rules(Rules::SageMaker);
+            assert_eq!(
+                (error.layer.as_deref(), error.is_transient()),
+                (None, status == 429 || status >= 500)
+            );
+        }
     }
 
     #[test]

@@ -211,6 +211,10 @@ fn request(error: &ConvertError) -> HttpError {
 }
 
 fn service(error: &ServiceError) -> HttpError {
+    if let (Some("model server"), Some(status)) = (error.layer.as_deref(), error.original_status_code) {
+        // The container behind a gateway: the client gets its status, as from a `ModelError`.
+        return http_error(status, &error.message.as_deref().unwrap_or_default());
+    }
     let found = HttpError::read(error.status, error.error_type.as_deref(), &error.body);
     match found.kind {
         // These are the credentials of the proxy: the client can do nothing about them.

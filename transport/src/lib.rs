@@ -161,6 +161,8 @@ mod observer;
 mod request;
 mod response;
 mod retry;
+mod route;
+mod runtime;
 #[cfg(feature = "serde")]
 mod serde_duration;
 mod service;
@@ -181,6 +183,7 @@ pub use response::{
     AsyncResponse, ChunkStream, Metadata, Response, ResponseStream, read_body, read_error_body,
 };
 pub use retry::Retry;
+pub use runtime::{IdentityToken, Rules, Runtime};
 pub use service::{BoxFuture, Invoke, InvokeStream, Transport};
 #[doc(hidden)]
 pub use tower_service;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::endpoint::{Endpoint, Operation, amzn, check, header_value, invalid, is_text};
 use crate::error::Error;
@@ -54,10 +54,16 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// Those of [`Endpoint::headers`].
+    /// Those of [`Endpoint::headers`], and a body that a [gateway](crate::Rules::Gateway) would refuse.
     pub fn headers(&self, operation: Operation) -> Result<HeaderMap, Error> {
         let mut headers = self.endpoint.headers(operation)?;
-        set_media_types(&mut headers, operation, &self.content_type, self.accept.as_deref())?;
+        self.endpoint.rules().check(self)?;
+        let accept = match operation {
+            Operation::Stream if self.endpoint.runtime.is_none() => amzn("accept")?,
+            _ => header::ACCEPT,
+        };
+        let media_types = (self.content_type.as_str(), self.accept.as_deref());
+        set_media_types(&mut headers, [header::CONTENT_TYPE, accept], media_types)?;
         Ok(headers)
     }
 
@@ -65,9 +71,13 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// Those of [`Endpoint::headers`].
+    /// Those of [`headers`](Self::headers).
     pub fn check(&self, operation: Operation) -> Result<(), Error> {
         self.endpoint.each(operation, |_, _| Ok(()))?;
+        if self.endpoint.runtime.is_some() {
+            self.endpoint.headers(operation)?;
+        }
+        self.endpoint.rules().check(self)?;
         media_types(&self.content_type, self.accept.as_deref()).map(drop)
     }
 }
@@ -135,7 +145,8 @@ impl AsyncRequest {
     /// Those of [`Endpoint::headers`], for [`Operation::Async`].
     pub fn headers(&self) -> Result<HeaderMap, Error> {
         let mut headers = self.endpoint.headers(Operation::Async)?;
-        set_media_types(&mut headers, Operation::Async, &self.content_type, self.accept.as_deref())?;
+        let media_types = (self.content_type.as_str(), self.accept.as_deref());
+        set_media_types(&mut headers, [amzn("content-type")?, amzn("accept")?], media_types)?;
         let is_location = |text: &str| text.starts_with("s3://") || text.starts_with("https://");
         let location = match &self.input {
             Input::Location(location) => Some(location.as_str()),
@@ -179,26 +190,18 @@ impl AsyncRequest {
     }
 }
 
-/// Two operations have headers of their own for the media types of the container.
+/// Sets the media types under the names that the operation has for them.
 fn set_media_types(
     headers: &mut HeaderMap,
-    operation: Operation,
-    content_type: &str,
-    accept: Option<&str>,
+    [content_type_name, accept_name]: [HeaderName; 2],
+    (content_type, accept): (&str, Option<&str>),
 ) -> Result<(), Error> {
     let (content_type, accept) = media_types(content_type, accept)?;
-    match operation {
-        Operation::Async => headers.insert(amzn("content-type")?, content_type),
-        _ => headers.insert(header::CONTENT_TYPE, content_type),
-    };
+    headers.insert(content_type_name, content_type);
     // Without this, an HTTP client would add the header after signing.
     headers.insert(header::ACCEPT, ANYTHING);
     if let Some(accept) = accept {
-        let name = match operation {
-            Operation::Invoke | Operation::OpenAi => header::ACCEPT,
-            Operation::Stream | Operation::Async => amzn("accept")?,
-        };
-        headers.insert(name, accept);
+        headers.insert(accept_name, accept);
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ impl Metadata {
     /// Reads these headers.
     pub fn new(headers: &HeaderMap, operation: Operation) -> Self {
         let content_type = match operation {
-            Operation::Stream => &names::CONTAINER_CONTENT_TYPE,
+            Operation::Stream if is_event_stream(headers) => &names::CONTAINER_CONTENT_TYPE,
             _ => &header::CONTENT_TYPE,
         };
         Self {
@@ -215,6 +215,27 @@ impl ResponseStream {
         let stream = Self::new(Metadata::new(headers, operation), framing, chunks, bounds);
         Ok(stream.with_deadline(deadline))
     }
+
+    /// A response with these headers of a [`Runtime`](crate::Runtime), whose streams may have frames or not: the first bytes
+    /// decide. An error before them is that of the first [`chunk`](Self::chunk).
+    pub async fn detect_framing(
+        headers: &HeaderMap,
+        chunks: Chunks,
+        bounds: &Bounds,
+        deadline: Deadline,
+    ) -> Self {
+        let metadata = Metadata::new(headers, Operation::Stream);
+        let mut stream = Self::new(metadata, Framing::Unframed, chunks, bounds).with_deadline(deadline);
+        let has_frames = is_event_stream(headers)
+            || match stream.body.peek(0).await {
+                Ok(Some(Chunk::Bytes(bytes))) => eventstream::looks_like_frames(&bytes),
+                _ => false,
+            };
+        if has_frames {
+            stream.framing = Framing::EventStream;
+        }
+        stream
+    }
 }
 
 impl ResponseStream {
@@ -288,8 +309,11 @@ impl ResponseStream {
     /// The first frame decides, whatever it contains; this limits how much is buffered.
     pub(crate) async fn has_started(&mut self) -> bool {
         let mut frames = eventstream::Decoder::new();
+        let mut index = 0;
         loop {
-            return match self.body.peek().await {
+            let chunk = self.body.peek(index).await;
+            index += 1;
+            return match chunk {
                 Ok(Some(Chunk::Bytes(mut bytes))) if self.framing == Framing::EventStream => {
                     match frames.decode(&mut bytes).map(|frame| frame.map(|frame| Event::parse(&frame))) {
                         Ok(None) => continue,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sagewire_codec::Api;
-use sagewire_transport::{Bounds, Endpoint, Retry, Timeouts};
+use sagewire_transport::{Bounds, Endpoint, Retry, Runtime, Timeouts};
 use serde::{Deserialize, Serialize};
 
 /// A configuration of an application.
@@ -35,6 +35,30 @@ fn a_configuration_is_read_and_written() {
     assert_eq!(config.bounds.retry, Retry::default().attempts(5));
     let again: Config = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
     assert_eq!(again, config);
+}
+
+#[test]
+fn other_services_are_read_and_written_without_secrets() {
+    let gateway = Endpoint::gateway("abc1").customer_identity_token("secret.token");
+    let text = serde_json::to_string(&gateway).unwrap();
+    assert!(!text.contains("secret"), "{text}");
+    let again: Endpoint = serde_json::from_str(&text).unwrap();
+    assert_eq!(again.customer_identity_token("secret.token"), gateway);
+
+    let text = r#"{"name": "j1", "route": "/v1/messages", "runtime": {
+        "host": "job-runtime.sagemaker", "path": "/sample", "headers": {"x-amzn-sagemaker-job-arn": "arn"}
+    }}"#;
+    let runtime =
+        Runtime::new("job-runtime.sagemaker").path("/sample").header("x-amzn-sagemaker-job-arn", "arn");
+    let endpoint = Endpoint::new("j1").route("/v1/messages").runtime(runtime);
+    assert_eq!(serde_json::from_str::<Endpoint>(text).unwrap(), endpoint);
+    assert_eq!(
+        serde_json::from_str::<Endpoint>(&serde_json::to_string(&endpoint).unwrap()).unwrap(),
+        endpoint
+    );
+    for runtime in [r#"{}"#, r#"{"host":"h","paht":"/"}"#, r#"{"host":"h","rules":"other"}"#] {
+        assert!(serde_json::from_str::<Runtime>(runtime).is_err(), "{runtime}");
+    }
 }
 
 #[test]

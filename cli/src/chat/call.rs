@@ -10,7 +10,7 @@ use super::Args;
 use crate::call_error::{call_failed, headers, is_before_response, stream_broke_off, unary_call_failed};
 use crate::chat_request::may_lack_end_marker;
 use crate::fault::{Exit, Fault, note};
-use crate::format::{Reading, To};
+use crate::format::{Reading, To, Writing};
 use crate::output::{Output, Sink, Stream};
 use crate::unrecognized::Origin;
 
@@ -29,7 +29,11 @@ pub(super) struct Caller<'a> {
 
 impl<'a> Caller<'a> {
     pub(super) async fn new(args: &'a Args, has_default_limit: bool) -> Result<Self, Fault> {
-        let endpoint = args.endpoint.endpoint(&args.name)?;
+        let api = match args.format.request {
+            Writing::Known(api) => Some(api),
+            Writing::Custom(_) => None,
+        };
+        let endpoint = args.endpoint.endpoint(&args.name, api)?;
         Ok(Self { args, client: args.connection.client().await?, endpoint, has_default_limit })
     }
 

@@ -258,3 +258,27 @@ fn options_are_those_of_the_document() {
         assert!(sagewire(args, b"{}").fails(2).starts_with("usage: unexpected argument "), "{args:?}");
     }
 }
+
+#[test]
+fn the_model_is_replaced_or_left_out() {
+    let request = br#"{"model":"gpt-4o", "messages":[{"role":"user","content":"hi"}], "x":1}"#;
+    for (to, args, expected) in [
+        ("openai", &["--no-model"][..], r#"{"messages":[{"role":"user","content":"hi"}], "x":1}"#),
+        (
+            "openai",
+            &["--model", "/opt/ml/model"],
+            r#"{"model":"/opt/ml/model", "messages":[{"role":"user","content":"hi"}], "x":1}"#,
+        ),
+        (
+            "anthropic",
+            &["--model", "m", "--set", "max-tokens=9", "--set", "others=drop"],
+            r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}"#,
+        ),
+    ] {
+        let args = [&["convert", "request", "--from", "openai", "--to", to][..], args].concat();
+        let run = sagewire(&args, request);
+        assert_eq!((run.code, value(&run.stdout)), (0, value(expected.as_bytes())), "{run:?}");
+    }
+    let both = sagewire(&["convert", "request", "--to", "openai", "--model", "m", "--no-model"], request);
+    assert!(both.fails(2).contains("--no-model"), "{both:?}");
+}

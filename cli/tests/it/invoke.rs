@@ -286,3 +286,107 @@ fn an_asynchronous_call_accepts_every_success() {
         assert_eq!(run.lines()[0]["OutputLocation"], "s3://b/k");
     }
 }
+
+/// The emulated container is vLLM's, which has routes.
+#[test]
+fn a_route_within_the_container_is_an_attribute() {
+    let local = Local::new();
+    let messages = r#"{"messages":[{"role":"user","content":"Say é"}],"max_tokens":3,"system":"Be brief."}"#;
+    for (args, body) in [
+        (["invoke", "my-llm", "--route-path", "/v1/messages"], messages),
+        (["invoke", "my-llm", "--route-path", "auto"], messages),
+    ] {
+        let response: Value =
+            serde_json::from_str(local.run(&args, body.as_bytes()).succeeds().text()).unwrap();
+        assert_eq!(response["content"][0]["text"], "You said: “Say");
+    }
+    let chat = ["--route-path", "auto", "--custom-attributes", "accept_eula=true", "--max-tokens", "3"];
+    let text = local.chat(&[&chat[..], &["--format", "anthropic", "Say é"]].concat()).succeeds();
+    assert_eq!(text.text().trim_end(), "You said: “Say");
+    let request = local.requests().pop().unwrap();
+    let attributes = request.header("x-amzn-sagemaker-custom-attributes");
+    assert_eq!(attributes, Some("accept_eula=true;route=/v1/messages"));
+
+    for (args, found) in [
+        (&["--format", "tgi", "--template", "none", "--route-path", "auto"][..], "--route-path auto: "),
+        (&["--route-path", "/v1/messages?x=1"][..], "--route-path \"/v1/messages?x=1\" has the character"),
+        (&["--route", "openai", "--route-path", "auto"][..], "--route-path is not available with the OpenAI"),
+    ] {
+        let refused = local.chat(&[args, &["hi"]].concat());
+        assert!(refused.fails(2).contains(found), "{refused:?}");
+    }
+    let refused = local.run(&["invoke", "my-llm", "--route-path", "auto"], b"text");
+    assert!(refused.fails(2).contains("the API of the request is not known"), "{refused:?}");
+}
+
+#[test]
+fn a_gateway_is_invoked_by_its_id() {
+    let local = Local::new();
+    let token = TempFile::new("secret.token\n");
+    let gateway = ["--gateway", "--identity-token-file", token.path()];
+    let args =
+        [&["chat", "--endpoint", "abc1", "--model", "m", "--max-tokens", "3"][..], &gateway, &["Say é"]];
+    assert_eq!(local.run(&args.concat(), b"").succeeds().text().trim_end(), "You said: “Say");
+    let body = REQUEST.replacen('{', r#"{"model":"m","#, 1);
+    let invoked = local.run(&[&["invoke"][..], &gateway, &["abc1"]].concat(), body.as_bytes()).succeeds();
+    assert!(invoked.text().contains("You said: “Say"));
+    let paths = ["invocations-response-stream", "invocations"];
+    for (request, path) in local.requests().iter().zip(paths) {
+        assert_eq!(request.path, format!("/global-inference-gateway/abc1/{path}"));
+        assert!(request.header("x-amzn-sagemaker-customer-identity-token").is_some());
+    }
+    for (args, found) in [
+        (&["chat", "--endpoint", "abc1", "--gateway", "hi"][..], "body has no model"),
+        (&["chat", "--endpoint", "A", "--gateway", "--model", "m", "hi"], "endpoint \"A\""),
+        (&["chat", "--endpoint", "abc1", "--identity-token-file", "x", "hi"], "--gateway"),
+        (
+            &["chat", "--endpoint", "abc1", "--gateway", "--session-id", "s", "--model", "m", "hi"],
+            "--session-id is not",
+        ),
+        (
+            &["chat", "--endpoint", "e", "--route", "openai", "--gateway", "--model", "m", "hi"],
+            "the OpenAI route",
+        ),
+    ] {
+        let refused = local.run(args, b"");
+        assert!(refused.fails(2).contains(found), "{refused:?}");
+    }
+    let rules = json!([{"status": 502, "message": "inference gateway (model server): 500 secret-free"}]);
+    let local = Local::scripted(&rules);
+    let failed = local.run(&["chat", "--endpoint", "abc1", "--gateway", "--model", "m", "hi"], b"");
+    assert!(
+        failed.fails(4).contains("service: 502 BadGatewayException: inference gateway (model server): 500")
+    );
+    assert_eq!(local.requests().len(), 1, "it may have run");
+}
+
+/// The emulator takes the part of another service, under the paths of its own.
+#[test]
+fn host_and_path_are_free() {
+    let local = Local::new();
+    let url = local.url();
+    let args = ["--path", "/endpoints/{name}/invocations", "--header", "X-Amzn-SageMaker-Inference-Id: i1"];
+    let stream = ["--stream-path", "/endpoints/{name}/invocations-response-stream"];
+    let args = [&["--runtime", &*url][..], &args, &stream].concat();
+    for stream in [&[][..], &["--stream"]] {
+        let all = [&["invoke", "my-llm"][..], &args, stream].concat();
+        let run = run(calling("http://127.0.0.1:1", &all), REQUEST.as_bytes()).succeeds();
+        assert!(run.text().contains("You said: “Say"), "{run:?}");
+        let request = local.requests().pop().unwrap();
+        assert_eq!(request.header("x-amzn-sagemaker-inference-id"), Some("i1"));
+    }
+    for (args, found) in [
+        (&["--path", "/x"][..], "--runtime"),
+        (
+            &["--runtime", "job-runtime.sagemaker"],
+            "a non-streaming response is not available with the runtime",
+        ),
+        (&["--runtime", "http://example.com", "--path", "/x"], "https is required"),
+        (&["--runtime", "x", "--path", "x"], "--path \"x\" is not the path of a URL"),
+        (&["--runtime", "x", "--path", "/x", "--header", "host: y"], "--header: host cannot be set here"),
+        (&["--runtime", "x", "--path", "/x", "--header", "y"], "--header y: not NAME: VALUE"),
+    ] {
+        let refused = local.run(&[&["invoke", "my-llm"][..], args].concat(), REQUEST.as_bytes());
+        assert!(refused.fails(2).contains(found), "{refused:?}");
+    }
+}

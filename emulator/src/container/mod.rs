@@ -14,6 +14,7 @@ mod lmi_outputs;
 mod lmi_vllm;
 mod openai;
 mod responses;
+mod routes;
 mod stop_criteria;
 mod tgi;
 mod tool;
@@ -100,6 +101,18 @@ impl ContainerFormat {
     ///
     /// The container's own error.
     pub(crate) fn respond(self, request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
+        match routes::find(request.custom_attributes).filter(|_| self.has_routes()) {
+            Some(route) => routes::respond(route, request),
+            None => self.respond_to_invocation(request),
+        }
+    }
+
+    /// Whether it is one of vLLM's APIs, which AWS's images serve by the custom attribute `route=`.
+    fn has_routes(self) -> bool {
+        matches!(self, Self::OpenAi | Self::Anthropic | Self::Responses)
+    }
+
+    fn respond_to_invocation(self, request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
         match self {
             Self::OpenAi => openai::respond(request),
             Self::Anthropic => anthropic::respond(request),

@@ -1,6 +1,7 @@
 //! vLLM with OpenAI's APIs: chat completions, and completions where the body has a `prompt`.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::chat::{ChatRequest, CompletionRequest};
@@ -16,7 +17,25 @@ const COMPLETION_TOKENS: u64 = 16;
 
 /// Responds to a chat or a completion.
 pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
-    Ok(match VllmResponse::to(request.endpoint, request.body)? {
+    VllmResponse::to(request.endpoint, request.body).map(framed)
+}
+
+/// Responds to a chat only, as on its own route.
+pub(super) fn respond_chat(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
+    VllmResponse::to_chat(request.endpoint, &parse(request.body)?).map(framed)
+}
+
+/// Responds to a completion only, as on its own route.
+pub(super) fn respond_completion(request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {
+    VllmResponse::to_completion(request.endpoint, &parse(request.body)?).map(framed)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ErrorResponse> {
+    serde_json::from_slice(body).map_err(|error| error_response(&error.to_string(), None))
+}
+
+fn framed(response: VllmResponse) -> OkResponse {
+    match response {
         VllmResponse::Whole(body) => OkResponse::json(&body),
         VllmResponse::Stream(chunks) => {
             let mut body = String::new();
@@ -24,7 +43,7 @@ pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse
             push_event(None, "[DONE]", &mut body);
             OkResponse { content_type: "text/event-stream; charset=utf-8", body }
         }
-    })
+    }
 }
 
 /// The response of vLLM, before it is framed.
@@ -37,8 +56,7 @@ pub(super) enum VllmResponse {
 impl VllmResponse {
     /// Parses the body as a chat first and then as a completion, as vLLM does on `/invocations`.
     fn to(endpoint: &str, body: &[u8]) -> Result<Self, ErrorResponse> {
-        let value: Value =
-            serde_json::from_slice(body).map_err(|error| error_response(&error.to_string(), None))?;
+        let value: Value = parse(body)?;
         if !value.is_object() {
             return Err(error_response("Input should be a valid dictionary", None));
         }

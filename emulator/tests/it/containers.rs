@@ -408,3 +408,42 @@ async fn a_rule_may_have_its_own_container() {
     assert_eq!(Request::unary("b", r#"{"prompt": "hi"}"#).send(&emulator).await.status, 200);
     assert_eq!(Request::unary("b", r#"{"text_input": "hi"}"#).send(&emulator).await.status, 424);
 }
+
+/// vLLM's images serve all of its APIs on one endpoint, by `route=`.
+#[tokio::test]
+async fn a_route_selects_the_api_of_the_container() {
+    let endpoint = Endpoint::new(ContainerFormat::OpenAi).await;
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let ask = |attributes: &'static str, body: Value| {
+        let mut request = Request::unary("e", &body.to_string());
+        request.headers.push(("x-amzn-sagemaker-custom-attributes", attributes));
+        request
+    };
+    for (attributes, body, place) in [
+        (
+            "accept_eula=true;route=/v1/messages",
+            json!({"max_tokens": 99, "messages": messages}),
+            "/content/0/text",
+        ),
+        ("a=1,route=/v1/responses,b=2", json!({"input": "hi"}), "/output/0/content/0/text"),
+        ("route=/v1/completions", json!({"prompt": "hi", "max_tokens": 99}), "/choices/0/text"),
+        ("route=/v1/chat/completions", json!({"messages": messages}), "/choices/0/message/content"),
+        ("tenant=a", json!({"messages": messages}), "/choices/0/message/content"),
+    ] {
+        let reply = endpoint.send(&ask(attributes, body)).await;
+        let body: Value = serde_json::from_str(&reply.text()).unwrap();
+        assert_eq!(body.pointer(place), Some(&json!(echo("hi"))), "{attributes}: {body}");
+    }
+    for (attributes, body, status) in [
+        ("route=/v1/messages;accept_eula=true", json!({"max_tokens": 9, "messages": messages}), 404),
+        ("route=/v1/responses?x=1", json!({"input": "hi"}), 404),
+        ("route=/v1/chat/completions", json!({"prompt": "hi"}), 400),
+        ("route=/v1/completions", json!({"messages": messages}), 400),
+    ] {
+        assert_eq!(endpoint.refused(&ask(attributes, body)).await.0, status, "{attributes}");
+    }
+    // Other containers have no routes.
+    let endpoint = Endpoint::new(ContainerFormat::Tgi).await;
+    let reply = endpoint.send(&ask("route=/v1/messages", json!({"inputs": "hi"}))).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}

@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use sagewire_codec::Framing;
-use sagewire_emulator::{ACCESS_KEY_ID, Emulator};
-use sagewire_transport::{Endpoint, Error, Request, Timeout};
+use sagewire_codec::{Api, Framing, read_request};
+use sagewire_emulator::{ACCESS_KEY_ID, Emulator, echo};
+use sagewire_transport::{Chat, Endpoint, Error, Request, Timeout};
 use serde_json::{Value, json};
 
 use crate::common::{CHAT, Setup, client, is_signed, parts, read, scripted};
@@ -104,6 +104,26 @@ async fn all_headers_are_signed() {
     }
     assert_eq!(requests[1].header("x-amzn-sagemaker-target-model"), Some("a/b.tar.gz"));
     assert_eq!(requests[1].header("x-amzn-sagemaker-enable-explanations"), Some("`true`"));
+}
+
+/// The emulated container is vLLM, which has routes for the APIs.
+#[tokio::test]
+async fn a_route_selects_the_api_of_the_container() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    let request = read_request(Api::OpenAi, br#"{"messages":[{"role":"user","content":"hi"}]}"#).unwrap();
+    for (api, route) in [(Api::Anthropic, "/v1/messages"), (Api::OpenAi, "/v1/chat/completions")] {
+        let endpoint = Endpoint::new("my-llm").route_for(api).unwrap().custom_attributes([("tenant", "a")]);
+        let chat = Chat::new(client(&Setup::new(&emulator)), endpoint).api(api);
+        assert_eq!(chat.complete(&request).await.unwrap().text(), echo("hi"));
+        let mut events = chat.stream(&request).await.unwrap();
+        while events.event().await.unwrap().is_some() {}
+        let sent = emulator.requests().pop().unwrap();
+        let attributes = sent.header("x-amzn-sagemaker-custom-attributes");
+        assert_eq!(attributes, Some(&*format!("tenant=a;route={route}")));
+    }
+    let chat = Chat::new(client(&Setup::new(&emulator)), Endpoint::new("my-llm").route("/v1/score"));
+    let error = chat.complete(&request).await.unwrap_err();
+    assert_eq!(error.service().unwrap().original_status_code, Some(404));
 }
 
 #[tokio::test]
