@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Local directory used in place of S3 for asynchronous calls, as DIR/BUCKET/KEY
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
+    /// Lifetime of stateful sessions in seconds; 0 disables them. Containers of vLLM and LMI have them
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
+    session_lifetime: u64,
     /// Access key id that requests have to be signed with
     #[arg(long, value_name = "ID", default_value = ACCESS_KEY_ID)]
     access_key_id: String,
@@ -125,6 +128,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
         .port(args.port)
         .format(args.format)
         .credentials(&args.access_key_id, &args.secret_access_key.0)
+        .session_lifetime((args.session_lifetime > 0).then(|| Duration::from_secs(args.session_lifetime)))
         .seed(args.seed)
         .pause(Duration::from_millis(args.pause_ms));
     if let Some(token) = &args.session_token {
@@ -174,7 +178,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
 
 /// Registers for SIGINT and SIGTERM, and returns a future that waits for one of them.
 #[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use std::future::poll_fn;
     use std::task::Poll;
 
@@ -192,7 +196,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 
 /// Registers for Ctrl-C, and returns a future that waits for it.
 #[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut signal = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         signal.recv().await;

@@ -26,6 +26,9 @@ pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
 /// The secret access key that belongs to [`ACCESS_KEY_ID`].
 pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
+/// LMI's default.
+const SESSION_LIFETIME: Duration = Duration::from_secs(1200);
+
 /// A running emulator.
 ///
 /// Dropping it stops it: no more connections are accepted, and unfinished responses break off.
@@ -87,6 +90,7 @@ pub struct Builder {
     limits: Limits,
     record: Option<PathBuf>,
     storage: Option<PathBuf>,
+    session_lifetime: Option<Duration>,
     observer: Option<Observer>,
     reporter: Reporter,
     allowed_hosts: Vec<String>,
@@ -105,6 +109,7 @@ impl Default for Builder {
             limits: Limits::default(),
             record: None,
             storage: None,
+            session_lifetime: Some(SESSION_LIFETIME),
             observer: None,
             reporter: Reporter::default(),
             allowed_hosts: Vec::new(),
@@ -175,6 +180,13 @@ impl Builder {
         self
     }
 
+    /// How long a stateful session of an emulated container lasts. `None`: it has no sessions, as vLLM's by default. Only the
+    /// containers of vLLM and LMI have sessions. Default: 20 minutes, as in LMI.
+    pub fn session_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.session_lifetime = lifetime.into();
+        self
+    }
+
     /// Called with a message about each recording or asynchronous response that could not be written. It must
     /// not block. Default: nothing.
     pub fn on_failure(mut self, reporter: impl Fn(&str) + Send + Sync + 'static) -> Self {
@@ -229,6 +241,7 @@ impl Builder {
             limits: self.limits,
             recorder: recorder.map(Arc::new),
             storage: self.storage,
+            session_lifetime: self.session_lifetime,
             log: Arc::clone(&log),
             observer: self.observer,
             reporter: self.reporter,

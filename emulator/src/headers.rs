@@ -11,8 +11,9 @@ pub(crate) const CUSTOM_ATTRIBUTES: HeaderName =
 const VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
 const CONTAINER_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-amzn-sagemaker-content-type");
 const TARGET_VARIANT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-target-variant");
-const NEW_SESSION: HeaderName = HeaderName::from_static("x-amzn-sagemaker-new-session-id");
-const CLOSED_SESSION: HeaderName = HeaderName::from_static("x-amzn-sagemaker-closed-session-id");
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("x-amzn-sagemaker-session-id");
+pub(crate) const NEW_SESSION: HeaderName = HeaderName::from_static("x-amzn-sagemaker-new-session-id");
+pub(crate) const CLOSED_SESSION: HeaderName = HeaderName::from_static("x-amzn-sagemaker-closed-session-id");
 
 /// The headers of `InvokeEndpoint`: the client's name and the container's name of each.
 const UNARY: &[(&str, &str)] = &[

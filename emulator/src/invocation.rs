@@ -1,24 +1,26 @@
 //! Responds to one authorized request: from the script, an emulated container or a real one.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 
 use crate::call::{Call, Operation};
-use crate::container;
+use crate::container::{self, ContainerFormat};
 use crate::container_response::{BodyStream, ContainerResponse, ResponseBody};
 use crate::error::{ContainerFailure, ServiceError, default_error};
 use crate::framing::{FramedStream, Framing};
 use crate::gateway;
-use crate::headers::{self, CUSTOM_ATTRIBUTES};
+use crate::headers::{self, CLOSED_SESSION, CUSTOM_ATTRIBUTES, NEW_SESSION, SESSION_ID};
 use crate::limits::Limits;
 use crate::playback::{self, Alive};
 use crate::record::Recording;
 use crate::script::{Failure, Rule, Source};
+use crate::sessions::Outcome;
 use crate::socket::ConnectionHandle;
 use crate::state::Service;
 use crate::upstream::Upstream;
@@ -112,7 +114,11 @@ impl Invocation {
     fn echo(&self, rule: &Rule, body: &[u8]) -> Result<ContainerResponse, ContainerFailure> {
         let headers = headers::to_container(self.call.operation, &self.parts.headers);
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let answer = rule.format.unwrap_or(self.service.settings.format).respond(&container::Request {
+        let format = rule.format.unwrap_or(self.service.settings.format);
+        if let Some(response) = self.session(format, header(SESSION_ID), body)? {
+            return Ok(response);
+        }
+        let answer = format.respond(&container::Request {
             endpoint: &self.call.endpoint,
             content_type: header(header::CONTENT_TYPE),
             custom_attributes: header(CUSTOM_ATTRIBUTES),
@@ -137,6 +143,37 @@ impl Invocation {
                 Err(ContainerFailure::Model { status: refusal.status, original: refusal.body, message: None })
             }
         }
+    }
+
+    /// The response to a request that opens or closes a session. `None` if it is for the model.
+    fn session(
+        &self,
+        format: ContainerFormat,
+        id: &str,
+        body: &[u8],
+    ) -> Result<Option<ContainerResponse>, ContainerFailure> {
+        let operation = self.call.operation;
+        let is_supported = matches!(operation, Operation::Unary | Operation::Stream) && !self.call.gateway;
+        if !is_supported || !format.has_sessions() {
+            return Ok(None);
+        }
+        let id = Some(id).filter(|id| !id.is_empty());
+        let outcome = self.service.sessions.handle(&self.call.endpoint, id, body, SystemTime::now());
+        let (name, value, text) = match outcome {
+            Outcome::Model => return Ok(None),
+            Outcome::Opened { id, header } => (NEW_SESSION, header, format!("Session {id} created")),
+            Outcome::Closed { id } => (CLOSED_SESSION, id.clone(), format!("Session {id} closed")),
+            Outcome::Refused(status, message) => {
+                let original = format.session_error(status, &message);
+                return Err(ContainerFailure::Model { status, original, message: None });
+            }
+        };
+        let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        let mut response = ContainerResponse::ok(content_type, ResponseBody::Whole(text.into()));
+        let value = HeaderValue::from_str(&value).expect("an ID and a time are a header value");
+        let sent = HeaderMap::from_iter([(name, value)]);
+        response.headers = headers::from_container(operation, &sent);
+        Ok(Some(response))
     }
 
     fn respond(

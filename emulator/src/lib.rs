@@ -84,6 +84,7 @@ mod record;
 mod script;
 mod server;
 mod service;
+mod sessions;
 mod sigv4;
 mod socket;
 mod state;

@@ -16,7 +16,7 @@ use crate::bearer;
 use crate::call::{Call, Operation};
 use crate::error::ServiceError;
 use crate::gateway;
-use crate::headers::REQUEST_ID;
+use crate::headers::{REQUEST_ID, SESSION_ID};
 use crate::invocation::Invocation;
 use crate::limits::Limits;
 use crate::log::{self, Observer};
@@ -91,6 +91,11 @@ async fn receive(
                  satisfy regular expression pattern: ^[a-zA-Z0-9](-*[a-zA-Z0-9])*",
             call.endpoint
         ))));
+    }
+    let session = parts.headers.get(SESSION_ID);
+    if call.operation == Operation::Stream && session.is_some_and(|id| id == "NEW_SESSION") {
+        let message = "A stateful session cannot be created by InvokeEndpointWithResponseStream";
+        return Err(Box::new(ServiceError::validation(message)));
     }
     Ok((call, region))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use tokio::sync::Semaphore;
@@ -13,6 +14,7 @@ use crate::log::{Log, Observer, Reporter};
 use crate::playback::Alive;
 use crate::record::Recorder;
 use crate::script::{Rule, Script};
+use crate::sessions::Sessions;
 use crate::upstream::Upstream;
 
 /// Most asynchronous requests that are processed at the same time. Further ones are rejected.
@@ -27,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) upstream: Option<Upstream>,
     pub(crate) limits: Limits,
     pub(crate) recorder: Option<Arc<Recorder>>,
+    /// How long a stateful session lasts; `None` if the containers have none.
+    pub(crate) session_lifetime: Option<Duration>,
     /// The local directory used in place of S3.
     pub(crate) storage: Option<PathBuf>,
     pub(crate) log: Arc<Log>,
@@ -42,6 +46,7 @@ pub(crate) struct Service {
     pub(crate) settings: Settings,
     /// Number of requests that each rule has matched.
     used: Vec<AtomicU64>,
+    pub(crate) sessions: Sessions,
     /// Permits for asynchronous requests.
     pub(crate) jobs: Arc<Semaphore>,
     count: AtomicU64,
@@ -52,7 +57,8 @@ impl Service {
     pub(crate) fn new(settings: Settings, alive: Alive) -> Self {
         let used = settings.script.rules.iter().map(|_| AtomicU64::new(0)).collect();
         let jobs = Arc::new(Semaphore::new(JOBS_MAX));
-        Self { settings, used, jobs, count: AtomicU64::new(0), alive }
+        let sessions = Sessions::new(settings.session_lifetime);
+        Self { settings, used, sessions, jobs, count: AtomicU64::new(0), alive }
     }
 
     /// The first rule that matches and is not used up, counted as used once more.

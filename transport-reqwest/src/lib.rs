@@ -97,8 +97,8 @@ pub use credentials::EnvCredentials;
 pub use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
     Endpoint, Error, IdentityToken, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response,
-    ResponseBody, ResponseStream, Retry, Rules, Runtime, ServiceError, Timeout, Timeouts, Transcoded,
-    TranscodedResponse, TranscodedStream, Transport,
+    ResponseBody, ResponseStream, Retry, Rules, Runtime, ServiceError, Session, Timeout, Timeouts,
+    Transcoded, TranscodedResponse, TranscodedStream, Transport,
 };
 pub use settings::{CredentialsSource, Origin, Setting, Settings};
 pub use token::Token;

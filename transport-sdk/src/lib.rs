@@ -55,6 +55,6 @@ pub use response_stream::response_stream;
 pub use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
     Endpoint, Error, IdentityToken, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response,
-    ResponseBody, ResponseStream, Retry, Rules, Runtime, ServiceError, Timeout, Timeouts, Transcoded,
-    TranscodedResponse, TranscodedStream, Transport,
+    ResponseBody, ResponseStream, Retry, Rules, Runtime, ServiceError, Session, Timeout, Timeouts,
+    Transcoded, TranscodedResponse, TranscodedStream, Transport,
 };

@@ -23,6 +23,8 @@
 //! | the same | never a stream | [`Chat::transcode_complete`] |
 //! | texts | their vectors | [`Embeddings::embed`] |
 //! | an OpenAI request for embeddings | an OpenAI response | [`Embeddings::transcode`] |
+//! | several requests for one instance | a stateful session | [`Session::open`] |
+//! | a gateway, or another service | the same functions | [`Endpoint::gateway`], [`Runtime`] |
 //! | a container's response | canonical form | [`Response::chat`], [`ResponseStream::events`] |
 //! | a container's response | a response of any API | [`Response::transcoded`], [`ResponseStream::transcoded`] |
 //! | a converted response | an HTTP response for my client | [`Transcoded::into_http`] |
@@ -166,6 +168,7 @@ mod runtime;
 #[cfg(feature = "serde")]
 mod serde_duration;
 mod service;
+mod session;
 #[cfg(feature = "tracing")]
 mod trace;
 mod transcoded;
@@ -185,6 +188,7 @@ pub use response::{
 pub use retry::Retry;
 pub use runtime::{IdentityToken, Rules, Runtime};
 pub use service::{BoxFuture, Invoke, InvokeStream, Transport};
+pub use session::Session;
 #[doc(hidden)]
 pub use tower_service;
 pub use transcoded::{Transcoded, TranscodedResponse, TranscodedStream};

@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sagewire_codec::model::{ConverseEncoding, ResponseOptions};
 use sagewire_codec::{Framing, Options};
-use sagewire_transport_reqwest::{Client, Endpoint, Metadata, Request};
+use sagewire_transport_reqwest::{Client, Endpoint, Metadata, Request, Session};
 
 use super::Args;
 use crate::call_error::{call_failed, headers, is_before_response, stream_broke_off, unary_call_failed};
@@ -35,6 +35,22 @@ impl<'a> Caller<'a> {
         };
         let endpoint = args.endpoint.endpoint(&args.name, api)?;
         Ok(Self { args, client: args.connection.client().await?, endpoint, has_default_limit })
+    }
+
+    /// Opens a stateful session, in which all further calls are.
+    pub(super) async fn open_session(&mut self) -> Result<Session<Client>, Fault> {
+        let session = Session::open(self.client.clone(), self.endpoint.clone()).await;
+        let session = session.map_err(|error| match error.is_unsupported() {
+            // The container has responded, so this is no mistake in the arguments.
+            true => Fault::Line(Exit::Failed, format!("session: {error}")),
+            false => call_failed(&error, &self.client, CONTAINER),
+        })?;
+        self.endpoint = session.endpoint().clone();
+        if self.args.verbose {
+            let expires = session.expires().map_or(String::new(), |time| format!(", expires {time}"));
+            note(&format!("session: {}{expires}", session.id()));
+        }
+        Ok(session)
     }
 
     /// Creates the stream that prints a response.

@@ -5,6 +5,7 @@ mod call;
 mod editor;
 mod interactive;
 mod parameters;
+mod session;
 
 use std::io::{self, IsTerminal, Read};
 
@@ -55,6 +56,9 @@ pub(crate) struct Args {
     /// Print the request, the headers of the response, and losses to standard error
     #[arg(short, long)]
     verbose: bool,
+    /// Open a stateful session, send everything in it, and close it at the end
+    #[arg(long, conflicts_with = "session_id")]
+    session: bool,
     #[command(flatten)]
     output: output::Args,
     #[command(flatten)]
@@ -89,16 +93,36 @@ In a conversation, Ctrl-C stops a response and Ctrl-D ends the conversation."
 pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     let mut chat = Chat::new(args).await?;
     let prompt = match args.prompt.as_deref() {
-        Some("-") => read_prompt()?,
-        Some(prompt) => prompt.to_owned(),
-        None if io::stdin().is_terminal() => return interactive::run(chat, editor::Terminal::new()?).await,
+        Some("-") => Some(read_prompt()?),
+        Some(prompt) => Some(prompt.to_owned()),
+        None if io::stdin().is_terminal() => None,
         None => match read_prompt()? {
             prompt if prompt.is_empty() => {
                 return Err(Fault::usage("the prompt is empty: nothing on standard input"));
             }
-            prompt => prompt,
+            prompt => Some(prompt),
         },
     };
+    let session = match args.session {
+        true => Some(session::Session::open(&mut chat.caller).await?),
+        false => None,
+    };
+    let is_conversation = prompt.is_none();
+    let call = async {
+        match prompt {
+            Some(prompt) => respond(chat, prompt).await,
+            None => interactive::run(chat, editor::Terminal::new()?).await,
+        }
+    };
+    match session {
+        Some(session) => session.close_after(call, is_conversation).await,
+        None => call.await,
+    }
+}
+
+/// Sends one prompt and prints the response.
+async fn respond(mut chat: Chat<'_>, prompt: String) -> Result<(), Fault> {
+    let args = chat.args;
     chat.messages.push(chat.user_message(prompt));
     chat.images.clear();
     let mut stream = chat.caller.stream();

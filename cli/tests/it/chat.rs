@@ -1,8 +1,11 @@
 //! `sagewire chat`, against `sagewire emulate`.
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
-use crate::process::{Emulate, Run, TempFile, calling, command, run, sagewire, server};
+use crate::process::{Emulate, Local, Run, TempFile, calling, command, run, sagewire, server};
 
 /// A stream. The faults of the tests interrupt it in its third event.
 const BODY: &str = concat!(
@@ -280,4 +283,84 @@ fn help_is_short_and_specific() {
     }
     let chat = sagewire(&["chat", "--help"], b"").succeeds();
     assert!(!chat.text().contains("jumpstart-dialogs"), "{}", chat.text());
+}
+
+/// The session IDs and bodies of the requests that an emulator received.
+fn sessions(local: &Local) -> Vec<(String, String)> {
+    let requests = local.requests();
+    let id = |request: &sagewire_emulator::Request| {
+        request.header("x-amzn-sagemaker-session-id").unwrap_or_default().to_owned()
+    };
+    let body = |request: &sagewire_emulator::Request| String::from_utf8_lossy(&request.body).into_owned();
+    requests.iter().map(|request| (id(request), body(request))).collect()
+}
+
+#[test]
+fn a_session_is_closed_at_the_end() {
+    let local = Local::new();
+    local.chat(&["--session", "hi"]).succeeds();
+    // Also after an error of the container.
+    local.chat(&["--session", "--stop", "", "--set", "others=keep", "--max-tokens", "0", "hi"]);
+    let sent = sessions(&local);
+    for call in sent.chunks(3) {
+        let [(new, open), (used, _), (closed, close)] = call else { panic!("{sent:?}") };
+        assert_eq!((&**new, &**open), ("NEW_SESSION", r#"{"requestType":"NEW_SESSION"}"#));
+        assert_eq!((used, &**close), (closed, r#"{"requestType":"CLOSE"}"#));
+        assert!(used.starts_with("00000000-"), "{used}");
+    }
+    assert_eq!(sent.len(), 6);
+    assert_ne!(sent[1].0, sent[4].0);
+
+    let verbose = local.chat(&["--session", "-v", "hi"]);
+    assert!(
+        verbose.stderr.contains("session: 00000000-0000-4000-9000-000000000003, expires 2"),
+        "{verbose:?}"
+    );
+    let twice = local.chat(&["--session", "--session-id", "s", "hi"]);
+    assert!(twice.fails(2).contains("--session-id"), "{twice:?}");
+}
+
+#[test]
+fn a_container_without_sessions_is_reported() {
+    for builder in [
+        sagewire_emulator::Emulator::builder().session_lifetime(None),
+        sagewire_emulator::Emulator::builder().format(sagewire_emulator::ContainerFormat::Tgi),
+    ] {
+        let local = Local::with(builder);
+        let run = local.chat(&["--session", "hi"]);
+        let line = run.fails(4);
+        assert!(
+            line.starts_with("session: not supported: stateful sessions: the container responded"),
+            "{line}"
+        );
+        assert_eq!((local.requests().len(), run.stdout.len()), (1, 0));
+    }
+}
+
+/// The response stalls, and a signal stops it.
+#[cfg(unix)]
+#[test]
+fn a_signal_closes_the_session() {
+    let stalled = json!([
+        {"times": 1},
+        {"times": 1, "body": BODY, "content_type": "text/event-stream", "fault": {"stall": true, "after": 70}},
+        {},
+    ]);
+    let local = Local::scripted(&stalled);
+    let mut command = local.command(&["chat", "--endpoint", "my-llm", "--session", "hi"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while local.requests().len() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Time for the first event to arrive and to be printed.
+    std::thread::sleep(Duration::from_millis(300));
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "so ");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "stopped by a signal\n");
+    let sent = sessions(&local);
+    assert_eq!((sent.len(), &*sent[2].1, &sent[2].0), (3, r#"{"requestType":"CLOSE"}"#, &sent[1].0));
 }

@@ -52,7 +52,8 @@ fn any_content_type_is_accepted() {
 
 #[test]
 fn options_of_the_endpoint_become_headers() {
-    let local = Local::new();
+    // A container without sessions ignores the ID of one.
+    let local = Local::scripted(&json!([{"format": "tgi"}]));
     let flags = [
         ("--inference-component", "ic", "inference-component"),
         ("--target-variant", "v", "target-variant"),

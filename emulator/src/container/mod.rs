@@ -27,6 +27,7 @@ use std::str::FromStr;
 pub use echo::echo;
 pub(crate) use http::Request;
 use http::{ErrorResponse, OkResponse};
+use json::object;
 use serde::Deserialize;
 
 /// The API of an emulated container.
@@ -110,6 +111,21 @@ impl ContainerFormat {
     /// Whether it is one of vLLM's APIs, which AWS's images serve by the custom attribute `route=`.
     fn has_routes(self) -> bool {
         matches!(self, Self::OpenAi | Self::Anthropic | Self::Responses)
+    }
+
+    /// Whether the container has stateful sessions.
+    pub(crate) fn has_sessions(self) -> bool {
+        self.has_routes() || matches!(self, Self::Lmi | Self::LmiVllm | Self::LmiOutputs)
+    }
+
+    /// The error of a stateful session, in the shape of the container's errors.
+    pub(crate) fn session_error(self, status: u16, message: &str) -> String {
+        let code = u64::from(status);
+        if self.has_routes() {
+            let error = object! { "message": message, "type": "BadRequestError", "param": (), "code": code };
+            return object! { "error": error }.to_string();
+        }
+        object! { "error": message, "code": code }.to_string()
     }
 
     fn respond_to_invocation(self, request: &Request<'_>) -> Result<OkResponse, ErrorResponse> {

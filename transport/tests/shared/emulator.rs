@@ -3,12 +3,12 @@
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_core::Stream;
 use sagewire_codec::{Api, Framing, read_request};
-use sagewire_emulator::{ACCESS_KEY_ID, Emulator, echo};
-use sagewire_transport::{Chat, Endpoint, Error, Request, Timeout};
+use sagewire_emulator::{ACCESS_KEY_ID, ContainerFormat, Emulator, echo};
+use sagewire_transport::{Chat, Endpoint, Error, Request, Session, Timeout};
 use serde_json::{Value, json};
 
 use crate::common::{CHAT, Setup, client, is_signed, parts, read, scripted};
@@ -64,7 +64,9 @@ async fn the_stream_trait_yields_the_same_bytes() {
 
 #[tokio::test]
 async fn all_headers_are_signed() {
-    let emulator = Emulator::builder().session_token("token").start().await.unwrap();
+    // A container without sessions ignores the ID of one.
+    let builder = Emulator::builder().session_token("token").format(ContainerFormat::Tgi);
+    let emulator = builder.start().await.unwrap();
     let client = client(&Setup::new(&emulator).session_token("token"));
     let mut endpoint = Endpoint::new("my-llm")
         .inference_component("ic-1")
@@ -358,4 +360,57 @@ async fn sessions_are_reported() {
     assert_eq!(metadata.new_session_id.as_deref(), Some("s1; Expires=2026-01-01T00:00:00Z"));
     assert_eq!(metadata.closed_session_id.as_deref(), Some("s0"));
     assert_eq!(metadata.custom_attributes.as_deref(), Some("a=1"));
+}
+
+#[tokio::test]
+async fn a_session_is_opened_used_and_closed() {
+    let request = read_request(Api::OpenAi, br#"{"messages":[{"role":"user","content":"hi"}]}"#).unwrap();
+    for format in [ContainerFormat::OpenAi, ContainerFormat::LmiVllm] {
+        let emulator = Emulator::builder().format(format).start().await.unwrap();
+        let client = client(&Setup::new(&emulator));
+        let session =
+            Session::open(client.clone(), Endpoint::new("my-llm").target_variant("v")).await.unwrap();
+        let left = session.expiry().unwrap().duration_since(SystemTime::now()).unwrap();
+        assert!((1100..=1200).contains(&left.as_secs()), "{left:?}");
+        let chat = Chat::new(client, session.endpoint().clone());
+        assert_eq!(chat.complete(&request).await.unwrap().text(), echo("hi"));
+        let mut events = chat.stream(&request).await.unwrap();
+        while events.event().await.unwrap().is_some() {}
+        session.close().await.unwrap();
+        let requests = emulator.requests();
+        let ids: Vec<_> =
+            requests.iter().map(|request| request.header("x-amzn-sagemaker-session-id").unwrap()).collect();
+        assert_eq!(ids, ["NEW_SESSION", session.id(), session.id(), session.id()]);
+        assert!(
+            requests.iter().all(|request| request.header("x-amzn-sagemaker-target-variant") == Some("v"))
+        );
+
+        for error in [chat.complete(&request).await.unwrap_err(), session.close().await.unwrap_err()] {
+            let service = error.service().unwrap();
+            assert_eq!(service.original_status_code, Some(400));
+            assert!(service.original_message.as_deref().unwrap().contains("session not found"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sessions_expire_and_may_be_missing() {
+    let lifetime = Duration::from_millis(50);
+    let emulator = Emulator::builder().session_lifetime(lifetime).start().await.unwrap();
+    let client = client(&Setup::new(&emulator));
+    let session = Session::open(client.clone(), "my-llm").await.unwrap();
+    tokio::time::sleep(lifetime * 2).await;
+    let request = Request::new(session.endpoint().clone(), CHAT);
+    let error = client.invoke_stream(request).await.unwrap_err();
+    assert!(error.to_string().contains("session not found"), "{error}");
+
+    let emulator = Emulator::builder().session_lifetime(None).start().await.unwrap();
+    let without = crate::common::client(&Setup::new(&emulator));
+    let error = Session::open(without, "my-llm").await.unwrap_err();
+    assert!(error.is_unsupported() && error.to_string().contains("sessions not enabled"), "{error}");
+    // TGI takes the request for one without a prompt.
+    let emulator = Emulator::builder().format(ContainerFormat::Tgi).start().await.unwrap();
+    let without = crate::common::client(&Setup::new(&emulator));
+    let error = Session::open(without, "my-llm").await.unwrap_err();
+    assert!(error.is_unsupported() && error.to_string().contains("responded with 422"), "{error}");
 }
