@@ -1,8 +1,8 @@
 //! Stateful sessions, as vLLM's containers and LMI have them.
 //!
 //! Sources: `sagemaker/sessions` of
-//! [model-hosting-container-standards](https://github.com/aws/model-hosting-container-standards), which vLLM uses, and
-//! [LMI's page](https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/stateful_sessions.html).
+//! AWS's package model-hosting-container-standards, which vLLM uses, and
+//! LMI's user guide on stateful sessions in [djl-serving](https://github.com/deepjavalibrary/djl-serving).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

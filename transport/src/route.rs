@@ -3,7 +3,8 @@
 //! Since `server-sagemaker-cuda-v1.4` these images rewrite the path of an invocation to the path that they find in the header
 //! `X-Amzn-SageMaker-Custom-Attributes` by the regular expression `route=(/[^\s,]+)`: from the slash up to white space, a comma
 //! or the end. So the route is written last, behind a separator that it cannot contain.
-//! Source: [`sagemaker_serve.py`](https://github.com/aws/deep-learning-containers/blob/master/scripts/docker/vllm/sagemaker_serve.py).
+//! Source: `scripts/docker/vllm/sagemaker_serve.py` in
+//! [AWS's containers](https://github.com/aws/deep-learning-containers).
 
 use std::borrow::Cow;
 

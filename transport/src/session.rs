@@ -38,8 +38,8 @@ use crate::service::Invoke;
 ///
 /// Dropping it does not close it: the container does, when it expires. The containers with sessions are LMI, and those of vLLM
 /// if `SAGEMAKER_ENABLE_STATEFUL_SESSIONS` is true.
-/// Source: [Stateful sessions](https://docs.aws.amazon.com/sagemaker/latest/dg/stateful-sessions.html), and
-/// [those of LMI](https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/stateful_sessions.html).
+/// Source: [Stateful sessions](https://docs.aws.amazon.com/sagemaker/latest/dg/stateful-sessions.html), and the page of that
+/// name among the user guides of LMI in [djl-serving](https://github.com/deepjavalibrary/djl-serving).
 #[derive(Clone)]
 pub struct Session<S> {
     service: S,
