@@ -115,28 +115,17 @@ fn too_long(len_max: usize) -> Box<ServiceError> {
 }
 
 async fn respond(
-<<<<<<< HEAD
-    invocation: Invocation,
+    mut invocation: Invocation,
     id: &str,
     connection_handle: ConnectionHandle,
 ) -> Result<Response<Body>, Box<ServiceError>> {
-    let Invocation { service, call, .. } = &invocation;
-    let rule = service.rule(&call.endpoint).ok_or_else(|| ServiceError::not_found(&call.endpoint))?.clone();
-=======
-    service: &Arc<Service>,
-    mut parts: Parts,
-    mut body: Bytes,
-    id: &str,
-    connection_handle: ConnectionHandle,
-) -> Result<Response<Body>, Box<ServiceError>> {
-    let (call, region) = authorize(service, &parts, &body)?;
-    if call.gateway {
-        body = gateway::admit(&call, &mut parts, &body)?;
+    if invocation.call.gateway {
+        let Invocation { call, parts, body, .. } = &mut invocation;
+        *body = gateway::admit(call, parts, body)?;
     }
+    let Invocation { service, call, .. } = &invocation;
     let not_found = if call.gateway { gateway::not_found } else { ServiceError::not_found };
     let rule = service.rule(&call.endpoint).ok_or_else(|| not_found(&call.endpoint))?.clone();
-    let invocation = Invocation { service: Arc::clone(service), call, region, parts, body };
->>>>>>> 85d0944 (Routes of vLLM's images, the model of requests, other services than SageMaker Runtime)
     let headers = rule.headers.clone();
     let mut response = match invocation.call.operation {
         Operation::Asynchronous => invocation.accept(rule, id)?,

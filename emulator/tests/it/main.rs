@@ -7,11 +7,8 @@ mod bounds;
 mod client;
 mod container;
 mod containers;
-<<<<<<< HEAD
-mod hostile;
-=======
 mod gateway;
->>>>>>> 85d0944 (Routes of vLLM's images, the model of requests, other services than SageMaker Runtime)
+mod hostile;
 mod import_cycles;
 mod openai;
 mod recordings;
