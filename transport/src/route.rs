@@ -40,6 +40,7 @@ impl Endpoint {
             Api::Completions => "/v1/completions",
             Api::Responses => "/v1/responses",
             Api::Anthropic => "/v1/messages",
+            Api::Cohere => "/cohere/v2/chat",
             _ => return Err(Error::unsupported(format!("a route of vLLM for the API `{api}`"))),
         };
         Ok(self.route(route))
@@ -110,6 +111,21 @@ mod tests {
         ] {
             assert_eq!(found(attributes), Some(path), "{attributes}");
         }
+    }
+
+    #[test]
+    fn apis_imply_their_routes() {
+        for (api, route) in [
+            (Api::OpenAi, "/v1/chat/completions"),
+            (Api::Completions, "/v1/completions"),
+            (Api::Responses, "/v1/responses"),
+            (Api::Anthropic, "/v1/messages"),
+            (Api::Cohere, "/cohere/v2/chat"),
+        ] {
+            let endpoint = Endpoint::new("e").route_for(api).unwrap();
+            assert_eq!(sent(&endpoint).unwrap(), format!("route={route}"));
+        }
+        assert!(Endpoint::new("e").route_for(Api::Converse).unwrap_err().is_unsupported());
     }
 
     #[test]
