@@ -20,7 +20,7 @@ use crate::budget::{DEPTH, TooDeep, TooLarge, spend};
 use crate::date::Date;
 use crate::error::{Position, TemplateError, TemplateErrorKind};
 use crate::limits::Limits;
-use crate::messages::Capabilities;
+use crate::messages::{Capabilities, Reasoning};
 use crate::meter::meter;
 use crate::{filters, methods, operators, python};
 
@@ -138,9 +138,10 @@ impl Engine {
             images: has("image"),
             // A template that tests whether the content is a string accepts a string.
             content_lists: has("image") && !has("string") && CONTENT_LOOPS.iter().any(|code| has(code)),
-            reasoning: has("reasoning"),
+            reasoning: if has("reasoning") { Reasoning::All } else { Reasoning::None },
             developer: has("developer"),
             names: has("message.name") || has("message['name']") || has("message[\"name\"]"),
+            ..Capabilities::default()
         }
     }
 

@@ -27,6 +27,13 @@ fn add_texts(environment: &mut Environment<'static>, limits: Limits) {
             spend(state, json.len() as u64, &limits).map(|()| json)
         },
     );
+    // Of the built-in families: a text as it is, if it is JSON, or as a JSON string.
+    environment.add_filter("_json", move |state: &mut State<'_, '_>, text: &str| {
+        let value = serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into());
+        let json =
+            python::to_json(&value, None, &Kwargs::from_iter([("indent", Value::from(()))]), limits.prompt)?;
+        spend(state, json.len() as u64, &limits).map(|()| json)
+    });
     environment.add_filter("string", move |state: &mut State<'_, '_>, value: &Value| {
         let text = python::string(value, limits.prompt)?;
         spend(state, text.len() as u64, &limits).map(|()| text)

@@ -64,23 +64,32 @@
 //! | `mistral` | Mistral 7B Instruct v0.1 and v0.2 |
 //! | `mistral-v3` | Mistral 7B Instruct v0.3, Mixtral 8x22B Instruct |
 //! | `mistral-nemo` | Mistral Nemo Instruct |
-//! | `mistral-v7` | Mistral Small Instruct 2501, 2503, 2506 |
+//! | `mistral-v7` | Mistral Small Instruct 2501 and 2503 |
+//! | `mistral-v11` | Mistral Small Instruct 2506 |
 //! | `mixtral` | Mixtral 8x7B Instruct |
 //! | `zephyr` | Zephyr 7B Alpha and Beta |
 //! | `chatml` | the format `<\|im_start\|>…<\|im_end\|>` without a default system message |
 //! | `qwen1.5`, `qwen2`, `qwen2.5` | Qwen Chat and Instruct of these versions |
 //! | `qwen3` | Qwen3, text models without `Thinking` in their name |
+//! | `hermes` | Hermes 2 Pro and Hermes 3 on Llama 3 |
+//! | `granite3`, `granite4` | Granite 3 Instruct, Granite 4 |
+//! | `gpt-oss` | gpt-oss, whose format is harmony |
 //! | `gemma`, `gemma3` | Gemma 1, 2 and 3 Instruct |
-//! | `phi3`, `phi4` | Phi-3 and Phi-3.5 Instruct, Phi-4 |
+//! | `phi3`, `phi4`, `phi4-mini` | Phi-3 and Phi-3.5 Instruct, Phi-4, Phi-4-mini Instruct |
 //! | `falcon`, `falcon-180b` | Falcon 7B and 40B Instruct, Falcon 180B Chat |
 //! | `deepseek-llm`, `deepseek-v3`, `deepseek-r1` | DeepSeek LLM Chat, V3 and R1 |
 //!
+//! Tool definitions, calls and results are rendered as the model was trained for `llama3.1`, `qwen2.5`, `qwen3`, `hermes`,
+//! `mistral-v3`, `mistral-nemo`, `mistral-v7`, `mistral-v11`, `deepseek-v3`, `deepseek-r1`, `gemma3`, `granite3`, `granite4`,
+//! `phi4-mini` and `gpt-oss`. Tests compare them with the models' published templates, and Mistral's with mistral-common.
+//!
 //! # What a prompt cannot express
 //!
-//! A chat API keeps more than a prompt does. Tool calls, tool results, audio, video, documents, and images for which the
-//! template has no marker, are an error: the conversation would mean something else without them. Tool definitions that the
-//! template does not write, names of authors, reasoning and cache markers are left out and reported in [`Prompt::losses`].
-//! Of an image, the prompt has only the template's marker, which is reported as well.
+//! A chat API keeps more than a prompt does. Audio, video, documents, images for which the template has no marker, and tool
+//! calls and results that it does not write, are an error: the conversation would mean something else without them. Tool
+//! definitions that the template does not write, text beside tool calls, names of authors, reasoning and cache markers are
+//! left out and reported in [`Prompt::losses`]. Of an image, the prompt has only the template's marker, which is reported as
+//! well; so are IDs of tool calls that had to be shortened.
 //!
 //! # Untrusted templates and texts
 //!
@@ -94,6 +103,7 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+mod call_ids;
 mod control_tokens;
 mod date;
 mod engine;

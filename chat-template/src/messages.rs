@@ -6,6 +6,7 @@ use std::mem;
 
 use sagewire_codec::model::{Content, Losses, Message, Outcome, Part, Role};
 
+use crate::call_ids::CallIds;
 use crate::control_tokens::{BREAK, ControlTokens, TokenSet};
 use crate::error::TemplateError;
 
@@ -20,11 +21,39 @@ pub(crate) struct Capabilities {
     pub(crate) images: bool,
     /// Content as a list of parts instead of a string.
     pub(crate) content_lists: bool,
-    pub(crate) reasoning: bool,
+    pub(crate) reasoning: Reasoning,
+    /// Text in a message with tool calls.
+    pub(crate) text_with_calls: TextWithCalls,
+    /// IDs of calls have to be nine letters and digits.
+    pub(crate) short_call_ids: bool,
+    /// The input of calls has to be a JSON object.
+    pub(crate) object_inputs: bool,
     /// The role `developer`.
     pub(crate) developer: bool,
     /// Names of the authors of messages.
     pub(crate) names: bool,
+}
+
+/// Which reasoning a template writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reasoning {
+    #[default]
+    None,
+    All,
+    /// That after the last question of the user.
+    AfterQuestion,
+    /// That of calls after the last answer, an assistant's message without calls.
+    AfterAnswer,
+}
+
+/// Which text a template writes in messages with tool calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TextWithCalls {
+    #[default]
+    All,
+    None,
+    /// That after the last answer, if there is no reasoning.
+    AfterAnswer,
 }
 
 /// A message in the form that a template takes.
@@ -137,11 +166,44 @@ pub(crate) fn read_messages(
     capabilities: Capabilities,
     filter: &mut TextFilter<'_>,
 ) -> Result<Vec<PromptMessage>, TemplateError> {
-    let mut reader = Reader { capabilities, filter, tool_names: BTreeMap::new(), messages: Vec::new() };
+    let question = messages.iter().rposition(|message| {
+        let is_result = |part: &Part<'_>| matches!(part.content, Content::ToolResult { .. });
+        message.role == Role::User && (message.content.is_empty() || !message.content.iter().all(is_result))
+    });
+    let answer = messages.iter().rposition(|message| message.role == Role::Assistant && !has_calls(message));
+    let mut reader = Reader {
+        capabilities,
+        filter,
+        tool_names: BTreeMap::new(),
+        call_ids: CallIds::default(),
+        messages: Vec::new(),
+        keeps_reasoning: false,
+        keeps_text: true,
+    };
     for (index, message) in messages.iter().enumerate() {
+        let is_after = |other: Option<usize>| other.is_none_or(|other| index > other);
+        let calls = has_calls(message);
+        reader.keeps_reasoning = match capabilities.reasoning {
+            Reasoning::None => false,
+            Reasoning::All => true,
+            Reasoning::AfterQuestion => is_after(question),
+            Reasoning::AfterAnswer => calls && is_after(answer),
+        };
+        let has_reasoning =
+            message.content.iter().any(|part| matches!(part.content, Content::Reasoning { .. }));
+        reader.keeps_text = !calls
+            || match capabilities.text_with_calls {
+                TextWithCalls::All => true,
+                TextWithCalls::None => false,
+                TextWithCalls::AfterAnswer => is_after(answer) && !has_reasoning,
+            };
         reader.message(message, &format!("/messages/{index}"))?;
     }
     Ok(reader.messages)
+}
+
+fn has_calls(message: &Message<'_>) -> bool {
+    message.content.iter().any(|part| matches!(part.content, Content::ToolCall { .. }))
 }
 
 struct Reader<'a, 'b> {
@@ -149,7 +211,11 @@ struct Reader<'a, 'b> {
     filter: &'a mut TextFilter<'b>,
     /// The name of the tool for each call ID.
     tool_names: BTreeMap<String, String>,
+    call_ids: CallIds,
     messages: Vec<PromptMessage>,
+    /// Whether the template writes the reasoning of the current message, and its text.
+    keeps_reasoning: bool,
+    keeps_text: bool,
 }
 
 impl Reader<'_, '_> {
@@ -219,6 +285,11 @@ impl Reader<'_, '_> {
         pointer: &str,
     ) -> Result<(), TemplateError> {
         match content {
+            Content::Text(text) | Content::Refusal(text) if !self.keeps_text => {
+                if !text.trim().is_empty() {
+                    self.filter.dropped(pointer, "the template has no text beside tool calls");
+                }
+            }
             Content::Text(text) | Content::Refusal(text) => {
                 out.parts.push(PromptPart::Text(self.filter.text(text, pointer)?));
             }
@@ -229,13 +300,15 @@ impl Reader<'_, '_> {
                 if signature.is_some() {
                     self.filter.dropped(pointer, "a prompt has no signature of reasoning");
                 }
-                if self.capabilities.reasoning {
+                if self.keeps_reasoning {
                     let mut text = self.filter.text(text, pointer)?;
                     let before = out.reasoning.get_or_insert_default();
                     self.filter.boundary(before, &mut text, pointer)?;
                     before.push_str(&text);
-                } else {
+                } else if self.capabilities.reasoning == Reasoning::None {
                     self.filter.dropped(pointer, "the template has no reasoning");
+                } else {
+                    self.filter.dropped(pointer, "the template has no reasoning of earlier turns");
                 }
             }
             Content::Redacted(_) => self.filter.dropped(pointer, "only its provider can read it"),
@@ -246,7 +319,7 @@ impl Reader<'_, '_> {
             }
             Content::ToolCall { id, name, input, custom } if self.capabilities.tool_calls => {
                 let name = self.filter.text(name, pointer)?;
-                let id = id.as_ref().map(|id| self.filter.text(id, pointer)).transpose()?;
+                let id = self.call_id(id.as_deref(), pointer)?;
                 if let Some(id) = &id {
                     self.tool_names.insert(id.clone(), name.clone());
                 }
@@ -287,7 +360,7 @@ impl Reader<'_, '_> {
         if is_error == Some(true) {
             self.filter.dropped(pointer, "a prompt does not express that a tool failed");
         }
-        let tool_call_id = id.map(|id| self.filter.text(id, pointer)).transpose()?;
+        let tool_call_id = self.call_id(id, pointer)?;
         let name = tool_call_id.as_ref().and_then(|id| self.tool_names.get(id)).cloned();
         let mut out =
             PromptMessage { role: "tool".to_string(), tool_call_id, name, ..PromptMessage::default() };
@@ -295,5 +368,16 @@ impl Reader<'_, '_> {
             self.part(&part.content, &mut out, &format!("{pointer}/content/{index}"))?;
         }
         self.push(out, pointer)
+    }
+
+    /// The ID of a call, as the template takes it.
+    fn call_id(&mut self, id: Option<&str>, pointer: &str) -> Result<Option<String>, TemplateError> {
+        let Some(id) = id else { return Ok(None) };
+        if !self.capabilities.short_call_ids || CallIds::is_short(id) {
+            return self.filter.text(id, pointer).map(Some);
+        }
+        let reason = "the ID of a call has nine letters and digits";
+        self.filter.losses.add_at(pointer.to_string(), Outcome::Approximated, reason);
+        Ok(Some(self.call_ids.shorten(id)))
     }
 }

@@ -59,8 +59,13 @@ impl Template {
             tokens.filter(|token| !token.starts_with('\n')).chain(family.control.iter().copied()),
         );
         let engine = Engine::new([("default", family.source)], Limits::default())?;
-        let capabilities =
-            Capabilities { tool_results: family.name.starts_with("llama3"), ..Capabilities::default() };
+        let mut capabilities = engine.capabilities("default");
+        capabilities.text_with_calls = family.traits.text_with_calls;
+        capabilities.short_call_ids = family.traits.short_call_ids;
+        capabilities.object_inputs = true;
+        // The templates of families use names of tools only.
+        capabilities.names = false;
+        capabilities.reasoning = family.traits.reasoning;
         let mut variables: BTreeMap<_, _> =
             family.variables.iter().map(|(name, value)| (name.to_string(), Value::from(*value))).collect();
         variables.insert("bos_token".to_string(), family.bos.into());

@@ -38,6 +38,9 @@ pub(crate) fn message(
                 Err(_) => filter.text(input, &call.pointer)?.into(),
             },
         };
+        if capabilities.object_inputs && input.kind() != ValueKind::Map {
+            return Err(TemplateError::unsupported("tool input that is no JSON object", &call.pointer));
+        }
         let function = Value::from_pairs([("name", Value::from(call.name.as_str())), ("arguments", input)]);
         let mut fields = Vec::from([("type", Value::from("function")), ("function", function)]);
         if let Some(id) = &call.id {
