@@ -14,6 +14,12 @@ pub enum Source {
     ConverseStream,
     /// Server-sent events of Anthropic Messages, in SageMaker's frames.
     Anthropic,
+    /// Server-sent events of Cohere Chat v2, as vLLM sends them, in SageMaker's frames.
+    Cohere,
+    /// Server-sent events of SGLang's `/generate` with `--incremental-streaming-output`, in SageMaker's frames.
+    Sglang,
+    /// Server-sent events of Amazon Nova's container, in SageMaker's frames.
+    Nova,
 }
 
 /// The format that a stream is converted to.
@@ -31,10 +37,20 @@ pub enum Target {
 
 impl Source {
     /// All formats, in the order of the table.
-    pub const ALL: [Self; 5] = [Self::OpenAi, Self::Tgi, Self::Lmi, Self::ConverseStream, Self::Anthropic];
+    pub const ALL: [Self; 8] = [
+        Self::OpenAi,
+        Self::Tgi,
+        Self::Lmi,
+        Self::ConverseStream,
+        Self::Anthropic,
+        Self::Cohere,
+        Self::Sglang,
+        Self::Nova,
+    ];
 
     /// The formats other than OpenAI's.
-    pub const OTHERS: [Self; 4] = [Self::Tgi, Self::Lmi, Self::ConverseStream, Self::Anthropic];
+    pub const OTHERS: [Self; 7] =
+        [Self::Tgi, Self::Lmi, Self::ConverseStream, Self::Anthropic, Self::Cohere, Self::Sglang, Self::Nova];
 
     /// The name of the workload and in the table.
     pub fn name(self) -> &'static str {
@@ -44,6 +60,9 @@ impl Source {
             Self::Lmi => "lmi",
             Self::ConverseStream => "converse-stream",
             Self::Anthropic => "anthropic",
+            Self::Cohere => "cohere",
+            Self::Sglang => "sglang",
+            Self::Nova => "nova",
         }
     }
 }

@@ -18,6 +18,9 @@ pub(crate) fn generate(source: Source, events: usize) -> Option<Workload> {
         Source::Lmi => (0, lmi),
         Source::ConverseStream => (4, converse_stream),
         Source::Anthropic => (5, anthropic),
+        Source::Cohere => (5, cohere),
+        Source::Sglang => (2, sglang),
+        Source::Nova => (3, nova),
     };
     let tokens: Vec<String> = (0..events.saturating_sub(others)).map(|_| token(&mut random)).collect();
     let pieces = write(&tokens, &mut random);
@@ -139,4 +142,80 @@ fn anthropic(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
     ));
     events.push(event("message_stop", ""));
     events
+}
+
+/// Server-sent events of these records, and the terminal record.
+fn events(records: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
+    let done = std::iter::once("[DONE]".to_owned());
+    records.into_iter().chain(done).map(|record| format!("data: {record}\n\n").into_bytes()).collect()
+}
+
+/// The events of Cohere Chat v2, as vLLM sends them.
+fn cohere(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
+    let id = format!("chatcmpl-{:016x}", random.next());
+    let start = [
+        format!(r#"{{"type":"message-start","id":"{id}","delta":{{"message":{{"role":"assistant"}}}}}}"#),
+        r#"{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}"#
+            .into(),
+    ];
+    let deltas = tokens.iter().map(|token| {
+        let text = json(token);
+        format!(
+            r#"{{"type":"content-delta","index":0,"delta":{{"message":{{"content":{{"text":{text}}}}}}}}}"#
+        )
+    });
+    let counts = format!(r#"{{"input_tokens":{INPUT_TOKENS}.0,"output_tokens":{}.0}}"#, tokens.len());
+    let end = [
+        r#"{"type":"content-end","index":0}"#.to_owned(),
+        format!(
+            r#"{{"type":"message-end","id":"{id}","delta":{{"finish_reason":"COMPLETE","usage":{{"billed_units":{counts},"tokens":{counts}}}}}}}"#
+        ),
+    ];
+    events(start.into_iter().chain(deltas).chain(end))
+}
+
+/// The records of SGLang with only the new text in each.
+fn sglang(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
+    let id = format!("{:016x}{:016x}", random.next(), random.next());
+    let mut record = |count: usize, text: &str, is_last: bool| {
+        let (token, text) = (random.between(0, 128_255), json(text));
+        let ids = if is_last { String::new() } else { token.to_string() };
+        let reason = if is_last { r#"{"type":"stop","matched":128009}"# } else { "null" };
+        format!(
+            r#"{{"text":{text},"output_ids":[{ids}],"meta_info":{{"id":"{id}","finish_reason":{reason},"prompt_tokens":{INPUT_TOKENS},"weight_version":"default","total_retractions":0,"completion_tokens":{count},"cached_tokens":0}}}}"#
+        )
+    };
+    let mut records: Vec<String> =
+        tokens.iter().enumerate().map(|(index, token)| record(index + 1, token, false)).collect();
+    records.push(record(tokens.len(), "", true));
+    events(records)
+}
+
+/// The chunks of Amazon Nova's container.
+fn nova(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
+    let id = format!("chatcmpl-{:016x}{:016x}", random.next(), random.next());
+    let chunk = |choice: &str, rest: &str| {
+        format!(
+            r#"{{"id":"{id}","object":"chat.completion.chunk","created":1790000000,"model":"default","choices":[{{"index":0,{choice}}}]{rest}}}"#
+        )
+    };
+    let start = chunk(
+        r#""delta":{"role":"assistant","content":"","reasoning_content":null},"logprobs":null,"finish_reason":null"#,
+        r#","prompt_token_ids":null"#,
+    );
+    let deltas = tokens.iter().map(|token| {
+        let content = json(token);
+        let delta = format!(
+            r#""delta":{{"content":{content},"reasoning_content":null}},"logprobs":null,"finish_reason":null,"token_ids":null"#
+        );
+        chunk(&delta, "")
+    });
+    let (output, total) = (tokens.len(), tokens.len() + INPUT_TOKENS);
+    let end = chunk(
+        r#""delta":{},"logprobs":null,"finish_reason":"stop","stop_reason":null,"token_ids":null"#,
+        &format!(
+            r#","usage":{{"prompt_tokens":{INPUT_TOKENS},"completion_tokens":{output},"total_tokens":{total}}}"#
+        ),
+    );
+    events(std::iter::once(start).chain(deltas).chain([end]))
 }

@@ -29,6 +29,11 @@ pub struct ConverseStream;
 /// Anthropic's server-sent events.
 pub struct Anthropic<P>(PhantomData<P>);
 
+/// Cohere's server-sent events.
+pub struct Cohere<P>(PhantomData<P>);
+/// SGLang's server-sent events.
+pub struct Sglang<P>(PhantomData<P>);
+
 fn of_text<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
     text.as_ref().map(|text| &*text.0)
 }
@@ -322,5 +327,132 @@ impl<P: Events> Decode for Anthropic<P> {
             Ok(())
         })?;
         complete(done, "no message_stop")
+    }
+}
+
+/// Any event of Cohere.
+#[derive(Deserialize)]
+struct ChatEvent<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    delta: Option<ChatDelta<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ChatDelta<'a> {
+    #[serde(borrow)]
+    message: Option<ChatMessage<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<Text<'a>>,
+    usage: Option<ChatUsage>,
+}
+
+#[derive(Deserialize)]
+struct ChatMessage<'a> {
+    #[serde(borrow)]
+    content: Option<ChatContent<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ChatContent<'a> {
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ChatUsage {
+    tokens: ChatTokens,
+}
+
+#[derive(Deserialize)]
+struct ChatTokens {
+    input_tokens: f64,
+    output_tokens: f64,
+}
+
+impl<P: Events> Decode for Cohere<P> {
+    fn each(reads: &mut Reads<'_>, mut each: impl FnMut(Said<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let mut done = false;
+        P::each(Payloads::new(reads), |data| {
+            if data == DONE {
+                return Ok(());
+            }
+            let event: ChatEvent<'_> = serde_json::from_str(data)?;
+            if &*event.kind.0 == "message-start" {
+                each(Said::Start { id: of_text(&event.id), model: None })?;
+            }
+            done |= &*event.kind.0 == "message-end";
+            let Some(delta) = &event.delta else { return Ok(()) };
+            let content = delta.message.as_ref().and_then(|message| message.content.as_ref());
+            if let Some(text) =
+                content.and_then(|content| of_text(&content.text)).filter(|text| !text.is_empty())
+            {
+                each(Said::Text(text))?;
+            }
+            if let Some(reason) = of_text(&delta.finish_reason) {
+                each(Said::Finish(if reason == "MAX_TOKENS" { Reason::Length } else { Reason::Stop }))?;
+            }
+            if let Some(ChatUsage { tokens }) = &delta.usage {
+                let (input, output) = (tokens.input_tokens as u64, tokens.output_tokens as u64);
+                each(Said::Usage(Usage { input, output }))?;
+            }
+            Ok(())
+        })?;
+        complete(done, "no message-end")
+    }
+}
+
+/// A record of SGLang.
+#[derive(Deserialize)]
+struct Generation<'a> {
+    #[serde(borrow)]
+    text: Text<'a>,
+    #[serde(borrow)]
+    meta_info: MetaInfo<'a>,
+}
+
+#[derive(Deserialize)]
+struct MetaInfo<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    finish_reason: Option<Ending<'a>>,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+}
+
+#[derive(Deserialize)]
+struct Ending<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+}
+
+impl<P: Events> Decode for Sglang<P> {
+    fn each(reads: &mut Reads<'_>, mut each: impl FnMut(Said<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let (mut started, mut done) = (false, false);
+        P::each(Payloads::new(reads), |data| {
+            if data == DONE {
+                done = true;
+                return Ok(());
+            }
+            let Generation { text, meta_info } = serde_json::from_str(data)?;
+            if !started {
+                started = true;
+                each(Said::Start { id: Some(&meta_info.id.0), model: None })?;
+            }
+            if !text.0.is_empty() {
+                each(Said::Text(&text.0))?;
+            }
+            if let Some(Ending { kind }) = &meta_info.finish_reason {
+                each(Said::Finish(if kind.0 == "length" { Reason::Length } else { Reason::Stop }))?;
+                let MetaInfo { prompt_tokens, completion_tokens, .. } = meta_info;
+                each(Said::Usage(Usage { input: prompt_tokens, output: completion_tokens }))?;
+            }
+            Ok(())
+        })?;
+        complete(done, NOT_DONE)
     }
 }

@@ -149,6 +149,24 @@ fn decode_others(source: Source) -> Vec<Subject> {
             said::decode::<decoders::Anthropic<SseStream>>,
             said::decode::<decoders::Anthropic<SseCore>>,
         ])),
+        Source::Cohere => subjects.extend(of_events([
+            said::decode::<decoders::Cohere<EventsourceStream>>,
+            said::decode::<decoders::Cohere<Sseer>>,
+            said::decode::<decoders::Cohere<SseStream>>,
+            said::decode::<decoders::Cohere<SseCore>>,
+        ])),
+        Source::Sglang => subjects.extend(of_events([
+            said::decode::<decoders::Sglang<EventsourceStream>>,
+            said::decode::<decoders::Sglang<Sseer>>,
+            said::decode::<decoders::Sglang<SseStream>>,
+            said::decode::<decoders::Sglang<SseCore>>,
+        ])),
+        Source::Nova => subjects.extend(of_events([
+            said::decode::<decoders::OpenAi<EventsourceStream>>,
+            said::decode::<decoders::OpenAi<Sseer>>,
+            said::decode::<decoders::OpenAi<SseStream>>,
+            said::decode::<decoders::OpenAi<SseCore>>,
+        ])),
         Source::Lmi => subjects.push(Subject::new(packages(source), "", said::decode::<decoders::Lmi>)),
         Source::ConverseStream => {
             subjects.push(Subject::new(packages(source), "", said::decode::<decoders::ConverseStream>));
@@ -161,7 +179,9 @@ fn decode_others(source: Source) -> Vec<Subject> {
 /// The packages of the best decoder of a format.
 fn packages(source: Source) -> &'static [&'static str] {
     match source {
-        Source::OpenAi | Source::Tgi | Source::Anthropic => &[SMITHY, BEST, SERDE],
+        Source::OpenAi | Source::Tgi | Source::Anthropic | Source::Cohere | Source::Sglang | Source::Nova => {
+            &[SMITHY, BEST, SERDE]
+        }
         Source::Lmi => &[SMITHY, "memchr", SERDE],
         Source::ConverseStream => &[SMITHY, SERDE],
     }
@@ -178,11 +198,13 @@ fn pair(source: Source, target: Target) -> Run {
         }
     }
     match source {
-        Source::OpenAi => to::<decoders::OpenAi<Best>>(target),
+        Source::OpenAi | Source::Nova => to::<decoders::OpenAi<Best>>(target),
         Source::Tgi => to::<decoders::Tgi<Best>>(target),
         Source::Lmi => to::<decoders::Lmi>(target),
         Source::ConverseStream => to::<decoders::ConverseStream>(target),
         Source::Anthropic => to::<decoders::Anthropic<Best>>(target),
+        Source::Cohere => to::<decoders::Cohere<Best>>(target),
+        Source::Sglang => to::<decoders::Sglang<Best>>(target),
     }
 }
 

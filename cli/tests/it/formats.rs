@@ -51,6 +51,7 @@ fn text_formats_get_a_prompt() {
         ("jumpstart", "jumpstart", "inputs"),
         ("jumpstart", "jumpstart-text", "text_inputs"),
         ("llama-server", "llama-server", "prompt"),
+        ("sglang", "sglang", "text"),
         ("torchserve", "text", "prompt"),
     ] {
         let emulate = Emulate::new(&["--format", container]);
@@ -105,6 +106,24 @@ fn arguments_become_parameters_of_the_container() {
             &["--stop", "y", "--model", "m"][..],
             json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3, "temperature": 0,
                 "top_p": 0.5, "seed": -1, "stop": ["x", "y"], "stream": true, "stream_options": {"include_usage": true}}),
+        ),
+        (
+            "cohere",
+            &["--system", "S", "--model", "m"],
+            json!({"model": "m", "messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "hi"}],
+                "max_tokens": 3, "temperature": 0, "p": 0.5, "seed": -1, "stop_sequences": ["x"], "stream": true}),
+        ),
+        (
+            "nova",
+            &["--model", "m"],
+            json!({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3, "temperature": 0, "top_p": 0.5,
+                "stream": true, "stream_options": {"include_usage": true}}),
+        ),
+        (
+            "sglang",
+            &["--template", "none"],
+            json!({"text": "hi", "sampling_params": {"max_new_tokens": 3, "temperature": 0, "top_p": 0.5,
+                "sampling_seed": -1, "stop": ["x"]}, "stream": true}),
         ),
         (
             "lmi",

@@ -13,10 +13,12 @@ use sagewire_emulator::{Builder, Emulator, Request};
 use serde_json::Value;
 
 /// All emulated containers, and what the demo prints about the end of their streams.
-pub(crate) const FORMATS: [(&str, &str); 11] = [
+pub(crate) const FORMATS: [(&str, &str); 14] = [
     ("openai", "complete"),
     ("anthropic", "complete"),
     ("responses", "complete"),
+    ("cohere", "complete"),
+    ("nova", "complete"),
     ("tgi", "complete"),
     ("jumpstart", "complete"),
     ("lmi", "complete"),
@@ -24,6 +26,7 @@ pub(crate) const FORMATS: [(&str, &str); 11] = [
     ("lmi-outputs", "not reported by this container"),
     ("triton", "not reported by this container"),
     ("llama-server", "complete"),
+    ("sglang", "complete"),
     ("torchserve", "complete"),
 ];
 

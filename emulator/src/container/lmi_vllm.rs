@@ -17,7 +17,9 @@ pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse
     let of_vllm = |error: serde_json::Error| error_response(&format!("1 validation error: {error}"));
     if value.get("prompt").is_some() {
         let request_body = CompletionRequest::deserialize(&value).map_err(of_vllm)?;
-        return VllmResponse::to_completion(request.endpoint, &request_body).map(frame);
+        return VllmResponse::to_completion(request.endpoint, &request_body)
+            .map(frame)
+            .map_err(|error| in_lmi(&error));
     }
     if value.get("inputs").is_some() {
         let request = Generate::deserialize(&value).map_err(of_vllm)?;
@@ -28,7 +30,7 @@ pub(super) fn respond(request: &Request<'_>) -> Result<OkResponse, ErrorResponse
         if chat.messages.is_empty() {
             return Err(error(400, "messages must not be empty"));
         }
-        return VllmResponse::to_chat(request.endpoint, &chat).map(frame);
+        return VllmResponse::to_chat(request.endpoint, &chat).map(frame).map_err(|error| in_lmi(&error));
     }
     Err(error_response("invalid payload. must contain prompt, inputs, or messages"))
 }
@@ -98,6 +100,32 @@ fn whole(inputs: &str, parameters: &Parameters, echo: &Echo) -> Json {
         }
     });
     object! { "generated_text": parameters.generated_text(inputs, echo) }.with("details", details)
+}
+
+/// vLLM's error as a current LMI shows it: the `repr` of the object, with a code of its own.
+fn in_lmi(error: &ErrorResponse) -> ErrorResponse {
+    let value: Value = serde_json::from_str(&error.body).unwrap_or_default();
+    let text = |name: &str| value["error"][name].as_str().map_or("None".into(), repr);
+    let (message, kind, param) = (text("message"), text("type"), text("param"));
+    let code = &value["error"]["code"];
+    let shown = format!("error=ErrorInfo(message={message}, type={kind}, param={param}, code={code})");
+    self::error(500, &shown)
+}
+
+/// A string as Python shows it.
+fn repr(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut shown = String::from(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => shown.push_str("\\\\"),
+            '\n' => shown.push_str("\\n"),
+            c if c == quote => shown.extend(['\\', c]),
+            c => shown.push(c),
+        }
+    }
+    shown.push(quote);
+    shown
 }
 
 fn error_response(why: &str) -> ErrorResponse {

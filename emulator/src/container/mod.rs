@@ -4,6 +4,7 @@
 
 mod anthropic;
 mod chat;
+mod cohere;
 mod echo;
 mod http;
 pub(crate) mod json;
@@ -12,9 +13,11 @@ mod llama_server;
 mod lmi;
 mod lmi_outputs;
 mod lmi_vllm;
+mod nova;
 mod openai;
 mod responses;
 mod routes;
+mod sglang;
 mod stop_criteria;
 mod tgi;
 mod tool;
@@ -43,6 +46,10 @@ pub enum ContainerFormat {
     Anthropic,
     /// OpenAI Responses, as vLLM serves them.
     Responses,
+    /// Cohere Chat v2, as vLLM serves it.
+    Cohere,
+    /// Amazon Nova's container for custom models.
+    Nova,
     /// Text Generation Inference: `inputs`, `messages` or `prompt`.
     Tgi,
     /// JumpStart's older containers, which do not stream: `inputs`, `text_inputs`, Llama 2 dialogs.
@@ -58,6 +65,9 @@ pub enum ContainerFormat {
     Triton,
     /// llama.cpp's server, with its own `/completion`.
     LlamaServer,
+    /// SGLang, with its own `/generate`.
+    #[serde(rename = "sglang")]
+    Sglang,
     /// A TorchServe handler that streams plain text.
     #[serde(rename = "torchserve")]
     TorchServe,
@@ -65,10 +75,12 @@ pub enum ContainerFormat {
 
 impl ContainerFormat {
     /// All formats.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::OpenAi,
         Self::Anthropic,
         Self::Responses,
+        Self::Cohere,
+        Self::Nova,
         Self::Tgi,
         Self::JumpStart,
         Self::Lmi,
@@ -76,6 +88,7 @@ impl ContainerFormat {
         Self::LmiOutputs,
         Self::Triton,
         Self::LlamaServer,
+        Self::Sglang,
         Self::TorchServe,
     ];
 
@@ -85,6 +98,8 @@ impl ContainerFormat {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Responses => "responses",
+            Self::Cohere => "cohere",
+            Self::Nova => "nova",
             Self::Tgi => "tgi",
             Self::JumpStart => "jumpstart",
             Self::Lmi => "lmi",
@@ -92,6 +107,7 @@ impl ContainerFormat {
             Self::LmiOutputs => "lmi-outputs",
             Self::Triton => "triton",
             Self::LlamaServer => "llama-server",
+            Self::Sglang => "sglang",
             Self::TorchServe => "torchserve",
         }
     }
@@ -110,7 +126,7 @@ impl ContainerFormat {
 
     /// Whether it is one of vLLM's APIs, which AWS's images serve by the custom attribute `route=`.
     fn has_routes(self) -> bool {
-        matches!(self, Self::OpenAi | Self::Anthropic | Self::Responses)
+        matches!(self, Self::OpenAi | Self::Anthropic | Self::Responses | Self::Cohere)
     }
 
     /// Whether the container has stateful sessions.
@@ -133,6 +149,8 @@ impl ContainerFormat {
             Self::OpenAi => openai::respond(request),
             Self::Anthropic => anthropic::respond(request),
             Self::Responses => responses::respond(request),
+            Self::Cohere => cohere::respond(request),
+            Self::Nova => nova::respond(request),
             Self::Tgi => tgi::respond(request),
             Self::JumpStart => jumpstart::respond(request),
             Self::Lmi => lmi::respond(request),
@@ -140,6 +158,7 @@ impl ContainerFormat {
             Self::LmiOutputs => lmi_outputs::respond(request),
             Self::Triton => triton::respond(request),
             Self::LlamaServer => llama_server::respond(request),
+            Self::Sglang => sglang::respond(request),
             Self::TorchServe => torchserve::respond(request),
         }
     }

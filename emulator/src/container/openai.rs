@@ -216,7 +216,7 @@ fn tool_call(echo: &Echo, function: Json) -> Json {
 }
 
 /// The call of a tool that the request names does not change the finish reason.
-fn finish_reason(echo: &Echo) -> &'static str {
+pub(super) fn finish_reason(echo: &Echo) -> &'static str {
     match &echo.tool {
         Some(tool) if !tool.is_named => echo.finish_reason("tool_calls", "length", "stop"),
         _ => echo.finish_reason("stop", "length", "stop"),
@@ -239,7 +239,7 @@ fn text_choice(index: usize, text: &str, end: Option<&Echo>) -> Json {
 }
 
 /// A prompt is counted once, however many choices it has.
-fn usage(echoes: &[Echo], count: usize) -> Json {
+pub(super) fn usage(echoes: &[Echo], count: usize) -> Json {
     let prompt: usize = echoes.iter().map(|echo| echo.prompt_tokens).sum();
     let completion = echoes.iter().map(Echo::count).sum::<usize>() * count;
     object! {

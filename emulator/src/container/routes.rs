@@ -2,7 +2,7 @@
 
 use super::http::{ErrorResponse, OkResponse, Request};
 use super::json::object;
-use super::{anthropic, openai, responses};
+use super::{anthropic, cohere, openai, responses};
 
 /// The path that the middleware's regular expression `route=(/[^\s,]+)` finds.
 pub(super) fn find(attributes: &str) -> Option<&str> {
@@ -20,6 +20,7 @@ pub(super) fn respond(route: &str, request: &Request<'_>) -> Result<OkResponse, 
         "/v1/completions" => openai::respond_completion(request),
         "/v1/responses" => responses::respond(request),
         "/v1/messages" => anthropic::respond(request),
+        "/cohere/v2/chat" => cohere::respond(request),
         _ => Err(ErrorResponse::json(404, &object! { "detail": "Not Found" })),
     }
 }

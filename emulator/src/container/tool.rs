@@ -25,6 +25,12 @@ impl<'a> RequiredTool<'a> {
         Self::choose(tools, choice == "required", choice["function"]["name"].as_str())
     }
 
+    /// Of a Cohere request, which cannot name a tool.
+    pub(super) fn of_cohere(tools: &'a Value, is_required: bool) -> Option<Self> {
+        let mut tools = each(tools).filter_map(|tool| Self::new(&tool["function"], "parameters"));
+        tools.next().filter(|_| is_required)
+    }
+
     /// Of a Responses request: the same without `function`.
     pub(super) fn of_responses(tools: &'a Value, choice: &'a Value) -> Result<Option<Self>, Unknown> {
         let functions = each(tools).filter(|tool| tool["type"] == "function");

@@ -222,6 +222,121 @@ async fn lmi_with_vllm_sends_its_records_as_lines() {
 }
 
 #[tokio::test]
+async fn lmi_shows_errors_of_vllm_as_python_does() {
+    let endpoint = Endpoint::new(ContainerFormat::LmiVllm).await;
+    let body = json!({"messages": [{"role": "user", "content": "hi"}], "n": 0}).to_string();
+    let (status, error) = endpoint.refused(&Request::stream("e", &body)).await;
+    let error: Value = serde_json::from_str(&error).unwrap();
+    let shown = "error=ErrorInfo(message='n must be at least 1, got 0.', type='BadRequestError', param='n', code=400)";
+    assert_eq!((status, &error), (500, &json!({"code": 500, "error": shown})));
+}
+
+#[tokio::test]
+async fn cohere_streams_events_by_type() {
+    let endpoint = Endpoint::new(ContainerFormat::Cohere).await;
+    let chat = json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]});
+    let streamed = |more: Value| {
+        let mut body = chat.clone();
+        let (Value::Object(body), Value::Object(more)) = (&mut body, more) else { unreachable!() };
+        body.extend(more);
+        json!(body)
+    };
+    let (_, body) = endpoint.stream(streamed(json!({"stream": true}))).await;
+    assert!(body.ends_with("data: [DONE]\n\n") && !body.contains("event:"));
+    let all = events(&body);
+    let expected = ["message-start", "content-start", "content-delta", "content-end", "message-end"];
+    assert_eq!(names(&all), expected);
+    assert_eq!(text(&all, "/delta/message/content/text"), echo("hi"));
+    let whole = endpoint.whole(chat.clone()).await;
+    assert_eq!(whole["message"]["content"], json!([{"type": "text", "text": echo("hi")}]));
+    assert_eq!(
+        (&whole["finish_reason"], &whole["usage"]),
+        (&json!("COMPLETE"), &all.last().unwrap()["delta"]["usage"])
+    );
+
+    let function =
+        json!({"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}});
+    let tools = json!([{"type": "function", "function": function}]);
+    let required = json!({"tools": tools, "tool_choice": "REQUIRED", "stream": true});
+    let all = events(&endpoint.stream(streamed(required)).await.1);
+    assert_eq!(text(&all, "/delta/message/tool_calls/function/arguments"), r#"{"a": "hi"}"#);
+    assert_eq!(all.last().unwrap()["delta"]["finish_reason"], "TOOL_CALL");
+    let limited = endpoint.whole(streamed(json!({"max_tokens": 2, "tools": tools}))).await;
+    assert_eq!(limited["finish_reason"], "MAX_TOKENS");
+    for refused in [json!({"messages": []}), json!({"message": "hi"}), streamed(json!({"tool_choice": "f"}))]
+    {
+        let (status, error) = endpoint.refused(&Request::unary("e", &refused.to_string())).await;
+        assert!(status == 400 && error.starts_with(r#"{"message":"#), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nova_counts_beside_the_finish_reason() {
+    let endpoint = Endpoint::new(ContainerFormat::Nova).await;
+    let chat =
+        json!({"messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "low", "stream": true});
+    let chunks = events(&endpoint.stream(chat).await.1);
+    assert_eq!(text(&chunks, "/choices/0/delta/content"), echo("hi"));
+    let last = chunks.last().unwrap();
+    assert_eq!((&last["choices"][0]["finish_reason"], &last["model"]), (&json!("stop"), &json!("default")));
+    assert!(last["usage"]["completion_tokens"].is_u64() && chunks[0].get("usage").is_none());
+    let whole = endpoint.whole(json!({"messages": [{"role": "user", "content": "hi"}]})).await;
+    assert_eq!(
+        (&whole["usage"], &whole["choices"][0]["message"]["content"]),
+        (&last["usage"], &json!(echo("hi")))
+    );
+    for more in [json!({"reasoning_effort": "medium"}), json!({"top_p": 0}), json!({"temperature": 3})] {
+        let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (status, error) = endpoint.refused(&Request::unary("e", &body.to_string())).await;
+        let name = more.as_object().unwrap().keys().next().unwrap();
+        assert!(status == 400 && error.contains(name), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn sglang_repeats_all_text_so_far() {
+    let endpoint = Endpoint::new(ContainerFormat::Sglang).await;
+    let (_, body) = endpoint.stream(json!({"text": "hi", "stream": true})).await;
+    let records = events(&body);
+    let texts: Vec<&str> = records.iter().map(|record| record["text"].as_str().unwrap()).collect();
+    assert!(texts.windows(2).all(|pair| pair[1].starts_with(pair[0])));
+    let last = records.last().unwrap();
+    assert_eq!(
+        (texts.last(), &last["meta_info"]["finish_reason"]),
+        (Some(&&*echo("hi")), &json!({"type": "stop", "matched": 2}))
+    );
+    assert_eq!(last["output_ids"].as_array().unwrap().len(), records.len());
+    assert_eq!(endpoint.whole(json!({"text": "hi"})).await, *last);
+
+    let parameters = json!({"n": 2, "max_new_tokens": 2});
+    let batch = json!({"text": ["hi", "ho"], "sampling_params": parameters});
+    let whole = endpoint.whole(batch.clone()).await;
+    assert_eq!(whole.as_array().unwrap().len(), 4);
+    assert_eq!(whole[3]["meta_info"]["finish_reason"], json!({"type": "length", "length": 2}));
+    let mut streamed = batch;
+    streamed["stream"] = json!(true);
+    let records = events(&endpoint.stream(streamed).await.1);
+    assert_eq!(
+        (records.len(), &records[7]["index"], &records[7]["text"]),
+        (8, &json!(3), &json!("You said:"))
+    );
+    let stopped = endpoint.whole(json!({"text": "hi", "sampling_params": {"stop": "said"}})).await;
+    assert_eq!(stopped["meta_info"]["finish_reason"], json!({"type": "stop", "matched": "said"}));
+    let tokens = endpoint.whole(json!({"input_ids": [1, 2]})).await;
+    assert_eq!(tokens["meta_info"]["prompt_tokens"], 2);
+    for refused in [
+        json!({}),
+        json!({"text": "hi", "sampling_params": {"top_k": 0}}),
+        json!({"text": []}),
+        json!({"text": "a", "sampling_params": {"n": 0}}),
+    ] {
+        let (status, error) = endpoint.refused(&Request::unary("e", &refused.to_string())).await;
+        assert!(status == 400 && error.starts_with(r#"{"error":{"message":"#), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn lmi_with_dynamic_batches_sends_outputs() {
     let endpoint = Endpoint::new(ContainerFormat::LmiOutputs).await;
     let parameters = json!({"max_new_tokens": 500});
