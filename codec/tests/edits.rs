@@ -44,6 +44,21 @@ fn other_fields_stay_as_they_are() {
     );
 }
 
+/// Claude refuses a changed conversation whose thinking has lost its signature.
+#[test]
+fn signatures_of_thinking_stay() {
+    let rename = |request: &mut Request<'_>| {
+        let text = request.messages[0].content.last_mut().expect("a text");
+        text.content = Content::Text("y".into());
+    };
+    let source = r#"{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":"s"},{"type":"text","text":"x"}]}]}"#;
+    let expected = r#"{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":"s"},{"type":"text","text":"y"}]}]}"#;
+    expect(Api::OpenAi, source, rename, expected);
+    let source = r#"{"messages":[{"role":"assistant","content":"x","reasoning_content":"a","thinking_blocks":[{"type":"thinking","thinking":"a","signature":"s"},{"type":"redacted_thinking","data":"AAAA"}]}]}"#;
+    let expected = r#"{"messages":[{"role":"assistant","reasoning_content":"a","thinking_blocks":[{"type":"thinking","thinking":"a","signature":"s"},{"type":"redacted_thinking","data":"AAAA"}],"content":"y"}]}"#;
+    expect(Api::OpenAi, source, rename, expected);
+}
+
 #[test]
 fn names_and_extension_fields_of_the_source_stay() {
     let source = r#"{"messages":[],"max_completion_tokens":5,"stream":true,"stream_options":{"x":1,"include_usage":true}}"#;

@@ -46,6 +46,8 @@ struct Fields {
     has_input: bool,
     /// It has a field that requests for embeddings do not have.
     is_responses: bool,
+    /// Some containers take blocks of Anthropic in OpenAI's messages.
+    is_openai: bool,
     /// The API of a request that has a prompt instead of messages.
     prompt: Option<Api>,
 }
@@ -116,7 +118,14 @@ impl Fields {
                 self.is_cohere = true;
                 json.skip().map(drop)
             }
-            _ => json.skip().map(drop),
+            (name, kind) => {
+                self.is_openai |= match name {
+                    b"tool_calls" | b"thinking_blocks" => kind == Kind::Array,
+                    b"tool_call_id" | b"reasoning_content" => kind == Kind::String,
+                    _ => false,
+                };
+                json.skip().map(drop)
+            }
         })
     }
 
@@ -154,6 +163,7 @@ impl Fields {
         }
         json.object(|json, name| {
             self.is_anthropic |= name == b"input_schema";
+            self.is_openai |= name == b"function";
             json.skip().map(drop)
         })
     }
@@ -164,7 +174,7 @@ impl Fields {
             Self { has_messages: false, has_input: true, is_responses: true, .. } => Some(Api::Responses),
             Self { has_messages: false, .. } => self.prompt,
             Self { is_cohere: true, .. } => Some(Api::Cohere),
-            Self { is_anthropic: true, .. } => Some(Api::Anthropic),
+            Self { is_anthropic: true, is_openai: false, .. } => Some(Api::Anthropic),
             _ => Some(Api::OpenAi),
         }
     }

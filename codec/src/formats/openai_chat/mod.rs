@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `delta.content`, `message.content`, a legacy completion's `text` | text |
 //! | `reasoning_content` (DeepSeek, SGLang, LMI), `reasoning` (vLLM from 0.16) | reasoning; the first where both are sent |
+//! | `thinking` and `reasoning` parts of `content` (Mistral, gateways before Claude); `thinking_blocks` of a request (LiteLLM) | reasoning, with its signature |
 //! | `refusal` | refusal |
 //! | `annotations` | citations of the text; written where they have OpenAI's shape |
 //! | `tool_calls`, a list or one object; `function_call` | tool calls; `arguments` may be an object, the `input` of `custom` tools is free text |

@@ -1,6 +1,7 @@
 //! Reads a chat completion request.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::formats::chat_parts as parts;
@@ -55,17 +56,26 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
 }
 
 /// Fields of assistants and tools only.
-const OF_ROLES: [&str; 6] =
-    ["tool_call_id", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal"];
+const OF_ROLES: [&str; 7] = [
+    "tool_call_id",
+    "tool_calls",
+    "function_call",
+    "reasoning_content",
+    "reasoning",
+    "thinking_blocks",
+    "refusal",
+];
 
 /// Their values, until the role of the message is known. Most messages have none.
 #[derive(Default)]
 struct OfRole<'a> {
     id: Option<Cow<'a, str>>,
     thoughts: Option<Param<Text<'a>>>,
+    /// LiteLLM's `thinking_blocks`, which have the signatures that the same text in `reasoning_content` lacks.
+    blocks: Vec<Part<'a>>,
     refusal: Option<Param<Text<'a>>>,
     calls: Vec<Part<'a>>,
-    members: [Option<(&'a str, Offset)>; 6],
+    members: [Option<(&'a str, Offset)>; 7],
 }
 
 impl<'a> OfRole<'a> {
@@ -76,6 +86,7 @@ impl<'a> OfRole<'a> {
             "reasoning_content" | "reasoning" if self.thoughts.is_none() => {
                 source.param(&mut self.thoughts)?
             }
+            "thinking_blocks" => thinking_blocks(source, &mut self.blocks)?,
             "refusal" => source.param(&mut self.refusal)?,
             "tool_calls" => parts::tool_calls(source, &mut self.calls)?,
             "function_call" => {
@@ -107,22 +118,53 @@ impl<'a> OfRole<'a> {
         }));
     }
 
+    /// Whether the blocks have another text than `reasoning_content`, so that this is not replaced by them.
+    fn differ(&self) -> bool {
+        let texts = self.blocks.iter().map(|part| match &part.content {
+            Content::Reasoning { text, .. } => &**text,
+            _ => "",
+        });
+        !self.blocks.is_empty()
+            && self.thoughts.as_ref().is_some_and(|thoughts| *thoughts.value != *texts.collect::<String>())
+    }
+
     /// The parts of an assistant message: reasoning, text, refusal, calls of tools.
     fn parts(self, mut content: Vec<Part<'a>>) -> Vec<Part<'a>> {
-        if content.is_empty() && self.thoughts.is_none() && self.refusal.is_none() {
+        let thoughts = self.thoughts.filter(|_| self.blocks.is_empty());
+        if content.is_empty() && thoughts.is_none() && self.blocks.is_empty() && self.refusal.is_none() {
             return self.calls;
         }
-        let thoughts = self.thoughts.map(|Param { value, offset }| Part {
+        let thoughts = thoughts.map(|Param { value, offset }| Part {
             offset,
             ..Part::new(Content::Reasoning { text: value, signature: None })
         });
-        content.reserve_exact(usize::from(thoughts.is_some()) + 1 + self.calls.len());
-        content.splice(..0, thoughts);
+        let count = usize::from(thoughts.is_some()) + self.blocks.len();
+        content.reserve_exact(count + 1 + self.calls.len());
+        content.splice(..0, thoughts.into_iter().chain(self.blocks));
         let refusal = self.refusal.map(|Param { value, offset }| (offset, Content::Refusal(value)));
         content.extend(refusal.map(|(offset, refusal)| Part { offset, ..Part::new(refusal) }));
         content.extend(self.calls);
         content
     }
+}
+
+/// Reads a list of thinking. A list with anything else in it is left alone.
+fn thinking_blocks<'a>(source: &mut Source<'a>, blocks: &mut Vec<Part<'a>>) -> Result<bool> {
+    let offset = source.offset()?;
+    let read = source.probe(|source| {
+        let mut read = Vec::new();
+        if !matches!(parts::content(source, &mut read), Ok(true)) {
+            return Ok(None);
+        }
+        let is_block = |part: &Part<'_>| {
+            let is_thinking = matches!(part.content, Content::Reasoning { .. } | Content::Redacted(_));
+            is_thinking && part.extension_fields.is_empty() && part.cache.is_none()
+        };
+        Ok(read.iter().all(is_block).then_some(read))
+    })?;
+    // The offset is that of the list: its elements are no parts of the content.
+    let read = read.map(|read| read.into_iter().map(|part| Part { offset, ..part }).collect());
+    Ok(read.map(|read| *blocks = read).is_some())
 }
 
 fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
@@ -154,7 +196,7 @@ fn message<'a>(source: &mut Source<'a>) -> Result<Message<'a>> {
     if let Some(said) = &of_role {
         said.put_back(&mut extension_fields, |name| match role {
             Role::Tool => name != "tool_call_id",
-            Role::Assistant => name == "tool_call_id",
+            Role::Assistant => name == "tool_call_id" || (name.starts_with("reasoning") && said.differ()),
             _ => true,
         });
     }

@@ -87,16 +87,19 @@ fn result<'a>(
 fn assistant<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>], object: &mut Object<'_>) -> Result<()> {
     let (mut thoughts, mut refusal) = (None, None);
     let (mut contents, mut calls) = (Vec::new(), Vec::new());
+    let blocks: Vec<_> = parts.iter().filter(|part| is_thinking(part) && !c.is_copied(part)).collect();
+    let has_blocks = c.is_native() && blocks.iter().any(|part| is_provider_checked(part));
     for part in parts {
         match &part.content {
             // A part of the content list.
             Content::Reasoning { .. } | Content::Redacted(_) if c.is_copied(part) => contents.push(*part),
             Content::Reasoning { text, signature } => {
-                if signature.is_some() {
+                if signature.is_some() && !has_blocks {
                     c.report_dropped(part.offset, "signature", "OpenAI's reasoning has no signature");
                 }
                 append(&mut thoughts, text);
             }
+            Content::Redacted(_) if has_blocks => {}
             Content::Redacted(_) => {
                 c.report_dropped(part.offset, "redacted", "OpenAI has no redacted reasoning");
             }
@@ -114,6 +117,10 @@ fn assistant<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>], object: &mut Objec
     if let Some(thoughts) = thoughts {
         thoughts.write(object.name("reasoning_content"));
     }
+    if has_blocks {
+        let mut array = object.begin_array("thinking_blocks");
+        blocks.iter().for_each(|part| write_thinking(part, &mut array.begin_object()));
+    }
     if contents.is_empty() {
         object.raw("content", "null");
     } else {
@@ -123,6 +130,33 @@ fn assistant<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>], object: &mut Objec
         refusal.write(object.name("refusal"));
     }
     write_calls(c, &calls, object)
+}
+
+fn is_thinking(part: &Part<'_>) -> bool {
+    matches!(part.content, Content::Reasoning { .. } | Content::Redacted(_))
+}
+
+/// Whether its provider checks that it comes back unchanged.
+fn is_provider_checked(part: &Part<'_>) -> bool {
+    matches!(part.content, Content::Reasoning { signature: Some(_), .. } | Content::Redacted(_))
+}
+
+/// Writes an element of `thinking_blocks`.
+fn write_thinking(part: &Part<'_>, block: &mut Object<'_>) {
+    match &part.content {
+        Content::Reasoning { text, signature } => {
+            block.string("type", "thinking");
+            text.write(block.name("thinking"));
+            if let Some(signature) = signature {
+                block.string("signature", signature);
+            }
+        }
+        Content::Redacted(data) => {
+            block.string("type", "redacted_thinking");
+            block.string("data", data);
+        }
+        _ => {}
+    }
 }
 
 /// Adds a text to others; a single one stays as it is.
