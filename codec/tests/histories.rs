@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::requests::{convert, lines, named};
+use proptest::prelude::*;
+use sagewire_codec::model::Outcome;
 use serde_json::{Value, json};
 
 /// The APIs whose clients have types.
@@ -170,6 +172,54 @@ fn results_follow_calls(body: &Value) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A message of a chat: texts, calls and results with few IDs, so that they collide.
+fn message() -> impl Strategy<Value = Value> {
+    let id = || prop_oneof![Just(None), "[0-2]".prop_map(Some), Just(Some("f.g:0".to_owned()))];
+    let with_id = |mut value: Value, field: &str, id: Option<String>| {
+        id.map(|id| value[field] = json!(id));
+        value
+    };
+    let call = id().prop_map(move |id| {
+        let call = json!({"type": "function", "function": {"name": "f", "arguments": "{}"}});
+        with_id(call, "id", id)
+    });
+    let text = || prop_oneof![Just(""), Just("a"), Just("b")];
+    prop_oneof![
+        text().prop_map(|text| json!({"role": "user", "content": text})),
+        (text(), proptest::collection::vec(call, 0..3))
+            .prop_map(|(text, calls)| json!({"role": "assistant", "content": text, "tool_calls": calls})),
+        (id(), 0..99u32).prop_map(move |(id, text)| {
+            with_id(json!({"role": "tool", "content": format!("result {text}.")}), "tool_call_id", id)
+        }),
+        Just(json!({"role": "system", "content": "s"})),
+    ]
+}
+
+proptest! {
+    /// Whatever a conversation is, what is sent follows the rules, needs no repair, and has the content of each result.
+    #[test]
+    fn any_conversation_is_repaired(messages in proptest::collection::vec(message(), 1..16)) {
+        let mut messages = messages;
+        messages.push(json!({"role": "user", "content": "go on"}));
+        let body = json!({"messages": messages});
+        for target in ["anthropic", "bedrock"] {
+            let (written, losses) = convert("openai", target, &body).expect("it has content");
+            let checked = follows_the_rules(target, &written).and_then(|()| is_stable(target, &written));
+            prop_assert!(checked.is_ok(), "{target}: {checked:?}\n{body}\n{written}");
+            let text = written["messages"].to_string();
+            let lost = |index: usize| {
+                let path = format!("/messages/{index}/content");
+                losses.iter().any(|loss| loss.path == path && loss.outcome == Outcome::Dropped)
+            };
+            for (index, message) in body["messages"].as_array().expect("a list").iter().enumerate() {
+                let content = message["content"].as_str().expect("a text");
+                let is_there = text.contains(content) || lost(index);
+                prop_assert!(is_there, "{target}: {content} is gone\n{body}\n{written}");
+            }
+        }
+    }
 }
 
 /// The checks find what they are for.
