@@ -17,7 +17,7 @@ use sagewire_codec::model::Outcome;
 use serde_json::{Value, json};
 
 /// The APIs whose clients have types.
-const TARGETS: [&str; 3] = ["openai", "anthropic", "bedrock"];
+const TARGETS: [&str; 4] = ["openai", "responses", "anthropic", "bedrock"];
 
 /// Each conversation in each other API: the losses are golden, renewed with `SAGEWIRE_GOLDEN=write`.
 #[test]
@@ -29,7 +29,8 @@ fn conversations_convert() {
     for conversation in conversations.as_array_mut().expect("a list") {
         let name = common::name_of(conversation).to_owned();
         let api = conversation["api"].as_str().expect("an API").to_owned();
-        assert!(conversation["body"]["messages"].as_array().expect("messages").len() >= 20, "{name}");
+        let messages = ["messages", "input"].iter().find_map(|field| conversation["body"][field].as_array());
+        assert!(messages.expect("messages").len() >= 20, "{name}");
         for target in TARGETS.into_iter().filter(|target| *target != api) {
             let (body, losses) = convert(&api, target, &conversation["body"]).expect(&name);
             follows_the_rules(target, &body).unwrap_or_else(|why| panic!("{name} to {target}: {why}"));
@@ -42,7 +43,7 @@ fn conversations_convert() {
             written.push(json!({"name": name, "api": target, "body": body}));
         }
     }
-    assert!(written.len() >= 18, "{}", written.len());
+    assert!(written.len() >= 30, "{}", written.len());
     if renew {
         let lines: Vec<String> =
             conversations.as_array().into_iter().flatten().map(Value::to_string).collect();
@@ -117,8 +118,10 @@ fn block(block: &Value) -> Result<Block<'_>, String> {
 
 /// The rules of Converse and Anthropic that no type expresses.
 fn follows_the_rules(api: &str, body: &Value) -> Result<(), String> {
-    if api == "openai" {
-        return results_follow_calls(body);
+    match api {
+        "openai" => return results_follow_calls(body),
+        "responses" => return outputs_follow_calls(body),
+        _ => {}
     }
     let messages = body["messages"].as_array().ok_or("no messages")?;
     let (mut ids, mut open, mut last) = (BTreeSet::new(), BTreeSet::new(), "assistant");
@@ -174,11 +177,31 @@ fn results_follow_calls(body: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// In Responses, each call has one output after it, and each output a call.
+fn outputs_follow_calls(body: &Value) -> Result<(), String> {
+    if body["input"].is_string() {
+        return Ok(());
+    }
+    let (mut ids, mut open) = (BTreeSet::new(), BTreeSet::new());
+    for item in body["input"].as_array().ok_or("no items")? {
+        let id = item["call_id"].as_str();
+        match (item["type"].as_str().unwrap_or("message"), id) {
+            ("function_call" | "custom_tool_call", Some(id)) if ids.insert(id) => drop(open.insert(id)),
+            ("function_call_output" | "custom_tool_call_output", Some(id)) if open.remove(id) => {}
+            ("message" | "reasoning", None) => {}
+            _ => return Err(format!("{item} is out of place")),
+        }
+    }
+    if open.is_empty() { Ok(()) } else { Err(format!("no outputs of {open:?}")) }
+}
+
 /// A message of a chat: texts, calls and results with few IDs, so that they collide.
 fn message() -> impl Strategy<Value = Value> {
     let id = || prop_oneof![Just(None), "[0-2]".prop_map(Some), Just(Some("f.g:0".to_owned()))];
     let with_id = |mut value: Value, field: &str, id: Option<String>| {
-        id.map(|id| value[field] = json!(id));
+        if let Some(id) = id {
+            value[field] = json!(id);
+        }
         value
     };
     let call = id().prop_map(move |id| {
@@ -204,11 +227,11 @@ proptest! {
         let mut messages = messages;
         messages.push(json!({"role": "user", "content": "go on"}));
         let body = json!({"messages": messages});
-        for target in ["anthropic", "bedrock"] {
+        for target in ["anthropic", "bedrock", "responses"] {
             let (written, losses) = convert("openai", target, &body).expect("it has content");
             let checked = follows_the_rules(target, &written).and_then(|()| is_stable(target, &written));
             prop_assert!(checked.is_ok(), "{target}: {checked:?}\n{body}\n{written}");
-            let text = written["messages"].to_string();
+            let text = written.to_string();
             let lost = |index: usize| {
                 let path = format!("/messages/{index}/content");
                 losses.iter().any(|loss| loss.path == path && loss.outcome == Outcome::Dropped)
