@@ -37,7 +37,8 @@ pub(crate) const ENVIRONMENT: &str = "\
 Settings that are not given as options come from the same sources as in the AWS CLI: environment variables \
 (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_PROFILE, \
 AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME, ...), ~/.aws/config and ~/.aws/credentials (keys, SSO, roles, processes), a web \
-identity, the container, and the instance unless AWS_EC2_METADATA_DISABLED=true. Run `sagewire doctor` to see what is used.";
+identity, the container, and the instance unless AWS_EC2_METADATA_DISABLED=true. Proxies come from HTTPS_PROXY, HTTP_PROXY and \
+NO_PROXY, trusted certificates from AWS_CA_BUNDLE or SSL_CERT_FILE. Run `sagewire doctor` to see what is used.";
 
 /// What to do if there is no region.
 pub(crate) const NO_REGION: &str = "not set: give --region, or set AWS_REGION, or region in a profile";

@@ -78,7 +78,7 @@ pub(crate) fn call_failed(error: &Error, client: &Client, container_hint: &'stat
         return Fault::Line(Exit::Corrupt, format!("transport: {message}"));
     }
     if error.is_connect() {
-        let (host, hint) = (authority(client.endpoint_url()), region_hint(error, client));
+        let (host, hint) = (authority(client.endpoint_url()), connect_hint(error, client));
         return Fault::Line(Exit::Failed, format!("transport: {host}: {message}{hint}"));
     }
     Fault::Line(Exit::Failed, format!("transport: {message}"))
@@ -162,15 +162,24 @@ pub(crate) fn authority(url: &str) -> String {
     }
 }
 
-/// A hint if the host is derived from the region and has no address.
-pub(crate) fn region_hint(error: &(dyn std::error::Error + 'static), client: &Client) -> &'static str {
-    let (mut cause, mut is_lookup) = (Some(error), false);
+/// A hint if the host has no address, or its certificate is not trusted.
+pub(crate) fn connect_hint(error: &(dyn std::error::Error + 'static), client: &Client) -> &'static str {
+    let (mut cause, mut is_lookup, mut is_untrusted) = (Some(error), false, false);
     while let Some(error) = cause {
-        is_lookup |= error.to_string().contains("lookup");
+        let text = error.to_string();
+        is_lookup |= text.contains("lookup");
+        is_untrusted |= text.contains("UnknownIssuer");
         cause = error.source();
     }
-    let is_derived = client.settings().endpoint_url.origin == Origin::Region;
-    if is_lookup && is_derived { "; hint: is the region right?" } else { "" }
+    let settings = client.settings();
+    if is_untrusted {
+        return "; hint: AWS_CA_BUNDLE names a file of certificates to trust";
+    }
+    match (is_lookup, settings.endpoint_url.origin, &settings.proxy) {
+        (true, Origin::Region, None) => "; hint: is the region right, or does HTTPS_PROXY have to be set?",
+        (true, Origin::Region, Some(_)) => "; hint: are the region and the proxy right?",
+        _ => "",
+    }
 }
 
 fn service_line(error: &ServiceError, container_hint: &'static str) -> String {

@@ -4,12 +4,12 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use sagewire_transport_reqwest::{
-    AwsConfig, Client, CredentialsSource, Error, Operation, Origin, Request, Setting, Settings, http_client,
+    AwsConfig, Client, CredentialsSource, Error, Operation, Origin, Request, Setting, Settings,
 };
 use serde::Serialize;
 
 use crate::aws_config::{self, ENVIRONMENT, NO_REGION, explain_wait, print_warnings};
-use crate::call_error::{authority, region_hint, with_cause};
+use crate::call_error::{authority, connect_hint, with_cause};
 use crate::connection::Target;
 use crate::fault::{Exit, Fault};
 use crate::output::Output;
@@ -112,6 +112,7 @@ impl Doctor<'_> {
         match builder.clone().build() {
             Ok(client) => {
                 findings.push(self.host(client.settings()));
+                findings.extend(self.network(client.settings()));
                 findings.extend(caller);
                 let found = explain_wait(client.credentials_source()).await;
                 let credentials = self.credentials("credentials", found, role);
@@ -158,6 +159,16 @@ impl Doctor<'_> {
         let kinds = [settings.fips, settings.dual_stack].into_iter().flatten();
         let from = kinds.fold(from, |from, kind| format!("{from} and {}", self.from(kind, "")));
         Finding::good("host", &*settings.endpoint_url.value, Some(&from))
+    }
+
+    /// The proxy and the trusted certificates, where they are set.
+    fn network(&self, settings: &Settings) -> Vec<Finding> {
+        let found = [("proxy", &settings.proxy), ("certificates", &settings.ca_bundle)];
+        let set = found.into_iter().filter_map(|(name, setting)| Some((name, setting.as_ref()?)));
+        let finding = |(name, setting): (_, &Setting)| {
+            Finding::good(name, &*setting.value, Some(&self.from(setting.origin, "")))
+        };
+        set.map(finding).collect()
     }
 
     /// The credentials of the call, or those that assume its role.
@@ -224,15 +235,9 @@ async fn signature(client: &Client) -> Finding {
 /// Whether the host responds, and whether the clocks agree.
 async fn reachable(client: &Client) -> Vec<Finding> {
     let url = client.endpoint_url();
-    let http = match http_client(url.starts_with("https:")) {
-        Ok(http) => http.timeout(RESPONSE_TIMEOUT).build(),
-        Err(error) => return vec![Finding::bad("reachable", Exit::Usage, with_cause(&error))],
-    };
+    let request = client.http_client().get(format!("{url}/ping")).timeout(RESPONSE_TIMEOUT);
     let start = Instant::now();
-    let sent = match http {
-        Ok(http) => http.get(format!("{url}/ping")).send().await,
-        Err(error) => Err(error),
-    };
+    let sent = request.send().await;
     match sent {
         Ok(response) => {
             let took = start.elapsed();
@@ -249,7 +254,7 @@ async fn reachable(client: &Client) -> Vec<Finding> {
             while let Some(source) = cause.source() {
                 cause = source;
             }
-            let (host, hint) = (authority(url), region_hint(&error, client));
+            let (host, hint) = (authority(url), connect_hint(&error, client));
             vec![Finding::bad("reachable", Exit::Failed, format!("{host}: {cause}{hint}"))]
         }
     }

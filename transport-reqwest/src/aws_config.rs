@@ -7,16 +7,17 @@ use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::ServiceConfigKey;
 use sagewire_transport::Error;
 
-use crate::builder::{Builder, DUAL_STACK, FIPS, GLOBAL_URL, SERVICE_URL};
+use crate::builder::{Builder, CA_BUNDLE, DUAL_STACK, FIPS, GLOBAL_URL, SERVICE_URL};
 use crate::chain::Chain;
 use crate::connector::http_client;
-use crate::profiles;
+use crate::profiles::Profiles;
 use crate::settings::{Origin, Setting};
 
 /// The names of the service in a `services` section: as AWS documents it, and as the AWS SDK for Rust reads it.
@@ -88,7 +89,7 @@ impl AwsConfig {
     ///
     /// A file cannot be read. The message has its path, the line and the reason.
     pub async fn check_files() -> Result<(), Error> {
-        profiles::check().await
+        Profiles::load().await.map(drop)
     }
 
     fn metadata(&self, config: &ProviderConfig) -> imds::Client {
@@ -127,28 +128,48 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// A profile file cannot be read, or the HTTP client for credentials cannot be built.
+    /// A profile file cannot be read, the selected profile does not exist, it refers to a section `services` that does not exist,
+    /// or the HTTP client for credentials cannot be built.
     pub async fn load_aws_config(mut self, source: &AwsConfig) -> Result<Self, Error> {
-        AwsConfig::check_files().await?;
-        let http = http_client()?;
+        let profiles = Profiles::load().await?;
+        let profile = profiles.selected(source.profile.as_deref())?;
+        self.ca_bundle = self.ca_bundle.or_else(|| ca_bundle(&profiles, profile.as_deref()));
+        let http = http_client(self.ca_bundle.as_ref())?;
         let provider = ProviderConfig::without_region().with_http_client(http.clone());
         let metadata = source.metadata(&provider);
         if self.region.is_none() {
-            self.region = region(source, &provider, &metadata).await;
+            self.region = region(&profiles, profile.as_deref(), &provider, &metadata).await;
         }
         let region = self.region.as_ref().map(|region| Region::new(region.value.clone()));
-        let provider = provider.with_region(region.clone());
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).region(region);
-        let chain = match &source.profile {
-            Some(name) => {
-                loader = loader.profile_name(name);
-                let profile = ProfileFileCredentialsProvider::builder().configure(&provider);
-                Chain::single("profile", profile.profile_name(name).build())
+        let loader = || {
+            let loader = aws_config::defaults(BehaviorVersion::latest())
+                .http_client(http.clone())
+                .region(region.clone())
+                // Retries of calls are set by `Retry`. The SDK would panic at values of the environment that it does not know.
+                .retry_config(RetryConfig::standard())
+                .profile_files(profiles.files.clone());
+            match &profile {
+                Some(name) => loader.profile_name(name),
+                None => loader,
             }
-            None => Chain::new(&provider, metadata),
         };
-        loader = loader.credentials_provider(chain);
-        let config = loader.load().await;
+        // The hosts of STS and SSO depend on these settings, too.
+        let settings = loader().no_credentials().load().await;
+        let provider = provider
+            .with_region(region.clone())
+            .with_use_fips(settings.use_fips())
+            .with_use_dual_stack(settings.use_dual_stack());
+        let mut of_profile = ProfileFileCredentialsProvider::builder()
+            .configure(&provider)
+            .profile_files(profiles.files.clone());
+        if let Some(name) = &profile {
+            of_profile = of_profile.profile_name(name);
+        }
+        let chain = match &source.profile {
+            Some(_) => Chain::single("profile", of_profile.build()),
+            None => Chain::new(&provider, of_profile.build(), metadata),
+        };
+        let config = loader().credentials_provider(chain).load().await;
         if self.credentials.is_none() {
             let origin = source.profile.as_ref().map_or(Origin::Chain, |_| Origin::Profile("credentials"));
             self.credentials = credentials(source, &config).await.map(|provider| (provider, origin));
@@ -159,6 +180,14 @@ impl Builder {
         self.dual_stack = self.dual_stack.or_else(dual_stack);
         Ok(self.from_aws_config(&config))
     }
+}
+
+/// The file of trusted certificates: of the AWS tools, of the profile, or of the library that the AWS CLI uses.
+fn ca_bundle(profiles: &Profiles, profile: Option<&str>) -> Option<Setting> {
+    let [aws, requests] = CA_BUNDLE;
+    let of_variable = |name| Some(Setting::new(variable(name)?, Origin::Environment(name)));
+    let of_profile = || Some(Setting::new(profiles.get(profile, "ca_bundle")?, Origin::Profile("ca_bundle")));
+    of_variable(aws).or_else(of_profile).or_else(|| of_variable(requests))
 }
 
 /// The origin of a setting, which the AWS SDK does not report: the environment takes precedence over the profile.
@@ -172,17 +201,25 @@ fn variable(name: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-async fn region(source: &AwsConfig, config: &ProviderConfig, metadata: &imds::Client) -> Option<Setting> {
+async fn region(
+    profiles: &Profiles,
+    profile: Option<&str>,
+    config: &ProviderConfig,
+    metadata: &imds::Client,
+) -> Option<Setting> {
     for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
         if let Some(value) = variable(name) {
             return Some(Setting::new(value, Origin::Environment(name)));
         }
     }
-    let mut profile = ProfileFileRegionProvider::builder().configure(config);
-    if let Some(name) = &source.profile {
-        profile = profile.profile_name(name);
+    let mut of_profile =
+        ProfileFileRegionProvider::builder().configure(config).profile_files(profiles.files.clone());
+    if let Some(name) = profile {
+        of_profile = of_profile.profile_name(name);
     }
-    if let Some(region) = profile.build().region().await {
+    if let Some(region) =
+        of_profile.build().region().await.filter(|region| !region.as_ref().trim().is_empty())
+    {
         return Some(Setting::new(region.as_ref(), Origin::Profile("region")));
     }
     let instance = ImdsRegionProvider::builder().configure(config).imds_client(metadata.clone()).build();
@@ -209,7 +246,8 @@ fn endpoint_url(config: &SdkConfig) -> Option<Setting> {
     };
     let load = |service, key| {
         let builder = ServiceConfigKey::builder().service_id(service).env(GLOBAL_URL).profile(key);
-        found.load_config(builder.build().ok()?)
+        // An empty value means that there is none.
+        found.load_config(builder.build().ok()?).filter(|url| !url.trim().is_empty())
     };
     // No profile has a key with this name, so the value comes from the environment.
     if let Some(url) = load(SERVICE_NAMES[0], "") {
@@ -218,6 +256,9 @@ fn endpoint_url(config: &SdkConfig) -> Option<Setting> {
             url,
             Origin::Environment(if is_global { GLOBAL_URL } else { SERVICE_URL }),
         ));
+    }
+    if let Some(url) = load("", "") {
+        return Some(Setting::new(url, Origin::Environment(GLOBAL_URL)));
     }
     const KEY: &str = "endpoint_url";
     let global = load("", KEY);

@@ -10,6 +10,7 @@ use crate::client::{Client, Inner, Route};
 use crate::clock::Clock;
 use crate::credentials::{Cache, EnvCredentials, not_loaded};
 use crate::host::Host;
+use crate::proxy;
 use crate::settings::{CredentialsSource, Origin, Setting, Settings};
 use crate::token::{Token, Tokens, checked};
 
@@ -17,6 +18,8 @@ pub(crate) const GLOBAL_URL: &str = "AWS_ENDPOINT_URL";
 pub(crate) const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
 pub(crate) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 pub(crate) const SERVICE_URL: &str = "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME";
+/// The variables with a file of trusted certificates. The second one is that of Python's requests, which the AWS CLI uses.
+pub(crate) const CA_BUNDLE: [&str; 2] = ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"];
 /// The interval of pings on an HTTP/2 connection that waits for a response. Without pings, a dead connection would take all
 /// further requests and their retries. The AWS SDK for Java sends pings every five seconds.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -33,6 +36,7 @@ pub struct Builder {
     http: Option<reqwest::Client>,
     pub(crate) fips: Option<Origin>,
     pub(crate) dual_stack: Option<Origin>,
+    pub(crate) ca_bundle: Option<Setting>,
     route: Route,
     token_lifetime: Duration,
     bounds: Bounds,
@@ -47,6 +51,7 @@ impl Default for Builder {
             http: None,
             fips: None,
             dual_stack: None,
+            ca_bundle: None,
             route: Route::default(),
             token_lifetime: Token::LIFETIME_MAX,
             bounds: Bounds::default(),
@@ -87,6 +92,12 @@ impl Builder {
         self
     }
 
+    /// Sets a file of certificates, in PEM form, that are trusted instead of those of the platform.
+    pub fn ca_bundle(mut self, path: impl Into<String>) -> Self {
+        self.ca_bundle = Some(Setting::new(path, Origin::Program));
+        self
+    }
+
     /// Sets the HTTP client. Default: one that [`build`](Self::build) creates. The connect timeout of this builder does not apply
     /// to it. It must not follow redirects, decompress, or retry: [`http_client`](crate::http_client) returns a builder with
     /// these settings. If it follows a redirect, the call fails.
@@ -112,7 +123,8 @@ impl Builder {
 
     /// Takes settings that are not set from the environment: the region from `AWS_REGION` or `AWS_DEFAULT_REGION`, the
     /// endpoint URL from `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME` or `AWS_ENDPOINT_URL` (unless
-    /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true), the credentials from [`EnvCredentials`].
+    /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true), trusted certificates from `AWS_CA_BUNDLE` or `REQUESTS_CA_BUNDLE`, the
+    /// credentials from [`EnvCredentials`].
     ///
     /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` select the host.
     pub fn from_env(self) -> Self {
@@ -129,6 +141,7 @@ impl Builder {
         if !is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
             self.endpoint_url = self.endpoint_url.or_else(|| set(SERVICE_URL)).or_else(|| set(GLOBAL_URL));
         }
+        self.ca_bundle = self.ca_bundle.or_else(|| CA_BUNDLE.into_iter().find_map(set));
         let enabled = |name| is_true(name).then_some(Origin::Environment(name));
         self.fips = self.fips.or_else(|| enabled(FIPS));
         self.dual_stack = self.dual_stack.or_else(|| enabled(DUAL_STACK));
@@ -180,14 +193,19 @@ impl Builder {
             endpoint_url: Setting::new(host.url(), host_origin),
             fips: self.fips,
             dual_stack: self.dual_stack,
+            ca_bundle: self.ca_bundle,
+            proxy: if self.http.is_some() { None } else { proxy::of(&host) },
             credentials: origin,
         };
         let http = match self.http {
             Some(http) => http,
-            None => http_client(host.is_https())?
-                .connect_timeout(self.bounds.timeouts.connect)
-                .build()
-                .map_err(|error| Error::config("the http client cannot be built").because(error))?,
+            None => {
+                let http = client_builder(host.is_https(), settings.ca_bundle.as_ref())?;
+                let http = if host.is_loopback() { http.no_proxy() } else { http };
+                http.connect_timeout(self.bounds.timeouts.connect)
+                    .build()
+                    .map_err(|error| Error::config("the http client cannot be built").because(error))?
+            }
         };
         let inner = Inner {
             http,
@@ -208,14 +226,22 @@ fn no_credentials() -> Error {
     Error::config("the credentials are not set")
 }
 
-/// The builder that [`Builder::build`] creates its HTTP client with: without redirects, proxies, decompression and retries; for
-/// `https` with rustls, the certificates of the platform, and HTTP/2 if the server offers it. An HTTP/2 connection that waits for
-/// a response gets a ping every 10 seconds, and is closed if it does not respond within 10 seconds.
+/// The builder that [`Builder::build`] creates its HTTP client with: without redirects, decompression and retries; with the
+/// proxies of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, also in lower case); for `https` with
+/// rustls, the certificates of the platform, and HTTP/2 if the server offers it. An HTTP/2 connection that waits for a response
+/// gets a ping every 10 seconds, and is closed if it does not respond within 10 seconds.
 ///
 /// # Errors
 ///
 /// `https` is true and the feature `rustls` is disabled, or there is no trusted certificate.
 pub fn http_client(https: bool) -> Result<reqwest::ClientBuilder, Error> {
+    client_builder(https, None)
+}
+
+pub(crate) fn client_builder(
+    https: bool,
+    ca_bundle: Option<&Setting>,
+) -> Result<reqwest::ClientBuilder, Error> {
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -224,13 +250,12 @@ pub fn http_client(https: bool) -> Result<reqwest::ClientBuilder, Error> {
         .no_brotli()
         .no_zstd()
         .no_deflate()
-        .no_proxy()
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT);
     #[cfg(feature = "rustls")]
-    let http = http.tls_backend_preconfigured(crate::tls::config(https)?);
+    let http = http.tls_backend_preconfigured(crate::tls::config(https, ca_bundle)?);
     #[cfg(not(feature = "rustls"))]
-    if https {
+    if https || ca_bundle.is_some() {
         return Err(Error::config("https needs the feature rustls"));
     }
     Ok(http)

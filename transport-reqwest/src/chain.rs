@@ -9,6 +9,8 @@ use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 
@@ -23,14 +25,17 @@ pub(crate) struct Chain(Vec<(&'static str, SharedCredentialsProvider)>);
 
 impl Chain {
     /// All providers, in the order of the AWS SDK.
-    pub(crate) fn new(config: &ProviderConfig, metadata: imds::Client) -> Self {
+    pub(crate) fn new(
+        config: &ProviderConfig,
+        profile: ProfileFileCredentialsProvider,
+        metadata: imds::Client,
+    ) -> Self {
         let instance = ImdsCredentialsProvider::builder().configure(config).imds_client(metadata);
         let identity = WebIdentityTokenCredentialsProvider::builder().configure(config);
         let container = EcsCredentialsProvider::builder().configure(config);
-        let profile = ProfileFileCredentialsProvider::builder().configure(config);
         Self(vec![
             ("environment", SharedCredentialsProvider::new(EnvCredentials::new())),
-            (PROFILE, SharedCredentialsProvider::new(profile.build())),
+            (PROFILE, SharedCredentialsProvider::new(profile)),
             ("web identity", SharedCredentialsProvider::new(identity.build())),
             ("container", SharedCredentialsProvider::new(container.build())),
             ("instance metadata", SharedCredentialsProvider::new(instance.build())),
@@ -46,7 +51,7 @@ impl Chain {
         let mut tried = Vec::with_capacity(self.0.len());
         for (name, provider) in &self.0 {
             match provider.provide_credentials().await {
-                Ok(credentials) => return Ok(credentials),
+                Ok(credentials) => return Ok(without_empty_token(credentials)),
                 Err(error) => {
                     let is_configured = match error {
                         // This error has a source only if a profile was selected that cannot be used.
@@ -66,6 +71,24 @@ impl Chain {
         }
         Err(CredentialsError::not_loaded(Tried(tried)))
     }
+}
+
+/// Tools write an empty session token to a file if there is none. The service would reject it.
+fn without_empty_token(credentials: Credentials) -> Credentials {
+    if credentials.session_token().is_none_or(|token| !token.trim().is_empty()) {
+        return credentials;
+    }
+    let mut without = Credentials::builder()
+        .access_key_id(credentials.access_key_id())
+        .secret_access_key(credentials.secret_access_key())
+        .provider_name("sagewire");
+    without.set_expiry(credentials.expiry());
+    without.set_account_id(credentials.account_id().cloned());
+    let mut without = without.build();
+    if let Some(features) = credentials.get_property::<Vec<AwsCredentialFeature>>() {
+        without.set_property(features.clone());
+    }
+    without
 }
 
 impl ProvideCredentials for Chain {

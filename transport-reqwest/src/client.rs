@@ -119,6 +119,11 @@ impl Client {
         self.inner.host.url()
     }
 
+    /// The HTTP client that sends the requests, for other requests to the same host.
+    pub fn http_client(&self) -> &reqwest::Client {
+        &self.inner.http
+    }
+
     /// The configuration of the client, and the origin of each setting.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings

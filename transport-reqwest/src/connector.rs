@@ -1,5 +1,6 @@
 //! The HTTP client of the AWS SDK's credential providers, over reqwest, so that there is one HTTP client and one TLS stack.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
@@ -12,27 +13,50 @@ use bytes::Bytes;
 use sagewire_transport::{Bounds, Deadline, Error, read_body};
 
 use crate::body::chunks;
+use crate::builder::client_builder;
+use crate::settings::Setting;
 
 /// The largest response, in bytes. Credentials have a few kilobytes.
 const MAX_RESPONSE_LEN: usize = 1 << 20;
 /// The timeout if the SDK sets none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) fn http_client() -> Result<SharedHttpClient, Error> {
-    // Without certificates or without TLS, the metadata services still work: they use plain HTTP.
-    let http = crate::http_client(true).or_else(|_| crate::http_client(false))?;
-    let http =
-        http.build().map_err(|error| Error::config("the http client cannot be built").because(error))?;
+/// A client for the providers. STS and SSO are reached through the proxies of the environment; the metadata services, which are
+/// on this machine or on its link, are not.
+pub(crate) fn http_client(ca_bundle: Option<&Setting>) -> Result<SharedHttpClient, Error> {
+    // Without certificates or without TLS, the metadata services still work: they use plain HTTP. A file that was set is needed.
+    let builder = || match client_builder(true, ca_bundle) {
+        Err(error) if ca_bundle.is_some() => Err(error),
+        Err(_) => client_builder(false, None),
+        builder => builder,
+    };
+    let unusable = |error| Error::config("the http client cannot be built").because(error);
+    let proxied = builder()?.build().map_err(unusable)?;
+    let direct = builder()?.no_proxy().build().map_err(unusable)?;
     Ok(http_client_fn(move |settings, _| {
         let connect = settings.connect_timeout().unwrap_or_default();
         let read = settings.read_timeout().unwrap_or(DEFAULT_TIMEOUT);
-        SharedHttpConnector::new(Connector { http: http.clone(), first_byte: connect + read, idle: read })
+        let (proxied, direct) = (proxied.clone(), direct.clone());
+        SharedHttpConnector::new(Connector { proxied, direct, first_byte: connect + read, idle: read })
     }))
+}
+
+/// Whether a host is this machine or on its link, as the metadata services are.
+fn is_local(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
+        // The metadata services of instances and of EKS have unique local addresses.
+        Ok(IpAddr::V6(address)) => {
+            address.is_loopback() || address.is_unicast_link_local() || address.is_unique_local()
+        }
+        Err(_) => host == "localhost",
+    }
 }
 
 #[derive(Debug)]
 struct Connector {
-    http: reqwest::Client,
+    proxied: reqwest::Client,
+    direct: reqwest::Client,
     /// The timeout for connecting and for the start of the response.
     first_byte: Duration,
     idle: Duration,
@@ -40,9 +64,11 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (http, first_byte, idle) = (self.http.clone(), self.first_byte, self.idle);
+        let (proxied, direct) = (self.proxied.clone(), self.direct.clone());
+        let (first_byte, idle) = (self.first_byte, self.idle);
         HttpConnectorFuture::new(async move {
             let request = into_reqwest(request).map_err(ConnectorError::user)?;
+            let http = if request.url().host_str().is_some_and(is_local) { direct } else { proxied };
             let response = tokio::time::timeout(first_byte, http.execute(request)).await;
             let response = response
                 .map_err(|elapsed| ConnectorError::timeout(elapsed.into()))?

@@ -8,6 +8,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use sagewire_transport::{Error, ServiceError};
 
 /// Credentials that expire sooner than this are not used, as in the AWS SDK: a request needs time to arrive.
@@ -18,11 +20,13 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// How long credentials without an expiry are cached, as in the AWS SDK.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
+const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
 /// The error types of the service for credentials that have expired or were revoked.
 const ERROR_TYPES: [&str; 4] =
     ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];
 
-/// Credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
+/// Credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, which expire at
+/// `AWS_CREDENTIAL_EXPIRATION` if it is set.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct EnvCredentials;
@@ -53,11 +57,28 @@ fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> provider::Result {
         (None, _) => return Err(CredentialsError::invalid_configuration(missing("AWS_ACCESS_KEY_ID"))),
         (_, None) => return Err(CredentialsError::invalid_configuration(missing("AWS_SECRET_ACCESS_KEY"))),
     };
-    let mut credentials = Credentials::new(id, secret, set("AWS_SESSION_TOKEN"), None, "environment");
+    let expiry = set(EXPIRATION).map(|text| expiry(&text)).transpose()?;
+    let mut credentials = Credentials::new(id, secret, set("AWS_SESSION_TOKEN"), expiry, "environment");
     credentials
         .get_property_mut_or_default::<Vec<AwsCredentialFeature>>()
         .push(AwsCredentialFeature::CredentialsEnvVars);
     Ok(credentials)
+}
+
+/// Parses an expiry of ISO 8601. The tools that set the variable also write offsets without a colon.
+fn expiry(text: &str) -> Result<SystemTime, CredentialsError> {
+    let with_colon = match text.as_bytes() {
+        [.., b'+' | b'-', a, b, c, d] if [a, b, c, d].iter().all(|digit| digit.is_ascii_digit()) => {
+            let (hours, minutes) = text.split_at(text.len() - 2);
+            format!("{hours}:{minutes}")
+        }
+        _ => text.to_owned(),
+    };
+    let expiry = DateTime::from_str(&with_colon, Format::DateTimeWithOffset).ok();
+    let expiry = expiry.and_then(|expiry| SystemTime::try_from(expiry).ok());
+    expiry.ok_or_else(|| {
+        CredentialsError::invalid_configuration(format!("{EXPIRATION} is not a time: {text:?}"))
+    })
 }
 
 /// A cache in front of a provider.
@@ -128,6 +149,9 @@ impl Cache {
 
     async fn refresh(&self, now: SystemTime) -> provider::Result {
         let credentials = self.provider.provide_credentials().await?;
+        if credentials.expiry().is_some_and(|expiry| expiry <= now) {
+            return Err(CredentialsError::invalid_configuration("the credentials have expired"));
+        }
         self.store(Cached::new(credentials.clone(), now));
         Ok(credentials)
     }

@@ -51,6 +51,12 @@ fn partition(region: &str) -> Result<&'static Partition, Error> {
     if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(Error::config(format!("{region:?} is not the name of a region")));
     }
+    // Names of AWS that select hosts of other services. There is no such host of SageMaker Runtime.
+    if region.ends_with("-global") || region.starts_with("fips-") || region.ends_with("-fips") {
+        return Err(Error::config(format!(
+            "{region:?} is not the name of a region, but of several or of FIPS hosts"
+        )));
+    }
     let [unknown, known @ ..] = &PARTITIONS;
     Ok(known.iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(unknown))
 }
@@ -158,6 +164,11 @@ impl Host {
 
     pub(crate) fn is_https(&self) -> bool {
         self.https
+    }
+
+    /// Whether it is this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.loopback
     }
 
     /// Whether requests cross a network unencrypted.

@@ -23,9 +23,14 @@
 //!
 //! # Signatures
 //!
-//! All headers are signed, except `content-length` and `authorization` itself. Redirects are not followed, proxies of the
-//! environment are not used, and nothing is decompressed. An HTTP client of your own ([`Builder::http_client`]) may use a proxy.
-//! HTTP/2 is used if the server offers it in the TLS handshake.
+//! All headers are signed, except `content-length` and `authorization` itself. Redirects are not followed, and nothing is
+//! decompressed. HTTP/2 is used if the server offers it in the TLS handshake.
+//!
+//! # Proxies and certificates
+//!
+//! The proxies of the environment are used, as by curl: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, also in lower
+//! case, for the service and for STS and SSO. Requests to this machine and to metadata services go directly. `AWS_CA_BUNDLE`,
+//! `ca_bundle` of a profile or [`Builder::ca_bundle`] replaces the trusted certificates of the platform, as `SSL_CERT_FILE` does.
 //!
 //! The service refuses a signature if the clock of this machine is wrong. The client then corrects its clock by the `Date` of
 //! the response, and sends the request again, once.
@@ -80,6 +85,7 @@ mod credentials;
 mod host;
 #[cfg(feature = "aws-config")]
 mod profiles;
+mod proxy;
 mod settings;
 mod sign;
 #[cfg(feature = "rustls")]

@@ -1,54 +1,275 @@
-//! Checks the profile files. The AWS SDK ignores a file that it cannot read; requests would then go to another host, or be signed
-//! with other credentials, than the file defines.
+//! Reads the profile files as the AWS CLI does, and hands them to the AWS SDK in the form that it accepts.
+//!
+//! The SDK rejects a whole file, or drops a section without an error, where the CLI reads on: names in quotes and with spaces,
+//! indented keys, `key: value`. And it ignores a file that it cannot read. Requests would then go to another host, or be signed
+//! with other credentials, than the file defines. Source for the syntax: `configparser` of Python, which the CLI uses, and
+//! [Configuration and credential file settings](https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html).
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::path::PathBuf;
 
-use aws_config::profile;
+use aws_config::profile::{self, ProfileSet};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::{Env, Fs};
 use sagewire_transport::Error;
 
-/// The variables with the paths of the files, and the default paths.
-const FILES: [(&str, &str); 2] =
-    [("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")];
+/// The kinds of files, the variables with their paths, and the default paths.
+const FILES: [(EnvConfigFileKind, &str, &str); 2] = [
+    (EnvConfigFileKind::Config, "AWS_CONFIG_FILE", "~/.aws/config"),
+    (EnvConfigFileKind::Credentials, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+];
+const DEFAULT: &str = "default";
+const SERVICES: &str = "services ";
+/// The keys whose value is the name of a section.
+const REFERENCES: [&str; 3] = ["source_profile", "sso_session", "services"];
 
-/// Checks that all profile files that exist can be read.
-///
-/// # Errors
-///
-/// A file cannot be read. The error does not quote the line, because it may contain a secret.
-pub(crate) async fn check() -> Result<(), Error> {
-    let files = Fs::real();
-    for (variable, default) in FILES {
-        let named = std::env::var(variable).ok();
-        let path = expanded(named.as_deref().unwrap_or(default));
-        let unusable = |what| Error::config(format!("{} {what}", path.display()));
-        match files.read_to_end(&path).await {
-            Ok(bytes) => {
-                if let Err(error) = std::str::from_utf8(&bytes) {
-                    let before = bytes[..error.valid_up_to()].iter();
-                    let line = before.filter(|byte| **byte == b'\n').count() + 1;
-                    return Err(unusable(format!("is not UTF-8 on line {line}")));
-                }
+/// The profile files.
+#[derive(Debug)]
+pub(crate) struct Profiles {
+    /// The files as the SDK accepts them. Names of sections are [encoded](encoded).
+    pub(crate) files: EnvConfigFiles,
+    set: ProfileSet,
+    /// The sections of the files, as `kind name`.
+    sections: BTreeSet<String>,
+    /// The paths of the files, for errors.
+    paths: String,
+}
+
+impl Profiles {
+    /// Reads the files. Missing ones are empty.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read. The error does not quote the line, because it may contain a secret.
+    pub(crate) async fn load() -> Result<Self, Error> {
+        let (mut sections, mut paths) = (BTreeSet::new(), Vec::new());
+        let mut files = EnvConfigFiles::builder();
+        for (kind, variable, default) in FILES {
+            let named = std::env::var(variable).ok().filter(|path| !path.trim().is_empty());
+            let path = expanded(named.as_deref().unwrap_or(default));
+            let unusable = |what| Error::config(format!("{} {what}", path.display()));
+            let text = match Fs::real().read_to_end(&path).await {
+                Ok(bytes) => text(bytes).map_err(unusable)?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+                // The default path may be unreadable if there is no home directory.
+                Err(_) if named.is_none() && std::fs::metadata(&path).is_err() => String::new(),
+                Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
+            };
+            let text = normalized(&text, &mut sections);
+            let single = EnvConfigFiles::builder().with_contents(kind, &text).build();
+            parsed(&single).await.map_err(unusable)?;
+            files = files.with_contents(kind, text);
+            paths.push(path.display().to_string());
+        }
+        let files = files.build();
+        let set = parsed(&files).await.map_err(Error::config)?;
+        Ok(Self { files, set, sections, paths: paths.join(" and ") })
+    }
+
+    /// A value of a profile, by its [encoded](encoded) name, that is not blank.
+    pub(crate) fn get(&self, profile: Option<&str>, key: &str) -> Option<&str> {
+        let value = self.set.get_profile(profile.unwrap_or(DEFAULT))?.get(key)?.trim();
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// The name of the selected profile, as the SDK knows it: `name`, or that of `AWS_PROFILE`. `None` if none is selected.
+    ///
+    /// # Errors
+    ///
+    /// A profile is selected that does not exist, or that refers to a section `services` that does not exist, or to a session of
+    /// SSO that the SDK cannot use. With another profile, requests would be signed with other credentials; without the section,
+    /// they would go to another host.
+    pub(crate) fn selected(&self, name: Option<&str>) -> Result<Option<String>, Error> {
+        let variable = std::env::var("AWS_PROFILE").ok();
+        let is_blank = |name: &str| name.trim().is_empty();
+        // The SDK would look for a profile with a blank name.
+        let variable = variable.as_deref().map(|name| if is_blank(name) { DEFAULT } else { name });
+        let selected = name.or(variable);
+        let encoded = selected.map(|name| encoded(name).into_owned());
+        let found = self.set.get_profile(encoded.as_deref().unwrap_or(DEFAULT));
+        match (found, selected) {
+            (None, Some(name)) if name != DEFAULT => {
+                return Err(Error::config(format!("there is no profile {name:?} in {}", self.paths)));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            // The default path may be unreadable if there is no home directory.
-            Err(_) if named.is_none() && std::fs::metadata(&path).is_err() => {}
-            Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
+            (None, _) => return Ok(None),
+            _ => {}
+        }
+        let profile = encoded.as_deref();
+        if let Some(session) = self.get(profile, "sso_session").filter(|name| name.contains('%')) {
+            // The file with the token of the session is named by a hash of its name, and the SDK knows another name.
+            return Err(Error::config(format!(
+                "the session {:?} of SSO needs a name without spaces and special characters in {}",
+                decoded(session),
+                self.paths
+            )));
+        }
+        match self.get(profile, "services") {
+            Some(name) if !self.sections.contains(&format!("{SERVICES}{name}")) => {
+                Err(Error::config(format!(
+                    "the profile {:?} has services = {name}, but there is no section [services {name}] in {}",
+                    selected.unwrap_or(DEFAULT),
+                    self.paths,
+                    name = decoded(name),
+                )))
+            }
+            _ => Ok(encoded),
         }
     }
-    let loaded = profile::load(&files, &Env::real(), &Default::default(), None).await;
-    loaded.map(drop).map_err(|error| {
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, String> {
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        format!("is not UTF-8 on line {}", before.iter().filter(|byte| **byte == b'\n').count() + 1)
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+async fn parsed(files: &EnvConfigFiles) -> Result<ProfileSet, String> {
+    profile::load(&Fs::real(), &Env::real(), files, None).await.map_err(|error| {
         let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        // The message has two lines.
-        Error::config(cause.replace("\n  ", " "))
+        // `error parsing PATH on line N:` and the reason on a line of its own. The path is not known to the SDK.
+        match cause.split_once(" on line ") {
+            Some((_, rest)) => format!("on line {}", rest.replace("\n  ", " ")),
+            None => cause.replace("\n  ", " "),
+        }
     })
 }
 
-/// The path as the SDK reads it.
+/// The file as the SDK accepts it, line by line. Adds its sections to `sections`.
+fn normalized(text: &str, sections: &mut BTreeSet<String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    // The indentation of the key whose value may continue on the next line.
+    let mut key_indent = None;
+    for line in text.lines() {
+        let trimmed = line.trim();
+        let indent = line.len() - line.trim_start().len();
+        let is_comment = trimmed.starts_with(['#', ';']);
+        if trimmed.is_empty() || is_comment {
+            // The line is kept, so that line numbers in errors are those of the file.
+        } else if key_indent.is_some_and(|key_indent| indent > key_indent) {
+            out.push_str("  ");
+            out.push_str(trimmed);
+        } else if let Some((name, _)) = trimmed.strip_prefix('[').and_then(|rest| rest.rsplit_once(']')) {
+            let name = section(name);
+            out.push_str(&format!("[{name}]"));
+            sections.insert(name);
+            key_indent = None;
+        } else {
+            key_indent = Some(indent);
+            out.push_str(&key(trimmed));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The name of a section: `default`, `KIND NAME` in the configuration, or `NAME` in the credentials.
+fn section(text: &str) -> String {
+    let text = text.trim();
+    let kind = ["profile", "sso-session", "services"].into_iter().find_map(|kind| {
+        let name = text.strip_prefix(kind)?;
+        name.starts_with([' ', '\t', '"', '\'']).then_some((kind, name))
+    });
+    match kind {
+        Some((kind, name)) => format!("{kind} {}", encoded(unquoted(name.trim()))),
+        None => encoded(unquoted(text)).into_owned(),
+    }
+}
+
+/// A line `key = value` or `key: value`.
+fn key(line: &str) -> Cow<'_, str> {
+    let Some((key, value)) = line.split_once(['=', ':']) else { return line.into() };
+    let (key, value) = (key.trim(), value.trim());
+    let value = if REFERENCES.contains(&key) { encoded(value) } else { value.into() };
+    format!("{key} = {value}").into()
+}
+
+fn unquoted(name: &str) -> &str {
+    let inner = |quote| name.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(name)
+}
+
+/// The name of a section with percent encoding of what the SDK does not accept in names.
+fn encoded(name: &str) -> Cow<'_, str> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-/.@:+".contains(byte);
+    if name.bytes().all(|byte| is_plain(&byte)) {
+        return name.into();
+    }
+    let mut out = String::with_capacity(name.len() * 3);
+    for byte in name.bytes() {
+        match is_plain(&byte) {
+            true => out.push(char::from(byte)),
+            false => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out.into()
+}
+
+fn decoded(name: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(name).decode_utf8_lossy()
+}
+
+/// The path with the home directory in place of `~` and `$HOME`.
 fn expanded(path: &str) -> PathBuf {
-    match (path.strip_prefix("~/"), std::env::home_dir()) {
+    let rest = ["~/", "$HOME/", "${HOME}/"].iter().find_map(|prefix| path.strip_prefix(prefix));
+    match (rest, std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => path.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        normalized(text, &mut BTreeSet::new()).lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn lines_are_read_as_by_the_aws_cli() {
+        for (line, expected) in [
+            ("[profile 'a b']", "[profile a%20b]"),
+            ("[profile \"a b\"]", "[profile a%20b]"),
+            ("[profile a(b)] text", "[profile a%28b%29]"),
+            (" [ default ]", "[default]"),
+            ("[sso-session 'my sso']", "[sso-session my%20sso]"),
+            ("[services büro]", "[services b%C3%BCro]"),
+            ("[100%]", "[100%25]"),
+            ("[profiles]", "[profiles]"),
+            ("region: eu-west-1", "region = eu-west-1"),
+            ("role_arn=arn:aws:iam::1:role/r", "role_arn = arn:aws:iam::1:role/r"),
+            ("source_profile = a b", "source_profile = a%20b"),
+            ("sso_session=my sso", "sso_session = my%20sso"),
+            ("credential_process = tool 'a b'", "credential_process = tool 'a b'"),
+            ("  # comment", ""),
+            ("no key", "no key"),
+        ] {
+            assert_eq!(lines(line), [expected], "{line}");
+        }
+    }
+
+    #[test]
+    fn indented_keys_and_nested_keys_are_distinguished() {
+        let text = "[default]\n  region = a\n  output = json\n[services s]\nsagemaker_runtime =\n  endpoint_url = http://a\n\
+                    \n  # comment\n  other = b\nnext = c\n";
+        let expected = "[default]\nregion = a\noutput = json\n[services s]\nsagemaker_runtime = \n  endpoint_url = http://a\n\
+                        \n\n  other = b\nnext = c\n";
+        let mut sections = BTreeSet::new();
+        assert_eq!(normalized(text, &mut sections), expected);
+        assert_eq!(sections.into_iter().collect::<Vec<_>>(), ["default", "services s"]);
+    }
+
+    #[test]
+    fn encoded_names_are_distinct() {
+        for (name, expected) in
+            [("a b", "a%20b"), ("a%20b", "a%2520b"), ("work", "work"), ("a/b.c@d:e+f", "a/b.c@d:e+f")]
+        {
+            assert_eq!(encoded(name), expected);
+            assert_eq!(decoded(expected), name);
+        }
     }
 }

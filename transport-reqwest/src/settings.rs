@@ -18,6 +18,10 @@ pub struct Settings {
     pub fips: Option<Origin>,
     /// The origin of the setting that enables dual-stack hosts, if one does.
     pub dual_stack: Option<Origin>,
+    /// The file of trusted certificates, if one replaces those of the platform.
+    pub ca_bundle: Option<Setting>,
+    /// The URL of the proxy of the environment, without user and password.
+    pub proxy: Option<Setting>,
     /// The origin of the credentials provider. [`Client::credentials_source`](crate::Client::credentials_source) returns the
     /// source of the credentials themselves.
     pub credentials: Origin,

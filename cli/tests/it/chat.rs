@@ -253,7 +253,7 @@ fn hints_fit_the_error() {
     assert!(
         line.starts_with("transport: runtime.sagemaker.nowhere-1.amazonaws.com:443: connecting failed: ")
     );
-    assert!(line.ends_with("; hint: is the region right?"), "{line}");
+    assert!(line.ends_with("; hint: is the region right, or does HTTPS_PROXY have to be set?"), "{line}");
     let given =
         run(calling("https://sagewire.invalid", &["chat", "--endpoint", "e", "--retries", "0", "hi"]), b"");
     let line = given.fails(4);
