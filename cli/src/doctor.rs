@@ -99,6 +99,10 @@ impl Doctor<'_> {
             return Ok(vec![Finding::bad("files", Exit::Usage, error.to_string())]);
         }
         let mut findings: Vec<Finding> = self.profile().into_iter().collect();
+        if findings.iter().any(|finding| !finding.ok) {
+            // Without the profile, no other setting is known.
+            return Ok(findings);
+        }
         let builder = self.args.target.apply(Client::builder());
         let builder = explain_wait(self.args.aws.load(builder)).await?;
         let caller = match self.args.aws.caller().await? {

@@ -59,7 +59,8 @@ impl Profiles {
             };
             let text = normalized(&text, &mut sections);
             let single = EnvConfigFiles::builder().with_contents(kind, &text).build();
-            parsed(&single).await.map_err(unusable)?;
+            let invalid = |reason| Error::config(format!("error parsing {} {reason}", path.display()));
+            parsed(&single).await.map_err(invalid)?;
             files = files.with_contents(kind, text);
             paths.push(path.display().to_string());
         }

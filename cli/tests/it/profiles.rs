@@ -24,7 +24,6 @@ fn an_invalid_line_is_reported() {
     for (variable, text, at) in [
         (config, "[default]\nregion = us-east-1\nbroken\n", "3: Expected an '=' sign defining a property"),
         (config, "region = us-east-1\n", "1: Expected a profile definition"),
-        (config, "\u{feff}[default]\n", "1: Expected a profile definition"),
         (config, "\n[profile work\n", "2: Profile definition must end with ']'"),
         ("AWS_SHARED_CREDENTIALS_FILE", &*keys, "3: Expected an '=' sign defining a property"),
     ] {

@@ -64,7 +64,8 @@ fn timeouts_are_reported() {
         assert!(run.fails(code).starts_with(found), "{run:?}");
         assert_eq!(run.text(), if code == 3 { "so far" } else { "" });
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // Far below the default timeouts, of which the shortest is a minute.
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     for text in ["0", "-1", "soon", "inf"] {
         let run = slow.chat(&[&format!("--timeout={text}"), "hi"]);
         assert!(run.fails(2).contains("not a number of seconds above 0"), "{run:?}");
