@@ -222,12 +222,11 @@ fn has_wide_field(value: &Value) -> bool {
 pub(crate) fn filter_cost(filter: &str, arguments: &[Value]) -> u64 {
     let is_format = filter == "format";
     let sizes = arguments.iter().map(|argument| match argument.as_i64() {
-        // The width of an indent, or the number of items in a row.
-        Some(number) if matches!(filter, "indent" | "batch" | "slice") && number > 1000 => u64::MAX,
+        // The number of items in a row.
+        Some(number) if matches!(filter, "batch" | "slice") && number > 1000 => u64::MAX,
         Some(_) => 0,
         None if is_format && has_wide_field(argument) => u64::MAX,
         None if filter == "list" && argument.as_str().is_some() => size(argument).saturating_mul(ITEM),
-        None if filter == "indent" => size(argument).saturating_mul(16),
         None => size(argument),
     });
     let text = arguments.first().and_then(Value::as_str);

@@ -3,7 +3,7 @@
 use minijinja::value::{Kwargs, Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, State, Value, filters, tests};
 
-use crate::budget::{filter_cost, settle, spend, visit, visit_all, visits_of_index};
+use crate::budget::{filter_cost, settle, spend, too_large, visit, visit_all, visits_of_index};
 use crate::limits::Limits;
 use crate::{methods, operators, percent, python};
 
@@ -45,6 +45,13 @@ fn add_texts(environment: &mut Environment<'static>, limits: Limits) {
             spend(state, text.len() as u64, &limits).map(|()| text)
         },
     );
+    environment.add_filter(
+        "indent",
+        move |state: &mut State<'_, '_>, text: &Value, arguments: Rest<ValueOrKwargs>| {
+            let text = indent(&python::string(text, limits.prompt)?, &arguments.into_values(), &limits)?;
+            spend(state, text.len() as u64, &limits).map(|()| text)
+        },
+    );
     environment.add_filter("wordcount", move |state: &mut State<'_, '_>, text: &str| {
         visit(state, text.len() as u64, &limits)?;
         // A word is a run of letters, digits and underscores.
@@ -67,6 +74,47 @@ fn format(format: &Value, values: Vec<Value>, limits: &Limits) -> Result<String,
         Some((names, [])) if names.is_kwargs() => percent::format(&format, names, limits.prompt),
         _ => percent::format(&format, &Tuple::from(values).into(), limits.prompt),
     }
+}
+
+/// `text | indent(width=4, first=false, blank=false)`: as Jinja2, which keeps a last line end.
+fn indent(text: &str, arguments: &[Value], limits: &Limits) -> Result<String, minijinja::Error> {
+    let (arguments, names) = match arguments.split_last() {
+        Some((last, rest)) if last.is_kwargs() => (rest, Some(last)),
+        _ => (arguments, None),
+    };
+    let argument = |index: usize, name: &str| {
+        let named =
+            || names.and_then(|names| names.get_attr(name).ok()).filter(|value| !value.is_undefined());
+        arguments.get(index).cloned().or_else(named)
+    };
+    let width = argument(0, "width").unwrap_or_else(|| Value::from(4));
+    let width = match width.as_str() {
+        Some(width) => width.to_string(),
+        None => {
+            let width = usize::try_from(width)?;
+            if width > limits.prompt {
+                return Err(too_large());
+            }
+            " ".repeat(width)
+        }
+    };
+    let first = argument(1, "first").is_some_and(|value| value.is_true());
+    let blank = argument(2, "blank").is_some_and(|value| value.is_true());
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut out = if first { width.clone() } else { String::new() };
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            out.push('\n');
+            if blank || !line.is_empty() {
+                out.push_str(&width);
+            }
+        }
+        out.push_str(line);
+        if out.len() > limits.prompt {
+            return Err(too_large());
+        }
+    }
+    Ok(out)
 }
 
 /// What a filter does with the values in its argument.
@@ -98,7 +146,6 @@ fn add_counted(environment: &mut Environment<'static>, limits: Limits) {
         ("selectattr", Argument, Value::from_function(filters::selectattr)),
         ("rejectattr", Argument, Value::from_function(filters::rejectattr)),
         ("reverse", Argument, Value::from_function(filters::reverse)),
-        ("indent", Argument, Value::from_function(filters::indent)),
         ("escape", Argument, Value::from_function(filters::escape)),
         ("e", Argument, Value::from_function(filters::escape)),
         ("batch", Nests, Value::from_function(filters::batch)),

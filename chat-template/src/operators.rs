@@ -1,5 +1,7 @@
 //! The operators of templates as filters: `meter` rewrites the one to the other. They work as in Python, and are bounded.
 
+use std::borrow::Cow;
+
 use minijinja::value::{Kwargs, Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
@@ -92,13 +94,35 @@ fn append(text: &mut String, end: &str, limits: &Limits) -> Result<(), Error> {
     Ok(())
 }
 
+/// The text with HTML escapes, as Python's MarkupSafe writes them, if `escape`.
+fn escaped(text: &str, escape: bool) -> Cow<'_, str> {
+    if !escape || !text.contains(['&', '<', '>', '\'', '"']) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\'' => out.push_str("&#39;"),
+            '"' => out.push_str("&#34;"),
+            c => out.push(c),
+        }
+    }
+    out.into()
+}
+
 /// `a + b`: numbers, texts or lists.
 fn sum(state: &mut State<'_, '_>, left: &Value, right: &Value, limits: &Limits) -> Result<Value, Error> {
-    if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
+    if let (Some(left_text), Some(right_text)) = (left.as_str(), right.as_str()) {
+        // A text that is not safe is escaped when it is added to one that is.
+        let is_safe = left.is_safe() || right.is_safe();
         let mut text = String::new();
-        append(&mut text, left, limits)?;
-        append(&mut text, right, limits)?;
-        return spend(state, text.len() as u64, limits).map(|()| text.into());
+        append(&mut text, &escaped(left_text, is_safe && !left.is_safe()), limits)?;
+        append(&mut text, &escaped(right_text, is_safe && !right.is_safe()), limits)?;
+        spend(state, text.len() as u64, limits)?;
+        return Ok(if is_safe { Value::from_safe_string(text) } else { text.into() });
     }
     if is_list(left) && is_list(right) && left.is_tuple() == right.is_tuple() {
         let len = left.len().unwrap_or(0).saturating_add(right.len().unwrap_or(0));

@@ -123,6 +123,7 @@ EXPRESSIONS = {
         "3.7|int", "'5'|int", "'x'|int", "'2.5'|float", "2.567|round(1)", "2|round", "-3|abs", "i|string ~ 'a'", "l|string", "m|string",
         "'%s %s'|format(1, 'a')", "'%(a)s'|format(a=1)", "'a,b'|replace(',', ';')", "[['a', 1], ['b', 2]]|map('first')|list", "['a', 'b']|map('upper')|list",
         "[1, 0, 2]|select|list", "[1, 2, 3]|reject('odd')|list", "messages|map(attribute='content')|map('length')|list", "'a'|e", "'<a>'|escape", "'<a>'|safe",
+        "'{\n'|indent(2, first=true) ~ '|'", "'a\n\nb'|indent(2, blank=true)", "'a\n\nb\n'|indent(2)", "'a\nb'|indent('> ')", "'<'|safe + '<'", "'<' + '&\"'|safe", "'<'|safe ~ '<'", "'<'|safe + '<'|safe", "'<' + '<'", "'<'|e + '<'",
         "messages|groupby('role')|length", "(messages|selectattr('role', 'eq', 'user')|first).content", "'a b c'|wordcount",
     ],
     "tojson": [
