@@ -41,7 +41,12 @@ fn add_texts(environment: &mut Environment<'static>, limits: Limits) {
     environment.add_filter(
         "format",
         move |state: &mut State<'_, '_>, text: &Value, values: Rest<ValueOrKwargs>| {
-            let text = format(text, values.into_values(), &limits)?;
+            let values = values.into_values();
+            for value in &values {
+                let bytes = visit_all(state, value, true, &limits)?;
+                spend(state, bytes, &limits)?;
+            }
+            let text = format(text, values, &limits)?;
             spend(state, text.len() as u64, &limits).map(|()| text)
         },
     );
@@ -243,6 +248,14 @@ fn add_tests(environment: &mut Environment<'static>, limits: Limits) {
                 Ok::<_, minijinja::Error>(compare(a, b))
             });
         }
+    }
+    for (name, test) in
+        [("lower", Value::from_function(tests::is_lower)), ("upper", Value::from_function(tests::is_upper))]
+    {
+        environment.add_test(name, move |state: &mut State<'_, '_>, value: &Value| {
+            visit(state, visits_of_index(value), &limits)?;
+            Ok::<_, minijinja::Error>(test.call(state, std::slice::from_ref(value))?.is_true())
+        });
     }
     let is_in = Value::from_function(tests::is_in);
     environment.add_test("in", move |state: &mut State<'_, '_>, value: &Value, container: &Value| {

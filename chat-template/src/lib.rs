@@ -108,6 +108,7 @@ mod control_tokens;
 mod date;
 mod engine;
 mod error;
+mod expressions;
 mod family;
 mod filters;
 mod limits;

@@ -12,6 +12,7 @@
 //! | `a < b`, `a in b` | `(a)\|_visit < (b)\|_visit`, `(a)\|_visit in (b)\|_within`; nothing for a literal |
 //! | `[a, b]`, `(a, b)`, `{'k': a}` | `([a, b]\|_new)` |
 //! | `a[b]`, `a[1:]` | `(a\|_index)[(b)\|_visit]`, `((a\|_slice)[1:]\|_list)` |
+//! | `{% for a in b %}` | `{% for a in (b)\|_index %}` |
 //! | `{% set a.b = c %}` | `{% set a.b = (c)\|_attribute %}` |
 //!
 //! Filters bind tighter than all operators and cannot be redefined by a template. The meaning of a template stays the same,
@@ -110,7 +111,10 @@ mod tests {
                 "{% set a.b = c, 1 %}{% set a, b = c, 1 %}",
                 "{% set a.b = (c, 1)|_attribute %}{% set a, b = (c, 1)|_new %}",
             ),
-            ("{% for (a, b) in c[1:] if a %}", "{% for (a, b) in ((c|_slice)[1:]|_list) if a %}"),
+            ("{% for (a, b) in c[1:] if a %}", "{% for (a, b) in (((c|_slice)[1:]|_list))|_index if a %}"),
+            ("{{ a\u{c}== b }}", "{{ (a)|_visit\u{c}== (b)|_visit }}"),
+            ("{% set a | f(b == c, [d]) %}", "{% set a | f((b)|_visit == (c)|_visit, ([d]|_new)) %}"),
+            ("{{ loop.changed(a, b.c) }}", "{{ loop.changed((a)|_visit, (b.c)|_visit) }}"),
             ("{% call(a) f([b]) %}", "{% call(a) f(([b]|_new)) %}"),
             ("{{ a is in [b] or c is not in d }}", "{{ a is in [b] or c is not in d }}"),
             ("{{ a ~ '}}' ~ \"\\\"~\" 'b' }}", "{{ (a )|_join( '}}' , \"\\\"~\" 'b') }}"),

@@ -179,6 +179,8 @@ fn remainder(
     limits: &Limits,
 ) -> Result<Value, Error> {
     if let Some(format) = left.as_str() {
+        let bytes = visit_all(state, right, true, limits)?;
+        spend(state, bytes, limits)?;
         let text = percent::format(format, right, limits.prompt)?;
         return spend(state, text.len() as u64, limits).map(|()| text.into());
     }

@@ -1,5 +1,7 @@
 //! Scans one tag of a template and finds what has to be rewritten in it. See `meter` for what and why.
 
+use crate::expressions::{CONCATENATION, Expressions, Kind, PRODUCT, SUM};
+
 /// Most operators, names and brackets in one tag. The longest tags in use have about 200.
 const TOKENS: usize = 2000;
 
@@ -10,9 +12,6 @@ pub(crate) struct Fault {
     pub(crate) offset: usize,
     pub(crate) reason: &'static str,
 }
-
-/// A change of the source: the offset, the bytes that are replaced, and what replaces them.
-type Edit = (usize, usize, &'static str);
 
 /// The kind of the last token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,71 +28,6 @@ enum Last {
     Operator,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// The tag itself, arguments of a call, parentheses, the argument of a test.
-    Plain,
-    Parentheses,
-    List,
-    Map,
-    Subscript,
-}
-
-/// The first operand of a comparison, whose second one is being read.
-#[derive(Clone, Copy, Debug)]
-struct Comparison {
-    left: (usize, usize),
-    is_literal: bool,
-    is_membership: bool,
-}
-
-/// How tight operators bind: products, `~`, sums, and the operands of comparisons.
-const PRODUCT: usize = 0;
-const CONCATENATION: usize = 1;
-const SUM: usize = 2;
-const COMPARED: usize = 3;
-
-/// An open bracket, or the tag itself.
-#[derive(Clone, Copy, Debug)]
-struct Level {
-    kind: Kind,
-    open: usize,
-    close: u8,
-    /// Where the operand before a subscript begins and ends.
-    source: (usize, usize),
-    /// Where the current operand begins, with its attributes and subscripts.
-    operand: usize,
-    /// Where the current expression of each precedence begins.
-    starts: [Option<usize>; 4],
-    /// The filter whose arguments are being read, for each operator that became one.
-    filters: [Option<&'static str>; 3],
-    comparison: Option<Comparison>,
-    /// The bracket, and the current operand of a comparison, contain nothing but literals.
-    is_literal: bool,
-    is_literal_operand: bool,
-    has_comma: bool,
-    has_colon: bool,
-}
-
-impl Level {
-    fn new(kind: Kind, open: usize, close: u8, source: (usize, usize)) -> Self {
-        Self {
-            kind,
-            open,
-            close,
-            source,
-            operand: open,
-            starts: [None; 4],
-            filters: [None; 3],
-            comparison: None,
-            is_literal: true,
-            is_literal_operand: true,
-            has_comma: false,
-            has_colon: false,
-        }
-    }
-}
-
 /// The target of `{% set … = %}` or `{% for … in %}`, which is no expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
@@ -108,15 +42,16 @@ pub(crate) struct Tag<'a> {
     bytes: &'a [u8],
     open: usize,
     pos: usize,
-    /// The end of the last token.
-    end: usize,
     last: Last,
-    levels: Vec<Level>,
-    edits: Vec<Edit>,
+    expressions: Expressions<'a>,
     tokens: usize,
+    /// The last token is the name of a method that compares its arguments.
+    compares_arguments: bool,
     target: Target,
     /// The target of `set` is an attribute.
     is_attribute: bool,
+    /// Where the value begins that `for` iterates over.
+    iterated: Option<Option<usize>>,
     /// Where the value begins that `set` assigns; `None` before the equals sign.
     value: Option<Option<usize>>,
     pub(crate) is_raw: bool,
@@ -131,13 +66,13 @@ impl<'a> Tag<'a> {
             bytes: source.as_bytes(),
             open,
             pos: open + 2,
-            end: open + 2,
             last: Last::Operator,
-            levels: Vec::from([Level::new(Kind::Plain, open, close, (open, open))]),
-            edits: Vec::new(),
+            expressions: Expressions::new(source.as_bytes(), open, close),
             tokens: 0,
+            compares_arguments: false,
             target: Target::None,
             is_attribute: false,
+            iterated: None,
             value: None,
             is_raw: false,
             is_branch: false,
@@ -153,7 +88,7 @@ impl<'a> Tag<'a> {
             self.keyword();
         }
         while let Some(&byte) = self.bytes.get(self.pos) {
-            if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            if byte.is_ascii_whitespace() {
                 self.pos += 1;
                 continue;
             }
@@ -171,22 +106,10 @@ impl<'a> Tag<'a> {
             if is_end {
                 break;
             }
-            self.end = self.pos;
+            self.expressions.end = self.pos;
         }
-        self.apply(out);
+        self.expressions.apply(self.source, self.open, self.pos, out);
         Ok(self.pos)
-    }
-
-    /// Copies the tag with all edits.
-    fn apply(&mut self, out: &mut String) {
-        self.edits.sort_by_key(|edit| edit.0);
-        let mut copied = self.open;
-        for &(offset, len, text) in &self.edits {
-            out.push_str(&self.source[copied..offset]);
-            out.push_str(text);
-            copied = offset + len;
-        }
-        out.push_str(&self.source[copied..self.pos]);
     }
 
     /// Skips the keyword of a block, which is not an operand.
@@ -207,11 +130,11 @@ impl<'a> Tag<'a> {
             self.last = Last::Operand;
         }
         self.pos += word.len();
-        self.end = self.pos;
+        self.expressions.end = self.pos;
     }
 
     fn is_end(&self) -> bool {
-        let [Level { close, .. }] = self.levels[..] else { return false };
+        let Some(close) = self.expressions.end_of_tag() else { return false };
         let rest = &self.bytes[self.pos..];
         let rest = match rest {
             [b'-' | b'+', rest @ ..] if rest.starts_with(&[close, b'}']) => rest,
@@ -222,12 +145,14 @@ impl<'a> Tag<'a> {
 
     /// Ends the tag, whose end begins with this byte.
     fn finish(&mut self, byte: u8) {
-        self.boundary();
+        self.expressions.boundary();
+        self.end_iterated();
         if let Some(start) = self.value.flatten() {
+            let value = (start, self.expressions.end);
             if self.is_attribute {
-                self.wrap((start, self.end), ")|_attribute");
-            } else if self.level().has_comma {
-                self.wrap((start, self.end), ")|_new");
+                self.expressions.wrap(value, ")|_attribute");
+            } else if self.expressions.has_comma() {
+                self.expressions.wrap(value, ")|_new");
             }
         }
         self.pos += if byte == b'-' || byte == b'+' { 3 } else { 2 };
@@ -268,24 +193,29 @@ impl<'a> Tag<'a> {
         }
         let word = &self.source[begin..self.pos];
         match (word, self.last) {
-            (_, Last::Dot) => self.last = Last::Operand,
+            (_, Last::Dot) => {
+                self.last = Last::Operand;
+                // `loop.changed(x)` compares.
+                self.compares_arguments = word == "changed";
+            }
             ("not", Last::Is) => {}
             (_, Last::Is) => self.last = Last::Test,
             ("in", _) if self.target == Target::For => {
-                self.target = Target::None;
+                (self.target, self.iterated) = (Target::None, Some(None));
                 self.last = Last::Operator;
             }
             ("is", Last::Operand) => {
-                self.opaque();
+                self.expressions.opaque();
                 self.last = Last::Is;
             }
-            ("not", Last::Operand | Last::Test) => self.comparison(begin, true),
+            ("not", Last::Operand | Last::Test) => self.comparison(true),
             // The second word of `not in`.
             ("in", Last::Operator) => {}
-            ("in", _) => self.comparison(begin, true),
+            ("in", _) => self.comparison(true),
             ("if" | "else" | "and" | "or" | "recursive", _) => {
-                self.boundary();
-                self.opaque();
+                self.expressions.boundary();
+                self.end_iterated();
+                self.expressions.opaque();
                 self.last = Last::Operator;
             }
             ("not", _) => self.last = Last::Operator,
@@ -293,7 +223,7 @@ impl<'a> Tag<'a> {
                 self.operand(begin);
                 let constant = matches!(word, "true" | "True" | "false" | "False" | "none" | "None");
                 if !is_number && !constant {
-                    self.opaque();
+                    self.expressions.opaque();
                 }
                 self.last = Last::Operand;
             }
@@ -307,22 +237,29 @@ impl<'a> Tag<'a> {
         let is_binary = matches!(self.last, Last::Operand | Last::Test);
         match byte {
             b'(' | b'[' | b'{' => self.open(byte, begin),
-            b')' | b']' | b'}' => self.close(byte),
+            b')' | b']' | b'}' => {
+                self.expressions.close(byte, self.pos);
+                self.last = Last::Operand;
+            }
             b'.' | b'|' => {
                 self.is_attribute |= self.target == Target::Set && byte == b'.';
-                self.opaque();
+                if self.target == Target::Set && byte == b'|' {
+                    // Filters of a block: `{% set x | replace(a, b) %}`.
+                    self.target = Target::None;
+                }
+                self.expressions.opaque();
                 self.last = Last::Dot;
             }
             b'=' | b'!' | b'<' | b'>' if byte != b'=' || self.bytes.get(self.pos) == Some(&b'=') => {
                 self.pos += usize::from(self.bytes.get(self.pos) == Some(&b'='));
-                self.comparison(begin, false);
+                self.comparison(false);
             }
             b'*' | b'/' if is_twice => {
                 self.pos += 1;
                 if byte == b'/' {
-                    self.binary(PRODUCT, None, begin);
+                    self.expressions.binary(PRODUCT, None, begin);
                 }
-                self.opaque();
+                self.expressions.opaque();
                 self.last = Last::Operator;
             }
             b'*' | b'/' | b'%' | b'~' | b'+' | b'-' if is_binary => {
@@ -334,8 +271,8 @@ impl<'a> Tag<'a> {
                     b'+' => (SUM, Some(")|_add(")),
                     _ => (SUM, None),
                 };
-                self.binary(precedence, filter, begin);
-                self.opaque();
+                self.expressions.binary(precedence, filter, begin);
+                self.expressions.opaque();
                 self.last = Last::Operator;
             }
             // A sign belongs to the operand that follows.
@@ -344,21 +281,15 @@ impl<'a> Tag<'a> {
                 self.last = Last::Operator;
             }
             _ => {
-                self.boundary();
-                self.level().has_comma |= byte == b',';
-                self.level().has_colon |= byte == b':';
+                self.expressions.boundary();
+                self.expressions.separator(byte);
                 if self.target == Target::Set && byte == b'=' {
                     (self.target, self.value) = (Target::None, Some(None));
-                    self.level().has_comma = false;
+                    self.expressions.forget_commas();
                 }
                 self.last = Last::Operator;
             }
         }
-    }
-
-    fn level(&mut self) -> &mut Level {
-        let last = self.levels.len() - 1;
-        &mut self.levels[last]
     }
 
     /// Notes where an operand begins, or its sign.
@@ -366,100 +297,33 @@ impl<'a> Tag<'a> {
         if self.target != Target::None {
             return;
         }
-        if let Some(value @ None) = &mut self.value {
-            *value = Some(begin);
-        }
-        let level = self.level();
-        level.operand = begin;
-        for start in &mut level.starts {
-            start.get_or_insert(begin);
-        }
-    }
-
-    /// The current operand and bracket are no literals.
-    fn opaque(&mut self) {
-        let level = self.level();
-        (level.is_literal, level.is_literal_operand) = (false, false);
-    }
-
-    fn wrap(&mut self, (begin, end): (usize, usize), filter: &'static str) {
-        self.edits.push((begin, 0, "("));
-        self.edits.push((end, 0, filter));
-    }
-
-    /// Ends all expressions that bind tighter than `precedence`.
-    fn end_tighter(&mut self, precedence: usize) {
-        for tighter in 0..precedence.min(self.level().filters.len()) {
-            if self.level().filters[tighter].take().is_some() {
-                self.edits.push((self.end, 0, ")"));
+        for start in [&mut self.value, &mut self.iterated] {
+            if let Some(start @ None) = start {
+                *start = Some(begin);
             }
         }
-        self.level().starts[..precedence].fill(None);
+        self.expressions.operand(begin);
     }
 
-    /// A binary operator of this precedence, which becomes a filter.
-    fn binary(&mut self, precedence: usize, filter: Option<&'static str>, begin: usize) {
-        self.end_tighter(precedence);
-        let current = self.level().filters[precedence];
-        // Operators of one kind become one filter with several arguments, so that long sums do not nest.
-        if let (Some(_), true) = (filter, current == filter && filter != Some(")|_mod(")) {
-            return self.edits.push((begin, 1, ","));
+    /// Ends the value that a `for` iterates over. `if` may follow.
+    fn end_iterated(&mut self) {
+        if let (Some(_), Some(start)) = (self.expressions.end_of_tag(), self.iterated.flatten()) {
+            self.expressions.wrap((start, self.expressions.end), ")|_index");
+            self.iterated = None;
         }
-        if current.is_some() {
-            self.edits.push((self.end, 0, ")"));
-        }
-        if let (Some(filter), Some(start)) = (filter, self.level().starts[precedence]) {
-            self.edits.push((start, 0, "("));
-            self.edits.push((begin, 1, filter));
-        }
-        self.level().filters[precedence] = filter;
     }
 
     /// A comparison, or `in`, or `not in`.
-    fn comparison(&mut self, begin: usize, is_membership: bool) {
-        self.end_comparison();
-        let end = self.end;
-        let level = self.level();
-        let left = (level.starts[COMPARED].unwrap_or(begin), end);
-        let is_literal = level.is_literal_operand;
-        level.comparison = Some(Comparison { left, is_literal, is_membership });
-        level.starts[COMPARED] = None;
-        (level.is_literal, level.is_literal_operand) = (false, true);
+    fn comparison(&mut self, is_membership: bool) {
+        self.expressions.comparison(is_membership);
         self.last = Last::Operator;
-    }
-
-    /// Ends the second operand of a comparison, if there is one.
-    fn end_comparison(&mut self) {
-        self.end_tighter(COMPARED);
-        let end = self.end;
-        let level = self.level();
-        let (right, is_literal) = (level.starts[COMPARED], level.is_literal_operand);
-        let (Some(comparison), Some(right)) = (level.comparison.take(), right) else { return };
-        // A comparison with a literal takes no longer than the literal is long.
-        if comparison.is_membership && !is_literal {
-            self.wrap((right, end), ")|_within");
-        } else if !comparison.is_literal && !is_literal {
-            self.wrap((right, end), ")|_visit");
-        }
-        // A key is hashed.
-        let is_key = comparison.is_membership && self.bytes[right] == b'{';
-        if !comparison.is_literal && (!is_literal || is_key) {
-            self.wrap(comparison.left, ")|_visit");
-        }
-    }
-
-    /// Ends the current expression: what follows binds looser than all operators.
-    fn boundary(&mut self) {
-        self.end_comparison();
-        let level = self.level();
-        level.starts = [None; 4];
-        level.is_literal_operand = true;
     }
 
     fn open(&mut self, byte: u8, begin: usize) {
         let is_argument = matches!(self.last, Last::Test);
         let (kind, close) = match (byte, self.last) {
             _ if self.target != Target::None => (Kind::Plain, if byte == b'(' { b')' } else { b']' }),
+            (b'(', Last::Operand) if self.compares_arguments => (Kind::Compared, b')'),
             (b'(', Last::Operand | Last::Test) => (Kind::Plain, b')'),
             (b'(', _) => (Kind::Parentheses, b')'),
             (b'[', Last::Operand) => (Kind::Subscript, b']'),
@@ -469,35 +333,8 @@ impl<'a> Tag<'a> {
         if !matches!(self.last, Last::Operand | Last::Test) {
             self.operand(begin);
         }
-        let source = (self.level().operand, self.end);
-        self.levels.push(Level::new(kind, begin, close, source));
+        self.compares_arguments = false;
+        self.expressions.open(kind, begin, close);
         self.last = Last::Operator;
-    }
-
-    fn close(&mut self, byte: u8) {
-        let is_text = self.level().starts[COMPARED].is_some_and(|start| {
-            matches!(self.bytes[start], b'"' | b'\'') && self.levels[self.levels.len() - 1].is_literal
-        });
-        let key = (self.level().starts[COMPARED], self.end);
-        self.boundary();
-        self.last = Last::Operand;
-        let [.., _, inner] = self.levels[..] else { return };
-        self.levels.pop();
-        let (begin, end) = inner.source;
-        match inner.kind {
-            Kind::List | Kind::Map | Kind::Parentheses if inner.is_literal => return,
-            Kind::Parentheses if !inner.has_comma => {}
-            Kind::List | Kind::Map | Kind::Parentheses => self.wrap((inner.open, self.pos), "|_new)"),
-            Kind::Subscript if byte == b']' && !is_text => {
-                self.wrap((begin, end), if inner.has_colon { "|_slice)" } else { "|_index)" });
-                if inner.has_colon {
-                    self.wrap((begin, self.pos), "|_list)");
-                } else if let (false, (Some(start), end)) = (inner.is_literal, key) {
-                    self.wrap((start, end), ")|_visit");
-                }
-            }
-            Kind::Subscript | Kind::Plain => {}
-        }
-        self.opaque();
     }
 }

@@ -53,7 +53,7 @@ fn shared(end: &str) -> String {
 /// A list and a text of the given lengths, used many times.
 fn repeated(step: &str) -> String {
     format!(
-        "{{% set l = range(99999) | list %}}{{% set t = 'x' * 4000000 %}}{{% for i in range(99999) %}}{step}{{% endfor %}}"
+        "{{% set l = range(99999) | list %}}{{% set t = 'x' * 4000000 %}}{{% set l2 = l + [] %}}{{% set t2 = t ~ '' %}}{{% for i in range(99999) %}}{step}{{% endfor %}}"
     )
 }
 
@@ -139,6 +139,25 @@ fn templates() -> Vec<String> {
         "{{ t ~ '' ~ '' ~ '' ~ '' | length }}",
         "{{ [l, l] | sort | length }}",
         "{{ l is in [l] }}",
+        "{{ loop.changed(l) }}",
+        "{{ loop.changed(t) }}",
+        "{% for b in l %}{% break %}{% endfor %}",
+        "{% for b in t %}{% break %}{% endfor %}",
+        "{% if l\u{c}== l2 %}{% endif %}",
+        "{% set x | replace(l == l2, 'a') %}{% endset %}",
+        "{{ t is startingwith 'y' }}{{ t is lower }}",
+        "{{ t | first }}{{ t | last }}{{ l | last }}{{ l | first }}",
+        "{{ t | bool }}{{ l | bool }}{{ t | default('a') | length }}",
+        "{{ l | reverse | length }}",
+        "{{ l | list | length }}",
+        "{{ l | batch(1000) | length }}",
+        "{{ l | select('odd') | first }}",
+        "{{ '%.3s' % t }}",
+        "{{ '%s' % t[0] }}",
+        "{{ l * 1 | length }}",
+        "{{ dict(a=l).a[0] }}",
+        "{{ namespace(a=l).a[0] }}",
+        "{{ [l][0][0] }}",
     ] {
         templates.push(repeated(step));
     }
@@ -195,6 +214,15 @@ fn malicious_templates_are_bounded() {
         }
     }
     assert!(slow.is_empty(), "{}", slow.join("\n"));
+}
+
+/// More messages than a template can write in its steps are refused before their values take memory.
+#[test]
+fn many_messages_are_refused() {
+    let message = || Message::new(Role::User, vec![Part::new(Content::Text("x".into()))]);
+    let messages: Vec<_> = (0..200_000).map(|_| message()).collect();
+    let error = Template::named("llama3").expect("a family").render(&messages, &[]).expect_err("too many");
+    assert!(error.is_limit() && error.to_string().contains("200000"), "{error}");
 }
 
 fn render(source: &str) -> Result<String, TemplateError> {
