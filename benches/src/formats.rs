@@ -20,6 +20,8 @@ pub enum Source {
     Sglang,
     /// Server-sent events of Amazon Nova's container, in SageMaker's frames.
     Nova,
+    /// Server-sent events of OpenAI Responses, in SageMaker's frames.
+    Responses,
 }
 
 /// The format that a stream is converted to.
@@ -37,7 +39,7 @@ pub enum Target {
 
 impl Source {
     /// All formats, in the order of the table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OpenAi,
         Self::Tgi,
         Self::Lmi,
@@ -46,11 +48,20 @@ impl Source {
         Self::Cohere,
         Self::Sglang,
         Self::Nova,
+        Self::Responses,
     ];
 
     /// The formats other than OpenAI's.
-    pub const OTHERS: [Self; 7] =
-        [Self::Tgi, Self::Lmi, Self::ConverseStream, Self::Anthropic, Self::Cohere, Self::Sglang, Self::Nova];
+    pub const OTHERS: [Self; 8] = [
+        Self::Tgi,
+        Self::Lmi,
+        Self::ConverseStream,
+        Self::Anthropic,
+        Self::Cohere,
+        Self::Sglang,
+        Self::Nova,
+        Self::Responses,
+    ];
 
     /// The name of the workload and in the table.
     pub fn name(self) -> &'static str {
@@ -63,6 +74,7 @@ impl Source {
             Self::Cohere => "cohere",
             Self::Sglang => "sglang",
             Self::Nova => "nova",
+            Self::Responses => "responses",
         }
     }
 }

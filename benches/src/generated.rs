@@ -21,6 +21,7 @@ pub(crate) fn generate(source: Source, events: usize) -> Option<Workload> {
         Source::Cohere => (5, cohere),
         Source::Sglang => (2, sglang),
         Source::Nova => (3, nova),
+        Source::Responses => (8, responses),
     };
     let tokens: Vec<String> = (0..events.saturating_sub(others)).map(|_| token(&mut random)).collect();
     let pieces = write(&tokens, &mut random);
@@ -218,4 +219,55 @@ fn nova(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
         ),
     );
     events(std::iter::once(start).chain(deltas).chain([end]))
+}
+
+/// The events of Responses, with fields in the order of vLLM, which repeats the text three times at the end.
+fn responses(tokens: &[String], random: &mut Random) -> Vec<Vec<u8>> {
+    let (id, item) = (format!("resp_{:016x}", random.next()), format!("msg_{:016x}", random.next()));
+    let mut events: Vec<Vec<u8>> = Vec::with_capacity(tokens.len() + 8);
+    let mut push = |name: &str, fields: &str| {
+        let number = events.len();
+        let event = format!(
+            "event: response.{name}\ndata: {{{fields},\"sequence_number\":{number},\"type\":\"response.{name}\"}}\n\n"
+        );
+        events.push(event.into_bytes());
+    };
+    let response = |status: &str, output: &str, usage: &str| {
+        format!(
+            r#""response":{{"id":"{id}","created_at":1770933892,"incomplete_details":null,"instructions":null,"metadata":null,"model":"meta-llama/Llama-3.1-8B-Instruct","object":"response","output":[{output}],"parallel_tool_calls":true,"temperature":0.6,"tool_choice":"auto","tools":[],"top_p":0.9,"background":false,"max_output_tokens":131035,"service_tier":"auto","status":"{status}","truncation":"disabled","usage":{usage},"user":null}}"#
+        )
+    };
+    let text = json(&tokens.concat());
+    let part =
+        |text: &str| format!(r#"{{"annotations":[],"text":{text},"type":"output_text","logprobs":[]}}"#);
+    let message = |status: &str, content: &str| {
+        format!(
+            r#"{{"id":"{item}","content":[{content}],"role":"assistant","status":"{status}","type":"message"}}"#
+        )
+    };
+    let place = format!(r#""item_id":"{item}","output_index":0"#);
+    push("created", &response("in_progress", "", "null"));
+    push("in_progress", &response("in_progress", "", "null"));
+    push("output_item.added", &format!(r#""item":{},"output_index":0"#, message("in_progress", "")));
+    push("content_part.added", &format!(r#""content_index":0,{place},"part":{}"#, part("\"\"")));
+    for token in tokens {
+        let delta = format!(
+            r#""content_index":0,"delta":{},"item_id":"{item}","logprobs":[],"output_index":0"#,
+            json(token)
+        );
+        push("output_text.delta", &delta);
+    }
+    push(
+        "output_text.done",
+        &format!(r#""content_index":0,"item_id":"{item}","logprobs":[],"output_index":0,"text":{text}"#),
+    );
+    push("content_part.done", &format!(r#""content_index":0,{place},"part":{}"#, part(&text)));
+    let done = message("completed", &part(&text));
+    push("output_item.done", &format!(r#""item":{done},"output_index":0"#));
+    let (output, total) = (tokens.len(), tokens.len() + INPUT_TOKENS);
+    let usage = format!(
+        r#"{{"input_tokens":{INPUT_TOKENS},"input_tokens_details":{{"cached_tokens":0}},"output_tokens":{output},"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{total}}}"#
+    );
+    push("completed", &response("completed", &done, &usage));
+    events
 }

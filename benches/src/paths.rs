@@ -47,7 +47,7 @@ const PACKET: usize = 1400;
 
 impl HotPath {
     /// All paths. The baseline refers to them by name, so a new name is a new path.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::new("frames", "openai", Work::Measure(Measure::Frames), FULL),
         // Smaller than a frame's headers: every read ends in a partial frame.
         Self::new("frames-64", "openai", Work::Measure(Measure::Frames), 64),
@@ -65,6 +65,7 @@ impl HotPath {
         Self::new("decode-lmi", "lmi", Work::Measure(Measure::Decode), FULL),
         Self::new("decode-converse-stream", "converse-stream", Work::Measure(Measure::Decode), FULL),
         Self::new("decode-anthropic", "anthropic", Work::Measure(Measure::Decode), FULL),
+        Self::new("decode-responses", "responses", Work::Measure(Measure::Decode), FULL),
         Self::new("transcode-bedrock", "openai", Work::Measure(Measure::TranscodeBedrock), FULL),
         Self::new("transcode-openai", "openai", Work::Measure(Measure::TranscodeOpenai), FULL),
         Self::new("transcode-anthropic", "openai", Work::Measure(Measure::Pair(Target::Anthropic)), FULL),

@@ -63,13 +63,15 @@ fn section(name: &str) -> Vec<Value> {
 #[test]
 fn everyone_answers_on_every_format_and_pair() {
     let (formats, pairs) = (section("formats"), section("pairs"));
-    assert_eq!((formats.len(), pairs.len()), (14, 40));
+    assert_eq!((formats.len(), pairs.len()), (34, 72));
     for row in formats.iter().chain(&pairs) {
         assert_eq!(row["reads"], 8192, "{row}");
         assert!(row["ns_per_event"].as_f64().is_some_and(|time| time > 0.0), "{row}");
         assert!(!row["version"].as_str().unwrap().is_empty(), "{row}");
     }
-    for source in ["openai", "tgi", "lmi", "converse-stream", "anthropic"] {
+    for source in
+        ["openai", "tgi", "lmi", "converse-stream", "anthropic", "cohere", "sglang", "nova", "responses"]
+    {
         for target in ["openai", "tgi", "converse-stream", "anthropic"] {
             let mut pair = pairs.iter().filter(|row| {
                 row["workload"] == source && row["measure"].as_str() == Some(&format!("to-{target}"))

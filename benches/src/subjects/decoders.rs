@@ -28,6 +28,8 @@ pub struct Lmi;
 pub struct ConverseStream;
 /// Anthropic's server-sent events.
 pub struct Anthropic<P>(PhantomData<P>);
+/// Server-sent events of Responses.
+pub struct Responses<P>(PhantomData<P>);
 
 /// Cohere's server-sent events.
 pub struct Cohere<P>(PhantomData<P>);
@@ -297,7 +299,7 @@ struct MessageDelta<'a> {
     stop_reason: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 struct MessageUsage {
     #[serde(default)]
     input_tokens: u64,
@@ -454,5 +456,56 @@ impl<P: Events> Decode for Sglang<P> {
             Ok(())
         })?;
         complete(done, NOT_DONE)
+    }
+}
+
+/// Any event of Responses: the delta, and the fields of the response.
+#[derive(Deserialize)]
+struct ResponseEvent<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    delta: Option<Text<'a>>,
+    #[serde(borrow)]
+    response: Option<ResponseObject<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ResponseObject<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    model: Text<'a>,
+    #[serde(borrow)]
+    status: Text<'a>,
+    usage: Option<MessageUsage>,
+}
+
+impl<P: Events> Decode for Responses<P> {
+    fn each(reads: &mut Reads<'_>, mut each: impl FnMut(Said<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let mut done = false;
+        P::each(Payloads::new(reads), |data| {
+            let event: ResponseEvent<'_> = serde_json::from_str(data)?;
+            match (&*event.kind.0, &event.response) {
+                ("response.output_text.delta", _) => match of_text(&event.delta) {
+                    Some(text) => each(Said::Text(text))?,
+                    None => return Err("a delta without text".into()),
+                },
+                ("response.created", Some(ResponseObject { id, model, .. })) => {
+                    each(Said::Start { id: Some(&id.0), model: Some(&model.0) })?;
+                }
+                ("response.completed" | "response.incomplete", Some(response)) => {
+                    let is_length = response.status.0 == "incomplete";
+                    each(Said::Finish(if is_length { Reason::Length } else { Reason::Stop }))?;
+                    if let Some(MessageUsage { input_tokens, output_tokens }) = response.usage {
+                        each(Said::Usage(Usage { input: input_tokens, output: output_tokens }))?;
+                    }
+                    done = true;
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        complete(done, "no response.completed")
     }
 }

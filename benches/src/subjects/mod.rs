@@ -167,6 +167,12 @@ fn decode_others(source: Source) -> Vec<Subject> {
             said::decode::<decoders::OpenAi<SseStream>>,
             said::decode::<decoders::OpenAi<SseCore>>,
         ])),
+        Source::Responses => subjects.extend(of_events([
+            said::decode::<decoders::Responses<EventsourceStream>>,
+            said::decode::<decoders::Responses<Sseer>>,
+            said::decode::<decoders::Responses<SseStream>>,
+            said::decode::<decoders::Responses<SseCore>>,
+        ])),
         Source::Lmi => subjects.push(Subject::new(packages(source), "", said::decode::<decoders::Lmi>)),
         Source::ConverseStream => {
             subjects.push(Subject::new(packages(source), "", said::decode::<decoders::ConverseStream>));
@@ -179,9 +185,13 @@ fn decode_others(source: Source) -> Vec<Subject> {
 /// The packages of the best decoder of a format.
 fn packages(source: Source) -> &'static [&'static str] {
     match source {
-        Source::OpenAi | Source::Tgi | Source::Anthropic | Source::Cohere | Source::Sglang | Source::Nova => {
-            &[SMITHY, BEST, SERDE]
-        }
+        Source::OpenAi
+        | Source::Tgi
+        | Source::Anthropic
+        | Source::Cohere
+        | Source::Sglang
+        | Source::Nova
+        | Source::Responses => &[SMITHY, BEST, SERDE],
         Source::Lmi => &[SMITHY, "memchr", SERDE],
         Source::ConverseStream => &[SMITHY, SERDE],
     }
@@ -205,6 +215,7 @@ fn pair(source: Source, target: Target) -> Run {
         Source::Anthropic => to::<decoders::Anthropic<Best>>(target),
         Source::Cohere => to::<decoders::Cohere<Best>>(target),
         Source::Sglang => to::<decoders::Sglang<Best>>(target),
+        Source::Responses => to::<decoders::Responses<Best>>(target),
     }
 }
 

@@ -35,12 +35,7 @@ pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
 
 /// Reads a part of the content.
 pub(crate) fn part<'a>(source: &mut Source<'a>) -> Result<Part<'a>> {
-    let offset = source.expect("content part", Kind::Object)?;
-    let known = source.probe(known_part)?;
-    Ok(match known {
-        Some(part) => Part { offset, ..part },
-        None => Part { offset, ..Part::new(Content::Other(source.raw()?)) },
-    })
+    source.part_or_other("content part", known_part)
 }
 
 /// Reads a part of a kind that has a name in the model.

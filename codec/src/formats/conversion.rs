@@ -9,7 +9,7 @@ use core::cell::RefCell;
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::formats::edit::{Original, put_back};
 use crate::formats::request_reader::Result;
-use crate::json::{as_object, field_offset, member, pointers};
+use crate::json::{Array, Object, as_object, field_offset, member, pointers};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, custom_object};
 use crate::model::{
     Api, Content, ConversionOptions, Fields, Json, Loss, Losses, Message, Offset, Outcome, Param, Part,
@@ -229,6 +229,28 @@ impl<'c, 'a> Conversion<'c, 'a> {
             None => self.original.and_then(|original| original.tool(tool)),
         };
         self.copy_or_write(copy, &tool.extension_fields, out, write)
+    }
+
+    /// Writes the tools as `write` does each, or their sources if they were not changed. Returns whether there are any.
+    pub(crate) fn write_tools(
+        &self,
+        object: &mut Object<'_>,
+        write: impl Fn(&Tool<'a>, &mut Vec<u8>),
+    ) -> Result<bool> {
+        let (mut written, mut any) = (Vec::new(), false);
+        let mut array = Array::new(&mut written);
+        for tool in &self.request.tools {
+            let write = |out: &mut Vec<u8>| {
+                write(tool, out);
+                Ok(true)
+            };
+            any |= array.maybe(|out| self.tool(tool, out, write))?;
+        }
+        drop(array);
+        if any {
+            object.name("tools").append(&mut written);
+        }
+        Ok(any)
     }
 
     /// Whether the source of a part is an object that was not changed.

@@ -7,9 +7,14 @@ use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
 use crate::formats::edit::put_back;
+use crate::formats::parameters::{Group, Parameter, row};
 use crate::formats::request_reader::{Result, Source, offset_of, string_field};
 use crate::json::{Kind, Object, as_object, member, members, string, with_member};
-use crate::model::{Api, Fields, Json, Message, Param, Request, ToolChoice};
+use crate::model::{Api, Fields, Json, Message, Outcome, Param, Request, ResponseFormat, ToolChoice};
+
+/// The parameters of tools.
+pub(crate) const TOOLS: Group =
+    Group { object: "", rows: &[&[row(Parameter::ParallelToolCalls, "parallel_tool_calls")]] };
 
 /// Fields of a chat completion request that no other API has, and their paths in a Responses request.
 const SHARED_FIELDS: [(&str, &str); 9] = [
@@ -189,6 +194,57 @@ pub(crate) fn effort<'r>(c: &Conversion<'r, '_>) -> Option<&'r str> {
         2048..4096 => "medium",
         _ => "high",
     })
+}
+
+/// Writes the format of the response as the field `name`. The chat has the fields of a schema in an object of their own, `nested`.
+pub(crate) fn write_format(
+    c: &Conversion<'_, '_>,
+    object: &mut Object<'_>,
+    name: &'static str,
+    nested: Option<&'static str>,
+) {
+    let Some(shape) = &c.request.response_format else { return };
+    let kind = match &shape.value {
+        ResponseFormat::Text => "text",
+        ResponseFormat::JsonObject => "json_object",
+        ResponseFormat::JsonSchema { .. } => "json_schema",
+        ResponseFormat::Other(other) if c.is_native() => return object.raw(name, other.as_str()),
+        ResponseFormat::Regex(_) | ResponseFormat::Other(_) => {
+            return c.report_dropped(shape.offset, "response_format", "OpenAI has JSON schemas only");
+        }
+    };
+    let mut format = object.begin_object(name);
+    format.string("type", kind);
+    match nested {
+        _ if kind != "json_schema" => {}
+        Some(nested) => write_schema(c, shape, &mut format.begin_object(nested)),
+        None => write_schema(c, shape, &mut format),
+    }
+}
+
+fn write_schema(c: &Conversion<'_, '_>, shape: &Param<ResponseFormat<'_>>, object: &mut Object<'_>) {
+    let ResponseFormat::JsonSchema { name, description, schema, strict } = &shape.value else { return };
+    let name = name.as_deref().unwrap_or_else(|| {
+        let why = "OpenAI requires a name of the schema: \"response\"";
+        c.report(shape.offset, "response_format", Outcome::Defaulted, why);
+        "response"
+    });
+    object.string("name", name);
+    if let Some(description) = description {
+        object.string("description", description);
+    }
+    match schema {
+        Some(schema) => object.raw("schema", schema.as_str()),
+        None if c.target == Some(Api::Responses) => {
+            let why = "Responses requires a schema: one that allows any JSON";
+            c.report(shape.offset, "response_format", Outcome::Defaulted, why);
+            object.raw("schema", "{}");
+        }
+        None => {}
+    }
+    if let Some(strict) = strict {
+        object.bool("strict", *strict);
+    }
 }
 
 /// Writes the service tier.

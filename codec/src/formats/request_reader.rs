@@ -13,7 +13,7 @@ use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::json;
 use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
 use crate::model;
-use crate::model::{Fields, Message, Offset, Param, Part, Request, Role, Text};
+use crate::model::{Content, Fields, Message, Offset, Param, Part, Request, Role, Text};
 
 pub(crate) type Result<T> = core::result::Result<T, ConvertError>;
 
@@ -258,6 +258,20 @@ impl<'a> Source<'a> {
             None => other(self.raw()?),
         };
         Ok(Param { value, offset })
+    }
+
+    /// Reads a part with `read`, or, if `read` does not recognize it, as it is.
+    pub(crate) fn part_or_other(
+        &mut self,
+        what: &'static str,
+        read: impl FnOnce(&mut Self) -> Result<Option<Part<'a>>>,
+    ) -> Result<Part<'a>> {
+        let offset = self.expect(what, Kind::Object)?;
+        let known = self.probe(read)?;
+        Ok(match known {
+            Some(part) => Part { offset, ..part },
+            None => Part { offset, ..Part::new(Content::Other(self.raw()?)) },
+        })
     }
 
     /// Reads a list without elements, or leaves any other value unread.

@@ -24,12 +24,7 @@ pub(crate) fn content<'a>(source: &mut Source<'a>, parts: &mut Vec<Part<'a>>) ->
     match kind {
         Kind::String => *parts = Vec::from([Part { offset, ..Part::new(Content::Text(source.text()?)) }]),
         Kind::Array => source.array(|source| {
-            let offset = source.expect("content block", Kind::Object)?;
-            let known = source.probe(block)?;
-            parts.push(match known {
-                Some(part) => Part { offset, ..part },
-                None => Part { offset, ..Part::new(Content::Other(source.raw()?)) },
-            });
+            parts.push(source.part_or_other("content block", block)?);
             Ok(())
         })?,
         Kind::Null => return Ok(false),

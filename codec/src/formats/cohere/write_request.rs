@@ -16,7 +16,7 @@ use crate::formats::cohere::parameters::{PARAMETERS, TABLE};
 use crate::formats::cohere::write_messages::{result, write_message};
 use crate::formats::conversion::Conversion;
 use crate::formats::request_reader::{Result, string_field};
-use crate::json::{Array, Object};
+use crate::json::Object;
 use crate::model::{Offset, ResponseFormat, Tool, ToolChoice};
 
 /// Appends the request.
@@ -44,19 +44,8 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
 
 /// Writes the tools. Returns whether there are any.
 fn write_tools(c: &Conversion<'_, '_>, object: &mut Object<'_>) -> Result<bool> {
-    let (mut written, mut any) = (Vec::new(), false);
-    let mut array = Array::new(&mut written);
-    for tool in &c.request.tools {
-        any |= array.maybe(|out| {
-            c.tool(tool, out, |out| {
-                write_tool(c, tool, out);
-                Ok(true)
-            })
-        })?;
-    }
-    drop(array);
+    let any = c.write_tools(object, |tool, out| write_tool(c, tool, out))?;
     if any {
-        object.name("tools").append(&mut written);
         strict_tools(c, object);
     }
     Ok(any)

@@ -1,7 +1,7 @@
 //! The parameters of a chat completion request: OpenAI's, and those of vLLM and SGLang.
 
 use crate::formats::conversion::Conversion;
-use crate::formats::openai::service_tier;
+use crate::formats::openai::{TOOLS, service_tier};
 use crate::formats::parameters::{Group, PENALTIES, Parameter as P, SAMPLING, Table, row};
 use crate::json::Object;
 
@@ -35,9 +35,6 @@ pub(crate) const TABLE: Table = Table {
     deprecated: &[("functions", "tools"), ("function_call", "tool_choice")],
     reason: "OpenAI's chat has no such parameter",
 };
-
-pub(super) const TOOLS: Group =
-    Group { object: "", rows: &[&[row(P::ParallelToolCalls, "parallel_tool_calls")]] };
 
 pub(super) const PARAMETERS: Group = Group {
     object: "",

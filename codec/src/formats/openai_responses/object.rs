@@ -61,9 +61,10 @@ impl Status {
 /// The fields that all events of a response repeat.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
+    /// Seconds since the Unix epoch.
+    pub(super) created: u64,
     pub(super) id: String,
     pub(super) model: String,
-    pub(super) created: u64,
 }
 
 impl Head {
@@ -157,10 +158,12 @@ pub(super) fn write_reasoning(id: &str, summaries: &[u8], encrypted: &str, out: 
 /// A call of a tool.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Call {
+    /// Whether the input is free text.
+    pub(super) custom: bool,
+    /// The IDs of the item, and of the call, which the result refers to.
     pub(super) id: String,
     pub(super) call_id: String,
     pub(super) name: String,
-    pub(super) custom: bool,
 }
 
 impl Call {

@@ -1,7 +1,7 @@
 //! The parameters of a Responses request: OpenAI's, and those that vLLM adds (its `ResponsesRequest`).
 
-use crate::formats::openai::service_tier;
-use crate::formats::parameters::{Group, Parameter as P, Table, row};
+use crate::formats::openai::{TOOLS, service_tier};
+use crate::formats::parameters::{Group, Parameter as P, Row, Table, row};
 
 pub(crate) const TABLE: Table = Table {
     groups: &[&TOOLS, &PARAMETERS, &STREAM],
@@ -40,26 +40,28 @@ pub(crate) const TABLE: Table = Table {
     reason: "Responses has no such parameter",
 };
 
-pub(super) const TOOLS: Group =
-    Group { object: "", rows: &[&[row(P::ParallelToolCalls, "parallel_tool_calls")]] };
-
 pub(super) const PARAMETERS: Group = Group {
     object: "",
-    rows: &[&[
-        row(P::Model, "model").read_only(),
-        row(P::MaxTokens, "max_output_tokens"),
-        row(P::Temperature, "temperature"),
-        row(P::TopP, "top_p"),
-        row(P::TopLogprobs, "top_logprobs"),
-        row(P::User, "user"),
-        row(P::ServiceTier, "service_tier").quirk(service_tier),
-        // vLLM's.
-        row(P::TopK, "top_k"),
-        row(P::Seed, "seed"),
-        row(P::Stop, "stop").or_one_string(),
-        row(P::RepetitionPenalty, "repetition_penalty"),
-        row(P::LogitBias, "logit_bias"),
-    ]],
+    rows: &[
+        &[
+            row(P::Model, "model").read_only(),
+            row(P::MaxTokens, "max_output_tokens"),
+            row(P::Temperature, "temperature"),
+            row(P::TopP, "top_p"),
+            row(P::TopLogprobs, "top_logprobs"),
+        ],
+        &[row(P::User, "user"), row(P::ServiceTier, "service_tier").quirk(service_tier)],
+        VLLM,
+    ],
 };
+
+/// Parameters that vLLM adds.
+const VLLM: &[Row] = &[
+    row(P::TopK, "top_k"),
+    row(P::Seed, "seed"),
+    row(P::Stop, "stop").or_one_string(),
+    row(P::RepetitionPenalty, "repetition_penalty"),
+    row(P::LogitBias, "logit_bias"),
+];
 
 pub(super) const STREAM: Group = Group { object: "", rows: &[&[row(P::Stream, "stream")]] };

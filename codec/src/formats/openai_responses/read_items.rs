@@ -169,12 +169,7 @@ fn content<'a>(source: &mut Source<'a>, slot: &mut Option<Vec<Part<'a>>>) -> Res
         Kind::Array => {
             let mut parts = Vec::new();
             source.array(|source| {
-                let offset = source.expect("content part", Kind::Object)?;
-                let known = source.probe(part)?;
-                parts.push(match known {
-                    Some(part) => Part { offset, ..part },
-                    None => Part { offset, ..Part::new(Content::Other(source.raw()?)) },
-                });
+                parts.push(source.part_or_other("content part", part)?);
                 Ok(())
             })?;
             parts

@@ -234,8 +234,7 @@ impl<'i, 'c, 'a> Items<'i, 'c, 'a> {
                 c.report_dropped(part.offset, "content", "OpenAI takes media of the user only");
                 false
             }
-            Content::Image { source, detail } => self.image(part, source, detail.as_deref(), &mut object),
-            Content::Document { source, name } => self.file(part, source, name.as_deref(), &mut object),
+            Content::Image { .. } | Content::Document { .. } => self.medium(part, &mut object),
             _ => {
                 c.report_dropped(part.offset, "content", "Responses takes texts, images and files only");
                 false
@@ -250,47 +249,33 @@ impl<'i, 'c, 'a> Items<'i, 'c, 'a> {
         written
     }
 
-    fn image(
-        &self,
-        part: &Part<'a>,
-        source: &Source<'_>,
-        detail: Option<&str>,
-        object: &mut Object<'_>,
-    ) -> bool {
-        object.string("type", "input_image");
+    /// Writes an image or a file.
+    fn medium(&self, part: &Part<'a>, object: &mut Object<'_>) -> bool {
+        let (kind, source, url, data) = match &part.content {
+            Content::Image { source, .. } => ("input_image", source, "image_url", "image_url"),
+            Content::Document { source, .. } => ("input_file", source, "file_url", "file_data"),
+            _ => return false,
+        };
+        object.string("type", kind);
         match (source, media::to_url(source)) {
             (Source::File(id), _) if self.c.keeps_openai_fields() => object.string("file_id", id),
-            (_, Some(url)) if !url.starts_with("s3:") => object.string("image_url", &url),
-            _ => return self.report_source(part),
-        }
-        match detail {
-            Some(detail) => object.string("detail", detail),
-            None if self.c.is_native() => {}
-            // It is required, and this is its default in all APIs.
-            None => object.string("detail", "auto"),
-        }
-        true
-    }
-
-    fn file(
-        &self,
-        part: &Part<'a>,
-        source: &Source<'_>,
-        name: Option<&str>,
-        object: &mut Object<'_>,
-    ) -> bool {
-        object.string("type", "input_file");
-        match (source, media::to_url(source)) {
-            (Source::File(id), _) if self.c.keeps_openai_fields() => object.string("file_id", id),
-            (Source::Url(url), _) if !url.starts_with("s3:") => object.string("file_url", url),
-            (Source::Base64 { media_type, data }, _) if media_type.is_empty() => {
-                data.write(object.name("file_data"));
+            (Source::Url(link), _) if !link.starts_with("s3:") => object.string(url, link),
+            (Source::Base64 { media_type, data: bytes }, _) if media_type.is_empty() => {
+                bytes.write(object.name(data));
             }
-            (Source::Base64 { .. } | Source::Text(_), Some(url)) => object.string("file_data", &url),
+            (Source::Base64 { .. } | Source::Text(_), Some(link)) => object.string(data, &link),
             _ => return self.report_source(part),
         }
-        if let Some(name) = name {
-            object.string("filename", name);
+        match &part.content {
+            Content::Image { detail, .. } => {
+                // It is required, and this is its default in all APIs.
+                let default = (!self.c.is_native()).then_some("auto");
+                if let Some(detail) = detail.as_deref().or(default) {
+                    object.string("detail", detail);
+                }
+            }
+            Content::Document { name: Some(name), .. } => object.string("filename", name),
+            _ => {}
         }
         true
     }

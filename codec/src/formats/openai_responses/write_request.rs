@@ -3,13 +3,13 @@
 use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
-use crate::formats::openai::effort;
-use crate::formats::openai_responses::parameters::{PARAMETERS, STREAM, TABLE, TOOLS};
+use crate::formats::openai::{TOOLS, effort, write_format};
+use crate::formats::openai_responses::parameters::{PARAMETERS, STREAM, TABLE};
 use crate::formats::openai_responses::write_items::Items;
 use crate::formats::request_reader::Result;
 use crate::formats::tool_calls::IdRules;
-use crate::json::{Array, Object, elements, string, write_string};
-use crate::model::{Outcome, ResponseFormat, Tool, ToolChoice};
+use crate::json::{Object, elements, string, write_string};
+use crate::model::{Tool, ToolChoice};
 
 /// OpenAI limits the length of the IDs of calls, and nothing else. All of ASCII is more than any server uses.
 const IDS: IdRules = IdRules {
@@ -34,7 +34,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     let messages = c.messages(false, Some(IDS))?;
     Items::new(c, &messages).write(&messages, &mut object)?;
     // Without tools, both have no effect, but a native request keeps them.
-    if write_tools(c, &mut object)? || c.is_native() {
+    if c.write_tools(&mut object, |tool, out| write_tool(c, tool, out))? || c.is_native() {
         tool_choice(c, &mut object);
         c.write_rows(&mut object, &TOOLS);
     }
@@ -49,21 +49,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Writes the tools. Returns whether there are any.
-fn write_tools(c: &Conversion<'_, '_>, object: &mut Object<'_>) -> Result<bool> {
-    let mut written = Vec::new();
-    let (mut array, mut any) = (Array::new(&mut written), false);
-    for tool in &c.request.tools {
-        any |= array.maybe(|out| c.tool(tool, out, |out| Ok(write_tool(c, tool, out))))?;
-    }
-    drop(array);
-    if any {
-        object.name("tools").append(&mut written);
-    }
-    Ok(any)
-}
-
-fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, out: &mut Vec<u8>) -> bool {
+fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, out: &mut Vec<u8>) {
     if tool.cache.is_some() {
         c.report_dropped(tool.offset, "cache", "OpenAI's tools have no cache points");
     }
@@ -80,7 +66,6 @@ fn write_tool(c: &Conversion<'_, '_>, tool: &Tool<'_>, out: &mut Vec<u8>) -> boo
         // Here, a function without this field is strict. It is not in any other API.
         None => written.bool("strict", false),
     }
-    true
 }
 
 fn tool_choice(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
@@ -108,43 +93,12 @@ fn tool_choice(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     }
 }
 
+/// Writes the format of the text, if the request has one that can be written.
 fn text_format(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
-    let Some(shape) = &c.request.response_format else { return };
-    let kind = match &shape.value {
-        ResponseFormat::Text => "text",
-        ResponseFormat::JsonObject => "json_object",
-        ResponseFormat::JsonSchema { .. } => "json_schema",
-        ResponseFormat::Other(other) if c.is_native() => {
-            return object.begin_object("text").raw("format", other.as_str());
-        }
-        ResponseFormat::Regex(_) | ResponseFormat::Other(_) => {
-            return c.report_dropped(shape.offset, "response_format", "Responses has JSON schemas only");
-        }
-    };
-    let mut text = object.begin_object("text");
-    let mut format = text.begin_object("format");
-    format.string("type", kind);
-    let ResponseFormat::JsonSchema { name, description, schema, strict } = &shape.value else { return };
-    let name = name.as_deref().unwrap_or_else(|| {
-        let why = "Responses requires a name of the schema: \"response\"";
-        c.report(shape.offset, "response_format", Outcome::Defaulted, why);
-        "response"
-    });
-    format.string("name", name);
-    if let Some(description) = description {
-        format.string("description", description);
-    }
-    match schema {
-        Some(schema) => format.raw("schema", schema.as_str()),
-        None if c.is_native() => {}
-        None => {
-            let why = "Responses requires a schema: one that allows any JSON";
-            c.report(shape.offset, "response_format", Outcome::Defaulted, why);
-            format.raw("schema", "{}");
-        }
-    }
-    if let Some(strict) = strict {
-        format.bool("strict", *strict);
+    let mut written = Vec::new();
+    write_format(c, &mut Object::new(&mut written), "format", None);
+    if written != b"{}" {
+        object.name("text").append(&mut written);
     }
 }
 
