@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Operation};
 use crate::error::{ContainerFailure, ServiceError};
+use crate::headers::IDENTITY_TOKEN;
 
 /// The largest body of a request.
 const BODY_MAX: usize = 10 << 20;
@@ -71,7 +72,7 @@ pub(crate) fn failed(failure: &ContainerFailure) -> ServiceError {
 }
 
 /// Checks a request, and converts it to what the model server gets: `stream` follows from the operation, and of the headers
-/// only the media types are left.
+/// only the media types and the token of the customer are left.
 pub(crate) fn admit(call: &Call, parts: &mut Parts, body: &Bytes) -> Result<Bytes, Box<ServiceError>> {
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
@@ -86,10 +87,11 @@ pub(crate) fn admit(call: &Call, parts: &mut Parts, body: &Bytes) -> Result<Byte
         .map_err(|reason| Box::new(error(400, Some(&format!("Global Inference Gateway: {reason}")))))?;
     let mut headers = HeaderMap::new();
     for (name, value) in &parts.headers {
-        // The streaming operation of an endpoint has another name for it.
+        let is_passed = [header::ACCEPT, header::CONTENT_TYPE, IDENTITY_TOKEN].contains(name);
+        // The streaming operation of an endpoint has another name for `accept`.
         let name = match *name {
             header::ACCEPT if is_stream => HeaderName::from_static("x-amzn-sagemaker-accept"),
-            header::ACCEPT | header::CONTENT_TYPE => name.clone(),
+            _ if is_passed => name.clone(),
             _ => continue,
         };
         headers.insert(name, value.clone());

@@ -8,6 +8,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-reques
 pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 pub(crate) const CUSTOM_ATTRIBUTES: HeaderName =
     HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
+/// Passed on by gateways only.
+pub(crate) const IDENTITY_TOKEN: HeaderName =
+    HeaderName::from_static("x-amzn-sagemaker-customer-identity-token");
 const VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
 const CONTAINER_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-amzn-sagemaker-content-type");
 const TARGET_VARIANT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-target-variant");
@@ -28,6 +31,7 @@ const UNARY: &[(&str, &str)] = &[
     ("x-amzn-sagemaker-inference-component", "x-amzn-sagemaker-inference-component"),
     ("x-amzn-sagemaker-session-id", "x-amzn-sagemaker-session-id"),
     ("x-amzn-sagemaker-prefix-aware-id", "x-amzn-sagemaker-prefix-aware-id"),
+    ("x-amzn-sagemaker-customer-identity-token", "x-amzn-sagemaker-customer-identity-token"),
 ];
 
 const STREAM: &[(&str, &str)] = &[
@@ -40,6 +44,7 @@ const STREAM: &[(&str, &str)] = &[
     ("x-amzn-sagemaker-inference-component", "x-amzn-sagemaker-inference-component"),
     ("x-amzn-sagemaker-session-id", "x-amzn-sagemaker-session-id"),
     ("x-amzn-sagemaker-prefix-aware-id", "x-amzn-sagemaker-prefix-aware-id"),
+    ("x-amzn-sagemaker-customer-identity-token", "x-amzn-sagemaker-customer-identity-token"),
 ];
 
 const ASYNCHRONOUS: &[(&str, &str)] = &[

@@ -22,7 +22,7 @@ use crate::call::Call;
 use crate::container_response::{ContainerResponse, ResponseBody};
 use crate::error::ContainerFailure;
 use crate::fault::{Exception, Fault, FaultKind};
-use crate::headers;
+use crate::headers::{self, IDENTITY_TOKEN};
 use crate::log::Reporter;
 use crate::private_file;
 use crate::script::Rule;
@@ -44,8 +44,9 @@ impl Recorder {
     /// Starts the recording of a call.
     pub(crate) fn start(self: &Arc<Self>, call: &Call, rule: &Rule, parts: &Parts, body: &[u8]) -> Recording {
         let (name, text) = text(body, "body", "body_base64");
-        // The headers that the container received, none of which is secret.
-        let headers = headers::to_container(call.operation, &parts.headers);
+        // The headers that the container received, without the one that is secret.
+        let mut headers = headers::to_container(call.operation, &parts.headers);
+        headers.remove(IDENTITY_TOKEN);
         let request = json!({
             "method": parts.method.as_str(),
             "path": parts.uri.path(),

@@ -16,7 +16,7 @@ use crate::bearer;
 use crate::call::{Call, Operation};
 use crate::error::ServiceError;
 use crate::gateway;
-use crate::headers::{REQUEST_ID, SESSION_ID};
+use crate::headers::{IDENTITY_TOKEN, REQUEST_ID, SESSION_ID};
 use crate::invocation::Invocation;
 use crate::limits::Limits;
 use crate::log::{self, Observer};
@@ -122,6 +122,8 @@ async fn respond(
     if invocation.call.gateway {
         let Invocation { call, parts, body, .. } = &mut invocation;
         *body = gateway::admit(call, parts, body)?;
+    } else {
+        invocation.parts.headers.remove(IDENTITY_TOKEN);
     }
     let Invocation { service, call, .. } = &invocation;
     let not_found = if call.gateway { gateway::not_found } else { ServiceError::not_found };

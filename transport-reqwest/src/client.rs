@@ -326,7 +326,11 @@ impl Inner {
         }
         let body = read_error_body(chunks(body), &self.bounds, deadline).await;
         let rules = prepared.runtime.as_ref().map(|runtime| runtime.rules).unwrap_or_default();
+        let Authorization { credentials, token } = &authorization;
+        let secrets = [Some(credentials.secret_access_key()), credentials.session_token()];
+        let token = token.as_ref().map(Token::expose);
         let error = ServiceError::new(parts.status, &parts.headers, body).with_rules(rules);
+        let error = error.without_secrets(secrets.into_iter().chain([token]).flatten());
         Ok(Err(Rejected { headers: parts.headers, error, authorization, offset }))
     }
 

@@ -12,6 +12,8 @@ use sagewire_transport::ServiceError;
 /// The clock skew, in seconds, from which on the clock is corrected. The service accepts five minutes; AWS SDKs correct from four
 /// on.
 const MAX_SKEW: i64 = 4 * 60;
+/// The largest correction, in seconds. Anyone who can respond once could otherwise obtain signatures of any date.
+const MAX_CORRECTION: i64 = 24 * 60 * 60;
 /// The error types of the service for a signature with a wrong time.
 const ERROR_TYPES: [&str; 6] = [
     "RequestTimeTooSkewed",
@@ -48,7 +50,7 @@ impl Clock {
             Ok(ahead) => seconds(ahead),
             Err(behind) => -seconds(behind.duration()),
         };
-        if (ahead - used).abs() < MAX_SKEW {
+        if (ahead - used).abs() < MAX_SKEW || ahead.abs() > MAX_CORRECTION {
             return false;
         }
         self.0.store(ahead, Ordering::Relaxed);
@@ -83,6 +85,9 @@ mod tests {
         for (date, error, used, corrected) in [
             ("Sun, 06 Nov 1994 09:49:37 GMT", "InvalidSignatureException", 0, Some(3600)),
             ("Sun, 06 Nov 1994 07:49:37 GMT", "RequestExpired", 0, Some(-3600)),
+            ("Mon, 07 Nov 1994 08:49:37 GMT", "InvalidSignatureException", 0, Some(86_400)),
+            ("Mon, 07 Nov 1994 08:49:38 GMT", "InvalidSignatureException", 0, None),
+            ("Sat, 05 Nov 1994 08:49:36 GMT", "RequestExpired", 0, None),
             ("Sun, 06 Nov 1994 08:50:37 GMT", "InvalidSignatureException", 0, None),
             ("Sun, 06 Nov 1994 09:49:37 GMT", "InvalidSignatureException", 3600, None),
             ("Sun, 06 Nov 1994 08:49:37 GMT", "InvalidSignatureException", 3600, Some(0)),

@@ -33,7 +33,7 @@
 //! `ca_bundle` of a profile or [`Builder::ca_bundle`] replaces the trusted certificates of the platform, as `SSL_CERT_FILE` does.
 //!
 //! The service refuses a signature if the clock of this machine is wrong. The client then corrects its clock by the `Date` of
-//! the response, and sends the request again, once.
+//! the response, by one day at most, and sends the request again, once.
 //!
 //! # Retries
 //!
@@ -62,6 +62,12 @@
 //! [`Route::OpenAi`] sends requests to the container's `/v1/chat/completions` with a bearer [`Token`], which is generated locally
 //! from the credentials, and refreshed before it expires. The response is the container's own, without frames:
 //! [`ResponseStream::events`], [`Chat`] and the other functions read it in the same way.
+//!
+//! # Other services
+//!
+//! An [`Endpoint`] with a [`Runtime`] is that of another service which signs as SageMaker: its host, paths and headers are
+//! settings. [`Endpoint::gateway`] is a Global Inference Gateway. A host is derived from the region, as for SageMaker Runtime;
+//! a client with an endpoint URL sends to that URL. Whether a stream has event-stream frames is detected by its first bytes.
 //!
 //! # Features
 //!

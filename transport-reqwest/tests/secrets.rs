@@ -106,12 +106,19 @@ async fn nothing_shows_secrets() {
     let http = http_client(false).expect("no TLS").http2_prior_knowledge().build().expect("a client");
     ask(builder(format!("http://{}", server.addr)).http_client(http), &mut texts).await;
 
+    let sent = server.requests();
+
     let bad =
         Credentials::new(format!("{ACCESS_KEY_ID}\n"), SECRET, Some(format!("{SESSION}\n")), None, "test");
     ask(builder("http://127.0.0.1:1".into()).credentials(bad), &mut texts).await;
 
+    let echo = format!(r#"{{"message":"refused: x-amz-security-token:{SESSION}"}}"#);
+    let server = Server::start((0..9).map(|_| Reply::new(403, &headers, echo.clone())).collect()).await;
+    let http = http_client(false).expect("no TLS").http2_prior_knowledge().build().expect("a client");
+    ask(builder(format!("http://{}", server.addr)).http_client(http), &mut texts).await;
+    assert!(texts.contains("x-amz-security-token:REDACTED"));
+
     // The requests had the secrets, so they could have been shown.
-    let sent = server.requests();
     let header = |request: &http::Request<bytes::Bytes>| {
         let value = request.headers()["authorization"].to_str().expect("text").to_owned();
         value.rsplit(['=', ' ']).next().expect("the last of it").to_owned()

@@ -219,7 +219,8 @@ impl Inner {
             return Err(Error::redirect(head.status.as_u16(), location));
         }
         let body = read_error_body(chunks(head.body), &self.bounds, deadline).await;
-        let error = ServiceError::new(head.status, &head.headers, body);
+        // The SDK does not tell which credentials it has used.
+        let error = ServiceError::new(head.status, &head.headers, body).without_secrets([]);
         Ok(Err(Rejected { error, is_clock_off: head.is_clock_off }))
     }
 }

@@ -38,6 +38,8 @@
 //!   first-byte timeout includes the time that the SDK takes to load credentials. The HTTP client of the SDK enforces the
 //!   connect timeout.
 //!
+//! - An [`Endpoint`] with a [`Runtime`], such as a Global Inference Gateway, is not supported: the SDK has no client for it.
+//!
 //! # Features
 //!
 //! - `serde`: see `sagewire-transport`.

@@ -15,6 +15,8 @@ use serde_json::Value;
 use crate::BoxError;
 use crate::runtime::Rules;
 
+/// The start of an explanation that quotes the request, with the session token.
+const CANONICAL_STRING: &str = "The Canonical String";
 /// Characters of a message that [`Display`](fmt::Display) shows.
 const SHOWN_MAX: usize = 512;
 
@@ -24,7 +26,8 @@ const SHOWN_MAX: usize = 512;
 /// [`source`](StdError::source) is the underlying error: the [`ConvertError`] of a request, the [`DecodeError`] of a
 /// response, the [`ServiceError`] of the service, or the error of the HTTP client.
 ///
-/// An error never contains a secret: no key, no signature, no session token.
+/// An error never contains a secret: no key, no signature, no session token. If a service or a proxy quotes them of the
+/// request, they are removed from what it says.
 ///
 /// ```
 /// use std::error::Error as _;
@@ -242,6 +245,35 @@ impl Error {
 }
 
 impl Error {
+    /// The kind of the error as one word: the name that the service or the model has for it, if there is one.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn type_name(&self) -> Cow<'_, str> {
+        if let Some(failure) = self.failure() {
+            return (&*failure.name).into();
+        }
+        let name = match &self.0.kind {
+            Kind::Service(error) => match &error.error_type {
+                Some(name) => name,
+                None => return error.status.to_string().into(),
+            },
+            Kind::Config(_) => "config",
+            Kind::InvalidRequest(_) => "invalid_request",
+            Kind::Unsupported(_) => "unsupported",
+            Kind::Credentials(_) => "credentials",
+            Kind::Connect => "connect",
+            Kind::Timeout(..) => "timeout",
+            Kind::BrokenOff(_) => "broken_off",
+            Kind::Redirect { .. } => "redirect",
+            Kind::ContentType { .. } => "content_type",
+            Kind::TooLarge { .. } => "too_large",
+            Kind::Decode(error) if error.is_truncated() => "truncated",
+            Kind::Failure(_) | Kind::Decode(_) => "decode",
+            Kind::ConvertRequest(_) | Kind::ConvertResponse(_) => "convert",
+            Kind::Other(_) => "_OTHER",
+        };
+        name.into()
+    }
+
     pub(crate) fn kind(&self) -> &Kind {
         &self.0.kind
     }
@@ -541,6 +573,32 @@ impl ServiceError {
         }
     }
 
+    /// Removes what the service or a proxy in front of it quotes of the request: everything from the canonical string on that
+    /// some services explain a refused signature with, and the given secrets. For authors of transports.
+    #[must_use]
+    pub fn without_secrets<'s>(mut self, secrets: impl IntoIterator<Item = &'s str>) -> Self {
+        if !(400..500).contains(&self.status) {
+            return self;
+        }
+        let secrets: Vec<&str> = secrets.into_iter().filter(|secret| !secret.is_empty()).collect();
+        let cleaned = |text: &str| {
+            let (text, is_cut) = match text.split_once(CANONICAL_STRING) {
+                Some((before, _)) => (before, true),
+                None => (text, false),
+            };
+            let has_secret = secrets.iter().any(|secret| text.contains(secret));
+            let clean = |text: String, secret: &&str| text.replace(secret, "REDACTED");
+            (is_cut || has_secret).then(|| secrets.iter().fold(text.to_owned(), clean))
+        };
+        for text in [&mut self.message, &mut self.original_message].into_iter().flatten() {
+            *text = cleaned(text).unwrap_or_else(|| std::mem::take(text));
+        }
+        if let Some(text) = cleaned(&String::from_utf8_lossy(&self.body)) {
+            self.body = text.into();
+        }
+        self
+    }
+
     /// Applies the rules of the service: with those of a gateway, the [`layer`](Self::layer) and its status are read from the
     /// message, and a status of 502 or 504 is not retryable. For authors of transports.
     #[must_use]
@@ -770,6 +828,23 @@ mod tests {
         assert_eq!(seconds("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:48:37 GMT"), Some(0));
         assert_eq!(seconds("soon"), None);
+    }
+
+    #[test]
+    fn what_is_quoted_of_the_request_is_removed() {
+        let quoted = r#"{"message":"Does not match. The Canonical String for this request should have been 'x-amz-security-token:TOKEN'"}"#;
+        let error = service(403, &[], quoted).without_secrets([]);
+        assert_eq!(error.message.as_deref(), Some("Does not match. "));
+        assert_eq!(error.body, r#"{"message":"Does not match. "#);
+        let echoed = r#"{"Message":"no: TOKEN TOKEN","OriginalMessage":"a KEY"}"#;
+        let error = service(400, &[], echoed).without_secrets(["TOKEN", "", "KEY"]);
+        assert_eq!(error.message.as_deref(), Some("no: REDACTED REDACTED"));
+        assert_eq!(error.original_message.as_deref(), Some("a REDACTED"));
+        assert!(!format!("{error} {error:?}").contains("TOKEN"));
+        // Nothing else is changed.
+        let error = service(400, &[], echoed).without_secrets(["other"]);
+        assert_eq!(error.body, echoed);
+        assert_eq!(service(500, &[], echoed).without_secrets(["KEY"]).body, echoed);
     }
 
     #[test]

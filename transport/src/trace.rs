@@ -47,7 +47,9 @@ impl Span {
     }
 
     pub(crate) fn error(&self, error: &Error) {
-        self.span.record("error.type", tracing::field::display(error));
+        self.span.record("error.type", &*error.type_name());
+        // The message may quote the prompt, which has no place in an attribute that is indexed.
+        tracing::debug!(parent: &self.span, %error, "the call failed");
     }
 
     /// An event of a streaming response.

@@ -124,4 +124,12 @@ async fn a_real_container_gets_the_media_types_and_the_operation() {
     let seen = container.requests().pop().unwrap();
     assert!(seen.contains("accept: text/event-stream\r\n") && seen.contains(r#""stream":true"#), "{seen}");
     assert!(!seen.contains("target-variant"), "{seen}");
+    assert!(seen.contains("x-amzn-sagemaker-customer-identity-token: secret.token\r\n"), "{seen}");
+
+    // An endpoint does not pass the token on.
+    let container = Container::whole("200 OK", "", "{}").await;
+    let mut plain = Request::unary("e", "{}");
+    plain.headers.push(("x-amzn-sagemaker-customer-identity-token", "secret.token"));
+    assert_eq!(plain.send(&container.emulator().await).await.status, 200);
+    assert!(!container.requests().pop().unwrap().contains("secret.token"));
 }
