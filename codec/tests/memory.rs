@@ -34,7 +34,7 @@ fn size_of_the_decoder() {
 }
 
 /// Representative streams, in frames, each with its name.
-fn workloads(events: usize) -> [(&'static str, Bytes); 11] {
+fn workloads(events: usize) -> [(&'static str, Bytes); 13] {
     let whole_parts = |events: &[String]| -> Vec<u8> {
         events.iter().flat_map(|event| payload_part(event.as_bytes())).collect()
     };
@@ -53,6 +53,8 @@ fn workloads(events: usize) -> [(&'static str, Bytes); 11] {
         ("tool", leak(whole_parts(&streams::tool(events)))),
         ("TGI", leak(whole_parts(&streams::tgi(events)))),
         ("LMI", leak(whole_parts(&streams::lmi(events)))),
+        ("Cohere", leak(whole_parts(&streams::cohere(events)))),
+        ("SGLang", leak(whole_parts(&streams::sglang(events, false)))),
         ("message text", message(Block::Text)),
         ("message thinking", message(Block::Reasoning)),
         ("message tool", message(Block::Tool)),
@@ -219,6 +221,19 @@ fn decoding_allocates_nothing_in_the_steady_state() {
             assert_eq!(allocations, 0, "{name} {how}");
         }
     }
+}
+
+/// Each record of SGLang has all text so far, and is read by the full parser. What is new is borrowed from it.
+#[test]
+fn cumulative_text_allocates_nothing_in_the_steady_state() {
+    let records = streams::sglang(600, true);
+    let frames: Vec<Bytes> = records.iter().map(|record| leak(payload_part(record.as_bytes()))).collect();
+    let mut decoder = Decoder::new();
+    let (warm_up, steady) = frames.split_at(300);
+    let before: u64 = warm_up.iter().map(|frame| feed(&mut decoder, frame.clone())).sum();
+    let meter = Meter::start();
+    let events: u64 = steady.iter().map(|frame| feed(&mut decoder, frame.clone())).sum();
+    assert_eq!((before > 300, events, meter.read().allocations), (true, 300, 0));
 }
 
 /// A record that needs the full parser and has only one text is cached, which allocates. So no record of the tests above

@@ -25,7 +25,8 @@ const USAGE: &str =
   --quick              few events and rounds: shows that it works, not how fast
   --events N           events in each workload (default 100000)
   --workload NAME      only this one: openai, openai-ragged, openai-tools, openai-changing, recorded,
-                         recorded-short, tgi, lmi, converse-stream, anthropic, responses
+                         recorded-short, tgi, lmi, converse-stream, anthropic, responses,
+                         cohere, sglang, nova
   --only SECTION       only this one: speed, formats, pairs, requests, streams, calls, lost
   --write-streams DIR  measure nothing, write the streams of `lost` to files";
 

@@ -76,6 +76,38 @@ pub fn lmi(count: usize) -> Vec<String> {
     records.collect()
 }
 
+/// `count` deltas of one text of Cohere's chat, without an ending.
+pub fn cohere(count: usize) -> Vec<String> {
+    let mut random = Random(8);
+    let start = "data: {\"type\":\"message-start\",\"id\":\"m\",\"delta\":{\"message\":{\"role\":\"assistant\"}}}\n\n";
+    let deltas = (0..count).map(|_| {
+        let delta = serde_json::json!({"message": {"content": {"text": token(&mut random)}}});
+        let event = serde_json::json!({"type": "content-delta", "index": 0, "delta": delta});
+        format!("data: {event}\n\n")
+    });
+    std::iter::once(start.to_owned()).chain(deltas).collect()
+}
+
+/// `count` records of SGLang, without an ending. Each has all text so far, or only the new text.
+pub fn sglang(count: usize, is_cumulative: bool) -> Vec<String> {
+    let mut random = Random(9);
+    let (mut text, mut ids) = (String::new(), Vec::new());
+    let records = (1..=count).map(|number| {
+        if !is_cumulative {
+            text.clear();
+            ids.clear();
+        }
+        text.push_str(&token(&mut random));
+        ids.push(random.below(128_000));
+        let meta = serde_json::json!({
+            "id": "r", "finish_reason": null, "prompt_tokens": 9, "completion_tokens": number, "cached_tokens": 0,
+        });
+        let record = serde_json::json!({"text": text, "output_ids": ids, "meta_info": meta});
+        format!("data: {record}\n\n")
+    });
+    records.collect()
+}
+
 fn sse(event: &serde_json::Value) -> String {
     format!("event: {}\ndata: {event}\n\n", event["type"].as_str().expect("a type"))
 }
