@@ -59,6 +59,34 @@ fn signatures_of_thinking_stay() {
     expect(Api::OpenAi, source, rename, expected);
 }
 
+/// What is added to a request gets IDs that its API accepts; what was there keeps its IDs, and nothing is moved.
+#[test]
+fn added_calls_get_ids() {
+    let source = r#"{"max_tokens":9,"messages":[{"role":"user","content":"q"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"text","text":"x"},{"type":"tool_result","tool_use_id":"a","content":"r"}]}]}"#;
+    let add = |request: &mut Request<'_>| {
+        let call = |id| Content::ToolCall { id, name: "f".into(), input: "{}".into(), custom: false };
+        let calls = [Some("a".into()), Some("f.g:0".into()), None].map(|id| Part::new(call(id)));
+        request.messages.push(Message::new(Role::Assistant, Vec::from(calls)));
+        let result = |id| Content::ToolResult { id, content: vec![Part::text("r")], is_error: None };
+        let results = [Some("f.g:0".into()), None].map(|id| Part::new(result(id)));
+        request.messages.push(Message::new(Role::User, Vec::from(results)));
+    };
+    let (written, losses) = edit(Api::Anthropic, source, add);
+    let written: Value = serde_json::from_str(&written).expect("JSON");
+    let before: Value = serde_json::from_str(source).expect("JSON");
+    assert_eq!(
+        written["messages"].as_array().expect("a list")[..3],
+        before["messages"].as_array().expect("a list")[..]
+    );
+    let ids = |message: usize, field: &str| -> Vec<Value> {
+        let blocks = written["messages"][message]["content"].as_array().expect("blocks");
+        blocks.iter().map(|block| block[field].clone()).collect()
+    };
+    assert_eq!(ids(3, "id"), ["a", "f_g_0", "call_0"]);
+    assert_eq!(ids(4, "tool_use_id"), ["f_g_0", "call_0"]);
+    assert_eq!(losses.len(), 3, "{losses:?}");
+}
+
 #[test]
 fn names_and_extension_fields_of_the_source_stay() {
     let source = r#"{"messages":[],"max_completion_tokens":5,"stream":true,"stream_options":{"x":1,"include_usage":true}}"#;

@@ -24,8 +24,7 @@ impl<'c, 'a> Conversion<'c, 'a> {
         let known: BTreeSet<&str> =
             original.flat_map(|message| &message.content).filter_map(call_id).collect();
         found.make_ids_unique(rules, |id| known.contains(id));
-        let has_new_ids = found.calls.iter().any(|call| call.new_id.is_some());
-        if !has_new_ids && (self.is_native() || found.is_in_order()) {
+        if found.keeps_ids() && (self.is_native() || found.is_in_order()) {
             return Ok(());
         }
         if !self.is_native() {

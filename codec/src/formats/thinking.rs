@@ -1,11 +1,11 @@
-//! Claude's rules for reasoning, which Converse and Anthropic share.
+//! Claude's rules for reasoning, which Converse and Anthropic share, and its blocks.
 
 use alloc::borrow::Cow;
 
 use crate::formats::conversion::Conversion;
 use crate::formats::request_reader::{Result, Source};
 use crate::json::Object;
-use crate::model::{Fields, Offset, Param, Reasoning, ToolChoice};
+use crate::model::{Content, Fields, Offset, Param, Reasoning, ToolChoice};
 
 /// Reads `thinking`. `disabled` is an effort of `none`. An object with more than a number of tokens is also kept unchanged.
 pub(crate) fn thinking<'a>(
@@ -130,5 +130,24 @@ pub(crate) fn top_k(c: &Conversion<'_, '_>, object: &mut Object<'_>, name: &'sta
         c.report_dropped(top_k.offset, "top_k", "a model with extended thinking does not accept it");
     } else {
         object.integer(name, top_k.value.unsigned_abs());
+    }
+}
+
+/// Writes reasoning as a block of Anthropic's, which gateways with OpenAI's chat have in `thinking_blocks`. Nothing for other
+/// content.
+pub(crate) fn write_thinking(content: &Content<'_>, block: &mut Object<'_>) {
+    match content {
+        Content::Reasoning { text, signature } => {
+            block.string("type", "thinking");
+            text.write(block.name("thinking"));
+            if let Some(signature) = signature {
+                block.string("signature", signature);
+            }
+        }
+        Content::Redacted(data) => {
+            block.string("type", "redacted_thinking");
+            block.string("data", data);
+        }
+        _ => {}
     }
 }

@@ -175,12 +175,17 @@ impl<'m> ToolCalls<'m> {
         }
     }
 
-    /// Whether each call has its result right after its turn, under its ID, and there are no other results.
+    /// Whether each call has its result right after its turn, and there are no other results.
     pub(crate) fn is_in_order(&self) -> bool {
-        let has_its_id =
-            |result: &CallResult<'_>| result.call.is_some_and(|call| self.calls[call].id == result.id);
         self.calls.iter().all(|call| call.result.is_some())
-            && self.results.iter().all(|result| self.is_in_place(result) && has_its_id(result))
+            && self.results.iter().all(|result| self.is_in_place(result))
+    }
+
+    /// Whether each call keeps its ID, and each result has that of its call.
+    pub(crate) fn keeps_ids(&self) -> bool {
+        let has_its_id =
+            |result: &CallResult<'_>| result.call.is_none_or(|call| self.calls[call].id == result.id);
+        self.calls.iter().all(|call| call.new_id.is_none()) && self.results.iter().all(has_its_id)
     }
 
     /// Whether a result is right after the turn of its call.

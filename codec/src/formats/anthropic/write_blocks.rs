@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::formats::conversion::Conversion;
 use crate::formats::media::{self, CachePoint};
 use crate::formats::request_reader::Result;
+use crate::formats::thinking::write_thinking;
 use crate::formats::tool_names::Names;
 use crate::json::{Array, Object};
 use crate::model::{Content, Message, Part, Source, Text};
@@ -93,20 +94,10 @@ impl<'a> Blocks<'_, '_, 'a> {
                 c.report_approximated(part.offset, "refusal", "Anthropic has no refusals: sent as text");
                 return Ok(self.text(part, text, object));
             }
-            Content::Reasoning { text, signature } => {
-                if !c.takes_reasoning(part, signature.is_some()) {
-                    return Ok(false);
-                }
-                object.string("type", "thinking");
-                text.write(object.name("thinking"));
-                if let Some(signature) = signature {
-                    object.string("signature", signature);
-                }
+            Content::Reasoning { signature, .. } if !c.takes_reasoning(part, signature.is_some()) => {
+                return Ok(false);
             }
-            Content::Redacted(data) => {
-                object.string("type", "redacted_thinking");
-                object.string("data", data);
-            }
+            Content::Reasoning { .. } | Content::Redacted(_) => write_thinking(&part.content, object),
             Content::ToolCall { id, name, input, custom } => {
                 object.string("type", "tool_use");
                 object.string("id", id.as_deref().unwrap_or_default());

@@ -7,6 +7,7 @@ use crate::formats::chat_parts::{text_part, url_part, write_content};
 use crate::formats::conversion::Conversion;
 use crate::formats::media;
 use crate::formats::request_reader::Result;
+use crate::formats::thinking::write_thinking;
 use crate::json::{Array, Object, write_escaped};
 use crate::model::{Content, Message, Part, Role, Source, Text};
 
@@ -119,7 +120,7 @@ fn assistant<'a>(c: &Conversion<'_, 'a>, parts: &[&Part<'a>], object: &mut Objec
     }
     if has_blocks {
         let mut array = object.begin_array("thinking_blocks");
-        blocks.iter().for_each(|part| write_thinking(part, &mut array.begin_object()));
+        blocks.iter().for_each(|part| write_thinking(&part.content, &mut array.begin_object()));
     }
     if contents.is_empty() {
         object.raw("content", "null");
@@ -139,24 +140,6 @@ fn is_thinking(part: &Part<'_>) -> bool {
 /// Whether its provider checks that it comes back unchanged.
 fn is_provider_checked(part: &Part<'_>) -> bool {
     matches!(part.content, Content::Reasoning { signature: Some(_), .. } | Content::Redacted(_))
-}
-
-/// Writes an element of `thinking_blocks`.
-fn write_thinking(part: &Part<'_>, block: &mut Object<'_>) {
-    match &part.content {
-        Content::Reasoning { text, signature } => {
-            block.string("type", "thinking");
-            text.write(block.name("thinking"));
-            if let Some(signature) = signature {
-                block.string("signature", signature);
-            }
-        }
-        Content::Redacted(data) => {
-            block.string("type", "redacted_thinking");
-            block.string("data", data);
-        }
-        _ => {}
-    }
 }
 
 /// Adds a text to others; a single one stays as it is.
