@@ -57,7 +57,7 @@ fn the_container_is_selected_by_the_option() {
     for (format, _) in FORMATS {
         let run = Emulate::new(&["--format", format]).chat(&["--max-tokens", "500", "hi"]);
         match format {
-            "openai" | "anthropic" | "tgi" | "lmi" | "lmi-vllm" => {
+            "openai" | "anthropic" | "cohere" | "nova" | "tgi" | "lmi" | "lmi-vllm" => {
                 assert!(run.succeeds().text().starts_with("You said: “hi”\n\n"), "{format}");
             }
             _ => assert!(run.fails(4).starts_with("service: 424 ModelError: Received "), "{format}"),

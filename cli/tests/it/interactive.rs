@@ -247,3 +247,22 @@ fn responses_can_be_redirected() {
     terminal.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     assert_eq!(stdout, "You said: “one”\nYou said: “two”\n");
 }
+
+#[test]
+fn a_conversation_is_one_session() {
+    let local = Local::new();
+    let mut terminal = Terminal::new(&local, &["--session"]);
+    terminal.prompts("one");
+    terminal.shows("You said: “one”");
+    terminal.prompts("two");
+    terminal.shows("You said: “two”");
+    terminal.shows("> ");
+    terminal.types(CTRL_D);
+    terminal.ends(0);
+    let requests = local.requests();
+    let ids: Vec<_> =
+        requests.iter().map(|request| request.header("x-amzn-sagemaker-session-id").unwrap()).collect();
+    assert_eq!((ids[0], ids.len()), ("NEW_SESSION", 4));
+    assert!(ids[1..].iter().all(|id| *id == ids[1]), "{ids:?}");
+    assert_eq!(requests[3].body, r#"{"requestType":"CLOSE"}"#);
+}
