@@ -543,6 +543,7 @@ async fn a_route_selects_the_api_of_the_container() {
         ("a=1,route=/v1/responses,b=2", json!({"input": "hi"}), "/output/0/content/0/text"),
         ("route=/v1/completions", json!({"prompt": "hi", "max_tokens": 99}), "/choices/0/text"),
         ("route=/v1/chat/completions", json!({"messages": messages}), "/choices/0/message/content"),
+        ("route=/cohere/v2/chat", json!({"messages": messages}), "/message/content/0/text"),
         ("tenant=a", json!({"messages": messages}), "/choices/0/message/content"),
     ] {
         let reply = endpoint.send(&ask(attributes, body)).await;
