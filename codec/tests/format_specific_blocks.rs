@@ -220,3 +220,38 @@ fn images_of_converse() {
         assert_eq!(whole(BEDROCK, &streamed(BEDROCK, &answer).0), (answer, vec![]));
     }
 }
+
+/// The summary of a compaction is in the block of a whole message, and in a delta of a stream.
+#[test]
+fn compactions_of_messages() {
+    for (block, start, delta) in [
+        (
+            json!({"type": "compaction", "content": "S", "encrypted_content": "b", "signature": "s"}),
+            json!({"type": "compaction", "content": null, "encrypted_content": null, "signature": "s"}),
+            Some(json!({"type": "compaction_delta", "content": "S", "encrypted_content": "b"})),
+        ),
+        (
+            json!({"type": "compaction", "content": "S"}),
+            json!({"type": "compaction", "content": null}),
+            Some(json!({"type": "compaction_delta", "content": "S"})),
+        ),
+        // It failed.
+        (
+            json!({"type": "compaction", "content": null}),
+            json!({"type": "compaction", "content": null}),
+            None,
+        ),
+    ] {
+        let body = message(&[&block.to_string()]);
+        let (stream, losses) = streamed(Api::Anthropic, &body);
+        assert_eq!(losses, [""; 0]);
+        let records = common::records(Api::Anthropic, stream.as_bytes());
+        let find = |pointer: &str| records.iter().find_map(|record| record.pointer(pointer)).cloned();
+        assert_eq!(find("/content_block"), Some(start));
+        assert_eq!(find("/delta").filter(|delta| delta["type"] == "compaction_delta"), delta);
+        let (again, losses) = whole(Api::Anthropic, &stream);
+        assert_eq!(losses, [""; 0]);
+        let content = |body: &str| serde_json::from_str::<Value>(body).expect("JSON")["content"].clone();
+        assert_eq!(content(&again), json!([block]));
+    }
+}

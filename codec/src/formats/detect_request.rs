@@ -150,6 +150,7 @@ impl Fields {
                     | b"redacted_thinking"
                     | b"tool_use"
                     | b"tool_result"
+                    | b"compaction"
             );
             Ok(())
         })?;

@@ -237,6 +237,9 @@ pub enum FinishReason<'a> {
     Refusal,
     /// The service paused a long turn. It continues when the response is sent back.
     Pause,
+    /// The service summarized the conversation, which was too long, and the response has the summary. The turn continues when the
+    /// response is sent back.
+    Compaction,
     /// The service could not parse the model's output.
     MalformedOutput,
     /// The service could not parse the model's tool call.
@@ -247,7 +250,7 @@ pub enum FinishReason<'a> {
 
 impl<'a> FinishReason<'a> {
     /// Names of the reasons: those of OpenAI, where it has one.
-    const NAMED: [(&'static str, FinishReason<'static>); 11] = [
+    const NAMED: [(&'static str, FinishReason<'static>); 12] = [
         ("stop", FinishReason::Stop),
         ("stop_sequence", FinishReason::StopSequence),
         ("length", FinishReason::Length),
@@ -257,6 +260,7 @@ impl<'a> FinishReason<'a> {
         ("guardrail", FinishReason::Guardrail),
         ("refusal", FinishReason::Refusal),
         ("pause", FinishReason::Pause),
+        ("compaction", FinishReason::Compaction),
         ("malformed_output", FinishReason::MalformedOutput),
         ("malformed_tool_use", FinishReason::MalformedToolUse),
     ];
@@ -270,6 +274,12 @@ impl<'a> FinishReason<'a> {
                 found.map_or("", |(name, _)| name)
             }
         }
+    }
+
+    /// Whether the turn is not over: it continues when the response is sent back. A caller that takes such a response for the last
+    /// one stops too early.
+    pub fn is_paused(&self) -> bool {
+        matches!(self, Self::Pause | Self::Compaction)
     }
 
     /// The reason with this [name](Self::as_str).

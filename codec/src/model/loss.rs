@@ -17,6 +17,10 @@ pub(crate) const CHOICE: &str = "choice";
 /// Why a part is lost that the model has no name for and that is no valid block of its own API.
 pub(crate) const SHAPELESS: &str = "it has not the shape of a block";
 
+/// Why a finish reason is lost that [continues](crate::model::FinishReason::is_paused).
+pub(crate) const PAUSED: &str =
+    "the turn is not over, it continues when the response is sent back: the target has no such reason";
+
 /// Why a delta of such a part is lost if its block is written as a whole.
 pub(crate) const FOREIGN_DELTA: &str = "a delta of unknown meaning is not in its block";
 

@@ -38,7 +38,7 @@ pub use conversion_options::{
 };
 pub use event::{Event, FinishReason, Json, PartKind};
 pub use failure::Failure;
-pub(crate) use loss::{CHOICE, FOREIGN_DELTA, SHAPELESS};
+pub(crate) use loss::{CHOICE, FOREIGN_DELTA, PAUSED, SHAPELESS};
 pub use loss::{Loss, Losses, Outcome};
 pub use request::{
     Content, Fields, Message, Offset, Param, Part, Reasoning, Request, ResponseFormat, Role, Source, Tool,

@@ -163,7 +163,7 @@ enums! {
     }
     PartKind { Text, Reasoning, Refusal, ToolCall { id, name, custom }, Other { api, json } }
     FinishReason {
-        Stop, StopSequence, Length, ContextWindow, ToolCalls, ContentFilter, Guardrail, Refusal, Pause,
+        Stop, StopSequence, Length, ContextWindow, ToolCalls, ContentFilter, Guardrail, Refusal, Pause, Compaction,
         MalformedOutput, MalformedToolUse, Other(reason),
     }
 }

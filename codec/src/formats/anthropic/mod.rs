@@ -1,6 +1,6 @@
 //! Anthropic Messages.
 //!
-//! Sources: the types of the `anthropic` Python package 2.11.0 and the
+//! Sources: the types of the `anthropic` Python package 2.15.0 and the
 //! [API reference](https://docs.anthropic.com/en/api/messages-streaming) for the format, captures of Anthropic's own
 //! streams, and recordings of vLLM's and llama-server's `/v1/messages` for the actual behaviour of other servers.
 //!
@@ -17,14 +17,15 @@
 //! | finish | `stop_reason` with `stop_sequence` | `message_delta`, after all blocks; a `stop` after tool calls is `tool_use` |
 //! | usage | `usage`; later counts replace earlier ones, input counts what was cached | `message_start` as far as known, `message_delta` |
 //! | failure, truncation, corruption | `error`, in Anthropic's or OpenAI's shape | `error`, and no `message_stop` |
-//! | part of no name | server tools, their results, … | the same, if it came from Anthropic; else dropped |
-//! | other | unknown counts and fields | counts; `stop_details`, `container`, `context_management`; else dropped |
+//! | part of no name | server tools, their results, compactions, … | the same, if it came from Anthropic; else dropped |
+//! | other | unknown counts and fields | counts; `stop_details`, `container`, `context_management`, `input_transformations`, `diagnostics`; else dropped |
 //!
 //! `message_stop` is the terminal record; a stream that ends after a stop reason is complete, too. `ping` is ignored.
 //!
 //! A message has one choice: the writer drops all others. It also drops logprobs. All of these are reported in
 //! [`Writer::losses`].
 
+mod other_blocks;
 mod parameters;
 mod read_blocks;
 mod read_request;

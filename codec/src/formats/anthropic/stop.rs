@@ -3,12 +3,13 @@
 use crate::model::{FinishReason, Losses, Outcome};
 
 /// The meaning of each stop reason. Any other reason is kept unchanged.
-static REASONS: [(&str, FinishReason<'static>); 7] = [
+static REASONS: [(&str, FinishReason<'static>); 8] = [
     ("end_turn", FinishReason::Stop),
     ("stop_sequence", FinishReason::StopSequence),
     ("max_tokens", FinishReason::Length),
     ("tool_use", FinishReason::ToolCalls),
     ("pause_turn", FinishReason::Pause),
+    ("compaction", FinishReason::Compaction),
     ("refusal", FinishReason::Refusal),
     ("model_context_window_exceeded", FinishReason::ContextWindow),
 ];

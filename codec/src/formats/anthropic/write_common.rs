@@ -9,11 +9,12 @@ use crate::error::DecodeError;
 use crate::formats::anthropic::read_stream::is_count;
 use crate::formats::http_error::HttpErrorKind;
 use crate::json::{
-    Json, Kind, as_object, member, members, one_line, string, unescaped, write_integer, write_string,
+    Json, Kind, as_object, elements, member, members, one_line, string, unescaped, write_integer,
+    write_string,
 };
 use crate::model;
 use crate::model::Failure;
-use crate::model::{Api, Losses, Outcome, SHAPELESS, Usage};
+use crate::model::{Losses, Outcome, Usage};
 
 /// Writes an event: the line with its name, and its data. `members` writes all fields but the type.
 pub(crate) fn event(name: &str, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
@@ -37,11 +38,12 @@ pub(crate) fn is_object(json: &model::Json<'_>) -> bool {
     as_object(json.as_str()).is_some()
 }
 
-/// Why a part is lost that the model has no name for; `None` if it is a block of Anthropic's.
-pub(crate) fn why_lost(api: Option<Api>, block: &model::Json<'_>) -> Option<&'static str> {
-    match api {
-        Some(Api::Anthropic) => (!is_object(block)).then_some(SHAPELESS),
-        _ => Some("only its own API has such a block: Anthropic has none for what others run or make"),
+/// Whether a field of a message is one that only Anthropic has, and that the model does not read.
+pub(crate) fn is_own_field(name: &str, json: &model::Json<'_>) -> bool {
+    match name {
+        "stop_details" | "container" | "context_management" | "diagnostics" => is_object(json),
+        "input_transformations" => !elements(json.as_str()).is_empty(),
+        _ => false,
     }
 }
 

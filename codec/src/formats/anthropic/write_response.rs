@@ -1,21 +1,17 @@
 //! Writes whole messages.
 
-use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::formats::anthropic::other_blocks::{join, why_lost};
 use crate::formats::anthropic::stop;
 use crate::formats::anthropic::write_common::{
-    MoreUsage, add_usage, given_id, is_citation, is_object, is_own_usage, note_usage, why_lost, write_usage,
+    MoreUsage, add_usage, given_id, is_citation, is_own_field, is_own_usage, note_usage, write_usage,
 };
 use crate::formats::call_ids::CallIds;
-use crate::json;
-use crate::json::{Object, member, with_member};
+use crate::json::Object;
 use crate::model::position::ResponseItem;
-use crate::model::{Content, Part};
-use crate::model::{FOREIGN_DELTA, Losses, Outcome, Response, ResponseOptions};
-use crate::model::{call_input, input_object};
+use crate::model::{Content, Losses, Outcome, Response, ResponseOptions, call_input};
 
 /// Writes a response as a message.
 ///
@@ -38,7 +34,8 @@ pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> 
             match &part.content {
                 Content::Other(json) => match why_lost(response.api, json) {
                     None => {
-                        let block = own_block(json.as_str(), part, &mut losses);
+                        let deltas = part.extension_fields.iter().map(|(_, delta)| delta.value.as_str());
+                        let block = join(json.as_str(), deltas, &mut losses);
                         content.element().extend_from_slice(block.as_bytes());
                     }
                     Some(why) => losses.add("other part", Outcome::Dropped, why),
@@ -76,9 +73,7 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
     let mut own = BTreeMap::new();
     for (at, (name, json)) in response.others.iter().enumerate() {
         match name.as_deref() {
-            Some(name @ ("stop_details" | "container" | "context_management")) if is_object(json) => {
-                own.insert(name, json);
-            }
+            Some(name) if is_own_field(name, json) => _ = own.insert(name, json),
             Some(name) if is_own_usage(name, json) => {}
             _ => {
                 response.lose_other(None, at, "a message has no place for a field of unknown meaning", losses)
@@ -87,21 +82,6 @@ fn write_own(response: &Response, object: &mut Object<'_>, losses: &mut Losses) 
     }
     for (name, json) in own {
         object.raw(name, json.as_str());
-    }
-}
-
-/// A block of Anthropic's that the model has no name for, unchanged but for the input that was streamed.
-fn own_block<'a>(block: &'a str, part: &Part<'_>, losses: &mut Losses) -> Cow<'a, str> {
-    let mut input = None::<String>;
-    for (_, delta) in &part.extension_fields {
-        match member(delta.value.as_str(), "partial_json").and_then(json::string) {
-            Some(more) => input.get_or_insert_default().push_str(&more),
-            None => losses.add("other part", Outcome::Approximated, FOREIGN_DELTA),
-        }
-    }
-    match input {
-        Some(input) => Cow::Owned(with_member(block, "input", Some(&input_object(&input, losses)))),
-        None => Cow::Borrowed(block),
     }
 }
 

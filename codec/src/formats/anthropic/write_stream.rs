@@ -5,9 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::DecodeError;
+use crate::formats::anthropic::other_blocks::{split, why_lost};
 use crate::formats::anthropic::stop;
 use crate::formats::anthropic::write_common::{
-    MoreUsage, add_usage, event, given_id, is_citation, is_object, is_own_usage, note_usage, why_lost,
+    MoreUsage, add_usage, event, given_id, is_citation, is_object, is_own_field, is_own_usage, note_usage,
     write_error, write_index, write_usage,
 };
 use crate::formats::call_ids::CallIds;
@@ -72,7 +73,8 @@ struct Stop {
     reason: Option<Cow<'static, str>>,
     /// The stop string that ended the response.
     sequence: Option<String>,
-    /// Further fields of the delta and of the event, each with the comma before it.
+    /// Further fields of the message in `message_start`, of the delta, and of the event, each with the comma before it.
+    start: Vec<u8>,
     delta: Vec<u8>,
     event: Vec<u8>,
     /// Further fields of `message_stop`, the same.
@@ -180,7 +182,7 @@ impl Writer {
         if core::mem::replace(&mut self.started, true) {
             return;
         }
-        let Self { context, usage, more_usage, .. } = self;
+        let Self { context, usage, more_usage, stop, .. } = self;
         event("message_start", out, |out| {
             out.extend_from_slice(b",\"message\":{\"id\":");
             write_string(context.id.as_deref().unwrap_or("msg_0"), out);
@@ -188,6 +190,7 @@ impl Writer {
             write_string(context.model.as_deref().unwrap_or(""), out);
             out.extend_from_slice(b",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
             write_usage(&usage.unwrap_or_default(), more_usage, true, out);
+            out.extend_from_slice(stop.as_ref().map_or(&[], |stop| &stop.start));
             out.push(b'}');
         });
         // Counts of the start need not be repeated.
@@ -239,7 +242,11 @@ impl Writer {
                 }
             }
             PartKind::Other { json, .. } if block == Block::Own => {
-                self.block_begin(out, |out| write_one_line(json.as_str(), out));
+                let (start, delta) = split(json.as_str());
+                self.block_begin(out, |out| write_one_line(&start, out));
+                if let Some(delta) = delta {
+                    self.block_delta(out, |out| write_one_line(&delta, out));
+                }
             }
             PartKind::Other { .. } => {}
         }
@@ -424,7 +431,8 @@ impl Writer {
         let members = match name {
             "amazon-bedrock-invocationMetrics" => &mut stop.end,
             "stop_details" | "container" => &mut stop.delta,
-            "context_management" => &mut stop.event,
+            "context_management" | "input_transformations" => &mut stop.event,
+            "diagnostics" if !self.started => &mut stop.start,
             _ => {
                 self.losses.add(
                     "other",
@@ -434,7 +442,8 @@ impl Writer {
                 return;
             }
         };
-        if !is_object(json) || members.len() > MEMBERS_MAX {
+        let is_own = is_own_field(name, json) || is_object(json);
+        if !is_own || members.len() + json.as_str().len() > MEMBERS_MAX {
             self.losses.add("other", Outcome::Dropped, "it has not the shape that Anthropic gives it");
             return;
         }

@@ -15,7 +15,8 @@ use crate::formats::converse::write_common::{
 use crate::json::{Object, as_object, write_integer, write_one_line, write_string};
 use crate::model::custom_tool_input::{CUSTOM_INPUT, CustomInput};
 use crate::model::{
-    Api, ConverseEncoding, Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage,
+    Api, ConverseEncoding, Event, FinishReason, Json, Losses, Outcome, PAUSED, PartKind, ResponseOptions,
+    Usage,
 };
 
 #[derive(Clone, Debug)]
@@ -425,7 +426,11 @@ pub(crate) fn stop_reason(
             losses.add("finish reason", Outcome::Approximated, "a refusal is `content_filtered`");
             "content_filtered"
         }
-        FinishReason::Pause | FinishReason::Other(_) => {
+        FinishReason::Pause | FinishReason::Compaction => {
+            losses.add("finish reason", Outcome::Approximated, PAUSED);
+            "end_turn"
+        }
+        FinishReason::Other(_) => {
             losses.add("finish reason", Outcome::Approximated, "Converse does not know it: `end_turn`");
             "end_turn"
         }

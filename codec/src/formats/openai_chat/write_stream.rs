@@ -13,7 +13,7 @@ use crate::formats::openai_chat::chunk::{Chunk, Delta, REPEATED_FIELDS};
 use crate::formats::openai_usage::{CHAT_USAGE, is_chat_usage, whole_usage, write_usage};
 use crate::json;
 use crate::json::{Object, is_document, write_integer, write_one_line, write_string};
-use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions, Usage};
+use crate::model::{Event, FinishReason, Json, Losses, Outcome, PAUSED, PartKind, ResponseOptions, Usage};
 
 /// Why a field of another API is dropped.
 const OWN: &str = "in OpenAI's this name has a meaning of its own";
@@ -400,7 +400,8 @@ pub(crate) fn note_finish_reason(reason: &FinishReason<'_>, stop: Option<&str>, 
     let is_said = matches!(reason, FinishReason::Other(_))
         || (matches!(reason, FinishReason::StopSequence) && stop.is_some());
     if !is_said && finish_reason(reason) != reason.as_str() {
-        losses.add("finish reason", Outcome::Approximated, "OpenAI has no name for it");
+        let why = if reason.is_paused() { PAUSED } else { "OpenAI has no name for it" };
+        losses.add("finish reason", Outcome::Approximated, why);
     }
 }
 
@@ -408,7 +409,7 @@ pub(crate) fn note_finish_reason(reason: &FinishReason<'_>, stop: Option<&str>, 
 pub(crate) fn finish_reason<'a>(reason: &'a FinishReason<'_>) -> &'a str {
     match reason {
         FinishReason::StopSequence | FinishReason::MalformedOutput | FinishReason::MalformedToolUse => "stop",
-        FinishReason::ContextWindow | FinishReason::Pause => "length",
+        FinishReason::ContextWindow | FinishReason::Pause | FinishReason::Compaction => "length",
         FinishReason::Guardrail | FinishReason::Refusal => "content_filter",
         reason => reason.as_str(),
     }

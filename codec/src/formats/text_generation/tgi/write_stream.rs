@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::error::DecodeError;
 use crate::json::{write_integer, write_string};
-use crate::model::{Event, FinishReason, Losses, Outcome, PartKind, Usage};
+use crate::model::{Event, FinishReason, Losses, Outcome, PAUSED, PartKind, Usage};
 
 /// The longest `generated_text`, which repeats all streamed text: 8 MiB, like all data that is held back. Longer text is cut,
 /// and reported as a loss.
@@ -201,9 +201,10 @@ pub(crate) fn finish_reason<'a>(
         FinishReason::Length => "length",
         FinishReason::Other(reason) => reason,
         reason => {
-            losses.add("finish reason", Outcome::Approximated, "TGI has no name for it");
+            let why = if reason.is_paused() { PAUSED } else { "TGI has no name for it" };
+            losses.add("finish reason", Outcome::Approximated, why);
             match reason {
-                FinishReason::ContextWindow | FinishReason::Pause => "length",
+                FinishReason::ContextWindow | FinishReason::Pause | FinishReason::Compaction => "length",
                 _ => "eos_token",
             }
         }
