@@ -27,8 +27,8 @@ pub struct Limits {
     pub choices: usize,
     /// Tool calls of one choice: 1,024.
     pub tools: usize,
-    /// Bytes of parts held back while another part of the same choice is still open, and of the identities of tool calls:
-    /// 8 MiB.
+    /// Bytes of parts held back while another part of the same choice is still open, and of the identities of tool calls, with the
+    /// memory that it takes to keep them apart: 8 MiB.
     pub pending: usize,
 }
 

@@ -260,3 +260,35 @@ fn tool(value: &Value) -> Tool<'_> {
     tool.schema = value["schema"].as_str().map(|schema| Json(Cow::Borrowed(schema)));
     tool
 }
+
+/// The container chooses the record, so paths whose work has no bound in it are refused, and so are records with too many values.
+#[test]
+fn the_work_of_paths_is_bounded() {
+    let with = |path: &str| format(&json!({"stream": {"text": path}}));
+    for (path, why) in [
+        ("$..*..*..text", "`..` 2 times"),
+        ("$[?match(@.t, @.p)].text", "the pattern has to be a string"),
+        ("$[?search(@.t , $.p)].text", "the pattern has to be a string"),
+        ("$[?match(@.t, '(a{20}){20}')].text", "too many repetitions"),
+    ] {
+        let error = with(path).expect_err(path);
+        assert!(error.to_string().contains(why), "{path}: {error}");
+    }
+    for path in ["$..a..text", "$[?match(@.t, 'a{3,9}')].text", "$['a..b..c..d', \"match(@.t, @.p)\"]"] {
+        with(path).expect(path);
+    }
+    let wide = format!("[{}]", vec!["{\"text\":\"a\"}"; 30_000].join(","));
+    let deep = format!("{}{}{}", "[".repeat(100), wide, "]".repeat(100));
+    let run = |path: &str, record: &str| {
+        let options = Options::new().custom(with(path).expect("a format"));
+        let body = format!("data: {{\"list\":{record}}}\n\n");
+        let (events, ending) = decode(options, vec![Bytes::from(body)]);
+        (events.len(), ending.is_err_and(|error| error.is_limit()))
+    };
+    assert!(run("$..text", &wide).0 > 30_000);
+    assert!(run("$.list[*].text", &wide).0 > 30_000);
+    assert!(run("$..text", &deep).1);
+    assert!(run("$..list..text", &deep).1);
+    assert!(run("$.list[?match(@.text, 'a')].text", &wide).1);
+    assert!(run("$.list[?count($..*) > 1].text", &wide).1);
+}

@@ -112,13 +112,11 @@ fn limits_hold_for_every_split() {
     let calls = many(5, &|n| call(n, "{}"));
     assert!(run(Limits { tools: 4, ..Limits::default() }, calls.as_bytes()).1.is_err_and(|e| e.is_limit()));
     // The first call never ends, so the deltas of the second are held back, up to a limit.
-    let held = [call(0, "{"), call(1, "xxxxxxxxxx"), call(1, "xxxxxxxxxx")].concat();
-    let (events, ending) = run(Limits { pending: 20, ..Limits::default() }, held.as_bytes());
+    let input = "x".repeat(2_000);
+    let held = [call(0, "{"), call(1, &input), call(1, &input)].concat();
+    let (events, ending) = run(Limits { pending: 4_000, ..Limits::default() }, held.as_bytes());
     assert!(ending.is_err_and(|error| error.is_limit()));
-    assert!(
-        events.iter().any(|event| event["text"] == "xxxxxxxxxxxxxxxxxxxx"),
-        "what was held back is delivered"
-    );
+    assert!(events.iter().any(|event| event["text"] == input.repeat(2)), "what was held back is delivered");
 }
 
 #[test]

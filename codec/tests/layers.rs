@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// not know each other.
 fn allowed(module: &str) -> &'static [&'static str] {
     // What APIs share: the files next to their folders.
-    const SHARED: [&str; 17] = [
+    const SHARED: [&str; 18] = [
         "formats/chat_parts",
         "formats/conversion",
         "formats/edit",
@@ -25,8 +25,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/thinking",
         "formats/tool_calls",
         "formats/tool_names",
+        "formats/unique_names",
     ];
-    const API: [&str; 25] = [
+    const API: [&str; 26] = [
         "assemble",
         "convert_error",
         "error",
@@ -47,6 +48,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/thinking",
         "formats/tool_calls",
         "formats/tool_names",
+        "formats/unique_names",
         "json",
         "media_type",
         "model",
@@ -78,6 +80,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "formats/python_repr",
             "formats/request_reader",
             "formats/tool_calls",
+            "formats/unique_names",
             "json",
             "model",
         ],

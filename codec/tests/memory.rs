@@ -177,6 +177,50 @@ fn what_is_in_flight_is_held_once() {
     println!("Memory: in flight at most 1.25 times what came and 4 KiB, {checks} of {checks} times");
 }
 
+/// Pieces of one byte, whose kinds take turns, wait behind a tool call that never ends: each is charged with what it costs.
+#[test]
+fn what_waits_is_charged_with_its_memory() {
+    let open = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"f\",\
+                \"arguments\":\"{\\\"a\\\":\"}}]}}]}\n\n";
+    let piece = "data: {\"choices\":[{\"delta\":{\"content\":\"a\",\"reasoning_content\":\"b\"}}]}\n\n";
+    let call = |number: usize| {
+        let call = format!(
+            "{{\"index\":{number},\"id\":\"c{number}\",\"function\":{{\"name\":\"f\",\"arguments\":\"{{\"}}}}"
+        );
+        format!("data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}\n\n")
+    };
+    let calls = (1..1000).map(call).collect::<String>();
+    for (name, more) in
+        [("pieces", piece.repeat(100_000)), ("calls and pieces", calls + &piece.repeat(100_000))]
+    {
+        let stream = leak([open, &more].concat().into_bytes());
+        let pending = 1 << 20;
+        let limits = sagewire_codec::Limits { pending, ..Default::default() };
+        let meter = Meter::start();
+        let mut decoder = Decoder::with_options(Options::new().limits(limits));
+        let (mut came, mut is_refused) = (0, false);
+        for from in (0..stream.len()).step_by(1_400) {
+            let mut chunk = stream.slice(from..(from + 1_400).min(stream.len()));
+            came += chunk.len() as i64;
+            is_refused |= loop {
+                match decoder.decode(&mut chunk) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break false,
+                    Err(error) => break error.is_limit(),
+                }
+            };
+            // At the limit, all that waits becomes events. Calls have a state, and are bounded in number.
+            let charged = if is_refused || name != "pieces" { pending as i64 } else { came };
+            let (held, bound) = (meter.read().held, charged * 5 / 4 + 4 * KIB);
+            assert!(held <= bound, "{name}: {held} of {bound} bytes held after {came}");
+            if is_refused {
+                break;
+            }
+        }
+        assert!(is_refused, "{name}");
+    }
+}
+
 #[test]
 fn ten_thousand_streams_that_wait() {
     let streams = workloads(40);

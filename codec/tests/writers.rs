@@ -525,3 +525,20 @@ fn the_text_that_tgi_repeats_is_limited() {
     assert!(repeated.len() == 6 << 20 && repeated.bytes().all(|byte| byte == b'x'), "a beginning");
     assert_eq!(losses[2], "generated_text: approximated: it repeats the first 8 MiB, and no more");
 }
+
+/// A container cannot make a large stream of a small one by fields that each chunk repeats.
+#[test]
+fn repeated_fields_are_short() {
+    for (name, long) in [("id", "x".repeat(100_000)), ("model", "\u{1}é".repeat(50_000))] {
+        let mut first = choice(json!({"content": "a"}), None);
+        first[name] = json!(long);
+        first["service_tier"] = json!("t".repeat(10_000));
+        let count = 500;
+        let more = vec![choice(json!({"content": "b"}), None); count];
+        let body = data(&[&[first][..], &more, &[choice(json!({}), Some("stop"))]].concat());
+        let (out, losses, _) = transcode(Api::OpenAi, ResponseOptions::new(), &body);
+        let bound = 8 * body.len() + 1024 * (count + 2);
+        assert!(out.len() < bound / 4, "{name}: {} bytes of {}", out.len(), body.len());
+        assert_eq!(losses, [format!("{name}: approximated: it is in each chunk, and cut to 256 bytes")]);
+    }
+}

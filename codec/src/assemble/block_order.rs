@@ -19,10 +19,12 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::mem::size_of;
 
 use crate::assemble::delta_call::Element;
 use crate::assemble::event_queue::{Delta, DeltaKind, EventQueue, EventRecord, Reason, Text, TextKind};
 use crate::assemble::input_hash::InputHash;
+use crate::buffer;
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::Api;
@@ -59,9 +61,14 @@ pub(crate) struct ToolKey {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BlockOrder {
     choices: Vec<Choice>,
-    /// The number of bytes held back in all choices.
+    /// What is held back in all choices, and the calls, in bytes of memory.
     held: usize,
 }
+
+/// Bytes that a waiting part costs: an entry of the queue, and, once it is released, its three events. Both lists grow by doubling.
+const WAITING_COST: usize = 2 * (size_of::<Waiting>() + 3 * size_of::<EventRecord>());
+/// Calls of a choice whose state is not charged, so that limits may be small.
+const FREE_CALLS: usize = 16;
 
 impl BlockOrder {
     /// Adds text to a choice.
@@ -77,12 +84,7 @@ impl BlockOrder {
         }
         let choice = Self::choice(&mut self.choices, limits, index)?;
         if choice.is_blocked() {
-            let bytes = queue.bytes(record, text);
-            self.held += bytes.len();
-            match choice.waiting.back_mut() {
-                Some(Waiting::Text(last, held)) if *last == kind => held.extend_from_slice(bytes),
-                _ => choice.waiting.push_back(Waiting::Text(kind, bytes.to_vec())),
-            }
+            self.held += choice.hold_text(kind, queue.bytes(record, text));
             return Self::check_held(self.held, limits);
         }
         if choice.open != Some(Open::Text(kind)) {
@@ -122,6 +124,9 @@ impl BlockOrder {
             }
             None => {
                 choice.tools.push(Tool { index: key.index, element: key.element, ..Tool::default() });
+                if choice.tools.len() > FREE_CALLS {
+                    self.held += size_of::<Tool>();
+                }
                 choice.tools.len() - 1
             }
         };
@@ -148,7 +153,7 @@ impl BlockOrder {
             State::New if blocked => {
                 choice.tools[at].state = State::Waiting;
                 choice.waiting.push_back(Waiting::Tool(at));
-                self.held += choice.hold(at, input, queue, record);
+                self.held += WAITING_COST + choice.hold(at, input, queue, record);
             }
             State::New => {
                 choice.open_tool(at, queue);
@@ -404,6 +409,9 @@ struct Choice {
     reasoning: Option<u32>,
     tools: Vec<Tool>,
     waiting: VecDeque<Waiting>,
+    /// The texts that wait, one after the other, and how much of it was released.
+    text: Vec<u8>,
+    text_released: usize,
     finished: bool,
     /// The offset in the stream of the first record whose input for a tool call was lost.
     broken: Option<u64>,
@@ -418,7 +426,8 @@ enum Open {
 
 #[derive(Clone, Debug)]
 enum Waiting {
-    Text(TextKind, Vec<u8>),
+    /// As many bytes of the waiting texts.
+    Text(TextKind, usize),
     Tool(usize),
 }
 
@@ -641,10 +650,40 @@ impl Choice {
         }
     }
 
+    /// Holds text back, and returns the number of bytes that it costs.
+    fn hold_text(&mut self, kind: TextKind, bytes: &[u8]) -> usize {
+        buffer::push(&mut self.text, bytes, usize::MAX);
+        match self.waiting.back_mut() {
+            Some(Waiting::Text(last, len)) if *last == kind => {
+                *len += bytes.len();
+                bytes.len()
+            }
+            _ => {
+                self.waiting.push_back(Waiting::Text(kind, bytes.len()));
+                WAITING_COST + bytes.len()
+            }
+        }
+    }
+
+    /// Delivers the next `len` bytes of the waiting texts.
+    fn release_text(&mut self, kind: TextKind, len: usize, queue: &mut EventQueue) {
+        self.open_text(kind, queue);
+        let (from, to) = (self.text_released, self.text_released + len);
+        let text = queue.copy(&self.text[from..to]);
+        self.text_delta(kind, text, queue);
+        self.text_released = to;
+        if to == self.text.len() {
+            (self.text, self.text_released) = (Vec::new(), 0);
+        } else if to > self.text.len() / 2 {
+            self.text.drain(..to);
+            self.text_released = 0;
+        }
+    }
+
     fn hold(&mut self, at: usize, input: Option<Text>, queue: &EventQueue, record: &[u8]) -> usize {
         let bytes = input.map_or(&[][..], |input| queue.bytes(record, input));
         self.tools[at].feed(bytes);
-        self.tools[at].held.extend_from_slice(bytes);
+        buffer::push(&mut self.tools[at].held, bytes, usize::MAX);
         bytes.len()
     }
 
@@ -665,11 +704,9 @@ impl Choice {
                 }
             }
             match self.waiting.pop_front() {
-                Some(Waiting::Text(kind, held)) => {
-                    self.open_text(kind, queue);
-                    let text = queue.copy(&held);
-                    self.text_delta(kind, text, queue);
-                    released += held.len();
+                Some(Waiting::Text(kind, len)) => {
+                    self.release_text(kind, len, queue);
+                    released += WAITING_COST + len;
                 }
                 Some(Waiting::Tool(at)) => {
                     let held = core::mem::take(&mut self.tools[at].held);
@@ -679,10 +716,13 @@ impl Choice {
                         let text = queue.copy(&held);
                         self.input_delta(text, queue);
                     }
-                    released += held.len();
+                    released += WAITING_COST + held.len();
                 }
                 None => break,
             }
+        }
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
         }
         queue.set_position(here.unwrap_or(RecordOffset::UNAVAILABLE));
         released

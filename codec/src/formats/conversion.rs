@@ -1,6 +1,7 @@
 //! Code that the writers of all APIs share: losses, copies of unchanged values, and the prompt.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -60,7 +61,7 @@ fn exact_offset(source: &str, offset: u32, name: &str) -> u32 {
 }
 
 /// A loss without its JSON pointer, which is not known yet.
-#[derive(PartialEq)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PendingLoss {
     offset: Offset,
     name: &'static str,
@@ -128,7 +129,8 @@ impl<'c, 'a> Conversion<'c, 'a> {
     /// `known` are left out.
     pub(crate) fn into_losses(self, known: &[PendingLoss]) -> Losses {
         let mut pending = self.losses.into_inner();
-        pending.retain(|loss| !known.contains(loss));
+        let known: BTreeSet<&PendingLoss> = known.iter().collect();
+        pending.retain(|loss| !known.contains::<PendingLoss>(loss));
         for loss in &mut pending {
             loss.offset = loss.offset.map(|offset| exact_offset(&self.request.source, offset, loss.name));
         }

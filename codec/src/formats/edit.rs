@@ -6,6 +6,7 @@
 //! which everything else stays unchanged.
 
 use alloc::borrow::Cow;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -129,31 +130,32 @@ pub(crate) fn put_back(
 
 /// Appends an object with further fields, which are given by their paths.
 fn add<'p>(object: &str, paths: &[(&'p str, &'p str)], objects: &[&str], out: &mut Vec<u8>) {
-    let below = |name: &str| -> Vec<_> {
-        let rest = |path: &'p str| path.strip_prefix(name)?.strip_prefix('/');
-        paths.iter().filter_map(|(path, value)| Some((rest(path)?, *value))).collect()
-    };
+    let mut below: BTreeMap<&str, Vec<(&'p str, &'p str)>> = BTreeMap::new();
+    for (path, value) in paths {
+        if let Some((name, rest)) = path.split_once('/') {
+            below.entry(name).or_default().push((rest, value));
+        }
+    }
     let written = fields(object);
+    let names: BTreeSet<&str> = written.iter().map(|field| &*field.name).collect();
     let mut writer = Writer::new(out);
     for field in &written {
-        let inner = if field.value.starts_with('{') { below(&field.name) } else { Vec::new() };
+        let inner = below.get(&*field.name).filter(|_| field.value.starts_with('{'));
         let value = writer.field(field.written);
-        if inner.is_empty() {
-            value.extend_from_slice(field.value.as_bytes());
-        } else {
-            add(field.value, &inner, &[], value);
+        match inner {
+            None => value.extend_from_slice(field.value.as_bytes()),
+            Some(inner) => add(field.value, inner, &[], value),
         }
     }
     for (path, value) in paths.iter().filter(|(path, _)| !path.contains('/')) {
         let name = path.replace("~1", "/").replace("~0", "~");
-        if !written.iter().any(|field| field.name == name) {
+        if !names.contains(&*name) {
             writer.named(&name).extend_from_slice(value.as_bytes());
         }
     }
-    for name in objects.iter().filter(|name| !written.iter().any(|field| field.name == **name)) {
-        let inner = below(name);
-        if !inner.is_empty() {
-            add("{}", &inner, &[], writer.named(name));
+    for name in objects.iter().filter(|name| !names.contains(**name)) {
+        if let Some(inner) = below.get(name) {
+            add("{}", inner, &[], writer.named(name));
         }
     }
     writer.end();
@@ -192,14 +194,17 @@ impl Merge<'_> {
         }
         let (all_before, all_after) = (fields(before), fields(after));
         // The last of several fields of one name counts.
-        let find = |fields: &[Field<'_>], name: &str| fields.iter().rposition(|field| field.name == name);
+        let by_name = |fields: &'_ [Field<'_>]| -> BTreeMap<String, usize> {
+            fields.iter().enumerate().map(|(index, field)| (String::from(&*field.name), index)).collect()
+        };
+        let (names_before, names_after) = (by_name(&all_before), by_name(&all_after));
         let mut is_written: Vec<bool> = all_after.iter().map(|_| false).collect();
         let mut writer = Writer::new(out);
         for field in fields(source) {
             let renamed = (self.rename)(&field.name);
             let name = renamed.map_or(&*field.name, |(name, _)| name);
-            let old = find(&all_before, name).map(|index| all_before[index].value);
-            let index = find(&all_after, name);
+            let old = names_before.get(name).map(|&index| all_before[index].value);
+            let index = names_after.get(name).copied();
             let new = index.map(|index| all_after[index].value);
             let is_first = index.is_none_or(|index| !core::mem::replace(&mut is_written[index], true));
             let is_object = |value: &str| value.starts_with('{');
@@ -224,7 +229,7 @@ impl Merge<'_> {
             }
         }
         for (field, is_written) in all_after.iter().zip(is_written) {
-            let old = find(&all_before, &field.name).map(|index| all_before[index].value);
+            let old = names_before.get(&*field.name).map(|&index| all_before[index].value);
             if !is_written && old != Some(field.value) {
                 writer.field(field.written).extend_from_slice(field.value.as_bytes());
             }

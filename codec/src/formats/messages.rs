@@ -201,8 +201,9 @@ impl<'c, 'a> Conversion<'c, 'a> {
         let mut rest = messages;
         while let Some(first) = rest.first() {
             let role = self.turn_role(first);
-            let same = rest.iter().take_while(|message| self.turn_role(message) == role).count();
-            let (now, later) = rest.split_at(if is_joined { same } else { 1 });
+            let is_same = |message: &&Message<'_>| is_joined && self.turn_role(message) == role;
+            let same = rest[1..].iter().take_while(is_same).count();
+            let (now, later) = rest.split_at(1 + same);
             rest = later;
             for message in now {
                 self.report_role(message, role);

@@ -32,6 +32,7 @@ pub(crate) mod text_generation;
 mod thinking;
 mod tool_calls;
 mod tool_names;
+mod unique_names;
 mod writer;
 
 pub use detect_request::detect_request;

@@ -236,6 +236,9 @@ pub(crate) fn is_sent(part: &Part<'_>) -> bool {
     }
 }
 
+/// Characters of a number that is appended to an ID, at most.
+const NUMBER_LEN_MAX: usize = 21;
+
 impl IdRules {
     fn accepts(&self, c: char) -> bool {
         c.is_ascii_alphanumeric() || c == '_' || c == '-' || self.more_chars.contains(&c)
@@ -262,7 +265,9 @@ impl IdRules {
         if id.is_some() && !used.contains(&like) {
             return like;
         }
-        let count = counts.entry(like.clone()).or_insert(first);
+        // IDs that begin alike share a number, because they may be cut to the same length.
+        let begin = like[..like.len().min(self.len_max - NUMBER_LEN_MAX)].into();
+        let count = counts.entry(begin).or_insert(first);
         loop {
             let suffix = format!("_{count}");
             *count += 1;

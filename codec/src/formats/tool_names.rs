@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::formats::conversion::Conversion;
 use crate::formats::tool_calls::{IdRules, ToolCalls};
+use crate::formats::unique_names::UniqueNames;
 use crate::model::{Content, Message, Offset, Request, Tool, ToolNames};
 
 /// Most characters of a name.
@@ -74,22 +75,15 @@ fn renamed<'c>(all: &[(&'c str, Offset)]) -> BTreeMap<&'c str, String> {
     if all.iter().all(|(name, _)| is_valid(name)) {
         return changed;
     }
-    let mut used: BTreeSet<String> =
-        all.iter().filter(|(name, _)| is_valid(name)).map(|(name, _)| (*name).into()).collect();
+    let mut used = UniqueNames::default();
+    all.iter().filter(|(name, _)| is_valid(name)).for_each(|(name, _)| used.insert(name));
     for (name, _) in all.iter().filter(|(name, _)| !is_valid(name)) {
         if changed.contains_key(name) {
             continue;
         }
         let plain: String = name.chars().map(|c| if fits(c) { c } else { '_' }).take(LEN_MAX).collect();
         let plain = if plain.is_empty() { "_".into() } else { plain };
-        let (mut new, mut count) = (plain.clone(), 1);
-        while used.contains(&new) {
-            count += 1;
-            let suffix = format!("_{count}");
-            new = format!("{}{suffix}", &plain[..plain.len().min(LEN_MAX - suffix.len())]);
-        }
-        used.insert(new.clone());
-        changed.insert(*name, new);
+        changed.insert(*name, used.take(plain, '_', LEN_MAX));
     }
     changed
 }

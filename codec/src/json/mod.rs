@@ -24,7 +24,8 @@ pub(crate) use read_string::{Escapes, Rest, rest};
 pub(crate) use reader::Json;
 pub(crate) use string::{meaning, unescape, unescaped};
 pub(crate) use writer::{
-    Array, Object, one_line, write_escaped, write_integer, write_number, write_one_line, write_string,
+    Array, Object, one_line, shortened, write_escaped, write_integer, write_number, write_one_line,
+    write_string,
 };
 
 /// Why a document is malformed, and where.

@@ -57,6 +57,22 @@ const ESCAPES: [u8; 256] = {
     table
 };
 
+/// The beginning of a text that has at most `len_max` bytes as JSON, without its quotes.
+pub(crate) fn shortened(text: &str, len_max: usize) -> &str {
+    let mut len = 0;
+    for (at, c) in text.char_indices() {
+        len += match c {
+            '"' | '\\' => 2,
+            '\0'..='\x1f' => 6,
+            c => c.len_utf8(),
+        };
+        if len > len_max {
+            return &text[..at];
+        }
+    }
+    text
+}
+
 /// Appends JSON without the line ends between its tokens, which would end the line of a record.
 pub(crate) fn write_one_line(json: &str, out: &mut Vec<u8>) {
     out.extend(json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));

@@ -1,6 +1,7 @@
 //! The losses of a conversion.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -51,7 +52,7 @@ impl fmt::Display for Loss {
 }
 
 /// What happened to something that the target API cannot express.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
@@ -89,6 +90,8 @@ pub struct Losses {
     here: Option<RecordOffset>,
     /// Offsets in the document, with the indices of their losses.
     spots: Vec<(u32, usize)>,
+    /// The indices of losses that were added at a pointer.
+    at_pointer: BTreeMap<Cow<'static, str>, Vec<usize>>,
 }
 
 impl PartialEq for Losses {
@@ -158,7 +161,9 @@ impl Losses {
         why: impl Into<Cow<'static, str>>,
     ) {
         let loss = Loss { path: pointer.into(), name: None, outcome, reason: why.into() };
-        if !self.list.contains(&loss) {
+        let known = self.at_pointer.entry(loss.path.clone()).or_default();
+        if !known.iter().any(|&index| self.list[index] == loss) {
+            known.push(self.list.len());
             self.list.push(loss);
         }
     }

@@ -67,6 +67,8 @@ pub(crate) struct ResponsePositions {
     document: Option<(u64, Vec<u8>)>,
     /// There were several documents.
     is_joined: bool,
+    /// The index of the last `usage` among the fields of unknown meaning.
+    pub(crate) usage: Option<usize>,
 }
 
 // The positions are not a part of the response.
@@ -81,7 +83,7 @@ impl ResponsePositions {
     pub(crate) fn mark(&mut self, record: &[u8], offset: u64, value: Option<RecordOffset>) {
         let (document, _) = self.document.get_or_insert_with(|| (offset, record.to_vec()));
         if *document != offset && !record.is_empty() {
-            *self = Self { is_joined: true, ..Self::default() };
+            *self = Self { is_joined: true, usage: self.usage, ..Self::default() };
         }
         let value = value.filter(|value| *value != RecordOffset::UNAVAILABLE);
         if let (Some(item), Some(value), false) = (self.last, value, self.is_joined) {

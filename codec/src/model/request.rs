@@ -8,6 +8,7 @@
 //! API, and are a loss in any other. Parameters of one container are in [`Request::extra_parameters`], by name.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
@@ -332,6 +333,14 @@ pub enum ToolChoice<'a> {
 }
 
 impl ToolChoice<'_> {
+    /// The names of the tools that are allowed; `None` for all.
+    pub(crate) fn allowed(&self) -> Option<BTreeSet<&str>> {
+        match self {
+            Self::Allowed { tools, .. } => Some(tools.iter().map(|name| &**name).collect()),
+            _ => None,
+        }
+    }
+
     /// Whether the model decides, which is every container's default.
     pub fn is_auto(&self) -> bool {
         matches!(self, Self::Auto)

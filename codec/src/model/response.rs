@@ -354,23 +354,32 @@ impl Response {
             }
             Event::Other { choice, name, json } => {
                 let other = (name.as_deref().map(String::from), json.clone().into_owned());
-                let others = match choice {
-                    Some(choice) => &mut self.choice(*choice).others,
-                    None => &mut self.others,
-                };
-                // Each `usage` replaces the previous one.
-                let is_usage = |(name, _): &(Option<String>, Json<'_>)| name.as_deref() == Some("usage");
-                let earlier =
-                    others.iter().position(is_usage).filter(|_| choice.is_none() && is_usage(&other));
-                let index = earlier.unwrap_or(others.len());
+                let index = self.add_other(*choice, other);
                 last = Some(ResponseItem::Other { choice: *choice, index });
-                match others.get_mut(index) {
-                    Some(earlier) => *earlier = other,
-                    None => others.push(other),
-                }
             }
         }
         self.positions.last = last;
+    }
+
+    /// Adds a field of unknown meaning, and returns its index. Each `usage` replaces the previous one.
+    fn add_other(&mut self, choice: Option<u32>, other: (Option<String>, Json<'static>)) -> usize {
+        let is_usage = |(name, _): &(Option<String>, Json<'_>)| name.as_deref() == Some("usage");
+        let others = match choice {
+            Some(choice) => &mut self.choice(choice).others,
+            None if is_usage(&other) => {
+                let known = self.positions.usage.filter(|&at| self.others.get(at).is_some_and(is_usage));
+                if let Some(index) = known.or_else(|| self.others.iter().position(is_usage)) {
+                    self.positions.usage = Some(index);
+                    self.others[index] = other;
+                    return index;
+                }
+                self.positions.usage = Some(self.others.len());
+                &mut self.others
+            }
+            None => &mut self.others,
+        };
+        others.push(other);
+        others.len() - 1
     }
 
     fn choice(&mut self, index: u32) -> &mut Choice {

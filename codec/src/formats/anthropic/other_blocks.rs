@@ -5,6 +5,7 @@
 //! Python package 2.15.0, whose client takes the last delta of a block for all of it.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -47,6 +48,19 @@ pub(crate) fn split(block: &str) -> (Cow<'_, str>, Option<String>) {
     (start, Some(String::from_utf8_lossy(&delta).into_owned()))
 }
 
+/// A compaction with the fields of its delta.
+fn with_summary(start: &str, delta: &str) -> String {
+    let added: BTreeMap<_, _> = members(delta).into_iter().filter(|(name, _)| name != "type").collect();
+    let mut out = Vec::new();
+    Object::write(&mut out, |block| {
+        for (name, value) in members(start).iter().filter(|(name, _)| !added.contains_key(name)) {
+            block.raw(name, value);
+        }
+        added.iter().for_each(|(name, value)| block.raw(name, value));
+    });
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// A block for a whole message: its start, with the content of its deltas.
 pub(crate) fn join<'a, 'd>(
     start: &'a str,
@@ -54,18 +68,19 @@ pub(crate) fn join<'a, 'd>(
     losses: &mut Losses,
 ) -> Cow<'a, str> {
     let is_compaction = is_a(start, "compaction");
-    let (mut input, mut block) = (None::<String>, Cow::Borrowed(start));
+    let (mut input, mut summary) = (None::<String>, None);
     for delta in deltas {
         if let Some(more) = member(delta, "partial_json").and_then(string) {
             input.get_or_insert_default().push_str(&more);
         } else if is_compaction && is_a(delta, "compaction_delta") {
-            for (name, value) in members(delta).iter().filter(|(name, _)| name != "type") {
-                block = Cow::Owned(with_member(&block, name, Some(value)));
+            if summary.replace(delta).is_some() {
+                losses.add("other part", Outcome::Dropped, "a later summary replaces it");
             }
         } else {
             losses.add("other part", Outcome::Approximated, FOREIGN_DELTA);
         }
     }
+    let block = summary.map_or(Cow::Borrowed(start), |delta| Cow::Owned(with_summary(start, delta)));
     match input {
         Some(input) => Cow::Owned(with_member(&block, "input", Some(&input_object(&input, losses)))),
         None => block,

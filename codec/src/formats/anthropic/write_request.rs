@@ -92,10 +92,8 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
 /// Writes the tools. Returns whether there are any.
 fn tools(c: &Conversion<'_, '_>, names: &Names<'_>, object: &mut Object<'_>) -> Result<bool> {
     let choice = c.request.tool_choice.as_ref().map(|choice| &choice.value);
-    let is_allowed = |tool: &Tool<'_>| match choice {
-        Some(ToolChoice::Allowed { tools, .. }) => tools.contains(&tool.name),
-        _ => true,
-    };
+    let allowed = choice.and_then(ToolChoice::allowed);
+    let is_allowed = |tool: &Tool<'_>| allowed.as_ref().is_none_or(|names| names.contains(&*tool.name));
     let mut written = Vec::new();
     let mut array = Array::new(&mut written);
     let (mut any, mut left_out) = (false, Vec::new());

@@ -1,6 +1,7 @@
 //! Writes content blocks.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,6 +12,7 @@ use crate::formats::conversion::Conversion;
 use crate::formats::media;
 use crate::formats::request_reader::Result;
 use crate::formats::tool_names::Names;
+use crate::formats::unique_names::UniqueNames;
 use crate::json::{Array, Object};
 use crate::model::{Content, Json, Message, Offset, Outcome, Param, Part, Source, Text};
 
@@ -19,11 +21,20 @@ pub(crate) struct Blocks<'b, 'c, 'a> {
     pub(crate) c: &'b Conversion<'c, 'a>,
     pub(crate) names: &'b Names<'b>,
     /// Names of the documents so far, which have to differ.
-    pub(crate) documents: RefCell<Vec<String>>,
-    pub(crate) rest: &'b [Message<'a>],
+    documents: RefCell<UniqueNames>,
+    /// Addresses of the documents without a text beside them, which are only compared.
+    lonely: BTreeSet<*const Part<'a>>,
 }
 
-impl<'a> Blocks<'_, '_, 'a> {
+impl<'b, 'c, 'a> Blocks<'b, 'c, 'a> {
+    /// The blocks of these messages.
+    pub(crate) fn new(c: &'b Conversion<'c, 'a>, names: &'b Names<'b>, messages: &[Message<'a>]) -> Self {
+        let is_text = |part: &Part<'_>| matches!(&part.content, Content::Text(text) if !text.is_blank());
+        let lonely = messages.iter().filter(|message| !message.content.iter().any(is_text));
+        let lonely = lonely.flat_map(|message| &message.content).map(core::ptr::from_ref).collect();
+        Self { c, names, documents: RefCell::default(), lonely }
+    }
+
     pub(crate) fn system(&self, system: &[Message<'a>], object: &mut Object<'_>) -> Result<()> {
         let parts = || system.iter().flat_map(|message| &message.content);
         if parts().next().is_none() {
@@ -268,10 +279,7 @@ impl<'a> Blocks<'_, '_, 'a> {
     }
 
     fn has_text_beside(&self, part: &Part<'a>) -> bool {
-        let within = |message: &&Message<'a>| message.content.iter().any(|other| core::ptr::eq(other, part));
-        let Some(message) = self.rest.iter().find(within) else { return true };
-        let is_text = |part: &Part<'_>| matches!(&part.content, Content::Text(text) if !text.is_blank());
-        message.content.iter().any(is_text)
+        !self.lonely.contains(&core::ptr::from_ref(part))
     }
 
     /// A name that Converse accepts, and that no other document has.
@@ -284,12 +292,7 @@ impl<'a> Blocks<'_, '_, 'a> {
                 clean.push(ch);
             }
         }
-        let (plain, mut count) = (clean.clone(), 1);
-        let mut documents = self.documents.borrow_mut();
-        while documents.contains(&clean) {
-            count += 1;
-            clean = format!("{}-{count}", plain.chars().take(190).collect::<String>());
-        }
+        let clean = self.documents.borrow_mut().take(clean, '-', 200);
         match name {
             None => {
                 let why = format!("Converse requires a name of a document: {clean:?}");
@@ -301,7 +304,6 @@ impl<'a> Blocks<'_, '_, 'a> {
             }
             Some(_) => {}
         }
-        documents.push(clean.clone());
         clean
     }
 }

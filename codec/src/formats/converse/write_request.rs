@@ -1,7 +1,6 @@
 //! Writes a Converse request.
 
 use alloc::vec::Vec;
-use core::cell::RefCell;
 
 use crate::formats::converse::CALL_IDS;
 use crate::formats::converse::parameters::{
@@ -22,7 +21,7 @@ pub(crate) fn write(c: &Conversion<'_, '_>, out: &mut Vec<u8>) -> Result<()> {
     let (system, rest) = c.split_system(&messages);
     let names = Names::new(c, &messages, &c.request.tools);
     let mut object = Object::new(out);
-    let blocks = Blocks { c, names: &names, documents: RefCell::default(), rest };
+    let blocks = Blocks::new(c, &names, rest);
     c.turns(rest, object.begin_array("messages"), &mut |part, role, out| blocks.write(part, role, out))?;
     blocks.system(system, &mut object)?;
     c.write_group(&mut object, &INFERENCE);

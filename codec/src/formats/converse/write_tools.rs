@@ -1,5 +1,6 @@
 //! Writes `toolConfig`.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::formats::conversion::{Conversion, NO_INPUT};
@@ -43,13 +44,10 @@ pub(crate) fn tool_config(
         );
         return Ok(Written::default());
     }
-    let allowed: Vec<&Tool<'_>> = match choice {
-        Some((ToolChoice::Allowed { tools, .. }, _)) => {
-            request.tools.iter().filter(|tool| tools.contains(&tool.name)).collect()
-        }
-        _ => request.tools.iter().collect(),
-    };
-    let kept = allowed.iter().any(|tool| tool.other.is_none() || c.is_native());
+    let names_allowed = choice.as_ref().and_then(|(choice, _)| choice.allowed());
+    let is_allowed = |tool: &Tool<'_>| names_allowed.as_ref().is_none_or(|names| names.contains(&*tool.name));
+    let mut allowed = request.tools.iter().filter(|tool| is_allowed(tool));
+    let kept = allowed.any(|tool| tool.other.is_none() || c.is_native());
     if !kept && called.is_empty() {
         for tool in &request.tools {
             c.report_dropped(tool.offset, "tools", "only the source's API has this tool");
@@ -59,7 +57,7 @@ pub(crate) fn tool_config(
     let mut config = object.begin_object("toolConfig");
     let mut array = config.begin_array("tools");
     for tool in &request.tools {
-        if !allowed.iter().any(|kept| core::ptr::eq(*kept, tool)) {
+        if !is_allowed(tool) {
             c.report_approximated(
                 tool.offset,
                 "tools",
@@ -88,12 +86,10 @@ pub(crate) fn tool_config(
 /// The tools that the conversation calls, with the offsets of their first calls.
 fn called<'m>(messages: &'m [Message<'_>]) -> Vec<(&'m str, Offset)> {
     let mut called: Vec<(&str, _)> = Vec::new();
-    let mut has_results = None;
+    let (mut known, mut has_results) = (BTreeSet::new(), None);
     for part in messages.iter().flat_map(|message| &message.content) {
         match &part.content {
-            Content::ToolCall { name, .. } if called.iter().all(|(known, _)| known != name) => {
-                called.push((name, part.offset));
-            }
+            Content::ToolCall { name, .. } if known.insert(&**name) => called.push((name, part.offset)),
             Content::ToolResult { .. } => has_results = Some(part.offset),
             _ => {}
         }

@@ -27,8 +27,9 @@ pub(crate) fn messages(
 /// The texts of the system's messages, an empty line between them; `None` where there are none.
 pub(crate) fn system(messages: &[Message<'_>], losses: &mut Losses) -> Result<Option<String>, ConvertError> {
     let mut texts = Vec::new();
+    let first = messages.iter().position(|message| !is_system(message)).unwrap_or(messages.len());
     for (index, message) in messages.iter().enumerate().filter(|(_, message)| is_system(message)) {
-        if index > 0 && messages[..index].iter().any(|message| !is_system(message)) {
+        if index > first {
             let why = "the system messages come first, together";
             losses.add_at(format!("/messages/{index}"), Outcome::Approximated, why);
         }

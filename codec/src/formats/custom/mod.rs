@@ -55,9 +55,11 @@
 //! To read a body that is known to be a whole response, use [`Response::read`](crate::model::Response::read).
 //!
 //! Custom formats are slower than built-in ones, because each record is parsed to a tree; ten thousand records a second are no
-//! problem. The author of a format is responsible for its paths: `..` in filters takes time quadratic in the size of a record.
+//! problem. A path may have `..` twice, and patterns of `match` and `search` have to be strings; a record in which a path would
+//! visit more than four million values is an error.
 
 mod messages;
+mod query;
 mod read_stream;
 mod write_request;
 
@@ -67,9 +69,10 @@ use alloc::string::String;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json_path::JsonPath;
 
+use self::query::{Query, Size};
 use self::write_request::Compiled;
+use crate::error::DecodeErrorKind;
 use crate::json::value::Tree;
 
 pub(crate) use read_stream::{StreamState, read_record};
@@ -170,16 +173,16 @@ pub struct Format {
 /// Compiled paths.
 #[derive(Clone, Debug, Default)]
 struct Queries {
-    text: Option<JsonPath>,
-    reasoning: Option<JsonPath>,
-    finish: Option<JsonPath>,
-    done: Option<JsonPath>,
-    error: Option<JsonPath>,
-    id: Option<JsonPath>,
-    model: Option<JsonPath>,
-    input: Option<JsonPath>,
-    output: Option<JsonPath>,
-    total: Option<JsonPath>,
+    text: Option<Query>,
+    reasoning: Option<Query>,
+    finish: Option<Query>,
+    done: Option<Query>,
+    error: Option<Query>,
+    id: Option<Query>,
+    model: Option<Query>,
+    input: Option<Query>,
+    output: Option<Query>,
+    total: Option<Query>,
 }
 
 impl Format {
@@ -246,7 +249,7 @@ impl Eq for Format {}
 impl Queries {
     fn new(name: &str, paths: &Paths) -> Result<Self, ConfigError> {
         let compile = |field: &str, path: &Option<String>| {
-            path.as_ref().map(|path| compile(&format!("/{name}/{field}"), path)).transpose()
+            path.as_ref().map(|path| Query::new(&format!("/{name}/{field}"), path)).transpose()
         };
         Ok(Self {
             text: compile("text", &paths.text)?,
@@ -261,26 +264,13 @@ impl Queries {
             total: compile("usage/total", &paths.usage.total)?,
         })
     }
-}
 
-/// Compiles the path at the pointer `at` of the file.
-fn compile(at: &str, path: &str) -> Result<JsonPath, ConfigError> {
-    /// Bounds on the bytes and the nested brackets of a path, because its compiler is recursive.
-    const LEN: usize = 1024;
-    const DEPTH: usize = 16;
-    let mut depth = 0usize;
-    for (offset, byte) in path.bytes().enumerate() {
-        match byte {
-            b'(' | b'[' => depth += 1,
-            b')' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEPTH || offset >= LEN {
-            return Err(invalid(at, offset, "the path is too long or nested too deep"));
-        }
+    /// Checks that the paths visit a bounded number of values in a record of this size.
+    fn check(&self, size: Size) -> Result<(), DecodeErrorKind> {
+        let Self { text, reasoning, finish, done, error, id, model, input, output, total } = self;
+        let all = [text, reasoning, finish, done, error, id, model, input, output, total];
+        all.into_iter().flatten().try_for_each(|query| query.check(size))
     }
-    // The documentation counts from 1, the code from 0.
-    JsonPath::parse(path).map_err(|error| invalid(at, error.position(), error.message()))
 }
 
 /// The error at a pointer of the file, and an offset in the value there.

@@ -1,14 +1,16 @@
 //! Reads records by paths.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde_json::{Map, Number, Value};
-use serde_json_path::{JsonPath, PathElement};
+use serde_json_path::PathElement;
 
 use crate::assemble::{Emitter, Index, Reason, Stop, TextKind, Tracked};
+use crate::formats::custom::query::{Query, Size};
 use crate::formats::custom::{Format, Paths, Queries};
 use crate::formats::error_record as failure;
 use crate::json::{Fault, Json, Kind};
@@ -63,7 +65,7 @@ struct Found<'a> {
     /// Anything was found, perhaps null.
     any: bool,
     /// The fields of the record that paths led into.
-    members: Vec<&'a str>,
+    members: BTreeSet<&'a str>,
 }
 
 impl StreamState {
@@ -76,8 +78,11 @@ impl StreamState {
         self.documents = self.documents.saturating_add(1);
         // The first walk checks the whole document before any of it is used.
         let range = json.skip()?;
-        let record = value(emitter.record, &mut emitter.json(range.start))?;
+        let mut size = Size::default();
+        let record = value(emitter.record, &mut emitter.json(range.start), 1, &mut size)?;
         let format = &*self.format;
+        format.stream.check(size).map_err(Stop::Limit)?;
+        format.response.check(size).map_err(Stop::Limit)?;
         let stream = Found::of(&format.stream, &record);
         let is_first = self.documents == 1;
         let response = match is_first || !stream.is_answer {
@@ -99,8 +104,9 @@ impl StreamState {
         if !read.iter().any(|found| found.any) {
             emitter.other(None, None, range);
         } else if record.is_object() {
-            let has =
-                |found: &&Found<'_>, name: &[u8]| found.members.iter().any(|known| known.as_bytes() == name);
+            let has = |found: &&Found<'_>, name: &[u8]| {
+                core::str::from_utf8(name).is_ok_and(|name| found.members.contains(name))
+            };
             emitter.other_fields(&range, None, |name| read.iter().any(|found| has(found, name)))?;
         }
         Ok(())
@@ -216,9 +222,9 @@ impl<'a> Found<'a> {
         found
     }
 
-    fn find(&mut self, record: &'a Value, path: &Option<JsonPath>) -> Vec<&'a Value> {
+    fn find(&mut self, record: &'a Value, path: &Option<Query>) -> Vec<&'a Value> {
         let Some(path) = path else { return Vec::new() };
-        let nodes = path.query_located(record);
+        let nodes = path.path.query_located(record);
         self.any |= !nodes.is_empty();
         let mut values = Vec::new();
         for node in nodes {
@@ -232,12 +238,12 @@ impl<'a> Found<'a> {
     }
 
     /// Strings that are not empty.
-    fn texts(&mut self, record: &'a Value, path: &Option<JsonPath>) -> Vec<&'a str> {
+    fn texts(&mut self, record: &'a Value, path: &Option<Query>) -> Vec<&'a str> {
         let values = self.find(record, path).into_iter();
         values.filter_map(Value::as_str).filter(|text| !text.is_empty()).collect()
     }
 
-    fn count(&mut self, record: &'a Value, path: &Option<JsonPath>) -> Option<u64> {
+    fn count(&mut self, record: &'a Value, path: &Option<Query>) -> Option<u64> {
         self.find(record, path).into_iter().find_map(|number| {
             let whole = |number: f64| (number >= 0.0 && number % 1.0 == 0.0).then_some(number as u64);
             number.as_u64().or_else(|| number.as_f64().and_then(whole))
@@ -278,12 +284,14 @@ fn failed(error: &Value, record: &[u8]) -> Failure {
 }
 
 /// The document that comes next, as a tree. It was checked, and so was its depth.
-fn value(record: &[u8], json: &mut Json<'_>) -> Result<Value, Fault> {
+fn value(record: &[u8], json: &mut Json<'_>, depth: usize, size: &mut Size) -> Result<Value, Fault> {
+    *size = Size { values: size.values + 1, depth: size.depth.max(depth) };
     Ok(match json.kind()? {
         Kind::Object => {
             let mut members = Map::new();
             json.object(|json, name| {
-                members.insert(String::from_utf8_lossy(name).into_owned(), value(record, json)?);
+                let name = String::from_utf8_lossy(name).into_owned();
+                members.insert(name, value(record, json, depth + 1, size)?);
                 Ok(())
             })?;
             Value::Object(members)
@@ -291,7 +299,7 @@ fn value(record: &[u8], json: &mut Json<'_>) -> Result<Value, Fault> {
         Kind::Array => {
             let mut items = Vec::new();
             json.array(|json| {
-                items.push(value(record, json)?);
+                items.push(value(record, json, depth + 1, size)?);
                 Ok::<_, Fault>(())
             })?;
             Value::Array(items)

@@ -49,6 +49,10 @@ pub(crate) struct Writer {
 /// The largest length of such fields that are held back, in bytes.
 const EARLY_MAX: usize = 64 * 1024;
 
+/// The largest length of a field that is in each chunk, in bytes as JSON. Larger ones would let a container make a large stream of
+/// a small one.
+const REPEATED_MAX: usize = 256;
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Choice {
     index: u32,
@@ -223,15 +227,24 @@ impl Writer {
     }
 
     fn begin(&mut self, id: Option<&str>, model: Option<&str>, created: Option<u64>) {
-        let Self { context, prefix, .. } = self;
-        self.ids.set_response(id.or(context.id.as_deref()), created.or(context.created));
+        let Self { context, prefix, losses, .. } = self;
+        let id = id.or(context.id.as_deref());
+        let model = model.or(context.model.as_deref());
+        self.ids.set_response(id, created.or(context.created));
+        let mut short = |name, text| {
+            let short = json::shortened(text, REPEATED_MAX);
+            if short != text {
+                losses.add(name, Outcome::Approximated, "it is in each chunk, and cut to 256 bytes");
+            }
+            short
+        };
         prefix.clear();
         prefix.extend_from_slice(b"data: {\"id\":");
-        write_string(id.or(context.id.as_deref()).unwrap_or("chatcmpl-0"), prefix);
+        write_string(short("id", id.unwrap_or("chatcmpl-0")), prefix);
         prefix.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
         write_integer(created.or(context.created).unwrap_or(0), prefix);
         prefix.extend_from_slice(b",\"model\":");
-        write_string(model.or(context.model.as_deref()).unwrap_or(""), prefix);
+        write_string(short("model", model.unwrap_or("")), prefix);
         self.head = self.prefix.len();
         self.end_prefix();
     }
@@ -252,7 +265,7 @@ impl Writer {
     /// Keeps a field for all chunks that follow, if it is one of [`REPEATED_FIELDS`].
     fn take_repeated(&mut self, name: &str, json: &Json<'_>) -> bool {
         let index = Chunk::repeated(name.as_bytes());
-        let Some(index) = index.filter(|_| json.as_str().len() <= EARLY_MAX && is_document(json.as_str()))
+        let Some(index) = index.filter(|_| json.as_str().len() <= REPEATED_MAX && is_document(json.as_str()))
         else {
             return false;
         };

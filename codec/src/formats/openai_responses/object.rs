@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::formats::openai_usage::{RESPONSES_USAGE, write_usage};
 use crate::json::Object;
-use crate::model::{FinishReason, Losses, Outcome, Usage};
+use crate::model::{FinishReason, Losses, Outcome, PAUSED, Usage};
 
 /// How a response stands, or has ended.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ impl Status {
                 (Self::Completed, false)
             }
             FinishReason::Length => (Self::Incomplete("max_output_tokens".into()), true),
-            FinishReason::ContextWindow | FinishReason::Pause => {
+            FinishReason::ContextWindow | FinishReason::Pause | FinishReason::Compaction => {
                 (Self::Incomplete("max_output_tokens".into()), false)
             }
             FinishReason::ContentFilter => (Self::Incomplete("content_filter".into()), true),
@@ -49,7 +49,8 @@ impl Status {
             FinishReason::Other(name) => (Self::Incomplete(name.clone().into_owned()), true),
         };
         if !is_exact {
-            losses.add("finish reason", Outcome::Approximated, "Responses has no name for it");
+            let why = if reason.is_paused() { PAUSED } else { "Responses has no name for it" };
+            losses.add("finish reason", Outcome::Approximated, why);
         }
         if stop.is_some() {
             losses.add("stop string", Outcome::Dropped, "Responses does not name the stop string");
