@@ -8,6 +8,9 @@
 //! counted in instructions, under valgrind, which have to grow at most 2.2 times for twice the input. Without valgrind the
 //! suspicion fails the test, after more measurements.
 
+// Unlike the codec, this test has a clock and an environment.
+#![allow(clippy::disallowed_methods)]
+
 mod common;
 
 use std::process::Command;

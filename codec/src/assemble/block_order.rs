@@ -371,7 +371,10 @@ impl BlockOrder {
         limits: &Limits,
         index: u32,
     ) -> Result<&'a mut Choice, DecodeErrorKind> {
-        let at = match choices.iter().position(|choice| choice.index == index) {
+        // Nearly all servers count choices from 0.
+        let is_there = choices.get(index as usize).is_some_and(|choice| choice.index == index);
+        let find = || choices.iter().position(|choice| choice.index == index);
+        let at = match if is_there { Some(index as usize) } else { find() } {
             Some(at) => at,
             None if choices.len() >= limits.choices => {
                 return Err(limit("number of choices", limits.choices));

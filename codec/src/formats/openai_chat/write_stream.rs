@@ -279,6 +279,9 @@ impl Writer {
 
     /// The position of a choice in the list. The first call for a choice writes its role.
     fn choice(&mut self, index: u32, out: &mut Vec<u8>) -> usize {
+        if self.choices.get(index as usize).is_some_and(|choice| choice.index == index) {
+            return index as usize;
+        }
         if let Some(at) = self.choices.iter().position(|choice| choice.index == index) {
             return at;
         }
