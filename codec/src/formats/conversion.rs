@@ -223,6 +223,10 @@ impl<'c, 'a> Conversion<'c, 'a> {
         out: &mut Vec<u8>,
         write: impl FnOnce(&mut Vec<u8>) -> Result<bool>,
     ) -> Result<bool> {
+        if let Some(converted) = tool.other.as_ref().and_then(|json| self.custom_tool(json)) {
+            out.extend_from_slice(converted.as_bytes());
+            return Ok(true);
+        }
         let copy = match &tool.other {
             Some(json) => match self.native(json, tool.offset, "tools") {
                 None => return Ok(false),

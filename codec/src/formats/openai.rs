@@ -73,6 +73,27 @@ impl Conversion<'_, '_> {
         fields.iter().rfind(|(path, _)| path == PHASE).map(|(_, value)| value.value.as_str())
     }
 
+    /// A custom tool as the other of OpenAI's APIs has it. The chat has its fields in the object `custom`, and those of a grammar in
+    /// the object `grammar`.
+    pub(crate) fn custom_tool(&self, tool: &Json<'_>) -> Option<String> {
+        let target = self.sibling()?;
+        let tool = tool.as_str();
+        let is_custom = member(tool, "type").and_then(string)? == "custom";
+        let moved = move_fields(tool, "custom", target).filter(|_| is_custom)?;
+        let (outer, mut inner) = match target {
+            Api::Responses => (None, moved),
+            _ => (Some(&*moved), String::from(member(&moved, "custom")?)),
+        };
+        let format = member(&inner, "format").and_then(as_object);
+        if let Some(format) = format.and_then(|format| move_fields(format, "grammar", target)) {
+            inner = with_member(&inner, "format", Some(&format));
+        }
+        Some(match outer {
+            Some(outer) => with_member(outer, "custom", Some(&inner)),
+            None => inner,
+        })
+    }
+
     /// Puts the fields that both of OpenAI's APIs have into the written request. A missing object is created if it is one of
     /// `objects`.
     pub(crate) fn put_shared(&self, out: &mut Vec<u8>, objects: &[&str]) {
@@ -85,6 +106,27 @@ impl Conversion<'_, '_> {
         }
         put_back(out, 0, &shared, objects);
     }
+}
+
+/// An object with a type, of which the chat has the other fields in an object of the name `of`: with these fields where the target has
+/// them. `None` if there are none, or others than expected.
+fn move_fields(object: &str, of: &'static str, target: Api) -> Option<String> {
+    let kind = member(object, "type")?;
+    let fields = match target {
+        Api::Responses if members(object).len() == 2 => members(as_object(member(object, of)?)?),
+        Api::Responses => return None,
+        _ => members(object).into_iter().filter(|(name, _)| name != "type").collect(),
+    };
+    let mut out = Vec::new();
+    Object::write(&mut out, |moved| {
+        moved.raw("type", kind);
+        let write = |object: &mut Object<'_>| fields.iter().for_each(|(name, value)| object.raw(name, value));
+        match target {
+            Api::Responses => write(moved),
+            _ => moved.object(of, write),
+        }
+    });
+    (!fields.is_empty()).then(|| String::from_utf8_lossy(&out).into_owned())
 }
 
 /// The field of a message that says what it is for.
