@@ -69,7 +69,9 @@ fn all_formats_are_decoded_and_written_by_everyone() {
     for source in Source::ALL {
         let workload = Workload::load(source.name(), 600).unwrap();
         assert_eq!((workload.source, workload.records), (source, 600));
-        assert!((594..=600).contains(&workload.truth.text.events), "{}", source.name());
+        // Responses has nine records around its text: those of the response, its item and its part.
+        let least = if source == Source::Responses { 591 } else { 594 };
+        assert!((least..=600).contains(&workload.truth.text.events), "{}", source.name());
         let pairs = Target::ALL.map(Measure::Pair);
         for measure in [Measure::Decode].into_iter().chain(pairs) {
             for len in [8192, 97] {

@@ -266,7 +266,8 @@ async fn demanded_tools_are_called() {
 async fn tools_that_are_not_there_are_refused() {
     for (format, prompt, choice, status) in [
         (OpenAi, "messages", json!({"function": {"name": "f"}}), 400),
-        (LmiVllm, "messages", json!({"function": {"name": "f"}}), 400),
+        // The server wraps the error of its engine, code 400, in one of its own.
+        (LmiVllm, "messages", json!({"function": {"name": "f"}}), 500),
         (Lmi, "messages", json!({"function": {"name": "f"}}), 424),
         (Tgi, "messages", json!({"function": {"name": "f"}}), 422),
         (Responses, "input", json!({"type": "function", "name": "f"}), 400),
