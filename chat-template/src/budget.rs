@@ -94,7 +94,7 @@ pub(crate) fn visit(state: &mut State<'_, '_>, values: u64, limits: &Limits) -> 
 }
 
 /// Visits a value and all values in it, as a comparison does, and returns the bytes that it has when it is written.
-/// `namespaces` says whether the value may contain a namespace.
+/// `namespaces`: whether the value may contain a namespace.
 ///
 /// # Errors
 ///

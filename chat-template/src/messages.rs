@@ -40,9 +40,9 @@ pub(crate) enum Reasoning {
     #[default]
     None,
     All,
-    /// That after the last question of the user.
+    /// The reasoning after the last message of the user.
     AfterQuestion,
-    /// That of calls after the last answer, an assistant's message without calls.
+    /// The reasoning of calls after the last message of the assistant without calls.
     AfterAnswer,
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum TextWithCalls {
     #[default]
     All,
     None,
-    /// That after the last answer, if there is no reasoning.
+    /// The text after the last message of the assistant without calls, if there is no reasoning.
     AfterAnswer,
 }
 

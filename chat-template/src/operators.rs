@@ -226,7 +226,7 @@ fn numbers(left: &Value, right: &Value) -> Option<Numbers> {
     Some(Numbers::Floats(float(left)?, float(right)?))
 }
 
-/// The smallest representation, so that equal integers are hashed and printed alike.
+/// The smallest representation, so that equal integers have the same hash and the same text.
 fn integer(number: i128) -> Value {
     i64::try_from(number).map_or_else(|_| number.into(), Value::from)
 }

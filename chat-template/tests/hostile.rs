@@ -33,7 +33,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The largest prompt is 8 MiB; the documentation says "some hundred megabytes".
+/// The limit of a prompt is 8 MiB; the documentation of the limit mentions "some hundred megabytes".
 const MEMORY: usize = 300 << 20;
 /// On a slow machine that is busy.
 const TIME: Duration = Duration::from_secs(10);

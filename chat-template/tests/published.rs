@@ -1,5 +1,5 @@
 //! Published templates of models are rendered as Jinja2 in Python renders them. They are not part of this project:
-//! `jinja2/record_published.py` says how to run this test.
+//! `jinja2/record_published.py` describes how to run this test.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use futures_util::future::{FusedFuture, FutureExt};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -26,11 +25,10 @@ const HEAD_LEN_MAX: usize = 64 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until the sender of `stopped` is dropped, then waits for the responses in progress.
-pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>, stopped: oneshot::Receiver<()>) {
+pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>, mut stopped: oneshot::Receiver<()>) {
     let connections = Arc::new(Semaphore::new(service.settings.limits.connections));
     let graceful = GracefulShutdown::new();
-    let mut stopped = stopped.fuse();
-    while !stopped.is_terminated() {
+    loop {
         let accepted = async {
             let permit =
                 Arc::clone(&connections).acquire_owned().await.expect("the semaphore is never closed");

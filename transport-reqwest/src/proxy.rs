@@ -14,8 +14,9 @@ pub(crate) fn of(host: &Host) -> Option<Setting> {
     }
     let intercepted = Matcher::from_env().intercept(&host.url().parse::<Uri>().ok()?)?;
     let proxy = intercepted.uri();
-    let value = format!("{}://{}", proxy.scheme_str().unwrap_or("http"), proxy.authority()?.as_str());
-    let value = value.split_once('@').map_or(value.clone(), |(_, host)| format!("http://{host}"));
+    let authority = proxy.authority()?.as_str();
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let value = format!("{}://{authority}", proxy.scheme_str().unwrap_or("http"));
     let names: [&str; 4] = match host.is_https() {
         true => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
         false => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],

@@ -129,7 +129,7 @@ fn move_fields(object: &str, of: &'static str, target: Api) -> Option<String> {
     (!fields.is_empty()).then(|| String::from_utf8_lossy(&out).into_owned())
 }
 
-/// The field of a message that says what it is for.
+/// The field of a message with its purpose: a commentary or the final response.
 const PHASE: &str = "phase";
 
 /// Reads the choice of tools.

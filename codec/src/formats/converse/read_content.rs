@@ -68,7 +68,7 @@ pub(crate) fn finish(emitter: &mut Emitter<'_>, reason: Option<Str>, stop: Optio
     emitter.finish(&CHOICE, reason, stop)
 }
 
-/// Reads the fields that the request asked for: the stop string that ended the response, `{"stop_sequence":…}`, or the same in
+/// Reads the additional fields that the request named: the stop string that ended the response, `{"stop_sequence":…}`, or the same in
 /// `delta`; and Claude's reasoning tokens, `{"usage":{"output_tokens_details":{"thinking_tokens":…}}}`. Returns the stop string.
 /// Delivers the fields unchanged if they contain more.
 pub(crate) fn response_fields(

@@ -90,11 +90,11 @@ impl Counts {
     }
 }
 
-/// The field with what a request asked for in addition.
+/// The field with the additional fields that the request named.
 pub(crate) const RESPONSE_FIELDS: &str = "additionalModelResponseFields";
 
-/// Writes what Converse has no field for, where it is if a request asks for it: the stop string that ended the response, and the
-/// reasoning tokens.
+/// Writes values that Converse returns only in additional fields, which a request has to name: the stop string that ended the
+/// response, and the reasoning tokens.
 pub(crate) fn write_response_fields(stop: Option<&str>, usage: Option<&Usage>, object: &mut Object<'_>) {
     let reasoning = usage.and_then(|usage| usage.reasoning_tokens);
     if stop.is_none() && reasoning.is_none() {

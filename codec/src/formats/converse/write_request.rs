@@ -113,7 +113,7 @@ fn output_config(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     }
 }
 
-/// Asks for the reasoning tokens, in addition to the fields that the request asks for itself.
+/// Requests the reasoning tokens, in addition to the fields that the request names itself.
 fn response_fields(c: &Conversion<'_, '_>, object: &mut Object<'_>) {
     const FIELD: &str = "additionalModelResponseFieldPaths";
     const REASONING: &str = "/usage/output_tokens_details";
