@@ -24,6 +24,9 @@ pub struct Config {
     pub routing: Routing,
     /// The keys of clients. Without any, every client is accepted, and all addresses have to be loopback addresses.
     pub keys: Vec<Key>,
+    /// Clients with any other key, or none, are accepted as well, for demonstrations. Signatures are verified nevertheless.
+    /// Default: no.
+    pub accept_any_key: bool,
     /// Where limits, budgets and cooldowns are kept. Default: in this process.
     pub state: Option<State>,
     /// The cache of responses. Default: none.
@@ -443,6 +446,7 @@ impl Default for Config {
             models: Vec::new(),
             routing: Routing::default(),
             keys: Vec::new(),
+            accept_any_key: false,
             state: None,
             cache: None,
             losses: LossPolicy::default(),
@@ -489,6 +493,13 @@ impl Model {
             reserve_tokens: 1024,
             allow_zero_temperature: false,
         }
+    }
+}
+
+impl Key {
+    /// A key with this name that nobody has yet.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), hash: None, aws: None, models: None, limits: KeyLimits::default() }
     }
 }
 
