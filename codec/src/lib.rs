@@ -113,10 +113,10 @@ pub use error::{DecodeError, DecodeErrorKind, Layer};
 pub use formats::custom;
 pub use formats::embeddings;
 pub use formats::{
-    HttpError, HttpErrorKind, Writer, convert_request, detect_request, read_request, tool_names,
-    write_request, write_response,
+    HttpError, HttpErrorKind, Writer, convert_request, detect_request, read_request, read_request_with,
+    tool_names, write_request, write_response,
 };
-pub use limits::Limits;
+pub use limits::{Limits, RequestLimits};
 pub use model::{Api, Failure, UnknownApi};
 pub use options::Options;
 pub use records::Framing;

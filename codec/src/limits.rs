@@ -51,3 +51,49 @@ impl Default for Limits {
         Self::DEFAULT
     }
 }
+
+/// Bounds on a request that is read. The defaults are for requests of clients that are not trusted, as a gateway has them.
+///
+/// ```
+/// use sagewire_codec::{Api, RequestLimits, read_request_with};
+///
+/// let limits = RequestLimits { elements: 3, ..RequestLimits::default() };
+/// let body = br#"{"messages":[{"role":"user","content":"a"}],"stop":["b","c","d"]}"#;
+/// let error = read_request_with(Api::OpenAi, body, limits).unwrap_err();
+/// assert!(error.is_limit());
+/// assert_eq!(error.to_string(), "byte 60: number of elements exceeds the limit of 3 (at /stop/2)");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestLimits {
+    /// Bytes of the request: 32 MiB. SageMaker accepts 25 MB, and Anthropic 32 MB.
+    pub bytes: usize,
+    /// Elements that are kept one by one: messages, parts, calls, tools, stop sequences, texts to embed, and fields that are not
+    /// known. 100,000, which is the number of messages that Anthropic accepts. A value that is kept as JSON, such as a schema or a
+    /// list of tokens, is part of one element.
+    pub elements: usize,
+    /// Depth of nested JSON: 127, which is what serde_json takes. A larger number counts as 127.
+    pub depth: usize,
+}
+
+impl RequestLimits {
+    /// The documented defaults.
+    pub const DEFAULT: Self = Self { bytes: 32 * 1024 * 1024, elements: 100_000, depth: REQUEST_DEPTH };
+
+    /// The limits of a document that was checked before.
+    pub(crate) const NONE: Self = Self { bytes: usize::MAX, elements: usize::MAX, depth: REQUEST_DEPTH };
+
+    /// The depth that counts.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth.min(REQUEST_DEPTH)
+    }
+}
+
+/// Nesting of requests that is read at most. What reads their parts again relies on it.
+const REQUEST_DEPTH: usize = 127;
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

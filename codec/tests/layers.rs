@@ -27,7 +27,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/tool_names",
         "formats/unique_names",
     ];
-    const API: [&str; 26] = [
+    const API: [&str; 27] = [
         "assemble",
         "convert_error",
         "error",
@@ -50,6 +50,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/tool_names",
         "formats/unique_names",
         "json",
+        "limits",
         "media_type",
         "model",
         "records",
@@ -58,7 +59,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
     match module {
         "ablation" | "buffer" | "input" | "json" | "limits" | "media_type" | "setters" => &[],
         "utf8" => &["ablation"],
-        "model" => &["json", "media_type", "setters"],
+        "model" => &["json", "limits", "media_type", "setters"],
         "error" => &["model"],
         "convert_error" => &["json", "model"],
         "eventstream" => &["ablation", "buffer", "error", "input", "limits"],
@@ -69,7 +70,9 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "assemble" => &["buffer", "error", "json", "limits", "model", "records", "utf8"],
         "options" => &["formats/custom", "limits", "model", "records", "setters"],
         "formats" => &[],
-        "formats/request" | "formats/writer" => &["convert_error", "error", "formats", "json", "model"],
+        "formats/request" | "formats/writer" => {
+            &["convert_error", "error", "formats", "json", "limits", "model"]
+        }
         module if SHARED.contains(&module) => &[
             "convert_error",
             "formats/conversion",
@@ -82,6 +85,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
             "formats/tool_calls",
             "formats/unique_names",
             "json",
+            "limits",
             "model",
         ],
         module if module.starts_with("formats/") => &API,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sagewire_codec::model::{
     self, ConversionOptions, Event, Losses, Message, Render, Rendered, ResponseOptions, Tool,
 };
-use sagewire_codec::{Api, Options, read_request, tool_names, write_request};
+use sagewire_codec::{Api, Options, read_request_with, tool_names, write_request};
 use tower_service::Service;
 
 use crate::BoxError;
@@ -156,7 +156,8 @@ impl<S> Chat<S> {
         self
     }
 
-    /// Sets how requests are written for the container: defaults, and what is done where its API cannot express something.
+    /// Sets how requests are written for the container: defaults, what is done where its API cannot express something, and the
+    /// bounds on requests of applications.
     #[must_use]
     pub fn conversion_options(mut self, options: ConversionOptions<'static>) -> Self {
         self.conversion_options = options;
@@ -192,6 +193,11 @@ impl<S> Chat<S> {
     /// The service.
     pub fn into_inner(self) -> S {
         self.service
+    }
+
+    /// Reads a request of an application, within the bounds of the conversion options.
+    fn read_request<'a>(&self, from: Api, body: &'a [u8]) -> Result<model::Request<'a>, Error> {
+        Ok(read_request_with(from, body, self.conversion_options.limits)?)
     }
 
     /// Writes a request for the container, and returns what its API cannot express of it. Nothing is sent.
@@ -245,7 +251,7 @@ where
     ///
     /// # Errors
     ///
-    /// Those of [`read_request`] and of [`stream`](Self::stream); [`Error::is_unsupported`] if the codec does not write
+    /// Those of [`read_request_with`], with [`ConversionOptions::limits`], and of [`stream`](Self::stream); [`Error::is_unsupported`] if the codec does not write
     /// streams of `to`.
     pub async fn transcode_stream(
         &self,
@@ -254,7 +260,7 @@ where
         to: Api,
         options: ResponseOptions,
     ) -> Result<TranscodedStream, Error> {
-        self.stream_as(&read_request(from, body)?, to, options).await
+        self.stream_as(&self.read_request(from, body)?, to, options).await
     }
 
     async fn stream_as(
@@ -297,7 +303,7 @@ where
     ///
     /// # Errors
     ///
-    /// Those of [`read_request`] and of [`complete`](Self::complete); [`Error::is_unsupported`] if the codec does not write
+    /// Those of [`read_request_with`], with [`ConversionOptions::limits`], and of [`complete`](Self::complete); [`Error::is_unsupported`] if the codec does not write
     /// responses of `to`.
     pub async fn transcode_complete(
         &self,
@@ -306,7 +312,7 @@ where
         to: Api,
         options: ResponseOptions,
     ) -> Result<TranscodedResponse, Error> {
-        self.complete_as(&read_request(from, body)?, to, options).await
+        self.complete_as(&self.read_request(from, body)?, to, options).await
     }
 
     async fn complete_as(
@@ -369,7 +375,7 @@ where
         to: Api,
         options: ResponseOptions,
     ) -> Result<Transcoded, Error> {
-        let request = read_request(from, body)?;
+        let request = self.read_request(from, body)?;
         Ok(match request.stream.as_ref().is_some_and(|stream| stream.value) {
             true => self.stream_as(&request, to, options).await?.into(),
             false => self.complete_as(&request, to, options).await?.into(),
@@ -407,9 +413,9 @@ mod tests {
 
     use bytes::Bytes;
     use futures_core::Stream;
-    use sagewire_codec::Framing;
     use sagewire_codec::model::PartKind;
     use sagewire_codec::stream::Chunk;
+    use sagewire_codec::{Framing, RequestLimits, read_request};
     use tower::service_fn;
 
     use super::*;
@@ -615,6 +621,12 @@ mod tests {
         let options = ResponseOptions::new();
         let result = chat.transcode_complete(Api::OpenAi, body, Api::LlamaServer, options.clone()).await;
         assert!(result.unwrap_err().is_unsupported());
+        let limits = RequestLimits { bytes: 14, ..RequestLimits::default() };
+        let bounded = chat.clone().conversion_options(ConversionOptions::new().limits(limits));
+        let result = bounded.transcode_complete(Api::OpenAi, body, Api::OpenAi, options.clone()).await;
+        let error = result.unwrap_err();
+        assert!(error.convert().is_some_and(|error| error.is_limit()));
+        assert_eq!(error.to_http_error().status, 413);
         // The error of a layer is one of another kind.
         let result = chat.transcode_complete(Api::OpenAi, body, Api::OpenAi, options).await;
         assert!(result.unwrap_err().is_other());

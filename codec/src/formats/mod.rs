@@ -37,5 +37,5 @@ mod writer;
 
 pub use detect_request::detect_request;
 pub use http_error::{HttpError, HttpErrorKind};
-pub use request::{convert_request, read_request, tool_names, write_request};
+pub use request::{convert_request, read_request, read_request_with, tool_names, write_request};
 pub use writer::{Writer, write_response};

@@ -9,13 +9,14 @@ use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::formats::conversion::Conversion;
 use crate::formats::edit::{Merge, Original, put_back};
 use crate::formats::parameters::{Table, changed_parameters};
-use crate::formats::request_reader::{Result, Source, field_path};
+use crate::formats::request_reader::{Result, Source, check_len, field_path};
 use crate::formats::text_generation::{jumpstart, lmi, sglang, tgi, triton};
 use crate::formats::{
     anthropic, cohere, converse, openai_chat, openai_completions as completions,
     openai_responses as responses, plain_text, tool_names as names,
 };
 use crate::json::{Fault, Kind};
+use crate::limits::RequestLimits;
 use crate::model::{Api, ConversionOptions, Losses, Request, ToolNames};
 
 /// The functions and the table of an API.
@@ -69,27 +70,34 @@ fn format(api: Api) -> Option<Format> {
 ///
 /// # Errors
 ///
-/// If `source` is not JSON, not UTF-8, or not a request of this API. The offset of the error counts in `source`.
+/// If `source` is not JSON, not UTF-8, not a request of this API, or exceeds the default [`RequestLimits`]. The offset of the
+/// error counts in `source`.
 pub fn read_request(api: Api, source: &[u8]) -> Result<Request<'_>> {
-    if u32::try_from(source.len()).is_err() {
-        let (what, limit) = ("request", u64::from(u32::MAX));
-        let kind = ConvertErrorKind::Limit { what, len: Some(source.len() as u64), limit };
-        return Err(ConvertError::new(0, kind));
-    }
+    read_request_with(api, source, RequestLimits::DEFAULT)
+}
+
+/// The same as [`read_request`] with other bounds than the default ones.
+///
+/// # Errors
+///
+/// Those of [`read_request`]. If a bound is exceeded, [`ConvertError::is_limit`] is true, and
+/// [`ConvertErrorKind::Limit`] says which: "request", "number of elements" or "nesting".
+pub fn read_request_with(api: Api, source: &[u8], limits: RequestLimits) -> Result<Request<'_>> {
+    check_len(source, limits)?;
     let text = core::str::from_utf8(source).map_err(|error| {
         ConvertError::malformed("JSON", Fault { at: error.valid_up_to(), why: "not UTF-8" })
     })?;
-    read_text(api, text).map_err(|error| error.in_document(source))
+    read_text(api, text, limits).map_err(|error| error.in_document(source))
 }
 
-fn read_text(api: Api, text: &str) -> Result<Request<'_>> {
+fn read_text(api: Api, text: &str, limits: RequestLimits) -> Result<Request<'_>> {
     if api == Api::JumpStartRaw {
         return Ok(Request { api: Some(api), source: text.into(), ..plain_text::read_request(text) });
     }
     let Some(format) = format(api) else {
         return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "reading requests" }));
     };
-    let mut cursor = Source::new(text);
+    let mut cursor = Source::new(text, limits);
     let start = cursor.expect("request", Kind::Object)?;
     let request = (format.read)(&mut cursor)?;
     cursor.note_span(start);
@@ -119,7 +127,7 @@ pub fn write_request(
 fn write(api: Api, request: &Request<'_>, options: &ConversionOptions<'_>) -> Result<(Vec<u8>, Losses)> {
     if request.api == Some(api) {
         // A request without a source, or with one of another API, is all new.
-        let original = read_text(api, &request.source).unwrap_or_default();
+        let original = read_text(api, &request.source, RequestLimits::NONE).unwrap_or_default();
         if original == *request && !options.change_requests() {
             return Ok((request.source.as_bytes().into(), Losses::default()));
         }
@@ -222,14 +230,14 @@ fn text_of(json: &[u8]) -> &str {
 ///
 /// # Errors
 ///
-/// Those of [`read_request`] and [`write_request`]. Offsets count in `source`.
+/// Those of [`read_request_with`], with [`ConversionOptions::limits`], and [`write_request`]. Offsets count in `source`.
 pub fn convert_request(
     from: Api,
     to: Api,
     source: &[u8],
     options: &ConversionOptions<'_>,
 ) -> Result<(Vec<u8>, Losses)> {
-    let request = read_request(from, source)?;
+    let request = read_request_with(from, source, options.limits)?;
     if from == to && !options.change_requests() {
         return Ok((source.into(), Losses::default()));
     }

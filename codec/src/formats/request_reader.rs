@@ -11,7 +11,8 @@ use core::str::FromStr;
 
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::json;
-use crate::json::{Escapes, Fault, Json, Kind, Landmarks};
+use crate::json::{Escapes, Fault, Json, Kind, Landmarks, TOO_DEEP};
+use crate::limits::RequestLimits;
 use crate::model;
 use crate::model::{Content, Fields, Message, Offset, Param, Part, Request, Role, Text};
 
@@ -23,14 +24,14 @@ impl From<Fault> for ConvertError {
     }
 }
 
-/// Nesting that is read, as deep as serde_json reads.
-const DEPTH: usize = 127;
-
 /// A cursor in a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Source<'a> {
     json: Json<'a>,
     text: &'a str,
+    limits: RequestLimits,
+    /// Elements that were kept.
+    elements: usize,
     depth: usize,
     /// Positions of values near the root: values as they end, elements in order.
     landmarks: Landmarks,
@@ -44,8 +45,35 @@ const SPAN_LEN: u32 = 128;
 const STRIDE: u32 = 16;
 
 impl<'a> Source<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
-        Self { json: Json::new(text.as_bytes(), 0, DEPTH), text, depth: 0, landmarks: Landmarks::default() }
+    pub(crate) fn new(text: &'a str, limits: RequestLimits) -> Self {
+        let json = Json::new(text.as_bytes(), 0, limits.depth());
+        Self { json, text, limits, elements: 0, depth: 0, landmarks: Landmarks::default() }
+    }
+
+    /// Counts an element that is kept.
+    #[inline]
+    fn count_element(&mut self, offset: Offset) -> Result<()> {
+        self.elements += 1;
+        if self.elements <= self.limits.elements {
+            return Ok(());
+        }
+        let at = offset.map_or(self.json.pos(), |offset| offset as usize);
+        Err(refused("JSON", Fault { at, why: TOO_MANY }, self.limits))
+    }
+
+    /// Opens an array or an object, and returns whether it has elements.
+    #[inline]
+    fn open(&mut self, kind: Kind) -> Result<bool> {
+        let start = self.json.pos();
+        self.json.open(kind).map_err(|fault| self.nesting(start, fault))
+    }
+
+    /// The error of the value at `start`, or after white space there.
+    #[cold]
+    fn nesting(&self, start: usize, fault: Fault) -> ConvertError {
+        let at = self.text.len() - self.text[start..].trim_start().len();
+        let is_limit = fault.why == TOO_DEEP;
+        refused("JSON", if is_limit { Fault { at, ..fault } } else { fault }, self.limits)
     }
 
     /// The kind of the value that comes next, and where it begins.
@@ -107,7 +135,8 @@ impl<'a> Source<'a> {
 
     /// Skips the next value, and returns it unparsed and borrowed.
     pub(crate) fn raw(&mut self) -> Result<model::Json<'a>> {
-        let range = self.json.skip()?;
+        let start = self.json.pos();
+        let range = self.json.skip().map_err(|fault| self.nesting(start, fault))?;
         Ok(model::Json(Cow::Borrowed(&self.text[range])))
     }
 
@@ -142,12 +171,13 @@ impl<'a> Source<'a> {
         path: &str,
         mut each: impl FnMut(&mut Self, &str) -> Result<bool>,
     ) -> Result<()> {
-        let mut more = self.json.open(Kind::Object)?;
+        let mut more = self.open(Kind::Object)?;
         self.depth += 1;
         while more {
             let name = self.name()?;
             let offset = self.offset()?;
             if !each(self, &name)? {
+                self.count_element(offset)?;
                 extension_fields.push((field_path(path, name), Param { value: self.raw()?, offset }));
             }
             self.note_span(offset);
@@ -160,7 +190,7 @@ impl<'a> Source<'a> {
     /// Reads the array that comes next.
     pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
         let (start, mut index) = (self.offset()?, 0);
-        let mut more = self.json.open(Kind::Array)?;
+        let mut more = self.open(Kind::Array)?;
         self.depth += 1;
         while more {
             let offset = self.offset()?;
@@ -170,6 +200,7 @@ impl<'a> Source<'a> {
                 self.landmarks.elements.push((start, offset, index));
             }
             index += 1;
+            self.count_element(offset)?;
             each(self)?;
             self.note_span(offset);
             more = self.json.next(Kind::Array)?;
@@ -238,10 +269,10 @@ impl<'a> Source<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        let before = self.json.clone();
+        let before = (self.json.clone(), self.elements);
         let found = read(self)?;
         if found.is_none() {
-            self.json = before;
+            (self.json, self.elements) = before;
         }
         Ok(found)
     }
@@ -312,6 +343,30 @@ impl<'a> Source<'a> {
         })?;
         Ok(found.map(|found| *slot = found).is_some())
     }
+}
+
+/// The reason of a fault: there are more elements than the limit.
+pub(crate) const TOO_MANY: &str = "too many elements";
+
+/// Fails if a request is too large. Its offsets have 32 bits.
+pub(crate) fn check_len(source: &[u8], limits: RequestLimits) -> Result<()> {
+    let limit = u32::try_from(limits.bytes).unwrap_or(u32::MAX).into();
+    let len = source.len() as u64;
+    if len <= limit {
+        return Ok(());
+    }
+    Err(ConvertError::new(0, ConvertErrorKind::Limit { what: "request", len: Some(len), limit }))
+}
+
+/// The error of a request with a fault, which may be that a limit is exceeded.
+#[cold]
+pub(crate) fn refused(document: &'static str, fault: Fault, limits: RequestLimits) -> ConvertError {
+    let (what, limit) = match fault.why {
+        TOO_DEEP => ("nesting", limits.depth()),
+        TOO_MANY => ("number of elements", limits.elements),
+        _ => return ConvertError::malformed(document, fault),
+    };
+    ConvertError::new(fault.at, ConvertErrorKind::Limit { what, len: None, limit: limit as u64 })
 }
 
 #[cold]
@@ -459,22 +514,14 @@ pub(crate) fn prompts<'a>(source: &mut Source<'a>, request: &mut Request<'a>) ->
         source.expect("prompt", Kind::String)?;
         return source.param(&mut request.prompt);
     }
-    let mut count = 0;
     request.prompt = source.probe(|source| {
+        if !source.open(Kind::Array)? {
+            return Err(expected(offset, "prompt", "a string", "an empty list"));
+        }
         let mut only = None;
-        source.array(|source| {
-            count += 1;
-            if !source.value(&mut only)? {
-                count += 1;
-                source.raw()?;
-            }
-            Ok(())
-        })?;
-        Ok(only.filter(|_| count == 1).map(|value| Param { value, offset: offset_of(offset) }))
+        let is_single = source.value(&mut only)? && !source.json.next(Kind::Array)?;
+        Ok(only.filter(|_| is_single).map(|value| Param { value, offset: offset_of(offset) }))
     })?;
-    if count == 0 {
-        return Err(expected(offset, "prompt", "a string", "an empty list"));
-    }
     if request.prompt.is_none() {
         source.param(&mut request.prompts)?;
     }

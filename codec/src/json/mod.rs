@@ -35,6 +35,9 @@ pub(crate) struct Fault {
     pub(crate) why: &'static str,
 }
 
+/// The reason of a fault: a value is nested deeper than the limit.
+pub(crate) const TOO_DEEP: &str = "nested too deep";
+
 type Result<T> = core::result::Result<T, Fault>;
 
 /// A string: the span between its quotes.

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use core::ops::Range;
 
 use crate::json::string::unescaped;
-use crate::json::{DEPTH_MAX, Fault, Kind, Result, Str};
+use crate::json::{DEPTH_MAX, Fault, Kind, Result, Str, TOO_DEEP};
 
 /// A cursor in a document, which is UTF-8.
 #[derive(Clone, Debug)]
@@ -104,7 +104,7 @@ impl<'a> Json<'a> {
     /// Reads an object. Calls `each` with the name of every field; `each` has to read or skip the value.
     pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &[u8]) -> Result<()>) -> Result<()> {
         self.expect(b'{', "no object")?;
-        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: "nested too deep" })?;
+        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: TOO_DEEP })?;
         if self.skip_space() == Some(b'}') {
             self.pos += 1;
         } else {
@@ -126,7 +126,7 @@ impl<'a> Json<'a> {
         mut each: impl FnMut(&mut Self) -> core::result::Result<(), E>,
     ) -> core::result::Result<(), E> {
         self.expect(b'[', "no array")?;
-        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: "nested too deep" })?;
+        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: TOO_DEEP })?;
         if self.skip_space() == Some(b']') {
             self.pos += 1;
         } else {
@@ -150,7 +150,7 @@ impl<'a> Json<'a> {
             _ => (b'[', b']', "no array"),
         };
         self.expect(open, why)?;
-        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: "nested too deep" })?;
+        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: TOO_DEEP })?;
         if self.skip_space() != Some(close) {
             return Ok(true);
         }
@@ -260,7 +260,7 @@ impl<'a> Json<'a> {
                 Kind::Object | Kind::Array => {
                     self.pos += 1;
                     if open >= self.depth.min(DEPTH_MAX) {
-                        return self.fault("nested too deep");
+                        return self.fault(TOO_DEEP);
                     }
                     let bit = 1 << (open % 64);
                     open += 1;
@@ -436,6 +436,6 @@ mod tests {
     fn nesting_is_bounded() {
         let deep = |n: usize| "[".repeat(n) + &"]".repeat(n);
         assert!(check(&deep(128)).is_ok());
-        assert_eq!(check(&deep(129)), Err(Fault { at: 129, why: "nested too deep" }));
+        assert_eq!(check(&deep(129)), Err(Fault { at: 129, why: TOO_DEEP }));
     }
 }

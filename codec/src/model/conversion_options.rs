@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::limits::RequestLimits;
 use crate::model::{Message, Offset, Outcome, Tool};
 use crate::setters::setters;
 
@@ -142,6 +143,8 @@ pub struct ConversionOptions<'a> {
     /// Whether the request asks for a count of the reasoning tokens, where it has to: Converse counts them only if
     /// `additionalModelResponseFieldPaths` names Claude's `/usage/output_tokens_details`. Other models ignore it.
     pub reasoning_tokens: bool,
+    /// Bounds on the request that is read before it is written, as [`convert_request`](crate::convert_request) does.
+    pub limits: RequestLimits,
     /// The chat template, for APIs that take a prompt.
     pub render: Option<&'a Render<'a>>,
 }
@@ -162,6 +165,7 @@ impl<'a> ConversionOptions<'a> {
         missing_result(rule: MissingResult) => rule;
         prompt_images(images: PromptImages) => images;
         reasoning_tokens(ask: bool) => ask;
+        limits(limits: RequestLimits) => limits;
         render(render: &'a Render<'a>) => Some(render);
     }
 
@@ -190,6 +194,7 @@ impl fmt::Debug for ConversionOptions<'_> {
             .field("missing_result", &self.missing_result)
             .field("prompt_images", &self.prompt_images)
             .field("reasoning_tokens", &self.reasoning_tokens)
+            .field("limits", &self.limits)
             .field("render", &self.render.is_some())
             .finish()
     }

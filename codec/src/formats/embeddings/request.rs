@@ -19,9 +19,11 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::convert_error::ConvertError;
+use crate::formats::embeddings::DEPTH;
 use crate::formats::embeddings::vector::Encoding;
-use crate::formats::embeddings::{DEPTH, malformed};
-use crate::json::{Fault, Json as Cursor, Kind, write_integer, write_string};
+use crate::formats::request_reader::{TOO_MANY, check_len, refused};
+use crate::json::{Fault, Json as Cursor, Kind, TOO_DEEP, write_integer, write_string};
+use crate::limits::RequestLimits;
 use crate::media_type;
 use crate::model::{Json, Losses, Outcome};
 
@@ -115,15 +117,31 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// The document is no such request.
+    /// The document is no such request, or exceeds the default [`RequestLimits`].
     pub fn read(body: &'a [u8]) -> Result<Self, ConvertError> {
+        Self::read_with(body, RequestLimits::DEFAULT)
+    }
+
+    /// The same as [`read`](Self::read) with other bounds than the default ones. The elements are the texts and the fields that
+    /// OpenAI does not have.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read). If a bound is exceeded, [`ConvertError::is_limit`] is true.
+    pub fn read_with(body: &'a [u8], limits: RequestLimits) -> Result<Self, ConvertError> {
+        check_len(body, limits)?;
+        Self::read_within(body, limits).map_err(|error| error.in_document(body))
+    }
+
+    fn read_within(body: &'a [u8], limits: RequestLimits) -> Result<Self, ConvertError> {
         let text = crate::formats::embeddings::text(body, WHAT)?;
         let mut request = Self::new(Input::Texts(Vec::new()));
         let mut input = None;
-        let mut json = Cursor::new(body, 0, DEPTH);
+        let mut json = Cursor::new(body, 0, limits.depth());
         json.object(|json, name| {
-            let kind = json.kind()?;
-            let range = json.skip()?;
+            let (kind, at) = (json.kind()?, json.pos());
+            let too_deep = |fault: Fault| if fault.why == TOO_DEEP { Fault { at, ..fault } } else { fault };
+            let range = json.skip().map_err(too_deep)?;
             if kind == Kind::Null {
                 return Ok(());
             }
@@ -140,6 +158,7 @@ impl<'a> Request<'a> {
                     request.dimensions = Some(text[range].parse().map_err(|_| fault)?);
                 }
                 _ => {
+                    count(&request.others, at, limits)?;
                     let name = Cow::Owned(String::from_utf8_lossy(name).into_owned());
                     request.others.push((name, other()));
                 }
@@ -149,10 +168,10 @@ impl<'a> Request<'a> {
         .and_then(|()| crate::formats::embeddings::end(body, json.pos()))
         .and_then(|()| {
             let range = input.ok_or(Fault { at: 0, why: "there is no input" })?;
-            request.input = read_input(text, range)?;
+            request.input = read_input(text, range, limits)?;
             Ok(())
         })
-        .map_err(|fault| malformed(WHAT, fault))?;
+        .map_err(|fault| refused(WHAT, fault, limits))?;
         request.others = crate::formats::embeddings::last_of_each(request.others);
         Ok(request)
     }
@@ -196,8 +215,13 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Fails if a list has as many elements as it may have, before the one at this offset.
+fn count<T>(list: &[T], at: usize, limits: RequestLimits) -> Result<(), Fault> {
+    if list.len() < limits.elements { Ok(()) } else { Err(Fault { at, why: TOO_MANY }) }
+}
+
 /// Reads the input at a range of a request.
-fn read_input(text: &str, range: Range<usize>) -> Result<Input<'_>, Fault> {
+fn read_input(text: &str, range: Range<usize>, limits: RequestLimits) -> Result<Input<'_>, Fault> {
     let fault = |why| Fault { at: range.start, why };
     if let Some(text) = crate::formats::embeddings::string(text.as_bytes(), &range)? {
         return Ok(Input::Text(text));
@@ -211,7 +235,10 @@ fn read_input(text: &str, range: Range<usize>) -> Result<Input<'_>, Fault> {
         let kind = json.kind()?;
         let item = json.skip()?;
         match kind {
-            Kind::String => texts.extend(crate::formats::embeddings::string(text.as_bytes(), &item)?),
+            Kind::String => {
+                count(&texts, item.start, limits)?;
+                texts.extend(crate::formats::embeddings::string(text.as_bytes(), &item)?);
+            }
             Kind::Number if is_integer(&text[item.clone()]) => integers += 1,
             Kind::Array => {
                 lists += 1;
