@@ -180,6 +180,16 @@ impl<S> Chat<S> {
         self
     }
 
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The endpoint, to change it for the next calls.
+    pub fn endpoint_mut(&mut self) -> &mut Endpoint {
+        &mut self.endpoint
+    }
+
     /// The service.
     pub fn get_ref(&self) -> &S {
         &self.service
