@@ -258,7 +258,7 @@ fn error(args: &ErrorArgs) -> Result<(), Fault> {
     let body = args.file.read()?;
     let error = HttpError::read(args.status, args.error_type.as_deref(), &body);
     let retry = if error.is_retryable() { "retryable" } else { "not retryable" };
-    note(&format!("status: {}, {retry}", error.status));
+    note(&format!("status: {}, {retry}", error.status_for(args.to)));
     print(error.write(args.to))
 }
 

@@ -115,7 +115,7 @@ impl TranscodedStream {
 impl Error {
     /// The error as the client of a proxy has to see it: status, kind and message.
     ///
-    /// | error | status |
+    /// | error | [`HttpError::status`] |
     /// |---|---|
     /// | [`is_request_conversion`](Self::is_request_conversion), [`is_invalid_request`](Self::is_invalid_request) | 400; 413 if the request exceeds a limit; 501 if the codec does not read or write requests of the API |
     /// | [`is_unsupported`](Self::is_unsupported) | 501 |
@@ -129,20 +129,20 @@ impl Error {
         match self.kind() {
             Kind::Service(error) => service(error),
             Kind::ConvertRequest(error) => request(error),
-            Kind::InvalidRequest(_) => http_error(400, self),
-            Kind::Unsupported(_) => http_error(501, self),
+            Kind::InvalidRequest(_) => http_error(HttpErrorKind::InvalidRequest, 400, self),
+            Kind::Unsupported(_) => http_error(HttpErrorKind::InvalidRequest, 501, self),
             Kind::Credentials(_) | Kind::Config(_) => {
-                http_error(500, &"the proxy is not configured correctly")
+                http_error(HttpErrorKind::Server, 500, &"the proxy is not configured correctly")
             }
-            Kind::Timeout(..) => http_error(504, self),
-            Kind::Other(_) => http_error(503, self),
-            _ => self.failure().map_or_else(|| http_error(502, self), failure),
+            Kind::Timeout(..) => http_error(HttpErrorKind::Timeout, 504, self),
+            Kind::Other(_) => http_error(HttpErrorKind::Unavailable, 503, self),
+            _ => self.failure().map_or_else(|| http_error(HttpErrorKind::Server, 502, self), failure),
         }
     }
 
-    /// Makes an HTTP response for the client of a proxy: the error in the shape of the API, with the status of
-    /// [`to_http_error`](Self::to_http_error). It has the header `retry-after` if the service requested a delay, and for
-    /// Converse `x-amzn-errortype`.
+    /// Makes an HTTP response for the client of a proxy: the error in the shape of the API, with the status that clients of the
+    /// API expect ([`HttpError::status_for`]). It has the header `retry-after` if the service requested a delay, and for Converse
+    /// `x-amzn-errortype`.
     ///
     /// ```
     /// use sagewire_codec::{Api, read_request};
@@ -155,7 +155,7 @@ impl Error {
     /// ```
     pub fn to_http(&self, api: Api) -> http::Response<ResponseBody> {
         let error = self.to_http_error();
-        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let status = StatusCode::from_u16(error.status_for(api)).unwrap_or(StatusCode::BAD_GATEWAY);
         let id = self.service().and_then(|error| error.request_id.as_deref());
         let body = Content::Whole(error.write(api).into());
         let mut response = respond(status, api, JSON, id, body);
@@ -192,20 +192,20 @@ fn respond(
     response
 }
 
-/// An error without a body: its kind follows from the status.
-fn http_error(status: u16, message: &dyn ToString) -> HttpError {
-    let mut error = HttpError::read(status, None, b"");
-    error.message = message.to_string();
+/// An error of the proxy itself.
+fn http_error(kind: HttpErrorKind, status: u16, message: &dyn ToString) -> HttpError {
+    let mut error = HttpError::new(kind, message.to_string());
+    error.status = status;
     error
 }
 
 fn request(error: &ConvertError) -> HttpError {
-    let status = match error.kind() {
-        ConvertErrorKind::Limit { .. } => 413,
-        ConvertErrorKind::Api { .. } => 501,
-        _ => 400,
+    let (kind, status) = match error.kind() {
+        ConvertErrorKind::Limit { .. } => (HttpErrorKind::TooLarge, 413),
+        ConvertErrorKind::Api { .. } => (HttpErrorKind::InvalidRequest, 501),
+        _ => (HttpErrorKind::InvalidRequest, 400),
     };
-    let mut found = http_error(status, error);
+    let mut found = http_error(kind, status, error);
     found.param = error.pointer().map(Into::into);
     found
 }
@@ -213,13 +213,15 @@ fn request(error: &ConvertError) -> HttpError {
 fn service(error: &ServiceError) -> HttpError {
     if let (Some("model server"), Some(status)) = (error.layer.as_deref(), error.original_status_code) {
         // The container behind a gateway: the client gets its status, as from a `ModelError`.
-        return http_error(status, &error.message.as_deref().unwrap_or_default());
+        let mut found = HttpError::read(status, None, b"");
+        found.message = error.message.clone().unwrap_or_default();
+        return found;
     }
     let found = HttpError::read(error.status, error.error_type.as_deref(), &error.body);
     match found.kind {
         // These are the credentials of the proxy: the client can do nothing about them.
-        HttpErrorKind::Authentication | HttpErrorKind::Permission => {
-            http_error(502, &"the service refused the credentials of the proxy")
+        HttpErrorKind::Authentication | HttpErrorKind::Signature | HttpErrorKind::Permission => {
+            http_error(HttpErrorKind::Server, 502, &"the service refused the credentials of the proxy")
         }
         _ => found,
     }
@@ -235,6 +237,8 @@ fn failure(failure: &Failure) -> HttpError {
     if error.kind == HttpErrorKind::Timeout {
         error.status = 504;
     }
+    // Only containers report HTTP statuses.
+    error.original_status = status;
     error.name.clone_from(&failure.name);
     error.code.clone_from(&failure.code);
     error.param.clone_from(&failure.param);
@@ -408,25 +412,35 @@ mod tests {
         let container = container.chat(Options::new()).unwrap_err();
         let broken = Response::new(Metadata::default(), "{").chat(Options::new()).unwrap_err();
         let exceeded = Failure::new("ModelStreamError", Some("ModelInvocationTimeExceeded".into()), "slow");
-        for (error, status, name, message) in [
-            (invalid.into(), 400, "ValidationException", "messages"),
-            (unreadable.into(), 501, "InternalServerException", "llama-server"),
-            (Error::invalid_request("no"), 400, "ValidationException", "no"),
-            (Error::unsupported("this"), 501, "InternalServerException", "this"),
-            (Error::config("a secret place"), 500, "InternalServerException", "not configured"),
-            (Error::credentials("none"), 500, "InternalServerException", "not configured"),
-            (Error::connect(), 502, "InternalServerException", "connecting"),
-            (Error::broken_off(), 502, "InternalServerException", "broke off"),
-            (Error::timed_out(Timeout::FirstByte, Duration::ZERO), 504, "ModelTimeoutException", "within"),
-            (Error::timed_out(Timeout::Connect, Duration::ZERO), 504, "ModelTimeoutException", "within"),
-            (Error::other("overloaded"), 503, "ServiceUnavailableException", "overloaded"),
-            (Error::too_large(1), 502, "InternalServerException", "limit"),
-            (container, 400, "ValidationException", "too long"),
-            (broken, 502, "InternalServerException", "truncated"),
-            (exceeded.into(), 504, "ModelTimeoutException", "slow"),
+        for (error, statuses, name, message) in [
+            (invalid.into(), [400; 3], "ValidationException", "messages"),
+            (unreadable.into(), [501, 501, 400], "ValidationException", "llama-server"),
+            (Error::invalid_request("no"), [400; 3], "ValidationException", "no"),
+            (Error::unsupported("this"), [501, 501, 400], "ValidationException", "this"),
+            (Error::config("a secret place"), [500; 3], "InternalServerException", "not configured"),
+            (Error::credentials("none"), [500; 3], "InternalServerException", "not configured"),
+            (Error::connect(), [502, 500, 500], "InternalServerException", "connecting"),
+            (Error::broken_off(), [502, 500, 500], "InternalServerException", "broke off"),
+            (
+                Error::timed_out(Timeout::FirstByte, Duration::ZERO),
+                [504, 504, 408],
+                "ModelTimeoutException",
+                "within",
+            ),
+            (
+                Error::timed_out(Timeout::Connect, Duration::ZERO),
+                [504, 504, 408],
+                "ModelTimeoutException",
+                "within",
+            ),
+            (Error::other("overloaded"), [503, 529, 503], "ServiceUnavailableException", "overloaded"),
+            (Error::too_large(1), [502, 500, 500], "InternalServerException", "limit"),
+            (container, [400, 400, 424], "ModelErrorException", "too long"),
+            (broken, [502, 500, 500], "InternalServerException", "truncated"),
+            (exceeded.into(), [504, 504, 408], "ModelTimeoutException", "slow"),
             (
                 service_error(400, &typed("ThrottlingException"), r#"{"message":"Rate exceeded"}"#),
-                429,
+                [429; 3],
                 "ThrottlingException",
                 "Rate exceeded",
             ),
@@ -436,8 +450,8 @@ mod tests {
                     &typed("ModelError"),
                     r#"{"OriginalStatusCode":422,"OriginalMessage":"{\"error\":\"bad top_p\"}"}"#,
                 ),
-                422,
-                "ValidationException",
+                [422, 422, 424],
+                "ModelErrorException",
                 "bad top_p",
             ),
             (
@@ -446,7 +460,7 @@ mod tests {
                     &typed("AccessDeniedException"),
                     r#"{"Message":"arn:aws:sts::1:role may not"}"#,
                 ),
-                502,
+                [502, 500, 500],
                 "InternalServerException",
                 "refused the credentials",
             ),
@@ -456,16 +470,19 @@ mod tests {
                     &typed("ValidationError"),
                     r#"{"message":"Endpoint e of account 1 not found."}"#,
                 ),
-                404,
+                [404; 3],
                 "ResourceNotFoundException",
                 "not found",
             ),
         ] {
-            for (api, pointer) in [
+            for ((api, pointer), status) in [
                 (Api::OpenAi, "/error/message"),
                 (Api::Anthropic, "/error/message"),
                 (Api::Converse, "/message"),
-            ] {
+            ]
+            .into_iter()
+            .zip(statuses)
+            {
                 let response = error.to_http(api);
                 assert_eq!(response.status(), status, "{error}");
                 assert_eq!(response.headers()["content-type"], "application/json");

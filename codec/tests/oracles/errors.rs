@@ -28,6 +28,8 @@ pub fn errors(data: &[u8]) {
     assert!(error.status == status || (100..600).contains(&error.status), "{}", error.status);
     let _ = error.is_retryable();
     assert!(!error.bedrock_name().is_empty());
+    let sagemaker: Value = serde_json::from_slice(&error.write_sagemaker(Api::Tgi)).expect("JSON");
+    assert!(sagemaker.is_object() && (400..600).contains(&error.sagemaker_status()));
     for format in [
         Api::OpenAi,
         Api::Anthropic,
@@ -37,6 +39,7 @@ pub fn errors(data: &[u8]) {
         Api::PlainText,
         Api::Tgi,
     ] {
+        assert!((400..600).contains(&error.status_for(format)), "{format:?}");
         let written = error.write(format);
         let value: Value = serde_json::from_slice(&written).expect("JSON");
         assert!(value.is_object());

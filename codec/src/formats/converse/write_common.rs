@@ -126,7 +126,7 @@ pub(crate) fn exception_name(failure: &Failure) -> &'static str {
     }
     match (failure.name.as_str(), HttpErrorKind::of_failure(failure)) {
         ("InternalStreamFailure" | "InternalFailure", _) => "internalServerException",
-        (_, HttpErrorKind::RateLimit) => "throttlingException",
+        (_, HttpErrorKind::RateLimit | HttpErrorKind::NotReady) => "throttlingException",
         (_, HttpErrorKind::Unavailable) => "serviceUnavailableException",
         (_, HttpErrorKind::InvalidRequest | HttpErrorKind::TooLarge) => "validationException",
         _ => "modelStreamErrorException",

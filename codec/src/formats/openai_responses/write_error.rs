@@ -57,7 +57,7 @@ pub(super) fn error_object(error: &DecodeError) -> String {
 fn code(failure: &Failure) -> &'static str {
     let own = failure.code.as_deref().and_then(|code| CODES.into_iter().find(|known| *known == code));
     own.unwrap_or_else(|| match HttpErrorKind::of_failure(failure) {
-        HttpErrorKind::RateLimit => "rate_limit_exceeded",
+        HttpErrorKind::RateLimit | HttpErrorKind::NotReady | HttpErrorKind::Billing => "rate_limit_exceeded",
         HttpErrorKind::InvalidRequest | HttpErrorKind::TooLarge => "invalid_prompt",
         _ => "server_error",
     })

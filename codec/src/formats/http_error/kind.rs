@@ -1,0 +1,175 @@
+//! The kinds of errors, and the names and statuses that the APIs have for them.
+
+use crate::model::Failure;
+
+/// The kinds of errors that APIs distinguish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HttpErrorKind {
+    /// The request is invalid.
+    InvalidRequest,
+    /// Authentication failed: the key is missing or unknown.
+    Authentication,
+    /// The signature of the request is wrong.
+    Signature,
+    /// Permission denied.
+    Permission,
+    /// The endpoint or the model does not exist.
+    NotFound,
+    /// The request is too large.
+    TooLarge,
+    /// Too many requests. A later retry may succeed.
+    RateLimit,
+    /// The budget or the quota is spent. A retry does not help.
+    Billing,
+    /// The model is not ready yet: it starts, or was scaled to zero. A later retry may succeed.
+    NotReady,
+    /// The request timed out.
+    Timeout,
+    /// The service is overloaded or unavailable.
+    Unavailable,
+    /// The service or the model failed.
+    Server,
+}
+
+impl HttpErrorKind {
+    /// The kind of a failure within a stream. It has a status only if the server wrote one as its code.
+    pub(crate) fn of_failure(failure: &Failure) -> Self {
+        let code = failure.code.as_deref().unwrap_or_default();
+        match code.parse() {
+            Ok(status) if (100..600).contains(&status) => Self::of(&failure.name, status),
+            _ => Self::of_name(code).unwrap_or_else(|| Self::of(&failure.name, 0)),
+        }
+    }
+
+    /// The kind of an error by its name, or else by its status. SageMaker throttles with status 400, so the name decides.
+    pub(super) fn of(name: &str, status: u16) -> Self {
+        if let Some(kind) = Self::of_name(name) {
+            return kind;
+        }
+        match status {
+            401 => Self::Authentication,
+            403 => Self::Permission,
+            404 => Self::NotFound,
+            408 | 504 => Self::Timeout,
+            413 => Self::TooLarge,
+            429 | 529 => Self::RateLimit,
+            503 => Self::Unavailable,
+            400..=499 if status != 424 => Self::InvalidRequest,
+            // A name that servers use for any invalid request. The status is more precise.
+            0 if ["validation", "invalid_request"].iter().any(|part| has_part(name, part)) => {
+                Self::InvalidRequest
+            }
+            _ => Self::Server,
+        }
+    }
+
+    /// The kind of an error by its name, whichever service or container uses it.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        let parts = [
+            ("throttling", Self::RateLimit),
+            ("toomanyrequests", Self::RateLimit),
+            ("modelnotready", Self::NotReady),
+            ("insufficient_quota", Self::Billing),
+            ("billing", Self::Billing),
+            ("servicequotaexceeded", Self::Billing),
+            ("ratelimit", Self::RateLimit),
+            ("rate_limit", Self::RateLimit),
+            ("overloaded", Self::RateLimit),
+            ("accessdenied", Self::Permission),
+            ("permission", Self::Permission),
+            ("expiredtoken", Self::Authentication),
+            ("unrecognizedclient", Self::Authentication),
+            ("invalidsignature", Self::Signature),
+            ("missingauthenticationtoken", Self::Authentication),
+            ("authentication", Self::Authentication),
+            ("resourcenotfound", Self::NotFound),
+            ("not_found", Self::NotFound),
+            ("request_too_large", Self::TooLarge),
+            ("timeout", Self::Timeout),
+            ("modelinvocationtimeexceeded", Self::Timeout),
+            ("streambroken", Self::Server),
+            ("modelstreamerror", Self::Server),
+            ("serviceunavailable", Self::Unavailable),
+        ];
+        parts.iter().find(|(part, _)| has_part(name, part)).map(|(_, kind)| *kind)
+    }
+
+    /// The names of the kind in OpenAI, Anthropic, TGI, Bedrock and SageMaker, in this order.
+    #[rustfmt::skip]
+    fn names(self) -> [&'static str; 5] {
+        match self {
+            Self::InvalidRequest => ["invalid_request_error", "invalid_request_error", "validation", "ValidationException", "ValidationError"],
+            Self::Authentication => ["authentication_error", "authentication_error", "generation", "UnrecognizedClientException", "UnrecognizedClientException"],
+            Self::Signature => ["authentication_error", "authentication_error", "generation", "InvalidSignatureException", "InvalidSignatureException"],
+            Self::Permission => ["permission_error", "permission_error", "generation", "AccessDeniedException", "AccessDeniedException"],
+            Self::NotFound => ["not_found_error", "not_found_error", "generation", "ResourceNotFoundException", "ValidationError"],
+            Self::TooLarge => ["invalid_request_error", "request_too_large", "validation", "ValidationException", "ValidationError"],
+            Self::RateLimit => ["rate_limit_error", "rate_limit_error", "overloaded", "ThrottlingException", "ThrottlingException"],
+            Self::Billing => ["insufficient_quota", "billing_error", "generation", "ServiceQuotaExceededException", "ServiceQuotaExceededException"],
+            Self::NotReady => ["server_error", "overloaded_error", "overloaded", "ModelNotReadyException", "ModelNotReadyException"],
+            Self::Timeout => ["timeout", "timeout_error", "generation", "ModelTimeoutException", "ModelError"],
+            Self::Unavailable => ["server_error", "overloaded_error", "overloaded", "ServiceUnavailableException", "ServiceUnavailable"],
+            Self::Server => ["server_error", "api_error", "generation", "InternalServerException", "InternalFailure"],
+        }
+    }
+
+    /// OpenAI's `type` for the kind.
+    pub(super) fn openai(self) -> &'static str {
+        self.names()[0]
+    }
+
+    /// TGI's `error_type` for the kind.
+    pub(super) fn tgi(self) -> &'static str {
+        self.names()[2]
+    }
+
+    /// Bedrock's exception for the kind.
+    pub(super) fn bedrock(self) -> &'static str {
+        self.names()[3]
+    }
+
+    /// SageMaker's error for the kind.
+    pub(super) fn sagemaker(self) -> &'static str {
+        self.names()[4]
+    }
+
+    /// OpenAI's status for the kind.
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest => 400,
+            Self::Authentication | Self::Signature => 401,
+            Self::Permission => 403,
+            Self::NotFound => 404,
+            Self::TooLarge => 413,
+            Self::RateLimit | Self::Billing => 429,
+            Self::NotReady | Self::Unavailable => 503,
+            Self::Timeout => 504,
+            Self::Server => 500,
+        }
+    }
+
+    /// OpenAI's `code` for the kind, if it has one.
+    pub(super) fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Authentication | Self::Signature => Some("invalid_api_key"),
+            Self::NotFound => Some("model_not_found"),
+            Self::RateLimit => Some("rate_limit_exceeded"),
+            Self::Billing => Some("insufficient_quota"),
+            _ => None,
+        }
+    }
+
+    /// Anthropic's `type` for the kind. A name of Anthropic that is more precise than the kind is kept.
+    pub(crate) fn anthropic(self, name: &str) -> &'static str {
+        match name {
+            "overloaded_error" => "overloaded_error",
+            _ => self.names()[1],
+        }
+    }
+}
+
+/// Whether a name contains a part, ignoring case. The part is in lower case.
+fn has_part(name: &str, part: &str) -> bool {
+    name.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+}
