@@ -6,11 +6,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use sagewire_codec::model::{Event, ToolNames};
 use sagewire_codec::stream::Chunk;
-use sagewire_codec::{DecodeError, Decoder, Options};
+use sagewire_codec::{DecodeError, Decoder, Failure, Options};
 
 use crate::error::Error;
 use crate::observer::Observer;
 use crate::response::ResponseStream;
+use crate::stream_stats::StreamStats;
 
 /// The result of [`EventSource::step`].
 pub(crate) enum Step {
@@ -40,6 +41,7 @@ pub(crate) struct EventSource {
     /// The names of tools before the request was written for the container.
     names: ToolNames,
     pub(crate) observer: Option<Observer>,
+    pub(crate) stats: StreamStats,
 }
 
 impl EventSource {
@@ -52,7 +54,7 @@ impl EventSource {
         let decoder = Decoder::with_options(options.framing(stream.framing()));
         let (chunk, state) = (Bytes::new(), State::Reading);
         // Boxed: a decoder is large, and streams are moved often.
-        Box::new(Self { stream, decoder, chunk, state, names, observer })
+        Box::new(Self { stream, decoder, chunk, state, names, observer, stats: StreamStats::default() })
     }
 
     /// Decodes the next event from the bytes that have arrived, and passes it to `take`.
@@ -64,6 +66,7 @@ impl EventSource {
         match decoded {
             Ok(Some(event)) => {
                 let event = self.names.restore(event);
+                self.stats.add(&event);
                 if let Some(observer) = &mut self.observer {
                     observer.event(&event);
                 }
@@ -109,6 +112,14 @@ impl EventSource {
         };
         self.state = State::Finishing(end);
         Poll::Ready(())
+    }
+
+    /// Ends the stream with a failure: nothing more is read from the endpoint. Events that were held back come first.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        if let State::Reading = self.state {
+            self.decoder.fail(failure);
+            self.state = State::Finishing(None);
+        }
     }
 
     /// Where the last event was in its record, as a JSON pointer.

@@ -32,6 +32,24 @@ enum Content {
     Stream(Box<TranscodedStream>),
 }
 
+impl ResponseBody {
+    /// The stream that the body is made of; `None` for a body that is not a stream.
+    pub fn stream(&self) -> Option<&TranscodedStream> {
+        match &self.0 {
+            Content::Whole(_) => None,
+            Content::Stream(stream) => Some(stream),
+        }
+    }
+
+    /// The same, for example to end the stream with [`TranscodedStream::fail`].
+    pub fn stream_mut(&mut self) -> Option<&mut TranscodedStream> {
+        match &mut self.0 {
+            Content::Whole(_) => None,
+            Content::Stream(stream) => Some(stream),
+        }
+    }
+}
+
 impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
@@ -378,6 +396,68 @@ mod tests {
         };
         assert!(error.is_broken_off() && count > 0);
         assert!(stream.chunk().await.expect("the end").is_none());
+    }
+
+    /// A body that may have ended before its first event.
+    fn of(items: Vec<Result<Chunk, Error>>, api: Api) -> TranscodedStream {
+        let chunks: Chunks = Box::pin(Items(items.into_iter()));
+        let stream = ResponseStream::new(Metadata::default(), Framing::Unframed, chunks, &Bounds::default());
+        stream.transcoded(api, ResponseOptions::new()).expect("it is written")
+    }
+
+    #[tokio::test]
+    async fn a_failure_before_the_first_event_is_an_error_without_output() {
+        let text = |text: &'static str| Ok(Chunk::Bytes(Bytes::from_static(text.as_bytes())));
+        let failure = Failure::new("ModelStreamError", None, "the model is gone");
+        for (items, is_found) in [
+            (vec![text(": ping\n\n"), Ok(Chunk::Failure(failure))], "the model is gone"),
+            (vec![text("data: {\"error\":{\"message\":\"too long\",\"code\":400}}\n\n")], "too long"),
+            (vec![Err(Error::broken_off())], "broke off"),
+            (vec![], "truncated"),
+        ] {
+            for api in [Api::OpenAi, Api::Responses, Api::Anthropic, Api::Converse, Api::Tgi] {
+                let mut stream = of(items.clone(), api);
+                assert!(stream.ending().is_none());
+                let error = stream.start().await.expect_err("a failure");
+                assert!(error.to_string().contains(is_found), "{error}");
+                assert_eq!(stream.start().await.expect_err("again").to_string(), error.to_string());
+                let ending = stream.ending().expect("an end").expect_err("a failure");
+                assert_eq!(ending.to_string(), error.to_string());
+                assert!(stream.chunk().await.expect("the end").is_none(), "{api}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_event_is_delivered_after_the_start() {
+        for end in [None, Some(Err(Error::broken_off()))] {
+            let is_whole = end.is_none();
+            let mut stream = stream(end).transcoded(Api::OpenAi, ResponseOptions::new()).expect("written");
+            stream.start().await.expect("an event");
+            assert!(stream.ending().is_none());
+            let first = stream.chunk().await.expect("bytes").expect("bytes");
+            assert!(String::from_utf8_lossy(&first).contains("hi"));
+            while let Ok(Some(_)) = stream.chunk().await {}
+            assert_eq!(stream.ending().map(|end| end.is_ok()), Some(is_whole));
+            let stats = stream.stats();
+            assert_eq!((stats.deltas, stats.delta_bytes, stats.usage), (1, 2, None));
+            assert!(stats.first_event.is_some() && stats.first_event <= stats.first_delta);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_can_be_ended_with_a_failure() {
+        let failure = Failure::new("server_error", None, "the server stops");
+        let mut response =
+            stream(None).transcoded(Api::Anthropic, ResponseOptions::new()).unwrap().into_http();
+        let first =
+            poll_fn(|cx| Pin::new(response.body_mut()).poll_frame(cx)).await.expect("the first event");
+        assert!(first.is_ok() && response.body().stream().is_some_and(|stream| stream.ending().is_none()));
+        response.body_mut().stream_mut().expect("a stream").fail(failure);
+        let rest = read(response.into_body()).await;
+        let rest = String::from_utf8_lossy(&rest);
+        assert!(rest.contains("event: error") && rest.contains("the server stops"), "{rest}");
+        assert!(!rest.contains("message_stop"), "{rest}");
     }
 
     #[tokio::test]

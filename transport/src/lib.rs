@@ -169,6 +169,7 @@ mod runtime;
 mod serde_duration;
 mod service;
 mod session;
+mod stream_stats;
 #[cfg(feature = "tracing")]
 mod trace;
 mod transcoded;
@@ -189,6 +190,7 @@ pub use retry::Retry;
 pub use runtime::{IdentityToken, Rules, Runtime};
 pub use service::{BoxFuture, Invoke, InvokeStream, Transport};
 pub use session::Session;
+pub use stream_stats::StreamStats;
 #[doc(hidden)]
 pub use tower_service;
 pub use transcoded::{Transcoded, TranscodedResponse, TranscodedStream};

@@ -9,11 +9,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use sagewire_codec::model::{self, ConverseEncoding, Loss, Losses, ResponseOptions};
-use sagewire_codec::{Api, Writer, write_response};
+use sagewire_codec::{Api, Failure, Writer, write_response};
 
 use crate::error::Error;
 use crate::event_source::{EventSource, Step};
 use crate::response::{Metadata, ResponseStream};
+use crate::stream_stats::StreamStats;
 
 /// A piece is returned once it has this many bytes, so that a large chunk does not become a huge piece.
 const PIECE_LEN: usize = 64 * 1024;
@@ -137,6 +138,8 @@ pub struct TranscodedStream {
     writer: Writer,
     out: Vec<u8>,
     end: Option<Result<(), Error>>,
+    /// The error was returned, if there was one.
+    has_returned: bool,
     /// The latency is measured, because the options do not have it.
     measures_latency: bool,
 }
@@ -152,8 +155,18 @@ impl TranscodedStream {
         let options = with_id(options, api, &metadata);
         let (encoding, measures_latency) = (options.encoding, options.latency_ms.is_none());
         let writer = Writer::new(api, options).map_err(Error::response)?;
-        let (out, end) = (Vec::new(), None);
-        Ok(Self { metadata, request_losses, source, api, encoding, writer, out, end, measures_latency })
+        Ok(Self {
+            metadata,
+            request_losses,
+            source,
+            api,
+            encoding,
+            writer,
+            out: Vec::new(),
+            end: None,
+            has_returned: false,
+            measures_latency,
+        })
     }
 
     /// The headers of the endpoint's response.
@@ -199,6 +212,55 @@ impl TranscodedStream {
     /// The response of the endpoint, with the chunks that were not read yet.
     pub fn into_inner(self) -> ResponseStream {
         self.source.into_stream()
+    }
+
+    /// What was delivered so far.
+    pub fn stats(&self) -> &StreamStats {
+        &self.source.stats
+    }
+
+    /// How the response ended; `None` while it has not.
+    pub fn ending(&self) -> Option<Result<(), &Error>> {
+        self.end.as_ref().map(|end| end.as_ref().copied())
+    }
+
+    /// Waits for the first event of the response, so that a proxy can still send an HTTP status if there is none. The bytes of
+    /// the event come with the first [`chunk`](Self::chunk).
+    ///
+    /// Cancelling the call loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// The response failed before its first event. Nothing was written then: the stream has ended.
+    pub async fn start(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_start(cx)).await
+    }
+
+    /// The same as [`start`](Self::start), for a `poll` function.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Self::start).
+    pub fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while self.source.stats.first_event.is_none() && self.end.is_none() {
+            if !self.convert() {
+                ready!(self.source.poll_chunk(cx));
+            }
+        }
+        match &self.end {
+            Some(Err(error)) if self.source.stats.first_event.is_none() => {
+                self.out.clear();
+                self.has_returned = true;
+                Poll::Ready(Err(error.clone()))
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ends the stream with a failure: the connection to the endpoint is no longer read, the client gets the error in the terms of
+    /// the API, and the error is that of the stream. A stream that has ended stays as it is.
+    pub fn fail(&mut self, failure: Failure) {
+        self.source.fail(failure);
     }
 
     /// The next bytes; `None` after the last bytes of a complete response.
@@ -259,10 +321,8 @@ impl Stream for TranscodedStream {
             return Poll::Ready(Some(Ok(piece)));
         }
         // The error once, then the end.
-        Poll::Ready(match this.end.replace(Ok(())) {
-            Some(Err(error)) => Some(Err(error)),
-            _ => None,
-        })
+        let error = this.end.clone().and_then(Result::err);
+        Poll::Ready(error.filter(|_| !std::mem::replace(&mut this.has_returned, true)).map(Err))
     }
 }
 
