@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use sagewire_sigv4::SignatureError;
 use serde::Serialize;
 
 use crate::fault::Exception;
@@ -113,6 +114,13 @@ impl ServiceError {
             error_type: HeaderValue::from_static("ModelError"),
             body: to_json(&body).into(),
         }
+    }
+}
+
+impl From<SignatureError> for Box<ServiceError> {
+    fn from(error: SignatureError) -> Self {
+        let error_type = HeaderValue::from_static(error.error_type());
+        Self::new(ServiceError::auth(StatusCode::FORBIDDEN, error_type, &error.to_string()))
     }
 }
 

@@ -62,7 +62,6 @@
 
 mod async_invocation;
 mod asynchronous;
-mod bearer;
 mod call;
 mod container;
 mod container_response;
@@ -85,7 +84,6 @@ mod script;
 mod server;
 mod service;
 mod sessions;
-mod sigv4;
 mod socket;
 mod state;
 #[cfg(feature = "tls")]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use aws_credential_types::Credentials;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::request::Parts;
@@ -10,9 +11,9 @@ use axum::http::{HeaderValue, Response};
 use axum::response::IntoResponse;
 use futures_util::StreamExt;
 use hyper::body::Body as _;
+use sagewire_sigv4::{SignatureError, SignedHead, bearer};
 use tokio::time::timeout;
 
-use crate::bearer;
 use crate::call::{Call, Operation};
 use crate::error::ServiceError;
 use crate::gateway;
@@ -21,15 +22,52 @@ use crate::invocation::Invocation;
 use crate::limits::Limits;
 use crate::log::{self, Observer};
 use crate::origin;
-use crate::sigv4::SignedHead;
 use crate::socket::ConnectionHandle;
 use crate::state::Service;
+
+/// The service name in signatures, which differs from the host name.
+const SERVICE: &str = "sagemaker";
 
 /// What is still to be verified when the body has arrived.
 enum Authorization<'a> {
     Signature(SignedHead<'a>),
     /// A bearer token was verified. The region is that of the token.
     Region(String),
+}
+
+impl<'a> Authorization<'a> {
+    /// Checks what can be checked without the body.
+    fn check(
+        operation: Operation,
+        parts: &'a Parts,
+        credentials: &Credentials,
+    ) -> Result<Self, SignatureError> {
+        let check_key = |id: &str| match id == credentials.access_key_id() {
+            true => Ok(()),
+            false => Err(SignatureError::unknown_credentials()),
+        };
+        let now = SystemTime::now();
+        if operation == Operation::OpenAi {
+            let token = bearer::Token::parse(&parts.headers)?;
+            check_key(token.access_key_id())?;
+            token.verify(credentials.secret_access_key(), credentials.session_token(), now)?;
+            return Ok(Self::Region(token.region().into()));
+        }
+        let head = SignedHead::parse(parts, &[SERVICE], now)?;
+        check_key(head.access_key_id())?;
+        Ok(Self::Signature(head))
+    }
+
+    /// Verifies the signature. Returns the region.
+    fn verify(self, body: &[u8], credentials: &Credentials) -> Result<String, SignatureError> {
+        match self {
+            Self::Signature(head) => {
+                head.verify(body, credentials.secret_access_key(), credentials.session_token())?;
+                Ok(head.region().into())
+            }
+            Self::Region(region) => Ok(region),
+        }
+    }
 }
 
 /// Checks everything that can be checked without the body.
@@ -40,11 +78,7 @@ fn check_head<'a>(
 ) -> Result<(Call, Authorization<'a>), Box<ServiceError>> {
     origin::check(parts, &service.settings.allowed_hosts)?;
     let call = Call::parse(&parts.method, parts.uri.path()).ok_or_else(ServiceError::unknown_operation)?;
-    let (credentials, now) = (&service.settings.credentials, SystemTime::now());
-    let authorization = match call.operation {
-        Operation::OpenAi => Authorization::Region(bearer::verify(&parts.headers, credentials, now)?),
-        _ => Authorization::Signature(SignedHead::check(parts, credentials, now)?),
-    };
+    let authorization = Authorization::check(call.operation, parts, &service.settings.credentials)?;
     let len_max = service.settings.limits.request_len;
     if body.size_hint().lower() > len_max as u64 {
         return Err(too_long(len_max));
@@ -78,10 +112,7 @@ async fn receive(
             return Err(Box::new(ServiceError::validation(&message)));
         }
     };
-    let region = match authorization {
-        Authorization::Signature(head) => head.verify(&request.body, &service.settings.credentials)?,
-        Authorization::Region(region) => region,
-    };
+    let region = authorization.verify(&request.body, &service.settings.credentials)?;
     if call.gateway && !call.has_endpoint_name() {
         return Err(Box::new(gateway::error(400, None)));
     }

@@ -1,25 +1,17 @@
 //! Signs requests.
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sagewire_sigv4::signing::{self, ALGORITHM, canonical_request, hash};
 use sagewire_transport::Error;
-use sha2::{Digest, Sha256};
 
-pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-/// All characters except the unreserved ones of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
-pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same within a path.
-const IN_PATH: &AsciiSet = &ESCAPED.remove(b'/');
 
 /// The service name in signatures. It differs from the host name.
 pub(crate) const SERVICE: &str = "sagemaker";
@@ -40,9 +32,6 @@ impl<'a> Scope<'a> {
 }
 
 /// Adds the headers of the signature. All others must be there: from here on, none is added or changed.
-///
-/// Of `aws-sigv4` only the key derivation is used, because it logs the values of headers, which may be secret.
-/// Source: [Create a signed AWS API request](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 pub(crate) fn sign(
     request: &mut http::Request<Bytes>,
     credentials: &Credentials,
@@ -54,12 +43,16 @@ pub(crate) fn sign(
     if let Some(token) = credentials.session_token() {
         headers.insert(SESSION_TOKEN, secret(token)?);
     }
-    let (canonical, signed) = canonical(request)?;
-    let Scope { region, service, time } = scope;
-    let scope = format!("{}/{region}/{service}/aws4_request", &date[..8]);
-    let text = format!("{ALGORITHM}\n{date}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
-    let key = generate_signing_key(credentials.secret_access_key(), time, region, service);
-    let signature = calculate_signature(key, text.as_bytes());
+    // `Request::headers` lets nothing through that is not printable ASCII.
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| Ok((name.as_str(), value.to_str().map_err(|_| unusable())?)));
+    let headers = headers.collect::<Result<Vec<_>, Error>>()?;
+    let (method, uri) = (request.method().as_str(), request.uri());
+    let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+    let (canonical, signed) = canonical_request(method, path, query, headers, &hash(request.body()));
+    let scope = signing::Scope { date: &date, region: scope.region, service: scope.service };
+    let signature = scope.sign(credentials.secret_access_key(), &canonical);
+    let scope = scope.credential();
     let id = credentials.access_key_id();
     let authorization =
         format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}");
@@ -71,53 +64,6 @@ fn secret(text: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(text).map_err(|_| unusable())?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// The canonical form of a request, and the names of its headers.
-fn canonical(request: &http::Request<Bytes>) -> Result<(String, String), Error> {
-    let mut headers = BTreeMap::<&str, String>::new();
-    for (name, value) in request.headers() {
-        // `Request::headers` lets nothing through that is not printable ASCII.
-        let value = value.to_str().map_err(|_| unusable())?;
-        let value = value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-        let values = headers.entry(name.as_str()).or_default();
-        *values = if values.is_empty() { value } else { format!("{values},{value}") };
-    }
-    let signed = headers.keys().copied().collect::<Vec<_>>().join(";");
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-    let (method, path, query) = (request.method(), path(request.uri().path()), query(request.uri().query()));
-    let hash = hex::encode(Sha256::digest(request.body()));
-    Ok((format!("{method}\n{path}\n{query}\n{lines}\n{signed}\n{hash}"), signed))
-}
-
-/// The path without empty segments, `.` and `..`, and once more percent-encoded.
-fn path(path: &str) -> String {
-    let mut segments = Vec::new();
-    for segment in path.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => drop(segments.pop()),
-            segment => segments.push(segment),
-        }
-    }
-    let end = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
-    let path = format!("/{}{end}", segments.join("/"));
-    utf8_percent_encode(&path, IN_PATH).to_string()
-}
-
-/// The parameters of a query, sorted.
-fn query(query: Option<&str>) -> String {
-    let encoded = |text: &str| {
-        let decoded = percent_decode_str(text).decode_utf8_lossy();
-        utf8_percent_encode(&decoded, ESCAPED).to_string()
-    };
-    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    let mut pairs: Vec<_> = pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (encoded(name), encoded(value)))
-        .collect();
-    pairs.sort();
-    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
 /// `20260520T123456Z`
@@ -142,7 +88,7 @@ mod tests {
 
     /// The suite, with the parameters that all of its requests share.
     fn suite() -> Value {
-        serde_json::from_str(include_str!("../testdata/sigv4-suite.json")).unwrap()
+        serde_json::from_str(include_str!("../../sigv4/testdata/sigv4-suite.json")).unwrap()
     }
 
     /// A signed request of the suite: without its signature, and the signature's headers.

@@ -2,30 +2,21 @@
 //!
 //! A token is the Base64 of a presigned URL. It is generated locally, and valid until it or the credentials expire. It is
 //! byte for byte the token that `sagemaker.core.token_generator` of the SageMaker Python SDK generates.
-//!
-//! Only the key derivation of `aws-sigv4` is used, because its presigning logs the session token.
 
 use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use percent_encoding::utf8_percent_encode;
+use sagewire_sigv4::bearer::{ACTION, HOST, PREFIX, VERSION};
+use sagewire_sigv4::signing::{ALGORITHM, Scope, canonical_request, escape, hash};
 use sagewire_transport::Error;
-use sha2::{Digest, Sha256};
 
-use crate::sign::{ALGORITHM, ESCAPED, SERVICE, iso_8601_basic, unusable};
+use crate::sign::{SERVICE, iso_8601_basic, unusable};
 
-const PREFIX: &str = "sagemaker-api-key-";
-/// The same host in every region and partition. Nothing is sent to it.
-const HOST: &str = "sagemaker.amazonaws.com";
-const ACTION: &str = "Action=CallWithBearerToken";
-/// Appended after signing, and not signed.
-const VERSION: &str = "&Version=1";
 /// A bearer token of the OpenAI route. While it is valid, it is as secret as the credentials; only
 /// [`expose`](Self::expose) shows it.
 #[derive(Clone)]
@@ -36,7 +27,7 @@ pub struct Token {
 
 impl Token {
     /// The longest lifetime of a token.
-    pub const LIFETIME_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+    pub const LIFETIME_MAX: Duration = sagewire_sigv4::bearer::LIFETIME_MAX;
 
     /// Generates a token that is valid from `time` on for `lifetime`: 1 second to 12 hours, in whole seconds.
     ///
@@ -79,23 +70,22 @@ impl Token {
 /// The query of the presigned URL, and its signature.
 /// Source: [Create a signed AWS API request](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 fn sign(credentials: &Credentials, region: &str, time: SystemTime, lifetime: Duration) -> (String, String) {
-    let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
     let date = iso_8601_basic(time);
-    let scope = format!("{}/{region}/{SERVICE}/aws4_request", &date[..8]);
-    let credential = escaped(&format!("{}/{scope}", credentials.access_key_id()));
+    let scope = Scope { date: &date, region, service: SERVICE };
+    let credential = escape(&format!("{}/{}", credentials.access_key_id(), scope.credential()));
     let begin = format!(
-        "{ACTION}&X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={date}&X-Amz-Expires={}",
+        "{}={}&X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={date}&X-Amz-Expires={}\
+         &X-Amz-SignedHeaders=host",
+        ACTION.0,
+        ACTION.1,
         lifetime.as_secs()
     );
-    let token = credentials.session_token().map(escaped);
-    let token = token.map(|token| format!("&X-Amz-Security-Token={token}")).unwrap_or_default();
-    let signed = "&X-Amz-SignedHeaders=host";
-    // The signature requires sorted parameters; the Python SDK sends the session token last.
-    let empty = hex::encode(Sha256::digest(b""));
-    let canonical = format!("POST\n/\n{begin}{token}{signed}\nhost:{HOST}\n\nhost\n{empty}");
-    let text = format!("{ALGORITHM}\n{date}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
-    let key = generate_signing_key(credentials.secret_access_key(), time, region, SERVICE);
-    (format!("{begin}{signed}{token}"), calculate_signature(key, text.as_bytes()))
+    // The Python SDK sends the session token last.
+    let token = credentials.session_token().map(|token| format!("&X-Amz-Security-Token={}", escape(token)));
+    let query = begin + &token.unwrap_or_default();
+    let (canonical, _) = canonical_request("POST", "/", &query, [("host", HOST)], &hash(b""));
+    let signature = scope.sign(credentials.secret_access_key(), &canonical);
+    (query, signature)
 }
 
 pub(crate) fn checked(lifetime: Duration) -> Result<Duration, Error> {
