@@ -1,7 +1,17 @@
 //! The configuration: what the gateway listens on, the models behind it, who may use them, and how.
 //!
-//! A [`Config`] is read from a YAML file, or built in a program. Files are read by [`Config::read`], which accepts the format of
-//! this page and LiteLLM's.
+//! A [`Config`] is read from a YAML file, or built in a program. Files are read by [`Config::load`] and [`Config::read`], which
+//! accept the gateway's own format, whose fields are those of the types here, and LiteLLM's.
+
+mod check;
+mod file;
+mod keys;
+mod model;
+mod read;
+mod source;
+mod template;
+mod values;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,6 +19,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sagewire_codec::Api;
+
+pub use self::keys::new_key;
+pub use self::read::{ConfigError, Note, Position, Problem};
 
 /// The configuration of a gateway.
 #[derive(Clone, Debug)]
@@ -465,6 +478,33 @@ impl Listen {
     }
 }
 
+impl Tls {
+    /// A certificate and its private key, both in PEM files.
+    pub fn new(cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self { cert: cert.into(), key: key.into(), client_ca: None }
+    }
+}
+
+impl KeyPair {
+    /// A key pair without a session token.
+    pub fn new(access_key_id: impl Into<String>, secret: Secret) -> Self {
+        Self { access_key_id: access_key_id.into(), secret, session_token: None }
+    }
+}
+
+impl State {
+    /// The state in the server at a URL.
+    pub fn new(url: Secret) -> Self {
+        Self { url, when_down: WhenDown::default() }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { size: 256 << 20, ttl: Duration::from_secs(60) }
+    }
+}
+
 impl Model {
     /// The model of an endpoint of SageMaker, with the name of the endpoint, and a container that takes OpenAI chat
     /// completions.
@@ -497,7 +537,7 @@ impl Model {
 }
 
 impl Key {
-    /// A key with this name that nobody has yet.
+    /// A key without limits, which may use all models. It needs a [`hash`](Self::hash) or a [key pair](Self::aws).
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), hash: None, aws: None, models: None, limits: KeyLimits::default() }
     }
