@@ -6,6 +6,7 @@
 mod check;
 mod file;
 mod keys;
+mod litellm;
 mod model;
 mod read;
 mod source;

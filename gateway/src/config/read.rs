@@ -103,6 +103,8 @@ pub(super) struct Reader<'e> {
     /// The folder that relative paths start at.
     folder: &'e Path,
     environment: &'e dyn Fn(&str) -> Option<String>,
+    /// Variables that the file itself sets.
+    pub(super) variables: BTreeMap<String, String>,
     pub(super) problems: Vec<Problem>,
     pub(super) notes: Vec<Note>,
 }
@@ -110,7 +112,7 @@ pub(super) struct Reader<'e> {
 impl<'e> Reader<'e> {
     pub(super) fn new(path: &'e Path, environment: &'e dyn Fn(&str) -> Option<String>) -> Self {
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self { folder, environment, problems: Vec::new(), notes: Vec::new() }
+        Self { folder, environment, variables: BTreeMap::new(), problems: Vec::new(), notes: Vec::new() }
     }
 
     /// Reports a problem. There is no value then.
@@ -133,9 +135,14 @@ impl<'e> Reader<'e> {
         self.folder.join(path)
     }
 
-    /// The value of an environment variable.
+    /// The value of an environment variable, if it is set.
+    pub(super) fn optional_variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned().or_else(|| (self.environment)(name))
+    }
+
+    /// The value of an environment variable, which has to be set.
     pub(super) fn variable(&mut self, at: Position, name: &str) -> Option<String> {
-        match (self.environment)(name) {
+        match self.optional_variable(name) {
             Some(value) => Some(value),
             None => self.problem(at, format!("the environment variable {name} is not set")),
         }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::read::{ConfigError, FromYaml, Note, Position, Problem, Reader};
-use super::{Config, Prices, yaml};
+use super::{Config, Prices, litellm, yaml};
 
 /// The largest file that is read, in bytes.
 const FILE_MAX: u64 = 4 << 20;
@@ -42,19 +42,27 @@ impl Config {
     ) -> Result<(Self, Vec<Note>), ConfigError> {
         let root = yaml::parse(text).map_err(|problem| ConfigError::new(path, vec![problem]))?;
         let mut reader = Reader::new(path, &environment);
-        let config = <Self as FromYaml>::read(&root, &mut reader);
-        let Some(config) = config.filter(|_| reader.problems.is_empty()) else {
+        let is_litellm = root.get("model_list").is_some();
+        let read = match is_litellm {
+            true => litellm::read(&root, &mut reader),
+            false => <Self as FromYaml>::read(&root, &mut reader).map(|config| (config, Default::default())),
+        };
+        let Some((config, positions)) = read.filter(|_| reader.problems.is_empty()) else {
             return Err(ConfigError::new(path, reader.problems));
         };
+        let position = |pointer: &str| match is_litellm {
+            true => litellm::position(&positions, pointer),
+            false => root.position(pointer),
+        };
         for (pointer, message) in config.problems() {
-            reader.problem::<()>(root.position(&pointer), message);
+            reader.problem::<()>(position(&pointer), message);
         }
         if !reader.problems.is_empty() {
             return Err(ConfigError::new(path, reader.problems));
         }
         for (index, key) in config.keys.iter().enumerate() {
             if key.limits.budget.is_some() && !config.has_prices() {
-                let at = root.position(&format!("/keys/{index}/limits/budget"));
+                let at = position(&format!("/keys/{index}/limits/budget"));
                 reader.note(at, "no model has `prices`, so nothing is counted against the budget");
             }
         }

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)]
 
+mod litellm;
 mod own;
 mod schema;
 
