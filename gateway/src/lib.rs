@@ -3,6 +3,12 @@
 #![doc = include_str!("../README.md")]
 #![allow(dead_code)]
 
+mod admin;
 pub mod config;
+mod connection;
 mod door;
+mod listener;
+mod observe;
 mod record;
+mod tls;
+mod watch;
