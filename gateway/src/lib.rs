@@ -9,6 +9,7 @@ mod connection;
 mod door;
 mod listener;
 mod observe;
+mod policy;
 mod record;
 mod tls;
 mod watch;

@@ -1,0 +1,80 @@
+//! A Valkey or Redis server of a test, on a free port of loopback, with nothing on disk.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running server, which ends with this value.
+pub(crate) struct StateServer {
+    process: Child,
+    program: &'static str,
+    port: u16,
+}
+
+impl StateServer {
+    /// Starts a server. `None`, and a line that says so, where none is installed.
+    pub(crate) fn start() -> Option<Self> {
+        let installed = |program: &&str| {
+            let version =
+                Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+            version.is_ok_and(|status| status.success())
+        };
+        let Some(program) = ["valkey-server", "redis-server"].into_iter().find(installed) else {
+            eprintln!("skipped: needs valkey-server or redis-server");
+            return None;
+        };
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap().port();
+        Some(Self { process: run(program, port), program, port })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The process stands still; its sockets remain open.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    /// The process is gone, with all its data.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts again on the same port.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        self.process = run(self.program, self.port);
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
+    }
+}
+
+impl Drop for StateServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn run(program: &str, port: u16) -> Child {
+    let process = Command::new(program)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "{program} does not listen on port {port}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    process
+}
