@@ -25,6 +25,7 @@ mod owned;
 pub(crate) mod position;
 mod request;
 mod response;
+mod response_events;
 mod response_options;
 mod text;
 mod tool_names;
