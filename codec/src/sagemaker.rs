@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::error::DecodeError;
 use crate::eventstream::{Frame, Header, Value, encode};
+use crate::json::Object;
 use crate::model::Failure;
 use crate::setters::setters;
 
@@ -110,6 +111,67 @@ impl<'a> PayloadPart<'a> {
         encode(headers, self.bytes, out)
     }
 }
+
+/// An exception of a response stream, after which nothing follows.
+///
+/// Source: the shapes `ModelStreamError` and `InternalStreamFailure` of the service model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Exception<'a> {
+    /// The header `:exception-type`: `ModelStreamError` or `InternalStreamFailure`.
+    pub name: &'a str,
+    /// The field `ErrorCode` of a `ModelStreamError`: `ModelInvocationTimeExceeded` or `StreamBroken`.
+    pub code: Option<&'a str>,
+    /// The field `Message`.
+    pub message: &'a str,
+}
+
+impl<'a> Exception<'a> {
+    /// An exception.
+    pub fn new(name: &'a str, code: Option<&'a str>, message: &'a str) -> Self {
+        Self { name, code, message }
+    }
+
+    /// The nearest exception for the error that a stream ended with. `text` is what the error displays.
+    pub(crate) fn of(error: &'a DecodeError, text: &'a str) -> Self {
+        match error.failure() {
+            Some(failure) if failure.name == INTERNAL => Self::new(INTERNAL, None, &failure.message),
+            Some(failure) if failure.name == MODEL => {
+                Self::new(MODEL, failure.code.as_deref(), &failure.message)
+            }
+            _ => Self::new(MODEL, Some("StreamBroken"), text),
+        }
+    }
+
+    /// The body of the exception, which is also that of an HTTP error before the stream has started.
+    pub fn payload(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        Object::write(&mut out, |object| {
+            object.string("Message", self.message);
+            if let Some(code) = self.code {
+                object.string("ErrorCode", code);
+            }
+        });
+        out
+    }
+
+    /// Appends the exception to `out`, in a frame.
+    ///
+    /// # Errors
+    ///
+    /// The name is longer than 32,767 bytes, or the frame is longer than 4 GiB. `out` is left as it was.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let headers = [
+            (":exception-type", self.name),
+            (":content-type", "application/json"),
+            (":message-type", "exception"),
+        ];
+        encode(headers.map(|(name, value)| Header::new(name, Value::String(value))), &self.payload(), out)
+    }
+}
+
+const MODEL: &str = "ModelStreamError";
+const INTERNAL: &str = "InternalStreamFailure";
 
 /// Defines the values of a header, with an unknown one kept as it is.
 macro_rules! header_values {

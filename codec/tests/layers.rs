@@ -65,11 +65,14 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "eventstream" => &["ablation", "buffer", "error", "input", "limits"],
         "sse" => &["buffer", "error", "input", "limits", "utf8"],
         "json_lines" => &["error", "input", "limits", "sse", "utf8"],
-        "sagemaker" => &["error", "eventstream", "model", "setters"],
+        "sagemaker" => &["error", "eventstream", "json", "model", "setters"],
         "records" => &["ablation", "buffer", "error", "limits", "sse"],
         "assemble" => &["buffer", "error", "json", "limits", "model", "records", "utf8"],
         "options" => &["formats/custom", "limits", "model", "records", "setters"],
         "formats" => &[],
+        "formats/framed" => {
+            &["buffer", "error", "eventstream", "formats/converse", "json", "model", "sagemaker"]
+        }
         "formats/request" | "formats/writer" => {
             &["convert_error", "error", "formats", "json", "limits", "model"]
         }

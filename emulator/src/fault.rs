@@ -1,8 +1,7 @@
 //! Faults that a script injects into a response body, and the exceptions that the service itself reports in a stream.
 
+use sagewire_codec::sagemaker;
 use serde::{Deserialize, Serialize};
-
-use crate::json_text::to_json;
 
 /// Most bytes of a string in a frame header.
 const HEADER_LEN_MAX: usize = 32_767;
@@ -64,14 +63,12 @@ impl Exception {
     }
 
     pub(crate) fn payload(&self) -> String {
-        #[derive(Serialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Payload<'a> {
-            message: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            error_code: Option<&'a str>,
-        }
-        to_json(&Payload { message: &self.message, error_code: self.code.as_deref() })
+        String::from_utf8_lossy(&self.of_service().payload()).into_owned()
+    }
+
+    /// The exception as the service sends it.
+    pub(crate) fn of_service(&self) -> sagemaker::Exception<'_> {
+        sagemaker::Exception::new(&self.kind, self.code.as_deref(), &self.message)
     }
 }
 

@@ -105,12 +105,9 @@ impl Frames {
     }
 
     fn exception(&mut self, exception: &Exception) {
-        let headers = [
-            (":exception-type", exception.kind.as_str()),
-            (":content-type", "application/json"),
-            (":message-type", "exception"),
-        ];
-        self.frame(headers, exception.payload().as_bytes());
+        // Scripts are validated: a header value has at most 32,767 bytes.
+        exception.of_service().encode(&mut self.bytes).expect("the script's texts fit into a frame");
+        self.ends.push(self.bytes.len());
     }
 
     fn error(&mut self, error: &UnmodelledError) {

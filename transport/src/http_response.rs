@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
-use sagewire_codec::model::ConverseEncoding;
+use sagewire_codec::model::{ConverseEncoding, Frames};
 use sagewire_codec::{Api, ConvertError, ConvertErrorKind, Failure, HttpError, HttpErrorKind};
 
 use crate::error::{Error, Kind, ServiceError};
@@ -113,18 +113,27 @@ impl TranscodedStream {
     /// Makes an HTTP response for the client: status 200, the media type of the stream, and the ID of the request in the
     /// header that the API has for it.
     ///
-    /// The media type is `text/event-stream`, for Converse `application/vnd.amazon.eventstream`, or `application/x-ndjson` if
-    /// its events are encoded as JSON lines.
+    /// The media type is `text/event-stream`, for Converse and in [`Frames`] `application/vnd.amazon.eventstream`, or
+    /// `application/x-ndjson` if the events of ConverseStream are encoded as JSON lines. The media type in the frames of SageMaker
+    /// and Bedrock is in the header that each has for it.
     pub fn into_http(self) -> http::Response<ResponseBody> {
-        let media_type = match (self.api(), self.encoding()) {
-            (Api::Converse, ConverseEncoding::JsonLines) => JSON_LINES,
-            (Api::Converse, _) => EVENT_STREAM,
+        let media_type = match (self.api(), self.encoding(), self.frames()) {
+            (Api::Converse, ConverseEncoding::JsonLines, _) => JSON_LINES,
+            (Api::Converse, ..) | (_, _, Frames::PayloadPart | Frames::Chunk) => EVENT_STREAM,
             _ => SSE,
+        };
+        let inner = match self.frames() {
+            Frames::PayloadPart => Some(("x-amzn-sagemaker-content-type", SSE)),
+            Frames::Chunk => Some(("x-amzn-bedrock-content-type", JSON)),
+            _ => None,
         };
         let (api, id) = (self.api(), self.metadata().request_id.clone());
         let body = Content::Stream(Box::new(self));
         let mut response = respond(StatusCode::OK, api, media_type, id.as_deref(), body);
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if let Some((name, media_type)) = inner {
+            response.headers_mut().insert(name, media_type);
+        }
         response
     }
 }
@@ -351,6 +360,22 @@ mod tests {
             assert!(!response.body().is_end_stream() && response.body().size_hint().exact().is_none());
             let body = read(response.into_body()).await;
             assert!(String::from_utf8_lossy(&body).contains(end), "{api}");
+        }
+    }
+
+    #[tokio::test]
+    async fn streams_in_frames_name_what_is_in_them() {
+        for (frames, name, media_type) in [
+            (Frames::PayloadPart, "x-amzn-sagemaker-content-type", "text/event-stream"),
+            (Frames::Chunk, "x-amzn-bedrock-content-type", "application/json"),
+        ] {
+            let options = ResponseOptions::new().frames(frames);
+            let response =
+                stream(None).transcoded(Api::Anthropic, options).expect("it is written").into_http();
+            assert_eq!(response.headers()["content-type"], "application/vnd.amazon.eventstream");
+            assert_eq!(response.headers()[name], media_type);
+            let body = read(response.into_body()).await;
+            assert!(eventstream::looks_like_frames(&body));
         }
     }
 

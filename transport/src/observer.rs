@@ -85,9 +85,9 @@ impl Observer {
         result.inspect_err(|error| self.error(error))
     }
 
-    /// Milliseconds since the request was sent.
-    pub(crate) fn elapsed_ms(&self) -> u64 {
-        self.sent_at.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+    /// Milliseconds from when the request was sent until `end`.
+    pub(crate) fn elapsed_ms(&self, end: Instant) -> u64 {
+        end.saturating_duration_since(self.sent_at).as_millis().try_into().unwrap_or(u64::MAX)
     }
 }
 

@@ -5,10 +5,11 @@ use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use sagewire_codec::model::{self, ConverseEncoding, Loss, Losses, ResponseOptions};
+use sagewire_codec::model::{self, ConverseEncoding, Frames, Loss, Losses, ResponseOptions};
 use sagewire_codec::{Api, Failure, Writer, write_response};
 
 use crate::error::Error;
@@ -135,6 +136,7 @@ pub struct TranscodedStream {
     source: Box<EventSource>,
     api: Api,
     encoding: ConverseEncoding,
+    frames: Frames,
     writer: Writer,
     out: Vec<u8>,
     end: Option<Result<(), Error>>,
@@ -153,7 +155,8 @@ impl TranscodedStream {
         options: ResponseOptions,
     ) -> Result<Self, Error> {
         let options = with_id(options, api, &metadata);
-        let (encoding, measures_latency) = (options.encoding, options.latency_ms.is_none());
+        let (encoding, frames) = (options.encoding, options.frames);
+        let measures_latency = options.latency_ms.is_none();
         let writer = Writer::new(api, options).map_err(Error::response)?;
         Ok(Self {
             metadata,
@@ -161,6 +164,7 @@ impl TranscodedStream {
             source,
             api,
             encoding,
+            frames,
             writer,
             out: Vec::new(),
             end: None,
@@ -182,6 +186,11 @@ impl TranscodedStream {
     /// How the events of a ConverseStream are encoded.
     pub fn encoding(&self) -> ConverseEncoding {
         self.encoding
+    }
+
+    /// The frames that the stream is put into.
+    pub fn frames(&self) -> Frames {
+        self.frames
     }
 
     /// What the container's API could not express of the request.
@@ -296,8 +305,13 @@ impl TranscodedStream {
                 Step::Complete => Ok(()),
                 Step::Failed(error, cause) => Err((error, cause)),
             };
-            if let (true, Some(observer)) = (self.measures_latency, &source.observer) {
-                writer.set_latency_ms(observer.elapsed_ms());
+            if let Some(observer) = &source.observer {
+                if self.measures_latency {
+                    writer.set_latency_ms(observer.elapsed_ms(Instant::now()));
+                }
+                if let Some(first) = source.stats.first_event {
+                    writer.set_first_event_ms(observer.elapsed_ms(first));
+                }
             }
             writer.finish(end.as_ref().copied().map_err(|(error, _)| error), out);
             self.end = Some(end.map_err(|(error, cause)| cause.unwrap_or_else(|| error.into())));

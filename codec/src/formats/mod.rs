@@ -12,6 +12,7 @@ mod detect_request;
 mod edit;
 pub mod embeddings;
 pub(crate) mod error_record;
+mod framed;
 mod history;
 mod http_error;
 mod logprobs;

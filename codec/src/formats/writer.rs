@@ -6,13 +6,17 @@ use alloc::vec::Vec;
 
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::error::DecodeError;
+use crate::formats::framed::Framed;
 use crate::formats::text_generation::tgi;
 use crate::formats::{anthropic, converse, openai_chat, openai_responses};
-use crate::model::{Api, Event, Losses, Response, ResponseOptions};
+use crate::model::{Api, Event, Frames, Losses, Response, ResponseOptions};
 
 /// Writes canonical events as the stream of an API. [`Transcoder`](crate::Transcoder) combines it with a decoder.
 #[derive(Clone, Debug)]
-pub struct Writer(Inner);
+pub struct Writer {
+    inner: Inner,
+    framed: Option<Box<Framed>>,
+}
 
 #[derive(Clone, Debug)]
 enum Inner {
@@ -42,9 +46,15 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Api::writes_streams`] is false.
+    /// [`Api::writes_streams`] is false, or the stream cannot be put into the [frames](ResponseOptions::frames): ConverseStream has its
+    /// own.
     pub fn new(api: Api, options: ResponseOptions) -> Result<Self, ConvertError> {
-        Ok(Self(match api {
+        if api == Api::Converse && options.frames != Frames::None {
+            let what = "writing streams in other frames";
+            return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what }));
+        }
+        let framed = Framed::new(&options).map(Box::new);
+        let inner = match api {
             Api::OpenAi => Inner::OpenAi(openai_chat::Writer::new(options)),
             Api::Responses => Inner::Responses(Box::new(openai_responses::Writer::new(options))),
             Api::Converse => Inner::Converse(converse::Writer::new(options)),
@@ -53,36 +63,65 @@ impl Writer {
             _ => {
                 return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "writing streams" }));
             }
-        }))
+        };
+        Ok(Self { inner, framed })
     }
 
     /// Appends an event to `out`, as the API has it.
     #[inline]
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        each!(&mut self.0, writer => writer.write(event, out))
+        match &mut self.framed {
+            None => each!(&mut self.inner, writer => writer.write(event, out)),
+            Some(framed) => {
+                framed.observe(event);
+                each!(&mut self.inner, writer => writer.write(event, &mut framed.buffer));
+                framed.flush(out);
+            }
+        }
     }
 
     /// Appends the end of the stream to `out`: the terminal record of a complete stream, or the error that it ended with.
     pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
-        each!(&mut self.0, writer => writer.finish(ending, out))
+        let Some(framed) = &mut self.framed else {
+            return each!(&mut self.inner, writer => writer.finish(ending, out));
+        };
+        if let (Ok(()), Inner::Anthropic(writer), Some(metrics)) = (ending, &mut self.inner, framed.metrics())
+        {
+            writer.write(&metrics, &mut framed.buffer);
+        }
+        each!(&mut self.inner, writer => writer.finish(ending, &mut framed.buffer));
+        match ending {
+            Ok(()) => framed.flush(out),
+            Err(error) => framed.fail(error, out),
+        }
     }
 
     /// The losses so far.
     pub fn losses(&self) -> &Losses {
-        each!(&self.0, writer => &writer.losses)
+        each!(&self.inner, writer => &writer.losses)
     }
 
     /// Sets the JSON pointers of the losses of the last event: `find` is called only if there is such a loss, and is
     /// usually [`Decoder::pointer`](crate::Decoder::pointer).
     #[inline]
     pub fn locate_losses(&mut self, find: impl FnOnce() -> Option<String>) {
-        each!(&mut self.0, writer => writer.losses.locate(find));
+        each!(&mut self.inner, writer => writer.losses.locate(find));
     }
 
-    /// Sets the duration of the response in milliseconds, before [`finish`](Self::finish). Only Converse has a field for it.
+    /// Sets the duration of the response in milliseconds, before [`finish`](Self::finish). Only Bedrock has a field for it.
     pub fn set_latency_ms(&mut self, milliseconds: u64) {
-        if let Inner::Converse(writer) = &mut self.0 {
-            writer.set_latency_ms(milliseconds);
+        match (&mut self.inner, &mut self.framed) {
+            (Inner::Converse(writer), _) => writer.set_latency_ms(milliseconds),
+            (_, Some(framed)) => framed.set_latency_ms(milliseconds),
+            _ => {}
+        }
+    }
+
+    /// Sets the time to the first event in milliseconds, before [`finish`](Self::finish). Only Bedrock's InvokeModel has a field
+    /// for it.
+    pub fn set_first_event_ms(&mut self, milliseconds: u64) {
+        if let Some(framed) = &mut self.framed {
+            framed.set_first_event_ms(milliseconds);
         }
     }
 }

@@ -47,7 +47,7 @@ pub use request::{
 };
 pub use response::{Choice, Response};
 pub(crate) use response::{call_input, input_object};
-pub use response_options::{ConverseEncoding, ResponseOptions};
+pub use response_options::{ConverseEncoding, Frames, ResponseOptions};
 pub use text::Text;
 pub use tool_names::ToolNames;
 pub use usage::Usage;

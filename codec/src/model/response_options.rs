@@ -27,6 +27,24 @@ pub struct ResponseOptions {
     pub latency_ms: Option<u64>,
     /// How the events of a ConverseStream are encoded. Default: as event-stream frames.
     pub encoding: ConverseEncoding,
+    /// The event-stream frames that a stream is put into. Default: none, except for those of ConverseStream.
+    pub frames: Frames,
+}
+
+/// The event-stream frames that AWS puts the stream of another API into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Frames {
+    /// The stream of the API as it is.
+    #[default]
+    None,
+    /// SageMaker's `InvokeEndpointWithResponseStream`: the bytes of the stream in `PayloadPart` frames. A stream that fails ends
+    /// with an exception.
+    PayloadPart,
+    /// Bedrock's `InvokeModelWithResponseStream`: the JSON of each event in a `chunk` frame, as Base64. A stream that fails ends
+    /// with an exception, and one of Anthropic's Messages has the metrics of the invocation in its last event.
+    Chunk,
 }
 
 /// How the events of a ConverseStream are encoded.
@@ -52,6 +70,7 @@ impl ResponseOptions {
         model(model: impl Into<String>) => Some(model.into());
         created(seconds: u64) => Some(seconds);
         encoding(encoding: ConverseEncoding) => encoding;
+        frames(frames: Frames) => frames;
         latency_ms(milliseconds: u64) => Some(milliseconds);
     }
 }
