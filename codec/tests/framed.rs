@@ -20,7 +20,7 @@ fn write(body: &[u8], api: Api, frames: Frames) -> (Vec<u8>, Result<(), DecodeEr
     let ending = ending.and_then(|()| decoder.end(|event| writer.write(&event, &mut out)));
     writer.set_latency_ms(30);
     writer.set_first_event_ms(10);
-    writer.finish(ending.as_ref().map(|()| ()), &mut out);
+    writer.finish(ending.as_ref().copied(), &mut out);
     (out, ending)
 }
 

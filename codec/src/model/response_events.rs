@@ -118,9 +118,12 @@ fn part_kind<'a>(content: &'a Content<'_>, api: Option<Api>) -> Option<PartKind<
     })
 }
 
+/// Makes a delta of a choice, a part and a text.
+type DeltaOf<'a> = fn(u32, u32, Cow<'a, str>) -> Event<'a>;
+
 /// The deltas of a part, which are never empty, and its signature.
 fn emit_deltas<'a>(content: &'a Content<'_>, choice: u32, part: u32, emit: &mut dyn FnMut(&Event<'a>)) {
-    let (text, delta): (&str, fn(u32, u32, Cow<'a, str>) -> Event<'a>) = match content {
+    let (text, delta): (&str, DeltaOf<'a>) = match content {
         Content::Text(text) => (text, |choice, part, text| Event::TextDelta { choice, part, text }),
         Content::Refusal(text) => (text, |choice, part, text| Event::RefusalDelta { choice, part, text }),
         Content::Reasoning { text, .. } => {
