@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo, RedisResult, Script, ScriptInvocation};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisResult, Script, ScriptInvocation};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::budget::{CalendarPeriod, nanodollars};
@@ -104,6 +104,10 @@ impl Store {
     pub(super) fn new(state: &State, timing: Timing) -> Result<Arc<Self>, Error> {
         const INVALID: Error = Error("the URL of the state is not redis://…, rediss://… or unix://…");
         let connection = state.url.expose().into_connection_info().map_err(|_| INVALID)?;
+        if matches!(connection.addr(), ConnectionAddr::TcpTls { .. }) {
+            // The client takes the provider of the process, which panics where there is none and several are compiled in.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
         let tcp = connection.tcp_settings().clone().set_nodelay(true);
         let client = Client::open(connection.set_tcp_settings(tcp)).map_err(|_| INVALID)?;
         let connection = connect(&client, &timing).map_err(|_| INVALID)?;

@@ -9,11 +9,17 @@ pub(crate) struct StateServer {
     process: Child,
     program: &'static str,
     port: u16,
+    options: Vec<String>,
 }
 
 impl StateServer {
     /// Starts a server. `None`, and a line that says so, where none is installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(|port| vec!["--port".into(), port.to_string()])
+    }
+
+    /// The same, with options of its own, made of the port.
+    pub(crate) fn start_with(options: impl FnOnce(u16) -> Vec<String>) -> Option<Self> {
         let installed = |program: &&str| {
             let version =
                 Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -24,7 +30,12 @@ impl StateServer {
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap().port();
-        Some(Self { process: run(program, port), program, port })
+        let options = options(port);
+        Some(Self { process: run(program, port, &options), program, port, options })
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn url(&self) -> String {
@@ -49,7 +60,7 @@ impl StateServer {
     /// Starts again on the same port.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        self.process = run(self.program, self.port);
+        self.process = run(self.program, self.port, &self.options);
     }
 
     fn signal(&self, signal: &str) {
@@ -64,9 +75,10 @@ impl Drop for StateServer {
     }
 }
 
-fn run(program: &str, port: u16) -> Child {
+fn run(program: &str, port: u16, options: &[String]) -> Child {
     let process = Command::new(program)
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(options)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

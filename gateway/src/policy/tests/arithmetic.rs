@@ -51,8 +51,9 @@ fn a_limit_of_requests_drains_with_time() {
     assert_eq!((0..20).filter(|_| pass(&account, &limits, 0, later).is_ok()).count(), 7);
 }
 
+/// Fault 24: a request takes its tokens of the limit, not one.
 #[test]
-fn tokens_are_settled_and_may_go_below_zero() {
+fn fault_24_tokens_are_settled_and_may_go_below_zero() {
     let limits = KeyLimits { tokens: rate(1000, Duration::from_secs(10)), ..limits() };
     let account = account();
     let mut first = reserve(&account, &limits, 600, 0.0, SECOND).unwrap();

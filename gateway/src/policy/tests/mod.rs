@@ -7,6 +7,7 @@ mod outage;
 mod shared;
 #[path = "../../../tests/common/state_server.rs"]
 mod state_server;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -156,3 +156,25 @@ async fn fault_22_a_restart_during_load_refuses_nothing_and_counts_nothing_twice
     let spent = processes[0].account("team").usage().spent;
     assert!(spent > 0 && spent <= 300_000_000_000, "{spent}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_run_count_again_after_a_restart() {
+    let Some(mut server) = StateServer::start() else { return };
+    let policy = policy(&state(&server, WhenDown::Deny), timing());
+    let key = key("team", KeyLimits { parallel: Some(3), ..limits() });
+    connected(&policy, &key).await;
+    let reserve = || async {
+        until(|| (!policy.degraded()).then_some(())).await;
+        policy.reserve(&key, ask(0, 0.0)).await
+    };
+    let running = [reserve().await.unwrap(), reserve().await.unwrap()];
+    server.restart();
+    // The first request notices that the server was gone.
+    until(|| policy.reserve(&key, ask(0, 0.0)).now_or_never().map(|_| ()).filter(|()| policy.degraded()))
+        .await;
+    let third = reserve().await.unwrap();
+    assert_eq!(reserve().await.unwrap_err().limit, Limit::Parallel);
+    drop((running, third));
+    policy.flush(HOUR).await;
+    let _all = [reserve().await.unwrap(), reserve().await.unwrap(), reserve().await.unwrap()];
+}
