@@ -4,12 +4,26 @@
 #![allow(dead_code)]
 
 mod admin;
+mod body;
+mod chat;
+mod closing;
 pub mod config;
 mod connection;
+mod cors;
 mod door;
+mod exchange;
+mod fault;
+mod gateway;
+mod identity;
+mod invocation;
 mod listener;
 mod observe;
 mod policy;
 mod record;
+mod recorder;
+mod route;
 mod tls;
 mod watch;
+
+pub use body::Body;
+pub use gateway::Gateway;

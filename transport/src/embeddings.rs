@@ -172,7 +172,7 @@ impl EmbeddingsResponse {
     ///
     /// None, unless [`body`](Self::body) was changed: it was read before.
     pub fn read(&self) -> Result<embeddings::Response<'_>, Error> {
-        embeddings::Response::read(&self.body, self.reading).map_err(Error::response)
+        embeddings::Response::read(&self.body, self.reading).map_err(Error::response_conversion)
     }
 
     /// The vectors, in the order of the inputs.
@@ -183,7 +183,7 @@ impl EmbeddingsResponse {
     pub fn vectors(&self) -> Result<Vec<Vec<f32>>, Error> {
         let response = self.read()?;
         let vectors = response.vectors.iter().map(embeddings::Vector::to_floats);
-        vectors.collect::<Result<_, _>>().map_err(Error::response)
+        vectors.collect::<Result<_, _>>().map_err(Error::response_conversion)
     }
 
     /// Converts the response into an OpenAI response, in the requested encoding. `options` have the values that the
@@ -193,7 +193,7 @@ impl EmbeddingsResponse {
     ///
     /// [`Error::convert`]: a vector has to be encoded in another way, and contains something other than numbers.
     pub fn transcoded(self, options: &ResponseOptions) -> Result<TranscodedResponse, Error> {
-        let written = self.read()?.write(self.encoding, options).map_err(Error::response);
+        let written = self.read()?.write(self.encoding, options).map_err(Error::response_conversion);
         let (body, losses) = written?;
         let response = TranscodedResponse::new(self.metadata, Api::OpenAi, body, losses);
         Ok(response.request_losses(self.losses))

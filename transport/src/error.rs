@@ -239,7 +239,7 @@ impl Error {
     }
 
     /// A response, other than a stream, could not be converted.
-    pub(crate) fn response(error: ConvertError) -> Self {
+    pub fn response_conversion(error: ConvertError) -> Self {
         Self::new(Kind::ConvertResponse(error))
     }
 }

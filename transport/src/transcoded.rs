@@ -104,7 +104,7 @@ impl TranscodedResponse {
         options: &ResponseOptions,
     ) -> Result<Self, Error> {
         let options = &with_id(options.clone(), api, &metadata);
-        let (body, response_losses) = write_response(api, response, options).map_err(Error::response)?;
+        let (body, response_losses) = write_response(api, response, options).map_err(Error::response_conversion)?;
         Ok(Self::new(metadata, api, body, response_losses))
     }
 
@@ -157,7 +157,7 @@ impl TranscodedStream {
         let options = with_id(options, api, &metadata);
         let (encoding, frames) = (options.encoding, options.frames);
         let measures_latency = options.latency_ms.is_none();
-        let writer = Writer::new(api, options).map_err(Error::response)?;
+        let writer = Writer::new(api, options).map_err(Error::response_conversion)?;
         Ok(Self {
             metadata,
             request_losses,

@@ -1,0 +1,509 @@
+//! One request: identity, bounds, limits, the call, the response.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use sagewire_codec::model::{Frames, Losses, Param, Request, ResponseOptions};
+use sagewire_codec::{Api, HttpErrorKind, detect_request, embeddings, read_request};
+
+use crate::body::{Body, Source};
+use crate::chat::{ChatCall, Reply};
+use crate::config::ModelKind;
+use crate::door::sagemaker::Forwarded;
+use crate::door::{self, Call, Door, NoRoute, Route, error_response, with_common_headers};
+use crate::fault::Fault;
+use crate::gateway::{Inner, Setup};
+use crate::identity::Key;
+use crate::invocation::{self, RawStream};
+use crate::policy::{Ask, Limit, Refusal};
+use crate::record::ErrorClass;
+use crate::recorder::Recorder;
+use crate::route::attempt::{self, Attempts};
+use crate::route::{Deployment, Group};
+
+/// Bytes of the header with losses.
+const LOSS_HEADER_MAX: usize = 1024;
+/// Bytes of text for a token, in estimates.
+const BYTES_PER_TOKEN: u64 = 4;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+type Result<T> = std::result::Result<T, Box<Fault>>;
+
+/// A request in progress.
+struct Exchange<'a> {
+    inner: &'a Inner,
+    setup: &'a Setup,
+    parts: &'a Parts,
+    recorder: Recorder,
+    key: Option<Arc<Key>>,
+}
+
+/// Serves a request. The record is finished with the body of the response.
+pub(crate) async fn serve<B>(inner: &Inner, request: http::Request<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let arrived = Instant::now();
+    let setup = inner.setup.load_full();
+    let (parts, body) = request.into_parts();
+    let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
+    let route = Route::find(&parts.method, &parts.uri, &parts.headers);
+    let (door, template) = match &route {
+        Ok(route) => (route.door, route.template),
+        Err(NoRoute { door, .. }) => (*door, "unknown"),
+    };
+    let observers = Arc::clone(&inner.observers);
+    let recorder = Recorder::new(observers, Arc::clone(&id), door, template, &parts.headers, arrived);
+    let mut exchange = Exchange { inner, setup: &setup, parts: &parts, recorder, key: None };
+    let mut response = match exchange.respond(body, route).await {
+        Ok(Content::Whole(response)) => {
+            exchange.recorder.record.status = response.status().as_u16();
+            let is_head = parts.method == Method::HEAD;
+            let (head, bytes) = response.into_parts();
+            exchange.finish(head, bytes, is_head)
+        }
+        Ok(Content::Stream(source, mut headers)) => {
+            let Exchange { mut recorder, .. } = exchange;
+            recorder.record.status = 200;
+            recorder.first_event();
+            let ping = setup.config.bounds.ping;
+            let mut response = Response::new(Body::stream(source, recorder, inner.closer.subscribe(), ping));
+            headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+            *response.headers_mut() = headers;
+            response
+        }
+        Err(fault) => {
+            let (head, bytes) = error_response(door, &fault).into_parts();
+            exchange.recorder.fail(&fault, head.status.as_u16());
+            exchange.finish(head, bytes, parts.method == Method::HEAD)
+        }
+    };
+    with_common_headers(response.headers_mut(), &id);
+    setup.cors.write(&parts.headers, response.headers_mut());
+    response
+}
+
+/// What a request results in.
+enum Content {
+    Whole(Response<Bytes>),
+    Stream(Source, HeaderMap),
+}
+
+impl Exchange<'_> {
+    fn finish(self, head: http::response::Parts, bytes: Bytes, is_head: bool) -> Response<Body> {
+        let Self { recorder, .. } = self;
+        let body = if is_head || bytes.is_empty() {
+            let ending = match recorder.record.error {
+                Some(_) => crate::record::Ending::Refused,
+                None => crate::record::Ending::Complete,
+            };
+            recorder.finish(ending, None);
+            Body::empty()
+        } else {
+            Body::whole(bytes, recorder)
+        };
+        Response::from_parts(head, body)
+    }
+
+    async fn respond<B>(&mut self, body: B, route: std::result::Result<Route, NoRoute>) -> Result<Content>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        // Browsers send no key with it.
+        if self.parts.method == Method::OPTIONS {
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = http::StatusCode::NO_CONTENT;
+            return Ok(Content::Whole(response));
+        }
+        let permit = Arc::clone(&self.inner.requests).try_acquire_owned().map_err(|_| busy())?;
+        self.recorder.permit = Some(permit);
+        let door = self.recorder.record.door;
+        let caller = self.setup.keys.identify(self.parts, door, SystemTime::now())?;
+        self.recorder.record.key = Some(Arc::clone(&caller.key().name));
+        let route = route.map_err(no_route)?;
+        let body = self.read(body).await?;
+        caller.verify(&body)?;
+        self.key = Some(Arc::clone(caller.key()));
+        match route.call {
+            Call::Models => Ok(self.models()),
+            Call::Model(name) => self.model(&name),
+            Call::CountTokens => Err(Fault::new(
+                ErrorClass::ClientNotFound,
+                HttpErrorKind::NotFound,
+                "Counting tokens is not supported for this model.",
+            )),
+            Call::Embeddings => self.embeddings(&body).await,
+            Call::Chat(api) => {
+                let request = read_request(api, &body)?;
+                let model = request.model.as_ref().map(|model| model.value.to_string());
+                let model = model.ok_or_else(|| Fault::invalid("The request has no model."))?;
+                let streams = request.stream.as_ref().is_some_and(|stream| stream.value);
+                self.chat(&model, request, api, streams, body.len()).await
+            }
+            Call::Converse { model, stream } => {
+                let request = read_request(Api::Converse, &body)?;
+                self.chat(door::bedrock::model_name(&model), request, Api::Converse, stream, body.len()).await
+            }
+            Call::InvokeModel { model, stream } => {
+                let api = match detect_request(&body) {
+                    Some(api @ (Api::Anthropic | Api::OpenAi)) => api,
+                    _ => {
+                        return Err(Fault::invalid(
+                            "The body is neither a request of Anthropic nor of OpenAI.",
+                        ));
+                    }
+                };
+                let request = read_request(api, &body)?;
+                self.chat(door::bedrock::model_name(&model), request, api, stream, body.len()).await
+            }
+            Call::Invocation { endpoint, stream } => self.invocation(&endpoint, stream, body).await,
+        }
+    }
+
+    /// Reads the body, within the bounds of size and time.
+    async fn read<B>(&self, body: B) -> Result<Bytes>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let bounds = &self.setup.config.bounds;
+        let announced =
+            self.parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        // Before it is read: a client that expects to continue need not send it.
+        if announced.is_some_and(|len: u64| len > bounds.body as u64) {
+            return Err(Fault::too_large(bounds.body));
+        }
+        let read = Limited::new(body, bounds.body).collect();
+        match tokio::time::timeout(bounds.receive, read).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::too_large(bounds.body)),
+            Ok(Err(_)) => Err(Fault::new(
+                ErrorClass::ClientClosed,
+                HttpErrorKind::InvalidRequest,
+                "The body of the request broke off.",
+            )),
+            Err(_) => Err(Fault::new(
+                ErrorClass::ClientInvalid,
+                HttpErrorKind::Timeout,
+                "The body of the request did not arrive in time.",
+            )),
+        }
+    }
+
+    fn models(&self) -> Content {
+        let names = self.allowed_models();
+        let names = names.iter().map(|name| &**name);
+        json(&match self.recorder.record.door {
+            Door::Anthropic => door::anthropic::models(names),
+            _ => door::openai::models(names),
+        })
+    }
+
+    fn model(&self, name: &str) -> Result<Content> {
+        self.group(name)?;
+        Ok(json(&match self.recorder.record.door {
+            Door::Anthropic => door::anthropic::model(name),
+            _ => door::openai::model(name),
+        }))
+    }
+
+    fn allowed_models(&self) -> Vec<Arc<str>> {
+        let key = self.key.as_ref();
+        let names = self.setup.groups.iter().map(|group| &group.name);
+        let mut names: Vec<_> =
+            names.filter(|name| key.is_none_or(|key| key.allows(name))).map(Arc::clone).collect();
+        names.sort();
+        names
+    }
+
+    /// The group of a model that the client may use.
+    fn group(&self, name: &str) -> Result<Arc<Group>> {
+        let find = match self.recorder.record.door {
+            Door::SageMaker | Door::Bedrock => self.setup.groups.of_endpoint(name),
+            _ => self.setup.groups.get(name),
+        };
+        let allowed = |group: &&Arc<Group>| self.key.as_ref().is_none_or(|key| key.allows(&group.name));
+        find.filter(allowed).map(Arc::clone).ok_or_else(|| Fault::unknown_model(name))
+    }
+
+    /// Reserves what the request may cost at most.
+    async fn reserve(&mut self, group: &Group, body_len: usize, max_tokens: Option<u64>) -> Result<()> {
+        self.recorder.record.model = Some(Arc::clone(&group.name));
+        let Some(model) = group.deployments.first().map(|deployment| &deployment.model) else {
+            return Err(Fault::internal("the group has no deployment"));
+        };
+        let input = body_len as u64 / BYTES_PER_TOKEN;
+        let output = max_tokens.unwrap_or(model.reserve_tokens);
+        self.recorder.input_estimate = input;
+        let Some(key) = &self.key else { return Ok(()) };
+        let dollars = (input as f64 * model.prices.input + output as f64 * model.prices.output) / 1e6;
+        let ask = Ask { tokens: input.saturating_add(output), dollars };
+        let reservation = self.inner.policy.reserve(&key.config, ask).await.map_err(refused)?;
+        self.recorder.reservation = Some(reservation);
+        Ok(())
+    }
+
+    async fn chat(
+        &mut self,
+        name: &str,
+        mut request: Request<'_>,
+        api: Api,
+        streams: bool,
+        body_len: usize,
+    ) -> Result<Content> {
+        let group = self.group(name)?;
+        self.recorder.record.streamed = streams;
+        self.reserve(&group, body_len, request.max_tokens.as_ref().map(|tokens| tokens.value)).await?;
+        if api == Api::Converse {
+            request.model = Some(Param::new(name.to_owned().into()));
+        }
+        let id = &self.recorder.record.id;
+        let id = match api {
+            Api::OpenAi => format!("chatcmpl-{id}"),
+            Api::Completions => format!("cmpl-{id}"),
+            Api::Responses => format!("resp_{id}"),
+            Api::Anthropic => format!("msg_{id}"),
+            _ => id.to_string(),
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let options = ResponseOptions::new().id(id).model(name).created(now.as_secs());
+        let options = options.frames(match (streams, self.recorder.record.door) {
+            (true, Door::SageMaker) => Frames::PayloadPart,
+            (true, Door::Bedrock) if api != Api::Converse => Frames::Chunk,
+            _ => Frames::None,
+        });
+        let losses = self.setup.config.losses;
+        let affinity = affinity(&request, &self.parts.headers);
+        let call = ChatCall { request, to: api, streams, options, losses, affinity };
+        let reply = self.call(&group, |deployment| {
+            let call = &call;
+            Box::pin(async move { call.send(&deployment).await })
+        });
+        let reply = reply.await?;
+        let door = self.recorder.record.door;
+        Ok(match reply {
+            Reply::Stream(stream) => {
+                let mut headers =
+                    self.headers(stream.metadata().request_id.as_deref(), stream.request_losses());
+                headers.insert(CONTENT_TYPE, stream_type(door));
+                Content::Stream(Source::Chat(stream), headers)
+            }
+            Reply::Whole(whole) => {
+                self.recorder.usage(whole.usage);
+                self.recorder.first_event();
+                let mut response = Response::new(whole.body);
+                *response.headers_mut() =
+                    self.headers(whole.metadata.request_id.as_deref(), &whole.request_losses);
+                self.recorder.losses(&whole.response_losses);
+                let media_type = if streams { stream_type(door) } else { JSON };
+                response.headers_mut().insert(CONTENT_TYPE, media_type);
+                Content::Whole(response)
+            }
+        })
+    }
+
+    async fn embeddings(&mut self, body: &Bytes) -> Result<Content> {
+        let request = embeddings::Request::read(body)?;
+        let name =
+            request.model.as_ref().ok_or_else(|| Fault::invalid("The request has no model."))?.to_string();
+        let group = self.group(&name)?;
+        let makes_vectors =
+            |deployment: &Arc<Deployment>| matches!(deployment.model.kind, ModelKind::Embeddings(_));
+        if !group.deployments.iter().all(makes_vectors) {
+            return Err(Fault::invalid(format!("The model `{name}` does not make embeddings.")));
+        }
+        self.reserve(&group, body.len(), Some(0)).await?;
+        let options = &ResponseOptions::new().model(name);
+        let request = &request;
+        let response = self.call(&group, |deployment| {
+            Box::pin(async move {
+                let response = deployment.embeddings.embed(request).await?;
+                let usage = response.read()?.usage;
+                Ok((response.transcoded(options)?, usage))
+            })
+        });
+        let (response, usage) = response.await?;
+        self.recorder.usage(Some(usage));
+        self.recorder.first_event();
+        let mut headers = self.headers(response.metadata.request_id.as_deref(), &response.request_losses);
+        self.recorder.losses(&response.response_losses);
+        headers.insert(CONTENT_TYPE, JSON);
+        let mut content = Response::new(response.body);
+        *content.headers_mut() = headers;
+        Ok(Content::Whole(content))
+    }
+
+    async fn invocation(&mut self, endpoint: &str, streams: bool, body: Bytes) -> Result<Content> {
+        let group = self.group(endpoint)?;
+        let speaks = group.deployments.first().and_then(|deployment| deployment.model.speaks);
+        if let Some(api) = speaks {
+            let request = read_request(api, &body)?;
+            return self.chat(endpoint, request, api, streams, body.len()).await;
+        }
+        self.recorder.record.streamed = streams;
+        self.reserve(&group, body.len(), None).await?;
+        let forwarded = &Forwarded::read(&self.parts.headers);
+        if streams {
+            let stream = self.call(&group, |deployment| {
+                let body = body.clone();
+                Box::pin(async move {
+                    let request = invocation::request(deployment.chat.endpoint(), forwarded, body);
+                    RawStream::start(deployment.upstream.stream(request).await?).await
+                })
+            });
+            let stream = stream.await?;
+            let mut headers = self.headers(stream.metadata().request_id.as_deref(), &Default::default());
+            invocation::write_metadata(&mut headers, stream.metadata());
+            headers.insert(CONTENT_TYPE, EVENT_STREAM);
+            if let Some(Ok(inner)) = stream.metadata().content_type.as_deref().map(HeaderValue::from_str) {
+                headers.insert("x-amzn-sagemaker-content-type", inner);
+            }
+            return Ok(Content::Stream(Source::Raw(Box::new(stream)), headers));
+        }
+        let response = self.call(&group, |deployment| {
+            let body = body.clone();
+            Box::pin(async move {
+                let request = invocation::request(deployment.chat.endpoint(), forwarded, body);
+                deployment.upstream.whole(request).await
+            })
+        });
+        let response = response.await?;
+        self.recorder.first_event();
+        if let Ok(chat) = response.chat(Default::default()) {
+            self.recorder.usage(chat.usage);
+        }
+        let mut headers = self.headers(response.metadata.request_id.as_deref(), &Default::default());
+        invocation::write_metadata(&mut headers, &response.metadata);
+        let content_type = response.metadata.content_type.as_deref().map(HeaderValue::from_str);
+        headers.insert(CONTENT_TYPE, content_type.and_then(std::result::Result::ok).unwrap_or(JSON));
+        let mut content = Response::new(response.body);
+        *content.headers_mut() = headers;
+        Ok(Content::Whole(content))
+    }
+
+    /// Calls the deployments of a group until one responds.
+    async fn call<'c, T>(
+        &mut self,
+        group: &Arc<Group>,
+        attempt: impl Fn(Arc<Deployment>) -> attempt::Call<'c, T>,
+    ) -> Result<T> {
+        let mut attempts = Attempts::default();
+        let (groups, routing) = (&self.setup.groups, &self.setup.config.routing);
+        let result = attempt::call(groups, group, routing, &mut attempts, attempt).await;
+        self.recorder.called(&attempts);
+        result
+    }
+
+    /// The headers of a response: the limits, the ID of the service, and what was lost.
+    fn headers(&mut self, upstream_id: Option<&str>, losses: &Losses) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(16);
+        self.recorder.losses(losses);
+        self.recorder.record.upstream_id = upstream_id.map(str::to_owned);
+        if let Some(id) = upstream_id {
+            door::write_upstream_id(&mut headers, id);
+        }
+        if let Some(reservation) = &self.recorder.reservation {
+            door::write_limits(&mut headers, &reservation.headers());
+        }
+        if let Some(value) = loss_header(losses) {
+            headers.insert("x-sagewire-loss", value);
+        }
+        headers
+    }
+}
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("application/vnd.amazon.eventstream");
+
+fn stream_type(door: Door) -> HeaderValue {
+    match door {
+        Door::Bedrock | Door::SageMaker => EVENT_STREAM,
+        _ => HeaderValue::from_static("text/event-stream"),
+    }
+}
+
+/// The pointers of what was lost, as far as they fit.
+fn loss_header(losses: &Losses) -> Option<HeaderValue> {
+    let mut text = String::new();
+    for loss in losses {
+        let path = percent_encoding::utf8_percent_encode(&loss.path, percent_encoding::CONTROLS).to_string();
+        if text.len() + path.len() + 2 > LOSS_HEADER_MAX {
+            text.push_str(", …");
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(&path);
+    }
+    HeaderValue::from_bytes(text.as_bytes()).ok().filter(|value| !value.is_empty())
+}
+
+/// What the request has in common with others, so that an instance with their prefix in its cache is called.
+fn affinity(request: &Request<'_>, headers: &HeaderMap) -> Option<String> {
+    let header = headers.get("x-sagewire-affinity").and_then(|value| value.to_str().ok());
+    let field = || {
+        let (_, param) = request.extension_fields.iter().find(|(name, _)| name == "prompt_cache_key")?;
+        serde_json::from_str::<String>(param.value.as_str()).ok()
+    };
+    header.map(str::to_owned).or_else(field)
+}
+
+fn json(value: &serde_json::Value) -> Content {
+    let mut response = Response::new(Bytes::from(value.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    Content::Whole(response)
+}
+
+fn busy() -> Box<Fault> {
+    let message = "The gateway has too many requests at the moment.";
+    Fault::new(ErrorClass::GatewayBusy, HttpErrorKind::Unavailable, message)
+        .retry_after(Some(Duration::from_secs(1)))
+}
+
+fn no_route(missing: NoRoute) -> Box<Fault> {
+    let (kind, message) = match missing.allowed {
+        None => (HttpErrorKind::NotFound, "There is no such path.".to_owned()),
+        Some(method) => (HttpErrorKind::InvalidRequest, format!("The method of this path is {method}.")),
+    };
+    let mut fault = Fault::new(ErrorClass::ClientNotFound, kind, message);
+    if missing.allowed.is_some() {
+        fault.error.status = 405;
+    }
+    fault
+}
+
+fn refused(refusal: Refusal) -> Box<Fault> {
+    let (class, kind, message) = match refusal.limit {
+        Limit::Budget => {
+            (ErrorClass::PolicyBudget, HttpErrorKind::Billing, "The budget of this key is spent.")
+        }
+        Limit::Requests => {
+            (ErrorClass::PolicyLimit, HttpErrorKind::RateLimit, "Too many requests with this key.")
+        }
+        Limit::Tokens => {
+            (ErrorClass::PolicyLimit, HttpErrorKind::RateLimit, "Too many tokens with this key.")
+        }
+        Limit::Parallel => (
+            ErrorClass::PolicyLimit,
+            HttpErrorKind::RateLimit,
+            "Too many requests with this key at the same time.",
+        ),
+        Limit::Unavailable => {
+            (ErrorClass::GatewayBusy, HttpErrorKind::Unavailable, "The limits of this key cannot be checked.")
+        }
+    };
+    let mut fault = Fault::new(class, kind, message).retry_after(refusal.retry_after);
+    if refusal.limit == Limit::Budget {
+        fault = fault.without_retry();
+    }
+    fault.limits = Some(refusal.headers);
+    fault
+}

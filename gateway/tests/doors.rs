@@ -1,0 +1,108 @@
+//! Every front door in front of every container: whole and streamed.
+
+mod common;
+
+use common::{ECHO, Reply, emulator, gateway, get, model, post};
+use http::StatusCode;
+use sagewire_codec::model::Response;
+use sagewire_codec::{Api, Decoder, Options};
+use sagewire_emulator::ContainerFormat;
+use serde_json::{Value, json};
+
+const TEXT: &str = "Grüße, 你好 and 👋";
+
+/// The formats of containers, and how the gateway calls them.
+fn containers() -> Vec<(&'static str, ContainerFormat, Api)> {
+    ["openai", "anthropic"]
+        .into_iter()
+        .map(|name| {
+            let format = name.parse().expect("a format");
+            (name, format, name.parse().expect("an API"))
+        })
+        .collect()
+}
+
+fn request(api: Api, streams: bool) -> Value {
+    let message = json!({"role": "user", "content": TEXT});
+    match api {
+        Api::Converse => {
+            json!({"messages": [{"role": "user", "content": [{"text": TEXT}]}], "inferenceConfig": {"maxTokens": 200}})
+        }
+        Api::Anthropic => json!({"model": "m", "max_tokens": 200, "messages": [message], "stream": streams}),
+        Api::Responses => json!({"model": "m", "input": TEXT, "stream": streams}),
+        Api::Completions => json!({"model": "m", "prompt": TEXT, "max_tokens": 200, "stream": streams}),
+        _ => json!({"model": "m", "messages": [message], "stream": streams}),
+    }
+}
+
+fn path(api: Api, streams: bool) -> &'static str {
+    match (api, streams) {
+        (Api::Converse, false) => "/model/m/converse",
+        (Api::Converse, true) => "/model/m/converse-stream",
+        (Api::Anthropic, _) => "/v1/messages",
+        (Api::Responses, _) => "/v1/responses",
+        (Api::Completions, _) => "/v1/completions",
+        _ => "/v1/chat/completions",
+    }
+}
+
+/// The text of a response of an API, by the codec.
+fn text(api: Api, reply: &Reply, streams: bool) -> String {
+    assert_eq!(reply.status, StatusCode::OK, "{api}: {}", reply.text());
+    if !streams {
+        let response = Response::read(reply.body.clone(), Options::new().api(api))
+            .unwrap_or_else(|error| panic!("{api}: {error}"));
+        return response.choices[0].text();
+    }
+    let mut response = Response::default();
+    let mut decoder = Decoder::with_options(Options::new().api(api));
+    decoder
+        .feed(reply.body.clone(), &mut |event: sagewire_codec::model::Event<'_>| response.add(&event))
+        .expect("a stream");
+    decoder
+        .end(&mut |event: sagewire_codec::model::Event<'_>| response.add(&event))
+        .expect("a complete stream");
+    response.choices[0].text()
+}
+
+#[tokio::test]
+async fn every_door_in_front_of_every_container() {
+    for (name, format, container) in containers() {
+        let emulator = emulator(format, ECHO).await;
+        let mut model = model(&emulator, "e", container);
+        model.name = "m".into();
+        let gateway = gateway(vec![model]).await;
+        for api in [Api::OpenAi, Api::Anthropic, Api::Converse, Api::Responses] {
+            for streams in [false, true] {
+                let reply = post(&gateway, path(api, streams), request(api, streams)).await;
+                let found = text(api, &reply, streams);
+                assert!(found.contains(TEXT), "{name} through {api}, stream {streams}: {found}");
+                let id = reply.header("x-request-id");
+                assert!(
+                    id.len() == 32
+                        && id == reply.header("request-id")
+                        && id == reply.header("x-amzn-requestid")
+                );
+                assert!(!reply.header("x-sagewire-upstream-id").is_empty());
+            }
+        }
+        emulator.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn models_are_listed_in_both_shapes() {
+    let emulator = emulator(ContainerFormat::default(), ECHO).await;
+    let gateway = gateway(vec![model(&emulator, "b", Api::OpenAi), model(&emulator, "a", Api::OpenAi)]).await;
+    let list = get(&gateway, "/v1/models").await.json();
+    assert_eq!(
+        (&list["object"], &list["data"][0]["id"], &list["data"][1]["id"]),
+        (&json!("list"), &json!("a"), &json!("b"))
+    );
+    assert_eq!(get(&gateway, "/models/a").await.json()["id"], "a");
+    let missing = get(&gateway, "/v1/models/c").await;
+    assert_eq!(
+        (missing.status, &missing.json()["error"]["code"]),
+        (StatusCode::NOT_FOUND, &json!("model_not_found"))
+    );
+}

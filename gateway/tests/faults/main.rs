@@ -1,0 +1,8 @@
+//! Fifty faults of other gateways, each with a test that this one does not have it. The names have their numbers.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod doors;
+mod retries;
+mod streams;
