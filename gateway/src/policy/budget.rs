@@ -74,6 +74,15 @@ fn first_day(year: i64, month: i64) -> i64 {
     year.div_euclid(400) * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
+/// A time in seconds since the epoch, such as `2026-12-01T15:42:00Z`.
+pub(super) fn rfc3339(seconds: u64) -> String {
+    let day = (seconds / 86_400) as i64;
+    let (year, month) = civil(day);
+    let (of_month, of_day) = (day_of_month(day) + 1, seconds % 86_400);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// Dollars as whole billionths, so that sums are exact. What is no amount of money is nothing.
 pub(super) fn nanodollars(dollars: f64) -> i64 {
     (dollars * 1e9).round().max(0.0) as i64
@@ -127,6 +136,13 @@ mod tests {
         let month = CalendarPeriod::of(Period::Month, at(20_818));
         assert_eq!(month.remaining(at(20_818)), DAY / 2);
         assert_eq!(month.remaining(at(20_820)), 0);
+    }
+
+    #[test]
+    fn times_have_the_form_of_rfc_3339() {
+        assert_eq!(rfc3339(1_709_251_199), "2024-02-29T23:59:59Z");
+        assert_eq!(rfc3339(1_709_251_200), "2024-03-01T00:00:00Z");
+        assert_eq!(rfc3339(1_798_761_599), "2026-12-31T23:59:59Z");
     }
 
     #[test]

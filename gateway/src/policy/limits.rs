@@ -3,11 +3,11 @@
 //! Requests and tokens are token buckets: what was used drains continuously, the whole limit in its period. Dollars count up in
 //! a period of the calendar. The script `reserve.lua` does the same in a server that several processes share.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
 
-use super::budget::{CalendarPeriod, Micros, nanodollars};
+use super::budget::{CalendarPeriod, Micros, nanodollars, rfc3339};
 use crate::config::{KeyLimits, Rate};
 
 /// What a request needs, by its estimate.
@@ -69,23 +69,47 @@ impl RateHeaders {
     /// The headers as OpenAI sends them: `x-ratelimit-limit-requests`, `-remaining-requests`, `-reset-requests`, and the same
     /// for tokens (<https://platform.openai.com/docs/guides/rate-limits>).
     pub(crate) fn openai(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let names = |kind: &'static str| match kind {
-            "requests" => {
-                ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]
-            }
-            _ => ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
-        };
-        [(self.requests, names("requests")), (self.tokens, names("tokens"))].into_iter().flat_map(
-            |(status, names)| {
-                let values = status.and_then(|status| {
-                    let reset = HeaderValue::from_str(&openai_duration(status.reset)).ok()?;
-                    Some([status.limit.into(), status.remaining.into(), reset])
-                });
-                values
-                    .into_iter()
-                    .flat_map(move |values| names.into_iter().map(HeaderName::from_static).zip(values))
-            },
-        )
+        const REQUESTS: [&str; 3] =
+            ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
+        const TOKENS: [&str; 3] =
+            ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+        self.write(REQUESTS, TOKENS, openai_duration)
+    }
+
+    /// The headers as Anthropic sends them: `anthropic-ratelimit-requests-limit`, `-remaining`, `-reset` as a time, and the same
+    /// for tokens (<https://docs.anthropic.com/en/api/rate-limits>).
+    pub(crate) fn anthropic(&self, now: SystemTime) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        const REQUESTS: [&str; 3] = [
+            "anthropic-ratelimit-requests-limit",
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+        ];
+        const TOKENS: [&str; 3] = [
+            "anthropic-ratelimit-tokens-limit",
+            "anthropic-ratelimit-tokens-remaining",
+            "anthropic-ratelimit-tokens-reset",
+        ];
+        self.write(REQUESTS, TOKENS, move |reset| {
+            let time = (now + reset).duration_since(UNIX_EPOCH).unwrap_or_default();
+            rfc3339(time.as_nanos().div_ceil(1_000_000_000) as u64)
+        })
+    }
+
+    fn write(
+        &self,
+        requests: [&'static str; 3],
+        tokens: [&'static str; 3],
+        reset: impl Fn(Duration) -> String,
+    ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        [(self.requests, requests), (self.tokens, tokens)].into_iter().flat_map(move |(status, names)| {
+            let values = status.and_then(|status| {
+                let reset = HeaderValue::try_from(reset(status.reset)).ok()?;
+                Some([status.limit.into(), status.remaining.into(), reset])
+            });
+            values
+                .into_iter()
+                .flat_map(move |values| names.into_iter().map(HeaderName::from_static).zip(values))
+        })
     }
 }
 

@@ -164,6 +164,24 @@ fn headers_have_openais_form() {
     assert_eq!(RateHeaders::default().openai().count(), 0);
 }
 
+#[test]
+fn headers_have_anthropics_form() {
+    let limits = KeyLimits { tokens: rate(1000, HOUR), ..limits() };
+    let headers = pass(&account(), &limits, 250, SECOND).unwrap();
+    let headers: Vec<_> = headers
+        .anthropic(UNIX_EPOCH + Duration::from_millis(1_798_761_599_001))
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    assert_eq!(
+        headers,
+        [
+            "anthropic-ratelimit-tokens-limit: 1000",
+            "anthropic-ratelimit-tokens-remaining: 750",
+            "anthropic-ratelimit-tokens-reset: 2027-01-01T00:15:00Z",
+        ]
+    );
+}
+
 #[tokio::test]
 async fn without_a_shared_state_nothing_is_awaited_and_a_reload_keeps_what_was_used() {
     use futures_util::FutureExt;
