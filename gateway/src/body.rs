@@ -13,6 +13,7 @@ use sagewire_codec::{Api, Failure};
 use sagewire_transport::{Error, TranscodedStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::cached::Tee;
 use crate::closing::Closing;
 use crate::fault;
 use crate::invocation::RawStream;
@@ -52,6 +53,7 @@ struct StreamBody {
     gave_way: u8,
     closing: Closing,
     ping: Option<Ping>,
+    tee: Option<Tee>,
 }
 
 /// Bytes that are sent while the endpoint is silent, so that proxies do not close the connection.
@@ -71,11 +73,13 @@ impl Body {
         Self(Content::Whole(Some((bytes, recorder))))
     }
 
+    /// A stream that has started. `tee` gets a copy for the cache.
     pub(crate) fn stream(
         source: Source,
         recorder: Recorder,
         closing: Closing,
         ping: Option<Duration>,
+        tee: Option<Tee>,
     ) -> Self {
         let bytes: Option<&[u8]> = match &source {
             Source::Chat(stream) => match stream.api() {
@@ -93,7 +97,8 @@ impl Body {
             timer: Box::pin(sleep_until(Instant::now() + every)),
         });
         let (gathered, gave_way, recorder) = (BytesMut::new(), 0, Some(recorder));
-        Self(Content::Stream(Box::new(StreamBody { source, recorder, gathered, gave_way, closing, ping })))
+        let stream = StreamBody { source, recorder, gathered, gave_way, closing, ping, tee };
+        Self(Content::Stream(Box::new(stream)))
     }
 }
 
@@ -134,7 +139,12 @@ impl StreamBody {
             return Poll::Ready(None);
         }
         loop {
-            match self.source.poll_next(cx) {
+            let next = self.source.poll_next(cx);
+            if let Poll::Ready(Some(Ok(piece))) = &next {
+                // Too large for the cache: equal requests go on by themselves.
+                self.tee = self.tee.take().and_then(|mut tee| tee.add(piece).then_some(tee));
+            }
+            match next {
                 Poll::Ready(Some(Ok(piece))) if self.gathered.is_empty() && piece.len() >= GATHERED_LEN => {
                     return Poll::Ready(Some(piece));
                 }
@@ -183,7 +193,12 @@ impl StreamBody {
         let Some(mut recorder) = self.recorder.take() else { return };
         self.source.report(&mut recorder);
         match error {
-            None => recorder.finish(Ending::Complete, None),
+            None => {
+                if let Some(tee) = self.tee.take() {
+                    tee.complete();
+                }
+                recorder.finish(Ending::Complete, None);
+            }
             Some(error) => {
                 let (ending, class) = ending(&error);
                 recorder.finish(ending, Some((class, error.to_string())));

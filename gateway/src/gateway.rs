@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -14,12 +15,13 @@ use tokio::sync::{Mutex, Semaphore};
 use tower_service::Service;
 
 use crate::body::Body;
+use crate::cached::Responses;
 use crate::closing::Closer;
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::exchange;
 use crate::identity::Keys;
-use crate::observe::Observers;
+use crate::observe::{EndpointState, Observers, StateSource};
 use crate::policy::Policy;
 use crate::route::{Groups, Kept};
 
@@ -45,13 +47,19 @@ pub(crate) struct Setup {
     pub(crate) keys: Keys,
     pub(crate) groups: Groups,
     pub(crate) cors: Cors,
+    pub(crate) cache: Option<Responses>,
 }
 
 impl Setup {
-    async fn new(config: Config, kept: &mut Kept) -> Result<Self, Error> {
+    async fn new(config: Config, kept: &mut Kept, before: Option<&Self>) -> Result<Self, Error> {
         let groups = Groups::new(&config, kept).await?;
         let (keys, cors) = (Keys::new(&config), Cors::new(&config.cors));
-        Ok(Self { config, keys, groups, cors })
+        let cache = match before {
+            // The entries stay.
+            Some(before) if before.config.cache == config.cache => before.cache.clone(),
+            _ => config.cache.as_ref().map(Responses::new),
+        };
+        Ok(Self { config, keys, groups, cors, cache })
     }
 }
 
@@ -66,9 +74,12 @@ impl Gateway {
         let policy = Policy::new(config.state.as_ref()).map_err(|error| Error::config(error.to_string()))?;
         let observers = Arc::new(Observers::new(&config)?);
         let requests = Arc::new(Semaphore::new(config.bounds.requests.min(Semaphore::MAX_PERMITS)));
-        let setup = ArcSwap::from_pointee(Setup::new(config, &mut kept).await?);
+        let setup = ArcSwap::from_pointee(Setup::new(config, &mut kept, None).await?);
         let (kept, closer) = (Mutex::new(kept), Closer::new());
-        Ok(Self(Arc::new(Inner { setup, policy, observers, requests, closer, kept })))
+        let inner = Arc::new(Inner { setup, policy, observers, requests, closer, kept });
+        let source: Weak<dyn StateSource> = Arc::downgrade(&(Arc::clone(&inner) as Arc<dyn StateSource>));
+        inner.observers.metrics().set_source(source);
+        Ok(Self(inner))
     }
 
     /// Replaces the configuration. Requests in progress keep the old one; limits, cooldowns and connections continue. Addresses,
@@ -80,7 +91,7 @@ impl Gateway {
     pub async fn reload(&self, config: Config) -> Result<(), Error> {
         let mut kept = self.0.kept.lock().await;
         let mut next = kept.clone();
-        let setup = Setup::new(config, &mut next).await?;
+        let setup = Setup::new(config, &mut next, Some(&self.0.setup.load())).await?;
         let state = setup.config.state.as_ref();
         self.0.policy.reload(state, &setup.config.keys).map_err(|error| Error::config(error.to_string()))?;
         self.0.observers.reload(&setup.config)?;
@@ -96,6 +107,26 @@ impl Gateway {
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
+    }
+}
+
+/// What the metrics show of the endpoints and the limits.
+impl StateSource for Inner {
+    fn endpoints(&self) -> Vec<EndpointState> {
+        let now = Instant::now();
+        let setup = self.setup.load();
+        let groups = setup.groups.iter();
+        let all = groups.flat_map(|group| group.deployments.iter().map(move |deployment| (group, deployment)));
+        all.map(|(group, deployment)| EndpointState {
+            model: Arc::clone(&group.name),
+            endpoint: Arc::clone(&deployment.label),
+            cooldown: deployment.health.cools_for(now),
+        })
+        .collect()
+    }
+
+    fn limits_degraded(&self) -> bool {
+        self.policy.degraded()
     }
 }
 

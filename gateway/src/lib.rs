@@ -5,6 +5,7 @@
 
 mod admin;
 mod body;
+mod cached;
 mod chat;
 mod closing;
 pub mod config;

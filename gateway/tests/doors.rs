@@ -106,3 +106,32 @@ async fn models_are_listed_in_both_shapes() {
         (StatusCode::NOT_FOUND, &json!("model_not_found"))
     );
 }
+
+/// Responses from the cache: whole from a stream and the other way round, for one key only, and only complete ones.
+#[tokio::test]
+async fn the_cache_replays_in_both_ways() {
+    use sagewire_gateway::config::Cache;
+
+    let emulator = emulator(ContainerFormat::default(), ECHO).await;
+    let mut settings = common::config(vec![model(&emulator, "m", Api::OpenAi)]);
+    settings.cache = Some(Cache { size: 1 << 20, ttl: std::time::Duration::from_secs(60) });
+    let gateway = sagewire_gateway::Gateway::new(settings).await.expect("a gateway");
+    for api in [Api::OpenAi, Api::Anthropic] {
+        let calls = emulator.requests().len();
+        for (i, streams) in [true, false, true].into_iter().enumerate() {
+            let mut body = request(api, streams);
+            body["temperature"] = json!(0);
+            let reply = post(&gateway, path(api, streams), body).await;
+            assert!(text(api, &reply, streams).contains(TEXT), "{api}, stream {streams}");
+            assert_eq!(reply.header("x-sagewire-cache"), if i == 0 { "" } else { "hit" }, "{api}, {i}");
+        }
+        assert_eq!(emulator.requests().len(), calls + 1, "one call for all three");
+        // Any other member is another request, and a sampled one is not kept.
+        for member in [("temperature", json!(0.0)), ("temperature", json!(0.5)), ("user", json!("u"))] {
+            let mut body = request(api, false);
+            body["temperature"] = json!(0);
+            body[member.0] = member.1;
+            assert_eq!(post(&gateway, path(api, false), body).await.header("x-sagewire-cache"), "");
+        }
+    }
+}

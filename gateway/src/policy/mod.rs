@@ -106,9 +106,9 @@ impl Policy {
         }
     }
 
-    /// The cooldowns that processes have told each other, as of half a second ago. Does not wait.
-    pub(crate) fn cooldowns(&self) -> Arc<Cooldowns> {
-        self.store.load().as_ref().map(|store| store.cooldowns()).unwrap_or_default()
+    /// The cooldowns that processes have told each other, as of half a second ago, if there is a shared state. Does not wait.
+    pub(crate) fn cooldowns(&self) -> Option<Arc<Cooldowns>> {
+        self.store.load().as_ref().map(|store| store.cooldowns())
     }
 
     /// Whether the shared state cannot be reached: the metric `limits_degraded`.

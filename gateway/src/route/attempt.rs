@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout_at};
 
 use crate::config::Routing;
 use crate::fault::{self, Fault};
+use crate::policy::Policy;
 use crate::record::ErrorClass;
 use crate::route::group::{Deployment, Group, Groups, address};
 
@@ -39,6 +40,7 @@ pub(crate) async fn call<'a, T>(
     groups: &Groups,
     group: &Arc<Group>,
     routing: &Routing,
+    policy: &Policy,
     attempts: &mut Attempts,
     attempt: impl Fn(Arc<Deployment>) -> Call<'a, T>,
 ) -> Result<T, Box<Fault>> {
@@ -49,13 +51,13 @@ pub(crate) async fn call<'a, T>(
         .map(|deployment| deployment.model.timeouts.total + deployment.model.wait.unwrap_or_default());
     let deadline = start + total.max().unwrap_or_default();
     let calls = async {
-        let mut result = call_group(group, routing, attempts, &attempt).await;
+        let mut result = call_group(group, routing, policy, attempts, &attempt).await;
         for name in &group.fallback {
             if result.as_ref().map_or_else(|fault| is_final(fault.class), |_| true) {
                 break;
             }
             if let Some(group) = groups.get(name) {
-                result = call_group(group, routing, attempts, &attempt).await;
+                result = call_group(group, routing, policy, attempts, &attempt).await;
             }
         }
         result
@@ -77,6 +79,7 @@ fn is_final(class: ErrorClass) -> bool {
 async fn call_group<'a, T>(
     group: &Group,
     routing: &Routing,
+    policy: &Policy,
     attempts: &mut Attempts,
     attempt: &impl Fn(Arc<Deployment>) -> Call<'a, T>,
 ) -> Result<T, Box<Fault>> {
@@ -85,6 +88,13 @@ async fn call_group<'a, T>(
     let mut last: Option<Box<Fault>> = None;
     let mut left = routing.attempts.max(1);
     group.retries.earn();
+    if let Some(cooldowns) = policy.cooldowns() {
+        for deployment in &group.deployments {
+            if let Some(until) = cooldowns.until(&deployment.label) {
+                deployment.health.extend(start, until.saturating_duration_since(start));
+            }
+        }
+    }
     loop {
         let now = Instant::now();
         let Some(deployment) = group.choose(&tried, now) else {
@@ -113,7 +123,12 @@ async fn call_group<'a, T>(
             sleep(error.retry_after().unwrap_or(NOT_READY_PAUSE)).await;
             continue;
         }
-        deployment.health.failed(Instant::now(), &routing.cooldown, error.retry_after());
+        let now = Instant::now();
+        if deployment.health.failed(now, &routing.cooldown, error.retry_after())
+            && let Some(left) = deployment.health.cools_for(now)
+        {
+            policy.cooldown(&deployment.label, now + left);
+        }
         tried.push(address(deployment));
         left -= 1;
         let is_alone = group.choose(&tried, Instant::now()).is_none();

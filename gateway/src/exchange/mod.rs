@@ -1,5 +1,8 @@
 //! One request: identity, bounds, limits, the call, the response.
 
+mod calls;
+mod chat;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,18 +11,15 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use sagewire_codec::model::{Frames, Losses, Param, Request, ResponseOptions};
-use sagewire_codec::{Api, HttpErrorKind, detect_request, embeddings, read_request};
+use sagewire_codec::model::Losses;
+use sagewire_codec::{Api, HttpErrorKind, detect_request, read_request};
 
 use crate::body::{Body, Source};
-use crate::chat::{ChatCall, Reply};
-use crate::config::ModelKind;
-use crate::door::sagemaker::Forwarded;
+use crate::cached::Tee;
 use crate::door::{self, Call, Door, NoRoute, Route, error_response, with_common_headers};
 use crate::fault::Fault;
 use crate::gateway::{Inner, Setup};
 use crate::identity::Key;
-use crate::invocation::{self, RawStream};
 use crate::policy::{Ask, Limit, Refusal};
 use crate::record::ErrorClass;
 use crate::recorder::Recorder;
@@ -36,7 +36,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 type Result<T> = std::result::Result<T, Box<Fault>>;
 
 /// A request in progress.
-struct Exchange<'a> {
+pub(crate) struct Exchange<'a> {
     inner: &'a Inner,
     setup: &'a Setup,
     parts: &'a Parts,
@@ -69,12 +69,13 @@ where
             let (head, bytes) = response.into_parts();
             exchange.finish(head, bytes, is_head)
         }
-        Ok(Content::Stream(source, mut headers)) => {
+        Ok(Content::Stream(source, mut headers, tee)) => {
             let Exchange { mut recorder, .. } = exchange;
             recorder.record.status = 200;
             recorder.first_event();
             let ping = setup.config.bounds.ping;
-            let mut response = Response::new(Body::stream(source, recorder, inner.closer.subscribe(), ping));
+            let mut response =
+                Response::new(Body::stream(source, recorder, inner.closer.subscribe(), ping, tee));
             headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
             *response.headers_mut() = headers;
             response
@@ -91,9 +92,9 @@ where
 }
 
 /// What a request results in.
-enum Content {
+pub(crate) enum Content {
     Whole(Response<Bytes>),
-    Stream(Source, HeaderMap),
+    Stream(Source, HeaderMap, Option<Tee>),
 }
 
 impl Exchange<'_> {
@@ -146,11 +147,11 @@ impl Exchange<'_> {
                 let model = request.model.as_ref().map(|model| model.value.to_string());
                 let model = model.ok_or_else(|| Fault::invalid("The request has no model."))?;
                 let streams = request.stream.as_ref().is_some_and(|stream| stream.value);
-                self.chat(&model, request, api, streams, body.len()).await
+                self.chat(&model, request, api, streams, &body).await
             }
             Call::Converse { model, stream } => {
                 let request = read_request(Api::Converse, &body)?;
-                self.chat(door::bedrock::model_name(&model), request, Api::Converse, stream, body.len()).await
+                self.chat(door::bedrock::model_name(&model), request, Api::Converse, stream, &body).await
             }
             Call::InvokeModel { model, stream } => {
                 let api = match detect_request(&body) {
@@ -162,7 +163,7 @@ impl Exchange<'_> {
                     }
                 };
                 let request = read_request(api, &body)?;
-                self.chat(door::bedrock::model_name(&model), request, api, stream, body.len()).await
+                self.chat(door::bedrock::model_name(&model), request, api, stream, &body).await
             }
             Call::Invocation { endpoint, stream } => self.invocation(&endpoint, stream, body).await,
         }
@@ -251,144 +252,6 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    async fn chat(
-        &mut self,
-        name: &str,
-        mut request: Request<'_>,
-        api: Api,
-        streams: bool,
-        body_len: usize,
-    ) -> Result<Content> {
-        let group = self.group(name)?;
-        self.recorder.record.streamed = streams;
-        self.reserve(&group, body_len, request.max_tokens.as_ref().map(|tokens| tokens.value)).await?;
-        if api == Api::Converse {
-            request.model = Some(Param::new(name.to_owned().into()));
-        }
-        let id = &self.recorder.record.id;
-        let id = match api {
-            Api::OpenAi => format!("chatcmpl-{id}"),
-            Api::Completions => format!("cmpl-{id}"),
-            Api::Responses => format!("resp_{id}"),
-            Api::Anthropic => format!("msg_{id}"),
-            _ => id.to_string(),
-        };
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let options = ResponseOptions::new().id(id).model(name).created(now.as_secs());
-        let options = options.frames(match (streams, self.recorder.record.door) {
-            (true, Door::SageMaker) => Frames::PayloadPart,
-            (true, Door::Bedrock) if api != Api::Converse => Frames::Chunk,
-            _ => Frames::None,
-        });
-        let losses = self.setup.config.losses;
-        let affinity = affinity(&request, &self.parts.headers);
-        let call = ChatCall { request, to: api, streams, options, losses, affinity };
-        let reply = self.call(&group, |deployment| {
-            let call = &call;
-            Box::pin(async move { call.send(&deployment).await })
-        });
-        let reply = reply.await?;
-        let door = self.recorder.record.door;
-        Ok(match reply {
-            Reply::Stream(stream) => {
-                let mut headers =
-                    self.headers(stream.metadata().request_id.as_deref(), stream.request_losses());
-                headers.insert(CONTENT_TYPE, stream_type(door));
-                Content::Stream(Source::Chat(stream), headers)
-            }
-            Reply::Whole(whole) => {
-                self.recorder.usage(whole.usage);
-                self.recorder.first_event();
-                let mut response = Response::new(whole.body);
-                *response.headers_mut() =
-                    self.headers(whole.metadata.request_id.as_deref(), &whole.request_losses);
-                self.recorder.losses(&whole.response_losses);
-                let media_type = if streams { stream_type(door) } else { JSON };
-                response.headers_mut().insert(CONTENT_TYPE, media_type);
-                Content::Whole(response)
-            }
-        })
-    }
-
-    async fn embeddings(&mut self, body: &Bytes) -> Result<Content> {
-        let request = embeddings::Request::read(body)?;
-        let name =
-            request.model.as_ref().ok_or_else(|| Fault::invalid("The request has no model."))?.to_string();
-        let group = self.group(&name)?;
-        let makes_vectors =
-            |deployment: &Arc<Deployment>| matches!(deployment.model.kind, ModelKind::Embeddings(_));
-        if !group.deployments.iter().all(makes_vectors) {
-            return Err(Fault::invalid(format!("The model `{name}` does not make embeddings.")));
-        }
-        self.reserve(&group, body.len(), Some(0)).await?;
-        let options = &ResponseOptions::new().model(name);
-        let request = &request;
-        let response = self.call(&group, |deployment| {
-            Box::pin(async move {
-                let response = deployment.embeddings.embed(request).await?;
-                let usage = response.read()?.usage;
-                Ok((response.transcoded(options)?, usage))
-            })
-        });
-        let (response, usage) = response.await?;
-        self.recorder.usage(Some(usage));
-        self.recorder.first_event();
-        let mut headers = self.headers(response.metadata.request_id.as_deref(), &response.request_losses);
-        self.recorder.losses(&response.response_losses);
-        headers.insert(CONTENT_TYPE, JSON);
-        let mut content = Response::new(response.body);
-        *content.headers_mut() = headers;
-        Ok(Content::Whole(content))
-    }
-
-    async fn invocation(&mut self, endpoint: &str, streams: bool, body: Bytes) -> Result<Content> {
-        let group = self.group(endpoint)?;
-        let speaks = group.deployments.first().and_then(|deployment| deployment.model.speaks);
-        if let Some(api) = speaks {
-            let request = read_request(api, &body)?;
-            return self.chat(endpoint, request, api, streams, body.len()).await;
-        }
-        self.recorder.record.streamed = streams;
-        self.reserve(&group, body.len(), None).await?;
-        let forwarded = &Forwarded::read(&self.parts.headers);
-        if streams {
-            let stream = self.call(&group, |deployment| {
-                let body = body.clone();
-                Box::pin(async move {
-                    let request = invocation::request(deployment.chat.endpoint(), forwarded, body);
-                    RawStream::start(deployment.upstream.stream(request).await?).await
-                })
-            });
-            let stream = stream.await?;
-            let mut headers = self.headers(stream.metadata().request_id.as_deref(), &Default::default());
-            invocation::write_metadata(&mut headers, stream.metadata());
-            headers.insert(CONTENT_TYPE, EVENT_STREAM);
-            if let Some(Ok(inner)) = stream.metadata().content_type.as_deref().map(HeaderValue::from_str) {
-                headers.insert("x-amzn-sagemaker-content-type", inner);
-            }
-            return Ok(Content::Stream(Source::Raw(Box::new(stream)), headers));
-        }
-        let response = self.call(&group, |deployment| {
-            let body = body.clone();
-            Box::pin(async move {
-                let request = invocation::request(deployment.chat.endpoint(), forwarded, body);
-                deployment.upstream.whole(request).await
-            })
-        });
-        let response = response.await?;
-        self.recorder.first_event();
-        if let Ok(chat) = response.chat(Default::default()) {
-            self.recorder.usage(chat.usage);
-        }
-        let mut headers = self.headers(response.metadata.request_id.as_deref(), &Default::default());
-        invocation::write_metadata(&mut headers, &response.metadata);
-        let content_type = response.metadata.content_type.as_deref().map(HeaderValue::from_str);
-        headers.insert(CONTENT_TYPE, content_type.and_then(std::result::Result::ok).unwrap_or(JSON));
-        let mut content = Response::new(response.body);
-        *content.headers_mut() = headers;
-        Ok(Content::Whole(content))
-    }
-
     /// Calls the deployments of a group until one responds.
     async fn call<'c, T>(
         &mut self,
@@ -397,7 +260,7 @@ impl Exchange<'_> {
     ) -> Result<T> {
         let mut attempts = Attempts::default();
         let (groups, routing) = (&self.setup.groups, &self.setup.config.routing);
-        let result = attempt::call(groups, group, routing, &mut attempts, attempt).await;
+        let result = attempt::call(groups, group, routing, &self.inner.policy, &mut attempts, attempt).await;
         self.recorder.called(&attempts);
         result
     }
@@ -444,16 +307,6 @@ fn loss_header(losses: &Losses) -> Option<HeaderValue> {
         text.push_str(&path);
     }
     HeaderValue::from_bytes(text.as_bytes()).ok().filter(|value| !value.is_empty())
-}
-
-/// What the request has in common with others, so that an instance with their prefix in its cache is called.
-fn affinity(request: &Request<'_>, headers: &HeaderMap) -> Option<String> {
-    let header = headers.get("x-sagewire-affinity").and_then(|value| value.to_str().ok());
-    let field = || {
-        let (_, param) = request.extension_fields.iter().find(|(name, _)| name == "prompt_cache_key")?;
-        serde_json::from_str::<String>(param.value.as_str()).ok()
-    };
-    header.map(str::to_owned).or_else(field)
 }
 
 fn json(value: &serde_json::Value) -> Content {
