@@ -114,7 +114,7 @@ async fn the_cache_replays_in_both_ways() {
 
     let emulator = emulator(ContainerFormat::default(), ECHO).await;
     let mut settings = common::config(vec![model(&emulator, "m", Api::OpenAi)]);
-    settings.cache = Some(Cache { size: 1 << 20, ttl: std::time::Duration::from_secs(60) });
+    settings.cache = Some(Cache::default());
     let gateway = sagewire_gateway::Gateway::new(settings).await.expect("a gateway");
     for api in [Api::OpenAi, Api::Anthropic] {
         let calls = emulator.requests().len();
