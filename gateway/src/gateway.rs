@@ -116,7 +116,8 @@ impl StateSource for Inner {
         let now = Instant::now();
         let setup = self.setup.load();
         let groups = setup.groups.iter();
-        let all = groups.flat_map(|group| group.deployments.iter().map(move |deployment| (group, deployment)));
+        let all =
+            groups.flat_map(|group| group.deployments.iter().map(move |deployment| (group, deployment)));
         all.map(|(group, deployment)| EndpointState {
             model: Arc::clone(&group.name),
             endpoint: Arc::clone(&deployment.label),
