@@ -5,24 +5,24 @@ use std::time::Duration;
 use aws_config::imds;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::ProvideRegion;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
-use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::ServiceConfigKey;
 use sagewire_transport::Error;
 
-use crate::builder::{Builder, CA_BUNDLE, DUAL_STACK, FIPS, GLOBAL_URL, SERVICE_URL};
+use crate::builder::{Builder, CA_BUNDLE, DUAL_STACK, FIPS, GLOBAL_URL, MAX_ATTEMPTS, SERVICE_URL, attempts};
 use crate::chain::Chain;
 use crate::connector::http_client;
-use crate::profiles::Profiles;
-use crate::settings::{Origin, Setting};
+use crate::identities::{Role, without_blank_urls};
+use crate::profiles::{DEFAULT, Profiles};
+use crate::settings::{Origin, Setting, variable};
+use crate::sources::Sources;
 
 /// The names of the service in a `services` section: as AWS documents it, and as the AWS SDK for Rust reads it.
 const SERVICE_NAMES: [&str; 2] = ["sagemaker_runtime", "sagemaker-runtime"];
-const SESSION_NAME: &str = "sagewire";
 
 /// Which configuration of the AWS tools to use. By default, the environment decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,7 +122,8 @@ impl Builder {
     }
 
     /// Takes settings that are not set from the environment, the profile files, and, for the region, the instance metadata: all
-    /// settings of [`from_aws_config`](Self::from_aws_config), and credentials from the default chain of the AWS SDK.
+    /// settings of [`from_aws_config`](Self::from_aws_config), trusted certificates, the number of attempts (`AWS_MAX_ATTEMPTS`
+    /// or `max_attempts`), and credentials from the default chain of the AWS SDK.
     ///
     /// Credentials are loaded later, with the first request.
     ///
@@ -134,6 +135,8 @@ impl Builder {
         let profiles = Profiles::load().await?;
         let profile = profiles.selected(source.profile.as_deref())?;
         self.ca_bundle = self.ca_bundle.or_else(|| ca_bundle(&profiles, profile.as_deref()));
+        let max_attempts = || setting(&profiles, profile.as_deref(), MAX_ATTEMPTS, "max_attempts");
+        self.max_attempts = self.max_attempts.or_else(max_attempts);
         let http = http_client(self.ca_bundle.as_ref())?;
         let provider = ProviderConfig::without_region().with_http_client(http.clone());
         let metadata = source.metadata(&provider);
@@ -141,33 +144,29 @@ impl Builder {
             self.region = region(&profiles, profile.as_deref(), &provider, &metadata).await;
         }
         let region = self.region.as_ref().map(|region| Region::new(region.value.clone()));
+        // Those of calls are set by `Retry`. The SDK would panic at values of the environment that it does not know.
+        let attempts = self.max_attempts.as_ref().and_then(|setting| attempts(setting).ok());
+        let retries = attempts.iter().fold(RetryConfig::standard(), |retries, count| {
+            retries.with_max_attempts((*count).try_into().unwrap_or(u32::MAX))
+        });
         let loader = || {
             let loader = aws_config::defaults(BehaviorVersion::latest())
                 .http_client(http.clone())
                 .region(region.clone())
-                // Retries of calls are set by `Retry`. The SDK would panic at values of the environment that it does not know.
-                .retry_config(RetryConfig::standard())
+                .retry_config(retries.clone())
                 .profile_files(profiles.files.clone());
             match &profile {
                 Some(name) => loader.profile_name(name),
                 None => loader,
             }
         };
-        // The hosts of STS and SSO depend on these settings, too.
-        let settings = loader().no_credentials().load().await;
-        let provider = provider
-            .with_region(region.clone())
-            .with_use_fips(settings.use_fips())
-            .with_use_dual_stack(settings.use_dual_stack());
-        let mut of_profile = ProfileFileCredentialsProvider::builder()
-            .configure(&provider)
-            .profile_files(profiles.files.clone());
-        if let Some(name) = &profile {
-            of_profile = of_profile.profile_name(name);
-        }
+        // The hosts of STS and SSO depend on all of these settings.
+        let settings = without_blank_urls(&loader().no_credentials().load().await);
+        let sources = Sources::new(settings, &provider.with_region(region.clone()), metadata);
+        let of_profile = sources.profile(&profiles, profile.as_deref().unwrap_or(DEFAULT)).await;
         let chain = match &source.profile {
-            Some(_) => Chain::single("profile", of_profile.build()),
-            None => Chain::new(&provider, of_profile.build(), metadata),
+            Some(_) => Chain::single("profile", of_profile),
+            None => Chain::new(&sources, of_profile),
         };
         let config = loader().credentials_provider(chain).load().await;
         if self.credentials.is_none() {
@@ -185,20 +184,27 @@ impl Builder {
 /// The file of trusted certificates: of the AWS tools, of the profile, or of the library that the AWS CLI uses.
 fn ca_bundle(profiles: &Profiles, profile: Option<&str>) -> Option<Setting> {
     let [aws, requests] = CA_BUNDLE;
-    let of_variable = |name| Some(Setting::new(variable(name)?, Origin::Environment(name)));
-    let of_profile = || Some(Setting::new(profiles.get(profile, "ca_bundle")?, Origin::Profile("ca_bundle")));
-    of_variable(aws).or_else(of_profile).or_else(|| of_variable(requests))
+    setting(profiles, profile, aws, "ca_bundle").or_else(|| of_variable(requests))
+}
+
+/// The value of a variable, or else of a key of the profile.
+fn setting(
+    profiles: &Profiles,
+    profile: Option<&str>,
+    name: &'static str,
+    key: &'static str,
+) -> Option<Setting> {
+    of_variable(name)
+        .or_else(|| profiles.get(profile, key).map(|value| Setting::new(value, Origin::Profile(key))))
+}
+
+fn of_variable(name: &'static str) -> Option<Setting> {
+    Some(Setting::new(variable(name)?, Origin::Environment(name)))
 }
 
 /// The origin of a setting, which the AWS SDK does not report: the environment takes precedence over the profile.
 fn origin(name: &'static str, key: &'static str) -> Origin {
     if variable(name).is_some() { Origin::Environment(name) } else { Origin::Profile(key) }
-}
-
-fn variable(name: &str) -> Option<String> {
-    let text = std::env::var(name).ok()?;
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
 }
 
 async fn region(
@@ -228,13 +234,11 @@ async fn region(
 
 async fn credentials(source: &AwsConfig, config: &SdkConfig) -> Option<SharedCredentialsProvider> {
     let found = config.credentials_provider()?;
-    let Some(role) = &source.role_arn else { return Some(found) };
-    let session_name = source.session_name.as_deref().unwrap_or(SESSION_NAME);
-    let mut role = AssumeRoleProvider::builder(role).configure(config).session_name(session_name);
-    if let Some(id) = &source.external_id {
-        role = role.external_id(id);
-    }
-    Some(SharedCredentialsProvider::new(Chain::single("role", role.build_from_provider(found).await)))
+    let Some(arn) = source.role_arn.clone() else { return Some(found) };
+    let (external_id, session_name) = (source.external_id.clone(), source.session_name.clone());
+    let role = Role { arn, external_id, session_name, ..Role::default() };
+    let role = role.provider(&without_blank_urls(config), found).await;
+    Some(SharedCredentialsProvider::new(Chain::single("role", role)))
 }
 
 /// The endpoint URL of SageMaker Runtime. The SDK knows only one of the two names of the service, does not report the origin of

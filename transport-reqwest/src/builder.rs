@@ -18,6 +18,7 @@ pub(crate) const GLOBAL_URL: &str = "AWS_ENDPOINT_URL";
 pub(crate) const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
 pub(crate) const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 pub(crate) const SERVICE_URL: &str = "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME";
+pub(crate) const MAX_ATTEMPTS: &str = "AWS_MAX_ATTEMPTS";
 /// The variables with a file of trusted certificates. The second one is that of Python's requests, which the AWS CLI uses.
 pub(crate) const CA_BUNDLE: [&str; 2] = ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"];
 /// The interval of pings on an HTTP/2 connection that waits for a response. Without pings, a dead connection would take all
@@ -37,9 +38,13 @@ pub struct Builder {
     pub(crate) fips: Option<Origin>,
     pub(crate) dual_stack: Option<Origin>,
     pub(crate) ca_bundle: Option<Setting>,
+    /// The number of attempts as the environment has it. It is parsed by `build`.
+    pub(crate) max_attempts: Option<Setting>,
     route: Route,
     token_lifetime: Duration,
     bounds: Bounds,
+    /// The program has set the retries, so `max_attempts` does not apply.
+    retry_is_set: bool,
 }
 
 impl Default for Builder {
@@ -52,9 +57,11 @@ impl Default for Builder {
             fips: None,
             dual_stack: None,
             ca_bundle: None,
+            max_attempts: None,
             route: Route::default(),
             token_lifetime: Token::LIFETIME_MAX,
             bounds: Bounds::default(),
+            retry_is_set: false,
         }
     }
 }
@@ -119,12 +126,12 @@ impl Builder {
         self
     }
 
-    bounds_setters!();
+    bounds_setters!(retry_is_set);
 
     /// Takes settings that are not set from the environment: the region from `AWS_REGION` or `AWS_DEFAULT_REGION`, the
     /// endpoint URL from `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME` or `AWS_ENDPOINT_URL` (unless
     /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true), trusted certificates from `AWS_CA_BUNDLE` or `REQUESTS_CA_BUNDLE`, the
-    /// credentials from [`EnvCredentials`].
+    /// number of attempts from `AWS_MAX_ATTEMPTS` (unless the retries are set), the credentials from [`EnvCredentials`].
     ///
     /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` select the host.
     pub fn from_env(self) -> Self {
@@ -142,6 +149,7 @@ impl Builder {
             self.endpoint_url = self.endpoint_url.or_else(|| set(SERVICE_URL)).or_else(|| set(GLOBAL_URL));
         }
         self.ca_bundle = self.ca_bundle.or_else(|| CA_BUNDLE.into_iter().find_map(set));
+        self.max_attempts = self.max_attempts.or_else(|| set(MAX_ATTEMPTS));
         let enabled = |name| is_true(name).then_some(Origin::Environment(name));
         self.fips = self.fips.or_else(|| enabled(FIPS));
         self.dual_stack = self.dual_stack.or_else(|| enabled(DUAL_STACK));
@@ -173,9 +181,13 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// There is no region, no credentials, or no trusted certificate, the endpoint URL is invalid, or the token lifetime is out of
-    /// range.
-    pub fn build(self) -> Result<Client, Error> {
+    /// There is no region, no credentials, or no trusted certificate, the endpoint URL is invalid, the token lifetime is out of
+    /// range, or `AWS_MAX_ATTEMPTS` or `max_attempts` of the profile is not a number of attempts.
+    pub fn build(mut self) -> Result<Client, Error> {
+        let max_attempts = self.max_attempts.take().filter(|_| !self.retry_is_set);
+        if let Some(setting) = &max_attempts {
+            self.bounds.retry.attempts = attempts(setting)?;
+        }
         let region = self.region.ok_or_else(|| Error::config("the region is not set"))?;
         let (credentials, origin) = self.credentials.ok_or_else(no_credentials)?;
         let (fips, dual_stack) = (self.fips.is_some(), self.dual_stack.is_some());
@@ -195,6 +207,7 @@ impl Builder {
             dual_stack: self.dual_stack,
             ca_bundle: self.ca_bundle,
             proxy: if self.http.is_some() { None } else { proxy::of(&host) },
+            max_attempts,
             credentials: origin,
         };
         let http = match self.http {
@@ -220,6 +233,15 @@ impl Builder {
         };
         Ok(Client { inner: Arc::new(inner), route: self.route })
     }
+}
+
+/// The number of attempts.
+pub(crate) fn attempts(setting: &Setting) -> Result<usize, Error> {
+    let attempts = setting.value.parse().ok().filter(|attempts| *attempts > 0);
+    attempts.ok_or_else(|| {
+        let Setting { value, origin } = setting;
+        Error::config(format!("max attempts ({origin}): {value:?} is not a whole number above 0"))
+    })
 }
 
 fn no_credentials() -> Error {
@@ -305,6 +327,29 @@ mod tests {
         ];
         let client = from(&set, Client::builder()).unwrap();
         assert_eq!(client.endpoint_url(), "https://runtime.sagemaker.eu-west-1.api.aws");
+    }
+
+    #[test]
+    fn attempts_are_set_by_the_environment_unless_the_program_sets_them() {
+        use sagewire_transport::Retry;
+        let set = |value: &'static str| {
+            [("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", "http://a"), (MAX_ATTEMPTS, value)]
+        };
+        let attempts = |client: Client| client.inner.bounds.retry.attempts;
+        for (value, expected) in [("1", 1), (" 5 ", 5), ("", 3)] {
+            assert_eq!(attempts(from(&set(value), Client::builder()).unwrap()), expected, "{value:?}");
+        }
+        for value in ["0", "-1", "many", "2.5", "1234567890123456789012345"] {
+            let error = from(&set(value), Client::builder()).unwrap_err();
+            let reason = format!(
+                "max attempts (environment: AWS_MAX_ATTEMPTS): {value:?} is not a whole number above 0"
+            );
+            assert!(error.is_config() && error.to_string().ends_with(&reason), "{error}");
+            // It is not used.
+            assert_eq!(attempts(from(&set(value), Client::builder().retry(Retry::never())).unwrap()), 1);
+        }
+        assert_eq!(attempts(from(&set("5"), Client::builder().bounds(Bounds::default())).unwrap()), 3);
+        assert_eq!(attempts(from(&set("5"), Client::builder().timeouts(Default::default())).unwrap()), 5);
     }
 
     #[test]

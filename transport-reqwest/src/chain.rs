@@ -3,20 +3,12 @@
 use std::error::Error;
 use std::fmt;
 
-use aws_config::ecs::EcsCredentialsProvider;
-use aws_config::imds;
-use aws_config::imds::credentials::ImdsCredentialsProvider;
-use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::provider_config::ProviderConfig;
-use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 
-use crate::credentials::EnvCredentials;
-
-const PROFILE: &str = "profile";
+use crate::sources::Sources;
 
 /// Providers and their names, in order. If a provider is not configured, the next one is tried. If a provider fails, the chain
 /// fails: it must not use credentials other than those that were configured.
@@ -25,26 +17,19 @@ pub(crate) struct Chain(Vec<(&'static str, SharedCredentialsProvider)>);
 
 impl Chain {
     /// All providers, in the order of the AWS SDK.
-    pub(crate) fn new(
-        config: &ProviderConfig,
-        profile: ProfileFileCredentialsProvider,
-        metadata: imds::Client,
-    ) -> Self {
-        let instance = ImdsCredentialsProvider::builder().configure(config).imds_client(metadata);
-        let identity = WebIdentityTokenCredentialsProvider::builder().configure(config);
-        let container = EcsCredentialsProvider::builder().configure(config);
+    pub(crate) fn new(sources: &Sources, profile: SharedCredentialsProvider) -> Self {
         Self(vec![
-            ("environment", SharedCredentialsProvider::new(EnvCredentials::new())),
-            (PROFILE, SharedCredentialsProvider::new(profile)),
-            ("web identity", SharedCredentialsProvider::new(identity.build())),
-            ("container", SharedCredentialsProvider::new(container.build())),
-            ("instance metadata", SharedCredentialsProvider::new(instance.build())),
+            ("environment", sources.environment.clone()),
+            ("profile", profile),
+            ("web identity", sources.web_identity()),
+            ("container", sources.container.clone()),
+            ("instance metadata", sources.instance.clone()),
         ])
     }
 
     /// A chain of a single provider.
-    pub(crate) fn single(name: &'static str, provider: impl ProvideCredentials + 'static) -> Self {
-        Self(vec![(name, SharedCredentialsProvider::new(provider))])
+    pub(crate) fn single(name: &'static str, provider: SharedCredentialsProvider) -> Self {
+        Self(vec![(name, provider)])
     }
 
     async fn credentials(&self) -> provider::Result {
@@ -53,13 +38,7 @@ impl Chain {
             match provider.provide_credentials().await {
                 Ok(credentials) => return Ok(without_empty_token(credentials)),
                 Err(error) => {
-                    let is_configured = match error {
-                        // This error has a source only if a profile was selected that cannot be used.
-                        CredentialsError::CredentialsNotLoaded(_) => {
-                            *name == PROFILE && error.source().is_some()
-                        }
-                        _ => true,
-                    };
+                    let is_configured = !matches!(error, CredentialsError::CredentialsNotLoaded(_));
                     tried.push((*name, error));
                     // If the last provider fails, all errors are reported.
                     if is_configured && tried.len() < self.0.len() {

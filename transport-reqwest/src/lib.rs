@@ -90,10 +90,14 @@ mod connector;
 mod credentials;
 mod host;
 #[cfg(feature = "aws-config")]
+mod identities;
+#[cfg(feature = "aws-config")]
 mod profiles;
 mod proxy;
 mod settings;
 mod sign;
+#[cfg(feature = "aws-config")]
+mod sources;
 #[cfg(feature = "rustls")]
 mod tls;
 mod token;

@@ -20,7 +20,7 @@ const FILES: [(EnvConfigFileKind, &str, &str); 2] = [
     (EnvConfigFileKind::Config, "AWS_CONFIG_FILE", "~/.aws/config"),
     (EnvConfigFileKind::Credentials, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
 ];
-const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 const SERVICES: &str = "services ";
 /// The keys whose value is the name of a section.
 const REFERENCES: [&str; 3] = ["source_profile", "sso_session", "services"];
@@ -75,13 +75,28 @@ impl Profiles {
         (!value.is_empty()).then_some(value)
     }
 
+    /// Whether there is a profile with this encoded name.
+    pub(crate) fn has(&self, profile: &str) -> bool {
+        self.set.get_profile(profile).is_some()
+    }
+
+    /// Whether there is a session of SSO with this encoded name.
+    pub(crate) fn has_session(&self, name: &str) -> bool {
+        self.set.sso_session(name).is_some()
+    }
+
+    /// A value of a session of SSO, by its encoded name, that is not blank.
+    pub(crate) fn of_session(&self, name: &str, key: &str) -> Option<&str> {
+        let value = self.set.sso_session(name)?.get(key)?.trim();
+        (!value.is_empty()).then_some(value)
+    }
+
     /// The name of the selected profile, as the SDK knows it: `name`, or that of `AWS_PROFILE`. `None` if none is selected.
     ///
     /// # Errors
     ///
-    /// A profile is selected that does not exist, or that refers to a section `services` that does not exist, or to a session of
-    /// SSO that the SDK cannot use. With another profile, requests would be signed with other credentials; without the section,
-    /// they would go to another host.
+    /// A profile is selected that does not exist, or that refers to a section `services` that does not exist. With another
+    /// profile, requests would be signed with other credentials; without the section, they would go to another host.
     pub(crate) fn selected(&self, name: Option<&str>) -> Result<Option<String>, Error> {
         let variable = std::env::var("AWS_PROFILE").ok();
         let is_blank = |name: &str| name.trim().is_empty();
@@ -98,14 +113,6 @@ impl Profiles {
             _ => {}
         }
         let profile = encoded.as_deref();
-        if let Some(session) = self.get(profile, "sso_session").filter(|name| name.contains('%')) {
-            // The file with the token of the session is named by a hash of its name, and the SDK knows another name.
-            return Err(Error::config(format!(
-                "the session {:?} of SSO needs a name without spaces and special characters in {}",
-                decoded(session),
-                self.paths
-            )));
-        }
         match self.get(profile, "services") {
             Some(name) if !self.sections.contains(&format!("{SERVICES}{name}")) => {
                 Err(Error::config(format!(
@@ -209,16 +216,29 @@ fn encoded(name: &str) -> Cow<'_, str> {
     out.into()
 }
 
-fn decoded(name: &str) -> Cow<'_, str> {
+/// The name that was [encoded](encoded).
+pub(crate) fn decoded(name: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(name).decode_utf8_lossy()
 }
 
-/// The path with the home directory in place of `~` and `$HOME`.
+/// The path with the home directory in place of `~`, and the values of `$NAME` and `${NAME}`. Unknown variables are kept.
 fn expanded(path: &str) -> PathBuf {
-    let rest = ["~/", "$HOME/", "${HOME}/"].iter().find_map(|prefix| path.strip_prefix(prefix));
-    match (rest, std::env::home_dir()) {
+    let mut parts = path.split('$');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = match part.strip_prefix('{').and_then(|part| part.split_once('}')) {
+            Some(braced) => braced,
+            None => part
+                .split_at(part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len())),
+        };
+        match std::env::var(name) {
+            Ok(value) if !name.is_empty() => out.extend([&value, rest]),
+            _ => out.extend(["$", part]),
+        }
+    }
+    match (out.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
-        _ => path.into(),
+        _ => out.into(),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Settings {
     pub ca_bundle: Option<Setting>,
     /// The URL of the proxy of the environment, without user and password.
     pub proxy: Option<Setting>,
+    /// The number of attempts, if the environment or the profile sets it and the program does not.
+    pub max_attempts: Option<Setting>,
     /// The origin of the credentials provider. [`Client::credentials_source`](crate::Client::credentials_source) returns the
     /// source of the credentials themselves.
     pub credentials: Origin,
@@ -47,6 +49,14 @@ impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.value, self.origin)
     }
+}
+
+/// The value of an environment variable. A blank value counts as not set.
+#[cfg(feature = "aws-config")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    let text = std::env::var(name).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The origin of a setting.

@@ -188,18 +188,35 @@ async fn roles_are_assumed() {
 
 #[tokio::test]
 async fn sso_sessions_are_used() {
+    const START: &str = "https://example.awsapps.com/start";
     let metadata = Metadata::start();
     let url = metadata.url();
-    let home = Home::new(
-        "[profile sso]\nsso_session = work\nsso_account_id = 123456789012\nsso_role_name = r\n\
-         [sso-session work]\nsso_region = us-east-1\nsso_start_url = https://example.awsapps.com/start\n",
-    );
-    // The file is named by the SHA-1 of `work`.
-    let token = r#"{"accessToken":"a-token","expiresAt":"2126-01-01T00:00:00Z","region":"us-east-1","startUrl":"https://example.awsapps.com/start"}"#;
-    home.write(".aws/sso/cache/e274eeff768c6396088ec6eb091f4bf4d47ab1e0.json", token);
     let env = [("AWS_ENDPOINT_URL_SSO", url.as_str())];
-    let found = asks(&home, Some(SESSION_TOKEN), &env, json!({"profile": "sso"})).await;
-    assert!(found["source"].as_str().is_some_and(|source| source.contains("SSO")), "{found}");
+    let settings = format!("sso_region = us-east-1\nsso_start_url = {START}\n");
+    let role = "sso_account_id = 123456789012\nsso_role_name = r\n";
+    let token = |zone: &str| {
+        format!(r#"{{"accessToken":"a-token","expiresAt":"2126-01-01T00:00:00{zone}","startUrl":"{START}"}}"#)
+    };
+    // The files are named by the SHA-1 of the session, or of the URL.
+    for (config, file, zone) in [
+        (
+            format!("sso_session = work\n{role}[sso-session work]\n{settings}"),
+            "e274eeff768c6396088ec6eb091f4bf4d47ab1e0",
+            "Z",
+        ),
+        // The settings of an old profile are left.
+        (
+            format!("{settings}sso_session = my sso\n{role}[sso-session 'my sso']\n{settings}"),
+            "b3902c2d49b36c95af74dedb0f77c5828749e230",
+            "Z",
+        ),
+        (format!("{settings}{role}"), "e8be5486177c5b5392bd9aa76563515b29358e6e", "UTC"),
+    ] {
+        let home = Home::new(&format!("[profile sso]\n{config}"));
+        home.write(&format!(".aws/sso/cache/{file}.json"), &token(zone));
+        let found = asks(&home, Some(SESSION_TOKEN), &env, json!({"profile": "sso"})).await;
+        assert!(found["source"].as_str().is_some_and(|source| source.contains("SSO")), "{found}");
+    }
 }
 
 #[tokio::test]

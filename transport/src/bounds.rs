@@ -35,12 +35,14 @@ impl Default for Bounds {
 }
 
 /// Adds setters to a client builder that has a field `bounds` of the type [`Bounds`]. For authors of transports.
+/// `bounds_setters!(field)` also sets a field to `true` if the retries are set.
 #[macro_export]
 macro_rules! bounds_setters {
-    () => {
+    ($($retry_is_set:ident)?) => {
         /// Sets all limits of a call at once.
         pub fn bounds(mut self, bounds: $crate::Bounds) -> Self {
             self.bounds = bounds;
+            $(self.$retry_is_set = true;)?
             self
         }
 
@@ -78,6 +80,7 @@ macro_rules! bounds_setters {
         /// [`Retry::never`](sagewire_transport::Retry::never) makes one attempt only.
         pub fn retry(mut self, retry: $crate::Retry) -> Self {
             self.bounds.retry = retry;
+            $(self.$retry_is_set = true;)?
             self
         }
 

@@ -105,7 +105,7 @@ fn invalid_settings_are_reported_before_anything_is_sent() {
     assert_eq!(doctor.fails(2), format!("doctor: profile: --profile: {nowhere}"));
 
     let line = "usage: the credentials could not be loaded: environment: AWS_ACCESS_KEY_ID is not set; profile: there are \
-                none; web identity: $AWS_WEB_IDENTITY_TOKEN_FILE was not set; container: ";
+                none; web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set; container: ";
     let bare = chat(&[], &[]);
     assert!(bare.fails(2).starts_with(line), "{bare:?}");
     assert!(bare.stderr.contains("; instance metadata: IMDS disabled by AWS_EC2_METADATA_DISABLED"));

@@ -1,10 +1,12 @@
 //! A process with an environment of its own, which resolves the settings of the AWS tools and may call the emulator.
+#![allow(dead_code, reason = "no test uses all of it")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sagewire_emulator::{Emulator, SECRET_ACCESS_KEY};
-use sagewire_transport_reqwest::{AwsConfig, Client, Request, Retry};
+use sagewire_transport_reqwest::{AwsConfig, Client, Error, Request, Retry};
 use serde_json::{Value, json};
 
 use crate::metadata::SESSION_TOKEN;
@@ -16,36 +18,41 @@ const RESULT: &str = "RESULT ";
 pub(crate) async fn child() {
     let Ok(case) = std::env::var(CASE) else { return };
     let case: Value = serde_json::from_str(&case).expect("JSON");
+    println!("{RESULT}{}", resolve(&case).await.unwrap_or_else(|error| json!({"error": error.to_string()})));
+}
+
+async fn resolve(case: &Value) -> Result<Value, Error> {
     let text = |name: &str| case[name].as_str().map(String::from);
+    let is_true = |name: &str| case[name].as_bool() == Some(true);
     let mut source = AwsConfig::new();
     source.profile = text("profile");
     source.role_arn = text("role_arn");
     source.external_id = text("external_id");
-    println!("{RESULT}{}", resolve(&source, case["invoke"].as_bool() == Some(true)).await);
-}
-
-async fn resolve(source: &AwsConfig, invoke: bool) -> Value {
-    let builder = match Client::builder().retry(Retry::never()).load_aws_config(source).await {
-        Ok(builder) => builder,
-        Err(error) => return json!({"error": error.to_string()}),
-    };
-    let client = match builder.build() {
-        Ok(client) => client,
-        Err(error) => return json!({"error": error.to_string()}),
-    };
+    let builder = Client::builder();
+    // Otherwise, the number of attempts is that of the environment.
+    let builder = if is_true("attempts") { builder } else { builder.retry(Retry::never()) };
+    let client = builder.load_aws_config(&source).await?.build()?;
     let settings = client.settings();
     let source = client.credentials_source().await;
-    let error = if invoke { client.invoke(Request::new("e", "{}")).await.err() } else { None };
-    let status =
-        error.as_ref().map(|error| error.status().map_or(error.to_string(), |status| status.to_string()));
-    json!({
+    let result = match is_true("invoke") && source.is_ok() {
+        true => Some(client.invoke(Request::new("e", "{}")).await),
+        false => None,
+    };
+    let status = result.map(|result| match result {
+        Ok(_) => "200".to_owned(),
+        Err(error) => error.status().map_or(error.to_string(), |status| status.to_string()),
+    });
+    Ok(json!({
         "region": settings.region.to_string(),
         "url": settings.endpoint_url.to_string(),
+        "attempts": settings.max_attempts.as_ref().map(ToString::to_string),
         "origin": settings.credentials.to_string(),
         "source": source.as_ref().map(ToString::to_string).unwrap_or_else(|error| error.to_string()),
+        "key": source.as_ref().ok().map(|source| source.key.as_str()),
+        "token": source.as_ref().ok().map(|source| source.has_session_token),
         "expires": source.is_ok_and(|source| source.expiry.is_some()),
         "status": status,
-    })
+    }))
 }
 
 /// A temporary folder, which is removed on drop.
@@ -68,17 +75,32 @@ impl Home {
         path
     }
 
+    /// Its path.
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+
+    /// Removes all files.
+    pub(crate) fn clear(&self) {
+        std::fs::remove_dir_all(&self.0).expect("a folder");
+        std::fs::create_dir_all(&self.0).expect("a folder");
+    }
+
+    /// The variables of a process with this home directory.
+    pub(crate) fn environment(&self, env: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut all = vec![("HOME", self.path()), ("USERPROFILE", self.path()), ("PATH", &path)];
+        if !env.iter().any(|(name, _)| name.starts_with("AWS_EC2_METADATA")) {
+            all.push(("AWS_EC2_METADATA_DISABLED", "true"));
+        }
+        all.extend(env);
+        all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
     pub(crate) async fn run(&self, env: &[(&str, &str)], case: Value) -> Value {
         let mut command = Command::new(std::env::current_exe().expect("a path"));
         command.args(["--exact", "child", "--nocapture"]).env_clear().env(CASE, case.to_string());
-        command
-            .env("HOME", &self.0)
-            .env("USERPROFILE", &self.0)
-            .env("PATH", std::env::var("PATH").unwrap_or_default());
-        if !env.iter().any(|(name, _)| name.starts_with("AWS_EC2_METADATA")) {
-            command.env("AWS_EC2_METADATA_DISABLED", "true");
-        }
-        command.envs(env.iter().copied());
+        command.envs(self.environment(env));
         let output = tokio::task::spawn_blocking(move || command.output().expect("a process")).await;
         let output = output.expect("no panic");
         let text = String::from_utf8_lossy(&output.stdout);

@@ -1,10 +1,12 @@
-//! A server with the credential sources of AWS: container and instance metadata, STS and SSO.
+//! A server with the credential sources of AWS: container and instance metadata, STS and SSO; and with an endpoint.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sagewire_emulator::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 /// The session token of all credentials of this server.
@@ -12,22 +14,40 @@ pub(crate) const SESSION_TOKEN: &str = "session-of-the-role";
 
 pub(crate) struct Metadata {
     pub(crate) addr: SocketAddr,
-    requests: Arc<Mutex<Vec<String>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// The request line and the body.
+    pub(crate) request: String,
+    /// The ID of the access key that it is signed with, if it is signed.
+    pub(crate) key: Option<String>,
 }
 
 impl Metadata {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same with TLS.
+    pub(crate) fn with_tls(config: ServerConfig) -> Self {
+        Self::start_with(Some(Arc::new(config)))
+    }
+
+    fn start_with(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = listener.local_addr().expect("an address");
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&requests);
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&calls);
         thread::spawn(move || {
             for socket in listener.incoming().flatten() {
-                let kept = Arc::clone(&kept);
-                thread::spawn(move || serve(&socket, &kept));
+                let (kept, tls) = (Arc::clone(&kept), tls.clone());
+                thread::spawn(move || accept(socket, tls, &kept));
             }
         });
-        Self { addr, requests }
+        Self { addr, calls }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -36,22 +56,35 @@ impl Metadata {
 
     /// Request lines and bodies.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.requests.lock().expect("not poisoned").clone()
+        self.calls.lock().expect("not poisoned").iter().map(|call| call.request.clone()).collect()
+    }
+
+    /// The requests since the last call.
+    pub(crate) fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.calls.lock().expect("not poisoned"))
     }
 }
 
-fn serve(mut socket: &TcpStream, kept: &Mutex<Vec<String>>) -> Option<()> {
-    let mut reader = BufReader::new(socket.try_clone().ok()?);
-    let (mut line, mut len) = (String::new(), 0);
+fn accept(socket: TcpStream, tls: Option<Arc<ServerConfig>>, kept: &Mutex<Vec<Call>>) -> Option<()> {
+    let Some(config) = tls else { return serve(socket, kept) };
+    serve(StreamOwned::new(ServerConnection::new(config).ok()?, socket), kept)
+}
+
+fn serve(socket: impl Read + Write, kept: &Mutex<Vec<Call>>) -> Option<()> {
+    let mut reader = BufReader::new(socket);
+    let (mut line, mut len, mut key) = (String::new(), 0, None);
     reader.read_line(&mut line).ok()?;
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
-        let header = header.trim().to_ascii_lowercase();
-        if let Some(value) = header.strip_prefix("content-length:") {
+        let lower = header.trim().to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
             len = value.trim().parse().ok()?;
         }
-        if header.is_empty() {
+        if let Some((_, credential)) = header.split_once("Credential=") {
+            key = credential.split('/').next().map(str::to_owned);
+        }
+        if lower.is_empty() {
             break;
         }
     }
@@ -59,13 +92,14 @@ fn serve(mut socket: &TcpStream, kept: &Mutex<Vec<String>>) -> Option<()> {
     reader.read_exact(&mut body).ok()?;
     let request = format!("{} {}", line.trim(), String::from_utf8_lossy(&body));
     let reply = reply(&request);
-    kept.lock().expect("not poisoned").push(request);
+    kept.lock().expect("not poisoned").push(Call { request, key });
     let (status, reply) = reply.map_or((404, String::new()), |reply| (200, reply));
     let len = reply.len();
     let head = format!(
         "HTTP/1.1 {status} -\r\ncontent-length: {len}\r\nconnection: close\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\r\n"
     );
-    socket.write_all(format!("{head}{reply}").as_bytes()).ok()
+    reader.get_mut().write_all(format!("{head}{reply}").as_bytes()).ok()?;
+    reader.get_mut().flush().ok()
 }
 
 fn reply(request: &str) -> Option<String> {
@@ -88,6 +122,7 @@ fn reply(request: &str) -> Option<String> {
     let (_, path) = request.split_once(' ')?;
     Some(match path.split_once(' ')?.0 {
         "/container" => json("Token"),
+        path if path.starts_with("/endpoints/") => "{}".into(),
         "/latest/api/token" => "token of the instance".into(),
         "/latest/meta-data/placement/region" => "eu-north-1".into(),
         "/latest/meta-data/iam/security-credentials/" => "role-of-the-instance".into(),
