@@ -194,8 +194,8 @@ impl StreamBody {
         self.source.report(&mut recorder);
         match error {
             None => {
-                if let Some(tee) = self.tee.take() {
-                    tee.complete();
+                if let (Some(tee), Source::Chat(stream)) = (self.tee.take(), &self.source) {
+                    tee.complete(stream.stats().usage);
                 }
                 recorder.finish(Ending::Complete, None);
             }

@@ -1,7 +1,7 @@
 //! Responses from the cache, and into it.
 
 use bytes::BytesMut;
-use sagewire_codec::model::{Event, Request, Response};
+use sagewire_codec::model::{Event, Request, Response, Usage};
 use sagewire_codec::{Api, Decoder, Options};
 
 use crate::policy::{Cache, Leader};
@@ -33,8 +33,8 @@ impl Tee {
         self.bytes.len() <= self.largest
     }
 
-    /// The stream is complete.
-    pub(crate) fn complete(self) {
+    /// The stream is complete. A client that has not requested the usage has not got it, but the next one may.
+    pub(crate) fn complete(self, usage: Option<Usage>) {
         let Self { leader, api, bytes, .. } = self;
         let size = bytes.len();
         let mut response = Response::default();
@@ -42,6 +42,7 @@ impl Tee {
         let mut take = |event: Event<'_>| response.add(&event);
         let fed = decoder.feed(bytes.freeze(), &mut take);
         if fed.and_then(|()| decoder.end(&mut take)).is_ok() {
+            response.usage = response.usage.or(usage);
             leader.complete(response, size);
         }
     }

@@ -140,8 +140,8 @@ impl Recorder {
     fn settle(&mut self) {
         let Some(reservation) = self.reservation.take() else { return };
         let Tokens { input, output, .. } = self.record.tokens;
-        let is_free =
-            input == 0 && output == 0 && self.record.error.is_some_and(|class| !may_have_run(class));
+        let has_failed = self.record.error.is_some_and(|class| !may_have_run(class));
+        let is_free = self.record.cached || (input == 0 && output == 0 && has_failed);
         if is_free || input + output > 0 {
             let dollars = input as f64 * self.prices.input + output as f64 * self.prices.output;
             reservation.settle(input + output, dollars / 1e6);

@@ -354,7 +354,7 @@ fn refused(refusal: Refusal) -> Box<Fault> {
         }
     };
     let mut fault = Fault::new(class, kind, message).retry_after(refusal.retry_after);
-    if refusal.limit == Limit::Budget {
+    if refusal.limit == Limit::Budget || refusal.retry_after.is_none() {
         fault = fault.without_retry();
     }
     fault.limits = Some(refusal.headers);

@@ -16,11 +16,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwapOption;
 
 use self::budget::Micros;
-// Not all of it is used yet.
-#[allow(unused_imports)]
-pub(crate) use self::cache::{CACHE_HEADER, Cache, CacheControl, CacheKey, Entry, Follower, Leader, Lookup};
-#[allow(unused_imports)]
-pub(crate) use self::limits::{Ask, Limit, RateHeaders, RateStatus, Refusal};
+pub(crate) use self::cache::{CACHE_HEADER, Cache, CacheControl, CacheKey, Leader, Lookup};
+pub(crate) use self::limits::{Ask, Limit, RateHeaders, Refusal};
 use self::limits::{Cost, Usage};
 use self::store::{Store, Timing};
 pub(crate) use self::worker::Cooldowns;

@@ -10,11 +10,13 @@
 //! canceled when the server is back.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisResult, Script, ScriptInvocation};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -167,14 +169,20 @@ impl Store {
         }
         let id = self.server.next.fetch_add(1, Ordering::Relaxed);
         let mut pending = Pending { store: self, account, limits, estimate, id, undecided: true };
-        let call = self.decide(account, limits, estimate, id);
-        let failure = match tokio::time::timeout(self.server.timing.decision, call).await {
-            Ok(Ok(reply)) => {
+        let mut call = pin!(self.decide(account, limits, estimate, id));
+        let mut decision = tokio::time::timeout(self.server.timing.decision, &mut call).await.ok();
+        if decision.is_none() {
+            // A process that is busy may have the response already, and has not looked yet.
+            tokio::task::yield_now().await;
+            decision = call.now_or_never();
+        }
+        let failure = match decision {
+            Some(Ok(reply)) => {
                 pending.undecided = false;
                 return pending.decided(&reply);
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no response within {} ms", self.server.timing.decision.as_millis()),
+            Some(Err(error)) => error.to_string(),
+            None => format!("no response within {} ms", self.server.timing.decision.as_millis()),
         };
         self.server.fail(&failure);
         // The server may have admitted it, or may still do so: `pending` cancels that.

@@ -1,11 +1,13 @@
 //! A Valkey or Redis server of a test, on a free port of loopback, with nothing on disk.
 
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running server, which ends with this value.
-pub(crate) struct StateServer {
+pub struct StateServer {
     process: Child,
     program: &'static str,
     port: u16,
@@ -14,12 +16,12 @@ pub(crate) struct StateServer {
 
 impl StateServer {
     /// Starts a server. `None`, and a line that says so, where none is installed.
-    pub(crate) fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         Self::start_with(|port| vec!["--port".into(), port.to_string()])
     }
 
     /// The same, with options of its own, made of the port.
-    pub(crate) fn start_with(options: impl FnOnce(u16) -> Vec<String>) -> Option<Self> {
+    pub fn start_with(options: impl FnOnce(u16) -> Vec<String>) -> Option<Self> {
         let installed = |program: &&str| {
             let version =
                 Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -34,31 +36,31 @@ impl StateServer {
         Some(Self { process: run(program, port, &options), program, port, options })
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// The process stands still; its sockets remain open.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    pub(crate) fn thaw(&self) {
+    pub fn thaw(&self) {
         self.signal("-CONT");
     }
 
     /// The process is gone, with all its data.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
     /// Starts again on the same port.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.kill();
         self.process = run(self.program, self.port, &self.options);
     }

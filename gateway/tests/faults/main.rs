@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cache;
 mod doors;
+mod limits;
 mod retries;
 mod streams;
