@@ -1,6 +1,8 @@
 //! Every example runs, offline.
 #![allow(missing_docs, unreachable_pub)]
 
+#[path = "../gateway.rs"]
+mod gateway;
 #[path = "../layers.rs"]
 mod layers;
 #[path = "../provider.rs"]
@@ -9,6 +11,11 @@ mod provider;
 mod proxy;
 #[path = "../threads.rs"]
 mod threads;
+
+#[test]
+fn gateway() {
+    gateway::main().unwrap();
+}
 
 #[test]
 fn layers() {

@@ -96,7 +96,7 @@ fn script(recording: &[u8], cut: &Value, fault: Option<&Value>) -> String {
 }
 
 #[tokio::test]
-async fn recorded_streams_through_every_door() {
+async fn fault_48_recorded_streams_through_every_door() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../codec/testdata/recorded");
     let mut count = 0;
     for entry in std::fs::read_dir(&folder).expect("the recordings") {

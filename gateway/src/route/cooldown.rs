@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_cooldown_never_moves_back() {
+    fn fault_19_the_end_of_a_cooldown_never_moves_back() {
         let (health, settings, now) = (Health::new(), config::Cooldown::default(), Instant::now());
         let seconds = Duration::from_secs;
         assert!(!health.failed(now, &settings, None) && !health.failed(now, &settings, None));

@@ -7,4 +7,5 @@ mod cache;
 mod doors;
 mod limits;
 mod retries;
+mod security;
 mod streams;
