@@ -1,6 +1,6 @@
 //! Headers and errors of responses.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
@@ -43,7 +43,7 @@ pub(crate) fn error_response(door: Door, fault: &Fault) -> Response<Bytes> {
         headers.insert("x-should-retry", HeaderValue::from_static(if retry { "true" } else { "false" }));
     }
     if let Some(limits) = &fault.limits {
-        write_limits(headers, limits);
+        write_limits(headers, limits, door);
     }
     if let Some(id) = fault.upstream_id.as_deref() {
         write_upstream_id(headers, id);
@@ -59,9 +59,12 @@ fn write_retry_after(headers: &mut HeaderMap, delay: Duration) {
     headers.insert("x-amz-retry-after", milliseconds.into());
 }
 
-/// The state of the client's limits.
-pub(crate) fn write_limits(headers: &mut HeaderMap, limits: &RateHeaders) {
+/// The state of the client's limits: in the headers that gateways have in common, and in those of Anthropic for its clients.
+pub(crate) fn write_limits(headers: &mut HeaderMap, limits: &RateHeaders, door: Door) {
     headers.extend(limits.openai());
+    if door == Door::Anthropic {
+        headers.extend(limits.anthropic(SystemTime::now()));
+    }
 }
 
 /// The ID that the service gave the call.

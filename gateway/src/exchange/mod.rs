@@ -274,7 +274,7 @@ impl Exchange<'_> {
             door::write_upstream_id(&mut headers, id);
         }
         if let Some(reservation) = &self.recorder.reservation {
-            door::write_limits(&mut headers, &reservation.headers());
+            door::write_limits(&mut headers, &reservation.headers(), self.recorder.record.door);
         }
         if let Some(value) = loss_header(losses) {
             headers.insert("x-sagewire-loss", value);

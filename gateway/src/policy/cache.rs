@@ -304,8 +304,14 @@ impl<T> Drop for Leader<T> {
 pub(crate) struct Follower<T>(Call<T>);
 
 impl<T> Follower<T> {
-    /// The response. `None`: the other request has not got a complete one, so this one has to make the call itself.
+    /// The response. `None`: the other request has not got a complete one, or not within 30 seconds, so this one has to make the
+    /// call itself. A client that hears nothing for longer might be cut off by a proxy, and the other client may be a slow
+    /// reader.
     pub(crate) async fn wait(mut self) -> Option<Arc<Entry<T>>> {
-        self.0.wait_for(Option::is_some).await.ok()?.clone()
+        let response = tokio::time::timeout(PATIENCE, self.0.wait_for(Option::is_some)).await;
+        response.ok()?.ok()?.clone()
     }
 }
+
+/// How long a request waits for an equal one.
+const PATIENCE: Duration = Duration::from_secs(30);

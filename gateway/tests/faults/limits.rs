@@ -183,6 +183,11 @@ async fn fault_24_a_limit_falls_by_the_tokens_and_cuts_no_stream() {
     assert_eq!((refused.status.as_u16(), remaining(&refused, "tokens")), (429, 0), "{}", refused.text());
     let wait: u64 = refused.header("retry-after").parse().expect("seconds");
     assert!(wait > 96, "{wait} seconds: at least one token of 900 in a day");
+    let body = json!({"model": "e", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]});
+    let refused = send(&gateway, request("/v1/messages", "sk-a", &body)).await;
+    let anthropic =
+        ["limit", "remaining"].map(|name| refused.header(&format!("anthropic-ratelimit-tokens-{name}")));
+    assert_eq!((refused.status.as_u16(), anthropic), (429, ["900", "0"]), "{}", refused.text());
     // The other key is not affected.
     let body = json!({"model": "e", "messages": [{"role": "user", "content": "hi"}]});
     assert_eq!(send(&gateway, request("/v1/chat/completions", "sk-b", body)).await.status, 200);

@@ -114,6 +114,17 @@ async fn a_leader_that_fails_holds_nobody_up() {
     drop(lead(&cache, key, &[]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_takes_too_long_holds_nobody_up() {
+    let cache = cache(1 << 20, HOUR);
+    let leader = lead(&cache, cache_key(CHAT), &[]);
+    let Lookup::Follower(follower) = cache.get_or_join(cache_key(CHAT), control(&[])) else {
+        panic!("not a follower")
+    };
+    assert!(follower.wait().await.is_none());
+    drop(leader);
+}
+
 #[tokio::test]
 async fn what_is_too_large_goes_to_followers_and_is_not_kept() {
     let cache = cache(8000, HOUR);
