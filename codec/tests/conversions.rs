@@ -38,8 +38,9 @@ const REQUESTS: [(&str, &str, Api); 15] = [
 ];
 
 /// The APIs that responses can be written in.
-const TARGETS: [(&str, Api); 5] = [
+const TARGETS: [(&str, Api); 6] = [
     ("OpenAI chat", Api::OpenAi),
+    ("OpenAI completions", Api::Completions),
     ("OpenAI Responses", Api::Responses),
     ("Converse", Api::Converse),
     ("Anthropic", Api::Anthropic),
@@ -146,6 +147,7 @@ const ROWS: [Row; 14] = [
         stream: Some(
             "data: {\"choices\":[{\"index\":0,\"text\":\"hi\",\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
         ),
+        target: Some(Api::Completions),
         ..NONE
     },
     Row {

@@ -9,7 +9,7 @@ use sagewire_codec::model::{Frames, ResponseOptions};
 use sagewire_codec::{Api, DecodeError, Decoder, Options, Writer, eventstream};
 use serde_json::{Value, json};
 
-const APIS: [Api; 4] = [Api::OpenAi, Api::Responses, Api::Anthropic, Api::Tgi];
+const APIS: [Api; 5] = [Api::OpenAi, Api::Completions, Api::Responses, Api::Anthropic, Api::Tgi];
 
 /// Writes the events of `body` as a stream of an API.
 fn write(body: &[u8], api: Api, frames: Frames) -> (Vec<u8>, Result<(), DecodeError>) {

@@ -25,9 +25,10 @@ const SOURCES: [&str; 11] = [
     "triton.sse",
 ];
 
-const TARGETS: [(&str, &str, Api); 5] = [
+const TARGETS: [(&str, &str, Api); 6] = [
     ("anthropic", "sse", Api::Anthropic),
     ("bedrock", "jsonl", Api::Converse),
+    ("completions", "sse", Api::Completions),
     ("openai", "sse", Api::OpenAi),
     ("responses", "sse", Api::Responses),
     ("tgi", "sse", Api::Tgi),

@@ -32,18 +32,26 @@ const SOURCES: [(&str, Option<&str>); 15] = [
     ("triton", Some("triton.sse")),
 ];
 
-const TARGETS: [(&str, Api); 4] =
-    [("anthropic", Api::Anthropic), ("bedrock", Api::Converse), ("openai", Api::OpenAi), ("tgi", Api::Tgi)];
+const TARGETS: [(&str, Api); 5] = [
+    ("anthropic", Api::Anthropic),
+    ("bedrock", Api::Converse),
+    ("completions", Api::Completions),
+    ("openai", Api::OpenAi),
+    ("tgi", Api::Tgi),
+];
 
 /// The conversions that lose nothing; all others lose something.
-const LOSSLESS: [(&str, &str); 9] = [
+const LOSSLESS: [(&str, &str); 12] = [
     ("anthropic", "anthropic"),
     ("bedrock", "bedrock"),
+    ("completions", "completions"),
     ("jumpstart_dialogs", "tgi"),
     ("lmi_3p", "anthropic"),
     ("lmi_3p", "bedrock"),
+    ("lmi_3p", "completions"),
     ("lmi_3p", "openai"),
     ("openai", "openai"),
+    ("sglang", "completions"),
     ("sglang", "openai"),
     ("triton", "tgi"),
 ];

@@ -178,7 +178,8 @@ struct Case {
     work: Work,
 }
 
-const TARGETS: [Api; 5] = [Api::OpenAi, Api::Responses, Api::Anthropic, Api::Converse, Api::Tgi];
+const TARGETS: [Api; 6] =
+    [Api::OpenAi, Api::Completions, Api::Responses, Api::Anthropic, Api::Converse, Api::Tgi];
 
 /// Reads a request, writes it for each target, and again for its own API with a change.
 fn convert(from: Api, body: &[u8]) {

@@ -332,6 +332,23 @@ fn openai_chunks() {
     );
 }
 
+/// A caller that asks for counts for itself hides them from a client that did not.
+#[test]
+fn counts_are_hidden_on_request() {
+    let body = data(&[
+        json!({"id": "x", "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]}),
+        json!({"id": "x", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}),
+    ]);
+    for target in [Api::OpenAi, Api::Completions] {
+        let (shown, _, _) = transcode(target, ResponseOptions::new(), &body);
+        assert!(String::from_utf8_lossy(&shown).contains("\"choices\":[],\"usage\":{"), "{target}");
+        let (hidden, losses, ending) = transcode(target, ResponseOptions::new().hide_usage(true), &body);
+        let hidden = String::from_utf8_lossy(&hidden);
+        assert!(!hidden.contains("usage") && hidden.ends_with("data: [DONE]\n\n"), "{hidden}");
+        assert_eq!((losses, ending), (vec![], Ok(())));
+    }
+}
+
 #[test]
 fn response_defaults_fill_missing_openai_fields() {
     let body = "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}}]}\n\ndata: [DONE]\n\n";

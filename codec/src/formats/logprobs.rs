@@ -12,12 +12,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::json::{
-    Json, Object, elements, member, members, number_end, string, write_integer, write_one_line,
+    Json, Object, elements, member, members, number_end, string, write_integer, write_one_line, write_string,
 };
 use crate::model::{Losses, Outcome};
 
 /// The lists of the chat's shape.
-const LISTS: [&str; 2] = ["content", "refusal"];
+pub(crate) const CHAT: [&str; 2] = ["content", "refusal"];
+
+/// The lists of the shape of completions.
+pub(crate) const COMPLETION: [&str; 4] = ["tokens", "token_logprobs", "top_logprobs", "text_offset"];
 
 /// Log probabilities in the shape of the chat, if they have an equivalent there and are not empty.
 pub(crate) fn of_chat<'a>(json: &'a str, losses: &mut Losses) -> Option<Cow<'a, str>> {
@@ -46,6 +49,41 @@ pub(crate) fn of_chat<'a>(json: &'a str, losses: &mut Losses) -> Option<Cow<'a, 
     Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
 }
 
+/// Log probabilities in the shape of completions, if they have an equivalent there and are not empty. `offset` is that of the next
+/// token in the text, in characters.
+pub(crate) fn of_completion<'a>(
+    json: &'a str,
+    offset: &mut u64,
+    losses: &mut Losses,
+) -> Option<Cow<'a, str>> {
+    if member(json, COMPLETION[0]).is_some() {
+        return Some(Cow::Borrowed(json));
+    }
+    let chat = of_chat(json, losses)?;
+    let all = CHAT.into_iter().filter_map(|name| member(&chat, name)).flat_map(elements);
+    let tokens: Option<Vec<_>> = all.map(token).collect();
+    let Some(tokens) = tokens.filter(|tokens| !tokens.is_empty()) else {
+        losses.add("logprobs", Outcome::Dropped, "formats disagree on what they are");
+        return None;
+    };
+    if tokens.iter().any(|token| token.bytes.is_some()) {
+        losses.add("logprobs", Outcome::Approximated, "completions have no bytes of tokens");
+    }
+    let mut out = Vec::new();
+    Object::write(&mut out, |object| {
+        object.array("tokens", &tokens, |token, out| write_string(&token.text, out));
+        object.array("token_logprobs", &tokens, |token, out| out.extend_from_slice(token.logprob.as_bytes()));
+        object.array("top_logprobs", &tokens, |token, out| {
+            Object::write(out, |top| token.top.iter().for_each(|token| top.raw(&token.text, token.logprob)));
+        });
+        object.array("text_offset", &tokens, |token, out| {
+            write_integer(*offset, out);
+            *offset += token.text.chars().count() as u64;
+        });
+    });
+    Some(Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+}
+
 /// Appends a token of the chat as Responses has it: with its bytes, which the chat may leave out.
 pub(crate) fn write_with_bytes(token: &str, out: &mut Vec<u8>) {
     let fields = members(token);
@@ -69,13 +107,13 @@ pub(crate) fn write_with_bytes(token: &str, out: &mut Vec<u8>) {
 }
 
 /// Joins the log probabilities of several records.
-pub(crate) fn join<'a>(pieces: &[Cow<'a, str>]) -> Option<Cow<'a, str>> {
+pub(crate) fn join<'a>(pieces: &[Cow<'a, str>], lists: &[&'static str]) -> Option<Cow<'a, str>> {
     if let [] | [_] = pieces {
         return pieces.first().cloned();
     }
     let mut out = Vec::new();
     Object::write(&mut out, |object| {
-        for name in LISTS {
+        for name in lists {
             let lists =
                 pieces.iter().filter_map(|piece| member(piece, name)).filter(|list| list.starts_with('['));
             let lists: Vec<_> = lists.collect();
@@ -235,9 +273,9 @@ mod tests {
     #[test]
     fn pieces() {
         let pieces = [r#"{"content":[1],"refusal":null}"#, r#"{"content":[2,3]}"#, r#"{"refusal":[4]}"#];
-        let joined = join(&pieces.map(Cow::Borrowed));
+        let joined = join(&pieces.map(Cow::Borrowed), &CHAT);
         assert_eq!(joined.as_deref(), Some(r#"{"content":[1,2,3],"refusal":[4]}"#));
-        assert_eq!(join(&[Cow::Borrowed("{}")]).as_deref(), Some("{}"));
-        assert_eq!(join(&[]), None);
+        assert_eq!(join(&[Cow::Borrowed("{}")], &CHAT).as_deref(), Some("{}"));
+        assert_eq!(join(&[], &CHAT), None);
     }
 }

@@ -21,6 +21,7 @@ pub struct Writer {
 #[derive(Clone, Debug)]
 enum Inner {
     OpenAi(openai_chat::Writer),
+    Completions(openai_chat::CompletionWriter),
     /// Larger than the others.
     Responses(Box<openai_responses::Writer>),
     Converse(converse::Writer),
@@ -33,6 +34,7 @@ macro_rules! each {
     ($inner:expr, $writer:ident => $value:expr) => {
         match $inner {
             Inner::OpenAi($writer) => $value,
+            Inner::Completions($writer) => $value,
             Inner::Responses($writer) => $value,
             Inner::Converse($writer) => $value,
             Inner::Anthropic($writer) => $value,
@@ -56,6 +58,7 @@ impl Writer {
         let framed = Framed::new(&options).map(Box::new);
         let inner = match api {
             Api::OpenAi => Inner::OpenAi(openai_chat::Writer::new(options)),
+            Api::Completions => Inner::Completions(openai_chat::CompletionWriter::new(options)),
             Api::Responses => Inner::Responses(Box::new(openai_responses::Writer::new(options))),
             Api::Converse => Inner::Converse(converse::Writer::new(options)),
             Api::Anthropic => Inner::Anthropic(anthropic::Writer::new(options)),
@@ -98,14 +101,29 @@ impl Writer {
 
     /// The losses so far.
     pub fn losses(&self) -> &Losses {
-        each!(&self.inner, writer => &writer.losses)
+        match &self.inner {
+            Inner::OpenAi(writer) => writer.losses(),
+            Inner::Completions(writer) => writer.losses(),
+            Inner::Responses(writer) => &writer.losses,
+            Inner::Converse(writer) => &writer.losses,
+            Inner::Anthropic(writer) => &writer.losses,
+            Inner::Tgi(writer) => &writer.losses,
+        }
     }
 
     /// Sets the JSON pointers of the losses of the last event: `find` is called only if there is such a loss, and is
     /// usually [`Decoder::pointer`](crate::Decoder::pointer).
     #[inline]
     pub fn locate_losses(&mut self, find: impl FnOnce() -> Option<String>) {
-        each!(&mut self.inner, writer => writer.losses.locate(find));
+        let losses = match &mut self.inner {
+            Inner::OpenAi(writer) => writer.losses_mut(),
+            Inner::Completions(writer) => writer.losses_mut(),
+            Inner::Responses(writer) => &mut writer.losses,
+            Inner::Converse(writer) => &mut writer.losses,
+            Inner::Anthropic(writer) => &mut writer.losses,
+            Inner::Tgi(writer) => &mut writer.losses,
+        };
+        losses.locate(find);
     }
 
     /// Sets the duration of the response in milliseconds, before [`finish`](Self::finish). Only Bedrock has a field for it.
@@ -139,6 +157,7 @@ pub fn write_response(
 ) -> Result<(Vec<u8>, Losses), ConvertError> {
     match api {
         Api::OpenAi => Ok(openai_chat::write_response(response, options)),
+        Api::Completions => Ok(openai_chat::write_completion(response, options)),
         Api::Responses => Ok(openai_responses::write_response(response, options)),
         Api::Converse => Ok(converse::write_response(response, options)),
         Api::Anthropic => Ok(anthropic::write_response(response, options)),

@@ -107,7 +107,7 @@ const ROWS: &[Row] = {
     use Access::{No, Read, ReadWrite as Both};
     &[
         row(Api::OpenAi, "openai", &["openai-chat", "chat-completions"], [Both, Both, Both], "OpenAI chat completions: also vLLM, SGLang, llama.cpp, and the chat of TGI and LMI"),
-        row(Api::Completions, "completions", &["openai-completions"], [Both, Read, Read], "OpenAI completions: text, of the same servers"),
+        row(Api::Completions, "completions", &["openai-completions"], [Both, Both, Both], "OpenAI completions: text, of the same servers"),
         row(Api::Responses, "responses", &["openai-responses"], [Both, Both, Both], "OpenAI Responses"),
         row(Api::Converse, "bedrock", &["converse", "bedrock-converse"], [Both, Both, Both], "Bedrock's Converse and ConverseStream"),
         row(Api::Anthropic, "anthropic", &["messages", "anthropic-messages"], [Both, Both, Both], "Anthropic Messages"),

@@ -203,7 +203,7 @@ impl Response {
     }
 
     /// Reports the loss of what the messages of a choice are for.
-    fn lose_phases(&self, choice: &Choice, losses: &mut Losses) {
+    pub(crate) fn lose_phases(&self, choice: &Choice, losses: &mut Losses) {
         for index in 0..choice.phases.len() {
             losses.set_here(self.positions.of(ResponseItem::Phase { choice: choice.index, index }));
             losses.add("other", Outcome::Dropped, "there is no place for a field of unknown meaning");

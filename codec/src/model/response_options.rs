@@ -29,6 +29,9 @@ pub struct ResponseOptions {
     pub encoding: ConverseEncoding,
     /// The event-stream frames that a stream is put into. Default: none, except for those of ConverseStream.
     pub frames: Frames,
+    /// Leave out the record of a stream that has token counts and nothing else, for a client that did not request it: the last chunk
+    /// of OpenAI's chat and completions, and the usage of a caller that requested it for itself. Default: it is written.
+    pub hide_usage: bool,
 }
 
 /// The event-stream frames that AWS puts the stream of another API into.
@@ -71,6 +74,7 @@ impl ResponseOptions {
         created(seconds: u64) => Some(seconds);
         encoding(encoding: ConverseEncoding) => encoding;
         frames(frames: Frames) => frames;
+        hide_usage(is_hidden: bool) => is_hidden;
         latency_ms(milliseconds: u64) => Some(milliseconds);
     }
 }

@@ -210,6 +210,7 @@ impl Random {
 pub fn target(format: &str) -> Api {
     match format {
         "openai" => Api::OpenAi,
+        "completions" => Api::Completions,
         "anthropic" => Api::Anthropic,
         "responses" => Api::Responses,
         "bedrock" => Api::Converse,

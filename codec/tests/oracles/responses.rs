@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 use super::readers::{options, response};
 use super::{events_of, seeded};
 
-const TARGETS: [(Api, Api); 5] = [
+const TARGETS: [(Api, Api); 6] = [
     (Api::OpenAi, Api::OpenAi),
+    (Api::Completions, Api::Completions),
     (Api::Responses, Api::Responses),
     (Api::Anthropic, Api::Anthropic),
     (Api::Converse, Api::Converse),

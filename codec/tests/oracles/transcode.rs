@@ -127,6 +127,7 @@ pub fn transcode(data: &[u8]) {
     let frames = ConverseEncoding::EventStream;
     for (target, encoding) in [
         (Api::OpenAi, lines),
+        (Api::Completions, lines),
         (Api::Responses, lines),
         (Api::Anthropic, lines),
         (Api::Converse, lines),
@@ -158,17 +159,21 @@ pub fn transcode(data: &[u8]) {
                 assert_eq!(of_first(&events), of_first(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());
             }
-            Api::Tgi => {
+            Api::Tgi | Api::Completions => {
                 let (events, again) = events_of(Options::new().framing(Framing::Sse), vec![Bytes::from(out)]);
                 check_order(&events);
-                // One choice, and one kind of text.
+                // One kind of text, and in TGI one choice.
                 let text = |events: &[Event<'_>]| {
-                    let texts = events.iter().filter_map(|event| match event {
-                        Event::TextDelta { choice: 0, text, .. }
-                        | Event::RefusalDelta { choice: 0, text, .. } => Some(text.clone().into_owned()),
-                        _ => None,
-                    });
-                    texts.collect::<String>()
+                    let mut texts: BTreeMap<u32, String> = BTreeMap::new();
+                    for event in events {
+                        if let Event::TextDelta { choice, text, .. }
+                        | Event::RefusalDelta { choice, text, .. } = event
+                        {
+                            texts.entry(*choice).or_default().push_str(text);
+                        }
+                    }
+                    texts.retain(|choice, _| target == Api::Completions || *choice == 0);
+                    texts
                 };
                 assert_eq!(text(&events), text(&source.0));
                 assert_eq!(again.is_ok(), ending.is_ok());

@@ -20,12 +20,18 @@
 //!
 //! Servers repeat `service_tier` and `system_fingerprint` in every chunk: the reader reports them once, and again if they
 //! change; the writer repeats them in every chunk that follows. `object` and `obfuscation` are ignored.
+//!
+//! The responses of legacy completions are those of the chat with `text` in place of a message: they are read and written here, too.
 
 mod chunk;
+mod chunk_writer;
+mod finish_reason;
 mod nova;
 mod parameters;
 mod read_request;
 mod read_stream;
+mod write_completion;
+mod write_completion_stream;
 mod write_messages;
 mod write_request;
 mod write_response;
@@ -35,6 +41,8 @@ pub(crate) use nova::{NOVA, write as write_nova};
 pub(crate) use parameters::TABLE;
 pub(crate) use read_request::read as read_request;
 pub(crate) use read_stream::{StreamState, read_record};
+pub(crate) use write_completion::write_completion;
+pub(crate) use write_completion_stream::CompletionWriter;
 pub(crate) use write_request::write as write_request;
 pub(crate) use write_response::write_response;
 pub(crate) use write_stream::Writer;

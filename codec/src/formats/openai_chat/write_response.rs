@@ -9,30 +9,40 @@ use crate::formats::call_ids::CallIds;
 use crate::formats::logprobs;
 use crate::formats::openai::chat_annotation;
 use crate::formats::openai_chat::chunk::Delta;
-use crate::formats::openai_chat::write_stream::{
-    FOREIGN, finish_reason, is_taken, is_taken_in_choice, note_finish_reason, why_taken, write_call,
-};
+use crate::formats::openai_chat::chunk_writer::{is_taken, why_taken};
+use crate::formats::openai_chat::finish_reason::{finish_reason, note_finish_reason};
+use crate::formats::openai_chat::write_stream::{FOREIGN, is_taken_in_choice, write_call};
 use crate::formats::openai_usage::{CHAT_USAGE, is_chat_usage, whole_usage, write_usage};
 use crate::json::Object;
 use crate::model::Content;
 use crate::model::position::ResponseItem;
-use crate::model::{Choice, Json, Losses, Outcome, Response, ResponseOptions};
+use crate::model::{Choice, FinishReason, Json, Losses, Outcome, Response, ResponseOptions};
 
 /// Writes a response as a chat completion.
 ///
 /// The [`ResponseOptions`] have defaults for what the source does not have. Several texts of one choice become one.
 pub(crate) fn write_response(response: &Response, context: &ResponseOptions) -> (Vec<u8>, Losses) {
-    let (mut out, mut losses) = (Vec::new(), Losses::default());
     let id = response.id.as_deref().or(context.id.as_deref());
     let mut ids = CallIds::new(id, response.created.or(context.created));
+    write_object(response, context, ["chatcmpl-0", "chat.completion"], |choice, out, losses| {
+        write_choice(response, choice, &mut ids, out, losses);
+    })
+}
+
+/// Writes a response with a default ID and a kind of object.
+pub(super) fn write_object(
+    response: &Response,
+    context: &ResponseOptions,
+    [id, kind]: [&str; 2],
+    mut write_choice: impl FnMut(&Choice, &mut Vec<u8>, &mut Losses),
+) -> (Vec<u8>, Losses) {
+    let (mut out, mut losses) = (Vec::new(), Losses::default());
     Object::write(&mut out, |object| {
-        object.string("id", id.unwrap_or("chatcmpl-0"));
-        object.string("object", "chat.completion");
+        object.string("id", response.id.as_deref().or(context.id.as_deref()).unwrap_or(id));
+        object.string("object", kind);
         object.integer("created", response.created.or(context.created).unwrap_or(0));
         object.string("model", response.model.as_deref().or(context.model.as_deref()).unwrap_or(""));
-        object.array("choices", &response.choices, |choice, out| {
-            write_choice(response, choice, &mut ids, out, &mut losses);
-        });
+        object.array("choices", &response.choices, |choice, out| write_choice(choice, out, &mut losses));
         if let Some(usage) = &response.usage {
             losses.set_here(response.positions.of(ResponseItem::Usage));
             let more = response.more_usage(is_chat_usage).map_or("", |json| json.as_str());
@@ -64,29 +74,50 @@ fn write_choice(
                 message.array("annotations", all, |json, out| out.extend_from_slice(json.as_bytes()));
             }
         });
-        let mut pieces = Vec::new();
-        for (index, piece) in choice.logprobs.iter().enumerate() {
-            losses.set_here(response.positions.of(ResponseItem::Logprobs { choice: choice.index, index }));
-            pieces.extend(logprobs::of_chat(piece.as_str(), losses));
-        }
-        if let Some(logprobs) = logprobs::join(&pieces) {
+        if let Some(logprobs) = joined_logprobs(response, choice, &logprobs::CHAT, losses, logprobs::of_chat)
+        {
             object.json("logprobs", &logprobs);
         }
-        // Clients treat a response without a reason as truncated.
         let (reason, _) = choice.reason(&response.positions, losses);
-        note_finish_reason(&reason, choice.stop.as_deref(), losses);
-        object.string("finish_reason", finish_reason(&reason));
-        if let Some(stop) = &choice.stop {
-            // vLLM's name for it.
-            object.string("stop_reason", stop);
-        }
+        write_reason(&reason, choice, object, losses);
         write_others(response, Some(choice), |name| !Delta::has(name), object, losses);
     });
 }
 
+/// Writes why the choice ended. Clients treat a response without a reason as truncated.
+pub(super) fn write_reason(
+    reason: &FinishReason<'_>,
+    choice: &Choice,
+    object: &mut Object<'_>,
+    losses: &mut Losses,
+) {
+    note_finish_reason(reason, choice.stop.as_deref(), losses);
+    object.string("finish_reason", finish_reason(reason));
+    if let Some(stop) = &choice.stop {
+        // vLLM's name for it.
+        object.string("stop_reason", stop);
+    }
+}
+
+/// The log probabilities of a choice in the shape of an API, whose lists are `lists`; `convert` converts those of one record.
+pub(super) fn joined_logprobs<'r>(
+    response: &Response,
+    choice: &'r Choice,
+    lists: &[&'static str],
+    losses: &mut Losses,
+    mut convert: impl FnMut(&'r str, &mut Losses) -> Option<Cow<'r, str>>,
+) -> Option<Cow<'r, str>> {
+    let mut pieces = Vec::new();
+    for (index, piece) in choice.logprobs.iter().enumerate() {
+        losses.set_here(response.positions.of(ResponseItem::Logprobs { choice: choice.index, index }));
+        pieces.extend(convert(piece.as_str(), losses));
+    }
+    logprobs::join(&pieces, lists)
+}
+
 /// Writes the fields that have no meaning here and belong into this object. If several have one name, the last is written,
 /// which is the one that readers use.
-fn write_others(
+pub(super) fn write_others(
     response: &Response,
     choice: Option<&Choice>,
     is_here: impl Fn(&str) -> bool,
