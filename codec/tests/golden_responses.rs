@@ -118,10 +118,10 @@ fn every_response_converts_to_every_format() {
 }
 
 /// Known differences between the streaming and the non-streaming response, as read (`*`) or after conversion to a format.
-const EXCEPTIONS: [Exception; 10] = [
+const EXCEPTIONS: [Exception; 11] = [
     (
         &["llama"],
-        &["*", "anthropic", "openai"],
+        &["*", "anthropic", "completions", "openai"],
         &["model"],
         "the last record names it, after the answer began",
     ),
@@ -131,18 +131,29 @@ const EXCEPTIONS: [Exception; 10] = [
         &["logprobs"],
         "a stream has them unasked for: `Options::token_logprobs`",
     ),
-    (&["responses"], &["*", "openai"], &["others"], "a stream tells how a search fares"),
+    (
+        &["cohere", "lmi", "openai", "tgi"],
+        &["completions"],
+        &["logprobs"],
+        "the lists of all records are one list in a whole response",
+    ),
+    (&["responses"], &["*", "completions", "openai"], &["others"], "a stream tells how a search fares"),
     (&["responses"], &["anthropic", "bedrock"], &["content"], "the signature comes after its part has ended"),
     (
         &["tgi"],
-        &["*", "openai"],
+        &["*", "completions", "openai"],
         &["others", "others of a choice"],
         "`top_tokens` are a token's, or in the details",
     ),
-    (&["tgi"], &["*", "anthropic", "bedrock", "openai"], &["usage"], "only a stream counts the input"),
+    (
+        &["tgi"],
+        &["*", "anthropic", "bedrock", "completions", "openai"],
+        &["usage"],
+        "only a stream counts the input",
+    ),
     (
         &["sglang"],
-        &["*", "openai"],
+        &["*", "completions", "openai"],
         &["others of a choice"],
         "the tokens of a text that is streamed are not repeated",
     ),

@@ -73,6 +73,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
         "formats/framed" => {
             &["buffer", "error", "eventstream", "formats/converse", "json", "model", "sagemaker"]
         }
+        "formats/pass_through" => &["json", "model"],
         "formats/request" | "formats/writer" => {
             &["convert_error", "error", "formats", "json", "limits", "model"]
         }

@@ -304,7 +304,8 @@ where
         let mut chat = observer.observe(response.chat(self.decode_options.clone()))?;
         names.restore_response(&mut chat);
         observer.response(&chat);
-        Ok(ChatResponse::new(response.metadata, chat, losses))
+        let body = names.is_empty().then_some(response.body);
+        Ok(ChatResponse::new(response.metadata, chat, losses, body))
     }
 
     /// Sends a request that was read from `body`, a request of the API `from`, and converts the whole response into a
@@ -581,6 +582,33 @@ mod tests {
         let mut stream = chat.transcode_stream(Api::OpenAi, body, Api::Anthropic, options).await?;
         while stream.chunk().await?.is_some() {}
         assert_eq!(seen(), expected);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_whole_response_of_the_same_api_is_passed_through() -> Result<(), Error> {
+        const BODY: &str = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"content":"hi","reasoning":null}, "finish_reason":"stop"}],"kv":1}"#;
+        let whole = |body: &'static str| {
+            service_fn(
+                move |_: Invoke| async move { Ok::<_, Error>(Response::new(Metadata::default(), body)) },
+            )
+        };
+        let request = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
+        let options = ResponseOptions::new().pass_through(true);
+        let chat = Chat::new(whole(BODY), "e");
+        let response = chat.transcode_complete(Api::OpenAi, request, Api::OpenAi, options.clone()).await?;
+        assert_eq!(response.body, BODY);
+        let converted =
+            chat.transcode_complete(Api::OpenAi, request, Api::Anthropic, options.clone()).await?;
+        assert!(converted.body.starts_with(b"{\"id\":\"msg_"));
+        // Without the field that clients rely on, it is written anew, and so it is if a tool has another name.
+        let shapeless =
+            Chat::new(whole(r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#), "e");
+        let response =
+            shapeless.transcode_complete(Api::OpenAi, request, Api::OpenAi, options.clone()).await?;
+        assert!(response.body.windows(17).any(|text| text == b"\"chat.completion\""));
+        let failed = Chat::new(whole(r#"{"object":"chat.completion","error":{"message":"boom"}}"#), "e");
+        failed.transcode_complete(Api::OpenAi, request, Api::OpenAi, options).await.expect_err("a failure");
         Ok(())
     }
 

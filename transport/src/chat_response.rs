@@ -1,10 +1,12 @@
 //! Responses of a chat in canonical form.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_core::Stream;
 use sagewire_codec::Api;
 use sagewire_codec::model::{self, Event, Losses, ResponseOptions};
@@ -24,11 +26,18 @@ pub struct ChatResponse {
     pub response: model::Response,
     /// What the container's API could not express of the request.
     pub losses: Losses,
+    /// The body, if it may be passed on: no names of tools in it had to be replaced.
+    body: Option<Bytes>,
 }
 
 impl ChatResponse {
-    pub(crate) fn new(metadata: Metadata, response: model::Response, losses: Losses) -> Self {
-        Self { metadata, response, losses }
+    pub(crate) fn new(
+        metadata: Metadata,
+        response: model::Response,
+        losses: Losses,
+        body: Option<Bytes>,
+    ) -> Self {
+        Self { metadata, response, losses, body }
     }
 
     /// The text of the first choice; empty if there is none.
@@ -42,8 +51,30 @@ impl ChatResponse {
     ///
     /// [`Error::convert`]: the codec does not write responses of `api`.
     pub fn transcoded(self, api: Api, options: &ResponseOptions) -> Result<TranscodedResponse, Error> {
-        let written = TranscodedResponse::write(self.metadata, &self.response, api, options)?;
+        let body = self.body.filter(|body| options.pass_through && can_pass(api, body));
+        let written = match body {
+            Some(body) => TranscodedResponse::new(self.metadata, api, body, Losses::default()),
+            None => TranscodedResponse::write(self.metadata, &self.response, api, options)?,
+        };
         Ok(written.request_losses(self.losses))
+    }
+}
+
+/// Whether a body is a response of the API, by the field that its clients rely on.
+fn can_pass(api: Api, body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        object: Option<Cow<'a, str>>,
+        #[serde(borrow, rename = "type")]
+        kind: Option<Cow<'a, str>>,
+    }
+    let Ok(Body { object, kind }) = serde_json::from_slice(body) else { return false };
+    match api {
+        Api::OpenAi => object.as_deref() == Some("chat.completion"),
+        Api::Completions => object.as_deref() == Some("text_completion"),
+        Api::Anthropic => kind.as_deref() == Some("message"),
+        _ => false,
     }
 }
 

@@ -122,6 +122,21 @@ impl EventSource {
         }
     }
 
+    /// Keeps the records for [`take_records`](Self::take_records), if they are to be passed on: not if names of tools in them have to
+    /// be replaced. Returns whether they are kept.
+    pub(crate) fn keep_records(&mut self) -> bool {
+        let is_unchanged = self.names.is_empty() && self.stats.first_event.is_none();
+        if is_unchanged {
+            self.decoder.keep_records();
+        }
+        is_unchanged
+    }
+
+    /// The records that were read since the last call, and whether the response is over with each.
+    pub(crate) fn take_records(&mut self, take: impl FnMut(&[u8], bool)) {
+        self.decoder.take_records(take);
+    }
+
     /// Where the last event was in its record, as a JSON pointer.
     pub(crate) fn pointer(&self) -> Option<String> {
         self.decoder.pointer()

@@ -423,6 +423,49 @@ mod tests {
         assert!(stream.chunk().await.expect("the end").is_none());
     }
 
+    #[tokio::test]
+    async fn a_response_of_the_same_api_is_passed_through() {
+        let chunk = |rest: &str| format!("data: {{\"object\":\"chat.completion.chunk\",{rest}}}\n\n");
+        let text = chunk(r#""choices":[{"index":0,"delta":{"content":"hi"},"token_ids":[7]}]"#);
+        let stop = chunk(r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}]"#);
+        let usage = chunk(r#""choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}"#);
+        let bytes = |text: &str| Ok(Chunk::Bytes(Bytes::copy_from_slice(text.as_bytes())));
+        let stream = |items: Vec<Result<Chunk, Error>>, api, options: ResponseOptions| {
+            let chunks: Chunks = Box::pin(Items(items.into_iter()));
+            let stream =
+                ResponseStream::new(Metadata::default(), Framing::Unframed, chunks, &Bounds::default());
+            stream.transcoded(api, options.pass_through(true)).expect("it is written")
+        };
+        let items = || vec![bytes(&text), bytes(&stop), bytes(&usage), bytes("data: [DONE]\n\n")];
+        let all = [&*text, &*stop, &*usage, "data: [DONE]\n\n"].concat();
+        let passed = stream(items(), Api::OpenAi, ResponseOptions::new());
+        assert_eq!(String::from_utf8(read(passed.into_http().into_body()).await).unwrap(), all);
+        let mut hidden = stream(items(), Api::OpenAi, ResponseOptions::new().hide_usage(true));
+        let mut out = Vec::new();
+        while let Some(piece) = hidden.chunk().await.expect("complete") {
+            out.extend_from_slice(&piece);
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), all.replace(&usage, ""));
+        let usage = hidden.stats().usage.expect("counts");
+        assert_eq!((usage.output_tokens, hidden.stats().deltas), (Some(2), 1));
+        assert!(hidden.response_losses().is_empty() && matches!(hidden.ending(), Some(Ok(()))));
+        // A response of another API is converted.
+        let converted = stream(items(), Api::Anthropic, ResponseOptions::new());
+        let converted = read(converted.into_http().into_body()).await;
+        assert!(String::from_utf8_lossy(&converted).contains("text_delta"));
+        let shapeless =
+            vec![bytes("data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n"), bytes(&stop)];
+        let converted =
+            read(stream(shapeless, Api::OpenAi, ResponseOptions::new()).into_http().into_body()).await;
+        assert_eq!(String::from_utf8_lossy(&converted).matches("chat.completion.chunk").count(), 3);
+        // A failure is one, and the error of the API.
+        let cut = vec![bytes(&text), Err(Error::broken_off())];
+        let failed = read(stream(cut, Api::OpenAi, ResponseOptions::new()).into_http().into_body()).await;
+        let failed = String::from_utf8(failed).unwrap();
+        let rest = failed.strip_prefix(&*text).expect("the text");
+        assert!(rest.starts_with("data: {\"error\":") && !rest.contains("[DONE]"), "{rest}");
+    }
+
     /// A body that may have ended before its first event.
     fn of(items: Vec<Result<Chunk, Error>>, api: Api) -> TranscodedStream {
         let chunks: Chunks = Box::pin(Items(items.into_iter()));

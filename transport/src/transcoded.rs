@@ -104,12 +104,14 @@ impl TranscodedResponse {
         options: &ResponseOptions,
     ) -> Result<Self, Error> {
         let options = &with_id(options.clone(), api, &metadata);
-        let (body, response_losses) = write_response(api, response, options).map_err(Error::response_conversion)?;
+        let (body, response_losses) =
+            write_response(api, response, options).map_err(Error::response_conversion)?;
         Ok(Self::new(metadata, api, body, response_losses))
     }
 
-    pub(crate) fn new(metadata: Metadata, api: Api, body: Vec<u8>, response_losses: Losses) -> Self {
-        Self { metadata, api, body: body.into(), request_losses: Losses::default(), response_losses }
+    pub(crate) fn new(metadata: Metadata, api: Api, body: impl Into<Bytes>, response_losses: Losses) -> Self {
+        let (body, request_losses) = (body.into(), Losses::default());
+        Self { metadata, api, body, request_losses, response_losses }
     }
 
     pub(crate) fn request_losses(mut self, losses: Losses) -> Self {
@@ -144,6 +146,16 @@ pub struct TranscodedStream {
     has_returned: bool,
     /// The latency is measured, because the options do not have it.
     measures_latency: bool,
+    passing: Passing,
+}
+
+/// Whether the records of the source are passed on in place of its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    No,
+    /// The first record decides.
+    Unknown,
+    Yes,
 }
 
 impl TranscodedStream {
@@ -157,6 +169,11 @@ impl TranscodedStream {
         let options = with_id(options, api, &metadata);
         let (encoding, frames) = (options.encoding, options.frames);
         let measures_latency = options.latency_ms.is_none();
+        let mut source = source;
+        let passing = match options.pass_through && source.keep_records() {
+            true => Passing::Unknown,
+            false => Passing::No,
+        };
         let writer = Writer::new(api, options).map_err(Error::response_conversion)?;
         Ok(Self {
             metadata,
@@ -170,6 +187,7 @@ impl TranscodedStream {
             end: None,
             has_returned: false,
             measures_latency,
+            passing,
         })
     }
 
@@ -284,16 +302,36 @@ impl TranscodedStream {
     /// Converts what has arrived. True once there is output to return, or the end.
     fn convert(&mut self) -> bool {
         loop {
-            let Self { source, writer, out, .. } = self;
+            let Self { source, writer, out, passing, .. } = self;
             // A further delta of a text loses nothing that the first one has not lost.
             let mut is_text = false;
+            let mut first = None;
             let step = source.step(|event| {
                 is_text = matches!(event, model::Event::TextDelta { .. });
-                writer.write(&event, out);
+                match passing {
+                    Passing::No => writer.write(&event, out),
+                    Passing::Unknown => first = Some(event.into_owned()),
+                    Passing::Yes => {}
+                }
             });
+            if *passing != Passing::No {
+                source.take_records(|record, is_last| {
+                    if *passing == Passing::Unknown {
+                        *passing = if writer.can_pass(record) { Passing::Yes } else { Passing::No };
+                    }
+                    if *passing == Passing::Yes {
+                        writer.write_record(record, is_last, out);
+                    }
+                });
+                if let (Some(event), false) = (first, *passing == Passing::Yes) {
+                    // An event of no record, or of one that has to be converted.
+                    *passing = Passing::No;
+                    writer.write(&event, out);
+                }
+            }
             let end = match step {
                 Step::Event => {
-                    if !is_text {
+                    if !is_text && *passing == Passing::No {
                         writer.locate_losses(|| source.pointer());
                     }
                     if out.len() >= PIECE_LEN {

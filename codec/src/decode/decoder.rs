@@ -362,6 +362,21 @@ impl Decoder {
         self.reader.api()
     }
 
+    /// Keeps the records of each chunk from now on, for a caller that passes them on unchanged: see
+    /// [`take_records`](Self::take_records).
+    pub fn keep_records(&mut self) {
+        self.reader.kept().get_or_insert_default();
+    }
+
+    /// Calls `take` with each JSON document that was read since the last call, and whether the response is over with it, as it is with
+    /// `[DONE]` or with Anthropic's `message_stop`. A record that is malformed or that is an error is not among them. Call it
+    /// after each [`decode`](Self::decode) and [`finish`](Self::finish): the records of one chunk are dropped when the next chunk begins.
+    pub fn take_records(&mut self, take: impl FnMut(&[u8], bool)) {
+        if let Some(kept) = self.reader.kept() {
+            kept.take(take);
+        }
+    }
+
     /// The position of the last event in its record, if it is known without reading the record again.
     pub(crate) fn record_offset(&self) -> Option<RecordOffset> {
         self.queue.record_offset()
@@ -405,9 +420,14 @@ impl Decoder {
                 }
                 State::Decoding => {
                     let has_part = !self.part.range.is_empty() || self.next_cached() || self.next_part();
-                    if !has_part && !self.input.refill(chunk) {
-                        self.release();
-                        return Ok(Next::Chunk);
+                    if !has_part {
+                        if !self.input.refill(chunk) {
+                            self.release();
+                            return Ok(Next::Chunk);
+                        }
+                        if let Some(kept) = self.reader.kept() {
+                            kept.clear();
+                        }
                     }
                     if let Some(delta) = self.next_record() {
                         return Ok(Next::Delta(delta));
@@ -455,7 +475,8 @@ impl Decoder {
         }
         let offset = record.offset + record.from as u64;
         queue.begin(offset);
-        match reader.read(bytes, record.from, record.kind, queue) {
+        let from = record.from;
+        match reader.read(bytes, from, record.kind, queue) {
             Ok(to) => record.from = to,
             Err(kind) => {
                 self.fail_record(offset, kind);
@@ -465,6 +486,9 @@ impl Decoder {
         if let Some(failure) = reader.take_failure() {
             self.state =
                 State::closing(DecodeError::new(Layer::Format, offset, DecodeErrorKind::Failure(failure)));
+        } else if reader.kept().is_some() {
+            let document = &bytes[from..record.from.min(bytes.len())];
+            reader.keep(document);
         }
     }
 
@@ -535,6 +559,9 @@ impl Decoder {
         let Self { input, frames, records, record, reader, queue, repaired, .. } = self;
         let bytes = &record.source.bytes(input, frames, records, repaired)[record.range.clone()];
         record.from = usize::MAX;
+        if let Some(kept) = reader.kept() {
+            kept.push(bytes, false);
+        }
         let delta = reader.read_delta(bytes, found, queue);
         if delta.is_none() {
             queue.begin(record.offset);

@@ -4,6 +4,7 @@
 mod decode_loop;
 mod decoder;
 mod detect;
+mod kept_records;
 mod read_response;
 mod reader;
 mod shape_cache;

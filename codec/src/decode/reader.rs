@@ -10,6 +10,7 @@ use crate::assemble::{
     Delta, DeltaCall, DeltaKind, DeltaTarget, Emitter, EventQueue, ResponseState, Stop, Tracked,
 };
 use crate::decode::detect;
+use crate::decode::kept_records::KeptRecords;
 pub(crate) use crate::decode::shape_cache::RecordKind;
 use crate::decode::shape_cache::ShapeCache;
 pub(crate) use crate::decode::shape_match::Match;
@@ -19,7 +20,7 @@ use crate::formats::custom;
 use crate::formats::{
     anthropic, cohere, converse, openai_chat, openai_responses, plain_text, text_generation,
 };
-use crate::json::{Json, Kind};
+use crate::json::{Json, Kind, is_document};
 use crate::limits::Limits;
 use crate::model::position::RecordOffset;
 use crate::model::{Api, Failure};
@@ -41,6 +42,8 @@ struct Memory {
     api: Option<Api>,
     /// Why the first record or event that was not recognized was not.
     unknown: Option<&'static str>,
+    /// The records that were read, if they are kept.
+    kept: Option<Box<KeptRecords>>,
 }
 
 /// The state of the reader of one API.
@@ -113,13 +116,28 @@ impl Reader {
     }
 
     fn with_state(limits: Arc<Limits>, state: State, api: Option<Api>, token_logprobs: bool) -> Self {
-        let memory = Memory { shapes: ShapeCache::default(), state, api, unknown: None };
+        let memory = Memory { shapes: ShapeCache::default(), state, api, unknown: None, kept: None };
         Self { response: ResponseState::new(limits, token_logprobs), memory: Box::new(memory) }
     }
 
     /// The API that the caller named, or that was detected.
     pub(crate) fn api(&self) -> Option<Api> {
         self.memory.api.or_else(|| self.memory.state.api())
+    }
+
+    /// The records that were read, if they are kept.
+    #[inline(always)]
+    pub(crate) fn kept(&mut self) -> &mut Option<Box<KeptRecords>> {
+        &mut self.memory.kept
+    }
+
+    /// Keeps a record that was read, unless it is malformed.
+    pub(crate) fn keep(&mut self, record: &[u8]) {
+        let is_last = self.response.is_over();
+        let is_good = is_last || core::str::from_utf8(record).is_ok_and(is_document);
+        if let (Some(kept), true) = (&mut self.memory.kept, is_good) {
+            kept.push(record, is_last);
+        }
     }
 
     /// How far the response is.

@@ -74,6 +74,11 @@ impl Framed {
         self.first_event_ms = Some(milliseconds);
     }
 
+    /// Whether counts of the events are written.
+    pub(crate) fn has_counts(&self) -> bool {
+        self.is_chunks
+    }
+
     /// Notes what the metrics consist of.
     pub(crate) fn observe(&mut self, event: &Event<'_>) {
         match event {
@@ -85,7 +90,7 @@ impl Framed {
 
     /// The metrics of the invocation as a field of the response, unless the source has some.
     pub(crate) fn metrics(&self) -> Option<Event<'static>> {
-        if !self.is_chunks || self.has_metrics {
+        if !self.has_counts() || self.has_metrics {
             return None;
         }
         let usage = self.usage.unwrap_or_default();

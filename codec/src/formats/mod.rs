@@ -24,6 +24,7 @@ mod openai_completions;
 pub(crate) mod openai_responses;
 mod openai_usage;
 mod parameters;
+mod pass_through;
 pub(crate) mod plain_text;
 pub(crate) mod python_repr;
 mod request;

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::error::DecodeError;
 use crate::formats::framed::Framed;
+use crate::formats::pass_through;
+use crate::formats::pass_through::PassThrough;
 use crate::formats::text_generation::tgi;
 use crate::formats::{anthropic, converse, openai_chat, openai_responses};
 use crate::model::{Api, Event, Frames, Losses, Response, ResponseOptions};
@@ -16,6 +18,10 @@ use crate::model::{Api, Event, Frames, Losses, Response, ResponseOptions};
 pub struct Writer {
     inner: Inner,
     framed: Option<Box<Framed>>,
+    /// Its records are passed on, in place of events.
+    passed: Option<PassThrough>,
+    api: Api,
+    hide_usage: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +62,7 @@ impl Writer {
             return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what }));
         }
         let framed = Framed::new(&options).map(Box::new);
+        let hide_usage = options.hide_usage;
         let inner = match api {
             Api::OpenAi => Inner::OpenAi(openai_chat::Writer::new(options)),
             Api::Completions => Inner::Completions(openai_chat::CompletionWriter::new(options)),
@@ -67,7 +74,7 @@ impl Writer {
                 return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "writing streams" }));
             }
         };
-        Ok(Self { inner, framed })
+        Ok(Self { inner, framed, passed: None, api, hide_usage })
     }
 
     /// Appends an event to `out`, as the API has it.
@@ -83,11 +90,63 @@ impl Writer {
         }
     }
 
+    /// Whether the records of a stream can be passed on unchanged, in place of its events: its first record has the shape of this
+    /// API, which is OpenAI's chat or completions, or Anthropic's Messages.
+    pub fn can_pass(&self, record: &[u8]) -> bool {
+        let is_own = |record: &str| pass_through::is_own(self.api, record);
+        // Bedrock adds counts to the last event, which follow from events.
+        let has_counts = self.framed.as_ref().is_some_and(|framed| framed.has_counts());
+        !has_counts && core::str::from_utf8(record).is_ok_and(is_own)
+    }
+
+    /// Appends a record of the same API to `out`, unchanged except for line ends. No event may be written then. The records are those
+    /// of [`Decoder::take_records`](crate::Decoder::take_records): `is_last` is whether the response is over with it. It is
+    /// written by [`finish`](Self::finish), and only if the response is complete.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use sagewire_codec::{Api, Decoder, Writer, model::ResponseOptions};
+    ///
+    /// let body = concat!(
+    ///     r#"data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"hi"},"token_ids":[7]}]}"#, "\n\n",
+    ///     r#"data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#, "\n\n",
+    ///     "data: [DONE]\n\n",
+    /// );
+    /// let (mut decoder, mut out) = (Decoder::new(), Vec::new());
+    /// decoder.keep_records();
+    /// let mut writer = Writer::new(Api::OpenAi, ResponseOptions::new())?;
+    /// decoder.feed(Bytes::from(body), |event| { /* observe it */ })?;
+    /// decoder.take_records(|record, is_last| writer.write_record(record, is_last, &mut out));
+    /// decoder.end(|_| {})?;
+    /// writer.finish(Ok(()), &mut out);
+    /// assert_eq!(String::from_utf8_lossy(&out), body);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn write_record(&mut self, record: &[u8], is_last: bool, out: &mut Vec<u8>) {
+        let passed = self.passed.get_or_insert_with(|| PassThrough::new(self.api, self.hide_usage));
+        let Ok(record) = core::str::from_utf8(record) else { return };
+        match &mut self.framed {
+            None => passed.write(record, is_last, out),
+            Some(framed) => {
+                passed.write(record, is_last, &mut framed.buffer);
+                framed.flush(out);
+            }
+        }
+    }
+
     /// Appends the end of the stream to `out`: the terminal record of a complete stream, or the error that it ended with.
     pub fn finish(&mut self, ending: Result<(), &DecodeError>, out: &mut Vec<u8>) {
+        let passed = self.passed.as_mut().filter(|_| ending.is_ok());
         let Some(framed) = &mut self.framed else {
-            return each!(&mut self.inner, writer => writer.finish(ending, out));
+            return match passed {
+                Some(passed) => passed.finish(out),
+                None => each!(&mut self.inner, writer => writer.finish(ending, out)),
+            };
         };
+        if let Some(passed) = passed {
+            passed.finish(&mut framed.buffer);
+            return framed.flush(out);
+        }
         if let (Ok(()), Inner::Anthropic(writer), Some(metrics)) = (ending, &mut self.inner, framed.metrics())
         {
             writer.write(&metrics, &mut framed.buffer);
@@ -102,8 +161,8 @@ impl Writer {
     /// The losses so far.
     pub fn losses(&self) -> &Losses {
         match &self.inner {
-            Inner::OpenAi(writer) => writer.losses(),
-            Inner::Completions(writer) => writer.losses(),
+            Inner::OpenAi(writer) => &writer.chunks.losses,
+            Inner::Completions(writer) => &writer.chunks.losses,
             Inner::Responses(writer) => &writer.losses,
             Inner::Converse(writer) => &writer.losses,
             Inner::Anthropic(writer) => &writer.losses,
@@ -116,8 +175,8 @@ impl Writer {
     #[inline]
     pub fn locate_losses(&mut self, find: impl FnOnce() -> Option<String>) {
         let losses = match &mut self.inner {
-            Inner::OpenAi(writer) => writer.losses_mut(),
-            Inner::Completions(writer) => writer.losses_mut(),
+            Inner::OpenAi(writer) => &mut writer.chunks.losses,
+            Inner::Completions(writer) => &mut writer.chunks.losses,
             Inner::Responses(writer) => &mut writer.losses,
             Inner::Converse(writer) => &mut writer.losses,
             Inner::Anthropic(writer) => &mut writer.losses,

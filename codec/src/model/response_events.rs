@@ -59,21 +59,20 @@ impl Choice {
         let mut logprobs = self.logprobs.iter();
         let mut part = 0;
         for item in &self.content {
-            let Some(kind) = part_kind(&item.content, api) else { continue };
             while let Some((_, json)) = phases.next_if(|(at, _)| *at <= part) {
                 let name = Some(Cow::Borrowed("phase"));
                 emit(&Event::Other { choice: Some(choice), name, json: json.clone() });
             }
-            let is_text = matches!(kind, PartKind::Text);
-            emit(&Event::PartStart { choice, part, kind });
-            emit_deltas(&item.content, choice, part, emit);
+            if !item.content.for_each_event((choice, part), api, emit) {
+                continue;
+            }
             for (_, json) in item.extension_fields.iter().filter(|(name, _)| name == "delta") {
                 emit(&Event::OtherDelta { choice, part, json: json.value.clone() });
             }
             while let Some((of, json)) = citations.next_if(|(of, _)| *of <= part) {
                 emit(&Event::Citation { choice, part: Some(*of), json: json.clone() });
             }
-            if is_text {
+            if let Content::Text(_) = item.content {
                 for json in logprobs.by_ref() {
                     emit(&Event::Logprobs { choice, part: Some(part), json: json.clone() });
                 }
@@ -102,45 +101,55 @@ impl Choice {
     }
 }
 
-/// The kind of a part; `None` for content that is not a model's.
-fn part_kind<'a>(content: &'a Content<'_>, api: Option<Api>) -> Option<PartKind<'a>> {
-    Some(match content {
-        Content::Text(_) => PartKind::Text,
-        Content::Refusal(_) => PartKind::Refusal,
-        Content::Reasoning { .. } | Content::Redacted(_) => PartKind::Reasoning,
-        Content::ToolCall { id, name, custom, .. } => PartKind::ToolCall {
-            id: id.as_deref().map(Cow::Borrowed),
-            name: Cow::Borrowed(name),
-            custom: *custom,
-        },
-        Content::Other(json) => PartKind::Other { api: api?, json: json.clone() },
-        _ => return None,
-    })
-}
-
-/// Makes a delta of a choice, a part and a text.
-type DeltaOf<'a> = fn(u32, u32, Cow<'a, str>) -> Event<'a>;
-
-/// The deltas of a part, which are never empty, and its signature.
-fn emit_deltas<'a>(content: &'a Content<'_>, choice: u32, part: u32, emit: &mut dyn FnMut(&Event<'a>)) {
-    let (text, delta): (&str, DeltaOf<'a>) = match content {
-        Content::Text(text) => (text, |choice, part, text| Event::TextDelta { choice, part, text }),
-        Content::Refusal(text) => (text, |choice, part, text| Event::RefusalDelta { choice, part, text }),
-        Content::Reasoning { text, .. } => {
-            (text, |choice, part, text| Event::ReasoningDelta { choice, part, text })
+impl Content<'_> {
+    /// Calls `emit` with the start of a part and its deltas, which are never empty. Returns false for content that is not a model's.
+    pub(crate) fn for_each_event(
+        &self,
+        (choice, part): (u32, u32),
+        api: Option<Api>,
+        emit: &mut dyn FnMut(&Event<'_>),
+    ) -> bool {
+        let kind = match self {
+            Content::Text(_) => PartKind::Text,
+            Content::Refusal(_) => PartKind::Refusal,
+            Content::Reasoning { .. } | Content::Redacted(_) => PartKind::Reasoning,
+            Content::ToolCall { id, name, custom, .. } => PartKind::ToolCall {
+                id: id.as_deref().map(Cow::Borrowed),
+                name: Cow::Borrowed(name),
+                custom: *custom,
+            },
+            // Without its API, it is a block of some other one.
+            Content::Other(json) => {
+                PartKind::Other { api: api.unwrap_or(Api::PlainText), json: json.clone() }
+            }
+            _ => return false,
+        };
+        emit(&Event::PartStart { choice, part, kind });
+        let event = match self {
+            Content::Text(text) => Event::TextDelta { choice, part, text: Cow::Borrowed(text) },
+            Content::Refusal(text) => Event::RefusalDelta { choice, part, text: Cow::Borrowed(text) },
+            Content::Reasoning { text, .. } => {
+                Event::ReasoningDelta { choice, part, text: Cow::Borrowed(text) }
+            }
+            Content::ToolCall { input, .. } => {
+                Event::ToolInputDelta { choice, part, text: Cow::Borrowed(input) }
+            }
+            Content::Redacted(data) => Event::Redacted { choice, part, data: Cow::Borrowed(data) },
+            _ => return true,
+        };
+        let is_empty = match &event {
+            Event::TextDelta { text, .. }
+            | Event::RefusalDelta { text, .. }
+            | Event::ReasoningDelta { text, .. }
+            | Event::ToolInputDelta { text, .. } => text.is_empty(),
+            _ => false,
+        };
+        if !is_empty {
+            emit(&event);
         }
-        Content::ToolCall { input, .. } => {
-            (input, |choice, part, text| Event::ToolInputDelta { choice, part, text })
+        if let Content::Reasoning { signature: Some(signature), .. } = self {
+            emit(&Event::ReasoningSignature { choice, part, signature: Cow::Borrowed(signature) });
         }
-        Content::Redacted(data) => {
-            return emit(&Event::Redacted { choice, part, data: Cow::Borrowed(data) });
-        }
-        _ => return,
-    };
-    if !text.is_empty() {
-        emit(&delta(choice, part, Cow::Borrowed(text)));
-    }
-    if let Content::Reasoning { signature: Some(signature), .. } = content {
-        emit(&Event::ReasoningSignature { choice, part, signature: Cow::Borrowed(signature) });
+        true
     }
 }

@@ -32,6 +32,10 @@ pub struct ResponseOptions {
     /// Leave out the record of a stream that has token counts and nothing else, for a client that did not request it: the last chunk
     /// of OpenAI's chat and completions, and the usage of a caller that requested it for itself. Default: it is written.
     pub hide_usage: bool,
+    /// Pass a response that has the API already on unchanged, if it is one of OpenAI's chat or completions, or of Anthropic's Messages.
+    /// It is decoded nevertheless, so that a failure is written as one. This is for transports: a [`Writer`](crate::Writer) is given
+    /// events or records. Default: it is written anew.
+    pub pass_through: bool,
 }
 
 /// The event-stream frames that AWS puts the stream of another API into.
@@ -75,6 +79,7 @@ impl ResponseOptions {
         encoding(encoding: ConverseEncoding) => encoding;
         frames(frames: Frames) => frames;
         hide_usage(is_hidden: bool) => is_hidden;
+        pass_through(is_passed: bool) => is_passed;
         latency_ms(milliseconds: u64) => Some(milliseconds);
     }
 }

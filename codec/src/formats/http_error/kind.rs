@@ -95,43 +95,39 @@ impl HttpErrorKind {
         parts.iter().find(|(part, _)| has_part(name, part)).map(|(_, kind)| *kind)
     }
 
-    /// The names of the kind in OpenAI, Anthropic, TGI, Bedrock and SageMaker, in this order.
-    #[rustfmt::skip]
-    fn names(self) -> [&'static str; 5] {
+    /// The names of the kind in OpenAI, Anthropic and TGI.
+    pub(super) fn names(self) -> [&'static str; 3] {
         match self {
-            Self::InvalidRequest => ["invalid_request_error", "invalid_request_error", "validation", "ValidationException", "ValidationError"],
-            Self::Authentication => ["authentication_error", "authentication_error", "generation", "UnrecognizedClientException", "UnrecognizedClientException"],
-            Self::Signature => ["authentication_error", "authentication_error", "generation", "InvalidSignatureException", "InvalidSignatureException"],
-            Self::Permission => ["permission_error", "permission_error", "generation", "AccessDeniedException", "AccessDeniedException"],
-            Self::NotFound => ["not_found_error", "not_found_error", "generation", "ResourceNotFoundException", "ValidationError"],
-            Self::TooLarge => ["invalid_request_error", "request_too_large", "validation", "ValidationException", "ValidationError"],
-            Self::RateLimit => ["rate_limit_error", "rate_limit_error", "overloaded", "ThrottlingException", "ThrottlingException"],
-            Self::Billing => ["insufficient_quota", "billing_error", "generation", "ServiceQuotaExceededException", "ServiceQuotaExceededException"],
-            Self::NotReady => ["server_error", "overloaded_error", "overloaded", "ModelNotReadyException", "ModelNotReadyException"],
-            Self::Timeout => ["timeout", "timeout_error", "generation", "ModelTimeoutException", "ModelError"],
-            Self::Unavailable => ["server_error", "overloaded_error", "overloaded", "ServiceUnavailableException", "ServiceUnavailable"],
-            Self::Server => ["server_error", "api_error", "generation", "InternalServerException", "InternalFailure"],
+            Self::InvalidRequest => ["invalid_request_error", "invalid_request_error", "validation"],
+            Self::Authentication | Self::Signature => {
+                ["authentication_error", "authentication_error", "generation"]
+            }
+            Self::Permission => ["permission_error", "permission_error", "generation"],
+            Self::NotFound => ["not_found_error", "not_found_error", "generation"],
+            Self::TooLarge => ["invalid_request_error", "request_too_large", "validation"],
+            Self::RateLimit => ["rate_limit_error", "rate_limit_error", "overloaded"],
+            Self::Billing => ["insufficient_quota", "billing_error", "generation"],
+            Self::NotReady | Self::Unavailable => ["server_error", "overloaded_error", "overloaded"],
+            Self::Timeout => ["timeout", "timeout_error", "generation"],
+            Self::Server => ["server_error", "api_error", "generation"],
         }
     }
 
-    /// OpenAI's `type` for the kind.
-    pub(super) fn openai(self) -> &'static str {
-        self.names()[0]
-    }
-
-    /// TGI's `error_type` for the kind.
-    pub(super) fn tgi(self) -> &'static str {
-        self.names()[2]
-    }
-
-    /// Bedrock's exception for the kind.
-    pub(super) fn bedrock(self) -> &'static str {
-        self.names()[3]
-    }
-
-    /// SageMaker's error for the kind.
-    pub(super) fn sagemaker(self) -> &'static str {
-        self.names()[4]
+    /// The names of the kind in Bedrock and SageMaker. The authentication in front of both is the same.
+    pub(super) fn aws_names(self) -> [&'static str; 2] {
+        match self {
+            Self::InvalidRequest | Self::TooLarge => ["ValidationException", "ValidationError"],
+            Self::Authentication => ["UnrecognizedClientException"; 2],
+            Self::Signature => ["InvalidSignatureException"; 2],
+            Self::Permission => ["AccessDeniedException"; 2],
+            Self::NotFound => ["ResourceNotFoundException", "ValidationError"],
+            Self::RateLimit => ["ThrottlingException"; 2],
+            Self::Billing => ["ServiceQuotaExceededException"; 2],
+            Self::NotReady => ["ModelNotReadyException"; 2],
+            Self::Timeout => ["ModelTimeoutException", "ModelError"],
+            Self::Unavailable => ["ServiceUnavailableException", "ServiceUnavailable"],
+            Self::Server => ["InternalServerException", "InternalFailure"],
+        }
     }
 
     /// OpenAI's status for the kind.

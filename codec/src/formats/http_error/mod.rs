@@ -78,7 +78,7 @@ impl HttpError {
         Self {
             status: kind.status(),
             kind,
-            name: kind.openai().to_string(),
+            name: kind.names()[0].to_string(),
             code: kind.code().map(ToString::to_string),
             param: None,
             message: message.into(),

@@ -90,7 +90,7 @@ impl HttpError {
         match own(&BEDROCK, &self.name) {
             Some(own) => own,
             None if is_models && !is_temporary => MODEL_ERROR_EXCEPTION,
-            None => self.kind.bedrock(),
+            None => self.kind.aws_names()[0],
         }
     }
 
@@ -99,7 +99,7 @@ impl HttpError {
         match own(&SAGEMAKER, &self.name) {
             _ if self.original_status.is_some() => MODEL_ERROR,
             Some(own) => own,
-            None => self.kind.sagemaker(),
+            None => self.kind.aws_names()[1],
         }
     }
 

@@ -23,7 +23,7 @@ impl HttpError {
             Api::Converse => self.write_bedrock(object),
             api if api.is_text_generation() => {
                 object.string("error", &self.message);
-                object.string("error_type", self.kind.tgi());
+                object.string("error_type", self.kind.names()[2]);
             }
             _ => object.object("error", |error| self.write_openai(error)),
         });
@@ -32,7 +32,7 @@ impl HttpError {
 
     fn write_openai(&self, error: &mut Object<'_>) {
         error.string("message", &self.message);
-        error.string("type", self.kind.openai());
+        error.string("type", self.kind.names()[0]);
         match &self.param {
             Some(param) => error.string("param", param),
             None => error.json("param", "null"),

@@ -37,7 +37,7 @@ pub(crate) fn completion_reason<'r, 'a>(
     &FinishReason::Stop
 }
 
-/// Appends the finish reason, the last field of a choice in a chunk, and the end of the choice.
+/// Appends the finish reason, the last field of a choice in a chunk, and the end of the choices.
 pub(crate) fn write_finish(reason: &FinishReason<'_>, stop: Option<&str>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"finish_reason\":");
     write_string(finish_reason(reason), out);
@@ -46,5 +46,5 @@ pub(crate) fn write_finish(reason: &FinishReason<'_>, stop: Option<&str>, out: &
         out.extend_from_slice(b",\"stop_reason\":");
         write_string(stop, out);
     }
-    out.push(b'}');
+    out.extend_from_slice(b"}]");
 }

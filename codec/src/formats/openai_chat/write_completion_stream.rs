@@ -8,7 +8,7 @@ use crate::formats::openai_chat::chunk_writer::{ChunkWriter, Names, why_taken, w
 use crate::formats::openai_chat::finish_reason::{completion_reason, note_finish_reason, write_finish};
 use crate::formats::openai_chat::write_stream::is_taken_in_choice;
 use crate::json::{write_one_line, write_string};
-use crate::model::{Event, FinishReason, Losses, Outcome, PartKind, ResponseOptions};
+use crate::model::{Event, FinishReason, Outcome, PartKind, ResponseOptions};
 
 const NAMES: Names = Names { id: "cmpl-0", object: "text_completion" };
 
@@ -21,7 +21,7 @@ pub(crate) const REFUSAL: &str = "completions have no refusals: written as text"
 /// Writes canonical events as the server-sent events of a completion.
 #[derive(Clone, Debug)]
 pub(crate) struct CompletionWriter {
-    chunks: ChunkWriter,
+    pub(crate) chunks: ChunkWriter,
     choices: Vec<Choice>,
 }
 
@@ -38,14 +38,6 @@ impl CompletionWriter {
     /// A writer with these defaults for values that the source does not have.
     pub(crate) fn new(context: ResponseOptions) -> Self {
         Self { chunks: ChunkWriter::new(NAMES, context), choices: Vec::new() }
-    }
-
-    pub(crate) fn losses(&self) -> &Losses {
-        &self.chunks.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.chunks.losses
     }
 
     /// Appends the output for `event` to `out`.
@@ -83,7 +75,7 @@ impl CompletionWriter {
                 self.chunks.losses.add("citation", Outcome::Dropped, TEXT_ONLY);
             }
             Event::Finish { choice, reason, stop } => {
-                self.finish_choice(*choice, reason, stop.as_deref(), out)
+                self.finish_choice(*choice, (reason, stop.as_deref()), out)
             }
             Event::Other { choice: Some(choice), name: Some(name), json } => {
                 if is_taken_in_choice(name) {
@@ -114,7 +106,7 @@ impl CompletionWriter {
                 if !finished {
                     let why = "the source gives none";
                     self.chunks.losses.add("finish reason", Outcome::Defaulted, why);
-                    self.finish_choice(index, &FinishReason::Stop, None, out);
+                    self.finish_choice(index, (&FinishReason::Stop, None), out);
                 }
             }
         }
@@ -123,8 +115,9 @@ impl CompletionWriter {
 
     /// The position of a choice in the list.
     fn choice(&mut self, index: u32) -> usize {
-        let known = self.choices.iter().position(|choice| choice.index == index);
-        known.unwrap_or_else(|| {
+        let is_at = |choice: &Choice| choice.index == index;
+        let expected = self.choices.get(index as usize).is_some_and(is_at).then_some(index as usize);
+        expected.or_else(|| self.choices.iter().position(is_at)).unwrap_or_else(|| {
             self.choices.push(Choice { index, offset: 0, finished: false });
             self.choices.len() - 1
         })
@@ -141,13 +134,8 @@ impl CompletionWriter {
         });
     }
 
-    fn finish_choice(
-        &mut self,
-        choice: u32,
-        reason: &FinishReason<'_>,
-        stop: Option<&str>,
-        out: &mut Vec<u8>,
-    ) {
+    fn finish_choice(&mut self, choice: u32, end: (&FinishReason<'_>, Option<&str>), out: &mut Vec<u8>) {
+        let (reason, stop) = end;
         let at = self.choice(choice);
         self.choices[at].finished = true;
         let reason = completion_reason(reason, &mut self.chunks.losses);
@@ -156,7 +144,6 @@ impl CompletionWriter {
             write_index(choice, out);
             out.extend_from_slice(b",\"text\":\"\",\"logprobs\":null");
             write_finish(reason, stop, out);
-            out.push(b']');
         });
     }
 }

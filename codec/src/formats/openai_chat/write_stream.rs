@@ -12,7 +12,7 @@ use crate::formats::openai_chat::chunk::Delta;
 use crate::formats::openai_chat::chunk_writer::{ChunkWriter, Names, why_taken, write_index, write_member};
 use crate::formats::openai_chat::finish_reason::{note_finish_reason, write_finish};
 use crate::json::{Object, write_integer, write_one_line, write_string};
-use crate::model::{Event, FinishReason, Json, Losses, Outcome, PartKind, ResponseOptions};
+use crate::model::{Event, FinishReason, Json, Outcome, PartKind, ResponseOptions};
 
 const NAMES: Names = Names { id: "chatcmpl-0", object: "chat.completion.chunk" };
 
@@ -25,7 +25,7 @@ pub(crate) const FOREIGN: &str =
 /// The [`ResponseOptions`] have defaults for values that the source does not have.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
-    chunks: ChunkWriter,
+    pub(crate) chunks: ChunkWriter,
     choices: Vec<Choice>,
     ids: CallIds,
 }
@@ -50,14 +50,6 @@ impl Writer {
     pub(crate) fn new(context: ResponseOptions) -> Self {
         let ids = CallIds::new(context.id.as_deref(), context.created);
         Self { chunks: ChunkWriter::new(NAMES, context), choices: Vec::new(), ids }
-    }
-
-    pub(crate) fn losses(&self) -> &Losses {
-        &self.chunks.losses
-    }
-
-    pub(crate) fn losses_mut(&mut self) -> &mut Losses {
-        &mut self.chunks.losses
     }
 
     /// Appends the output for `event` to `out`.
@@ -249,7 +241,6 @@ impl Writer {
             write_index(choice, out);
             out.extend_from_slice(b",\"delta\":{}");
             write_finish(reason, stop, out);
-            out.push(b']');
         });
     }
 }

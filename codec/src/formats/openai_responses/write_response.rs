@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::formats::openai_responses::write_stream::Writer;
 use crate::model::position::ResponseItem;
-use crate::model::{Choice, Content, Event, Json, Losses, PartKind, Response, ResponseOptions};
+use crate::model::{Choice, Content, Event, Json, Losses, Response, ResponseOptions};
 
 /// Writes a response.
 ///
@@ -75,7 +75,7 @@ impl Fold {
                 self.other(Some(0), Some("phase"), json);
             }
             self.set_here(response, ResponseItem::Part { choice: choice.index, part: index });
-            self.part(index as u32, &part.content, response);
+            part.content.for_each_event((0, index as u32), response.api, &mut |event| self.write(event));
             for (at, (part, json)) in choice.citations.iter().enumerate() {
                 if *part as usize == index {
                     self.set_here(response, ResponseItem::Citation { choice: choice.index, index: at });
@@ -105,50 +105,6 @@ impl Fold {
         for (index, json) in choice.logprobs.iter().enumerate() {
             self.set_here(response, ResponseItem::Logprobs { choice: choice.index, index });
             self.write(&Event::Logprobs { choice: 0, part: None, json: json.clone() });
-        }
-    }
-
-    fn part(&mut self, part: u32, content: &Content<'_>, response: &Response) {
-        let choice = 0;
-        let kind = match content {
-            Content::Refusal(_) => PartKind::Refusal,
-            Content::Reasoning { .. } | Content::Redacted(_) => PartKind::Reasoning,
-            Content::ToolCall { id, name, custom, .. } => PartKind::ToolCall {
-                id: id.as_deref().map(Cow::Borrowed),
-                name: Cow::Borrowed(name),
-                custom: *custom,
-            },
-            Content::Other(json) => {
-                // Without its API, it is a block of some other one.
-                let api = response.api.unwrap_or(crate::model::Api::PlainText);
-                PartKind::Other { api, json: json.clone() }
-            }
-            _ => PartKind::Text,
-        };
-        self.write(&Event::PartStart { choice, part, kind });
-        match content {
-            Content::Text(text) if !text.is_empty() => {
-                self.write(&Event::TextDelta { choice, part, text: Cow::Borrowed(text) });
-            }
-            Content::Refusal(text) if !text.is_empty() => {
-                self.write(&Event::RefusalDelta { choice, part, text: Cow::Borrowed(text) });
-            }
-            Content::ToolCall { input, .. } if !input.is_empty() => {
-                self.write(&Event::ToolInputDelta { choice, part, text: Cow::Borrowed(input) });
-            }
-            Content::Reasoning { text, signature } => {
-                if !text.is_empty() {
-                    self.write(&Event::ReasoningDelta { choice, part, text: Cow::Borrowed(text) });
-                }
-                if let Some(signature) = signature {
-                    let signature = Cow::Borrowed(&**signature);
-                    self.write(&Event::ReasoningSignature { choice, part, signature });
-                }
-            }
-            Content::Redacted(data) => {
-                self.write(&Event::Redacted { choice, part, data: Cow::Borrowed(data) });
-            }
-            _ => {}
         }
     }
 }
