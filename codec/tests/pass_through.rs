@@ -115,7 +115,7 @@ fn streams_are_passed_on_with_the_same_events() {
     assert!(count >= 60, "{count}");
 }
 
-fn chunk(rest: Value) -> String {
+fn chunk(rest: &Value) -> String {
     let mut chunk = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"});
     chunk.as_object_mut().expect("an object").extend(rest.as_object().expect("an object").clone());
     format!("data: {chunk}\n\n")
@@ -125,10 +125,10 @@ fn chunk(rest: Value) -> String {
 fn unknown_fields_stay_and_counts_can_be_hidden() {
     let body = [
         chunk(
-            json!({"choices": [{"index": 0, "delta": {"content": "hi"}, "token_ids": [7]}], "usage": null}),
+            &json!({"choices": [{"index": 0, "delta": {"content": "hi"}, "token_ids": [7]}], "usage": null}),
         ),
-        chunk(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "stop_reason": 3}]})),
-        chunk(json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})),
+        chunk(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "stop_reason": 3}]})),
+        chunk(&json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})),
         "data: [DONE]\n\n".into(),
     ]
     .concat();
@@ -150,7 +150,7 @@ fn unknown_fields_stay_and_counts_can_be_hidden() {
 
 #[test]
 fn a_broken_response_ends_with_one_error() {
-    let text = chunk(json!({"choices": [{"index": 0, "delta": {"content": "hi"}}]}));
+    let text = chunk(&json!({"choices": [{"index": 0, "delta": {"content": "hi"}}]}));
     let error = "data: {\"error\":{\"message\":\"boom\",\"type\":\"t\",\"code\":500}}\n\n";
     for (body, message) in [
         (text.clone() + "data: {\"choi", "truncated"),
