@@ -28,3 +28,4 @@ mod watch;
 
 pub use body::Body;
 pub use gateway::Gateway;
+pub use sagewire_transport::Error;
