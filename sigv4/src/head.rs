@@ -11,6 +11,9 @@ use crate::date;
 use crate::error::SignatureError;
 use crate::signing::{ALGORITHM, canonical_request, hash};
 
+/// The pseudo-header of HTTP/2 in place of `host`.
+const AUTHORITY: &str = ":authority";
+
 /// The head of a signed request, with everything checked but the signature, which covers the body.
 ///
 /// Nothing in it is authenticated before [`verify`](Self::verify).
@@ -30,7 +33,8 @@ impl<'a> SignedHead<'a> {
     /// Checks the form of the signature, its scope, its date, and that it covers all headers that matter.
     ///
     /// The scope has to name one of `services`; the date may differ from `now` by five minutes. The headers `host`, `x-amz-date`, and
-    /// all others that begin with `x-amz-` or `x-amzn-`, have to be signed, except `x-amzn-trace-id`, which load balancers add.
+    /// all others that begin with `x-amz-` or `x-amzn-`, have to be signed, except `x-amzn-trace-id`, which load balancers add. Over
+    /// HTTP/2, `:authority` takes the place of `host`; the SDK for JavaScript signs it by that name.
     ///
     /// # Errors
     ///
@@ -167,11 +171,9 @@ impl<'a> Authorization<'a> {
             (name.starts_with("x-amz-") || name.starts_with("x-amzn-")) && *name != "x-amzn-trace-id"
         };
         let names = headers.keys().map(header::HeaderName::as_str).filter(is_required);
-        match ["host", "x-amz-date"]
-            .into_iter()
-            .chain(names)
-            .find(|name| self.signed_headers.binary_search(name).is_err())
-        {
+        let is_signed = |name: &str| self.signed_headers.binary_search(&name).is_ok();
+        let mut required = ["host", "x-amz-date"].into_iter().chain(names);
+        match required.find(|name| !is_signed(name) && !(*name == "host" && is_signed(AUTHORITY))) {
             None => Ok(()),
             Some(name) => {
                 let message = format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.");
@@ -183,7 +185,11 @@ impl<'a> Authorization<'a> {
     /// The signed headers. Each has to occur exactly once.
     fn headers(&self, parts: &'a Parts) -> Result<Vec<(&'a str, &'a str)>, SignatureError> {
         let value = |name: &'a str| {
-            let value = if name == "host" { host(parts)? } else { credential::header(&parts.headers, name)? };
+            let value = if matches!(name, "host" | AUTHORITY) {
+                host(parts)?
+            } else {
+                credential::header(&parts.headers, name)?
+            };
             let missing = || SignatureError::invalid("A header of 'SignedHeaders' is not in the request.");
             // A header map finds names in any case; what is signed is in lower case.
             let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -364,6 +370,28 @@ mod tests {
         }
         let other = crate::signing::hash(b"other");
         let parts = request(TARGET, &[("x-amz-content-sha256", &other)], |text| text);
+        refused(&parts, "InvalidSignatureException", "does not match");
+    }
+
+    /// As AWS's SDK for JavaScript signs over HTTP/2.
+    #[test]
+    fn the_authority_may_be_signed_by_its_own_name() {
+        let signed = [(AUTHORITY, "localhost:4000"), ("x-amz-date", DATE)];
+        let (canonical, names) = canonical_request("POST", TARGET, "", signed, &hash(BODY));
+        assert_eq!(names, ":authority;x-amz-date");
+        let scope = Scope { date: DATE, region: "us-east-1", service: "bedrock" };
+        let signature = scope.sign(SECRET, &canonical);
+        let mut parts = request(TARGET, &[], |text| {
+            let (start, _) = text.split_once("SignedHeaders=").unwrap();
+            format!("{start}SignedHeaders={names}, Signature={signature}")
+        });
+        // Also where a proxy on the way has made HTTP/1.1 of it.
+        assert_eq!(check(&parts), Ok(()));
+        parts.headers.remove("host");
+        refused(&parts, "InvalidSignatureException", "not in the request");
+        parts.uri = format!("http://localhost:4000{TARGET}").parse().unwrap();
+        assert_eq!(check(&parts), Ok(()));
+        parts.uri = format!("http://localhost:4001{TARGET}").parse().unwrap();
         refused(&parts, "InvalidSignatureException", "does not match");
     }
 

@@ -29,7 +29,9 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             let mut content = Vec::new();
             let taken = blocks::content(source, &mut content)?;
             if taken {
-                system = Some(Message { offset, ..Message::new(Role::System, content) });
+                // As in Converse, an empty list is no prompt.
+                let message = Message { offset, ..Message::new(Role::System, content) };
+                system = Some(message).filter(|message| !message.content.is_empty());
             }
             Ok(taken)
         }

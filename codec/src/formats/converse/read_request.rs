@@ -29,7 +29,9 @@ pub(crate) fn read<'a>(source: &mut Source<'a>) -> Result<Request<'a>> {
             let offset = source.expect("system", Kind::Array)?;
             let mut content = Vec::new();
             blocks::list(source, &mut content)?;
-            system = Some(Message { offset, ..Message::new(Role::System, content) });
+            // Agents without a prompt send an empty list.
+            let message = Message { offset, ..Message::new(Role::System, content) };
+            system = Some(message).filter(|message| !message.content.is_empty());
             Ok(true)
         }
         "toolConfig" => tool_config(source, &mut request),
