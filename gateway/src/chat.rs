@@ -71,16 +71,21 @@ impl ChatCall<'_> {
         }
     }
 
-    /// The request with what the configuration of the deployment adds. A stream of OpenAI's counts tokens only if it is asked to.
+    /// The request with what the configuration of the deployment adds. A stream of OpenAI's counts tokens only if it is asked to;
+    /// TGI and LMI say only in details how many tokens there are, and whether the limit has cut the text.
     fn request_for(&self, deployment: &Deployment, streams: bool) -> Cow<'_, Request<'_>> {
         let mut request = Cow::Borrowed(&self.request);
         if !deployment.model.defaults.is_empty() {
             deployment.prepare(request.to_mut());
         }
-        let counts = matches!(deployment.model.format, Api::OpenAi | Api::Completions);
+        let format = deployment.model.format;
+        let counts = matches!(format, Api::OpenAi | Api::Completions);
         let shows = !matches!(self.to, Api::OpenAi | Api::Completions);
         if streams && counts && shows && request.include_usage.as_ref().is_none_or(|include| !include.value) {
             request.to_mut().include_usage = Some(Param::new(true));
+        }
+        if matches!(format, Api::Tgi | Api::Lmi) && self.to != format && request.details.is_none() {
+            request.to_mut().details = Some(Param::new(true));
         }
         request
     }

@@ -69,6 +69,7 @@ fn config(emulator: &str) -> Config {
     let aws = json!({"access_key_id": CLIENT_KEY_ID, "secret": "${CLIENT_SECRET}"});
     let file = json!({
         "models": models,
+        "access_log": "off",
         // Each error has to arrive, and none from a cooldown.
         "routing": {"attempts": 1, "cooldown": {"failures": 1_000_000}},
         "keys": [{"name": "tests", "hash": format!("sha256:{hash}"), "aws": aws}],

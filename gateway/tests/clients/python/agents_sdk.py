@@ -78,7 +78,7 @@ async def images():
         equal(result.final_output, TEXT)
 
 
-async def fails(worker, expected, prompt=PROMPT):
+async def run_fails(worker, expected, prompt=PROMPT):
     try:
         result = await Runner.run(worker, prompt)
     except expected as error:
@@ -89,10 +89,10 @@ async def fails(worker, expected, prompt=PROMPT):
 @check
 async def errors():
     for kind in CLASSES:
-        await fails(agent(kind, CHAT, key="wrong"), openai.AuthenticationError)
-        await fails(agent(kind, UNKNOWN), openai.NotFoundError)
-        assert REASON in str(await fails(agent(kind, REFUSING), openai.BadRequestError))
-        assert REASON in str(await fails(agent(kind, FAILING), openai.InternalServerError))
+        await run_fails(agent(kind, CHAT, key="wrong"), openai.AuthenticationError)
+        await run_fails(agent(kind, UNKNOWN), openai.NotFoundError)
+        assert REASON in str(await run_fails(agent(kind, REFUSING), openai.BadRequestError))
+        assert REASON in str(await run_fails(agent(kind, FAILING), openai.InternalServerError))
 
 
 @check

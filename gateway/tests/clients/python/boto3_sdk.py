@@ -37,19 +37,11 @@ def text(event):
 
 
 def refused(code, status, function):
-    error = raises(ClientError, function)
+    error = fails(function, ClientError)
     found = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
     # Exceptions of the service's model have classes of their own, which are checked by name.
     equal(found, (code, status))
     return error
-
-
-def raises(_, function):
-    try:
-        result = function()
-    except ClientError as error:
-        return error
-    raise AssertionError(f"no error, but {result!r}")
 
 
 @check
@@ -161,7 +153,7 @@ def wrong_keys():
     session = connect("bedrock-runtime", aws_session_token="token")
     refused("UnrecognizedClientException", 403, lambda: session.converse(modelId=CHAT, messages=conversation()))
     unsigned = connect("bedrock-runtime", config=Config(signature_version=UNSIGNED))
-    error = raises(ClientError, lambda: unsigned.converse(modelId=CHAT, messages=conversation()))
+    error = fails(lambda: unsigned.converse(modelId=CHAT, messages=conversation()), ClientError)
     equal(error.response["ResponseMetadata"]["HTTPStatusCode"], 403)
     wrong = connect("sagemaker-runtime", aws_secret_access_key="wrong")
     invoke = lambda: wrong.invoke_endpoint(EndpointName=CHAT, Body="{}", ContentType="application/json")
@@ -220,7 +212,7 @@ def broken_streams():
 def retries():
     # The SDK's own retries end, and report the error of the service.
     default = connect("bedrock-runtime", config=Config(retries={"mode": "standard", "total_max_attempts": 2}))
-    error = raises(ClientError, lambda: default.converse(modelId=UNKNOWN, messages=conversation()))
+    error = fails(lambda: default.converse(modelId=UNKNOWN, messages=conversation()), ClientError)
     equal(error.response["ResponseMetadata"]["RetryAttempts"], 0)
 
 

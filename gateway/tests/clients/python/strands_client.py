@@ -102,14 +102,6 @@ def images():
         equal(text(agent(make(CHAT))([{"text": PROMPT}, image])), TEXT)
 
 
-def fails(function):
-    try:
-        result = function()
-    except Exception as error:
-        return error
-    raise AssertionError(f"no error, but {result!r}")
-
-
 @check
 def errors():
     for make in CLASSES:
