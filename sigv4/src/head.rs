@@ -173,7 +173,7 @@ impl<'a> Authorization<'a> {
         let names = headers.keys().map(header::HeaderName::as_str).filter(is_required);
         let is_signed = |name: &str| self.signed_headers.binary_search(&name).is_ok();
         let mut required = ["host", "x-amz-date"].into_iter().chain(names);
-        match required.find(|name| !is_signed(name) && !(*name == "host" && is_signed(AUTHORITY))) {
+        match required.find(|name| !(is_signed(name) || *name == "host" && is_signed(AUTHORITY))) {
             None => Ok(()),
             Some(name) => {
                 let message = format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.");
