@@ -10,6 +10,10 @@ fmt:
 clippy:
     cargo clippy --workspace --all-targets --all-features -- -D warnings
 
+# a server for the tests of the gateway's shared state, which are skipped without it (Debian, as root)
+state-server:
+    command -v valkey-server redis-server || apt-get install --yes --no-install-recommends redis-server
+
 # all tests, doc tests included
 test:
     cargo test --workspace

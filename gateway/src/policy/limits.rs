@@ -136,7 +136,8 @@ pub(super) struct Cost {
 
 impl From<Ask> for Cost {
     fn from(ask: Ask) -> Self {
-        Self { tokens: ask.tokens, nanodollars: nanodollars(ask.dollars) }
+        // As large as the differences of settlements can be.
+        Self { tokens: ask.tokens.min(i64::MAX as u64), nanodollars: nanodollars(ask.dollars) }
     }
 }
 
