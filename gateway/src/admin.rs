@@ -143,7 +143,7 @@ fn respond(method: &Method, path: &str, health: &Health, observers: &Observers) 
             check(b"alive\n", b"stuck\n", health.is_alive())
         }
         "/readyz" | "/ready" | "/health/readiness" => {
-            check(b"ready\n", b"stopping\n", health.ready.load(Ordering::Relaxed))
+            check(b"ready\n", b"not ready\n", health.ready.load(Ordering::Relaxed))
         }
         "/metrics" => {
             let mut text = String::new();

@@ -22,10 +22,14 @@ mod observe;
 mod policy;
 mod record;
 mod recorder;
+mod reload;
 mod route;
+mod server;
+mod systemd;
 mod tls;
 mod watch;
 
 pub use body::Body;
 pub use gateway::Gateway;
 pub use sagewire_transport::Error;
+pub use server::Server;

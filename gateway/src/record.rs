@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::door::Door;
+use crate::observe::TraceParent;
 
 /// One request, at its end.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub(crate) struct Record {
     pub(crate) losses: Vec<String>,
     /// The ID that the service gave the call.
     pub(crate) upstream_id: Option<String>,
+    /// The trace of the client, if it has one.
+    pub(crate) trace: Option<TraceParent>,
     /// The response came from the cache.
     pub(crate) cached: bool,
 }

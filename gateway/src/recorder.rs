@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::config::Prices;
 use crate::door::Door;
 use crate::fault::Fault;
-use crate::observe::{InFlight, Observers};
+use crate::observe::{InFlight, Observers, TraceParent};
 use crate::policy::Reservation;
 use crate::record::{Ending, ErrorClass, Record, Tokens};
 use crate::route::attempt::Attempts;
@@ -64,6 +64,7 @@ impl Recorder {
             own: Duration::ZERO,
             losses: Vec::new(),
             upstream_id: None,
+            trace: headers.get(TraceParent::HEADER).and_then(|value| TraceParent::parse(value.as_bytes())),
             cached: false,
         };
         let in_flight = observers.started();

@@ -315,3 +315,162 @@ async fn handler_sees_the_end_of_a_stuck_connection_on_abort() {
     read_to_end(&mut stream).await;
     poll_fn(|cx| Pin::new(&mut Box::pin(server.phase.closed())).poll(cx)).await;
 }
+
+mod tls {
+    use std::path::PathBuf;
+
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
+
+    use super::*;
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    struct Files {
+        folder: PathBuf,
+        authority: Authority,
+    }
+
+    impl Files {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("sagewire-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let mut params = CertificateParams::new([]).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+            let files = Self { folder, authority };
+            std::fs::write(files.path("ca.pem"), files.authority.pem()).unwrap();
+            files.issue("server");
+            files
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.join(name)
+        }
+
+        /// Writes a new certificate and its key.
+        fn issue(&self, name: &str) {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            let certificate = params.signed_by(&key, &self.authority).unwrap();
+            std::fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
+            std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        }
+
+        fn server(&self, client_ca: Option<PathBuf>) -> Running {
+            start(Some(config::Tls {
+                cert: self.path("server.pem"),
+                key: self.path("server.key"),
+                client_ca,
+            }))
+        }
+
+        async fn connect(
+            &self,
+            server: &Running,
+            alpn: &[&str],
+            identity: Option<&str>,
+        ) -> io::Result<TlsStream<TcpStream>> {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(self.path("ca.pem")).unwrap()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let builder = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots);
+            let mut config = match identity {
+                None => builder.with_no_client_auth(),
+                Some(name) => {
+                    let certificate =
+                        CertificateDer::from_pem_file(self.path(&format!("{name}.pem"))).unwrap();
+                    let key = PrivateKeyDer::from_pem_file(self.path(&format!("{name}.key"))).unwrap();
+                    builder.with_client_auth_cert(vec![certificate], key).unwrap()
+                }
+            };
+            config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+            let name = ServerName::try_from("localhost").unwrap();
+            let stream = TcpStream::connect(server.address).await?;
+            TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        }
+    }
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    async fn get(mut stream: TlsStream<TcpStream>) -> io::Result<String> {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        Ok(response)
+    }
+
+    fn certificate(stream: &TlsStream<TcpStream>) -> Vec<u8> {
+        stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+    }
+
+    #[tokio::test]
+    async fn protocol_is_negotiated() {
+        let files = Files::new("alpn");
+        let server = files.server(None);
+        let stream = files.connect(&server, &["h2", "http/1.1"], None).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        // Like a connection without TLS, it is not closed between requests.
+        for _ in 0..2 {
+            assert_eq!(read_http2(http2_get(&client, "/").await.unwrap()).await.unwrap(), 1);
+            sleep(HEAD * 2).await;
+        }
+        for alpn in [&["http/1.1"][..], &[]] {
+            let stream = files.connect(&server, alpn, None).await.unwrap();
+            assert!(get(stream).await.unwrap().starts_with("HTTP/1.1 200"));
+        }
+        // A client that begins no handshake is closed.
+        assert!(read_to_end(&mut server.connect().await).await < HEAD * 4);
+    }
+
+    #[tokio::test]
+    async fn certificate_is_read_again() {
+        let files = Files::new("renewed");
+        let server = files.server(None);
+        let tls = server.tls.clone().unwrap();
+        let old = files.connect(&server, &[], None).await.unwrap();
+        let first = certificate(&old);
+        let stamp = tls.stamp();
+        assert_eq!(stamp, tls.stamp());
+
+        std::fs::write(files.path("server.pem"), "-----BEGIN CERT").unwrap();
+        assert_ne!(stamp, tls.stamp());
+        let error = tls.reload().unwrap_err().to_string();
+        assert!(error.contains("server.pem"), "{error}");
+        assert_eq!(certificate(&files.connect(&server, &[], None).await.unwrap()), first);
+
+        files.issue("server");
+        tls.reload().unwrap();
+        assert_ne!(certificate(&files.connect(&server, &[], None).await.unwrap()), first);
+        assert!(get(old).await.unwrap().starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn client_certificate_is_required() {
+        let files = Files::new("client");
+        let server = files.server(Some(files.path("ca.pem")));
+        files.issue("client");
+        let stream = files.connect(&server, &[], Some("client")).await.unwrap();
+        assert!(get(stream).await.unwrap().starts_with("HTTP/1.1 200"));
+        // With TLS 1.3 the client learns after its handshake that it was refused.
+        let refused = match files.connect(&server, &[], None).await {
+            Ok(stream) => get(stream).await,
+            Err(error) => Err(error),
+        };
+        assert!(refused.is_err(), "{refused:?}");
+        assert_eq!(server.open.count(), 0);
+    }
+}

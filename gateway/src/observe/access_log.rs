@@ -251,6 +251,8 @@ struct Line<'a> {
     losses: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<Hex>,
 }
 
 impl<'a> Line<'a> {
@@ -280,7 +282,17 @@ impl<'a> Line<'a> {
             loss_count: record.losses.len(),
             losses: &record.losses[..record.losses.len().min(LOSSES_MAX)],
             upstream_id: record.upstream_id.as_deref().map(shortened),
+            trace_id: record.trace.map(|trace| Hex(trace.trace_id)),
         }
+    }
+}
+
+/// Bytes in hexadecimal digits.
+struct Hex([u8; 16]);
+
+impl Serialize for Hex {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:032x}", u128::from_be_bytes(self.0)))
     }
 }
 

@@ -411,7 +411,7 @@ impl Series {
 }
 
 /// The operation of a route in the words of the semantic conventions.
-fn operation(route: &str) -> &'static str {
+pub(super) fn operation(route: &str) -> &'static str {
     if route.ends_with("/embeddings") {
         "embeddings"
     } else if route.ends_with("/chat/completions") || !route.ends_with("/completions") {

@@ -1,4 +1,4 @@
-//! What operators see: metrics and the access log.
+//! What operators see: metrics, the access log and traces.
 
 use prometheus_client::metrics::gauge::Gauge;
 use sagewire_transport::Error;
@@ -11,16 +11,21 @@ mod metrics;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+#[cfg(feature = "otlp")]
+mod trace;
+mod traceparent;
 
 use access_log::AccessLog;
-#[allow(unused_imports, reason = "until the groups report their state")]
 pub(crate) use metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, EndpointState, Metrics, StateSource};
+pub(crate) use traceparent::TraceParent;
 
-/// The metrics and the access log of a gateway.
+/// The metrics, the access log and the traces of a gateway.
 #[derive(Debug)]
 pub(crate) struct Observers {
     metrics: Metrics,
     access_log: AccessLog,
+    #[cfg(feature = "otlp")]
+    traces: Option<trace::Traces>,
 }
 
 /// A request in progress, until it is dropped.
@@ -38,7 +43,12 @@ impl Observers {
         let metrics = Metrics::new(config);
         let access_log = AccessLog::new(&config.access_log, metrics.log_dropped.clone())
             .map_err(|error| Error::config(error.to_string()))?;
-        Ok(Self { metrics, access_log })
+        Ok(Self {
+            metrics,
+            access_log,
+            #[cfg(feature = "otlp")]
+            traces: trace::Traces::from_env()?,
+        })
     }
 
     /// Uses another configuration. The counters remain.
@@ -62,6 +72,10 @@ impl Observers {
     pub(crate) fn finished(&self, record: &Record) {
         self.metrics.finished(record);
         self.access_log.write(record);
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = &self.traces {
+            traces.finished(record);
+        }
     }
 
     /// The metrics.
@@ -74,9 +88,13 @@ impl Observers {
         self.access_log.reopen();
     }
 
-    /// Waits until the access log is written, for a short time.
+    /// Waits until everything is written and sent, for a short time. No request follows.
     pub(crate) fn flush(&self) {
         self.access_log.flush();
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = &self.traces {
+            traces.flush();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::access_log::AccessLog;
 use super::timestamp::Timestamp;
-use super::{EndpointState, Observers, StateSource};
+use super::{EndpointState, Observers, StateSource, TraceParent};
 use crate::config::{self, Config, Model};
 use crate::door::Door;
 use crate::record::{Ending, ErrorClass, Record, Tokens};
@@ -34,6 +34,7 @@ fn record() -> Record {
         own: Duration::from_micros(80),
         losses: vec!["/logit_bias".to_owned()],
         upstream_id: Some("up-1".to_owned()),
+        trace: TraceParent::parse(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         cached: false,
     }
 }
@@ -196,6 +197,7 @@ fn line_of_the_access_log() {
             "attempts": 2, "input_tokens": 10, "output_tokens": 21, "tokens_estimated": false,
             "first_event_ms": 100.0, "total_ms": 2100.0, "own_ms": 0.08, "loss_count": 1,
             "losses": ["/logit_bias"], "upstream_id": "up-1",
+            "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
         })
     );
     assert!(second["message"].as_str().unwrap().len() <= 1024);
@@ -245,4 +247,32 @@ fn times_are_written_as_rfc_3339() {
     }
     let time = UNIX_EPOCH + Duration::from_millis(1_764_600_543_007);
     assert_eq!(Timestamp(time).to_string(), "2025-12-01T14:49:03.007Z");
+}
+
+#[test]
+fn headers_of_traces() {
+    let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let parse = |value: &str| TraceParent::parse(value.as_bytes());
+    let parent = parse(&format!("00-{trace}-{span}-01")).unwrap();
+    assert_eq!(
+        (hex::encode(parent.trace_id), hex::encode(parent.span_id)),
+        (trace.to_owned(), span.to_owned())
+    );
+    assert!(parent.sampled);
+    assert!(!parse(&format!("00-{trace}-{span}-00")).unwrap().sampled);
+    assert_eq!(parse(&format!("01-{trace}-{span}-01-more")), Some(parent), "a later version");
+    for (value, why) in [
+        (String::new(), "empty"),
+        (format!("00-{trace}-{span}"), "too short"),
+        (format!("00-{trace}-{span}-01-more"), "too long for its version"),
+        (format!("01-{trace}-{span}-01x"), "no separator"),
+        (format!("ff-{trace}-{span}-01"), "a forbidden version"),
+        (format!("00-{}-{span}-01", trace.to_uppercase()), "upper case"),
+        (format!("00-{}-{span}-01", "0".repeat(32)), "no trace"),
+        (format!("00-{trace}-{}-01", "0".repeat(16)), "no span"),
+        (format!("00-{trace}-{}-01", "x".repeat(16)), "no digits"),
+        (format!("00_{trace}-{span}-01"), "no dash"),
+    ] {
+        assert_eq!(parse(&value), None, "{why}");
+    }
 }

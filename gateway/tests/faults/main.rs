@@ -6,6 +6,7 @@ mod common;
 mod cache;
 mod doors;
 mod limits;
+mod operation;
 mod retries;
 mod security;
 mod streams;

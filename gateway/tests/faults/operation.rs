@@ -1,0 +1,537 @@
+//! Faults of servers: 8, 9, 14, 15, 34, 35, 40 and 42 to 45.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use sagewire_codec::Api;
+use sagewire_emulator::{ContainerFormat, Emulator};
+use sagewire_gateway::config::{AccessLog, Config, Key, KeyPair, Secret, State};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+
+use crate::common::server::{Running, serve, serve_file};
+use crate::common::{ECHO, config, emulator, keys, model, post, send_raw};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+/// The default bound of a body, which is that of SageMaker.
+const BODY_LEN_MAX: usize = 6 << 20;
+
+/// A server in front of an emulator with a script.
+async fn serve_script(script: &str, change: impl FnOnce(&mut Config)) -> (Running, Emulator) {
+    let emulator = emulator(ContainerFormat::default(), script).await;
+    let mut config = config(vec![model(&emulator, "e", Api::OpenAi)]);
+    config.shutdown.linger = Duration::ZERO;
+    change(&mut config);
+    (serve(config).await, emulator)
+}
+
+/// A stream of events, with a pause before each.
+fn events(count: usize, pause: Duration) -> String {
+    let chunks: Vec<_> = (0..=count)
+        .map(|index| {
+            let (delta, finish) =
+                if index < count { (json!({"content": "tok"}), None) } else { (json!({}), Some("stop")) };
+            let event = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "x",
+                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+            let end = if index < count { "" } else { "data: [DONE]\n\n" };
+            json!({"pause_ms": pause.as_millis() as u64, "text": format!("data: {event}\n\n{end}")})
+        })
+        .collect();
+    json!({"rules": [{"content_type": "text/event-stream", "body_chunks": chunks}]}).to_string()
+}
+
+/// A folder that is removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sagewire-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_08_the_first_event_is_not_delayed() {
+    let (server, _emulator) = serve_script(ECHO, |_| {}).await;
+    let mut client = server.connect().await;
+    let mut best = Duration::MAX;
+    // On one connection: the acknowledgements that Nagle's algorithm waits for are delayed by 40 ms from the second request on.
+    for _ in 0..30 {
+        let start = Instant::now();
+        client.chat("e", true).await;
+        assert_eq!(client.head().await.0, 200);
+        let mut body = String::from_utf8(client.part().await.expect("an event")).expect("UTF-8");
+        best = best.min(start.elapsed());
+        body += &client.rest().await;
+        assert!(body.ends_with("data: [DONE]\n\n"), "{body}");
+    }
+    // The gateway and the emulator together, not optimized.
+    assert!(best < Duration::from_millis(20), "{best:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_09_each_token_arrives_when_it_is_sent() {
+    let pause = Duration::from_millis(250);
+    let (server, _emulator) = serve_script(&events(6, pause), |_| {}).await;
+    let mut client = server.connect().await;
+    client.chat("e", true).await;
+    let (status, head) = client.head().await;
+    assert_eq!(status, 200);
+    let head = head.to_ascii_lowercase();
+    for header in ["x-accel-buffering: no\r\n", "cache-control: no-store\r\n"] {
+        assert!(head.contains(header), "{head}");
+    }
+    let mut last = Instant::now();
+    let mut arrived = 0;
+    while let Some(part) = client.part().await {
+        let tokens = String::from_utf8(part).expect("UTF-8").matches("\"tok\"").count();
+        assert!(tokens <= 1, "tokens wait for each other");
+        if tokens == 1 {
+            arrived += 1;
+            if arrived > 1 {
+                let late = last.elapsed().abs_diff(pause);
+                assert!(late < pause / 2, "{late:?}");
+            }
+            last = Instant::now();
+        }
+    }
+    assert_eq!(arrived, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_14_a_stalled_stream_ends() {
+    let script = json!({"rules": [{"fault": {"stall": true, "after": 1200}}]}).to_string();
+    let idle = Duration::from_millis(600);
+    let (server, emulator) = serve_script(&script, |config| config.models[0].timeouts.idle = idle).await;
+    let mut client = server.connect().await;
+    let start = Instant::now();
+    client.chat("e", true).await;
+    assert_eq!(client.head().await.0, 200);
+    let mut body = String::from_utf8(client.part().await.expect("an event")).expect("UTF-8");
+    assert!(!body.contains("\"error\""), "{body}");
+    body += &client.rest().await;
+    let time = start.elapsed();
+    assert!((idle..idle * 8).contains(&time), "{time:?}");
+    assert!(body.contains("\"error\"") && !body.contains("[DONE]"), "{body}");
+    assert_eq!(server.metric("sagewire_requests_total", &["error=\"upstream_timeout\""]).await, 1.0);
+    // The emulator ends when its last connection does.
+    timeout(Duration::from_secs(5), emulator.stop()).await.expect("the connection is closed");
+}
+
+/// A server that sends a stream without end, and counts the bytes that it got rid of, and its open connections.
+async fn endless() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    let (sent, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (sent_bytes, connections) = (Arc::clone(&sent), Arc::clone(&open));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (sent, open) = (Arc::clone(&sent_bytes), Arc::clone(&connections));
+            tokio::spawn(async move {
+                open.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]).await;
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+                let event = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "x",
+                    "choices": [{"index": 0, "delta": {"content": "x".repeat(4000)}, "finish_reason": null}]});
+                let event = format!("data: {event}\n\n");
+                let mut result = stream.write_all(head.as_bytes()).await;
+                while result.is_ok() {
+                    result = stream.write_all(event.as_bytes()).await;
+                    sent.fetch_add(event.len(), Ordering::SeqCst);
+                }
+                open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    (address, sent, open)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_15_a_slow_reader_holds_its_upstream_back() {
+    let (upstream, sent, open) = endless().await;
+    let text = format!(
+        "models:\n  - name: endless\n    url: http://{upstream}/v1\nbounds: {{send: 3s}}\naccess_log: off\n"
+    );
+    let (mut config, _) =
+        Config::read(&text, Path::new("gateway.yaml"), |_| None).unwrap_or_else(|error| panic!("{error}"));
+    let emulator = emulator(ContainerFormat::default(), ECHO).await;
+    config.models.push(model(&emulator, "e", Api::OpenAi));
+    let server = serve(config).await;
+
+    let mut slow = server.connect().await;
+    slow.chat("endless", true).await;
+    assert_eq!(slow.head().await.0, 200);
+    // The buffers of the two sockets fill, and then nothing moves.
+    let mut before = usize::MAX;
+    let start = Instant::now();
+    while sent.load(Ordering::SeqCst) != before {
+        before = sent.load(Ordering::SeqCst);
+        assert!(start.elapsed() < Duration::from_secs(20), "it is not held back");
+        sleep(Duration::from_millis(500)).await;
+    }
+    assert!(before < 64 << 20, "{before} bytes are somewhere");
+    // Others are served meanwhile.
+    let mut other = server.connect().await;
+    other.chat("e", true).await;
+    assert!(other.whole().await.body.ends_with("data: [DONE]\n\n"));
+    // The one that reads nothing is closed, and its upstream with it.
+    let start = Instant::now();
+    while open.load(Ordering::SeqCst) != 0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "the slow reader stays");
+        sleep(10 * MILLISECOND).await;
+    }
+    assert_eq!(server.metric("sagewire_requests_in_flight", &[]).await, 0.0);
+    drop(slow);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_34_more_clients_than_it_serves_are_refused_and_not_dropped() {
+    const CLIENTS: usize = 400;
+    const REQUESTS: usize = 50;
+    let script = json!({"rules": [{"first_byte_ms": 300}]}).to_string();
+    let (server, _emulator) = serve_script(&script, |config| config.bounds.requests = REQUESTS).await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(server.connect().await);
+    }
+    let mut tasks = Vec::new();
+    for mut client in clients {
+        tasks.push(tokio::spawn(async move {
+            client.chat("e", false).await;
+            let whole = client.whole().await;
+            (client, whole)
+        }));
+    }
+    let (mut served, mut refused, mut clients) = (0, 0, Vec::new());
+    for task in tasks {
+        let (client, whole) = task.await.expect("no connection is dropped");
+        match whole.status {
+            200 => served += 1,
+            503 => {
+                refused += 1;
+                assert!(whole.head.to_ascii_lowercase().contains("\r\nretry-after: "), "{}", whole.head);
+            }
+            status => panic!("{status}: {}", whole.body),
+        }
+        clients.push(client);
+    }
+    assert!(served >= REQUESTS && refused > 0, "{served} served, {refused} refused");
+    assert_eq!(server.metric("sagewire_connections_open", &[]).await, CLIENTS as f64);
+    // Their connections still work.
+    for client in clients.iter_mut().step_by(40) {
+        client.chat("e", false).await;
+        assert_eq!(client.whole().await.status, 200);
+    }
+}
+
+/// A chat request of this length.
+fn chat_of_len(len: usize) -> Vec<u8> {
+    let (start, end) = (r#"{"model":"e","max_tokens":1,"messages":[{"role":"user","content":""#, r#""}]}"#);
+    let text = "x".repeat(len - start.len() - end.len());
+    format!("{start}{text}{end}").into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_35_a_body_over_the_limit_is_a_413_that_names_it() {
+    let (server, emulator) = serve_script(ECHO, |_| {}).await;
+    let mut client = server.connect().await;
+    client.send("POST", "/v1/chat/completions", &[], &chat_of_len(BODY_LEN_MAX - 1)).await;
+    let whole = client.whole().await;
+    assert_eq!(whole.status, 200, "{}", &whole.body[..whole.body.len().min(300)]);
+    let calls = emulator.requests().len();
+
+    for (path, field) in [
+        ("/v1/chat/completions", "/error/message"),
+        ("/v1/messages", "/error/message"),
+        ("/v1/responses", "/error/message"),
+        ("/model/e/converse", "/message"),
+    ] {
+        // Without the body: it is refused by its length, so that clients that ask first do not send it.
+        let mut client = server.connect().await;
+        client.send_head("POST", path, &["expect: 100-continue"], BODY_LEN_MAX + 1).await;
+        let whole =
+            timeout(Duration::from_secs(5), client.whole()).await.expect("it does not wait for the body");
+        assert_eq!(whole.status, 413, "{path}");
+        let body: serde_json::Value = serde_json::from_str(&whole.body).expect("JSON");
+        let message = body.pointer(field).and_then(|message| message.as_str()).expect("a message");
+        assert!(
+            message.contains("6 MiB") || message.contains(&BODY_LEN_MAX.to_string()),
+            "{path}: {message}"
+        );
+    }
+    // A body that does not say how long it is, is refused when it is too long.
+    let mut client = server.connect().await;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
+    client.write(head.as_bytes()).await;
+    let body = chat_of_len(BODY_LEN_MAX + 1);
+    client.write(format!("{:x}\r\n", body.len()).as_bytes()).await;
+    client.write(&body).await;
+    assert_eq!(client.head().await.0, 413);
+    assert_eq!(emulator.requests().len(), calls, "no call was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_40_secrets_are_nowhere() {
+    const CANARIES: [&str; 4] =
+        ["canary-key", "CANARYSECRETOFAKEY", "CANARYUPSTREAMSECRET", "canary-wrong-key"];
+    let folder = Folder::new("canary");
+    let log = folder.path("access.log");
+    let emulator = emulator(ContainerFormat::default(), ECHO).await;
+    let mut refused = model(&emulator, "refused", Api::OpenAi);
+    if let sagewire_gateway::config::Upstream::SageMaker(upstream) = &mut refused.upstream {
+        upstream.credentials = keys();
+        upstream.credentials.keys = Some(KeyPair::new("AKIDCANARY", Secret::new(CANARIES[2])));
+    }
+    let mut config = config(vec![model(&emulator, "e", Api::OpenAi), refused]);
+    config.access_log = AccessLog::File(log.clone());
+    config.shutdown.linger = Duration::ZERO;
+    let mut key = Key::new("team-a");
+    key.hash = Some(Sha256::digest(CANARIES[0]).into());
+    key.aws = Some(KeyPair::new("AKSWCANARY", Secret::new(CANARIES[1])));
+    config.keys.push(key);
+    let mut seen = format!("{config:?}");
+    let mut server = serve(config).await;
+    seen += &format!("{:?}", server.gateway);
+    let scheme = |key: &str| format!("authorization: Bearer {key}");
+    let body = |model: &str| {
+        json!({"model": model, "messages": [{"role": "user", "content": "hi"}]}).to_string().into_bytes()
+    };
+    let (right, wrong) = (scheme(CANARIES[0]), scheme(CANARIES[3]));
+    for (header, model, status) in
+        [(&right, "e", 200), (&right, "refused", 503), (&right, "unknown", 404), (&wrong, "e", 401)]
+    {
+        let mut client = server.connect().await;
+        client.send("POST", "/v1/chat/completions", &[header], &body(model)).await;
+        let whole = client.whole().await;
+        assert!(whole.status == status || (status, whole.status / 100) == (503, 5), "{model}: {whole:?}");
+        seen += &whole.head;
+        seen += &whole.body;
+    }
+    // Keys in other places, and a signature of somebody else.
+    for header in [
+        format!("x-api-key: {}", CANARIES[3]),
+        format!("authorization: {}", CANARIES[0]),
+        "authorization: AWS4-HMAC-SHA256 Credential=AKSWCANARY/20261201/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=00".to_owned(),
+    ] {
+        let mut client = server.connect().await;
+        client.send("POST", "/model/e/converse", &[&header], b"{}").await;
+        let whole = client.whole().await;
+        assert!((400..500).contains(&whole.status), "{whole:?}");
+        seen += &whole.head;
+        seen += &whole.body;
+    }
+    seen += &server.admin("/metrics").await.body;
+    server.begin_stop();
+    server.stopped().await;
+    let log = fs::read_to_string(log).expect("a log");
+    assert_eq!(log.lines().count(), 7, "{log}");
+    assert!(log.contains("\"key\":\"team-a\"") && log.contains("\"error\":\"gateway_credentials\""), "{log}");
+    seen += &log;
+    for canary in CANARIES {
+        assert!(!seen.contains(canary), "{canary} in {seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_42_streams_end_before_the_server_does() {
+    const STREAMS: usize = 100;
+    let linger = Duration::from_millis(500);
+    let (mut server, _emulator) =
+        serve_script(&events(10, Duration::from_millis(150)), |config| config.shutdown.linger = linger).await;
+    let mut tasks = Vec::new();
+    for _ in 0..STREAMS {
+        let mut client = server.connect().await;
+        client.chat("e", true).await;
+        assert_eq!(client.head().await.0, 200);
+        tasks.push(tokio::spawn(async move { client.rest().await }));
+    }
+    server.begin_stop();
+    let start = Instant::now();
+    while server.admin("/readyz").await.status != 503 {
+        assert!(start.elapsed() < linger, "readiness comes first");
+        sleep(5 * MILLISECOND).await;
+    }
+    assert_eq!(server.admin("/livez").await.status, 200);
+    // Clients of a load balancer that does not know yet.
+    let mut late = server.connect().await;
+    late.chat("e", true).await;
+    assert_eq!(late.head().await.0, 200);
+    for task in tasks {
+        let body = task.await.expect("no panic");
+        assert_eq!(body.matches("\"tok\"").count(), 10);
+        assert!(body.ends_with("data: [DONE]\n\n"), "{body}");
+    }
+    assert!(late.rest().await.ends_with("data: [DONE]\n\n"));
+    timeout(Duration::from_secs(5), server.stopped()).await.expect("it ends with its last stream");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_42_what_is_left_after_the_drain_ends_with_an_error() {
+    let (mut server, _emulator) = serve_script(&events(100, Duration::from_millis(100)), |config| {
+        config.shutdown.drain = Duration::from_millis(300);
+    })
+    .await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut client = server.connect().await;
+        client.chat("e", true).await;
+        assert_eq!(client.head().await.0, 200);
+        clients.push(client);
+    }
+    server.begin_stop();
+    for mut client in clients {
+        let body = client.rest().await;
+        assert!(body.contains("\"error\"") && !body.contains("[DONE]"), "{body}");
+    }
+    timeout(Duration::from_secs(5), server.stopped()).await.expect("it ends");
+}
+
+/// A configuration file with models of an emulator.
+fn file(emulator: &Emulator, models: &[&str]) -> String {
+    let credentials = keys().keys.expect("a key pair");
+    let models: Vec<_> = models
+        .iter()
+        .map(|name| {
+            json!({"name": name, "endpoint": "e", "region": "us-east-1", "endpoint_url": emulator.url(),
+                "aws": {"access_key_id": credentials.access_key_id, "secret": credentials.secret.expose()}})
+        })
+        .collect();
+    // JSON is YAML.
+    json!({"models": models, "access_log": "off", "shutdown": {"linger": "0s", "drain": "5s"}}).to_string()
+}
+
+/// Waits until a chat with a model has this status.
+async fn wait_for_status(server: &Running, model: &str, status: u16) {
+    let start = Instant::now();
+    loop {
+        let mut client = server.connect().await;
+        client.chat(model, false).await;
+        let whole = client.whole().await;
+        if whole.status == status {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{model}: {whole:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_43_a_changed_file_is_applied_and_a_broken_one_is_not() {
+    let emulator = emulator(ContainerFormat::default(), &events(30, Duration::from_millis(200))).await;
+    let folder = Folder::new("reload");
+    // As Kubernetes mounts it: file → ..data/file, ..data → a folder of this version, swapped as a whole.
+    let publish = |version: &str, text: &str| {
+        fs::create_dir_all(folder.path(version)).expect("a folder");
+        fs::write(folder.path(version).join("gateway.yaml"), text).expect("a file");
+        std::os::unix::fs::symlink(version, folder.path("..new")).expect("a link");
+        fs::rename(folder.path("..new"), folder.path("..data")).expect("it is swapped");
+    };
+    publish("..1", &file(&emulator, &["first"]));
+    std::os::unix::fs::symlink("..data/gateway.yaml", folder.path("gateway.yaml")).expect("a link");
+    let server = serve_file(&folder.path("gateway.yaml")).await;
+    let mut running = server.connect().await;
+    running.chat("first", true).await;
+    assert_eq!(running.head().await.0, 200);
+
+    publish("..2", &file(&emulator, &["second"]));
+    wait_for_status(&server, "first", 404).await;
+    assert_eq!(server.metric("sagewire_config_reloads_total", &[]).await, 1.0);
+    assert_eq!(server.metric("sagewire_config_ok", &[]).await, 1.0);
+
+    publish("..3", "models:\n  - name: third\n    endpiont: e\n");
+    let start = Instant::now();
+    while server.metric("sagewire_config_ok", &[]).await != 0.0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "a broken file is not reported");
+        sleep(Duration::from_millis(100)).await;
+    }
+    wait_for_status(&server, "third", 404).await;
+    wait_for_status(&server, "second", 200).await;
+
+    // In place, and at once.
+    fs::write(folder.path("..data").join("gateway.yaml"), file(&emulator, &["second", "fourth"]))
+        .expect("a file");
+    let hangup = std::process::Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status();
+    assert!(hangup.is_ok_and(|status| status.success()));
+    wait_for_status(&server, "fourth", 200).await;
+    assert_eq!(server.metric("sagewire_config_ok", &[]).await, 1.0);
+    assert_eq!(server.metric("sagewire_config_reloads_total", &[]).await, 2.0);
+
+    // The request that began with the first file has ended with it, and its count is still there.
+    assert!(running.rest().await.ends_with("data: [DONE]\n\n"));
+    assert!(server.metric("sagewire_requests_total", &["model=\"first\"", "status=\"200\""]).await >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_44_health_responds_under_load_and_without_the_shared_state() {
+    let (server, emulator) = serve_script(&events(1000, 2 * MILLISECOND), |config| {
+        // Nothing listens there.
+        config.state = Some(State::new(Secret::new("redis://127.0.0.1:1")));
+        config.shutdown.drain = Duration::ZERO;
+    })
+    .await;
+    let mut clients = Vec::new();
+    for _ in 0..64 {
+        let mut client = server.connect().await;
+        client.chat("e", true).await;
+        clients.push(tokio::spawn(async move { while client.part().await.is_some() {} }));
+    }
+    let calls = emulator.requests().len();
+    let mut times = Vec::new();
+    for path in ["/livez", "/readyz", "/health/liveliness", "/health/readiness"].iter().cycle().take(80) {
+        let start = Instant::now();
+        assert_eq!(server.admin(path).await.status, 200, "{path}");
+        times.push(start.elapsed());
+    }
+    times.sort();
+    // The client of this test competes with the gateway for two cores, and nothing here is optimized.
+    let median = times[times.len() / 2];
+    assert!(median < Duration::from_millis(50), "{median:?}");
+    assert!(emulator.requests().len() <= calls.max(64), "health calls no endpoint");
+    assert_eq!(server.admin("/nothing").await.status, 404);
+    for client in clients {
+        client.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_45_clients_add_no_series() {
+    let (server, _emulator) = serve_script(ECHO, |_| {}).await;
+    let ask = async |number: usize| {
+        let model = if number % 2 == 0 { "e".to_owned() } else { format!("m{number}") };
+        let body = json!({"model": model, "user": format!("u{number}"), "max_tokens": 1,
+            "messages": [{"role": "user", "content": "x"}]});
+        post(&server.gateway, "/v1/chat/completions", &body).await;
+        let unknown = format!("/p{number}/{}", "x".repeat(number % 50));
+        send_raw(&server.gateway, &unknown, "{}", &[("x-user", &number.to_string())]).await;
+        post(&server.gateway, &format!("/model/m{number}/converse"), "{}").await;
+        post(&server.gateway, &format!("/endpoints/e{number}/invocations"), "{}").await;
+    };
+    let series = async || server.admin("/metrics").await.body.lines().count();
+    for number in 0..4 {
+        ask(number).await;
+    }
+    let before = series().await;
+    for number in 4..300 {
+        ask(number).await;
+    }
+    assert_eq!(series().await, before);
+}
