@@ -1,6 +1,6 @@
 //! The emulated model containers, one file each: accepted requests, errors and responses.
 //!
-//! All of them run the same model, which echoes the prompt.
+//! All of them run the same model, which echoes the prompt, except the one for embeddings.
 
 mod anthropic;
 mod chat;
@@ -19,6 +19,7 @@ mod responses;
 mod routes;
 mod sglang;
 mod stop_criteria;
+mod tei;
 mod tgi;
 mod tool;
 mod torchserve;
@@ -71,11 +72,13 @@ pub enum ContainerFormat {
     /// A TorchServe handler that streams plain text.
     #[serde(rename = "torchserve")]
     TorchServe,
+    /// Text Embeddings Inference: vectors in place of text. It does not stream.
+    Tei,
 }
 
 impl ContainerFormat {
     /// All formats.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OpenAi,
         Self::Anthropic,
         Self::Responses,
@@ -90,6 +93,7 @@ impl ContainerFormat {
         Self::LlamaServer,
         Self::Sglang,
         Self::TorchServe,
+        Self::Tei,
     ];
 
     /// The name in scripts and on the command line.
@@ -109,6 +113,7 @@ impl ContainerFormat {
             Self::LlamaServer => "llama-server",
             Self::Sglang => "sglang",
             Self::TorchServe => "torchserve",
+            Self::Tei => "tei",
         }
     }
 
@@ -160,6 +165,7 @@ impl ContainerFormat {
             Self::LlamaServer => llama_server::respond(request),
             Self::Sglang => sglang::respond(request),
             Self::TorchServe => torchserve::respond(request),
+            Self::Tei => tei::respond(request),
         }
     }
 }
