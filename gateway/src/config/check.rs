@@ -20,10 +20,11 @@ impl Config {
     /// that everyone reaches without a key. Each is a JSON pointer into the gateway's own file, and what is wrong there.
     pub fn problems(&self) -> Vec<(String, String)> {
         let mut found = Found::new();
+        let names = Names(self.models.iter().map(|model| model.name.as_str()).collect());
         self.check_addresses(&mut found);
         self.check_models(&mut found);
-        self.check_routing(&mut found);
-        self.check_keys(&mut found);
+        self.check_routing(&names, &mut found);
+        self.check_keys(&names, &mut found);
         found
     }
 
@@ -32,16 +33,14 @@ impl Config {
         if self.listen.is_empty() {
             report("/listen".into(), "there is no address to listen on".into());
         }
+        let mut addresses: BTreeSet<_> = self.admin.into_iter().collect();
         for (index, Listen { address, tls }) in self.listen.iter().enumerate() {
             let pointer = format!("/listen/{index}");
             if (self.keys.is_empty() || self.accept_any_key) && !address.ip().is_loopback() {
                 let message = "without `keys`, only loopback addresses such as 127.0.0.1:4000 are allowed";
                 report(pointer.clone(), message.into());
             }
-            let is_used = |other: &Listen| other.address == *address && address.port() != 0;
-            if self.listen[..index].iter().any(is_used)
-                || (self.admin == Some(*address) && address.port() != 0)
-            {
+            if !addresses.insert(*address) && address.port() != 0 {
                 report(pointer.clone(), format!("the address {address} is used twice"));
             }
             let Some(tls) = tls else { continue };
@@ -90,17 +89,17 @@ impl Config {
         }
     }
 
-    fn check_routing(&self, found: &mut Found) {
+    fn check_routing(&self, names: &Names<'_>, found: &mut Found) {
         let mut report = |pointer: String, message: String| found.push((pointer, message));
         for (from, to) in &self.routing.fallback {
             let pointer = format!("/routing/fallback/{}", from.replace('~', "~0").replace('/', "~1"));
-            if let Some(message) = self.unknown_model(from) {
+            if let Some(message) = names.unknown(from) {
                 report(pointer.clone(), message);
             }
             for (index, name) in to.iter().enumerate() {
                 let message = match name == from {
                     true => Some(format!("the model `{name}` is its own fallback")),
-                    false => self.unknown_model(name),
+                    false => names.unknown(name),
                 };
                 if let Some(message) = message {
                     report(format!("{pointer}/{index}"), message);
@@ -119,7 +118,7 @@ impl Config {
         }
     }
 
-    fn check_keys(&self, found: &mut Found) {
+    fn check_keys(&self, models: &Names<'_>, found: &mut Found) {
         let (mut names, mut hashes, mut ids) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (index, key) in self.keys.iter().enumerate() {
             let mut report =
@@ -145,21 +144,30 @@ impl Config {
                 report(String::new(), "a key has `hash`, `key` or `aws`".into());
             }
             for (index, name) in key.models.iter().flatten().enumerate() {
-                if let Some(message) = self.unknown_model(name) {
+                if let Some(message) = models.unknown(name) {
                     report(format!("/models/{index}"), message);
                 }
             }
         }
     }
+}
 
+/// The names of all models.
+struct Names<'a>(BTreeSet<&'a str>);
+
+impl Names<'_> {
     /// The message for the name of a model that does not exist.
-    fn unknown_model(&self, name: &str) -> Option<String> {
-        let known: BTreeSet<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
-        let known: Vec<&str> = known.into_iter().collect();
-        (!known.contains(&name))
-            .then(|| format!("no model has the name `{name}`{}", suggestion(name, &known)))
+    fn unknown(&self, name: &str) -> Option<String> {
+        let suggestion = || {
+            let known: Vec<&str> = self.0.iter().take(KNOWN_MAX).copied().collect();
+            suggestion(name, &known)
+        };
+        (!self.0.contains(name)).then(|| format!("no model has the name `{name}`{}", suggestion()))
     }
 }
+
+/// The number of names that an unknown one is compared with.
+const KNOWN_MAX: usize = 50;
 
 /// Whether requests of this format have a prompt in place of messages.
 pub(super) fn takes_prompt(api: Api) -> bool {

@@ -101,7 +101,7 @@ pub(super) trait FromYaml: Sized {
 /// What all values need to be read, and what was found to be wrong.
 pub(super) struct Reader<'e> {
     /// The folder that relative paths start at.
-    folder: &'e Path,
+    pub(super) folder: &'e Path,
     environment: &'e dyn Fn(&str) -> Option<String>,
     /// Variables that the file itself sets.
     pub(super) variables: BTreeMap<String, String>,

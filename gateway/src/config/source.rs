@@ -60,8 +60,9 @@ impl Config {
         if !reader.problems.is_empty() {
             return Err(ConfigError::new(path, reader.problems));
         }
+        let has_prices = config.models.iter().any(|model| model.prices != Prices::default());
         for (index, key) in config.keys.iter().enumerate() {
-            if key.limits.budget.is_some() && !config.has_prices() {
+            if key.limits.budget.is_some() && !has_prices {
                 let at = position(&format!("/keys/{index}/limits/budget"));
                 reader.note(at, "no model has `prices`, so nothing is counted against the budget");
             }
@@ -76,10 +77,6 @@ impl Config {
         schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
         schema["title"] = "Configuration of sagewire serve".into();
         schema
-    }
-
-    fn has_prices(&self) -> bool {
-        self.models.iter().any(|model| model.prices != Prices::default())
     }
 }
 

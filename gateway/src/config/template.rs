@@ -38,6 +38,20 @@ impl Template {
         }
     }
 
+    /// The template of a name or a path: a family, a model, `none`, or a file, which is relative to `folder`.
+    ///
+    /// # Errors
+    ///
+    /// The name is unknown, or the file cannot be read or has no valid template.
+    pub fn find(folder: &Path, name: &str) -> Result<Self, String> {
+        let path = folder.join(name);
+        let is_config = path.extension().is_some_and(|end| end == "json");
+        match is_config || is_jinja(&path) || path.is_file() {
+            true => Self::from_file(&path),
+            false => Self::named(name).map_err(|error| error.to_string()),
+        }
+    }
+
     /// The texts of all messages joined with spaces, as LiteLLM sends them to models that it does not know.
     pub(super) fn joined() -> Result<Self, sagewire_chat_template::TemplateError> {
         Self::jinja("joined", JOINED)
@@ -53,11 +67,7 @@ impl Template {
     }
 
     /// Reads the template in a file: a `tokenizer_config.json`, or a Jinja template with such a file next to it.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read, or has no valid template.
-    pub fn from_file(path: &Path) -> Result<Self, String> {
+    fn from_file(path: &Path) -> Result<Self, String> {
         let in_file = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| in_file(&error))?;
         let template = match is_jinja(path) {
@@ -107,12 +117,7 @@ impl FromYaml for Template {
             };
         }
         let name = String::read(node, reader)?;
-        let path = reader.path(&name);
-        let is_file = is_jinja(&path) || path.extension().is_some_and(|end| end == "json") || path.is_file();
-        let template = match is_file {
-            true => Self::from_file(&path),
-            false => Self::named(&name).map_err(|error| error.to_string()),
-        };
+        let template = Self::find(reader.folder, &name);
         template.map_or_else(|reason| reader.problem(node.at, reason), Some)
     }
 }

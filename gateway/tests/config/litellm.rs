@@ -222,7 +222,7 @@ fn other_providers_options_and_prices_are_taken_over() {
     );
 }
 
-const SETTINGS: &str = "
+pub(crate) const SETTINGS: &str = "
 model_list:
   - {model_name: a, litellm_params: {model: sagemaker_chat/a}}
   - {model_name: b, litellm_params: {model: sagemaker_chat/b, timeout: 7}}

@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod litellm;
+mod mutated;
 mod own;
 mod schema;
 

@@ -18,12 +18,14 @@ use super::yaml::{Node, Value};
 pub(super) type Positions = BTreeMap<String, Position>;
 
 /// The position of what a pointer into the gateway's own file leads to.
-pub(super) fn position(positions: &Positions, pointer: &str) -> Position {
-    let is_prefix = |prefix: &&String| {
-        pointer.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let longest = positions.keys().filter(is_prefix).max_by_key(|prefix| prefix.len());
-    longest.map_or(Position::START, |prefix| positions[prefix])
+pub(super) fn position(positions: &Positions, mut pointer: &str) -> Position {
+    loop {
+        match (positions.get(pointer), pointer.rsplit_once('/')) {
+            (Some(position), _) => return *position,
+            (None, Some((parent, _))) => pointer = parent,
+            (None, None) => return Position::START,
+        }
+    }
 }
 
 /// Reads a file of LiteLLM.

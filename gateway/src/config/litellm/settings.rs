@@ -1,5 +1,6 @@
 //! `router_settings`, `litellm_settings` and `general_settings`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,7 +10,11 @@ use super::section::{Section, scalar};
 use crate::config::read::{Position, Reader};
 use crate::config::values::Hash;
 use crate::config::yaml::{Entry, Node, Value};
-use crate::config::{Cache, Config, Key, LossPolicy, Secret, State, Timeouts};
+use crate::config::{Cache, Config, Key, LossPolicy, Model, Secret, State, Timeouts};
+
+/// The number of models or fallbacks that aliases and defaults may add up to.
+const ENTRIES_MAX: usize = 1_000_000;
+const TOO_MANY: &str = "aliases or fallbacks of more than 1,000,000 models";
 
 /// The settings of the file that the gateway has, too. Of two that mean the same, that of the router counts.
 #[derive(Default)]
@@ -185,52 +190,62 @@ impl Settings {
 
     /// Adds the models of a group under another name.
     fn apply_aliases(&self, config: &mut Config, positions: &mut Positions, reader: &mut Reader<'_>) {
+        let mut groups = BTreeMap::<String, Vec<Model>>::new();
+        for model in &config.models {
+            groups.entry(model.name.clone()).or_default().push(model.clone());
+        }
         for (alias, target, at) in &self.aliases {
-            let models: Vec<_> =
-                config.models.iter().filter(|model| model.name == *target).cloned().collect();
-            if models.is_empty() {
+            let Some(models) = groups.get(target) else {
                 reader.note(
                     *at,
                     format!("the alias `{alias}` is not taken over: there is no model `{target}`"),
                 );
+                continue;
+            };
+            if config.models.len().saturating_add(models.len()) > ENTRIES_MAX {
+                return reader.problem::<()>(*at, TOO_MANY).unwrap_or_default();
             }
-            for mut model in models {
-                model.name.clone_from(alias);
+            for model in models {
                 positions.insert(format!("/models/{}", config.models.len()), *at);
-                config.models.push(model);
+                config.models.push(Model { name: alias.clone(), ..model.clone() });
             }
         }
     }
 
     fn apply_fallbacks(&self, config: &mut Config, positions: &mut Positions, reader: &mut Reader<'_>) {
-        let mut add = |from: &str, to: &[String], at: Position, reader: &mut Reader<'_>| {
-            let is_known = |name: &str| config.models.iter().any(|model| model.name == name);
-            let mut kept: Vec<String> = to.to_vec();
-            kept.retain(|name| is_known(name) && name != from);
-            for name in to.iter().filter(|name| !is_known(name)) {
-                reader.note(at, format!("the fallback `{name}` is not taken over: there is no such model"));
-            }
-            if !is_known(from) {
-                reader.note(
-                    at,
-                    format!("the fallbacks of `{from}` are not taken over: there is no such model"),
-                );
-            } else if !kept.is_empty() {
-                config.routing.fallback.entry(from.to_owned()).or_insert(kept);
-            }
-        };
+        let known: BTreeSet<&str> = config.models.iter().map(|model| model.name.as_str()).collect();
+        let fallback = &mut config.routing.fallback;
         for (from, to, at) in &self.fallbacks {
             positions.entry("/routing/fallback".into()).or_insert(*at);
-            add(from, to, *at, reader);
-        }
-        if let Some((to, at)) = &self.default_fallbacks {
-            let names: std::collections::BTreeSet<String> =
-                config.models.iter().map(|model| model.name.clone()).collect();
-            for name in &names {
-                add(name, to, *at, reader);
+            for name in to.iter().filter(|name| !known.contains(name.as_str())) {
+                reader.note(*at, format!("the fallback `{name}` is not taken over: there is no such model"));
             }
+            if !known.contains(from.as_str()) {
+                reader.note(
+                    *at,
+                    format!("the fallbacks of `{from}` are not taken over: there is no such model"),
+                );
+                continue;
+            }
+            fallback.entry(from.clone()).or_insert_with(|| kept(from, to, &known));
         }
+        let Some((to, at)) = &self.default_fallbacks else { return };
+        for name in to.iter().filter(|name| !known.contains(name.as_str())) {
+            reader.note(*at, format!("the fallback `{name}` is not taken over: there is no such model"));
+        }
+        if known.len().saturating_mul(to.len()) > ENTRIES_MAX {
+            return reader.problem::<()>(*at, TOO_MANY).unwrap_or_default();
+        }
+        for name in &known {
+            fallback.entry((*name).to_owned()).or_insert_with(|| kept(name, to, &known));
+        }
+        fallback.retain(|_, to| !to.is_empty());
     }
+}
+
+/// The fallbacks that exist, without the model itself.
+fn kept(from: &str, to: &[String], known: &BTreeSet<&str>) -> Vec<String> {
+    to.iter().filter(|name| known.contains(name.as_str()) && *name != from).cloned().collect()
 }
 
 /// A name, or a list of them.
