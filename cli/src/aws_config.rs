@@ -77,6 +77,15 @@ pub(crate) async fn explain_wait<T>(credentials: impl Future<Output = T>) -> T {
 }
 
 impl Args {
+    /// Sets region and credentials of an endpoint behind the gateway.
+    pub(crate) fn apply(&self, upstream: &mut sagewire_gateway::config::SageMaker) {
+        upstream.region.clone_from(&self.region);
+        upstream.credentials.profile.clone_from(&self.profile);
+        upstream.credentials.role_arn.clone_from(&self.role_arn);
+        upstream.credentials.external_id.clone_from(&self.external_id);
+        upstream.credentials.session_name.clone_from(&self.role_session_name);
+    }
+
     /// Builds a client with its credentials. `builder` has the settings of other arguments.
     pub(crate) async fn client(&self, builder: Builder) -> Result<Client, Fault> {
         AwsConfig::check_files().await.map_err(Fault::usage)?;

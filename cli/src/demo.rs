@@ -31,7 +31,7 @@ const NO_END_MARKER: &str = "not reported by this container, so the conversion b
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Container to call
-    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format::emulated())]
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format::emulated_texts())]
     format: ContainerFormat,
     /// Seed of the random cuts of the stream
     #[arg(long, value_name = "N", default_value_t = Args::default().seed)]

@@ -25,6 +25,7 @@ mod profile;
 mod progress;
 mod request;
 mod runtime;
+mod serve;
 mod shell;
 mod token;
 mod tool_names;
@@ -80,6 +81,8 @@ enum Command {
     Token(token::Args),
     /// Run a local SageMaker Runtime for AWS SDKs and OpenAI clients
     Emulate(emulate::Args),
+    /// Serve the APIs of OpenAI, Anthropic, Bedrock and SageMaker in front of SageMaker endpoints
+    Serve(Box<serve::Args>),
     /// Print shell completions
     Completions(shell::CompletionsArgs),
     /// Print the manual page, or write the pages of all commands to a directory
@@ -111,11 +114,24 @@ fn run(cli: &Cli) -> Result<(), Fault> {
         Some(Command::Completions(args)) => shell::completions(args, Cli::command()),
         Some(Command::Man(args)) => shell::man(args, Cli::command()),
         Some(Command::Emulate(args)) => block_on(emulate::run(args)),
+        Some(Command::Serve(args)) => block_on_all_cores(serve::run(args)),
     }
 }
 
 fn block_on(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    block_on_runtime(tokio::runtime::Builder::new_current_thread(), command)
+}
+
+/// Runs a server, which uses all cores.
+fn block_on_all_cores(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+    block_on_runtime(tokio::runtime::Builder::new_multi_thread(), command)
+}
+
+fn block_on_runtime(
+    mut runtime: tokio::runtime::Builder,
+    command: impl Future<Output = Result<(), Fault>>,
+) -> Result<(), Fault> {
+    let runtime = runtime.enable_all().build();
     runtime.map_err(|error| Fault::usage(format!("cannot start the runtime: {error}")))?.block_on(command)
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Args {
     options: Vec<String>,
 }
 
-const TEMPLATE_HELP: &str = "\
+pub(crate) const TEMPLATE_HELP: &str = "\
 Chat template, for formats that take a prompt:
   llama3, chatml, ...     a family
   a model's name          as on Hugging Face or in JumpStart

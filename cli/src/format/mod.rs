@@ -112,7 +112,7 @@ impl Container {
         Ok(Self { request: Writing::Custom(format), response })
     }
 
-    /// The formats of an emulated container.
+    /// The formats of an emulated container that responds with text.
     pub(crate) fn emulated(format: ContainerFormat) -> Self {
         let api = format.name().parse().expect("tested: every container format is an API");
         Self::of(api).expect("tested: every container takes requests")
@@ -138,8 +138,23 @@ pub(crate) enum To {
 
 /// Parses the name of an emulated container.
 pub(crate) fn emulated() -> impl TypedValueParser<Value = ContainerFormat> {
-    PossibleValuesParser::new(ContainerFormat::ALL.map(ContainerFormat::name))
-        .try_map(|name| name.parse::<ContainerFormat>())
+    named(|_| true)
+}
+
+/// Parses the name of an emulated container that responds with text.
+pub(crate) fn emulated_texts() -> impl TypedValueParser<Value = ContainerFormat> {
+    named(|format| *format != ContainerFormat::Tei)
+}
+
+fn named(is_accepted: impl Fn(&ContainerFormat) -> bool) -> impl TypedValueParser<Value = ContainerFormat> {
+    let accepted = ContainerFormat::ALL.into_iter().filter(is_accepted).map(ContainerFormat::name);
+    PossibleValuesParser::new(accepted).try_map(|name| name.parse::<ContainerFormat>())
+}
+
+/// Parses the format of the containers behind the gateway.
+pub(crate) fn served() -> impl TypedValueParser<Value = Api> {
+    let known = choices(|api| api.writes_requests().then_some(api));
+    Choices::new(known, Err("the gateway has no custom formats"))
 }
 
 /// Parses the format of a container that is called.
@@ -228,7 +243,7 @@ mod tests {
     #[test]
     fn all_containers_are_apis_and_all_descriptions_compile() {
         assert!(Api::ALL.iter().filter_map(|api| Container::of(*api)).count() > 10);
-        for format in ContainerFormat::ALL {
+        for format in ContainerFormat::ALL.into_iter().filter(|format| *format != ContainerFormat::Tei) {
             Container::emulated(format);
         }
     }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::process::{Emulate, command};
+use crate::serve::Serve;
 
 /// Commands that are not run, and why.
 const SKIPPED: [(&str, &str); 4] = [
@@ -68,6 +69,12 @@ fn parsed(line: &str) -> (&str, i32) {
     (command.trim(), code)
 }
 
+/// Whether a command is a gateway that runs until it is stopped.
+fn is_server(line: &str) -> bool {
+    line.starts_with("sagewire serve ")
+        && ["--check ", "--schema", "--new-key "].iter().all(|option| !line.contains(option))
+}
+
 /// A directory with a copy of the sample files, and `sagewire` on the path. It is removed with the value.
 struct Checkout(PathBuf);
 
@@ -98,7 +105,8 @@ impl Checkout {
             };
         }
         let path = std::env::var("PATH").unwrap();
-        shell.args(["-c", line]).current_dir(&self.0).stdin(Stdio::null());
+        // What a test appends is `$@` in the line.
+        shell.args(["-c", line, "sh"]).current_dir(&self.0).stdin(Stdio::null());
         shell.env("PATH", format!("{}:{path}", self.0.join("bin").display()));
         shell.env("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", emulator).env("AWS_REGION", "us-east-1");
         shell.env("AWS_ACCESS_KEY_ID", sagewire_emulator::ACCESS_KEY_ID);
@@ -136,6 +144,8 @@ fn documented_commands_run_as_printed() {
     let mut count = 0;
     for page in pages() {
         let checkout = Checkout::new();
+        // The gateway that the page has started last.
+        let mut gateway = None;
         for line in shell_lines(&page) {
             let (line, code) = parsed(&line);
             if line.starts_with("export ") {
@@ -144,6 +154,16 @@ fn documented_commands_run_as_printed() {
                 skipped.insert(*line);
             } else if line.starts_with("sagewire emulate") {
                 checkout.emulate(&page, line);
+                count += 1;
+            } else if is_server(line) {
+                gateway = Some(Serve::new(checkout.shell(&format!("exec {line} \"$@\""), &emulator.url)));
+                count += 1;
+            } else if line.starts_with("curl ") {
+                let gateway: &Serve = gateway.as_ref().expect("a gateway");
+                let line = line.replace("127.0.0.1:4000", &gateway.url);
+                let output = checkout.shell(&line, &emulator.url).output().unwrap();
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success() && !output.stdout.is_empty(), "{page}: {line}: {stderr}");
                 count += 1;
             } else if line.split(['|', '&', ';']).any(|part| part.trim().starts_with("sagewire ")) {
                 let output = checkout.shell(line, &emulator.url).output().unwrap();
@@ -212,6 +232,11 @@ fn package_readmes_repeat_tested_code() {
     for page in
         linked_pages().iter().filter(|page| page.ends_with("README.md") && page.parent() != Some(&root()))
     {
+        // Some pages are documentation of their crate, whose blocks are doctests.
+        let source = fs::read_to_string(page.with_file_name("src").join("lib.rs")).unwrap_or_default();
+        if source.contains("include_str!(\"../README.md\")") {
+            continue;
+        }
         let text = fs::read_to_string(page).unwrap();
         for block in text.split("```rust").skip(1) {
             let (_, code) = block.split_once('\n').unwrap();

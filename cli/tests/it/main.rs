@@ -18,5 +18,6 @@ mod invoke;
 mod process;
 mod profiles;
 mod recorded;
+mod serve;
 mod settings;
 mod shell;

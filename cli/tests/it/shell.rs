@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::process::sagewire;
 
-const COMMANDS: [&str; 8] =
-    ["demo", "decode", "convert", "formats", "chat", "invoke", "emulate", "completions"];
+const COMMANDS: [&str; 9] =
+    ["demo", "decode", "convert", "formats", "chat", "invoke", "emulate", "serve", "completions"];
 
 #[test]
 fn every_shell_has_completions() {
