@@ -18,7 +18,10 @@ pub(crate) struct Serve {
 impl Serve {
     /// Starts it on free ports.
     pub(crate) fn new(mut command: std::process::Command) -> Self {
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut url = |prefix: &str| {
