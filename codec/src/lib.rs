@@ -13,7 +13,9 @@
 //! | convert a request to another API | [`convert_request`]; or [`read_request`], change the [`Request`](model::Request), [`write_request`] |
 //! | read and write a non-streaming response | [`Response::read`](model::Response::read), [`write_response`] |
 //! | write a stream from events of your own | [`Writer`] |
-//! | read an HTTP error, and write it as another API would | [`HttpError`] |
+//! | write a whole response as a stream | [`Response::for_each_event`](model::Response::for_each_event), [`Writer`] |
+//! | pass a stream on unchanged, but know how it ends | [`Decoder::take_records`], [`Writer::write_record`] |
+//! | read an HTTP error, make one, and write it as an API would | [`HttpError`] |
 //! | convert requests and responses of embeddings | [`embeddings`] |
 //! | describe the API of one endpoint in a file | `custom` (feature `custom`) |
 //! | name an API, parse its name, list all | [`Api`] |
