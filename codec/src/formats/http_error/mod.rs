@@ -1,25 +1,5 @@
 //! Errors that come with an HTTP status: reads those of any service or container, and writes them in the shape of any API.
 //!
-//! | kind | OpenAI | Anthropic | Bedrock | SageMaker |
-//! |---|---|---|---|---|
-//! | `InvalidRequest` | 400 `invalid_request_error` | 400 `invalid_request_error` | 400 `ValidationException` | 400 `ValidationError` |
-//! | `Authentication` | 401 `authentication_error` | 401 `authentication_error` | 403 `UnrecognizedClientException` | the same |
-//! | `Signature` | 401 `authentication_error` | 401 `authentication_error` | 403 `InvalidSignatureException` | the same |
-//! | `Permission` | 403 `permission_error` | 403 `permission_error` | 403 `AccessDeniedException` | the same |
-//! | `NotFound` | 404 `not_found_error` | 404 `not_found_error` | 404 `ResourceNotFoundException` | 400 `ValidationError` |
-//! | `TooLarge` | 413 `invalid_request_error` | 413 `request_too_large` | 413 `ValidationException` | 413 `ValidationError` |
-//! | `RateLimit` | 429 `rate_limit_error` | 429 `rate_limit_error` | 429 `ThrottlingException` | the same |
-//! | `Billing` | 429 `insufficient_quota` | 402 `billing_error` | 400 `ServiceQuotaExceededException` | the same |
-//! | `NotReady` | 503 `server_error` | 529 `overloaded_error` | 429 `ModelNotReadyException` | the same |
-//! | `Unavailable` | 503 `server_error` | 529 `overloaded_error` | 503 `ServiceUnavailableException` | 503 `ServiceUnavailable` |
-//! | `Timeout` | 504 `timeout` | 504 `timeout_error` | 408 `ModelTimeoutException` | 424 `ModelError` |
-//! | `Server` | 500 `server_error` | 500 `api_error` | 500 `InternalServerException` | 500 `InternalFailure` |
-//! | the container's, 4xx | its status | its status | 424 `ModelErrorException` | 424 `ModelError` |
-//! | the container's, 5xx | 502 `server_error` | 500 `api_error` | 424 `ModelErrorException` | 424 `ModelError` |
-//!
-//! Errors of a container that are temporary or a timeout have their kind's row in OpenAI, Anthropic and Bedrock, so that clients
-//! retry them.
-//!
 //! Sources: the errors of the service models `sagemaker-runtime` 2017-05-13 and `bedrock-runtime` 2023-09-30, Anthropic's
 //! [errors](https://docs.anthropic.com/en/api/errors), OpenAI's
 //! [error codes](https://platform.openai.com/docs/guides/error-codes), and recordings of servers.
