@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use sagewire_codec::model::{self, Losses, Param, Request, ResponseOptions, Usage};
 use sagewire_codec::{Api, DecodeError, Writer, write_response};
-use sagewire_transport::{ChatStream, Error, Metadata, TranscodedStream};
+use sagewire_transport::{ChatStream, Error, Metadata, TranscodedResponse, TranscodedStream};
 
 use crate::config::LossPolicy;
 use crate::route::Deployment;
@@ -21,6 +21,8 @@ pub(crate) struct ChatCall<'a> {
     pub(crate) losses: LossPolicy,
     /// Requests with the same ID are sent to the same instance if possible.
     pub(crate) affinity: Option<String>,
+    /// A whole response is kept for the cache.
+    pub(crate) keeps: bool,
 }
 
 /// A response in the client's API, of which nothing was sent yet.
@@ -37,7 +39,8 @@ pub(crate) struct Whole {
     pub(crate) usage: Option<Usage>,
     pub(crate) request_losses: Losses,
     pub(crate) response_losses: Losses,
-    pub(crate) response: model::Response,
+    /// For the cache.
+    pub(crate) response: Option<model::Response>,
 }
 
 impl ChatCall<'_> {
@@ -64,15 +67,24 @@ impl ChatCall<'_> {
                 let response = gather(stream).await?;
                 self.whole(metadata, losses, response)
             }
-            (false, _) => {
+            (false, true) => {
                 let response = chat.complete(&request).await?;
                 self.whole(response.metadata, response.losses, response.response)
+            }
+            (false, false) => {
+                let response = chat.complete(&request).await?;
+                let (usage, kept) = (response.response.usage, self.keeps.then(|| response.response.clone()));
+                let written = response.transcoded(self.to, &self.options)?;
+                let TranscodedResponse { metadata, body, request_losses, response_losses, .. } = written;
+                let response = kept;
+                Ok(Reply::Whole(Whole { metadata, body, usage, request_losses, response_losses, response }))
             }
         }
     }
 
-    /// The request with what the configuration of the deployment adds. A stream of OpenAI's counts tokens only if it is asked to;
-    /// TGI and LMI say only in details how many tokens there are, and whether the limit has cut the text.
+    /// The request with what the configuration of the deployment adds. A stream of OpenAI's counts tokens only if it is asked to:
+    /// the counts are hidden from a client that has not asked. TGI and LMI say only in details how many tokens there are, and
+    /// whether the limit has cut the text.
     fn request_for(&self, deployment: &Deployment, streams: bool) -> Cow<'_, Request<'_>> {
         let mut request = Cow::Borrowed(&self.request);
         if !deployment.model.defaults.is_empty() {
@@ -80,8 +92,7 @@ impl ChatCall<'_> {
         }
         let format = deployment.model.format;
         let counts = matches!(format, Api::OpenAi | Api::Completions);
-        let shows = !matches!(self.to, Api::OpenAi | Api::Completions);
-        if streams && counts && shows && request.include_usage.as_ref().is_none_or(|include| !include.value) {
+        if streams && counts && request.include_usage.as_ref().is_none_or(|include| !include.value) {
             request.to_mut().include_usage = Some(Param::new(true));
         }
         if matches!(format, Api::Tgi | Api::Lmi) && self.to != format && request.details.is_none() {
@@ -109,7 +120,7 @@ impl ChatCall<'_> {
         response: model::Response,
     ) -> Result<Reply, Error> {
         let (body, response_losses) = self.write(&response)?;
-        let usage = response.usage;
+        let (usage, response) = (response.usage, self.keeps.then_some(response));
         Ok(Reply::Whole(Whole { metadata, body, usage, request_losses, response_losses, response }))
     }
 

@@ -32,14 +32,16 @@ impl Exchange<'_> {
         if api == Api::Converse {
             request.model = Some(Param::new(name.to_owned().into()));
         }
-        let options = self.response_options(name, api, streams);
+        let wants_usage = request.include_usage.as_ref().is_some_and(|include| include.value);
+        let options = self.response_options(name, api, streams).hide_usage(streams && !wants_usage);
         let losses = self.setup.config.losses;
         let affinity = affinity(&request, &self.parts.headers);
-        let call = ChatCall { request, to: api, streams, options, losses, affinity };
+        let mut call = ChatCall { request, to: api, streams, options, losses, affinity, keeps: false };
         let leader = match self.look_up(&group.name, &call, body).await? {
             Found::Reply(content) => return Ok(content),
             Found::Leader(leader) => leader,
         };
+        call.keeps = leader.is_some();
         let reply = self.call(&group, |deployment| {
             let call = &call;
             Box::pin(async move { call.send(&deployment).await })
@@ -58,7 +60,7 @@ impl Exchange<'_> {
                 self.recorder.usage(usage);
                 let headers = self.headers(metadata.request_id.as_deref(), &request_losses);
                 self.recorder.losses(&response_losses);
-                if let Some(leader) = leader {
+                if let (Some(leader), Some(response)) = (leader, response) {
                     leader.complete(response, body.len());
                 }
                 Ok(self.whole(body, headers, streams))
@@ -82,7 +84,7 @@ impl Exchange<'_> {
             (true, Door::Bedrock) if api != Api::Converse => Frames::Chunk,
             _ => Frames::None,
         };
-        ResponseOptions::new().id(id).model(name).created(now.as_secs()).frames(frames)
+        ResponseOptions::new().id(id).model(name).created(now.as_secs()).frames(frames).pass_through(true)
     }
 
     /// A response that is there as a whole, also if it consists of the events of a stream.
