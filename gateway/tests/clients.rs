@@ -4,14 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY, Script, echo};
-use sagewire_gateway::Gateway;
+use sagewire_gateway::Server;
 use sagewire_gateway::config::Config;
 use serde_json::json;
-use tokio::net::TcpListener;
 
 const PROMPT: &str = "The quick brown fox jumps over the lazy dog: Grüße, 世界, \"quotes\" and 🦊.";
 const KEY: &str = "sk-sagewire-of-the-tests-of-real-clients";
@@ -68,6 +64,8 @@ fn config(emulator: &str) -> Config {
     let hash = sagewire_sigv4::signing::hash(KEY.as_bytes());
     let aws = json!({"access_key_id": CLIENT_KEY_ID, "secret": "${CLIENT_SECRET}"});
     let file = json!({
+        "listen": "127.0.0.1:0",
+        "admin": "off",
         "models": models,
         "access_log": "off",
         // Each error has to arrive, and none from a cooldown.
@@ -80,23 +78,6 @@ fn config(emulator: &str) -> Config {
         _ => None,
     };
     Config::read(&file.to_string(), Path::new("gateway.yaml"), environment).unwrap().0
-}
-
-/// Serves the gateway. Returns its URL.
-async fn serve(gateway: Gateway) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let service = TowerToHyperService::new(gateway.clone());
-            tokio::spawn(async move {
-                // A client that hangs up is an error here, and none of the test.
-                let _ =
-                    Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
-            });
-        }
-    });
-    url
 }
 
 /// Runs a script: `node/NAME.mjs`, or `python/NAME.py` in an environment.
@@ -112,7 +93,9 @@ async fn run(environment: &str, name: &str) {
         return println!("skipped: {name}: run gateway/tests/clients/install.sh");
     }
     let emulator = Emulator::builder().script(script()).start().await.unwrap();
-    let url = serve(Gateway::new(config(&emulator.url())).await.unwrap()).await;
+    let server = Server::bind(config(&emulator.url())).await.unwrap();
+    let url = format!("http://{}", server.addresses()[0]);
+    tokio::spawn(server.serve(std::future::pending()));
     let mut command = Command::new(program);
     // Nothing of the environment may send a client elsewhere.
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME"));
