@@ -516,7 +516,7 @@ async fn fault_44_health_responds_under_load_and_without_the_shared_state() {
 async fn fault_45_clients_add_no_series() {
     let (server, _emulator) = serve_script(ECHO, |_| {}).await;
     let ask = async |number: usize| {
-        let model = if number % 2 == 0 { "e".to_owned() } else { format!("m{number}") };
+        let model = if number.is_multiple_of(2) { "e".to_owned() } else { format!("m{number}") };
         let body = json!({"model": model, "user": format!("u{number}"), "max_tokens": 1,
             "messages": [{"role": "user", "content": "x"}]});
         post(&server.gateway, "/v1/chat/completions", &body).await;
