@@ -30,6 +30,9 @@ pub struct Limits {
     /// Bytes of parts held back while another part of the same choice is still open, and of the identities of tool calls, with the
     /// memory that it takes to keep them apart: 8 MiB.
     pub pending: usize,
+    /// Events of one record, which are kept until they are taken; and everything but text that
+    /// [`Response::read`](crate::model::Response::read) keeps. 262,144; each takes up to 56 bytes in a record, and 256 in a response.
+    pub events: usize,
 }
 
 impl Limits {
@@ -43,6 +46,7 @@ impl Limits {
         choices: 1024,
         tools: 1024,
         pending: 8 * 1024 * 1024,
+        events: 256 * 1024,
     };
 }
 

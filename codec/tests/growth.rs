@@ -1,266 +1,193 @@
-//! The work for an input grows with its size, whatever a hostile sender repeats in it: no conversion and no reader is quadratic.
-//!
-//! The inputs are generated from the samples of the other tests, which have every field and every kind of element: each element
-//! of each array is repeated, as it is, with other names and IDs, and with names that become equal in a target; and each object
-//! gets unknown fields. So an element that is added to a sample is covered.
-//!
-//! Times on a shared machine only raise a suspicion. Whatever takes more than six times as long for four times the input is
-//! counted in instructions, under valgrind, which have to grow at most 2.2 times for twice the input. Without valgrind the
-//! suspicion fails the test, after more measurements.
-
-// Unlike the codec, this test has a clock and an environment.
-#![allow(clippy::disallowed_methods)]
+//! The work for an input grows with its size, whatever a hostile sender repeats in it: no reader, writer or conversion is
+//! quadratic. `common/growth.rs` says how the inputs grow and how the work is measured.
 
 mod common;
+#[path = "common/growth.rs"]
+mod growth;
 
-use std::process::Command;
+use std::borrow::Cow;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use growth::{Case, Steps, VARIANTS, growths, of_document, vary};
 use sagewire_codec::model::{ConversionOptions, Param, Response, ResponseOptions};
-use sagewire_codec::{Api, Options, Transcoder, read_request, tool_names, write_request, write_response};
-use serde_json::{Value, json};
+use sagewire_codec::{
+    Api, Decoder, HttpError, Options, Transcoder, detect_request, embeddings, read_request, tool_names,
+    write_request, write_response,
+};
+use serde_json::Value;
 
-/// How a repeated element differs from the others.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Variant {
-    Same,
-    /// Other names, IDs and indices.
-    Distinct,
-    /// Other names and IDs, which become the same where only letters and digits are allowed.
-    Colliding,
-}
-
-const VARIANTS: [Variant; 3] = [Variant::Same, Variant::Distinct, Variant::Colliding];
-
-fn variant_text(text: &str, variant: Variant, number: usize) -> String {
-    let bits = |bit: u32| if number >> bit & 1 == 1 { '.' } else { ':' };
-    match variant {
-        Variant::Same => text.to_owned(),
-        Variant::Distinct => format!("{text}{number}"),
-        Variant::Colliding => format!("{text}{}", (0..14).map(bits).collect::<String>()),
-    }
-}
-
-/// The element of this number: its names, IDs and indices are its own.
-fn vary(value: &mut Value, variant: Variant, number: usize) {
-    const NAMES: [&str; 10] = [
-        "id",
-        "name",
-        "tool_call_id",
-        "toolUseId",
-        "tool_use_id",
-        "call_id",
-        "title",
-        "item_id",
-        "server_name",
-        "key",
-    ];
-    const INDICES: [&str; 4] = ["index", "contentBlockIndex", "output_index", "content_index"];
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| vary(item, variant, number)),
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                match value {
-                    Value::String(text) if NAMES.contains(&&**name) => {
-                        *text = variant_text(text, variant, number)
-                    }
-                    Value::Number(index) if INDICES.contains(&&**name) && variant != Variant::Same => {
-                        *value = json!(index.as_u64().unwrap_or(0) as usize + number);
-                    }
-                    value => vary(value, variant, number),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn repeat(items: &[Value], variant: Variant, count: usize) -> Vec<Value> {
-    let mut all = Vec::new();
-    for number in 0..count {
-        for item in items {
-            let mut item = item.clone();
-            match &mut item {
-                Value::String(text) => *text = variant_text(text, variant, number),
-                item => vary(item, variant, number),
-            }
-            all.push(item);
-        }
-    }
-    all
-}
-
-/// What is repeated in a document.
-#[derive(Clone, Debug)]
-enum Growth {
-    /// As many elements of the array at the pointer, from this one on.
-    Elements(String, usize, usize, Variant),
-    /// The last element of each outermost array.
-    All(Variant),
-    /// Unknown fields of the object at the pointer.
-    Fields(String),
-}
-
-/// All ways in which a document can grow.
-fn growths(document: &Value) -> Vec<Growth> {
-    fn walk(value: &Value, pointer: &str, all: &mut Vec<Growth>) {
-        match value {
-            Value::Array(items) => {
-                for at in 0..items.len() {
-                    for count in 1..=(items.len() - at).min(2) {
-                        all.extend(
-                            VARIANTS.map(|variant| Growth::Elements(pointer.into(), at, count, variant)),
-                        );
-                    }
-                    walk(&items[at], &format!("{pointer}/{at}"), all);
-                }
-            }
-            Value::Object(fields) => {
-                all.push(Growth::Fields(pointer.into()));
-                for (name, value) in fields {
-                    walk(value, &format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")), all);
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut all = VARIANTS.map(Growth::All).to_vec();
-    walk(document, "", &mut all);
-    all
-}
-
-impl Growth {
-    fn apply(&self, document: &mut Value, count: usize) {
-        match self {
-            Self::Elements(pointer, at, len, variant) => {
-                let items = document.pointer_mut(pointer).and_then(Value::as_array_mut).expect("an array");
-                let more = repeat(&items[*at..at + len], *variant, count);
-                items.splice(*at..at + len, more);
-            }
-            Self::All(variant) => grow_all(document, *variant, count),
-            Self::Fields(pointer) => {
-                let object = document.pointer_mut(pointer).and_then(Value::as_object_mut).expect("an object");
-                object.extend((0..count).map(|number| (format!("x_{number}"), json!({"y": number}))));
-            }
-        }
-    }
-}
-
-fn grow_all(document: &mut Value, variant: Variant, count: usize) {
-    match document {
-        Value::Array(items) => {
-            if let Some(last) = items.last().cloned() {
-                items.extend(repeat(&[last], variant, count));
-            }
-        }
-        Value::Object(fields) => fields.values_mut().for_each(|value| grow_all(value, variant, count)),
-        _ => {}
-    }
-}
-
-/// What is done with an input.
-#[derive(Clone, Debug)]
-enum Work {
-    /// A request of this API is read and written for others.
-    Convert(Api),
-    /// A response, whole or streamed, is read and written for others.
-    Respond,
-    /// It is read with this path.
-    Path(&'static str),
-}
-
-/// An input that grows, and what is done with it.
-struct Case {
-    name: String,
-    input: Box<dyn Fn(usize) -> Vec<u8>>,
-    work: Work,
-}
-
-const TARGETS: [Api; 6] =
-    [Api::OpenAi, Api::Completions, Api::Responses, Api::Anthropic, Api::Converse, Api::Tgi];
-
-/// Reads a request, writes it for each target, and again for its own API with a change.
-fn convert(from: Api, body: &[u8]) {
+/// Reads a request, writes it for each API, and again for its own API with changes.
+fn convert(from: Api, body: &[u8], steps: &mut Steps) {
+    steps.run("detect", || detect_request(body));
+    steps.run("read", || read_request(from, body));
     let Ok(mut request) = read_request(from, body) else { return };
     let options = ConversionOptions::new().render(&common::requests::plain);
-    for to in TARGETS {
-        drop(tool_names(to, &request));
-        drop(write_request(to, &request, &options));
+    for to in Api::ALL.iter().copied().filter(|api| api.writes_requests()) {
+        steps.run(format!("names for {to}"), || tool_names(to, &request));
+        steps.run(format!("write {to}"), || write_request(to, &request, &options));
     }
-    drop(write_request(to_other(from), &request, &options.merge_messages(false)));
+    let other = if from == Api::Anthropic { Api::Converse } else { Api::Anthropic };
+    steps.run("write unmerged", || write_request(other, &request, &options.merge_messages(false)));
+    steps.run("write again", || write_request(from, &request, &options.merge_messages(false)));
     request.max_tokens = Some(Param::new(77));
-    drop(write_request(from, &request, &options));
+    steps.run("edit", || write_request(from, &request, &options));
+    request.source = Cow::Borrowed("");
+    steps.run("write without source", || write_request(from, &request, &options));
+    #[cfg(feature = "custom")]
+    custom::write(&request, steps);
 }
 
-fn to_other(from: Api) -> Api {
-    if from == Api::Anthropic { Api::Converse } else { Api::Anthropic }
-}
-
-/// Reads a response, whole or streamed, and writes it whole and streamed for each target.
-fn respond(body: &[u8]) {
-    for to in TARGETS {
-        let Ok(mut transcoder) = Transcoder::new(Options::new(), to, ResponseOptions::new()) else {
-            continue;
-        };
-        let mut chunk = Bytes::copy_from_slice(body);
-        while let Ok(Some(_)) = transcoder.decode(&mut chunk) {}
-        while let Ok(Some(_)) = transcoder.finish() {}
+fn decode(options: Options, body: &[u8], chunk: usize) {
+    let mut decoder = Decoder::with_options(options);
+    for part in body.chunks(chunk.max(1)) {
+        let mut part = Bytes::copy_from_slice(part);
+        while let Ok(Some(_)) = decoder.decode(&mut part) {}
     }
-    if let Ok(response) = Response::read(body.to_vec(), Options::new()) {
-        for to in TARGETS {
-            drop(write_response(to, &response, &ResponseOptions::new()));
+    while let Ok(Some(_)) = decoder.finish() {}
+}
+
+fn transcode(to: Api, body: &[u8]) {
+    let transcoder = Transcoder::new(Options::new(), to, ResponseOptions::new());
+    let (mut transcoder, mut chunk) = (transcoder.expect("an API"), Bytes::copy_from_slice(body));
+    while let Ok(Some(_)) = transcoder.decode(&mut chunk) {}
+    while let Ok(Some(_)) = transcoder.finish() {}
+}
+
+/// Reads a response, whole or streamed, and writes it whole and streamed for each API.
+fn respond(body: &[u8], steps: &mut Steps) {
+    steps.run("decode", || decode(Options::new(), body, body.len()));
+    steps.run("decode in pieces", || decode(Options::new(), body, 50));
+    for to in Api::ALL.iter().copied().filter(|api| api.writes_streams()) {
+        steps.run(format!("transcode to {to}"), || transcode(to, body));
+    }
+    steps.run("read", || Response::read(body.to_vec(), Options::new()));
+    let Ok(response) = Response::read(body.to_vec(), Options::new()) else { return };
+    for to in Api::ALL.iter().copied().filter(|api| api.writes_responses()) {
+        steps.run(format!("write {to}"), || write_response(to, &response, &ResponseOptions::new()));
+    }
+}
+
+/// Reads an error, and writes it for each API.
+fn fail(body: &[u8], steps: &mut Steps) {
+    steps.run("read", || HttpError::read(424, Some("ModelError"), body));
+    let error = HttpError::read(424, Some("ModelError"), body);
+    for to in Api::ALL.iter().copied() {
+        steps.run(format!("write {to}"), || error.write(to));
+    }
+    steps.run("decode", || decode(Options::new(), body, body.len()));
+}
+
+/// Reads a request for embeddings, and writes it in each shape.
+fn embed(body: &[u8], steps: &mut Steps) {
+    use embeddings::RequestShape::{Cohere, Inputs, OpenAi, Text, TextInputs, TextList, Voyage};
+    steps.run("read", || embeddings::Request::read(body));
+    let Ok(request) = embeddings::Request::read(body) else { return };
+    for shape in [OpenAi, Inputs, TextInputs { mode: true }, TextList, Text, Cohere, Voyage] {
+        steps.run(format!("write {shape:?}"), || request.write(shape));
+    }
+}
+
+/// Reads the vectors of a response, and writes them in each encoding.
+fn embedded(body: &[u8], steps: &mut Steps) {
+    use embeddings::{Encoding, Pooling, Reading};
+    for pooling in [None, Some(Pooling::Mean), Some(Pooling::First), Some(Pooling::Last)] {
+        let reading = || pooling.map_or(Reading::new(), |pooling| Reading::new().pooling(pooling));
+        steps.run(format!("read {pooling:?}"), || embeddings::Response::read(body, reading()));
+        let Ok(response) = embeddings::Response::read(body, reading()) else { continue };
+        for encoding in [Encoding::Float, Encoding::Base64] {
+            let options = ResponseOptions::new();
+            steps.run(format!("write {pooling:?} {encoding:?}"), || response.write(encoding, &options));
         }
     }
 }
 
 #[cfg(feature = "custom")]
-fn read_path(path: &str, body: &[u8]) {
+mod custom {
     use sagewire_codec::custom::{Format, Spec};
-    let spec: Spec = serde_json::from_value(json!({"stream": {"text": path}})).expect("a spec");
-    let options = Options::new().custom(Format::new(spec).expect("a format"));
-    let mut decoder = sagewire_codec::Decoder::with_options(options);
-    let mut chunk = Bytes::copy_from_slice(body);
-    while let Ok(Some(_)) = decoder.decode(&mut chunk) {}
-    while let Ok(Some(_)) = decoder.finish() {}
-}
+    use sagewire_codec::model::{Request, Response};
+    use serde_json::json;
 
-#[cfg(not(feature = "custom"))]
-fn read_path(_: &str, _: &[u8]) {}
+    use super::*;
 
-const PATHS: [&str; 5] =
-    ["$..text", "$.*.text", "$.list[*].text", "$..*..text", "$[?match(@.text, 'a+')].text"];
+    const PATHS: [&str; 6] = [
+        "$..text",
+        "$.*.text",
+        "$.list[*].text",
+        "$..*..text",
+        "$[?match(@.text, 'a+')].text",
+        "$..[?@.text].text",
+    ];
 
-impl Work {
-    fn parse(name: &str) -> Self {
-        match name.split_once(' ') {
-            Some(("convert", api)) => Self::Convert(api.parse().expect("an API")),
-            Some((_, path)) => Self::Path(PATHS.into_iter().find(|known| *known == path).expect("a path")),
-            None => Self::Respond,
+    /// A format whose requests have everything, and whose paths find what OpenAI's and the cases below have.
+    fn format(text: &str) -> Format {
+        const VALUES: [&str; 19] = [
+            "messages",
+            "system",
+            "prompt",
+            "tools",
+            "stop",
+            "model",
+            "max_tokens",
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "seed",
+            "n",
+            "frequency_penalty",
+            "presence_penalty",
+            "repetition_penalty",
+            "stream",
+            "user",
+            "other.x_1",
+        ];
+        let values = VALUES.map(|value| format!("{{{{{value}}}}}"));
+        let text_of_all = format!("a {} b {}", values[3], values[4]);
+        let spec = json!({
+            "request": {"values": values, "text": text_of_all},
+            "response": {"text": "$.choices[*].message.content", "finish": "$..finish_reason", "id": "$.id"},
+            "stream": {"text": text, "reasoning": "$..reasoning_content", "id": "$.id", "model": "$.model"},
+        });
+        Format::new(serde_json::from_value::<Spec>(spec).expect("a spec")).expect("a format")
+    }
+
+    pub(super) fn write(request: &Request<'_>, steps: &mut Steps) {
+        let format = format(PATHS[0]);
+        steps.run("write custom", || format.write(request, Some("a prompt")));
+    }
+
+    pub(super) fn read(body: &[u8], steps: &mut Steps) {
+        for path in PATHS {
+            let options = || Options::new().custom(format(path));
+            steps.run(path, || decode(options(), body, body.len()));
+            steps.run(format!("{path}, whole"), || Response::read(body.to_vec(), options()));
         }
     }
 
-    fn name(&self) -> String {
-        match self {
-            Self::Convert(api) => format!("convert {}", api.name()),
-            Self::Respond => "respond".to_owned(),
-            Self::Path(path) => format!("path {path}"),
-        }
-    }
-}
-
-/// The cases of a document.
-fn of_document(name: &str, document: &Value, work: &Work, cases: &mut Vec<Case>) {
-    let shared = Rc::new(document.clone());
-    for growth in growths(document) {
-        let (document, name) = (Rc::clone(&shared), format!("{name}: {growth:?}"));
-        let input = move |count| {
-            let mut grown = Value::clone(&document);
-            growth.apply(&mut grown, count);
-            grown.to_string().into_bytes()
+    pub(super) fn cases(cases: &mut Vec<Case>) {
+        let document = json!({"a": {"text": "a"}, "list": [{"text": "b"}, [{"text": "c"}]]});
+        of_document("custom", &document, "custom", cases);
+        let members = |count| {
+            let member = |number| (format!("m{number}"), json!({"text": "a"}));
+            Value::Object((0..count).map(member).collect()).to_string().into_bytes()
         };
-        cases.push(Case { name, input: Box::new(input), work: work.clone() });
+        cases.push(Case { name: "custom: members".into(), input: Box::new(members), work: "custom".into() });
+        for name in ["openai.sse", "answer-openai.json"] {
+            golden(name, "custom", cases);
+        }
+    }
+}
+
+fn run(work: &str, input: &[u8], steps: &mut Steps) {
+    match work {
+        "respond" => respond(input, steps),
+        "fail" => fail(input, steps),
+        "embed" => embed(input, steps),
+        "embedded" => embedded(input, steps),
+        #[cfg(feature = "custom")]
+        "custom" => custom::read(input, steps),
+        api => convert(common::requests::named(api), input, steps),
     }
 }
 
@@ -280,10 +207,11 @@ fn write_records(records: &[(String, Value)]) -> Vec<u8> {
     records.iter().map(|(before, record)| format!("{before}{record}{end}")).collect::<String>().into_bytes()
 }
 
-fn of_stream(name: &str, stream: &str, cases: &mut Vec<Case>) {
+/// A stream of which some records, up to `most` in a row, are repeated.
+fn repeated_records(name: &str, stream: &str, most: usize, work: &str, cases: &mut Vec<Case>) {
     let records = Rc::new(records(stream));
     for at in 0..records.len() {
-        for len in 1..=(records.len() - at).min(3) {
+        for len in 1..=(records.len() - at).min(most) {
             for variant in VARIANTS {
                 let records = Rc::clone(&records);
                 let input = move |count| {
@@ -300,9 +228,16 @@ fn of_stream(name: &str, stream: &str, cases: &mut Vec<Case>) {
                     write_records(&grown)
                 };
                 let name = format!("{name}: records {at} to {}, {variant:?}", at + len);
-                cases.push(Case { name, input: Box::new(input), work: Work::Respond });
+                cases.push(Case { name, input: Box::new(input), work: work.to_owned() });
             }
         }
+    }
+}
+
+/// A stream one of whose records grows.
+fn grown_records(name: &str, stream: &str, work: &str, cases: &mut Vec<Case>) {
+    let records = Rc::new(records(stream));
+    for at in 0..records.len() {
         for growth in growths(&records[at].1) {
             let (records, name) = (Rc::clone(&records), format!("{name}: record {at}: {growth:?}"));
             let input = move |count| {
@@ -310,139 +245,79 @@ fn of_stream(name: &str, stream: &str, cases: &mut Vec<Case>) {
                 growth.apply(&mut grown[at].1, count);
                 write_records(&grown)
             };
-            cases.push(Case { name, input: Box::new(input), work: Work::Respond });
+            cases.push(Case { name, input: Box::new(input), work: work.to_owned() });
         }
     }
 }
 
-fn of_custom(cases: &mut Vec<Case>) {
-    for path in PATHS {
-        let document = json!({"a": {"text": "a"}, "list": [{"text": "b"}, [{"text": "c"}]]});
-        of_document(&format!("custom {path}"), &document, &Work::Path(path), cases);
-        let members = |count| {
-            let member = |number| (format!("m{number}"), json!({"text": "a"}));
-            Value::Object((0..count).map(member).collect()).to_string().into_bytes()
-        };
-        let name = format!("custom {path}: members");
-        cases.push(Case { name, input: Box::new(members), work: Work::Path(path) });
+/// A response or a stream of the golden files.
+fn golden(name: &str, work: &str, cases: &mut Vec<Case>) {
+    let path = common::testdata("golden").join(name);
+    if name.ends_with(".json") {
+        return of_document(name, &common::read_json(&path)["body"], work, cases);
+    }
+    let stream = std::fs::read_to_string(&path).expect("a stream");
+    repeated_records(name, &stream, 3, work, cases);
+    grown_records(name, &stream, work, cases);
+}
+
+/// The vectors of a file, or of a list in it.
+fn vectors(file: &str, list: Option<&str>) -> Vec<Value> {
+    let vectors = common::read_json(&common::testdata(file));
+    list.map_or(&vectors, |list| &vectors[list]).as_array().expect("a list").clone()
+}
+
+/// The documents of vectors, whose field is JSON or has it as text.
+fn documents(file: &str, list: Option<&str>, field: &str, work: &str, cases: &mut Vec<Case>) {
+    for vector in vectors(file, list) {
+        let name = format!("{file} {}", vector["name"]);
+        let text = vector[field].as_str();
+        let document = text.map_or(Ok(vector[field].clone()), serde_json::from_str);
+        if let Ok(document @ (Value::Object(_) | Value::Array(_))) = document {
+            of_document(&name, &document, work, cases);
+        }
     }
 }
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let requests = common::read_json(&common::testdata("requests.json"));
-    for vector in requests["identity"].as_array().expect("a list") {
-        let name = format!("request {}", vector["name"]);
-        let from = common::requests::named(vector["format"].as_str().expect("a format"));
-        of_document(&name, &vector["body"], &Work::Convert(from), &mut cases);
+    let requests = [vectors("requests.json", Some("identity")), vectors("histories.json", None)];
+    for vector in requests.iter().flatten() {
+        let api = vector["format"].as_str().or(vector["api"].as_str()).expect("an API");
+        of_document(&format!("request {}", vector["name"]), &vector["body"], api, &mut cases);
     }
-    for vector in common::read_json(&common::testdata("answers.json")).as_array().expect("a list") {
-        if vector.get("body").is_some() {
-            of_document(&format!("response {}", vector["name"]), &vector["body"], &Work::Respond, &mut cases);
+    documents("answers.json", None, "body", "respond", &mut cases);
+    documents("errors.json", None, "body", "fail", &mut cases);
+    documents("embeddings.json", Some("requests"), "request", "embed", &mut cases);
+    documents("embeddings.json", Some("responses"), "response", "embedded", &mut cases);
+    let golden_files = std::fs::read_dir(common::testdata("golden")).expect("a folder");
+    let mut names: Vec<_> = golden_files
+        .map(|entry| entry.expect("a file").file_name().into_string().expect("a name"))
+        .filter(|name| name.starts_with("answer-") || !(name.contains("-to-") || name.ends_with(".json")))
+        .collect();
+    names.sort();
+    names.iter().for_each(|name| golden(name, "respond", &mut cases));
+    for file in ["streams", "generation", "cohere", "sglang", "anthropic", "bedrock", "responses"] {
+        for vector in vectors(&format!("{file}.json"), None) {
+            let name = format!("{file} {}", vector["name"]);
+            repeated_records(&name, vector["text"].as_str().unwrap_or_default(), 1, "respond", &mut cases);
         }
     }
-    for entry in std::fs::read_dir(common::testdata("golden")).expect("a folder") {
-        let path = entry.expect("a file").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        if name.starts_with("answer-") {
-            of_document(&name, &common::read_json(&path)["body"], &Work::Respond, &mut cases);
-        } else if !name.contains("-to-") && !name.ends_with(".json") {
-            of_stream(&name, &std::fs::read_to_string(&path).expect("a stream"), &mut cases);
-        }
-    }
-    of_custom(&mut cases);
+    #[cfg(feature = "custom")]
+    custom::cases(&mut cases);
     cases
 }
 
-/// The code that is counted. Valgrind finds it by its name.
-#[inline(never)]
-fn growth_measured(work: &Work, input: &[u8]) {
-    match work {
-        Work::Convert(from) => convert(*from, input),
-        Work::Respond => respond(input),
-        Work::Path(path) => read_path(path, input),
-    }
-}
-
-fn time(case: &Case, input: &[u8], times: usize) -> Duration {
-    let once = || {
-        let start = Instant::now();
-        growth_measured(&case.work, input);
-        start.elapsed()
-    };
-    (0..times).map(|_| once()).min().unwrap_or_default()
-}
-
-/// How much longer the larger input takes.
-fn ratio(case: &Case, small: usize, large: usize, times: usize) -> f64 {
-    let [small, large] = [small, large].map(|count| time(case, &(case.input)(count), times).as_secs_f64());
-    large / small.max(20e-6)
-}
-
-const WORK: &str = "SAGEWIRE_GROWTH_WORK";
-const INPUT: &str = "SAGEWIRE_GROWTH_INPUT";
-
-/// Runs one case, for valgrind.
 #[test]
 fn one_case() {
-    let (Ok(work), Ok(input)) = (std::env::var(WORK), std::env::var(INPUT)) else { return };
-    growth_measured(&Work::parse(&work), &std::fs::read(input).expect("an input"));
+    growth::one_case(run);
 }
 
-/// The instructions of a case; `None` without valgrind.
-fn instructions(case: &Case, count: usize) -> Option<u64> {
-    let binary = std::env::current_exe().expect("a path");
-    let file = |end| std::env::temp_dir().join(format!("growth-{}-{count}.{end}", std::process::id()));
-    let (profile, input) = (file("callgrind"), file("input"));
-    std::fs::write(&input, (case.input)(count)).expect("it can be written");
-    let output = Command::new("valgrind")
-        .args(["--quiet", "--tool=callgrind", "--toggle-collect=*growth_measured*"])
-        .arg(format!("--callgrind-out-file={}", profile.display()))
-        .arg(&binary)
-        .args(["--exact", "one_case", "--test-threads=1"])
-        .env(WORK, case.work.name())
-        .env(INPUT, &input)
-        .output()
-        .ok()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let lines = std::fs::read_to_string(&profile).ok()?;
-    let _ = (std::fs::remove_file(&profile), std::fs::remove_file(&input));
-    let total = |line: &str| line.strip_prefix("totals: ")?.trim().parse().ok();
-    lines.lines().find_map(total).filter(|total| *total > 0)
-}
-
-/// One in so many cases is run, and all with `SAGEWIRE_GROWTH=all`, which takes a quarter of an hour. The cases of one element differ
-/// little, so that each element is covered.
-const STEP: usize = 16;
-
+/// All cases take an hour on a machine of two cores that is idle.
 #[test]
 fn work_grows_with_the_input() {
     let cases = cases();
-    let only = std::env::var("SAGEWIRE_GROWTH").unwrap_or_default();
-    let is_run = |(number, case): &(usize, &Case)| match &*only {
-        "" => number % STEP == 0,
-        "all" => true,
-        only => case.name.contains(only),
-    };
-    let (mut failures, mut runs, mut counts) = (0, 0, 0);
-    for (_, case) in cases.iter().enumerate().filter(is_run) {
-        runs += 1;
-        let (small, large) = (150, 600);
-        if [1, 3, 10].into_iter().any(|times| ratio(case, small, large, times) < 7.0) {
-            continue;
-        }
-        counts += 1;
-        let counted = instructions(case, 300).zip(instructions(case, 600));
-        let (growth, limit) = match counted {
-            Some((once, twice)) => (twice as f64 / once as f64, 2.2),
-            None => (ratio(case, 300, 1200, 15), 7.0),
-        };
-        if growth > limit {
-            failures += 1;
-            println!("{growth:.2} of {limit}: {}", case.name);
-        }
-    }
-    println!("Growth: {runs} of {} cases, {counts} of them counted, {failures} too large", cases.len());
-    assert!(cases.len() > 1000, "{} cases", cases.len());
-    assert_eq!(failures, 0, "they are printed above");
+    let works: std::collections::BTreeSet<_> = cases.iter().map(|case| &*case.work).collect();
+    assert!(works.len() >= common::requests::FORMATS.len() + 4, "{works:?}");
+    growth::check(&cases, run, 64);
 }

@@ -393,7 +393,7 @@ impl BlockOrder {
 }
 
 #[cold]
-fn limit(what: &'static str, limit: usize) -> DecodeErrorKind {
+pub(super) fn limit(what: &'static str, limit: usize) -> DecodeErrorKind {
     DecodeErrorKind::Limit { what, len: None, limit: limit as u64 }
 }
 

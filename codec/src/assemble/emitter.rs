@@ -565,6 +565,11 @@ impl<'a> Emitter<'a> {
         response.malformed(queue, span, why);
     }
 
+    /// Fails if the record has more events than the limit.
+    pub(crate) fn check_events(&mut self) -> Result<(), Stop> {
+        self.recorder.check_events().map_err(Stop::Limit)
+    }
+
     fn push(&mut self, event: EventRecord) {
         self.recorder.change().1.push(event);
     }

@@ -215,6 +215,14 @@ impl EventQueue {
         self.records.push(spec);
     }
 
+    /// Removes the events that exceed a limit, and returns whether there are any.
+    #[inline]
+    pub(super) fn cut(&mut self, limit: usize) -> bool {
+        let is_exceeded = self.records.len() > limit;
+        self.records.truncate(limit);
+        is_exceeded
+    }
+
     pub(crate) fn push_usage(&mut self, usage: Usage) {
         self.hold_usage(usage);
         self.push_held_usage();

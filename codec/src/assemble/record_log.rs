@@ -10,6 +10,7 @@
 
 use core::ops::Range;
 
+use crate::assemble::block_order::limit;
 use crate::assemble::delta_call::{DeltaCall, Index, Span};
 use crate::assemble::event_queue::{EventQueue, Text};
 use crate::assemble::response_state::ResponseState;
@@ -67,11 +68,13 @@ pub(super) struct Recorder<'a> {
     response: &'a mut ResponseState,
     queue: &'a mut EventQueue,
     log: RecordLog,
+    /// The record has more events than the limit.
+    is_exceeded: bool,
 }
 
 impl<'a> Recorder<'a> {
     pub(super) fn new(record: &'a [u8], response: &'a mut ResponseState, queue: &'a mut EventQueue) -> Self {
-        Self { record, response, queue, log: RecordLog::default() }
+        Self { record, response, queue, log: RecordLog::default(), is_exceeded: false }
     }
 
     pub(super) fn response(&self) -> &ResponseState {
@@ -97,6 +100,7 @@ impl<'a> Recorder<'a> {
     /// Access for a change that is not one of those below.
     pub(super) fn change(&mut self) -> (&mut ResponseState, &mut EventQueue) {
         self.log.has_more = true;
+        self.bound_events();
         (self.response, self.queue)
     }
 
@@ -104,6 +108,18 @@ impl<'a> Recorder<'a> {
     pub(super) fn change_meaning(&mut self) -> (&mut ResponseState, &mut EventQueue) {
         self.log.has_begun = true;
         self.change()
+    }
+
+    /// Keeps the events of the record within the limit, which [`check_events`](Self::check_events) reports.
+    #[inline]
+    fn bound_events(&mut self) {
+        self.is_exceeded |= self.queue.cut(self.response.limits.events);
+    }
+
+    /// Fails if the record has more events than the limit.
+    pub(super) fn check_events(&mut self) -> Result<(), DecodeErrorKind> {
+        self.bound_events();
+        if self.is_exceeded { Err(limit("number of events", self.response.limits.events)) } else { Ok(()) }
     }
 
     /// Makes an event of the text of a string possible. Without an event it has no effect.
@@ -144,6 +160,7 @@ impl<'a> Recorder<'a> {
         self.log.has_more |= self.log.delta.is_some() || self.log.has_logprobs;
         (self.log.delta, self.log.choice) = (Some(delta), choice.span());
         self.log.tool = tool.map(Index::span).unwrap_or_default();
+        self.bound_events();
         self.response.deliver(self.record, self.queue, &delta)
     }
 
@@ -158,6 +175,7 @@ impl<'a> Recorder<'a> {
             self.log.logprobs = Span::new(&json);
         }
         if !is_null {
+            self.bound_events();
             self.response.deliver_logprobs(self.queue, choice.value as u32, json);
         }
     }

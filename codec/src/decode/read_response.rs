@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::decode::decoder::Decoder;
-use crate::error::DecodeError;
-use crate::model::Response;
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::model::{Event, Response};
 use crate::options::Options;
 
 impl Response {
@@ -25,20 +25,31 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// Those of [`Decoder::decode`] and [`Decoder::finish`].
+    /// Those of [`Decoder::decode`] and [`Decoder::finish`]; [`DecodeError::is_limit`] if more than
+    /// [`Limits::events`](crate::Limits::events) would be kept.
     pub fn read(body: impl Into<Bytes>, options: Options) -> Result<Self, DecodeError> {
         let mut body = body.into();
         let mut response = Self::default();
+        let limit = options.limits.events;
         let mut decoder = Decoder::with_options(for_whole_responses(options, &body));
-        while let Some(event) = decoder.decode(&mut body)? {
-            response.add(&event);
-            response.mark(&decoder);
+        let (mut is_ended, mut kept) = (false, 0);
+        loop {
+            let event = if is_ended { decoder.finish()? } else { decoder.decode(&mut body)? };
+            match event {
+                Some(event) => {
+                    kept += usize::from(!is_delta(&event));
+                    response.add(&event);
+                    response.mark(&decoder);
+                }
+                None if is_ended => return Ok(response),
+                None => is_ended = true,
+            }
+            if kept > limit {
+                let kind =
+                    DecodeErrorKind::Limit { what: "number of events", len: None, limit: limit as u64 };
+                return Err(DecodeError::new(Layer::Format, decoder.record().1, kind));
+            }
         }
-        while let Some(event) = decoder.finish()? {
-            response.add(&event);
-            response.mark(&decoder);
-        }
-        Ok(response)
     }
 
     /// Keeps the position of the event that was [added](Self::add) last, as [`read`](Self::read) does. Call it after `add` if
@@ -49,6 +60,12 @@ impl Response {
             self.positions.mark(record, offset, decoder.record_offset());
         }
     }
+}
+
+/// Whether an event adds text to a part, and nothing else to a response.
+fn is_delta(event: &Event<'_>) -> bool {
+    use Event::{ReasoningDelta, RefusalDelta, TextDelta, ToolInputDelta};
+    matches!(event, TextDelta { .. } | ReasoningDelta { .. } | RefusalDelta { .. } | ToolInputDelta { .. })
 }
 
 /// A custom format may find text by the same path in a record of a stream and in a whole response. A body that is one JSON

@@ -314,7 +314,7 @@ impl Reader {
         if has_changed || emitter.changes_meaning() {
             *shapes = ShapeCache::default();
         }
-        match read {
+        match read.and_then(|()| emitter.check_events()) {
             Ok(()) => {}
             Err(Stop::Limit(kind)) => return Err(kind),
             Err(Stop::Json(fault)) => {
