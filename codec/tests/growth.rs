@@ -319,5 +319,5 @@ fn work_grows_with_the_input() {
     let cases = cases();
     let works: std::collections::BTreeSet<_> = cases.iter().map(|case| &*case.work).collect();
     assert!(works.len() >= common::requests::FORMATS.len() + 4, "{works:?}");
-    growth::check(&cases, run, 64);
+    growth::check(&cases, run, 128);
 }

@@ -219,8 +219,8 @@ impl Inner {
             return Err(Error::redirect(head.status.as_u16(), location));
         }
         let body = read_error_body(chunks(head.body), &self.bounds, deadline).await;
-        // The SDK does not tell which credentials it has used.
-        let error = ServiceError::new(head.status, &head.headers, body).without_secrets([]);
+        let secrets = head.secrets.iter().map(String::as_str);
+        let error = ServiceError::new(head.status, &head.headers, body).without_secrets(secrets);
         Ok(Err(Rejected { error, is_clock_off: head.is_clock_off }))
     }
 }

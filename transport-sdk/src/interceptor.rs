@@ -1,5 +1,6 @@
 //! Observes the SDK while it sends one request, and takes the response from it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_sdk_sagemakerruntime::config::http::HttpResponse;
@@ -30,26 +31,36 @@ pub(crate) enum Stage {
 }
 
 /// A response. The SDK gets an empty body.
-#[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: SdkBody,
+    /// The values of the request that are secrets: its session token, and its signature.
+    pub(crate) secrets: Vec<String>,
     /// The service refused the request, and its time differs from that of the signature.
     pub(crate) is_clock_off: bool,
 }
 
 /// The interceptor of one request. Clones share its state.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Interceptor {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+/// Without its state, which has secrets.
+impl fmt::Debug for Interceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interceptor").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
 struct State {
     stage: Stage,
     /// The time of the signature: `20260101T000000Z`.
     signed_at: Option<String>,
+    /// The session token and the signature of the request.
+    secrets: Vec<String>,
     head: Option<Head>,
     /// The connection, once it is known.
     connection: Option<CaptureSmithyConnection>,
@@ -84,7 +95,8 @@ impl Interceptor {
         *head.headers_mut() = response.headers().clone();
         let (http::response::Parts { status, headers, .. }, body) = head.try_into_http1x()?.into_parts();
         let is_clock_off = status == StatusCode::FORBIDDEN && self.is_clock_off(&headers).unwrap_or(false);
-        Ok(Head { status, headers, body, is_clock_off })
+        let secrets = std::mem::take(&mut self.state().secrets);
+        Ok(Head { status, headers, body, secrets, is_clock_off })
     }
 
     fn is_clock_off(&self, headers: &HeaderMap) -> Option<bool> {
@@ -128,7 +140,11 @@ impl Intercept for Interceptor {
         let mut state = self.state();
         state.stage = Stage::Sent;
         state.connection = config.load::<CaptureSmithyConnection>().cloned();
-        state.signed_at = context.request().headers().get("x-amz-date").map(str::to_owned);
+        let headers = context.request().headers();
+        state.signed_at = headers.get("x-amz-date").map(str::to_owned);
+        let signature = headers.get("authorization").and_then(|value| value.rsplit('=').next());
+        let secrets = [headers.get("x-amz-security-token"), signature];
+        state.secrets = secrets.into_iter().flatten().map(str::to_owned).collect();
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use common::config;
+use common::{config, keys};
 use futures_util::StreamExt;
 use http_body::Frame;
 use sagewire_codec::eventstream::{Header, Value, encode};
@@ -232,6 +232,21 @@ async fn our_retries_replace_those_of_the_sdk() {
         let client = canned.with(config("http://localhost").retry_config(retry));
         let result = client.invoke(Request::new("e", "")).await;
         assert_eq!((canned.requests().len(), result.is_ok()), (attempts, succeeds));
+    }
+}
+
+/// What a service or a proxy quotes of the request is removed: what is named, and the session token wherever it is.
+#[tokio::test]
+async fn errors_have_no_secrets_of_the_request() {
+    let quoted = r#"{"message":"no: /SESSION/TOKEN+1/ x-amz-security-token: OTHER, Signature=0ab. The String-to-Sign should be T"}"#;
+    let canned = Canned::new([reply(403, &[], quoted)]);
+    let client = canned.with(config("http://localhost").credentials_provider(keys(Some("SESSION/TOKEN+1"))));
+    let error = client.invoke(Request::new("e", "")).await.unwrap_err();
+    let expected = "no: /REDACTED/ x-amz-security-token: REDACTED, Signature=REDACTED ";
+    assert_eq!(error.service().unwrap().message.as_deref(), Some(expected));
+    let shown = format!("{error} {error:?} {}", String::from_utf8_lossy(error.body().unwrap()));
+    for secret in ["SESSION", "OTHER", "0ab", "TOKEN"] {
+        assert!(!shown.contains(secret), "{shown}");
     }
 }
 

@@ -13,10 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::BoxError;
+use crate::quoted_request::redacted;
 use crate::runtime::Rules;
 
-/// The start of an explanation that quotes the request, with the session token.
-const CANONICAL_STRING: &str = "The Canonical String";
 /// Characters of a message that [`Display`](fmt::Display) shows.
 const SHOWN_MAX: usize = 512;
 
@@ -573,27 +572,19 @@ impl ServiceError {
         }
     }
 
-    /// Removes what the service or a proxy in front of it quotes of the request: everything from the canonical string on that
-    /// some services explain a refused signature with, and the given secrets. For authors of transports.
+    /// Removes what the service or a proxy in front of it quotes of the request: signatures and tokens by their names, everything
+    /// from the canonical request or the string to sign on that services explain a refused signature with, and the given secrets.
+    /// For authors of transports.
     #[must_use]
     pub fn without_secrets<'s>(mut self, secrets: impl IntoIterator<Item = &'s str>) -> Self {
         if !(400..500).contains(&self.status) {
             return self;
         }
         let secrets: Vec<&str> = secrets.into_iter().filter(|secret| !secret.is_empty()).collect();
-        let cleaned = |text: &str| {
-            let (text, is_cut) = match text.split_once(CANONICAL_STRING) {
-                Some((before, _)) => (before, true),
-                None => (text, false),
-            };
-            let has_secret = secrets.iter().any(|secret| text.contains(secret));
-            let clean = |text: String, secret: &&str| text.replace(secret, "REDACTED");
-            (is_cut || has_secret).then(|| secrets.iter().fold(text.to_owned(), clean))
-        };
         for text in [&mut self.message, &mut self.original_message].into_iter().flatten() {
-            *text = cleaned(text).unwrap_or_else(|| std::mem::take(text));
+            *text = redacted(text, &secrets).unwrap_or_else(|| std::mem::take(text));
         }
-        if let Some(text) = cleaned(&String::from_utf8_lossy(&self.body)) {
+        if let Some(text) = redacted(&String::from_utf8_lossy(&self.body), &secrets) {
             self.body = text.into();
         }
         self

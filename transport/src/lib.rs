@@ -160,6 +160,7 @@ mod error;
 mod event_source;
 mod http_response;
 mod observer;
+mod quoted_request;
 mod request;
 mod response;
 mod retry;
