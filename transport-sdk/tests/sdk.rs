@@ -206,7 +206,7 @@ async fn an_endpoint_may_be_in_another_region() {
     let resolved = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(aws_sdk_sagemakerruntime::config::Region::new("us-east-1"))
-        .credentials_provider(common::keys(None));
+        .credentials_provider(keys(None));
     canned.with(resolved).invoke(Request::new(elsewhere, "")).await.unwrap();
     let requests = canned.requests();
     // An endpoint URL is not changed.
@@ -281,7 +281,7 @@ async fn a_wrong_clock_is_corrected_once() {
 #[tokio::test]
 async fn errors_name_the_missing_setting() {
     let bare = || Config::builder().behavior_version(BehaviorVersion::latest());
-    let keyed = || bare().credentials_provider(common::keys(None));
+    let keyed = || bare().credentials_provider(keys(None));
     let no_region = keyed().http_client(Canned::default().http_client());
     let no_keys = bare().endpoint_url("http://localhost").http_client(Canned::default().http_client());
     let region = aws_sdk_sagemakerruntime::config::Region::new("us-east-1");
