@@ -362,7 +362,7 @@ impl Decoder {
         self.reader.api()
     }
 
-    /// Keeps the records of each chunk from now on, for a caller that passes them on unchanged: see
+    /// Keeps the records from now on, for a caller that passes them on unchanged: see
     /// [`take_records`](Self::take_records).
     pub fn keep_records(&mut self) {
         self.reader.kept().get_or_insert_default();
@@ -370,7 +370,7 @@ impl Decoder {
 
     /// Calls `take` with each JSON document that was read since the last call, and whether the response is over with it, as it is with
     /// `[DONE]` or with Anthropic's `message_stop`. A record that is malformed or that is an error is not among them. Call it
-    /// after each [`decode`](Self::decode) and [`finish`](Self::finish): the records of one chunk are dropped when the next chunk begins.
+    /// after each [`decode`](Self::decode) and [`finish`](Self::finish): records that are not taken are dropped once they have 64 MiB.
     pub fn take_records(&mut self, take: impl FnMut(&[u8], bool)) {
         if let Some(kept) = self.reader.kept() {
             kept.take(take);
@@ -420,14 +420,9 @@ impl Decoder {
                 }
                 State::Decoding => {
                     let has_part = !self.part.range.is_empty() || self.next_cached() || self.next_part();
-                    if !has_part {
-                        if !self.input.refill(chunk) {
-                            self.release();
-                            return Ok(Next::Chunk);
-                        }
-                        if let Some(kept) = self.reader.kept() {
-                            kept.clear();
-                        }
+                    if !has_part && !self.input.refill(chunk) {
+                        self.release();
+                        return Ok(Next::Chunk);
                     }
                     if let Some(delta) = self.next_record() {
                         return Ok(Next::Delta(delta));

@@ -1,10 +1,13 @@
-//! Keeps the records of a chunk, for a caller that passes them on.
+//! Keeps the records of a stream, for a caller that passes them on.
 
 use alloc::vec::Vec;
 
 use crate::buffer;
 
-/// The records of the last chunk, one after the other.
+/// The most bytes that are kept for a caller that does not take them, which is more than a chunk has.
+const LEN_MAX: usize = 64 * 1024 * 1024;
+
+/// The records that were not taken yet, one after the other.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeptRecords {
     bytes: Vec<u8>,
@@ -15,6 +18,9 @@ pub(crate) struct KeptRecords {
 impl KeptRecords {
     #[cold]
     pub(crate) fn push(&mut self, record: &[u8], is_last: bool) {
+        if self.bytes.len() > LEN_MAX {
+            self.clear();
+        }
         self.bytes.extend_from_slice(record);
         self.ends.push((self.bytes.len(), is_last));
     }
@@ -29,7 +35,7 @@ impl KeptRecords {
         self.clear();
     }
 
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         buffer::clear(&mut self.bytes);
         self.ends.clear();
     }
