@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use sagewire_transport_reqwest::{AwsConfig, Builder, Client};
+use sagewire_transport_reqwest::{AwsConfig, Builder, Client, Error, Warning};
 
 use crate::call_error::{setup_failed, without_credentials};
 use crate::environment;
@@ -59,6 +59,10 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 /// Prints the warnings of a client, such as credentials that are sent unencrypted.
 pub(crate) async fn print_warnings(client: &Client) {
     for warning in client.warnings().await {
+        if matches!(warning, Warning::MissingFile { .. }) {
+            // Scripts set the variable so that no file is read. `sagewire doctor` shows it.
+            continue;
+        }
         note(&format!("warning: {warning}"));
     }
 }
@@ -88,8 +92,7 @@ impl Args {
 
     /// Builds a client with its credentials. `builder` has the settings of other arguments.
     pub(crate) async fn client(&self, builder: Builder) -> Result<Client, Fault> {
-        AwsConfig::check_files().await.map_err(Fault::usage)?;
-        let profile = self.profile();
+        let profile = self.profile().await.map_err(Fault::usage)?;
         if let Some(missing) = profile.missing() {
             return Err(Fault::usage(missing));
         }
@@ -108,8 +111,8 @@ impl Args {
     }
 
     /// The selected profile.
-    pub(crate) fn profile(&self) -> Profile {
-        Profile::new(self.profile.as_deref())
+    pub(crate) async fn profile(&self) -> Result<Profile, Error> {
+        Profile::new(self.profile.as_deref()).await
     }
 
     /// Adds region and credentials to the settings in `builder`.

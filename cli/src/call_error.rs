@@ -118,7 +118,20 @@ fn credentials_failed(message: &str, place: &str) -> Fault {
     Fault::usage(format!("{message}{place}; hint: {}", credentials_hint(message)))
 }
 
+/// A hint if the certificate of a server is not accepted. Errors have the names of rustls.
+pub(crate) fn certificate_hint(message: &str) -> Option<&'static str> {
+    if message.contains("UnknownIssuer") {
+        return Some("AWS_CA_BUNDLE names a file of certificates to trust");
+    }
+    let is_authority = message.contains("CaUsedAsEndEntity");
+    is_authority
+        .then_some("the certificate of the server is that of an authority (CA:TRUE); it needs one of its own")
+}
+
 fn credentials_hint(message: &str) -> &'static str {
+    if let Some(hint) = certificate_hint(message) {
+        return hint;
+    }
     // AWS's SDK has no error codes for these, only sentences.
     if message.contains("SSO") {
         return "run aws sso login";
@@ -163,23 +176,21 @@ pub(crate) fn authority(url: &str) -> String {
 }
 
 /// A hint if the host has no address, or its certificate is not trusted.
-pub(crate) fn connect_hint(error: &(dyn std::error::Error + 'static), client: &Client) -> &'static str {
-    let (mut cause, mut is_lookup, mut is_untrusted) = (Some(error), false, false);
+pub(crate) fn connect_hint(error: &(dyn std::error::Error + 'static), client: &Client) -> String {
+    let (mut cause, mut is_lookup, mut certificate) = (Some(error), false, None);
     while let Some(error) = cause {
         let text = error.to_string();
         is_lookup |= text.contains("lookup");
-        is_untrusted |= text.contains("UnknownIssuer");
+        certificate = certificate.or_else(|| certificate_hint(&text));
         cause = error.source();
     }
     let settings = client.settings();
-    if is_untrusted {
-        return "; hint: AWS_CA_BUNDLE names a file of certificates to trust";
-    }
-    match (is_lookup, settings.endpoint_url.origin, &settings.proxy) {
-        (true, Origin::Region, None) => "; hint: is the region right, or does HTTPS_PROXY have to be set?",
-        (true, Origin::Region, Some(_)) => "; hint: are the region and the proxy right?",
-        _ => "",
-    }
+    let host = match (is_lookup, settings.endpoint_url.origin, &settings.proxy) {
+        (true, Origin::Region, None) => Some("is the region right, or does HTTPS_PROXY have to be set?"),
+        (true, Origin::Region, Some(_)) => Some("are the region and the proxy right?"),
+        _ => None,
+    };
+    certificate.or(host).map_or(String::new(), |hint| format!("; hint: {hint}"))
 }
 
 fn service_line(error: &ServiceError, container_hint: &'static str) -> String {

@@ -4,12 +4,12 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use sagewire_transport_reqwest::{
-    AwsConfig, Client, CredentialsSource, Error, Operation, Origin, Request, Setting, Settings,
+    Client, CredentialsSource, Error, Operation, Origin, Request, Setting, Settings, Warning,
 };
 use serde::Serialize;
 
-use crate::aws_config::{self, ENVIRONMENT, NO_REGION, explain_wait, print_warnings};
-use crate::call_error::{authority, connect_hint, with_cause};
+use crate::aws_config::{self, ENVIRONMENT, NO_REGION, explain_wait};
+use crate::call_error::{authority, certificate_hint, connect_hint, with_cause};
 use crate::connection::Target;
 use crate::fault::{Exit, Fault};
 use crate::output::Output;
@@ -40,6 +40,9 @@ pub(crate) struct Args {
 struct Finding {
     name: &'static str,
     ok: bool,
+    /// It may be a mistake.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    warning: bool,
     /// The value, or what is wrong with it.
     value: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,17 +54,32 @@ struct Finding {
 
 impl Finding {
     fn good(name: &'static str, value: impl Into<String>, from: Option<&str>) -> Self {
-        Self { name, ok: true, value: value.into(), from: from.map(Into::into), exit: Exit::Usage }
+        let from = from.map(Into::into);
+        Self { name, ok: true, warning: false, value: value.into(), from, exit: Exit::Usage }
     }
 
     fn bad(name: &'static str, exit: Exit, value: impl Into<String>) -> Self {
-        Self { name, ok: false, value: value.into(), from: None, exit }
+        Self { name, ok: false, warning: false, value: value.into(), from: None, exit }
+    }
+
+    fn warning(warning: &Warning) -> Self {
+        let name = match warning {
+            Warning::PlainHttp { .. } | Warning::NotBoolean { .. } => "host",
+            Warning::DefaultProfile { .. } => "profile",
+            Warning::MissingFile { .. } => "files",
+            _ => "credentials",
+        };
+        Self { warning: true, ..Self::good(name, warning.to_string(), None) }
     }
 }
 
 /// Runs all checks and prints their results.
 pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
-    let findings = Doctor { args, profile: args.aws.profile() }.check().await?;
+    let findings = match args.aws.profile().await {
+        Ok(profile) => Doctor { args, profile }.check().await?,
+        // Without the files, no other setting is known.
+        Err(error) => vec![Finding::bad("files", Exit::Usage, error.to_string())],
+    };
     let mut output = Output::default();
     match args.json {
         true => {
@@ -78,10 +96,14 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     }
 }
 
-fn line(Finding { name, ok, value, from, .. }: &Finding) -> String {
-    let mark = if *ok { "ok " } else { "BAD" };
+fn line(Finding { name, ok, warning, value, from, .. }: &Finding) -> String {
+    let mark = match (ok, warning) {
+        (false, _) => "BAD ",
+        (true, true) => "WARN",
+        (true, false) => "ok  ",
+    };
     let from = from.as_ref().map_or(String::new(), |from| format!("  (from {from})"));
-    let line = format!("{mark}  {name:<13}{value}{from}");
+    let line = format!("{mark} {name:<13}{value}{from}");
     let printable: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!("{printable}\n")
 }
@@ -94,10 +116,6 @@ struct Doctor<'a> {
 
 impl Doctor<'_> {
     async fn check(&self) -> Result<Vec<Finding>, Fault> {
-        if let Err(error) = AwsConfig::check_files().await {
-            // Without the files, no other setting is known.
-            return Ok(vec![Finding::bad("files", Exit::Usage, error.to_string())]);
-        }
         let mut findings: Vec<Finding> = self.profile().into_iter().collect();
         if findings.iter().any(|finding| !finding.ok) {
             // Without the profile, no other setting is known.
@@ -127,7 +145,7 @@ impl Doctor<'_> {
                     }
                 };
                 findings.extend([credentials, signature]);
-                print_warnings(&client).await;
+                findings.extend(client.warnings().await.iter().map(Finding::warning));
                 findings.extend(reachable(&client).await);
             }
             Err(error) => {
@@ -135,6 +153,7 @@ impl Doctor<'_> {
                 findings.extend(caller);
                 let found = explain_wait(builder.credentials_source()).await;
                 findings.push(self.credentials("credentials", found, role));
+                findings.extend(builder.warnings().iter().map(Finding::warning));
             }
         }
         Ok(findings)
@@ -165,9 +184,13 @@ impl Doctor<'_> {
         Finding::good("host", &*settings.endpoint_url.value, Some(&from))
     }
 
-    /// The proxy and the trusted certificates, where they are set.
+    /// The proxy, the trusted certificates, and the number of attempts, where they are set.
     fn network(&self, settings: &Settings) -> Vec<Finding> {
-        let found = [("proxy", &settings.proxy), ("certificates", &settings.ca_bundle)];
+        let found = [
+            ("proxy", &settings.proxy),
+            ("certificates", &settings.ca_bundle),
+            ("attempts", &settings.max_attempts),
+        ];
         let set = found.into_iter().filter_map(|(name, setting)| Some((name, setting.as_ref()?)));
         let finding = |(name, setting): (_, &Setting)| {
             Finding::good(name, &*setting.value, Some(&self.from(setting.origin, "")))
@@ -184,7 +207,11 @@ impl Doctor<'_> {
     ) -> Finding {
         let source = match found {
             Ok(source) => source,
-            Err(error) => return Finding::bad(name, Exit::Usage, with_cause(&error)),
+            Err(error) => {
+                let message = with_cause(&error);
+                let hint = certificate_hint(&message).map_or(String::new(), |hint| format!("; hint: {hint}"));
+                return Finding::bad(name, Exit::Usage, format!("{message}{hint}"));
+            }
         };
         let token = if source.has_session_token { "with" } else { "without" };
         let mut value = format!("key …{}, {token} a session token", source.key);
@@ -210,6 +237,7 @@ impl Doctor<'_> {
             Origin::Program => argument.into(),
             Origin::Environment(name) => name.into(),
             Origin::Profile(key) => format!("{key} of {}", self.profile),
+            Origin::SourceProfile(key) => format!("{key} of the source_profile of {}", self.profile),
             Origin::Services => format!("the services section of {}", self.profile),
             Origin::Instance => "the instance's metadata".into(),
             Origin::Region => "the region".into(),

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use aws_config::imds;
 use aws_config::imds::region::ImdsRegionProvider;
-use aws_config::meta::region::ProvideRegion;
-use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -17,9 +15,10 @@ use crate::builder::{Builder, CA_BUNDLE, DUAL_STACK, FIPS, GLOBAL_URL, MAX_ATTEM
 use crate::chain::Chain;
 use crate::connector::http_client;
 use crate::identities::{Role, without_blank_urls};
-use crate::profiles::{DEFAULT, Profiles};
+use crate::profiles::{DEFAULT, ProfileFile, Profiles, decoded};
 use crate::settings::{Origin, Setting, variable};
-use crate::sources::Sources;
+use crate::sources::{Found, Sources};
+use crate::warning::{Warning, not_boolean};
 
 /// The names of the service in a `services` section: as AWS documents it, and as the AWS SDK for Rust reads it.
 const SERVICE_NAMES: [&str; 2] = ["sagemaker_runtime", "sagemaker-runtime"];
@@ -83,13 +82,14 @@ impl AwsConfig {
         self
     }
 
-    /// Checks that the profile files can be read, as [`Builder::load_aws_config`] does first. Missing files are no error.
+    /// Reads the profile files, as [`Builder::load_aws_config`] does first: the configuration, and the credentials. Missing files are
+    /// no error.
     ///
     /// # Errors
     ///
     /// A file cannot be read. The message has its path, the line and the reason.
-    pub async fn check_files() -> Result<(), Error> {
-        Profiles::load().await.map(drop)
+    pub async fn profile_files() -> Result<[ProfileFile; 2], Error> {
+        Profiles::load().await.map(|profiles| profiles.paths)
     }
 
     fn metadata(&self, config: &ProviderConfig) -> imds::Client {
@@ -141,37 +141,29 @@ impl Builder {
         let provider = ProviderConfig::without_region().with_http_client(http.clone());
         let metadata = source.metadata(&provider);
         if self.region.is_none() {
-            self.region = region(&profiles, profile.as_deref(), &provider, &metadata).await;
+            self.region = match region(&profiles, profile.as_deref().unwrap_or(DEFAULT)) {
+                Some(region) => Some(region),
+                None => region_of_instance(&provider, &metadata).await,
+            };
         }
         let region = self.region.as_ref().map(|region| Region::new(region.value.clone()));
-        // Those of calls are set by `Retry`. The SDK would panic at values of the environment that it does not know.
-        let attempts = self.max_attempts.as_ref().and_then(|setting| attempts(setting).ok());
-        let retries = attempts.iter().fold(RetryConfig::standard(), |retries, count| {
-            retries.with_max_attempts((*count).try_into().unwrap_or(u32::MAX))
-        });
-        let loader = || {
-            let loader = aws_config::defaults(BehaviorVersion::latest())
-                .http_client(http.clone())
-                .region(region.clone())
-                .retry_config(retries.clone())
-                .profile_files(profiles.files.clone());
-            match &profile {
-                Some(name) => loader.profile_name(name),
-                None => loader,
-            }
-        };
-        // The hosts of STS and SSO depend on all of these settings.
-        let settings = without_blank_urls(&loader().no_credentials().load().await);
-        let sources = Sources::new(settings, &provider.with_region(region.clone()), metadata);
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .region(region.clone())
+            .retry_config(retries(self.max_attempts.as_ref()))
+            .profile_name(profile.as_deref().unwrap_or(DEFAULT))
+            .profile_files(profiles.files.clone());
+        let config = without_blank_urls(&loader.no_credentials().load().await);
+        let sources = Sources::new(config.clone(), &provider.with_region(region), metadata);
         let of_profile = sources.profile(&profiles, profile.as_deref().unwrap_or(DEFAULT)).await;
-        let chain = match &source.profile {
-            Some(_) => Chain::single("profile", of_profile),
-            None => Chain::new(&sources, of_profile),
-        };
-        let config = loader().credentials_provider(chain).load().await;
+        self.warnings.extend(warnings(&profiles, profile.as_deref(), source, &of_profile));
         if self.credentials.is_none() {
-            let origin = source.profile.as_ref().map_or(Origin::Chain, |_| Origin::Profile("credentials"));
-            self.credentials = credentials(source, &config).await.map(|provider| (provider, origin));
+            let (chain, origin) = match &source.profile {
+                Some(_) => (Chain::single("profile", of_profile.provider), Origin::Profile("credentials")),
+                None => (Chain::new(&sources, of_profile.provider), Origin::Chain),
+            };
+            let provider = with_role(source, &config, SharedCredentialsProvider::new(chain)).await;
+            self.credentials = Some((provider, origin));
         }
         let enabled = |enabled: Option<bool>, name, key| enabled?.then(|| origin(name, key));
         self.fips = self.fips.or_else(|| enabled(config.use_fips(), FIPS, "use_fips_endpoint"));
@@ -207,38 +199,74 @@ fn origin(name: &'static str, key: &'static str) -> Origin {
     if variable(name).is_some() { Origin::Environment(name) } else { Origin::Profile(key) }
 }
 
-async fn region(
-    profiles: &Profiles,
-    profile: Option<&str>,
-    config: &ProviderConfig,
-    metadata: &imds::Client,
-) -> Option<Setting> {
-    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-        if let Some(value) = variable(name) {
-            return Some(Setting::new(value, Origin::Environment(name)));
+/// The region of the environment, of the profile, or else of its source profiles.
+fn region(profiles: &Profiles, profile: &str) -> Option<Setting> {
+    let of_environment = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(of_variable);
+    if of_environment.is_some() {
+        return of_environment;
+    }
+    let mut visited = vec![profile];
+    loop {
+        let name = Some(visited[visited.len() - 1]);
+        let origin = if visited.len() == 1 { Origin::Profile } else { Origin::SourceProfile };
+        if let Some(region) = profiles.get(name, "region") {
+            return Some(Setting::new(region, origin("region")));
         }
+        visited.push(profiles.get(name, "source_profile").filter(|next| !visited.contains(next))?);
     }
-    let mut of_profile =
-        ProfileFileRegionProvider::builder().configure(config).profile_files(profiles.files.clone());
-    if let Some(name) = profile {
-        of_profile = of_profile.profile_name(name);
-    }
-    if let Some(region) =
-        of_profile.build().region().await.filter(|region| !region.as_ref().trim().is_empty())
-    {
-        return Some(Setting::new(region.as_ref(), Origin::Profile("region")));
-    }
+}
+
+async fn region_of_instance(config: &ProviderConfig, metadata: &imds::Client) -> Option<Setting> {
     let instance = ImdsRegionProvider::builder().configure(config).imds_client(metadata.clone()).build();
     Some(Setting::new(instance.region().await?.as_ref(), Origin::Instance))
 }
 
-async fn credentials(source: &AwsConfig, config: &SdkConfig) -> Option<SharedCredentialsProvider> {
-    let found = config.credentials_provider()?;
-    let Some(arn) = source.role_arn.clone() else { return Some(found) };
+/// What may be a mistake in the environment and the files.
+fn warnings(profiles: &Profiles, profile: Option<&str>, source: &AwsConfig, found: &Found) -> Vec<Warning> {
+    let is_selected = source.profile.is_some();
+    let default_profile = || variable("AWS_DEFAULT_PROFILE").filter(|name| name != DEFAULT);
+    let default_profile = (!is_selected && variable("AWS_PROFILE").is_none()).then(default_profile).flatten();
+    let flags = [(FIPS, "use_fips_endpoint"), (DUAL_STACK, "use_dualstack_endpoint")];
+    let flags =
+        flags.into_iter().filter_map(|(name, key)| not_boolean(setting(profiles, profile, name, key)?));
+    let missing = profiles.paths.iter().filter(|file| file.is_selected && !file.exists);
+    let missing = missing
+        .map(|file| Warning::MissingFile { variable: file.variable, path: file.path.display().to_string() });
+    let has_identity = !is_selected
+        && found.is_configured
+        && variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some()
+        && variable("AWS_ACCESS_KEY_ID").is_none();
+    let profile = decoded(profile.unwrap_or(DEFAULT)).into_owned();
+    let mut warnings: Vec<Warning> = missing.collect();
+    warnings.extend(default_profile.map(|name| Warning::DefaultProfile { name }));
+    warnings.extend(flags);
+    warnings.extend(found.profile_with_mfa.clone().map(|profile| Warning::SecondFactor { profile }));
+    warnings.extend(has_identity.then_some(Warning::WebIdentityNotUsed { profile }));
+    warnings
+}
+
+/// The attempts of the providers. Those of calls are set by `Retry`. The SDK would panic at values of the environment that it does
+/// not know; an invalid number is an error when the client is built.
+fn retries(max_attempts: Option<&Setting>) -> RetryConfig {
+    let count = max_attempts.and_then(|setting| attempts(setting).ok());
+    let retries = RetryConfig::standard();
+    match count {
+        Some(count) => retries.with_max_attempts(count.try_into().unwrap_or(u32::MAX)),
+        None => retries,
+    }
+}
+
+/// The credentials of the role that the program has set, if any.
+async fn with_role(
+    source: &AwsConfig,
+    config: &SdkConfig,
+    caller: SharedCredentialsProvider,
+) -> SharedCredentialsProvider {
+    let Some(arn) = source.role_arn.clone() else { return caller };
     let (external_id, session_name) = (source.external_id.clone(), source.session_name.clone());
     let role = Role { arn, external_id, session_name, ..Role::default() };
-    let role = role.provider(&without_blank_urls(config), found).await;
-    Some(SharedCredentialsProvider::new(Chain::single("role", role)))
+    let role = role.provider(config, caller).await;
+    SharedCredentialsProvider::new(Chain::single("role", role))
 }
 
 /// The endpoint URL of SageMaker Runtime. The SDK knows only one of the two names of the service, does not report the origin of

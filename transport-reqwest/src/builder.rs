@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::proxy;
 use crate::settings::{CredentialsSource, Origin, Setting, Settings};
 use crate::token::{Token, Tokens, checked};
+use crate::warning::{Warning, not_boolean};
 
 pub(crate) const GLOBAL_URL: &str = "AWS_ENDPOINT_URL";
 pub(crate) const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
@@ -43,6 +44,7 @@ pub struct Builder {
     route: Route,
     token_lifetime: Duration,
     bounds: Bounds,
+    pub(crate) warnings: Vec<Warning>,
     /// The program has set the retries, so `max_attempts` does not apply.
     retry_is_set: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Builder {
             route: Route::default(),
             token_lifetime: Token::LIFETIME_MAX,
             bounds: Bounds::default(),
+            warnings: Vec::new(),
             retry_is_set: false,
         }
     }
@@ -151,6 +154,7 @@ impl Builder {
         self.ca_bundle = self.ca_bundle.or_else(|| CA_BUNDLE.into_iter().find_map(set));
         self.max_attempts = self.max_attempts.or_else(|| set(MAX_ATTEMPTS));
         let enabled = |name| is_true(name).then_some(Origin::Environment(name));
+        self.warnings.extend([FIPS, DUAL_STACK].into_iter().filter_map(|name| not_boolean(set(name)?)));
         self.fips = self.fips.or_else(|| enabled(FIPS));
         self.dual_stack = self.dual_stack.or_else(|| enabled(DUAL_STACK));
         self.credentials.get_or_insert_with(|| {
@@ -163,6 +167,11 @@ impl Builder {
     /// The region that was set or found so far, and its origin.
     pub fn found_region(&self) -> Option<&Setting> {
         self.region.as_ref()
+    }
+
+    /// Possible mistakes in the settings that were found so far.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// Where the credentials come from, as [`Client::credentials_source`] returns it, for diagnostics if the client cannot be
@@ -192,10 +201,7 @@ impl Builder {
         let (credentials, origin) = self.credentials.ok_or_else(no_credentials)?;
         let (fips, dual_stack) = (self.fips.is_some(), self.dual_stack.is_some());
         let host = match &self.endpoint_url {
-            Some(_) if fips || dual_stack => {
-                let which = if fips { "FIPS" } else { "dual stack" };
-                return Err(Error::config(format!("{which} does not go with an endpoint url")));
-            }
+            Some(url) if fips || dual_stack => return Err(not_with_url(url, self.fips, self.dual_stack)),
             Some(url) => Host::parse(&url.value)?,
             None => Host::of_region(&region.value, fips, dual_stack)?,
         };
@@ -228,11 +234,25 @@ impl Builder {
             tokens: Tokens::new(checked(self.token_lifetime)?),
             clock: Clock::default(),
             bounds: self.bounds,
+            warnings: self.warnings,
             #[cfg(feature = "tracing")]
             has_warned: Default::default(),
         };
         Ok(Client { inner: Arc::new(inner), route: self.route })
     }
+}
+
+/// The URL may be another host, so AWS's endpoint rules refuse it as well.
+fn not_with_url(url: &Setting, fips: Option<Origin>, dual_stack: Option<Origin>) -> Error {
+    let (name, variable, origin) = match fips {
+        Some(origin) => ("FIPS", FIPS, Some(origin)),
+        None => ("dual stack", DUAL_STACK, dual_stack),
+    };
+    let origin = origin.map_or(String::new(), |origin| format!(" ({origin})"));
+    Error::config(format!(
+        "{name}{origin} does not go with an endpoint url ({}); {variable}=false disables it",
+        url.origin
+    ))
 }
 
 /// The number of attempts.
@@ -312,7 +332,16 @@ mod tests {
         let client = from(&fips, Client::builder()).unwrap();
         assert_eq!(client.endpoint_url(), "https://runtime-fips.sagemaker.eu-west-1.amazonaws.com");
         let error = from(&fips, Client::builder().endpoint_url("http://c")).unwrap_err();
-        assert_eq!(error.to_string(), "invalid configuration: FIPS does not go with an endpoint url");
+        assert_eq!(
+            error.to_string(),
+            "invalid configuration: FIPS (environment: AWS_USE_FIPS_ENDPOINT) does not go with an endpoint url \
+             (set by the program); AWS_USE_FIPS_ENDPOINT=false disables it"
+        );
+        let builder = Client::builder().with_lookup(|name| (name == FIPS).then(|| "yes".into()));
+        let [warning] = builder.warnings() else { panic!("{builder:?}") };
+        let expected =
+            "yes (environment: AWS_USE_FIPS_ENDPOINT) is neither true nor false, and has no effect";
+        assert_eq!(warning.to_string(), expected);
         let error = Client::builder().region("us-east-1").build().unwrap_err();
         assert!(error.is_config() && error.to_string().contains("credentials are not set"));
     }

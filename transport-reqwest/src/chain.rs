@@ -10,6 +10,9 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 
 use crate::sources::Sources;
 
+/// What the AWS SDK says about a request that did not reach its host. The cause follows.
+const WITHOUT_CONTENT: [&str; 2] = ["dispatch failure", "io error"];
+
 /// Providers and their names, in order. If a provider is not configured, the next one is tried. If a provider fails, the chain
 /// fails: it must not use credentials other than those that were configured.
 #[derive(Debug)]
@@ -106,8 +109,9 @@ impl fmt::Display for Causes<'_> {
         }
         for error in causes() {
             let text = error.to_string();
-            // Skip nested errors of the same type, and messages that repeat their source.
-            if !error.is::<CredentialsError>() && !last.ends_with(&text) {
+            // Skip nested errors of the same type, messages that repeat their source, and those that only say that there is one.
+            let is_empty = error.is::<CredentialsError>() || WITHOUT_CONTENT.contains(&text.as_str());
+            if !is_empty && !last.ends_with(&text) {
                 write!(f, "{}{text}", if last.is_empty() { "" } else { ": " })?;
                 last = text;
             }

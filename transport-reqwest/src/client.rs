@@ -50,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) tokens: Tokens,
     pub(crate) clock: Clock,
     pub(crate) bounds: Bounds,
+    pub(crate) warnings: Vec<Warning>,
     #[cfg(feature = "tracing")]
     pub(crate) has_warned: std::sync::atomic::AtomicBool,
 }
@@ -152,14 +153,15 @@ impl Client {
         Ok(CredentialsSource::new(self.inner.settings.credentials, &credentials))
     }
 
-    /// Possible mistakes in the configuration, for programs that can prompt their user before the first call. This loads and
-    /// caches the credentials.
+    /// Possible mistakes in the configuration, for programs that can prompt their user before the first call. This may load and
+    /// cache the credentials.
     pub async fn warnings(&self) -> Vec<Warning> {
-        if !self.inner.host.is_exposed() {
-            return Vec::new();
+        let mut warnings = self.inner.warnings.clone();
+        if self.inner.host.is_exposed() {
+            let credentials = self.inner.credentials().await;
+            warnings.extend(self.inner.warning(credentials.as_ref().ok()));
         }
-        let credentials = self.inner.credentials().await;
-        self.inner.warning(credentials.as_ref().ok()).into_iter().collect()
+        warnings
     }
 
     /// Generates a bearer token for the OpenAI route in the client's region, for use in other clients. `lifetime` is 1 second

@@ -1,5 +1,6 @@
 //! The HTTP client of the AWS SDK's credential providers, over reqwest, so that there is one HTTP client and one TLS stack.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use sagewire_transport::{Bounds, Deadline, Error, read_body};
+use sagewire_transport::{Bounds, Deadline, read_body};
 
 use crate::body::chunks;
 use crate::builder::client_builder;
@@ -23,14 +24,17 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client for the providers. STS and SSO are reached through the proxies of the environment; the metadata services, which are
 /// on this machine or on its link, are not.
-pub(crate) fn http_client(ca_bundle: Option<&Setting>) -> Result<SharedHttpClient, Error> {
+pub(crate) fn http_client(
+    ca_bundle: Option<&Setting>,
+) -> Result<SharedHttpClient, sagewire_transport::Error> {
     // Without certificates or without TLS, the metadata services still work: they use plain HTTP. A file that was set is needed.
     let builder = || match client_builder(true, ca_bundle) {
         Err(error) if ca_bundle.is_some() => Err(error),
         Err(_) => client_builder(false, None),
         builder => builder,
     };
-    let unusable = |error| Error::config("the http client cannot be built").because(error);
+    let unusable =
+        |error| sagewire_transport::Error::config("the http client cannot be built").because(error);
     let proxied = builder()?.build().map_err(unusable)?;
     let direct = builder()?.no_proxy().build().map_err(unusable)?;
     Ok(http_client_fn(move |settings, _| {
@@ -69,10 +73,13 @@ impl HttpConnector for Connector {
         HttpConnectorFuture::new(async move {
             let request = into_reqwest(request).map_err(ConnectorError::user)?;
             let http = if request.url().host_str().is_some_and(is_local) { direct } else { proxied };
+            let url = request.url();
+            let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+            let host = format!("{}{port}", url.host_str().unwrap_or_default());
             let response = tokio::time::timeout(first_byte, http.execute(request)).await;
             let response = response
                 .map_err(|elapsed| ConnectorError::timeout(elapsed.into()))?
-                .map_err(|error| ConnectorError::io(error.without_url().into()))?;
+                .map_err(|error| ConnectorError::io(unreachable(&host, &error).into()))?;
             let (parts, body) = http::Response::from(response).into_parts();
             let mut bounds = Bounds::default();
             (bounds.timeouts.idle, bounds.max_response_len) = (idle, MAX_RESPONSE_LEN);
@@ -87,7 +94,13 @@ impl HttpConnector for Connector {
     }
 }
 
-fn into_reqwest(request: HttpRequest) -> Result<reqwest::Request, Box<dyn std::error::Error + Send + Sync>> {
+/// The host, and the last of the causes. Those before it only say that there is one.
+fn unreachable(host: &str, error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| Error::source(*error));
+    format!("{host}: {}", causes.last().map_or_else(|| error.to_string(), ToString::to_string))
+}
+
+fn into_reqwest(request: HttpRequest) -> Result<reqwest::Request, Box<dyn Error + Send + Sync>> {
     let (parts, body) = request.try_into_http1x()?.into_parts();
     // The bodies of these requests are in memory, not streamed.
     let body = Bytes::copy_from_slice(body.bytes().unwrap_or_default());

@@ -110,6 +110,8 @@ pub use aws_credential_types::provider::ProvideCredentials;
 pub use builder::{Builder, http_client};
 pub use client::{Client, Route};
 pub use credentials::EnvCredentials;
+#[cfg(feature = "aws-config")]
+pub use profiles::ProfileFile;
 pub use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,
     Endpoint, Error, IdentityToken, Input, Invoke, InvokeStream, Metadata, Operation, Request, Response,

@@ -6,7 +6,6 @@
 //! [Configuration and credential file settings](https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html).
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::path::PathBuf;
 
@@ -31,10 +30,26 @@ pub(crate) struct Profiles {
     /// The files as the SDK accepts them. Names of sections are [encoded](encoded).
     pub(crate) files: EnvConfigFiles,
     set: ProfileSet,
-    /// The sections of the files, as `kind name`.
-    sections: BTreeSet<String>,
-    /// The paths of the files, for errors.
-    paths: String,
+    /// The sections of both files, as `kind name`.
+    sections: Vec<String>,
+    /// The configuration, and the credentials.
+    pub(crate) paths: [ProfileFile; 2],
+}
+
+/// A file of profiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProfileFile {
+    /// The variable that selects another file.
+    pub variable: &'static str,
+    /// The variable is set.
+    pub is_selected: bool,
+    /// The path.
+    pub path: PathBuf,
+    /// Whether it exists.
+    pub exists: bool,
+    /// The names of its profiles, in order.
+    pub profiles: Vec<String>,
 }
 
 impl Profiles {
@@ -44,35 +59,45 @@ impl Profiles {
     ///
     /// A file cannot be read. The error does not quote the line, because it may contain a secret.
     pub(crate) async fn load() -> Result<Self, Error> {
-        let (mut sections, mut paths) = (BTreeSet::new(), Vec::new());
+        let (mut all, mut paths) = (Vec::new(), Vec::new());
         let mut files = EnvConfigFiles::builder();
         for (kind, variable, default) in FILES {
             let named = std::env::var(variable).ok().filter(|path| !path.trim().is_empty());
             let path = expanded(named.as_deref().unwrap_or(default));
             let unusable = |what| Error::config(format!("{} {what}", path.display()));
-            let text = match Fs::real().read_to_end(&path).await {
-                Ok(bytes) => text(bytes).map_err(unusable)?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            let (text, exists) = match Fs::real().read_to_end(&path).await {
+                Ok(bytes) => (text(bytes).map_err(unusable)?, true),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => (String::new(), false),
                 // The default path may be unreadable if there is no home directory.
-                Err(_) if named.is_none() && std::fs::metadata(&path).is_err() => String::new(),
+                Err(_) if named.is_none() && std::fs::metadata(&path).is_err() => (String::new(), false),
                 Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
             };
+            let mut sections = Vec::new();
             let text = normalized(&text, &mut sections);
             let single = EnvConfigFiles::builder().with_contents(kind, &text).build();
             let invalid = |reason| Error::config(format!("error parsing {} {reason}", path.display()));
             parsed(&single).await.map_err(invalid)?;
             files = files.with_contents(kind, text);
-            paths.push(path.display().to_string());
+            let profiles = sections.iter().filter_map(|section| profile_name(kind, section)).collect();
+            paths.push(ProfileFile { variable, is_selected: named.is_some(), path, exists, profiles });
+            all.append(&mut sections);
         }
         let files = files.build();
         let set = parsed(&files).await.map_err(Error::config)?;
-        Ok(Self { files, set, sections, paths: paths.join(" and ") })
+        let paths = paths.try_into().expect("there are two files");
+        Ok(Self { files, set, sections: all, paths })
     }
 
     /// A value of a profile, by its [encoded](encoded) name, that is not blank.
     pub(crate) fn get(&self, profile: Option<&str>, key: &str) -> Option<&str> {
         let value = self.set.get_profile(profile.unwrap_or(DEFAULT))?.get(key)?.trim();
         (!value.is_empty()).then_some(value)
+    }
+
+    /// The paths of the files, for errors.
+    fn shown_paths(&self) -> String {
+        let [config, credentials] = self.paths.each_ref().map(|file| file.path.display());
+        format!("{config} and {credentials}")
     }
 
     /// Whether there is a profile with this encoded name.
@@ -107,7 +132,7 @@ impl Profiles {
         let found = self.set.get_profile(encoded.as_deref().unwrap_or(DEFAULT));
         match (found, selected) {
             (None, Some(name)) if name != DEFAULT => {
-                return Err(Error::config(format!("there is no profile {name:?} in {}", self.paths)));
+                return Err(Error::config(format!("there is no profile {name:?} in {}", self.shown_paths())));
             }
             (None, _) => return Ok(None),
             _ => {}
@@ -118,7 +143,7 @@ impl Profiles {
                 Err(Error::config(format!(
                     "the profile {:?} has services = {name}, but there is no section [services {name}] in {}",
                     selected.unwrap_or(DEFAULT),
-                    self.paths,
+                    self.shown_paths(),
                     name = decoded(name),
                 )))
             }
@@ -147,7 +172,7 @@ async fn parsed(files: &EnvConfigFiles) -> Result<ProfileSet, String> {
 }
 
 /// The file as the SDK accepts it, line by line. Adds its sections to `sections`.
-fn normalized(text: &str, sections: &mut BTreeSet<String>) -> String {
+fn normalized(text: &str, sections: &mut Vec<String>) -> String {
     let mut out = String::with_capacity(text.len());
     // The indentation of the key whose value may continue on the next line.
     let mut key_indent = None;
@@ -163,7 +188,7 @@ fn normalized(text: &str, sections: &mut BTreeSet<String>) -> String {
         } else if let Some((name, _)) = trimmed.strip_prefix('[').and_then(|rest| rest.rsplit_once(']')) {
             let name = section(name);
             out.push_str(&format!("[{name}]"));
-            sections.insert(name);
+            sections.push(name);
             key_indent = None;
         } else {
             key_indent = Some(indent);
@@ -185,6 +210,17 @@ fn section(text: &str) -> String {
         Some((kind, name)) => format!("{kind} {}", encoded(unquoted(name.trim()))),
         None => encoded(unquoted(text)).into_owned(),
     }
+}
+
+/// The name of the profile that a section defines in a file of this kind.
+fn profile_name(kind: EnvConfigFileKind, section: &str) -> Option<String> {
+    let kinds = ["profile ", "sso-session ", "services "];
+    let name = match kind {
+        EnvConfigFileKind::Config if section != DEFAULT => section.strip_prefix("profile ")?,
+        _ if kinds.iter().any(|kind| section.starts_with(kind)) => return None,
+        _ => section,
+    };
+    Some(decoded(name).into_owned())
 }
 
 /// A line `key = value` or `key: value`.
@@ -247,7 +283,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<String> {
-        normalized(text, &mut BTreeSet::new()).lines().map(str::to_owned).collect()
+        normalized(text, &mut Vec::new()).lines().map(str::to_owned).collect()
     }
 
     #[test]
@@ -279,9 +315,9 @@ mod tests {
                     \n  # comment\n  other = b\nnext = c\n";
         let expected = "[default]\nregion = a\noutput = json\n[services s]\nsagemaker_runtime = \n  endpoint_url = http://a\n\
                         \n\n  other = b\nnext = c\n";
-        let mut sections = BTreeSet::new();
+        let mut sections = Vec::new();
         assert_eq!(normalized(text, &mut sections), expected);
-        assert_eq!(sections.into_iter().collect::<Vec<_>>(), ["default", "services s"]);
+        assert_eq!(sections, ["default", "services s"]);
     }
 
     #[test]

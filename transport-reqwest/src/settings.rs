@@ -69,6 +69,8 @@ pub enum Origin {
     Environment(&'static str),
     /// The key of this name in the profile.
     Profile(&'static str),
+    /// The key of this name in the `source_profile` of the profile, or in one further along that chain.
+    SourceProfile(&'static str),
     /// The profile's `services` section.
     Services,
     /// The metadata of the instance.
@@ -87,6 +89,7 @@ impl fmt::Display for Origin {
             Self::Program => write!(f, "set by the program"),
             Self::Environment(name) => write!(f, "environment: {name}"),
             Self::Profile(key) => write!(f, "profile: {key}"),
+            Self::SourceProfile(key) => write!(f, "source_profile: {key}"),
             Self::Services => write!(f, "services section of the profile"),
             Self::Instance => write!(f, "instance metadata"),
             Self::SdkConfig => write!(f, "configuration of the AWS SDK"),

@@ -68,17 +68,19 @@ impl Sources {
     }
 
     /// The credentials of a profile, by its encoded name.
-    pub(crate) async fn profile(&self, profiles: &Profiles, name: &str) -> SharedCredentialsProvider {
+    pub(crate) async fn profile(&self, profiles: &Profiles, name: &str) -> Found {
         let mut roles = Vec::new();
         let mut provider = match self.base(profiles, name, &mut roles) {
             Ok(Some(base)) => base,
-            Ok(None) => return Failing::not_configured("there are none"),
-            Err(invalid) => return Failing::invalid(invalid),
+            Ok(None) => return Found::new(Failing::not_configured("there are none"), false),
+            Err(invalid) => return Found::new(Failing::invalid(invalid), true),
         };
+        let profile_with_mfa = roles.iter().find_map(|role| role.profile_with_mfa.clone());
         for role in roles.into_iter().rev() {
             provider = role.provider(&self.config, provider).await;
         }
-        SharedCredentialsProvider::new(OfProfile(provider))
+        let provider = SharedCredentialsProvider::new(OfProfile(provider));
+        Found { profile_with_mfa, ..Found::new(provider, true) }
     }
 
     /// The credentials with which the first of the roles is assumed: those at the end of the chain of source profiles.
@@ -166,6 +168,21 @@ impl Sources {
             _ if profile.has_keys() => profile.keys(),
             _ => Ok(None),
         }
+    }
+}
+
+/// The credentials of a profile.
+pub(crate) struct Found {
+    pub(crate) provider: SharedCredentialsProvider,
+    /// The profile configures credentials, even if they cannot be used.
+    pub(crate) is_configured: bool,
+    /// The profile of the chain that has `mfa_serial`.
+    pub(crate) profile_with_mfa: Option<String>,
+}
+
+impl Found {
+    fn new(provider: SharedCredentialsProvider, is_configured: bool) -> Self {
+        Self { provider, is_configured, profile_with_mfa: None }
     }
 }
 

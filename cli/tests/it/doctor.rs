@@ -84,11 +84,77 @@ fn unreachable_hosts_and_invalid_urls_are_reported() {
 }
 
 #[test]
-fn unencrypted_requests_cause_a_warning() {
-    let mut command = calling("http://sagewire.invalid:1", &["doctor"]);
-    command.env("AWS_ACCESS_KEY_ID", "AKIDNOEXAMPLE");
-    let run = run(command, b"");
-    assert!(run.stderr.starts_with("warning: requests to sagewire.invalid:1 are not encrypted"), "{run:?}");
+fn possible_mistakes_are_warnings() {
+    let mut plain = calling("http://sagewire.invalid:1", &["doctor", "--json"]);
+    plain.env("AWS_ACCESS_KEY_ID", "AKIDNOEXAMPLE");
+    let plain = run(plain, b"");
+    let findings: Value = serde_json::from_str(plain.text()).unwrap();
+    let findings = findings.as_array().unwrap().iter().filter(|finding| finding["warning"] == true);
+    let values: Vec<&str> = findings.map(|finding| finding["value"].as_str().unwrap()).collect();
+    let exposed = "requests to sagewire.invalid:1 are not encrypted";
+    assert!(values.iter().any(|value| value.starts_with(exposed)), "{values:?}");
+
+    let local = Local::new();
+    let config = TempFile::new(
+        "[profile base]\nregion = eu-west-3\naws_access_key_id = base\naws_secret_access_key = s\n\
+         [profile role]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\nmfa_serial = m\n\
+         use_fips_endpoint = yes\nmax_attempts = 5\n",
+    );
+    for (env, line) in [
+        (
+            &[("AWS_DEFAULT_PROFILE", "b")][..],
+            "WARN profile      AWS_DEFAULT_PROFILE is \"b\", but is not read: ",
+        ),
+        (
+            &[("AWS_USE_FIPS_ENDPOINT", "1")],
+            "WARN host         1 (environment: AWS_USE_FIPS_ENDPOINT) is neither true nor ",
+        ),
+        (
+            &[("AWS_SHARED_CREDENTIALS_FILE", "/no/file")],
+            "WARN files        AWS_SHARED_CREDENTIALS_FILE: /no/file does not ",
+        ),
+        (
+            &[("AWS_PROFILE", "role")],
+            "WARN host         yes (profile: use_fips_endpoint) is neither true nor false",
+        ),
+        (
+            &[("AWS_PROFILE", "role")],
+            "WARN credentials  the profile \"role\" has mfa_serial, which is not supported: ",
+        ),
+        (&[("AWS_PROFILE", "role")], "ok   attempts     5  (from max_attempts of profile role in "),
+    ] {
+        let mut command = calling(&local.url(), &["doctor"]);
+        command.env("AWS_CONFIG_FILE", config.path()).envs(env.iter().copied());
+        let doctor = run(command, b"");
+        assert!(doctor.text().contains(line), "{line}: {doctor:?}");
+    }
+    let mut command = command(&["doctor", "--profile", "role"]);
+    command.env("AWS_CONFIG_FILE", config.path()).env("AWS_ENDPOINT_URL", local.url());
+    let doctor = run(command, b"");
+    let line = "ok   region       eu-west-3  (from region of the source_profile of profile role in ";
+    assert!(doctor.text().contains(line), "{doctor:?}");
+    // Other commands print them, too.
+    let mut chat = calling("http://127.0.0.1:1", &["chat", "--endpoint", "e", "--retries", "0", "hi"]);
+    chat.env("AWS_DEFAULT_PROFILE", "b");
+    let chat = run(chat, b"");
+    assert!(chat.stderr.starts_with("warning: AWS_DEFAULT_PROFILE is \"b\""), "{chat:?}");
+}
+
+/// The service refuses a role without the second factor, and STS may be out of reach. The reasons are named.
+#[test]
+fn roles_that_cannot_be_assumed_are_explained() {
+    let config = TempFile::new(
+        "[profile role]\nregion = eu-west-3\nrole_arn = arn:aws:iam::123456789012:role/r\nmfa_serial = m\n\
+         aws_access_key_id = base\naws_secret_access_key = s\nsource_profile = role\n",
+    );
+    let mut command = command(&["doctor", "--profile", "role"]);
+    command.env("AWS_CONFIG_FILE", config.path()).env("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1");
+    command.env("AWS_MAX_ATTEMPTS", "1");
+    let doctor = run(command, b"");
+    let line = "BAD  credentials  the credentials could not be loaded: profile: the profile \"role\" has mfa_serial, which is not \
+                supported: 127.0.0.1:1: ";
+    assert!(doctor.text().contains(line), "{doctor:?}");
+    assert!(doctor.fails(2).starts_with("doctor: credentials: "), "{doctor:?}");
 }
 
 #[test]
