@@ -90,6 +90,8 @@ async fn fault_41_a_hit_is_a_stream_or_whole_as_requested() {
     let hit = post(&whole, "sk-a", &streamed(true), &[]).await;
     assert!(hit.header("content-type").starts_with("text/event-stream"));
     assert_eq!((read(&hit), hit.header("x-sagewire-cache")), (expected.clone(), "hit"));
+    let hit = post(&whole, "sk-a", &streamed(false), &[]).await;
+    assert!(!hit.text().contains("\"usage\":{"), "it was not requested: {}", hit.text());
     assert_eq!(emulator.requests().len(), 1);
     // From a stream, with and without usage.
     for usage in [true, false] {
@@ -99,9 +101,7 @@ async fn fault_41_a_hit_is_a_stream_or_whole_as_requested() {
         let hit = post(&stream, "sk-a", &chat(), &[]).await;
         assert_eq!((emulator.requests().len() - calls, hit.header("x-sagewire-cache")), (1, "hit"));
         assert_eq!(hit.json()["choices"][0]["message"]["content"], expected.0);
-        if usage {
-            assert_eq!(hit.json()["usage"]["completion_tokens"], 5, "{}", hit.text());
-        }
+        assert_eq!(hit.json()["usage"]["completion_tokens"], 5, "{}", hit.text());
     }
 }
 
