@@ -25,8 +25,9 @@ use sagewire_gateway::config::{AccessLog, Config, Credentials, KeyPair, Model, S
 use sagewire_transport_reqwest::http_client;
 use tower::{ServiceExt, service_fn};
 
+/// Calls the gateway in both ways.
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub async fn main() -> Result<(), Box<dyn Error>> {
     let emulator = Emulator::builder().format(ContainerFormat::Tgi).start().await?;
     let gateway = Gateway::new(config(&emulator)?).await?;
 

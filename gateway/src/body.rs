@@ -35,7 +35,7 @@ const STOPS: &str = "ServiceUnavailableException";
 pub struct Body(Content);
 
 enum Content {
-    Whole(Option<(Bytes, Recorder)>),
+    Whole(Option<Box<(Bytes, Recorder)>>),
     Stream(Box<StreamBody>),
     Empty,
 }
@@ -70,7 +70,7 @@ impl Body {
 
     /// All bytes of a response, and the record that is finished when they are taken.
     pub(crate) fn whole(bytes: Bytes, recorder: Recorder) -> Self {
-        Self(Content::Whole(Some((bytes, recorder))))
+        Self(Content::Whole(Some(Box::new((bytes, recorder)))))
     }
 
     /// A stream that has started. `tee` gets a copy for the cache.
@@ -240,7 +240,8 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = match &mut self.0 {
             Content::Empty => None,
-            Content::Whole(content) => content.take().and_then(|(bytes, recorder)| {
+            Content::Whole(content) => content.take().and_then(|content| {
+                let (bytes, recorder) = *content;
                 let ending = recorder.record.ending;
                 let ending = if ending == Ending::Refused { ending } else { Ending::Complete };
                 recorder.finish(ending, None);
@@ -258,7 +259,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Content::Empty | Content::Whole(None) => SizeHint::with_exact(0),
-            Content::Whole(Some((bytes, _))) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Whole(Some(content)) => SizeHint::with_exact(content.0.len() as u64),
             Content::Stream(_) => SizeHint::default(),
         }
     }

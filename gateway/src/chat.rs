@@ -29,7 +29,7 @@ pub(crate) struct ChatCall<'a> {
 pub(crate) enum Reply {
     /// It has started.
     Stream(Box<TranscodedStream>),
-    Whole(Whole),
+    Whole(Box<Whole>),
 }
 
 /// A response that is there as a whole. The client may have requested a stream: then these are the bytes of one.
@@ -77,7 +77,14 @@ impl ChatCall<'_> {
                 let written = response.transcoded(self.to, &self.options)?;
                 let TranscodedResponse { metadata, body, request_losses, response_losses, .. } = written;
                 let response = kept;
-                Ok(Reply::Whole(Whole { metadata, body, usage, request_losses, response_losses, response }))
+                Ok(Reply::Whole(Box::new(Whole {
+                    metadata,
+                    body,
+                    usage,
+                    request_losses,
+                    response_losses,
+                    response,
+                })))
             }
         }
     }
@@ -121,7 +128,7 @@ impl ChatCall<'_> {
     ) -> Result<Reply, Error> {
         let (body, response_losses) = self.write(&response)?;
         let (usage, response) = (response.usage, self.keeps.then_some(response));
-        Ok(Reply::Whole(Whole { metadata, body, usage, request_losses, response_losses, response }))
+        Ok(Reply::Whole(Box::new(Whole { metadata, body, usage, request_losses, response_losses, response })))
     }
 
     pub(crate) fn write(&self, response: &model::Response) -> Result<(Bytes, Losses), Error> {

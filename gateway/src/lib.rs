@@ -1,7 +1,6 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
-#![allow(dead_code)]
 
 mod admin;
 mod body;

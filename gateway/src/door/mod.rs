@@ -176,8 +176,8 @@ pub(crate) fn decoded(part: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn find(method: Method, uri: &str) -> Result<Route, NoRoute> {
-        Route::find(&method, &uri.parse().expect("a URI"), &HeaderMap::new())
+    fn find(method: &Method, uri: &str) -> Result<Route, NoRoute> {
+        Route::find(method, &uri.parse().expect("a URI"), &HeaderMap::new())
     }
 
     #[test]
@@ -212,14 +212,14 @@ mod tests {
                 Call::Invocation { endpoint: "e".into(), stream: true },
             ),
         ] {
-            let route = find(Method::POST, path).expect(path);
+            let route = find(&Method::POST, path).expect(path);
             assert_eq!((route.door, route.call), (door, call), "{path}");
         }
         assert_eq!(
-            find(Method::GET, "/v1/models/a%2Fb").map(|route| route.call),
+            find(&Method::GET, "/v1/models/a%2Fb").map(|route| route.call),
             Ok(Call::Model("a/b".into()))
         );
-        assert_eq!(find(Method::GET, "/v1/messages").unwrap_err().allowed, Some("POST"));
+        assert_eq!(find(&Method::GET, "/v1/messages").unwrap_err().allowed, Some("POST"));
         for path in [
             "/",
             "/v1",
@@ -230,7 +230,7 @@ mod tests {
             "/v1/models;x",
             "/model/converse",
         ] {
-            assert_eq!(find(Method::POST, path).unwrap_err().allowed, None, "{path}");
+            assert_eq!(find(&Method::POST, path).unwrap_err().allowed, None, "{path}");
         }
     }
 }

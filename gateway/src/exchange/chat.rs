@@ -56,7 +56,7 @@ impl Exchange<'_> {
                 Ok(Content::Stream(Source::Chat(stream), headers, tee))
             }
             Reply::Whole(whole) => {
-                let Whole { metadata, body, usage, request_losses, response_losses, response } = whole;
+                let Whole { metadata, body, usage, request_losses, response_losses, response } = *whole;
                 self.recorder.usage(usage);
                 let headers = self.headers(metadata.request_id.as_deref(), &request_losses);
                 self.recorder.losses(&response_losses);

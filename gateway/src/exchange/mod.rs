@@ -154,13 +154,8 @@ impl Exchange<'_> {
                 self.chat(door::bedrock::model_name(&model), request, Api::Converse, stream, &body).await
             }
             Call::InvokeModel { model, stream } => {
-                let api = match detect_request(&body) {
-                    Some(api @ (Api::Anthropic | Api::OpenAi)) => api,
-                    _ => {
-                        return Err(Fault::invalid(
-                            "The body is neither a request of Anthropic nor of OpenAI.",
-                        ));
-                    }
+                let Some(api @ (Api::Anthropic | Api::OpenAi)) = detect_request(&body) else {
+                    return Err(Fault::invalid("The body is neither a request of Anthropic nor of OpenAI."));
                 };
                 let request = read_request(api, &body)?;
                 self.chat(door::bedrock::model_name(&model), request, api, stream, &body).await

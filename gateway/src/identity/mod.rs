@@ -195,10 +195,7 @@ mod tests {
         let mut key = config::Key::new("a");
         key.hash = Some(Sha256::digest("secret").into());
         key.models = Some(vec!["llama".into()]);
-        let mut config = Config::default();
-        config.keys = vec![key];
-        config.accept_any_key = any;
-        Keys::new(&config)
+        Keys::new(&Config { keys: vec![key], accept_any_key: any, ..Config::default() })
     }
 
     fn name(keys: &Keys, headers: &[(&'static str, &str)]) -> Result<String, String> {

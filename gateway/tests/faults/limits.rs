@@ -37,7 +37,7 @@ pub(super) async fn gateway(emulator: &Emulator, limits: &str, more: &str) -> Ga
     Gateway::new(config).await.expect("a gateway")
 }
 
-pub(super) fn request(path: &str, key: &str, body: impl ToString) -> http::Request<Full<Bytes>> {
+pub(super) fn request(path: &str, key: &str, body: &(impl ToString + ?Sized)) -> http::Request<Full<Bytes>> {
     let request = http::Request::post(path).header("authorization", format!("Bearer {key}"));
     request.body(Full::new(Bytes::from(body.to_string()))).expect("a request")
 }
@@ -47,7 +47,7 @@ async fn chat(gateway: &Gateway, text: &str, max_tokens: Option<u64>) -> Reply {
     if let Some(max_tokens) = max_tokens {
         body["max_tokens"] = max_tokens.into();
     }
-    send(gateway, request("/v1/chat/completions", "sk-a", body)).await
+    send(gateway, request("/v1/chat/completions", "sk-a", &body)).await
 }
 
 fn remaining(reply: &Reply, kind: &str) -> u64 {
@@ -175,8 +175,8 @@ async fn fault_24_a_limit_falls_by_the_tokens_and_cuts_no_stream() {
     let body = json!({"model": "e", "stream": true, "messages": [{"role": "user", "content": words}]});
     let small = json!({"model": "e", "stream": true, "stream_options": {"include_usage": true},
         "messages": [{"role": "system", "content": "x"}, {"role": "user", "content": vec!["a"; 700].join(" ")}]});
-    assert_eq!(send(&gateway, request("/v1/chat/completions", "sk-a", body)).await.status, 429);
-    let reply = send(&gateway, request("/v1/chat/completions", "sk-a", small)).await;
+    assert_eq!(send(&gateway, request("/v1/chat/completions", "sk-a", &body)).await.status, 429);
+    let reply = send(&gateway, request("/v1/chat/completions", "sk-a", &small)).await;
     assert!(reply.status == 200 && reply.text().ends_with("data: [DONE]\n\n"), "{}", reply.text());
     // The next one waits until that has refilled.
     let refused = chat(&gateway, "hi", Some(1)).await;
@@ -190,7 +190,7 @@ async fn fault_24_a_limit_falls_by_the_tokens_and_cuts_no_stream() {
     assert_eq!((refused.status.as_u16(), anthropic), (429, ["900", "0"]), "{}", refused.text());
     // The other key is not affected.
     let body = json!({"model": "e", "messages": [{"role": "user", "content": "hi"}]});
-    assert_eq!(send(&gateway, request("/v1/chat/completions", "sk-b", body)).await.status, 200);
+    assert_eq!(send(&gateway, request("/v1/chat/completions", "sk-b", &body)).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
