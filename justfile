@@ -63,6 +63,10 @@ bench-build:
 instructions *args:
     cargo run --release -p sagewire-benches --bin instructions -- {{ args }}
 
+# the gateway's CPU time against that of a pass-through; fails if it exceeds the goals by more than 15 %
+gateway-speed:
+    cargo run --release -p sagewire-benches --features gateway --bin compare -- --quick --only gateway
+
 # speed against named peers, as tables
 compare *args:
-    cargo run --release -p sagewire-benches --features calls --bin compare -- {{ args }}
+    cargo run --release -p sagewire-benches --features calls,gateway --bin compare -- {{ args }}

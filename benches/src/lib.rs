@@ -13,6 +13,7 @@
 //! - [`lost`]: the tokens that are recovered from damaged streams, and the reported endings.
 //! - [`streams`]: many interleaved streams.
 //! - [`calls`]: whole calls over loopback.
+//! - [`gateway`]: the gateway under load, as a process of its own.
 //! - [`paths`] and [`instructions`]: the code that runs under valgrind, and the comparison of its counts with the baseline.
 
 pub mod calls;
@@ -20,6 +21,7 @@ pub mod catalog;
 pub mod counting;
 pub mod formats;
 pub mod frames;
+pub mod gateway;
 mod generated;
 pub mod instructions;
 pub mod lost;

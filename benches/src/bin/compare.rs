@@ -13,7 +13,7 @@ use sagewire_benches::measure::{Plan, Row, measure};
 use sagewire_benches::report::Results;
 use sagewire_benches::subjects::Measure;
 use sagewire_benches::workload::{LeftOut, Workload};
-use sagewire_benches::{calls, report, requests, streams};
+use sagewire_benches::{calls, gateway, report, requests, streams};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -27,7 +27,7 @@ const USAGE: &str =
   --workload NAME      only this one: openai, openai-ragged, openai-tools, openai-changing, recorded,
                          recorded-short, tgi, lmi, converse-stream, anthropic, responses,
                          cohere, sglang, nova
-  --only SECTION       only this one: speed, formats, pairs, requests, streams, calls, lost
+  --only SECTION       only this one: speed, formats, pairs, requests, streams, calls, gateway, lost
   --write-streams DIR  measure nothing, write the streams of `lost` to files";
 
 #[derive(Default)]
@@ -54,9 +54,14 @@ impl Options {
     }
 }
 
-const SECTIONS: [&str; 7] = ["speed", "formats", "pairs", "requests", "streams", "calls", "lost"];
+const SECTIONS: [&str; 8] = ["speed", "formats", "pairs", "requests", "streams", "calls", "gateway", "lost"];
 
 fn main() -> ExitCode {
+    #[cfg(all(feature = "gateway", target_os = "linux"))]
+    if let Err(fault) = gateway::child(std::env::args().skip(1)) {
+        eprintln!("{fault}");
+        return ExitCode::FAILURE;
+    }
     let options = match parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(fault) => {
@@ -83,6 +88,7 @@ fn main() -> ExitCode {
         true => calls::Plan { tokens: 100, calls: 1 },
         false => calls::Plan { tokens: 2000, calls: 21 },
     };
+    let gateway = gateway::Plan::new(options.quick);
     let requests = requests::Plan { rounds: options.rounds(11), times: 50, allocations };
     let sources = |sources: &[Source]| sources.iter().map(|source| source.name()).collect::<Vec<_>>();
     let pairs = Target::ALL.map(Measure::Pair);
@@ -93,10 +99,16 @@ fn main() -> ExitCode {
         requests: if options.wants("requests") { requests::measure(&requests) } else { Vec::new() },
         streams: if options.wants("streams") { streams::measure(&plan) } else { Vec::new() },
         calls: if options.wants("calls") { measure_calls(&calls) } else { Vec::new() },
+        gateway: if options.wants("gateway") { measure_gateway(&gateway) } else { Default::default() },
         // Last, because it may abandon a thread that never returns.
         recovered: if options.wants("lost") { lost.recover() } else { Vec::new() },
     };
-    print(&options, &plan, &calls, &lost, &results)
+    let printed = print(&options, &plan, &calls, &lost, &results);
+    let faults: Vec<_> =
+        results.gateway.rows.iter().filter_map(|row| row.fault(gateway.checks_goals)).collect();
+    faults.iter().for_each(|fault| eprintln!("{fault}"));
+    // The other sections have no goals.
+    if faults.is_empty() { printed } else { ExitCode::FAILURE }
 }
 
 /// A table of these rows.
@@ -136,6 +148,9 @@ fn print(
     if !results.calls.is_empty() {
         print!("\n{}", report::table_of_calls(calls, &results.calls));
     }
+    if !results.gateway.rows.is_empty() {
+        print!("\n{}", report::table_of_gateway(&results.gateway));
+    }
     if !results.recovered.is_empty() {
         print!("\n{}", report::table_of_lost(&lost.variants, &results.recovered));
     }
@@ -147,6 +162,14 @@ fn measure_calls(plan: &calls::Plan) -> Vec<calls::Row> {
     calls::measure(plan).unwrap_or_else(|fault| {
         eprintln!("skipping calls: {fault}");
         Vec::new()
+    })
+}
+
+/// Measures the gateway, unless there is no network, or only one core.
+fn measure_gateway(plan: &gateway::Plan) -> gateway::Results {
+    gateway::measure(plan).unwrap_or_else(|fault| {
+        eprintln!("skipping gateway: {fault}");
+        gateway::Results::default()
     })
 }
 

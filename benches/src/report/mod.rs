@@ -3,6 +3,7 @@
 mod calls;
 mod cells;
 mod formats;
+mod gateway;
 mod requests;
 
 use std::fmt::Write;
@@ -19,6 +20,7 @@ use self::cells::{distinct, round, short, versions};
 
 pub use self::calls::table_of_calls;
 pub use self::formats::{table_of_formats, table_of_pairs};
+pub use self::gateway::table_of_gateway;
 pub use self::requests::table_of_requests;
 
 /// All results. Measurements that were not requested are empty.
@@ -36,6 +38,8 @@ pub struct Results {
     pub streams: Vec<streams::Row>,
     /// A row for each subject that calls an endpoint, and for each kind of response.
     pub calls: Vec<crate::calls::Row>,
+    /// The gateway under load.
+    pub gateway: crate::gateway::Results,
     /// A row for each subject and variant of a stream.
     pub recovered: Vec<Recovered>,
 }
@@ -43,11 +47,12 @@ pub struct Results {
 impl Results {
     /// Whether nothing was measured.
     pub fn is_empty(&self) -> bool {
-        let Self { speed, formats, pairs, requests, streams, calls, recovered } = self;
+        let Self { speed, formats, pairs, requests, streams, calls, gateway, recovered } = self;
         [speed, formats, pairs].into_iter().all(Vec::is_empty)
             && requests.is_empty()
             && streams.is_empty()
             && calls.is_empty()
+            && gateway.rows.is_empty()
             && recovered.is_empty()
     }
 }
@@ -67,6 +72,7 @@ pub fn json(machine: &Machine, results: &Results) -> Value {
         "requests": all(&results.requests, json_of_request),
         "streams": all(&results.streams, json_of_streams),
         "calls": all(&results.calls, calls::json),
+        "gateway": gateway::json(&results.gateway),
         "recovered": all(&results.recovered, json_of_recovered),
     })
 }
