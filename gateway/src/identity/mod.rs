@@ -60,11 +60,6 @@ impl Keys {
         Self { by_hash, by_access_key_id, anyone }
     }
 
-    /// Whether every client is accepted.
-    pub(crate) fn is_open(&self) -> bool {
-        self.anyone.is_some()
-    }
-
     /// Finds the key of a request. A signature is checked as far as it can be without the body.
     pub(crate) fn identify<'a>(
         &self,

@@ -219,11 +219,6 @@ impl<T: Send + Sync + 'static> Cache<T> {
         self.0.largest
     }
 
-    /// The number of entries and their size in bytes, for metrics.
-    pub(crate) fn size(&self) -> (u64, u64) {
-        (self.0.entries.entry_count(), self.0.entries.weighted_size())
-    }
-
     /// Finds the response of a request, or an equal one that runs.
     pub(crate) fn get_or_join(&self, key: CacheKey, control: CacheControl) -> Lookup<T> {
         if let Some(entry) = self.get(&key, control) {

@@ -144,7 +144,7 @@ fn the_cache_is_bounded_in_bytes_and_time() {
         lead(&cache, cache_key(&number.to_le_bytes()), &[]).complete("x".repeat(1000), 1000);
     }
     cache.0.entries.run_pending_tasks();
-    let (count, size) = cache.size();
+    let (count, size) = (cache.0.entries.entry_count(), cache.0.entries.weighted_size());
     assert!(count > 20 && size <= 100_000, "{count} entries, {size} bytes");
 
     let cache = self::cache(100_000, Duration::from_millis(20));
