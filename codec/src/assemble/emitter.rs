@@ -565,9 +565,16 @@ impl<'a> Emitter<'a> {
         response.malformed(queue, span, why);
     }
 
-    /// Fails if the record has more events than the limit.
-    pub(crate) fn check_events(&mut self) -> Result<(), Stop> {
-        self.recorder.check_events().map_err(Stop::Limit)
+    /// Whether the record has more events than the limit.
+    #[inline]
+    pub(crate) fn exceeds_events(&self) -> bool {
+        self.recorder.exceeds_events()
+    }
+
+    /// The error of a record with more events than the limit. Those within it are kept.
+    #[cold]
+    pub(crate) fn too_many_events(&mut self) -> DecodeErrorKind {
+        self.recorder.too_many_events()
     }
 
     fn push(&mut self, event: EventRecord) {

@@ -215,12 +215,15 @@ impl EventQueue {
         self.records.push(spec);
     }
 
-    /// Removes the events that exceed a limit, and returns whether there are any.
+    /// Events that were not taken yet, and others that belong to them.
     #[inline]
-    pub(super) fn cut(&mut self, limit: usize) -> bool {
-        let is_exceeded = self.records.len() > limit;
-        self.records.truncate(limit);
-        is_exceeded
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Removes the events behind the first `len`.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.records.truncate(len);
     }
 
     pub(crate) fn push_usage(&mut self, usage: Usage) {

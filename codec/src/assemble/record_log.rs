@@ -110,16 +110,30 @@ impl<'a> Recorder<'a> {
         self.change()
     }
 
-    /// Keeps the events of the record within the limit, which [`check_events`](Self::check_events) reports.
+    /// Keeps the events of the record within the limit.
     #[inline]
     fn bound_events(&mut self) {
-        self.is_exceeded |= self.queue.cut(self.response.limits.events);
+        if self.queue.len() > self.response.limits.events {
+            self.cut_events();
+        }
     }
 
-    /// Fails if the record has more events than the limit.
-    pub(super) fn check_events(&mut self) -> Result<(), DecodeErrorKind> {
-        self.bound_events();
-        if self.is_exceeded { Err(limit("number of events", self.response.limits.events)) } else { Ok(()) }
+    #[cold]
+    fn cut_events(&mut self) {
+        self.is_exceeded = true;
+        self.queue.truncate(self.response.limits.events);
+    }
+
+    /// Whether the record has more events than the limit.
+    #[inline]
+    pub(super) fn exceeds_events(&self) -> bool {
+        self.is_exceeded || self.queue.len() > self.response.limits.events
+    }
+
+    /// The error of a record with more events than the limit. Those within it are kept.
+    pub(super) fn too_many_events(&mut self) -> DecodeErrorKind {
+        self.cut_events();
+        limit("number of events", self.response.limits.events)
     }
 
     /// Makes an event of the text of a string possible. Without an event it has no effect.

@@ -314,7 +314,8 @@ impl Reader {
         if has_changed || emitter.changes_meaning() {
             *shapes = ShapeCache::default();
         }
-        match read.and_then(|()| emitter.check_events()) {
+        match read {
+            Ok(()) if emitter.exceeds_events() => return Err(emitter.too_many_events()),
             Ok(()) => {}
             Err(Stop::Limit(kind)) => return Err(kind),
             Err(Stop::Json(fault)) => {
