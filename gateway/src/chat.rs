@@ -1,6 +1,7 @@
 //! Chats: from a request in the client's API to a response in it.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use bytes::Bytes;
 use sagewire_codec::model::{self, Losses, Param, Request, ResponseOptions, Usage};
@@ -55,6 +56,7 @@ impl ChatCall<'_> {
                 return Err(Error::invalid_request(format!("this model cannot express `{loss}`")));
             }
         }
+        let sent_at = Instant::now();
         match (streams, self.streams) {
             (true, true) => {
                 let mut stream = chat.stream(&request).await?.transcoded(self.to, self.options.clone())?;
@@ -65,16 +67,16 @@ impl ChatCall<'_> {
                 let stream = chat.stream(&request).await?;
                 let (metadata, losses) = (stream.metadata().clone(), stream.losses().clone());
                 let response = gather(stream).await?;
-                self.whole(metadata, losses, response)
+                self.whole(sent_at, metadata, losses, response)
             }
             (false, true) => {
                 let response = chat.complete(&request).await?;
-                self.whole(response.metadata, response.losses, response.response)
+                self.whole(sent_at, response.metadata, response.losses, response.response)
             }
             (false, false) => {
                 let response = chat.complete(&request).await?;
                 let (usage, kept) = (response.response.usage, self.keeps.then(|| response.response.clone()));
-                let written = response.transcoded(self.to, &self.options)?;
+                let written = response.transcoded(self.to, &self.options_after(sent_at))?;
                 let TranscodedResponse { metadata, body, request_losses, response_losses, .. } = written;
                 let response = kept;
                 Ok(Reply::Whole(Box::new(Whole {
@@ -119,25 +121,40 @@ impl ChatCall<'_> {
         chat
     }
 
-    /// Writes a whole response in the client's API, as a stream if that was requested.
+    /// The reply of a whole response.
     fn whole(
         &self,
+        sent_at: Instant,
         metadata: Metadata,
         request_losses: Losses,
         response: model::Response,
     ) -> Result<Reply, Error> {
-        let (body, response_losses) = self.write(&response)?;
+        let (body, response_losses) = self.write(&response, &self.options_after(sent_at))?;
         let (usage, response) = (response.usage, self.keeps.then_some(response));
         Ok(Reply::Whole(Box::new(Whole { metadata, body, usage, request_losses, response_losses, response })))
     }
 
-    pub(crate) fn write(&self, response: &model::Response) -> Result<(Bytes, Losses), Error> {
+    /// The options of a response to a call that was sent then. Only Converse has a field for the time that it took.
+    pub(crate) fn options_after(&self, sent_at: Instant) -> Cow<'_, ResponseOptions> {
+        let mut options = Cow::Borrowed(&self.options);
+        if self.to == Api::Converse {
+            options.to_mut().latency_ms = sent_at.elapsed().as_millis().try_into().ok();
+        }
+        options
+    }
+
+    /// Writes a whole response in the client's API, as a stream if that was requested.
+    pub(crate) fn write(
+        &self,
+        response: &model::Response,
+        options: &ResponseOptions,
+    ) -> Result<(Bytes, Losses), Error> {
         if !self.streams {
             let (body, losses) =
-                write_response(self.to, response, &self.options).map_err(Error::response_conversion)?;
+                write_response(self.to, response, options).map_err(Error::response_conversion)?;
             return Ok((body.into(), losses));
         }
-        let mut writer = Writer::new(self.to, self.options.clone()).map_err(Error::response_conversion)?;
+        let mut writer = Writer::new(self.to, options.clone()).map_err(Error::response_conversion)?;
         let mut out = Vec::new();
         response.for_each_event(|event| writer.write(event, &mut out));
         writer.finish(Ok::<(), &DecodeError>(()), &mut out);

@@ -1,6 +1,6 @@
 //! Chats, in the API of any door.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_TYPE};
@@ -116,7 +116,9 @@ impl Exchange<'_> {
                 None => return Ok(Found::Leader(None)),
             },
         };
-        let (body, losses) = call.write(&entry.value).map_err(|error| Fault::of_call(&error))?;
+        let (body, losses) = call
+            .write(&entry.value, &call.options_after(Instant::now()))
+            .map_err(|error| Fault::of_call(&error))?;
         self.recorder.record.cached = true;
         let mut headers = self.headers(None, &Losses::default());
         self.recorder.losses(&losses);
