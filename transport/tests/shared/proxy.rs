@@ -100,18 +100,19 @@ async fn faults_inside_a_stream_are_reported_to_the_client() {
 /// An error before the response has a status, and the shape of the client's API.
 #[tokio::test]
 async fn errors_have_the_shape_of_the_clients_api() {
-    for (rule, status, message) in [
-        (json!({"status": 429, "retry_after": 7}), 429, ""),
-        (json!({"status": 400, "error_type": "ThrottlingException"}), 429, ""),
-        (json!({"status": 424, "original_status": 503, "body": "loading"}), 503, "loading"),
-        (json!({"status": 403, "error_type": "AccessDeniedException"}), 502, "refused the credentials"),
+    // The statuses are those of OpenAI and of Anthropic.
+    for (rule, statuses, message) in [
+        (json!({"status": 429, "retry_after": 7}), [429, 429], ""),
+        (json!({"status": 400, "error_type": "ThrottlingException"}), [429, 429], ""),
+        (json!({"status": 424, "original_status": 503, "body": "loading"}), [503, 529], "loading"),
+        (json!({"status": 403, "error_type": "AccessDeniedException"}), [502, 500], "refused the credentials"),
     ] {
         let emulator = scripted(rule.clone()).await;
         for stream in [true, false] {
-            for api in [Api::OpenAi, Api::Anthropic] {
+            for (api, status) in [Api::OpenAi, Api::Anthropic].into_iter().zip(statuses) {
                 let response =
                     respond(client(&Setup::new(&emulator)), "e", api, &request(Some(stream))).await;
-                assert_eq!(response.status(), status, "{rule}");
+                assert_eq!(response.status(), status, "{rule} through {api}");
                 let delay =
                     response.headers().get("retry-after").map(|delay| delay.to_str().expect("a number"));
                 assert_eq!(delay, rule.get("retry_after").map(|_| "7"), "{rule}");
