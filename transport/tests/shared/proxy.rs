@@ -105,7 +105,11 @@ async fn errors_have_the_shape_of_the_clients_api() {
         (json!({"status": 429, "retry_after": 7}), [429, 429], ""),
         (json!({"status": 400, "error_type": "ThrottlingException"}), [429, 429], ""),
         (json!({"status": 424, "original_status": 503, "body": "loading"}), [503, 529], "loading"),
-        (json!({"status": 403, "error_type": "AccessDeniedException"}), [502, 500], "refused the credentials"),
+        (
+            json!({"status": 403, "error_type": "AccessDeniedException"}),
+            [502, 500],
+            "refused the credentials",
+        ),
     ] {
         let emulator = scripted(rule.clone()).await;
         for stream in [true, false] {
