@@ -86,7 +86,7 @@ impl Body {
                 // A comment, which parsers of server-sent events skip.
                 Api::OpenAi | Api::Completions | Api::Responses => Some(b": ping\n\n"),
                 Api::Anthropic => Some(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"),
-                // ConverseStream has no event that says nothing.
+                // ConverseStream has no event for this purpose.
                 _ => None,
             },
             Source::Raw(_) => None,
@@ -242,9 +242,7 @@ impl http_body::Body for Body {
             Content::Empty => None,
             Content::Whole(content) => content.take().and_then(|content| {
                 let (bytes, recorder) = *content;
-                let ending = recorder.record.ending;
-                let ending = if ending == Ending::Refused { ending } else { Ending::Complete };
-                recorder.finish(ending, None);
+                recorder.finish_whole();
                 (!bytes.is_empty()).then_some(bytes)
             }),
             Content::Stream(stream) => std::task::ready!(stream.poll(cx)),

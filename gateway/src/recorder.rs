@@ -125,7 +125,6 @@ impl Recorder {
         if let Some(id) = &fault.upstream_id {
             self.record.upstream_id = Some(id.clone());
         }
-        self.record.ending = Ending::Refused;
     }
 
     /// The response is over.
@@ -136,6 +135,12 @@ impl Recorder {
             self.record.message = Some(message);
         }
         self.is_finished = true;
+    }
+
+    /// The response is over, and was not a stream: an error, if the request has failed.
+    pub(crate) fn finish_whole(self) {
+        let ending = if self.record.error.is_some() { Ending::Refused } else { Ending::Complete };
+        self.finish(ending, None);
     }
 
     fn settle(&mut self) {

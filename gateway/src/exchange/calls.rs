@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response};
 use sagewire_codec::model::{Losses, ResponseOptions};
 use sagewire_codec::{embeddings, read_request};
 
@@ -39,13 +39,9 @@ impl Exchange<'_> {
         });
         let (response, usage) = response.await?;
         self.recorder.usage(Some(usage));
-        self.recorder.first_event();
-        let mut headers = self.headers(response.metadata.request_id.as_deref(), &response.request_losses);
+        let headers = self.headers(response.metadata.request_id.as_deref(), &response.request_losses);
         self.recorder.losses(&response.response_losses);
-        headers.insert(CONTENT_TYPE, JSON);
-        let mut content = Response::new(response.body);
-        *content.headers_mut() = headers;
-        Ok(Content::Whole(content))
+        Ok(self.whole(response.body, headers, JSON))
     }
 
     pub(super) async fn invocation(&mut self, endpoint: &str, streams: bool, body: Bytes) -> Result<Content> {
@@ -63,7 +59,7 @@ impl Exchange<'_> {
                 let body = body.clone();
                 Box::pin(async move {
                     let request = invocation::request(deployment.chat.endpoint(), forwarded, body);
-                    RawStream::start(deployment.upstream.stream(request).await?).await
+                    RawStream::start(deployment.upstream.invoke_stream(request).await?).await
                 })
             });
             let stream = stream.await?;
@@ -79,20 +75,17 @@ impl Exchange<'_> {
             let body = body.clone();
             Box::pin(async move {
                 let request = invocation::request(deployment.chat.endpoint(), forwarded, body);
-                deployment.upstream.whole(request).await
+                deployment.upstream.invoke(request).await
             })
         });
         let response = response.await?;
-        self.recorder.first_event();
         if let Ok(chat) = response.chat(Default::default()) {
             self.recorder.usage(chat.usage);
         }
         let mut headers = self.headers(response.metadata.request_id.as_deref(), &Losses::default());
         invocation::write_metadata(&mut headers, &response.metadata);
         let content_type = response.metadata.content_type.as_deref().map(HeaderValue::from_str);
-        headers.insert(CONTENT_TYPE, content_type.and_then(std::result::Result::ok).unwrap_or(JSON));
-        let mut content = Response::new(response.body);
-        *content.headers_mut() = headers;
-        Ok(Content::Whole(content))
+        let media_type = content_type.and_then(std::result::Result::ok).unwrap_or(JSON);
+        Ok(self.whole(response.body, headers, media_type))
     }
 }

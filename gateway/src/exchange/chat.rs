@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue};
 use sagewire_codec::Api;
 use sagewire_codec::model::{self, Frames, Losses, Param, Request, ResponseOptions};
 
@@ -50,7 +50,7 @@ impl Exchange<'_> {
             Reply::Stream(stream) => {
                 let mut headers =
                     self.headers(stream.metadata().request_id.as_deref(), stream.request_losses());
-                headers.insert(CONTENT_TYPE, stream_type(self.recorder.record.door));
+                headers.insert(CONTENT_TYPE, self.media_type(true));
                 let largest = self.setup.cache.as_ref().map_or(0, |cache| cache.largest());
                 let tee = leader.map(|leader| Tee::new(leader, api, largest));
                 Ok(Content::Stream(Source::Chat(stream), headers, tee))
@@ -63,7 +63,7 @@ impl Exchange<'_> {
                 if let (Some(leader), Some(response)) = (leader, response) {
                     leader.complete(response, body.len());
                 }
-                Ok(self.whole(body, headers, streams))
+                Ok(self.whole(body, headers, self.media_type(streams)))
             }
         }
     }
@@ -87,13 +87,8 @@ impl Exchange<'_> {
         ResponseOptions::new().id(id).model(name).created(now.as_secs()).frames(frames).pass_through(true)
     }
 
-    /// A response that is there as a whole, also if it consists of the events of a stream.
-    fn whole(&mut self, body: Bytes, mut headers: HeaderMap, streams: bool) -> Content {
-        self.recorder.first_event();
-        headers.insert(CONTENT_TYPE, if streams { stream_type(self.recorder.record.door) } else { JSON });
-        let mut response = Response::new(body);
-        *response.headers_mut() = headers;
-        Content::Whole(response)
+    fn media_type(&self, streams: bool) -> HeaderValue {
+        if streams { stream_type(self.recorder.record.door) } else { JSON }
     }
 
     /// Looks for the response in the cache, and waits for that of an equal request that runs.
@@ -124,7 +119,7 @@ impl Exchange<'_> {
         self.recorder.losses(&losses);
         headers.insert(CACHE_HEADER, HeaderValue::from_static("hit"));
         headers.insert(AGE, entry.age().as_secs().into());
-        Ok(Found::Reply(self.whole(body, headers, call.streams)))
+        Ok(Found::Reply(self.whole(body, headers, self.media_type(call.streams))))
     }
 }
 

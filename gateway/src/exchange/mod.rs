@@ -101,11 +101,7 @@ impl Exchange<'_> {
     fn finish(self, head: http::response::Parts, bytes: Bytes, is_head: bool) -> Response<Body> {
         let Self { recorder, .. } = self;
         let body = if is_head || bytes.is_empty() {
-            let ending = match recorder.record.error {
-                Some(_) => crate::record::Ending::Refused,
-                None => crate::record::Ending::Complete,
-            };
-            recorder.finish(ending, None);
+            recorder.finish_whole();
             Body::empty()
         } else {
             Body::whole(bytes, recorder)
@@ -258,6 +254,15 @@ impl Exchange<'_> {
         let result = attempt::call(groups, group, routing, &self.inner.policy, &mut attempts, attempt).await;
         self.recorder.called(&attempts);
         result
+    }
+
+    /// A response that is there as a whole, also if it consists of the events of a stream.
+    fn whole(&mut self, body: Bytes, mut headers: HeaderMap, media_type: HeaderValue) -> Content {
+        self.recorder.first_event();
+        headers.insert(CONTENT_TYPE, media_type);
+        let mut response = Response::new(body);
+        *response.headers_mut() = headers;
+        Content::Whole(response)
     }
 
     /// The headers of a response: the limits, the ID of the service, and what was lost.

@@ -134,9 +134,6 @@ impl Deployment {
 
     /// Sets what the configuration adds to a request.
     pub(crate) fn prepare(&self, request: &mut Request<'_>) {
-        if self.model.defaults.is_empty() {
-            return;
-        }
         for (name, value) in &self.model.defaults {
             set_default(request, name, value);
         }

@@ -1,17 +1,15 @@
 //! What is called: a client of SageMaker, or a plain server.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use sagewire_codec::Api;
 use sagewire_transport::{
-    Bounds, BoxFuture, Deadline, Error, Invoke, InvokeStream, Metadata, Operation, Request, Response,
-    ResponseStream, ServiceError, http_chunks, read_body, read_error_body,
+    AsyncRequest, AsyncResponse, Bounds, Deadline, Error, Metadata, Operation, Request, Response,
+    ResponseStream, ServiceError, http_chunks, impl_transport, read_body, read_error_body,
 };
 use sagewire_transport_reqwest::Client;
-use tower_service::Service;
 
 use crate::config::{ModelKind, PlainServer, Secret};
 
@@ -113,8 +111,8 @@ impl Plain {
 }
 
 impl Upstream {
-    /// A request whose body and response are not converted.
-    pub(crate) async fn whole(&self, request: Request) -> Result<Response, Error> {
+    /// Calls without streaming.
+    pub(crate) async fn invoke(&self, request: Request) -> Result<Response, Error> {
         match self {
             Self::SageMaker(client) => client.invoke(request).await,
             Self::Plain(server) => server.invoke(request).await,
@@ -122,44 +120,21 @@ impl Upstream {
     }
 
     /// The same with a streaming response.
-    pub(crate) async fn stream(&self, request: Request) -> Result<ResponseStream, Error> {
+    pub(crate) async fn invoke_stream(&self, request: Request) -> Result<ResponseStream, Error> {
         match self {
             Self::SageMaker(client) => client.invoke_stream(request).await,
             Self::Plain(server) => server.invoke_stream(request).await,
         }
     }
+
+    /// No API of clients has asynchronous invocations.
+    async fn invoke_async(&self, _: AsyncRequest) -> Result<AsyncResponse, Error> {
+        Err(Error::unsupported("asynchronous invocations"))
+    }
 }
+
+impl_transport!(Upstream);
 
 fn chunks(body: reqwest::Body) -> sagewire_transport::Chunks {
     http_chunks(body, reqwest::Error::without_url)
-}
-
-impl Service<Invoke> for Upstream {
-    type Response = Response;
-    type Error = Error;
-    type Future = BoxFuture<Response>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, Invoke(request): Invoke) -> Self::Future {
-        let upstream = self.clone();
-        Box::pin(async move { upstream.whole(request).await })
-    }
-}
-
-impl Service<InvokeStream> for Upstream {
-    type Response = ResponseStream;
-    type Error = Error;
-    type Future = BoxFuture<ResponseStream>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, InvokeStream(request): InvokeStream) -> Self::Future {
-        let upstream = self.clone();
-        Box::pin(async move { upstream.stream(request).await })
-    }
 }
