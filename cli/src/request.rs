@@ -114,7 +114,7 @@ fn write_known(
     prompting: Option<&Prompting>,
 ) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
     let is_same_api = request.api == Some(api);
-    if prompting.is_none() && request.prompt.is_none() && takes_prompt(api) && !is_same_api {
+    if prompting.is_none() && request.prompt.is_none() && api.takes_prompt() && !is_same_api {
         return Err(missing_template());
     }
     let (is_rendered, failure) = (AtomicBool::new(false), OnceLock::new());
@@ -164,21 +164,6 @@ fn write_custom(
     let body = format.write(request, prompt.as_deref())?;
     losses.extend_from_slice(body.losses.as_slice());
     Ok((body.bytes, losses))
-}
-
-/// Whether requests of this format have a prompt in place of messages.
-fn takes_prompt(api: Api) -> bool {
-    matches!(
-        api,
-        Api::Completions
-            | Api::Tgi
-            | Api::Lmi
-            | Api::JumpStart
-            | Api::JumpStartText
-            | Api::Triton
-            | Api::Sglang
-            | Api::JumpStartRaw
-    )
 }
 
 fn missing_template() -> Fault {

@@ -189,6 +189,13 @@ impl Api {
         self.row().streams.writes()
     }
 
+    /// Whether its requests have a prompt in place of messages, so that a chat needs a template:
+    /// [`ConversionOptions::render`](crate::model::ConversionOptions::render).
+    pub fn takes_prompt(self) -> bool {
+        use Api::{Completions, JumpStart, JumpStartRaw, JumpStartText, Lmi, Sglang, Tgi, Triton};
+        matches!(self, Completions | Tgi | Lmi | JumpStart | JumpStartText | JumpStartRaw | Triton | Sglang)
+    }
+
     /// Whether it is one of the APIs of text generation, which share the shapes of responses and errors.
     pub(crate) fn is_text_generation(self) -> bool {
         use Api::{

@@ -68,7 +68,7 @@ impl Config {
             if *kinds.entry(&model.name).or_insert(is_chat) != is_chat {
                 report("/kind", "the models of a group have the same kind".into());
             }
-            if is_chat && takes_prompt(model.format) && model.template.is_none() {
+            if is_chat && model.format.takes_prompt() && model.template.is_none() {
                 report("/format", missing_template(model.format));
             }
             if !is_chat && (model.template.is_some() || model.speaks.is_some()) {
@@ -168,21 +168,6 @@ impl Names<'_> {
 
 /// The number of names that an unknown one is compared with.
 const KNOWN_MAX: usize = 50;
-
-/// Whether requests of this format have a prompt in place of messages.
-pub(super) fn takes_prompt(api: Api) -> bool {
-    matches!(
-        api,
-        Api::Completions
-            | Api::Tgi
-            | Api::Lmi
-            | Api::JumpStart
-            | Api::JumpStartText
-            | Api::JumpStartRaw
-            | Api::Triton
-            | Api::Sglang
-    )
-}
 
 fn missing_template(api: Api) -> String {
     format!(
