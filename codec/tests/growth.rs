@@ -1,5 +1,5 @@
 //! The work for an input grows with its size, whatever a hostile sender repeats in it: no reader, writer or conversion is
-//! quadratic. `common/growth.rs` says how the inputs grow and how the work is measured.
+//! quadratic. `common/growth.rs` describes how the inputs grow and how the work is measured.
 
 mod common;
 #[path = "common/growth.rs"]

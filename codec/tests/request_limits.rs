@@ -1,4 +1,4 @@
-//! The bounds of requests that are read: each is exact, holds for every API, and its error says which it is, and where.
+//! The bounds of requests that are read: each is exact and applies to every API, and its error names the bound and the position.
 
 mod common;
 

@@ -332,7 +332,7 @@ fn openai_chunks() {
     );
 }
 
-/// A caller that asks for counts for itself hides them from a client that did not.
+/// A caller that requests token counts for its own use hides them from a client that did not request them.
 #[test]
 fn counts_are_hidden_on_request() {
     let body = data(&[

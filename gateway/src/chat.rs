@@ -91,9 +91,9 @@ impl ChatCall<'_> {
         }
     }
 
-    /// The request with what the configuration of the deployment adds. A stream of OpenAI's counts tokens only if it is asked to:
-    /// the counts are hidden from a client that has not asked. TGI and LMI say only in details how many tokens there are, and
-    /// whether the limit has cut the text.
+    /// The request with what the configuration of the deployment adds. A stream of OpenAI's API has
+    /// token counts only if they are requested; they are hidden from a client that did not request them. TGI and LMI report the
+    /// token counts, and whether the limit was reached, only with details.
     fn request_for(&self, deployment: &Deployment, streams: bool) -> Cow<'_, Request<'_>> {
         let mut request = Cow::Borrowed(&self.request);
         if !deployment.model.defaults.is_empty() {

@@ -9,7 +9,7 @@ use crate::fault::{Exit, Fault};
 
 /// The region of the emulator.
 const REGION: &str = "us-east-1";
-/// Each endpoint has the container that its name says.
+/// The container of each endpoint is that of its name.
 const SCRIPT: &str = r#"{"rules": [
     {"endpoint": "demo-openai", "format": "openai", "pause_ms": 5},
     {"endpoint": "demo-tgi", "format": "tgi", "pause_ms": 5},

@@ -81,7 +81,7 @@ pub fn read_request(api: Api, source: &[u8]) -> Result<Request<'_>> {
 /// # Errors
 ///
 /// Those of [`read_request`]. If a bound is exceeded, [`ConvertError::is_limit`] is true, and
-/// [`ConvertErrorKind::Limit`] says which: "request", "number of elements" or "nesting".
+/// [`ConvertErrorKind::Limit`] names the bound: "request", "number of elements" or "nesting".
 pub fn read_request_with(api: Api, source: &[u8], limits: RequestLimits) -> Result<Request<'_>> {
     check_len(source, limits)?;
     let text = core::str::from_utf8(source).map_err(|error| {
