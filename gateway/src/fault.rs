@@ -20,7 +20,7 @@ pub(crate) struct Fault {
     pub(crate) should_retry: Option<bool>,
     /// The state of the client's limits.
     pub(crate) limits: Option<RateHeaders>,
-    /// For the log, if it says more than the client may know.
+    /// For the log, if that is to say something else than the client is told.
     pub(crate) detail: Option<String>,
     /// The ID that the service gave the call.
     pub(crate) upstream_id: Option<String>,
@@ -43,12 +43,14 @@ impl Fault {
         Self::new(ErrorClass::ClientInvalid, HttpErrorKind::InvalidRequest, message)
     }
 
-    /// The model does not exist, or is not for this client: the same error for both, so that names do not leak.
-    pub(crate) fn unknown_model(name: &str) -> Box<Self> {
+    /// The model does not exist, or is not for this client: the same error for both, so that names do not leak. `detail` is for the
+    /// log, in place of what the client has sent as the name: that may be its key.
+    pub(crate) fn unknown_model(name: &str, detail: String) -> Box<Self> {
         let name: String = name.chars().take(256).collect();
         let message = format!("The model `{name}` does not exist or you do not have access to it.");
         let mut fault = Self::new(ErrorClass::ClientNotFound, HttpErrorKind::NotFound, message);
         fault.error.code = Some("model_not_found".into());
+        fault.detail = Some(detail);
         fault
     }
 

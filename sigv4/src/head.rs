@@ -14,6 +14,21 @@ use crate::signing::{ALGORITHM, canonical_request, hash};
 /// The pseudo-header of HTTP/2 in place of `host`.
 const AUTHORITY: &str = ":authority";
 
+/// How the names of the headers begin that services of AWS add to a request after it was signed: Application Load Balancers the
+/// [trace ID](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-request-tracing.html), their
+/// [TLS and client certificates](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/header-modification.html) and
+/// [users](https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-authenticate-users.html), VPC Lattice
+/// [its callers](https://docs.aws.amazon.com/vpc-lattice/latest/ug/http-targets.html), CloudFront an ID, WAF what its rules say.
+const ADDED_ON_THE_WAY: [&str; 7] = [
+    "x-amz-cf-id",
+    "x-amzn-lattice-",
+    "x-amzn-mtls-",
+    "x-amzn-oidc-",
+    "x-amzn-tls-",
+    "x-amzn-trace-id",
+    "x-amzn-waf-",
+];
+
 /// The head of a signed request, with everything checked but the signature, which covers the body.
 ///
 /// Nothing in it is authenticated before [`verify`](Self::verify).
@@ -33,7 +48,8 @@ impl<'a> SignedHead<'a> {
     /// Checks the form of the signature, its scope, its date, and that it covers all headers that matter.
     ///
     /// The scope has to name one of `services`; the date may differ from `now` by five minutes. The headers `host`, `x-amz-date`, and
-    /// all others that begin with `x-amz-` or `x-amzn-`, have to be signed, except `x-amzn-trace-id`, which load balancers add. Over
+    /// all others that begin with `x-amz-` or `x-amzn-`, have to be signed, except those that load balancers, CloudFront, WAF and VPC
+    /// Lattice add on the way, such as `x-amzn-trace-id` and `x-amzn-tls-version`: nothing in them comes from the client. Over
     /// HTTP/2, `:authority` takes the place of `host`; the SDK for JavaScript signs it by that name.
     ///
     /// # Errors
@@ -165,10 +181,11 @@ impl<'a> Authorization<'a> {
         Ok(Self { credential, signed_headers, signature })
     }
 
-    /// Host, date and all headers of AWS have to be signed, except the one that proxies on the way add.
+    /// Host, date and all headers of AWS have to be signed, except those that are [`ADDED_ON_THE_WAY`].
     fn check_coverage(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
         let is_required = |name: &&str| {
-            (name.starts_with("x-amz-") || name.starts_with("x-amzn-")) && *name != "x-amzn-trace-id"
+            (name.starts_with("x-amz-") || name.starts_with("x-amzn-"))
+                && !ADDED_ON_THE_WAY.iter().any(|added| name.starts_with(added))
         };
         let names = headers.keys().map(header::HeaderName::as_str).filter(is_required);
         let is_signed = |name: &str| self.signed_headers.binary_search(&name).is_ok();
@@ -337,7 +354,14 @@ mod tests {
     fn headers_of_aws_are_signed_once() {
         let parts = request(TARGET, &[("x-amzn-trace-id", "Root=1"), ("x-amz-target", "a")], |text| text);
         assert_eq!(check(&parts), Ok(()));
-        for name in ["x-amz-target", "x-amzn-bedrock-trace", "x-amz-security-token"] {
+        for name in [
+            "x-amz-target",
+            "x-amzn-bedrock-trace",
+            "x-amz-security-token",
+            "x-amzn-sagemaker-custom-attributes",
+            "x-amz-cf",
+            "x-amzn-tls",
+        ] {
             let mut parts = request(TARGET, &[], |text| text);
             parts.headers.insert(HeaderName::from_static(name), HeaderValue::from_static("a"));
             refused(&parts, "InvalidSignatureException", &format!("'{name}' must be a 'SignedHeader'"));
@@ -353,6 +377,32 @@ mod tests {
         refused(&parts, "InvalidSignatureException", "not in the request");
         let upper = request(TARGET, &[], |text| text.replace("SignedHeaders=", "SignedHeaders=ACCEPT;"));
         refused(&upper, "InvalidSignatureException", "not in the request");
+    }
+
+    #[test]
+    fn services_on_the_way_may_add_headers() {
+        let mut parts = request(TARGET, &[], |text| text);
+        for name in [
+            "x-amz-cf-id",
+            "x-amzn-lattice-identity",
+            "x-amzn-mtls-clientcert-subject",
+            "x-amzn-oidc-accesstoken",
+            "x-amzn-oidc-data",
+            "x-amzn-tls-cipher-suite",
+            "x-amzn-tls-version",
+            "x-amzn-trace-id",
+            "x-amzn-waf-action",
+            "x-forwarded-for",
+            "via",
+        ] {
+            parts.headers.insert(HeaderName::from_static(name), HeaderValue::from_static("a"));
+            assert_eq!(check(&parts), Ok(()), "{name}");
+        }
+        // One that the client has signed is not to be changed.
+        let mut parts = request(TARGET, &[("x-amzn-tls-version", "TLSv1.2")], |text| text);
+        assert_eq!(check(&parts), Ok(()));
+        parts.headers.insert("x-amzn-tls-version", HeaderValue::from_static("TLSv1.3"));
+        refused(&parts, "InvalidSignatureException", "does not match");
     }
 
     #[test]

@@ -222,8 +222,14 @@ impl Exchange<'_> {
             Door::SageMaker | Door::Bedrock => self.setup.groups.of_endpoint(name),
             _ => self.setup.groups.get(name),
         };
-        let allowed = |group: &&Arc<Group>| self.key.as_ref().is_none_or(|key| key.allows(&group.name));
-        find.filter(allowed).map(Arc::clone).ok_or_else(|| Fault::unknown_model(name))
+        let Some(group) = find else {
+            return Err(Fault::unknown_model(name, "The model is not in the configuration.".to_owned()));
+        };
+        if self.key.as_ref().is_some_and(|key| !key.allows(&group.name)) {
+            let detail = format!("The key may not use the model `{}`.", group.name);
+            return Err(Fault::unknown_model(name, detail));
+        }
+        Ok(Arc::clone(group))
     }
 
     /// Reserves what the request may cost at most.

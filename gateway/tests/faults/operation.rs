@@ -338,11 +338,32 @@ async fn fault_40_secrets_are_nowhere() {
         seen += &whole.head;
         seen += &whole.body;
     }
+    // A key in place of a name. What a client gets back is its own.
+    let mut records = 7;
+    for key in [CANARIES[0], CANARIES[3]] {
+        for (method, path, model) in [
+            ("POST", "/v1/chat/completions", key),
+            ("POST", "/v1/embeddings", key),
+            ("POST", "/v1/messages", key),
+            ("POST", &format!("/model/{key}/converse"), "e"),
+            ("POST", &format!("/endpoints/{key}/invocations"), "e"),
+            ("POST", &format!("/v1/chat/completions?key={key}"), key),
+            ("POST", &format!("/{key}"), "e"),
+            ("GET", &format!("/v1/models/{key}"), "e"),
+        ] {
+            let body = json!({"model": model, "input": "hi", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]});
+            let mut client = server.connect().await;
+            client.send(method, path, &[&right], body.to_string().as_bytes()).await;
+            let whole = client.whole().await;
+            assert!(matches!(whole.status, 400 | 404), "{path}: {whole:?}");
+            records += 1;
+        }
+    }
     seen += &server.admin("/metrics").await.body;
     server.begin_stop();
     server.stopped().await;
     let log = fs::read_to_string(log).expect("a log");
-    assert_eq!(log.lines().count(), 7, "{log}");
+    assert_eq!(log.lines().count(), records, "{log}");
     assert!(log.contains("\"key\":\"team-a\"") && log.contains("\"error\":\"gateway_credentials\""), "{log}");
     seen += &log;
     for canary in CANARIES {
