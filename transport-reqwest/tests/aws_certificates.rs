@@ -39,6 +39,9 @@ impl Company {
         let company = Self { server, home: Home::new("") };
         company.home.write("ca.pem", &authority.pem());
         company.home.write("other.pem", &Authority::new().pem());
+        std::fs::create_dir(company.file("folder")).expect("a folder");
+        // The names by which OpenSSL finds certificates in a folder have this form.
+        company.home.write("folder/0123abcd.0", &authority.pem());
         company.home.write("identity", "an-identity");
         company
     }
@@ -71,7 +74,7 @@ impl Company {
 async fn a_private_authority_is_trusted_where_it_is_named() {
     let company = Company::new();
     let url = format!("https://localhost:{}", company.server.addr.port());
-    let (ca, other) = (company.file("ca.pem"), company.file("other.pem"));
+    let [ca, other, folder] = ["ca.pem", "other.pem", "folder"].map(|name| company.file(name));
     let service = ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url.as_str());
     let sts = ("AWS_ENDPOINT_URL_STS", url.as_str());
     for (settings, config, is_trusted) in [
@@ -79,6 +82,8 @@ async fn a_private_authority_is_trusted_where_it_is_named() {
         (&[("REQUESTS_CA_BUNDLE", &ca)], String::new(), true),
         #[cfg(target_os = "linux")]
         (&[("SSL_CERT_FILE", &ca)], String::new(), true),
+        #[cfg(target_os = "linux")]
+        (&[("SSL_CERT_DIR", &folder)], String::new(), true),
         (&[], format!("ca_bundle = {ca}\n"), true),
         // A variable comes before the profile.
         (&[("AWS_CA_BUNDLE", &ca)], format!("ca_bundle = {other}\n"), true),

@@ -2,8 +2,8 @@
 //!
 //! Each case of `botocore/cases.json` is an environment, in which sagewire and botocore resolve their settings and sign a request,
 //! or send it. The servers are on this machine. A difference is an error, unless the case names the reason for it, which is in the
-//! list of SECURITY.md. `SAGEWIRE_PYTHON` names a Python with the packages of `botocore/requirements.txt`; default: `python3`.
-//! Without them, the test is skipped.
+//! list of SECURITY.md. `SAGEWIRE_PYTHON` names a Python with the packages of `botocore/requirements.txt`. The default is the one
+//! that `gateway/tests/clients/install.sh` installs, or `python3`. Without the packages, the test is skipped.
 #![cfg(feature = "aws-config")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -302,7 +302,9 @@ struct Botocore {
 
 impl Botocore {
     fn start(home: &Home) -> Option<Self> {
-        let python = std::env::var_os("SAGEWIRE_PYTHON").unwrap_or_else(|| "python3".into());
+        let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients/sdks/bin/python");
+        let default = || if installed.exists() { installed.into() } else { "python3".into() };
+        let python = std::env::var_os("SAGEWIRE_PYTHON").unwrap_or_else(default);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/botocore");
         let requirements = std::fs::read_to_string(folder.join("requirements.txt")).expect("a file");
         let version =

@@ -24,12 +24,12 @@ use core::mem::size_of;
 use crate::assemble::delta_call::Element;
 use crate::assemble::event_queue::{Delta, DeltaKind, EventQueue, EventRecord, Reason, Text, TextKind};
 use crate::assemble::input_hash::InputHash;
+use crate::assemble::tool_calls::{State, Tool, ToolCalls};
 use crate::buffer;
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::Api;
 use crate::model::position::RecordOffset;
-use crate::records::{Extent, JsonBoundary};
 
 /// What kind of block begins.
 #[derive(Clone, Copy, Debug)]
@@ -67,9 +67,6 @@ pub(crate) struct BlockOrder {
 
 /// Bytes that a waiting part costs: an entry of the queue, and, once it is released, its three events. Both lists grow by doubling.
 const WAITING_COST: usize = 2 * (size_of::<Waiting>() + 3 * size_of::<EventRecord>());
-/// Calls of a choice whose state is not charged, so that limits may be small.
-const FREE_CALLS: usize = 16;
-
 impl BlockOrder {
     /// Adds text to a choice.
     pub(crate) fn text(
@@ -123,10 +120,7 @@ impl BlockOrder {
                 return Err(limit("number of tool calls", limits.tools));
             }
             None => {
-                choice.tools.push(Tool { index: key.index, element: key.element, ..Tool::default() });
-                if choice.tools.len() > FREE_CALLS {
-                    self.held += size_of::<Tool>();
-                }
+                self.held += choice.tools.push(key.index, key.element);
                 choice.tools.len() - 1
             }
         };
@@ -135,9 +129,9 @@ impl BlockOrder {
         let tool = &mut choice.tools[at];
         tool.custom |= key.custom && tool.state == State::New;
         if let (true, Some(id)) = (tool.id.is_empty(), key.id) {
-            tool.id.extend_from_slice(queue.bytes(record, id));
-            self.held += tool.id.len();
+            self.held += choice.tools.set_id(at, queue.bytes(record, id));
         }
+        let tool = &mut choice.tools[at];
         if let Some(name) = key.name {
             match tool.add_name(queue.bytes(record, name)) {
                 Some(added) => self.held += added,
@@ -410,7 +404,7 @@ struct Choice {
     is_other: bool,
     /// The last reasoning part.
     reasoning: Option<u32>,
-    tools: Vec<Tool>,
+    tools: ToolCalls,
     waiting: VecDeque<Waiting>,
     /// The texts that wait, one after the other, and how much of it was released.
     text: Vec<u8>,
@@ -432,34 +426,6 @@ enum Waiting {
     /// As many bytes of the waiting texts.
     Text(TextKind, usize),
     Tool(usize),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Tool {
-    index: Option<u64>,
-    id: Vec<u8>,
-    name: Vec<u8>,
-    custom: bool,
-    state: State,
-    element: Element,
-    /// Whether the input is a whole document. Not used for the input of a custom tool.
-    input: JsonBoundary,
-    /// To recognize a repetition.
-    hash: InputHash,
-    held: Vec<u8>,
-    /// The record in which the call was opened, and the position in it.
-    opened: (u64, Option<RecordOffset>),
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    New,
-    Waiting,
-    /// It is the open part, but its start was not delivered yet, because more of the name may come.
-    Named,
-    Open,
-    Ended,
 }
 
 impl Choice {
@@ -497,13 +463,13 @@ impl Choice {
         }
         let repeats = |tool: &Tool| {
             tool.hash.len() == input.len()
-                && tool.id == queue.bytes(record, id)
                 && key.name.is_none_or(|name| tool.name == queue.bytes(record, name))
                 && tool.state != State::New
                 && (is_whole || (!tool.custom && tool.input.is_complete()))
                 && tool.hash == InputHash::of(input)
         };
-        self.tools.iter().take(known).any(repeats)
+        let same_id = self.tools.with_id(queue.bytes(record, id));
+        same_id.filter(|&at| at < known).any(|at| repeats(&self.tools[at]))
     }
 
     /// Whether the delta has input for a call of an index that never began, after the input of the last call was complete.
@@ -540,13 +506,13 @@ impl Choice {
         }
         let last = self.tools.len().checked_sub(1)?;
         let at = match (key.index, key.id) {
-            (Some(_), _) => match self.tools.iter().rposition(|tool| tool.index == key.index) {
+            (Some(index), _) => match self.tools.last_with_index(index) {
                 Some(at) if is_nameless && has_content && self.tools[at].state == State::Ended => last,
                 Some(at) => at,
                 None if is_nameless => last,
                 None => return None,
             },
-            (None, Some(id)) => self.tools.iter().rposition(|tool| same(&tool.id, id))?,
+            (None, Some(id)) => self.tools.with_id(queue.bytes(record, id)).next()?,
             (None, None) => last,
         };
         let tool = &self.tools[at];
@@ -729,41 +695,5 @@ impl Choice {
         }
         queue.set_position(here.unwrap_or(RecordOffset::UNAVAILABLE));
         released
-    }
-}
-
-impl Tool {
-    /// Adds a name, or a piece of one, and returns the number of bytes that were added. `None`: it differs from the name, and the
-    /// input has begun.
-    fn add_name(&mut self, name: &[u8]) -> Option<usize> {
-        let known = self.name.len();
-        let in_pieces = matches!(self.element, Element::Piece | Element::Further);
-        if self.name.is_empty() {
-            self.name.extend_from_slice(name);
-        } else if self.name == name || !in_pieces {
-            // Repeated whole.
-        } else if self.hash.len() > 0 || matches!(self.state, State::Open | State::Ended) {
-            return None;
-        } else if name.starts_with(&self.name) {
-            // All of the name so far, in each piece.
-            self.name.extend_from_slice(&name[known..]);
-        } else {
-            self.name.extend_from_slice(name);
-        }
-        Some(self.name.len() - known)
-    }
-
-    fn feed(&mut self, mut input: &[u8]) {
-        self.hash.add(input);
-        if self.custom {
-            return;
-        }
-        // Behind the document there may only be white space. Anything else is an error of the model's, delivered as it is.
-        while let Extent::End(at) | Extent::Broken(at) = self.input.feed(input) {
-            if at == 0 || at == input.len() {
-                break;
-            }
-            input = &input[at..];
-        }
     }
 }

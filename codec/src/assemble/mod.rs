@@ -8,6 +8,7 @@ mod input_hash;
 mod record_log;
 mod response_state;
 mod sent_text;
+mod tool_calls;
 mod tracked;
 
 pub(crate) use block_order::Block;
