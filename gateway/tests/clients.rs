@@ -1,9 +1,12 @@
 //! Real clients, unmodified, call the gateway in front of the emulator: `clients/install.sh` installs them. Each script of
 //! `clients/python` and `clients/node` is a process, and is skipped where its packages are not installed.
+//!
+//! The gateway has two addresses: one without TLS, and one with the certificate of an authority that the clients trust.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY, Script, echo};
 use sagewire_gateway::Server;
 use sagewire_gateway::config::Config;
@@ -41,8 +44,41 @@ fn script() -> Script {
     rules.to_string().parse().unwrap()
 }
 
+/// A certificate for `localhost`, its key, and the certificate of its authority, in files that end with this value.
+struct Certificates(PathBuf);
+
+impl Certificates {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("sagewire-clients-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // With the name that both have by default, the other certificate looks self-signed.
+        params.distinguished_name.push(DnType::CommonName, "authority of the tests");
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        let files = Self(folder);
+        std::fs::write(files.path("ca.pem"), authority.pem()).unwrap();
+        std::fs::write(files.path("cert.pem"), certificate.pem()).unwrap();
+        std::fs::write(files.path("key.pem"), key.serialize_pem()).unwrap();
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Certificates {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// The gateway's configuration.
-fn config(emulator: &str) -> Config {
+fn config(emulator: &str, certificates: &Certificates) -> Config {
     let models =
         ["chat", "tgi", "claude", "embeddings", "refusing", "failing", "broken", "cut"].map(|name| {
             let mut model = json!({
@@ -64,7 +100,13 @@ fn config(emulator: &str) -> Config {
     let hash = sagewire_sigv4::signing::hash(KEY.as_bytes());
     let aws = json!({"access_key_id": CLIENT_KEY_ID, "secret": "${CLIENT_SECRET}"});
     let file = json!({
-        "listen": "127.0.0.1:0",
+        "listen": [
+            "127.0.0.1:0",
+            {
+                "address": "127.0.0.1:0",
+                "tls": {"cert": certificates.path("cert.pem"), "key": certificates.path("key.pem")},
+            },
+        ],
         "admin": "off",
         "models": models,
         "access_log": "off",
@@ -80,8 +122,8 @@ fn config(emulator: &str) -> Config {
     Config::read(&file.to_string(), Path::new("gateway.yaml"), environment).unwrap().0
 }
 
-/// Runs a script: `node/NAME.mjs`, or `python/NAME.py` in an environment.
-async fn run(environment: &str, name: &str) {
+/// Runs a script: `node/NAME.mjs`, or `python/NAME.py` in an environment. With `tls`, it calls the address with TLS.
+async fn run(environment: &str, name: &str, tls: bool) {
     let (folder, program, file) = match environment {
         "node" => ("node", PathBuf::from("node"), format!("{name}.mjs")),
         environment => ("python", installed().join(environment).join("bin/python"), format!("{name}.py")),
@@ -93,14 +135,21 @@ async fn run(environment: &str, name: &str) {
         return println!("skipped: {name}: run gateway/tests/clients/install.sh");
     }
     let emulator = Emulator::builder().script(script()).start().await.unwrap();
-    let server = Server::bind(config(&emulator.url())).await.unwrap();
-    let url = format!("http://{}", server.addresses()[0]);
+    let certificates = Certificates::new(&format!("{environment}-{name}-{tls}"));
+    let server = Server::bind(config(&emulator.url(), &certificates)).await.unwrap();
+    let [plain, with_tls] = server.addresses()[..] else { panic!("it has two addresses") };
+    let tls_url = format!("https://localhost:{}", with_tls.port());
+    let url = if tls { tls_url.clone() } else { format!("http://{plain}") };
     tokio::spawn(server.serve(std::future::pending()));
     let mut command = Command::new(program);
     // Nothing of the environment may send a client elsewhere.
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME"));
-    command.envs([("GATEWAY", &*url), ("GATEWAY_KEY", KEY), ("GATEWAY_ACCESS_KEY_ID", CLIENT_KEY_ID)]);
+    command.envs([("GATEWAY", &*url), ("GATEWAY_TLS", &*tls_url), ("GATEWAY_KEY", KEY)]);
+    for name in ["AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
+        command.env(name, certificates.path("ca.pem"));
+    }
     command.envs([
+        ("GATEWAY_ACCESS_KEY_ID", CLIENT_KEY_ID),
         ("GATEWAY_SECRET_ACCESS_KEY", CLIENT_SECRET),
         ("PROMPT", PROMPT),
         ("TEXT", &*echo(PROMPT)),
@@ -130,7 +179,7 @@ macro_rules! clients {
     ($($test:ident: $environment:literal, $name:literal;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
         async fn $test() {
-            run($environment, $name).await;
+            run($environment, $name, false).await;
         }
     )*};
 }
@@ -145,6 +194,13 @@ clients! {
     openai_agents: "frameworks", "agents_sdk";
     openai_of_node: "node", "openai_sdk";
     anthropic_of_node: "node", "anthropic_sdk";
-    aws_of_node: "node", "aws_sdk";
     vercel_ai: "node", "vercel_ai";
+}
+
+/// The client of Bedrock speaks nothing but HTTP/2: without TLS by prior knowledge, with TLS negotiated by ALPN.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn fault_31_the_aws_sdk_of_node_over_http2() {
+    for tls in [false, true] {
+        run("node", "aws_sdk", tls).await;
+    }
 }

@@ -116,6 +116,11 @@ impl Client {
         self.write(body).await;
     }
 
+    /// The connection, for what is read in another way.
+    pub fn into_stream(self) -> BufReader<TcpStream> {
+        self.stream
+    }
+
     /// Sends a request for a chat of an endpoint.
     pub async fn chat(&mut self, model: &str, stream: bool) {
         let body = format!(

@@ -1,18 +1,14 @@
-//! Faults of servers: 8, 9, 14, 15, 34, 35, 40 and 42 to 45.
+//! Faults of servers: 14, 35, 40, 42, 43 and 45.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use sagewire_codec::Api;
 use sagewire_emulator::{ContainerFormat, Emulator};
-use sagewire_gateway::config::{AccessLog, Config, Key, KeyPair, Secret, State};
+use sagewire_gateway::config::{AccessLog, Config, Key, KeyPair, Secret};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::common::server::{Running, serve, serve_file};
@@ -69,54 +65,6 @@ impl Drop for Folder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fault_08_the_first_event_is_not_delayed() {
-    let (server, _emulator) = serve_script(ECHO, |_| {}).await;
-    let mut client = server.connect().await;
-    let mut best = Duration::MAX;
-    // On one connection: the acknowledgements that Nagle's algorithm waits for are delayed by 40 ms from the second request on.
-    for _ in 0..30 {
-        let start = Instant::now();
-        client.chat("e", true).await;
-        assert_eq!(client.head().await.0, 200);
-        let mut body = String::from_utf8(client.part().await.expect("an event")).expect("UTF-8");
-        best = best.min(start.elapsed());
-        body += &client.rest().await;
-        assert!(body.ends_with("data: [DONE]\n\n"), "{body}");
-    }
-    // The gateway and the emulator together, not optimized.
-    assert!(best < Duration::from_millis(20), "{best:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fault_09_each_token_arrives_when_it_is_sent() {
-    let pause = Duration::from_millis(250);
-    let (server, _emulator) = serve_script(&events(6, pause), |_| {}).await;
-    let mut client = server.connect().await;
-    client.chat("e", true).await;
-    let (status, head) = client.head().await;
-    assert_eq!(status, 200);
-    let head = head.to_ascii_lowercase();
-    for header in ["x-accel-buffering: no\r\n", "cache-control: no-store\r\n"] {
-        assert!(head.contains(header), "{head}");
-    }
-    let mut last = Instant::now();
-    let mut arrived = 0;
-    while let Some(part) = client.part().await {
-        let tokens = String::from_utf8(part).expect("UTF-8").matches("\"tok\"").count();
-        assert!(tokens <= 1, "tokens wait for each other");
-        if tokens == 1 {
-            arrived += 1;
-            if arrived > 1 {
-                let late = last.elapsed().abs_diff(pause);
-                assert!(late < pause / 2, "{late:?}");
-            }
-            last = Instant::now();
-        }
-    }
-    assert_eq!(arrived, 6);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn fault_14_a_stalled_stream_ends() {
     let script = json!({"rules": [{"fault": {"stall": true, "after": 1200}}]}).to_string();
     let idle = Duration::from_millis(600);
@@ -134,112 +82,6 @@ async fn fault_14_a_stalled_stream_ends() {
     assert_eq!(server.metric("sagewire_requests_total", &["error=\"upstream_timeout\""]).await, 1.0);
     // The emulator ends when its last connection does.
     timeout(Duration::from_secs(5), emulator.stop()).await.expect("the connection is closed");
-}
-
-/// A server that sends a stream without end, and counts the bytes that it got rid of, and its open connections.
-async fn endless() -> (std::net::SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("it is bound");
-    let (sent, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (sent_bytes, connections) = (Arc::clone(&sent), Arc::clone(&open));
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let (sent, open) = (Arc::clone(&sent_bytes), Arc::clone(&connections));
-            tokio::spawn(async move {
-                open.fetch_add(1, Ordering::SeqCst);
-                let _ = stream.read(&mut [0; 4096]).await;
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
-                let event = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "x",
-                    "choices": [{"index": 0, "delta": {"content": "x".repeat(4000)}, "finish_reason": null}]});
-                let event = format!("data: {event}\n\n");
-                let mut result = stream.write_all(head.as_bytes()).await;
-                while result.is_ok() {
-                    result = stream.write_all(event.as_bytes()).await;
-                    sent.fetch_add(event.len(), Ordering::SeqCst);
-                }
-                open.fetch_sub(1, Ordering::SeqCst);
-            });
-        }
-    });
-    (address, sent, open)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fault_15_a_slow_reader_holds_its_upstream_back() {
-    let (upstream, sent, open) = endless().await;
-    let text = format!(
-        "models:\n  - name: endless\n    url: http://{upstream}/v1\nbounds: {{send: 3s}}\naccess_log: off\n"
-    );
-    let (mut config, _) =
-        Config::read(&text, Path::new("gateway.yaml"), |_| None).unwrap_or_else(|error| panic!("{error}"));
-    let emulator = emulator(ContainerFormat::default(), ECHO).await;
-    config.models.push(model(&emulator, "e", Api::OpenAi));
-    let server = serve(config).await;
-
-    let mut slow = server.connect().await;
-    slow.chat("endless", true).await;
-    assert_eq!(slow.head().await.0, 200);
-    // The buffers of the two sockets fill, and then nothing moves.
-    let mut before = usize::MAX;
-    let start = Instant::now();
-    while sent.load(Ordering::SeqCst) != before {
-        before = sent.load(Ordering::SeqCst);
-        assert!(start.elapsed() < Duration::from_secs(20), "it is not held back");
-        sleep(Duration::from_millis(500)).await;
-    }
-    assert!(before < 64 << 20, "{before} bytes are somewhere");
-    // Others are served meanwhile.
-    let mut other = server.connect().await;
-    other.chat("e", true).await;
-    assert!(other.whole().await.body.ends_with("data: [DONE]\n\n"));
-    // The one that reads nothing is closed, and its upstream with it.
-    let start = Instant::now();
-    while open.load(Ordering::SeqCst) != 0 {
-        assert!(start.elapsed() < Duration::from_secs(10), "the slow reader stays");
-        sleep(10 * MILLISECOND).await;
-    }
-    assert_eq!(server.metric("sagewire_requests_in_flight", &[]).await, 0.0);
-    drop(slow);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fault_34_more_clients_than_it_serves_are_refused_and_not_dropped() {
-    const CLIENTS: usize = 400;
-    const REQUESTS: usize = 50;
-    let script = json!({"rules": [{"first_byte_ms": 300}]}).to_string();
-    let (server, _emulator) = serve_script(&script, |config| config.bounds.requests = REQUESTS).await;
-    let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
-        clients.push(server.connect().await);
-    }
-    let mut tasks = Vec::new();
-    for mut client in clients {
-        tasks.push(tokio::spawn(async move {
-            client.chat("e", false).await;
-            let whole = client.whole().await;
-            (client, whole)
-        }));
-    }
-    let (mut served, mut refused, mut clients) = (0, 0, Vec::new());
-    for task in tasks {
-        let (client, whole) = task.await.expect("no connection is dropped");
-        match whole.status {
-            200 => served += 1,
-            503 => {
-                refused += 1;
-                assert!(whole.head.to_ascii_lowercase().contains("\r\nretry-after: "), "{}", whole.head);
-            }
-            status => panic!("{status}: {}", whole.body),
-        }
-        clients.push(client);
-    }
-    assert!(served >= REQUESTS && refused > 0, "{served} served, {refused} refused");
-    assert_eq!(server.metric("sagewire_connections_open", &[]).await, CLIENTS as f64);
-    // Their connections still work.
-    for client in clients.iter_mut().step_by(40) {
-        client.chat("e", false).await;
-        assert_eq!(client.whole().await.status, 200);
-    }
 }
 
 /// A chat request of this length.
@@ -499,38 +341,6 @@ async fn fault_43_a_changed_file_is_applied_and_a_broken_one_is_not() {
     // The request that began with the first file has ended with it, and its count is still there.
     assert!(running.rest().await.ends_with("data: [DONE]\n\n"));
     assert!(server.metric("sagewire_requests_total", &["model=\"first\"", "status=\"200\""]).await >= 1.0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fault_44_health_responds_under_load_and_without_the_shared_state() {
-    let (server, emulator) = serve_script(&events(1000, 2 * MILLISECOND), |config| {
-        // Nothing listens there.
-        config.state = Some(State::new(Secret::new("redis://127.0.0.1:1")));
-        config.shutdown.drain = Duration::ZERO;
-    })
-    .await;
-    let mut clients = Vec::new();
-    for _ in 0..64 {
-        let mut client = server.connect().await;
-        client.chat("e", true).await;
-        clients.push(tokio::spawn(async move { while client.part().await.is_some() {} }));
-    }
-    let calls = emulator.requests().len();
-    let mut times = Vec::new();
-    for path in ["/livez", "/readyz", "/health/liveliness", "/health/readiness"].iter().cycle().take(80) {
-        let start = Instant::now();
-        assert_eq!(server.admin(path).await.status, 200, "{path}");
-        times.push(start.elapsed());
-    }
-    times.sort();
-    // The client of this test competes with the gateway for two cores, and nothing here is optimized.
-    let median = times[times.len() / 2];
-    assert!(median < Duration::from_millis(50), "{median:?}");
-    assert!(emulator.requests().len() <= calls.max(64), "health calls no endpoint");
-    assert_eq!(server.admin("/nothing").await.status, 404);
-    for client in clients {
-        client.abort();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

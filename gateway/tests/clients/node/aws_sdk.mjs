@@ -1,4 +1,5 @@
-// AWS's SDK: the clients of Bedrock Runtime, over HTTP/2 as is its default, and of SageMaker Runtime.
+// AWS's SDK: the clients of Bedrock Runtime, over HTTP/2 as is its default, and of SageMaker Runtime, over HTTP/1.1. It is run for an
+// address without TLS, and for one with it.
 
 import * as bedrock from '@aws-sdk/client-bedrock-runtime';
 import * as sagemaker from '@aws-sdk/client-sagemaker-runtime';

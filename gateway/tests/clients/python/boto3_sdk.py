@@ -161,6 +161,30 @@ def wrong_keys():
 
 
 @check
+def bearer_tokens():
+    # They are sent over TLS only, and take the place of the key pair if none is set in code.
+    def with_token(token):
+        os.environ["AWS_BEARER_TOKEN_BEDROCK"] = token
+        config = Config(retries={"total_max_attempts": 1})
+        return boto3.client("bedrock-runtime", endpoint_url=GATEWAY_TLS, region_name=REGION, config=config)
+
+    try:
+        client, sent = with_token(KEY), []
+        client.meta.events.register("before-send", lambda request, **_: sent.append(request.headers["Authorization"]))
+        for model in MODELS:
+            response = client.converse(modelId=model, messages=conversation())
+            equal(response["output"]["message"]["content"], [{"text": TEXT}])
+            stream = client.converse_stream(modelId=model, messages=conversation())["stream"]
+            equal("".join(text(event) or "" for event in stream), TEXT)
+        equal({bytes(value, "ascii") if isinstance(value, str) else value for value in sent}, {b"Bearer " + KEY.encode()})
+        wrong = with_token("wrong")
+        for converse in [wrong.converse, wrong.converse_stream]:
+            refused("UnrecognizedClientException", 403, lambda: converse(modelId=CHAT, messages=conversation()))
+    finally:
+        del os.environ["AWS_BEARER_TOKEN_BEDROCK"]
+
+
+@check
 def changed_bodies():
     def change(request, **_):
         request.body = request.body.replace(b"quick", b"slick")

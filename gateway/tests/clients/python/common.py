@@ -10,6 +10,8 @@ import sys
 import traceback
 
 GATEWAY = os.environ["GATEWAY"]
+# The same gateway, with TLS.
+GATEWAY_TLS = os.environ["GATEWAY_TLS"]
 KEY = os.environ["GATEWAY_KEY"]
 AWS = {
     "aws_access_key_id": os.environ["GATEWAY_ACCESS_KEY_ID"],
