@@ -9,7 +9,7 @@ use sagewire_codec::model::{
     Content, ConversionOptions, FirstMessage, Loss, Message, MissingResult, PromptImages, Rendered, Request,
     Role, SystemPlacement, Tool, ZeroTemperature,
 };
-use sagewire_codec::{Api, custom, write_request};
+use sagewire_codec::write_request;
 use time::OffsetDateTime;
 
 use crate::fault::{Fault, note};
@@ -66,11 +66,10 @@ impl Args {
         let prompting = self.template.as_deref().map(Prompting::new).transpose()?;
         let options = self.conversion_options()?;
         match to {
-            Writing::Known(api) => write_known(*api, request, options, prompting.as_ref()),
             Writing::Custom(_) if !self.options.is_empty() => Err(Fault::usage(
                 "--set is not available for this format: its file describes how it is written",
             )),
-            Writing::Custom(format) => write_custom(format, request, prompting.as_ref()),
+            _ => write(to, request, options, prompting.as_ref()),
         }
     }
 
@@ -107,14 +106,17 @@ impl Args {
     }
 }
 
-fn write_known(
-    api: Api,
+fn write(
+    to: &Writing,
     request: &Request<'_>,
     options: ConversionOptions<'_>,
     prompting: Option<&Prompting>,
 ) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
-    let is_same_api = request.api == Some(api);
-    if prompting.is_none() && request.prompt.is_none() && api.takes_prompt() && !is_same_api {
+    let takes_prompt = match to {
+        Writing::Known(api) => api.takes_prompt() && request.api != Some(*api),
+        Writing::Custom(format) => format.asks_for("prompt"),
+    };
+    if prompting.is_none() && request.prompt.is_none() && takes_prompt {
         return Err(missing_template());
     }
     let (is_rendered, failure) = (AtomicBool::new(false), OnceLock::new());
@@ -127,7 +129,10 @@ fn write_known(
         .inspect_err(|reason| drop(failure.set(reason.clone())))
     };
     let options = if prompting.is_some() { options.render(&render) } else { options };
-    let written = write_request(api, request, &options);
+    let written = match to {
+        Writing::Known(api) => write_request(*api, request, &options),
+        Writing::Custom(format) => format.write(request, &options).map(|body| (body.bytes, body.losses)),
+    };
     if let Some(reason) = failure.get() {
         return Err(Fault::usage(format!("--template: {reason}")));
     }
@@ -140,31 +145,6 @@ fn write_known(
 
 const UNUSED_TEMPLATE: &str =
     "note: --template is not used: this format takes messages, or the request has a prompt already";
-
-fn write_custom(
-    format: &custom::Format,
-    request: &Request<'_>,
-    prompting: Option<&Prompting>,
-) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
-    let mut losses = Vec::new();
-    let mut prompt = None;
-    if format.asks_for("prompt") && request.prompt.is_none() {
-        prompt = Some(match prompting.ok_or_else(missing_template)? {
-            Prompting::Template(template) => {
-                let prompt = template.render(&request.messages, &request.tools)?;
-                losses.extend_from_slice(prompt.losses.as_slice());
-                prompt.text
-            }
-            Prompting::None => single_text(&request.messages, &request.tools)
-                .map_err(|reason| Fault::usage(format!("--template: {reason}")))?,
-        });
-    } else if matches!(prompting, Some(Prompting::Template(_))) {
-        note(UNUSED_TEMPLATE);
-    }
-    let body = format.write(request, prompt.as_deref())?;
-    losses.extend_from_slice(body.losses.as_slice());
-    Ok((body.bytes, losses))
-}
 
 fn missing_template() -> Fault {
     Fault::usage(

@@ -422,7 +422,7 @@ fn custom() {
     let format = Format::new(serde_json::from_str(spec).expect("a file")).expect("a format");
     let source = sample("openai");
     let request = read_request(Api::OpenAi, source.as_bytes()).expect("a request");
-    format.write(&request, None).expect("a writable request");
+    format.write(&request, &ConversionOptions::new()).expect("a writable request");
     let mut decoder = Decoder::with_options(Options::new().custom(format));
     let mut chunk = Bytes::from_static(b"{\"part\":\"hi\"}\n{\"end\":true}\n");
     while decoder.decode(&mut chunk).expect("good").is_some() {}

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use common::{Random, decode, every_cut};
 use sagewire_codec::custom::{ConfigError, Format, Spec};
 use sagewire_codec::model::{
-    Content, Json, Message, Param, Part, Request, Response, ResponseOptions, Role, Source, Tool,
+    Content, ConversionOptions, Json, Message, Param, Part, Rendered, Request, Response, ResponseOptions,
+    Role, Source, Tool,
 };
 use sagewire_codec::{Api, DecodeError, Options};
 use serde_json::{Value, json};
@@ -147,7 +148,13 @@ fn requests() {
         // A spec survives a serialization round trip.
         let again = serde_json::to_string(format.spec()).expect("JSON");
         assert_eq!(&serde_json::from_str::<Spec>(&again).expect("its own"), format.spec());
-        match format.write(&request(&vector["request"]), vector["prompt"].as_str()) {
+        let prompt = vector["prompt"].as_str();
+        let render = |_: &[Message<'_>], _: &[Tool<'_>]| Ok(Rendered::new(prompt.unwrap_or_default()));
+        let options = match prompt {
+            Some(_) => ConversionOptions::new().render(&render),
+            None => ConversionOptions::new(),
+        };
+        match format.write(&request(&vector["request"]), &options) {
             Ok(body) => {
                 assert_eq!(Some(&*String::from_utf8_lossy(&body.bytes)), vector["body"].as_str(), "{name}");
                 let losses: Vec<_> =
@@ -175,7 +182,8 @@ fn placeholders_are_listed() {
 
 #[test]
 fn a_format_without_a_template_is_only_read() {
-    let error = Format::new(Spec::default()).expect("a format").write(&Request::default(), None);
+    let error =
+        Format::new(Spec::default()).expect("a format").write(&Request::default(), &ConversionOptions::new());
     assert!(error.expect_err("no template").to_string().contains("a format without a template"));
 }
 
@@ -291,4 +299,44 @@ fn the_work_of_paths_is_bounded() {
     assert!(run("$..list..text", &deep).1);
     assert!(run("$.list[?match(@.text, 'a')].text", &wide).1);
     assert!(run("$.list[?count($..*) > 1].text", &wide).1);
+}
+
+/// Losses and errors are at the field of the source, whatever its API.
+#[test]
+fn positions_are_those_of_the_source() {
+    let format = format(&json!({"request": {"m": "{{messages}}"}})).expect("a format");
+    let write = |api, body: &Value| {
+        let body = body.to_string();
+        let request = sagewire_codec::read_request(api, body.as_bytes()).expect("a request");
+        format
+            .write(&request, &ConversionOptions::new())
+            .map(|body| body.losses.as_slice().iter().map(|loss| loss.path.to_string()).collect::<Vec<_>>())
+    };
+    let signed =
+        json!([{"reasoningContent": {"reasoningText": {"text": "hm", "signature": "s"}}}, {"text": "so"}]);
+    let body = json!({
+        "messages": [{"role": "user", "content": [{"text": "hi"}]}, {"role": "assistant", "content": signed}],
+        "inferenceConfig": {"maxTokens": 3, "stopSequences": ["x"]},
+        "additionalModelRequestFields": {"top_k": 4},
+        "guardrailConfig": {"guardrailIdentifier": "g"},
+    });
+    let losses = write(Api::Converse, &body).expect("it can be written");
+    for path in [
+        "/messages/1/content/0/reasoningContent/reasoningText/signature",
+        "/inferenceConfig/maxTokens",
+        "/inferenceConfig/stopSequences/0",
+        "/additionalModelRequestFields/top_k",
+        "/guardrailConfig",
+    ] {
+        assert!(losses.iter().any(|found| found == path), "{path}: {losses:?}");
+    }
+    assert_eq!(losses.len(), 5, "{losses:?}");
+    let document =
+        json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}});
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [document]}]});
+    let error = write(Api::Anthropic, &body).expect_err("a document");
+    assert_eq!(error.pointer(), Some("/messages/0/content/0"), "{error}");
+    let body = json!({"model": "m", "input": "hi", "previous_response_id": "resp_1"});
+    let error = write(Api::Responses, &body).expect_err("a stored conversation");
+    assert_eq!(error.pointer(), Some("/previous_response_id"), "{error}");
 }

@@ -105,7 +105,7 @@ fn embedded(body: &[u8], steps: &mut Steps) {
 #[cfg(feature = "custom")]
 mod custom {
     use sagewire_codec::custom::{Format, Spec};
-    use sagewire_codec::model::{Request, Response};
+    use sagewire_codec::model::{Message, Rendered, Request, Response, Tool};
     use serde_json::json;
 
     use super::*;
@@ -154,7 +154,9 @@ mod custom {
 
     pub(super) fn write(request: &Request<'_>, steps: &mut Steps) {
         let format = format(PATHS[0]);
-        steps.run("write custom", || format.write(request, Some("a prompt")));
+        let render = |_: &[Message<'_>], _: &[Tool<'_>]| Ok(Rendered::new("a prompt"));
+        let options = ConversionOptions::new().render(&render);
+        steps.run("write custom", || format.write(request, &options));
     }
 
     pub(super) fn read(body: &[u8], steps: &mut Steps) {

@@ -99,6 +99,9 @@ impl ChatCall<'_> {
         if !deployment.model.defaults.is_empty() {
             deployment.prepare(request.to_mut());
         }
+        if deployment.model.custom.is_some() {
+            return request;
+        }
         let format = deployment.model.format;
         let counts = matches!(format, Api::OpenAi | Api::Completions);
         if streams && counts && request.include_usage.as_ref().is_none_or(|include| !include.value) {

@@ -62,10 +62,10 @@ pub(crate) struct RawStream {
 }
 
 impl RawStream {
-    /// Waits for the first bytes.
-    pub(crate) async fn start(mut stream: ResponseStream) -> Result<Self, Error> {
+    /// Waits for the first bytes. The stream is decoded with these options.
+    pub(crate) async fn start(mut stream: ResponseStream, options: Options) -> Result<Self, Error> {
         let first = stream.chunk().await?;
-        let decoder = Decoder::with_options(Options::new().framing(stream.framing()));
+        let decoder = Decoder::with_options(options.framing(stream.framing()));
         let (fault, usage, failed) = (None, None, None);
         Ok(Self { stream, decoder, fault, first, usage, text_events: 0, failed, is_over: false })
     }

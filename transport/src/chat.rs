@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sagewire_codec::model::{
-    self, ConversionOptions, Event, Losses, Message, Render, Rendered, ResponseOptions, Tool,
+    self, ConversionOptions, Event, Losses, Message, Render, Rendered, ResponseOptions, Tool, ToolNames,
 };
 use sagewire_codec::{Api, Options, read_request_with, tool_names, write_request};
 use tower_service::Service;
@@ -64,6 +64,8 @@ pub struct Chat<S> {
     service: S,
     endpoint: Endpoint,
     api: Api,
+    #[cfg(feature = "custom")]
+    custom: Option<Arc<sagewire_codec::custom::Format>>,
     model: Model,
     conversion_options: ConversionOptions<'static>,
     template: Option<Arc<Render<'static>>>,
@@ -87,6 +89,8 @@ impl<S> Chat<S> {
             service,
             endpoint: endpoint.into(),
             api: Api::OpenAi,
+            #[cfg(feature = "custom")]
+            custom: None,
             model: Model::Unchanged,
             conversion_options: ConversionOptions::default(),
             template: None,
@@ -99,6 +103,16 @@ impl<S> Chat<S> {
     #[must_use]
     pub fn api(mut self, api: Api) -> Self {
         self.api = api;
+        self
+    }
+
+    /// Sets a custom format, in which requests are written in place of [`api`](Self::api). Responses are read in it if it has
+    /// paths into them; otherwise their API is detected automatically.
+    #[cfg(feature = "custom")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "custom")))]
+    #[must_use]
+    pub fn custom(mut self, format: impl Into<Arc<sagewire_codec::custom::Format>>) -> Self {
+        self.custom = Some(format.into());
         self
     }
 
@@ -229,9 +243,39 @@ impl<S> Chat<S> {
                 request.to_mut().model = name.as_deref().map(|name| model::Param::new(name.into()));
             }
         }
+        #[cfg(feature = "custom")]
+        if let Some(format) = &self.custom {
+            without_implied(format, &mut request);
+            let body = format.write(&request, &options)?;
+            return Ok((Request::new(self.endpoint.clone(), body.bytes), body.losses));
+        }
         let (body, losses) = write_request(self.api, &request, &options)?;
         let request = Request::new(self.endpoint.clone(), body).content_type(self.api.content_type());
         Ok((request, losses))
+    }
+
+    /// How responses are decoded.
+    fn decoding(&self) -> Options {
+        let options = self.decode_options.clone();
+        #[cfg(feature = "custom")]
+        if let Some(format) = self.custom.as_ref().filter(|format| format.reads_responses()) {
+            return options.custom(Arc::clone(format));
+        }
+        options
+    }
+
+    /// Whether the container has a format of its own.
+    fn is_custom(&self) -> bool {
+        #[cfg(feature = "custom")]
+        if self.custom.is_some() {
+            return true;
+        }
+        false
+    }
+
+    /// The names of tools that are other ones for the container.
+    fn tool_names(&self, request: &model::Request<'_>) -> ToolNames {
+        if self.is_custom() { ToolNames::default() } else { tool_names(self.api, request) }
     }
 }
 
@@ -246,12 +290,12 @@ where
     ///
     /// Those of [`request`](Self::request) and of the transport. The error of a `tower` layer is its source.
     pub async fn stream(&self, request: &model::Request<'_>) -> Result<ChatStream, Error> {
-        let names = tool_names(self.api, request);
+        let names = self.tool_names(request);
         let (request, losses) = self.request(request, true)?;
         let observer = Observer::chat(&request.endpoint, self.hook.clone());
         let response = observer.observe(call(&self.service, InvokeStream(request)).await)?;
         let metadata = response.metadata().clone();
-        let source = EventSource::new(response, self.decode_options.clone(), names, Some(observer));
+        let source = EventSource::new(response, self.decoding(), names, Some(observer));
         Ok(ChatStream::new(metadata, losses, source))
     }
 
@@ -297,14 +341,14 @@ where
     ///
     /// Those of [`request`](Self::request), of the transport and of [`Response::chat`].
     pub async fn complete(&self, request: &model::Request<'_>) -> Result<ChatResponse, Error> {
-        let names = tool_names(self.api, request);
+        let names = self.tool_names(request);
         let (request, losses) = self.request(request, false)?;
         let mut observer = Observer::chat(&request.endpoint, self.hook.clone());
         let response = observer.observe(call(&self.service, Invoke(request)).await)?;
-        let mut chat = observer.observe(response.chat(self.decode_options.clone()))?;
+        let mut chat = observer.observe(response.chat(self.decoding()))?;
         names.restore_response(&mut chat);
         observer.response(&chat);
-        let body = names.is_empty().then_some(response.body);
+        let body = (names.is_empty() && !self.is_custom()).then_some(response.body);
         Ok(ChatResponse::new(response.metadata, chat, losses, body))
     }
 
@@ -391,6 +435,22 @@ where
             true => self.stream_as(&request, to, options).await?.into(),
             false => self.complete_as(&request, to, options).await?.into(),
         })
+    }
+}
+
+/// Leaves out what a template need not express: the operation decides whether there is a stream, the endpoint which model
+/// responds, and paths of the format whether there are token counts.
+#[cfg(feature = "custom")]
+fn without_implied(format: &sagewire_codec::custom::Format, request: &mut Cow<'_, model::Request<'_>>) {
+    if request.stream.is_some() && !format.asks_for("stream") {
+        request.to_mut().stream = None;
+    }
+    if request.model.is_some() && !format.asks_for("model") {
+        request.to_mut().model = None;
+    }
+    let usage = &format.spec().stream.usage;
+    if request.include_usage.is_some() && (usage.output.is_some() || usage.total.is_some()) {
+        request.to_mut().include_usage = None;
     }
 }
 

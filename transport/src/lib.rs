@@ -145,6 +145,7 @@
 //!
 //! # Features
 //!
+//! - `custom`: [`Chat::custom`], for containers whose format a file describes.
 //! - `serde`: [`Endpoint`], [`Bounds`], [`Timeouts`] and [`Retry`] are `Serialize` and `Deserialize`, so that a configuration
 //!   file can contain them. Durations are numbers of seconds.
 //! - `tracing`: a span for each call of a [`Chat`] or [`Embeddings`], with the names of

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sagewire_codec::custom::{ConfigError, Format, Paths, Spec};
-use serde_json::Value;
+use sagewire_codec::custom::Format;
 
 use crate::input;
 
@@ -45,34 +44,5 @@ pub(crate) const HELP: &str = r#"Custom formats:
 /// Loads a format from a file.
 pub(super) fn load(path: &str) -> Result<Arc<Format>, String> {
     let text = input::read_text(Path::new(path))?;
-    compile(&text).map(Arc::new).map_err(|reason| format!("{path}: {reason}"))
-}
-
-/// Compiles a description. Errors have the position in it.
-pub(super) fn compile(text: &str) -> Result<Format, String> {
-    let spec: Spec = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    Format::new(spec).map_err(|error| located(&error, text))
-}
-
-/// The message of an error, with the string that it is about.
-fn located(error: &ConfigError, text: &str) -> String {
-    let description: Option<Value> = serde_json::from_str(text).ok();
-    let found = description.as_ref().and_then(|description| description.pointer(error.pointer())?.as_str());
-    match found {
-        Some(found) => {
-            format!("{}: `{found}` at byte {}: {}", error.pointer(), error.offset(), error.reason())
-        }
-        None => error.to_string(),
-    }
-}
-
-/// Whether the format can be read.
-pub(super) fn is_read(format: &Format) -> bool {
-    let unread = Paths::default();
-    format.spec().stream != unread || format.spec().response != unread
-}
-
-/// Whether requests of the format can be written.
-pub(super) fn is_written(format: &Format) -> bool {
-    format.spec().request.is_some()
+    Format::from_json(&text).map(Arc::new).map_err(|error| format!("{path}: {error}"))
 }

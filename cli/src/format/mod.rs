@@ -93,7 +93,7 @@ impl Container {
     fn of(api: Api) -> Option<Self> {
         let request = match description(api) {
             Some(text) => {
-                let format = custom::compile(text).expect("the descriptions are tested");
+                let format = codec::Format::from_json(text).expect("the descriptions are tested");
                 Writing::Custom(Arc::new(format))
             }
             None if api.writes_requests() => Writing::Known(api),
@@ -105,7 +105,7 @@ impl Container {
 
     fn custom(path: &str) -> Result<Self, String> {
         let format = load_written(path)?;
-        let response = match custom::is_read(&format) {
+        let response = match format.reads_responses() {
             true => Reading::Custom(Arc::clone(&format)),
             false => Reading::Known(None),
         };
@@ -149,12 +149,6 @@ pub(crate) fn emulated_texts() -> impl TypedValueParser<Value = ContainerFormat>
 fn named(is_accepted: impl Fn(&ContainerFormat) -> bool) -> impl TypedValueParser<Value = ContainerFormat> {
     let accepted = ContainerFormat::ALL.into_iter().filter(is_accepted).map(ContainerFormat::name);
     PossibleValuesParser::new(accepted).try_map(|name| name.parse::<ContainerFormat>())
-}
-
-/// Parses the format of the containers behind the gateway.
-pub(crate) fn served() -> impl TypedValueParser<Value = Api> {
-    let known = choices(|api| api.writes_requests().then_some(api));
-    Choices::new(known, Err("the gateway has no custom formats"))
 }
 
 /// Parses the format of a container that is called.
@@ -222,7 +216,7 @@ fn printable() -> Vec<Choice<To>> {
 
 fn load_written(path: &str) -> Result<Arc<codec::Format>, String> {
     let format = custom::load(path)?;
-    match custom::is_written(&format) {
+    match format.writes_requests() {
         true => Ok(format),
         false => Err(format!("{path}: has no `request`, so requests cannot be written")),
     }
@@ -230,7 +224,7 @@ fn load_written(path: &str) -> Result<Arc<codec::Format>, String> {
 
 fn load_read(path: &str) -> Result<Reading, String> {
     let format = custom::load(path)?;
-    match custom::is_read(&format) {
+    match format.reads_responses() {
         true => Ok(Reading::Custom(format)),
         false => Err(format!("{path}: has no path in `stream` or `response`, so nothing can be read")),
     }

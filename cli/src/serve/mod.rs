@@ -4,16 +4,16 @@ mod demo;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use sagewire_codec::Api;
 use sagewire_gateway::Server;
 use sagewire_gateway::config::{Config, ConfigError, Listen, Model, Note, Template, Upstream, new_key};
 
 use crate::aws_config;
 use crate::emulate::stop_signal;
 use crate::fault::{Fault, note};
-use crate::format;
+use crate::format::{self, Writing};
 use crate::output::print;
 use crate::request::TEMPLATE_HELP;
 
@@ -47,8 +47,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS|off", value_parser = admin_address)]
     admin: Option<Admin>,
     /// Format of the endpoints' requests
-    #[arg(long, value_name = "FORMAT", default_value = "openai", requires = "endpoint", value_parser = format::served())]
-    format: Api,
+    #[arg(long, value_name = "FORMAT", default_value = "openai", requires = "endpoint", value_parser = format::requests_written())]
+    format: Writing,
     /// Chat template, for formats that take a prompt
     #[arg(long, value_name = "NAME|FILE", requires = "endpoint", long_help = TEMPLATE_HELP)]
     template: Option<String>,
@@ -170,7 +170,10 @@ impl Args {
         let mut config = Config::default();
         for name in &self.endpoint {
             let mut model = Model::endpoint(name.as_str());
-            model.format = self.format;
+            match &self.format {
+                Writing::Known(api) => model.format = *api,
+                Writing::Custom(format) => model.custom = Some(Arc::clone(format)),
+            }
             model.template.clone_from(&template);
             if let Upstream::SageMaker(upstream) = &mut model.upstream {
                 upstream.endpoint_url.clone_from(&self.endpoint_url);

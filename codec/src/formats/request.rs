@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 
 use crate::convert_error::{ConvertError, ConvertErrorKind};
 use crate::formats::conversion::Conversion;
+#[cfg(feature = "custom")]
+use crate::formats::custom;
 use crate::formats::edit::{Merge, Original, put_back};
 use crate::formats::parameters::{Table, changed_parameters};
 use crate::formats::request_reader::{Result, Source, check_len, field_path};
@@ -136,16 +138,8 @@ fn write(api: Api, request: &Request<'_>, options: &ConversionOptions<'_>) -> Re
         }
     }
     let conversion = Conversion::new(request, options, None).to(api);
-    if let (Some(prompts), false) = (&request.prompts, matches!(api, Api::Completions | Api::Sglang)) {
-        let reason = "several prompts are several requests, and tokens are no text: only completions and SGLang take them";
-        return Err(conversion.error(prompts.offset, reason));
-    }
-    if let (Some(Api::Responses), Some(offset)) = (request.api, responses::stored_history(request)) {
-        let reason = "a part of the conversation is stored by the service: only its own API can refer to it";
-        return Err(conversion.error(offset, reason));
-    }
+    start(&conversion, matches!(api, Api::Completions | Api::Sglang))?;
     let mut out = output(request);
-    conversion.report_extension_fields();
     match format(api) {
         Some(format) => {
             (format.write)(&conversion, &mut out)?;
@@ -155,6 +149,37 @@ fn write(api: Api, request: &Request<'_>, options: &ConversionOptions<'_>) -> Re
         None => return Err(ConvertError::new(0, ConvertErrorKind::Api { api, what: "writing requests" })),
     }
     Ok((out, conversion.into_losses(&[])))
+}
+
+/// Refuses what only the API that the request was read from can express, and reports its extension fields.
+fn start(conversion: &Conversion<'_, '_>, takes_prompts: bool) -> Result<()> {
+    let request = conversion.request;
+    if let (Some(prompts), false) = (&request.prompts, takes_prompts) {
+        let reason = "several prompts are several requests, and tokens are no text: only completions and SGLang take them";
+        return Err(conversion.error(prompts.offset, reason));
+    }
+    if let (Some(Api::Responses), Some(offset)) = (request.api, responses::stored_history(request)) {
+        let reason = "a part of the conversation is stored by the service: only its own API can refer to it";
+        return Err(conversion.error(offset, reason));
+    }
+    conversion.report_extension_fields();
+    Ok(())
+}
+
+#[cfg(feature = "custom")]
+impl custom::Format {
+    /// Writes a request. `{{prompt}}` is [`Request::prompt`], or what [`ConversionOptions::render`] makes of the messages.
+    ///
+    /// # Errors
+    ///
+    /// The format has no template; its template needs a prompt and there is none; or the messages contain something that
+    /// OpenAI's messages cannot express, and their meaning would change without it.
+    pub fn write(&self, request: &Request<'_>, options: &ConversionOptions<'_>) -> Result<custom::Body> {
+        let conversion = Conversion::new(request, options, None);
+        let written = start(&conversion, false).and_then(|()| self.write_body(&conversion));
+        let bytes = written.map_err(|error| error.in_document(request.source.as_bytes()))?;
+        Ok(custom::Body { bytes, losses: conversion.into_losses(&[]) })
+    }
 }
 
 /// A buffer for a request. Beyond the size of the source, it has room for punctuation and small additions.

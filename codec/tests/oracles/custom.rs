@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sagewire_codec::custom::{Format, Spec};
+use sagewire_codec::model::{ConversionOptions, Message, Rendered, Tool};
 use sagewire_codec::{Api, Framing, Options, read_request};
 use serde_json::Value;
 
@@ -37,7 +38,8 @@ pub fn custom(data: &[u8]) {
         response(&whole.0);
     }
     let Ok(request) = read_request(Api::OpenAi, request) else { return };
-    match format.write(&request, Some("a prompt")) {
+    let render = |_: &[Message<'_>], _: &[Tool<'_>]| Ok(Rendered::new("a prompt"));
+    match format.write(&request, &ConversionOptions::new().render(&render)) {
         Ok(body) => {
             serde_json::from_slice::<Value>(&body.bytes).expect("JSON");
         }

@@ -68,8 +68,12 @@ impl Config {
             if *kinds.entry(&model.name).or_insert(is_chat) != is_chat {
                 report("/kind", "the models of a group have the same kind".into());
             }
-            if is_chat && model.format.takes_prompt() && model.template.is_none() {
-                report("/format", missing_template(model.format));
+            if is_chat && model.takes_prompt() && model.template.is_none() {
+                let name = if model.custom.is_some() { "custom" } else { model.format.name() };
+                report("/format", missing_template(name));
+            }
+            if model.custom.as_ref().is_some_and(|format| !format.writes_requests()) {
+                report("/format", "requests of this custom format cannot be written".into());
             }
             if !is_chat && (model.template.is_some() || model.speaks.is_some()) {
                 report("", "`template` and `speaks` are for chat models".into());
@@ -169,9 +173,9 @@ impl Names<'_> {
 /// The number of names that an unknown one is compared with.
 const KNOWN_MAX: usize = 50;
 
-fn missing_template(api: Api) -> String {
+fn missing_template(name: &str) -> String {
     format!(
-        "the format `{api}` takes a prompt, so a `template` is required: a family such as llama3 or chatml, the name of the \
+        "the format `{name}` takes a prompt, so a `template` is required: a family such as llama3 or chatml, the name of the \
          model, the path of its tokenizer_config.json, or none for a single message as it is"
     )
 }
@@ -187,7 +191,8 @@ fn check_upstream(model: &Model) -> Result<(), String> {
             let endpoint = &sagemaker.endpoint;
             let checked = endpoint.path(operation).and_then(|_| endpoint.headers(operation));
             checked.map_err(|error| error.to_string())?;
-            if sagemaker.openai_route && (is_embeddings || model.format != Api::OpenAi) {
+            let is_openai = model.format == Api::OpenAi && model.custom.is_none();
+            if sagemaker.openai_route && (is_embeddings || !is_openai) {
                 return Err("`openai_route` is for chat in the format `openai`".into());
             }
             if endpoint.runtime.is_some() && matches!(model.model, super::ModelName::Omitted) {
@@ -204,6 +209,7 @@ fn check_upstream(model: &Model) -> Result<(), String> {
                 return Err("`url` is not an HTTP URL such as http://localhost:8000/v1".into());
             }
             let is_served = match model.kind {
+                ModelKind::Chat if model.custom.is_some() => true,
                 ModelKind::Chat => {
                     matches!(model.format, Api::OpenAi | Api::Completions | Api::Responses | Api::Anthropic)
                 }
@@ -212,7 +218,7 @@ fn check_upstream(model: &Model) -> Result<(), String> {
             if is_served {
                 Ok(())
             } else {
-                Err("a server with a `url` has the format openai, completions, responses or anthropic, and for embeddings openai".into())
+                Err("a server with a `url` has the format openai, completions, responses, anthropic or custom, and for embeddings openai".into())
             }
         }
     }

@@ -16,10 +16,12 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sagewire_codec::Api;
+use sagewire_codec::custom::Format;
 
 pub use self::keys::new_key;
 pub use self::read::{ConfigError, Note, Position, Problem};
@@ -89,6 +91,8 @@ pub struct Model {
     pub upstream: Upstream,
     /// The API of the container's requests. Default: OpenAI chat completions.
     pub format: Api,
+    /// A format that a file describes, in place of [`format`](Self::format). Default: none.
+    pub custom: Option<Arc<Format>>,
     /// What the model makes of its input.
     pub kind: ModelKind,
     /// The API of SageMaker clients that call this model by its name: their requests and responses are converted. Default:
@@ -202,7 +206,7 @@ pub struct Template {
     /// Its name, for messages.
     pub name: String,
     /// The template.
-    pub template: std::sync::Arc<sagewire_chat_template::Template>,
+    pub template: Arc<sagewire_chat_template::Template>,
 }
 
 /// The name of the model in the container's requests.
@@ -521,6 +525,7 @@ impl Model {
                 credentials: Credentials::default(),
             })),
             format: Api::OpenAi,
+            custom: None,
             kind: ModelKind::default(),
             speaks: None,
             template: None,
@@ -534,6 +539,26 @@ impl Model {
             reserve_tokens: 1024,
             allow_zero_temperature: false,
         }
+    }
+
+    /// Whether the container takes a prompt in place of messages.
+    pub(crate) fn takes_prompt(&self) -> bool {
+        self.custom.as_ref().map_or(self.format.takes_prompt(), |format| format.asks_for("prompt"))
+    }
+}
+
+/// Reads a format that a JSON file describes, in which requests can be written.
+///
+/// # Errors
+///
+/// The file cannot be read, is no description of a format, or does not describe requests. The message has the path.
+pub fn load_format(path: &Path) -> Result<Arc<Format>, String> {
+    let in_file = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = source::read_text(path).map_err(|error| in_file(&error))?;
+    let format = Format::from_json(&text).map_err(|error| in_file(&error))?;
+    match format.writes_requests() {
+        true => Ok(Arc::new(format)),
+        false => Err(in_file(&"it has no `request`, so requests cannot be written")),
     }
 }
 

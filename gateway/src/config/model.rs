@@ -13,7 +13,7 @@ use super::values::Located;
 use super::yaml::Node;
 use super::{
     Credentials, KeyPair, Model, ModelKind, ModelName, PlainServer, Prices, SageMaker, Secret, Streams,
-    Template, Timeouts, Upstream,
+    Template, Timeouts, Upstream, load_format,
 };
 
 /// A model as in the file.
@@ -67,7 +67,7 @@ section!(ModelFile, ModelFile::default(), required ["name"], {
     "endpoint_url" => endpoint_url, "The URL of SageMaker Runtime, such as that of a VPC endpoint or of an emulator. Default: that of the region.";
     "aws" => aws, "The credentials. Default: AWS's chain: environment, profiles, container, instance.";
     "kind" => kind, "`chat` or `embeddings`. Default: `chat`.";
-    "format" => format, "The format of the container's requests: an API such as `openai` or `tgi`, or for embeddings a shape such as `tei`. Default: `openai`.";
+    "format" => format, "The format of the container's requests: an API such as `openai` or `tgi`, `custom:FILE` for one that the JSON in a file describes, or for embeddings a shape such as `tei`. Default: `openai`.";
     "template" => template, "The chat template, for formats that take a prompt: a family such as `llama3`, the name of a model, the path of a `tokenizer_config.json` or `.jinja` file, `none` for a single message as it is, or a section with `roles`, `initial`, `final` and `stop`.";
     "model" => model, "The name of the model in the container's requests. Default: that of the client's request.";
     "omit_model" => omit_model, "Whether the container's requests have no name of a model. Default: false.";
@@ -113,6 +113,9 @@ enum Kind {
 
 names!(Kind, {"chat" => Self::Chat, "embeddings" => Self::Embeddings});
 
+/// The prefix of the path of a custom format.
+const CUSTOM: &str = "custom:";
+
 /// The shapes of embedding requests, by name.
 const SHAPES: [(&str, RequestShape); 9] = [
     ("openai", RequestShape::OpenAi),
@@ -157,7 +160,18 @@ impl FromYaml for Model {
 
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         let file = ModelFile::read(node, reader)?;
-        let (format, kind) = format(file.kind, file.format.as_ref(), reader)?;
+        let custom = match file.format.as_ref().map(|name| (name, name.value.strip_prefix(CUSTOM))) {
+            Some((name, Some(_))) if file.kind != Kind::Chat => {
+                return reader.problem(name.at, "custom formats are for chats");
+            }
+            Some((name, Some(path))) => match load_format(&reader.path(path)) {
+                Ok(format) => Some(format),
+                Err(reason) => return reader.problem(name.at, reason),
+            },
+            _ => None,
+        };
+        let name = file.format.as_ref().filter(|_| custom.is_none());
+        let (format, kind) = format(file.kind, name, reader)?;
         let model = match &file.model {
             Some(_) if file.omit_model => return reader.problem(node.at, "`model` with `omit_model: true`"),
             Some(name) => ModelName::Set(name.clone()),
@@ -170,6 +184,7 @@ impl FromYaml for Model {
             name: file.name,
             upstream,
             format,
+            custom,
             kind,
             speaks: file.speaks.map(|name| name.0),
             template: file.template,

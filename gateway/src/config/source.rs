@@ -80,7 +80,7 @@ impl Config {
     }
 }
 
-fn read_text(path: &Path) -> io::Result<String> {
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
     match text.len() as u64 > FILE_MAX {

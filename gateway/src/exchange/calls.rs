@@ -59,7 +59,8 @@ impl Exchange<'_> {
                 let body = body.clone();
                 Box::pin(async move {
                     let request = invocation::request(deployment.chat.endpoint(), forwarded, body);
-                    RawStream::start(deployment.upstream.invoke_stream(request).await?).await
+                    let stream = deployment.upstream.invoke_stream(request).await?;
+                    RawStream::start(stream, deployment.decode_options()).await
                 })
             });
             let stream = stream.await?;
@@ -75,12 +76,14 @@ impl Exchange<'_> {
             let body = body.clone();
             Box::pin(async move {
                 let request = invocation::request(deployment.chat.endpoint(), forwarded, body);
-                deployment.upstream.invoke(request).await
+                let response = deployment.upstream.invoke(request).await?;
+                let usage = response.chat(deployment.decode_options()).ok().and_then(|chat| chat.usage);
+                Ok((response, usage))
             })
         });
-        let response = response.await?;
-        if let Ok(chat) = response.chat(Default::default()) {
-            self.recorder.usage(chat.usage);
+        let (response, usage) = response.await?;
+        if usage.is_some() {
+            self.recorder.usage(usage);
         }
         let mut headers = self.headers(response.metadata.request_id.as_deref(), &Losses::default());
         invocation::write_metadata(&mut headers, &response.metadata);

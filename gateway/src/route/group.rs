@@ -132,6 +132,11 @@ impl Deployment {
         }
     }
 
+    /// How its responses are decoded.
+    pub(crate) fn decode_options(&self) -> Options {
+        decode_options(&self.model)
+    }
+
     /// Sets what the configuration adds to a request.
     pub(crate) fn prepare(&self, request: &mut Request<'_>) {
         for (name, value) in &self.model.defaults {
@@ -200,7 +205,7 @@ async fn deployment(model: &Model, before: &mut Kept, kept: &mut Kept) -> Result
         config::Upstream::Url(server) => {
             let http = http_client(server.url.starts_with("https"))?;
             let http = http.connect_timeout(model.timeouts.connect).build().map_err(Error::other)?;
-            let plain = Plain::new(server, model.format, model.kind, http, bounds)?;
+            let plain = Plain::new(server, model, http, bounds)?;
             (Upstream::Plain(Arc::new(plain)), "plain".into())
         }
     };
@@ -211,7 +216,10 @@ async fn deployment(model: &Model, before: &mut Kept, kept: &mut Kept) -> Result
     let mut chat = Chat::new(upstream.clone(), endpoint.clone())
         .api(model.format)
         .conversion_options(options)
-        .decode_options(decode_options(model.format));
+        .decode_options(decode_options(model));
+    if let Some(format) = &model.custom {
+        chat = chat.custom(Arc::clone(format));
+    }
     chat = match &model.model {
         ModelName::Unchanged => chat,
         ModelName::Set(name) => chat.model(name),
@@ -228,10 +236,11 @@ async fn deployment(model: &Model, before: &mut Kept, kept: &mut Kept) -> Result
     Ok(Deployment { label, model: model.clone(), upstream, chat, embeddings, health })
 }
 
-/// The API of responses is detected, but for plain text, which looks like nothing.
-fn decode_options(format: Api) -> Options {
-    match format {
-        Api::PlainText => Options::new().api(format),
+/// The API of responses is detected, but for plain text, which looks like nothing, and custom formats.
+fn decode_options(model: &Model) -> Options {
+    match (&model.custom, model.format) {
+        (Some(format), _) if format.reads_responses() => Options::new().custom(Arc::clone(format)),
+        (None, Api::PlainText) => Options::new().api(Api::PlainText),
         _ => Options::new(),
     }
 }

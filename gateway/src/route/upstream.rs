@@ -11,7 +11,7 @@ use sagewire_transport::{
 };
 use sagewire_transport_reqwest::Client;
 
-use crate::config::{ModelKind, PlainServer, Secret};
+use crate::config::{Model, ModelKind, PlainServer, Secret};
 
 /// A transport of a deployment.
 #[derive(Clone, Debug)]
@@ -33,13 +33,15 @@ pub(crate) struct Plain {
 impl Plain {
     pub(crate) fn new(
         server: &PlainServer,
-        format: Api,
-        kind: ModelKind,
+        model: &Model,
         http: reqwest::Client,
         bounds: Bounds,
     ) -> Result<Self, Error> {
         let base = server.url.trim_end_matches('/');
-        let path = match (kind, format) {
+        let format = model.format;
+        let path = match (model.kind, format) {
+            // The URL is all of it.
+            _ if model.custom.is_some() => "",
             (ModelKind::Embeddings(_), _) => "/embeddings",
             (_, Api::Anthropic) if base.ends_with("/v1") => "/messages",
             (_, Api::Anthropic) => "/v1/messages",

@@ -5,42 +5,37 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::convert_error::ConvertError;
+use crate::formats::conversion::Conversion;
+use crate::formats::request_reader::Result;
 use crate::json::value::Tree;
-use crate::model::{Content, Message, Part, Role, Source, Tool};
-use crate::model::{Losses, Outcome};
+use crate::model::{Content, Message, Offset, Part, Role, Source};
 
 /// All messages, or all but those of the system.
-pub(crate) fn messages(
-    messages: &[Message<'_>],
-    without_system: bool,
-    losses: &mut Losses,
-) -> Result<Tree, ConvertError> {
-    let mut out = Vec::new();
-    for (index, message) in messages.iter().enumerate() {
+pub(crate) fn messages(conversion: &Conversion<'_, '_>, without_system: bool) -> Result<Tree> {
+    let mut writer = Writer { conversion, out: Vec::new() };
+    for message in &conversion.request.messages {
         if !(without_system && is_system(message)) {
-            Writer { losses, at: format!("/messages/{index}"), out: &mut out }.message(message)?;
+            writer.message(message)?;
         }
     }
-    Ok(Tree::Array(out))
+    Ok(Tree::Array(writer.out))
 }
 
 /// The texts of the system's messages, an empty line between them; `None` where there are none.
-pub(crate) fn system(messages: &[Message<'_>], losses: &mut Losses) -> Result<Option<String>, ConvertError> {
+pub(crate) fn system(conversion: &Conversion<'_, '_>) -> Result<Option<String>> {
+    let messages = &conversion.request.messages;
     let mut texts = Vec::new();
     let first = messages.iter().position(|message| !is_system(message)).unwrap_or(messages.len());
     for (index, message) in messages.iter().enumerate().filter(|(_, message)| is_system(message)) {
         if index > first {
             let why = "the system messages come first, together";
-            losses.add_at(format!("/messages/{index}"), Outcome::Approximated, why);
+            conversion.report_approximated(message.offset, "system", why);
         }
-        for (part, content) in message.content.iter().enumerate() {
-            match &content.content {
+        for part in &message.content {
+            match &part.content {
                 Content::Text(text) => texts.push(&**text),
                 _ => {
-                    return Err(unsupported(
-                        "a part that is no text",
-                        &format!("/messages/{index}/content/{part}"),
-                    ));
+                    return Err(unsupported(conversion, part.offset, "a part of the system that is no text"));
                 }
             }
         }
@@ -53,21 +48,20 @@ fn is_system(message: &Message<'_>) -> bool {
 }
 
 /// Tools.
-pub(crate) fn tools(tools: &[Tool<'_>], losses: &mut Losses) -> Result<Tree, ConvertError> {
+pub(crate) fn tools(conversion: &Conversion<'_, '_>) -> Result<Tree> {
     let mut out = Vec::new();
-    for (index, tool) in tools.iter().enumerate() {
-        let at = format!("/tools/{index}");
+    for tool in &conversion.request.tools {
         if tool.cache.is_some() {
-            losses.add_at(at.clone(), Outcome::Dropped, "OpenAI's tools have no mark for a cache");
+            conversion.report_dropped(tool.offset, "cache", "OpenAI's tools have no mark for a cache");
         }
         if let Some(other) = &tool.other {
-            out.push(json(other.as_str(), &at)?);
+            out.push(json(conversion, other.as_str(), tool.offset)?);
             continue;
         }
         let mut function = Vec::from([field("name", &tool.name)]);
         function.extend(tool.description.as_ref().map(|text| field("description", text)));
         if let Some(schema) = &tool.schema {
-            function.push(("parameters".to_string(), json(schema.as_str(), &at)?));
+            function.push(("parameters".to_string(), json(conversion, schema.as_str(), tool.offset)?));
         }
         function.extend(tool.strict.map(|strict| ("strict".to_string(), Tree::Bool(strict))));
         out.push(Tree::Object(Vec::from([
@@ -78,15 +72,14 @@ pub(crate) fn tools(tools: &[Tool<'_>], losses: &mut Losses) -> Result<Tree, Con
     Ok(Tree::Array(out))
 }
 
-/// Writes one message, or more where it has results of tools.
-struct Writer<'a> {
-    losses: &'a mut Losses,
-    at: String,
-    out: &'a mut Vec<Tree>,
+/// Writes messages, results of tools as messages of their own.
+struct Writer<'c, 'a> {
+    conversion: &'c Conversion<'c, 'a>,
+    out: Vec<Tree>,
 }
 
-impl Writer<'_> {
-    fn message(&mut self, message: &Message<'_>) -> Result<(), ConvertError> {
+impl Writer<'_, '_> {
+    fn message(&mut self, message: &Message<'_>) -> Result<()> {
         let role = match &message.role {
             Role::System => "system",
             Role::Developer => "developer",
@@ -97,18 +90,17 @@ impl Writer<'_> {
         };
         let (mut content, mut calls, mut reasoning) = (Vec::new(), Vec::new(), String::new());
         let before = self.out.len();
-        for (index, part) in message.content.iter().enumerate() {
-            let at = format!("{}/content/{index}", self.at);
+        for part in &message.content {
+            let dropped = |name, why| self.conversion.report_dropped(part.offset, name, why);
             if part.cache.is_some() {
-                self.losses.add_at(
-                    at.clone(),
-                    Outcome::Dropped,
-                    "OpenAI's messages have no mark for a cache",
-                );
+                dropped("cache", "OpenAI's messages have no mark for a cache");
             }
             match &part.content {
                 Content::ToolResult { id, content, is_error } => {
-                    self.result(id.as_deref(), content, *is_error, &at)?;
+                    if *is_error == Some(true) {
+                        dropped("is_error", "OpenAI's messages do not say that a tool failed");
+                    }
+                    self.result(id.as_deref(), content)?;
                 }
                 Content::ToolCall { id, name, input, custom } => {
                     let (kind, input) = match *custom {
@@ -125,17 +117,11 @@ impl Writer<'_> {
                 Content::Reasoning { text, signature } => {
                     reasoning.push_str(text);
                     if signature.is_some() {
-                        self.losses.add_at(
-                            at,
-                            Outcome::Dropped,
-                            "OpenAI's messages have no signature of reasoning",
-                        );
+                        dropped("signature", "OpenAI's messages have no signature of reasoning");
                     }
                 }
-                Content::Redacted(_) => {
-                    self.losses.add_at(at, Outcome::Dropped, "only its provider can read it")
-                }
-                other => content.push(self.part(other, &at)?),
+                Content::Redacted(_) => dropped("reasoning", "only its provider can read it"),
+                _ => content.push(self.part(part)?),
             }
         }
         if content.is_empty() && calls.is_empty() && reasoning.is_empty() && self.out.len() > before {
@@ -154,46 +140,34 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn part(&self, content: &Content<'_>, at: &str) -> Result<Tree, ConvertError> {
+    fn part(&self, part: &Part<'_>) -> Result<Tree> {
+        let unsupported = |what: &str| Err(unsupported(self.conversion, part.offset, what));
         let text = |text: &str| Tree::Object(Vec::from([field("type", "text"), field("text", text)]));
-        Ok(match content {
+        Ok(match &part.content {
             Content::Text(part) | Content::Refusal(part) => text(part),
             Content::Json(json) => text(json.as_str()),
             Content::Image { source, detail } => {
                 let url = match source {
                     Source::Url(url) => url.to_string(),
                     Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
-                    _ => return Err(unsupported("an image that is neither here nor has an address", at)),
+                    _ => return unsupported("an image that is neither here nor has an address"),
                 };
                 let mut image = Vec::from([field("url", &url)]);
                 image.extend(detail.as_ref().map(|detail| field("detail", detail)));
                 let image = ("image_url".to_string(), Tree::Object(image));
                 Tree::Object(Vec::from([field("type", "image_url"), image]))
             }
-            Content::Other(part) => json(part.as_str(), at)?,
-            Content::Audio { .. } => return Err(unsupported("sound", at)),
-            Content::Video { .. } => return Err(unsupported("a film", at)),
-            Content::Document { .. } => return Err(unsupported("a document", at)),
-            _ => return Err(unsupported("a result in a result", at)),
+            Content::Other(json_part) => json(self.conversion, json_part.as_str(), part.offset)?,
+            Content::Audio { .. } => return unsupported("audio"),
+            Content::Video { .. } => return unsupported("a video"),
+            Content::Document { .. } => return unsupported("a document"),
+            _ => return unsupported("a result in a result"),
         })
     }
 
     /// The result of a tool is a message of its own.
-    fn result(
-        &mut self,
-        id: Option<&str>,
-        content: &[Part<'_>],
-        is_error: Option<bool>,
-        at: &str,
-    ) -> Result<(), ConvertError> {
-        if is_error == Some(true) {
-            let why = "OpenAI's messages do not say that a tool failed";
-            self.losses.add_at(at.to_string(), Outcome::Dropped, why);
-        }
-        let mut parts = Vec::new();
-        for (index, part) in content.iter().enumerate() {
-            parts.push(self.part(&part.content, &format!("{at}/content/{index}"))?);
-        }
+    fn result(&mut self, id: Option<&str>, content: &[Part<'_>]) -> Result<()> {
+        let parts = content.iter().map(|part| self.part(part)).collect::<Result<_>>()?;
         let mut fields = Vec::from([field("role", "tool")]);
         fields.extend(id.map(|id| field("tool_call_id", id)));
         fields.push(("content".to_string(), text_or_parts(parts, false)));
@@ -221,10 +195,10 @@ fn field(name: &str, text: &str) -> (String, Tree) {
     (name.to_string(), Tree::String(text.to_string()))
 }
 
-fn json(text: &str, at: &str) -> Result<Tree, ConvertError> {
-    serde_json::from_str(text).map_err(|_| unsupported("something that is no JSON", at))
+fn json(conversion: &Conversion<'_, '_>, text: &str, offset: Offset) -> Result<Tree> {
+    serde_json::from_str(text).map_err(|_| unsupported(conversion, offset, "something that is no JSON"))
 }
 
-fn unsupported(what: &str, at: &str) -> ConvertError {
-    ConvertError::unsupported(what, at)
+fn unsupported(conversion: &Conversion<'_, '_>, offset: Offset, what: &str) -> ConvertError {
+    conversion.error(offset, format!("{what} cannot be written in this format"))
 }

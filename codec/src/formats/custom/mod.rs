@@ -65,7 +65,7 @@ mod write_request;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -217,6 +217,30 @@ impl Format {
         Some(Self { spec, stream: Queries::default(), ..self.clone() })
     }
 
+    /// Compiles the description in a JSON file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), and text that is no description; then the pointer is empty.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        let spec = serde_json::from_str(text).map_err(|error| invalid("", 0, &error.to_string()))?;
+        Self::new(spec).map_err(|error| {
+            let found = serde_json::from_str::<serde_json::Value>(text).ok();
+            let found = found.as_ref().and_then(|found| found.pointer(&error.pointer)?.as_str());
+            ConfigError { value: found.map(Into::into), ..error }
+        })
+    }
+
+    /// Whether requests can be written: the format has a template.
+    pub fn writes_requests(&self) -> bool {
+        self.request.is_some()
+    }
+
+    /// Whether responses can be read: the format has paths into them.
+    pub fn reads_responses(&self) -> bool {
+        self.spec.stream != Paths::default() || self.spec.response != Paths::default()
+    }
+
     /// The description that the format was compiled from.
     pub fn spec(&self) -> &Spec {
         &self.spec
@@ -275,13 +299,15 @@ impl Queries {
 
 /// The error at a pointer of the file, and an offset in the value there.
 fn invalid(pointer: &str, offset: usize, reason: &str) -> ConfigError {
-    ConfigError { pointer: pointer.into(), offset, reason: reason.into() }
+    ConfigError { pointer: pointer.into(), value: None, offset, reason: reason.into() }
 }
 
 /// Why the description of a format cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     pointer: String,
+    /// The text that is faulty, if it is known.
+    value: Option<String>,
     offset: usize,
     reason: String,
 }
@@ -305,9 +331,12 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "custom format: {}: ", self.pointer)?;
-        if self.offset > 0 {
-            write!(f, "byte {}: ", self.offset)?;
+        f.write_str("custom format: ")?;
+        match (self.pointer.as_str(), &self.value, self.offset) {
+            ("", ..) => {}
+            (pointer, Some(value), offset) => write!(f, "{pointer}: `{value}` at byte {offset}: ")?,
+            (pointer, None, 0) => write!(f, "{pointer}: ")?,
+            (pointer, None, offset) => write!(f, "{pointer}: byte {offset}: ")?,
         }
         f.write_str(&self.reason)
     }

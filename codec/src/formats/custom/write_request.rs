@@ -7,12 +7,11 @@ use alloc::vec::Vec;
 
 use serde_json::Number;
 
-use crate::convert_error::ConvertError;
-use crate::formats::custom::ConfigError;
-use crate::formats::custom::{Format, invalid, messages};
+use crate::formats::conversion::Conversion;
+use crate::formats::custom::{ConfigError, Format, invalid, messages};
+use crate::formats::request_reader::Result;
 use crate::json::value::Tree;
-use crate::model::{Losses, Outcome};
-use crate::model::{Param, Request};
+use crate::model::{Losses, Offset, Param, Request};
 
 /// The body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +19,7 @@ use crate::model::{Param, Request};
 pub struct Body {
     /// The body: JSON.
     pub bytes: Vec<u8>,
-    /// Values that the template has no placeholder for, as JSON pointers into OpenAI's request.
+    /// What the template cannot express, for example values without a placeholder.
     pub losses: Losses,
 }
 
@@ -49,6 +48,8 @@ const NAMES: [&str; 19] = [
 ];
 const OTHER: &str = "other.";
 
+type Compiling<T> = core::result::Result<T, ConfigError>;
+
 /// A template, compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
@@ -76,7 +77,7 @@ enum Piece {
 }
 
 impl Compiled {
-    pub(crate) fn new(tree: &Tree) -> Result<Self, ConfigError> {
+    pub(crate) fn new(tree: &Tree) -> Compiling<Self> {
         let mut names = Vec::new();
         let root = node(tree, "/request", &mut names)?;
         Ok(Self { root, names })
@@ -87,13 +88,13 @@ impl Compiled {
     }
 }
 
-fn node(tree: &Tree, at: &str, names: &mut Vec<String>) -> Result<Node, ConfigError> {
+fn node(tree: &Tree, at: &str, names: &mut Vec<String>) -> Compiling<Node> {
     Ok(match tree {
         Tree::String(text) => string(text, at, names)?,
         Tree::Array(items) => {
             let items =
                 items.iter().enumerate().map(|(index, item)| node(item, &format!("{at}/{index}"), names));
-            Node::Array(items.collect::<Result<_, _>>()?)
+            Node::Array(items.collect::<Compiling<_>>()?)
         }
         Tree::Object(members) => {
             let mut nodes = Vec::new();
@@ -110,7 +111,7 @@ fn node(tree: &Tree, at: &str, names: &mut Vec<String>) -> Result<Node, ConfigEr
     })
 }
 
-fn string(text: &str, at: &str, names: &mut Vec<String>) -> Result<Node, ConfigError> {
+fn string(text: &str, at: &str, names: &mut Vec<String>) -> Compiling<Node> {
     let mut pieces = Vec::new();
     let (mut rest, mut offset) = (text, 0);
     while let Some(open) = rest.find("{{") {
@@ -149,36 +150,26 @@ impl Format {
         self.request.as_ref().is_some_and(|compiled| compiled.has(name))
     }
 
-    /// Writes a request. `prompt` is the value of `{{prompt}}` if the request itself has no prompt: the messages as one
-    /// text, as the crate `sagewire-chat-template` renders it.
-    ///
-    /// # Errors
-    ///
-    /// The format has no template; its template needs a prompt and there is none; or the messages contain something that
-    /// OpenAI's messages cannot express, and their meaning would change without it.
-    pub fn write(&self, request: &Request<'_>, prompt: Option<&str>) -> Result<Body, ConvertError> {
+    /// Writes the body of a request.
+    pub(crate) fn write_body(&self, conversion: &Conversion<'_, '_>) -> Result<Vec<u8>> {
         let compiled = self.request.as_ref().ok_or_else(|| {
-            ConvertError::unsupported("a request of a format without a template", "/request")
+            conversion.error(None, "requests of a format without a template cannot be written")
         })?;
-        let mut writer = Writer { compiled, request, prompt, losses: Losses::default() };
+        let writer = Writer { compiled, conversion };
         let tree = writer.node(&compiled.root)?.unwrap_or(Tree::Null);
         writer.report();
-        let bytes = serde_json::to_vec(&tree)
-            .map_err(|error| ConvertError::unsupported(&error.to_string(), "/request"))?;
-        Ok(Body { bytes, losses: writer.losses })
+        serde_json::to_vec(&tree).map_err(|error| conversion.error(None, error.to_string()))
     }
 }
 
-struct Writer<'a, 'b> {
-    compiled: &'a Compiled,
-    request: &'a Request<'b>,
-    prompt: Option<&'a str>,
-    losses: Losses,
+struct Writer<'c, 'a> {
+    compiled: &'c Compiled,
+    conversion: &'c Conversion<'c, 'a>,
 }
 
 impl Writer<'_, '_> {
     /// The value of a node; `None` if the request does not have it.
-    fn node(&mut self, node: &Node) -> Result<Option<Tree>, ConvertError> {
+    fn node(&self, node: &Node) -> Result<Option<Tree>> {
         Ok(Some(match node {
             Node::Fixed(tree) => tree.clone(),
             Node::Value(name) => return self.value(name),
@@ -213,29 +204,23 @@ impl Writer<'_, '_> {
         }))
     }
 
-    fn value(&mut self, name: &str) -> Result<Option<Tree>, ConvertError> {
-        let request = self.request;
+    fn value(&self, name: &str) -> Result<Option<Tree>> {
+        let request = self.conversion.request;
         Ok(match name {
-            "messages" => {
-                let without_system = self.compiled.has("system");
-                Some(messages::messages(&request.messages, without_system, &mut self.losses)?)
-            }
-            "system" => messages::system(&request.messages, &mut self.losses)?.map(Tree::String),
-            "prompt" => {
-                let prompt = request.prompt.as_ref().map(|prompt| &*prompt.value).or(self.prompt);
-                let prompt = prompt.filter(|_| request.prompts.is_none()).ok_or_else(|| {
-                    let what = "a request without a prompt, which the template requires,";
-                    ConvertError::unsupported(what, "/prompt")
-                })?;
-                Some(Tree::String(prompt.to_string()))
-            }
+            "messages" => Some(messages::messages(self.conversion, self.compiled.has("system"))?),
+            "system" => messages::system(self.conversion)?.map(Tree::String),
+            "prompt" => Some(Tree::String(match &request.prompt {
+                Some(prompt) => prompt.value.to_string(),
+                None => self.conversion.prompt()?.to_string(),
+            })),
             "tools" if request.tools.is_empty() => None,
-            "tools" => Some(messages::tools(&request.tools, &mut self.losses)?),
+            "tools" => Some(messages::tools(self.conversion)?),
             "stop" if request.stop.is_empty() => None,
             "stop" => Some(Tree::Array(
                 request.stop.iter().map(|stop| Tree::String(stop.value.to_string())).collect(),
             )),
             name => match name.strip_prefix(OTHER) {
+                Some(_) if self.conversion.options.drop_extra_parameters => None,
                 Some(other) => {
                     let found = request.extra_parameters.iter().rev().find(|(known, _)| known == other);
                     found.and_then(|(_, json)| serde_json::from_str(json.value.as_str()).ok())
@@ -243,77 +228,74 @@ impl Writer<'_, '_> {
                 None => parameters(request)
                     .into_iter()
                     .find(|(known, _)| *known == name)
-                    .and_then(|(_, value)| value),
+                    .and_then(|(_, value)| Some(value?.1)),
             },
         })
     }
 
     /// Reports the values that the template has no placeholder for.
-    fn report(&mut self) {
-        let request = self.request;
+    fn report(&self) {
+        let request = self.conversion.request;
         const WHY: &str = "the template has no place for it";
-        let mut drop = |name: &str, is_said: bool| {
-            if is_said && !self.compiled.has(name) {
-                let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-                self.losses.add_at(pointer, Outcome::Dropped, WHY);
+        let report = |name, offset| self.conversion.report_dropped(offset, name, WHY);
+        let drop = |name, offset: Option<Offset>| {
+            if let (Some(offset), false) = (offset, self.compiled.has(name)) {
+                report(name, offset);
             }
         };
         for (name, value) in parameters(request) {
-            drop(name, value.is_some());
+            drop(name, value.map(|(offset, _)| offset));
         }
-        drop("tools", !request.tools.is_empty());
-        drop("stop", !request.stop.is_empty());
-        drop("project", request.project.is_some());
-        for (name, is_said) in [
-            ("tool_choice", request.tool_choice.is_some()),
-            ("parallel_tool_calls", request.parallel_tool_calls.is_some()),
-            ("logprobs", request.logprobs.is_some()),
-            ("top_logprobs", request.top_logprobs.is_some()),
-            ("logit_bias", request.logit_bias.is_some()),
-            ("response_format", request.response_format.is_some()),
-            ("reasoning", request.reasoning.is_some()),
-            ("stream_options", request.include_usage.is_some()),
-            ("service_tier", request.service_tier.is_some()),
-            ("return_full_text", request.return_full_text.is_some()),
-            ("details", request.details.is_some()),
-        ] {
-            drop(name, is_said);
-        }
-        for (name, _) in &request.extra_parameters {
-            if !self.compiled.has(&format!("{OTHER}{name}")) {
-                let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-                self.losses.add_at(pointer, Outcome::Dropped, WHY);
+        drop("tools", request.tools.first().map(|tool| tool.offset));
+        drop("stop", request.stop.first().map(|stop| stop.offset));
+        drop("project", request.project.as_ref().map(|param| param.offset));
+        drop("tool_choice", request.tool_choice.as_ref().map(|param| param.offset));
+        drop("parallel_tool_calls", request.parallel_tool_calls.map(|param| param.offset));
+        drop("logprobs", request.logprobs.map(|param| param.offset));
+        drop("top_logprobs", request.top_logprobs.map(|param| param.offset));
+        drop("logit_bias", request.logit_bias.as_ref().map(|param| param.offset));
+        drop("response_format", request.response_format.as_ref().map(|param| param.offset));
+        drop("reasoning", request.reasoning.as_ref().map(|param| param.offset));
+        drop("stream_options", request.include_usage.map(|param| param.offset));
+        drop("service_tier", request.service_tier.as_ref().map(|param| param.offset));
+        drop("return_full_text", request.return_full_text.map(|param| param.offset));
+        drop("details", request.details.map(|param| param.offset));
+        for (name, param) in &request.extra_parameters {
+            let is_reported = self.conversion.options.drop_extra_parameters;
+            if !is_reported && !self.compiled.has(&format!("{OTHER}{name}")) {
+                report("extra_parameters", param.offset);
             }
         }
         let has_messages = self.compiled.has("messages") || self.compiled.has("prompt");
-        if !request.messages.is_empty() && !has_messages {
-            self.losses.add_at("/messages", Outcome::Dropped, WHY);
+        if let (Some(message), false) = (request.messages.first(), has_messages) {
+            report("messages", message.offset);
         }
     }
 }
 
 /// The parameters that are one value each.
-fn parameters(request: &Request<'_>) -> [(&'static str, Option<Tree>); 13] {
-    let float =
-        |param: Option<Param<f64>>| param.and_then(|param| Number::from_f64(param.value)).map(Tree::Number);
-    let count = |param: Option<Param<u64>>| param.map(|param| Tree::Number(param.value.into()));
-    let integer = |param: Option<Param<i64>>| param.map(|param| Tree::Number(param.value.into()));
-    let text = |param: &Option<Param<Cow<'_, str>>>| {
-        param.as_ref().map(|param| Tree::String(param.value.to_string()))
-    };
+fn parameters(request: &Request<'_>) -> [(&'static str, Option<(Offset, Tree)>); 13] {
+    fn of<T: Clone>(param: &Option<Param<T>>, tree: impl Fn(T) -> Option<Tree>) -> Option<(Offset, Tree)> {
+        let param = param.as_ref()?;
+        Some((param.offset, tree(param.value.clone())?))
+    }
+    let float = |param| of(param, |value| Number::from_f64(value).map(Tree::Number));
+    let count = |param| of(param, |value: u64| Some(Tree::Number(value.into())));
+    let integer = |param| of(param, |value: i64| Some(Tree::Number(value.into())));
+    let text = |param: &Option<Param<Cow<'_, str>>>| of(param, |text| Some(Tree::String(text.into_owned())));
     [
         ("model", text(&request.model)),
-        ("max_tokens", count(request.max_tokens)),
-        ("temperature", float(request.temperature)),
-        ("top_p", float(request.top_p)),
-        ("top_k", integer(request.top_k)),
-        ("min_p", float(request.min_p)),
-        ("seed", integer(request.seed)),
-        ("n", count(request.n)),
-        ("frequency_penalty", float(request.frequency_penalty)),
-        ("presence_penalty", float(request.presence_penalty)),
-        ("repetition_penalty", float(request.repetition_penalty)),
-        ("stream", request.stream.map(|param| Tree::Bool(param.value))),
+        ("max_tokens", count(&request.max_tokens)),
+        ("temperature", float(&request.temperature)),
+        ("top_p", float(&request.top_p)),
+        ("top_k", integer(&request.top_k)),
+        ("min_p", float(&request.min_p)),
+        ("seed", integer(&request.seed)),
+        ("n", count(&request.n)),
+        ("frequency_penalty", float(&request.frequency_penalty)),
+        ("presence_penalty", float(&request.presence_penalty)),
+        ("repetition_penalty", float(&request.repetition_penalty)),
+        ("stream", of(&request.stream, |value| Some(Tree::Bool(value)))),
         ("user", text(&request.user)),
     ]
 }
