@@ -113,9 +113,9 @@ impl Engine {
         self.limits = limits;
     }
 
-    /// Sets the date that templates may read.
-    pub(crate) fn set_date(&mut self, date: Date) {
-        let now = move |format: &str| date.format(format);
+    /// Sets where the date comes from that templates may read.
+    pub(crate) fn set_clock(&mut self, now: impl Fn() -> Date + Send + Sync + 'static) {
+        let now = move |format: &str| now().format(format);
         Arc::make_mut(&mut self.environment).add_function("strftime_now", now);
     }
 

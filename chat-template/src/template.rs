@@ -159,9 +159,15 @@ impl Template {
 
     /// Sets the date for templates that read it (`strftime_now`). A template that requires the date fails without it.
     #[must_use]
-    pub fn date(mut self, date: Date) -> Self {
+    pub fn date(self, date: Date) -> Self {
+        self.clock(move || date)
+    }
+
+    /// The same for a program that runs for long: `now` is called each time that a template reads the date.
+    #[must_use]
+    pub fn clock(mut self, now: impl Fn() -> Date + Send + Sync + 'static) -> Self {
         if let Kind::Jinja { engine, .. } = &mut self.kind {
-            engine.set_date(date);
+            engine.set_clock(now);
         }
         self
     }

@@ -1,6 +1,8 @@
-//! What a model of the configuration may be: containers with a format of their own.
+//! What a model of the configuration may be: containers with a format of their own, and credentials of roles.
 
 mod common;
+#[path = "../../transport-reqwest/tests/aws/metadata.rs"]
+mod metadata;
 
 use std::path::PathBuf;
 
@@ -30,12 +32,16 @@ impl Directory {
 
     /// The configuration of one model of an emulator, with these keys.
     fn config(&self, emulator: &Emulator, keys: &str) -> Config {
-        let text = format!(
+        self.read(&format!(
             "models: [{{name: m, endpoint: e, region: us-east-1, endpoint_url: '{}', \
              aws: {{access_key_id: {ACCESS_KEY_ID}, secret: {SECRET_ACCESS_KEY}}}, {keys}}}]",
             emulator.url(),
-        );
-        let read = Config::read(&text, &self.0.join("gateway.yaml"), |_| None);
+        ))
+    }
+
+    fn read(&self, text: &str) -> Config {
+        let environment = |name: &str| (name == "TOKEN").then(|| "token-of-a-variable".to_owned());
+        let read = Config::read(text, &self.0.join("gateway.yaml"), environment);
         let (mut config, _) = read.unwrap_or_else(|error| panic!("{error}"));
         config.access_log = AccessLog::Off;
         config
@@ -203,5 +209,74 @@ async fn a_reload_reads_the_format_again() {
     assert_eq!(chat().await["question"], "hi");
     gateway.reload(directory.config(&emulator, keys)).await.expect("a configuration");
     assert_eq!(chat().await["problem"], "hi");
+    emulator.stop().await;
+}
+
+/// Roles are assumed with keys, or with a token, and the endpoint is called with the credentials that STS issues: the emulator
+/// accepts no others.
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_assumed_with_keys_or_with_a_token() {
+    const ROLE: &str = "arn:aws:iam::123456789012:role/llm";
+    let directory = Directory::new("roles");
+    directory.file("token", "token-of-a-file\n");
+    let sts = metadata::Metadata::start();
+    let emulator = Emulator::builder().session_token(metadata::SESSION_TOKEN).start().await.expect("a port");
+    let (sts_url, url) = (sts.url(), emulator.url());
+    let own = |keys: &str| {
+        format!(
+            "models: [{{name: m, endpoint: e, region: us-east-1, endpoint_url: '{url}', \
+             aws: {{role_arn: '{ROLE}', sts_endpoint_url: '{sts_url}', {keys}}}}}]"
+        )
+    };
+    let litellm = |keys: &str| {
+        format!(
+            "model_list: [{{model_name: m, litellm_params: {{model: sagemaker_chat/e, aws_region_name: us-east-1, \
+             sagemaker_base_url: '{url}', aws_role_name: '{ROLE}', aws_sts_endpoint: '{sts_url}', {keys}}}}}]"
+        )
+    };
+    let path = directory.0.join("token");
+    let file = format!("aws_web_identity_token: 'oidc/file/{}'", path.display());
+    let keys = "ExternalId=mine&";
+    for (text, expected, key) in [
+        (own("access_key_id: AKOTHER, secret: other, external_id: mine"), keys, Some("AKOTHER")),
+        (
+            litellm("aws_access_key_id: AKOTHER, aws_secret_access_key: other, aws_external_id: mine"),
+            keys,
+            Some("AKOTHER"),
+        ),
+        (own("web_identity_token_file: token, session_name: s"), "WebIdentityToken=token-of-a-file", None),
+        (litellm(&file), "WebIdentityToken=token-of-a-file", None),
+        (litellm("aws_web_identity_token: oidc/env/TOKEN"), "WebIdentityToken=token-of-a-variable", None),
+        (litellm("aws_web_identity_token: TOKEN"), "WebIdentityToken=token-of-a-variable", None),
+    ] {
+        let gateway = Gateway::new(directory.read(&text)).await.expect("a gateway");
+        let (path, body) = request(Api::OpenAi, false);
+        let reply = post(&gateway, path, body).await;
+        assert_eq!(reply.status, 200, "{text}: {}", reply.text());
+        let calls = sts.take();
+        let [call] = &calls[..] else { panic!("{text}: {calls:?}") };
+        let sent = format!("{}&", call.request);
+        assert!(sent.contains(expected), "{text}: {sent}");
+        assert!(sent.contains("RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fllm&"), "{sent}");
+        assert_eq!(call.key.as_deref(), key, "{text}");
+    }
+    emulator.stop().await;
+}
+
+/// Templates that read the date get that of each request.
+#[tokio::test]
+async fn templates_have_the_date() {
+    let directory = Directory::new("date");
+    directory.file("date.jinja", "{{ strftime_now('%a, %d %b %Y') }}|{{ messages[0].content }}");
+    let emulator = emulator(ContainerFormat::Tgi, common::ECHO).await;
+    let gateway = Gateway::new(directory.config(&emulator, "format: tgi, template: date.jinja"));
+    let gateway = gateway.await.expect("a gateway");
+    let today = || httpdate::fmt_http_date(std::time::SystemTime::now())[..16].to_owned();
+    let before = today();
+    let (path, body) = request(Api::OpenAi, false);
+    assert_eq!(post(&gateway, path, body).await.status, 200);
+    let sent: Value = serde_json::from_slice(&emulator.requests()[0].body).expect("JSON");
+    let prompts = [before, today()].map(|date| format!("{date}|hi"));
+    assert!(prompts.contains(&sent["inputs"].as_str().expect("a prompt").to_owned()), "{sent} {prompts:?}");
     emulator.stop().await;
 }

@@ -7,14 +7,16 @@ use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_types::service_config::ServiceConfigKey;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use sagewire_transport::Error;
 
 use crate::builder::{Builder, CA_BUNDLE, DUAL_STACK, FIPS, GLOBAL_URL, MAX_ATTEMPTS, SERVICE_URL, attempts};
 use crate::chain::Chain;
 use crate::connector::http_client;
-use crate::identities::{Role, without_blank_urls};
+use crate::identities::{Role, WebIdentity, WebIdentityToken, without_blank_urls};
 use crate::profiles::{DEFAULT, ProfileFile, Profiles, decoded};
 use crate::settings::{Origin, Setting, variable};
 use crate::sources::{Found, Sources};
@@ -36,6 +38,13 @@ pub struct AwsConfig {
     pub external_id: Option<String>,
     /// The session name of the role. Default: `sagewire`.
     pub session_name: Option<String>,
+    /// The credentials with which the role is assumed, in place of those that are found; without a role, they are used
+    /// themselves.
+    pub credentials: Option<Credentials>,
+    /// The token with which the role is assumed, as issued by an OIDC provider. It takes precedence over credentials.
+    pub web_identity_token: Option<WebIdentityToken>,
+    /// The URL of STS, which issues the credentials of the role. Default: that of the environment or of the region.
+    pub sts_endpoint_url: Option<String>,
     /// The timeout of the instance metadata service, which is the last source. On machines outside of AWS it does not respond.
     /// Default: as in the AWS SDK, two seconds and several attempts.
     pub metadata_timeout: Option<Duration>,
@@ -72,6 +81,27 @@ impl AwsConfig {
     #[must_use]
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
         self.session_name = Some(name.into());
+        self
+    }
+
+    /// Sets [`credentials`](Self::credentials).
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Sets [`web_identity_token`](Self::web_identity_token).
+    #[must_use]
+    pub fn web_identity_token(mut self, token: WebIdentityToken) -> Self {
+        self.web_identity_token = Some(token);
+        self
+    }
+
+    /// Sets [`sts_endpoint_url`](Self::sts_endpoint_url).
+    #[must_use]
+    pub fn sts_endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.sts_endpoint_url = Some(url.into());
         self
     }
 
@@ -158,12 +188,11 @@ impl Builder {
         let of_profile = sources.profile(&profiles, profile.as_deref().unwrap_or(DEFAULT)).await;
         self.warnings.extend(warnings(&profiles, profile.as_deref(), source, &of_profile));
         if self.credentials.is_none() {
-            let (chain, origin) = match &source.profile {
-                Some(_) => (Chain::single("profile", of_profile.provider), Origin::Profile("credentials")),
-                None => (Chain::new(&sources, of_profile.provider), Origin::Chain),
+            let sts = match &source.sts_endpoint_url {
+                Some(url) => config.to_builder().service_config(NoServices).endpoint_url(url).build(),
+                None => config.clone(),
             };
-            let provider = with_role(source, &config, SharedCredentialsProvider::new(chain)).await;
-            self.credentials = Some((provider, origin));
+            self.credentials = Some(credentials(source, &sts, &sources, of_profile.provider).await?);
         }
         let enabled = |enabled: Option<bool>, name, key| enabled?.then(|| origin(name, key));
         self.fips = self.fips.or_else(|| enabled(config.use_fips(), FIPS, "use_fips_endpoint"));
@@ -253,6 +282,44 @@ fn retries(max_attempts: Option<&Setting>) -> RetryConfig {
     match count {
         Some(count) => retries.with_max_attempts(count.try_into().unwrap_or(u32::MAX)),
         None => retries,
+    }
+}
+
+/// The credentials that the program selects, and where they come from. `config` is for calls of STS.
+async fn credentials(
+    source: &AwsConfig,
+    config: &SdkConfig,
+    sources: &Sources,
+    of_profile: SharedCredentialsProvider,
+) -> Result<(SharedCredentialsProvider, Origin), Error> {
+    if let Some(token) = source.web_identity_token.clone() {
+        let Some(role_arn) = source.role_arn.clone() else {
+            return Err(Error::config("a web identity token is for a role, and there is none"));
+        };
+        let (session_name, config) = (source.session_name.clone(), config.clone());
+        let feature = AwsCredentialFeature::CredentialsStsAssumeRoleWebId;
+        let identity = WebIdentity { config, token, role_arn, session_name, feature };
+        let chain = Chain::single("web identity", SharedCredentialsProvider::new(identity));
+        return Ok((SharedCredentialsProvider::new(chain), Origin::Program));
+    }
+    let (chain, origin) = match (&source.credentials, &source.profile) {
+        (Some(keys), _) => {
+            (Chain::single("keys", SharedCredentialsProvider::new(keys.clone())), Origin::Program)
+        }
+        (None, Some(_)) => (Chain::single("profile", of_profile), Origin::Profile("credentials")),
+        (None, None) => (Chain::new(sources, of_profile), Origin::Chain),
+    };
+    let provider = with_role(source, config, SharedCredentialsProvider::new(chain)).await;
+    Ok((provider, origin))
+}
+
+/// No settings of single services, which would take precedence over the URL that the program sets.
+#[derive(Debug)]
+struct NoServices;
+
+impl LoadServiceConfig for NoServices {
+    fn load_config(&self, _: ServiceConfigKey<'_>) -> Option<String> {
+        None
     }
 }
 

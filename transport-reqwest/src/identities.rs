@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use aws_config::sso::SsoTokenProvider;
@@ -114,11 +115,46 @@ impl Error for MfaIsMissing {
     }
 }
 
-/// A role that is assumed with a token in a file, as on EKS. The file is read each time, because it is renewed.
+/// A token of an OIDC provider, for [`AwsConfig::web_identity_token`](crate::AwsConfig::web_identity_token).
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WebIdentityToken {
+    /// The path of a file with the token. It is read each time that the role is assumed, because it is renewed.
+    File(PathBuf),
+    /// The token itself.
+    Text(String),
+}
+
+impl WebIdentityToken {
+    async fn read(&self) -> Result<String, CredentialsError> {
+        match self {
+            Self::Text(token) => Ok(token.clone()),
+            Self::File(path) => {
+                let token = tokio::fs::read_to_string(path).await.map_err(|error| {
+                    let message = format!("the token in {} cannot be read: {error}", path.display());
+                    CredentialsError::invalid_configuration(message)
+                })?;
+                Ok(token.trim_end().to_owned())
+            }
+        }
+    }
+}
+
+/// Without the token.
+impl fmt::Debug for WebIdentityToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Text(_) => f.write_str("Text(…)"),
+        }
+    }
+}
+
+/// A role that is assumed with a token, as on EKS.
 #[derive(Debug)]
 pub(crate) struct WebIdentity {
     pub(crate) config: SdkConfig,
-    pub(crate) token_file: String,
+    pub(crate) token: WebIdentityToken,
     pub(crate) role_arn: String,
     pub(crate) session_name: Option<String>,
     /// What has selected it.
@@ -127,11 +163,7 @@ pub(crate) struct WebIdentity {
 
 impl WebIdentity {
     async fn credentials(&self) -> provider::Result {
-        let unreadable = |error| {
-            let message = format!("the token in {} cannot be read: {error}", self.token_file);
-            CredentialsError::invalid_configuration(message)
-        };
-        let token = tokio::fs::read_to_string(&self.token_file).await.map_err(unreadable)?;
+        let token = self.token.read().await?;
         let call = aws_sdk_sts::Client::new(&self.config).assume_role_with_web_identity();
         let call = call.role_arn(&self.role_arn).web_identity_token(token);
         let call = call.role_session_name(self.session_name.as_deref().unwrap_or(SESSION_NAME));

@@ -111,6 +111,8 @@ pub use builder::{Builder, http_client};
 pub use client::{Client, Route};
 pub use credentials::EnvCredentials;
 #[cfg(feature = "aws-config")]
+pub use identities::WebIdentityToken;
+#[cfg(feature = "aws-config")]
 pub use profiles::ProfileFile;
 pub use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Chat, ChatResponse, ChatStream, Embeddings, EmbeddingsResponse,

@@ -17,7 +17,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
 use crate::credentials::EnvCredentials;
-use crate::identities::{Role, Sso, WebIdentity, with_feature};
+use crate::identities::{Role, Sso, WebIdentity, WebIdentityToken, with_feature};
 use crate::profiles::{Profiles, decoded};
 use crate::settings::variable;
 
@@ -60,7 +60,7 @@ impl Sources {
         };
         SharedCredentialsProvider::new(WebIdentity {
             config: self.config.clone(),
-            token_file,
+            token: WebIdentityToken::File(token_file.into()),
             role_arn,
             session_name: variable("AWS_ROLE_SESSION_NAME"),
             feature: AwsCredentialFeature::CredentialsEnvVarsStsWebIdToken,
@@ -149,7 +149,7 @@ impl Sources {
         if let Some(file) = profile.get("web_identity_token_file") {
             return Ok(Some(SharedCredentialsProvider::new(WebIdentity {
                 config: self.config.clone(),
-                token_file: file.to_owned(),
+                token: WebIdentityToken::File(file.into()),
                 role_arn: profile.required("role_arn", profile.get("role_arn"))?,
                 session_name: profile.get("role_session_name").map(str::to_owned),
                 feature: AwsCredentialFeature::CredentialsProfileStsWebIdToken,

@@ -135,7 +135,7 @@ fn invalid_descriptions_are_reported() {
             let run = sagewire(args, b"{}");
             let line = run.fails(2);
             assert!(line.starts_with(&format!("usage: invalid value '{name}' for '--")), "{line}");
-            assert!(line.contains(&format!("{}{found}", file.path())), "{line}");
+            assert!(line.contains(&format!("{}: custom format{found}", file.path())), "{line}");
         }
     }
 }

@@ -23,6 +23,8 @@ use std::time::Duration;
 use sagewire_codec::Api;
 use sagewire_codec::custom::Format;
 
+use sagewire_transport_reqwest::WebIdentityToken;
+
 pub use self::keys::new_key;
 pub use self::read::{ConfigError, Note, Position, Problem};
 
@@ -168,8 +170,12 @@ pub struct Credentials {
     pub external_id: Option<String>,
     /// The name of the role's session.
     pub session_name: Option<String>,
-    /// A key pair.
+    /// A key pair. With a role, the role is assumed with it.
     pub keys: Option<KeyPair>,
+    /// The token of an OIDC provider with which the role is assumed, in place of other credentials.
+    pub web_identity_token: Option<WebIdentityToken>,
+    /// The URL of STS, which issues the credentials of a role. Default: that of the environment or of the region.
+    pub sts_endpoint_url: Option<String>,
 }
 
 /// A key pair of AWS.

@@ -1,11 +1,13 @@
 //! Models of the gateway's own file.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sagewire_codec::Api;
 use sagewire_codec::embeddings::RequestShape;
 use sagewire_transport::Endpoint;
+use sagewire_transport_reqwest::WebIdentityToken;
 use serde_json::json;
 
 use super::read::{FromYaml, Position, Reader, names, section, suggestion};
@@ -92,16 +94,20 @@ struct AwsFile {
     access_key_id: Option<Located<String>>,
     secret: Option<Located<Secret>>,
     session_token: Option<Located<Secret>>,
+    web_identity_token_file: Option<Located<PathBuf>>,
+    sts_endpoint_url: Option<String>,
 }
 
 section!(AwsFile, AwsFile::default(), required [], {
     "profile" => profile, "A profile of the AWS files.";
-    "role_arn" => role_arn, "A role that is assumed.";
+    "role_arn" => role_arn, "A role that is assumed, with the other credentials of this section or those of AWS's chain.";
     "external_id" => external_id, "The external ID of the role.";
     "session_name" => session_name, "The name of the role's session. Default: `sagewire`.";
     "access_key_id" => access_key_id, "The access key ID of a key pair.";
     "secret" => secret, "Its secret access key: `${NAME}` or `{file: PATH}`.";
     "session_token" => session_token, "Its session token.";
+    "web_identity_token_file" => web_identity_token_file, "The path of a token of an OIDC provider, with which the role is assumed. It is read again when the credentials expire.";
+    "sts_endpoint_url" => sts_endpoint_url, "The URL of STS, for the role. Default: that of the environment or of the region.";
 });
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -296,12 +302,23 @@ impl AwsFile {
             }
             (None, None, None) => None,
         };
+        let role_arn = self.role_arn.clone();
+        if let (Some(file), None) = (&self.web_identity_token_file, &role_arn) {
+            return reader.problem(file.at, "`web_identity_token_file` without `role_arn`");
+        }
+        if let (Some(file), Some(keys)) = (&self.web_identity_token_file, &self.access_key_id) {
+            let at = file.at.max(keys.at);
+            return reader.problem(at, "a role is assumed with a key pair or with a token, not with both");
+        }
+        let token = self.web_identity_token_file.as_ref();
         Some(Credentials {
             profile: self.profile.clone(),
-            role_arn: self.role_arn.clone(),
+            role_arn,
             external_id: self.external_id.clone(),
             session_name: self.session_name.clone(),
             keys,
+            web_identity_token: token.map(|file| WebIdentityToken::File(file.value.clone())),
+            sts_endpoint_url: self.sts_endpoint_url.clone(),
         })
     }
 }

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use sagewire_chat_template::{Roles, Template as ChatTemplate};
+use sagewire_chat_template::{Date, Roles, Template as ChatTemplate};
 use serde_json::json;
 
 use super::Template;
 use super::read::{FromYaml, Reader};
 use super::yaml::{Node, Value};
+use crate::observe::utc;
 
 /// The name for a single message without a template.
 const NONE: &str = "none";
@@ -34,7 +36,7 @@ impl Template {
     pub fn named(name: &str) -> Result<Self, sagewire_chat_template::TemplateError> {
         match name {
             NONE => Self::jinja(NONE, SINGLE_MESSAGE),
-            name => Ok(Self::new(name, ChatTemplate::named(name)?)),
+            name => Ok(Self::dated(name, ChatTemplate::named(name)?)),
         }
     }
 
@@ -63,7 +65,12 @@ impl Template {
     }
 
     fn jinja(name: &str, source: &str) -> Result<Self, sagewire_chat_template::TemplateError> {
-        ChatTemplate::from_jinja(source, "{}").map(|template| Self::new(name, template))
+        ChatTemplate::from_jinja(source, "{}").map(|template| Self::dated(name, template))
+    }
+
+    /// A template that reads the date of each request, if it reads one.
+    fn dated(name: impl Into<String>, template: ChatTemplate) -> Self {
+        Self::new(name, template.clock(today))
     }
 
     /// Reads the template in a file: a `tokenizer_config.json`, or a Jinja template with such a file next to it.
@@ -78,8 +85,17 @@ impl Template {
             false => ChatTemplate::from_tokenizer_config(&text),
         };
         let template = template.map_err(|error| in_file(&error))?;
-        Ok(Self::new(path.display().to_string(), template))
+        Ok(Self::dated(path.display().to_string(), template))
     }
+}
+
+/// The date in UTC.
+fn today() -> Date {
+    let ([year, month, day], time) = utc(SystemTime::now());
+    let [hour, minute, second] = time.map(|part| part as u8);
+    let date = u16::try_from(year).ok().and_then(|year| Date::new(year, month as u8, day as u8));
+    let date = date.and_then(|date| date.time(hour, minute, second));
+    date.or_else(|| Date::new(1970, 1, 1)).expect("it is a date")
 }
 
 fn is_jinja(path: &Path) -> bool {

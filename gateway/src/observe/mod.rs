@@ -15,6 +15,7 @@ mod timestamp;
 mod trace;
 mod traceparent;
 
+pub(crate) use self::timestamp::utc;
 use access_log::AccessLog;
 pub(crate) use metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, EndpointState, Metrics, StateSource};
 pub(crate) use traceparent::TraceParent;

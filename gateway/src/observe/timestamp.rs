@@ -13,13 +13,17 @@ const DAYS_OF_ERA: u64 = 146_097;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timestamp(pub(super) SystemTime);
 
+/// Year, month and day, and hour, minute and second, in UTC.
+pub(crate) fn utc(time: SystemTime) -> ([u64; 3], [u64; 3]) {
+    let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, seconds) = (time.as_secs() / DAY, time.as_secs() % DAY);
+    (date(days).into(), [seconds / 3600, seconds / 60 % 60, seconds % 60])
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (days, seconds) = (time.as_secs() / DAY, time.as_secs() % DAY);
-        let (year, month, day) = date(days);
-        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let milliseconds = time.subsec_millis();
+        let ([year, month, day], [hour, minute, second]) = utc(self.0);
+        let milliseconds = self.0.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sagewire_codec::model::{ConversionOptions, Json, Param, Request, ZeroTemperature};
 use sagewire_codec::{Api, Options};
 use sagewire_transport::{Bounds, Chat, Embeddings, Error, Retry};
-use sagewire_transport_reqwest::{AwsConfig, Client, Credentials, Route, http_client};
+use sagewire_transport_reqwest::{AwsConfig, Client, Credentials, Route, WebIdentityToken, http_client};
 use sha2::{Digest, Sha256};
 
 use crate::config::{self, Config, Model, ModelKind, ModelName, Streams};
@@ -278,16 +278,20 @@ fn bounds(timeouts: &config::Timeouts) -> Bounds {
 /// Deployments with the same key share a client, its connections and its credentials.
 fn client_key(sagemaker: &config::SageMaker, timeouts: &config::Timeouts) -> String {
     let config::SageMaker { openai_route, region, endpoint_url, credentials, .. } = sagemaker;
-    let keys = credentials.keys.as_ref().map(|keys| {
+    let secrets = credentials.keys.as_ref().map(|keys| {
         let token = keys.session_token.as_ref().map(config::Secret::expose).unwrap_or_default();
-        let secrets = Sha256::new().chain_update(keys.secret.expose()).chain_update([0]).chain_update(token);
-        (&keys.access_key_id, hex::encode(secrets.finalize()))
+        hashed([keys.secret.expose(), token])
     });
-    let config::Credentials { profile, role_arn, external_id, session_name, .. } = credentials;
-    format!(
-        "{openai_route} {region:?} {endpoint_url:?} {profile:?} {role_arn:?} {external_id:?} {session_name:?} {keys:?} \
-         {timeouts:?}"
-    )
+    let token = match &credentials.web_identity_token {
+        Some(WebIdentityToken::Text(token)) => Some(hashed([token, ""])),
+        _ => None,
+    };
+    // The secrets are not in the text of the credentials.
+    format!("{openai_route} {region:?} {endpoint_url:?} {credentials:?} {secrets:?} {token:?} {timeouts:?}")
+}
+
+fn hashed(secrets: [&str; 2]) -> String {
+    hex::encode(Sha256::new().chain_update(secrets[0]).chain_update([0]).chain_update(secrets[1]).finalize())
 }
 
 async fn client(sagemaker: &config::SageMaker, bounds: Bounds) -> Result<Client, Error> {
@@ -302,29 +306,23 @@ async fn client(sagemaker: &config::SageMaker, bounds: Bounds) -> Result<Client,
     if let Some(url) = endpoint_url {
         builder = builder.endpoint_url(url);
     }
-    if let Some(keys) = &credentials.keys {
+    let keys = credentials.keys.as_ref().map(|keys| {
         let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
-        builder = builder.credentials(Credentials::new(
-            keys.access_key_id.as_str(),
-            keys.secret.expose(),
-            token,
-            None,
-            "configuration",
-        ));
-        if credentials.role_arn.is_none() {
-            return builder.from_env().build();
+        Credentials::new(keys.access_key_id.as_str(), keys.secret.expose(), token, None, "configuration")
+    });
+    match keys {
+        // Neither profiles nor STS are needed.
+        Some(keys) if credentials.role_arn.is_none() => builder.credentials(keys).from_env().build(),
+        keys => {
+            let mut source = AwsConfig::new();
+            source.profile.clone_from(&credentials.profile);
+            source.role_arn.clone_from(&credentials.role_arn);
+            source.external_id.clone_from(&credentials.external_id);
+            source.session_name.clone_from(&credentials.session_name);
+            source.credentials = keys;
+            source.web_identity_token.clone_from(&credentials.web_identity_token);
+            source.sts_endpoint_url.clone_from(&credentials.sts_endpoint_url);
+            builder.load_aws_config(&source).await?.build()
         }
     }
-    let mut source = AwsConfig::new();
-    for (value, set) in [
-        (&credentials.profile, AwsConfig::profile as fn(AwsConfig, String) -> AwsConfig),
-        (&credentials.role_arn, AwsConfig::role_arn),
-        (&credentials.external_id, AwsConfig::external_id),
-        (&credentials.session_name, AwsConfig::session_name),
-    ] {
-        if let Some(value) = value {
-            source = set(source, value.clone());
-        }
-    }
-    builder.load_aws_config(&source).await?.build()
 }

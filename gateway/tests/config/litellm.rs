@@ -4,6 +4,7 @@ use sagewire_codec::Api;
 use sagewire_codec::embeddings::RequestShape;
 use sagewire_codec::model::{Content, Message, Part, Role};
 use sagewire_gateway::config::{Config, LossPolicy, Model, ModelKind, ModelName, SageMaker, Upstream};
+use sagewire_transport_reqwest::WebIdentityToken;
 use sha2::{Digest, Sha256};
 
 use crate::{CANARY, lines, read};
@@ -123,7 +124,7 @@ fn all_credentials_are_taken_over() {
       aws_profile_name: work
       aws_role_name: arn:aws:iam::123456789012:role/llm
       aws_external_id: my-id
-      aws_web_identity_token: os.environ/TOKEN
+      aws_web_identity_token: oidc/file//run/secrets/token
       aws_sts_endpoint: https://sts.example.com
 ");
     let upstream = sagemaker(&model);
@@ -138,12 +139,11 @@ fn all_credentials_are_taken_over() {
     assert_eq!(credentials.keys.as_ref().unwrap().session_token.as_ref().unwrap().expose(), CANARY);
     assert_eq!(
         notes,
-        [
-            "6: the secret is in the file as plain text; use the environment or a file of its own for it",
-            "13: `litellm_params.aws_web_identity_token` is not taken over",
-            "14: `litellm_params.aws_sts_endpoint` is not taken over",
-        ]
+        ["6: the secret is in the file as plain text; use the environment or a file of its own for it",]
     );
+    assert_eq!(credentials.sts_endpoint_url.as_deref(), Some("https://sts.example.com"));
+    let file = Some(WebIdentityToken::File("/run/secrets/token".into()));
+    assert_eq!(credentials.web_identity_token, file);
 }
 
 #[test]

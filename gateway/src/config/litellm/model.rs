@@ -4,6 +4,7 @@ use sagewire_chat_template::{Roles, Template as ChatTemplate};
 use sagewire_codec::Api;
 use sagewire_codec::embeddings::RequestShape;
 use sagewire_transport::Endpoint;
+use sagewire_transport_reqwest::WebIdentityToken;
 use serde_json::json;
 
 use super::section::{Section, expanded, scalar};
@@ -254,7 +255,12 @@ impl Reading<'_> {
             external_id: parameters.text("aws_external_id", reader),
             session_name: parameters.text("aws_session_name", reader),
             keys,
+            web_identity_token: web_identity_token(parameters, reader),
+            sts_endpoint_url: parameters.text("aws_sts_endpoint", reader),
         };
+        if credentials.web_identity_token.is_some() && credentials.role_arn.is_none() {
+            return reader.problem(self.at, "`aws_web_identity_token` without `aws_role_name`");
+        }
         Some(SageMaker { endpoint, openai_route: false, region, endpoint_url, credentials })
     }
 
@@ -363,6 +369,26 @@ impl Reading<'_> {
         if let Some(info) = &self.info {
             info.note_rest(reader);
         }
+    }
+}
+
+/// The token with which a role is assumed. LiteLLM has these forms of it: `oidc/file/` and a path, `oidc/env/` and the name of
+/// a variable, `oidc/env_path/` and the name of one with a path, or the name of a variable alone
+/// ([OIDC](https://docs.litellm.ai/docs/oidc)). Tokens that other providers issue over the network are not supported.
+fn web_identity_token(parameters: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<WebIdentityToken> {
+    let node = parameters.take("aws_web_identity_token")?;
+    let value = scalar(node, reader).filter(|value| !value.is_empty())?;
+    let Some(rest) = value.strip_prefix("oidc/") else {
+        return Some(WebIdentityToken::Text(reader.optional_variable(&value).unwrap_or(value)));
+    };
+    match rest.split_once('/') {
+        Some(("file", path)) => Some(WebIdentityToken::File(reader.path(path))),
+        Some(("env", name)) => reader.variable(node.at, name).map(WebIdentityToken::Text),
+        Some(("env_path", name)) => {
+            let path = reader.variable(node.at, name)?;
+            Some(WebIdentityToken::File(reader.path(&path)))
+        }
+        _ => reader.problem(node.at, "a token of this kind is not supported; use `oidc/file/` and its path"),
     }
 }
 
