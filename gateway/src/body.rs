@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
+use http::Response;
 use http_body::{Frame, SizeHint};
-use sagewire_codec::{Api, Failure};
+use sagewire_codec::Failure;
 use sagewire_transport::{Error, TranscodedStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -37,6 +38,7 @@ pub struct Body(Content);
 enum Content {
     Whole(Option<Box<(Bytes, Recorder)>>),
     Stream(Box<StreamBody>),
+    Early(Box<EarlyBody>),
     Empty,
 }
 
@@ -63,6 +65,12 @@ struct Ping {
     timer: Pin<Box<Sleep>>,
 }
 
+/// The body of a stream that has no event yet.
+struct EarlyBody {
+    response: Pin<Box<dyn Future<Output = Response<Body>> + Send>>,
+    ping: Ping,
+}
+
 impl Body {
     pub(crate) fn empty() -> Self {
         Self(Content::Empty)
@@ -73,6 +81,16 @@ impl Body {
         Self(Content::Whole(Some(Box::new((bytes, recorder)))))
     }
 
+    /// A ping at once and from time to time, until there is a response, whose body follows.
+    pub(crate) fn early(
+        response: Pin<Box<dyn Future<Output = Response<Self>> + Send>>,
+        ping: &'static [u8],
+        every: Duration,
+    ) -> Self {
+        let ping = Ping::new(ping, every, Instant::now());
+        Self(Content::Early(Box::new(EarlyBody { response, ping })))
+    }
+
     /// A stream that has started. `tee` gets a copy for the cache.
     pub(crate) fn stream(
         source: Source,
@@ -81,24 +99,25 @@ impl Body {
         ping: Option<Duration>,
         tee: Option<Tee>,
     ) -> Self {
-        let bytes: Option<&[u8]> = match &source {
-            Source::Chat(stream) => match stream.api() {
-                // A comment, which parsers of server-sent events skip.
-                Api::OpenAi | Api::Completions | Api::Responses => Some(b": ping\n\n"),
-                Api::Anthropic => Some(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"),
-                // ConverseStream has no event for this purpose.
-                _ => None,
-            },
-            Source::Raw(_) => None,
-        };
-        let ping = bytes.zip(ping).map(|(bytes, every)| Ping {
-            bytes,
-            every,
-            timer: Box::pin(sleep_until(Instant::now() + every)),
-        });
+        let bytes = recorder.record.door.ping();
+        let ping = bytes.zip(ping).map(|(bytes, every)| Ping::new(bytes, every, Instant::now() + every));
         let (gathered, gave_way, recorder) = (BytesMut::new(), 0, Some(recorder));
         let stream = StreamBody { source, recorder, gathered, gave_way, closing, ping, tee };
         Self(Content::Stream(Box::new(stream)))
+    }
+}
+
+impl Ping {
+    fn new(bytes: &'static [u8], every: Duration, first: Instant) -> Self {
+        Self { bytes, every, timer: Box::pin(sleep_until(first)) }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        std::task::ready!(self.timer.as_mut().poll(cx));
+        self.timer.as_mut().reset(Instant::now() + self.every);
+        // Registers the new time.
+        let _ = self.timer.as_mut().poll(cx);
+        Poll::Ready(Bytes::from_static(self.bytes))
     }
 }
 
@@ -158,7 +177,10 @@ impl StreamBody {
                 Poll::Ready(Some(Err(error))) => self.finish(Some(error)),
                 Poll::Ready(None) => self.finish(None),
                 Poll::Pending if self.closing.poll_closed(cx).is_ready() => self.source.abort(),
-                Poll::Pending if self.gathered.is_empty() => return self.poll_ping(cx).map(Some),
+                Poll::Pending if self.gathered.is_empty() => {
+                    let ping = self.ping.as_mut().map(|ping| ping.poll(cx));
+                    return ping.map_or(Poll::Pending, |bytes| bytes.map(Some));
+                }
                 Poll::Pending if self.gave_way == GIVE_WAY => return self.take(),
                 Poll::Pending => {
                     self.gave_way += 1;
@@ -178,15 +200,6 @@ impl StreamBody {
             ping.timer.as_mut().reset(Instant::now() + ping.every);
         }
         Poll::Ready(Some(self.gathered.split().freeze()))
-    }
-
-    fn poll_ping(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        let Some(ping) = &mut self.ping else { return Poll::Pending };
-        std::task::ready!(ping.timer.as_mut().poll(cx));
-        ping.timer.as_mut().reset(Instant::now() + ping.every);
-        // Registers the new time.
-        let _ = ping.timer.as_mut().poll(cx);
-        Poll::Ready(Bytes::from_static(ping.bytes))
     }
 
     fn finish(&mut self, error: Option<Error>) {
@@ -246,6 +259,13 @@ impl http_body::Body for Body {
                 (!bytes.is_empty()).then_some(bytes)
             }),
             Content::Stream(stream) => std::task::ready!(stream.poll(cx)),
+            Content::Early(early) => match early.response.as_mut().poll(cx) {
+                Poll::Ready(response) => {
+                    *self = response.into_body();
+                    return self.poll_frame(cx);
+                }
+                Poll::Pending => Some(std::task::ready!(early.ping.poll(cx))),
+            },
         };
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -258,7 +278,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Content::Empty | Content::Whole(None) => SizeHint::with_exact(0),
             Content::Whole(Some(content)) => SizeHint::with_exact(content.0.len() as u64),
-            Content::Stream(_) => SizeHint::default(),
+            Content::Stream(_) | Content::Early(_) => SizeHint::default(),
         }
     }
 }
@@ -269,6 +289,7 @@ impl fmt::Debug for Body {
             Content::Empty => "empty",
             Content::Whole(_) => "whole",
             Content::Stream(_) => "stream",
+            Content::Early(_) => "early",
         };
         f.debug_tuple("Body").field(&kind).finish()
     }

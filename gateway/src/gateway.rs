@@ -146,7 +146,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(exchange::serve(&inner, request).await) })
+        Box::pin(async move { Ok(exchange::serve(inner, request).await) })
     }
 }
 

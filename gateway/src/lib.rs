@@ -11,6 +11,7 @@ pub mod config;
 mod connection;
 mod cors;
 mod door;
+mod early;
 mod exchange;
 mod fault;
 mod gateway;

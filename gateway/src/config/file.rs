@@ -100,6 +100,7 @@ section!(Bounds, Bounds::default(), required [], {
     "receive" => receive, "The time in which the body of a request has to arrive. Default: `30s`.";
     "send" => send, "The time between two bytes that a client reads. Default: `60s`.";
     "ping" => ping, "The time between two comments or pings in a stream without events, or `off`. Default: `off`.";
+    "ping_before_response" => ping_before_response, "Pings also before the first event of a stream, for example while an endpoint is scaled up: the status 200 is sent then, and a failure after it is the error of the stream. Default: `false`.";
 });
 
 section!(Shutdown, Shutdown::default(), required [], {

@@ -413,6 +413,9 @@ pub struct Bounds {
     pub send: Duration,
     /// The time between two comments or pings in a stream without events. Default: none are sent.
     pub ping: Option<Duration>,
+    /// Pings also before the first event of a stream, after that time: the status 200 is sent then, so that a failure after it is
+    /// the error of the stream. Default: no.
+    pub ping_before_response: bool,
 }
 
 /// How the gateway stops.
@@ -605,6 +608,7 @@ impl Default for Bounds {
             receive: seconds(30),
             send: seconds(60),
             ping: None,
+            ping_before_response: false,
         }
     }
 }

@@ -103,6 +103,17 @@ impl Door {
         }
     }
 
+    /// Bytes without meaning that its streams may have, so that proxies do not close a connection without news. Frames of AWS have
+    /// none.
+    pub(crate) fn ping(self) -> Option<&'static [u8]> {
+        match self {
+            // A comment, which parsers of server-sent events skip.
+            Self::OpenAi | Self::Responses => Some(b": ping\n\n"),
+            Self::Anthropic => Some(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"),
+            Self::Bedrock | Self::SageMaker => None,
+        }
+    }
+
     /// The service in the signatures of its clients.
     pub(crate) fn signing_name(self) -> Option<&'static str> {
         match self {

@@ -29,6 +29,9 @@ impl Exchange<'_> {
         let group = self.group(name)?;
         self.recorder.record.streamed = streams;
         self.reserve(&group, body.len(), request.max_tokens.as_ref().map(|tokens| tokens.value)).await?;
+        if streams {
+            self.allow_early(api);
+        }
         if api == Api::Converse {
             request.model = Some(Param::new(name.to_owned().into()));
         }

@@ -3,6 +3,7 @@
 mod calls;
 mod chat;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +18,7 @@ use sagewire_codec::{Api, HttpErrorKind, detect_request, read_request};
 use crate::body::{Body, Source};
 use crate::cached::Tee;
 use crate::door::{self, Call, Door, NoRoute, Route, error_response, with_common_headers};
+use crate::early::{self, Early};
 use crate::fault::Fault;
 use crate::gateway::{Inner, Setup};
 use crate::identity::Key;
@@ -42,16 +44,38 @@ pub(crate) struct Exchange<'a> {
     parts: &'a Parts,
     recorder: Recorder,
     key: Option<Arc<Key>>,
+    early: Option<Early>,
 }
 
 /// Serves a request. The record is finished with the body of the response.
-pub(crate) async fn serve<B>(inner: &Inner, request: http::Request<B>) -> Response<Body>
+pub(crate) async fn serve<B>(inner: Arc<Inner>, request: http::Request<B>) -> Response<Body>
 where
-    B: http_body::Body<Data = Bytes> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let arrived = Instant::now();
     let setup = inner.setup.load_full();
+    let bounds = &setup.config.bounds;
+    match bounds.ping.filter(|_| bounds.ping_before_response) {
+        None => respond(&inner, &setup, request, arrived, None).await,
+        Some(every) => {
+            let respond = |early| async move { respond(&inner, &setup, request, arrived, Some(early)).await };
+            early::serve(every, respond).await
+        }
+    }
+}
+
+async fn respond<B>(
+    inner: &Inner,
+    setup: &Setup,
+    request: http::Request<B>,
+    arrived: Instant,
+    early: Option<Early>,
+) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (parts, body) = request.into_parts();
     let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
     let route = Route::find(&parts.method, &parts.uri, &parts.headers);
@@ -61,8 +85,20 @@ where
     };
     let observers = Arc::clone(&inner.observers);
     let recorder = Recorder::new(observers, Arc::clone(&id), door, template, &parts.headers, arrived);
-    let mut exchange = Exchange { inner, setup: &setup, parts: &parts, recorder, key: None };
-    let mut response = match exchange.respond(body, route).await {
+    let mut exchange = Exchange { inner, setup, parts: &parts, recorder, key: None, early };
+    let content = match exchange.early {
+        None => exchange.respond(body, route).await,
+        // It may be in the middle of its stream, which ends if the gateway stops.
+        Some(_) => {
+            let mut closing = inner.closer.subscribe();
+            tokio::select! {
+                biased;
+                content = exchange.respond(body, route) => content,
+                () = poll_fn(|cx| closing.poll_closed(cx)) => Err(stops()),
+            }
+        }
+    };
+    let mut response = match content {
         Ok(Content::Whole(response)) => {
             exchange.recorder.record.status = response.status().as_u16();
             let is_head = parts.method == Method::HEAD;
@@ -81,7 +117,7 @@ where
             response
         }
         Err(fault) => {
-            let (head, bytes) = error_response(door, &fault).into_parts();
+            let (head, bytes) = exchange.error(&fault).into_parts();
             exchange.recorder.fail(&fault, head.status.as_u16());
             exchange.finish(head, bytes, parts.method == Method::HEAD)
         }
@@ -98,6 +134,28 @@ pub(crate) enum Content {
 }
 
 impl Exchange<'_> {
+    /// The response of a request that has failed: the error of the stream, if its head was sent.
+    fn error(&self, fault: &Fault) -> Response<Bytes> {
+        match self.early.as_ref().and_then(|early| early.error(fault)) {
+            Some(stream) => Response::new(stream),
+            None => error_response(self.recorder.record.door, fault),
+        }
+    }
+
+    /// The head of a stream of this API may be sent before there is an event, if that is configured.
+    fn allow_early(&mut self, api: Api) {
+        let door = self.recorder.record.door;
+        let (Some(_), Some(ping)) = (&self.early, door.ping()) else { return };
+        let mut headers = self.headers(None, &Losses::default());
+        headers.insert(CONTENT_TYPE, stream_type(door));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        with_common_headers(&mut headers, &self.recorder.record.id);
+        self.setup.cors.write(&self.parts.headers, &mut headers);
+        if let Some(early) = &mut self.early {
+            early.allow(api, headers, ping);
+        }
+    }
+
     fn finish(self, head: http::response::Parts, bytes: Bytes, is_head: bool) -> Response<Body> {
         let Self { recorder, .. } = self;
         let body = if is_head || bytes.is_empty() {
@@ -324,6 +382,11 @@ fn json(value: &serde_json::Value) -> Content {
 fn busy() -> Box<Fault> {
     let message = "The gateway has too many requests at the moment.";
     Fault::new(ErrorClass::GatewayBusy, HttpErrorKind::Unavailable, message)
+        .retry_after(Some(Duration::from_secs(1)))
+}
+
+fn stops() -> Box<Fault> {
+    Fault::new(ErrorClass::GatewayBusy, HttpErrorKind::Unavailable, "The gateway stops.")
         .retry_after(Some(Duration::from_secs(1)))
 }
 

@@ -94,7 +94,7 @@ admin: off
 access_log: {file: /var/log/access.log}
 cors: "*"
 losses: refuse
-bounds: {body: 1MiB, connections: 16k, requests: 100, head: 1s, receive: 2s, send: 3s, ping: 15s}
+bounds: {body: 1MiB, connections: 16k, requests: 100, head: 1s, receive: 2s, send: 3s, ping: 15s, ping_before_response: true}
 shutdown: {linger: 0s, drain: 1m}
 models:
   - name: a
@@ -144,6 +144,7 @@ keys: {name: k, key: "${SECRET}"}
         (1 << 20, 16_000, 100)
     );
     assert_eq!(config.bounds.ping, Some(Duration::from_secs(15)));
+    assert!(config.bounds.ping_before_response);
     assert_eq!((config.shutdown.linger, config.routing.attempts), (Duration::ZERO, 3));
 
     let [a, b, c, d] = config.models.as_slice() else { panic!("{:?}", config.models) };

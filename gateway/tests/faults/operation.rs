@@ -248,14 +248,26 @@ async fn fault_42_streams_end_before_the_server_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_42_what_is_left_after_the_drain_ends_with_an_error() {
-    let (mut server, _emulator) = serve_script(&events(100, Duration::from_millis(100)), |config| {
+    let mut script: serde_json::Value =
+        serde_json::from_str(&events(100, Duration::from_millis(100))).expect("JSON");
+    let rules = script["rules"].as_array_mut().expect("a list");
+    rules.insert(0, json!({"endpoint": "slow", "first_byte_ms": 60_000}));
+    let (mut server, _emulator) = serve_script(&script.to_string(), |config| {
         config.shutdown.drain = Duration::from_millis(300);
+        config.bounds.ping = Some(100 * MILLISECOND);
+        config.bounds.ping_before_response = true;
+        let mut slow = config.models[0].clone();
+        slow.name = "slow".into();
+        if let sagewire_gateway::config::Upstream::SageMaker(upstream) = &mut slow.upstream {
+            upstream.endpoint = "slow".into();
+        }
+        config.models.push(slow);
     })
     .await;
     let mut clients = Vec::new();
-    for _ in 0..10 {
+    for number in 0..10 {
         let mut client = server.connect().await;
-        client.chat("e", true).await;
+        client.chat(if number % 2 == 0 { "e" } else { "slow" }, true).await;
         assert_eq!(client.head().await.0, 200);
         clients.push(client);
     }

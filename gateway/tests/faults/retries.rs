@@ -101,6 +101,18 @@ async fn fault_49_the_gateway_waits_for_an_endpoint_that_is_scaled_to_zero() {
     let gateway = Gateway::new(settings).await.expect("a gateway");
     let reply = post(&gateway, "/v1/chat/completions", CHAT).await;
     assert_eq!((reply.status.as_u16(), second.requests().len()), (200, 3), "{}", reply.text());
+    // With pings meanwhile, so that nothing on the way closes the connection.
+    let third = emulator(ContainerFormat::default(), &rules).await;
+    let mut settings = config(vec![model(&third, "e", Api::OpenAi)]);
+    settings.models[0].wait = Some(Duration::from_secs(300));
+    settings.bounds.ping = Some(Duration::from_millis(300));
+    settings.bounds.ping_before_response = true;
+    let gateway = Gateway::new(settings).await.expect("a gateway");
+    let reply = post(&gateway, "/v1/chat/completions", CHAT.replacen('{', "{\"stream\":true,", 1)).await;
+    assert_eq!((reply.status.as_u16(), third.requests().len()), (200, 3), "{}", reply.text());
+    let text = reply.text();
+    assert!(text.starts_with(": ping\n\n") && text.matches(": ping\n\n").count() >= 4, "{text}");
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
 }
 
 #[tokio::test]

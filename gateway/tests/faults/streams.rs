@@ -50,12 +50,17 @@ fn script(body: &str, fault: &Value) -> String {
 
 #[tokio::test]
 async fn fault_01_a_client_that_leaves_cancels_the_call() {
-    // Whole and streamed, before the headers, and after the first event.
+    // Whole and streamed, before the headers, after a ping, and after the first event.
     let slow = json!({"rules": [{"first_byte_ms": 20_000}]}).to_string();
     let stalled = script(&sse(&[delta("a"), delta("b")]), &json!({"stall": true, "after": 120}));
-    for (script, whole) in [(&slow, true), (&slow, false), (&stalled, false)] {
+    for (script, whole, early) in
+        [(&slow, true, false), (&slow, false, false), (&slow, false, true), (&stalled, false, false)]
+    {
         let emulator = emulator(ContainerFormat::default(), script).await;
-        let mut gateway = gateway(vec![model(&emulator, "e", Api::OpenAi)]).await;
+        let mut config = crate::common::config(vec![model(&emulator, "e", Api::OpenAi)]);
+        config.bounds.ping = early.then_some(Duration::from_millis(20));
+        config.bounds.ping_before_response = early;
+        let mut gateway = sagewire_gateway::Gateway::new(config).await.expect("a gateway");
         let body = if whole { CHAT.replace("true", "false") } else { CHAT.to_owned() };
         let request =
             http::Request::post("/v1/chat/completions").body(http_body_util::Full::new(Bytes::from(body)));
@@ -66,6 +71,8 @@ async fn fault_01_a_client_that_leaves_cancels_the_call() {
             let first = body.frame().await.expect("a frame").expect("it never fails");
             assert!(first.into_data().is_ok_and(|data| !data.is_empty()));
             drop(body);
+        } else {
+            assert!(!early, "there is a ping");
         }
         // The emulator stops when its last connection ends: it would wait for 20 seconds, or for ever.
         let start = Instant::now();
@@ -198,8 +205,64 @@ async fn fault_07_a_silent_stream_gets_pings() {
     // What came before is there, and the end is an error.
     let (response, end) = decode(Api::Anthropic, &reply.body);
     assert!(end.is_err() && response.choices[0].text() == "a");
-    let reply = post(&gateway, "/model/e/converse-stream", CONVERSE).await;
-    assert!(!reply.text().contains("ping"));
+    // Frames have nothing of this kind, whatever is in them.
+    let invoke = json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    for (path, body) in [
+        ("/model/e/converse-stream", CONVERSE.to_owned()),
+        ("/model/e/invoke-with-response-stream", invoke.to_string()),
+    ] {
+        let reply = post(&gateway, path, body).await;
+        assert!(reply.status == 200 && !reply.text().contains("ping"), "{path}: {}", reply.text());
+    }
+}
+
+/// The requests of streams to a gateway that pings before there is a response, in front of an endpoint with this rule.
+async fn early_replies(rule: &Value) -> Vec<(Reply, Api)> {
+    let emulator = emulator(ContainerFormat::default(), &json!({"rules": [rule]}).to_string()).await;
+    let mut config = crate::common::config(vec![model(&emulator, "e", Api::OpenAi)]);
+    config.bounds.ping = Some(Duration::from_millis(50));
+    config.bounds.ping_before_response = true;
+    config.routing.attempts = 1;
+    config.routing.cooldown.failures = u32::MAX;
+    let gateway = sagewire_gateway::Gateway::new(config).await.expect("a gateway");
+    let mut replies = Vec::new();
+    for (path, body, api) in DOORS {
+        replies.push((post(&gateway, path, body).await, api));
+    }
+    replies
+}
+
+#[tokio::test]
+async fn fault_07_pings_before_the_response_cost_its_status_only_if_it_takes_long() {
+    let pings = |reply: &Reply| reply.text().matches("ping\n").count();
+    for (reply, api) in early_replies(&json!({"first_byte_ms": 400})).await {
+        assert_eq!(reply.status, 200, "{api}");
+        assert_eq!(pings(&reply) >= 3, api != Api::Converse, "{api}: {}", reply.text());
+        let (response, end) = decode(api, &reply.body);
+        assert!(
+            end.is_ok() && response.choices[0].text().contains("one two three"),
+            "{api}: {}",
+            reply.text()
+        );
+        assert!(!reply.header("x-request-id").is_empty() && !reply.header("content-type").is_empty());
+    }
+    let failure = json!({"status": 503, "error_type": "ServiceUnavailable", "message": "not today"});
+    for (reply, api) in early_replies(&failure).await {
+        assert!(!reply.status.is_success() && pings(&reply) == 0, "{api}: {}", reply.text());
+    }
+    let late = json!({"status": 503, "error_type": "ServiceUnavailable", "message": "not today", "first_byte_ms": 400});
+    for (reply, api) in early_replies(&late).await {
+        assert_eq!(reply.status.is_success(), api != Api::Converse, "{api}: {}", reply.text());
+        if api == Api::Converse {
+            continue;
+        }
+        assert!(pings(&reply) >= 3 && reply.text().contains("not today"), "{api}: {}", reply.text());
+        let failure = decode(api, &reply.body).1.expect_err("it has failed");
+        assert!(failure.is_model_failure(), "{api}: {failure}");
+        for marker in ["[DONE]", "message_stop", "response.completed"] {
+            assert!(!reply.text().contains(marker), "{api}: {}", reply.text());
+        }
+    }
 }
 
 #[tokio::test]
