@@ -3,10 +3,13 @@
 //!
 //! The gateway has two addresses: one without TLS, and one with the certificate of an authority that the clients trust.
 
+#[path = "common/certificates.rs"]
+mod certificates;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use certificates::Certificates;
 use sagewire_emulator::{ACCESS_KEY_ID, Emulator, SECRET_ACCESS_KEY, Script, echo};
 use sagewire_gateway::Server;
 use sagewire_gateway::config::Config;
@@ -42,39 +45,6 @@ fn script() -> Script {
         {"endpoint": "cut", "fault": {"hang_up": true, "after": 3000}},
     ]});
     rules.to_string().parse().unwrap()
-}
-
-/// A certificate for `localhost`, its key, and the certificate of its authority, in files that end with this value.
-struct Certificates(PathBuf);
-
-impl Certificates {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("sagewire-clients-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // With the name that both have by default, the other certificate looks self-signed.
-        params.distinguished_name.push(DnType::CommonName, "authority of the tests");
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        let files = Self(folder);
-        std::fs::write(files.path("ca.pem"), authority.pem()).unwrap();
-        std::fs::write(files.path("cert.pem"), certificate.pem()).unwrap();
-        std::fs::write(files.path("key.pem"), key.serialize_pem()).unwrap();
-        files
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Certificates {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// The gateway's configuration.

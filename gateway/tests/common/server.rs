@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 /// A server that runs.
 pub struct Running {
     pub address: SocketAddr,
+    /// All of them, in the order of the configuration.
+    pub addresses: Vec<SocketAddr>,
     pub admin: SocketAddr,
     pub gateway: Gateway,
     stop: Option<oneshot::Sender<()>>,
@@ -40,11 +42,11 @@ async fn start(mut config: Config, path: Option<&Path>) -> Running {
     if let Some(path) = path {
         server = server.with_config_file(path);
     }
-    let (address, admin) = (server.addresses()[0], server.admin_address().expect("an address"));
+    let (addresses, admin) = (server.addresses().to_vec(), server.admin_address().expect("an address"));
     let gateway = server.gateway().clone();
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(server.serve(async { drop(stopped.await) }));
-    let running = Running { address, admin, gateway, stop: Some(stop), task };
+    let running = Running { address: addresses[0], addresses, admin, gateway, stop: Some(stop), task };
     let start = Instant::now();
     while running.admin("/readyz").await.status != 200 {
         assert!(start.elapsed() < Duration::from_secs(10), "it is not ready");

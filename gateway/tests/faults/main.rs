@@ -5,6 +5,7 @@ mod common;
 
 mod cache;
 mod doors;
+mod leaving;
 mod limits;
 mod load;
 mod operation;

@@ -112,8 +112,8 @@ where
 }
 
 impl Connection {
-    /// Reads a request and begins the response, a stream.
-    pub(super) async fn begin(&mut self) -> io::Result<()> {
+    /// Reads a request.
+    pub(super) async fn receive(&mut self) -> io::Result<()> {
         let mut len = 0;
         loop {
             let mut line = String::new();
@@ -128,10 +128,26 @@ impl Connection {
                 _ => {}
             }
         }
-        self.0.read_exact(&mut vec![0; len]).await?;
+        self.0.read_exact(&mut vec![0; len]).await.map(drop)
+    }
+
+    /// Reads a request and begins the response, a stream.
+    pub(super) async fn begin(&mut self) -> io::Result<()> {
+        self.receive().await?;
+        self.respond().await
+    }
+
+    /// Begins the response, a stream.
+    pub(super) async fn respond(&mut self) -> io::Result<()> {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\n\
                     x-amzn-sagemaker-content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
         self.0.write_all(head.as_bytes()).await
+    }
+
+    /// Waits until the other side closes the connection.
+    pub(super) async fn closed(&mut self) {
+        // Nothing else is sent.
+        let _ = self.0.read(&mut [0]).await;
     }
 
     /// Sends bytes in one frame.
