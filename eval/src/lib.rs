@@ -1,0 +1,4 @@
+#![forbid(unsafe_code)]
+//! Evaluates language models behind Amazon SageMaker endpoints side by side, and load-tests them.
+
+pub mod results;
