@@ -2,8 +2,6 @@
 //!
 //! Source: [Create a signed AWS API request](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 
-use std::collections::BTreeMap;
-
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode};
 use sha2::{Digest, Sha256};
@@ -39,17 +37,31 @@ impl Scope<'_> {
         format!("{}/{}/{}/{TERMINATOR}", self.day(), self.region, self.service)
     }
 
-    /// The signature of a canonical request, in hexadecimal digits.
-    pub fn sign(&self, secret: &str, canonical_request: &str) -> String {
-        let (date, credential) = (self.date, self.credential());
-        let text = format!("{ALGORITHM}\n{date}\n{credential}\n{}", hash(canonical_request.as_bytes()));
+    /// The key of this scope. It is the same for a day, so that it can be kept for the next requests.
+    pub fn key(&self, secret: &str) -> SigningKey {
         let mut key = hmac(format!("AWS4{secret}").as_bytes(), self.day());
-        for part in [self.region, self.service, TERMINATOR, &text] {
+        for part in [self.region, self.service, TERMINATOR] {
             key = hmac(&key, part);
         }
-        hex::encode(key)
+        SigningKey(key)
+    }
+
+    /// The signature of a canonical request, in hexadecimal digits.
+    pub fn sign(&self, secret: &str, canonical_request: &str) -> String {
+        self.sign_with(&self.key(secret), canonical_request)
+    }
+
+    /// The same with the [`key`](Self::key) of this scope.
+    pub fn sign_with(&self, key: &SigningKey, canonical_request: &str) -> String {
+        let (date, credential) = (self.date, self.credential());
+        let text = format!("{ALGORITHM}\n{date}\n{credential}\n{}", hash(canonical_request.as_bytes()));
+        hexadecimal(&hmac(&key.0, &text))
     }
 }
+
+/// The key that signs the requests of a [`Scope`], which is derived from a secret. It is as confidential as the secret.
+#[derive(Clone)]
+pub struct SigningKey([u8; 32]);
 
 fn hmac(key: &[u8], text: &str) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
@@ -59,7 +71,13 @@ fn hmac(key: &[u8], text: &str) -> [u8; 32] {
 
 /// The SHA-256 of a payload, in hexadecimal digits.
 pub fn hash(payload: &[u8]) -> String {
-    hex::encode(Sha256::digest(payload))
+    hexadecimal(&Sha256::digest(payload).into())
+}
+
+fn hexadecimal(bytes: &[u8; 32]) -> String {
+    let mut digits = vec![0; 64];
+    hex::encode_to_slice(bytes, &mut digits).expect("there are two digits for each byte");
+    String::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// Percent-encodes all but unreserved characters.
@@ -78,19 +96,24 @@ pub fn canonical_request<'a>(
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
     payload_hash: &str,
 ) -> (String, String) {
-    let mut values = BTreeMap::<&str, String>::new();
-    for (name, value) in headers {
-        let value = value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-        values
-            .entry(name)
-            .and_modify(|values| {
-                values.push(',');
-                values.push_str(&value);
-            })
-            .or_insert(value);
+    let mut headers: Vec<_> = headers.into_iter().collect();
+    // Stable: the values of a name keep their order.
+    headers.sort_by_key(|(name, _)| *name);
+    let (mut lines, mut signed) = (String::with_capacity(512), String::with_capacity(128));
+    for same_name in headers.chunk_by(|(name, _), (next, _)| name == next) {
+        let name = same_name[0].0;
+        signed.push_str(if signed.is_empty() { "" } else { ";" });
+        signed.push_str(name);
+        lines.push_str(name);
+        for (at, (_, value)) in same_name.iter().enumerate() {
+            lines.push(if at == 0 { ':' } else { ',' });
+            for (at, word) in value.split_ascii_whitespace().enumerate() {
+                lines.push_str(if at == 0 { "" } else { " " });
+                lines.push_str(word);
+            }
+        }
+        lines.push('\n');
     }
-    let signed = values.keys().copied().collect::<Vec<_>>().join(";");
-    let lines: String = values.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     let (path, query) = (canonical_path(path), canonical_query(query));
     (format!("{method}\n{path}\n{query}\n{lines}\n{signed}\n{payload_hash}"), signed)
 }

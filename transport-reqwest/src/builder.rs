@@ -232,6 +232,7 @@ impl Builder {
             settings,
             credentials: Cache::new(credentials),
             tokens: Tokens::new(checked(self.token_lifetime)?),
+            last_key: Default::default(),
             clock: Clock::default(),
             bounds: self.bounds,
             warnings: self.warnings,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use sagewire_transport::{
     AsyncRequest, AsyncResponse, Bounds, Deadline, Endpoint, Error, Metadata, Operation, Request, Response,
     ResponseStream, Runtime, ServiceError, Timeout, impl_transport, read_body, read_error_body,
@@ -18,7 +18,7 @@ use crate::clock::{Clock, may_be_skew};
 use crate::credentials::{Cache, are_same, may_be_stale, not_loaded};
 use crate::host::Host;
 use crate::settings::{CredentialsSource, Settings};
-use crate::sign::{Scope, sign};
+use crate::sign::{LastKey, Scope, Signed, sign};
 use crate::token::{Token, Tokens};
 use crate::warning::{Warning, is_example};
 
@@ -48,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) credentials: Cache,
     pub(crate) tokens: Tokens,
+    pub(crate) last_key: LastKey,
     pub(crate) clock: Clock,
     pub(crate) bounds: Bounds,
     pub(crate) warnings: Vec<Warning>,
@@ -345,28 +346,29 @@ impl Inner {
             None if other.is_some() => &self.host.of_other_region(region)?,
             None => &self.host,
         };
-        let unusable = |error: http::Error| Error::config("endpoint url").because(error);
-        let uri = format!("{}{}", host.url(), prepared.path);
-        let mut request = http::Request::post(uri).body(prepared.body.clone()).map_err(unusable)?;
-        *request.headers_mut() = prepared.headers.clone();
-        let name = HeaderValue::from_str(host.authority()).map_err(|error| unusable(error.into()))?;
-        request.headers_mut().insert(header::HOST, name);
+        let url = host.with_path(&prepared.path);
+        let mut headers = prepared.headers.clone();
+        let name = HeaderValue::from_str(host.authority());
+        headers.insert(header::HOST, name.map_err(|error| Error::config("endpoint url").because(error))?);
         let authorization = match prepared.operation {
             Operation::OpenAi => {
                 let (token, credentials) = self.token(region).await?;
-                request.headers_mut().insert(header::AUTHORIZATION, token.header()?);
+                headers.insert(header::AUTHORIZATION, token.header()?);
                 Authorization { credentials, token: Some(token) }
             }
             _ => {
                 let credentials = self.credentials().await?;
                 // The time is read now, because loading credentials may take long.
-                sign(&mut request, &credentials, Scope::new(region, self.clock.now()))?;
+                let (path, query) = (url.path(), url.query().unwrap_or_default());
+                let signed = Signed { method: "POST", path, query, body: &prepared.body };
+                let scope = Scope::new(region, self.clock.now());
+                sign(&mut headers, signed, &credentials, scope, &self.last_key)?;
                 Authorization { credentials, token: None }
             }
         };
-        let request = request.try_into();
-        let request = request
-            .map_err(|error: reqwest::Error| Error::config("endpoint url").because(error.without_url()))?;
+        let mut request = reqwest::Request::new(Method::POST, url);
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(prepared.body.clone().into());
         Ok((request, authorization))
     }
 

@@ -64,8 +64,7 @@ fn partition(region: &str) -> Result<&'static Partition, Error> {
 /// A validated endpoint URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
-    /// Without a slash at the end.
-    url: String,
+    url: Url,
     /// The value of the `host` header.
     authority: String,
     https: bool,
@@ -150,12 +149,26 @@ impl Host {
             Some(port) => format!("{name}:{port}"),
             None => name.into(),
         };
-        let url = url.as_str().trim_end_matches('/').into();
         Ok(Self { url, authority, https, loopback, derived_for: None })
     }
 
+    /// The URL without a slash at the end.
     pub(crate) fn url(&self) -> &str {
-        &self.url
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// The URL of a path, which may have a query, below that of the endpoint.
+    pub(crate) fn with_path(&self, path: &str) -> Url {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let mut url = self.url.clone();
+        let base = self.url.path().trim_end_matches('/');
+        if base.is_empty() {
+            url.set_path(path)
+        } else {
+            url.set_path(&format!("{base}{path}"))
+        }
+        url.set_query(query);
+        url
     }
 
     pub(crate) fn authority(&self) -> &str {
@@ -217,6 +230,20 @@ mod tests {
         for url in ["", "localhost", "ftp://a", "http://user:secret@a", "http://a?b", "http://a#b"] {
             let error = Host::parse(url).unwrap_err();
             assert!(error.is_config() && !format!("{error} {error:?}").contains("secret"), "{url}");
+        }
+    }
+
+    #[test]
+    fn paths_are_below_the_url() {
+        for (url, path, whole) in [
+            ("http://127.0.0.1:80/", "/endpoints/a/invocations", "http://127.0.0.1/endpoints/a/invocations"),
+            ("https://a/b/", "/c?d=e", "https://a/b/c?d=e"),
+            ("https://a/b%20c", "/d%2Fe", "https://a/b%20c/d%2Fe"),
+            ("https://a", "/c?d=e&f=%25", "https://a/c?d=e&f=%25"),
+        ] {
+            let host = Host::parse(url).unwrap();
+            assert_eq!(host.with_path(path).as_str(), whole);
+            assert_eq!(host.with_path(path), format!("{}{path}", host.url()).parse().unwrap());
         }
     }
 

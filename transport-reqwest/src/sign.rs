@@ -1,14 +1,17 @@
 //! Signs requests.
 
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
-use sagewire_sigv4::signing::{self, ALGORITHM, canonical_request, hash};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use sagewire_sigv4::signing::{self, ALGORITHM, SigningKey, canonical_request, hash};
 use sagewire_transport::Error;
+
+use crate::credentials::are_same;
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
@@ -31,32 +34,74 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// The key of the last signature: it is the same for a day.
+#[derive(Default)]
+pub(crate) struct LastKey(Mutex<Option<Derived>>);
+
+struct Derived {
+    key: SigningKey,
+    credentials: Credentials,
+    /// Day, region and service.
+    scope: String,
+}
+
+impl LastKey {
+    fn get(&self, scope: signing::Scope<'_>, credentials: &Credentials) -> SigningKey {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = scope.credential();
+        if let Some(last) = &*last
+            && last.scope == name
+            && are_same(&last.credentials, credentials)
+        {
+            return last.key.clone();
+        }
+        let key = scope.key(credentials.secret_access_key());
+        *last = Some(Derived { key: key.clone(), credentials: credentials.clone(), scope: name });
+        key
+    }
+}
+
+impl fmt::Debug for LastKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LastKey").finish_non_exhaustive()
+    }
+}
+
+/// What is signed beside the headers.
+#[derive(Clone, Copy)]
+pub(crate) struct Signed<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
 /// Adds the headers of the signature. All others must be there: from here on, none is added or changed.
 pub(crate) fn sign(
-    request: &mut http::Request<Bytes>,
+    headers: &mut HeaderMap,
+    request: Signed<'_>,
     credentials: &Credentials,
     scope: Scope<'_>,
+    last_key: &LastKey,
 ) -> Result<(), Error> {
     let date = iso_8601_basic(scope.time);
-    let headers = request.headers_mut();
     headers.insert(DATE, HeaderValue::from_str(&date).map_err(|_| unusable())?);
     if let Some(token) = credentials.session_token() {
         headers.insert(SESSION_TOKEN, secret(token)?);
     }
     // `Request::headers` lets nothing through that is not printable ASCII.
-    let headers = request.headers().iter();
-    let headers = headers.map(|(name, value)| Ok((name.as_str(), value.to_str().map_err(|_| unusable())?)));
-    let headers = headers.collect::<Result<Vec<_>, Error>>()?;
-    let (method, uri) = (request.method().as_str(), request.uri());
-    let (path, query) = (uri.path(), uri.query().unwrap_or_default());
-    let (canonical, signed) = canonical_request(method, path, query, headers, &hash(request.body()));
+    let values = headers.iter();
+    let values = values.map(|(name, value)| Ok((name.as_str(), value.to_str().map_err(|_| unusable())?)));
+    let values = values.collect::<Result<Vec<_>, Error>>()?;
+    let Signed { method, path, query, body } = request;
+    let (canonical, signed) = canonical_request(method, path, query, values, &hash(body));
     let scope = signing::Scope { date: &date, region: scope.region, service: scope.service };
-    let signature = scope.sign(credentials.secret_access_key(), &canonical);
+    let signature = scope.sign_with(&last_key.get(scope, credentials), &canonical);
     let scope = scope.credential();
     let id = credentials.access_key_id();
     let authorization =
         format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}");
-    request.headers_mut().insert(header::AUTHORIZATION, secret(&authorization)?);
+    headers.insert(header::AUTHORIZATION, secret(&authorization)?);
     Ok(())
 }
 
@@ -80,8 +125,9 @@ pub(crate) fn unusable() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
+    use bytes::Bytes;
     use serde_json::Value;
 
     use super::*;
@@ -111,6 +157,37 @@ mod tests {
         (request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap(), added)
     }
 
+    fn sign_request(request: &mut http::Request<Bytes>, credentials: &Credentials, scope: Scope<'_>) {
+        let (parts, body) = std::mem::take(request).into_parts();
+        let (method, uri) = (parts.method.as_str(), &parts.uri);
+        let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+        let signed = Signed { method, path, query, body: &body };
+        let mut headers = parts.headers.clone();
+        sign(&mut headers, signed, credentials, scope, &LastKey::default()).unwrap();
+        *request = http::Request::from_parts(parts, body);
+        *request.headers_mut() = headers;
+    }
+
+    #[test]
+    fn the_key_is_derived_again_for_other_credentials_and_scopes() {
+        let keys = |id, secret| Credentials::new(id, secret, None, None, "test");
+        let scope = |date, region| signing::Scope { date, region, service: SERVICE };
+        let last = LastKey::default();
+        let (first, day) = (keys("a", "s"), "20260520T123456Z");
+        for (credentials, scope) in [
+            (&first, scope(day, "us-east-1")),
+            (&first, scope("20260520T235959Z", "us-east-1")),
+            (&first, scope("20260521T000000Z", "us-east-1")),
+            (&first, scope("20260521T000000Z", "eu-west-1")),
+            // The same ID with a corrected secret.
+            (&keys("a", "t"), scope("20260521T000000Z", "eu-west-1")),
+        ] {
+            let signature = scope.sign_with(&last.get(scope, credentials), "a request");
+            assert_eq!(signature, scope.sign(credentials.secret_access_key(), "a request"), "{scope:?}");
+        }
+        assert!(!format!("{last:?}").contains("secret"));
+    }
+
     #[test]
     fn the_published_suite_is_signed_to_the_byte() {
         let suite = suite();
@@ -128,7 +205,7 @@ mod tests {
                 "suite",
             );
             let before = request.headers().clone();
-            sign(&mut request, &credentials, scope).unwrap();
+            sign_request(&mut request, &credentials, scope);
             let headers = request.headers().iter();
             let mut found: Vec<(String, String)> = headers
                 .filter(|(name, _)| !before.contains_key(*name))
@@ -147,7 +224,7 @@ mod tests {
     fn what_authorizes_is_not_shown() {
         let mut request = http::Request::post("https://a/b").header("host", "a").body(Bytes::new()).unwrap();
         let keys = Credentials::new("id", "top secret", Some("session secret".into()), None, "test");
-        sign(&mut request, &keys, Scope::new("us-east-1", SystemTime::UNIX_EPOCH)).unwrap();
+        sign_request(&mut request, &keys, Scope::new("us-east-1", SystemTime::UNIX_EPOCH));
         let shown = format!("{request:?}");
         assert!(request.headers().contains_key("x-amz-security-token"));
         assert!(!shown.contains("secret") && !shown.contains("Signature"), "{shown}");

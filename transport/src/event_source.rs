@@ -28,6 +28,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 enum State {
     Reading,
+    /// Everything that has arrived is decoded.
+    Waiting,
     /// The body has ended, in the latter case with an error.
     Finishing(Option<Error>),
 }
@@ -61,6 +63,7 @@ impl EventSource {
     pub(crate) fn step(&mut self, take: impl FnOnce(Event<'_>)) -> Step {
         let decoded = match &self.state {
             State::Reading => self.decoder.decode(&mut self.chunk),
+            State::Waiting => return Step::NeedsChunk,
             State::Finishing(_) => self.decoder.finish(),
         };
         match decoded {
@@ -74,7 +77,10 @@ impl EventSource {
                 Step::Event
             }
             Ok(None) => match self.state {
-                State::Reading => Step::NeedsChunk,
+                State::Reading | State::Waiting => {
+                    self.state = State::Waiting;
+                    Step::NeedsChunk
+                }
                 // An error of the connection after a complete stream does no harm.
                 State::Finishing(_) => Step::Complete,
             },
@@ -82,7 +88,7 @@ impl EventSource {
                 // A broken connection explains why the stream is truncated.
                 let cause = match &mut self.state {
                     State::Finishing(cause) => cause.take(),
-                    State::Reading => None,
+                    State::Reading | State::Waiting => None,
                 };
                 if let Some(observer) = &self.observer {
                     observer.error(&cause.clone().unwrap_or_else(|| error.clone().into()));
@@ -97,6 +103,7 @@ impl EventSource {
         let end = match ready!(self.stream.poll_chunk(cx)) {
             Some(Ok(Chunk::Bytes(bytes))) => {
                 self.chunk = bytes;
+                self.state = State::Reading;
                 return Poll::Ready(());
             }
             Some(Ok(Chunk::Failure(failure))) => {
@@ -116,7 +123,7 @@ impl EventSource {
 
     /// Ends the stream with a failure: nothing more is read from the endpoint. Events that were held back come first.
     pub(crate) fn fail(&mut self, failure: Failure) {
-        if let State::Reading = self.state {
+        if !matches!(self.state, State::Finishing(_)) {
             self.decoder.fail(failure);
             self.state = State::Finishing(None);
         }

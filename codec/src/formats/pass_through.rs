@@ -46,14 +46,16 @@ impl PassThrough {
         if self.hide_usage && self.api != Api::Anthropic && is_usage_only(record) {
             return;
         }
-        match (is_last, as_object(record)) {
-            (false, Some(record)) => self.encode(record, out),
-            (true, Some(record)) => {
-                let mut last = Vec::new();
-                self.encode(record, &mut last);
-                self.last = last;
+        if !is_last {
+            // The decoder has read it, so that it is a document.
+            let record = record.trim();
+            if record.starts_with('{') {
+                self.encode(record, out);
             }
-            (_, None) => {}
+        } else if let Some(record) = as_object(record) {
+            let mut last = Vec::new();
+            self.encode(record, &mut last);
+            self.last = last;
         }
     }
 
@@ -66,13 +68,12 @@ impl PassThrough {
     }
 
     fn encode(&self, record: &str, out: &mut Vec<u8>) {
-        if let (Api::Anthropic, Some(kind)) = (self.api, member(record, "type").and_then(string)) {
-            // A name with a line end would end the line.
-            if !kind.contains(['\n', '\r']) {
-                out.extend_from_slice(b"event: ");
-                out.extend_from_slice(kind.as_bytes());
-                out.push(b'\n');
-            }
+        let kind = if self.api == Api::Anthropic { member(record, "type").and_then(string) } else { None };
+        // A name with a line end would end the line.
+        if let Some(kind) = kind.filter(|kind| !kind.contains(['\n', '\r'])) {
+            out.extend_from_slice(b"event: ");
+            out.extend_from_slice(kind.as_bytes());
+            out.push(b'\n');
         }
         out.extend_from_slice(b"data: ");
         write_one_line(record, out);

@@ -75,7 +75,13 @@ pub(crate) fn shortened(text: &str, len_max: usize) -> &str {
 
 /// Appends JSON without the line ends between its tokens, which would end the line of a record.
 pub(crate) fn write_one_line(json: &str, out: &mut Vec<u8>) {
-    out.extend(json.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+    let mut rest = json.as_bytes();
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        out.extend_from_slice(&rest[..at]);
+        out.push(b' ');
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
 }
 
 /// The same as text.
