@@ -1,4 +1,6 @@
 #![forbid(unsafe_code)]
 //! Evaluates language models behind Amazon SageMaker endpoints side by side, and load-tests them.
 
+pub mod assertion;
+pub mod provider;
 pub mod results;
