@@ -2,5 +2,6 @@
 //! Evaluates language models behind Amazon SageMaker endpoints side by side, and load-tests them.
 
 pub mod assertion;
+pub mod load;
 pub mod provider;
 pub mod results;
