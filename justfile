@@ -18,6 +18,7 @@ state-server:
 test:
     cargo test --workspace
     cargo test -p sagewire-codec --all-features
+    cargo test -p sagewire --features otlp,systemd --test it operated
 
 # documentation, warnings denied
 doc:
@@ -52,7 +53,7 @@ fuzz seconds="10":
     #!/usr/bin/env bash
     set -euo pipefail
     for target in $(cargo +nightly fuzz list); do
-        cargo +nightly fuzz run "$target" -- -max_total_time={{ seconds }} -max_len=4096
+        cargo +nightly fuzz run --features gateway "$target" -- -max_total_time={{ seconds }} -max_len=4096
     done
 
 # benchmarks compile

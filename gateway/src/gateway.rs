@@ -93,7 +93,10 @@ impl Gateway {
         let mut next = kept.clone();
         let setup = Setup::new(config, &mut next, Some(&self.0.setup.load())).await?;
         let state = setup.config.state.as_ref();
-        self.0.policy.reload(state, &setup.config.keys).map_err(|error| Error::config(error.to_string()))?;
+        let is_known = |name: &str| {
+            setup.config.keys.iter().any(|key| key.name == name) || setup.groups.has_account(name)
+        };
+        self.0.policy.reload(state, is_known).map_err(|error| Error::config(error.to_string()))?;
         self.0.observers.reload(&setup.config)?;
         *kept = next;
         self.0.setup.store(Arc::new(setup));
@@ -128,6 +131,10 @@ impl StateSource for Inner {
 
     fn limits_degraded(&self) -> bool {
         self.policy.degraded()
+    }
+
+    fn shared_failures(&self) -> u64 {
+        self.policy.shared_failures()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::Prices;
 use crate::door::Door;
 use crate::fault::Fault;
 use crate::observe::{InFlight, Observers, TraceParent};
-use crate::policy::Reservation;
+use crate::policy::{Ask, Reservation};
 use crate::record::{Ending, ErrorClass, Record, Tokens};
 use crate::route::attempt::Attempts;
 
@@ -29,9 +29,13 @@ pub(crate) struct Recorder {
     _in_flight: InFlight,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) reservation: Option<Reservation>,
+    /// What the deployment that responds has reserved.
+    deployment_reservation: Option<Reservation>,
     pub(crate) prices: Prices,
     /// Tokens of the request, in case that the container does not count them.
     pub(crate) input_estimate: u64,
+    /// The limit of the output that the request sets.
+    pub(crate) max_tokens: Option<u64>,
     is_finished: bool,
 }
 
@@ -75,19 +79,22 @@ impl Recorder {
             _in_flight: in_flight,
             permit: None,
             reservation: None,
+            deployment_reservation: None,
             prices: Prices::default(),
             input_estimate: 0,
+            max_tokens: None,
             is_finished: false,
         }
     }
 
     /// The calls that were made, and how long they took until there was a response.
-    pub(crate) fn called(&mut self, attempts: &Attempts) {
+    pub(crate) fn called(&mut self, attempts: Attempts) {
         self.record.attempts = attempts.count;
         if let Some(deployment) = &attempts.last {
             self.record.endpoint = Some(Arc::clone(&deployment.label));
             self.prices = deployment.model.prices;
         }
+        self.deployment_reservation = attempts.reservation;
         self.record.own = self.arrived.elapsed().saturating_sub(attempts.waited);
     }
 
@@ -104,8 +111,10 @@ impl Recorder {
     /// What the container has counted.
     pub(crate) fn usage(&mut self, usage: Option<Usage>) {
         let Some(usage) = usage else { return };
-        if let (Some(input), Some(output)) = (usage.input_tokens, usage.output_tokens) {
-            self.record.tokens = Tokens { input, output, estimated: false };
+        if let Some(output) = usage.output_tokens {
+            // TGI does not count the input.
+            let input = usage.input_tokens.unwrap_or(self.input_estimate);
+            self.record.tokens = Tokens { input, output, estimated: usage.input_tokens.is_none() };
         }
     }
 
@@ -144,20 +153,22 @@ impl Recorder {
     }
 
     fn settle(&mut self) {
-        let Some(reservation) = self.reservation.take() else { return };
+        let reservations = [self.reservation.take(), self.deployment_reservation.take()];
         let Tokens { input, output, .. } = self.record.tokens;
         let has_failed = self.record.error.is_some_and(|class| !may_have_run(class));
         let is_free = self.record.cached || (input == 0 && output == 0 && has_failed);
         if is_free || input + output > 0 {
-            let dollars = input as f64 * self.prices.input + output as f64 * self.prices.output;
-            reservation.settle(input + output, dollars / 1e6);
+            let Ask { tokens, dollars } = Ask::new(input, output, self.prices);
+            for reservation in reservations.into_iter().flatten() {
+                reservation.settle(tokens, dollars);
+            }
         }
         // Otherwise nothing is known: what was reserved is kept.
     }
 }
 
 /// Whether a request that failed may have cost something.
-fn may_have_run(class: ErrorClass) -> bool {
+pub(crate) fn may_have_run(class: ErrorClass) -> bool {
     matches!(
         class,
         ErrorClass::ClientClosed

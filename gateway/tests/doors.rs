@@ -135,3 +135,72 @@ async fn the_cache_replays_in_both_ways() {
         }
     }
 }
+
+/// Two gateways with one server: what one has got, the other replays, for the same key of a client only. What the server has lost,
+/// or does not give, is got from the endpoint, and counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_share_their_cache() {
+    use common::state_server::StateServer;
+    use sagewire_gateway::config::{Cache, Key, Secret, State};
+    use sha2::{Digest, Sha256};
+
+    let Some(server) = StateServer::start() else { return };
+    let emulator = emulator(ContainerFormat::default(), ECHO).await;
+    let mut settings = common::config(vec![model(&emulator, "m", Api::OpenAi)]);
+    settings.cache = Some(Cache::default());
+    settings.state = Some(State::new(Secret::new(server.url())));
+    settings.keys = ["a", "b"]
+        .map(|name| {
+            let mut key = Key::new(name);
+            key.hash = Some(Sha256::digest(name).into());
+            key
+        })
+        .into();
+    let gateways = [(); 3].map(|()| sagewire_gateway::Gateway::new(settings.clone()));
+    let [first, second, third] = futures_util::future::join_all(gateways).await.try_into().expect("three");
+    let chat = async |gateway: &Result<_, _>, key: &str, streams: bool| {
+        let mut body = request(Api::OpenAi, streams);
+        body["temperature"] = json!(0);
+        let headers = [("authorization", &*format!("Bearer {key}"))];
+        let gateway = gateway.as_ref().unwrap_or_else(|error: &sagewire_transport::Error| panic!("{error}"));
+        let reply = common::send_raw(gateway, "/v1/chat/completions", body, &headers).await;
+        assert!(text(Api::OpenAi, &reply, streams).contains(TEXT));
+        (reply.header("x-sagewire-cache").to_owned(), emulator.requests().len())
+    };
+    let redis = redis::Client::open(server.url()).expect("a URL");
+    let mut redis = redis.get_multiplexed_async_connection().await.expect("a connection");
+    let names = async |redis: &mut redis::aio::MultiplexedConnection, count: usize| loop {
+        let names: Vec<String> =
+            redis::cmd("KEYS").arg("sagewire:cache:*").query_async(redis).await.expect("names");
+        if names.len() == count {
+            return names;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    assert_eq!(chat(&first, "a", true).await, (String::new(), 1));
+    let [name] = &names(&mut redis, 1).await[..] else { panic!("one") };
+    let left: u64 = redis::cmd("PTTL").arg(name).query_async(&mut redis).await.expect("a time");
+    assert!((1..=60_000).contains(&left), "{left}");
+    // Whole from a stream, and from then on from the memory of the second one.
+    assert_eq!(chat(&second, "a", false).await, ("hit".into(), 1));
+    assert_eq!(chat(&second, "b", false).await, (String::new(), 2));
+    names(&mut redis, 2).await;
+    // What is no response is not taken for one.
+    redis::cmd("SET").arg(name).arg("nonsense").query_async::<()>(&mut redis).await.expect("a value");
+    assert_eq!(chat(&third, "a", false).await, (String::new(), 3));
+    drop(redis);
+
+    let running = common::server::serve(settings.clone()).await;
+    drop(server);
+    let mut client = running.connect().await;
+    for count in 1..=2 {
+        let mut body = request(Api::OpenAi, false);
+        (body["temperature"], body["seed"]) = (json!(0), json!(count));
+        let headers = ["authorization: Bearer a"];
+        client.send("POST", "/v1/chat/completions", &headers, body.to_string().as_bytes()).await;
+        let reply = client.whole().await;
+        assert!(reply.status == 200 && reply.body.contains("Gr"), "{reply:?}");
+    }
+    assert!(running.metric("sagewire_cache_failures_total", &[]).await >= 2.0);
+    assert_eq!(emulator.requests().len(), 5);
+}

@@ -280,3 +280,61 @@ async fn templates_have_the_date() {
     assert!(prompts.contains(&sent["inputs"].as_str().expect("a prompt").to_owned()), "{sent} {prompts:?}");
     emulator.stop().await;
 }
+
+/// What is sent to a model is bounded: then another one of the group is called, and if there is none, the client has to wait.
+#[tokio::test]
+async fn limits_of_a_model_leave_the_requests_to_others() {
+    let directory = Directory::new("limits");
+    let emulator = emulator(ContainerFormat::default(), common::ECHO).await;
+    let url = emulator.url();
+    let model = |name: &str, endpoint: &str, limits: &str| {
+        format!(
+            "- {{name: {name}, endpoint: {endpoint}, region: us-east-1, endpoint_url: '{url}', limits: {{{limits}}}, \
+             aws: {{access_key_id: {ACCESS_KEY_ID}, secret: {SECRET_ACCESS_KEY}}}}}\n"
+        )
+    };
+    let text = format!(
+        "models:\n{}{}{}{}routing: {{fallback: {{short: [spare]}}}}",
+        model("m", "a", "requests: 2/min"),
+        model("m", "b", "requests: 1/min"),
+        model("short", "c", "tokens: 1000/min"),
+        model("spare", "d", ""),
+    );
+    let mut config = directory.read(&text);
+    config.access_log = AccessLog::Off;
+    let gateway = Gateway::new(config.clone()).await.expect("a gateway");
+    let called = |endpoint: &str| {
+        emulator
+            .requests()
+            .iter()
+            .filter(|sent| sent.path == format!("/endpoints/{endpoint}/invocations"))
+            .count()
+    };
+    let (path, body) = request(Api::OpenAi, false);
+    for _ in 0..3 {
+        assert_eq!(post(&gateway, path, &body).await.status, 200);
+    }
+    assert_eq!((called("a"), called("b")), (2, 1));
+    // Nothing is forgotten by a reload.
+    gateway.reload(config).await.expect("a configuration");
+    for (api, kind) in [(Api::OpenAi, "rate_limit"), (Api::Anthropic, "rate_limit_error")] {
+        let (path, body) = request(api, true);
+        let reply = post(&gateway, path, body).await;
+        assert_eq!(reply.status, 429, "{}", reply.text());
+        // The first that has room again is `a`, in half a minute.
+        let seconds: u64 = reply.header("retry-after").parse().expect("seconds");
+        assert!((25..=30).contains(&seconds), "{seconds}");
+        assert!(reply.text().contains(kind) && reply.text().contains("`m`"), "{}", reply.text());
+    }
+    assert_eq!((called("a"), called("b")), (2, 1));
+    // The first request takes what it took, and not its estimate, so that the second fits in; the third is too large.
+    let body = json!({"model": "short", "max_tokens": 90, "messages": [{"role": "user", "content": "hi"}]});
+    for (expected, max_tokens) in [((1, 0), 700), ((2, 0), 700), ((2, 1), 990)] {
+        let mut body = body.clone();
+        body["max_tokens"] = max_tokens.into();
+        let reply = post(&gateway, path, body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!((called("c"), called("d")), expected);
+    }
+    emulator.stop().await;
+}

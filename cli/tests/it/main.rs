@@ -15,6 +15,7 @@ mod formats;
 #[cfg(unix)]
 mod interactive;
 mod invoke;
+mod operated;
 mod process;
 mod profiles;
 mod recorded;

@@ -18,10 +18,13 @@ pub(crate) struct Serve {
 impl Serve {
     /// Starts it on free ports.
     pub(crate) fn new(mut command: std::process::Command) -> Self {
-        command
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        Self::start(command)
+    }
+
+    /// Starts it with these arguments.
+    pub(crate) fn start(mut command: std::process::Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut url = |prefix: &str| {
@@ -38,17 +41,22 @@ impl Serve {
 
     /// The status and the body of a response.
     fn post(&self, path: &str, body: &Value) -> (u16, String) {
+        self.post_with(path, "", body)
+    }
+
+    /// The same for a request with these headers.
+    pub(crate) fn post_with(&self, path: &str, headers: &str, body: &Value) -> (u16, String) {
         let body = body.to_string();
         let len = body.len();
         request(
             &self.url,
             &format!("POST {path}"),
-            &format!("content-type: application/json\r\ncontent-length: {len}\r\n\r\n{body}"),
+            &format!("content-type: application/json\r\n{headers}content-length: {len}\r\n\r\n{body}"),
         )
     }
 
     #[cfg(unix)]
-    fn terminate(mut self) -> i32 {
+    pub(crate) fn terminate(mut self) -> i32 {
         let pid = self.child.id().to_string();
         std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         self.child.wait().unwrap().code().expect("an exit code")
@@ -62,7 +70,7 @@ impl Drop for Serve {
     }
 }
 
-fn request(address: &str, line: &str, rest: &str) -> (u16, String) {
+pub(crate) fn request(address: &str, line: &str, rest: &str) -> (u16, String) {
     let mut socket = TcpStream::connect(address).unwrap();
     write!(socket, "{line} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{rest}").unwrap();
     let mut response = String::new();

@@ -90,6 +90,7 @@ section!(State, State::new(Secret::new("")), required ["url"], {
 section!(Cache, Cache::default(), required [], {
     "size" => size, "The size of all entries. Default: `256MiB`.";
     "ttl" => ttl, "How long an entry is used. Default: `60s`.";
+    "shared" => shared, "Whether responses are also kept in the server of `state`, if there is one, where other gateways find them. Default: true.";
 });
 
 section!(Bounds, Bounds::default(), required [], {

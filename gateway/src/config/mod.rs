@@ -45,7 +45,7 @@ pub struct Config {
     /// Clients with any other key, or none, are accepted as well, for demonstrations. Signatures are verified nevertheless.
     /// Default: no.
     pub accept_any_key: bool,
-    /// Where limits, budgets and cooldowns are kept. Default: in this process.
+    /// Where limits, budgets, cooldowns and cached responses are kept. Default: in this process.
     pub state: Option<State>,
     /// The cache of responses. Default: none.
     pub cache: Option<Cache>,
@@ -114,6 +114,8 @@ pub struct Model {
     pub wait: Option<Duration>,
     /// The prices.
     pub prices: Prices,
+    /// Bounds on what is sent to it. If one is used up, another model of the group is called. Default: none.
+    pub limits: KeyLimits,
     /// Parameters that the request has in case that the client does not set them, as JSON by name.
     pub defaults: BTreeMap<String, serde_json::Value>,
     /// The number of tokens that a request reserves if it sets no limit of its own. Default: 1,024.
@@ -305,7 +307,7 @@ pub struct Key {
     pub limits: KeyLimits,
 }
 
-/// The limits of a key. Default: none.
+/// The limits of a key, or of a model. Default: none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct KeyLimits {
@@ -382,6 +384,8 @@ pub struct Cache {
     pub size: u64,
     /// How long an entry is used.
     pub ttl: Duration,
+    /// Responses are kept in the shared state, too, if there is one, where other gateways find them. Default: yes.
+    pub shared: bool,
 }
 
 /// What is done with what cannot be expressed.
@@ -515,7 +519,7 @@ impl State {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { size: 256 << 20, ttl: Duration::from_secs(60) }
+        Self { size: 256 << 20, ttl: Duration::from_secs(60), shared: true }
     }
 }
 
@@ -544,6 +548,7 @@ impl Model {
             timeouts: Timeouts::default(),
             wait: None,
             prices: Prices::default(),
+            limits: KeyLimits::default(),
             defaults: BTreeMap::new(),
             reserve_tokens: 1024,
             allow_zero_temperature: false,

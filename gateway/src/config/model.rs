@@ -14,8 +14,8 @@ use super::read::{FromYaml, Position, Reader, names, section, suggestion};
 use super::values::Located;
 use super::yaml::Node;
 use super::{
-    Credentials, KeyPair, Model, ModelKind, ModelName, PlainServer, Prices, SageMaker, Secret, Streams,
-    Template, Timeouts, Upstream, load_format,
+    Credentials, KeyLimits, KeyPair, Model, ModelKind, ModelName, PlainServer, Prices, SageMaker, Secret,
+    Streams, Template, Timeouts, Upstream, load_format,
 };
 
 /// A model as in the file.
@@ -47,6 +47,7 @@ struct ModelFile {
     timeouts: Timeouts,
     wait: Option<Duration>,
     prices: Prices,
+    limits: KeyLimits,
     defaults: BTreeMap<String, serde_json::Value>,
     reserve_tokens: Option<u64>,
     allow_zero_temperature: bool,
@@ -79,6 +80,7 @@ section!(ModelFile, ModelFile::default(), required ["name"], {
     "timeouts" => timeouts, "The timeouts.";
     "wait" => wait, "How long a request waits for an endpoint that is scaled to zero or not ready, or `off`. Default: `off`.";
     "prices" => prices, "Prices, for budgets and the access log.";
+    "limits" => limits, "Limits of what is sent to it, as those of keys. If one is used up, another model of the group is called. Default: none.";
     "defaults" => defaults, "Parameters that a request has unless the client sets them, by name, such as `temperature: 0.2`. Default: none.";
     "reserve_tokens" => reserve_tokens, "The number of tokens that a request without a limit reserves. Default: 1,024.";
     "allow_zero_temperature" => allow_zero_temperature, "Whether a temperature of zero is sent to text generation containers, most of which refuse it. Default: false, such a request is greedy.";
@@ -200,6 +202,7 @@ impl FromYaml for Model {
             timeouts: file.timeouts,
             wait: file.wait,
             prices: file.prices,
+            limits: file.limits,
             defaults: file.defaults,
             reserve_tokens: file.reserve_tokens.unwrap_or(default.reserve_tokens),
             allow_zero_temperature: file.allow_zero_temperature,

@@ -1,6 +1,7 @@
 //! Chats, in the API of any door.
 
-use std::time::{Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_TYPE};
@@ -10,11 +11,11 @@ use sagewire_codec::model::{self, Frames, Losses, Param, Request, ResponseOption
 
 use super::{Content, Exchange, JSON, Result, stream_type};
 use crate::body::Source;
-use crate::cached::{Tee, is_sampled};
+use crate::cached::{Tee, decode, encode, is_sampled, shared_name};
 use crate::chat::{ChatCall, Reply, Whole};
 use crate::door::Door;
 use crate::fault::Fault;
-use crate::policy::{CACHE_HEADER, CacheControl, CacheKey, Leader, Lookup};
+use crate::policy::{CACHE_HEADER, CacheControl, CacheKey, Entry, Leader, Lookup};
 
 impl Exchange<'_> {
     /// A chat with the model of this name: `request` was read from `body`, in the API `api`.
@@ -94,6 +95,37 @@ impl Exchange<'_> {
         if streams { stream_type(self.recorder.record.door) } else { JSON }
     }
 
+    /// Looks for the response in the cache that several processes share. If it is not there, the call that the leader makes
+    /// will put it there.
+    async fn shared(
+        &self,
+        key: CacheKey,
+        control: CacheControl,
+        mut leader: Leader<model::Response>,
+    ) -> std::result::Result<Kept, Leader<model::Response>> {
+        let (Some(settings), Some(shared)) = (&self.setup.config.cache, self.inner.policy.shared()) else {
+            return Err(leader);
+        };
+        if !settings.shared {
+            return Err(leader);
+        }
+        let name = shared_name(&key);
+        let ttl = settings.ttl;
+        if control.accepts(Duration::ZERO)
+            && let Some(value) = shared.get(&name).await
+            && let Some((response, age)) = decode(&value, SystemTime::now())
+            && age <= ttl
+            && control.accepts(age)
+        {
+            return Ok(leader.found(response, value.len(), age));
+        }
+        leader.then(move |entry| {
+            let entry = Arc::clone(entry);
+            shared.put(name, move || encode(&entry.value, SystemTime::now()), ttl);
+        });
+        Err(leader)
+    }
+
     /// Looks for the response in the cache, and waits for that of an equal request that runs.
     async fn look_up(&mut self, model: &str, call: &ChatCall<'_>, body: &[u8]) -> Result<Found> {
         let Some(cache) = &self.setup.cache else { return Ok(Found::Leader(None)) };
@@ -107,7 +139,10 @@ impl Exchange<'_> {
         let headers = [("route", record.route.as_bytes()), ("affinity", affinity.as_bytes())];
         let key = CacheKey::new(key, record.door, model, body, &headers);
         let entry = match cache.get_or_join(key, control) {
-            Lookup::Leader(leader) => return Ok(Found::Leader(Some(leader))),
+            Lookup::Leader(leader) => match self.shared(key, control, leader).await {
+                Ok(entry) => entry,
+                Err(leader) => return Ok(Found::Leader(Some(leader))),
+            },
             Lookup::Hit(entry) => entry,
             Lookup::Follower(follower) => match follower.wait().await {
                 Some(entry) => entry,
@@ -125,6 +160,9 @@ impl Exchange<'_> {
         Ok(Found::Reply(self.whole(body, headers, self.media_type(call.streams))))
     }
 }
+
+/// An entry of the cache.
+type Kept = Arc<Entry<model::Response>>;
 
 enum Found {
     Reply(Content),

@@ -298,10 +298,9 @@ impl Exchange<'_> {
         };
         let input = body_len as u64 / BYTES_PER_TOKEN;
         let output = max_tokens.unwrap_or(model.reserve_tokens);
-        self.recorder.input_estimate = input;
+        (self.recorder.input_estimate, self.recorder.max_tokens) = (input, max_tokens);
         let Some(key) = &self.key else { return Ok(()) };
-        let dollars = (input as f64 * model.prices.input + output as f64 * model.prices.output) / 1e6;
-        let ask = Ask { tokens: input.saturating_add(output), dollars };
+        let ask = Ask::new(input, output, model.prices);
         let reservation = self.inner.policy.reserve(&key.config, ask).await.map_err(refused)?;
         self.recorder.reservation = Some(reservation);
         Ok(())
@@ -313,10 +312,11 @@ impl Exchange<'_> {
         group: &Arc<Group>,
         attempt: impl Fn(Arc<Deployment>) -> attempt::Call<'c, T>,
     ) -> Result<T> {
-        let mut attempts = Attempts::default();
+        let estimate = (self.recorder.input_estimate, self.recorder.max_tokens);
+        let mut attempts = Attempts { estimate, ..Attempts::default() };
         let (groups, routing) = (&self.setup.groups, &self.setup.config.routing);
         let result = attempt::call(groups, group, routing, &self.inner.policy, &mut attempts, attempt).await;
-        self.recorder.called(&attempts);
+        self.recorder.called(attempts);
         result
     }
 

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub(crate) struct Metrics {
     /// Lines of the access log that were dropped.
     pub(super) log_dropped: Counter,
     limits_degraded: Gauge,
+    shared_failures: Counter,
     cooldown: Family<EndpointLabels, Gauge>,
     families: Families,
     /// The members of the families for one kind of request, so that it is looked up once.
@@ -55,6 +57,8 @@ pub(crate) trait StateSource: Send + Sync {
     fn endpoints(&self) -> Vec<EndpointState>;
     /// Whether the shared state of the limits cannot be reached.
     fn limits_degraded(&self) -> bool;
+    /// How often a response could not be read from the shared state, or written to it.
+    fn shared_failures(&self) -> u64;
 }
 
 /// The state of an endpoint.
@@ -163,6 +167,7 @@ impl Metrics {
             reloads: Counter::default(),
             log_dropped: Counter::default(),
             limits_degraded: Gauge::default(),
+            shared_failures: Counter::default(),
             cooldown: Family::default(),
             families: Families::new(),
             series: RwLock::default(),
@@ -192,6 +197,11 @@ impl Metrics {
             "limits_degraded",
             "Whether the shared state of the limits cannot be reached",
             self.limits_degraded.clone(),
+        );
+        own.register(
+            "cache_failures",
+            "Responses of the cache that could not be read from the shared state, or written to it",
+            self.shared_failures.clone(),
         );
         own.register_with_unit(
             "endpoint_cooldown",
@@ -234,6 +244,7 @@ impl Metrics {
         let source = lock(&self.source);
         if let Some(source) = source.as_ref().and_then(Weak::upgrade) {
             self.limits_degraded.set(source.limits_degraded().into());
+            self.shared_failures.inner().store(source.shared_failures(), Ordering::Relaxed);
             self.cooldown.clear();
             for EndpointState { model, endpoint, cooldown } in source.endpoints() {
                 let seconds = cooldown.map_or(0, |time| time.as_secs().max(1)) as i64;

@@ -159,6 +159,9 @@ fn state_of_the_gateway_is_read_with_the_metrics() {
         fn limits_degraded(&self) -> bool {
             true
         }
+        fn shared_failures(&self) -> u64 {
+            3
+        }
     }
     let observers = Observers::new(&config()).unwrap();
     let source = Arc::new(Source);

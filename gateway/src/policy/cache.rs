@@ -64,6 +64,12 @@ impl CacheKey {
     }
 }
 
+impl fmt::Display for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
 /// A hash of fields that cannot run into each other.
 struct Hash(Sha256);
 
@@ -155,6 +161,11 @@ impl CacheControl {
         }
     }
 
+    /// Whether a response of this age is taken.
+    pub(crate) fn accepts(self, age: Duration) -> bool {
+        self.read && self.max_age.is_none_or(|max| age <= max)
+    }
+
     /// Whether the cache is used. A response that is sampled, at a temperature above zero or at the default of the container,
     /// would be another one each time: it is kept only for clients that ask for the cache.
     pub(crate) fn applies(self, sampled: bool) -> bool {
@@ -169,6 +180,7 @@ pub(super) struct Inner<T> {
     pub(super) entries: moka::sync::Cache<CacheKey, Arc<Entry<T>>>,
     calls: Mutex<HashMap<CacheKey, Call<T>>>,
     largest: usize,
+    ttl: Duration,
 }
 
 /// The response of a call that runs.
@@ -211,7 +223,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
             .time_to_live(config.ttl)
             .build();
         let largest = usize::try_from(config.size / 8).unwrap_or(usize::MAX);
-        Self(Arc::new(Inner { entries, calls: Mutex::default(), largest }))
+        Self(Arc::new(Inner { entries, calls: Mutex::default(), largest, ttl: config.ttl }))
     }
 
     /// The size of the largest response that is kept. To gather more of one is of no use.
@@ -240,12 +252,13 @@ impl<T: Send + Sync + 'static> Cache<T> {
         if leads {
             calls.insert(key, receiver);
         }
-        Lookup::Leader(Leader { cache: self.0.clone(), key, sender, leads })
+        Lookup::Leader(Leader { cache: self.0.clone(), key, sender, leads, then: None })
     }
 
     fn get(&self, key: &CacheKey, control: CacheControl) -> Option<Arc<Entry<T>>> {
         let entry = control.read.then(|| self.0.entries.get(key)).flatten()?;
-        control.max_age.is_none_or(|age| entry.age() <= age).then_some(entry)
+        // An entry of another process was stored before it came here.
+        (entry.age() <= self.0.ttl && control.accepts(entry.age())).then_some(entry)
     }
 }
 
@@ -270,15 +283,35 @@ pub(crate) struct Leader<T> {
     key: CacheKey,
     sender: watch::Sender<Option<Arc<Entry<T>>>>,
     leads: bool,
+    then: Option<Then<T>>,
 }
+
+/// What else is done with a new response.
+type Then<T> = Box<dyn FnOnce(&Arc<Entry<T>>) + Send>;
 
 impl<T> Leader<T>
 where
     T: Send + Sync + 'static,
 {
     /// The response is complete: it is kept, unless it is too large, and goes to those that wait. `size` is in bytes.
-    pub(crate) fn complete(self, value: T, size: usize) -> Arc<Entry<T>> {
-        let entry = Arc::new(Entry { value, size, stored: Instant::now() });
+    pub(crate) fn complete(mut self, value: T, size: usize) -> Arc<Entry<T>> {
+        let then = self.then.take();
+        let entry = self.found(value, size, Duration::ZERO);
+        if let Some(then) = then {
+            then(&entry);
+        }
+        entry
+    }
+
+    /// Sets what else is done with the response when it is complete.
+    pub(crate) fn then(&mut self, then: impl FnOnce(&Arc<Entry<T>>) + Send + 'static) {
+        self.then = Some(Box::new(then));
+    }
+
+    /// The response was found elsewhere, where it was stored some time ago.
+    pub(crate) fn found(self, value: T, size: usize, age: Duration) -> Arc<Entry<T>> {
+        let stored = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+        let entry = Arc::new(Entry { value, size, stored });
         if size <= self.cache.largest {
             self.cache.entries.insert(self.key, entry.clone());
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderName, HeaderValue};
 
 use super::budget::{CalendarPeriod, Micros, nanodollars, rfc3339};
-use crate::config::{KeyLimits, Rate};
+use crate::config::{KeyLimits, Prices, Rate};
 
 /// What a request needs, by its estimate.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -17,6 +17,14 @@ pub(crate) struct Ask {
     pub(crate) tokens: u64,
     /// What they cost.
     pub(crate) dollars: f64,
+}
+
+impl Ask {
+    /// Tokens at these prices.
+    pub(crate) fn new(input: u64, output: u64, prices: Prices) -> Self {
+        let dollars = (input as f64 * prices.input + output as f64 * prices.output) / 1e6;
+        Self { tokens: input.saturating_add(output), dollars }
+    }
 }
 
 /// A limit that refuses a request.

@@ -1,4 +1,4 @@
-//! What a key may do: limits of requests, tokens, parallel requests and money, and the cache of responses.
+//! What a key may do, and what a deployment may get: limits of requests, tokens, parallel requests and money, and the cache of responses.
 //!
 //! A request reserves what it is expected to take, and settles what it took at its end. What is reserved is kept in this
 //! process ([`limits`]), or in a Valkey or Redis server that several processes share ([`store`]).
@@ -6,6 +6,7 @@
 mod budget;
 mod cache;
 mod limits;
+mod shared;
 mod store;
 mod worker;
 
@@ -16,9 +17,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwapOption;
 
 use self::budget::Micros;
-pub(crate) use self::cache::{CACHE_HEADER, Cache, CacheControl, CacheKey, Leader, Lookup};
+pub(crate) use self::cache::{CACHE_HEADER, Cache, CacheControl, CacheKey, Entry, Leader, Lookup};
 pub(crate) use self::limits::{Ask, Limit, RateHeaders, Refusal};
 use self::limits::{Cost, Usage};
+pub(crate) use self::shared::{Shared, VALUE_MAX};
 use self::store::{Store, Timing};
 pub(crate) use self::worker::Cooldowns;
 use crate::config::{Key, KeyLimits, State};
@@ -57,13 +59,13 @@ impl Policy {
         Ok(Self { accounts: RwLock::default(), store: ArcSwapOption::new(store) })
     }
 
-    /// Applies a new configuration: another server is used from now on, and keys that are gone are forgotten. Requests that
-    /// run settle where they reserved.
+    /// Applies a new configuration: another server is used from now on, and keys and deployments that are not known any more
+    /// are forgotten. Requests that run settle where they reserved.
     ///
     /// # Errors
     ///
     /// The URL of the server is not one. Nothing has changed then.
-    pub(crate) fn reload(&self, state: Option<&State>, keys: &[Key]) -> Result<(), Error> {
+    pub(crate) fn reload(&self, state: Option<&State>, is_known: impl Fn(&str) -> bool) -> Result<(), Error> {
         let unchanged = match (&*self.store.load(), state) {
             (None, None) => true,
             (Some(store), Some(state)) => store.is_for(state),
@@ -74,9 +76,7 @@ impl Policy {
             self.store.store(store);
         }
         let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
-        accounts.retain(|name, account| {
-            keys.iter().any(|key| *key.name == **name) || account.usage().parallel > 0
-        });
+        accounts.retain(|name, account| is_known(name) || account.usage().parallel > 0);
         Ok(())
     }
 
@@ -86,13 +86,23 @@ impl Policy {
     ///
     /// A limit does not admit the request.
     pub(crate) async fn reserve(&self, key: &Key, ask: Ask) -> Result<Reservation, Refusal> {
-        if key.limits == KeyLimits::default() {
+        self.reserve_of(&key.name, &key.limits, ask).await
+    }
+
+    /// The same for anything that has a name and limits.
+    pub(crate) async fn reserve_of(
+        &self,
+        name: &str,
+        limits: &KeyLimits,
+        ask: Ask,
+    ) -> Result<Reservation, Refusal> {
+        if *limits == KeyLimits::default() {
             return Ok(Reservation { held: None, headers: RateHeaders::default() });
         }
-        let account = self.account(&key.name);
+        let account = self.account(name);
         match self.store.load_full() {
-            None => account.reserve(&key.limits, ask.into(), Place::Process, now()),
-            Some(store) => store.reserve(&account, &key.limits, ask.into()).await,
+            None => account.reserve(limits, ask.into(), Place::Process, now()),
+            Some(store) => store.reserve(&account, limits, ask.into()).await,
         }
     }
 
@@ -106,6 +116,16 @@ impl Policy {
     /// The cooldowns that processes have told each other, as of half a second ago, if there is a shared state. Does not wait.
     pub(crate) fn cooldowns(&self) -> Option<Arc<Cooldowns>> {
         self.store.load().as_ref().map(|store| store.cooldowns())
+    }
+
+    /// The values that processes share, if there is a shared state.
+    pub(crate) fn shared(&self) -> Option<Shared> {
+        self.store.load_full().map(|store| Shared { values: Arc::clone(&store.values), store })
+    }
+
+    /// How often a shared value could not be read or written: a metric.
+    pub(crate) fn shared_failures(&self) -> u64 {
+        self.store.load().as_ref().map_or(0, |store| store.values.failures())
     }
 
     /// Whether the shared state cannot be reached: the metric `limits_degraded`.

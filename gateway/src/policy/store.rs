@@ -23,6 +23,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::budget::{CalendarPeriod, nanodollars};
 use super::limits::{Cost, Limit, RateHeaders, Refusal, Usage};
+use super::shared::Values;
 use super::worker::{Cooldowns, Difference, Job, Settlement, work};
 use super::{Account, Error, Place, Reservation, now};
 use crate::config::{KeyLimits, Rate, State, WhenDown};
@@ -64,6 +65,7 @@ impl Default for Timing {
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) server: Arc<Server>,
+    pub(super) values: Arc<Values>,
     state: State,
     jobs: mpsc::UnboundedSender<Job>,
 }
@@ -113,6 +115,7 @@ impl Store {
         let tcp = connection.tcp_settings().clone().set_nodelay(true);
         let client = Client::open(connection.set_tcp_settings(tcp)).map_err(|_| INVALID)?;
         let connection = connect(&client, &timing).map_err(|_| INVALID)?;
+        let values = Values::new(connect(&client, &timing).map_err(|_| INVALID)?);
         let (jobs, queue) = mpsc::unbounded_channel();
         let server = Arc::new(Server {
             timing,
@@ -128,7 +131,7 @@ impl Store {
             when_down: state.when_down,
         });
         tokio::spawn(work(server.clone(), queue));
-        Ok(Arc::new(Self { server, state: state.clone(), jobs }))
+        Ok(Arc::new(Self { server, values, state: state.clone(), jobs }))
     }
 
     pub(super) fn is_for(&self, state: &State) -> bool {

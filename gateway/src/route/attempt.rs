@@ -4,13 +4,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sagewire_codec::HttpErrorKind;
 use sagewire_transport::Error;
 use tokio::time::{sleep, timeout_at};
 
-use crate::config::Routing;
+use crate::config::{Model, Routing};
 use crate::fault::{self, Fault};
-use crate::policy::Policy;
+use crate::policy::{Ask, Limit, Policy, Refusal, Reservation};
 use crate::record::ErrorClass;
+use crate::recorder::may_have_run;
 use crate::route::group::{Deployment, Group, Groups, address};
 
 /// The pause before another attempt at the same deployment, unless it asks for another one.
@@ -29,6 +31,18 @@ pub(crate) struct Attempts {
     pub(crate) last: Option<Arc<Deployment>>,
     /// How long the calls and the pauses between them took.
     pub(crate) waited: Duration,
+    /// The estimate of the tokens of the input, and of the output if the request has a limit of it.
+    pub(crate) estimate: (u64, Option<u64>),
+    /// What the deployment that has responded has reserved.
+    pub(crate) reservation: Option<Reservation>,
+}
+
+impl Attempts {
+    /// What a call of the deployment may take.
+    fn ask(&self, model: &Model) -> Ask {
+        let (input, output) = self.estimate;
+        Ask::new(input, output.unwrap_or(model.reserve_tokens), model.prices)
+    }
 }
 
 /// The result of a call, boxed because the closure is called in a loop.
@@ -66,7 +80,7 @@ pub(crate) async fn call<'a, T>(
     attempts.waited = start.elapsed();
     result.unwrap_or_else(|_| {
         let message = "The model did not respond in time.";
-        let kind = sagewire_codec::HttpErrorKind::Timeout;
+        let kind = HttpErrorKind::Timeout;
         Err(Fault::new(ErrorClass::UpstreamTimeout, kind, message).without_retry())
     })
 }
@@ -85,6 +99,9 @@ async fn call_group<'a, T>(
 ) -> Result<T, Box<Fault>> {
     let start = Instant::now();
     let mut tried: Vec<usize> = Vec::new();
+    // Those of them whose limits are used up.
+    let mut full: Vec<usize> = Vec::new();
+    let mut refusal: Option<Refusal> = None;
     let mut last: Option<Box<Fault>> = None;
     let mut left = routing.attempts.max(1);
     group.retries.earn();
@@ -99,22 +116,43 @@ async fn call_group<'a, T>(
         let now = Instant::now();
         let Some(deployment) = group.choose(&tried, now) else {
             // All were tried: those that may respond now are tried again.
-            if !tried.is_empty() && group.choose(&[], now).is_some() {
-                tried.clear();
+            if tried.len() > full.len() && group.choose(&full, now).is_some() {
+                tried.clone_from(&full);
                 continue;
             }
-            return Err(last.unwrap_or_else(|| cooling(group, now)));
+            return Err(last.unwrap_or_else(|| match &refusal {
+                Some(refusal) => used_up(group, refusal),
+                None => cooling(group, now),
+            }));
+        };
+        let model = &deployment.model;
+        let ask = attempts.ask(model);
+        let reservation = match policy.reserve_of(&deployment.account, &model.limits, ask).await {
+            Ok(reservation) => reservation,
+            Err(found) => {
+                tried.push(address(deployment));
+                full.push(address(deployment));
+                refusal = Some(match refusal {
+                    Some(before) if wait(&before) <= wait(&found) => before,
+                    _ => found,
+                });
+                continue;
+            }
         };
         attempts.count += 1;
         attempts.last = Some(Arc::clone(deployment));
         let error = match attempt(Arc::clone(deployment)).await {
             Ok(value) => {
                 deployment.health.succeeded();
+                attempts.reservation = Some(reservation);
                 return Ok(value);
             }
             Err(error) => error,
         };
         let fault = Fault::of_call(&error);
+        if !may_have_run(fault.class) {
+            reservation.settle(0, 0.0);
+        }
         if is_final(fault.class) {
             return Err(fault);
         }
@@ -154,10 +192,32 @@ fn exhausted(mut fault: Box<Fault>, attempts: u32) -> Box<Fault> {
     fault
 }
 
+/// When it is worth trying again: never, if the request alone is larger than a limit.
+fn wait(refusal: &Refusal) -> Duration {
+    refusal.retry_after.unwrap_or(Duration::MAX)
+}
+
+/// No deployment is left: the limits of these are used up.
+fn used_up(group: &Group, refusal: &Refusal) -> Box<Fault> {
+    let (class, kind, message) = match refusal.limit {
+        Limit::Unavailable => (
+            ErrorClass::GatewayBusy,
+            HttpErrorKind::Unavailable,
+            format!("The limits of the model `{}` cannot be checked.", group.name),
+        ),
+        _ => (
+            ErrorClass::PolicyLimit,
+            HttpErrorKind::RateLimit,
+            format!("The limits of the model `{}` are used up.", group.name),
+        ),
+    };
+    let fault = Fault::new(class, kind, message).retry_after(refusal.retry_after);
+    if refusal.retry_after.is_none() { fault.without_retry() } else { fault }
+}
+
 fn cooling(group: &Group, now: Instant) -> Box<Fault> {
     let delay = group.cools_for(now).unwrap_or(Duration::from_secs(1));
     let message =
         format!("All endpoints of the model `{}` have failed and are left out for now.", group.name);
-    Fault::new(ErrorClass::UpstreamNotReady, sagewire_codec::HttpErrorKind::NotReady, message)
-        .retry_after(Some(delay))
+    Fault::new(ErrorClass::UpstreamNotReady, HttpErrorKind::NotReady, message).retry_after(Some(delay))
 }

@@ -38,6 +38,8 @@ pub(crate) struct Deployment {
     pub(crate) chat: Chat<Upstream>,
     pub(crate) embeddings: Embeddings<Upstream>,
     pub(crate) health: Arc<Health>,
+    /// The name under which its limits are counted.
+    pub(crate) account: Arc<str>,
 }
 
 /// What survives a reload of the configuration: connections, and the health of deployments.
@@ -84,6 +86,11 @@ impl Groups {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.0.values()
+    }
+
+    /// Whether the limits of a deployment are counted under this name.
+    pub(crate) fn has_account(&self, name: &str) -> bool {
+        self.iter().flat_map(|group| &group.deployments).any(|deployment| *deployment.account == *name)
     }
 }
 
@@ -190,6 +197,7 @@ async fn deployment(model: &Model, before: &mut Kept, kept: &mut Kept) -> Result
         Some(health) => Arc::clone(health),
         None => before.health.remove(&key).unwrap_or_else(|| Arc::new(Health::new())),
     };
+    let account = account(model, &key);
     kept.health.insert(key, Arc::clone(&health));
     let bounds = bounds(&model.timeouts);
     let (upstream, endpoint) = match &model.upstream {
@@ -233,7 +241,7 @@ async fn deployment(model: &Model, before: &mut Kept, kept: &mut Kept) -> Result
     if let ModelKind::Embeddings(shape) = model.kind {
         embeddings = embeddings.shape(shape);
     }
-    Ok(Deployment { label, model: model.clone(), upstream, chat, embeddings, health })
+    Ok(Deployment { label, model: model.clone(), upstream, chat, embeddings, health, account })
 }
 
 /// The API of responses is detected, but for plain text, which looks like nothing, and custom formats.
@@ -263,6 +271,17 @@ fn identity(model: &Model) -> (Arc<str>, String) {
             (host.into(), host.to_owned())
         }
     }
+}
+
+/// The name under which the limits of a deployment are counted: models that call the same share it, under any name. Names of
+/// keys do not begin like this.
+fn account(model: &Model, identity: &str) -> Arc<str> {
+    let called = match &model.model {
+        ModelName::Set(name) => name,
+        ModelName::Unchanged => &model.name,
+        ModelName::Omitted => "",
+    };
+    format!("\u{1}{identity} {called}").into()
 }
 
 fn bounds(timeouts: &config::Timeouts) -> Bounds {

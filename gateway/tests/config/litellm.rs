@@ -205,6 +205,8 @@ fn other_providers_options_and_prices_are_taken_over() {
     );
     let is_near = |price: f64, expected: f64| (price - expected).abs() < 1e-9;
     assert!(is_near(vllm.prices.input, 0.2) && is_near(vllm.prices.output, 0.6) && vllm.weight == 6);
+    let limit = vllm.limits.requests.expect("a limit");
+    assert_eq!((limit.amount, limit.per, vllm.limits.tokens), (6, Duration::from_secs(60), None));
     let Upstream::Url(server) = &claude.upstream else { panic!("{claude:?}") };
     assert_eq!((&*server.url, claude.format), ("http://localhost:1/v1", Api::Anthropic));
     assert_eq!(embed.kind, ModelKind::Embeddings(RequestShape::Inputs));
@@ -213,7 +215,6 @@ fn other_providers_options_and_prices_are_taken_over() {
     assert_eq!(
         lines(&notes),
         [
-            "4: `rpm` and `tpm` of a model are used as its weight, and not as limits; limits belong to keys",
             "10: `litellm_params.max_parallel_requests` is not taken over",
             "12: `model_info.id` is not taken over",
             "16: the model `gpt` is not taken over: its provider is not SageMaker, OpenAI or Anthropic",

@@ -1,5 +1,7 @@
 //! An entry of `model_list`.
 
+use std::time::Duration;
+
 use sagewire_chat_template::{Roles, Template as ChatTemplate};
 use sagewire_codec::Api;
 use sagewire_codec::embeddings::RequestShape;
@@ -11,7 +13,8 @@ use super::section::{Section, expanded, scalar};
 use crate::config::read::{Position, Reader};
 use crate::config::yaml::Node;
 use crate::config::{
-    Credentials, KeyPair, Model, ModelKind, ModelName, PlainServer, Prices, SageMaker, Template, Upstream,
+    Credentials, KeyPair, Model, ModelKind, ModelName, PlainServer, Prices, Rate, SageMaker, Template,
+    Upstream,
 };
 
 /// What a provider of LiteLLM calls.
@@ -333,16 +336,17 @@ impl Reading<'_> {
         if let Some(allowed) = parameters.boolean("aws_sagemaker_allow_zero_temp", reader) {
             model.allow_zero_temperature = allowed;
         }
-        // LiteLLM distributes requests by the first of these that is set.
+        // LiteLLM distributes requests by the first of these that is set; the last two are limits as well.
         let limits = ["weight", "rpm", "tpm"].map(|key| parameters.whole(key, reader));
         if let Some(weight) = limits.iter().flatten().next() {
             model.weight = *weight;
         }
-        if limits[1].is_some() || limits[2].is_some() {
-            let what =
-                "`rpm` and `tpm` of a model are used as its weight, and not as limits; limits belong to keys";
-            reader.note(self.at, what);
-        }
+        let rate = |limit: Option<u32>| {
+            limit
+                .filter(|amount| *amount > 0)
+                .map(|amount| Rate { amount: amount.into(), per: Duration::from_secs(60) })
+        };
+        (model.limits.requests, model.limits.tokens) = (rate(limits[1]), rate(limits[2]));
         // A bare drop of parameters is what the gateway reports by default.
         parameters.boolean("drop_params", reader);
         model.prices = self.prices(reader);

@@ -101,7 +101,7 @@ impl Settings {
         let ttl = parameters.seconds("ttl", reader);
         if is_cached {
             let default = Cache::default();
-            self.cache = Some(Cache { ttl: ttl.unwrap_or(default.ttl), ..default });
+            self.cache = Some(Cache { ttl: ttl.unwrap_or(default.ttl), shared: is_redis, ..default });
         }
         parameters.note_rest(reader);
     }

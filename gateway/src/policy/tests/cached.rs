@@ -9,7 +9,7 @@ use crate::door::Door;
 const CHAT: &[u8] = br#"{"model":"llama","messages":[{"role":"user","content":"hi"}],"temperature":0}"#;
 
 fn cache(size: u64, ttl: Duration) -> Cache<String> {
-    Cache::new(&config::Cache { size, ttl })
+    Cache::new(&config::Cache { size, ttl, shared: false })
 }
 
 fn cache_key(body: &[u8]) -> CacheKey {
