@@ -7,8 +7,7 @@ use std::process::ExitCode;
 
 use sagewire_chat_template::TemplateError;
 use sagewire_codec::{ConvertError, DecodeError};
-
-use crate::visible;
+use sagewire_eval::visible;
 
 /// Why a command failed.
 #[derive(Debug)]

@@ -30,7 +30,6 @@ mod shell;
 mod token;
 mod tool_names;
 mod unrecognized;
-mod visible;
 
 use std::process::ExitCode;
 

@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use bytes::Bytes;
 use sagewire_codec::model::{Event, FinishReason, Losses, Response, ResponseOptions, ToolNames};
 use sagewire_codec::{Api, DecodeError, Decoder, Options, Writer, write_response};
+use sagewire_eval::visible;
 
 use crate::fault::{Fault, note};
 use crate::progress::Progress;
 use crate::unrecognized::{Origin, Recognition, START_LEN};
-use crate::visible;
 
 /// The buffer is written when it holds this many bytes, so that a large chunk does not need a large buffer.
 const BUFFER_LEN: usize = 64 * 1024;

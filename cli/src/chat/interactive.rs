@@ -1,12 +1,13 @@
 //! A conversation at a terminal.
 
 use sagewire_codec::model::{Content, Message, Part, Response, Role};
+use sagewire_eval::visible;
 
 use super::editor::{Line, Terminal};
 use super::{Chat, text_parts};
 use crate::fault::{Exit, Fault, note};
 use crate::format::To;
-use crate::{output, visible};
+use crate::output;
 
 /// Reads prompts from the terminal until the user ends the conversation.
 pub(super) async fn run(chat: Chat<'_>, terminal: Terminal) -> Result<(), Fault> {

@@ -1,10 +1,10 @@
-//! Shows control characters instead of sending them to a terminal, which could act on them: they set the clipboard and the
-//! title, clear the screen, or reorder text so that it reads as something else.
+//! Shows control characters of untrusted text instead of sending them to a terminal or a browser, which could act on them: they
+//! set the clipboard and the title, clear the screen, or reorder text so that it reads as something else.
 
 use std::str;
 
 /// Writes `text` with all control characters escaped, line breaks and tabs included.
-pub(crate) fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|c| push(c, &mut out));
     out
@@ -12,7 +12,7 @@ pub(crate) fn line(text: &str) -> String {
 
 /// Moves `text` to `out`, with control characters escaped except line feeds and tabs. Malformed UTF-8 becomes U+FFFD.
 /// Bytes at the end that may be the start of a character stay in `text`.
-pub(crate) fn text(text: &mut Vec<u8>, out: &mut String) {
+pub fn text(text: &mut Vec<u8>, out: &mut String) {
     let mut incomplete = 0;
     let mut chunks = text.utf8_chunks().peekable();
     while let Some(chunk) = chunks.next() {
