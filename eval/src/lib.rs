@@ -4,4 +4,6 @@
 pub mod assertion;
 pub mod load;
 pub mod provider;
+pub mod report;
 pub mod results;
+pub mod visible;
