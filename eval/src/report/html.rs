@@ -39,11 +39,11 @@ pub fn evaluation(results: &Results) -> String {
         "rows": grid.rows.iter().map(row).collect::<Vec<_>>(),
     });
     let title = results.description.as_deref().map_or_else(|| "Evaluation".into(), line);
-    page(&title, include_str!("html/evaluation.html"), &style, include_str!("html/evaluation.js"), data)
+    page(&title, include_str!("html/evaluation.html"), &style, include_str!("html/evaluation.js"), &data)
 }
 
 /// A page with a body, and with its own style and script only.
-pub(super) fn page(title: &str, body: &str, style: &str, script: &str, data: Value) -> String {
+pub(super) fn page(title: &str, body: &str, style: &str, script: &str, data: &Value) -> String {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     // A line with nothing but a block is no line of the page.
