@@ -6,4 +6,5 @@ pub mod load;
 pub mod provider;
 pub mod report;
 pub mod results;
+pub mod server;
 pub mod visible;

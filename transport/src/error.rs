@@ -244,9 +244,13 @@ impl Error {
 }
 
 impl Error {
-    /// The kind of the error as one word: the name that the service or the model has for it, if there is one.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn type_name(&self) -> Cow<'_, str> {
+    /// The kind of the error as one word, for metrics: the name that the service or the model has for it, if there is one, such as
+    /// `ThrottlingException`; else one for the kind, such as `timeout`.
+    ///
+    /// ```
+    /// assert_eq!(sagewire_transport::Error::connect().type_name(), "connect");
+    /// ```
+    pub fn type_name(&self) -> Cow<'_, str> {
         if let Some(failure) = self.failure() {
             return (&*failure.name).into();
         }
@@ -604,19 +608,26 @@ impl ServiceError {
         self
     }
 
+    /// Whether the service or the container refused the request because there are too many.
+    pub fn is_throttling(&self) -> bool {
+        // `ThrottlingException` has status 400.
+        let is_name = |name: &str| {
+            name.starts_with("Throttl")
+                || ["TooManyRequestsException", "RequestLimitExceeded"].contains(&name)
+        };
+        let status = if self.status == 424 { self.original_status_code } else { Some(self.status) };
+        status == Some(429) || self.error_type.as_deref().is_some_and(is_name)
+    }
+
     fn is_transient(&self) -> bool {
         if self.status == 424 {
             return matches!(self.original_status_code, Some(0 | 503 | 504));
         }
-        // `ThrottlingException` has status 400.
-        let throttled = self.error_type.as_deref().is_some_and(|name| {
-            name.starts_with("Throttl")
-                || ["TooManyRequestsException", "RequestLimitExceeded", "ModelNotReadyException"]
-                    .contains(&name)
-        });
-        // `ModelStreamError` has status 400, too. Its code distinguishes a broken stream from one that took too long.
+        let not_ready = self.error_type.as_deref() == Some("ModelNotReadyException");
+        // `ModelStreamError` has status 400, as has `ThrottlingException`. Its code distinguishes a broken stream from one that
+        // took too long.
         let broken = self.error_code.as_deref() == Some("StreamBroken");
-        !self.may_have_run && (throttled || broken || self.status == 429 || self.status >= 500)
+        !self.may_have_run && (self.is_throttling() || not_ready || broken || self.status >= 500)
     }
 }
 
