@@ -20,6 +20,31 @@ pub struct LoadReport {
     pub settings: Settings,
     /// The endpoints and servers, in the order of the command line.
     pub targets: Vec<Target>,
+    /// What the client itself adds to latencies, if that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overhead: Option<Overhead>,
+}
+
+/// What the client itself adds to latencies, in milliseconds: measured with a server on the same machine, in a process of its own,
+/// that sends the time with each token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// Responses at the same time.
+    pub streams: u64,
+    /// Tokens per second of each response.
+    pub tokens_per_second: f64,
+    /// Tokens that were measured.
+    pub tokens: u64,
+    /// The 99th percentile of the times between two tokens when they were sent.
+    pub itl_p99_sent: f64,
+    /// The same when they were measured.
+    pub itl_p99_measured: f64,
+    /// The difference of the two.
+    pub itl_p99_distortion: f64,
+    /// The median of the times from sending a token to measuring it.
+    pub delay_p50: f64,
+    /// Their 99th percentile.
+    pub delay_p99: f64,
 }
 
 /// What was requested.
