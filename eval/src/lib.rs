@@ -7,4 +7,5 @@ pub mod provider;
 pub mod report;
 pub mod results;
 pub mod server;
+mod template;
 pub mod visible;

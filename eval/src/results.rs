@@ -94,6 +94,9 @@ pub struct Check {
     pub weight: f64,
     /// Why, in one sentence.
     pub reason: String,
+    /// The metric that its score counts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
     /// The assertions of a set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,

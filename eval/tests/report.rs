@@ -30,6 +30,7 @@ fn hostile() -> Results {
             score: 0.0,
             weight: 1.0,
             reason: HOSTILE.into(),
+            metric: Some(HOSTILE.into()),
             checks: Vec::new(),
         }],
         ..Outcome::default()
