@@ -64,7 +64,7 @@ bench-build:
 instructions *args:
     cargo run --release -p sagewire-benches --bin instructions -- {{ args }}
 
-# the gateway's CPU time against that of a pass-through; fails if it exceeds the goals by more than 15 %
+# the gateway's CPU time against that of a pass-through; fails if it exceeds what is allowed by more than 15 %
 gateway-speed:
     cargo run --release -p sagewire-benches --features gateway --bin compare -- --quick --only gateway
 

@@ -157,6 +157,10 @@ impl StreamBody {
         if self.recorder.is_none() {
             return Poll::Ready(None);
         }
+        // Still in the same run of the task: nothing can have arrived.
+        if (1..GIVE_WAY).contains(&self.gave_way) {
+            return self.give_way(cx);
+        }
         loop {
             let next = self.source.poll_next(cx);
             if let Poll::Ready(Some(Ok(piece))) = &next {
@@ -182,16 +186,18 @@ impl StreamBody {
                     return ping.map_or(Poll::Pending, |bytes| bytes.map(Some));
                 }
                 Poll::Pending if self.gave_way == GIVE_WAY => return self.take(),
-                Poll::Pending => {
-                    self.gave_way += 1;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                Poll::Pending => return self.give_way(cx),
             }
             if self.recorder.is_none() {
                 return if self.gathered.is_empty() { Poll::Ready(None) } else { self.take() };
             }
         }
+    }
+
+    fn give_way(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.gave_way += 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn take(&mut self) -> Poll<Option<Bytes>> {

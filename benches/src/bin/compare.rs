@@ -105,7 +105,7 @@ fn main() -> ExitCode {
     };
     let printed = print(&options, &plan, &calls, &lost, &results);
     let faults: Vec<_> =
-        results.gateway.rows.iter().filter_map(|row| row.fault(gateway.checks_goals)).collect();
+        results.gateway.rows.iter().filter_map(|row| row.fault(gateway.checks_ratios)).collect();
     faults.iter().for_each(|fault| eprintln!("{fault}"));
     // The other sections have no goals.
     if faults.is_empty() { printed } else { ExitCode::FAILURE }

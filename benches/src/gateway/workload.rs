@@ -135,6 +135,19 @@ impl Workload {
         }
     }
 
+    /// The ratio that is allowed in a quick run, which has its slack beside it: the goal, or what is reached if that is more.
+    /// `docs/performance.md` says what bounds whole responses.
+    pub fn cpu_allowed(&self, door: Door) -> Option<f64> {
+        let reached = match (self.response, door) {
+            (Response::Whole, Door::OpenAi) => 2.0,
+            (Response::Whole, Door::Anthropic) => 2.3,
+            (Response::Whole, Door::Responses) => 2.7,
+            (Response::Whole, Door::Converse) => 2.1,
+            _ => 0.0,
+        };
+        self.cpu_goal(door).map(|goal| goal.max(reached))
+    }
+
     /// A short description.
     pub fn about(&self) -> String {
         let Self { concurrency, response, .. } = self;
