@@ -103,7 +103,7 @@ fn javascript(expression: &str) -> Option<&'static str> {
 }
 
 /// A text without tags needs no engine.
-fn is_plain(template: &str) -> bool {
+pub(crate) fn is_plain(template: &str) -> bool {
     !["{{", "{%", "{#"].iter().any(|tag| template.contains(tag))
 }
 

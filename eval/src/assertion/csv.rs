@@ -39,22 +39,24 @@ pub fn from_csv(cell: &str) -> Option<Value> {
 
 /// The assertion of a cell that begins with a type.
 fn typed(cell: &str) -> Option<Value> {
-    let (head, value) = cell.split_once(':').map_or((cell, None), |(head, value)| (head, Some(value.trim())));
     // Types such as `similar:cosine` have a colon of their own.
-    let (head, value) = match value.and_then(|value| value.split_once(':')) {
-        Some((rest, value)) if types::is_known(&format!("{head}:{rest}")) => {
-            (format!("{head}:{rest}"), Some(value.trim()))
-        }
-        _ => (head.to_owned(), value),
-    };
-    let (name, threshold) = split_threshold(&head)?;
+    let colons = cell.match_indices(':').map(|(index, _)| index);
+    let ends: Vec<_> = colons.chain([cell.len()]).take(2).collect();
+    ends.into_iter()
+        .rev()
+        .find_map(|end| of_type(&cell[..end], cell.get(end + 1..).unwrap_or_default().trim()))
+}
+
+/// The assertion of a type with its threshold, and a value. `None` if there is no such type.
+fn of_type(head: &str, value: &str) -> Option<Value> {
+    let (name, threshold) = split_threshold(head)?;
     let (not, kind) = name.strip_prefix("not-").map_or(("", name), |kind| ("not-", kind));
     let kind = LEGACY.into_iter().find(|(prefix, _)| *prefix == kind).map_or(kind, |(_, kind)| kind);
     if !types::is_known(kind) {
         return None;
     }
     let mut assertion = Map::from_iter([("type".to_owned(), format!("{not}{kind}").into())]);
-    if let Some(value) = value.filter(|value| !value.is_empty()) {
+    if !value.is_empty() {
         assertion.insert("value".to_owned(), value.into());
     }
     if let Some(threshold) = threshold.or(default_threshold(kind)) {

@@ -86,6 +86,21 @@ impl<'a> Fields<'a> {
         self.value()?.ok_or_else(|| InvalidAssertion::new("/value", format!("is missing: {what}")))
     }
 
+    /// A prompt: a text or messages, in the configuration or in a file. Its texts are templates.
+    pub(super) fn prompt(&self, key: &str) -> Result<Option<Value>, InvalidAssertion> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let pointer = format!("/{key}");
+        let prompt = match self.expected(value, &pointer)? {
+            Expected::Text(Text::Template(text) | Text::Literal(text)) => Value::String(text),
+            Expected::List(_) => value.clone(),
+            Expected::Json(messages @ Value::Array(_)) => messages,
+            Expected::Json(_) => {
+                return Err(InvalidAssertion::new(pointer, "has to be a text or a list of messages"));
+            }
+        };
+        Ok(Some(prompt))
+    }
+
     fn expected(&self, value: &Value, pointer: &str) -> Result<Expected, InvalidAssertion> {
         let invalid = |message: String| InvalidAssertion::new(pointer, message);
         match value {
@@ -225,7 +240,7 @@ impl Text {
     pub(super) fn fixed(&self) -> Option<&str> {
         match self {
             Self::Literal(text) => Some(text),
-            Self::Template(text) => (!text.contains("{{") && !text.contains("{%")).then_some(text),
+            Self::Template(text) => template::is_plain(text).then_some(text),
         }
     }
 }

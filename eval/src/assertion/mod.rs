@@ -5,8 +5,15 @@
 
 mod csv;
 mod fields;
+mod grade;
 mod javascript_regex;
+mod json;
+mod measure;
+mod overlap;
+mod similar;
 mod text;
+mod tools;
+mod treebank;
 mod types;
 
 use std::collections::HashMap;
@@ -88,7 +95,13 @@ enum Body {
 /// The condition of an assertion, without its prefix `not-`.
 #[derive(Clone, Debug)]
 enum Condition {
+    Grade(grade::Condition),
+    Json(json::Condition),
+    Measure(measure::Condition),
+    Overlap(overlap::Condition),
+    Similar(similar::Condition),
     Text(text::Condition),
+    Tools(tools::Condition),
 }
 
 /// Whether a condition is met.
@@ -120,6 +133,7 @@ impl Finding {
 /// A response as a condition sees it: after the transformation of the assertion.
 #[derive(Clone, Copy, Debug)]
 struct Output<'a> {
+    value: &'a Value,
     /// As text: JSON, if it is not text.
     text: &'a str,
     subject: &'a Subject<'a>,
@@ -252,7 +266,7 @@ impl Assertion {
         let transformed = transform.as_deref().map(|expression| transformed(expression, subject)).transpose();
         let transformed = transformed.map_err(within)?;
         let value = transformed.as_ref().unwrap_or(&subject.reply.output);
-        let output = Output { text: &template::text(value), subject };
+        let output = Output { value, text: &template::text(value), subject };
         let mut finding = condition.check(&output, graders).await.map_err(within)?;
         if *inverse {
             finding.pass = !finding.pass;
@@ -286,16 +300,38 @@ fn transformed(expression: &str, subject: &Subject<'_>) -> Result<Value, CallErr
 
 impl Condition {
     fn read(kind: &str, fields: &Fields<'_>) -> Result<Self, InvalidAssertion> {
-        if let Some(condition) = text::Condition::read(kind, fields)? {
-            return Ok(Self::Text(condition));
+        if !types::SUPPORTED.contains(&kind) || kind == "assert-set" {
+            return Err(InvalidAssertion::new("/type", types::unsupported(kind)));
         }
-        Err(InvalidAssertion::new("/type", types::unsupported(kind)))
+        let condition = if let Some(condition) = text::Condition::read(kind, fields)? {
+            Self::Text(condition)
+        } else if let Some(condition) = json::Condition::read(kind, fields)? {
+            Self::Json(condition)
+        } else if let Some(condition) = overlap::Condition::read(kind, fields)? {
+            Self::Overlap(condition)
+        } else if let Some(condition) = measure::Condition::read(kind, fields)? {
+            Self::Measure(condition)
+        } else if let Some(condition) = tools::Condition::read(kind, fields)? {
+            Self::Tools(condition)
+        } else if let Some(condition) = similar::Condition::read(kind, fields)? {
+            Self::Similar(condition)
+        } else if let Some(condition) = grade::Condition::read(kind, fields)? {
+            Self::Grade(condition)
+        } else {
+            return Err(InvalidAssertion::new("/type", types::unsupported(kind)));
+        };
+        Ok(condition)
     }
 
-    #[expect(clippy::unused_async, reason = "graders are called")]
-    async fn check(&self, output: &Output<'_>, _graders: &Graders) -> Result<Finding, CallError> {
+    async fn check(&self, output: &Output<'_>, graders: &Graders) -> Result<Finding, CallError> {
         match self {
+            Self::Grade(condition) => condition.check(output, graders).await,
+            Self::Json(condition) => condition.check(output),
+            Self::Measure(condition) => condition.check(output),
+            Self::Overlap(condition) => condition.check(output),
+            Self::Similar(condition) => condition.check(output, graders).await,
             Self::Text(condition) => condition.check(output),
+            Self::Tools(condition) => condition.check(output),
         }
     }
 }

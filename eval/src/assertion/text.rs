@@ -192,7 +192,7 @@ fn contains(output: &Output<'_>, texts: &[String], all: bool, ignore_case: bool)
 }
 
 /// Splits a text at its commas, as in promptfoo: a part in double quotes can have commas.
-fn split(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
     let mut parts = Vec::new();
     let mut rest = text.trim_start_matches(|character: char| character == ',' || character.is_whitespace());
     while !rest.is_empty() {
