@@ -391,7 +391,7 @@ async fn fault_44_health_responds_under_load_and_without_the_shared_state() {
         (0..64).map(|_| tokio::spawn(load(gateway.address, KEY, Arc::clone(&served)))).collect();
     let is_loaded = async {
         while served.load(Ordering::SeqCst) <= 64 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
         }
     };
     timeout(Duration::from_secs(60), is_loaded).await.expect("requests are served");
