@@ -14,6 +14,10 @@ clippy:
 state-server:
     command -v valkey-server redis-server || apt-get install --yes --no-install-recommends redis-server
 
+# a browser for the tests of the reports, which are skipped without it (Debian, as root)
+browser:
+    command -v chromium chromium-browser google-chrome || apt-get install --yes --no-install-recommends chromium
+
 # all tests, doc tests included
 test:
     cargo test --workspace
