@@ -4,6 +4,7 @@ mod chromium;
 
 use std::path::PathBuf;
 
+use sagewire_eval::load::results::LoadReport;
 use sagewire_eval::report::html;
 use sagewire_eval::results::{Outcome, Results};
 use serde_json::json;
@@ -12,6 +13,10 @@ use chromium::Browser;
 
 fn results() -> Results {
     serde_json::from_str(include_str!("../testdata/results.json")).unwrap()
+}
+
+fn load() -> LoadReport {
+    serde_json::from_str(include_str!("../testdata/load.json")).unwrap()
 }
 
 /// A file that is deleted with it.
@@ -197,4 +202,81 @@ fn thousands_of_results_stay_usable() {
          document.body.offsetHeight; return performance.now() - start; })()",
     );
     assert!(taken.as_f64().unwrap() < 2000.0, "{taken} ms");
+}
+
+#[test]
+fn the_load_test_is_readable_everywhere() {
+    let Some(mut browser) = Browser::start("load") else { return };
+    let page = Page::new("load", &html::load(&load()));
+    for width in [390, 768, 1280, 1920] {
+        for scheme in ["light", "dark"] {
+            browser.open(&page.0, width, scheme);
+            browser.check_page(&format!("{width} px, {scheme}"));
+            browser.screenshot(&format!("load-{width}-{scheme}.png"));
+        }
+    }
+    browser.open(&page.0, 1280, "light");
+    for (index, section) in ["throughput", "against", "distribution", "definitions"].into_iter().enumerate() {
+        browser.eval(&format!("document.querySelector('#{section}').scrollIntoView()"));
+        browser.screenshot(&format!("load-section-{index}.png"));
+    }
+    browser.open(&page.0, 390, "dark");
+    browser.eval("document.querySelector('#latency').scrollIntoView()");
+    browser.screenshot("load-phone-latency.png");
+}
+
+#[test]
+fn plots_show_the_figures_of_the_tables() {
+    let Some(mut browser) = Browser::start("plots") else { return };
+    let report = load();
+    let page = Page::new("plots", &html::load(&report));
+    browser.open(&page.0, 1280, "light");
+    // Three percentiles of two targets at four levels, for each latency.
+    assert_eq!(browser.eval("document.querySelectorAll('#against ~ .plots circle').length"), 4 * 2 * 3 * 4);
+    let points = browser.eval(
+        "[...document.querySelector('#against ~ .plots .plot').querySelectorAll('circle')].map((e) => \
+         [e.textContent, e.cy.baseVal.value])",
+    );
+    let points = points.as_array().unwrap();
+    let ttft = |level: usize| report.targets[0].levels[level].ttft.as_ref().unwrap();
+    let text = points[0][0].as_str().unwrap();
+    assert!(text.starts_with(&format!("llama-3-1-8b, p50: {:.1}", ttft(0).p50)), "{text}");
+    // The axis starts at zero, so heights are in the ratio of the values.
+    let base = 260.0 - 44.0;
+    let height = |point: usize| base - points[point][1].as_f64().unwrap();
+    let ratio = height(3) / height(0);
+    assert!((ratio / (ttft(3).p50 / ttft(0).p50) - 1.0).abs() < 0.05, "{ratio}");
+    // All are within the plot.
+    let outside = browser.eval(
+        "[...document.querySelectorAll('.plot *:not(title)')].filter((e) => { const a = e.getBoundingClientRect(), b = \
+         e.closest('svg').getBoundingClientRect(); return a.left < b.left - 1 || a.right > b.right + 1 || a.top < b.top - 1 || \
+         a.bottom > b.bottom + 1; }).map((e) => e.outerHTML)",
+    );
+    assert_eq!(outside, json!([]));
+    // Each distribution rises to all responses.
+    let rises = browser.eval(
+        "[...document.querySelectorAll('#distribution ~ .plots polyline')].every((e) => { const y = \
+         [...e.points].map((point) => point.y); return y.every((v, i) => i === 0 || v <= y[i - 1]) && Math.abs(y.at(-1) - 12) < 1; })",
+    );
+    assert_eq!(rises, true);
+}
+
+#[test]
+fn load_tests_without_figures_have_a_report() {
+    let Some(mut browser) = Browser::start("no-figures") else { return };
+    let mut report = load();
+    report.interrupted = true;
+    report.targets[1].name = "</script><script>document.title = 'taken'</script>".into();
+    report.targets[1].levels.clear();
+    for level in &mut report.targets[0].levels {
+        (level.ttft, level.tpot, level.itl, level.e2el, level.goodput) = (None, None, None, None, None);
+        (level.output_token_throughput, level.request_throughput) = (0.0, f64::NAN);
+    }
+    for report in [report, LoadReport::default()] {
+        let page = Page::new("no-figures", &html::load(&report));
+        browser.open(&page.0, 390, "light");
+        browser.check_page("without figures");
+        assert_ne!(browser.eval("document.title"), "taken");
+        assert_eq!(browser.eval("document.body.innerHTML.includes('NaN')"), false);
+    }
 }

@@ -16,6 +16,8 @@ use super::grid::{Column, Grid, Row, Status, dollars, duration, failed_checks, o
 use crate::results::{Check, Outcome, Results};
 use crate::visible;
 
+pub use super::load_page::load;
+
 const BASE_STYLE: &str = include_str!("html/base.css");
 const PAGE: &str = include_str!("html/page.html");
 

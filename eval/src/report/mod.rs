@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a file, by its ending | [`write()`] |
 //! | a table for a terminal | [`terminal::table`] |
-//! | the HTML itself | [`html::evaluation`] |
+//! | the HTML itself | [`html::evaluation`], [`html::load`] |
 
 use std::fmt;
 use std::fs::{self, File};
@@ -17,6 +17,8 @@ use crate::results::Results;
 mod csv;
 mod grid;
 pub mod html;
+mod load_page;
+mod plot;
 pub mod terminal;
 
 /// The format of a report.
