@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sagewire_emulator::{
-    ACCESS_KEY_ID, ContainerFormat, Emulator, SCRIPT_HELP, SECRET_ACCESS_KEY, Script, Upstream,
+    ACCESS_KEY_ID, ContainerFormat, Emulator, Pace, SCRIPT_HELP, SECRET_ACCESS_KEY, Script, Upstream,
 };
 
 use crate::fault::{Fault, note};
@@ -53,7 +53,25 @@ pub(crate) struct Args {
     /// Another host name by which clients reach the emulator; web pages could use any name
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
-    /// Seed of the random cuts of streams
+    /// Tokens per second of each response
+    #[arg(long, value_name = "N", conflicts_with_all = ["script", "upstream"])]
+    tokens_per_second: Option<f64>,
+    /// Milliseconds until the first token of a response
+    #[arg(long, value_name = "MS", default_value_t = 0, conflicts_with_all = ["script", "upstream"])]
+    time_to_first_token: u64,
+    /// Responses that each endpoint generates at a time [default: no limit]
+    #[arg(long, value_name = "N", conflicts_with = "script")]
+    slots: Option<usize>,
+    /// Requests of each endpoint that wait for a slot; further ones are refused
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "slots")]
+    queue: usize,
+    /// Status of requests that find the queue full: 429 or 503
+    #[arg(long, value_name = "STATUS", default_value_t = 429, requires = "slots")]
+    overload_status: u16,
+    /// How far each time of a token may be off, as a fraction of it, such as 0.2
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, conflicts_with = "script")]
+    jitter: f64,
+    /// Seed of the random cuts of streams, and of the jitter
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "script")]
     seed: u64,
     /// Pause between chunks in milliseconds
@@ -98,6 +116,28 @@ impl Args {
         lines
     }
 
+    /// `None` without options for it: streams are then cut at random.
+    fn pace(&self) -> Option<Pace> {
+        let is_default =
+            self.tokens_per_second.is_none() && self.time_to_first_token == 0 && self.slots.is_none();
+        if is_default {
+            return None;
+        }
+        let mut pace = Pace::new()
+            .time_to_first_token(Duration::from_millis(self.time_to_first_token))
+            .queue(self.queue)
+            .overload_status(self.overload_status)
+            .jitter(self.jitter)
+            .seed(self.seed);
+        if let Some(rate) = self.tokens_per_second {
+            pace = pace.tokens_per_second(rate);
+        }
+        if let Some(count) = self.slots {
+            pace = pace.slots(count);
+        }
+        Some(pace)
+    }
+
     /// Whether the credentials are the public ones of the emulator.
     fn has_default_credentials(&self) -> bool {
         self.session_token.is_none()
@@ -131,6 +171,9 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
         .session_lifetime((args.session_lifetime > 0).then(|| Duration::from_secs(args.session_lifetime)))
         .seed(args.seed)
         .pause(Duration::from_millis(args.pause_ms));
+    if let Some(pace) = args.pace() {
+        builder = builder.pace(pace);
+    }
     if let Some(token) = &args.session_token {
         builder = builder.session_token(&token.0);
     }
@@ -161,8 +204,10 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
     }
     // Signals have to be handled before the line that announces the server.
     let stopped = stop_signal().map_err(|error| Fault::usage(format!("signals: {error}")))?;
-    let emulator =
-        builder.start().await.map_err(|error| Fault::usage(format!("--port {}: {error}", args.port)))?;
+    let emulator = builder.start().await.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => Fault::usage(error.to_string()),
+        _ => Fault::usage(format!("--port {}: {error}", args.port)),
+    })?;
     let mut output = Output::default();
     output.buffer().extend_from_slice(format!("listening on {}\n", emulator.url()).as_bytes());
     // Real secrets are printed on request only.

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// The response of a container, with the headers that the service passes on.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) enum ResponseBody {
 pub(crate) enum BodyStream {
     /// The chunks of a script, each after a pause.
     Scripted(std::vec::IntoIter<(Duration, Bytes)>),
+    /// Chunks, each at its time from the start.
+    Paced(Instant, std::vec::IntoIter<(Duration, Bytes)>),
     Upstream(UpstreamBody),
 }
 
@@ -57,6 +59,12 @@ impl BodyStream {
                 if !pause.is_zero() {
                     sleep(pause).await;
                 }
+                BodyEvent::Chunk(bytes)
+            }
+            Self::Paced(start, chunks) => {
+                let Some((time, bytes)) = chunks.next() else { return BodyEvent::End };
+                // Counted from the start, so that delays do not add up.
+                sleep_until(*start + time).await;
                 BodyEvent::Chunk(bytes)
             }
             Self::Upstream(stream) => stream.next().await,

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::container::ContainerFormat;
 use crate::limits::Limits;
 use crate::log::{Log, Observer, Reporter, Request};
+use crate::pace::Pace;
 use crate::record::Recorder;
 use crate::script::Script;
 use crate::server;
@@ -85,6 +86,7 @@ pub struct Builder {
     script: Option<Script>,
     format: ContainerFormat,
     pause: Duration,
+    pace: Option<Pace>,
     seed: u64,
     upstream: Option<Upstream>,
     limits: Limits,
@@ -104,6 +106,7 @@ impl Default for Builder {
             script: None,
             format: ContainerFormat::default(),
             pause: Duration::ZERO,
+            pace: None,
             seed: 1,
             upstream: None,
             limits: Limits::default(),
@@ -200,6 +203,13 @@ impl Builder {
         self
     }
 
+    /// How fast the container responds, and how many responses it generates at a time, when there is no script. Streams are then
+    /// cut after each event. Default: as fast as possible, without a limit.
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
     /// The seed of the random cuts when there is no script. Default: 1.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -225,8 +235,12 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The port is in use or not permitted, or the directory for recordings cannot be created.
+    /// The port is in use or not permitted, the directory for recordings cannot be created, or the [`Pace`] has a value that is
+    /// out of range.
     pub async fn start(self) -> io::Result<Emulator> {
+        if let Some(pace) = &self.pace {
+            pace.check().map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
+        }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
         let addr = listener.local_addr()?;
         let recorder = self.record.map(|folder| Recorder::new(&folder, self.reporter.clone())).transpose()?;
@@ -235,7 +249,7 @@ impl Builder {
         let (accepting, stopped) = oneshot::channel::<()>();
         let settings = Settings {
             credentials: self.credentials,
-            script: self.script.unwrap_or_else(|| Script::echo(self.pause, self.seed)),
+            script: self.script.unwrap_or_else(|| Script::echo(self.pause, self.seed, self.pace)),
             format: self.format,
             upstream: self.upstream,
             limits: self.limits,

@@ -8,15 +8,18 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::call::{Call, Operation};
 use crate::container::{self, ContainerFormat};
 use crate::container_response::{BodyStream, ContainerResponse, ResponseBody};
+use crate::cut;
 use crate::error::{ContainerFailure, ServiceError, default_error};
 use crate::framing::{FramedStream, Framing};
 use crate::gateway;
 use crate::headers::{self, CLOSED_SESSION, CUSTOM_ATTRIBUTES, NEW_SESSION, SESSION_ID};
 use crate::limits::Limits;
+use crate::pace::{Pace, QueueFull, Slot};
 use crate::playback::{self, Alive};
 use crate::record::Recording;
 use crate::script::{Failure, Rule, Source};
@@ -40,6 +43,13 @@ impl Invocation {
     pub(crate) async fn invoke(&self, rule: &Rule, connection_handle: ConnectionHandle) -> Response<Body> {
         let mut alive = self.service.alive.clone();
         let recording = self.record(rule);
+        let slot = match &rule.pace {
+            Some(pace) => match self.service.slots.acquire(&self.call.endpoint, pace).await {
+                Ok(slot) => slot,
+                Err(QueueFull) => return self.failed(&Failure::of_service(pace.overload()), &Source::Echo),
+            },
+            None => None,
+        };
         // If the emulator is stopped, the response is not sent anyway.
         let _ = playback::pause(rule.first_byte, &mut alive).await;
         if let Some(failure) = &rule.failure {
@@ -51,7 +61,12 @@ impl Invocation {
             _ = alive.changed() => Err(ContainerFailure::Stopped),
         };
         match response {
-            Ok(response) => self.respond(rule, response, recording, connection_handle, alive),
+            Ok(mut response) => {
+                if let Some(pace) = &rule.pace {
+                    self.pace(pace, &mut response, &mut alive).await;
+                }
+                self.respond(rule, response, recording, slot, connection_handle, alive)
+            }
             Err(failed) => {
                 let answer = match self.call.gateway {
                     true => gateway::failed(&failed),
@@ -176,11 +191,30 @@ impl Invocation {
         Ok(Some(response))
     }
 
+    /// Gives the parts of a streamed response their times, or waits until a container would have generated a whole one. The body of
+    /// a real container has its own times.
+    async fn pace(&self, pace: &Pace, response: &mut ContainerResponse, alive: &mut Alive) {
+        let ResponseBody::Whole(body) = &response.body else { return };
+        let content_type = response.content_type.as_ref().and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default();
+        let request = self.service.next_paced();
+        if self.call.operation == Operation::Stream || cut::is_sse(content_type) {
+            if let Some(parts) = pace.parts(body, content_type, request) {
+                let parts = BodyStream::Paced(Instant::now(), parts.into_iter());
+                response.body = ResponseBody::Stream(parts);
+            }
+        } else if let Some(time) = pace.whole(body, request) {
+            // If the emulator is stopped, the response is not sent anyway.
+            let _ = playback::pause(time, alive).await;
+        }
+    }
+
     fn respond(
         &self,
         rule: &Rule,
         container: ContainerResponse,
         recording: Option<Recording>,
+        slot: Option<Slot>,
         connection_handle: ConnectionHandle,
         alive: Alive,
     ) -> Response<Body> {
@@ -189,11 +223,12 @@ impl Invocation {
         let framing = Framing::new(operation, container.content_type.as_ref(), rule);
         let body = match container.body {
             ResponseBody::Whole(body) => {
-                playback::body(framing.whole(&body), rule.pause, connection_handle, alive)
+                playback::body(framing.whole(&body), rule.pause, slot, connection_handle, alive)
             }
             ResponseBody::Stream(flow) => playback::stream(
                 FramedStream::new(flow, framing, recording),
                 rule.pause,
+                slot,
                 connection_handle,
                 alive,
             ),

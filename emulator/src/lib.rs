@@ -58,7 +58,9 @@
 //! - `tls`: real containers behind `https`, through rustls with *ring* and the certificates of the platform, or those of the
 //!   file in the environment variable `SSL_CERT_FILE` on platforms that keep certificates in files.
 //!
-//! Not supported: presigned URLs, TLS for clients, and queues.
+//! With a [`Pace`], a container takes its time: it has a token rate, a time to first token, slots and a queue.
+//!
+//! Not supported: presigned URLs, and TLS for clients.
 
 mod async_invocation;
 mod asynchronous;
@@ -77,6 +79,7 @@ mod json_text;
 mod limits;
 mod log;
 mod origin;
+mod pace;
 mod playback;
 mod private_file;
 mod record;
@@ -95,5 +98,6 @@ pub use container::{ContainerFormat, UnknownFormat, echo};
 pub use emulator::{ACCESS_KEY_ID, Builder, Emulator, SECRET_ACCESS_KEY};
 pub use limits::Limits;
 pub use log::Request;
+pub use pace::Pace;
 pub use script::{SCRIPT_HELP, Script, ScriptError};
 pub use upstream::{InvalidUpstream, Upstream};

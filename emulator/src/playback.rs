@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::framing::FramedStream;
+use crate::pace::Slot;
 use crate::socket::ConnectionHandle;
 use crate::wire::{Ending, Wire};
 
@@ -31,22 +32,29 @@ pub(crate) async fn pause(duration: Duration, alive: &mut Alive) -> io::Result<(
 }
 
 /// The body of a complete response.
-pub(crate) fn body(wire: Wire, pauses: Duration, connection_handle: ConnectionHandle, alive: Alive) -> Body {
+pub(crate) fn body(
+    wire: Wire,
+    pauses: Duration,
+    slot: Option<Slot>,
+    connection_handle: ConnectionHandle,
+    alive: Alive,
+) -> Body {
     if wire.ending == Ending::Clean && wire.chunks.len() <= 1 {
         return wire.chunks.into_iter().next().unwrap_or_default().into();
     }
-    Player { wire: wire.into(), feed: None, pauses, connection_handle, alive }.into()
+    Player { wire: wire.into(), feed: None, pauses, _slot: slot, connection_handle, alive }.into()
 }
 
 /// The body of a streamed response.
 pub(crate) fn stream(
     feed: FramedStream,
     pauses: Duration,
+    slot: Option<Slot>,
     connection_handle: ConnectionHandle,
     alive: Alive,
 ) -> Body {
     let wire = Wire::default();
-    Player { wire: wire.into(), feed: Some(feed), pauses, connection_handle, alive }.into()
+    Player { wire: wire.into(), feed: Some(feed), pauses, _slot: slot, connection_handle, alive }.into()
 }
 
 struct Player {
@@ -54,6 +62,8 @@ struct Player {
     /// The source of further chunks.
     feed: Option<FramedStream>,
     pauses: Duration,
+    /// Free for the next request when the response ends, or its client leaves.
+    _slot: Option<Slot>,
     connection_handle: ConnectionHandle,
     alive: Alive,
 }

@@ -16,6 +16,7 @@ use serde::de::IgnoredAny;
 use crate::container::ContainerFormat;
 use crate::cut::{Chunks, Cut, Random};
 use crate::fault::Fault;
+use crate::pace::Pace;
 
 /// The format of a script, for `--help` texts: see [`Script`].
 pub const SCRIPT_HELP: &str = include_str!("../script.txt");
@@ -48,9 +49,13 @@ impl Script {
     }
 
     /// The default script: every endpoint echoes.
-    pub(crate) fn echo(pause: Duration, seed: u64) -> Self {
-        let cut = Cut::Random(Random::with_seed(seed));
-        Self { rules: vec![Rule { pause, cut, ..Rule::default() }] }
+    pub(crate) fn echo(pause: Duration, seed: u64, pace: Option<Pace>) -> Self {
+        let cut = match pace {
+            // A load test needs tokens as a container sends them.
+            Some(_) => Cut::Events,
+            None => Cut::Random(Random::with_seed(seed)),
+        };
+        Self { rules: vec![Rule { pause, cut, pace, ..Rule::default() }] }
     }
 
     fn read_files(&mut self, folder: &Path) -> Result<(), ScriptError> {
@@ -114,6 +119,7 @@ pub(crate) struct Rule {
     pub(crate) first_byte: Duration,
     pub(crate) pause: Duration,
     pub(crate) body: Source,
+    pub(crate) pace: Option<Pace>,
     /// The API of the emulated container. `None` is the default of the emulator.
     pub(crate) format: Option<ContainerFormat>,
     pub(crate) content_type: Option<HeaderValue>,
@@ -153,6 +159,13 @@ pub(crate) struct Failure {
     pub(crate) original_status: Option<u16>,
 }
 
+impl Failure {
+    /// An error of the service, with the type and the message of its status.
+    pub(crate) fn of_service(status: u16) -> Self {
+        Self { status, error_type: None, message: None, original_status: None }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRule {
@@ -167,6 +180,7 @@ struct RawRule {
     first_byte_ms: u64,
     #[serde(default)]
     pause_ms: u64,
+    pace: Option<Pace>,
     body: Option<String>,
     body_base64: Option<String>,
     body_file: Option<PathBuf>,
@@ -207,6 +221,7 @@ impl TryFrom<RawRule> for Rule {
             ("cut", failed && raw.cut.is_some(), "200"),
             ("chunks", failed && raw.chunks.is_some(), "200"),
             ("fault", failed && raw.fault.is_some(), "200"),
+            ("pace", failed && raw.pace.is_some(), "200"),
             ("body_chunks", failed && raw.body_chunks.is_some(), "200"),
             ("error_type", !failed && raw.error_type.is_some(), "other than 200"),
             ("message", !failed && raw.message.is_some(), "other than 200"),
@@ -219,6 +234,9 @@ impl TryFrom<RawRule> for Rule {
         let body = source(raw.body, raw.body_base64, raw.body_file, raw.body_chunks)?;
         if raw.format.is_some() && !matches!(body, Source::Echo) {
             return Err("format: goes without body, body_base64, body_file and body_chunks".into());
+        }
+        if raw.pace.is_some() && matches!(body, Source::Chunks(_)) {
+            return Err("pace: goes without body_chunks, which have pauses of their own".into());
         }
         let mut headers = raw
             .headers
@@ -246,6 +264,7 @@ impl TryFrom<RawRule> for Rule {
             first_byte: Duration::from_millis(raw.first_byte_ms),
             pause: Duration::from_millis(raw.pause_ms),
             body,
+            pace: raw.pace,
             format: raw.format,
             content_type: raw.content_type.map(|text| value("content_type", &text)).transpose()?,
             cut: raw.cut.unwrap_or_default(),
@@ -321,7 +340,7 @@ mod tests {
         let example = SCRIPT_HELP.split_once("EXAMPLE").unwrap().1;
         let script: Script = serde_json::from_str(example).unwrap();
         assert_eq!(script.rules.len(), 5);
-        assert!(SCRIPT_HELP.lines().count() <= 60);
+        assert!(SCRIPT_HELP.lines().count() <= 70);
         assert!(SCRIPT_HELP.lines().all(|line| line.chars().count() <= 120));
     }
 
@@ -344,6 +363,8 @@ mod tests {
             (r#"{"rules": [{"fault": {"after": 3}}]}"#, "fault: exactly one of"),
             (r#"{"rules": [{"fault": {"reset": true, "stall": true}}]}"#, "fault: exactly one of"),
             (r#"{"rules": [{"status": 503, "cut": "whole"}]}"#, "cut: goes with a status of 200, found 503"),
+            (r#"{"rules": [{"pace": {"jitter": 2}}]}"#, "pace: jitter must be from 0 to 1"),
+            (r#"{"rules": [{"pace": {}, "body_chunks": []}]}"#, "pace: goes without body_chunks"),
             (r#"{"rules": [{"message": "x"}]}"#, "message: goes with a status of other than 200"),
             (r#"{"rules": [{"headers": {"a b": "x"}}]}"#, "headers: \"a b\""),
             (r#"{"rules": [{"content_type": "a\nb"}]}"#, "cannot be the value of a header"),

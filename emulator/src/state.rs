@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::container::ContainerFormat;
 use crate::limits::Limits;
 use crate::log::{Log, Observer, Reporter};
+use crate::pace::Slots;
 use crate::playback::Alive;
 use crate::record::Recorder;
 use crate::script::{Rule, Script};
@@ -47,6 +48,9 @@ pub(crate) struct Service {
     /// Number of requests that each rule has matched.
     used: Vec<AtomicU64>,
     pub(crate) sessions: Sessions,
+    pub(crate) slots: Arc<Slots>,
+    /// Requests that were paced.
+    paced: AtomicU64,
     /// Permits for asynchronous requests.
     pub(crate) jobs: Arc<Semaphore>,
     count: AtomicU64,
@@ -58,7 +62,8 @@ impl Service {
         let used = settings.script.rules.iter().map(|_| AtomicU64::new(0)).collect();
         let jobs = Arc::new(Semaphore::new(JOBS_MAX));
         let sessions = Sessions::new(settings.session_lifetime);
-        Self { settings, used, sessions, jobs, count: AtomicU64::new(0), alive }
+        let (slots, paced) = (Arc::default(), AtomicU64::new(0));
+        Self { settings, used, sessions, slots, paced, jobs, count: AtomicU64::new(0), alive }
     }
 
     /// The first rule that matches and is not used up, counted as used once more.
@@ -70,6 +75,11 @@ impl Service {
         };
         let mut rules = self.settings.script.rules.iter().zip(&self.used);
         rules.find(|(rule, used)| rule.fits(endpoint) && left(rule, used)).map(|(rule, _)| rule)
+    }
+
+    /// The number of the next request that is paced, from 0.
+    pub(crate) fn next_paced(&self) -> u64 {
+        self.paced.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The ID of the next request.

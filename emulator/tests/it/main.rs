@@ -11,6 +11,7 @@ mod gateway;
 mod hostile;
 mod import_cycles;
 mod openai;
+mod pace;
 mod recordings;
 mod signatures;
 mod upstream;
