@@ -78,16 +78,35 @@ impl Target {
 impl Args {
     /// Builds the client, with its credentials.
     pub(crate) async fn client(&self) -> Result<Client, Fault> {
-        let mut builder = self.target.apply(Client::builder());
+        let mut builder = Client::builder();
         if let Some(retries) = self.retries()? {
             builder = builder.retry(Retry::default().attempts(retries + 1));
         }
+        self.client_with(builder).await
+    }
+
+    /// Builds a client that does not retry, with its credentials.
+    pub(crate) async fn client_without_retries(&self) -> Result<Client, Fault> {
+        self.client_with(Client::builder().retry(Retry::never())).await
+    }
+
+    async fn client_with(&self, builder: Builder) -> Result<Client, Fault> {
+        self.aws.client(self.target.apply(builder).timeouts(self.timeouts())).await
+    }
+
+    /// The timeouts.
+    pub(crate) fn timeouts(&self) -> Timeouts {
         let mut timeouts = Timeouts::default();
         timeouts.connect = self.connect_timeout.unwrap_or(timeouts.connect);
         timeouts.first_byte = self.first_byte_timeout.unwrap_or(timeouts.first_byte);
         timeouts.idle = self.idle_timeout.unwrap_or(timeouts.idle);
         timeouts.total = self.timeout;
-        self.aws.client(builder.timeouts(timeouts)).await
+        timeouts
+    }
+
+    /// The number of retries that is given as an option.
+    pub(crate) fn retries_given(&self) -> Option<u64> {
+        self.retries
     }
 
     fn retries(&self) -> Result<Option<usize>, Fault> {

@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     Corrupt = 5,
     /// A conversion lost something, and `--strict` was given.
     Lossy = 6,
+    /// A command that takes long was interrupted. Shells have the same code for SIGINT.
+    Interrupted = 130,
 }
 
 impl Fault {

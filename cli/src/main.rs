@@ -4,6 +4,7 @@
 //! This file parses the arguments. Each command is a module that returns a [`Fault`] if it fails.
 
 mod aws_config;
+mod bench;
 mod call_error;
 mod chat;
 mod chat_request;
@@ -57,6 +58,7 @@ Exit codes:
   4  the model, the service or the connection failed, or the response is not recognized
   5  the input is corrupt, not recognized, or exceeds a limit
   6  the conversion lost something, and --strict was given
+  130  bench was interrupted; what is done is printed and written
 
 Errors are one line on standard error: the layer, the byte offset in its input, and what is wrong.";
 
@@ -82,6 +84,8 @@ enum Command {
     Emulate(emulate::Args),
     /// Serve the APIs of OpenAI, Anthropic, Bedrock and SageMaker in front of SageMaker endpoints
     Serve(Box<serve::Args>),
+    /// Load-test endpoints and servers with OpenAI's API, side by side
+    Bench(Box<bench::Args>),
     /// Print shell completions
     Completions(shell::CompletionsArgs),
     /// Print the manual page, or write the pages of all commands to a directory
@@ -113,6 +117,7 @@ fn run(cli: &Cli) -> Result<(), Fault> {
         Some(Command::Completions(args)) => shell::completions(args, Cli::command()),
         Some(Command::Man(args)) => shell::man(args, Cli::command()),
         Some(Command::Emulate(args)) => block_on(emulate::run(args)),
+        Some(Command::Bench(args)) => block_on_all_cores(bench::run(args)),
         Some(Command::Serve(args)) => block_on_all_cores(serve::run(args)),
     }
 }
@@ -121,7 +126,7 @@ fn block_on(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Faul
     block_on_runtime(tokio::runtime::Builder::new_current_thread(), command)
 }
 
-/// Runs a server, which uses all cores.
+/// Runs a server or a load test, which use all cores.
 fn block_on_all_cores(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
     block_on_runtime(tokio::runtime::Builder::new_multi_thread(), command)
 }

@@ -1,5 +1,6 @@
 //! Writes requests: chat templates and conversion options.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,14 +64,18 @@ impl Args {
 
     /// Writes a request, and returns it with its losses.
     pub(crate) fn write(&self, to: &Writing, request: &Request<'_>) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
-        let prompting = self.template.as_deref().map(Prompting::new).transpose()?;
-        let options = self.conversion_options()?;
-        match to {
-            Writing::Custom(_) if !self.options.is_empty() => Err(Fault::usage(
+        self.writer(to)?.write(request)
+    }
+
+    /// Reads the template and the options, to write several requests.
+    pub(crate) fn writer<'a>(&self, to: &'a Writing) -> Result<Writer<'a>, Fault> {
+        if matches!(to, Writing::Custom(_)) && !self.options.is_empty() {
+            return Err(Fault::usage(
                 "--set is not available for this format: its file describes how it is written",
-            )),
-            _ => write(to, request, options, prompting.as_ref()),
+            ));
         }
+        let prompting = self.template.as_deref().map(Prompting::new).transpose()?;
+        Ok(Writer { to, prompting, options: self.conversion_options()?, has_noted: Cell::new(false) })
     }
 
     fn conversion_options(&self) -> Result<ConversionOptions<'static>, Fault> {
@@ -106,41 +111,53 @@ impl Args {
     }
 }
 
-fn write(
-    to: &Writing,
-    request: &Request<'_>,
-    options: ConversionOptions<'_>,
-    prompting: Option<&Prompting>,
-) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
-    let takes_prompt = match to {
-        Writing::Known(api) => api.takes_prompt() && request.api != Some(*api),
-        Writing::Custom(format) => format.asks_for("prompt"),
-    };
-    if prompting.is_none() && request.prompt.is_none() && takes_prompt {
-        return Err(missing_template());
-    }
-    let (is_rendered, failure) = (AtomicBool::new(false), OnceLock::new());
-    let render = |messages: &[Message<'_>], tools: &[Tool<'_>]| {
-        is_rendered.store(true, Ordering::Relaxed);
-        match prompting {
-            Some(Prompting::Template(template)) => template.rendered(messages, tools),
-            _ => single_text(messages, tools).map(Rendered::new),
+/// Writes requests of one format.
+pub(crate) struct Writer<'a> {
+    to: &'a Writing,
+    prompting: Option<Prompting>,
+    options: ConversionOptions<'static>,
+    /// The user knows that the template is not used.
+    has_noted: Cell<bool>,
+}
+
+impl Writer<'_> {
+    /// Writes a request, and returns it with its losses.
+    pub(crate) fn write(&self, request: &Request<'_>) -> Result<(Vec<u8>, Vec<Loss>), Fault> {
+        let takes_prompt = match self.to {
+            Writing::Known(api) => api.takes_prompt() && request.api != Some(*api),
+            Writing::Custom(format) => format.asks_for("prompt"),
+        };
+        if self.prompting.is_none() && request.prompt.is_none() && takes_prompt {
+            return Err(missing_template());
         }
-        .inspect_err(|reason| drop(failure.set(reason.clone())))
-    };
-    let options = if prompting.is_some() { options.render(&render) } else { options };
-    let written = match to {
-        Writing::Known(api) => write_request(*api, request, &options),
-        Writing::Custom(format) => format.write(request, &options).map(|body| (body.bytes, body.losses)),
-    };
-    if let Some(reason) = failure.get() {
-        return Err(Fault::usage(format!("--template: {reason}")));
+        let (is_rendered, failure) = (AtomicBool::new(false), OnceLock::new());
+        let render = |messages: &[Message<'_>], tools: &[Tool<'_>]| {
+            is_rendered.store(true, Ordering::Relaxed);
+            match &self.prompting {
+                Some(Prompting::Template(template)) => template.rendered(messages, tools),
+                _ => single_text(messages, tools).map(Rendered::new),
+            }
+            .inspect_err(|reason| drop(failure.set(reason.clone())))
+        };
+        let mut options: ConversionOptions<'_> = self.options;
+        if self.prompting.is_some() {
+            options = options.render(&render);
+        }
+        let written = match self.to {
+            Writing::Known(api) => write_request(*api, request, &options),
+            Writing::Custom(format) => format.write(request, &options).map(|body| (body.bytes, body.losses)),
+        };
+        if let Some(reason) = failure.get() {
+            return Err(Fault::usage(format!("--template: {reason}")));
+        }
+        let (body, losses) = written?;
+        let is_unused =
+            matches!(self.prompting, Some(Prompting::Template(_))) && !is_rendered.load(Ordering::Relaxed);
+        if is_unused && !self.has_noted.replace(true) {
+            note(UNUSED_TEMPLATE);
+        }
+        Ok((body, losses.as_slice().to_vec()))
     }
-    let (body, losses) = written?;
-    if matches!(prompting, Some(Prompting::Template(_))) && !is_rendered.load(Ordering::Relaxed) {
-        note(UNUSED_TEMPLATE);
-    }
-    Ok((body, losses.as_slice().to_vec()))
 }
 
 const UNUSED_TEMPLATE: &str =

@@ -51,8 +51,8 @@ fn row(target: &str, level: &Level) -> Vec<String> {
         decimal(level.duration_s),
     ];
     row.extend(level.endings.iter().map(|(_, count)| count.to_string()));
-    let errors = level.errors.iter().map(|(name, count)| format!("{name}={count}")).collect::<Vec<_>>();
-    row.push(errors.join(";"));
+    // JSON, which no spreadsheet runs as a formula.
+    row.push(serde_json::to_string(&level.errors).expect("a map of numbers can be written"));
     let counts = [
         level.retried,
         level.throttles,
@@ -104,7 +104,7 @@ mod tests {
             ("rate", ""),
             ("complete", "2"),
             ("truncated", "1"),
-            ("errors", "truncated=1"),
+            ("errors", r#"{"truncated":1}"#),
             ("goodput", ""),
             ("mean_ttft_ms", "12.346"),
             ("p50_ttft_ms", "12.000"),

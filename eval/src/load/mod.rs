@@ -11,6 +11,7 @@ mod recorder;
 pub mod results;
 mod self_test;
 mod slo;
+mod table;
 mod target;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use csv::to_csv;
 pub use prompts::{InvalidPrompts, PROMPTS_MAX, Prompts};
 pub use self_test::{PacedServer, measure_overhead};
 pub use slo::{InvalidSlo, parse_duration};
+pub use table::table;
 pub use target::Target;
 
 use self::results::{Level, Slo};

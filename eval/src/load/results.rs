@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// The results of a load test.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -196,6 +198,15 @@ pub struct Schedule {
     pub late: u64,
     /// The longest delay, in milliseconds.
     pub max_delay_ms: f64,
+}
+
+impl LoadReport {
+    /// A report of a test that begins now, without results.
+    pub fn new(settings: Settings) -> Self {
+        let now = OffsetDateTime::now_utc().format(&Rfc3339);
+        let timestamp = now.expect("the current year has four digits");
+        Self { version: 1, timestamp, settings, ..Self::default() }
+    }
 }
 
 impl Slo {
