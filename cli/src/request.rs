@@ -1,6 +1,5 @@
 //! Writes requests: chat templates and conversion options.
 
-use std::cell::Cell;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,7 +74,7 @@ impl Args {
             ));
         }
         let prompting = self.template.as_deref().map(Prompting::new).transpose()?;
-        Ok(Writer { to, prompting, options: self.conversion_options()?, has_noted: Cell::new(false) })
+        Ok(Writer { to, prompting, options: self.conversion_options()?, has_noted: AtomicBool::new(false) })
     }
 
     fn conversion_options(&self) -> Result<ConversionOptions<'static>, Fault> {
@@ -117,7 +116,7 @@ pub(crate) struct Writer<'a> {
     prompting: Option<Prompting>,
     options: ConversionOptions<'static>,
     /// The user knows that the template is not used.
-    has_noted: Cell<bool>,
+    has_noted: AtomicBool,
 }
 
 impl Writer<'_> {
@@ -153,7 +152,7 @@ impl Writer<'_> {
         let (body, losses) = written?;
         let is_unused =
             matches!(self.prompting, Some(Prompting::Template(_))) && !is_rendered.load(Ordering::Relaxed);
-        if is_unused && !self.has_noted.replace(true) {
+        if is_unused && !self.has_noted.swap(true, Ordering::Relaxed) {
             note(UNUSED_TEMPLATE);
         }
         Ok((body, losses.as_slice().to_vec()))

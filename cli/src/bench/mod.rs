@@ -3,6 +3,7 @@
 mod self_test;
 mod targets;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::aws_config::ENVIRONMENT;
 use crate::emulate::stop_signal;
-use crate::fault::{Exit, Fault, note};
+use crate::fault::{Exit, Fault};
 use crate::format::{self, CUSTOM_HELP, Container};
 use crate::output::print;
 use crate::{connection, endpoint, losses, request};
@@ -127,7 +128,10 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
         return self_test::serve().await;
     }
     for path in &args.output {
-        Format::of(path).map_err(|error| Fault::usage(format!("--output {error}")))?;
+        let format = Format::of(path).map_err(|error| Fault::usage(format!("--output {error}")))?;
+        if format == Format::Html {
+            return Err(Fault::usage("--output: there are no HTML reports of load tests yet"));
+        }
     }
     let plan = args.plan()?;
     let mut report = LoadReport::new(args.settings(&plan));
@@ -241,7 +245,7 @@ fn write(path: &Path, report: &LoadReport) -> Result<(), Fault> {
         |error: &dyn std::fmt::Display| Fault::Line(Exit::Io, format!("output: {}: {error}", path.display()));
     let text = match Format::of(path).map_err(|error| failed(&error))? {
         Format::Csv => to_csv(report),
-        Format::Html => report::html::load(report),
+        Format::Html => return Err(failed(&"there are no HTML reports of load tests yet")),
         _ => serde_json::to_string_pretty(report).map_err(|error| failed(&error))? + "\n",
     };
     report::replace(path, text.as_bytes()).map_err(|error| failed(&error))
@@ -258,14 +262,15 @@ fn verdict(report: &LoadReport) -> Result<(), Fault> {
     if report.interrupted {
         return Err(Fault::Line(Exit::Interrupted, "interrupted: the results are those until then".into()));
     }
-    let levels = || report.targets.iter().flat_map(|target| &target.levels);
-    if levels().next().is_none() || levels().any(|level| level.endings.complete > 0) {
-        return Ok(());
+    for target in &report.targets {
+        if target.levels.iter().all(|level| level.endings.complete == 0) {
+            let errors = target.levels.iter().flat_map(|level| level.errors.keys().map(String::as_str));
+            let errors: Vec<&str> = errors.collect::<BTreeSet<_>>().into_iter().collect();
+            let line = format!("{}: no response is complete: {}", target.name, errors.join(", "));
+            return Err(Fault::Line(Exit::Failed, line));
+        }
     }
-    let mut errors: Vec<&str> = levels().flat_map(|level| level.errors.keys().map(String::as_str)).collect();
-    errors.sort_unstable();
-    errors.dedup();
-    Err(Fault::Line(Exit::Failed, format!("no response is complete: {}", errors.join(", "))))
+    Ok(())
 }
 
 #[cfg(test)]

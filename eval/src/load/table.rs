@@ -167,7 +167,7 @@ mod tests {
             requests: 200,
             endings: Endings { complete: 197, truncated: 2, refused: 1, ..Endings::default() },
             errors: [("truncated".to_owned(), 2), ("Throttling\u{1b}[31m".to_owned(), 1)].into(),
-            request_throughput: 3.14159,
+            request_throughput: 3.1399,
             output_token_throughput: 12345.6,
             ttft: latency(123.4),
             itl: latency(20.0),
