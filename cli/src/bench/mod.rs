@@ -128,10 +128,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Fault> {
         return self_test::serve().await;
     }
     for path in &args.output {
-        let format = Format::of(path).map_err(|error| Fault::usage(format!("--output {error}")))?;
-        if format == Format::Html {
-            return Err(Fault::usage("--output: there are no HTML reports of load tests yet"));
-        }
+        Format::of(path).map_err(|error| Fault::usage(format!("--output {error}")))?;
     }
     let plan = args.plan()?;
     let mut report = LoadReport::new(args.settings(&plan));
@@ -245,7 +242,7 @@ fn write(path: &Path, report: &LoadReport) -> Result<(), Fault> {
         |error: &dyn std::fmt::Display| Fault::Line(Exit::Io, format!("output: {}: {error}", path.display()));
     let text = match Format::of(path).map_err(|error| failed(&error))? {
         Format::Csv => to_csv(report),
-        Format::Html => return Err(failed(&"there are no HTML reports of load tests yet")),
+        Format::Html => report::html::load(report),
         _ => serde_json::to_string_pretty(report).map_err(|error| failed(&error))? + "\n",
     };
     report::replace(path, text.as_bytes()).map_err(|error| failed(&error))
