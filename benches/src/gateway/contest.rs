@@ -94,11 +94,11 @@ async fn contest(plan: &Plan, workload: Workload, processes: &Processes) -> Resu
         .filter(|subject| workload.measures(*subject))
         .map(|subject| (subject, Vec::new()))
         .collect();
-    for (subject, _) in &rounds {
+    let (count, most) = (rounds.len(), workload.rounds(plan.rounds));
+    for (subject, _) in rounds.iter().filter(|_| most > 1) {
         processes.round(*subject, workload, WARM_UP).await?;
     }
-    let count = rounds.len();
-    for round in 0..plan.rounds {
+    for round in 0..most {
         for turn in 0..count {
             // Each subject comes first in some round.
             let (subject, rounds) = &mut rounds[(turn + round) % count];

@@ -23,11 +23,12 @@ use crate::frames::frame;
 
 /// Bytes of a streamed token: a space, four hexadecimal digits of its number, a dash, and sixteen of the time.
 pub(super) const TOKEN_LEN: usize = 22;
-const MARKERS: [(&str, Response); 4] = [
+const MARKERS: [(&str, Response); 5] = [
     ("respond: whole;", Response::Whole),
     ("respond: events;", Response::Events),
     ("respond: bursts;", Response::Bursts),
     ("respond: paced;", Response::Paced),
+    ("respond: slow;", Response::Slow),
 ];
 const CHUNK: &str = r#"data: {"id":"chatcmpl-bench-0123456789","object":"chat.completion.chunk","created":1790000000,"model":"bench","choices":"#;
 

@@ -79,17 +79,27 @@ pub enum Response {
     Bursts,
     /// A stream of 64 tokens, one every 20 milliseconds.
     Paced,
+    /// A stream of 16 tokens, one every second.
+    Slow,
 }
 
 impl Response {
     /// Tokens of the response.
     pub fn tokens(self) -> u32 {
-        if self == Self::Paced { 64 } else { 200 }
+        match self {
+            Self::Paced => 64,
+            Self::Slow => 16,
+            _ => 200,
+        }
     }
 
     /// The time between two tokens.
     pub fn pace(self) -> Duration {
-        Duration::from_millis(if self == Self::Paced { 20 } else { 0 })
+        Duration::from_millis(match self {
+            Self::Paced => 20,
+            Self::Slow => 1000,
+            _ => 0,
+        })
     }
 
     /// Whether it is a stream.
@@ -108,12 +118,18 @@ const STREAM_C16: Workload = workload("stream-c16", 16, Response::Events, 2.0);
 const BURST_C1: Workload = workload("burst-c1", 1, Response::Bursts, 2.0);
 const PACED_C32: Workload = workload("paced-c32", 32, Response::Paced, 2.0);
 const PACED_C256: Workload = workload("paced-c256", 256, Response::Paced, 3.0);
+const OPEN_C5000: Workload = workload("open-c5000", 5000, Response::Slow, 4.0);
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 6] = [UNARY_C16, UNARY_C1, STREAM_C16, BURST_C1, PACED_C32, PACED_C256];
+    pub const ALL: [Self; 7] = [UNARY_C16, UNARY_C1, STREAM_C16, BURST_C1, PACED_C32, PACED_C256, OPEN_C5000];
     /// Those of the quick run.
     pub const QUICK: [Self; 4] = [UNARY_C16, STREAM_C16, BURST_C1, PACED_C32];
+
+    /// How often it is measured. Many open streams take half a minute.
+    pub fn rounds(&self, most: usize) -> usize {
+        if self.response == Response::Slow { 1 } else { most }
+    }
 
     /// Whether this subject is measured: doors differ in what they cost for a response and for an event, and in nothing else.
     pub fn measures(&self, subject: Subject) -> bool {
@@ -132,6 +148,8 @@ impl Workload {
             (Response::Events, _) => Some(1.25),
             (Response::Bursts, _) => Some(2.0),
             (Response::Paced, _) => Some(1.2),
+            // That all streams complete, and the memory that they take.
+            (Response::Slow, _) => None,
         }
     }
 
@@ -157,6 +175,7 @@ impl Workload {
             Response::Events => "in a stream, each token a frame and a write",
             Response::Bursts => "in a stream, many frames in a write",
             Response::Paced => "in a stream, one every 20 ms",
+            Response::Slow => "in a stream, one every second",
         };
         format!("{tokens} tokens {response}; {concurrency} at the same time")
     }
