@@ -59,6 +59,9 @@ struct Vector {
     error: Option<String>,
     /// The start of the error of the configuration.
     invalid: Option<String>,
+    /// Why promptfoo has another result: `tests/promptfoo/assertions.mjs` compares.
+    #[serde(rename = "promptfoo")]
+    _promptfoo: Option<String>,
     /// The prefix `not-` gives the opposite.
     #[serde(default = "yes")]
     inverse: bool,

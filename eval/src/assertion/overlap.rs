@@ -111,11 +111,12 @@ fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// ROUGE-1: the share of the words of the reference that the output has.
+/// ROUGE-1: the harmonic mean of the shares of words that output and reference have in common.
 ///
-/// Source: C.-Y. Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004, section 2.
+/// Source: C.-Y. Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004, section 2, with precision as in the package that
+/// belongs to it, and as promptfoo computes it since 0.121.
 fn rouge(output: &[String], reference: &[String]) -> f64 {
-    ratio(common(&n_grams(output, 1), &n_grams(reference, 1)), reference.len())
+    ratio(2 * common(&n_grams(output, 1), &n_grams(reference, 1)), output.len() + reference.len())
 }
 
 /// BLEU with sequences of one to four words. As in promptfoo, a precision of zero counts as 10⁻⁷.
@@ -195,6 +196,8 @@ mod tests {
         near(rouge(&words("police kill the gunman"), &words("police killed the gunman")), 0.75);
         near(rouge(&words("the gunman kill police"), &words("police killed the gunman")), 0.75);
         near(rouge(&reference, &reference), 1.0);
+        near(rouge(&repeated, &reference), 4.0 / 13.0);
+        near(rouge(&[], &[]), 0.0);
     }
 
     #[test]
