@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     Corrupt = 5,
     /// A conversion lost something, and `--strict` was given.
     Lossy = 6,
+    /// A test of an evaluation has failed, or had an error. promptfoo has the same code.
+    TestsFailed = 100,
     /// A command that takes long was interrupted. Shells have the same code for SIGINT.
     Interrupted = 130,
 }

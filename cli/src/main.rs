@@ -16,6 +16,7 @@ mod doctor;
 mod emulate;
 mod endpoint;
 mod environment;
+mod eval;
 mod fault;
 mod format;
 mod input;
@@ -58,7 +59,8 @@ Exit codes:
   4  the model, the service or the connection failed, or the response is not recognized
   5  the input is corrupt, not recognized, or exceeds a limit
   6  the conversion lost something, and --strict was given
-  130  bench was interrupted; what is done is printed and written
+  100  eval: a test failed, or had an error
+  130  eval or bench was interrupted; what is done is printed and written
 
 Errors are one line on standard error: the layer, the byte offset in its input, and what is wrong.";
 
@@ -86,6 +88,8 @@ enum Command {
     Serve(Box<serve::Args>),
     /// Load-test endpoints and servers with OpenAI's API, side by side
     Bench(Box<bench::Args>),
+    /// Evaluate endpoints side by side, with the configuration of promptfoo
+    Eval(Box<eval::Args>),
     /// Print shell completions
     Completions(shell::CompletionsArgs),
     /// Print the manual page, or write the pages of all commands to a directory
@@ -118,6 +122,7 @@ fn run(cli: &Cli) -> Result<(), Fault> {
         Some(Command::Man(args)) => shell::man(args, Cli::command()),
         Some(Command::Emulate(args)) => block_on(emulate::run(args)),
         Some(Command::Bench(args)) => block_on_all_cores(bench::run(args)),
+        Some(Command::Eval(args)) => block_on(eval::run(args)),
         Some(Command::Serve(args)) => block_on_all_cores(serve::run(args)),
     }
 }

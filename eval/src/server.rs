@@ -11,6 +11,8 @@ use sagewire_transport_reqwest::http_client;
 
 /// The path of chat completions, behind a URL that ends with the version.
 const CHAT_COMPLETIONS: &str = "/chat/completions";
+/// The same for embeddings.
+const EMBEDDINGS: &str = "/embeddings";
 
 /// A server with OpenAI's API, as a transport. The endpoint of requests is ignored. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -37,6 +39,19 @@ impl Server {
     ///
     /// [`Error::is_config`]: the URL is none of `http` or `https`, or has a user or a query.
     pub fn new(url: &str, bounds: Bounds) -> Result<Self, Error> {
+        Self::with_path(url, CHAT_COMPLETIONS, bounds)
+    }
+
+    /// The same for embeddings: requests go to `/embeddings` in place of `/chat/completions`.
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](Self::new).
+    pub fn embeddings(url: &str, bounds: Bounds) -> Result<Self, Error> {
+        Self::with_path(url, EMBEDDINGS, bounds)
+    }
+
+    fn with_path(url: &str, path: &str, bounds: Bounds) -> Result<Self, Error> {
         let invalid = |reason: &str| Error::config(format!("the URL {reason}"));
         let mut url = reqwest::Url::parse(url).map_err(|error| invalid(&format!("is invalid: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -46,9 +61,9 @@ impl Server {
             return Err(invalid("must have no user, password or query"));
         }
         let path = match url.path().trim_end_matches('/') {
-            "" => format!("/v1{CHAT_COMPLETIONS}"),
-            path if path.ends_with(CHAT_COMPLETIONS) => path.to_owned(),
-            path => format!("{path}{CHAT_COMPLETIONS}"),
+            "" => format!("/v1{path}"),
+            complete if complete.ends_with(path) => complete.to_owned(),
+            base => format!("{base}{path}"),
         };
         url.set_path(&path);
         let http = http_client(url.scheme() == "https")?.connect_timeout(bounds.timeouts.connect);

@@ -1,12 +1,22 @@
 //! Models that are evaluated, and models that grade.
 
+mod call;
+mod connect;
+pub(crate) mod output;
+mod payload;
+pub(crate) mod spec;
+pub(crate) mod transform;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::connect::Connector;
+pub use self::spec::Spec;
 use crate::results::Tokens;
 
 /// A model of a configuration: an endpoint with the settings of its calls.
@@ -72,17 +82,19 @@ pub struct Prompt {
     pub text: String,
     /// The variables of the test, for transformations.
     pub vars: Map<String, Value>,
+    /// The number of the repetition, from 0: repetitions of a prompt are not from the same cached response.
+    pub repeat: usize,
 }
 
 impl Prompt {
     /// A prompt without variables.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), vars: Map::new() }
+        Self { text: text.into(), ..Self::default() }
     }
 }
 
 /// A complete response.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// Usually text, JSON if a path selects a value that is not text.
     pub output: Value,
