@@ -11,6 +11,7 @@ mod doctor;
 #[cfg(unix)]
 mod documented;
 mod emulate;
+mod eval;
 mod formats;
 #[cfg(unix)]
 mod interactive;
