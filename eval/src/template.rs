@@ -1,12 +1,13 @@
 //! Templates with variables, and expressions.
 //!
 //! promptfoo's templates are Nunjucks. What configurations use of it is Jinja as well; values that are no text appear as they do
-//! there: lists and objects as JSON, `null` as nothing, whole numbers without a fraction.
+//! there: lists and objects as JSON, `null` as nothing, whole numbers without a fraction. Of JavaScript, expressions have what is most
+//! frequent in configurations: `JSON.parse(output).field`, `JSON.stringify`, `toUpperCase`, `toLowerCase`, and `trim`.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, ValueKind};
+use minijinja::value::{Object, Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, escape_formatter};
 use serde_json::{Map, Value};
 
@@ -19,7 +20,8 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default());
     environment.set_fuel(Some(FUEL));
     environment.set_formatter(format);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(method);
+    environment.add_global("JSON", minijinja::Value::from_object(Json));
     environment.add_filter("dump", to_json);
     environment.add_filter("tojson", to_json);
     environment.add_filter("fromjson", from_json);
@@ -81,24 +83,8 @@ pub(crate) fn evaluate(expression: &str, vars: &Map<String, Value>) -> Result<Va
 
 /// What tells JavaScript from Jinja.
 fn javascript(expression: &str) -> Option<&'static str> {
-    const MARKS: [&str; 16] = [
-        "=>",
-        "===",
-        "!==",
-        "&&",
-        "||",
-        "?.",
-        ";",
-        "return ",
-        "function",
-        "JSON.",
-        "${",
-        "file://",
-        ".toUpperCase(",
-        ".toLowerCase(",
-        ".trim(",
-        ".match(",
-    ];
+    const MARKS: [&str; 12] =
+        ["=>", "===", "!==", "&&", "||", "?.", ";", "return ", "function(", "function (", "${", "file://"];
     MARKS.into_iter().find(|mark| expression.contains(mark))
 }
 
@@ -140,6 +126,41 @@ fn number(number: &serde_json::Number) -> String {
         }
         _ => number.to_string(),
     }
+}
+
+/// JavaScript's object `JSON`.
+#[derive(Debug)]
+struct Json;
+
+impl Object for Json {
+    fn call_method(
+        self: &Arc<Self>,
+        _state: &mut State<'_, '_>,
+        method: &str,
+        args: &[minijinja::Value],
+    ) -> Result<minijinja::Value, Error> {
+        match (method, args) {
+            ("parse", [text]) => from_json(text.as_str().ok_or_else(|| invalid("JSON.parse takes a text"))?),
+            ("stringify", [value]) => to_json(value).map(Into::into),
+            _ => Err(Error::new(ErrorKind::UnknownMethod, format!("JSON.{method}"))),
+        }
+    }
+}
+
+/// The methods of Python, and those of JavaScript that do the same.
+fn method(
+    state: &mut State<'_, '_>,
+    value: &minijinja::Value,
+    method: &str,
+    args: &[minijinja::Value],
+) -> Result<minijinja::Value, Error> {
+    let method = match method {
+        "toUpperCase" => "upper",
+        "toLowerCase" => "lower",
+        "trim" => "strip",
+        method => method,
+    };
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)
 }
 
 fn to_json(value: &minijinja::Value) -> Result<String, Error> {
@@ -216,7 +237,15 @@ mod tests {
         assert_eq!(evaluate("text.strip().lower()", &vars), Ok(json!("hi")));
         assert!(evaluate("(output | fromjson).b", &vars).is_err());
         assert!(evaluate("text | fromjson", &vars).is_err());
-        assert!(check_expression("output.toUpperCase()").unwrap_err().contains("JavaScript"));
+        assert_eq!(evaluate("JSON.parse(output).a", &vars), Ok(json!([1, 2])));
+        assert_eq!(
+            evaluate("JSON.stringify(vars.list)", &self::vars(&json!({"vars": {"list": [1]}}))),
+            Ok(json!("[1]"))
+        );
+        assert_eq!(evaluate("text.trim().toUpperCase()", &vars), Ok(json!("HI")));
+        assert!(evaluate("JSON.parse(text)", &vars).is_err());
+        assert!(evaluate("JSON.other(text)", &vars).is_err());
+        assert!(check_expression("text === 'a'").unwrap_err().contains("JavaScript"));
         assert!(check_expression("output +").is_err());
     }
 }
