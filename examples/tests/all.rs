@@ -9,6 +9,8 @@ mod layers;
 mod provider;
 #[path = "../proxy.rs"]
 mod proxy;
+#[path = "../stored.rs"]
+mod stored;
 #[path = "../threads.rs"]
 mod threads;
 
@@ -30,6 +32,11 @@ fn proxy() {
 #[test]
 fn provider() {
     provider::main().unwrap();
+}
+
+#[test]
+fn stored() {
+    stored::main().unwrap();
 }
 
 #[test]

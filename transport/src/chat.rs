@@ -18,6 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::event_source::EventSource;
 use crate::observer::{Hook, Observer};
+use crate::parameters;
 use crate::request::Request;
 use crate::response::{Response, ResponseStream};
 use crate::service::{Invoke, InvokeStream};
@@ -71,6 +72,9 @@ pub struct Chat<S> {
     template: Option<Arc<Render<'static>>>,
     decode_options: Options,
     hook: Option<Hook>,
+    pub(crate) parameters: serde_json::Map<String, serde_json::Value>,
+    /// The parameters, for requests that do not have them.
+    pub(crate) defaults: Option<Arc<model::Request<'static>>>,
 }
 
 /// The model of the requests that a container gets.
@@ -96,6 +100,8 @@ impl<S> Chat<S> {
             template: None,
             decode_options: Options::default(),
             hook: None,
+            parameters: serde_json::Map::new(),
+            defaults: None,
         }
     }
 
@@ -243,6 +249,9 @@ impl<S> Chat<S> {
                 request.to_mut().model = name.as_deref().map(|name| model::Param::new(name.into()));
             }
         }
+        if let Some(defaults) = &self.defaults {
+            parameters::fill(request.to_mut(), defaults);
+        }
         #[cfg(feature = "custom")]
         if let Some(format) = &self.custom {
             without_implied(format, &mut request);
@@ -252,6 +261,25 @@ impl<S> Chat<S> {
         let (body, losses) = write_request(self.api, &request, &options)?;
         let request = Request::new(self.endpoint.clone(), body).content_type(self.api.content_type());
         Ok((request, losses))
+    }
+
+    /// The API of the container.
+    pub(crate) fn container_api(&self) -> Api {
+        self.api
+    }
+
+    /// The model of all requests, if it is set: a name, or none.
+    #[cfg(feature = "serde")]
+    pub(crate) fn set_model(&self) -> Option<&Option<String>> {
+        match &self.model {
+            Model::Unchanged => None,
+            Model::Set(name) => Some(name),
+        }
+    }
+
+    /// Whether a chat template makes the prompt.
+    pub(crate) fn has_template(&self) -> bool {
+        self.template.is_some() || self.conversion_options.render.is_some()
     }
 
     /// How responses are decoded.

@@ -103,7 +103,15 @@ pub struct Endpoint {
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub session_id: Option<String>,
     /// Custom attributes for the container: printable ASCII, at most 1,024 characters.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    /// A configuration can have a map in place of the text: `{"accept_eula": true}` is `accept_eula=true`.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "crate::chat_config::custom_attributes"
+        )
+    )]
     pub custom_attributes: Option<String>,
     /// The path within the container, such as `/v1/messages`, for AWS's images of vLLM: it is sent as the last custom
     /// attribute, `route=/v1/messages`. It begins with a slash, and has no white space, comma, semicolon, `?` and `#`. Other

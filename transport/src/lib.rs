@@ -146,7 +146,7 @@
 //! # Features
 //!
 //! - `custom`: [`Chat::custom`], for containers whose format a file describes.
-//! - `serde`: [`Endpoint`], [`Bounds`], [`Timeouts`] and [`Retry`] are `Serialize` and `Deserialize`, so that a configuration
+//! - `serde`: `ChatConfig`, [`Endpoint`], [`Bounds`], [`Timeouts`] and [`Retry`] are `Serialize` and `Deserialize`, so that a configuration
 //!   file can contain them. Durations are numbers of seconds.
 //! - `tracing`: a span for each call of a [`Chat`] or [`Embeddings`], with the names of
 //!   [OpenTelemetry's conventions](https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/).
@@ -154,6 +154,8 @@
 mod body;
 mod bounds;
 mod chat;
+#[cfg(feature = "serde")]
+mod chat_config;
 mod chat_response;
 mod embeddings;
 mod endpoint;
@@ -161,6 +163,7 @@ mod error;
 mod event_source;
 mod http_response;
 mod observer;
+mod parameters;
 mod quoted_request;
 mod request;
 mod response;
@@ -179,6 +182,9 @@ mod transcoded;
 pub use body::{Chunks, Deadline, Timeouts, http_chunks};
 pub use bounds::Bounds;
 pub use chat::Chat;
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub use chat_config::ChatConfig;
 pub use chat_response::{ChatResponse, ChatStream};
 pub use embeddings::{Embeddings, EmbeddingsResponse};
 pub use endpoint::{Endpoint, Operation};
