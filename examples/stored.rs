@@ -33,7 +33,7 @@ impl Generator {
     async fn run(&self, prompt: &str, parameters: &Map<String, Value>) -> Result<Vec<String>, Error> {
         let request = self.chat.prompt(prompt, parameters)?;
         let response = self.chat.complete(&request).await?;
-        Ok(response.chat.choices.iter().map(|choice| choice.text()).collect())
+        Ok(response.response.choices.iter().map(|choice| choice.text()).collect())
     }
 }
 
