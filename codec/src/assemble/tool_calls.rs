@@ -109,13 +109,17 @@ impl IndexMut<usize> for ToolCalls {
     }
 }
 
+/// A tool call of a choice.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tool {
     pub(super) index: Option<u64>,
+    /// Empty if it has none.
     pub(super) id: Vec<u8>,
     /// The call before it that has the same ID, if there are many calls.
     previous: Option<u32>,
+    /// What is known of it so far.
     pub(super) name: Vec<u8>,
+    /// The input is free text.
     pub(super) custom: bool,
     pub(super) state: State,
     pub(super) element: Element,
@@ -123,6 +127,7 @@ pub(super) struct Tool {
     pub(super) input: JsonBoundary,
     /// To recognize a repetition.
     pub(super) hash: InputHash,
+    /// The input that waits with the call.
     pub(super) held: Vec<u8>,
     /// The record in which the call was opened, and the position in it.
     pub(super) opened: (u64, Option<RecordOffset>),
