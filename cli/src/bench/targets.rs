@@ -11,14 +11,17 @@ use sagewire_transport_reqwest::{self as transport, Bounds, Endpoint, Error, Ope
 
 use super::Args;
 use crate::call_error::setup_failed;
-use crate::chat_request;
 use crate::fault::{Fault, note};
 use crate::format::Writing;
+use crate::{chat_request, environment};
 
 /// Words of a synthetic prompt if they are not given.
 const INPUT_TOKENS: usize = 200;
 /// The limit on the response to a synthetic prompt if it is not given.
 const OUTPUT_TOKENS: u64 = 128;
+
+/// The variable with the key of OpenAI's clients.
+const API_KEY: &str = "OPENAI_API_KEY";
 
 /// Arguments about prompts.
 #[derive(Debug, clap::Args)]
@@ -50,8 +53,9 @@ pub(crate) struct PromptArgs {
 #[group(skip)]
 #[command(next_help_heading = "Options for URLs")]
 pub(crate) struct ServerArgs {
-    /// Key that is sent to the servers of --url
-    #[arg(long, value_name = "KEY", env = "OPENAI_API_KEY", hide_env_values = true, requires = "urls")]
+    /// Key that is sent to the servers of --url [env: OPENAI_API_KEY]
+    // Not with `env` of clap: the variable may be set for other programs, also if there is no --url.
+    #[arg(long, value_name = "KEY", requires = "urls")]
     api_key: Option<Secret>,
     /// Header that is sent to the servers of --url (repeatable)
     #[arg(long, value_name = "NAME: VALUE", requires = "urls")]
@@ -197,8 +201,9 @@ fn server(args: &Args, url: &str) -> Result<Server, Fault> {
     bounds.timeouts = args.connection.timeouts();
     bounds.retry = Retry::never();
     let mut server = Server::new(url, bounds).map_err(invalid)?;
-    if let Some(Secret(key)) = &args.servers.api_key {
-        server = server.api_key(key).map_err(|error| Fault::usage(format!("--api-key: {error}")))?;
+    let key = args.servers.api_key.as_ref().map(|Secret(key)| key.clone());
+    if let Some(key) = key.or_else(|| environment::text(API_KEY)) {
+        server = server.api_key(&key).map_err(|error| Fault::usage(format!("--api-key: {error}")))?;
     }
     for Secret(header) in &args.servers.url_header {
         // The value may be a secret.

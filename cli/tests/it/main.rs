@@ -1,6 +1,7 @@
 //! The binary, run as a process.
 
 mod bedrock;
+mod bench;
 mod chat;
 mod convert;
 mod credentials;
