@@ -33,6 +33,11 @@ pub fn load(report: &LoadReport) -> String {
         "timestamp": line(&report.timestamp),
         "interrupted": report.interrupted,
         "settings": settings(&report.settings),
+        "overhead": report.overhead.map(|overhead| json!({
+            "streams": overhead.streams,
+            "rate": number(overhead.tokens_per_second),
+            "distortion": number(overhead.itl_p99_distortion),
+        })),
         "has_slo": !report.settings.slo.is_empty(),
         "load": loads.label,
         "metrics": METRICS.map(|metric| json!({"name": metric.name, "title": metric.title})),
