@@ -118,8 +118,10 @@ impl Args {
 
     /// `None` without options for it: streams are then cut at random.
     fn pace(&self) -> Option<Pace> {
-        let is_default =
-            self.tokens_per_second.is_none() && self.time_to_first_token == 0 && self.slots.is_none();
+        let is_default = self.tokens_per_second.is_none()
+            && self.time_to_first_token == 0
+            && self.slots.is_none()
+            && self.jitter == 0.0;
         if is_default {
             return None;
         }

@@ -51,6 +51,25 @@ fn requests_are_printed_on_demand() {
     assert!(lines[0].ends_with(" bytes: 200") && lines[1].ends_with(" bytes: 403"), "{log}");
 }
 
+#[test]
+fn the_pace_is_set_by_options() {
+    let pace =
+        ["--time-to-first-token", "20", "--tokens-per-second", "500", "--jitter", "0.5", "--slots", "4"];
+    let emulate = Emulate::new(&[&pace[..], &["--queue", "4", "--overload-status", "503"]].concat());
+    assert!(emulate.chat(&["hi"]).succeeds().text().contains("hi"));
+    for (arguments, found) in [
+        (&["--jitter", "2"][..], "usage: jitter must be from 0 to 1"),
+        (&["--slots", "0"], "usage: slots must be at least 1"),
+        (&["--slots", "1", "--overload-status", "500"], "usage: overload_status must be 429 or 503"),
+        (&["--queue", "1"], "--slots <N>"),
+        (&["--slots", "1", "--script", "x.json"], "cannot be used with"),
+    ] {
+        let run = sagewire(&[&["emulate", "--port", "0"], arguments].concat(), b"");
+        let message = run.fails(2);
+        assert!(message.contains(found), "{message}");
+    }
+}
+
 /// A request of an OpenAI client: containers that support it respond, the others reject it.
 #[test]
 fn the_container_is_selected_by_the_option() {

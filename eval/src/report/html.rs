@@ -148,6 +148,7 @@ struct Assertion {
     pass: bool,
     score: String,
     reason: String,
+    metric: Option<String>,
     checks: Vec<Assertion>,
 }
 
@@ -158,6 +159,7 @@ impl Assertion {
             pass: check.pass,
             score: decimal(check.score),
             reason: lines(&check.reason),
+            metric: check.metric.as_deref().map(line),
             checks: check.checks.iter().map(Self::new).collect(),
         }
     }
