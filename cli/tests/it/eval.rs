@@ -74,7 +74,7 @@ fn failures_have_an_exit_code_and_the_second_run_is_cached() {
 fn mistakes_are_one_line_each_and_nothing_is_sent() {
     let file = TempFile::ending(".yaml", "prompts: [hi]\nproviders: [{id: 'sagemaker:a', lable: b}]\n");
     let run = run(command(&["eval", file.path()]), b"");
-    let expected = format!("{}:2:32: unknown key `lable`; did you mean `label`?", file.path());
+    let expected = format!("{}:2:33: unknown key `lable`; did you mean `label`?", file.path());
     assert_eq!(run.fails(2), expected);
 }
 
