@@ -205,8 +205,8 @@ impl Connected {
     }
 
     /// An error without the keys of the configuration.
-    fn without_secrets(&self, error: &dyn std::fmt::Display) -> CallError {
-        let mut message = error.to_string();
+    fn without_secrets(&self, error: &dyn std::error::Error) -> CallError {
+        let mut message = CallError::with_cause(error).to_string();
         let secrets = match &self.spec.target {
             Target::SageMaker(sagemaker) => {
                 let keys = sagemaker.keys.as_ref();

@@ -109,11 +109,12 @@ impl Connector {
         }
         let mut source = AwsConfig::new().metadata_timeout(METADATA_TIMEOUT);
         source.profile.clone_from(&spec.profile);
-        let mut builder = builder.load_aws_config(&source).await.map_err(CallError::new)?;
+        let mut builder =
+            builder.load_aws_config(&source).await.map_err(|error| CallError::with_cause(&error))?;
         if builder.found_region().is_none() {
             builder = builder.region(REGION);
         }
-        let client = builder.build().map_err(CallError::new)?;
+        let client = builder.build().map_err(|error| CallError::with_cause(&error))?;
         self.clients.push((spec.clone(), client.clone()));
         Ok(client)
     }

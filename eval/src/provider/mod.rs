@@ -122,6 +122,15 @@ impl CallError {
         let message = message.to_string();
         Self { message: message.lines().map(str::trim).collect::<Vec<_>>().join(" ") }
     }
+
+    /// An error with its cause: the last one, because those before it only repeat that there was one.
+    pub(crate) fn with_cause(error: &dyn std::error::Error) -> Self {
+        let causes = std::iter::successors(error.source(), |error| error.source());
+        match causes.last() {
+            Some(cause) => Self::new(format_args!("{error}: {cause}")),
+            None => Self::new(error),
+        }
+    }
 }
 
 impl fmt::Display for CallError {
