@@ -108,6 +108,7 @@ impl Checkout {
         // What a test appends is `$@` in the line.
         shell.args(["-c", line, "sh"]).current_dir(&self.0).stdin(Stdio::null());
         shell.env("PATH", format!("{}:{path}", self.0.join("bin").display()));
+        shell.env("XDG_CACHE_HOME", self.0.join("cache"));
         shell.env("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", emulator).env("AWS_REGION", "us-east-1");
         shell.env("AWS_ACCESS_KEY_ID", sagewire_emulator::ACCESS_KEY_ID);
         shell.env("AWS_SECRET_ACCESS_KEY", sagewire_emulator::SECRET_ACCESS_KEY);

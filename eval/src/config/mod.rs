@@ -20,6 +20,7 @@ mod document;
 mod prompts;
 mod providers;
 mod reader;
+mod sagemaker;
 mod tests;
 
 use std::collections::BTreeMap;

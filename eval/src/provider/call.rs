@@ -14,6 +14,7 @@ use super::spec::{Format, ModelType, SageMaker, Spec, Target};
 use super::{Backend, CallError, CallFuture, Prompt, Reply, output, payload};
 use crate::cache::{Cache, Key};
 use crate::server::Server;
+use crate::template;
 
 /// A provider of a configuration with its connection.
 pub(super) struct Connected {
@@ -75,18 +76,19 @@ impl Built {
 }
 
 impl Connected {
+    /// The prompt, or what a transformation makes of it.
+    fn transformed(&self, prompt: &str, vars: &Map<String, Value>) -> Result<Value, CallError> {
+        let failed = |reason| CallError::new(format!("transform: {reason}"));
+        match &self.spec.transform {
+            Some(transform) => transform.apply(prompt, vars).map_err(failed),
+            None => Ok(prompt.into()),
+        }
+    }
+
     /// The body of a request for a text.
     fn request(&self, prompt: &Prompt) -> Result<Built, CallError> {
-        let transformed = match &self.spec.transform {
-            Some(transform) => transform
-                .apply(&prompt.text, &prompt.vars)
-                .map_err(|reason| CallError::new(format!("transform: {reason}")))?,
-            None => Value::from(prompt.text.as_str()),
-        };
-        let text = match &transformed {
-            Value::String(text) => text.clone(),
-            value => value.to_string(),
-        };
+        let transformed = self.transformed(&prompt.text, &prompt.vars)?;
+        let text = template::text(&transformed);
         match &self.spec.target {
             Target::SageMaker(sagemaker) => match (&sagemaker.format, transformed) {
                 // A transformation that makes an object has made the whole request.
@@ -263,6 +265,7 @@ impl Backend for Connected {
 
     fn embed<'a>(&'a self, text: &'a str) -> CallFuture<'a, Vec<f32>> {
         Box::pin(async move {
+            let text = &*template::text(&self.transformed(text, &Map::new())?);
             let body = match &self.spec.target {
                 Target::SageMaker(sagemaker) => {
                     payload::embedding(sagemaker.model, text, &sagemaker.parameters)

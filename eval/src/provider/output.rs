@@ -93,7 +93,12 @@ pub(super) fn read(
         Err(_) => None,
     };
     if let Some(path) = path {
-        let output = path.find(body)?;
+        let output = path.find(body).map_err(|error| match &reply {
+            Some(_) => {
+                CallError::new(format!("{error}; without the path, the text of the response is found"))
+            }
+            None => error,
+        })?;
         reply = Some(Reply { output, ..reply.unwrap_or_default() });
     }
     match reply {

@@ -20,7 +20,8 @@
 //! | others | `{"input": …, "text": …, "inputs": …}` |
 //!
 //! This is what its source does (`src/providers/sagemaker.ts` of the public repository); newer versions have no type `anthropic`, which
-//! is that of the Messages API here. Differences: stop sequences are sent to `jumpstart` and `huggingface` as well if they are set;
+//! is that of the Messages API here. Differences: `huggingface` has no `top_p` unless it is set, because TGI refuses 1, which
+//! changes nothing elsewhere; stop sequences are sent to `jumpstart` and `huggingface` as well if they are set;
 //! `parameters` and `tools` are added to the body, or to its `parameters` if it has them; an object that a transformation makes is
 //! the body itself.
 
@@ -64,6 +65,9 @@ pub(super) fn chat(model: ModelType, prompt: &str, sampling: &Sampling, extra: &
     };
     if let ModelType::HuggingFace = model {
         body["parameters"]["return_full_text"] = false.into();
+        if let (None, Some(parameters)) = (sampling.top_p, body["parameters"].as_object_mut()) {
+            parameters.remove("top_p");
+        }
     }
     let stop = match model {
         ModelType::Anthropic => "stop_sequences",
@@ -171,7 +175,7 @@ mod tests {
         let extra = json!({"seed": 7}).as_object().unwrap().clone();
         assert_eq!(
             chat(ModelType::HuggingFace, "hi", &Sampling::default(), &extra),
-            json!({"inputs": "hi", "parameters": {"max_new_tokens": 1024, "temperature": 0.7, "top_p": 1, "do_sample": true,
+            json!({"inputs": "hi", "parameters": {"max_new_tokens": 1024, "temperature": 0.7, "do_sample": true,
                 "return_full_text": false, "seed": 7}})
         );
         assert_eq!(embedding(ModelType::OpenAi, "t", &none), json!({"input": "t", "model": "embedding"}));
