@@ -170,7 +170,8 @@ impl Suite {
 }
 
 /// The keys that are read.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
+    "assertionTemplates",
     "description",
     "prompts",
     "providers",
@@ -186,15 +187,8 @@ const KEYS: [&str; 11] = [
 /// The keys that change nothing here.
 const IGNORED: [&str; 6] = ["$schema", "tags", "metadata", "sharing", "commandLineOptions", "telemetry"];
 /// The keys that are promptfoo's, and would change the results.
-const UNSUPPORTED: [&str; 7] = [
-    "scenarios",
-    "derivedMetrics",
-    "extensions",
-    "redteam",
-    "nunjucksFilters",
-    "assertionTemplates",
-    "tracing",
-];
+const UNSUPPORTED: [&str; 6] =
+    ["scenarios", "derivedMetrics", "extensions", "redteam", "nunjucksFilters", "tracing"];
 
 fn suite(root: &Node<'_>, reader: &mut Reader<'_>) -> Suite {
     reader.keys(root, &KEYS, &IGNORED, &UNSUPPORTED);

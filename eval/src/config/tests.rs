@@ -21,7 +21,8 @@ const OPTIONS: [&str; 5] = ["provider", "prefix", "suffix", "disableVarExpansion
 const UNSUPPORTED_OPTIONS: [&str; 5] =
     ["transform", "postprocess", "transformVars", "storeOutputAs", "responseSchema"];
 /// Assertions that have a prompt of their own for the provider that grades.
-const GRADED: [&str; 2] = ["llm-rubric", "factuality"];
+const GRADED: [&str; 5] =
+    ["llm-rubric", "factuality", "model-graded-factuality", "model-graded-closedqa", "answer-relevance"];
 
 /// Reads `tests`, with the values of `defaultTest`. Without any, there is one test without variables.
 pub(super) fn read_all(root: &Node<'_>, reader: &mut Reader<'_>) -> Vec<Test> {
@@ -34,7 +35,7 @@ pub(super) fn read_all(root: &Node<'_>, reader: &mut Reader<'_>) -> Vec<Test> {
         _ => None,
     });
     let default = file.as_ref().map(Document::root).or(default);
-    let mut tests = Tests { default, reader, tests: Vec::new() };
+    let mut tests = Tests { root, default, reader, tests: Vec::new() };
     if let Some(default) = &tests.default {
         tests.reader.keys(default, &KEYS, &[], &UNSUPPORTED);
     }
@@ -50,6 +51,7 @@ pub(super) fn read_all(root: &Node<'_>, reader: &mut Reader<'_>) -> Vec<Test> {
 
 /// The tests that were read so far.
 struct Tests<'d, 'r, 'e> {
+    root: &'d Node<'d>,
     default: Option<Node<'d>>,
     reader: &'r mut Reader<'e>,
     tests: Vec<Test>,
@@ -265,6 +267,7 @@ impl Tests<'_, '_, '_> {
     /// An assertion. Its variables are replaced when it is checked.
     fn assertion(&mut self, node: &Node<'_>, rubric: Option<&Value>) -> Option<Assertion> {
         let mut value = self.reader.json(node)?;
+        self.resolve(&mut value, node)?;
         if let Some(rubric) = rubric {
             set_rubric(&mut value, rubric);
         }
@@ -273,7 +276,32 @@ impl Tests<'_, '_, '_> {
             Err(invalid) => self.reader.problem(node.problem_at(&invalid.pointer, invalid.message)),
         }
     }
+
+    /// Puts the template that `$ref` names in its place, also in a set. Other keys beside it take precedence.
+    fn resolve(&mut self, value: &mut Value, node: &Node<'_>) -> Option<()> {
+        let Value::Object(map) = value else { return Some(()) };
+        if let Some(reference) = map.remove("$ref") {
+            let name = reference.as_str().and_then(|reference| reference.strip_prefix(TEMPLATES));
+            let template = name.and_then(|name| self.root.get("assertionTemplates")?.get(name));
+            let Some(template) = template else {
+                let message =
+                    format!("expected `{TEMPLATES}NAME` with the name of a template, found {reference}");
+                return self.reader.problem(node.problem_at("/$ref", message));
+            };
+            let Value::Object(template) = self.reader.json(&template)? else {
+                return self.reader.problem(template.problem("expected an assertion"));
+            };
+            for (key, value) in template {
+                map.entry(key).or_insert(value);
+            }
+        }
+        let Some(Value::Array(nested)) = map.get_mut("assert") else { return Some(()) };
+        nested.iter_mut().try_for_each(|value| self.resolve(value, node))
+    }
 }
+
+/// What `$ref` of an assertion refers to.
+const TEMPLATES: &str = "#/assertionTemplates/";
 
 /// Sets the prompt for the provider that grades, where an assertion or one of a set has none of its own.
 fn set_rubric(value: &mut Value, rubric: &Value) {
