@@ -21,7 +21,8 @@ browser:
 # all tests, doc tests included
 test:
     cargo test --workspace
-    cargo test -p sagewire-codec --all-features
+    cargo test -p sagewire-codec --features signing --lib --test signing
+    cargo check -p sagewire-codec --tests
     cargo test -p sagewire --features otlp,systemd --test it operated
 
 # documentation, warnings denied

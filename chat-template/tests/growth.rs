@@ -53,5 +53,5 @@ fn one_case() {
 
 #[test]
 fn work_grows_with_the_conversation() {
-    growth::check(&cases(), run, 64);
+    growth::check(&cases(), run, 256);
 }
