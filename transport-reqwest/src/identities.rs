@@ -129,13 +129,10 @@ impl WebIdentityToken {
     async fn read(&self) -> Result<String, CredentialsError> {
         match self {
             Self::Text(token) => Ok(token.clone()),
-            Self::File(path) => {
-                let token = tokio::fs::read_to_string(path).await.map_err(|error| {
-                    let message = format!("the token in {} cannot be read: {error}", path.display());
-                    CredentialsError::invalid_configuration(message)
-                })?;
-                Ok(token.trim_end().to_owned())
-            }
+            Self::File(path) => tokio::fs::read_to_string(path).await.map_err(|error| {
+                let message = format!("the token in {} cannot be read: {error}", path.display());
+                CredentialsError::invalid_configuration(message)
+            }),
         }
     }
 }
