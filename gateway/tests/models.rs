@@ -218,7 +218,7 @@ async fn a_reload_reads_the_format_again() {
 async fn roles_are_assumed_with_keys_or_with_a_token() {
     const ROLE: &str = "arn:aws:iam::123456789012:role/llm";
     let directory = Directory::new("roles");
-    directory.file("token", "token-of-a-file\n");
+    directory.file("token", "token-of-a-file");
     let sts = metadata::Metadata::start();
     let emulator = Emulator::builder().session_token(metadata::SESSION_TOKEN).start().await.expect("a port");
     let (sts_url, url) = (sts.url(), emulator.url());
