@@ -19,7 +19,7 @@ const PRICED_TOKENS: f64 = 1e6;
 /// | ID | what is called |
 /// |---|---|
 /// | `sagemaker:NAME` | an endpoint, with the type `custom`, or `jumpstart` if its name contains this; `modelType` sets another |
-/// | `sagemaker:TYPE:NAME` | an endpoint with one of the types in [`super::payload`] |
+/// | `sagemaker:TYPE:NAME` | an endpoint with the type `openai`, `anthropic`, `llama`, `huggingface`, `jumpstart` or `custom` |
 /// | `sagemaker:embedding:NAME` | an endpoint that returns embeddings |
 /// | `openai:chat:MODEL`, `openai:embedding:MODEL` | anything that has OpenAI's API, at `apiBaseUrl` |
 ///
