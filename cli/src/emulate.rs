@@ -1,6 +1,5 @@
 //! `sagewire emulate`: runs a local SageMaker Runtime.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use sagewire_emulator::{
 use crate::fault::{Fault, note};
 use crate::format;
 use crate::output::{Output, print};
+use crate::secret::Secret;
 
 /// How long running responses may continue after the signal to stop. A response that a script stalls never ends.
 const GRACE: Duration = Duration::from_secs(1);
@@ -83,22 +83,6 @@ pub(crate) struct Args {
     /// Print every request to standard error
     #[arg(short, long)]
     verbose: bool,
-}
-
-/// A secret, which has no `Debug` output. The environment keeps it out of the list of processes and the shell's history.
-#[derive(Clone)]
-struct Secret(String);
-
-impl From<&str> for Secret {
-    fn from(secret: &str) -> Self {
-        Self(secret.into())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("REDACTED")
-    }
 }
 
 impl Args {

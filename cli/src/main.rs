@@ -27,6 +27,7 @@ mod profile;
 mod progress;
 mod request;
 mod runtime;
+mod secret;
 mod serve;
 mod shell;
 mod token;

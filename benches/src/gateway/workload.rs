@@ -154,7 +154,7 @@ impl Workload {
     }
 
     /// The ratio that is allowed in a quick run, which has its slack beside it: the goal, or what is reached if that is more.
-    /// `docs/performance.md` says what bounds whole responses.
+    /// `docs/performance.md` explains the cost of whole responses.
     pub fn cpu_allowed(&self, door: Door) -> Option<f64> {
         let reached = match (self.response, door) {
             (Response::Whole, Door::OpenAi) => 2.0,

@@ -1,6 +1,5 @@
 //! The targets of a load test, with their requests.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use sagewire_codec::model::{Json, Loss, Param, Request};
@@ -13,6 +12,7 @@ use super::Args;
 use crate::call_error::setup_failed;
 use crate::fault::{Fault, note};
 use crate::format::Writing;
+use crate::secret::Secret;
 use crate::{chat_request, environment};
 
 /// Words of a synthetic prompt if they are not given.
@@ -67,22 +67,6 @@ type Parameters = serde_json::Map<String, serde_json::Value>;
 
 fn object(text: &str) -> Result<Parameters, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
-}
-
-/// A secret, which has no `Debug` output.
-#[derive(Clone)]
-struct Secret(String);
-
-impl From<&str> for Secret {
-    fn from(secret: &str) -> Self {
-        Self(secret.into())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("REDACTED")
-    }
 }
 
 impl PromptArgs {
