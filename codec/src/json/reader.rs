@@ -101,28 +101,14 @@ impl<'a> Json<'a> {
         })
     }
 
-    /// Enters a container. False if it is empty: then its end was read as well.
-    #[inline]
-    fn enter(&mut self, open: u8, close: u8, why: &'static str) -> Result<bool> {
-        self.expect(open, why)?;
-        self.depth = self.depth.checked_sub(1).ok_or(Fault { at: self.pos, why: TOO_DEEP })?;
-        let is_empty = self.skip_space() == Some(close);
-        self.pos += usize::from(is_empty);
-        Ok(!is_empty)
-    }
-
     /// Reads an object. Calls `each` with the name of every field; `each` has to read or skip the value.
     pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &[u8]) -> Result<()>) -> Result<()> {
-        if self.enter(b'{', b'}', "no object")? {
-            loop {
-                let name = self.name()?;
-                each(self, &unescaped(self.bytes, name))?;
-                if !self.another(b'}')? {
-                    break;
-                }
-            }
+        let mut more = self.open(Kind::Object)?;
+        while more {
+            let name = self.name()?;
+            each(self, &unescaped(self.bytes, name))?;
+            more = self.next(Kind::Object)?;
         }
-        self.depth += 1;
         Ok(())
     }
 
@@ -131,15 +117,11 @@ impl<'a> Json<'a> {
         &mut self,
         mut each: impl FnMut(&mut Self) -> core::result::Result<(), E>,
     ) -> core::result::Result<(), E> {
-        if self.enter(b'[', b']', "no array")? {
-            loop {
-                each(self)?;
-                if !self.another(b']')? {
-                    break;
-                }
-            }
+        let mut more = self.open(Kind::Array)?;
+        while more {
+            each(self)?;
+            more = self.next(Kind::Array)?;
         }
-        self.depth += 1;
         Ok(())
     }
 
