@@ -43,7 +43,7 @@ impl Scope<'_> {
         for part in [self.region, self.service, TERMINATOR] {
             key = hmac(&key, part);
         }
-        SigningKey(key)
+        SigningKey { key, scope: self.credential() }
     }
 
     /// The signature of a canonical request, in hexadecimal digits.
@@ -52,16 +52,25 @@ impl Scope<'_> {
     }
 
     /// The same with the [`key`](Self::key) of this scope.
-    pub fn sign_with(&self, key: &SigningKey, canonical_request: &str) -> String {
-        let (date, credential) = (self.date, self.credential());
-        let text = format!("{ALGORITHM}\n{date}\n{credential}\n{}", hash(canonical_request.as_bytes()));
-        hexadecimal(&hmac(&key.0, &text))
+    pub fn sign_with(&self, SigningKey { key, scope }: &SigningKey, canonical_request: &str) -> String {
+        let (date, hash) = (self.date, hash(canonical_request.as_bytes()));
+        hexadecimal(&hmac(key, &format!("{ALGORITHM}\n{date}\n{scope}\n{hash}")))
     }
 }
 
 /// The key that signs the requests of a [`Scope`], which is derived from a secret. It is as confidential as the secret.
 #[derive(Clone)]
-pub struct SigningKey([u8; 32]);
+pub struct SigningKey {
+    key: [u8; 32],
+    scope: String,
+}
+
+impl SigningKey {
+    /// The scope that it is for, as [`Scope::credential`] writes it.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+}
 
 fn hmac(key: &[u8], text: &str) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");

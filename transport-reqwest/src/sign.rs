@@ -41,22 +41,19 @@ pub(crate) struct LastKey(Mutex<Option<Derived>>);
 struct Derived {
     key: SigningKey,
     credentials: Credentials,
-    /// Day, region and service.
-    scope: String,
 }
 
 impl LastKey {
     fn get(&self, scope: signing::Scope<'_>, credentials: &Credentials) -> SigningKey {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = scope.credential();
         if let Some(last) = &*last
-            && last.scope == name
+            && last.key.scope() == scope.credential()
             && are_same(&last.credentials, credentials)
         {
             return last.key.clone();
         }
         let key = scope.key(credentials.secret_access_key());
-        *last = Some(Derived { key: key.clone(), credentials: credentials.clone(), scope: name });
+        *last = Some(Derived { key: key.clone(), credentials: credentials.clone() });
         key
     }
 }
@@ -96,9 +93,9 @@ pub(crate) fn sign(
     let Signed { method, path, query, body } = request;
     let (canonical, signed) = canonical_request(method, path, query, values, &hash(body));
     let scope = signing::Scope { date: &date, region: scope.region, service: scope.service };
-    let signature = scope.sign_with(&last_key.get(scope, credentials), &canonical);
-    let scope = scope.credential();
-    let id = credentials.access_key_id();
+    let key = last_key.get(scope, credentials);
+    let signature = scope.sign_with(&key, &canonical);
+    let (id, scope) = (credentials.access_key_id(), key.scope());
     let authorization =
         format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}");
     headers.insert(header::AUTHORIZATION, secret(&authorization)?);
